@@ -23,7 +23,8 @@ use crate::{
     admin,
     config::{Colours, HttpsSettings, Locations, ServerSettings, TlsSettings, outline},
     control::{
-        Controller, Handle, ReloadError, ReloadRequest, Started, Starting, StateDirectory, World,
+        Controller, ControllerHandle, ControllerSetup, LoadedConfig, ReloadError, ReloadRequest,
+        RunningController, StateDirectory,
     },
     files, probe,
     snapshot::ServerIdentity,
@@ -96,8 +97,8 @@ pub fn serve(
         RESERVED_DESCRIPTORS.min(usize::try_from(descriptors / 8).unwrap_or(RESERVED_DESCRIPTORS)),
     );
     transport::map_large_allocations();
-    let saved = StateDirectory::at(outline(&locations).0.state);
-    let world = World::start(&locations, &saved, colours)
+    let saved = StateDirectory::read_only(outline(&locations).0.state);
+    let world = LoadedConfig::start(&locations, &saved, colours)
         .map_err(|refusal| ServeError::Configuration(refusal.rendered))?;
     let settings = world.config.server.clone();
     let mut sockets = Sockets::bind(&settings)?;
@@ -128,7 +129,7 @@ pub fn serve(
         let mut signals = Signals::listen()?;
         let started =
             start(locations, world, state, shares, metronome.clone(), sockets.certificates.clone());
-        let (Started { handle, first_round }, counters) = tokio::select! {
+        let (RunningController { handle, first_round }, counters) = tokio::select! {
             started = started => started.map_err(system_error("start the compile thread"))?,
             // No client is served yet, so that none is left without its answer.
             () = signals.until_stop() => return Ok(()),
@@ -156,7 +157,7 @@ pub fn serve(
 /// stop before its end.
 async fn wait_first_round(
     round: Option<oneshot::Receiver<()>>,
-    handle: &Handle,
+    handle: &ControllerHandle,
     signals: &mut Signals,
 ) -> bool {
     let Some(mut round) = round else { return true };
@@ -176,18 +177,18 @@ async fn wait_first_round(
 /// Starts the controller: the first snapshot is compiled, and probes are on their way.
 async fn start(
     locations: Locations,
-    world: World,
+    world: LoadedConfig,
     state: StateDirectory,
     shares: DescriptorBudget,
     metronome: PreemptionTimer,
     certificates: CertificateRegistry,
-) -> io::Result<(Started, Counters)> {
+) -> io::Result<(RunningController, Counters)> {
     let counters = Counters::new();
     let identity = ServerIdentity { nsid: nsid(&world.config.server), ..ServerIdentity::default() };
-    let starting = Starting {
+    let starting = ControllerSetup {
         locations,
-        world,
-        state,
+        loaded: world,
+        state_directory: state,
         identity,
         counters: counters.clone(),
         probe_limits: probe::Limits::within_descriptors(shares.probes),
@@ -332,7 +333,7 @@ impl AdminApi {
     fn start(
         listener: Option<TcpListener>,
         connections: usize,
-        handle: &Handle,
+        handle: &ControllerHandle,
         counters: &Counters,
         metronome: &PreemptionTimer,
     ) -> Result<Self, ServeError> {
@@ -378,7 +379,7 @@ impl RunningServer {
         office: AdminApi,
         settings: &ServerSettings,
         cores: &CoreAssignment,
-        handle: &Handle,
+        handle: &ControllerHandle,
         counters: &Counters,
     ) -> Result<Self, ServeError> {
         let Sockets { dns, tls, https, .. } = sockets;
@@ -420,7 +421,11 @@ impl RunningServer {
     }
 
     /// Follows signals until one says stop, or a part that answers has died.
-    async fn run(&mut self, handle: &Handle, signals: &mut Signals) -> Result<(), ServeError> {
+    async fn run(
+        &mut self,
+        handle: &ControllerHandle,
+        signals: &mut Signals,
+    ) -> Result<(), ServeError> {
         let mut watchdog = tokio::time::interval(WATCHDOG_INTERVAL);
         loop {
             tokio::select! {
@@ -442,7 +447,7 @@ impl RunningServer {
     }
 
     /// Answers what was received, saves what must survive, and ends.
-    async fn stop(self, handle: &Handle) {
+    async fn stop(self, handle: &ControllerHandle) {
         tracing::info!("stopping");
         let shards = self.shards;
         let udp = tokio::task::spawn_blocking(move || shards.stop());
@@ -464,7 +469,7 @@ fn listening_lines(kind: &str, listeners: &[TcpListener]) -> Vec<String> {
 
 /// Reloads while everything else goes on, certificates included. Each error is logged where it is
 /// found.
-fn reload(handle: Handle) {
+fn reload(handle: ControllerHandle) {
     tracing::info!("reload requested by SIGHUP");
     tokio::spawn(async move {
         match handle.reload(ReloadRequest::Signal).await {
@@ -483,7 +488,7 @@ fn reload(handle: Handle) {
                     "reload by SIGHUP refused: the previous configuration stays in force"
                 );
             }
-            Err(ReloadError::Gone) => {}
+            Err(ReloadError::ControllerStopped) => {}
         }
     });
 }

@@ -17,7 +17,7 @@ use std::{
 
 use portolan::{
     config::{Colours, Locations},
-    control::World,
+    control::LoadedConfig,
     dns::{Name, Rcode, Rtype},
     engine::{GROUP, Group, Names, Query, Transport, answer},
     snapshot::{ServerIdentity, Snapshot},
@@ -177,7 +177,7 @@ fn snapshot() -> (tempfile::TempDir, Snapshot) {
         geoip: vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/world-country.mmdb")],
         ..Locations::default()
     };
-    let mut world = World::load(&locations, Colours::Plain)
+    let mut world = LoadedConfig::load(&locations, Colours::Plain)
         .unwrap_or_else(|refusal| panic!("{}", refusal.rendered));
     let conditions = Conditions::unknown(&world.topology, 0);
     let compiled = world.compiler.compile(&conditions, &mut world.surveys);

@@ -52,8 +52,8 @@ use super::{
 };
 use crate::{
     control::{
-        Drain, DrainAct, DrainError, DrainRequest, Gone, HeldStatus, Listing, ReloadError,
-        ReloadReport, ReloadRequest, Status,
+        ControllerStopped, DrainAction, DrainError, DrainOptions, DrainRequest, HeldStatus,
+        ListDetail, ReloadError, ReloadReport, ReloadRequest, Status,
     },
     dns::{NameError, UnknownRtype},
     engine::Request,
@@ -182,8 +182,8 @@ impl IntoResponse for ApiError {
     }
 }
 
-impl From<Gone> for ApiError {
-    fn from(gone: Gone) -> Self {
+impl From<ControllerStopped> for ApiError {
+    fn from(gone: ControllerStopped) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, gone.to_string())
     }
 }
@@ -191,7 +191,7 @@ impl From<Gone> for ApiError {
 impl From<ReloadError> for ApiError {
     fn from(error: ReloadError) -> Self {
         match error {
-            ReloadError::Gone => Gone.into(),
+            ReloadError::ControllerStopped => ControllerStopped.into(),
             ReloadError::Refused(lines) => Self {
                 status: StatusCode::UNPROCESSABLE_ENTITY,
                 message: "the files have errors; what was in use stays in use".to_owned(),
@@ -314,7 +314,7 @@ async fn status(
     })?;
     let text = if wanted.full {
         let full = async || {
-            let status = office.fetch_status(Listing::Full).await?;
+            let status = office.fetch_status(ListDetail::Full).await?;
             office.run_blocking(move || json_octets(&status)).await
         };
         office.full_status_text.fetch(full).await?
@@ -507,8 +507,8 @@ async fn drain(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let DrainBody { for_secs, over_secs, reason, force } = state_change(&body)?;
-    let act = DrainAct::Drain(Drain { for_secs, over_secs, reason, force });
-    office.set_state(DrainRequest { datacenter, act }, author).await
+    let act = DrainAction::Drain(DrainOptions { for_secs, over_secs, reason, force });
+    office.set_state(DrainRequest { datacenter, action: act }, author).await
 }
 
 async fn undrain(
@@ -516,7 +516,7 @@ async fn undrain(
     Path(datacenter): Path<String>,
     author: Author,
 ) -> Result<Response, ApiError> {
-    office.set_state(DrainRequest { datacenter, act: DrainAct::Undrain }, author).await
+    office.set_state(DrainRequest { datacenter, action: DrainAction::Undrain }, author).await
 }
 
 async fn pause(
@@ -524,7 +524,7 @@ async fn pause(
     Path(datacenter): Path<String>,
     author: Author,
 ) -> Result<Response, ApiError> {
-    office.set_state(DrainRequest { datacenter, act: DrainAct::Pause }, author).await
+    office.set_state(DrainRequest { datacenter, action: DrainAction::Pause }, author).await
 }
 
 async fn resume(
@@ -532,7 +532,7 @@ async fn resume(
     Path(datacenter): Path<String>,
     author: Author,
 ) -> Result<Response, ApiError> {
-    office.set_state(DrainRequest { datacenter, act: DrainAct::Resume }, author).await
+    office.set_state(DrainRequest { datacenter, action: DrainAction::Resume }, author).await
 }
 
 /// Gives the clients of a `failover` pool back to its first usable member.
@@ -546,7 +546,7 @@ async fn failback(
     change.log_request(None);
     let asked = pool.clone();
     let was_held = run_to_completion(async move {
-        let result = match handle.give_back(asked).await {
+        let result = match handle.force_failback(asked).await {
             Ok(Some(was_held)) => Ok(was_held),
             Ok(None) => {
                 Err(ApiError::new(StatusCode::NOT_FOUND, format!("there is no pool {pool:?}")))
@@ -584,11 +584,11 @@ impl AdminState {
         self.context.controller.published().load().generation
     }
 
-    async fn status(&self) -> Result<Arc<Status>, Gone> {
-        self.status.fetch(async || Ok(Arc::new(self.fetch_status(Listing::Short).await?))).await
+    async fn status(&self) -> Result<Arc<Status>, ControllerStopped> {
+        self.status.fetch(async || Ok(Arc::new(self.fetch_status(ListDetail::Short).await?))).await
     }
 
-    async fn fetch_status(&self, listing: Listing) -> Result<Status, Gone> {
+    async fn fetch_status(&self, listing: ListDetail) -> Result<Status, ControllerStopped> {
         let mut status = self.context.controller.status(listing).await?;
         status.is_listening = (self.context.is_listening)();
         status.concerns = readiness::concerns(&self.context, Some(&status));
@@ -616,8 +616,9 @@ impl AdminState {
 
     async fn set_state(&self, request: DrainRequest, author: Author) -> Result<Response, ApiError> {
         let handle = self.context.controller.clone();
-        let change = AuditedChange::of_datacenter(request.act.word(), &request.datacenter, author);
-        change.log_request(if let DrainAct::Drain(drain) = &request.act {
+        let change =
+            AuditedChange::of_datacenter(request.action.word(), &request.datacenter, author);
+        change.log_request(if let DrainAction::Drain(drain) = &request.action {
             Some(drain)
         } else {
             None

@@ -12,7 +12,7 @@ use axum::{
 };
 use tracing::field::display;
 
-use crate::control::Drain;
+use crate::control::DrainOptions;
 
 /// The header in which a client names its user. `portolan drain` sends the name of the login.
 pub const USER_HEADER: HeaderName = HeaderName::from_static("x-portolan-user");
@@ -76,7 +76,7 @@ impl AuditedChange {
     }
 
     /// Logs the request; `drain` has the details of one.
-    pub(super) fn log_request(&self, drain: Option<&Drain>) {
+    pub(super) fn log_request(&self, drain: Option<&DrainOptions>) {
         let Author { peer, user, user_agent } = &self.author;
         tracing::info!(
             action = self.action,

@@ -16,7 +16,7 @@
 //!
 //! Invariants: nothing here answers DNS or is waited for by what does; a client, however hostile,
 //! costs a bounded amount of memory and of time; whatever changes the server goes through
-//! [`crate::control::Handle`].
+//! [`crate::control::ControllerHandle`].
 //!
 //! There are no passwords: the address is a loopback one unless the configuration says otherwise,
 //! and then the network has to keep strangers out.

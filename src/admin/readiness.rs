@@ -62,7 +62,7 @@ pub(super) fn concerns(serving: &AdminContext, status: Option<&Status>) -> Vec<C
             is_grave: true,
         });
     }
-    if let Some(text) = serving.controller.unchecked().of_targets() {
+    if let Some(text) = serving.controller.unchecked().targets_concern() {
         concerns.push(Concern { text, is_grave: true });
     }
     match status {
@@ -147,7 +147,7 @@ fn status_concerns(status: &Status) -> Vec<Concern> {
         );
     }
     concerns.extend(fault_texts(&status.monitor_faults));
-    concerns.extend(status.polls.of_loads());
+    concerns.extend(status.polls.loads_concern());
     concerns.extend(failing_loads(&status.loads, status.now));
     let (recovering, dark): (Vec<_>, Vec<_>) =
         status.distressed.iter().partition(|service| service.is_recovering);

@@ -43,7 +43,7 @@ use super::{
     write_timeout::WriteTimeout,
 };
 use crate::{
-    control::Handle,
+    control::ControllerHandle,
     transport::{Counters, PreemptionTimer},
 };
 
@@ -81,7 +81,7 @@ pub struct AdminContext {
     /// Connections at once, each of one descriptor.
     pub max_connections: usize,
     /// The controller.
-    pub controller: Handle,
+    pub controller: ControllerHandle,
     /// What the transports counted.
     pub counters: Counters,
     /// Beats while a large text is made.

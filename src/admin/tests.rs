@@ -23,7 +23,10 @@ use tempfile::TempDir;
 use super::{AdminContext, AdminServer, serve};
 use crate::{
     config::{Colours, Locations},
-    control::{Controller, Handle, Started, Starting, StateDirectory, World},
+    control::{
+        Controller, ControllerHandle, ControllerSetup, LoadedConfig, RunningController,
+        StateDirectory,
+    },
     probe,
     snapshot::ServerIdentity,
     transport::{self, CertificateRegistry, CoreAssignment, Counters, PreemptionTimer, Shards},
@@ -54,7 +57,7 @@ members = [
 /// A server over a directory of its own.
 struct AdminTestServer {
     directory: TempDir,
-    handle: Handle,
+    handle: ControllerHandle,
     counters: Counters,
     is_alive: Arc<AtomicBool>,
     is_listening: Arc<AtomicBool>,
@@ -87,13 +90,14 @@ impl AdminTestServer {
             config: Some(directory.path().join("portolan.toml")),
             ..Locations::default()
         };
-        let world =
-            World::load(&locations, Colours::Plain).map_err(|refusal| refusal.rendered).unwrap();
+        let world = LoadedConfig::load(&locations, Colours::Plain)
+            .map_err(|refusal| refusal.rendered)
+            .unwrap();
         let counters = Counters::new();
-        let Started { handle, first_round } = Controller::start(Starting {
+        let RunningController { handle, first_round } = Controller::start(ControllerSetup {
             locations,
-            world,
-            state: StateDirectory::open(directory.path().join("state")),
+            loaded: world,
+            state_directory: StateDirectory::open(directory.path().join("state")),
             identity: ServerIdentity::default(),
             counters: counters.clone(),
             probe_limits: probe::Limits::within_descriptors(128),

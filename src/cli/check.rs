@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{args::Check, output::Output};
 use crate::{
     config::{Config, Diagnostics, Role, ServerSettings, Severity, Sources, Summary, TlsSettings},
-    control::{CertificateStatus, World, unix_now},
+    control::{CertificateStatus, LoadedConfig, unix_now},
     transport::CertificateRegistry,
 };
 
@@ -39,7 +39,7 @@ pub(super) fn run(check: &Check, output: &Output) -> ExitCode {
     let summary = Summary::new(&config, unix_now());
     let known: Vec<String> = found.lines().collect();
     let mut others = expiring;
-    match World::of(sources, config, &found) {
+    match LoadedConfig::from_config(sources, config, &found) {
         Ok(world) => {
             others.extend(world.warnings.into_iter().filter(|warning| !known.contains(warning)))
         }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     admin::DrainBody,
-    control::{Darkened, DrainOutcome, DrainReport, DrainStatus, unix_now},
+    control::{DrainOutcome, DrainReport, DrainStatus, NewlyDistressed, unix_now},
 };
 
 /// As many names and types are shown that are still answered from a drained datacenter.
@@ -83,7 +83,7 @@ fn set_state(
         output.line(&outcome_text(outcome, report));
         still_answered(outcome).iter().for_each(|line| output.line(line));
     }
-    for Darkened { subject, answers } in report.distressed.iter().take(SHOWN) {
+    for NewlyDistressed { subject, answers } in report.distressed.iter().take(SHOWN) {
         output.message(&format!(
             "warning: no usable member for {subject} once drained: answered with {answers}"
         ));

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::Locations,
-    control::{ServerStatus, World},
+    control::{LoadedConfig, ServerStatus},
     engine::{self, Explanation, Request, Rules},
 };
 
@@ -92,7 +92,7 @@ fn sourced(explain: &Explain, output: &Output) -> Result<Sourced, String> {
 }
 
 fn from_files(explain: &Explain, output: &Output) -> Result<Explanation, String> {
-    let loaded = World::load(&explain.files.locations(), output.message_colours());
+    let loaded = LoadedConfig::load(&explain.files.locations(), output.message_colours());
     let mut world = loaded.map_err(|refusal| refusal.rendered)?;
     let (snapshot, conditions) = world.first_snapshot();
     let seen = engine::World {
@@ -126,7 +126,7 @@ fn from_server(explain: &Explain, url: &str) -> Result<Answered<Explanation>, Re
 pub(super) fn plan(plan: &Plan, output: &Output) -> ExitCode {
     let after = plan.files.locations();
     let before = Locations { zones: Some(plan.against.clone()), ..after.clone() };
-    let load = |locations: &Locations| World::load(locations, output.message_colours());
+    let load = |locations: &Locations| LoadedConfig::load(locations, output.message_colours());
     let (mut before, mut after) = match (load(&before), load(&after)) {
         (Ok(before), Ok(after)) => (before, after),
         (before, after) => {

@@ -7,7 +7,7 @@ use std::fmt::Write;
 pub(super) use steering::ramp_text;
 
 use crate::{
-    control::{DatacenterStatus, Status, StillAnswered, TargetStatus},
+    control::{DatacenterStatus, RemainingAnswer, Status, TargetStatus},
     listing,
 };
 
@@ -145,7 +145,7 @@ fn troubles(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Resul
             database.1
         )?;
     }
-    let unchecked = [status.checker.checks.of_targets(), status.polls.of_loads()];
+    let unchecked = [status.checker.checks.targets_concern(), status.polls.loads_concern()];
     unchecked.iter().flatten().try_for_each(|why| writeln!(text, "\n{}", paint.bad(why)))?;
     for concern in
         status.certificates.iter().filter_map(|certificate| certificate.concern(status.now))
@@ -262,7 +262,7 @@ fn expiry(secs: i64) -> String {
 pub(super) struct StillListed<'a> {
     datacenter: &'a str,
     state: &'a str,
-    list: &'a [StillAnswered],
+    list: &'a [RemainingAnswer],
     count: usize,
 }
 
@@ -284,7 +284,7 @@ fn still_answered(text: &mut String, still: &StillListed<'_>, paint: Paint) -> s
         still.count
     );
     writeln!(text, "{}", paint.warn(&heading))?;
-    for StillAnswered { service, rtype, why } in still.list.iter().take(SHOWN_SERVICES) {
+    for RemainingAnswer { service, rtype, why } in still.list.iter().take(SHOWN_SERVICES) {
         writeln!(text, "    {service} {rtype}: {why}")?;
     }
     and_more(text, still.count.saturating_sub(SHOWN_SERVICES), "names and types")

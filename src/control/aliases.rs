@@ -22,39 +22,39 @@ const STALE_TTL_SECS: u32 = 30;
 
 /// That an alias is still resolved is saved so often, in seconds: what was saved long ago is not
 /// used.
-const SAVED_SECS: i64 = 3600;
+const RESAVE_INTERVAL_SECS: i64 = 3600;
 
 /// What is known of every alias.
 #[derive(Debug, Default)]
 pub(super) struct Aliases {
-    known: HashMap<Name, Known>,
+    states: HashMap<Name, AliasState>,
     /// Not reported yet, and of no earlier life.
-    awaited: HashSet<Name>,
+    unreported: HashSet<Name>,
 }
 
 /// What is known of one.
 #[derive(Debug, Default)]
-struct Known {
+struct AliasState {
     v4: Vec<IpAddr>,
     v6: Vec<IpAddr>,
     ttl_secs: u32,
     /// When it was last resolved, in seconds since 1970.
-    resolved: Option<i64>,
+    last_resolved: Option<i64>,
     /// The same as the state directory has it, about.
-    saved: i64,
+    last_saved: i64,
     failure: Option<String>,
 }
 
 impl Aliases {
     /// Makes these what is known of, and forgets the others.
-    pub(super) fn set(&mut self, aliases: &[Name]) {
+    pub(super) fn track(&mut self, aliases: &[Name]) {
         let wanted: HashSet<&Name> = aliases.iter().collect();
-        self.known.retain(|alias, _| wanted.contains(alias));
-        self.awaited.retain(|alias| wanted.contains(alias));
+        self.states.retain(|alias, _| wanted.contains(alias));
+        self.unreported.retain(|alias| wanted.contains(alias));
         for alias in aliases {
-            if !self.known.contains_key(alias) {
-                self.awaited.insert(alias.clone());
-                self.known.insert(alias.clone(), Known::default());
+            if !self.states.contains_key(alias) {
+                self.unreported.insert(alias.clone());
+                self.states.insert(alias.clone(), AliasState::default());
             }
         }
     }
@@ -63,46 +63,48 @@ impl Aliases {
     pub(super) fn restore(&mut self, saved: Vec<SavedAlias>) {
         for SavedAlias { name, addresses, resolved } in saved {
             let Ok(name) = name.parse::<Name>() else { continue };
-            let Some(known) = self.known.get_mut(&name) else { continue };
+            let Some(known) = self.states.get_mut(&name) else { continue };
             let (v4, v6) =
                 addresses.into_iter().filter(|&address| is_fit(address)).partition(IpAddr::is_ipv4);
-            *known = Known {
+            *known = AliasState {
                 v4,
                 v6,
                 ttl_secs: STALE_TTL_SECS,
-                resolved: Some(resolved),
-                saved: resolved,
+                last_resolved: Some(resolved),
+                last_saved: resolved,
                 failure: None,
             };
             if !known.is_empty() {
-                self.awaited.remove(&name);
+                self.unreported.remove(&name);
             }
         }
     }
 
     /// Whether every alias was reported once or is of an earlier life.
     pub(super) fn is_complete(&self) -> bool {
-        self.awaited.is_empty()
+        self.unreported.is_empty()
     }
 
     /// How many aliases [`Self::is_complete`] still waits for.
-    pub(super) fn awaited(&self) -> usize {
-        self.awaited.len()
+    pub(super) fn unreported_count(&self) -> usize {
+        self.unreported.len()
     }
 
     /// Takes up what resolving came to. Whether anything is to be saved.
-    pub(super) fn take(&mut self, report: Report, now: i64) -> bool {
-        let Some(known) = self.known.get_mut(&report.alias) else { return false };
-        self.awaited.remove(&report.alias);
+    pub(super) fn apply_report(&mut self, report: Report, now: i64) -> bool {
+        let Some(known) = self.states.get_mut(&report.alias) else { return false };
+        self.unreported.remove(&report.alias);
         let before = (known.v4.clone(), known.v6.clone());
         let reason = report.reason();
-        let failure = (!known.take(report.v4, report.v6, now)).then_some(reason);
-        say(&report.alias, known, &failure, &before);
+        let failure = (!known.apply(report.v4, report.v6, now)).then_some(reason);
+        log_changes(&report.alias, known, &failure, &before);
         known.failure = failure;
-        let is_old = known.resolved.is_some_and(|resolved| resolved - known.saved > SAVED_SECS);
+        let is_old = known
+            .last_resolved
+            .is_some_and(|resolved| resolved - known.last_saved > RESAVE_INTERVAL_SECS);
         let is_due = is_old || before != (known.v4.clone(), known.v6.clone());
         if is_due {
-            known.saved = now;
+            known.last_saved = now;
         }
         is_due
     }
@@ -113,7 +115,7 @@ impl Aliases {
         let longest_secs =
             topology.services.iter().map(|service| service.ttl_secs).max().unwrap_or_default();
         let resolved = |alias| {
-            self.known.get(alias).map_or_else(Arc::default, |known| {
+            self.states.get(alias).map_or_else(Arc::default, |known| {
                 let addresses = known.v4.iter().chain(&known.v6).copied().collect();
                 Arc::new(Resolved::new(addresses, known.ttl_secs.min(longest_secs)))
             })
@@ -123,41 +125,41 @@ impl Aliases {
 
     /// In order of name.
     pub(super) fn status(&self) -> Vec<AliasStatus> {
-        let status = |(name, known): (&Name, &Known)| AliasStatus {
+        let status = |(name, known): (&Name, &AliasState)| AliasStatus {
             name: name.to_string(),
             addresses: known.v4.iter().chain(&known.v6).map(IpAddr::to_string).collect(),
             ttl: (!known.is_empty()).then_some(known.ttl_secs),
-            resolved: known.resolved,
+            resolved: known.last_resolved,
             error: known.failure.clone(),
         };
-        let mut list: Vec<AliasStatus> = self.known.iter().map(status).collect();
+        let mut list: Vec<AliasStatus> = self.states.iter().map(status).collect();
         list.sort_by(|a, b| a.name.cmp(&b.name));
         list
     }
 
     /// What an alias stands for.
     pub(super) fn addresses_of(&self, alias: &Name) -> Vec<IpAddr> {
-        self.known.get(alias).map(Known::addresses).unwrap_or_default()
+        self.states.get(alias).map(AliasState::addresses).unwrap_or_default()
     }
 
     /// What each stands for.
     pub(super) fn addresses(&self) -> impl Iterator<Item = (&Name, Vec<IpAddr>)> {
-        self.known.iter().map(|(alias, known)| (alias, known.addresses()))
+        self.states.iter().map(|(alias, known)| (alias, known.addresses()))
     }
 
     /// What is worth keeping for the next life, in order of name.
     pub(super) fn saved(&self) -> Vec<SavedAlias> {
-        let saved = |(name, known): (&Name, &Known)| {
+        let saved = |(name, known): (&Name, &AliasState)| {
             let addresses = known.v4.iter().chain(&known.v6).copied().collect();
-            Some(SavedAlias { name: name.to_string(), addresses, resolved: known.resolved? })
+            Some(SavedAlias { name: name.to_string(), addresses, resolved: known.last_resolved? })
         };
-        let mut list: Vec<SavedAlias> = self.known.iter().filter_map(saved).collect();
+        let mut list: Vec<SavedAlias> = self.states.iter().filter_map(saved).collect();
         list.sort_by(|a, b| a.name.cmp(&b.name));
         list
     }
 }
 
-impl Known {
+impl AliasState {
     fn addresses(&self) -> Vec<IpAddr> {
         self.v4.iter().chain(&self.v6).copied().collect()
     }
@@ -167,7 +169,7 @@ impl Known {
     }
 
     /// Applies what was found. Whether the alias is resolved by it.
-    fn take(
+    fn apply(
         &mut self,
         v4: Result<Answered, Failure>,
         v6: Result<Answered, Failure>,
@@ -196,14 +198,19 @@ impl Known {
         self.ttl_secs = if failure.is_some() { ttl_secs.min(STALE_TTL_SECS) } else { ttl_secs };
         (self.v4, self.v6) = (v4, v6);
         if failure.is_none() {
-            self.resolved = Some(now);
+            self.last_resolved = Some(now);
         }
         failure.is_none()
     }
 }
 
 /// Tells the log what changed.
-fn say(alias: &Name, known: &Known, failure: &Option<String>, before: &(Vec<IpAddr>, Vec<IpAddr>)) {
+fn log_changes(
+    alias: &Name,
+    known: &AliasState,
+    failure: &Option<String>,
+    before: &(Vec<IpAddr>, Vec<IpAddr>),
+) {
     match (&known.failure, failure) {
         (None, Some(why)) => {
             let kept = known.v4.len() + known.v6.len();
@@ -239,7 +246,7 @@ mod tests {
     fn a_failure_keeps_the_last_good_addresses_of_what_failed() {
         let alias: Name = "lb.example.net".parse().unwrap();
         let mut aliases = Aliases::default();
-        aliases.set(std::slice::from_ref(&alias));
+        aliases.track(std::slice::from_ref(&alias));
         assert!(!aliases.is_complete());
         let resolver: std::net::SocketAddr = "192.0.2.53:53".parse().unwrap();
         let failed =
@@ -297,7 +304,7 @@ mod tests {
                 "one family is gone",
             ),
         ] {
-            aliases.take(Report { alias: alias.clone(), v4, v6 }, NOW);
+            aliases.apply_report(Report { alias: alias.clone(), v4, v6 }, NOW);
             assert!(aliases.is_complete());
             let [status] = &aliases.status()[..] else { panic!("one alias") };
             assert_eq!(
@@ -313,7 +320,7 @@ mod tests {
     fn an_earlier_life_is_taken_up_without_what_is_unfit() {
         let alias: Name = "lb.example.net".parse().unwrap();
         let mut aliases = Aliases::default();
-        aliases.set(std::slice::from_ref(&alias));
+        aliases.track(std::slice::from_ref(&alias));
         let saved = |name: &str, addresses: &[&str]| SavedAlias {
             name: name.to_owned(),
             addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),

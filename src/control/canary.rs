@@ -10,20 +10,21 @@ use crate::{
     health::{Failure, Outcome},
 };
 
-const PATIENCE: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Opens and closes a TCP connection to each canary, and sends what came of it.
-pub(super) fn ask(canaries: &[Canary], outcomes: &mpsc::Sender<Outcome>) {
+pub(super) fn probe_all(canaries: &[Canary], outcomes: &mpsc::Sender<Outcome>) {
     for canary in canaries {
         let (host, port) = (canary.host.to_string(), canary.port);
         let outcomes = outcomes.clone();
         tokio::spawn(async move {
             let started = std::time::Instant::now();
-            let result = match timeout(PATIENCE, TcpStream::connect((host.as_str(), port))).await {
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err(error)) => Err(Failure::Connection(error.kind())),
-                Err(_) => Err(Failure::TimedOut(PATIENCE)),
-            };
+            let result =
+                match timeout(CONNECT_TIMEOUT, TcpStream::connect((host.as_str(), port))).await {
+                    Ok(Ok(_)) => Ok(()),
+                    Ok(Err(error)) => Err(Failure::Connection(error.kind())),
+                    Err(_) => Err(Failure::TimedOut(CONNECT_TIMEOUT)),
+                };
             tracing::debug!(canary = %host, port, is_up = result.is_ok(), "canary probed");
             // A full queue holds fresh outcomes already.
             let _ = outcomes.try_send(Outcome::new(result, started.elapsed()));

@@ -5,7 +5,7 @@ use super::status::{CertificateStatus, Concern};
 use crate::transport::CertificateState;
 
 /// A certificate that expires within this is a concern.
-const SOON_SECS: i64 = 14 * 86_400;
+const EXPIRY_WARNING_SECS: i64 = 14 * 86_400;
 
 impl From<CertificateState> for CertificateStatus {
     fn from(state: CertificateState) -> Self {
@@ -28,11 +28,11 @@ impl CertificateStatus {
     pub fn concern(&self, now: i64) -> Option<Concern> {
         let left = self.expires.map(|expires| expires.saturating_sub(now));
         let is_expired = left.is_some_and(|left| left <= 0);
-        let is_soon = left.is_some_and(|left| left <= SOON_SECS);
+        let is_soon = left.is_some_and(|left| left <= EXPIRY_WARNING_SECS);
         let text = match (&self.error, self.since) {
             (Some(error), since) => {
                 let since =
-                    since.map(|since| format!(" since {}", moment(since))).unwrap_or_default();
+                    since.map(|since| format!(" since {}", utc_text(since))).unwrap_or_default();
                 format!(
                     "certificate files {} cannot be used{since}: {error}; the certificate read before stays in use and {}",
                     self.certificate,
@@ -62,7 +62,7 @@ impl CertificateStatus {
         let Some(expires) = self.expires else {
             return "has no expiry that can be read".to_owned();
         };
-        let at = moment(expires);
+        let at = utc_text(expires);
         let days = |secs: i64| match secs / 86_400 {
             0 => "less than a day".to_owned(),
             1 => "1 day".to_owned(),
@@ -78,7 +78,7 @@ impl CertificateStatus {
 }
 
 /// A time in seconds since 1970 as reports show it: `2026-12-01 06:00:00 UTC`.
-pub(super) fn moment(secs: i64) -> String {
+pub(super) fn utc_text(secs: i64) -> String {
     match jiff::Timestamp::from_second(secs) {
         Ok(moment) => moment.strftime("%F %T UTC").to_string(),
         Err(_) => format!("{secs} s after 1970"),

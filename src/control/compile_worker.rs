@@ -21,12 +21,12 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct CompileWorker {
     mailbox: Arc<Mailbox>,
-    products: watch::Receiver<Option<Arc<Product>>>,
+    outputs: watch::Receiver<Option<Arc<CompileOutput>>>,
 }
 
 /// What the worker compiled.
 #[derive(Debug)]
-pub(super) struct Product {
+pub(super) struct CompileOutput {
     /// The charts. Those of services that are still to be compiled are the earlier ones.
     pub compiled: Compiled,
     /// Whether no service is still to be compiled.
@@ -35,7 +35,7 @@ pub(super) struct Product {
 
 /// What a worker is to start from.
 #[derive(Debug)]
-pub(super) struct Adoption {
+pub(super) struct CompilerSwitch {
     /// Charts of the same compiler, perhaps under earlier conditions: only what differs is
     /// compiled. `None` compiles all.
     pub compiled: Option<Compiled>,
@@ -46,53 +46,53 @@ pub(super) struct Adoption {
     pub wheels: Wheels,
 }
 
-type Reply = oneshot::Sender<Compiled>;
+type CompiledSender = oneshot::Sender<Compiled>;
 
 #[derive(Debug, Default)]
-struct Orders {
-    is_ended: bool,
-    adopt: Option<(Box<Adoption>, Reply)>,
-    follow: Option<Arc<Conditions>>,
-    rehearse: Option<(Arc<Conditions>, Reply)>,
+struct CompileRequests {
+    is_stopped: bool,
+    switch: Option<(Box<CompilerSwitch>, CompiledSender)>,
+    conditions: Option<Arc<Conditions>>,
+    dry_run: Option<(Arc<Conditions>, CompiledSender)>,
     copy_wheels: Option<oneshot::Sender<Wheels>>,
 }
 
-impl Orders {
+impl CompileRequests {
     fn is_empty(&self) -> bool {
-        !self.is_ended
-            && self.adopt.is_none()
-            && self.follow.is_none()
-            && self.rehearse.is_none()
+        !self.is_stopped
+            && self.switch.is_none()
+            && self.conditions.is_none()
+            && self.dry_run.is_none()
             && self.copy_wheels.is_none()
     }
 }
 
 #[derive(Debug, Default)]
 struct Mailbox {
-    orders: Mutex<Orders>,
-    has_orders: Condvar,
+    requests: Mutex<CompileRequests>,
+    has_requests: Condvar,
 }
 
 impl Mailbox {
-    fn lock(&self) -> MutexGuard<'_, Orders> {
+    fn lock(&self) -> MutexGuard<'_, CompileRequests> {
         // Orders are replaced whole: a panic leaves no half of one.
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn leave(&self, change: impl FnOnce(&mut Orders)) {
+    fn post(&self, change: impl FnOnce(&mut CompileRequests)) {
         change(&mut self.lock());
-        self.has_orders.notify_one();
+        self.has_requests.notify_one();
     }
 
-    fn wait(&self) -> Orders {
-        let orders = self.has_orders.wait_while(self.lock(), |orders| orders.is_empty());
+    fn wait(&self) -> CompileRequests {
+        let orders = self.has_requests.wait_while(self.lock(), |orders| orders.is_empty());
         std::mem::take(&mut *orders.unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Drop for CompileWorker {
     fn drop(&mut self) {
-        self.mailbox.leave(|orders| orders.is_ended = true);
+        self.mailbox.post(|orders| orders.is_stopped = true);
     }
 }
 
@@ -104,35 +104,40 @@ impl CompileWorker {
     pub(super) fn start(metronome: PreemptionTimer) -> std::io::Result<Self> {
         let mailbox = Arc::new(Mailbox::default());
         let (product, products) = watch::channel(None);
-        let worker = Worker { mailbox: Arc::clone(&mailbox), product, metronome, state: None };
+        let worker = CompileThread {
+            mailbox: Arc::clone(&mailbox),
+            output: product,
+            metronome,
+            state: None,
+        };
         thread::Builder::new().name("compile".to_owned()).spawn(move || worker.run())?;
-        Ok(Self { mailbox, products })
+        Ok(Self { mailbox, outputs: products })
     }
 
     /// Switches to another compiler. The receiver gets its charts under the conditions once every
     /// service is compiled. Orders in progress are dropped.
-    pub(super) fn adopt(&self, adoption: Adoption) -> oneshot::Receiver<Compiled> {
+    pub(super) fn switch_compiler(&self, adoption: CompilerSwitch) -> oneshot::Receiver<Compiled> {
         let (reply, compiled) = oneshot::channel();
-        self.mailbox.leave(|orders| {
-            *orders = Orders {
-                adopt: Some((Box::new(adoption), reply)),
-                is_ended: orders.is_ended,
-                ..Orders::default()
+        self.mailbox.post(|orders| {
+            *orders = CompileRequests {
+                switch: Some((Box::new(adoption), reply)),
+                is_stopped: orders.is_stopped,
+                ..CompileRequests::default()
             };
         });
         compiled
     }
 
-    /// Compiles what newer conditions touch. The charts come by [`CompileWorker::product`].
-    pub(super) fn follow(&self, conditions: Arc<Conditions>) {
-        self.mailbox.leave(|orders| orders.follow = Some(conditions));
+    /// Compiles what newer conditions touch. The charts come by [`CompileWorker::next_output`].
+    pub(super) fn compile_under(&self, conditions: Arc<Conditions>) {
+        self.mailbox.post(|orders| orders.conditions = Some(conditions));
     }
 
     /// Compiles under conditions that are not in force, apart from all else. The sender is dropped
     /// where a later order takes its place.
-    pub(super) fn rehearse(&self, conditions: Arc<Conditions>) -> oneshot::Receiver<Compiled> {
+    pub(super) fn dry_run(&self, conditions: Arc<Conditions>) -> oneshot::Receiver<Compiled> {
         let (reply, compiled) = oneshot::channel();
-        self.mailbox.leave(|orders| orders.rehearse = Some((conditions, reply)));
+        self.mailbox.post(|orders| orders.dry_run = Some((conditions, reply)));
         compiled
     }
 
@@ -140,42 +145,42 @@ impl CompileWorker {
     /// themselves are shared.
     pub(super) fn copy_wheels(&self) -> oneshot::Receiver<Wheels> {
         let (reply, wheels) = oneshot::channel();
-        self.mailbox.leave(|orders| orders.copy_wheels = Some(reply));
+        self.mailbox.post(|orders| orders.copy_wheels = Some(reply));
         wheels
     }
 
     /// Waits for charts that were not returned yet, and returns the newest ones. `None` where the
     /// worker has ended.
-    pub(super) async fn product(&mut self) -> Option<Arc<Product>> {
+    pub(super) async fn next_output(&mut self) -> Option<Arc<CompileOutput>> {
         loop {
-            self.products.changed().await.ok()?;
-            if let Some(product) = &*self.products.borrow_and_update() {
+            self.outputs.changed().await.ok()?;
+            if let Some(product) = &*self.outputs.borrow_and_update() {
                 return Some(Arc::clone(product));
             }
         }
     }
 }
 
-struct Worker {
+struct CompileThread {
     mailbox: Arc<Mailbox>,
-    product: watch::Sender<Option<Arc<Product>>>,
+    output: watch::Sender<Option<Arc<CompileOutput>>>,
     metronome: PreemptionTimer,
-    state: Option<State>,
+    state: Option<CompileState>,
 }
 
 /// What the worker starts from, and what it is compiling.
-struct State {
+struct CompileState {
     /// The latest complete charts.
     base: Compiled,
     surveys: Surveys,
     wheels: Wheels,
-    following: Option<Compilation>,
+    active_pass: Option<Compilation>,
     /// The conditions of the next pass.
-    next: Option<Arc<Conditions>>,
-    rehearsal: Option<(Compilation, Reply)>,
+    queued_conditions: Option<Arc<Conditions>>,
+    dry_run: Option<(Compilation, CompiledSender)>,
 }
 
-impl Worker {
+impl CompileThread {
     fn run(mut self) {
         loop {
             let is_idle = self.state.as_ref().is_none_or(|state| !state.is_busy());
@@ -184,11 +189,11 @@ impl Worker {
             } else {
                 std::mem::take(&mut *self.mailbox.lock())
             };
-            if orders.is_ended {
+            if orders.is_stopped {
                 return;
             }
             let _beat = self.metronome.activate();
-            if let Some((adoption, reply)) = orders.adopt {
+            if let Some((adoption, reply)) = orders.switch {
                 self.adopt(*adoption, reply);
             }
             let Some(state) = &mut self.state else { continue };
@@ -196,85 +201,89 @@ impl Worker {
                 // The receiver is gone where the system could not start the load's thread.
                 let _ = reply.send(state.wheels.clone());
             }
-            state.take(orders.follow, orders.rehearse);
+            state.accept_requests(orders.conditions, orders.dry_run);
             let mailbox = &self.mailbox;
-            if let Some(product) = state.work(&mut || !mailbox.lock().is_empty()) {
-                self.product.send_replace(Some(Arc::new(product)));
+            if let Some(product) = state.run_until_interrupted(&mut || !mailbox.lock().is_empty()) {
+                self.output.send_replace(Some(Arc::new(product)));
             }
         }
     }
 
     /// Switches to another compiler. This is not interrupted: the controller waits for it, and the
     /// charts in force keep serving.
-    fn adopt(&mut self, adoption: Adoption, reply: Reply) {
-        let Adoption { compiled, compiler, conditions, mut surveys, mut wheels } = adoption;
+    fn adopt(&mut self, adoption: CompilerSwitch, reply: CompiledSender) {
+        let CompilerSwitch { compiled, compiler, conditions, mut surveys, mut wheels } = adoption;
         let compilation = match compiled {
             Some(base) => Compilation::after(&base, compiler, conditions),
             None => Compilation::new(compiler, conditions),
         };
         let base = compilation.finish(&mut surveys, &mut wheels);
         // Charts of the compiler before are no longer wanted.
-        self.product.send_replace(None);
+        self.output.send_replace(None);
         surveys.prune();
-        self.state = Some(State {
+        self.state = Some(CompileState {
             base: base.clone(),
             surveys,
             wheels,
-            following: None,
-            next: None,
-            rehearsal: None,
+            active_pass: None,
+            queued_conditions: None,
+            dry_run: None,
         });
         // The controller is gone where a signal ended the start.
         let _ = reply.send(base);
     }
 }
 
-impl State {
+impl CompileState {
     fn is_busy(&self) -> bool {
-        self.following.is_some() || self.next.is_some() || self.rehearsal.is_some()
+        self.active_pass.is_some() || self.queued_conditions.is_some() || self.dry_run.is_some()
     }
 
     /// Takes orders. Conditions that touch few services come before the rest of the pass in
     /// progress; others wait for its end, so that every pass ends, however fast conditions change.
-    fn take(
+    fn accept_requests(
         &mut self,
         follow: Option<Arc<Conditions>>,
-        rehearse: Option<(Arc<Conditions>, Reply)>,
+        rehearse: Option<(Arc<Conditions>, CompiledSender)>,
     ) {
         if let Some(conditions) = follow {
-            let is_taken = match (&mut self.following, &self.rehearsal) {
+            let is_taken = match (&mut self.active_pass, &self.dry_run) {
                 (Some(following), _) => following.overtake(&conditions),
                 // A check of a drain goes on until it is done, but for a change of few services.
                 (None, Some(_)) => {
-                    let mut pass = self.pass(Arc::clone(self.base.conditions()));
+                    let mut pass = self.new_pass(Arc::clone(self.base.conditions()));
                     let is_taken = pass.overtake(&conditions);
-                    self.following = is_taken.then_some(pass);
+                    self.active_pass = is_taken.then_some(pass);
                     is_taken
                 }
                 (None, None) => false,
             };
-            self.next = (!is_taken).then_some(conditions);
+            self.queued_conditions = (!is_taken).then_some(conditions);
         }
         if let Some((conditions, reply)) = rehearse {
-            self.rehearsal = Some((self.pass(conditions), reply));
+            self.dry_run = Some((self.new_pass(conditions), reply));
         }
     }
 
-    fn pass(&self, conditions: Arc<Conditions>) -> Compilation {
+    fn new_pass(&self, conditions: Arc<Conditions>) -> Compilation {
         Compilation::after(&self.base, Arc::clone(self.base.compiler()), conditions)
     }
 
     /// Compiles until done or interrupted; returns charts to hand over. After each pass a drain
     /// that waits is checked.
-    fn work(&mut self, is_interrupted: &mut dyn FnMut() -> bool) -> Option<Product> {
-        if self.following.is_none() && self.rehearsal.is_none() {
-            self.following = self.next.take().map(|conditions| self.pass(conditions));
+    fn run_until_interrupted(
+        &mut self,
+        is_interrupted: &mut dyn FnMut() -> bool,
+    ) -> Option<CompileOutput> {
+        if self.active_pass.is_none() && self.dry_run.is_none() {
+            self.active_pass =
+                self.queued_conditions.take().map(|conditions| self.new_pass(conditions));
         }
-        if let Some(mut following) = self.following.take() {
+        if let Some(mut following) = self.active_pass.take() {
             following.run(&mut self.surveys, &mut self.wheels, is_interrupted);
             let is_complete = following.left() == 0;
             if !is_complete && !following.has_caught_up() {
-                self.following = Some(following);
+                self.active_pass = Some(following);
                 return None;
             }
             let compiled = following.compiled(&self.wheels)?;
@@ -282,16 +291,16 @@ impl State {
                 self.base = compiled.clone();
                 self.surveys.prune();
             } else {
-                self.following = Some(following);
+                self.active_pass = Some(following);
             }
-            return Some(Product { compiled, is_complete });
+            return Some(CompileOutput { compiled, is_complete });
         }
-        let (mut rehearsal, reply) = self.rehearsal.take()?;
+        let (mut rehearsal, reply) = self.dry_run.take()?;
         rehearsal.run(&mut self.surveys, &mut self.wheels, is_interrupted);
         match rehearsal.compiled(&self.wheels).filter(|_| rehearsal.left() == 0) {
             // The receiver is gone where the client is.
             Some(compiled) => _ = reply.send(compiled),
-            None => self.rehearsal = Some((rehearsal, reply)),
+            None => self.dry_run = Some((rehearsal, reply)),
         }
         None
     }
@@ -304,7 +313,7 @@ mod tests {
     use super::*;
     use crate::{
         config::{Colours, Locations},
-        control::World,
+        control::LoadedConfig,
         health::{Standing, Verdict},
         steer::{Chart, Plight},
     };
@@ -313,7 +322,7 @@ mod tests {
 
     /// Services of two members each. The first members are in `fra` and have no monitor; the second
     /// ones are probed.
-    fn state(services: usize) -> (State, tempfile::TempDir) {
+    fn state(services: usize) -> (CompileState, tempfile::TempDir) {
         let directory = tempfile::tempdir().unwrap();
         let mut text = String::from(
             "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n\
@@ -333,15 +342,25 @@ mod tests {
         std::fs::write(directory.path().join("x.toml"), text).unwrap();
         let locations =
             Locations { zones: Some(directory.path().to_owned()), ..Locations::default() };
-        let mut world = World::load(&locations, Colours::Plain).unwrap();
+        let mut world = LoadedConfig::load(&locations, Colours::Plain).unwrap();
         let conditions = Arc::new(Conditions::unknown(&world.topology, 0));
         let base = world.compiler.compile(&conditions, &mut world.surveys);
         let (surveys, wheels) = (world.surveys, Wheels::default());
-        (State { base, surveys, wheels, following: None, next: None, rehearsal: None }, directory)
+        (
+            CompileState {
+                base,
+                surveys,
+                wheels,
+                active_pass: None,
+                queued_conditions: None,
+                dry_run: None,
+            },
+            directory,
+        )
     }
 
     /// The conditions of `state` with `fra` drained, and the status of one service's second member.
-    fn drained(state: &State, down: Option<usize>) -> Arc<Conditions> {
+    fn drained(state: &CompileState, down: Option<usize>) -> Arc<Conditions> {
         let mut conditions = Conditions::clone(state.base.conditions());
         conditions.datacenters[0] = crate::steer::State::Draining;
         if let Some(at) = down {
@@ -366,21 +385,21 @@ mod tests {
     fn a_newer_order_is_handed_over_before_the_rest_of_the_older_one() {
         let (mut state, _directory) = state(SERVICES);
         let before = state.base.charts();
-        state.take(Some(drained(&state, None)), None);
+        state.accept_requests(Some(drained(&state, None)), None);
         let mut count = 0;
         let mut is_tenth = || {
             count += 1;
             count == 10
         };
-        let product = state.work(&mut is_tenth).unwrap();
+        let product = state.run_until_interrupted(&mut is_tenth).unwrap();
         assert_eq!(
             (product.is_complete, changed(&before, &product.compiled.charts())),
             (false, 10)
         );
         // The last service, which the drain has not reached yet, and whose other member fails now.
         let last = SERVICES - 1;
-        state.take(Some(drained(&state, Some(last))), None);
-        let product = state.work(&mut || false).unwrap();
+        state.accept_requests(Some(drained(&state, Some(last))), None);
+        let product = state.run_until_interrupted(&mut || false).unwrap();
         let charts = product.compiled.charts();
         assert_eq!((product.is_complete, changed(&before, &charts)), (false, 11));
         assert_eq!(
@@ -388,7 +407,7 @@ mod tests {
             Plight::AllDown,
             "it has no other member"
         );
-        let product = state.work(&mut || false).unwrap();
+        let product = state.run_until_interrupted(&mut || false).unwrap();
         assert_eq!(
             (product.is_complete, changed(&before, &product.compiled.charts())),
             (true, SERVICES)
@@ -400,21 +419,21 @@ mod tests {
     fn a_pass_ends_whatever_touches_many_services_meanwhile_and_a_drain_is_checked_after_it() {
         let (mut state, _directory) = state(5000);
         let before = state.base.charts();
-        state.take(Some(drained(&state, None)), None);
-        assert!(!state.work(&mut || true).unwrap().is_complete);
+        state.accept_requests(Some(drained(&state, None)), None);
+        assert!(!state.run_until_interrupted(&mut || true).unwrap().is_complete);
         let back = Arc::clone(state.base.conditions());
         let (reply, mut rehearsed) = oneshot::channel();
-        state.take(Some(Arc::clone(&back)), Some((drained(&state, None), reply)));
-        let product = state.work(&mut || false).unwrap();
+        state.accept_requests(Some(Arc::clone(&back)), Some((drained(&state, None), reply)));
+        let product = state.run_until_interrupted(&mut || false).unwrap();
         assert_eq!(
             (product.is_complete, changed(&before, &product.compiled.charts())),
             (true, 5000)
         );
         assert!(
-            state.work(&mut || false).is_none() && rehearsed.try_recv().is_ok(),
+            state.run_until_interrupted(&mut || false).is_none() && rehearsed.try_recv().is_ok(),
             "before the next pass"
         );
-        let product = state.work(&mut || false).unwrap();
+        let product = state.run_until_interrupted(&mut || false).unwrap();
         assert_eq!((product.is_complete, product.compiled.conditions()), (true, &back));
         assert!(!state.is_busy());
     }
@@ -424,21 +443,21 @@ mod tests {
         let (mut state, _directory) = state(SERVICES);
         let before = state.base.charts();
         let (reply, mut rehearsed) = oneshot::channel();
-        state.take(None, Some((drained(&state, None), reply)));
+        state.accept_requests(None, Some((drained(&state, None), reply)));
         assert!(
-            state.work(&mut || true).is_none() && rehearsed.try_recv().is_err(),
+            state.run_until_interrupted(&mut || true).is_none() && rehearsed.try_recv().is_err(),
             "interrupted after one service"
         );
         let mut conditions = Conditions::clone(&drained(&state, Some(3)));
         conditions.datacenters.clone_from(&state.base.conditions().datacenters);
-        state.take(Some(Arc::new(conditions)), None);
-        let product = state.work(&mut || false).unwrap();
+        state.accept_requests(Some(Arc::new(conditions)), None);
+        let product = state.run_until_interrupted(&mut || false).unwrap();
         assert_eq!(
             (product.is_complete, changed(&before, &product.compiled.charts())),
             (true, 1),
             "no drain"
         );
-        assert!(state.work(&mut || false).is_none());
+        assert!(state.run_until_interrupted(&mut || false).is_none());
         assert_eq!(changed(&before, &rehearsed.try_recv().unwrap().charts()), SERVICES);
         assert!(!state.is_busy());
     }
@@ -451,7 +470,7 @@ mod tests {
         let compiler = Arc::clone(state.base.compiler());
         let drain = drained(&state, None);
         let before = state.base.charts();
-        let adopted = worker.adopt(Adoption {
+        let adopted = worker.switch_compiler(CompilerSwitch {
             compiled: Some(state.base),
             compiler,
             conditions,
@@ -464,9 +483,9 @@ mod tests {
             0,
             "nothing is compiled that is good already"
         );
-        worker.follow(drain);
+        worker.compile_under(drain);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let product = runtime.block_on(worker.product()).unwrap();
+        let product = runtime.block_on(worker.next_output()).unwrap();
         assert_eq!(
             (product.is_complete, changed(&before, &product.compiled.charts())),
             (true, SERVICES)

@@ -7,15 +7,15 @@
 //! | what it owns, its start, its loop, its commands | here |
 //! |---|---|
 //! | files taken up or refused | `files` |
-//! | drains checked and carried out | `drains` |
+//! | drains checked and carried out | `drain_checks` |
 //! | keys of server cookies | `cookie_keys` |
 //! | certificates and keys of monitors | `credentials` |
 //! | outcomes, aliases, load reports | `health` |
-//! | snapshots | `publish` |
+//! | snapshots | `update_conditions` |
 
 mod cookies;
 mod credentials;
-mod drains;
+mod drain_checks;
 mod files;
 mod health;
 mod publish;
@@ -28,9 +28,9 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use credentials::Credentials;
-use drains::Rehearsals;
-use files::joined;
+use credentials::CredentialFiles;
+use drain_checks::DrainChecks;
+use files::reload_outcome;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant as TokioInstant, sleep_until},
@@ -40,19 +40,22 @@ use super::{
     aliases::Aliases,
     canary,
     compile_worker::CompileWorker,
+    config_load::{ConfigLoadError, LoadedConfig, ReloadOutcome, ReloadTrigger},
     cookies::Cookies,
     drain,
-    drained::Drained,
-    handle::{Command, DrainError, DrainReport, Handle, Listing, ReloadError, ReloadReport},
-    holding::Holding,
-    lastgood::Home,
-    load::{Impulse, Loaded, Refusal, World},
-    regulator::Regulator,
+    drain_tracker::DrainTracker,
+    handle::{
+        ControllerCommand, ControllerHandle, DrainError, DrainReport, ListDetail, ReloadError,
+        ReloadReport,
+    },
+    hold_tracker::HoldTracker,
+    last_good::LastGoodOrigin,
+    last_good_saver::LastGoodSaver,
+    load_controller::LoadController,
     report,
-    saver::Saver,
     state::{StateDirectory, unix_now},
     status::{ConfigurationStatus, ServerStatus, Status},
-    watch::Watch,
+    watch::FileWatch,
 };
 use crate::{
     config::{Locations, ServerSettings},
@@ -69,23 +72,23 @@ use crate::{
 };
 
 /// Verdicts that come within this become one snapshot.
-const COALESCE: Duration = Duration::from_millis(20);
+const COALESCE_DELAY: Duration = Duration::from_millis(20);
 /// Verdicts are saved this long after they changed.
-const SAVE: Duration = Duration::from_secs(1);
+const SAVE_DELAY: Duration = Duration::from_secs(1);
 /// What could not be saved, or is gone from the state directory, is saved again after this long.
-const SAVE_AGAIN: Duration = Duration::from_secs(10);
+const SAVE_RETRY_INTERVAL: Duration = Duration::from_secs(10);
 /// How often a canary is asked while the checker doubts itself.
-const CANARY: Duration = Duration::from_secs(5);
+const CANARY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What the controller is started with.
 #[derive(Debug)]
-pub struct Starting {
+pub struct ControllerSetup {
     /// Where the files are.
     pub locations: Locations,
     /// What they say.
-    pub world: World,
+    pub loaded: LoadedConfig,
     /// The state directory.
-    pub state: StateDirectory,
+    pub state_directory: StateDirectory,
     /// What the server says of itself in replies.
     pub identity: ServerIdentity,
     /// Gets names for what is counted.
@@ -102,9 +105,9 @@ pub struct Starting {
 
 /// What a started controller hands out.
 #[derive(Debug)]
-pub struct Started {
+pub struct RunningController {
     /// The way to it.
-    pub handle: Handle,
+    pub handle: ControllerHandle,
     /// Ends once the first round of probes is over; absent where a previous run left verdicts, or
     /// nothing is probed.
     pub first_round: Option<oneshot::Receiver<()>>,
@@ -116,76 +119,76 @@ pub struct Controller {
     pub(super) locations: Locations,
     /// What the server was started with.
     settings: ServerSettings,
-    pub(super) world: World,
+    pub(super) loaded: LoadedConfig,
     /// The newest conditions. Charts that they touch may still be at the compile worker.
     conditions: Conditions,
     /// The conditions of `compiled`.
-    pub(super) in_force: Arc<Conditions>,
+    pub(super) conditions_in_force: Arc<Conditions>,
     /// The newest charts that were all compiled under the same conditions.
     compiled: Option<Compiled>,
     /// The charts that the last drain was checked with, and that its edit will put in force.
-    rehearsed: Option<Compiled>,
+    dry_run_charts: Option<Compiled>,
     worker: CompileWorker,
-    rehearsals: Rehearsals,
+    drain_checks: DrainChecks,
     /// Commands that wait until all charts in force are of the same conditions.
-    deferred: Vec<Command>,
+    deferred_commands: Vec<ControllerCommand>,
     pub(super) ledger: Ledger<ProbeKey>,
     pub(super) prober: Arc<Prober>,
     /// By [`ProbeId`].
-    pub(super) keys: Vec<ProbeKey>,
-    ids: HashMap<ProbeKey, ProbeId>,
-    /// What `keys` were made of.
-    probed: Arc<Topology>,
+    pub(super) probe_keys: Vec<ProbeKey>,
+    probe_ids: HashMap<ProbeKey, ProbeId>,
+    /// What `probe_keys` were made of.
+    probed_topology: Arc<Topology>,
     /// Probes whose standing changed since the last snapshot.
-    touched: HashSet<ProbeId>,
+    changed_probes: HashSet<ProbeId>,
     /// An operator gave clients back since the last snapshot.
-    is_given_back: bool,
+    has_forced_failback: bool,
     /// Told when the first round of probes is over; until then outcomes are collected, not
     /// published one by one.
     first_round: Option<oneshot::Sender<()>>,
     publish_at: Option<TokioInstant>,
     save_at: Option<TokioInstant>,
     canary_at: Option<TokioInstant>,
-    loading: Option<oneshot::Receiver<Result<Loaded, Refusal>>>,
+    pending_reload: Option<oneshot::Receiver<Result<ReloadOutcome, ConfigLoadError>>>,
     metronome: PreemptionTimer,
-    watch: Watch,
+    watch: FileWatch,
     /// When to try again to read the files.
     reload_at: Option<TokioInstant>,
     /// The files changed again while they were being read.
-    is_stale: bool,
+    has_newer_edit: bool,
     /// Who waits for the reload under way, and who for the one after it.
-    waiting: Vec<Waiter>,
-    waiting_next: Vec<Waiter>,
+    pending_replies: Vec<PendingReply>,
+    next_pending_replies: Vec<PendingReply>,
     pub(super) configuration: ConfigurationStatus,
-    pub(super) holding: Holding,
+    pub(super) hold_tracker: HoldTracker,
     /// Who asked for the next load.
-    impulse: Impulse,
+    reload_trigger: ReloadTrigger,
     /// When a signal asked for a reload last, if the removal that is held now was held then.
-    signalled: Option<TokioInstant>,
+    removal_signalled_at: Option<TokioInstant>,
     pub(super) aliases: Aliases,
     resolver: Resolver,
-    pub(super) regulator: Regulator,
-    pub(super) drained: Drained,
+    pub(super) load_controller: LoadController,
+    pub(super) drain_tracker: DrainTracker,
     pub(super) freezes: u64,
     recovery: Recovery,
     /// Monitors that judge nothing, and why.
-    pub(super) faults: Vec<(Box<str>, Failure)>,
+    pub(super) monitor_faults: Vec<(Box<str>, Failure)>,
     /// Targets that a monitor could not work on at its latest attempt, and why.
-    broken: HashMap<ProbeKey, Failure>,
-    credentials: Credentials,
+    broken_targets: HashMap<ProbeKey, Failure>,
+    credentials: CredentialFiles,
     /// When to look again whether the files of those are whole.
     recheck_at: Option<TokioInstant>,
     /// The services whose charts in force leave some clients without a usable member.
-    troubled: BTreeSet<ServiceId>,
+    distressed_services: BTreeSet<ServiceId>,
     /// Services in distress that the log was told of.
-    distressed: BTreeMap<(Name, &'static str), (Plight, bool)>,
+    logged_distress: BTreeMap<(Name, &'static str), (Plight, bool)>,
     published: Arc<ArcSwap<Snapshot>>,
     /// The last snapshot whose charts were all of the same conditions, while the one in force mixes
     /// conditions.
-    unmixed: Option<Arc<Snapshot>>,
+    consistent_snapshot: Option<Arc<Snapshot>>,
     /// Snapshots that a shard may still hold. They end here: no query waits while all that is in
     /// one is dropped.
-    retired: Vec<Arc<Snapshot>>,
+    retired_snapshots: Vec<Arc<Snapshot>>,
     identity: Arc<ServerIdentity>,
     /// Missing where the kernel gave no randomness.
     cookies: Option<Cookies>,
@@ -193,8 +196,8 @@ pub struct Controller {
     cookies_at: TokioInstant,
     pub(super) server: Arc<ServerStatus>,
     counters: Counters,
-    pub(super) state: StateDirectory,
-    saver: Saver,
+    pub(super) state_directory: StateDirectory,
+    last_good_saver: LastGoodSaver,
     /// When to look whether all of the state is saved.
     save_again_at: TokioInstant,
     pub(super) epoch: Instant,
@@ -203,15 +206,15 @@ pub struct Controller {
 
 /// Who waits for a reload.
 #[derive(Debug)]
-enum Waiter {
+enum PendingReply {
     Reload(oneshot::Sender<Result<ReloadReport, ReloadError>>),
     /// A drain whose edit is being taken up.
     SetState(Box<DrainReport>, oneshot::Sender<Result<DrainReport, DrainError>>),
 }
 
 /// What the controller listens to.
-struct Inbox {
-    commands: mpsc::Receiver<Command>,
+struct EventChannels {
+    commands: mpsc::Receiver<ControllerCommand>,
     reports: mpsc::Receiver<Report>,
     resolved: mpsc::Receiver<resolve::Report>,
     readings: mpsc::Receiver<LoadReading>,
@@ -226,11 +229,11 @@ impl Controller {
     ///
     /// # Errors
     /// The system cannot start the thread of the compile worker.
-    pub async fn start(starting: Starting) -> io::Result<Started> {
-        let Starting {
+    pub async fn start(starting: ControllerSetup) -> io::Result<RunningController> {
+        let ControllerSetup {
             locations,
-            world,
-            mut state,
+            loaded: world,
+            state_directory: mut state,
             identity,
             counters,
             probe_limits,
@@ -254,7 +257,7 @@ impl Controller {
         let (settled, edits) = mpsc::channel(1);
         let (canary, canaries) = mpsc::channel(8);
         let now = unix_now();
-        let home = Home::of(&locations);
+        let home = LastGoodOrigin::of(&locations);
         let cookies = Cookies::open(&mut state, now);
         let identity = ServerIdentity {
             cookie_keys: cookies.as_ref().map(|cookies| cookies.keys().clone()),
@@ -266,91 +269,100 @@ impl Controller {
             configuration: ConfigurationStatus {
                 loaded: now,
                 warnings: world.warnings.clone(),
-                geography: world.geography.clone(),
+                geography: world.geography_warnings.clone(),
                 ..ConfigurationStatus::default()
             },
             locations,
             settings: world.config.server.clone(),
-            world,
-            in_force: Arc::default(),
+            loaded: world,
+            conditions_in_force: Arc::default(),
             compiled: None,
-            rehearsed: None,
+            dry_run_charts: None,
             worker: CompileWorker::start(metronome.clone())?,
-            rehearsals: Rehearsals::default(),
-            deferred: Vec::new(),
+            drain_checks: DrainChecks::default(),
+            deferred_commands: Vec::new(),
             prober,
-            keys: Vec::new(),
-            ids: HashMap::new(),
-            probed: Arc::default(),
-            touched: HashSet::new(),
-            is_given_back: false,
+            probe_keys: Vec::new(),
+            probe_ids: HashMap::new(),
+            probed_topology: Arc::default(),
+            changed_probes: HashSet::new(),
+            has_forced_failback: false,
             first_round: None,
             publish_at: None,
             save_at: None,
             canary_at: None,
-            loading: None,
+            pending_reload: None,
             metronome,
-            watch: Watch::start(settled),
+            watch: FileWatch::start(settled),
             reload_at: None,
-            is_stale: false,
-            waiting: Vec::new(),
-            waiting_next: Vec::new(),
-            holding: Holding::default(),
-            impulse: Impulse::default(),
-            signalled: None,
+            has_newer_edit: false,
+            pending_replies: Vec::new(),
+            next_pending_replies: Vec::new(),
+            hold_tracker: HoldTracker::default(),
+            reload_trigger: ReloadTrigger::default(),
+            removal_signalled_at: None,
             aliases: Aliases::default(),
             resolver: Resolver::new(resolution),
-            regulator: Regulator::new(poll_limits, epoch, reading),
-            drained: Drained::default(),
+            load_controller: LoadController::new(poll_limits, epoch, reading),
+            drain_tracker: DrainTracker::default(),
             freezes: 0,
             recovery: Recovery::default(),
-            faults: Vec::new(),
-            broken: HashMap::new(),
-            credentials: Credentials::default(),
+            monitor_faults: Vec::new(),
+            broken_targets: HashMap::new(),
+            credentials: CredentialFiles::default(),
             recheck_at: None,
-            troubled: BTreeSet::new(),
-            distressed: BTreeMap::new(),
+            distressed_services: BTreeSet::new(),
+            logged_distress: BTreeMap::new(),
             published: Arc::default(),
-            unmixed: None,
-            retired: Vec::new(),
+            consistent_snapshot: None,
+            retired_snapshots: Vec::new(),
             identity: Arc::new(identity),
             cookies_at: TokioInstant::now() + Cookies::due_in(cookies.as_ref(), now),
             cookies,
             server: Arc::clone(&server),
             counters,
-            saver: Saver::start(state.clone(), home),
-            save_again_at: TokioInstant::now() + SAVE_AGAIN,
-            state,
+            last_good_saver: LastGoodSaver::start(state.clone(), home),
+            save_again_at: TokioInstant::now() + SAVE_RETRY_INTERVAL,
+            state_directory: state,
             epoch,
             started: now,
         };
         controller.log_warnings();
-        let outlook = controller.world.outlook.clone();
-        controller.note_outlook(outlook);
+        let outlook = controller.loaded.hold_report.clone();
+        controller.apply_hold_report(outlook);
         controller.log_removed();
         controller.save_files();
-        let aliases = controller.world.topology.aliases.clone();
-        let resolvers = controller.world.config.server.resolvers.clone();
+        let aliases = controller.loaded.topology.aliases.clone();
+        let resolvers = controller.loaded.config.server.resolvers.clone();
         controller.set_aliases(&aliases, &resolvers);
         controller.restore_aliases(now);
         controller.set_targets().await;
-        controller.set_feeds().await;
-        controller.regulator.restore(controller.state.feedback(), &mut controller.conditions);
+        controller.set_load_sources().await;
+        controller
+            .load_controller
+            .restore(controller.state_directory.feedback(), &mut controller.conditions);
         let restored = controller.restore_verdicts(now);
-        controller.adopt_charts().await;
+        controller.switch_compiler().await;
         tokio::task::spawn_blocking(transport::release_free_memory);
         let published = Arc::clone(&controller.published);
-        let handle = Handle {
+        let handle = ControllerHandle {
             commands,
             published,
             server,
-            checks: controller.prober.counts(),
+            probe_counts: controller.prober.counts(),
             certificates,
         };
-        let inbox =
-            Inbox { commands: command_inbox, reports, resolved, readings, edits, canaries, canary };
-        let footprint = std::mem::take(&mut controller.world.footprint);
-        controller.watch.begin(footprint).await;
+        let inbox = EventChannels {
+            commands: command_inbox,
+            reports,
+            resolved,
+            readings,
+            edits,
+            canaries,
+            canary,
+        };
+        let footprint = std::mem::take(&mut controller.loaded.footprint);
+        controller.watch.follow_and_wait(footprint).await;
         let first_round = (restored == 0 && !controller.ledger.is_empty()).then(|| {
             tracing::info!(
                 endpoints = controller.ledger.len(),
@@ -361,18 +373,18 @@ impl Controller {
             first_round
         });
         tokio::spawn(controller.run(inbox));
-        Ok(Started { handle, first_round })
+        Ok(RunningController { handle, first_round })
     }
 
     /// Publishes what the first round of probes came to.
-    async fn end_first_round(&mut self, inbox: &mut Inbox) {
+    async fn end_first_round(&mut self, inbox: &mut EventChannels) {
         while let Ok(report) = inbox.reports.try_recv() {
-            self.record(&report);
+            self.record_probe(&report);
         }
         // Queries are answered from now on, so that charts of the first verdicts must be in force.
-        let mut is_in_force = !self.publish();
-        while !is_in_force && let Some(product) = self.worker.product().await {
-            self.take_product(&product);
+        let mut is_in_force = !self.update_conditions();
+        while !is_in_force && let Some(product) = self.worker.next_output().await {
+            self.publish_output(&product);
             is_in_force = product.is_complete;
         }
         let (judged, endpoints) = (self.ledger.judged(), self.ledger.len());
@@ -383,58 +395,59 @@ impl Controller {
         }
     }
 
-    async fn run(mut self, mut inbox: Inbox) {
+    async fn run(mut self, mut inbox: EventChannels) {
         let prober = Arc::clone(&self.prober);
         let mut first_round = std::pin::pin!(prober.first_round());
         loop {
             let wake = self.wake_at();
             tokio::select! {
                 biased;
-                product = self.worker.product() => match product {
-                    Some(product) => self.take_product(&product),
+                product = self.worker.next_output() => match product {
+                    Some(product) => self.publish_output(&product),
                     // The worker panicked: no change can be published any more, as after a panic of
                     // this task.
                     None => return,
                 },
-                Some(report) = inbox.reports.recv() => self.record(&report),
-                Some(report) = inbox.resolved.recv() => self.take_resolved(report),
-                Some(reading) = inbox.readings.recv() => self.take_reading(reading),
+                Some(report) = inbox.reports.recv() => self.record_probe(&report),
+                Some(report) = inbox.resolved.recv() => self.apply_resolution(report),
+                Some(reading) = inbox.readings.recv() => self.apply_load_reading(reading),
                 Some(outcome) = inbox.canaries.recv() => self.record_canary(&outcome),
                 command = inbox.commands.recv() => match command {
-                    Some(Command::Stop(reply)) => {
-                        match self.state.faults().text() {
+                    Some(ControllerCommand::Stop(reply)) => {
+                        match self.state_directory.save_failures().text() {
                             Some(_) => self.save_all(),
                             None => self.save_verdicts(),
                         }
-                        self.saver.finish().await;
-                        self.state.end(unix_now());
+                        self.last_good_saver.finish().await;
+                        self.state_directory.mark_clean_stop(unix_now());
                         let _ = reply.send(());
                         return;
                     }
                     // Half of a file is never read: its closing reloads.
-                    Some(Command::Reload(request, reply)) if self.watch.is_being_written() => {
+                    Some(ControllerCommand::Reload(request, reply)) if self.watch.is_being_written() => {
                         self.note_request(request);
-                        self.waiting_next.push(Waiter::Reload(reply));
-                        self.reload_soon();
+                        self.next_pending_replies.push(PendingReply::Reload(reply));
+                        self.schedule_reload();
                     }
-                    Some(command) => self.obey(command),
+                    Some(command) => self.handle_command(command),
                     None => return,
                 },
                 Some(()) = inbox.edits.recv() => self.reload(),
-                is_changed = self.credentials.looked() => if is_changed { self.reread_credentials().await },
-                loaded = joined(&mut self.loading) => self.take_up(loaded, &mut inbox).await,
-                rehearsed = self.rehearsals.done() => self.end_rehearsal(rehearsed),
+                is_changed = self.credentials.check_finished() => if is_changed { self.reread_credentials().await },
+                loaded = reload_outcome(&mut self.pending_reload) => self.apply_reload(loaded, &mut inbox).await,
+                rehearsed = self.drain_checks.next_charts() => self.end_drain_check(rehearsed),
                 () = &mut first_round, if self.first_round.is_some() => self.end_first_round(&mut inbox).await,
                 () = sleep_until(wake.unwrap_or_else(TokioInstant::now)), if wake.is_some() => {}
             }
-            self.keep_time(&inbox.canary).await;
+            self.run_due_timers(&inbox.canary).await;
         }
     }
 
     /// The next moment at which something is due.
     fn wake_at(&self) -> Option<TokioInstant> {
-        let lapse = drain::next_lapse(&self.world.topology, &self.conditions, unix_now())
-            .map(|secs| TokioInstant::now() + Duration::from_secs(secs));
+        let lapse =
+            drain::secs_to_next_state_end(&self.loaded.topology, &self.conditions, unix_now())
+                .map(|secs| TokioInstant::now() + Duration::from_secs(secs));
         let pending_end =
             self.ledger.next_pending_end().map(|end| TokioInstant::from_std(self.epoch + end));
         let recovered =
@@ -443,7 +456,7 @@ impl Controller {
         let publish_at = self
             .publish_at
             .into_iter()
-            .chain(self.regulator.wake_at())
+            .chain(self.load_controller.wake_at())
             .min()
             .filter(|_| is_serving);
         [
@@ -464,23 +477,24 @@ impl Controller {
         .min()
     }
 
-    async fn keep_time(&mut self, canary: &mpsc::Sender<Outcome>) {
+    async fn run_due_timers(&mut self, canary: &mpsc::Sender<Outcome>) {
         self.drop_retired();
         let now = TokioInstant::now();
-        let states = datacenter_states(&self.world.topology, unix_now());
+        let states = datacenter_states(&self.loaded.topology, unix_now());
         if states != self.conditions.datacenters {
-            drain::log_ended(&self.world.topology, &self.conditions.datacenters, &states);
+            drain::log_expired_states(&self.loaded.topology, &self.conditions.datacenters, &states);
             self.conditions.datacenters = states;
             self.set_targets().await;
-            self.renew_conditions();
-            self.compile();
+            self.rebuild_conditions();
+            self.request_compile();
         }
-        self.end_pending();
+        self.expire_pending_targets();
         let is_due = |at: Option<TokioInstant>| at.is_some_and(|at| at <= now);
         let is_recovered = self.recovery.next_due().is_some_and(|due| due <= self.epoch.elapsed());
-        let is_due_to_publish = is_due(self.publish_at) || self.regulator.is_due() || is_recovered;
+        let is_due_to_publish =
+            is_due(self.publish_at) || self.load_controller.is_due() || is_recovered;
         if self.first_round.is_none() && is_due_to_publish {
-            self.publish();
+            self.update_conditions();
         }
         if self.save_at.is_some_and(|at| at <= now) {
             self.save_verdicts();
@@ -488,38 +502,38 @@ impl Controller {
         if is_due(self.reload_at) {
             self.reload();
         }
-        self.save_again(now);
+        self.retry_saves(now);
         if is_due(self.recheck_at) {
             self.reread_credentials().await;
         }
-        self.credentials.look(now);
-        self.begin_rehearsal();
+        self.credentials.begin_check_if_due(now);
+        self.begin_drain_check();
         self.rotate_cookies(now);
         if self.canary_at.is_some_and(|at| at <= now) {
-            self.canary_at = Some(now + CANARY);
-            canary::ask(&self.world.config.server.canaries, canary);
+            self.canary_at = Some(now + CANARY_INTERVAL);
+            canary::probe_all(&self.loaded.config.server.canaries, canary);
         }
     }
 
     /// Saves all again after a while if something could not be saved, or is gone: the disk may have
     /// room by now.
-    fn save_again(&mut self, now: TokioInstant) {
+    fn retry_saves(&mut self, now: TokioInstant) {
         if self.save_again_at > now {
             return;
         }
-        self.save_again_at = now + SAVE_AGAIN;
-        let is_any_lost = self.state.faults().is_any_lost();
+        self.save_again_at = now + SAVE_RETRY_INTERVAL;
+        let is_any_lost = self.state_directory.save_failures().is_any_lost();
         if is_any_lost {
-            tracing::warn!(directory = %self.state.path().display(), "state files are gone: they are saved again");
+            tracing::warn!(directory = %self.state_directory.path().display(), "state files are gone: they are saved again");
         }
-        if is_any_lost || self.state.faults().text().is_some() {
+        if is_any_lost || self.state_directory.save_failures().text().is_some() {
             self.save_all();
         }
     }
 
     fn save_all(&mut self) {
         if let Some(cookies) = &self.cookies {
-            cookies.save(&mut self.state);
+            cookies.save(&mut self.state_directory);
         }
         self.save_verdicts();
         self.save_files();
@@ -527,43 +541,48 @@ impl Controller {
 
     // Commands
 
-    fn obey(&mut self, command: Command) {
+    fn handle_command(&mut self, command: ControllerCommand) {
         match command {
             // Some charts in force are still of earlier conditions, which neither report would
             // explain.
-            Command::Status(..) | Command::Explain(..) if self.unmixed.is_some() => {
-                self.deferred.push(command)
+            ControllerCommand::Status(..) | ControllerCommand::Explain(..)
+                if self.consistent_snapshot.is_some() =>
+            {
+                self.deferred_commands.push(command)
             }
-            Command::Status(listing, reply) => {
+            ControllerCommand::Status(listing, reply) => {
                 let _ = reply.send(self.status(listing));
             }
-            Command::Explain(request, reply) => {
+            ControllerCommand::Explain(request, reply) => {
                 let snapshot = self.published.load();
-                let databases = self.world.databases();
-                let world =
-                    engine::World { snapshot: &snapshot, databases, conditions: &self.in_force };
+                let databases = self.loaded.databases();
+                let world = engine::World {
+                    snapshot: &snapshot,
+                    databases,
+                    conditions: &self.conditions_in_force,
+                };
                 let _ = reply.send(engine::explain(&world, &request));
             }
-            Command::GiveBack(pool, reply) => {
-                let held = self.regulator.give_back(&pool);
+            ControllerCommand::ForceFailback(pool, reply) => {
+                let held = self.load_controller.force_failback(&pool);
                 if held == Some(true) {
-                    self.is_given_back = true;
+                    self.has_forced_failback = true;
                     self.publish_at.get_or_insert_with(TokioInstant::now);
                 }
                 let _ = reply.send(held);
             }
-            Command::Reload(request, reply) => {
+            ControllerCommand::Reload(request, reply) => {
                 self.note_request(request);
-                self.waiting_next.push(Waiter::Reload(reply));
+                self.next_pending_replies.push(PendingReply::Reload(reply));
                 self.reload();
             }
-            Command::SetState(request, reply) => self.set_state(request, reply),
+            ControllerCommand::SetState(request, reply) => self.set_state(request, reply),
             // Handled where the task ends.
-            Command::Stop(_) => {}
+            ControllerCommand::Stop(_) => {}
         }
     }
 
-    fn status(&mut self, listing: Listing) -> Status {
+    fn status(&mut self, listing: ListDetail) -> Status {
         let _beat = self.metronome.activate();
         let snapshot = self.published.load_full();
         report::status(self, &snapshot, listing)

@@ -16,11 +16,11 @@ use crate::{
 };
 
 /// How long a key makes cookies.
-const PERIOD_SECS: i64 = 86_400;
+const ROTATION_PERIOD_SECS: i64 = 86_400;
 /// A rotation that lies further in the future was dated by a clock that was wrong.
-const TOLERANCE_SECS: i64 = 300;
+const CLOCK_TOLERANCE_SECS: i64 = 300;
 /// The wall clock may be set while the process runs: it is looked at this often.
-const LOOK: Duration = Duration::from_secs(3600);
+const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(3600);
 const VERSION: u32 = 1;
 
 /// The keys and when they were rotated.
@@ -68,9 +68,11 @@ impl Cookies {
 
     /// Rotates the keys once they are a day old, or if their age makes no sense. Whether it did.
     pub(super) fn rotate_if_due(&mut self, now: i64) -> bool {
-        let is_due = !(-TOLERANCE_SECS..PERIOD_SECS).contains(&(now - self.rotated));
+        let is_due = !(-CLOCK_TOLERANCE_SECS..ROTATION_PERIOD_SECS).contains(&(now - self.rotated));
         // Without randomness the keys stay for an hour longer.
-        let Some(fresh) = fresh(random::octets()).filter(|_| is_due) else { return false };
+        let Some(fresh) = usable_randomness(random::octets()).filter(|_| is_due) else {
+            return false;
+        };
         (self.keys, self.rotated) = (self.keys.rotated(fresh, now as u32), now);
         true
     }
@@ -78,14 +80,18 @@ impl Cookies {
     /// How long until it is to be looked at again whether a rotation is due.
     pub(super) fn due_in(this: Option<&Self>, now: i64) -> Duration {
         let due_in = |cookies: &Self| {
-            u64::try_from(cookies.rotated + PERIOD_SECS - now).ok().map(Duration::from_secs)
+            u64::try_from(cookies.rotated + ROTATION_PERIOD_SECS - now)
+                .ok()
+                .map(Duration::from_secs)
         };
-        this.and_then(due_in).filter(|left| !left.is_zero()).map_or(LOOK, |left| left.min(LOOK))
+        this.and_then(due_in)
+            .filter(|left| !left.is_zero())
+            .map_or(MAX_CHECK_INTERVAL, |left| left.min(MAX_CHECK_INTERVAL))
     }
 
     /// Two new keys; `randomness` makes them both.
     fn new(randomness: std::io::Result<[u8; 32]>, now: i64) -> Option<Self> {
-        let octets = fresh(randomness)?;
+        let octets = usable_randomness(randomness)?;
         let (current, next) = octets.split_at(16);
         let keys = CookieKeys {
             current: current.try_into().ok()?,
@@ -112,7 +118,7 @@ impl Cookies {
     fn decode(octets: &[u8], now: i64) -> Option<Self> {
         // The format before keys were rotated: the one key that there was.
         if let Ok(current) = octets.try_into() {
-            let next = fresh(random::octets())?;
+            let next = usable_randomness(random::octets())?;
             let keys = CookieKeys { current, next, previous: None, rotated_secs: now as u32 };
             return Some(Self { keys, rotated: now });
         }
@@ -146,7 +152,7 @@ impl Cookies {
 }
 
 /// Randomness, or the record of its absence.
-fn fresh<const N: usize>(randomness: std::io::Result<[u8; N]>) -> Option<[u8; N]> {
+fn usable_randomness<const N: usize>(randomness: std::io::Result<[u8; N]>) -> Option<[u8; N]> {
     randomness
         .inspect_err(|error| {
             tracing::error!(
@@ -162,7 +168,7 @@ fn fresh<const N: usize>(randomness: std::io::Result<[u8; N]>) -> Option<[u8; N]
 mod tests {
     use super::*;
 
-    const DAY: i64 = PERIOD_SECS;
+    const DAY: i64 = ROTATION_PERIOD_SECS;
 
     #[test]
     fn keys_survive_a_restart_and_rotate_once_a_day() {

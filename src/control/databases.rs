@@ -30,17 +30,17 @@ pub(super) struct DatabaseFiles {
 pub(super) struct DatabaseFile {
     pub path: PathBuf,
     /// Of the file that was last looked at, good or not.
-    stamp: Option<Stamp>,
+    stamp: Option<DatabaseStamp>,
     pub database: Arc<Database>,
     /// Why the newest file is not in use.
     pub error: Option<String>,
     /// Whether that may pass without the file being replaced.
-    pub is_passing: bool,
+    pub is_transient: bool,
 }
 
 /// Tells one state of a file from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+struct DatabaseStamp {
     device: u64,
     inode: u64,
     octets: u64,
@@ -49,48 +49,48 @@ struct Stamp {
 
 /// A file that cannot be used, and no older one to go on with.
 #[derive(Debug, Clone)]
-pub(super) struct DatabaseProblem {
+pub(super) struct UnusableDatabase {
     pub path: PathBuf,
-    why: OpenError,
+    error: DatabaseOpenError,
 }
 
 /// Why a file is not usable as a database.
 #[derive(Debug, Clone)]
-pub(super) struct OpenError {
+pub(super) struct DatabaseOpenError {
     text: String,
     /// Whether it may be usable later without being replaced.
-    is_passing: bool,
+    is_transient: bool,
 }
 
-impl From<std::io::Error> for OpenError {
+impl From<std::io::Error> for DatabaseOpenError {
     fn from(error: std::io::Error) -> Self {
         let reason = Unreadable::from(error);
-        Self { text: reason.to_string(), is_passing: reason.is_passing() }
+        Self { text: reason.to_string(), is_transient: reason.is_passing() }
     }
 }
 
 const HELP: &str =
     "name a MaxMind DB file (GeoLite2, GeoIP2, DB-IP, IPinfo) under [geoip] databases";
 
-impl fmt::Display for DatabaseProblem {
+impl fmt::Display for UnusableDatabase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} (help: {HELP})", self.path.display(), self.why.text)
+        write!(f, "{}: {} (help: {HELP})", self.path.display(), self.error.text)
     }
 }
 
-impl DatabaseProblem {
+impl UnusableDatabase {
     /// As a mistake of the file that names the database at `place`, or of the configuration as
     /// such.
     pub(super) fn diagnostics(&self, sources: &Sources, place: Option<Place>) -> Diagnostics {
         let place = place.unwrap_or_else(|| sources.place_of_databases());
         let message =
-            format!("the database {} cannot be used: {}", self.path.display(), self.why.text);
+            format!("the database {} cannot be used: {}", self.path.display(), self.error.text);
         Diagnostics::late(sources, place, &message, HELP)
     }
 
     /// Whether the file may be usable later without being replaced.
-    pub(super) fn is_passing(&self) -> bool {
-        self.why.is_passing
+    pub(super) fn is_transient(&self) -> bool {
+        self.error.is_transient
     }
 }
 
@@ -106,14 +106,14 @@ impl DatabaseFiles {
 
     /// What is to be used from now on for `paths`. Files that did not change are not read; one that
     /// is no good any more stays in use as it was.
-    pub(super) fn refreshed(&self, paths: &[PathBuf]) -> Result<Self, Vec<DatabaseProblem>> {
+    pub(super) fn refreshed(&self, paths: &[PathBuf]) -> Result<Self, Vec<UnusableDatabase>> {
         let mut files = Vec::new();
         let mut problems = Vec::new();
         for path in paths {
             let old = self.files.iter().find(|file| file.path == *path);
             match refreshed(path, old) {
                 Ok(file) => files.push(file),
-                Err(why) => problems.push(DatabaseProblem { path: path.clone(), why }),
+                Err(why) => problems.push(UnusableDatabase { path: path.clone(), error: why }),
             }
         }
         if !problems.is_empty() {
@@ -133,8 +133,8 @@ impl DatabaseFiles {
     }
 }
 
-fn refreshed(path: &Path, old: Option<&DatabaseFile>) -> Result<DatabaseFile, OpenError> {
-    let stamp = fs::metadata(path).ok().map(|found| Stamp {
+fn refreshed(path: &Path, old: Option<&DatabaseFile>) -> Result<DatabaseFile, DatabaseOpenError> {
+    let stamp = fs::metadata(path).ok().map(|found| DatabaseStamp {
         device: found.dev(),
         inode: found.ino(),
         octets: found.len(),
@@ -142,7 +142,7 @@ fn refreshed(path: &Path, old: Option<&DatabaseFile>) -> Result<DatabaseFile, Op
     });
     if let Some(old) = old
         && old.stamp == stamp
-        && !old.is_passing
+        && !old.is_transient
     {
         return Ok(old.clone());
     }
@@ -152,7 +152,7 @@ fn refreshed(path: &Path, old: Option<&DatabaseFile>) -> Result<DatabaseFile, Op
             stamp,
             database: Arc::new(database),
             error: None,
-            is_passing: false,
+            is_transient: false,
         }),
         (Err(why), None) => Err(why),
         (Err(why), Some(old)) => {
@@ -162,14 +162,14 @@ fn refreshed(path: &Path, old: Option<&DatabaseFile>) -> Result<DatabaseFile, Op
             Ok(DatabaseFile {
                 stamp,
                 error: Some(why.text),
-                is_passing: why.is_passing,
+                is_transient: why.is_transient,
                 ..old.clone()
             })
         }
     }
 }
 
-fn open(path: &Path) -> Result<Database, OpenError> {
+fn open(path: &Path) -> Result<Database, DatabaseOpenError> {
     let octets = files::read(path, SymlinkPolicy::Follow, MAX_OCTETS)?;
     let started = Instant::now();
     let label = path.display().to_string();
@@ -181,7 +181,7 @@ fn open(path: &Path) -> Result<Database, OpenError> {
             tracing::info!(file = %label, networks = progress.networks, records = progress.records, "still reading GeoIP database");
         }
     })
-    .map_err(|error| OpenError { text: error.fault().to_string(), is_passing: false })?;
+    .map_err(|error| DatabaseOpenError { text: error.fault().to_string(), is_transient: false })?;
     tracing::info!(
         file = %label,
         kind = database.kind(),

@@ -14,10 +14,10 @@ use crate::{
 
 /// Clients of one service and one family that are answered in the same way without a usable member.
 #[derive(Debug)]
-pub(super) struct Distressed {
+pub(super) struct DistressedClients {
     pub service: ServiceId,
     pub family: Family,
-    pub plight: Plight,
+    pub stage: Plight,
     /// The pool that they are answered from; nothing where that is NODATA.
     pub pool: Option<PoolId>,
     /// Members are usable again, but too few to answer those alone.
@@ -27,11 +27,11 @@ pub(super) struct Distressed {
 }
 
 /// The distress of a service that `is_wanted` names, IPv4 first, each way of answering once.
-pub(super) fn of(
+pub(super) fn distressed_clients(
     (service, chart): (ServiceId, &Chart),
     is_wanted: impl Fn(Family, &Distress) -> bool,
-) -> Vec<Distressed> {
-    let mut found: Vec<Distressed> = Vec::new();
+) -> Vec<DistressedClients> {
+    let mut found: Vec<DistressedClients> = Vec::new();
     for family in [Family::V4, Family::V6] {
         for distress in chart.distress(family).iter().filter(|distress| is_wanted(family, distress))
         {
@@ -39,13 +39,13 @@ pub(super) fn of(
             let way = (family, plight, pool, is_recovering);
             match found
                 .iter_mut()
-                .find(|one| (one.family, one.plight, one.pool, one.is_recovering) == way)
+                .find(|one| (one.family, one.stage, one.pool, one.is_recovering) == way)
             {
                 Some(known) => known.areas.push(*distress),
-                None => found.push(Distressed {
+                None => found.push(DistressedClients {
                     service,
                     family,
-                    plight,
+                    stage: plight,
                     pool,
                     is_recovering,
                     areas: vec![*distress],
@@ -56,34 +56,34 @@ pub(super) fn of(
     found
 }
 
-impl Distressed {
+impl DistressedClients {
     /// `www.example.com AAAA (country DE)`.
     pub(super) fn subject(&self, compiler: &Compiler) -> String {
         let service = self.service(compiler);
         subject_text(
             &service.name,
             service.kind.records(self.family),
-            &self.clients(compiler),
-            CLIENTS,
+            &self.client_texts(compiler),
+            MAX_NAMED_CLIENTS,
         )
     }
 
     /// Whose clients they are; nothing where they are all of the service's.
-    pub(super) fn clients(&self, compiler: &Compiler) -> Vec<String> {
+    pub(super) fn client_texts(&self, compiler: &Compiler) -> Vec<String> {
         let areas: Vec<u32> = self.areas.iter().map(|distress| distress.area).collect();
         compiler.area_words(self.service, &areas)
     }
 
     /// What they are answered with, in a phrase.
-    pub(super) fn answers(&self, compiler: &Compiler, chart: &Chart) -> String {
+    pub(super) fn answer_text(&self, compiler: &Compiler, chart: &Chart) -> String {
         let service = self.service(compiler);
         let reaches = self.areas.iter().map(|distress| distress.reach);
         let topology = compiler.topology();
         let endpoints = answered_in(chart, self.family, reaches);
         let names = endpoints.iter().map(|id| &topology.endpoints[id.index()].name);
-        let names = listing::join_first(names, MEMBERS, endpoints.len());
+        let names = listing::join_first(names, MAX_NAMED_MEMBERS, endpoints.len());
         let pool_name = |id: PoolId| &topology.pools[id.index()].name;
-        match (self.plight, self.pool, service.on_all_down) {
+        match (self.stage, self.pool, service.on_all_down) {
             (Plight::OtherFamily, ..) => self.other_family(chart),
             (_, None, _) if chart.is_unresolved() => {
                 "SERVFAIL: an alias was never resolved".to_owned()
@@ -126,9 +126,9 @@ impl Distressed {
 }
 
 /// As many members are named.
-const MEMBERS: usize = 3;
+const MAX_NAMED_MEMBERS: usize = 3;
 /// As many kinds of clients are named.
-const CLIENTS: usize = 3;
+const MAX_NAMED_CLIENTS: usize = 3;
 
 /// `www.example.com AAAA (country DE; country AT and 2 more)`, with the first clients, `most` of
 /// them; no brackets for all clients.

@@ -3,10 +3,12 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use super::{
+    config_load::LoadedConfig,
     distress,
-    edit::{EditError, TableEdit, edit_tables},
-    handle::{Darkened, Drain, DrainAct, DrainError, DrainRequest, not_in_service},
-    load::World,
+    edit::{DatacenterEdit, EditError, edit_tables},
+    handle::{
+        DrainAction, DrainError, DrainOptions, DrainRequest, NewlyDistressed, not_in_service,
+    },
     state::unix_now,
 };
 use crate::{
@@ -21,13 +23,13 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct DrainPlan {
     /// What becomes of each datacenter that was named.
-    datacenters: Vec<(DatacenterId, String, Step)>,
-    by_file: BTreeMap<PathBuf, Vec<(String, TableEdit)>>,
+    datacenters: Vec<(DatacenterId, String, DrainStep)>,
+    by_file: BTreeMap<PathBuf, Vec<(String, DatacenterEdit)>>,
 }
 
 /// What becomes of a datacenter.
 #[derive(Debug)]
-enum Step {
+enum DrainStep {
     /// Its table is edited, and this is its state then.
     Becomes(State),
     /// It stays as it is, because of this.
@@ -37,26 +39,28 @@ enum Step {
 /// Which tables `request` edits, and how.
 pub(super) fn plan(
     request: &DrainRequest,
-    world: &World,
+    world: &LoadedConfig,
     conditions: &Conditions,
 ) -> Result<DrainPlan, DrainError> {
-    if let DrainAct::Drain(drain) = &request.act {
-        check(drain, unix_now()).map_err(DrainError::Invalid)?;
+    if let DrainAction::Drain(drain) = &request.action {
+        validate(drain, unix_now()).map_err(DrainError::Invalid)?;
     }
-    let chosen = chosen(&request.datacenter, &world.topology)?;
-    let mut by_file: BTreeMap<PathBuf, Vec<(String, TableEdit)>> = BTreeMap::new();
+    let chosen = matching_datacenters(&request.datacenter, &world.topology)?;
+    let mut by_file: BTreeMap<PathBuf, Vec<(String, DatacenterEdit)>> = BTreeMap::new();
     let mut datacenters = Vec::new();
     let mut refusals = Vec::new();
     for id in chosen {
-        let subject = Subject::new(id, world, conditions);
+        let subject = DrainTarget::new(id, world, conditions);
         let name = subject.datacenter.name.to_string();
-        match subject.edit(&request.act) {
+        match subject.edit(&request.action) {
             Ok((edit, state)) => {
                 by_file.entry(subject.origin.path.clone()).or_default().push((name.clone(), edit));
-                datacenters.push((id, name, Step::Becomes(state)));
+                datacenters.push((id, name, DrainStep::Becomes(state)));
             }
-            Err(Unchanged::Already(why)) => datacenters.push((id, name, Step::Stays(why))),
-            Err(Unchanged::Refused(error)) => {
+            Err(NoEditReason::AlreadyInState(why)) => {
+                datacenters.push((id, name, DrainStep::Stays(why)))
+            }
+            Err(NoEditReason::Refused(error)) => {
                 let why = match &error {
                     DrainError::NotInService { state, origin, .. } => {
                         format!(
@@ -66,7 +70,7 @@ pub(super) fn plan(
                     }
                     error => error.to_string(),
                 };
-                datacenters.push((id, name, Step::Stays(why)));
+                datacenters.push((id, name, DrainStep::Stays(why)));
                 refusals.push(error);
             }
         }
@@ -83,7 +87,7 @@ pub(super) fn plan(
 ///
 /// # Errors
 /// Which value cannot, and what it may be.
-fn check(drain: &Drain, now: i64) -> Result<(), String> {
+fn validate(drain: &DrainOptions, now: i64) -> Result<(), String> {
     const DAY_SECS: u64 = 86_400;
     const OMIT: &str = "omit `for-secs` (`--for`) to drain until `undrain`";
     if let Some(fault) = drain.reason.as_deref().and_then(reason_fault) {
@@ -107,7 +111,10 @@ fn check(drain: &Drain, now: i64) -> Result<(), String> {
 }
 
 /// The datacenter of this name, else those of the region.
-fn chosen(wanted: &str, topology: &Topology) -> Result<Vec<DatacenterId>, DrainError> {
+fn matching_datacenters(
+    wanted: &str,
+    topology: &Topology,
+) -> Result<Vec<DatacenterId>, DrainError> {
     let all = || topology.datacenters.iter().zip((0..).map(DatacenterId));
     let by_name: Vec<_> =
         all().filter(|(datacenter, _)| *datacenter.name == *wanted).map(|(_, id)| id).collect();
@@ -126,92 +133,105 @@ fn chosen(wanted: &str, topology: &Topology) -> Result<Vec<DatacenterId>, DrainE
 }
 
 /// A datacenter that a request names, as the snapshot in force has it.
-struct Subject<'a> {
+struct DrainTarget<'a> {
     datacenter: &'a Datacenter,
     origin: &'a Origin,
     /// Its state now: `until` may have ended the one that is written.
     state: State,
     /// The share of its clients that a ramp leaves it.
-    part: f64,
+    remaining_share: f64,
 }
 
 /// Why a table is not edited.
-enum Unchanged {
+enum NoEditReason {
     /// There is nothing to do.
-    Already(String),
+    AlreadyInState(String),
     /// It must not be done.
     Refused(DrainError),
 }
 
-impl<'a> Subject<'a> {
-    fn new(id: DatacenterId, world: &'a World, conditions: &Conditions) -> Self {
+impl<'a> DrainTarget<'a> {
+    fn new(id: DatacenterId, world: &'a LoadedConfig, conditions: &Conditions) -> Self {
         Self {
             datacenter: &world.topology.datacenters[id.index()],
             origin: &world.config.datacenter_origins[id.index()],
             state: conditions.datacenters[id.index()],
-            part: conditions.steering.datacenter_parts.get(&id).map_or(0.0, |part| part.share()),
+            remaining_share: conditions
+                .steering
+                .datacenter_parts
+                .get(&id)
+                .map_or(0.0, |part| part.share()),
         }
     }
 
     /// What the table is to say, and the state that the datacenter has then.
-    fn edit(&self, act: &DrainAct) -> Result<(TableEdit, State), Unchanged> {
+    fn edit(&self, act: &DrainAction) -> Result<(DatacenterEdit, State), NoEditReason> {
         let (edit, state) = match act {
-            DrainAct::Drain(drain) => (self.drain(drain)?, State::Draining),
-            DrainAct::Undrain => (self.undrain()?, State::Active),
-            DrainAct::Pause | DrainAct::Resume if self.state != State::Draining => {
-                return Err(Unchanged::Refused(DrainError::NotDraining(
+            DrainAction::Drain(drain) => (self.drain(drain)?, State::Draining),
+            DrainAction::Undrain => (self.undrain()?, State::Active),
+            DrainAction::Pause | DrainAction::Resume if self.state != State::Draining => {
+                return Err(NoEditReason::Refused(DrainError::NotDraining(
                     self.datacenter.name.to_string(),
                 )));
             }
-            DrainAct::Resume => (TableEdit::default().hold(None), State::Draining),
-            DrainAct::Pause => (TableEdit::default().hold(Some(1.0 - self.part)), State::Draining),
+            DrainAction::Resume => (DatacenterEdit::default().hold_at(None), State::Draining),
+            DrainAction::Pause => (
+                DatacenterEdit::default().hold_at(Some(1.0 - self.remaining_share)),
+                State::Draining,
+            ),
         };
         Ok((edit.if_state(self.datacenter.state), state))
     }
 
     /// A drain that is in progress keeps all that the request does not name.
-    fn drain(&self, drain: &Drain) -> Result<TableEdit, Unchanged> {
+    fn drain(&self, drain: &DrainOptions) -> Result<DatacenterEdit, NoEditReason> {
         let until = drain.for_secs.map(|secs| unix_now().saturating_add_unsigned(secs));
         match self.state {
             State::Active => {
-                let edit =
-                    TableEdit::state(State::Draining).reason(drain.reason.as_deref()).until(until);
-                Ok(edit.hold(None).over(drain.over_secs))
+                let edit = DatacenterEdit::state(State::Draining)
+                    .reason(drain.reason.as_deref())
+                    .until(until);
+                Ok(edit.hold_at(None).drain_over(drain.over_secs))
             }
             State::Draining => {
-                let mut edit = TableEdit::default();
+                let mut edit = DatacenterEdit::default();
                 edit = drain
                     .reason
                     .as_deref()
                     .map_or(edit.clone(), |reason| edit.reason(Some(reason)));
                 edit = until.map_or(edit.clone(), |until| edit.until(Some(until)));
                 // Whoever names a pace wants it to go on.
-                edit =
-                    drain.over_secs.map_or(edit.clone(), |secs| edit.over(Some(secs)).hold(None));
+                edit = drain
+                    .over_secs
+                    .map_or(edit.clone(), |secs| edit.drain_over(Some(secs)).hold_at(None));
                 match edit.is_empty() {
-                    true => {
-                        Err(Unchanged::Already("already draining; nothing was edited".to_owned()))
-                    }
+                    true => Err(NoEditReason::AlreadyInState(
+                        "already draining; nothing was edited".to_owned(),
+                    )),
                     false => Ok(edit),
                 }
             }
-            State::Standby | State::Disabled => Err(Unchanged::Refused(DrainError::NotInService {
-                datacenter: self.datacenter.name.to_string(),
-                state: self.state.word().to_owned(),
-                origin: self.origin.to_string(),
-            })),
+            State::Standby | State::Disabled => {
+                Err(NoEditReason::Refused(DrainError::NotInService {
+                    datacenter: self.datacenter.name.to_string(),
+                    state: self.state.word().to_owned(),
+                    origin: self.origin.to_string(),
+                }))
+            }
         }
     }
 
-    fn undrain(&self) -> Result<TableEdit, Unchanged> {
+    fn undrain(&self) -> Result<DatacenterEdit, NoEditReason> {
         match self.state {
-            State::Draining => {
-                Ok(TableEdit::state(State::Active).reason(None).until(None).hold(None).over(None))
-            }
-            State::Active => Err(Unchanged::Already(
+            State::Draining => Ok(DatacenterEdit::state(State::Active)
+                .reason(None)
+                .until(None)
+                .hold_at(None)
+                .drain_over(None)),
+            State::Active => Err(NoEditReason::AlreadyInState(
                 "not drained: its state is active; nothing was edited".to_owned(),
             )),
-            State::Standby | State::Disabled => Err(Unchanged::Already(format!(
+            State::Standby | State::Disabled => Err(NoEditReason::AlreadyInState(format!(
                 "not drained: its state is {} in {}; nothing was edited. To put it into service, set state = \"active\" there",
                 self.state.word(),
                 self.origin
@@ -224,17 +244,17 @@ impl DrainPlan {
     /// The datacenters' names, and why those stay as they are that do.
     pub(super) fn steps(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.datacenters.iter().map(|(_, name, step)| match step {
-            Step::Becomes(_) => (name.as_str(), None),
-            Step::Stays(why) => (name.as_str(), Some(why.as_str())),
+            DrainStep::Becomes(_) => (name.as_str(), None),
+            DrainStep::Stays(why) => (name.as_str(), Some(why.as_str())),
         })
     }
 
-    /// `conditions` as they will be.
-    pub(super) fn conditions(&self, conditions: &Conditions) -> Conditions {
+    /// `conditions_after` as they will be.
+    pub(super) fn conditions_after(&self, conditions: &Conditions) -> Conditions {
         let mut conditions = conditions.clone();
         for (id, _, step) in &self.datacenters {
             // What drains already was accepted when its drain began.
-            if let Step::Becomes(state) = step
+            if let DrainStep::Becomes(state) = step
                 && conditions.datacenters[id.index()] != *state
             {
                 conditions.datacenters[id.index()] = *state;
@@ -246,14 +266,14 @@ impl DrainPlan {
     }
 
     /// Whether it edits this file.
-    pub(super) fn edits(&self, file: &str) -> bool {
+    pub(super) fn edits_file(&self, file: &str) -> bool {
         self.by_file.keys().any(|path| path.display().to_string() == file)
     }
 
     /// Edits the files; which ones.
-    pub(super) fn carry_out(&self) -> Result<Vec<String>, EditError> {
+    pub(super) fn write_edits(&self) -> Result<Vec<String>, EditError> {
         for (path, edits) in &self.by_file {
-            let edits: Vec<(&str, &TableEdit)> =
+            let edits: Vec<(&str, &DatacenterEdit)> =
                 edits.iter().map(|(name, edit)| (name.as_str(), edit)).collect();
             edit_tables(path, &edits)?;
         }
@@ -267,24 +287,24 @@ pub(super) fn newly_distressed(
     compiler: &Compiler,
     before: &[Arc<Chart>],
     after: &[Arc<Chart>],
-) -> Vec<Darkened> {
+) -> Vec<NewlyDistressed> {
     let mut found = Vec::new();
     let pairs = (0..).map(ServiceId).zip(before.iter().zip(after));
     for (id, (was, is)) in pairs.filter(|(_, (was, is))| !Arc::ptr_eq(was, is)) {
         let is_new = |family, there: &Distress| {
             !was.distress(family).iter().any(|known| known.area == there.area)
         };
-        let darkened = distress::of((id, is), is_new).into_iter();
-        found.extend(darkened.map(|one| Darkened {
+        let darkened = distress::distressed_clients((id, is), is_new).into_iter();
+        found.extend(darkened.map(|one| NewlyDistressed {
             subject: one.subject(compiler),
-            answers: one.answers(compiler, is),
+            answers: one.answer_text(compiler, is),
         }));
     }
     found
 }
 
 /// Logs each datacenter whose state has ended by its `until`.
-pub(super) fn log_ended(topology: &Topology, before: &[State], after: &[State]) {
+pub(super) fn log_expired_states(topology: &Topology, before: &[State], after: &[State]) {
     for ((datacenter, before), after) in topology.datacenters.iter().zip(before).zip(after) {
         if before != after {
             tracing::info!(
@@ -292,7 +312,7 @@ pub(super) fn log_ended(topology: &Topology, before: &[State], after: &[State]) 
                 from = before.word(),
                 to = after.word(),
                 reason = datacenter.reason.as_deref(),
-                until = datacenter.until.and_then(moment).map(tracing::field::display),
+                until = datacenter.until.and_then(timestamp).map(tracing::field::display),
                 "datacenter state ended as planned"
             );
         }
@@ -300,12 +320,16 @@ pub(super) fn log_ended(topology: &Topology, before: &[State], after: &[State]) 
 }
 
 /// A time in seconds since 1970 in the form of RFC 3339.
-fn moment(secs: i64) -> Option<jiff::Timestamp> {
+fn timestamp(secs: i64) -> Option<jiff::Timestamp> {
     jiff::Timestamp::from_second(secs).ok()
 }
 
 /// How many seconds until the next datacenter's state ends by its `until`.
-pub(super) fn next_lapse(topology: &Topology, conditions: &Conditions, now: i64) -> Option<u64> {
+pub(super) fn secs_to_next_state_end(
+    topology: &Topology,
+    conditions: &Conditions,
+    now: i64,
+) -> Option<u64> {
     let is_open =
         |at: usize| conditions.datacenters.get(at).is_some_and(|state| *state != State::Active);
     let untils = topology
@@ -326,48 +350,60 @@ mod tests {
     fn a_drain_that_cannot_be_written_is_refused_with_the_value_and_what_it_may_be() {
         let now = 1_800_000_000;
         let calendar = jiff::Timestamp::MAX.as_second().abs_diff(now);
-        let drain = Drain::default;
+        let drain = DrainOptions::default;
         for (drain, wanted, why) in [
             (drain(), "", "nothing is asked for"),
-            (Drain { for_secs: Some(1), ..drain() }, "", "the shortest"),
-            (Drain { for_secs: Some(0), ..drain() }, "would end at once", "none"),
-            (Drain { for_secs: Some(calendar), ..drain() }, "", "the last moment of the calendar"),
+            (DrainOptions { for_secs: Some(1), ..drain() }, "", "the shortest"),
+            (DrainOptions { for_secs: Some(0), ..drain() }, "would end at once", "none"),
             (
-                Drain { for_secs: Some(calendar + 1), ..drain() },
+                DrainOptions { for_secs: Some(calendar), ..drain() },
+                "",
+                "the last moment of the calendar",
+            ),
+            (
+                DrainOptions { for_secs: Some(calendar + 1), ..drain() },
                 "after the year 9999",
                 "one second more",
             ),
-            (Drain { for_secs: Some(u64::MAX), ..drain() }, "after the year 9999", "an overflow"),
-            (Drain { over_secs: Some(Pace::LONGEST.as_secs()), ..drain() }, "", "the longest ramp"),
             (
-                Drain { over_secs: Some(u64::MAX), ..drain() },
+                DrainOptions { for_secs: Some(u64::MAX), ..drain() },
+                "after the year 9999",
+                "an overflow",
+            ),
+            (
+                DrainOptions { over_secs: Some(Pace::LONGEST.as_secs()), ..drain() },
+                "",
+                "the longest ramp",
+            ),
+            (
+                DrainOptions { over_secs: Some(u64::MAX), ..drain() },
                 "the maximum is 604800 (7 days)",
                 "a longer one",
             ),
-            (Drain { reason: Some("Wartung, Köln".into()), ..drain() }, "", "a reason"),
-            (Drain { reason: Some("x".repeat(200)), ..drain() }, "", "the longest"),
+            (DrainOptions { reason: Some("Wartung, Köln".into()), ..drain() }, "", "a reason"),
+            (DrainOptions { reason: Some("x".repeat(200)), ..drain() }, "", "the longest"),
             (
-                Drain { reason: Some("x".repeat(201)), ..drain() },
+                DrainOptions { reason: Some("x".repeat(201)), ..drain() },
                 "has 201 octets; the maximum is 200",
                 "a longer one",
             ),
             (
-                Drain { reason: Some("a\u{1b}[2J".into()), ..drain() },
+                DrainOptions { reason: Some("a\u{1b}[2J".into()), ..drain() },
                 "holds the control character \\u{1b}",
                 "ESC",
             ),
             (
-                Drain { reason: Some("a\nforged".into()), ..drain() },
+                DrainOptions { reason: Some("a\nforged".into()), ..drain() },
                 "holds the control character \\n",
                 "a second line",
             ),
             (
-                Drain { reason: Some("a\u{202e}b".into()), ..drain() },
+                DrainOptions { reason: Some("a\u{202e}b".into()), ..drain() },
                 "holds the invisible character \\u{202e}",
                 "direction",
             ),
         ] {
-            let error = check(&drain, now).err().unwrap_or_default();
+            let error = validate(&drain, now).err().unwrap_or_default();
             assert_eq!(error.is_empty(), wanted.is_empty(), "{why}: {error}");
             assert!(error.contains(wanted), "{why}: {error}");
         }

@@ -22,7 +22,7 @@ use rustix::{
 };
 use toml_edit::{DocumentMut, Item, TableLike};
 
-use super::{line_ends::with_line_ends, remedy};
+use super::{line_endings::with_line_endings, remedy};
 use crate::{
     config::{MOST_TREE_OCTETS, table_range},
     files,
@@ -30,55 +30,55 @@ use crate::{
 };
 
 /// How often an edit is made again because the file was saved meanwhile.
-const ATTEMPTS: usize = 10;
+const MAX_ATTEMPTS: usize = 10;
 
 /// The kernel's bound on the names, and on the value, of extended attributes.
-const LONGEST_ATTRIBUTE: usize = 64 << 10;
+const MAX_ATTRIBUTE_OCTETS: usize = 64 << 10;
 
 /// As large as a file of the zones directory may be, in octets.
-const LARGEST_FILE: u64 = 64 << 20;
+const MAX_FILE_OCTETS: u64 = 64 << 20;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// What a datacenter's table is to say.
 #[derive(Debug, Clone, Default)]
-pub struct TableEdit {
+pub struct DatacenterEdit {
     /// Keys and their values; a key without one is removed.
     keys: Vec<(&'static str, Option<toml_edit::Value>)>,
     /// The state that the table must have now, where the edit was decided by it.
     expected: Option<State>,
 }
 
-impl TableEdit {
+impl DatacenterEdit {
     /// The state. A table without a state is active.
     pub fn state(state: State) -> Self {
-        Self::default().with("state", Some(state.word().into()))
+        Self::default().set_key("state", Some(state.word().into()))
     }
 
     /// The reason; `None` removes it.
     pub fn reason(self, reason: Option<&str>) -> Self {
-        self.with("reason", reason.map(Into::into))
+        self.set_key("reason", reason.map(Into::into))
     }
 
     /// When the state ends, in seconds since 1970-01-01T00:00:00Z; `None` removes the end.
     pub fn until(self, until: Option<i64>) -> Self {
         let until = until.and_then(|secs| jiff::Timestamp::from_second(secs).ok());
         let until = until.and_then(|until| until.to_string().parse::<toml_edit::Datetime>().ok());
-        self.with("until", until.map(Into::into))
+        self.set_key("until", until.map(Into::into))
     }
 
     /// Over how many seconds a drain goes: 0 is at once; `None` leaves it to the datacenter's
     /// `drain-over`.
-    pub fn over(self, secs: Option<u64>) -> Self {
-        self.with("draining-over", secs.map(|secs| format!("{secs}s").into()))
+    pub fn drain_over(self, secs: Option<u64>) -> Self {
+        self.set_key("draining-over", secs.map(|secs| format!("{secs}s").into()))
     }
 
     /// Where a drain is held: the share of clients drained, from 0 to 1; `None` lets it go on.
-    pub fn hold(self, drained: Option<f64>) -> Self {
+    pub fn hold_at(self, drained: Option<f64>) -> Self {
         // Never 0 %, which would be no drain at all.
         let text = drained
             .map(|drained| format!("{}%", ((drained * 1000.0).round() / 10.0).clamp(0.1, 100.0)));
-        self.with("drain-hold", text.map(Into::into))
+        self.set_key("drain-hold", text.map(Into::into))
     }
 
     /// Only where the table has this state now: else the file has changed since the edit was
@@ -92,7 +92,7 @@ impl TableEdit {
         self.keys.is_empty()
     }
 
-    fn with(mut self, key: &'static str, value: Option<toml_edit::Value>) -> Self {
+    fn set_key(mut self, key: &'static str, value: Option<toml_edit::Value>) -> Self {
         self.keys.push((key, value));
         self
     }
@@ -106,9 +106,9 @@ pub enum EditError {
     /// The file is not TOML (any more).
     Malformed(PathBuf, Box<toml_edit::TomlError>),
     /// The file has no such table (any more).
-    Missing(PathBuf, String),
+    NoSuchTable(PathBuf, String),
     /// The table has another state than the one in use.
-    Changed(PathBuf, String),
+    StateConflict(PathBuf, String),
     /// Others save the file faster than it can be edited.
     Busy(PathBuf),
 }
@@ -117,7 +117,12 @@ impl fmt::Display for EditError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(path, error) => {
-                write!(f, "cannot edit {}: {error}; {}", path.display(), remedy::of_writing(error))
+                write!(
+                    f,
+                    "cannot edit {}: {error}; {}",
+                    path.display(),
+                    remedy::write_remedy(error)
+                )
             }
             Self::Malformed(path, error) => {
                 write!(
@@ -127,10 +132,10 @@ impl fmt::Display for EditError {
                     error.message()
                 )
             }
-            Self::Missing(path, name) => {
+            Self::NoSuchTable(path, name) => {
                 write!(f, "{} holds no [datacenter.{name}] any more", path.display())
             }
-            Self::Changed(path, name) => write!(
+            Self::StateConflict(path, name) => write!(
                 f,
                 "{}: the state of {name} was edited and that is not applied yet; nothing was edited: try again in a second, \
                  or see the errors in `portolan status`",
@@ -154,38 +159,38 @@ impl std::error::Error for EditError {}
 ///
 /// # Errors
 /// [`EditError`]; the file then stands as it was, or as another program has saved it meanwhile.
-pub fn edit_tables(path: &Path, datacenters: &[(&str, &TableEdit)]) -> Result<(), EditError> {
-    let outcome = edit_beside_others(path, datacenters, &mut || ());
+pub fn edit_tables(path: &Path, datacenters: &[(&str, &DatacenterEdit)]) -> Result<(), EditError> {
+    let outcome = edit_with_retries(path, datacenters, &mut || ());
     files::replenish_descriptors();
     outcome
 }
 
 /// The same; `meanwhile` runs where another program may save the file.
-fn edit_beside_others(
+fn edit_with_retries(
     path: &Path,
-    datacenters: &[(&str, &TableEdit)],
+    datacenters: &[(&str, &DatacenterEdit)],
     meanwhile: &mut dyn FnMut(),
 ) -> Result<(), EditError> {
     let io_error = |error| EditError::Io(path.to_owned(), error);
     let target = fs::canonicalize(path).map_err(io_error)?;
-    for _ in 0..ATTEMPTS {
+    for _ in 0..MAX_ATTEMPTS {
         let (mut original, _) =
             files::open(&target, files::SymlinkPolicy::Refuse).map_err(io_error)?;
-        let text = content(&mut original).map_err(io_error)?;
+        let text = read_text(&mut original).map_err(io_error)?;
         let edited = edited(path, &text, datacenters)?;
         if edited == text {
             return Ok(());
         }
         let replacement =
-            Replacement::prepare(&target, &original, edited.as_bytes()).map_err(io_error)?;
+            FileReplacement::prepare(&target, &original, edited.as_bytes()).map_err(io_error)?;
         meanwhile();
-        if !is_still(&target, &text) {
+        if !has_text(&target, &text) {
             continue;
         }
-        replacement.put().map_err(io_error)?;
+        replacement.install().map_err(io_error)?;
         // A program that writes in place may have done so between the look and the replacement: its
         // text is in the old file.
-        let late = content(&mut original).unwrap_or_default();
+        let late = read_text(&mut original).unwrap_or_default();
         if late == text || late == edited {
             return Ok(());
         }
@@ -194,17 +199,17 @@ fn edit_beside_others(
     Err(EditError::Busy(path.to_owned()))
 }
 
-fn content(file: &mut File) -> io::Result<String> {
+fn read_text(file: &mut File) -> io::Result<String> {
     let mut text = String::new();
     file.rewind()?;
-    file.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
-    match text.len() as u64 > LARGEST_FILE {
+    file.take(MAX_FILE_OCTETS + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > MAX_FILE_OCTETS {
         true => Err(io::Error::from(io::ErrorKind::FileTooLarge)),
         false => Ok(text),
     }
 }
 
-fn is_still(path: &Path, text: &str) -> bool {
+fn has_text(path: &Path, text: &str) -> bool {
     files::read(path, files::SymlinkPolicy::Follow, text.len() as u64)
         .is_ok_and(|now| now == text.as_bytes())
 }
@@ -214,14 +219,14 @@ fn is_still(path: &Path, text: &str) -> bool {
 fn edited(
     path: &Path,
     text: &str,
-    datacenters: &[(&str, &TableEdit)],
+    datacenters: &[(&str, &DatacenterEdit)],
 ) -> Result<String, EditError> {
     if text.len() <= MOST_TREE_OCTETS {
         return edited_whole(path, text, datacenters);
     }
     let mut whole = text.to_owned();
     for (name, edit) in datacenters {
-        let missing = || EditError::Missing(path.to_owned(), (*name).to_owned());
+        let missing = || EditError::NoSuchTable(path.to_owned(), (*name).to_owned());
         let range = table_range(&whole, "datacenter", name).ok_or_else(missing)?;
         let table = edited_whole(path, &whole[range.clone()], &[(name, edit)])?;
         whole.replace_range(range, &table);
@@ -232,7 +237,7 @@ fn edited(
 fn edited_whole(
     path: &Path,
     text: &str,
-    datacenters: &[(&str, &TableEdit)],
+    datacenters: &[(&str, &DatacenterEdit)],
 ) -> Result<String, EditError> {
     let body = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let mut document: DocumentMut =
@@ -243,27 +248,27 @@ fn edited_whole(
             .and_then(Item::as_table_like_mut)
             .and_then(|tables| tables.get_mut(name))
             .and_then(Item::as_table_like_mut)
-            .ok_or_else(|| EditError::Missing(path.to_owned(), (*name).to_owned()))?;
+            .ok_or_else(|| EditError::NoSuchTable(path.to_owned(), (*name).to_owned()))?;
         let state = table.get("state").and_then(Item::as_str).unwrap_or(State::Active.word());
         if edit.expected.is_some_and(|expected| expected.word() != state) {
-            return Err(EditError::Changed(path.to_owned(), (*name).to_owned()));
+            return Err(EditError::StateConflict(path.to_owned(), (*name).to_owned()));
         }
-        edit.keys.iter().for_each(|(key, value)| set(table, key, value.clone()));
+        edit.keys.iter().for_each(|(key, value)| set_value(table, key, value.clone()));
     }
     let mark = if body.len() < text.len() { BYTE_ORDER_MARK.to_string() } else { String::new() };
-    Ok(mark + &with_line_ends(&document.to_string(), body))
+    Ok(mark + &with_line_endings(&document.to_string(), body))
 }
 
 /// The new content of a file, written beside it with its owner and mode.
 #[derive(Debug)]
-struct Replacement<'a> {
+struct FileReplacement<'a> {
     target: &'a Path,
     octets: &'a [u8],
     /// Nothing where the file must be written in place.
     temporary: Option<PathBuf>,
 }
 
-impl<'a> Replacement<'a> {
+impl<'a> FileReplacement<'a> {
     /// Writes the file beside the old one. Where this process may not create it there or give it to
     /// the same owner, or where the file has other hard links, the old file is written in place
     /// instead.
@@ -276,19 +281,21 @@ impl<'a> Replacement<'a> {
         let temporary = target.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
         let replacement = Self { target, octets, temporary: Some(temporary) };
         match (metadata.nlink(), &replacement.temporary) {
-            (1, Some(temporary)) => match write_like(temporary, original, &metadata, octets) {
-                Ok(()) => Ok(replacement),
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    let _ = fs::remove_file(temporary);
-                    Ok(Self { target, octets, temporary: None })
+            (1, Some(temporary)) => {
+                match write_with_metadata_of(temporary, original, &metadata, octets) {
+                    Ok(()) => Ok(replacement),
+                    Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                        let _ = fs::remove_file(temporary);
+                        Ok(Self { target, octets, temporary: None })
+                    }
+                    Err(error) => Err(error),
                 }
-                Err(error) => Err(error),
-            },
+            }
             _ => Ok(Self { target, octets, temporary: None }),
         }
     }
 
-    fn put(mut self) -> io::Result<()> {
+    fn install(mut self) -> io::Result<()> {
         let Some(temporary) = self.temporary.take() else {
             return write_in_place(self.target, self.octets);
         };
@@ -311,7 +318,7 @@ fn write_in_place(path: &Path, octets: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-impl Drop for Replacement<'_> {
+impl Drop for FileReplacement<'_> {
     fn drop(&mut self) {
         if let Some(temporary) = &self.temporary {
             let _ = fs::remove_file(temporary);
@@ -320,7 +327,12 @@ impl Drop for Replacement<'_> {
 }
 
 /// Writes a new file with the owner, the mode and the extended attributes of another.
-fn write_like(path: &Path, original: &File, model: &fs::Metadata, octets: &[u8]) -> io::Result<()> {
+fn write_with_metadata_of(
+    path: &Path,
+    original: &File,
+    model: &fs::Metadata,
+    octets: &[u8],
+) -> io::Result<()> {
     // A crash may have left one behind; `create_new` follows no link.
     let _ = fs::remove_file(path);
     let create = || File::options().write(true).create_new(true).mode(0o600).open(path);
@@ -342,7 +354,7 @@ fn write_like(path: &Path, original: &File, model: &fs::Metadata, octets: &[u8])
 /// `PermissionDenied` where an attribute cannot be read or given.
 fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
     let denied = |_| io::Error::from(io::ErrorKind::PermissionDenied);
-    let mut names = Vec::with_capacity(LONGEST_ATTRIBUTE);
+    let mut names = Vec::with_capacity(MAX_ATTRIBUTE_OCTETS);
     match flistxattr(from, spare_capacity(&mut names)) {
         Ok(_) => {}
         // The file system has no attributes.
@@ -351,7 +363,7 @@ fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
     }
     for name in names.split(|octet| *octet == 0).filter(|name| !name.is_empty()) {
         let read = |file: &File| {
-            let mut value = Vec::with_capacity(LONGEST_ATTRIBUTE);
+            let mut value = Vec::with_capacity(MAX_ATTRIBUTE_OCTETS);
             fgetxattr(file, name, spare_capacity(&mut value)).map(|_| value)
         };
         let value = read(from).map_err(denied)?;
@@ -365,7 +377,7 @@ fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
 }
 
 /// Sets or removes a key; the comment behind an old value stays behind the new one.
-fn set(table: &mut dyn TableLike, key: &str, value: Option<toml_edit::Value>) {
+fn set_value(table: &mut dyn TableLike, key: &str, value: Option<toml_edit::Value>) {
     let Some(mut value) = value else {
         table.remove(key);
         return;
@@ -386,7 +398,7 @@ mod tests {
     const TABLES: &str = "# where we are\n[datacenter.fra]   # Frankfurt\nlocation = { latitude = 50.11, longitude = 8.68 }\n\
                           state    = \"active\"  # edit me\n\n[datacenter.iad]\nregion = \"us\"\n";
 
-    fn edited(datacenter: &str, edit: &TableEdit) -> String {
+    fn edited(datacenter: &str, edit: &DatacenterEdit) -> String {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("datacenters.toml");
         fs::write(&path, TABLES).unwrap();
@@ -396,9 +408,9 @@ mod tests {
 
     #[test]
     fn a_drain_changes_the_state_and_keeps_every_comment() {
-        let drain = TableEdit::state(State::Draining);
+        let drain = DatacenterEdit::state(State::Draining);
         assert_eq!(edited("fra", &drain), TABLES.replace("\"active\"", "\"draining\""));
-        let undrain = TableEdit::state(State::Active);
+        let undrain = DatacenterEdit::state(State::Active);
         assert_eq!(edited("fra", &undrain), TABLES);
     }
 
@@ -408,7 +420,7 @@ mod tests {
             (0..200_000).map(|number| format!("[pool.p{number}]\nmembers = []\n")).collect();
         let (_directory, path) = file(&format!("{TABLES}{pools}"));
         assert!(pools.len() > MOST_TREE_OCTETS);
-        edit_tables(&path, &[("fra", &TableEdit::state(State::Draining))]).unwrap();
+        edit_tables(&path, &[("fra", &DatacenterEdit::state(State::Draining))]).unwrap();
         let wanted = TABLES.replace("\"active\"", "\"draining\"") + &pools;
         assert!(fs::read_to_string(&path).unwrap() == wanted);
     }
@@ -419,7 +431,7 @@ mod tests {
         let path = directory.path().join("datacenters.toml");
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         let refused =
-            edit_tables(&path, &[("fra", &TableEdit::state(State::Draining))]).unwrap_err();
+            edit_tables(&path, &[("fra", &DatacenterEdit::state(State::Draining))]).unwrap_err();
         assert!(refused.to_string().contains("not a regular file"), "{refused}");
     }
 
@@ -428,10 +440,10 @@ mod tests {
         let reason = Some("kernel \"upgrade\"");
         let text = edited(
             "iad",
-            &TableEdit::state(State::Draining)
+            &DatacenterEdit::state(State::Draining)
                 .reason(reason)
                 .until(Some(1_796_104_800))
-                .over(Some(600)),
+                .drain_over(Some(600)),
         );
         let document: toml::Table = text.parse().unwrap();
         let iad = &document["datacenter"]["iad"];
@@ -444,9 +456,9 @@ mod tests {
 
     #[test]
     fn a_hold_comes_and_goes_and_nothing_else_does() {
-        let held = edited("fra", &TableEdit::default().hold(Some(0.4567)));
+        let held = edited("fra", &DatacenterEdit::default().hold_at(Some(0.4567)));
         assert_eq!(held, TABLES.replace("# edit me\n", "# edit me\ndrain-hold = \"45.7%\"\n"));
-        assert_eq!(edited("fra", &TableEdit::default().hold(None)), TABLES);
+        assert_eq!(edited("fra", &DatacenterEdit::default().hold_at(None)), TABLES);
     }
 
     #[test]
@@ -454,9 +466,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("datacenters.toml");
         fs::write(&path, TABLES).unwrap();
-        let drain = TableEdit::state(State::Draining);
+        let drain = DatacenterEdit::state(State::Draining);
         let error = edit_tables(&path, &[("fra", &drain), ("ams", &drain)]).unwrap_err();
-        assert!(matches!(error, EditError::Missing(..)), "{error}");
+        assert!(matches!(error, EditError::NoSuchTable(..)), "{error}");
         assert_eq!(fs::read_to_string(path).unwrap(), TABLES);
     }
 
@@ -472,8 +484,11 @@ mod tests {
     fn line_ends_and_the_byte_order_mark_stay_as_they_were() {
         let drained = |text: &str| {
             let (_directory, path) = file(text);
-            edit_tables(&path, &[("iad", &TableEdit::state(State::Draining).reason(Some("test")))])
-                .unwrap();
+            edit_tables(
+                &path,
+                &[("iad", &DatacenterEdit::state(State::Draining).reason(Some("test")))],
+            )
+            .unwrap();
             fs::read_to_string(path).unwrap()
         };
         let end = "region = \"us\"\nstate = \"draining\"\nreason = \"test\"\n";
@@ -511,10 +526,11 @@ mod tests {
             let text: String =
                 lines.iter().enumerate().map(|(at, line)| format!("{line}{}", end(at))).collect();
             let (_directory, path) = file(&text);
-            let drain = TableEdit::state(State::Draining).reason(Some("test"));
+            let drain = DatacenterEdit::state(State::Draining).reason(Some("test"));
             edit_tables(&path, &[("fra", &drain)]).unwrap();
             assert_ne!(fs::read_to_string(&path).unwrap(), text);
-            edit_tables(&path, &[("fra", &TableEdit::state(State::Active).reason(None))]).unwrap();
+            edit_tables(&path, &[("fra", &DatacenterEdit::state(State::Active).reason(None))])
+                .unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
     }
@@ -526,7 +542,7 @@ mod tests {
         if fsetxattr(open(), "user.origin", b"puppet", XattrFlags::empty()).is_err() {
             return eprintln!("skipped: this file system has no extended attributes");
         }
-        edit_tables(&path, &[("fra", &TableEdit::state(State::Draining))]).unwrap();
+        edit_tables(&path, &[("fra", &DatacenterEdit::state(State::Draining))]).unwrap();
         let mut value = Vec::with_capacity(16);
         fgetxattr(open(), "user.origin", spare_capacity(&mut value)).unwrap();
         assert_eq!(value, b"puppet");
@@ -563,7 +579,7 @@ mod tests {
         };
         let before = owner(&path);
         assert!(!is_given_away || before.0 == 1000);
-        edit_tables(&link, &[("fra", &TableEdit::state(State::Draining))]).unwrap();
+        edit_tables(&link, &[("fra", &DatacenterEdit::state(State::Draining))]).unwrap();
         assert_eq!(owner(&path), before);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert!(fs::read_to_string(&path).unwrap().contains("draining"));
@@ -579,13 +595,13 @@ mod tests {
         let (directory, path) = file(TABLES);
         let other = directory.path().join("other");
         fs::hard_link(&path, &other).unwrap();
-        edit_tables(&path, &[("fra", &TableEdit::state(State::Draining))]).unwrap();
+        edit_tables(&path, &[("fra", &DatacenterEdit::state(State::Draining))]).unwrap();
         assert!(fs::read_to_string(&other).unwrap().contains("draining"));
     }
 
     #[test]
     fn a_save_by_somebody_else_in_between_is_not_lost() {
-        let drain = TableEdit::state(State::Draining);
+        let drain = DatacenterEdit::state(State::Draining);
         let saved = TABLES.replace("region = \"us\"", "region = \"us-east\"");
         let wanted = saved.replace("\"active\"", "\"draining\"");
         let (directory, path) = file(TABLES);
@@ -596,7 +612,7 @@ mod tests {
                 fs::write(&path, &saved).unwrap();
             }
         };
-        edit_beside_others(&path, &[("fra", &drain)], in_place).unwrap();
+        edit_with_retries(&path, &[("fra", &drain)], in_place).unwrap();
         assert_eq!((fs::read_to_string(&path).unwrap(), saves), (wanted, 2));
         fs::write(&path, TABLES).unwrap();
         let mut number = 0;
@@ -604,18 +620,18 @@ mod tests {
             number += 1;
             fs::write(&path, format!("{TABLES}# {number}\n")).unwrap();
         };
-        let error = edit_beside_others(&path, &[("fra", &drain)], again_and_again).unwrap_err();
+        let error = edit_with_retries(&path, &[("fra", &drain)], again_and_again).unwrap_err();
         assert!(matches!(error, EditError::Busy(_)), "{error}");
-        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{TABLES}# {ATTEMPTS}\n"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{TABLES}# {MAX_ATTEMPTS}\n"));
         drop(directory);
     }
 
     #[test]
     fn a_state_that_was_edited_and_is_not_in_use_yet_is_not_overwritten() {
         let (_directory, path) = file(&TABLES.replace("\"active\"", "\"disabled\""));
-        let drain = TableEdit::state(State::Draining).if_state(State::Active);
+        let drain = DatacenterEdit::state(State::Draining).if_state(State::Active);
         let error = edit_tables(&path, &[("fra", &drain)]).unwrap_err();
-        assert!(matches!(error, EditError::Changed(..)), "{error}");
+        assert!(matches!(error, EditError::StateConflict(..)), "{error}");
         edit_tables(&path, &[("iad", &drain)]).unwrap();
     }
 }

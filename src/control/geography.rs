@@ -10,62 +10,62 @@ use crate::{
 };
 
 /// As many pools are named in one line.
-const NAMED: usize = 5;
+const MAX_NAMED_POOLS: usize = 5;
 
 /// Something that a pool can ask of databases.
-struct Need {
+struct GeographyNeed {
     /// What the pool has: `policy nearest`, `rules by asn`.
-    has: &'static str,
+    feature: &'static str,
     /// What no database knows.
-    lacks: &'static str,
+    missing_facts: &'static str,
     /// What follows for clients.
-    follows: &'static str,
+    consequence: &'static str,
     /// Which database would help.
     remedy: &'static str,
     is_met: fn(&Coverage) -> bool,
-    is_of: fn(&Pool) -> bool,
+    applies_to: fn(&Pool) -> bool,
 }
 
-const NEEDS: [Need; 5] = [
-    Need {
-        has: "policy nearest",
-        lacks: "coordinates or countries",
-        follows: "every client gets the members in the order written",
+const NEEDS: [GeographyNeed; 5] = [
+    GeographyNeed {
+        feature: "policy nearest",
+        missing_facts: "coordinates or countries",
+        consequence: "every client gets the members in the order written",
         remedy: "a City or Country database",
         is_met: |coverage| coverage.has_coordinates,
-        is_of: |pool| matches!(pool.policy, Policy::Nearest { .. }),
+        applies_to: |pool| matches!(pool.policy, Policy::Nearest { .. }),
     },
-    Need {
-        has: "rules by asn",
-        lacks: "autonomous systems",
-        follows: "these rules match nobody",
+    GeographyNeed {
+        feature: "rules by asn",
+        missing_facts: "autonomous systems",
+        consequence: "these rules match nobody",
         remedy: "an ASN database",
         is_met: |coverage| coverage.has_asns,
-        is_of: |pool| has_rule(pool, |rule| !rule.asns.is_empty()),
+        applies_to: |pool| has_rule(pool, |rule| !rule.asns.is_empty()),
     },
-    Need {
-        has: "rules by subdivision",
-        lacks: "subdivisions of countries",
-        follows: "these rules match nobody",
+    GeographyNeed {
+        feature: "rules by subdivision",
+        missing_facts: "subdivisions of countries",
+        consequence: "these rules match nobody",
         remedy: "a City database with ISO 3166-2 codes",
         is_met: |coverage| coverage.has_subdivisions,
-        is_of: |pool| has_rule(pool, |rule| !rule.subdivisions.is_empty()),
+        applies_to: |pool| has_rule(pool, |rule| !rule.subdivisions.is_empty()),
     },
-    Need {
-        has: "rules by country",
-        lacks: "countries",
-        follows: "these rules match nobody",
+    GeographyNeed {
+        feature: "rules by country",
+        missing_facts: "countries",
+        consequence: "these rules match nobody",
         remedy: "a Country or City database",
         is_met: |coverage| coverage.has_countries,
-        is_of: |pool| has_rule(pool, |rule| !rule.countries.is_empty()),
+        applies_to: |pool| has_rule(pool, |rule| !rule.countries.is_empty()),
     },
-    Need {
-        has: "rules by continent",
-        lacks: "continents or countries",
-        follows: "these rules match nobody",
+    GeographyNeed {
+        feature: "rules by continent",
+        missing_facts: "continents or countries",
+        consequence: "these rules match nobody",
         remedy: "a Country or City database",
         is_met: |coverage| coverage.has_continents,
-        is_of: |pool| has_rule(pool, |rule| !rule.continents.is_empty()),
+        applies_to: |pool| has_rule(pool, |rule| !rule.continents.is_empty()),
     },
 ];
 
@@ -75,29 +75,37 @@ fn has_rule(pool: &Pool, is: fn(&Rule) -> bool) -> bool {
 
 /// A warning for each kind of geography that pools need and the databases lack, with the pools by
 /// name.
-pub(super) fn missing(topology: &Topology, coverage: &Coverage) -> Vec<String> {
+pub(super) fn unmet_need_warnings(topology: &Topology, coverage: &Coverage) -> Vec<String> {
     let unmet = NEEDS.iter().filter(|need| !(need.is_met)(coverage));
     unmet.filter_map(|need| warning(need, topology, coverage)).collect()
 }
 
 /// Whether the pools of two topologies need the same geography, as they mostly do after an edit.
 /// Shared pools are not read.
-pub(super) fn is_alike(one: &Topology, other: &Topology) -> bool {
+pub(super) fn has_equal_needs(one: &Topology, other: &Topology) -> bool {
     let has_same_need = |(one, other): (&Arc<Pool>, &Arc<Pool>)| {
         Arc::ptr_eq(one, other) || one.name == other.name && one.policy == other.policy
     };
     one.pools.len() == other.pools.len() && one.pools.iter().zip(&other.pools).all(has_same_need)
 }
 
-fn warning(need: &Need, topology: &Topology, coverage: &Coverage) -> Option<String> {
-    let names: Vec<&str> =
-        topology.pools.iter().filter(|pool| (need.is_of)(pool)).map(|pool| &*pool.name).collect();
+fn warning(need: &GeographyNeed, topology: &Topology, coverage: &Coverage) -> Option<String> {
+    let names: Vec<&str> = topology
+        .pools
+        .iter()
+        .filter(|pool| (need.applies_to)(pool))
+        .map(|pool| &*pool.name)
+        .collect();
     if names.is_empty() {
         return None;
     }
-    let shown =
-        listing::join_first(names.iter().map(|name| format!("{name:?}")), NAMED, names.len());
-    let Need { has, lacks, follows, remedy, .. } = need;
+    let shown = listing::join_first(
+        names.iter().map(|name| format!("{name:?}")),
+        MAX_NAMED_POOLS,
+        names.len(),
+    );
+    let GeographyNeed { feature: has, missing_facts: lacks, consequence: follows, remedy, .. } =
+        need;
     let whose = match coverage.databases {
         0 => "no GeoIP database is loaded".to_owned(),
         _ => format!("no loaded GeoIP database has {lacks}"),
@@ -190,7 +198,7 @@ mod tests {
             ),
             (vec![subnet, Policy::Failover], NOTHING, &[], "prefixes need no database"),
         ] {
-            let found = missing(&topology(policies), &coverage);
+            let found = unmet_need_warnings(&topology(policies), &coverage);
             assert_eq!(found.len(), wanted.len(), "{why}: {found:?}");
             assert!(
                 found.iter().zip(wanted).all(|(line, want)| line.contains(want)),
@@ -201,7 +209,8 @@ mod tests {
 
     #[test]
     fn a_warning_names_pools_consequence_and_remedy() {
-        let lines = missing(&topology(vec![Policy::Nearest { tie: None }; 7]), &NOTHING);
+        let lines =
+            unmet_need_warnings(&topology(vec![Policy::Nearest { tie: None }; 7]), &NOTHING);
         assert_eq!(
             lines,
             [

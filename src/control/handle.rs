@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     status::{
-        CertificateStatus, DrainStatus, HeldStatus, RampStatus, ServerStatus, Status, StillAnswered,
+        CertificateStatus, DrainStatus, HeldStatus, RampStatus, RemainingAnswer, ServerStatus,
+        Status,
     },
     unchecked::UncheckedStatus,
 };
@@ -21,34 +22,34 @@ use crate::{
 };
 
 /// A message names this many services.
-const SHOWN: usize = 10;
+const MAX_NAMED_SERVICES: usize = 10;
 /// Of so many it is said what they would be answered with.
-const EXPLAINED: usize = 3;
+const MAX_EXPLAINED_SERVICES: usize = 3;
 
 /// Asks the controller. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Handle {
-    pub(super) commands: mpsc::Sender<Command>,
+pub struct ControllerHandle {
+    pub(super) commands: mpsc::Sender<ControllerCommand>,
     pub(super) published: Arc<ArcSwap<Snapshot>>,
     pub(super) server: Arc<ServerStatus>,
-    pub(super) checks: Counts,
+    pub(super) probe_counts: Counts,
     pub(super) certificates: CertificateRegistry,
 }
 
 /// What the controller can be asked.
 #[derive(Debug)]
-pub(super) enum Command {
-    Status(Listing, oneshot::Sender<Status>),
+pub(super) enum ControllerCommand {
+    Status(ListDetail, oneshot::Sender<Status>),
     Explain(Box<Request>, oneshot::Sender<Result<Explanation, NotOurs>>),
     SetState(DrainRequest, oneshot::Sender<Result<DrainReport, DrainError>>),
-    GiveBack(String, oneshot::Sender<Option<bool>>),
+    ForceFailback(String, oneshot::Sender<Option<bool>>),
     Reload(ReloadRequest, oneshot::Sender<Result<ReloadReport, ReloadError>>),
     Stop(oneshot::Sender<()>),
 }
 
 /// How much of a status document's long lists is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listing {
+pub enum ListDetail {
     /// The first 100 of each, and how many there are.
     Short,
     /// Every entry of each list.
@@ -95,14 +96,14 @@ pub struct DrainRequest {
     /// A datacenter's name, or a region's.
     pub datacenter: String,
     /// What is asked for.
-    pub act: DrainAct,
+    pub action: DrainAction,
 }
 
 /// What an operator can do about a drain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DrainAct {
+pub enum DrainAction {
     /// Begin it.
-    Drain(Drain),
+    Drain(DrainOptions),
     /// Hold it where it is.
     Pause,
     /// Let it go on.
@@ -111,7 +112,7 @@ pub enum DrainAct {
     Undrain,
 }
 
-impl DrainAct {
+impl DrainAction {
     /// Its name in the API and in the log.
     pub fn word(&self) -> &'static str {
         match self {
@@ -125,7 +126,7 @@ impl DrainAct {
 
 /// A drain.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Drain {
+pub struct DrainOptions {
     /// For how many seconds; without it until somebody ends it.
     pub for_secs: Option<u64>,
     /// Over how many seconds clients leave; without it as the datacenter's `drain-over` says, or at
@@ -154,13 +155,13 @@ pub struct DrainReport {
     #[serde(default)]
     pub ramps: Vec<RampStatus>,
     /// Whom it leaves without a usable member, under `force`.
-    pub distressed: Vec<Darkened>,
+    pub distressed: Vec<NewlyDistressed>,
 }
 
 /// Clients of a service that a drain leaves without a usable member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Darkened {
+pub struct NewlyDistressed {
     /// Service, type and clients: `www.example.com AAAA (country DE)`.
     pub subject: String,
     /// What they are answered with once the drain is complete, in a phrase.
@@ -190,7 +191,7 @@ pub struct DrainOutcome {
     /// Names and types whose answers name it.
     pub answered_count: usize,
     /// While it is drained or disabled: those names and types, all of them, and why.
-    pub still_answered: Vec<StillAnswered>,
+    pub still_answered: Vec<RemainingAnswer>,
     /// Services with a member in it.
     pub services: usize,
     /// Targets of its endpoints.
@@ -204,7 +205,7 @@ pub enum DrainError {
     /// No datacenter and no region has this name; the nearest that one has.
     Unknown(String, Option<String>),
     /// These would be left without a usable member.
-    Distress(Vec<Darkened>),
+    Distress(Vec<NewlyDistressed>),
     /// This datacenter is not draining.
     NotDraining(String),
     /// This datacenter is disabled or a standby, so that there is nothing to drain.
@@ -240,16 +241,16 @@ impl fmt::Display for DrainError {
             }
             Self::Distress(darkened) => {
                 let subjects = darkened.iter().map(|one| &one.subject);
-                let shown = listing::join_first(subjects, SHOWN, darkened.len());
+                let shown = listing::join_first(subjects, MAX_NAMED_SERVICES, darkened.len());
                 write!(
                     f,
                     "no usable member would be left for {shown}; nothing was edited. --force drains all the same, and"
                 )?;
-                for (one, at) in darkened.iter().take(EXPLAINED).zip(0..) {
+                for (one, at) in darkened.iter().take(MAX_EXPLAINED_SERVICES).zip(0..) {
                     let and = if at == 0 { " answers" } else { "," };
                     write!(f, "{and} {} with {}", one.subject, one.answers)?;
                 }
-                match darkened.len().saturating_sub(EXPLAINED) {
+                match darkened.len().saturating_sub(MAX_EXPLAINED_SERVICES) {
                     0 => Ok(()),
                     more => write!(f, ", and {more} more; --json has all"),
                 }
@@ -278,7 +279,7 @@ impl fmt::Display for DrainError {
                  the edit takes effect once they are fixed",
                 errors.join("; ")
             ),
-            Self::Gone => Gone.fmt(f),
+            Self::Gone => ControllerStopped.fmt(f),
         }
     }
 }
@@ -304,14 +305,14 @@ pub enum ReloadError {
     /// The files have errors; what was in use stays in use.
     Refused(Vec<String>),
     /// The server is stopping.
-    Gone,
+    ControllerStopped,
 }
 
 impl fmt::Display for ReloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(errors) => write!(f, "the files have errors: {}", errors.join("; ")),
-            Self::Gone => Gone.fmt(f),
+            Self::ControllerStopped => ControllerStopped.fmt(f),
         }
     }
 }
@@ -320,17 +321,17 @@ impl std::error::Error for ReloadError {}
 
 /// The controller has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gone;
+pub struct ControllerStopped;
 
-impl fmt::Display for Gone {
+impl fmt::Display for ControllerStopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the server is stopping")
     }
 }
 
-impl std::error::Error for Gone {}
+impl std::error::Error for ControllerStopped {}
 
-impl Handle {
+impl ControllerHandle {
     /// The snapshot that queries are answered from.
     pub fn published(&self) -> &Arc<ArcSwap<Snapshot>> {
         &self.published
@@ -343,15 +344,15 @@ impl Handle {
 
     /// Which targets are unchecked at this moment, whether the controller has time or not.
     pub fn unchecked(&self) -> UncheckedStatus {
-        self.checks.tally().into()
+        self.probe_counts.tally().into()
     }
 
     /// The whole state at this moment.
     ///
     /// # Errors
-    /// [`Gone`] once the controller has stopped.
-    pub async fn status(&self, listing: Listing) -> Result<Status, Gone> {
-        let mut status = self.ask(|reply| Command::Status(listing, reply)).await?;
+    /// [`ControllerStopped`] once the controller has stopped.
+    pub async fn status(&self, listing: ListDetail) -> Result<Status, ControllerStopped> {
+        let mut status = self.request(|reply| ControllerCommand::Status(listing, reply)).await?;
         status.certificates =
             self.certificates.states().into_iter().map(CertificateStatus::from).collect();
         Ok(status)
@@ -360,9 +361,12 @@ impl Handle {
     /// What a client would be answered, and why.
     ///
     /// # Errors
-    /// [`Gone`]; within, [`NotOurs`] for a name outside of every zone.
-    pub async fn explain(&self, request: Request) -> Result<Result<Explanation, NotOurs>, Gone> {
-        self.ask(|reply| Command::Explain(Box::new(request), reply)).await
+    /// [`ControllerStopped`]; within, [`NotOurs`] for a name outside of every zone.
+    pub async fn explain(
+        &self,
+        request: Request,
+    ) -> Result<Result<Explanation, NotOurs>, ControllerStopped> {
+        self.request(|reply| ControllerCommand::Explain(Box::new(request), reply)).await
     }
 
     /// Drains a datacenter by editing its file, or ends its drain; returns once answers follow.
@@ -370,16 +374,18 @@ impl Handle {
     /// # Errors
     /// [`DrainError`] says why nothing changed.
     pub async fn set_state(&self, request: DrainRequest) -> Result<DrainReport, DrainError> {
-        self.ask(|reply| Command::SetState(request, reply)).await.unwrap_or(Err(DrainError::Gone))
+        self.request(|reply| ControllerCommand::SetState(request, reply))
+            .await
+            .unwrap_or(Err(DrainError::Gone))
     }
 
     /// Gives the clients of a `failover` pool back to its first usable member. `None` where no pool
     /// has this name, else whether others held them.
     ///
     /// # Errors
-    /// [`Gone`] once the controller has stopped.
-    pub async fn give_back(&self, pool: String) -> Result<Option<bool>, Gone> {
-        self.ask(|reply| Command::GiveBack(pool, reply)).await
+    /// [`ControllerStopped`] once the controller has stopped.
+    pub async fn force_failback(&self, pool: String) -> Result<Option<bool>, ControllerStopped> {
+        self.request(|reply| ControllerCommand::ForceFailback(pool, reply)).await
     }
 
     /// Reads all files again, certificates included; returns once what they say is in use. Files
@@ -391,9 +397,9 @@ impl Handle {
         let certificates = self.certificates.clone();
         let certificates = tokio::task::spawn_blocking(move || certificates.reload());
         let report = self
-            .ask(|reply| Command::Reload(request, reply))
+            .request(|reply| ControllerCommand::Reload(request, reply))
             .await
-            .unwrap_or(Err(ReloadError::Gone))?;
+            .unwrap_or(Err(ReloadError::ControllerStopped))?;
         // A panic is in the log; the state of each certificate is in the status document.
         Ok(ReloadReport { certificates: certificates.await.unwrap_or_default(), ..report })
     }
@@ -401,12 +407,15 @@ impl Handle {
     /// Saves what must survive and ends the controller.
     pub async fn stop(&self) {
         // Gone is what was asked for.
-        let _ = self.ask(Command::Stop).await;
+        let _ = self.request(ControllerCommand::Stop).await;
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Gone> {
+    async fn request<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> ControllerCommand,
+    ) -> Result<T, ControllerStopped> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(command(reply)).await.map_err(|_| Gone)?;
-        answer.await.map_err(|_| Gone)
+        self.commands.send(command(reply)).await.map_err(|_| ControllerStopped)?;
+        answer.await.map_err(|_| ControllerStopped)
     }
 }

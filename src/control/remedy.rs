@@ -3,7 +3,7 @@
 use std::io;
 
 /// The remedy for an error of writing a file, or of replacing it in its directory.
-pub(super) fn of_writing(error: &io::Error) -> &'static str {
+pub(super) fn write_remedy(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EACCES | libc::EPERM) => {
             "the server's user needs to write to it and to its directory (chown, chmod)"

@@ -1,10 +1,10 @@
 //! What goes away with an edit: files that disappear, and zones and services that nothing defines
 //! any more.
 //!
-//! A file that disappears keeps its last good content for [`GRACE`]: many tools replace a file by
-//! removing it and writing it again. A load that removes too much at once is not applied until an
-//! operator accepts it: an empty directory is more often a volume that is not mounted than a
-//! decision.
+//! A file that disappears keeps its last good content for [`REMOVAL_GRACE`]: many tools replace a
+//! file by removing it and writing it again. A load that removes too much at once is not applied
+//! until an operator accepts it: an empty directory is more often a volume that is not mounted than
+//! a decision.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::lastgood::{Inventory, LastGood};
+use super::last_good::{Inventory, LastGood};
 use crate::{
     config::{Definition, Role, SourceFile, Sources, definitions},
     dns::Name,
@@ -20,20 +20,20 @@ use crate::{
 };
 
 /// How long a file that disappeared keeps its last good content.
-pub(super) const GRACE: Duration = Duration::from_secs(3);
+pub(super) const REMOVAL_GRACE: Duration = Duration::from_secs(3);
 /// As many names are shown.
-const SHOWN: usize = 10;
+const MAX_LISTED_NAMES: usize = 10;
 
 /// Files of the last good set that have disappeared, and when the grace of each ends. Those that
 /// are held stay here after that.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Missing(BTreeMap<PathBuf, Instant>);
+pub(super) struct MissingFiles(BTreeMap<PathBuf, Instant>);
 
-impl Missing {
+impl MissingFiles {
     /// The files of the last good set that are missing at `now`. A file whose names are defined by
     /// another one was renamed, and is none of them. Should that other one turn out not to be
     /// usable, the names are kept all the same (`held::names`).
-    pub(super) fn at(now: Instant, before: &Self, good: &LastGood, sources: &Sources) -> Self {
+    pub(super) fn find(now: Instant, before: &Self, good: &LastGood, sources: &Sources) -> Self {
         let found: BTreeSet<&Path> = sources.files().iter().map(|file| &*file.path).collect();
         let gone: Vec<&SourceFile> = good
             .files
@@ -45,21 +45,21 @@ impl Missing {
             return Self::default();
         }
         let is_changed = |file: &&SourceFile| {
-            matches!(file.role, Role::Tables | Role::Master) && !good.has(file)
+            matches!(file.role, Role::Tables | Role::Master) && !good.contains(file)
         };
         let moved: BTreeSet<Definition> =
             sources.files().iter().filter(is_changed).flat_map(definitions).collect();
         let is_renamed =
             |file: &&SourceFile| definitions(file).iter().any(|name| moved.contains(name));
         let end = |file: &SourceFile| {
-            (file.path.clone(), before.0.get(&file.path).copied().unwrap_or(now + GRACE))
+            (file.path.clone(), before.0.get(&file.path).copied().unwrap_or(now + REMOVAL_GRACE))
         };
         Self(gone.into_iter().filter(|file| !is_renamed(file)).map(end).collect())
     }
 
     /// The same where nothing is waited for: what is held from now on is held until an operator
     /// accepts it.
-    pub(super) fn ended(self, now: Instant) -> Self {
+    pub(super) fn without_grace(self, now: Instant) -> Self {
         Self(self.0.into_iter().map(|(path, end)| (path, end.min(now))).collect())
     }
 
@@ -69,7 +69,7 @@ impl Missing {
     }
 
     /// When the next grace ends after `now`.
-    pub(super) fn next_end(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn next_grace_end(&self, now: Instant) -> Option<Instant> {
         self.0.values().copied().filter(|end| now < *end).min()
     }
 }
@@ -78,30 +78,30 @@ impl Missing {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RemovalLimits {
     /// Fewer zones, or services, may always go, unless no zone is left.
-    pub least: usize,
+    pub min_count: usize,
     /// And so many of a hundred.
-    pub percent: usize,
+    pub max_percent: usize,
 }
 
 impl Default for RemovalLimits {
     fn default() -> Self {
-        Self { least: 10, percent: 50 }
+        Self { min_count: 10, max_percent: 50 }
     }
 }
 
 /// The zones and services that a load removes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Removed {
+pub(super) struct RemovedNames {
     pub zones: Vec<Name>,
     pub services: Vec<Name>,
 }
 
-impl Removed {
+impl RemovedNames {
     /// What `before` has and `after` has not.
     pub(super) fn between(before: &Inventory, after: &Inventory) -> Self {
         Self {
-            zones: missing(&before.zones, &after.zones),
-            services: missing(&before.services, &after.services),
+            zones: names_missing_from(&before.zones, &after.zones),
+            services: names_missing_from(&before.services, &after.services),
         }
     }
 
@@ -116,14 +116,15 @@ impl Removed {
             return Some(format!(
                 "no zone would be left of {}: {}",
                 before.zones.len(),
-                list(&self.zones)
+                name_list(&self.zones)
             ));
         }
-        let is_excessive =
-            |gone: usize, of: usize| gone >= limits.least && gone * 100 > of * limits.percent;
+        let is_excessive = |gone: usize, of: usize| {
+            gone >= limits.min_count && gone * 100 > of * limits.max_percent
+        };
         let text = |kind: &str, gone: &[Name], of: usize| {
             is_excessive(gone.len(), of)
-                .then(|| format!("{} of {of} {kind} would go: {}", gone.len(), list(gone)))
+                .then(|| format!("{} of {of} {kind} would go: {}", gone.len(), name_list(gone)))
         };
         text("zones", &self.zones, before.zones.len())
             .or_else(|| text("services", &self.services, before.services.len()))
@@ -139,7 +140,7 @@ impl Removed {
 }
 
 /// Both are in order.
-fn missing(before: &[Name], after: &[Name]) -> Vec<Name> {
+fn names_missing_from(before: &[Name], after: &[Name]) -> Vec<Name> {
     if std::ptr::eq(before, after) {
         return Vec::new();
     }
@@ -152,8 +153,8 @@ fn missing(before: &[Name], after: &[Name]) -> Vec<Name> {
 }
 
 /// The first names, and how many more there are.
-pub(super) fn list(names: &[Name]) -> String {
-    listing::join_first(names, SHOWN, names.len())
+pub(super) fn name_list(names: &[Name]) -> String {
+    listing::join_first(names, MAX_LISTED_NAMES, names.len())
 }
 
 #[cfg(test)]
@@ -183,7 +184,7 @@ mod tests {
         ] {
             let (before, after) =
                 (inventory(zones, services), inventory(zones_left, services_left));
-            let removed = Removed::between(&before, &after);
+            let removed = RemovedNames::between(&before, &after);
             let excess = removed.excess(&before, &after, RemovalLimits::default());
             assert_eq!(excess.is_some(), is_held, "{why}: {excess:?}");
         }
@@ -203,15 +204,19 @@ mod tests {
         );
         let start = Instant::now();
         let now = tables(&[("zones/b.toml", "[pool.b]")]);
-        let (path, end) = (Path::new("zones/a.toml"), start + GRACE);
-        let first = Missing::at(start, &Missing::default(), &good, &now);
+        let (path, end) = (Path::new("zones/a.toml"), start + REMOVAL_GRACE);
+        let first = MissingFiles::find(start, &MissingFiles::default(), &good, &now);
         assert!(first.has_grace(path, start) && !first.has_grace(path, end));
-        assert_eq!(first.next_end(start), Some(end));
-        let later =
-            Missing::at(end, &Missing::at(start + GRACE / 2, &first, &good, &now), &good, &now);
+        assert_eq!(first.next_grace_end(start), Some(end));
+        let later = MissingFiles::find(
+            end,
+            &MissingFiles::find(start + REMOVAL_GRACE / 2, &first, &good, &now),
+            &good,
+            &now,
+        );
         assert!(!later.has_grace(path, end), "it is counted from the first time");
-        assert_eq!(later.next_end(end), None);
-        let ended = Missing::at(start, &first.ended(start), &good, &now);
+        assert_eq!(later.next_grace_end(end), None);
+        let ended = MissingFiles::find(start, &first.without_grace(start), &good, &now);
         assert!(!ended.has_grace(path, start), "an operator's reload ends it for good");
     }
 
@@ -225,8 +230,8 @@ mod tests {
         );
         let renamed = tables(&[("zones/b.toml", "[pool.a]")]);
         assert_eq!(
-            Missing::at(Instant::now(), &Missing::default(), &good, &renamed),
-            Missing::default()
+            MissingFiles::find(Instant::now(), &MissingFiles::default(), &good, &renamed),
+            MissingFiles::default()
         );
     }
 }

@@ -9,12 +9,12 @@ use std::{
     sync::Arc,
 };
 
-pub(super) use datacenters::outcome;
+pub(super) use datacenters::drain_outcome;
 
 use super::{
     controller::Controller,
-    distress::{self, Distressed},
-    handle::Listing,
+    distress::{self, DistressedClients},
+    handle::ListDetail,
     status::{
         CheckerStatus, DatabaseStatus, DistressedService, LoadStatus, MonitorFault, PoolStatus,
         RampStatus, Status, TargetStatus, ZoneStatus,
@@ -32,13 +32,17 @@ use crate::{
 };
 
 /// A short document lists this many services of each list.
-const LISTED: usize = 100;
+const MAX_LISTED: usize = 100;
 
-pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: Listing) -> Status {
+pub(super) fn status(
+    controller: &mut Controller,
+    snapshot: &Snapshot,
+    listing: ListDetail,
+) -> Status {
     let pools = pools(controller);
     let controller = &*controller;
-    let world = &controller.world;
-    let distressed: Vec<Distressed> = distressed(&snapshot.charts).collect();
+    let world = &controller.loaded;
+    let distressed: Vec<DistressedClients> = distressed(&snapshot.charts).collect();
     let tally = controller.prober.tally();
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -52,8 +56,8 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
         // The handle, which has them, fills these in.
         certificates: Vec::new(),
         configuration: controller.configuration.clone(),
-        held: controller.holding.status(),
-        unsaved: controller.state.faults().text(),
+        held: controller.hold_tracker.status(),
+        unsaved: controller.state_directory.save_failures().text(),
         databases: world
             .databases
             .iter()
@@ -69,7 +73,7 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
             .zones
             .list()
             .iter()
-            .zip(world.summaries.iter())
+            .zip(world.zone_summaries.iter())
             .map(|(zone, summary)| ZoneStatus {
                 name: zone.apex.to_string(),
                 serial: summary.serial,
@@ -82,21 +86,21 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
         distressed_count: distressed.len(),
         distressed: distressed
             .iter()
-            .take(if listing == Listing::Short { LISTED } else { usize::MAX })
+            .take(if listing == ListDetail::Short { MAX_LISTED } else { usize::MAX })
             .map(|one| {
                 let service = &world.topology.services[one.service.index()];
                 DistressedService {
                     name: service.name.to_string(),
                     rtype: service.kind.records(one.family).to_owned(),
-                    clients: one.clients(&world.compiler),
-                    plight: one.answers(&world.compiler, &snapshot.charts[one.service.index()]),
+                    clients: one.client_texts(&world.compiler),
+                    plight: one.answer_text(&world.compiler, &snapshot.charts[one.service.index()]),
                     is_recovering: one.is_recovering,
                 }
             })
             .collect(),
         targets: targets(controller),
         monitor_faults: controller
-            .faults
+            .monitor_faults
             .iter()
             .map(|(monitor, failure)| MonitorFault {
                 monitor: monitor.to_string(),
@@ -107,9 +111,9 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
         loads: loads(controller),
         pools,
         ramps: ramps(controller),
-        disagreements: controller.regulator.report().disagreements,
-        failed_polls: controller.regulator.failed_polls(),
-        polls: controller.regulator.polls().into(),
+        disagreements: controller.load_controller.report().disagreements,
+        failed_polls: controller.load_controller.failed_polls(),
+        polls: controller.load_controller.polls().into(),
         checker: CheckerStatus {
             doubt: match controller.ledger.doubt() {
                 Doubt::Trusting => "trusting",
@@ -131,7 +135,7 @@ pub(super) fn status(controller: &mut Controller, snapshot: &Snapshot, listing: 
 
 /// What is probed, with the verdicts that the snapshot in force was compiled with.
 fn targets(controller: &Controller) -> Vec<TargetStatus> {
-    let topology = &controller.world.topology;
+    let topology = &controller.loaded.topology;
     let mut places: Vec<Vec<DatacenterId>> = vec![Vec::new(); topology.probes.len()];
     for (endpoint, probes) in topology.endpoints.iter().zip(topology.probes_of.iter()) {
         probes
@@ -140,16 +144,16 @@ fn targets(controller: &Controller) -> Vec<TargetStatus> {
             .for_each(|probe| places[probe.index()].extend(&endpoint.datacenters));
     }
     let mut part_of: BTreeMap<ProbeId, Vec<String>> = BTreeMap::new();
-    for (combination, key) in topology.combinations.iter().zip(&controller.keys) {
+    for (combination, key) in topology.combinations.iter().zip(&controller.probe_keys) {
         for part in combination.iter().flat_map(|combination| &combination.parts) {
             part_of.entry(*part).or_default().push(key.monitor.name.to_string());
         }
     }
-    let is_probed = probed(topology, &controller.in_force);
+    let is_probed = probed(topology, &controller.conditions_in_force);
     let status = |(id, mut places): (ProbeId, Vec<DatacenterId>)| {
         places.sort_unstable();
         places.dedup();
-        let key = &controller.keys[id.index()];
+        let key = &controller.probe_keys[id.index()];
         let combination = topology.combinations[id.index()].as_ref();
         TargetStatus {
             datacenters: places
@@ -177,7 +181,7 @@ fn target(controller: &Controller, key: &ProbeKey, id: ProbeId, is_probed: bool)
         (!is_probed).then(|| "not probed: every endpoint that it decides on is disabled".to_owned())
     };
     TargetStatus {
-        verdict: controller.in_force.standings[id.index()].verdict.word().to_owned(),
+        verdict: controller.conditions_in_force.standings[id.index()].verdict.word().to_owned(),
         since,
         last: last.map(|(outcome, _)| outcome_text(outcome)).or_else(not_probed),
         latency_ms: last.map(|(outcome, _)| outcome.latency.as_millis() as u64),
@@ -199,13 +203,13 @@ pub(super) fn target_text(target: &ProbeTarget) -> String {
 }
 
 fn loads(controller: &Controller) -> Vec<LoadStatus> {
-    let topology = &controller.world.topology;
-    let now = controller.regulator.elapsed();
+    let topology = &controller.loaded.topology;
+    let now = controller.load_controller.elapsed();
     let status = |feed: FeedReport<'_>| {
         let Feed { load, target } = &topology.feeds.list[feed.id.index()];
         let source = &topology.loads[load.index()];
         let report = feed.reading.map(|reading| &reading.report);
-        let failure = controller.regulator.failure(feed.id);
+        let failure = controller.load_controller.failure(feed.id);
         LoadStatus {
             load: source.name.to_string(),
             target: target.as_ref().map(target_text),
@@ -230,14 +234,14 @@ fn loads(controller: &Controller) -> Vec<LoadStatus> {
             disagreement: feed.disagreement.map(|found| found.text().to_owned()),
         }
     };
-    controller.regulator.report().feeds.into_iter().map(status).collect()
+    controller.load_controller.report().feeds.into_iter().map(status).collect()
 }
 
 fn pools(controller: &mut Controller) -> Vec<PoolStatus> {
-    let topology = Arc::clone(&controller.world.topology);
+    let topology = Arc::clone(&controller.loaded.topology);
     let ids: Vec<PoolId> =
-        controller.regulator.report().pools.iter().map(|report| report.id).collect();
-    let shares = controller.world.compiler.member_shares(&controller.in_force, &ids);
+        controller.load_controller.report().pools.iter().map(|report| report.id).collect();
+    let shares = controller.loaded.compiler.member_shares(&controller.conditions_in_force, &ids);
     let status = |(report, in_use): (PoolReport<'_>, Option<Vec<f64>>)| {
         let pool = &topology.pools[report.id.index()];
         let name = |at: usize| {
@@ -259,14 +263,16 @@ fn pools(controller: &mut Controller) -> Vec<PoolStatus> {
                 .enumerate()
                 .filter_map(|(at, share)| Some((name(at)?, share)))
                 .collect(),
-            fallback: report.fallback.map(|why| controller.regulator.fallback_text(report.id, why)),
+            fallback: report
+                .fallback
+                .map(|why| controller.load_controller.fallback_text(report.id, why)),
             keep: report.keep,
             level: report.levels.map(|(level, _)| level),
             target: report.levels.map(|(_, target)| target),
             holder: report.holder.and_then(|at| name(usize::from(at))),
         }
     };
-    controller.regulator.report().pools.into_iter().zip(shares).map(status).collect()
+    controller.load_controller.report().pools.into_iter().zip(shares).map(status).collect()
 }
 
 /// Which members of a pool are answered, by any service, though none is usable.
@@ -287,7 +293,7 @@ fn answered_members(topology: &Topology, charts: &[Arc<Chart>], id: PoolId) -> V
 
 /// Drains and slow starts in progress, and drains that are held.
 pub(super) fn ramps(controller: &Controller) -> Vec<RampStatus> {
-    let now = controller.regulator.elapsed();
+    let now = controller.load_controller.elapsed();
     let status = |ramp: RampReport<'_>| {
         let (name, pool) = match &*ramp.key {
             RampKey::Datacenter(name) => (name, None),
@@ -313,7 +319,8 @@ pub(super) fn ramps(controller: &Controller) -> Vec<RampStatus> {
             ends,
         }
     };
-    let mut ramps: Vec<_> = controller.regulator.report().ramps.into_iter().map(status).collect();
+    let mut ramps: Vec<_> =
+        controller.load_controller.report().ramps.into_iter().map(status).collect();
     ramps.sort_by(|a, b| (&a.pool, &a.name).cmp(&(&b.pool, &b.name)).then(a.at.total_cmp(&b.at)));
     // Of a member that starts slowly while clients return to it, the lesser part counts.
     ramps.dedup_by(|a, b| (&a.pool, &a.name) == (&b.pool, &b.name));
@@ -327,7 +334,7 @@ fn combined_target(
     id: ProbeId,
     combination: &Combination,
 ) -> TargetStatus {
-    let standings = &controller.in_force.standings;
+    let standings = &controller.conditions_in_force.standings;
     let standing = standings[id.index()];
     let (usable, parts, least) =
         (combination.usable(standings), combination.parts.len(), combination.least);
@@ -355,6 +362,9 @@ pub(super) fn outcome_text(outcome: &Outcome) -> String {
 }
 
 /// Services, types and clients for which nothing is usable, in order of name.
-fn distressed(charts: &[Arc<Chart>]) -> impl Iterator<Item = Distressed> {
-    (0..).map(ServiceId).zip(charts).flat_map(|(id, chart)| distress::of((id, chart), |_, _| true))
+fn distressed(charts: &[Arc<Chart>]) -> impl Iterator<Item = DistressedClients> {
+    (0..)
+        .map(ServiceId)
+        .zip(charts)
+        .flat_map(|(id, chart)| distress::distressed_clients((id, chart), |_, _| true))
 }

@@ -8,7 +8,7 @@ use crate::{config::SerialSource, dns::Name};
 
 /// The serials that are kept beside those of the zones in use: a zone that comes back goes on from
 /// the one that it had.
-pub(super) fn kept(
+pub(super) fn retained(
     saved: Option<&HashMap<Name, SavedSerial>>,
     zones: usize,
 ) -> HashMap<Name, SavedSerial> {
@@ -18,7 +18,7 @@ pub(super) fn kept(
 
 /// The serials that zones had, by apex.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Earlier {
+pub(super) struct EarlierSerials {
     pub serials: HashMap<Name, SavedSerial>,
     pub completeness: Completeness,
 }
@@ -27,21 +27,21 @@ pub(super) struct Earlier {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Completeness {
     /// No: they are those in use.
-    Whole,
+    Complete,
     /// They were whole at this time, in seconds since 1970. Later runs could not write to the state
     /// directory, if there were any.
-    Until(u32),
+    CompleteUntil(u32),
     /// Yes: the run that saved them was killed, or could not save everything.
     Unknown,
 }
 
 /// What is known of a zone's earlier serials.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum History {
+pub(super) enum SerialHistory {
     /// The zone's latest serial.
     Known(SavedSerial),
     /// The zone's latest serial at this time. Later content is in files that were written later.
-    Until(SavedSerial, u32),
+    KnownUntil(SavedSerial, u32),
     /// A serial of the zone; a later one may have been answered.
     Stale(SavedSerial),
     /// It had none: serials were saved, and none of this zone.
@@ -50,15 +50,15 @@ pub(super) enum History {
     Lost,
 }
 
-impl History {
+impl SerialHistory {
     /// Of a zone, by what was saved.
-    pub(super) fn of(apex: &Name, earlier: Option<&Earlier>) -> Self {
-        let Some(Earlier { serials, completeness }) = earlier else { return Self::Lost };
+    pub(super) fn of(apex: &Name, earlier: Option<&EarlierSerials>) -> Self {
+        let Some(EarlierSerials { serials, completeness }) = earlier else { return Self::Lost };
         match (serials.get(apex), completeness) {
-            (Some(saved), Completeness::Whole) => Self::Known(*saved),
-            (Some(saved), Completeness::Until(time)) => Self::Until(*saved, *time),
+            (Some(saved), Completeness::Complete) => Self::Known(*saved),
+            (Some(saved), Completeness::CompleteUntil(time)) => Self::KnownUntil(*saved, *time),
             (Some(saved), Completeness::Unknown) => Self::Stale(*saved),
-            (None, Completeness::Whole | Completeness::Until(_)) => Self::New,
+            (None, Completeness::Complete | Completeness::CompleteUntil(_)) => Self::New,
             (None, Completeness::Unknown) => Self::Lost,
         }
     }
@@ -68,7 +68,7 @@ impl History {
 /// gets the time at which its newest file was written, so that servers with equal files agree, and
 /// always more than before (RFC 1982). Where earlier serials are lost, or a later one may have been
 /// answered than was saved, only the clock is certain to be ahead of them.
-pub(super) fn serial(source: SerialSource, history: History, now: u32) -> u32 {
+pub(super) fn next_serial(source: SerialSource, history: SerialHistory, now: u32) -> u32 {
     let (hash, newest) = match source {
         SerialSource::Own(serial) => return serial,
         SerialSource::FromContent { hash, newest } => (hash, newest),
@@ -79,15 +79,19 @@ pub(super) fn serial(source: SerialSource, history: History, now: u32) -> u32 {
     let written = written.map_or(now, |written| written.min(now));
     match history {
         // The same content again, after other content that was not saved.
-        History::Until(old, time) if old.content == hash && written > time => {
+        SerialHistory::KnownUntil(old, time) if old.content == hash && written > time => {
             later(old.serial, written)
         }
-        History::Known(old) | History::Until(old, _) if old.content == hash => old.serial,
-        History::Known(old) | History::Until(old, _) => later(old.serial.wrapping_add(1), written),
-        History::Stale(old) if old.content == hash => later(old.serial, now),
-        History::Stale(old) => later(old.serial.wrapping_add(1), now),
-        History::New => written,
-        History::Lost => now,
+        SerialHistory::Known(old) | SerialHistory::KnownUntil(old, _) if old.content == hash => {
+            old.serial
+        }
+        SerialHistory::Known(old) | SerialHistory::KnownUntil(old, _) => {
+            later(old.serial.wrapping_add(1), written)
+        }
+        SerialHistory::Stale(old) if old.content == hash => later(old.serial, now),
+        SerialHistory::Stale(old) => later(old.serial.wrapping_add(1), now),
+        SerialHistory::New => written,
+        SerialHistory::Lost => now,
     }
 }
 
@@ -112,14 +116,17 @@ mod tests {
     fn a_serial_follows_the_content_and_never_goes_back() {
         let content = |hash, secs| SerialSource::FromContent { hash, newest: at(secs) };
         let old = SavedSerial { content: 1, serial: 1000 };
-        let (known, until, stale) =
-            (History::Known(old), History::Until(old, 2500), History::Stale(old));
+        let (known, until, stale) = (
+            SerialHistory::Known(old),
+            SerialHistory::KnownUntil(old, 2500),
+            SerialHistory::Stale(old),
+        );
         let now = 3000;
         for (source, history, serial_then, why) in [
-            (content(1, 2000), History::New, 2000, "a new zone"),
+            (content(1, 2000), SerialHistory::New, 2000, "a new zone"),
             (
                 content(1, 2000),
-                History::Lost,
+                SerialHistory::Lost,
                 now,
                 "the state directory is lost: the zone may have had any serial up to now",
             ),
@@ -144,11 +151,11 @@ mod tests {
             (content(2, 2000), stale, now, "the same with other content"),
             (SerialSource::Own(7), known, 7, "the file's own word"),
         ] {
-            assert_eq!(serial(source, history, now), serial_then, "{why}");
+            assert_eq!(next_serial(source, history, now), serial_then, "{why}");
         }
-        let ahead = History::Stale(SavedSerial { content: 1, serial: now + 9 });
+        let ahead = SerialHistory::Stale(SavedSerial { content: 1, serial: now + 9 });
         assert_eq!(
-            serial(content(1, 2000), ahead, now),
+            next_serial(content(1, 2000), ahead, now),
             now + 9,
             "the saved one, where the clock is behind it"
         );
@@ -156,7 +163,7 @@ mod tests {
 
     /// What happens to a server, a second or more apart.
     #[derive(Debug, Clone, Copy)]
-    enum Event {
+    enum ServerEvent {
         /// Another content, in a file that is as old as given, or was written now.
         Edit {
             content: u64,
@@ -168,12 +175,12 @@ mod tests {
         Kill,
     }
 
-    fn event() -> impl Strategy<Value = Event> {
+    fn event() -> impl Strategy<Value = ServerEvent> {
         prop_oneof![
-            4 => (0..3_u64, prop_oneof![Just(0), 1..50_u32]).prop_map(|(content, age)| Event::Edit { content, age }),
-            2 => any::<bool>().prop_map(Event::Writable),
-            2 => Just(Event::Stop),
-            1 => Just(Event::Kill),
+            4 => (0..3_u64, prop_oneof![Just(0), 1..50_u32]).prop_map(|(content, age)| ServerEvent::Edit { content, age }),
+            2 => any::<bool>().prop_map(ServerEvent::Writable),
+            2 => Just(ServerEvent::Stop),
+            1 => Just(ServerEvent::Kill),
         ]
     }
 
@@ -193,28 +200,28 @@ mod tests {
             for (event, secs) in events {
                 now += secs;
                 match event {
-                    Event::Edit { content: new, age } => {
+                    ServerEvent::Edit { content: new, age } => {
                         content = new;
                         written = if can_begin { now - age } else { now };
                     }
-                    Event::Writable(is_so) => is_writable = is_so,
-                    Event::Stop | Event::Kill => {
-                        if let (Event::Stop, true, Some(current)) = (event, is_writable, current) {
+                    ServerEvent::Writable(is_so) => is_writable = is_so,
+                    ServerEvent::Stop | ServerEvent::Kill => {
+                        if let (ServerEvent::Stop, true, Some(current)) = (event, is_writable, current) {
                             (saved, stopped) = (Some(current), Some(now));
                         }
                         current = None;
                     }
                 }
                 let earlier = match current {
-                    Some(current) => Some((current, Completeness::Whole)),
-                    None => saved.map(|saved| (saved, stopped.map_or(Completeness::Unknown, Completeness::Until))),
+                    Some(current) => Some((current, Completeness::Complete)),
+                    None => saved.map(|saved| (saved, stopped.map_or(Completeness::Unknown, Completeness::CompleteUntil))),
                 };
-                let earlier = earlier.map(|(serial, completeness)| Earlier {
+                let earlier = earlier.map(|(serial, completeness)| EarlierSerials {
                     serials: HashMap::from([(apex.clone(), serial)]),
                     completeness,
                 });
                 let source = SerialSource::FromContent { hash: content, newest: at(written) };
-                let serial = serial(source, History::of(&apex, earlier.as_ref()), now);
+                let serial = next_serial(source, SerialHistory::of(&apex, earlier.as_ref()), now);
                 if current.is_none() {
                     can_begin = is_writable;
                 }

@@ -7,12 +7,12 @@
 //! | `directory` | the directory and its rights: 0700 |
 //! | `file` | one file: regular, bounded, 0600, whole |
 //! | `documents` | what the files say |
-//! | `faults` | what could not be saved |
+//! | `save_failures` | what could not be saved |
 
 mod directory;
 mod documents;
-mod faults;
 mod file;
+mod save_failures;
 
 use std::{
     collections::HashMap,
@@ -25,10 +25,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::documents::SavedAlias;
-use self::faults::Faults;
+use self::save_failures::SaveFailures;
 use super::{
-    lastgood::{self, Home, LastGood},
-    serials::{Completeness, Earlier},
+    last_good::{self, LastGood, LastGoodOrigin},
+    serials::{Completeness, EarlierSerials},
 };
 use crate::{
     dns::Name,
@@ -57,7 +57,7 @@ const MAX_LAST_GOOD_OCTETS: u64 = 768 << 20;
 #[derive(Debug, Clone)]
 pub struct StateDirectory {
     path: PathBuf,
-    faults: Faults,
+    save_failures: SaveFailures,
 }
 
 /// A zone's serial and the content it stands for.
@@ -73,18 +73,18 @@ impl StateDirectory {
     /// Makes the directory where there is none. One that cannot be made or written is degraded to a
     /// warning.
     pub fn open(path: PathBuf) -> Self {
-        let state = Self::at(path);
-        state.faults.note("", directory::make(&state.path));
-        directory::tighten(&state.path, &is_ours);
-        directory::tighten_files(&state.path, &is_ours);
+        let state = Self::read_only(path);
+        state.save_failures.record("", directory::create(&state.path));
+        directory::restrict_mode(&state.path, &is_ours);
+        directory::restrict_file_modes(&state.path, &is_ours);
         // What the run that begins cannot save makes the saved serials old.
         let _ = fs::remove_file(state.path.join(CLEAN_STOP));
         state
     }
 
     /// The directory as it is, which may not exist: to be read.
-    pub fn at(path: PathBuf) -> Self {
-        Self { faults: Faults::of(&path), path }
+    pub fn read_only(path: PathBuf) -> Self {
+        Self { save_failures: SaveFailures::of(&path), path }
     }
 
     /// The directory's path.
@@ -93,12 +93,12 @@ impl StateDirectory {
     }
 
     /// What could not be saved.
-    pub(super) fn faults(&self) -> &Faults {
-        &self.faults
+    pub(super) fn save_failures(&self) -> &SaveFailures {
+        &self.save_failures
     }
 
     /// The last good set of an earlier run, if it is whole and of `home`.
-    pub(super) fn last_good(&self, home: &Home) -> Option<LastGood> {
+    pub(super) fn last_good(&self, home: &LastGoodOrigin) -> Option<LastGood> {
         let path = self.path.join(LAST_GOOD);
         let octets = match files::read(&path, SymlinkPolicy::Refuse, MAX_LAST_GOOD_OCTETS) {
             Ok(octets) => octets,
@@ -108,7 +108,7 @@ impl StateDirectory {
                 return None;
             }
         };
-        lastgood::read_saved(octets, home)
+        last_good::read_saved(octets, home)
             .inspect_err(|error| {
                 tracing::warn!(file = %path.display(), %error, "the last good files are not used: a file with errors keeps the server from starting");
             })
@@ -116,8 +116,8 @@ impl StateDirectory {
     }
 
     /// Saves the last good set. It may be large: not to be called on the controller's task.
-    pub(super) fn save_last_good(&self, set: &LastGood, home: &Home) {
-        self.replace(LAST_GOOD, |to| lastgood::write_saved(set, home, to));
+    pub(super) fn save_last_good(&self, set: &LastGood, home: &LastGoodOrigin) {
+        self.replace(LAST_GOOD, |to| last_good::write_saved(set, home, to));
     }
 
     /// The verdicts of a previous run.
@@ -136,7 +136,7 @@ impl StateDirectory {
     }
 
     /// The serials that zones had. `None` where they are lost, or none was ever saved.
-    pub(super) fn serials(&self) -> Option<Earlier> {
+    pub(super) fn serials(&self) -> Option<EarlierSerials> {
         let decode =
             |octets: &[u8]| serde_json::from_slice(octets).map_err(|error| error.to_string());
         let serials: HashMap<String, SavedSerial> =
@@ -146,8 +146,8 @@ impl StateDirectory {
             .and_then(|octets| std::str::from_utf8(&octets).ok()?.trim().parse().ok());
         let serials =
             serials.into_iter().filter_map(|(apex, serial)| Some((apex.parse().ok()?, serial)));
-        let completeness = stopped.map_or(Completeness::Unknown, Completeness::Until);
-        Some(Earlier { serials: serials.collect(), completeness })
+        let completeness = stopped.map_or(Completeness::Unknown, Completeness::CompleteUntil);
+        Some(EarlierSerials { serials: serials.collect(), completeness })
     }
 
     /// Keeps the serials for the next run.
@@ -164,8 +164,12 @@ impl StateDirectory {
 
     /// Ramps and holders of a previous run.
     pub fn feedback(&self) -> SavedFeedback {
-        self.decoded(FEEDBACK, "ramps and failovers start as configured", documents::feedback)
-            .unwrap_or_default()
+        self.decoded(
+            FEEDBACK,
+            "ramps and failovers start as configured",
+            documents::decode_feedback,
+        )
+        .unwrap_or_default()
     }
 
     /// Whether there is no such file and nothing to write to it. Then it is neither unsaved nor
@@ -173,7 +177,7 @@ impl StateDirectory {
     fn stays_absent(&self, name: &str, is_empty: bool) -> bool {
         let stays_absent = is_empty && !self.path.join(name).exists();
         if stays_absent {
-            self.faults.forget(name);
+            self.save_failures.forget(name);
         }
         stays_absent
     }
@@ -181,33 +185,33 @@ impl StateDirectory {
     /// Keeps ramps and holders for the next run; nothing to keep makes no file where there is none.
     pub fn save_feedback(&mut self, saved: &SavedFeedback) {
         if !self.stays_absent(FEEDBACK, *saved == SavedFeedback::default()) {
-            self.write(FEEDBACK, &documents::of_feedback(saved));
+            self.write(FEEDBACK, &documents::encode_feedback(saved));
         }
     }
 
     /// The recoveries of a previous run that would still be in progress.
     pub fn recoveries(&self, now: SystemTime) -> Vec<SavedRecovery> {
-        let decode = |octets: &[u8]| documents::recoveries(octets, unix_ms(now));
+        let decode = |octets: &[u8]| documents::decode_recoveries(octets, unix_ms(now));
         self.decoded(RECOVERIES, "members that are up get all clients", decode).unwrap_or_default()
     }
 
     /// Keeps the recoveries in progress for the next run; none makes no file where there is none.
     pub fn save_recoveries(&mut self, saved: Vec<SavedRecovery>, now: SystemTime) {
         if !self.stays_absent(RECOVERIES, saved.is_empty()) {
-            self.write(RECOVERIES, &documents::of_recoveries(saved, unix_ms(now)));
+            self.write(RECOVERIES, &documents::encode_recoveries(saved, unix_ms(now)));
         }
     }
 
     /// What aliases stood for in a previous run, less what is too old.
     pub fn aliases(&self, now: i64) -> Vec<SavedAlias> {
-        let decode = |octets: &[u8]| documents::aliases(octets, now);
+        let decode = |octets: &[u8]| documents::decode_aliases(octets, now);
         self.decoded(ALIASES, "all aliases must be resolved first", decode).unwrap_or_default()
     }
 
     /// Keeps what aliases stand for, for the next run.
     pub fn save_aliases(&mut self, aliases: Vec<SavedAlias>) {
         if !self.stays_absent(ALIASES, aliases.is_empty()) {
-            self.write(ALIASES, &documents::of_aliases(aliases));
+            self.write(ALIASES, &documents::encode_aliases(aliases));
         }
     }
 
@@ -222,8 +226,8 @@ impl StateDirectory {
     }
 
     /// Takes note that a run ends with all of its state saved.
-    pub(super) fn end(&mut self, now: i64) {
-        if self.faults.text().is_none() {
+    pub(super) fn mark_clean_stop(&mut self, now: i64) {
+        if self.save_failures.text().is_none() {
             self.write(CLEAN_STOP, now.to_string().as_bytes());
         }
     }
@@ -264,14 +268,14 @@ impl StateDirectory {
         let path = self.path.join(name);
         let mut outcome = file::replace_by(&path, &write);
         if outcome.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-            outcome = directory::make(&self.path).and_then(|()| file::replace_by(&path, &write));
+            outcome = directory::create(&self.path).and_then(|()| file::replace_by(&path, &write));
         }
         files::replenish_descriptors();
         if outcome.is_ok() {
             // The directory is there, whatever was wrong with it at the start.
-            self.faults.note("", Ok(()));
+            self.save_failures.record("", Ok(()));
         }
-        self.faults.note(name, outcome);
+        self.save_failures.record(name, outcome);
     }
 }
 
@@ -380,17 +384,21 @@ mod tests {
     fn serials_are_complete_after_a_stop_that_saved_all_and_until_the_next_start() {
         let directory = tempfile::tempdir().unwrap();
         let open = || StateDirectory::open(directory.path().join("state"));
-        let completeness =
-            || StateDirectory::at(directory.path().join("state")).serials().unwrap().completeness;
+        let completeness = || {
+            StateDirectory::read_only(directory.path().join("state"))
+                .serials()
+                .unwrap()
+                .completeness
+        };
         let mut state = open();
         state.save_serials(&HashMap::new());
         assert_eq!(completeness(), Completeness::Unknown, "it runs, or was killed");
-        state.end(1000);
-        assert_eq!(completeness(), Completeness::Until(1000));
+        state.mark_clean_stop(1000);
+        assert_eq!(completeness(), Completeness::CompleteUntil(1000));
         let mut state = open();
         assert_eq!(completeness(), Completeness::Unknown, "the next run may save less");
-        state.faults.note(VERDICTS, Err(io::Error::from_raw_os_error(libc::ENOSPC)));
-        state.end(2000);
+        state.save_failures.record(VERDICTS, Err(io::Error::from_raw_os_error(libc::ENOSPC)));
+        state.mark_clean_stop(2000);
         assert_eq!(completeness(), Completeness::Unknown, "not all was saved");
     }
 
@@ -404,9 +412,9 @@ mod tests {
             SystemTime::now(),
         );
         fs::remove_file(state.path().join(RECOVERIES)).unwrap();
-        assert!(state.faults().is_any_lost());
+        assert!(state.save_failures().is_any_lost());
         state.save_recoveries(Vec::new(), SystemTime::now());
-        assert!(!state.faults().is_any_lost());
+        assert!(!state.save_failures().is_any_lost());
     }
 
     #[test]
@@ -414,29 +422,30 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut state = StateDirectory::open(directory.path().join("state"));
         state.save_serials(&HashMap::new());
-        assert!(!state.faults().is_any_lost());
+        assert!(!state.save_failures().is_any_lost());
         fs::remove_dir_all(state.path()).unwrap();
-        assert!(state.faults().is_any_lost());
+        assert!(state.save_failures().is_any_lost());
         state.save_serials(&HashMap::new());
-        assert!(!state.faults().is_any_lost() && state.faults().text().is_none());
+        assert!(!state.save_failures().is_any_lost() && state.save_failures().text().is_none());
     }
 
     #[test]
     fn the_newest_failure_is_reported_with_its_remedy() {
         let directory = tempfile::tempdir().unwrap();
         let state = StateDirectory::open(directory.path().to_owned());
-        let fail =
-            |name: &str, code| state.faults.note(name, Err(io::Error::from_raw_os_error(code)));
+        let fail = |name: &str, code| {
+            state.save_failures.record(name, Err(io::Error::from_raw_os_error(code)))
+        };
         fail(COOKIE_KEY, libc::ENOSPC);
-        assert!(state.faults().text().unwrap().contains("make room"));
+        assert!(state.save_failures().text().unwrap().contains("make room"));
         fail(SERIALS, libc::EROFS);
-        let text = state.faults().text().unwrap();
+        let text = state.save_failures().text().unwrap();
         assert!(
             text.contains("serials.json: Read-only") && text.ends_with("and 1 more file"),
             "{text}"
         );
         fail(COOKIE_KEY, libc::ENOTDIR);
-        let text = state.faults().text().unwrap();
+        let text = state.save_failures().text().unwrap();
         assert!(
             text.contains("cookie.key: Not a directory") && text.contains("move that file away"),
             "{text}"
@@ -451,10 +460,10 @@ mod tests {
         let mut state = StateDirectory::open(file.join("state"));
         state.save_serials(&HashMap::new());
         assert!(state.verdicts(0).is_empty());
-        assert!(state.faults().text().is_some());
+        assert!(state.save_failures().text().is_some());
         fs::remove_file(file).unwrap();
         fs::create_dir_all(state.path()).unwrap();
         state.save_serials(&HashMap::new());
-        assert_eq!(state.faults().text(), None, "it is saved again");
+        assert_eq!(state.save_failures().text(), None, "it is saved again");
     }
 }

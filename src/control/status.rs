@@ -265,7 +265,7 @@ pub struct DatacenterStatus {
     /// While it is drained or disabled: names and types whose answers name it all the same, in
     /// order of name; of a short document the first 100.
     #[serde(default)]
-    pub still_answered: Vec<StillAnswered>,
+    pub still_answered: Vec<RemainingAnswer>,
     /// How many there are.
     #[serde(default)]
     pub still_answered_count: usize,
@@ -277,7 +277,7 @@ pub struct DatacenterStatus {
 /// A service whose answers name a drained datacenter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct StillAnswered {
+pub struct RemainingAnswer {
     /// The service's name.
     pub service: String,
     /// The record type: `A`, `AAAA` or `SRV`.

@@ -41,7 +41,7 @@ impl UncheckedStatus {
     }
 
     /// What an operator reads where targets are unchecked.
-    pub fn of_targets(&self) -> Option<String> {
+    pub fn targets_concern(&self) -> Option<String> {
         let effect = match self.is_blind() {
             true => "dead ones stay in service, and this server is not ready",
             false => "dead ones stay in service",
@@ -50,7 +50,7 @@ impl UncheckedStatus {
     }
 
     /// What an operator reads where load sources are unchecked.
-    pub fn of_loads(&self) -> Option<String> {
+    pub fn loads_concern(&self) -> Option<String> {
         let effect = "their pools keep the shares of old reports, then use configured weights";
         self.text("load reports cannot be fetched", "load sources", "polls", effect)
     }
@@ -62,8 +62,10 @@ impl UncheckedStatus {
         let present = NoResult::ALL
             .into_iter()
             .filter_map(|reason| Some((reason, self.reasons.get(reason.word())?)));
-        let reasons: Vec<String> =
-            present.clone().map(|(reason, count)| format!("{}: {count}", phrase(reason))).collect();
+        let reasons: Vec<String> = present
+            .clone()
+            .map(|(reason, count)| format!("{}: {count}", reason_text(reason)))
+            .collect();
         let remedies: Vec<&str> = present.map(|(reason, _)| remedy(reason)).collect();
         let Self { unchecked, all, .. } = self;
         Some(format!(
@@ -76,7 +78,7 @@ impl UncheckedStatus {
 
 /// Why checks gave no result. No target is unchecked because of [`NoResult::Monitor`] or
 /// [`NoResult::Alias`]: those two reasons have concerns of their own, and never reach these texts.
-fn phrase(reason: NoResult) -> &'static str {
+fn reason_text(reason: NoResult) -> &'static str {
     match reason {
         NoResult::Descriptors => "no file descriptors",
         NoResult::Ports => "no local ports",
@@ -134,8 +136,9 @@ mod tests {
                 "{unchecked} of {all}"
             );
         }
-        let text =
-            status(20, &[(NoResult::Descriptors, 9), (NoResult::Starved, 3)]).of_targets().unwrap();
+        let text = status(20, &[(NoResult::Descriptors, 9), (NoResult::Starved, 3)])
+            .targets_concern()
+            .unwrap();
         assert_eq!(
             text,
             "failover is blind: the last two or more health checks of 12 of 20 targets gave no result \
@@ -144,10 +147,15 @@ mod tests {
              raise the limit of open files (`LimitNOFILE=` of the systemd unit, `ulimit -Hn`) or end what holds them; \
              find what keeps this server from running, or give it more CPU"
         );
-        assert!(!status(20, &[(NoResult::Starved, 3)]).of_targets().unwrap().contains("not ready"));
         assert!(
-            status(3, &[(NoResult::Ports, 1)]).of_loads().unwrap().contains("1 of 3 load sources")
+            !status(20, &[(NoResult::Starved, 3)]).targets_concern().unwrap().contains("not ready")
         );
-        assert_eq!(status(20, &[]).of_targets(), None);
+        assert!(
+            status(3, &[(NoResult::Ports, 1)])
+                .loads_concern()
+                .unwrap()
+                .contains("1 of 3 load sources")
+        );
+        assert_eq!(status(20, &[]).targets_concern(), None);
     }
 }

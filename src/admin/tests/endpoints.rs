@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     admin::{Readiness, TotalsView, metrics},
-    control::{DrainError, DrainReport, Listing, Status},
+    control::{DrainError, DrainReport, ListDetail, Status},
 };
 
 const INVALID_DATACENTERS: &str =
@@ -91,7 +91,7 @@ async fn status_is_the_controllers_own() {
     let site = AdminTestServer::start().await;
     let status: Status =
         serde_json::from_slice(&site.get("/api/v1/status").await.bytes().await.unwrap()).unwrap();
-    let expected = site.handle.status(Listing::Full).await.unwrap();
+    let expected = site.handle.status(ListDetail::Full).await.unwrap();
     assert!(
         status.concerns[0].text.contains("no GeoIP database is loaded"),
         "{:?}",
@@ -420,7 +420,7 @@ async fn a_foreign_page_changes_nothing() {
 #[tokio::test]
 async fn load_reports_shares_and_ramps_are_told_in_the_metrics() {
     let site = AdminTestServer::start().await;
-    let mut status = site.handle.status(Listing::Full).await.unwrap();
+    let mut status = site.handle.status(ListDetail::Full).await.unwrap();
     let load = |text: Value| serde_json::from_value(text).unwrap();
     status.loads = vec![
         load(

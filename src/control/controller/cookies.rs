@@ -21,12 +21,12 @@ impl Controller {
             Some(cookies) => {
                 let is_rotated = cookies.rotate_if_due(unix);
                 if is_rotated {
-                    cookies.save(&mut self.state);
+                    cookies.save(&mut self.state_directory);
                 }
                 is_rotated
             }
             None => {
-                self.cookies = Cookies::open(&mut self.state, unix);
+                self.cookies = Cookies::open(&mut self.state_directory, unix);
                 self.cookies.is_some()
             }
         };
@@ -35,7 +35,7 @@ impl Controller {
             let cookies = self.cookies.as_ref().map(|cookies| cookies.keys().clone());
             self.identity =
                 Arc::new(ServerIdentity { nsid: self.identity.nsid.clone(), cookie_keys: cookies });
-            self.send_out_again();
+            self.republish();
             tracing::info!("cookie keys rotated");
         }
     }

@@ -8,17 +8,20 @@ use std::{
 
 use tokio::{sync::oneshot, time::Instant as TokioInstant};
 
-use super::{Controller, Inbox, Waiter, publish::discard};
+use super::{Controller, EventChannels, PendingReply, publish::drop_in_background};
 use crate::{
     config::Colours,
     control::{
+        config_load::{
+            self, ConfigLoadError, HoldReport, LoadedConfig, ReloadBase, ReloadOutcome,
+            ReloadTrigger,
+        },
         handle::{DrainError, ReloadError, ReloadReport, ReloadRequest},
-        load::{self, Impulse, Loaded, Outlook, Previous, Refusal, World},
         report,
-        serials::{Completeness, Earlier},
+        serials::{Completeness, EarlierSerials},
         state::unix_now,
         status::{HeldStatus, RampStatus},
-        watch::IMPATIENCE,
+        watch::MAX_REPORT_DELAY,
     },
     steer::{Wheels, datacenter_states},
     transport,
@@ -28,40 +31,40 @@ use crate::{
 /// has nothing to give it still gets its files read.
 const LOADING_NICENESS: i32 = 5;
 /// The second SIGHUP within this time accepts a removal; both must come after it was held.
-const SECOND_SIGNAL: Duration = Duration::from_secs(10);
+const SECOND_SIGNAL_WINDOW: Duration = Duration::from_secs(10);
 /// As many removed zones, and services, are logged by name.
-const LOGGED: usize = 100;
+const MAX_LOGGED_NAMES: usize = 100;
 
 impl Controller {
     /// Reloads when files that are open for writing are closed, but soon in any case: without them
     /// then.
-    pub(super) fn reload_soon(&mut self) {
-        let latest = TokioInstant::now() + IMPATIENCE;
+    pub(super) fn schedule_reload(&mut self) {
+        let latest = TokioInstant::now() + MAX_REPORT_DELAY;
         self.reload_at = Some(self.reload_at.map_or(latest, |at| at.min(latest)));
     }
 
     /// Reads the files on a thread of its own; again when they change meanwhile.
     pub(super) fn reload(&mut self) {
-        if self.loading.is_some() {
-            self.is_stale = true;
+        if self.pending_reload.is_some() {
+            self.has_newer_edit = true;
             return;
         }
         self.reload_at = None;
-        self.waiting.append(&mut self.waiting_next);
+        self.pending_replies.append(&mut self.next_pending_replies);
         let locations = self.locations.clone();
-        let impulse = std::mem::take(&mut self.impulse);
-        let previous = Previous {
-            databases: self.world.databases.clone(),
-            surveys: self.world.surveys.clone(),
+        let impulse = std::mem::take(&mut self.reload_trigger);
+        let previous = ReloadBase {
+            databases: self.loaded.databases.clone(),
+            surveys: self.loaded.surveys.clone(),
             wheels: Wheels::default(),
-            compiled: self.rehearsed.take().or_else(|| self.compiled.clone()),
-            serials: Some(Earlier {
-                serials: self.world.serials.clone(),
-                completeness: Completeness::Whole,
+            compiled: self.dry_run_charts.take().or_else(|| self.compiled.clone()),
+            serials: Some(EarlierSerials {
+                serials: self.loaded.serials.clone(),
+                completeness: Completeness::Complete,
             }),
-            good: Arc::clone(&self.world.good),
-            in_force: Some(self.world.in_force()),
-            missing: self.holding.outlook().missing.clone(),
+            last_good: Arc::clone(&self.loaded.last_good),
+            applied: Some(self.loaded.applied()),
+            missing_files: self.hold_tracker.report().missing_files.clone(),
             watch: Some(self.watch.clone()),
         };
         let beat = self.metronome.activate();
@@ -72,19 +75,19 @@ impl Controller {
             let _ = rustix::process::setpriority_process(None, LOADING_NICENESS);
             // The worker has ended where a panic ended it.
             let wheels = wheels.blocking_recv().unwrap_or_default();
-            let previous = Previous { wheels, ..previous };
+            let previous = ReloadBase { wheels, ..previous };
             // The receiver is gone when the server stops.
-            let _ = reply.send(load::load(&locations, previous, impulse, Colours::Plain));
+            let _ = reply.send(config_load::load(&locations, previous, impulse, Colours::Plain));
             drop(beat);
         };
         match thread::Builder::new().name("load".to_owned()).spawn(load) {
-            Ok(_ends_by_itself) => self.loading = Some(loading),
+            Ok(_ends_by_itself) => self.pending_reload = Some(loading),
             Err(error) => {
                 self.retry();
-                let outcome =
-                    Err(self
-                        .fail(format!("the system has no thread to read the files with: {error}")));
-                self.answer_all(&outcome);
+                let outcome = Err(self.fail_reload(format!(
+                    "the system has no thread to read the files with: {error}"
+                )));
+                self.reply_to_all(&outcome);
             }
         }
     }
@@ -93,91 +96,98 @@ impl Controller {
     pub(super) fn note_request(&mut self, request: ReloadRequest) {
         let now = TokioInstant::now();
         let impulse = match request {
-            ReloadRequest::Apply => Impulse::Operator,
-            ReloadRequest::AcceptRemoval => Impulse::AcceptRemoval,
+            ReloadRequest::Apply => ReloadTrigger::Operator,
+            ReloadRequest::AcceptRemoval => ReloadTrigger::AcceptRemoval,
             ReloadRequest::Signal => {
                 // A signal accepts what was reported before it, and nothing else.
-                let is_held = self.holding.outlook().may_be_signalled;
-                let first = std::mem::replace(&mut self.signalled, is_held.then_some(now));
-                let is_second = first.is_some_and(|first| now - first <= SECOND_SIGNAL);
-                if is_second && is_held { Impulse::AcceptRemoval } else { Impulse::Operator }
+                let is_held = self.hold_tracker.report().is_signal_acceptable;
+                let first =
+                    std::mem::replace(&mut self.removal_signalled_at, is_held.then_some(now));
+                let is_second = first.is_some_and(|first| now - first <= SECOND_SIGNAL_WINDOW);
+                if is_second && is_held {
+                    ReloadTrigger::AcceptRemoval
+                } else {
+                    ReloadTrigger::Operator
+                }
             }
         };
-        self.impulse = self.impulse.max(impulse);
+        self.reload_trigger = self.reload_trigger.max(impulse);
     }
 
-    pub(super) async fn take_up(
+    pub(super) async fn apply_reload(
         &mut self,
-        loaded: Option<Result<Loaded, Refusal>>,
-        inbox: &mut Inbox,
+        loaded: Option<Result<ReloadOutcome, ConfigLoadError>>,
+        inbox: &mut EventChannels,
     ) {
         let _beat = self.metronome.activate();
-        self.loading = None;
+        self.pending_reload = None;
         let outcome = match loaded {
-            Some(Ok(Loaded::World(world))) => {
-                self.adopt(*world, inbox).await;
+            Some(Ok(ReloadOutcome::Config(world))) => {
+                self.apply_config(*world, inbox).await;
                 Ok(())
             }
-            Some(Ok(Loaded::Unchanged(databases, outlook))) => {
-                self.world.databases = databases;
+            Some(Ok(ReloadOutcome::Unchanged(databases, outlook))) => {
+                self.loaded.databases = databases;
                 // Certificates and keys need not be among the files that were compared.
                 self.reread_credentials().await;
-                self.note_outlook(outlook);
+                self.apply_hold_report(outlook);
                 Ok(())
             }
             Some(Err(refusal)) => {
-                self.refuse(&refusal);
+                self.record_config_error(&refusal);
                 Err(refusal.lines)
             }
-            None => Err(self
-                .fail("reading the files met a defect of the server; the log has more".to_owned())),
+            None => Err(self.fail_reload(
+                "reading the files met a defect of the server; the log has more".to_owned(),
+            )),
         };
-        self.answer_all(&outcome);
-        let has_waiters = !self.waiting_next.is_empty() && !self.watch.is_being_written();
-        if std::mem::take(&mut self.is_stale) || has_waiters {
+        self.reply_to_all(&outcome);
+        let has_waiters = !self.next_pending_replies.is_empty() && !self.watch.is_being_written();
+        if std::mem::take(&mut self.has_newer_edit) || has_waiters {
             self.reload();
         }
     }
 
     /// Takes note of which files are held after a load, and plans when to read them again.
-    pub(super) fn note_outlook(&mut self, outlook: Outlook) {
+    pub(super) fn apply_hold_report(&mut self, outlook: HoldReport) {
         let is_passing =
-            outlook.is_passing() || self.world.databases.iter().any(|file| file.is_passing);
-        let grace_ends = outlook.missing.next_end(Instant::now()).map(TokioInstant::from_std);
-        if outlook.removal != self.configuration.removal {
-            self.signalled = None;
+            outlook.is_transient() || self.loaded.databases.iter().any(|file| file.is_transient);
+        let grace_ends =
+            outlook.missing_files.next_grace_end(Instant::now()).map(TokioInstant::from_std);
+        if outlook.held_removal != self.configuration.removal {
+            self.removal_signalled_at = None;
         }
-        self.configuration.removal.clone_from(&outlook.removal);
-        if self.holding.note(outlook, unix_now()) {
+        self.configuration.removal.clone_from(&outlook.held_removal);
+        if self.hold_tracker.update(outlook, unix_now()) {
             self.configuration.failures += 1;
         }
-        self.configuration.refused = self.holding.since();
-        self.configuration.errors = self.holding.errors();
+        self.configuration.refused = self.hold_tracker.since();
+        self.configuration.errors = self.hold_tracker.errors();
         if is_passing {
             self.retry();
         } else {
-            self.holding.has_read();
+            self.hold_tracker.reset_retries();
         }
         self.reload_at = [self.reload_at, grace_ends].into_iter().flatten().min();
     }
 
     /// Reads the files again after a while: what kept them from being read may have passed.
     fn retry(&mut self) {
-        self.reload_at = Some(TokioInstant::now() + self.holding.next_retry());
+        self.reload_at = Some(TokioInstant::now() + self.hold_tracker.next_retry());
     }
 
     /// The files may be as they should, and are not in use all the same. Returns what to reply to
     /// those who wait.
-    fn fail(&mut self, reason: String) -> Vec<String> {
+    fn fail_reload(&mut self, reason: String) -> Vec<String> {
         if self.configuration.errors != [reason.clone()] {
             tracing::error!(%reason, "load failed: the previous configuration stays in force");
         }
-        self.note_failure(vec![reason]);
+        self.record_errors(vec![reason]);
         self.configuration.errors.clone()
     }
 
     /// Keeps why what the files say is not in use.
-    fn note_failure(&mut self, reasons: Vec<String>) {
+    fn record_errors(&mut self, reasons: Vec<String>) {
         if self.configuration.errors == reasons {
             return;
         }
@@ -186,19 +196,19 @@ impl Controller {
         self.configuration.errors = reasons;
     }
 
-    fn answer_all(&mut self, outcome: &Result<(), Vec<String>>) {
-        for waiter in std::mem::take(&mut self.waiting) {
-            self.answer(waiter, outcome.clone());
+    fn reply_to_all(&mut self, outcome: &Result<(), Vec<String>>) {
+        for waiter in std::mem::take(&mut self.pending_replies) {
+            self.send_reply(waiter, outcome.clone());
         }
     }
 
     /// Replies to a waiter with what the reload came to. The receiver may be gone.
-    pub(super) fn answer(&self, waiter: Waiter, outcome: Result<(), Vec<String>>) {
+    pub(super) fn send_reply(&self, waiter: PendingReply, outcome: Result<(), Vec<String>>) {
         let generation = self.published.load().generation;
-        let held = self.holding.status();
+        let held = self.hold_tracker.status();
         match waiter {
-            Waiter::Reload(reply) => {
-                let removal = self.holding.outlook().removal.clone();
+            PendingReply::Reload(reply) => {
+                let removal = self.hold_tracker.report().held_removal.clone();
                 let report = outcome.map(|()| ReloadReport {
                     generation,
                     held,
@@ -207,7 +217,7 @@ impl Controller {
                 });
                 let _ = reply.send(report.map_err(ReloadError::Refused));
             }
-            Waiter::SetState(mut report, reply) => {
+            PendingReply::SetState(mut report, reply) => {
                 let is_edited = |file: &HeldStatus| report.files.contains(&file.file);
                 let outcome = match held.into_iter().find(is_edited) {
                     Some(file) => Err(file.errors),
@@ -216,14 +226,14 @@ impl Controller {
                 let answer = outcome.map_err(DrainError::Refused).map(|()| {
                     report.generation = generation;
                     for (name, drain) in &mut report.datacenters {
-                        *drain = self.drained.effective(name);
+                        *drain = self.drain_tracker.effective(name);
                     }
                     let is_named = |ramp: &RampStatus| {
                         report.datacenters.iter().any(|(name, _)| *name == ramp.name)
                     };
                     report.outcomes = std::mem::take(&mut report.outcomes)
                         .into_iter()
-                        .map(|outcome| report::outcome(self, outcome))
+                        .map(|outcome| report::drain_outcome(self, outcome))
                         .collect();
                     report.ramps = report::ramps(self).into_iter().filter(is_named).collect();
                     *report
@@ -233,7 +243,11 @@ impl Controller {
         }
     }
 
-    pub(super) async fn adopt(&mut self, mut world: World, inbox: &mut Inbox) {
+    pub(super) async fn apply_config(
+        &mut self,
+        mut world: LoadedConfig,
+        inbox: &mut EventChannels,
+    ) {
         let waiting = self.settings.waiting_for_restart(&world.config.server);
         world.warnings.extend(waiting.iter().map(|key| {
             format!("`{key}` of `server` has changed: it takes effect at the next start (help: restart the server)")
@@ -242,21 +256,21 @@ impl Controller {
         // meanwhile.
         self.set_aliases(&world.topology.aliases, &world.config.server.resolvers);
         self.first_resolution(&mut inbox.resolved).await;
-        discard(std::mem::replace(&mut self.world, world));
-        self.ledger.set_has_canaries(!self.world.config.server.canaries.is_empty());
-        self.set_feeds().await;
-        self.conditions.datacenters = datacenter_states(&self.world.topology, unix_now());
+        drop_in_background(std::mem::replace(&mut self.loaded, world));
+        self.ledger.set_has_canaries(!self.loaded.config.server.canaries.is_empty());
+        self.set_load_sources().await;
+        self.conditions.datacenters = datacenter_states(&self.loaded.topology, unix_now());
         self.set_targets().await;
-        self.adopt_charts().await;
-        self.note_outlook(self.world.outlook.clone());
+        self.switch_compiler().await;
+        self.apply_hold_report(self.loaded.hold_report.clone());
         self.configuration.reloads += 1;
         self.configuration.loaded = unix_now();
-        self.configuration.warnings = self.world.warnings.clone();
-        self.configuration.geography = self.world.geography.clone();
+        self.configuration.warnings = self.loaded.warnings.clone();
+        self.configuration.geography = self.loaded.geography_warnings.clone();
         let generation = self.published.load().generation;
         tracing::info!(
             generation,
-            services = self.world.topology.services.len(),
+            services = self.loaded.topology.services.len(),
             "configuration applied"
         );
         self.log_removed();
@@ -269,49 +283,50 @@ impl Controller {
         });
     }
 
-    fn refuse(&mut self, refusal: &Refusal) {
+    fn record_config_error(&mut self, refusal: &ConfigLoadError) {
         if self.configuration.errors != refusal.lines {
             for line in &refusal.lines {
                 tracing::error!(error = %line, "configuration refused: the previous one stays in force");
             }
         }
-        self.note_failure(refusal.lines.clone());
-        if refusal.is_passing {
+        self.record_errors(refusal.lines.clone());
+        if refusal.is_transient {
             self.retry();
         }
     }
 
     /// What clients no longer find is said by name.
     pub(super) fn log_removed(&self) {
-        for (kind, names) in
-            [("zone", &self.world.removed.zones), ("service", &self.world.removed.services)]
-        {
-            for name in names.iter().take(LOGGED) {
+        for (kind, names) in [
+            ("zone", &self.loaded.removed_names.zones),
+            ("service", &self.loaded.removed_names.services),
+        ] {
+            for name in names.iter().take(MAX_LOGGED_NAMES) {
                 tracing::warn!(kind, %name, "removed from the configuration: queries for it are no longer answered");
             }
-            if let Some(more) = names.len().checked_sub(LOGGED).filter(|more| *more > 0) {
+            if let Some(more) = names.len().checked_sub(MAX_LOGGED_NAMES).filter(|more| *more > 0) {
                 tracing::warn!(kind, more, "more were removed from the configuration");
             }
         }
     }
 
     pub(super) fn log_warnings(&self) {
-        for warning in &self.world.warnings {
+        for warning in &self.loaded.warnings {
             tracing::warn!(%warning, "configuration warning");
         }
     }
 
     /// Saves what belongs to the files in use: serials and contents.
     pub(super) fn save_files(&mut self) {
-        self.state.save_serials(&self.world.serials);
-        self.saver.save(&self.world.good);
+        self.state_directory.save_serials(&self.loaded.serials);
+        self.last_good_saver.save(&self.loaded.last_good);
     }
 }
 
 /// What a thread came to, once it did, `None` where it panicked; never while there is none.
-pub(super) async fn joined(
-    loading: &mut Option<oneshot::Receiver<Result<Loaded, Refusal>>>,
-) -> Option<Result<Loaded, Refusal>> {
+pub(super) async fn reload_outcome(
+    loading: &mut Option<oneshot::Receiver<Result<ReloadOutcome, ConfigLoadError>>>,
+) -> Option<Result<ReloadOutcome, ConfigLoadError>> {
     match loading {
         Some(thread) => thread.await.ok(),
         None => std::future::pending().await,

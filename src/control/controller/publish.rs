@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::{task::spawn_blocking, time::Instant as TokioInstant};
 
-use super::{Controller, SAVE, health};
+use super::{Controller, SAVE_DELAY, health};
 use crate::{
     control::{
-        compile_worker::{Adoption, Product},
+        compile_worker::{CompileOutput, CompilerSwitch},
         distress,
-        drained::Published,
+        drain_tracker::PublishedSnapshot,
         state::unix_now,
     },
     snapshot::Snapshot,
@@ -17,10 +17,10 @@ use crate::{
 };
 
 /// The log names this many services of each kind of change.
-const LOGGED: usize = 10;
+const MAX_LOGGED_SERVICES: usize = 10;
 
 /// Drops a large value on a thread of its own: nothing waits while 100,000 charts are freed.
-pub(super) fn discard<T: Send + 'static>(value: T) {
+pub(super) fn drop_in_background<T: Send + 'static>(value: T) {
     // The thread ends by itself, or with the runtime.
     drop(spawn_blocking(move || drop(value)));
 }
@@ -32,98 +32,102 @@ impl Controller {
     }
 
     /// Switches the worker to the world's compiler, waits for its charts, and publishes them.
-    pub(super) async fn adopt_charts(&mut self) {
+    pub(super) async fn switch_compiler(&mut self) {
         let _beat = self.metronome.activate();
-        self.renew_conditions();
+        self.rebuild_conditions();
         self.publish_at = None;
-        self.rehearsed = None;
-        let for_loads = self.world.surveys.without_folds();
-        let adoption = Adoption {
-            compiled: self.world.compiled.take(),
-            compiler: Arc::clone(&self.world.compiler),
+        self.dry_run_charts = None;
+        let for_loads = self.loaded.surveys.without_folds();
+        let adoption = CompilerSwitch {
+            compiled: self.loaded.compiled.take(),
+            compiler: Arc::clone(&self.loaded.compiler),
             conditions: Arc::new(self.conditions.clone()),
-            surveys: std::mem::replace(&mut self.world.surveys, for_loads),
-            wheels: std::mem::take(&mut self.world.wheels),
+            surveys: std::mem::replace(&mut self.loaded.surveys, for_loads),
+            wheels: std::mem::take(&mut self.loaded.wheels),
         };
         // Without an answer the worker has ended, and so will this task.
-        if let Ok(compiled) = self.worker.adopt(adoption).await {
-            self.send_out(compiled);
+        if let Ok(compiled) = self.worker.switch_compiler(adoption).await {
+            self.publish_compiled(compiled);
         }
     }
 
     /// Updates the conditions from the ledger, aliases, ramps and load reports.
-    pub(super) fn renew_conditions(&mut self) {
+    pub(super) fn rebuild_conditions(&mut self) {
         let now = self.epoch.elapsed();
         self.conditions.standings =
-            self.keys.iter().map(|key| self.ledger.standing(key, now)).collect();
-        combine(&self.world.topology, &mut self.conditions.standings);
-        self.touched.clear();
-        self.follow_aliases();
-        self.regulator.follow(&self.world.compiler, &mut self.conditions, true);
-        self.recovery.adopt(&self.world.topology);
-        self.recovery.follow(&self.world.compiler, &mut self.conditions, now);
+            self.probe_keys.iter().map(|key| self.ledger.standing(key, now)).collect();
+        combine(&self.loaded.topology, &mut self.conditions.standings);
+        self.changed_probes.clear();
+        self.update_aliases();
+        self.load_controller.update(&self.loaded.compiler, &mut self.conditions, true);
+        self.recovery.adopt(&self.loaded.topology);
+        self.recovery.follow(&self.loaded.compiler, &mut self.conditions, now);
     }
 
     /// Has the worker compile what differs between the conditions and those in force.
-    pub(super) fn compile(&mut self) {
+    pub(super) fn request_compile(&mut self) {
         self.publish_at = None;
-        self.worker.follow(Arc::new(self.conditions.clone()));
+        self.worker.compile_under(Arc::new(self.conditions.clone()));
     }
 
     /// Updates the conditions from touched probes, aliases, load reports and recoveries. Returns
     /// whether the worker has to compile anything for that.
-    pub(super) fn publish(&mut self) -> bool {
+    pub(super) fn update_conditions(&mut self) -> bool {
         let now = self.epoch.elapsed();
         // A combined probe follows its parts below; the ledger knows nothing of it.
-        let combinations = &self.world.topology.combinations;
+        let combinations = &self.loaded.topology.combinations;
         let touched: Vec<ProbeId> =
-            self.touched.drain().filter(|id| combinations[id.index()].is_none()).collect();
+            self.changed_probes.drain().filter(|id| combinations[id.index()].is_none()).collect();
         let mut is_changed = false;
         for id in touched {
-            let standing = self.ledger.standing(&self.keys[id.index()], now);
+            let standing = self.ledger.standing(&self.probe_keys[id.index()], now);
             is_changed |=
                 std::mem::replace(&mut self.conditions.standings[id.index()], standing) != standing;
         }
         self.publish_at = None;
         is_changed |= !self.combine().is_empty();
-        is_changed |= !self.follow_aliases().is_empty();
-        let has_news = std::mem::take(&mut self.is_given_back) || is_changed;
-        is_changed |= !self.follow_recovery().is_empty();
-        if !self.regulator.follow(&self.world.compiler, &mut self.conditions, has_news).is_empty() {
+        is_changed |= !self.update_aliases().is_empty();
+        let has_news = std::mem::take(&mut self.has_forced_failback) || is_changed;
+        is_changed |= !self.update_recoveries().is_empty();
+        if !self
+            .load_controller
+            .update(&self.loaded.compiler, &mut self.conditions, has_news)
+            .is_empty()
+        {
             is_changed = true;
-            self.save_at.get_or_insert_with(|| TokioInstant::now() + SAVE);
+            self.save_at.get_or_insert_with(|| TokioInstant::now() + SAVE_DELAY);
         }
         if is_changed {
-            self.compile();
+            self.request_compile();
         }
         is_changed
     }
 
     /// Publishes what the worker compiled.
-    pub(super) fn take_product(&mut self, product: &Product) {
+    pub(super) fn publish_output(&mut self, product: &CompileOutput) {
         let compiled = &product.compiled;
         // Charts of another configuration have no place in this one's snapshot.
-        if !Arc::ptr_eq(compiled.compiler(), &self.world.compiler) {
+        if !Arc::ptr_eq(compiled.compiler(), &self.loaded.compiler) {
             return;
         }
         if product.is_complete {
-            self.send_out(compiled.clone());
+            self.publish_compiled(compiled.clone());
         } else {
-            let before = self.put_in_force(compiled);
-            match self.unmixed {
-                Some(_) => self.retired.push(before),
-                None => self.unmixed = Some(before),
+            let before = self.swap_snapshot(compiled);
+            match self.consistent_snapshot {
+                Some(_) => self.retired_snapshots.push(before),
+                None => self.consistent_snapshot = Some(before),
             }
         }
     }
 
     /// Moves services that recover from an outage of all members on; those pools for which that
     /// changed.
-    fn follow_recovery(&mut self) -> Vec<PoolId> {
+    fn update_recoveries(&mut self) -> Vec<PoolId> {
         let changed =
-            self.recovery.follow(&self.world.compiler, &mut self.conditions, self.epoch.elapsed());
+            self.recovery.follow(&self.loaded.compiler, &mut self.conditions, self.epoch.elapsed());
         for id in &changed {
-            let pool = &self.world.topology.pools[id.index()].name;
+            let pool = &self.loaded.topology.pools[id.index()].name;
             let groups = self.conditions.recovering.iter().filter(|(group, _)| group.pool == *id);
             match groups.map(|(_, secs)| *secs).max() {
                 Some(secs) => {
@@ -133,63 +137,69 @@ impl Controller {
             }
         }
         if !changed.is_empty() {
-            self.save_at.get_or_insert_with(|| TokioInstant::now() + SAVE);
+            self.save_at.get_or_insert_with(|| TokioInstant::now() + SAVE_DELAY);
         }
         changed
     }
 
     /// Notes the services that answer all of their members because none is usable.
-    fn note_dark(&mut self, charts: &[Arc<Chart>]) {
-        let troubled = self.troubled.iter().map(|id| (*id, &*charts[id.index()]));
+    fn note_outages(&mut self, charts: &[Arc<Chart>]) {
+        let troubled = self.distressed_services.iter().map(|id| (*id, &*charts[id.index()]));
         let down = troubled.filter(|(_, chart)| chart.is_down());
-        self.recovery.note_dark(&self.world.compiler, &self.in_force, down);
+        self.recovery.note_dark(&self.loaded.compiler, &self.conditions_in_force, down);
     }
 
     /// Makes the standings of combined targets follow their parts; those that changed.
     pub(super) fn combine(&mut self) -> Vec<ProbeId> {
         let before = self.conditions.standings.clone();
-        let combined = combine(&self.world.topology, &mut self.conditions.standings);
+        let combined = combine(&self.loaded.topology, &mut self.conditions.standings);
         for id in &combined {
             let (from, to) =
                 (before[id.index()].verdict, self.conditions.standings[id.index()].verdict);
             if from != to {
-                health::log_turn(&self.keys[id.index()], from, to, Some("combined from its parts"));
+                health::log_verdict_change(
+                    &self.probe_keys[id.index()],
+                    from,
+                    to,
+                    Some("combined from its parts"),
+                );
             }
         }
         combined
     }
 
     /// Publishes charts that were all compiled under their conditions.
-    pub(super) fn send_out(&mut self, compiled: Compiled) {
-        self.in_force = Arc::clone(compiled.conditions());
-        let last = self.put_in_force(&compiled);
-        let before = match self.unmixed.take() {
+    pub(super) fn publish_compiled(&mut self, compiled: Compiled) {
+        self.conditions_in_force = Arc::clone(compiled.conditions());
+        let last = self.swap_snapshot(&compiled);
+        let before = match self.consistent_snapshot.take() {
             Some(before) => {
-                self.retired.push(last);
+                self.retired_snapshots.push(last);
                 before
             }
             None => last,
         };
         let snapshot = self.published.load_full();
-        self.list_troubled(&before, &snapshot);
-        self.note_dark(&snapshot.charts);
-        let (conditions, now) = (&*self.in_force, unix_now());
-        self.drained.follow(&before, Published { snapshot: &snapshot, conditions, now });
-        self.retired.push(before);
-        discard(self.compiled.replace(compiled));
-        self.say_distress(&snapshot.charts);
+        self.update_distressed_services(&before, &snapshot);
+        self.note_outages(&snapshot.charts);
+        let (conditions, now) = (&*self.conditions_in_force, unix_now());
+        self.drain_tracker
+            .update(&before, PublishedSnapshot { snapshot: &snapshot, conditions, now });
+        self.retired_snapshots.push(before);
+        drop_in_background(self.compiled.replace(compiled));
+        self.log_distress(&snapshot.charts);
         drop(snapshot);
         self.drop_retired();
-        for command in std::mem::take(&mut self.deferred) {
-            self.obey(command);
+        for command in std::mem::take(&mut self.deferred_commands) {
+            self.handle_command(command);
         }
     }
 
     /// Brings the list of services in distress up to date. Only charts that changed are read.
-    fn list_troubled(&mut self, before: &Snapshot, now: &Snapshot) {
+    fn update_distressed_services(&mut self, before: &Snapshot, now: &Snapshot) {
         let is_same_topology = Arc::ptr_eq(&before.topology, &now.topology);
         if !is_same_topology {
-            self.troubled.clear();
+            self.distressed_services.clear();
         }
         let is_kept = |at: usize, chart: &Arc<Chart>| {
             is_same_topology && before.charts.get(at).is_some_and(|old| Arc::ptr_eq(old, chart))
@@ -199,14 +209,14 @@ impl Controller {
             let is_troubled =
                 [Family::V4, Family::V6].iter().any(|family| !chart.distress(*family).is_empty());
             match is_troubled {
-                true => self.troubled.insert(ServiceId(at as u32)),
-                false => self.troubled.remove(&ServiceId(at as u32)),
+                true => self.distressed_services.insert(ServiceId(at as u32)),
+                false => self.distressed_services.remove(&ServiceId(at as u32)),
             };
         }
     }
 
     /// Publishes the charts in force with the server's new identity.
-    pub(super) fn send_out_again(&mut self) {
+    pub(super) fn republish(&mut self) {
         let now = self.snapshot();
         let (generation, identity) = (now.generation + 1, Arc::clone(&self.identity));
         let before = self.published.swap(Arc::new(Snapshot {
@@ -215,14 +225,14 @@ impl Controller {
             ..Snapshot::clone(&now)
         }));
         drop(now);
-        self.retired.push(before);
+        self.retired_snapshots.push(before);
         self.drop_retired();
     }
 
     /// Makes these charts what is answered from; the snapshot before.
-    fn put_in_force(&self, compiled: &Compiled) -> Arc<Snapshot> {
+    fn swap_snapshot(&self, compiled: &Compiled) -> Arc<Snapshot> {
         let generation = self.published.load().generation + 1;
-        let snapshot = self.world.snapshot(generation, compiled, Arc::clone(&self.identity));
+        let snapshot = self.loaded.snapshot(generation, compiled, Arc::clone(&self.identity));
         self.counters.assign_slots(&snapshot.topology);
         self.published.swap(Arc::new(snapshot))
     }
@@ -230,53 +240,55 @@ impl Controller {
     /// Drops the snapshots that nobody else holds any more. Each shard holds one at most.
     pub(super) fn drop_retired(&mut self) {
         let is_free = |snapshot: &mut Arc<Snapshot>| Arc::strong_count(snapshot) == 1;
-        let free: Vec<_> = self.retired.extract_if(.., is_free).collect();
+        let free: Vec<_> = self.retired_snapshots.extract_if(.., is_free).collect();
         if !free.is_empty() {
-            discard(free);
+            drop_in_background(free);
         }
     }
 
     /// Tells the log which services and types ran out of usable members or are answered in another
     /// way since, and which have some again.
-    fn say_distress(&mut self, charts: &[Arc<Chart>]) {
-        let topology = &self.world.topology;
-        let compiler = &self.world.compiler;
+    fn log_distress(&mut self, charts: &[Arc<Chart>]) {
+        let topology = &self.loaded.topology;
+        let compiler = &self.loaded.compiler;
         let (mut now, mut new) = (BTreeMap::new(), Vec::new());
-        let of = |id: &ServiceId| distress::of((*id, &charts[id.index()]), |_, _| true);
+        let of =
+            |id: &ServiceId| distress::distressed_clients((*id, &charts[id.index()]), |_, _| true);
         // A start does not wait for aliases: until all were looked up once, services that wait for
         // one are not reported.
         let is_awaited =
             |id: &&ServiceId| charts[id.index()].awaits_alias() && !self.aliases.is_complete();
-        for one in self.troubled.iter().filter(|id| !is_awaited(id)).flat_map(of) {
+        for one in self.distressed_services.iter().filter(|id| !is_awaited(id)).flat_map(of) {
             let service = &topology.services[one.service.index()];
             let key = (service.name.clone(), service.kind.records(one.family));
-            let way = (one.plight, one.pool.is_some());
-            if self.distressed.get(&key) != Some(&way) && !now.contains_key(&key) {
+            let way = (one.stage, one.pool.is_some());
+            if self.logged_distress.get(&key) != Some(&way) && !now.contains_key(&key) {
                 new.push(one);
             }
             // Of several ways the first stands for all.
             now.entry(key).or_insert(way);
         }
-        for one in new.iter().take(LOGGED) {
+        for one in new.iter().take(MAX_LOGGED_SERVICES) {
             let (service, chart) =
                 (&topology.services[one.service.index()], &charts[one.service.index()]);
             let (rtype, clients) =
-                (service.kind.records(one.family), one.clients(compiler).join("; "));
+                (service.kind.records(one.family), one.client_texts(compiler).join("; "));
             let clients = (!clients.is_empty()).then_some(clients);
-            let answers = one.answers(compiler, chart);
+            let answers = one.answer_text(compiler, chart);
             tracing::warn!(service = %service.name, rtype, clients, answers, "service has no usable member");
         }
-        if let Some(services) = new.len().checked_sub(LOGGED).filter(|more| *more > 0) {
+        if let Some(services) = new.len().checked_sub(MAX_LOGGED_SERVICES).filter(|more| *more > 0)
+        {
             tracing::warn!(services, "more services have no usable member: status lists them");
         }
-        let mut recovered = self.distressed.keys().filter(|key| !now.contains_key(*key));
-        for (name, rtype) in recovered.by_ref().take(LOGGED) {
+        let mut recovered = self.logged_distress.keys().filter(|key| !now.contains_key(*key));
+        for (name, rtype) in recovered.by_ref().take(MAX_LOGGED_SERVICES) {
             tracing::info!(service = %name, rtype, "service has usable members again");
         }
         match recovered.count() {
             0 => {}
             services => tracing::info!(services, "more services have usable members again"),
         }
-        self.distressed = now;
+        self.logged_distress = now;
     }
 }

@@ -9,9 +9,9 @@ use std::{
 use crate::{
     control::{
         controller::Controller,
-        handle::{DrainOutcome, Listing},
-        report::LISTED,
-        status::{DatacenterStatus, StillAnswered},
+        handle::{DrainOutcome, ListDetail},
+        report::MAX_LISTED,
+        status::{DatacenterStatus, RemainingAnswer},
     },
     engine::percent,
     health::Verdict,
@@ -21,22 +21,22 @@ use crate::{
     },
 };
 
-pub(super) fn datacenters(controller: &Controller, listing: Listing) -> Vec<DatacenterStatus> {
-    let topology = &controller.world.topology;
+pub(super) fn datacenters(controller: &Controller, listing: ListDetail) -> Vec<DatacenterStatus> {
+    let topology = &controller.loaded.topology;
     let services = topology.services_by_datacenter();
     let targets = targets_by_datacenter(topology);
     let status = |(at, datacenter): (usize, &Datacenter)| {
-        let verdicts = counts(controller, &targets[at]);
-        let drain = controller.drained.effective(&datacenter.name);
+        let verdicts = verdict_counts(controller, &targets[at]);
+        let drain = controller.drain_tracker.effective(&datacenter.name);
         let (still_answered, still_answered_count) =
             still_answered(controller, &datacenter.name, listing);
         DatacenterStatus {
             name: datacenter.name.to_string(),
             region: datacenter.region.as_deref().map(str::to_owned),
-            state: controller.in_force.datacenters[at].word().to_owned(),
+            state: controller.conditions_in_force.datacenters[at].word().to_owned(),
             reason: datacenter.reason.as_deref().map(str::to_owned),
             until: datacenter.until,
-            file: controller.world.config.datacenter_origins[at].to_string(),
+            file: controller.loaded.config.datacenter_origins[at].to_string(),
             services: services[at].len(),
             health: health(&verdicts).to_owned(),
             up: verdicts[Verdict::Up as usize],
@@ -63,11 +63,11 @@ fn targets_by_datacenter(topology: &Topology) -> Vec<BTreeSet<ProbeId>> {
 }
 
 /// How many targets have each verdict, by [`Verdict`].
-fn counts(controller: &Controller, targets: &BTreeSet<ProbeId>) -> [usize; 3] {
+fn verdict_counts(controller: &Controller, targets: &BTreeSet<ProbeId>) -> [usize; 3] {
     let mut counts = [0; 3];
-    targets
-        .iter()
-        .for_each(|id| counts[controller.in_force.standings[id.index()].verdict as usize] += 1);
+    targets.iter().for_each(|id| {
+        counts[controller.conditions_in_force.standings[id.index()].verdict as usize] += 1
+    });
     counts
 }
 
@@ -86,28 +86,31 @@ fn health(counts: &[usize; 3]) -> &'static str {
 fn still_answered(
     controller: &Controller,
     name: &str,
-    listing: Listing,
-) -> (Vec<StillAnswered>, usize) {
-    let topology = &controller.world.topology;
+    listing: ListDetail,
+) -> (Vec<RemainingAnswer>, usize) {
+    let topology = &controller.loaded.topology;
     let shown = match listing {
-        Listing::Short => LISTED,
-        Listing::Full => usize::MAX,
+        ListDetail::Short => MAX_LISTED,
+        ListDetail::Full => usize::MAX,
     };
     let still = |(id, sighting): (ServiceId, Sighting)| {
         let service = &topology.services[id.index()];
-        StillAnswered {
+        RemainingAnswer {
             service: service.name.to_string(),
             rtype: sighting.record_type(&service.kind).to_owned(),
-            why: why(controller, id, &sighting),
+            why: cause_text(controller, id, &sighting),
         }
     };
-    let all = || controller.drained.still_answered(name);
+    let all = || controller.drain_tracker.still_answered(name);
     (all().take(shown).map(still).collect(), all().count())
 }
 
 /// What holds of a datacenter in the snapshot in force.
-pub(in crate::control) fn outcome(controller: &Controller, asked: DrainOutcome) -> DrainOutcome {
-    let topology = &controller.world.topology;
+pub(in crate::control) fn drain_outcome(
+    controller: &Controller,
+    asked: DrainOutcome,
+) -> DrainOutcome {
+    let topology = &controller.loaded.topology;
     let ids = (0..).map(DatacenterId);
     let found = topology
         .datacenters
@@ -115,14 +118,14 @@ pub(in crate::control) fn outcome(controller: &Controller, asked: DrainOutcome) 
         .zip(ids)
         .find(|(datacenter, _)| *datacenter.name == *asked.datacenter);
     let Some((datacenter, id)) = found else { return asked };
-    let state = controller.in_force.datacenters[id.index()];
-    let (still_answered, _) = still_answered(controller, &datacenter.name, Listing::Full);
+    let state = controller.conditions_in_force.datacenters[id.index()];
+    let (still_answered, _) = still_answered(controller, &datacenter.name, ListDetail::Full);
     let is_watched = matches!(state, State::Draining | State::Disabled);
     DrainOutcome {
         state: state.word().to_owned(),
         reason: datacenter.reason.as_deref().map(str::to_owned).filter(|_| state != State::Active),
         until: datacenter.until.filter(|_| state != State::Active),
-        effective: controller.drained.effective(&datacenter.name).is_some(),
+        effective: controller.drain_tracker.effective(&datacenter.name).is_some(),
         answered_count: if is_watched {
             still_answered.len()
         } else {
@@ -138,7 +141,9 @@ pub(in crate::control) fn outcome(controller: &Controller, asked: DrainOutcome) 
 /// How many names and types have answers that name a datacenter.
 fn answered_count(controller: &Controller, wanted: DatacenterId) -> usize {
     let presence =
-        Presence::new(&controller.world.topology, &controller.in_force, |id| id == wanted);
+        Presence::new(&controller.loaded.topology, &controller.conditions_in_force, |id| {
+            id == wanted
+        });
     let mut known: HashMap<*const Chart, usize> = HashMap::new();
     let mut count = |chart: &Arc<Chart>| {
         *known.entry(Arc::as_ptr(chart)).or_insert_with(|| presence.sightings(chart).len())
@@ -147,13 +152,13 @@ fn answered_count(controller: &Controller, wanted: DatacenterId) -> usize {
 }
 
 /// Why a service's answers name a drained datacenter.
-fn why(controller: &Controller, service: ServiceId, sighting: &Sighting) -> String {
-    let topology = &controller.world.topology;
+fn cause_text(controller: &Controller, service: ServiceId, sighting: &Sighting) -> String {
+    let topology = &controller.loaded.topology;
     let datacenter = &topology.datacenters[sighting.datacenter.index()];
     let cause = match sighting.cause {
         Cause::InService => "its state lets it be answered".to_owned(),
         Cause::Ramp(part) => {
-            let others = others(topology, &controller.in_force, service, sighting);
+            let others = others(topology, &controller.conditions_in_force, service, sighting);
             let is_held = datacenter.drain_hold.is_some_and(|hold| hold.share() == part);
             match (others.usable, is_held) {
                 (0, _) => {
@@ -169,7 +174,7 @@ fn why(controller: &Controller, service: ServiceId, sighting: &Sighting) -> Stri
             }
         }
         Cause::LastLeft | Cause::LastDisabled => {
-            let others = others(topology, &controller.in_force, service, sighting);
+            let others = others(topology, &controller.conditions_in_force, service, sighting);
             format!("no other member is left: {}", others_text(&others, &datacenter.name))
         }
     };

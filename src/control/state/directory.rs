@@ -17,13 +17,13 @@ use crate::files::{self, SymlinkPolicy};
 /// The server's user alone.
 const MODE: u32 = 0o700;
 /// Rights of the group and of others.
-const OF_OTHERS: u32 = 0o077;
+const GROUP_AND_OTHER_BITS: u32 = 0o077;
 /// Their right to write.
-const WRITABLE_BY_OTHERS: u32 = 0o022;
+const GROUP_AND_OTHER_WRITE_BITS: u32 = 0o022;
 
 /// Makes the directory where there is none, with mode 0700
 /// whatever the umask; directories above it with the usual mode.
-pub(super) fn make(path: &Path) -> io::Result<()> {
+pub(super) fn create(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
@@ -39,10 +39,10 @@ pub(super) fn make(path: &Path) -> io::Result<()> {
 }
 
 /// Takes away the rights of other users, if each file in it is one that `is_ours` knows by name.
-pub(super) fn tighten(path: &Path, is_ours: &dyn Fn(&str) -> bool) {
+pub(super) fn restrict_mode(path: &Path, is_ours: &dyn Fn(&str) -> bool) {
     let Ok(found) = fs::metadata(path) else { return };
     let mode = found.permissions().mode() & 0o7777;
-    if mode & OF_OTHERS == 0 {
+    if mode & GROUP_AND_OTHER_BITS == 0 {
         return;
     }
     let tightened = match holds_only(path, is_ours) {
@@ -58,7 +58,7 @@ pub(super) fn tighten(path: &Path, is_ours: &dyn Fn(&str) -> bool) {
             let previous_mode = format_args!("{mode:o}");
             tracing::info!(%directory, %previous_mode, "state directory mode changed to 0700");
         }
-        Err(error) if mode & WRITABLE_BY_OTHERS != 0 => tracing::warn!(
+        Err(error) if mode & GROUP_AND_OTHER_WRITE_BITS != 0 => tracing::warn!(
             %directory,
             mode = %format_args!("{mode:o}"),
             %error,
@@ -72,13 +72,15 @@ pub(super) fn tighten(path: &Path, is_ours: &dyn Fn(&str) -> bool) {
 
 /// Takes from other users whatever rights they have to our files: a copy or a restore may have
 /// given them some.
-pub(super) fn tighten_files(path: &Path, is_ours: &dyn Fn(&str) -> bool) {
+pub(super) fn restrict_file_modes(path: &Path, is_ours: &dyn Fn(&str) -> bool) {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     for entry in entries.filter(|entry| is_ours(&entry.file_name().to_string_lossy())) {
         // A link, and a file that cannot be opened, is reported where it is read.
         let Ok((file, found)) = files::open(&entry.path(), SymlinkPolicy::Refuse) else { continue };
         let mode = found.permissions().mode() & 0o7777;
-        if mode & OF_OTHERS != 0 && file.set_permissions(Permissions::from_mode(0o600)).is_ok() {
+        if mode & GROUP_AND_OTHER_BITS != 0
+            && file.set_permissions(Permissions::from_mode(0o600)).is_ok()
+        {
             let previous_mode = format_args!("{mode:o}");
             tracing::warn!(file = %entry.path().display(), %previous_mode, "mode of a state file changed to 0600");
         }
@@ -110,12 +112,12 @@ mod tests {
     fn a_new_directory_is_the_users_alone_and_those_above_it_are_as_usual() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("above/state");
-        make(&path).unwrap();
+        create(&path).unwrap();
         assert_eq!(mode(&path), 0o700);
         fs::create_dir(root.path().join("usual")).unwrap();
         assert_eq!(mode(path.parent().unwrap()), mode(&root.path().join("usual")));
         fs::set_permissions(&path, Permissions::from_mode(0o750)).unwrap();
-        make(&path).unwrap();
+        create(&path).unwrap();
         assert_eq!(mode(&path), 0o750, "to make it again changes nothing");
     }
 
@@ -126,7 +128,7 @@ mod tests {
             fs::write(root.path().join(name), "").unwrap();
             fs::set_permissions(root.path().join(name), Permissions::from_mode(0o644)).unwrap();
         }
-        tighten_files(root.path(), &is_ours);
+        restrict_file_modes(root.path(), &is_ours);
         assert_eq!(
             [mode(&root.path().join("serials.json")), mode(&root.path().join("zones"))],
             [0o600, 0o644]
@@ -143,7 +145,7 @@ mod tests {
             let root = tempfile::tempdir().unwrap();
             name.iter().for_each(|name| fs::write(root.path().join(name), "").unwrap());
             fs::set_permissions(root.path(), Permissions::from_mode(0o777)).unwrap();
-            tighten(root.path(), &is_ours);
+            restrict_mode(root.path(), &is_ours);
             assert_eq!(mode(root.path()), expected, "{why}");
         }
     }

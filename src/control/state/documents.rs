@@ -12,7 +12,7 @@ const FEEDBACK_VERSION: u32 = 1;
 const RECOVERY_VERSION: u32 = 1;
 
 /// What an alias stood for longer ago is not used: its addresses may belong to another host by now.
-const ALIAS_AGE_SECS: i64 = 7 * 86_400;
+const MAX_ALIAS_AGE_SECS: i64 = 7 * 86_400;
 /// How far into the future an alias may be dated: clocks are set.
 const ALIAS_TOLERANCE_SECS: i64 = 300;
 
@@ -79,10 +79,10 @@ struct RecoverySpec {
 /// The document of this version.
 fn versioned<T: DeserializeOwned>(octets: &[u8], version: u32) -> Result<T, String> {
     #[derive(Deserialize)]
-    struct Version {
+    struct VersionHeader {
         version: u32,
     }
-    let found: Version = serde_json::from_slice(octets).map_err(|error| error.to_string())?;
+    let found: VersionHeader = serde_json::from_slice(octets).map_err(|error| error.to_string())?;
     match found.version == version {
         true => serde_json::from_slice(octets).map_err(|error| error.to_string()),
         false => {
@@ -92,24 +92,24 @@ fn versioned<T: DeserializeOwned>(octets: &[u8], version: u32) -> Result<T, Stri
 }
 
 /// A document of text keys and finite numbers, which can always be written.
-fn text(document: &impl Serialize) -> Vec<u8> {
+fn to_json(document: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(document).unwrap_or_default()
 }
 
 /// Aliases at `now` (seconds since 1970), less those resolved too long ago.
-pub(super) fn aliases(octets: &[u8], now: i64) -> Result<Vec<SavedAlias>, String> {
+pub(super) fn decode_aliases(octets: &[u8], now: i64) -> Result<Vec<SavedAlias>, String> {
     let file: AliasFile = versioned(octets, ALIAS_VERSION)?;
     let is_recent = |alias: &SavedAlias| {
-        (now - ALIAS_AGE_SECS..=now + ALIAS_TOLERANCE_SECS).contains(&alias.resolved)
+        (now - MAX_ALIAS_AGE_SECS..=now + ALIAS_TOLERANCE_SECS).contains(&alias.resolved)
     };
     Ok(file.aliases.into_iter().filter(is_recent).collect())
 }
 
-pub(super) fn of_aliases(aliases: Vec<SavedAlias>) -> Vec<u8> {
-    text(&AliasFile { version: ALIAS_VERSION, aliases })
+pub(super) fn encode_aliases(aliases: Vec<SavedAlias>) -> Vec<u8> {
+    to_json(&AliasFile { version: ALIAS_VERSION, aliases })
 }
 
-pub(super) fn feedback(octets: &[u8]) -> Result<SavedFeedback, String> {
+pub(super) fn decode_feedback(octets: &[u8]) -> Result<SavedFeedback, String> {
     let file: FeedbackFile = versioned(octets, FEEDBACK_VERSION)?;
     let datacenters =
         file.datacenters.into_iter().map(|(name, at)| (RampKey::Datacenter(name.into()), at));
@@ -142,7 +142,7 @@ pub(super) fn feedback(octets: &[u8]) -> Result<SavedFeedback, String> {
     })
 }
 
-pub(super) fn of_feedback(saved: &SavedFeedback) -> Vec<u8> {
+pub(super) fn encode_feedback(saved: &SavedFeedback) -> Vec<u8> {
     let mut file = FeedbackFile { version: FEEDBACK_VERSION, ..FeedbackFile::default() };
     for (key, at) in &saved.ramps {
         match key {
@@ -166,11 +166,11 @@ pub(super) fn of_feedback(saved: &SavedFeedback) -> Vec<u8> {
         (one.pool.to_string(), one.from.to_string(), one.to.to_string(), one.at)
     };
     file.returns = saved.returns.iter().map(returning).collect();
-    text(&file)
+    to_json(&file)
 }
 
 /// The recoveries that have not ended at `now_ms` (milliseconds since 1970).
-pub(super) fn recoveries(octets: &[u8], now_ms: i64) -> Result<Vec<SavedRecovery>, String> {
+pub(super) fn decode_recoveries(octets: &[u8], now_ms: i64) -> Result<Vec<SavedRecovery>, String> {
     let file: RecoveryFile = versioned(octets, RECOVERY_VERSION)?;
     let restored = |spec: RecoverySpec| {
         let left_ms =
@@ -185,14 +185,14 @@ pub(super) fn recoveries(octets: &[u8], now_ms: i64) -> Result<Vec<SavedRecovery
     Ok(file.recoveries.into_iter().filter_map(restored).collect())
 }
 
-pub(super) fn of_recoveries(saved: Vec<SavedRecovery>, now_ms: i64) -> Vec<u8> {
+pub(super) fn encode_recoveries(saved: Vec<SavedRecovery>, now_ms: i64) -> Vec<u8> {
     let spec = |saved: SavedRecovery| RecoverySpec {
         pool: saved.pool.into(),
         members: saved.members.into_iter().map(Into::into).collect(),
         is_strict: saved.is_strict,
         until_ms: now_ms.saturating_add(i64::try_from(saved.left.as_millis()).unwrap_or(i64::MAX)),
     };
-    text(&RecoveryFile {
+    to_json(&RecoveryFile {
         version: RECOVERY_VERSION,
         recoveries: saved.into_iter().map(spec).collect(),
     })

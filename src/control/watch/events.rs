@@ -7,11 +7,11 @@ use notify::{
     event::{AccessKind, AccessMode, CreateKind, ModifyKind},
 };
 
-use super::scope::Scope;
+use super::watch_scope::WatchScope;
 
 /// A sign of an edit. Paths are without links.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Sign {
+pub(super) enum FileEvent {
     /// A file was made, which may be written to at once; or a link to a file, which will not.
     Created(PathBuf),
     /// Data was written to a file, which is open.
@@ -27,28 +27,28 @@ pub(super) enum Sign {
 }
 
 /// What an event says about the paths that count.
-pub(super) fn signs(event: Event, scope: &Scope) -> Vec<Sign> {
+pub(super) fn file_events(event: Event, scope: &WatchScope) -> Vec<FileEvent> {
     if event.need_rescan() {
-        return vec![Sign::Lost];
+        return vec![FileEvent::Lost];
     }
     let kind = event.kind;
-    event.paths.into_iter().filter_map(|path| sign(kind, path, scope)).collect()
+    event.paths.into_iter().filter_map(|path| file_event(kind, path, scope)).collect()
 }
 
 /// What an event of this kind says about one path.
-fn sign(kind: EventKind, path: PathBuf, scope: &Scope) -> Option<Sign> {
+fn file_event(kind: EventKind, path: PathBuf, scope: &WatchScope) -> Option<FileEvent> {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
-            scope.counts(&path).then_some(Sign::Closed(path))
+            scope.is_watched(&path).then_some(FileEvent::Closed(path))
         }
         EventKind::Access(_) => None,
         EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => {
-            scope.counts(&path).then_some(Sign::Written(path))
+            scope.is_watched(&path).then_some(FileEvent::Written(path))
         }
         EventKind::Create(CreateKind::File) => {
-            scope.counts_as_entry(&path).then_some(Sign::Created(path))
+            scope.is_watched_entry(&path).then_some(FileEvent::Created(path))
         }
-        _ => scope.counts_as_entry(&path).then_some(Sign::Changed(path)),
+        _ => scope.is_watched_entry(&path).then_some(FileEvent::Changed(path)),
     }
 }
 
@@ -68,28 +68,29 @@ mod tests {
             is_link: false,
             stamp: None,
         };
-        let scope = Scope::of(&Footprint { traces: vec![zones], ..Footprint::default() });
-        let signs = |kind, path: &str| signs(Event::new(kind).add_path(path.into()), &scope);
+        let scope =
+            WatchScope::from_footprint(&Footprint { traces: vec![zones], ..Footprint::default() });
+        let signs = |kind, path: &str| file_events(Event::new(kind).add_path(path.into()), &scope);
         let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
         let closed = |mode| EventKind::Access(AccessKind::Close(mode));
         let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
         for (kind, path, expected) in [
-            (written, "/z/a.toml", vec![Sign::Written("/z/a.toml".into())]),
+            (written, "/z/a.toml", vec![FileEvent::Written("/z/a.toml".into())]),
             (written, "/z/access.log", vec![]),
-            (closed(AccessMode::Write), "/z/a.toml", vec![Sign::Closed("/z/a.toml".into())]),
+            (closed(AccessMode::Write), "/z/a.toml", vec![FileEvent::Closed("/z/a.toml".into())]),
             (closed(AccessMode::Write), "/z/access.log", vec![]),
             (closed(AccessMode::Read), "/z/a.toml", vec![]),
-            (renamed, "/z/a.zone", vec![Sign::Changed("/z/a.zone".into())]),
+            (renamed, "/z/a.zone", vec![FileEvent::Changed("/z/a.zone".into())]),
             (renamed, "/z/access.log.1", vec![]),
             (
                 EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)),
                 "/z",
-                vec![Sign::Changed("/z".into())],
+                vec![FileEvent::Changed("/z".into())],
             ),
             (
                 EventKind::Create(CreateKind::File),
                 "/z/a.toml",
-                vec![Sign::Created("/z/a.toml".into())],
+                vec![FileEvent::Created("/z/a.toml".into())],
             ),
         ] {
             assert_eq!(signs(kind, path), expected, "{kind:?} {path}");
@@ -99,6 +100,6 @@ mod tests {
     #[test]
     fn lost_events_count_although_they_name_no_path() {
         let event = Event::new(EventKind::Other).set_flag(Flag::Rescan);
-        assert_eq!(signs(event, &Scope::default()), [Sign::Lost]);
+        assert_eq!(file_events(event, &WatchScope::default()), [FileEvent::Lost]);
     }
 }

@@ -8,9 +8,9 @@ use std::{
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Mount {
     /// The path on which something is mounted.
-    pub(super) at: PathBuf,
+    pub(super) path: PathBuf,
     /// Tells it from what else was mounted there before.
-    number: u64,
+    mount_id: u64,
 }
 
 /// All mounts; none where the system does not say.
@@ -24,7 +24,7 @@ pub(super) fn mounts() -> BTreeSet<Mount> {
 fn mount(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|octet| *octet == b' ');
     let number = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
-    Some(Mount { at: OsString::from_vec(unescaped(fields.nth(3)?)).into(), number })
+    Some(Mount { path: OsString::from_vec(unescaped(fields.nth(3)?)).into(), mount_id: number })
 }
 
 /// Blanks and backslashes are written as `\040`.
@@ -54,10 +54,10 @@ mod tests {
     #[test]
     fn a_mount_is_read_with_its_path_unescaped() {
         let line = br"36 35 98:0 /a /mnt/with\040blank\134 rw,noatime master:1 - ext3 /dev/root rw";
-        assert_eq!(mount(line), Some(Mount { at: r"/mnt/with blank\".into(), number: 36 }));
+        assert_eq!(mount(line), Some(Mount { path: r"/mnt/with blank\".into(), mount_id: 36 }));
         assert_eq!(mount(b""), None);
         assert!(
-            mounts().iter().any(|mount| mount.at == std::path::Path::new("/")),
+            mounts().iter().any(|mount| mount.path == std::path::Path::new("/")),
             "the root is mounted"
         );
     }

@@ -10,14 +10,14 @@ use std::{
 use super::*;
 use crate::config::{Locations, Sources};
 
-struct Site {
+struct WatchFixture {
     directory: tempfile::TempDir,
-    watch: Watch,
+    watch: FileWatch,
     settled: mpsc::Receiver<()>,
     zones: PathBuf,
 }
 
-impl Site {
+impl WatchFixture {
     /// With the zones directory `zones` below its own directory, which `make` has made.
     async fn new(zones: &str, make: impl FnOnce(&Path)) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -25,7 +25,7 @@ impl Site {
         make(directory.path());
         let (report, settled) = mpsc::channel(1);
         let zones = directory.path().join(zones);
-        Self { directory, watch: Watch::start(report), settled, zones }
+        Self { directory, watch: FileWatch::start(report), settled, zones }
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -45,13 +45,13 @@ impl Site {
     }
 
     /// Waits until nothing is reported any more.
-    async fn at_rest(&mut self) {
+    async fn wait_until_quiet(&mut self) {
         let quiet = std::time::Duration::from_millis(700);
         while tokio::time::timeout(quiet, self.reported()).await.is_ok() {}
     }
 
     /// Waits until the watch has begun: an edit is reported.
-    async fn begin(&mut self) {
+    async fn wait_until_watching(&mut self) {
         self.load();
         let probe = self.zones.join("probe.toml");
         let mut tick = tokio::time::interval(std::time::Duration::from_millis(20));
@@ -64,7 +64,7 @@ impl Site {
         }
         fs::remove_file(&probe).unwrap();
         self.load();
-        self.at_rest().await;
+        self.wait_until_quiet().await;
     }
 
     fn swap(&self, link: &str, target: &str) {
@@ -74,14 +74,14 @@ impl Site {
     }
 }
 
-fn plain(root: &Path) {
+fn make_zones_directory(root: &Path) {
     fs::create_dir(root.join("zones")).unwrap();
 }
 
 #[tokio::test]
 async fn an_edit_is_reported_although_a_log_is_written_all_the_time() {
-    let mut site = Site::new("zones", plain).await;
-    site.begin().await;
+    let mut site = WatchFixture::new("zones", make_zones_directory).await;
+    site.wait_until_watching().await;
     let mut log =
         OpenOptions::new().create(true).append(true).open(site.path("zones/access.log")).unwrap();
     log.write_all(b"line\n").unwrap();
@@ -101,8 +101,8 @@ async fn an_edit_is_reported_although_a_log_is_written_all_the_time() {
 
 #[tokio::test]
 async fn a_file_that_is_open_for_writing_is_known_until_it_is_closed() {
-    let mut site = Site::new("zones", plain).await;
-    site.begin().await;
+    let mut site = WatchFixture::new("zones", make_zones_directory).await;
+    site.wait_until_watching().await;
     let path = site.path("zones/a.toml");
     let mut file = fs::File::create(&path).unwrap();
     file.write_all(b"# half").unwrap();
@@ -116,33 +116,33 @@ async fn a_file_that_is_open_for_writing_is_known_until_it_is_closed() {
 
 #[tokio::test]
 async fn a_link_above_the_directory_is_reported_each_time_that_it_is_swapped() {
-    let mut site = Site::new("current/zones", |root| {
+    let mut site = WatchFixture::new("current/zones", |root| {
         for release in ["1", "2", "3"] {
             fs::create_dir_all(root.join(release).join("zones")).unwrap();
         }
         symlink("1", root.join("current")).unwrap();
     })
     .await;
-    site.begin().await;
+    site.wait_until_watching().await;
     for release in ["2", "3", "1"] {
         site.swap("current", release);
         site.reported().await;
         site.load();
     }
     // And what the link leads to now is watched.
-    site.begin().await;
+    site.wait_until_watching().await;
 }
 
 #[tokio::test]
 async fn a_linked_file_is_reported_when_its_target_is_edited_and_when_the_link_is_swapped() {
-    let mut site = Site::new("zones", |root| {
-        plain(root);
+    let mut site = WatchFixture::new("zones", |root| {
+        make_zones_directory(root);
         fs::write(root.join("away/one"), "").unwrap();
         fs::write(root.join("away/two"), "").unwrap();
         symlink("../away/one", root.join("zones/a.toml")).unwrap();
     })
     .await;
-    site.begin().await;
+    site.wait_until_watching().await;
     fs::write(site.path("away/one"), "# edited").unwrap();
     site.reported().await;
     site.load();
@@ -152,33 +152,33 @@ async fn a_linked_file_is_reported_when_its_target_is_edited_and_when_the_link_i
 
 #[tokio::test]
 async fn a_directory_that_was_moved_away_is_reported_and_so_is_the_next_one_in_its_place() {
-    let mut site = Site::new("zones", plain).await;
-    site.begin().await;
+    let mut site = WatchFixture::new("zones", make_zones_directory).await;
+    site.wait_until_watching().await;
     fs::rename(site.path("zones"), site.path("away/zones")).unwrap();
     site.reported().await;
     site.load();
     fs::create_dir(site.path("zones")).unwrap();
     site.reported().await;
-    site.begin().await;
+    site.wait_until_watching().await;
 }
 
 #[tokio::test]
 async fn a_file_that_a_zone_names_and_that_is_missing_is_reported_when_it_comes() {
-    let mut site = Site::new("zones", |root| {
-        plain(root);
+    let mut site = WatchFixture::new("zones", |root| {
+        make_zones_directory(root);
         let table =
             "[zone.\"x.example\"]\nnameservers = [\"ns.x.net\"]\nhostmaster = \"h@x.net\"\nrecords = \"records\"\n";
         fs::write(root.join("zones/x.toml"), table).unwrap();
     })
     .await;
-    site.begin().await;
+    site.wait_until_watching().await;
     fs::write(site.path("zones/records"), "").unwrap();
     site.reported().await;
 }
 
 #[tokio::test]
 async fn an_edit_between_the_reading_and_the_watch_is_reported() {
-    let mut site = Site::new("zones", plain).await;
+    let mut site = WatchFixture::new("zones", make_zones_directory).await;
     fs::write(site.path("zones/a.toml"), "").unwrap();
     let locations = Locations { zones: Some(site.zones.clone()), ..Locations::default() };
     let sources = Sources::read(&locations);
@@ -190,8 +190,8 @@ async fn an_edit_between_the_reading_and_the_watch_is_reported() {
 #[tokio::test]
 async fn what_stays_unreadable_is_not_reported_again_and_again() {
     use std::os::unix::fs::PermissionsExt as _;
-    let mut site = Site::new("zones", |root| {
-        plain(root);
+    let mut site = WatchFixture::new("zones", |root| {
+        make_zones_directory(root);
         // A link that every user may replace, a named directory, a named file that is hidden, a
         // link to nowhere.
         fs::create_dir_all(root.join("zones/open")).unwrap();
@@ -206,7 +206,7 @@ async fn what_stays_unreadable_is_not_reported_again_and_again() {
         }
     })
     .await;
-    site.begin().await;
+    site.wait_until_watching().await;
     let rounds = std::time::Duration::from_secs(3);
     assert!(tokio::time::timeout(rounds, site.reported()).await.is_err(), "nothing has changed");
 }

@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use super::request;
 use crate::{
     config::{Colours, Locations},
-    control::World,
+    control::LoadedConfig,
     dns::Rtype,
     engine::{Query, Transport, answer},
     health::{Standing, Verdict},
@@ -97,17 +97,18 @@ const NAMES: [(&str, Rtype); 6] = [
     ("plain", Rtype::HTTPS),
 ];
 
-fn world() -> World {
+fn world() -> LoadedConfig {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("tables.toml"), TABLES).unwrap();
     let geoip = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/world-country.mmdb")];
     let locations =
         Locations { zones: Some(directory.path().into()), geoip, ..Locations::default() };
-    World::load(&locations, Colours::Plain).unwrap_or_else(|refusal| panic!("{}", refusal.rendered))
+    LoadedConfig::load(&locations, Colours::Plain)
+        .unwrap_or_else(|refusal| panic!("{}", refusal.rendered))
 }
 
 /// The snapshot in which these probes are down.
-fn snapshot(world: &mut World, down: &[bool]) -> Snapshot {
+fn snapshot(world: &mut LoadedConfig, down: &[bool]) -> Snapshot {
     let mut conditions = Conditions::unknown(&world.topology, 0);
     for (standing, is_down) in conditions.standings.iter_mut().zip(down) {
         let verdict = if *is_down { Verdict::Down } else { Verdict::Up };

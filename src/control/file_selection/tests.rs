@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{config::Locations, control::lastgood::Inventory};
+use crate::{config::Locations, control::last_good::Inventory};
 
-type Files<'t> = Vec<(&'t str, &'t str)>;
+type FileTexts<'t> = Vec<(&'t str, &'t str)>;
 
 const ZONE: &str =
     "[zone.\"x.test\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@x.test\"\n";
@@ -28,7 +28,7 @@ fn good(files: &[(&str, &str)]) -> LastGood {
     LastGood::of(sources, &read, inventory, &LastGood::default())
 }
 
-fn base() -> Files<'static> {
+fn base() -> FileTexts<'static> {
     vec![
         ("zones/places.toml", PLACES),
         ("zones/pools.toml", POOLS),
@@ -38,7 +38,7 @@ fn base() -> Files<'static> {
 }
 
 /// `files` with these instead of those of the same path; an empty text takes a file away.
-fn with<'t>(mut files: Files<'t>, changes: &[(&'t str, &'t str)]) -> Files<'t> {
+fn with_changes<'t>(mut files: FileTexts<'t>, changes: &[(&'t str, &'t str)]) -> FileTexts<'t> {
     files.retain(|(path, _)| !changes.iter().any(|(changed, _)| changed == path));
     files.extend(changes.iter().filter(|(_, text)| !text.is_empty()));
     files.sort_unstable();
@@ -47,8 +47,8 @@ fn with<'t>(mut files: Files<'t>, changes: &[(&'t str, &'t str)]) -> Files<'t> {
 
 /// The paths that are held after `files` replace `good`, and what loads.
 fn held(good: &LastGood, files: &[(&str, &str)]) -> (Vec<String>, Config) {
-    let mut selection = Selection::new(sources(files), good, |_| false);
-    let (config, _) = selection.settle().unwrap_or_else(|errors| panic!("{errors}"));
+    let mut selection = FileSelection::new(sources(files), good, |_| false);
+    let (config, _) = selection.find_loadable().unwrap_or_else(|errors| panic!("{errors}"));
     let held = selection.held();
     assert!(held.iter().all(|file| !file.errors.is_empty()), "{held:?}");
     (held.iter().map(|file| file.path.display().to_string()).collect(), config)
@@ -70,7 +70,8 @@ fn a_file_with_errors_is_held_and_a_drain_in_another_applies() {
         ),
         ("\u{0}", "no text"),
     ] {
-        let files = with(base(), &[("zones/pools.toml", broken), ("zones/places.toml", &draining)]);
+        let files =
+            with_changes(base(), &[("zones/pools.toml", broken), ("zones/places.toml", &draining)]);
         let (held, config) = held(&good(&base()), &files);
         assert_eq!(held, ["zones/pools.toml"], "{why}");
         assert_eq!(config.topology.datacenters[0].state, crate::steer::State::Draining, "{why}");
@@ -80,11 +81,11 @@ fn a_file_with_errors_is_held_and_a_drain_in_another_applies() {
 #[test]
 fn a_deleted_file_that_others_need_is_held() {
     for gone in ["zones/pools.toml", "zones/places.toml", "zones/zone.toml"] {
-        let (held, config) = held(&good(&base()), &with(base(), &[(gone, "")]));
+        let (held, config) = held(&good(&base()), &with_changes(base(), &[(gone, "")]));
         assert_eq!(held, [gone]);
         assert_eq!(config.topology.services.len(), 1);
     }
-    let (held, config) = held(&good(&base()), &with(base(), &[("zones/service.toml", "")]));
+    let (held, config) = held(&good(&base()), &with_changes(base(), &[("zones/service.toml", "")]));
     assert!(held.is_empty() && config.topology.services.is_empty(), "nothing needs the service");
 }
 
@@ -97,17 +98,17 @@ fn a_name_may_move_between_files_and_takes_no_file_with_it_where_one_half_is_bro
             "[service.\"www.x.test\"]\npool = \"web\"\n[pool.web]\nmembers = [{ addresses = [\"192.0.2.2\"] }]\n",
         ),
     ];
-    assert_eq!(held(&good(&base()), &with(base(), &both)).0, [] as [&str; 0]);
+    assert_eq!(held(&good(&base()), &with_changes(base(), &both)).0, [] as [&str; 0]);
     // The file that the pool moves to is broken: the one that it moved from stays.
     let broken = [both[0], ("zones/service.toml", "[service.\"www.x.test\"\n[pool.web]\n")];
     assert_eq!(
-        held(&good(&base()), &with(base(), &broken)).0,
+        held(&good(&base()), &with_changes(base(), &broken)).0,
         ["zones/pools.toml", "zones/service.toml"]
     );
     // The file that it moves from is broken: the second definition waits.
     let half = [("zones/pools.toml", "[pool.web"), both[1]];
     assert_eq!(
-        held(&good(&base()), &with(base(), &half)).0,
+        held(&good(&base()), &with_changes(base(), &half)).0,
         ["zones/pools.toml", "zones/service.toml"]
     );
 }
@@ -116,14 +117,15 @@ fn a_name_may_move_between_files_and_takes_no_file_with_it_where_one_half_is_bro
 fn of_a_name_defined_twice_only_the_file_that_added_it_is_held() {
     let edited = POOLS.replace("192.0.2.1", "192.0.2.9");
     let second = format!("{PLACES}[pool.web]\nmembers = [{{ addresses = [\"192.0.2.2\"] }}]\n");
-    let files = with(base(), &[("zones/pools.toml", &edited), ("zones/places.toml", &second)]);
+    let files =
+        with_changes(base(), &[("zones/pools.toml", &edited), ("zones/places.toml", &second)]);
     assert_eq!(held(&good(&base()), &files).0, ["zones/places.toml"]);
     let new = [
         ("zones/a.toml", "[pool.new]\nmembers = [{ addresses = [\"192.0.2.2\"] }]\n"),
         ("zones/b.toml", "[pool.new]\nmembers = [{ addresses = [\"192.0.2.3\"] }]\n"),
     ];
     assert_eq!(
-        held(&good(&base()), &with(base(), &new)).0,
+        held(&good(&base()), &with_changes(base(), &new)).0,
         ["zones/a.toml", "zones/b.toml"],
         "neither is preferred"
     );
@@ -135,10 +137,11 @@ fn a_file_named_by_an_error_that_another_caused_is_released() {
         "zones/x.test.zone",
         "@ 300 SOA ns1 h 7 3600 600 86400 300\n@ 300 NS ns1\nns1 300 A 192.0.2.53\n",
     );
-    let files = with(base(), &[("zones/zone.toml", ""), master]);
+    let files = with_changes(base(), &[("zones/zone.toml", ""), master]);
     let conflict = format!("{}www 300 A 192.0.2.80\n", master.1);
     let edited = SERVICE.to_owned() + "ttl = 7\n";
-    let new = with(files.clone(), &[(master.0, &conflict), ("zones/service.toml", &edited)]);
+    let new =
+        with_changes(files.clone(), &[(master.0, &conflict), ("zones/service.toml", &edited)]);
     let (held, config) = held(&good(&files), &new);
     assert_eq!(held, [master.0]);
     assert_eq!(config.topology.services[0].ttl_secs, 7);
@@ -147,9 +150,10 @@ fn a_file_named_by_an_error_that_another_caused_is_released() {
 #[test]
 fn a_new_file_with_errors_is_left_out_and_reported_so() {
     let good = good(&base());
-    let files = with(base(), &[("zones/new.toml", "[pool.x"), ("zones/pools.toml", "[pool.web")]);
-    let mut selection = Selection::new(sources(&files), &good, |_| false);
-    let (config, _) = selection.settle().unwrap_or_else(|errors| panic!("{errors}"));
+    let files =
+        with_changes(base(), &[("zones/new.toml", "[pool.x"), ("zones/pools.toml", "[pool.web")]);
+    let mut selection = FileSelection::new(sources(&files), &good, |_| false);
+    let (config, _) = selection.find_loadable().unwrap_or_else(|errors| panic!("{errors}"));
     let held: Vec<_> = selection
         .held()
         .into_iter()
@@ -161,12 +165,13 @@ fn a_new_file_with_errors_is_left_out_and_reported_so() {
 
 #[test]
 fn what_is_said_of_a_file_that_is_gone_or_of_a_directory_is_true() {
-    let nested = with(base(), &[("zones/service.toml", ""), ("zones/sub/service.toml", SERVICE)]);
+    let nested =
+        with_changes(base(), &[("zones/service.toml", ""), ("zones/sub/service.toml", SERVICE)]);
     let good = good(&nested);
     let mut unread =
         SourceFile::with_content(Path::new("zones/sub"), Role::Directory, None, Vec::new());
     unread.content = Err(Unreadable::from(std::io::Error::from_raw_os_error(libc::EACCES)));
-    let files = with(nested, &[("zones/sub/service.toml", "x"), ("zones/places.toml", "")]);
+    let files = with_changes(nested, &[("zones/sub/service.toml", "x"), ("zones/places.toml", "")]);
     let mut sources = sources(&files);
     let file = sources
         .entries()
@@ -174,8 +179,8 @@ fn what_is_said_of_a_file_that_is_gone_or_of_a_directory_is_true() {
         .unwrap()
         .0;
     sources.exchange(vec![(file, unread)]);
-    let mut selection = Selection::new(sources, &good, |_| false);
-    selection.settle().unwrap_or_else(|errors| panic!("{errors}"));
+    let mut selection = FileSelection::new(sources, &good, |_| false);
+    selection.find_loadable().unwrap_or_else(|errors| panic!("{errors}"));
     let held = selection.held();
     let [places, sub] = &held[..] else { panic!("{held:?}") };
     assert!(
@@ -197,17 +202,17 @@ fn a_directory_that_cannot_be_read_keeps_the_files_below_it() {
     let mut sources = sources(&[]);
     let root = sources.entries().next().unwrap().0;
     sources.exchange(vec![(root, unread)]);
-    let mut selection = Selection::new(sources, &good, |_| false);
-    let (config, _) = selection.settle().unwrap();
+    let mut selection = FileSelection::new(sources, &good, |_| false);
+    let (config, _) = selection.find_loadable().unwrap();
     assert_eq!((config.zones.len(), config.topology.services.len()), (1, 1));
     let held = selection.held();
     assert_eq!(held.len(), 1, "{held:?}");
-    assert!(held[0].path == Path::new("zones") && held[0].is_passing, "{held:?}");
+    assert!(held[0].path == Path::new("zones") && held[0].is_transient, "{held:?}");
 }
 
 /// Ways in which a file may differ from its last good content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Edit {
+enum FileMutation {
     None,
     Harmless,
     Syntax,
@@ -216,8 +221,14 @@ enum Edit {
     UnknownName,
 }
 
-const EDITS: [Edit; 6] =
-    [Edit::None, Edit::Harmless, Edit::Syntax, Edit::Value, Edit::Gone, Edit::UnknownName];
+const EDITS: [FileMutation; 6] = [
+    FileMutation::None,
+    FileMutation::Harmless,
+    FileMutation::Syntax,
+    FileMutation::Value,
+    FileMutation::Gone,
+    FileMutation::UnknownName,
+];
 
 /// As many regions, each with a file of pools and a file of services, over one file of datacenters.
 const REGIONS: usize = 3;
@@ -233,21 +244,25 @@ fn region(number: usize) -> [(String, String); 2] {
     ]
 }
 
-fn edited(text: &str, edit: Edit) -> Option<String> {
+fn edited(text: &str, edit: FileMutation) -> Option<String> {
     Some(match edit {
-        Edit::None => text.to_owned(),
-        Edit::Harmless => text.replace("192.0.2.", "198.51.100.").replace("ttl = 30", "ttl = 40"),
-        Edit::Syntax => format!("{text}[broken"),
-        Edit::Value => text.replace("192.0.2.", "192.0.2.999").replace("ttl = 30", "ttl = -1"),
-        Edit::Gone => return None,
-        Edit::UnknownName => {
+        FileMutation::None => text.to_owned(),
+        FileMutation::Harmless => {
+            text.replace("192.0.2.", "198.51.100.").replace("ttl = 30", "ttl = 40")
+        }
+        FileMutation::Syntax => format!("{text}[broken"),
+        FileMutation::Value => {
+            text.replace("192.0.2.", "192.0.2.999").replace("ttl = 30", "ttl = -1")
+        }
+        FileMutation::Gone => return None,
+        FileMutation::UnknownName => {
             text.replace("\"fra\"", "\"nowhere\"").replace("pool = \"p", "pool = \"unknown")
         }
     })
 }
 
 /// Everything of a configuration that answers depend on, whatever order its files were read in.
-fn essence(config: &Config) -> String {
+fn answer_summary(config: &Config) -> String {
     let topology = &config.topology;
     let mut lines: Vec<String> = topology
         .services
@@ -275,7 +290,7 @@ proptest! {
     fn a_load_with_broken_files_equals_a_load_with_their_last_good_content(
         edits in proptest::collection::vec(0..EDITS.len(), 2 * REGIONS),
     ) {
-        let edits: Vec<Edit> = edits.into_iter().map(|edit| EDITS[edit]).collect();
+        let edits: Vec<FileMutation> = edits.into_iter().map(|edit| EDITS[edit]).collect();
         let mut before = vec![("zones/places.toml".to_owned(), PLACES.to_owned()), ("zones/zone.toml".to_owned(), ZONE.to_owned())];
         before.extend((0..REGIONS).flat_map(region));
         let borrow = |files: &[(String, String)]| sources(&files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect::<Vec<_>>());
@@ -285,17 +300,17 @@ proptest! {
         for (at, (path, text)) in before[2..].iter().enumerate() {
             let (edit, services) = (edits[at], edits[at | 1]);
             // Pools that disappear are needed, unless their services are gone, too.
-            let is_needed = at % 2 == 0 && edit == Edit::Gone && services != Edit::Gone;
-            let is_broken = matches!(edit, Edit::Syntax | Edit::Value | Edit::UnknownName) || is_needed;
+            let is_needed = at % 2 == 0 && edit == FileMutation::Gone && services != FileMutation::Gone;
+            let is_broken = matches!(edit, FileMutation::Syntax | FileMutation::Value | FileMutation::UnknownName) || is_needed;
             now.extend(edited(text, edit).map(|text| (path.clone(), text)));
-            expected.extend(edited(text, if is_broken { Edit::None } else { edit }).map(|text| (path.clone(), text)));
+            expected.extend(edited(text, if is_broken { FileMutation::None } else { edit }).map(|text| (path.clone(), text)));
         }
         // A service of an unknown pool does not need its old one as long as it is held: what it
         // needed before is needed.
-        let mut selection = Selection::new(borrow(&now), &good, |_| false);
-        let (config, _) = selection.settle().unwrap();
+        let mut selection = FileSelection::new(borrow(&now), &good, |_| false);
+        let (config, _) = selection.find_loadable().unwrap();
         let (wanted, _) = Config::load(&borrow(&expected)).unwrap();
-        prop_assert_eq!(essence(&config), essence(&wanted), "{:?} {:?}", edits, selection.held());
+        prop_assert_eq!(answer_summary(&config), answer_summary(&wanted), "{:?} {:?}", edits, selection.held());
     }
 
     /// Whatever the files hold, something loads: in the end the last good set.
@@ -316,7 +331,7 @@ proptest! {
             .zip(&texts)
             .filter_map(|((path, _), text)| Some((*path, text.as_deref()?)))
             .collect();
-        let mut selection = Selection::new(sources(&now), &good, |_| false);
-        prop_assert!(selection.settle().is_ok());
+        let mut selection = FileSelection::new(sources(&now), &good, |_| false);
+        prop_assert!(selection.find_loadable().is_ok());
     }
 }

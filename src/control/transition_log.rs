@@ -10,7 +10,7 @@ use crate::steer::{Feedback, FeedbackReport, Part, RampKey, Topology};
 
 /// What goes on, as the log knows it. By name, for positions change with the files.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct TransitionLog {
     /// Ramps, and where they go in parts of a thousand.
     ramps: BTreeMap<RampKey, u16>,
     spilling: BTreeSet<Box<str>>,
@@ -18,9 +18,9 @@ pub(super) struct Told {
     holders: BTreeMap<Box<str>, Box<str>>,
 }
 
-impl Told {
+impl TransitionLog {
     /// Tells what began and what ended since the last time.
-    pub(super) fn tell(&mut self, feedback: &Feedback, topology: &Topology, now: Duration) {
+    pub(super) fn log_changes(&mut self, feedback: &Feedback, topology: &Topology, now: Duration) {
         let report = feedback.report(now);
         self.ramps(feedback, &report, now);
         self.spilling(&report, topology);
@@ -35,7 +35,7 @@ impl Told {
             if self.ramps.get(&*ramp.key) == Some(&goal) {
                 continue;
             }
-            let Subject { datacenter, pool, endpoint, member } = Subject::of(&ramp.key);
+            let RampFields { datacenter, pool, endpoint, member } = RampFields::of(&ramp.key);
             let (share_percent, secs_left) =
                 (percent(ramp.at), ramp.ends.saturating_sub(now).as_secs());
             match goal {
@@ -82,7 +82,7 @@ impl Told {
             }
         }
         for (key, goal) in self.ramps.iter().filter(|(key, _)| !under_way.contains_key(*key)) {
-            let Subject { datacenter, pool, endpoint, member } = Subject::of(key);
+            let RampFields { datacenter, pool, endpoint, member } = RampFields::of(key);
             match feedback.ramp_at(key, now) {
                 Some(1.0..) if member.is_some() => {
                     tracing::info!(pool, member, "all clients returned after failback")
@@ -145,14 +145,14 @@ impl Told {
 /// The fields that name what a ramp moves: a datacenter, an endpoint of a pool, or the clients of a
 /// pool back to a member.
 #[derive(Default)]
-struct Subject<'a> {
+struct RampFields<'a> {
     datacenter: Option<&'a str>,
     pool: Option<&'a str>,
     endpoint: Option<&'a str>,
     member: Option<&'a str>,
 }
 
-impl<'a> Subject<'a> {
+impl<'a> RampFields<'a> {
     fn of(key: &'a RampKey) -> Self {
         match key {
             RampKey::Datacenter(name) => Self { datacenter: Some(name), ..Self::default() },

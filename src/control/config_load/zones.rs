@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use crate::{
     config::{SerialSource, ZoneConfig},
     control::{
-        held::{Ground, Hold},
-        serials::{self, Earlier, History},
+        file_selection::{ForcedHold, HoldCause},
+        serials::{self, EarlierSerials, SerialHistory},
         state::{SavedSerial, unix_now},
     },
     dns::Name,
@@ -16,7 +16,7 @@ use crate::{
 
 /// The serial and the counts of a zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::control) struct ZoneSummary {
+pub(in crate::control) struct BuiltZoneSummary {
     pub serial: u32,
     pub records: usize,
     pub services: usize,
@@ -25,7 +25,7 @@ pub(in crate::control) struct ZoneSummary {
 /// Zones that are ready to be answered from.
 pub(super) struct BuiltZones {
     pub(super) zones: Arc<Zones>,
-    pub(super) summaries: Arc<[ZoneSummary]>,
+    pub(super) summaries: Arc<[BuiltZoneSummary]>,
     pub(super) serials: HashMap<Name, SavedSerial>,
 }
 
@@ -33,11 +33,11 @@ pub(super) struct BuiltZones {
 /// are the same.
 pub(super) fn with_serials(
     zones: &Arc<Zones>,
-    summaries: &[ZoneSummary],
+    summaries: &[BuiltZoneSummary],
     configs: &[ZoneConfig],
-    earlier: Option<&Earlier>,
+    earlier: Option<&EarlierSerials>,
 ) -> BuiltZones {
-    let mut serials = serials::kept(earlier.map(|earlier| &earlier.serials), configs.len());
+    let mut serials = serials::retained(earlier.map(|earlier| &earlier.serials), configs.len());
     let mut summaries = summaries.to_vec();
     let mut changed = Vec::new();
     for ((config, summary), id) in configs.iter().zip(&mut summaries).zip((0..).map(ZoneId)) {
@@ -57,11 +57,11 @@ pub(super) fn with_serials(
 /// The serial of a zone, which is kept for the next load.
 fn next_serial(
     config: &ZoneConfig,
-    earlier: Option<&Earlier>,
+    earlier: Option<&EarlierSerials>,
     kept: &mut HashMap<Name, SavedSerial>,
 ) -> u32 {
-    let history = History::of(&config.apex, earlier);
-    let serial = serials::serial(config.serial, history, unix_now() as u32);
+    let history = SerialHistory::of(&config.apex, earlier);
+    let serial = serials::next_serial(config.serial, history, unix_now() as u32);
     if let SerialSource::FromContent { hash, .. } = config.serial {
         let saved = SavedSerial { content: hash, serial };
         match kept.get_mut(&config.apex) {
@@ -79,24 +79,26 @@ fn next_serial(
 pub(super) fn build(
     configs: &mut [ZoneConfig],
     topology: &Topology,
-    earlier: Option<&Earlier>,
-) -> Result<BuiltZones, Vec<Hold>> {
+    earlier: Option<&EarlierSerials>,
+) -> Result<BuiltZones, Vec<ForcedHold>> {
     let mut errors = Vec::new();
     let mut built = Vec::with_capacity(configs.len());
     let mut summaries = Vec::with_capacity(configs.len());
-    let mut kept = serials::kept(earlier.map(|earlier| &earlier.serials), configs.len());
+    let mut kept = serials::retained(earlier.map(|earlier| &earlier.serials), configs.len());
     for config in configs {
         let serial = next_serial(config, earlier, &mut kept);
-        summaries.push(ZoneSummary { serial, records: config.record_count(), services: 0 });
+        summaries.push(BuiltZoneSummary { serial, records: config.record_count(), services: 0 });
         match config.take_zone(serial) {
             Ok(zone) => built.push(Arc::new(zone)),
-            Err(why) => errors.extend(
-                why.into_iter().map(|why| format!("{}: {why}", config.origin)).map(|reason| Hold {
-                    path: config.origin.path.clone(),
-                    reason,
-                    ground: Ground::Itself,
-                }),
-            ),
+            Err(why) => {
+                errors.extend(why.into_iter().map(|why| format!("{}: {why}", config.origin)).map(
+                    |reason| ForcedHold {
+                        path: config.origin.path.clone(),
+                        reason,
+                        cause: HoldCause::OwnError,
+                    },
+                ))
+            }
         }
     }
     if !errors.is_empty() {

@@ -19,9 +19,9 @@
 //! held. Those that load are released together, and the rule starts again from there.
 //!
 //! What loads may lack zones and services that files define which cannot be used. Those are kept:
-//! `names`.
+//! `kept_names`.
 
-mod names;
+mod kept_names;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -29,23 +29,23 @@ use std::{
     sync::Arc,
 };
 
-use super::lastgood::LastGood;
+use super::last_good::LastGood;
 use crate::config::{
     Config, Definition, Diagnostic, Diagnostics, FileId, NameFault, Role, SourceFile, Sources,
     Stage, ToleratedDatabases, Unreadable, definitions,
 };
 
 /// Maximum number of attempts: a load that still fails after them holds every changed file.
-const ATTEMPTS: usize = 32;
+const MAX_ATTEMPTS: usize = 32;
 /// Maximum number of files that are tried once more by themselves.
-const RELEASES: usize = 16;
+const MAX_RELEASES: usize = 16;
 /// Maximum number of errors that are kept of one file.
-const LINES: usize = 20;
+const MAX_ERRORS_PER_FILE: usize = 20;
 /// Maximum number of errors that are kept of all files that are held for the same errors, besides
 /// one of each file.
-const LINES_OF_ALL: usize = 20_000;
+const MAX_SHARED_ERRORS: usize = 20_000;
 /// Goes before the errors of files that need one that is gone.
-const GONE: &str =
+const FILE_GONE: &str =
     "the file is gone, and others need what it defined (put it back, or change them)";
 
 /// A file that is not in use as it is.
@@ -55,69 +55,69 @@ pub(super) struct HeldFile {
     /// Why, one line each: `file:line:column: what (help: how to fix it)`. Never empty.
     pub errors: Vec<String>,
     /// Whether the file may become readable without being edited.
-    pub is_passing: bool,
+    pub is_transient: bool,
     /// Whether the file is left out because it has no last good content.
     pub is_left_out: bool,
 }
 
 /// A file that is to be held whatever the load says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Hold {
+pub(super) struct ForcedHold {
     pub path: PathBuf,
     pub reason: String,
-    pub ground: Ground,
+    pub cause: HoldCause,
 }
 
 /// A configuration and its warnings.
-pub(super) type Settled = (Config, Vec<String>);
+pub(super) type ConfigAndWarnings = (Config, Vec<String>);
 
 /// The files of one load: for each whether its new version or its last good one is used.
 #[derive(Debug)]
-pub(super) struct Selection<'g> {
-    good: &'g LastGood,
+pub(super) struct FileSelection<'g> {
+    last_good: &'g LastGood,
     pub sources: Sources,
     /// The configuration of the last good files, which files that differ little from them amend.
     base: Option<Arc<Config>>,
     /// By [`FileId`].
-    choices: Vec<Choice>,
+    versions: Vec<SelectedVersion>,
     /// The sets of held files that are known not to load.
-    failed: Vec<BTreeSet<FileId>>,
+    failed_sets: Vec<BTreeSet<FileId>>,
 }
 
 /// Which version of a file is in the sources.
 #[derive(Debug)]
-enum Choice {
+enum SelectedVersion {
     /// Both versions are the same.
-    Same,
+    Unchanged,
     /// The new one. An absent file is new where a good one has disappeared.
     New,
     /// The last good one, without a reason of its own: it has just disappeared, or its directory
     /// cannot be read.
-    Kept,
+    Retained,
     /// The last good one, because of these errors.
-    Held { new: SourceFile, errors: Vec<String>, ground: Ground },
+    Held { new: SourceFile, errors: Vec<String>, ground: HoldCause },
 }
 
 /// What kind of reason holds a file. Of several, the last counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Ground {
+pub(super) enum HoldCause {
     /// An error that other files may have caused.
-    Others,
+    OtherFiles,
     /// The new version is in order, and would take names away.
     Removal,
     /// The file cannot be used, whatever the others say.
-    Itself,
+    OwnError,
 }
 
 /// An error and a file that it is charged to.
-struct Charge {
+struct AttributedError {
     file: FileId,
     error: String,
-    ground: Ground,
+    cause: HoldCause,
 }
 
 /// What a changed file does to names.
-struct Change {
+struct NameChanges {
     file: FileId,
     /// It has disappeared or cannot be read.
     is_missing: bool,
@@ -125,7 +125,7 @@ struct Change {
     added: BTreeSet<Definition>,
 }
 
-impl<'g> Selection<'g> {
+impl<'g> FileSelection<'g> {
     /// The new files, and a place for each that has disappeared. `is_kept` says which of the latter
     /// are used all the same.
     pub(super) fn new(
@@ -155,13 +155,19 @@ impl<'g> Selection<'g> {
             .collect();
         let sources = sources.with_absent(gone);
         let choice = |file: &SourceFile| match file.role {
-            Role::Directory if file.content.is_ok() => Choice::Same,
-            Role::Absent => Choice::New,
-            _ if good.has(file) => Choice::Same,
-            _ => Choice::New,
+            Role::Directory if file.content.is_ok() => SelectedVersion::Unchanged,
+            Role::Absent => SelectedVersion::New,
+            _ if good.contains(file) => SelectedVersion::Unchanged,
+            _ => SelectedVersion::New,
         };
         let choices = sources.files().iter().map(choice).collect();
-        let mut selection = Self { good, sources, base: None, choices, failed: Vec::new() };
+        let mut selection = Self {
+            last_good: good,
+            sources,
+            base: None,
+            versions: choices,
+            failed_sets: Vec::new(),
+        };
         let is_hidden = |path: &Path| unread.iter().any(|directory| path.starts_with(directory));
         let kept: Vec<FileId> = selection
             .sources
@@ -174,21 +180,27 @@ impl<'g> Selection<'g> {
         let versions = kept.iter().map(|id| (*id, selection.last_good(*id))).collect();
         selection.sources.exchange(versions);
         for id in kept {
-            selection.choices[id.index()] = Choice::Kept;
+            selection.versions[id.index()] = SelectedVersion::Retained;
         }
         selection
     }
 
     /// The changed files in use that took any of these names away.
-    pub(super) fn removers(&self, names: &BTreeSet<Definition>) -> Vec<PathBuf> {
-        let takes =
-            |file: &FileId| self.change(*file).removed.iter().any(|name| names.contains(name));
+    pub(super) fn removing_files(&self, names: &BTreeSet<Definition>) -> Vec<PathBuf> {
+        let takes = |file: &FileId| {
+            self.name_changes(*file).removed.iter().any(|name| names.contains(name))
+        };
         let path = |file: FileId| self.sources.files()[file.index()].path.clone();
         self.changed().filter(takes).map(path).collect()
     }
 
     /// Holds for those of `paths` whose new version is in use.
-    pub(super) fn holds(&self, paths: &[PathBuf], reason: &str, ground: Ground) -> Vec<Hold> {
+    pub(super) fn holds(
+        &self,
+        paths: &[PathBuf],
+        reason: &str,
+        ground: HoldCause,
+    ) -> Vec<ForcedHold> {
         let paths: BTreeSet<&PathBuf> = paths.iter().collect();
         self.holds_of_all(reason, ground)
             .into_iter()
@@ -197,10 +209,10 @@ impl<'g> Selection<'g> {
     }
 
     /// Holds for every changed file.
-    pub(super) fn holds_of_all(&self, reason: &str, ground: Ground) -> Vec<Hold> {
+    pub(super) fn holds_of_all(&self, reason: &str, ground: HoldCause) -> Vec<ForcedHold> {
         let path = |file: FileId| self.sources.files()[file.index()].path.clone();
         self.changed()
-            .map(|file| Hold { path: path(file), reason: reason.to_owned(), ground })
+            .map(|file| ForcedHold { path: path(file), reason: reason.to_owned(), cause: ground })
             .collect()
     }
 
@@ -208,12 +220,12 @@ impl<'g> Selection<'g> {
     ///
     /// # Errors
     /// Every mistake of every file.
-    pub(super) fn load_strictly(&self) -> Result<Settled, Diagnostics> {
+    pub(super) fn load_strictly(&self) -> Result<ConfigAndWarnings, Diagnostics> {
         self.load().map(|(config, warnings)| (config, warnings.lines().collect()))
     }
 
     /// The same with the configuration of the last good set, to amend it.
-    pub(super) fn based_on(self, base: Option<Arc<Config>>) -> Self {
+    pub(super) fn with_base(self, base: Option<Arc<Config>>) -> Self {
         Self { base, ..self }
     }
 
@@ -225,10 +237,12 @@ impl<'g> Selection<'g> {
 
     /// Whether another `portolan.toml` is in use than the one that was read, or none instead of it.
     pub(super) fn has_other_settings(&self) -> bool {
-        let is_other = |(id, file): (FileId, &SourceFile)| match &self.choices[id.index()] {
-            Choice::Held { new, .. } => file.role == Role::Settings || new.role == Role::Settings,
-            Choice::Kept => file.role == Role::Settings,
-            Choice::Same | Choice::New => false,
+        let is_other = |(id, file): (FileId, &SourceFile)| match &self.versions[id.index()] {
+            SelectedVersion::Held { new, .. } => {
+                file.role == Role::Settings || new.role == Role::Settings
+            }
+            SelectedVersion::Retained => file.role == Role::Settings,
+            SelectedVersion::Unchanged | SelectedVersion::New => false,
         };
         self.sources.entries().any(is_other)
     }
@@ -238,45 +252,47 @@ impl<'g> Selection<'g> {
     pub(super) fn has_settings_applied(&self) -> bool {
         let settings = self.sources.entries().filter(|(_, file)| file.role == Role::Settings);
         settings
-            .map(|(id, _)| &self.choices[id.index()])
-            .all(|choice| matches!(choice, Choice::Same))
+            .map(|(id, _)| &self.versions[id.index()])
+            .all(|choice| matches!(choice, SelectedVersion::Unchanged))
     }
 
     /// The `portolan.toml` that is held.
     pub(super) fn held_settings(&self) -> Option<HeldFile> {
-        let is_it = |(id, file): &(FileId, &SourceFile)| match &self.choices[id.index()] {
-            Choice::Held { new, .. } => file.role == Role::Settings || new.role == Role::Settings,
-            Choice::Same | Choice::New | Choice::Kept => false,
+        let is_it = |(id, file): &(FileId, &SourceFile)| match &self.versions[id.index()] {
+            SelectedVersion::Held { new, .. } => {
+                file.role == Role::Settings || new.role == Role::Settings
+            }
+            SelectedVersion::Unchanged | SelectedVersion::New | SelectedVersion::Retained => false,
         };
         let (_, settings) = self.sources.entries().find(is_it)?;
         self.held().into_iter().find(|file| file.path == settings.path)
     }
 
     /// Holds for the new `portolan.toml`, if that is in use.
-    pub(super) fn holds_of_settings(&self, reason: &str) -> Vec<Hold> {
+    pub(super) fn holds_of_settings(&self, reason: &str) -> Vec<ForcedHold> {
         let settings = self.sources.entries().find(|(_, file)| file.role == Role::Settings);
         let path = settings.map(|(_, file)| file.path.clone());
-        self.holds(path.as_slice(), reason, Ground::Itself)
+        self.holds(path.as_slice(), reason, HoldCause::OwnError)
     }
 
     /// Holds these files.
-    pub(super) fn hold(&mut self, holds: &[Hold]) {
+    pub(super) fn hold(&mut self, holds: &[ForcedHold]) {
         let ids: HashMap<&Path, FileId> =
             self.sources.entries().map(|(id, file)| (&*file.path, id)).collect();
-        let charge = |hold: &Hold| {
+        let charge = |hold: &ForcedHold| {
             let file = *ids.get(&*hold.path)?;
-            Some(Charge { file, error: hold.reason.clone(), ground: hold.ground })
+            Some(AttributedError { file, error: hold.reason.clone(), cause: hold.cause })
         };
         let charges = holds.iter().filter_map(charge).collect();
-        self.charge(charges);
+        self.hold_attributed(charges);
     }
 
     /// Finds versions that load together.
     ///
     /// # Errors
     /// The last good set does not load either.
-    pub(super) fn settle(&mut self) -> Result<Settled, Diagnostics> {
-        let settled = self.attempt()?;
+    pub(super) fn find_loadable(&mut self) -> Result<ConfigAndWarnings, Diagnostics> {
+        let settled = self.load_holding_faulty()?;
         let released = self.releasable();
         if released.is_empty() {
             return Ok(settled);
@@ -285,107 +301,112 @@ impl<'g> Selection<'g> {
         for id in released {
             self.release(id);
         }
-        self.attempt()
+        self.load_holding_faulty()
     }
 
     /// The files that are held, in order of path.
     pub(super) fn held(&self) -> Vec<HeldFile> {
         // The file that an error names need not be the one that could not be read.
         let is_passing = self.sources.is_passing();
-        let held = |(choice, in_use): (&Choice, &SourceFile)| match choice {
-            Choice::Held { new, errors, ground } => Some(HeldFile {
+        let held = |(choice, in_use): (&SelectedVersion, &SourceFile)| match choice {
+            SelectedVersion::Held { new, errors, ground } => Some(HeldFile {
                 path: new.path.clone(),
-                errors: match *ground != Ground::Removal && new.role == Role::Absent {
+                errors: match *ground != HoldCause::Removal && new.role == Role::Absent {
                     true => errors
                         .iter()
-                        .map(|error| format!("{}: {GONE}: {error}", new.shown))
+                        .map(|error| format!("{}: {FILE_GONE}: {error}", new.shown))
                         .collect(),
                     false => errors.clone(),
                 },
-                is_passing: is_passing || new.content.as_ref().is_err_and(Unreadable::is_passing),
+                is_transient: is_passing || new.content.as_ref().is_err_and(Unreadable::is_passing),
                 is_left_out: in_use.role == Role::Absent && !self.has_good_below(&new.path),
             }),
-            Choice::Same | Choice::New | Choice::Kept => None,
+            SelectedVersion::Unchanged | SelectedVersion::New | SelectedVersion::Retained => None,
         };
         let mut held: Vec<HeldFile> =
-            self.choices.iter().zip(self.sources.files()).filter_map(held).collect();
+            self.versions.iter().zip(self.sources.files()).filter_map(held).collect();
         held.sort_by(|a, b| a.path.cmp(&b.path));
         held
     }
 
-    fn attempt(&mut self) -> Result<Settled, Diagnostics> {
-        for _ in 0..ATTEMPTS {
+    fn load_holding_faulty(&mut self) -> Result<ConfigAndWarnings, Diagnostics> {
+        for _ in 0..MAX_ATTEMPTS {
             let found = match self.load() {
                 Ok((config, warnings)) => return Ok((config, warnings.lines().collect())),
                 Err(found) => found,
             };
-            self.failed.push(self.held_ids());
-            let charges = self.charges(&found);
+            self.failed_sets.push(self.held_ids());
+            let charges = self.attribute_errors(&found);
             if charges.is_empty() {
                 return Err(found);
             }
             drop(found);
-            self.charge(charges);
+            self.hold_attributed(charges);
         }
         let rest = "the load still failed after many attempts; see the errors of the other files";
-        let all = self.changed().map(|file| Charge {
+        let all = self.changed().map(|file| AttributedError {
             file,
             error: self.line(file, rest),
-            ground: Ground::Others,
+            cause: HoldCause::OtherFiles,
         });
         let all = all.collect();
-        self.charge(all);
+        self.hold_attributed(all);
         self.load().map(|(config, warnings)| (config, warnings.lines().collect()))
     }
 
     // Charging errors to files
 
-    fn charges(&self, found: &Diagnostics) -> Vec<Charge> {
+    fn attribute_errors(&self, found: &Diagnostics) -> Vec<AttributedError> {
         let own = found
             .errors()
             .filter(|error| error.stage == Stage::Reading && self.is_new(error.place.file()));
-        let own: Vec<Charge> = own
-            .map(|error| Charge {
+        let own: Vec<AttributedError> = own
+            .map(|error| AttributedError {
                 file: error.place.file(),
                 error: found.line(error),
-                ground: Ground::Itself,
+                cause: HoldCause::OwnError,
             })
             .collect();
         if !own.is_empty() {
             return own;
         }
-        let changes: Vec<Change> = self.changed().map(|file| self.change(file)).collect();
+        let changes: Vec<NameChanges> =
+            self.changed().map(|file| self.name_changes(file)).collect();
         let charge = |error: &Diagnostic, files: Vec<FileId>| {
             let line = found.line(error);
-            files.into_iter().map(move |file| Charge {
+            files.into_iter().map(move |file| AttributedError {
                 file,
                 error: line.clone(),
-                ground: Ground::Others,
+                cause: HoldCause::OtherFiles,
             })
         };
-        let removed: Vec<Charge> =
-            found.errors().flat_map(|error| charge(error, removers(error, &changes))).collect();
+        let removed: Vec<AttributedError> = found
+            .errors()
+            .flat_map(|error| charge(error, files_removing_name(error, &changes)))
+            .collect();
         if !removed.is_empty() {
             return removed;
         }
-        let named: Vec<Charge> =
-            found.errors().flat_map(|error| charge(error, self.named(error, &changes))).collect();
+        let named: Vec<AttributedError> = found
+            .errors()
+            .flat_map(|error| charge(error, self.files_named_by(error, &changes)))
+            .collect();
         if !named.is_empty() {
             return named;
         }
         let added: BTreeSet<&Definition> =
             changes.iter().flat_map(|change| &change.added).collect();
-        let takes = |change: &&Change| {
+        let takes = |change: &&NameChanges| {
             change.is_missing || change.removed.iter().any(|name| !added.contains(name))
         };
         let takers: Vec<FileId> = changes.iter().filter(takes).map(|change| change.file).collect();
         let suspects = if takers.is_empty() { self.changed().collect() } else { takers };
-        let lines = (LINES_OF_ALL / suspects.len().max(1)).clamp(1, LINES);
+        let lines = (MAX_SHARED_ERRORS / suspects.len().max(1)).clamp(1, MAX_ERRORS_PER_FILE);
         found.errors().take(lines).flat_map(|error| charge(error, suspects.clone())).collect()
     }
 
     /// The changed files that an error is about.
-    fn named(&self, error: &Diagnostic, changes: &[Change]) -> Vec<FileId> {
+    fn files_named_by(&self, error: &Diagnostic, changes: &[NameChanges]) -> Vec<FileId> {
         let others = error.others.iter().map(|(place, _)| place.file());
         let mut files: Vec<FileId> = std::iter::once(error.place.file()).chain(others).collect();
         files.retain(|file| self.is_new(*file));
@@ -403,11 +424,11 @@ impl<'g> Selection<'g> {
         files
     }
 
-    fn change(&self, file: FileId) -> Change {
+    fn name_changes(&self, file: FileId) -> NameChanges {
         let new = &self.sources.files()[file.index()];
-        let before = self.good.file(&new.path).map(definitions).unwrap_or_default();
+        let before = self.last_good.file(&new.path).map(definitions).unwrap_or_default();
         let after = definitions(new);
-        Change {
+        NameChanges {
             file,
             is_missing: new.role == Role::Absent || new.content.is_err(),
             removed: before.difference(&after).cloned().collect(),
@@ -417,7 +438,7 @@ impl<'g> Selection<'g> {
 
     // Exchanging versions
 
-    fn charge(&mut self, charges: Vec<Charge>) {
+    fn hold_attributed(&mut self, charges: Vec<AttributedError>) {
         let mut files: Vec<FileId> =
             charges.iter().map(|charge| charge.file).filter(|file| self.is_new(*file)).collect();
         files.sort_unstable();
@@ -429,14 +450,15 @@ impl<'g> Selection<'g> {
             self.sources.tolerate_databases(ToleratedDatabases::All);
         }
         for (file, new) in files.into_iter().zip(new) {
-            self.choices[file.index()] =
-                Choice::Held { new, errors: Vec::new(), ground: Ground::Others };
+            self.versions[file.index()] =
+                SelectedVersion::Held { new, errors: Vec::new(), ground: HoldCause::OtherFiles };
         }
-        for Charge { file, error, ground } in charges {
-            if let Choice::Held { errors, ground: strongest, .. } = &mut self.choices[file.index()]
+        for AttributedError { file, error, cause: ground } in charges {
+            if let SelectedVersion::Held { errors, ground: strongest, .. } =
+                &mut self.versions[file.index()]
             {
                 *strongest = ground.max(*strongest);
-                if errors.len() < LINES && !errors.contains(&error) {
+                if errors.len() < MAX_ERRORS_PER_FILE && !errors.contains(&error) {
                     errors.push(error);
                 }
             }
@@ -448,10 +470,13 @@ impl<'g> Selection<'g> {
         let doubtful: Vec<FileId> = self
             .ids()
             .filter(|id| {
-                matches!(self.choices[id.index()], Choice::Held { ground: Ground::Others, .. })
+                matches!(
+                    self.versions[id.index()],
+                    SelectedVersion::Held { ground: HoldCause::OtherFiles, .. }
+                )
             })
             .collect();
-        if doubtful.len() > RELEASES {
+        if doubtful.len() > MAX_RELEASES {
             return Vec::new();
         }
         doubtful.into_iter().filter(|id| self.loads_without(*id)).collect()
@@ -460,21 +485,21 @@ impl<'g> Selection<'g> {
     fn loads_without(&mut self, id: FileId) -> bool {
         let mut held = self.held_ids();
         held.remove(&id);
-        if self.failed.contains(&held) {
+        if self.failed_sets.contains(&held) {
             return false;
         }
-        let before = std::mem::replace(&mut self.choices[id.index()], Choice::Same);
-        let Choice::Held { new, errors, ground } = before else { return false };
+        let before = std::mem::replace(&mut self.versions[id.index()], SelectedVersion::Unchanged);
+        let SelectedVersion::Held { new, errors, ground } = before else { return false };
         let good = self.exchange(id, new);
         let loads = self.load().is_ok();
         let new = self.exchange(id, good);
-        self.choices[id.index()] = Choice::Held { new, errors, ground };
+        self.versions[id.index()] = SelectedVersion::Held { new, errors, ground };
         loads
     }
 
     fn release(&mut self, id: FileId) {
-        let before = std::mem::replace(&mut self.choices[id.index()], Choice::New);
-        if let Choice::Held { new, .. } = before {
+        let before = std::mem::replace(&mut self.versions[id.index()], SelectedVersion::New);
+        if let SelectedVersion::Held { new, .. } = before {
             self.exchange(id, new);
         }
     }
@@ -494,7 +519,7 @@ impl<'g> Selection<'g> {
             }
             Role::Directory => SourceFile::absent(&file.path),
             _ => self
-                .good
+                .last_good
                 .file(&file.path)
                 .cloned()
                 .unwrap_or_else(|| SourceFile::absent(&file.path)),
@@ -508,7 +533,7 @@ impl<'g> Selection<'g> {
     }
 
     fn is_new(&self, id: FileId) -> bool {
-        matches!(self.choices.get(id.index()), Some(Choice::New))
+        matches!(self.versions.get(id.index()), Some(SelectedVersion::New))
     }
 
     fn changed(&self) -> impl Iterator<Item = FileId> {
@@ -516,12 +541,14 @@ impl<'g> Selection<'g> {
     }
 
     fn held_ids(&self) -> BTreeSet<FileId> {
-        self.ids().filter(|id| matches!(self.choices[id.index()], Choice::Held { .. })).collect()
+        self.ids()
+            .filter(|id| matches!(self.versions[id.index()], SelectedVersion::Held { .. }))
+            .collect()
     }
 
     /// Whether files below this directory have a last good content.
     fn has_good_below(&self, directory: &Path) -> bool {
-        let below = self.good.files.range(directory.to_path_buf()..).next();
+        let below = self.last_good.files.range(directory.to_path_buf()..).next();
         below.is_some_and(|(path, _)| path.starts_with(directory))
     }
 
@@ -531,9 +558,9 @@ impl<'g> Selection<'g> {
 }
 
 /// The changed files that took away the name that an error misses.
-fn removers(error: &Diagnostic, changes: &[Change]) -> Vec<FileId> {
+fn files_removing_name(error: &Diagnostic, changes: &[NameChanges]) -> Vec<FileId> {
     let Some(NameFault::Missing(wanted)) = &error.name else { return Vec::new() };
-    let takes = |change: &&Change| change.removed.iter().any(|name| name.provides(wanted));
+    let takes = |change: &&NameChanges| change.removed.iter().any(|name| name.provides(wanted));
     changes.iter().filter(takes).map(|change| change.file).collect()
 }
 

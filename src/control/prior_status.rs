@@ -24,7 +24,7 @@ use crate::{
 type EndpointName<'a> = (&'a str, &'a str);
 
 /// What was probed before, and how it stood.
-pub(super) struct Heritage<'a> {
+pub(super) struct PriorStatus<'a> {
     topology: &'a Topology,
     keys: &'a [ProbeKey],
     standings: &'a [Standing],
@@ -32,10 +32,10 @@ pub(super) struct Heritage<'a> {
     same_name: HashMap<(&'a str, &'a ProbeTarget), ProbeId>,
 }
 
-impl<'a> Heritage<'a> {
+impl<'a> PriorStatus<'a> {
     /// The probes of `topology`, by their keys and standings; both are in the order of the
     /// topology's list.
-    pub(super) fn of(
+    pub(super) fn new(
         topology: &'a Topology,
         keys: &'a [ProbeKey],
         standings: &'a [Standing],
@@ -79,7 +79,7 @@ impl<'a> Heritage<'a> {
                 if let Some(old) =
                     self.topology.probes_of[old_id.index()].iter().flatten().find(is_it)
                 {
-                    hand_on(new, *probe, &self.inherited(*old), starts);
+                    inherit(new, *probe, &self.inherited(*old), starts);
                 }
             }
         }
@@ -94,7 +94,7 @@ impl<'a> Heritage<'a> {
 }
 
 /// Gives a start to a probe that has none, and to the parts that it is combined of.
-fn hand_on(
+fn inherit(
     topology: &Topology,
     probe: ProbeId,
     start: &Start<ProbeKey>,
@@ -104,7 +104,7 @@ fn hand_on(
         starts[probe.index()] = start.clone();
     }
     if let Some(combination) = &topology.combinations[probe.index()] {
-        combination.parts.iter().for_each(|part| hand_on(topology, *part, start, starts));
+        combination.parts.iter().for_each(|part| inherit(topology, *part, start, starts));
     }
 }
 
@@ -166,7 +166,7 @@ mod tests {
         let (old, old_keys) = probes("[monitor.a]\nhttp = { port = 80 }", "a");
         let down = Standing { verdict: Verdict::Down, ..Standing::default() };
         let standings = [down];
-        let heritage = Heritage::of(&old, &old_keys, &standings);
+        let heritage = PriorStatus::new(&old, &old_keys, &standings);
         let (continued, inherited) =
             (Start::Continued(old_keys[0].clone()), Start::Inherited(Verdict::Down));
         for (monitors, monitor, start, why) in [
@@ -200,7 +200,7 @@ mod tests {
         let up = Standing { verdict: Verdict::Up, ..Standing::default() };
         let combined = "[monitor.a]\nhttp = { port = 80 }\n[monitor.b]\ntcp = { port = 22 }\n[monitor.c]\ncombine = { all = [\"a\", \"b\"] }";
         let (new, keys) = probes(combined, "c");
-        let starts = Heritage::of(&old, &old_keys, &[up]).starts(&new, &keys);
+        let starts = PriorStatus::new(&old, &old_keys, &[up]).starts(&new, &keys);
         let of =
             |name: &str| &starts[keys.iter().position(|key| &*key.monitor.name == name).unwrap()];
         assert_eq!(of("a"), &Start::Continued(old_keys[0].clone()));
@@ -212,11 +212,11 @@ mod tests {
         let (old, old_keys) = probes("[monitor.a]\nhttp = { port = 80 }", "a");
         let (new, keys) = probes("[monitor.a]\nhttp = { port = 81 }", "a");
         assert_eq!(
-            Heritage::of(&old, &old_keys, &[Standing::default()]).starts(&new, &keys),
+            PriorStatus::new(&old, &old_keys, &[Standing::default()]).starts(&new, &keys),
             [Start::Unknown]
         );
         assert_eq!(
-            Heritage::of(&Topology::default(), &[], &[]).starts(&new, &keys),
+            PriorStatus::new(&Topology::default(), &[], &[]).starts(&new, &keys),
             [Start::Unknown]
         );
     }

@@ -3,11 +3,11 @@
 //!
 //! | step | where |
 //! |---|---|
-//! | read the files; which of those that disappeared keep their content for a while | `config::Sources`, `removal` |
-//! | choose for each file its new version or its last good one | `held` |
-//! | hold what would remove too much | `removal` |
+//! | read the files; which of those that disappeared keep their content for a while | `config::Sources`, `held_removal` |
+//! | choose for each file its new version or its last good one | `file_selection` |
+//! | hold what would remove too much | `held_removal` |
 //! | open databases | `databases` |
-//! | build zones, or share those in force | `zones` |
+//! | build zones, or share those in force | `build_zones` |
 //! | make a compiler | here |
 
 mod zones;
@@ -20,14 +20,14 @@ use std::{
 };
 
 use super::{
-    databases::{DatabaseFiles, DatabaseProblem},
+    databases::{DatabaseFiles, UnusableDatabase},
+    file_selection::{ConfigAndWarnings, FileSelection, ForcedHold, HeldFile, HoldCause},
     geography,
-    held::{Ground, HeldFile, Hold, Selection, Settled},
-    lastgood::{Home, Inventory, LastGood},
-    removal::{Missing, RemovalLimits, Removed},
-    serials::Earlier,
+    last_good::{Inventory, LastGood, LastGoodOrigin},
+    removal::{MissingFiles, RemovalLimits, RemovedNames},
+    serials::EarlierSerials,
     state::{SavedSerial, StateDirectory, unix_now},
-    watch::Watch,
+    watch::FileWatch,
 };
 use crate::{
     config::{
@@ -43,11 +43,11 @@ use crate::{
     zone::Zones,
 };
 
+pub(super) use zones::BuiltZoneSummary;
 use zones::BuiltZones;
-pub(super) use zones::ZoneSummary;
 
 /// A load that still fails after so many choices of files is refused.
-const CHOICES: usize = 5;
+const MAX_ATTEMPTS: usize = 5;
 /// What to do where there is no zone to serve.
 const NO_ZONE: &str =
     "put NAME.zone or a *.toml file with [zone.\"NAME\"] there, or name another directory";
@@ -57,13 +57,13 @@ const ACCEPT_REMOVAL: &str = "restore the files; or, if this is intended, run `p
 
 /// What one configuration comes to before health is known.
 #[derive(Debug)]
-pub struct World {
-    /// The server's own settings, the zones' names and origins; the records are in `zones`.
+pub struct LoadedConfig {
+    /// The server's own settings, the zones' names and origins; the records are in `build_zones`.
     pub config: Arc<Config>,
     /// What is in use and looks wrong, one line each.
     pub warnings: Vec<String>,
     /// Those of the warnings that say which geography pools need and no loaded database has.
-    pub geography: Vec<String>,
+    pub geography_warnings: Vec<String>,
     /// The configuration's topology, in which pools and endpoints that existed before keep their
     /// numbers.
     pub topology: Arc<Topology>,
@@ -72,7 +72,7 @@ pub struct World {
     /// Static answers.
     pub zones: Arc<Zones>,
     /// The serial and the counts of each zone, by [`crate::steer::ZoneId`].
-    pub(super) summaries: Arc<[ZoneSummary]>,
+    pub(super) zone_summaries: Arc<[BuiltZoneSummary]>,
     /// Makes charts.
     pub compiler: Arc<Compiler>,
     /// How the compiler's services divide the address space.
@@ -84,18 +84,18 @@ pub struct World {
     pub(super) databases: DatabaseFiles,
     pub(super) serials: HashMap<Name, SavedSerial>,
     /// The files that it was made of.
-    pub(super) good: Arc<LastGood>,
+    pub(super) last_good: Arc<LastGood>,
     /// What it no longer answers for.
-    pub(super) removed: Removed,
+    pub(super) removed_names: RemovedNames,
     /// What the files depended on when they were read; for a watch that is yet to be started.
     pub(super) footprint: Footprint,
     /// Which files are not in use as they are.
-    pub(super) outlook: Outlook,
+    pub(super) hold_report: HoldReport,
 }
 
 /// What a reload goes on from.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Previous {
+pub(super) struct ReloadBase {
     pub databases: DatabaseFiles,
     pub surveys: Surveys,
     /// What the wheels of the charts in force share.
@@ -104,33 +104,33 @@ pub(super) struct Previous {
     /// Services that the load does not change keep theirs.
     pub compiled: Option<Compiled>,
     /// `None` where they are lost.
-    pub serials: Option<Earlier>,
+    pub serials: Option<EarlierSerials>,
     /// Empty where nothing was applied before: then any error refuses the whole load.
-    pub good: Arc<LastGood>,
-    /// The configuration in force, which is made of `good`; `None` before the first load.
-    pub in_force: Option<InForce>,
-    pub missing: Missing,
+    pub last_good: Arc<LastGood>,
+    /// The configuration in force, which is made of `last_good`; `None` before the first load.
+    pub applied: Option<AppliedConfig>,
+    pub missing_files: MissingFiles,
     /// Receives what the load depends on, and knows which files are open for writing.
-    pub watch: Option<Watch>,
+    pub watch: Option<FileWatch>,
 }
 
 /// A configuration in force, from which one that differs little is made.
 #[derive(Debug, Clone)]
-pub(super) struct InForce {
+pub(super) struct AppliedConfig {
     config: Arc<Config>,
     topology: Arc<Topology>,
     numbering: Numbering,
     zones: Arc<Zones>,
-    summaries: Arc<[ZoneSummary]>,
-    geography: Vec<String>,
+    zone_summaries: Arc<[BuiltZoneSummary]>,
+    geography_warnings: Vec<String>,
 }
 
 /// Who asked for a load. The later ones permit more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Impulse {
+pub(super) enum ReloadTrigger {
     /// A change of the files, or the clock.
     #[default]
-    Edit,
+    FileChange,
     /// An operator: files that have disappeared are not waited for.
     Operator,
     /// An operator who accepts whatever the files remove.
@@ -139,69 +139,69 @@ pub(super) enum Impulse {
 
 /// Which files are not in use as they are now.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Outlook {
+pub(super) struct HoldReport {
     pub held: Vec<HeldFile>,
     /// What the files as they are would remove, and why that waits for an operator; `None` where
     /// nothing waits.
-    pub removal: Option<String>,
+    pub held_removal: Option<String>,
     /// Two signals accept it. They never take away names that an unusable file may define: whoever
     /// signals may believe that file to be fixed.
-    pub may_be_signalled: bool,
-    pub missing: Missing,
+    pub is_signal_acceptable: bool,
+    pub missing_files: MissingFiles,
 }
 
-impl Outlook {
+impl HoldReport {
     /// Whether reading the same files again can succeed.
-    pub(super) fn is_passing(&self) -> bool {
-        self.held.iter().any(|file| file.is_passing)
+    pub(super) fn is_transient(&self) -> bool {
+        self.held.iter().any(|file| file.is_transient)
     }
 }
 
 /// What came of reading the files.
 #[derive(Debug)]
-pub(super) enum Loaded {
+pub(super) enum ReloadOutcome {
     /// They say what they said before. Of the databases, which stay in use too, the newest files
     /// may be refused.
-    Unchanged(DatabaseFiles, Outlook),
+    Unchanged(DatabaseFiles, HoldReport),
     /// A new world.
-    World(Box<World>),
+    Config(Box<LoadedConfig>),
 }
 
 /// Why the files are no configuration. Nothing of them is in use.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct ConfigLoadError {
     /// One line each: `file:line:column: what (help: how to fix it)`.
     pub lines: Vec<String>,
     /// All of them as a compiler would show them.
     pub rendered: String,
     /// Whether reading the same files again can succeed.
-    pub(super) is_passing: bool,
+    pub(super) is_transient: bool,
 }
 
-impl Refusal {
-    fn of(found: &Diagnostics, sources: &Sources, colours: Colours) -> Self {
+impl ConfigLoadError {
+    fn from_diagnostics(found: &Diagnostics, sources: &Sources, colours: Colours) -> Self {
         Self {
             lines: found.lines().collect(),
             rendered: found.render(colours),
-            is_passing: sources.is_passing(),
+            is_transient: sources.is_passing(),
         }
     }
 
-    pub(super) fn plain(lines: Vec<String>) -> Self {
+    pub(super) fn from_lines(lines: Vec<String>) -> Self {
         let rendered = lines.iter().map(|line| format!("error: {line}\n")).collect();
-        Self { lines, rendered, is_passing: false }
+        Self { lines, rendered, is_transient: false }
     }
 }
 
-impl World {
+impl LoadedConfig {
     /// Reads and compiles everything that `locations` name.
     ///
     /// # Errors
     /// Every mistake of every file.
-    pub fn load(locations: &Locations, colours: Colours) -> Result<Self, Refusal> {
-        match load(locations, Previous::default(), Impulse::Edit, colours)? {
-            Loaded::World(world) => Ok(*world),
-            Loaded::Unchanged(..) => unreachable!("nothing was read before"),
+    pub fn load(locations: &Locations, colours: Colours) -> Result<Self, ConfigLoadError> {
+        match load(locations, ReloadBase::default(), ReloadTrigger::FileChange, colours)? {
+            ReloadOutcome::Config(world) => Ok(*world),
+            ReloadOutcome::Unchanged(..) => unreachable!("nothing was read before"),
         }
     }
 
@@ -214,14 +214,17 @@ impl World {
         locations: &Locations,
         state: &StateDirectory,
         colours: Colours,
-    ) -> Result<Self, Refusal> {
-        let good = state.last_good(&Home::of(locations)).unwrap_or_default();
-        let previous =
-            Previous { good: Arc::new(good), serials: state.serials(), ..Previous::default() };
+    ) -> Result<Self, ConfigLoadError> {
+        let good = state.last_good(&LastGoodOrigin::of(locations)).unwrap_or_default();
+        let previous = ReloadBase {
+            last_good: Arc::new(good),
+            serials: state.serials(),
+            ..ReloadBase::default()
+        };
         // Files that disappeared while no server ran are not waited for.
-        match load(locations, previous, Impulse::Operator, colours)? {
-            Loaded::World(world) => Ok(*world),
-            Loaded::Unchanged(..) => unreachable!("nothing is in force yet"),
+        match load(locations, previous, ReloadTrigger::Operator, colours)? {
+            ReloadOutcome::Config(world) => Ok(*world),
+            ReloadOutcome::Unchanged(..) => unreachable!("nothing is in force yet"),
         }
     }
 
@@ -229,19 +232,23 @@ impl World {
     ///
     /// # Errors
     /// What shows only now: databases that cannot be read, say.
-    pub fn of(sources: Sources, config: Config, warnings: &Diagnostics) -> Result<Self, Refusal> {
-        let mut loading = Loading::new(
+    pub fn from_config(
+        sources: Sources,
+        config: Config,
+        warnings: &Diagnostics,
+    ) -> Result<Self, ConfigLoadError> {
+        let mut loading = ConfigLoader::new(
             &sources.locations().clone(),
-            Previous::default(),
-            Impulse::Edit,
+            ReloadBase::default(),
+            ReloadTrigger::FileChange,
             Colours::Plain,
         );
         let good = Arc::default();
-        let selection = Selection::new(sources, &good, |_| false);
+        let selection = FileSelection::new(sources, &good, |_| false);
         let settled = (config, warnings.lines().collect());
-        match loading.finish(selection, settled, Missing::default())? {
-            Some(Loaded::World(world)) => Ok(*world),
-            Some(Loaded::Unchanged(..)) | None => {
+        match loading.finish(selection, settled, MissingFiles::default())? {
+            Some(ReloadOutcome::Config(world)) => Ok(*world),
+            Some(ReloadOutcome::Unchanged(..)) | None => {
                 unreachable!("nothing was read before, and nothing can be held")
             }
         }
@@ -274,14 +281,14 @@ impl World {
     }
 
     /// What a load amends where its files differ little from these.
-    pub(super) fn in_force(&self) -> InForce {
-        InForce {
+    pub(super) fn applied(&self) -> AppliedConfig {
+        AppliedConfig {
             config: Arc::clone(&self.config),
             topology: Arc::clone(&self.topology),
             numbering: self.numbering.clone(),
             zones: Arc::clone(&self.zones),
-            summaries: Arc::clone(&self.summaries),
-            geography: self.geography.clone(),
+            zone_summaries: Arc::clone(&self.zone_summaries),
+            geography_warnings: self.geography_warnings.clone(),
         }
     }
 
@@ -292,22 +299,22 @@ impl World {
 }
 
 /// One load, from reading the files to a world.
-struct Loading {
+struct ConfigLoader {
     locations: Locations,
-    previous: Previous,
-    impulse: Impulse,
+    base: ReloadBase,
+    trigger: ReloadTrigger,
     colours: Colours,
     started: Instant,
     settings: SettingsVersion,
     /// Files that have to be held for what showed only after they had been chosen.
-    holds: Vec<Hold>,
+    holds: Vec<ForcedHold>,
     /// What is held beside the files of the selection: the settings, and databases that cannot be
     /// used.
-    beside: Vec<HeldFile>,
+    held_outside_selection: Vec<HeldFile>,
     /// Why the files would remove too much, if they would.
-    excess: Option<String>,
+    excessive_removal: Option<String>,
     /// Which names are kept because a file that cannot be used may define them, if any are.
-    kept: Option<String>,
+    kept_names_reason: Option<String>,
 }
 
 /// Which `portolan.toml` says where the files are.
@@ -324,53 +331,59 @@ enum SettingsVersion {
 /// Nothing was applied before and there is a mistake; or the last good set does not load either.
 pub(super) fn load(
     locations: &Locations,
-    previous: Previous,
-    impulse: Impulse,
+    previous: ReloadBase,
+    impulse: ReloadTrigger,
     colours: Colours,
-) -> Result<Loaded, Refusal> {
-    let mut loading = Loading::new(locations, previous, impulse, colours);
-    for _ in 0..CHOICES {
+) -> Result<ReloadOutcome, ConfigLoadError> {
+    let mut loading = ConfigLoader::new(locations, previous, impulse, colours);
+    for _ in 0..MAX_ATTEMPTS {
         if let Some(loaded) = loading.attempt()? {
             return Ok(loaded);
         }
     }
     let lines = loading.holds.into_iter().map(|hold| hold.reason);
-    Err(Refusal::plain(
-        lines.chain(loading.beside.into_iter().flat_map(|file| file.errors)).collect(),
+    Err(ConfigLoadError::from_lines(
+        lines
+            .chain(loading.held_outside_selection.into_iter().flat_map(|file| file.errors))
+            .collect(),
     ))
 }
 
-impl Loading {
-    fn new(locations: &Locations, previous: Previous, impulse: Impulse, colours: Colours) -> Self {
+impl ConfigLoader {
+    fn new(
+        locations: &Locations,
+        base: ReloadBase,
+        trigger: ReloadTrigger,
+        colours: Colours,
+    ) -> Self {
         Self {
             locations: locations.clone(),
-            previous,
-            impulse,
+            base,
+            trigger,
             colours,
             started: Instant::now(),
             settings: SettingsVersion::Newest,
             holds: Vec::new(),
-            beside: Vec::new(),
-            excess: None,
-            kept: None,
+            held_outside_selection: Vec::new(),
+            excessive_removal: None,
+            kept_names_reason: None,
         }
     }
 
     /// One choice of files. `None` where it turned out that others have to be held.
-    fn attempt(&mut self) -> Result<Option<Loaded>, Refusal> {
+    fn attempt(&mut self) -> Result<Option<ReloadOutcome>, ConfigLoadError> {
         let sources = self.read();
-        let good = Arc::clone(&self.previous.good);
-        let missing = Missing::at(self.started, &self.previous.missing, &good, &sources);
+        let good = Arc::clone(&self.base.last_good);
+        let missing = MissingFiles::find(self.started, &self.base.missing_files, &good, &sources);
         // What an operator has asked for, or is in another directory, does not come back in a
         // moment.
-        let waits =
-            self.impulse == Impulse::Edit && !self.is_other_directory(sources.zones_directory());
-        let missing = if waits { missing } else { missing.ended(self.started) };
-        let mut selection =
-            Selection::new(sources, &good, |path| waits && missing.has_grace(path, self.started))
-                .based_on(
-                    self.previous.in_force.as_ref().map(|in_force| Arc::clone(&in_force.config)),
-                );
+        let waits = self.trigger == ReloadTrigger::FileChange
+            && !self.is_other_directory(sources.zones_directory());
+        let missing = if waits { missing } else { missing.without_grace(self.started) };
+        let mut selection = FileSelection::new(sources, &good, |path| {
+            waits && missing.has_grace(path, self.started)
+        })
+        .with_base(self.base.applied.as_ref().map(|in_force| Arc::clone(&in_force.config)));
         if !good.is_empty() {
             let is_applied =
                 self.settings == SettingsVersion::LastGood || selection.has_settings_applied();
@@ -379,35 +392,40 @@ impl Loading {
             selection.sources.tolerate_databases(tolerated);
         }
         selection.hold(&self.holds);
-        if let Some(why) = self.unread_other_zones(&selection.sources) {
+        if let Some(why) = self.new_zones_directory_error(&selection.sources) {
             selection.hold(&selection.holds_of_settings(&why));
         }
-        let settled = match self.impulse {
+        let settled = match self.trigger {
             _ if good.is_empty() => selection.load_strictly().map(|settled| (settled, None)),
-            Impulse::AcceptRemoval => selection.settle().map(|settled| (settled, None)),
-            Impulse::Edit | Impulse::Operator => selection.settle_keeping_names(),
+            ReloadTrigger::AcceptRemoval => {
+                selection.find_loadable().map(|settled| (settled, None))
+            }
+            ReloadTrigger::FileChange | ReloadTrigger::Operator => {
+                selection.find_loadable_keeping_names()
+            }
         };
-        if let Some(watch) = &self.previous.watch {
+        if let Some(watch) = &self.base.watch {
             watch.follow(selection.sources.footprint());
         }
         if self.settings == SettingsVersion::Newest && selection.has_other_settings() {
             // They may name other directories: what was read is not what they mean.
             self.settings = SettingsVersion::LastGood;
-            self.beside.extend(selection.held_settings());
+            self.held_outside_selection.extend(selection.held_settings());
             return Ok(None);
         }
-        let (settled, kept) =
-            settled.map_err(|found| Refusal::of(&found, &selection.sources, self.colours))?;
+        let (settled, kept) = settled.map_err(|found| {
+            ConfigLoadError::from_diagnostics(&found, &selection.sources, self.colours)
+        })?;
         if self.holds_removal(&selection, &settled.0)? {
             return Ok(None);
         }
-        self.kept = kept;
+        self.kept_names_reason = kept;
         self.finish(selection, settled, missing)
     }
 
     /// Why another zones directory than before, which `portolan.toml` names now, cannot be read, if
     /// it cannot.
-    fn unread_other_zones(&self, sources: &Sources) -> Option<String> {
+    fn new_zones_directory_error(&self, sources: &Sources) -> Option<String> {
         let directory = sources.zones_directory();
         let root = sources.files().iter().find(|file| file.path == directory)?;
         let reason = root.content.as_ref().err().filter(|_| self.is_other_directory(directory))?;
@@ -421,8 +439,13 @@ impl Loading {
 
     /// Whether nothing of the last good set is in this zones directory.
     fn is_other_directory(&self, zones: &Path) -> bool {
-        let mut files =
-            self.previous.good.files.values().filter(|good| good.role != Role::Settings).peekable();
+        let mut files = self
+            .base
+            .last_good
+            .files
+            .values()
+            .filter(|good| good.role != Role::Settings)
+            .peekable();
         files.peek().is_some() && files.all(|good| !good.path.starts_with(zones))
     }
 
@@ -432,19 +455,18 @@ impl Loading {
         let mut sources = match self.settings {
             SettingsVersion::Newest => Sources::read(&self.locations),
             SettingsVersion::LastGood => {
-                Sources::read_with(&self.locations, self.previous.good.settings().cloned())
+                Sources::read_with(&self.locations, self.base.last_good.settings().cloned())
             }
         };
         open.extend(self.open_files());
         sources.leave_out_open(&open);
-        sources
-            .keep_databases(self.previous.databases.iter().map(|file| file.path.clone()).collect());
-        sources.with_credentials_in_use(self.previous.good.inventory.credentials.clone())
+        sources.keep_databases(self.base.databases.iter().map(|file| file.path.clone()).collect());
+        sources.with_credentials_in_use(self.base.last_good.inventory.credentials.clone())
     }
 
     /// The files that programs have open and have written to.
     fn open_files(&self) -> BTreeSet<PathBuf> {
-        self.previous
+        self.base
             .watch
             .as_ref()
             .map(|watch| BTreeSet::clone(&watch.open_files()))
@@ -454,15 +476,15 @@ impl Loading {
     /// Whether the files would remove too much, so that those that do have to be held.
     fn holds_removal(
         &mut self,
-        selection: &Selection<'_>,
+        selection: &FileSelection<'_>,
         config: &Config,
-    ) -> Result<bool, Refusal> {
-        if self.impulse == Impulse::AcceptRemoval || self.excess.is_some() {
+    ) -> Result<bool, ConfigLoadError> {
+        if self.trigger == ReloadTrigger::AcceptRemoval || self.excessive_removal.is_some() {
             return Ok(false);
         }
-        let before = &self.previous.good.inventory;
-        let after = Inventory::following(before, config);
-        let removed = Removed::between(before, &after);
+        let before = &self.base.last_good.inventory;
+        let after = Inventory::after_load(before, config);
+        let removed = RemovedNames::between(before, &after);
         let Some(excess) = removed.excess(before, &after, RemovalLimits::default()) else {
             return Ok(false);
         };
@@ -474,69 +496,80 @@ impl Loading {
         let is_moved = self.is_other_directory(selection.sources.zones_directory());
         let by_settings = if is_moved { selection.holds_of_settings(&reason) } else { Vec::new() };
         let removers = || {
-            selection.holds(&selection.removers(&removed.definitions()), &reason, Ground::Removal)
+            selection.holds(
+                &selection.removing_files(&removed.definitions()),
+                &reason,
+                HoldCause::Removal,
+            )
         };
         let holds = if by_settings.is_empty() { removers() } else { by_settings };
         if holds.is_empty() {
-            return Err(Refusal::plain(vec![reason]));
+            return Err(ConfigLoadError::from_lines(vec![reason]));
         }
         self.holds.extend(holds);
-        self.excess = Some(reason);
+        self.excessive_removal = Some(reason);
         Ok(true)
     }
 
     /// Everything that is left to do once the files fit together.
     fn finish(
         &mut self,
-        selection: Selection<'_>,
-        (mut config, warnings): Settled,
-        missing: Missing,
-    ) -> Result<Option<Loaded>, Refusal> {
-        let is_left_out = |path: &PathBuf| self.beside.iter().any(|file| file.path == *path);
+        selection: FileSelection<'_>,
+        (mut config, warnings): ConfigAndWarnings,
+        missing: MissingFiles,
+    ) -> Result<Option<ReloadOutcome>, ConfigLoadError> {
+        let is_left_out =
+            |path: &PathBuf| self.held_outside_selection.iter().any(|file| file.path == *path);
         let faulty = self.faulty_databases(&config);
-        let mut paths = database_paths(&config, &self.previous.databases);
+        let mut paths = database_paths(&config, &self.base.databases);
         paths.retain(|path| !is_left_out(path) && !faulty.iter().any(|file| file.path == *path));
-        let databases = match self.previous.databases.refreshed(&paths) {
+        let databases = match self.base.databases.refreshed(&paths) {
             Ok(databases) => databases,
             Err(problems) => {
                 return self.hold_databases(problems, &selection, &config).map(|()| None);
             }
         };
-        let same_databases =
-            Arc::ptr_eq(databases.databases(), self.previous.databases.databases());
+        let same_databases = Arc::ptr_eq(databases.databases(), self.base.databases.databases());
         let mut held = selection.held();
-        held.append(&mut self.beside.clone());
+        held.append(&mut self.held_outside_selection.clone());
         held.extend(faulty);
-        let may_be_signalled = self.excess.is_some() && self.kept.is_none();
-        let removal = self.kept.clone().or(self.excess.clone());
-        let outlook = Outlook { held, removal, may_be_signalled, missing };
-        let is_in_force = self.previous.in_force.is_some() && same_databases;
-        if is_in_force && self.previous.good.is_made_of(&selection.sources, &config.master_files) {
-            return Ok(Some(Loaded::Unchanged(databases, outlook)));
+        let may_be_signalled = self.excessive_removal.is_some() && self.kept_names_reason.is_none();
+        let removal = self.kept_names_reason.clone().or(self.excessive_removal.clone());
+        let outlook = HoldReport {
+            held,
+            held_removal: removal,
+            is_signal_acceptable: may_be_signalled,
+            missing_files: missing,
+        };
+        let is_in_force = self.base.applied.is_some() && same_databases;
+        if is_in_force
+            && self.base.last_good.matches_sources(&selection.sources, &config.master_files)
+        {
+            return Ok(Some(ReloadOutcome::Unchanged(databases, outlook)));
         }
-        if self.previous.good.is_empty() && config.zones.is_empty() {
+        if self.base.last_good.is_empty() && config.zones.is_empty() {
             let directory = selection.sources.zones_directory().display();
-            return Err(Refusal::plain(vec![format!(
+            return Err(ConfigLoadError::from_lines(vec![format!(
                 "{directory}: no zone is defined there (help: {NO_ZONE})"
             )]));
         }
-        let inventory = Inventory::following(&self.previous.good.inventory, &config);
-        let base = self.previous.compiled.take().filter(|_| same_databases);
-        let (topology, numbering) = self.numbered(&config, base.as_ref());
-        let BuiltZones { zones, summaries, serials } = match self.zones(&mut config) {
+        let inventory = Inventory::after_load(&self.base.last_good.inventory, &config);
+        let base = self.base.compiled.take().filter(|_| same_databases);
+        let (topology, numbering) = self.renumbered_topology(&config, base.as_ref());
+        let BuiltZones { zones, summaries, serials } = match self.build_zones(&mut config) {
             Ok(built) => built,
             Err(failed) => return self.hold_zones(failed, &selection).map(|()| None),
         };
-        let geography = self.geography(&config, &databases);
-        let removed = Removed::between(&self.previous.good.inventory, &inventory);
+        let geography = self.geography_warnings(&config, &databases);
+        let removed = RemovedNames::between(&self.base.last_good.inventory, &inventory);
         // A running server's watch has received the footprint already.
-        let is_first = self.previous.watch.is_none();
+        let is_first = self.base.watch.is_none();
         let footprint = if is_first { selection.sources.footprint() } else { Footprint::default() };
         let good =
-            LastGood::of(selection.sources, &config.master_files, inventory, &self.previous.good);
-        let surveys = std::mem::take(&mut self.previous.surveys);
+            LastGood::of(selection.sources, &config.master_files, inventory, &self.base.last_good);
+        let surveys = std::mem::take(&mut self.base.surveys);
         let mut surveys = if same_databases { surveys } else { Surveys::default() };
-        let mut wheels = std::mem::take(&mut self.previous.wheels);
+        let mut wheels = std::mem::take(&mut self.base.wheels);
         let known = databases.databases();
         let (compiler, compiled, count) =
             compile(base.as_ref(), &topology, known, &mut surveys, &mut wheels);
@@ -549,30 +582,34 @@ impl Loading {
             ms = self.started.elapsed().as_millis() as u64,
             "configuration compiled"
         );
-        Ok(Some(Loaded::World(Box::new(World {
+        Ok(Some(ReloadOutcome::Config(Box::new(LoadedConfig {
             warnings: warnings.into_iter().chain(geography.iter().cloned()).collect(),
-            geography,
+            geography_warnings: geography,
             footprint,
             zones,
             config: Arc::new(config),
             topology,
             numbering,
-            summaries,
+            zone_summaries: summaries,
             compiler,
             surveys,
             wheels,
             compiled,
             databases,
             serials,
-            good: Arc::new(good),
-            removed,
-            outlook,
+            last_good: Arc::new(good),
+            removed_names: removed,
+            hold_report: outlook,
         }))))
     }
 
     /// The topology of a configuration with the numbers of the one that charts were compiled from.
-    fn numbered(&self, config: &Config, base: Option<&Compiled>) -> (Arc<Topology>, Numbering) {
-        let (Some(base), Some(in_force)) = (base, &self.previous.in_force) else {
+    fn renumbered_topology(
+        &self,
+        config: &Config,
+        base: Option<&Compiled>,
+    ) -> (Arc<Topology>, Numbering) {
+        let (Some(base), Some(in_force)) = (base, &self.base.applied) else {
             return (Arc::clone(&config.topology), Numbering::default());
         };
         // An amended configuration has the pools and endpoints of the one in force.
@@ -580,35 +617,36 @@ impl Loading {
             Making::Amended { .. } => in_force.numbering.clone(),
             Making::Whole { .. } => Numbering::after(&config.topology, base.compiler().topology()),
         };
-        let InForce { config: written, topology: numbered, .. } = in_force;
+        let AppliedConfig { config: written, topology: numbered, .. } = in_force;
         let known =
             Numbered { written: &written.topology, numbered, numbering: &in_force.numbering };
         (numbering.apply(&config.topology, Some(known)), numbering)
     }
 
     /// Which geography pools need that no database has.
-    fn geography(&self, config: &Config, databases: &DatabaseFiles) -> Vec<String> {
-        let same_databases =
-            Arc::ptr_eq(databases.databases(), self.previous.databases.databases());
-        match &self.previous.in_force {
+    fn geography_warnings(&self, config: &Config, databases: &DatabaseFiles) -> Vec<String> {
+        let same_databases = Arc::ptr_eq(databases.databases(), self.base.databases.databases());
+        match &self.base.applied {
             Some(in_force)
                 if same_databases
-                    && geography::is_alike(&in_force.config.topology, &config.topology) =>
+                    && geography::has_equal_needs(&in_force.config.topology, &config.topology) =>
             {
-                in_force.geography.clone()
+                in_force.geography_warnings.clone()
             }
-            _ => geography::missing(&config.topology, &databases.databases().coverage()),
+            _ => {
+                geography::unmet_need_warnings(&config.topology, &databases.databases().coverage())
+            }
         }
     }
 
     /// Builds the zones of a configuration; those of an amended one are the zones in force, but for
     /// their serials.
-    fn zones(&self, config: &mut Config) -> Result<BuiltZones, Vec<Hold>> {
-        let earlier = self.previous.serials.as_ref();
-        match (config.making, &self.previous.in_force) {
+    fn build_zones(&self, config: &mut Config) -> Result<BuiltZones, Vec<ForcedHold>> {
+        let earlier = self.base.serials.as_ref();
+        match (config.making, &self.base.applied) {
             (Making::Amended { .. }, Some(in_force)) => Ok(zones::with_serials(
                 &in_force.zones,
-                &in_force.summaries,
+                &in_force.zone_summaries,
                 &config.zones,
                 earlier,
             )),
@@ -622,11 +660,11 @@ impl Loading {
     /// those that were found are left out.
     fn hold_databases(
         &mut self,
-        problems: Vec<DatabaseProblem>,
-        selection: &Selection<'_>,
+        problems: Vec<UnusableDatabase>,
+        selection: &FileSelection<'_>,
         config: &Config,
-    ) -> Result<(), Refusal> {
-        let mut refused = Refusal::plain(Vec::new());
+    ) -> Result<(), ConfigLoadError> {
+        let mut refused = ConfigLoadError::from_lines(Vec::new());
         for problem in problems {
             let named = config
                 .geoip
@@ -635,24 +673,24 @@ impl Loading {
             let found =
                 problem.diagnostics(&selection.sources, named.and_then(|database| database.place));
             let line = found.to_string();
-            let has_earlier = !self.previous.good.is_empty();
+            let has_earlier = !self.base.last_good.is_empty();
             let holds = if named.is_some() && has_earlier {
                 selection.holds_of_settings(&line)
             } else {
                 Vec::new()
             };
-            let is_passing = problem.is_passing();
+            let is_passing = problem.is_transient();
             if !holds.is_empty() {
                 self.holds.extend(holds);
             } else if !has_earlier {
                 refused.lines.push(line);
                 refused.rendered += &found.render(self.colours);
-                refused.is_passing |= is_passing;
+                refused.is_transient |= is_passing;
             } else {
-                self.beside.push(HeldFile {
+                self.held_outside_selection.push(HeldFile {
                     path: problem.path,
                     errors: vec![line],
-                    is_passing,
+                    is_transient: is_passing,
                     is_left_out: true,
                 });
             }
@@ -664,25 +702,34 @@ impl Loading {
     /// stay in use.
     fn faulty_databases(&self, config: &Config) -> Vec<HeldFile> {
         let in_use =
-            |path: &PathBuf| self.previous.databases.iter().any(|file| file.path.starts_with(path));
+            |path: &PathBuf| self.base.databases.iter().any(|file| file.path.starts_with(path));
         let held = |database: &Database| {
             let DatabaseFault { line, is_passing } = database.fault.clone()?;
             let (path, is_left_out) = (database.path.clone(), !in_use(&database.path));
-            Some(HeldFile { path, errors: vec![line], is_passing, is_left_out })
+            Some(HeldFile { path, errors: vec![line], is_transient: is_passing, is_left_out })
         };
         config.geoip.iter().filter_map(held).collect()
     }
 
-    fn hold_zones(&mut self, failed: Vec<Hold>, selection: &Selection<'_>) -> Result<(), Refusal> {
-        if self.previous.good.is_empty() {
-            return Err(Refusal::plain(failed.into_iter().map(|zone| zone.reason).collect()));
+    fn hold_zones(
+        &mut self,
+        failed: Vec<ForcedHold>,
+        selection: &FileSelection<'_>,
+    ) -> Result<(), ConfigLoadError> {
+        if self.base.last_good.is_empty() {
+            return Err(ConfigLoadError::from_lines(
+                failed.into_iter().map(|zone| zone.reason).collect(),
+            ));
         }
         let before = self.holds.len();
         for zone in &failed {
-            let named =
-                selection.holds(std::slice::from_ref(&zone.path), &zone.reason, Ground::Itself);
+            let named = selection.holds(
+                std::slice::from_ref(&zone.path),
+                &zone.reason,
+                HoldCause::OwnError,
+            );
             let holds = if named.is_empty() {
-                selection.holds_of_all(&zone.reason, Ground::Others)
+                selection.holds_of_all(&zone.reason, HoldCause::OtherFiles)
             } else {
                 named
             };
@@ -692,7 +739,7 @@ impl Loading {
         if has_progress {
             Ok(())
         } else {
-            Err(Refusal::plain(failed.into_iter().map(|zone| zone.reason).collect()))
+            Err(ConfigLoadError::from_lines(failed.into_iter().map(|zone| zone.reason).collect()))
         }
     }
 }

@@ -5,30 +5,32 @@ use std::{collections::VecDeque, sync::Arc};
 
 use tokio::sync::oneshot;
 
-use super::{Controller, Waiter};
+use super::{Controller, PendingReply};
 use crate::{
     control::{
         drain,
-        handle::{Darkened, DrainAct, DrainError, DrainOutcome, DrainReport, DrainRequest},
+        handle::{
+            DrainAction, DrainError, DrainOutcome, DrainReport, DrainRequest, NewlyDistressed,
+        },
     },
     steer::{Chart, Compiled},
 };
 
-type Reply = oneshot::Sender<Result<DrainReport, DrainError>>;
+type DrainReplySender = oneshot::Sender<Result<DrainReport, DrainError>>;
 
 /// Drains that are being checked, one after the other.
 #[derive(Debug, Default)]
-pub(super) struct Rehearsals {
+pub(super) struct DrainChecks {
     /// Requests in the order in which they came; the first one is being checked.
-    requests: VecDeque<(DrainRequest, Reply)>,
+    requests: VecDeque<(DrainRequest, DrainReplySender)>,
     /// Receives the charts of the first request.
     charts: Option<oneshot::Receiver<Compiled>>,
 }
 
-impl Rehearsals {
+impl DrainChecks {
     /// Waits for the charts of the first request; `None` where the worker dropped them for a later
     /// order. Never ends while nothing is being checked.
-    pub(super) async fn done(&mut self) -> Option<Compiled> {
+    pub(super) async fn next_charts(&mut self) -> Option<Compiled> {
         match &mut self.charts {
             Some(charts) => charts.await.ok(),
             None => std::future::pending().await,
@@ -38,63 +40,66 @@ impl Rehearsals {
 
 impl Controller {
     /// Drains are checked before their edit; whatever gives clients back is carried out at once.
-    pub(super) fn set_state(&mut self, request: DrainRequest, reply: Reply) {
-        self.rehearsals.requests.push_back((request, reply));
-        self.begin_rehearsal();
+    pub(super) fn set_state(&mut self, request: DrainRequest, reply: DrainReplySender) {
+        self.drain_checks.requests.push_back((request, reply));
+        self.begin_drain_check();
     }
 
     /// Whether files were edited, or are being read, that are not in force yet.
     fn is_load_pending(&self) -> bool {
-        self.loading.is_some() || self.is_stale || !self.waiting_next.is_empty()
+        self.pending_reload.is_some()
+            || self.has_newer_edit
+            || !self.next_pending_replies.is_empty()
     }
 
     /// Begins with the first request, unless it is being checked already.
-    pub(super) fn begin_rehearsal(&mut self) {
+    pub(super) fn begin_drain_check(&mut self) {
         // What a load under way will put in force is not in the charts that a check starts from.
-        while self.rehearsals.charts.is_none()
+        while self.drain_checks.charts.is_none()
             && !self.is_load_pending()
-            && let Some((request, _)) = self.rehearsals.requests.front()
+            && let Some((request, _)) = self.drain_checks.requests.front()
         {
-            let planned = drain::plan(request, &self.world, &self.conditions);
+            let planned = drain::plan(request, &self.loaded, &self.conditions);
             match planned {
                 Ok(plan)
-                    if matches!(request.act, DrainAct::Drain(_))
+                    if matches!(request.action, DrainAction::Drain(_))
                         && self.held_file(&plan).is_none() =>
                 {
-                    let conditions = Arc::new(plan.conditions(&self.conditions));
-                    self.rehearsals.charts = Some(self.worker.rehearse(conditions));
+                    let conditions = Arc::new(plan.conditions_after(&self.conditions));
+                    self.drain_checks.charts = Some(self.worker.dry_run(conditions));
                 }
-                _ => self.carry_out(None),
+                _ => self.apply_first_request(None),
             }
         }
     }
 
     /// Continues the first request with the charts that it would put in force.
-    pub(super) fn end_rehearsal(&mut self, rehearsed: Option<Compiled>) {
-        self.rehearsals.charts = None;
+    pub(super) fn end_drain_check(&mut self, rehearsed: Option<Compiled>) {
+        self.drain_checks.charts = None;
         // After a load in between, the drain is checked again, with what is in force now.
         let is_current = |charts: &Compiled| {
             let planned = self
-                .rehearsals
+                .drain_checks
                 .requests
                 .front()
-                .map(|(request, _)| drain::plan(request, &self.world, &self.conditions));
-            let states = |plan: drain::DrainPlan| plan.conditions(&self.conditions).datacenters;
-            Arc::ptr_eq(charts.compiler(), &self.world.compiler)
+                .map(|(request, _)| drain::plan(request, &self.loaded, &self.conditions));
+            let states =
+                |plan: drain::DrainPlan| plan.conditions_after(&self.conditions).datacenters;
+            Arc::ptr_eq(charts.compiler(), &self.loaded.compiler)
                 && !self.is_load_pending()
                 && planned.is_some_and(|plan| {
                     plan.is_ok_and(|plan| states(plan) == charts.conditions().datacenters)
                 })
         };
         if let Some(rehearsed) = rehearsed.filter(is_current) {
-            self.carry_out(Some(rehearsed));
+            self.apply_first_request(Some(rehearsed));
         }
-        self.begin_rehearsal();
+        self.begin_drain_check();
     }
 
     /// Edits the files as the first request says, and has them read.
-    fn carry_out(&mut self, rehearsed: Option<Compiled>) {
-        let Some((request, reply)) = self.rehearsals.requests.pop_front() else { return };
+    fn apply_first_request(&mut self, rehearsed: Option<Compiled>) {
+        let Some((request, reply)) = self.drain_checks.requests.pop_front() else { return };
         // The client has gone, and was told that nothing is known of its drain.
         if reply.is_closed() {
             return;
@@ -103,11 +108,11 @@ impl Controller {
         match self.edit_state(&request, charts.as_deref()) {
             // Nothing was edited: the snapshot in force has that state already.
             Ok(report) if report.files.is_empty() => {
-                self.answer(Waiter::SetState(Box::new(report), reply), Ok(()));
+                self.send_reply(PendingReply::SetState(Box::new(report), reply), Ok(()));
             }
             Ok(report) => {
-                self.rehearsed = rehearsed;
-                self.waiting_next.push(Waiter::SetState(Box::new(report), reply));
+                self.dry_run_charts = rehearsed;
+                self.next_pending_replies.push(PendingReply::SetState(Box::new(report), reply));
                 self.reload();
             }
             Err(error) => {
@@ -124,19 +129,19 @@ impl Controller {
         request: &DrainRequest,
         rehearsed: Option<&[Arc<Chart>]>,
     ) -> Result<DrainReport, DrainError> {
-        let plan = drain::plan(request, &self.world, &self.conditions)?;
+        let plan = drain::plan(request, &self.loaded, &self.conditions)?;
         if let Some(held) = self.held_file(&plan) {
             return Err(held);
         }
         let charts = &self.published.load().charts;
         let newly =
-            |after: &[Arc<Chart>]| drain::newly_distressed(&self.world.compiler, charts, after);
-        let distressed: Vec<Darkened> = rehearsed.map(newly).unwrap_or_default();
-        let is_forced = matches!(&request.act, DrainAct::Drain(drain) if drain.force);
+            |after: &[Arc<Chart>]| drain::newly_distressed(&self.loaded.compiler, charts, after);
+        let distressed: Vec<NewlyDistressed> = rehearsed.map(newly).unwrap_or_default();
+        let is_forced = matches!(&request.action, DrainAction::Drain(drain) if drain.force);
         if !distressed.is_empty() && !is_forced {
             return Err(DrainError::Distress(distressed));
         }
-        let files = plan.carry_out().map_err(|error| DrainError::Edit(error.to_string()))?;
+        let files = plan.write_edits().map_err(|error| DrainError::Edit(error.to_string()))?;
         let datacenters = plan.steps().map(|(name, _)| (name.to_owned(), None)).collect();
         let outcome = |(name, unchanged): (&str, Option<&str>)| DrainOutcome {
             datacenter: name.to_owned(),
@@ -157,7 +162,8 @@ impl Controller {
     /// The error for a file that a drain would edit and that is held: an edit of it would have no
     /// effect.
     fn held_file(&self, plan: &drain::DrainPlan) -> Option<DrainError> {
-        let held = self.holding.status().into_iter().find(|held| plan.edits(&held.file))?;
+        let held =
+            self.hold_tracker.status().into_iter().find(|held| plan.edits_file(&held.file))?;
         Some(DrainError::Held(held.file, held.errors))
     }
 }

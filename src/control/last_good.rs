@@ -17,7 +17,7 @@ use crate::{
     dns::Name,
 };
 
-pub(super) use saved::{Home, read as read_saved, write as write_saved};
+pub(super) use saved::{LastGoodOrigin, read as read_saved, write as write_saved};
 
 /// The files of a configuration that was applied, and what it answered for.
 #[derive(Debug, Clone, Default)]
@@ -53,7 +53,7 @@ impl Inventory {
 
     /// The inventory of a configuration, which may be an amendment of the one that `before`
     /// describes.
-    pub(super) fn following(before: &Self, config: &Config) -> Self {
+    pub(super) fn after_load(before: &Self, config: &Config) -> Self {
         match config.making {
             // An amendment takes no name away and adds none.
             Making::Amended { .. } => before.clone(),
@@ -93,7 +93,7 @@ impl LastGood {
 
     /// Whether `sources`, of which `read` are the master files that zones are made of, come to the
     /// same set.
-    pub(super) fn is_made_of(&self, sources: &Sources, read: &[FileId]) -> bool {
+    pub(super) fn matches_sources(&self, sources: &Sources, read: &[FileId]) -> bool {
         let read: HashSet<usize> = read.iter().map(|id| id.index()).collect();
         let mut count = 0;
         let is_same = sources
@@ -103,13 +103,13 @@ impl LastGood {
             .filter(|(index, file)| is_read(&read, *index, file))
             .all(|(_, file)| {
                 count += 1;
-                self.has(file)
+                self.contains(file)
             });
         is_same && count == self.files.len() && count > 0
     }
 
     /// Whether a file has the content that it has in the set.
-    pub(super) fn has(&self, file: &SourceFile) -> bool {
+    pub(super) fn contains(&self, file: &SourceFile) -> bool {
         file.content.is_ok() && self.files.get(&file.path).is_some_and(|good| is_same(good, file))
     }
 

@@ -30,26 +30,26 @@ const CHECKSUM_OCTETS: usize = 16;
 /// What a set is of: a set of other files is never used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(in crate::control) struct Home {
+pub(in crate::control) struct LastGoodOrigin {
     config: PathBuf,
     zones: Option<PathBuf>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Document {
-    home: Home,
+struct LastGoodHeader {
+    home: LastGoodOrigin,
     zones: Vec<String>,
     services: Vec<String>,
     /// Sets that earlier versions wrote have none.
     #[serde(default)]
     credentials: BTreeSet<PathBuf>,
-    files: Vec<Entry>,
+    files: Vec<FileEntry>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Entry {
+struct FileEntry {
     path: PathBuf,
     role: SavedRole,
     /// When the file was last changed: the time since 1970-01-01T00:00:00Z.
@@ -67,27 +67,27 @@ enum SavedRole {
 
 /// Why a saved set is not used.
 #[derive(Debug)]
-pub(in crate::control) enum SavedError {
+pub(in crate::control) enum LastGoodError {
     /// It is cut or damaged, or another version of the program wrote it.
     Damaged(&'static str),
     /// It is of other files.
-    Foreign(Box<Home>),
+    OtherPaths(Box<LastGoodOrigin>),
 }
 
-impl fmt::Display for SavedError {
+impl fmt::Display for LastGoodError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Damaged(what) => f.write_str(what),
-            Self::Foreign(home) => {
+            Self::OtherPaths(home) => {
                 write!(f, "it is of the files that {} names", home.config.display())
             }
         }
     }
 }
 
-impl std::error::Error for SavedError {}
+impl std::error::Error for LastGoodError {}
 
-impl Home {
+impl LastGoodOrigin {
     /// Paths are absolute, and links in them are not followed: another release behind the same link
     /// is the same home.
     pub(in crate::control) fn of(locations: &Locations) -> Self {
@@ -100,15 +100,15 @@ impl Home {
 }
 
 /// Passes on what is written, and adds it up.
-struct Summing<W> {
+struct ChecksumWriter<W> {
     inner: W,
-    sum: SipHasher13,
+    hasher: SipHasher13,
 }
 
-impl<W: Write> Write for Summing<W> {
+impl<W: Write> Write for ChecksumWriter<W> {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(octets)?;
-        self.sum.write(&octets[..written]);
+        self.hasher.write(&octets[..written]);
         Ok(written)
     }
 
@@ -121,8 +121,12 @@ impl<W: Write> Write for Summing<W> {
 ///
 /// # Errors
 /// The writer's; or a path is not UTF-8.
-pub(in crate::control) fn write(set: &LastGood, home: &Home, to: impl Write) -> io::Result<()> {
-    let entry = |good: &Arc<SourceFile>| Entry {
+pub(in crate::control) fn write(
+    set: &LastGood,
+    home: &LastGoodOrigin,
+    to: impl Write,
+) -> io::Result<()> {
+    let entry = |good: &Arc<SourceFile>| FileEntry {
         path: good.path.clone(),
         role: match good.role {
             Role::Settings => SavedRole::Settings,
@@ -133,7 +137,7 @@ pub(in crate::control) fn write(set: &LastGood, home: &Home, to: impl Write) -> 
         octets: good.octets().len(),
     };
     let names = |names: &[Name]| names.iter().map(ToString::to_string).collect();
-    let document = Document {
+    let document = LastGoodHeader {
         home: home.clone(),
         zones: names(&set.inventory.zones),
         services: names(&set.inventory.services),
@@ -141,13 +145,13 @@ pub(in crate::control) fn write(set: &LastGood, home: &Home, to: impl Write) -> 
         files: set.files.values().map(entry).collect(),
     };
     let document = serde_json::to_vec(&document)?;
-    let mut to = Summing { inner: io::BufWriter::new(to), sum: SipHasher13::new() };
+    let mut to = ChecksumWriter { inner: io::BufWriter::new(to), hasher: SipHasher13::new() };
     writeln!(to, "{MAGIC}{}", document.len())?;
     to.write_all(&document)?;
     for good in set.files.values() {
         to.write_all(good.octets())?;
     }
-    let sum = to.sum.finish128().as_u128().to_be_bytes();
+    let sum = to.hasher.finish128().as_u128().to_be_bytes();
     to.inner.write_all(&sum)?;
     to.inner.flush()
 }
@@ -156,9 +160,12 @@ pub(in crate::control) fn write(set: &LastGood, home: &Home, to: impl Write) -> 
 /// so that hardly more than the set is in memory at any time.
 ///
 /// # Errors
-/// [`SavedError`] says why it is not used.
-pub(in crate::control) fn read(mut octets: Vec<u8>, home: &Home) -> Result<LastGood, SavedError> {
-    let damaged = SavedError::Damaged;
+/// [`LastGoodError`] says why it is not used.
+pub(in crate::control) fn read(
+    mut octets: Vec<u8>,
+    home: &LastGoodOrigin,
+) -> Result<LastGood, LastGoodError> {
+    let damaged = LastGoodError::Damaged;
     let start = octets.strip_prefix(MAGIC.as_bytes()).ok_or(damaged("it has another form"))?;
     let end = start.iter().position(|octet| *octet == b'\n').ok_or(damaged("it is cut off"))?;
     let length =
@@ -175,10 +182,10 @@ pub(in crate::control) fn read(mut octets: Vec<u8>, home: &Home) -> Result<LastG
     let (document, contents) =
         signed[start..].split_at_checked(length).ok_or(damaged("it is cut off"))?;
     let (mut at, contents_octets) = (start + length, contents.len());
-    let document: Document =
+    let document: LastGoodHeader =
         serde_json::from_slice(document).map_err(|_| damaged("its description is malformed"))?;
     if document.home != *home {
-        return Err(SavedError::Foreign(Box::new(document.home)));
+        return Err(LastGoodError::OtherPaths(Box::new(document.home)));
     }
     let total = document.files.iter().try_fold(0_usize, |sum, entry| sum.checked_add(entry.octets));
     let total = total.filter(|&total| total <= contents_octets).ok_or(damaged("it is cut off"))?;
@@ -198,7 +205,7 @@ pub(in crate::control) fn read(mut octets: Vec<u8>, home: &Home) -> Result<LastG
     Ok(set)
 }
 
-fn inventory(document: &Document) -> Inventory {
+fn inventory(document: &LastGoodHeader) -> Inventory {
     let names = |texts: &[String]| {
         let mut names: Vec<Name> = texts.iter().filter_map(|text| text.parse().ok()).collect();
         names.sort();
@@ -211,7 +218,7 @@ fn inventory(document: &Document) -> Inventory {
     }
 }
 
-impl Entry {
+impl FileEntry {
     fn file(&self, content: Vec<u8>) -> SourceFile {
         let role = match self.role {
             SavedRole::Settings => Role::Settings,
@@ -228,8 +235,8 @@ mod tests {
     use super::*;
     use crate::config::Sources;
 
-    fn home(zones: &str) -> Home {
-        Home::of(&Locations { zones: Some(zones.into()), ..Locations::default() })
+    fn home(zones: &str) -> LastGoodOrigin {
+        LastGoodOrigin::of(&Locations { zones: Some(zones.into()), ..Locations::default() })
     }
 
     fn saved() -> (LastGood, Vec<u8>) {
@@ -274,6 +281,6 @@ mod tests {
     #[test]
     fn a_set_of_another_directory_is_not_used() {
         let (_, octets) = saved();
-        assert!(matches!(read(octets, &home("others")), Err(SavedError::Foreign(_))));
+        assert!(matches!(read(octets, &home("others")), Err(LastGoodError::OtherPaths(_))));
     }
 }

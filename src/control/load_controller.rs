@@ -10,7 +10,7 @@ use std::{
 use tokio::{sync::mpsc, time::Instant as TokioInstant};
 use tracing::field::display;
 
-use super::{state::unix_now, told::Told};
+use super::{state::unix_now, transition_log::TransitionLog};
 use crate::{
     health::Check,
     load::{LoadReport, LoadSource},
@@ -23,70 +23,77 @@ use crate::{
 
 /// Owns all that follows load reports and ramps.
 #[derive(Debug)]
-pub(super) struct Regulator {
+pub(super) struct LoadController {
     feedback: Feedback,
     poller: Poller,
     topology: Arc<Topology>,
     sources: Vec<Arc<LoadSource>>,
-    feed_of: HashMap<LoadKey, FeedId>,
+    feed_ids: HashMap<LoadKey, FeedId>,
     /// Feeds that report in the replies to health checks, by whom those ask.
-    carried: HashMap<ProbeTarget, Vec<FeedId>>,
+    header_feeds: HashMap<ProbeTarget, Vec<FeedId>>,
     /// By feed: the monitor of kind http whose replies carry it.
-    carries: Vec<Option<Box<str>>>,
+    header_monitors: Vec<Option<Box<str>>>,
     /// By feed: why its latest poll brought no report.
-    failures: Vec<Option<Failing>>,
+    failures: Vec<Option<FeedFailure>>,
     /// Polls that brought no report since the start.
     failed_polls: u64,
     /// Pools that go by their configured weights because of this.
     fallbacks: HashMap<PoolId, Fallback>,
     /// What the log knows of ramps, spilling pools and holders.
-    told: Told,
+    transition_log: TransitionLog,
     epoch: Instant,
 }
 
 /// A feed whose latest poll brought no report.
 #[derive(Debug, Clone)]
-pub(super) struct Failing {
+pub(super) struct FeedFailure {
     /// Why the latest poll brought none.
     pub reason: String,
     /// The end of the first poll since the last report, in seconds since 1970.
     pub since: i64,
 }
 
-impl Regulator {
-    /// Polls nothing yet. Readings go to `readings` and come back by [`Regulator::take`].
+impl LoadController {
+    /// Polls nothing yet. Readings go to `readings` and come back by
+    /// [`LoadController::record_poll`].
     pub(super) fn new(limits: Limits, epoch: Instant, readings: mpsc::Sender<LoadReading>) -> Self {
         Self {
             feedback: Feedback::default(),
             poller: Poller::start(limits, epoch, readings),
             topology: Arc::default(),
             sources: Vec::new(),
-            feed_of: HashMap::new(),
-            carried: HashMap::new(),
-            carries: Vec::new(),
+            feed_ids: HashMap::new(),
+            header_feeds: HashMap::new(),
+            header_monitors: Vec::new(),
             failures: Vec::new(),
             failed_polls: 0,
             fallbacks: HashMap::new(),
-            told: Told::default(),
+            transition_log: TransitionLog::default(),
             epoch,
         }
     }
 
     /// Goes on with another topology.
-    pub(super) async fn adopt(&mut self, topology: &Arc<Topology>, conditions: &mut Conditions) {
+    pub(super) async fn set_topology(
+        &mut self,
+        topology: &Arc<Topology>,
+        conditions: &mut Conditions,
+    ) {
         self.topology = Arc::clone(topology);
         conditions.steering = self.feedback.adopt(topology);
         self.sources = topology.loads.iter().cloned().map(Arc::new).collect();
-        let old: HashMap<LoadKey, FeedId> = std::mem::take(&mut self.feed_of);
+        let old: HashMap<LoadKey, FeedId> = std::mem::take(&mut self.feed_ids);
         let old_failures = std::mem::take(&mut self.failures);
         self.failures = vec![None; topology.feeds.list.len()];
-        self.carried.clear();
-        self.carries = carries(topology);
+        self.header_feeds.clear();
+        self.header_monitors = header_monitors(topology);
         self.fallbacks.clear();
         for (feed, id) in topology.feeds.list.iter().zip((0..).map(FeedId)) {
             let source = &self.sources[feed.load.index()];
             match (&feed.target, source.is_polled()) {
-                (Some(target), false) => self.carried.entry(target.clone()).or_default().push(id),
+                (Some(target), false) => {
+                    self.header_feeds.entry(target.clone()).or_default().push(id)
+                }
                 (target, _) => {
                     let target = match target {
                         Some(ProbeTarget::Address(address)) => Some(*address),
@@ -99,11 +106,11 @@ impl Regulator {
                         self.failures[id.index()] = Some(failure);
                         self.feedback.note_failure(id);
                     }
-                    self.feed_of.insert(key, id);
+                    self.feed_ids.insert(key, id);
                 }
             }
         }
-        self.poller.set(self.feed_of.keys().cloned().collect()).await;
+        self.poller.set(self.feed_ids.keys().cloned().collect()).await;
     }
 
     /// Goes on where an earlier life ended.
@@ -117,39 +124,51 @@ impl Regulator {
     }
 
     /// Takes in what a poll came to.
-    pub(super) fn take(&mut self, reading: LoadReading, conditions: &Conditions) {
+    pub(super) fn record_poll(&mut self, reading: LoadReading, conditions: &Conditions) {
         // A reading of a configuration that is gone is nobody's.
-        let Some(&feed) = self.feed_of.get(&reading.key) else { return };
+        let Some(&feed) = self.feed_ids.get(&reading.key) else { return };
         let read = reading.result.map_err(|failure| failure.to_string());
-        self.settle(feed, (&reading.key.to_string(), None), (read, reading.at), conditions);
+        self.record_result(feed, (&reading.key.to_string(), None), (read, reading.at), conditions);
     }
 
     /// Takes in what a health check says beside its outcome: how long it took, and what the reply
     /// carries.
-    pub(super) fn hear(&mut self, probe: ProbeId, report: &Report, conditions: &Conditions) {
+    pub(super) fn record_probe(
+        &mut self,
+        probe: ProbeId,
+        report: &Report,
+        conditions: &Conditions,
+    ) {
         if report.outcome.is_pass() {
             self.feedback.note_latency(probe, report.outcome.latency, report.at);
         }
-        if self.carried.is_empty() || !report.outcome.is_pass() {
+        if self.header_feeds.is_empty() || !report.outcome.is_pass() {
             return;
         }
-        for feed in self.carried.get(&report.key.target).cloned().unwrap_or_default() {
+        for feed in self.header_feeds.get(&report.key.target).cloned().unwrap_or_default() {
             let source =
                 Arc::clone(&self.sources[self.topology.feeds.list[feed.index()].load.index()]);
             let read = match &report.outcome.load_metrics {
                 Some(metrics) => source.read_header(metrics).map_err(|fault| fault.to_string()),
-                None if self.carries[feed.index()].as_ref() == Some(&report.key.monitor.name) => {
+                None if self.header_monitors[feed.index()].as_ref()
+                    == Some(&report.key.monitor.name) =>
+                {
                     Err("the reply carries no endpoint-load-metrics".to_owned())
                 }
                 // Another monitor of the same target need not carry it.
                 None => continue,
             };
-            self.settle(feed, (&source.name, Some(&report.key)), (read, report.at), conditions);
+            self.record_result(
+                feed,
+                (&source.name, Some(&report.key)),
+                (read, report.at),
+                conditions,
+            );
         }
     }
 
     /// Takes in a report, or why there is none; the log is told where that changes.
-    fn settle(
+    fn record_result(
         &mut self,
         feed: FeedId,
         (load, target): (&str, Option<&ProbeKey>),
@@ -164,7 +183,7 @@ impl Regulator {
                 if before.is_some() {
                     tracing::info!(%load, monitor, endpoint, "load report received again");
                 }
-                self.note(feed, Reading { report, at }, conditions);
+                self.record_report(feed, Reading { report, at }, conditions);
             }
             Err(why) => {
                 if before.as_ref().is_none_or(|before| before.reason != why) {
@@ -173,14 +192,14 @@ impl Regulator {
                 let age = self.epoch.elapsed().saturating_sub(at).as_secs();
                 let since = before
                     .map_or_else(|| unix_now().saturating_sub_unsigned(age), |before| before.since);
-                self.failures[feed.index()] = Some(Failing { reason: why, since });
+                self.failures[feed.index()] = Some(FeedFailure { reason: why, since });
                 self.failed_polls += 1;
                 self.feedback.note_failure(feed);
             }
         }
     }
 
-    fn note(&mut self, feed: FeedId, reading: Reading, conditions: &Conditions) {
+    fn record_report(&mut self, feed: FeedId, reading: Reading, conditions: &Conditions) {
         let Feed { load, target } = &self.topology.feeds.list[feed.index()];
         let load = &self.sources[load.index()].name;
         let endpoint = target.as_ref().map(display);
@@ -194,7 +213,7 @@ impl Regulator {
     }
 
     /// Looks at all whose time has come; the pools for which anything differs.
-    pub(super) fn follow(
+    pub(super) fn update(
         &mut self,
         compiler: &Compiler,
         conditions: &mut Conditions,
@@ -214,7 +233,7 @@ impl Regulator {
         self.fallbacks = now;
         if has_news || !changed.is_empty() {
             let now = self.epoch.elapsed();
-            self.told.tell(&self.feedback, &self.topology, now);
+            self.transition_log.log_changes(&self.feedback, &self.topology, now);
         }
         changed
     }
@@ -253,7 +272,7 @@ impl Regulator {
 
     /// Gives the clients of a `failover` pool back; `None` where there is no such pool, else
     /// whether it held any.
-    pub(super) fn give_back(&mut self, pool: &str) -> Option<bool> {
+    pub(super) fn force_failback(&mut self, pool: &str) -> Option<bool> {
         let at = self.topology.pools.iter().position(|one| *one.name == *pool)?;
         Some(self.feedback.give_back(PoolId(at as u32)))
     }
@@ -264,7 +283,7 @@ impl Regulator {
     }
 
     /// Why a feed's latest poll brought no report, and since when none did.
-    pub(super) fn failure(&self, feed: FeedId) -> Option<&Failing> {
+    pub(super) fn failure(&self, feed: FeedId) -> Option<&FeedFailure> {
         self.failures[feed.index()].as_ref()
     }
 
@@ -285,7 +304,7 @@ impl Regulator {
 }
 
 /// By feed that comes in the replies to health checks: the monitor of those who name it.
-fn carries(topology: &Topology) -> Vec<Option<Box<str>>> {
+fn header_monitors(topology: &Topology) -> Vec<Option<Box<str>>> {
     let mut carries = vec![None; topology.feeds.list.len()];
     for (feed, endpoints) in carries.iter_mut().zip(topology.feeds.endpoints_of(topology)) {
         let monitor = |id: &EndpointId| topology.endpoints[id.index()].monitor;

@@ -9,20 +9,20 @@ use tokio::{
 };
 
 use super::{
-    lastgood::{Home, LastGood},
+    last_good::{LastGood, LastGoodOrigin},
     state::StateDirectory,
 };
 
 /// Saves the newest set that it was given; those in between are skipped.
 #[derive(Debug)]
-pub(super) struct Saver {
+pub(super) struct LastGoodSaver {
     newest: watch::Sender<Arc<LastGood>>,
     task: JoinHandle<()>,
 }
 
-impl Saver {
-    /// Saves to `state` until [`Saver::finish`].
-    pub(super) fn start(state: StateDirectory, home: Home) -> Self {
+impl LastGoodSaver {
+    /// Saves to `state` until [`LastGoodSaver::finish`].
+    pub(super) fn start(state: StateDirectory, home: LastGoodOrigin) -> Self {
         let (newest, sets) = watch::channel(Arc::default());
         Self { newest, task: tokio::spawn(save(sets, Arc::new((state, home)))) }
     }
@@ -40,7 +40,7 @@ impl Saver {
     }
 }
 
-async fn save(mut sets: watch::Receiver<Arc<LastGood>>, to: Arc<(StateDirectory, Home)>) {
+async fn save(mut sets: watch::Receiver<Arc<LastGood>>, to: Arc<(StateDirectory, LastGoodOrigin)>) {
     // A set that was sent before the sender was dropped is still seen.
     while sets.changed().await.is_ok() {
         let set = Arc::clone(&sets.borrow_and_update());

@@ -12,96 +12,105 @@
 
 use std::collections::BTreeSet;
 
-use super::{Charge, Choice, Diagnostics, Ground, Role, Selection, Settled, SourceFile};
+use super::{
+    AttributedError, ConfigAndWarnings, Diagnostics, FileSelection, HoldCause, Role,
+    SelectedVersion, SourceFile,
+};
 use crate::{
     config::{Definition, FileId, definitions},
-    control::{lastgood::Inventory, removal::Removed},
+    control::{last_good::Inventory, removal::RemovedNames},
     listing,
 };
 
 /// As many names, and files, are shown.
-const SHOWN: usize = 5;
+const MAX_LISTED: usize = 5;
 /// A load that still removes names after so many steps holds every changed file.
-const STEPS: usize = 16;
+const MAX_STEPS: usize = 16;
 
 /// Names that would go, the files that would take them, and the files that may define them.
-struct Waiting {
+struct KeptNames {
     names: BTreeSet<Definition>,
-    takers: Vec<FileId>,
+    removing_files: Vec<FileId>,
     unusable: Vec<FileId>,
 }
 
-impl Selection<'_> {
+impl FileSelection<'_> {
     /// Finds versions that load together and lack no zone or service that a file may define which
     /// cannot be used. Also why names are kept, if any are.
     ///
     /// # Errors
     /// The last good set does not load either.
-    pub(in crate::control) fn settle_keeping_names(
+    pub(in crate::control) fn find_loadable_keeping_names(
         &mut self,
-    ) -> Result<(Settled, Option<String>), Diagnostics> {
-        let mut settled = self.settle()?;
+    ) -> Result<(ConfigAndWarnings, Option<String>), Diagnostics> {
+        let mut settled = self.find_loadable()?;
         let mut why = None;
         for step in 0.. {
-            let Some(mut waiting) = self.waiting(&settled) else { break };
+            let Some(mut waiting) = self.names_to_keep(&settled) else { break };
             drop(settled);
-            if waiting.takers.is_empty() || step >= STEPS {
-                waiting.takers = self.changed().collect();
+            if waiting.removing_files.is_empty() || step >= MAX_STEPS {
+                waiting.removing_files = self.changed().collect();
             }
-            let text = self.text(&waiting);
-            let charge = |file| Charge { file, error: text.clone(), ground: Ground::Removal };
-            self.charge(waiting.takers.iter().copied().map(charge).collect());
+            let text = self.reason_text(&waiting);
+            let charge =
+                |file| AttributedError { file, error: text.clone(), cause: HoldCause::Removal };
+            self.hold_attributed(waiting.removing_files.iter().copied().map(charge).collect());
             why.get_or_insert(text);
-            settled = self.settle()?;
+            settled = self.find_loadable()?;
         }
         Ok((settled, why))
     }
 
     /// `None` where nothing has to wait, or nothing is left that could be held.
-    fn waiting(&self, (config, _): &Settled) -> Option<Waiting> {
+    fn names_to_keep(&self, (config, _): &ConfigAndWarnings) -> Option<KeptNames> {
         let unusable: Vec<FileId> = self.unusable().collect();
         if unusable.is_empty() || self.has_other_settings() || self.changed().next().is_none() {
             return None;
         }
         let may_be_defined =
             |name: &Definition| unusable.iter().any(|file| self.may_define(*file, name));
-        let removed = Removed::between(
-            &self.good.inventory,
-            &Inventory::following(&self.good.inventory, config),
+        let removed = RemovedNames::between(
+            &self.last_good.inventory,
+            &Inventory::after_load(&self.last_good.inventory, config),
         )
         .definitions();
         let names: BTreeSet<Definition> = removed.into_iter().filter(may_be_defined).collect();
-        let takes =
-            |file: &FileId| self.change(*file).removed.iter().any(|name| names.contains(name));
+        let takes = |file: &FileId| {
+            self.name_changes(*file).removed.iter().any(|name| names.contains(name))
+        };
         let takers = self.changed().filter(takes).collect();
         let unusable = unusable
             .iter()
             .copied()
             .filter(|file| names.iter().any(|name| self.may_define(*file, name)))
             .collect();
-        if names.is_empty() { None } else { Some(Waiting { names, takers, unusable }) }
+        if names.is_empty() {
+            None
+        } else {
+            Some(KeptNames { names, removing_files: takers, unusable })
+        }
     }
 
     /// The held files of whose new version it is not known what it defines.
     fn unusable(&self) -> impl Iterator<Item = FileId> {
-        self.ids().filter(|id| match &self.choices[id.index()] {
-            Choice::Held { new, ground, .. } => {
-                *ground != Ground::Removal && new.role != Role::Absent
+        self.ids().filter(|id| match &self.versions[id.index()] {
+            SelectedVersion::Held { new, ground, .. } => {
+                *ground != HoldCause::Removal && new.role != Role::Absent
             }
-            Choice::Same | Choice::New | Choice::Kept => false,
+            SelectedVersion::Unchanged | SelectedVersion::New | SelectedVersion::Retained => false,
         })
     }
 
     fn may_define(&self, file: FileId, name: &Definition) -> bool {
-        let Choice::Held { new, .. } = &self.choices[file.index()] else { return false };
+        let SelectedVersion::Held { new, .. } = &self.versions[file.index()] else { return false };
         may_define(new, name)
     }
 
-    fn text(&self, waiting: &Waiting) -> String {
+    fn reason_text(&self, waiting: &KeptNames) -> String {
         let names = waiting.names.iter().map(|name| format!("{} {}", name.kind, name.name));
-        let shown = |file: &FileId| match &self.choices[file.index()] {
-            Choice::Held { new, .. } => new.shown.to_string(),
-            Choice::Same | Choice::New | Choice::Kept => {
+        let shown = |file: &FileId| match &self.versions[file.index()] {
+            SelectedVersion::Held { new, .. } => new.shown.to_string(),
+            SelectedVersion::Unchanged | SelectedVersion::New | SelectedVersion::Retained => {
                 self.sources.files()[file.index()].shown.to_string()
             }
         };
@@ -109,10 +118,10 @@ impl Selection<'_> {
         format!(
             "{} {} kept: no file that can be used defines {} any more, and {}, which cannot be used, may (help: fix {}; or, \
              if {} to be removed, run `portolan reload --accept-removal`)",
-            listing::join_first(names, SHOWN, count),
+            listing::join_first(names, MAX_LISTED, count),
             if count == 1 { "is" } else { "are" },
             if count == 1 { "it" } else { "them" },
-            listing::join_first(waiting.unusable.iter().map(shown), SHOWN, files),
+            listing::join_first(waiting.unusable.iter().map(shown), MAX_LISTED, files),
             if files == 1 { "that file" } else { "those files" },
             if count == 1 { "it is" } else { "they are" },
         )
@@ -140,7 +149,7 @@ mod tests {
     use super::*;
     use crate::{
         config::{Config, Locations, Sources, Unreadable},
-        control::lastgood::LastGood,
+        control::last_good::LastGood,
         steer::State,
     };
 
@@ -150,14 +159,15 @@ mod tests {
 
     /// What is wrong with a file.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    enum Fault {
+    enum FileFault {
         None,
         Syntax,
         Value,
         Unreadable,
     }
 
-    const FAULTS: [Fault; 4] = [Fault::None, Fault::Syntax, Fault::Value, Fault::Unreadable];
+    const FAULTS: [FileFault; 4] =
+        [FileFault::None, FileFault::Syntax, FileFault::Value, FileFault::Unreadable];
 
     /// A zone with a service, as tables.
     fn zone(number: usize) -> String {
@@ -193,15 +203,15 @@ mod tests {
     }
 
     /// Breaks a file; whether there is one.
-    fn break_file(sources: &mut Sources, path: &str, fault: Fault) -> bool {
+    fn break_file(sources: &mut Sources, path: &str, fault: FileFault) -> bool {
         let found = sources.entries().find(|(_, file)| file.path == Path::new(path));
         let Some((id, mut file)) = found.map(|(id, file)| (id, file.clone())) else { return false };
         let broken = |end: &str| [file.octets(), end.as_bytes()].concat();
         file.content = match fault {
-            Fault::None => return false,
-            Fault::Syntax => Ok(Arc::new(broken("[broken"))),
-            Fault::Value => Ok(Arc::new(broken("[pool.extra]\nmembers = 7\n"))),
-            Fault::Unreadable => Err(Unreadable::KeepsChanging),
+            FileFault::None => return false,
+            FileFault::Syntax => Ok(Arc::new(broken("[broken"))),
+            FileFault::Value => Ok(Arc::new(broken("[pool.extra]\nmembers = 7\n"))),
+            FileFault::Unreadable => Err(Unreadable::KeepsChanging),
         };
         sources.exchange(vec![(id, file)]);
         true
@@ -225,13 +235,13 @@ mod tests {
             let mut now = sources(&files(&after, &PLACES.replace("active", "draining")));
             let broken = (0..FILES).filter(|file| break_file(&mut now, &format!("zones/f{file}.toml"), FAULTS[faults[*file]]));
             let is_any_broken = broken.count() > 0;
-            let mut selection = Selection::new(now, &good, |_| false);
-            let ((config, _), kept) = selection.settle_keeping_names().unwrap();
+            let mut selection = FileSelection::new(now, &good, |_| false);
+            let ((config, _), kept) = selection.find_loadable_keeping_names().unwrap();
             prop_assert_eq!(config.topology.datacenters[0].state, State::Draining);
             let inventory = Inventory::of(&config);
             if is_any_broken {
-                let removed = Removed::between(&good.inventory, &inventory);
-                prop_assert_eq!(removed, Removed::default(), "{:?}", selection.held());
+                let removed = RemovedNames::between(&good.inventory, &inventory);
+                prop_assert_eq!(removed, RemovedNames::default(), "{:?}", selection.held());
             } else {
                 let expected = after.iter().enumerate().filter(|(_, file)| file.is_some());
                 let expected: Vec<_> = expected.map(|(number, _)| format!("z{number}.test").parse().unwrap()).collect();
@@ -244,9 +254,9 @@ mod tests {
     fn a_zone_that_is_pasted_into_a_file_with_an_error_is_kept_by_the_file_that_it_was_cut_from() {
         let good = good(&files(&[Some(0), Some(0), None, None], PLACES));
         let mut now = sources(&files(&[Some(1), Some(0), None, None], PLACES));
-        assert!(break_file(&mut now, "zones/f1.toml", Fault::Syntax));
-        let mut selection = Selection::new(now, &good, |_| false);
-        let ((config, _), kept) = selection.settle_keeping_names().unwrap();
+        assert!(break_file(&mut now, "zones/f1.toml", FileFault::Syntax));
+        let mut selection = FileSelection::new(now, &good, |_| false);
+        let ((config, _), kept) = selection.find_loadable_keeping_names().unwrap();
         assert_eq!(config.zones.len(), 2);
         let kept = kept.unwrap();
         assert!(kept.starts_with("service www.z0.test, zone z0.test are kept: "), "{kept}");

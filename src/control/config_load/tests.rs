@@ -12,19 +12,19 @@ const PLACES: &str = "# the places\n[datacenter.fra]\nstate = \"active\"\n[datac
 const POOLS: &str = "[pool.web]\nmembers = [{ addresses = [\"192.0.2.1\"], datacenter = \"fra\" }, { addresses = [\"192.0.2.2\"] }]\n";
 
 /// A zones directory, and the world that was made of it last.
-struct Site {
+struct ReloadFixture {
     directory: tempfile::TempDir,
-    world: World,
+    world: LoadedConfig,
 }
 
-impl Site {
+impl ReloadFixture {
     fn new(files: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("zones")).unwrap();
         for (name, text) in files {
             fs::write(directory.path().join("zones").join(name), text).unwrap();
         }
-        let world = World::load(&locations(directory.path()), Colours::Plain)
+        let world = LoadedConfig::load(&locations(directory.path()), Colours::Plain)
             .unwrap_or_else(|refusal| panic!("{}", refusal.rendered));
         Self { directory, world }
     }
@@ -33,22 +33,27 @@ impl Site {
         fs::write(self.directory.path().join("zones").join(name), text).unwrap();
     }
 
-    fn previous(&self) -> Previous {
-        Previous {
+    fn previous(&self) -> ReloadBase {
+        ReloadBase {
             databases: self.world.databases.clone(),
-            serials: Some(Earlier {
+            serials: Some(EarlierSerials {
                 serials: self.world.serials.clone(),
-                completeness: Completeness::Whole,
+                completeness: Completeness::Complete,
             }),
-            good: Arc::clone(&self.world.good),
-            in_force: Some(self.world.in_force()),
-            ..Previous::default()
+            last_good: Arc::clone(&self.world.last_good),
+            applied: Some(self.world.applied()),
+            ..ReloadBase::default()
         }
     }
 
-    fn load(&self, previous: Previous) -> World {
-        match load(&locations(self.directory.path()), previous, Impulse::Edit, Colours::Plain) {
-            Ok(Loaded::World(world)) => *world,
+    fn load(&self, previous: ReloadBase) -> LoadedConfig {
+        match load(
+            &locations(self.directory.path()),
+            previous,
+            ReloadTrigger::FileChange,
+            Colours::Plain,
+        ) {
+            Ok(ReloadOutcome::Config(world)) => *world,
             other => panic!("{other:?}"),
         }
     }
@@ -57,18 +62,20 @@ impl Site {
     /// the last good files.
     fn reload(&mut self) -> Making {
         let world = self.load(self.previous());
-        let referee = self.load(Previous { in_force: None, ..self.previous() });
+        let referee = self.load(ReloadBase { applied: None, ..self.previous() });
         assert!(matches!(referee.config.making, Making::Whole { .. }));
-        let origins = |world: &World| format!("{:?}", world.config.datacenter_origins);
-        let zones = |world: &World| {
+        let origins = |world: &LoadedConfig| format!("{:?}", world.config.datacenter_origins);
+        let zones = |world: &LoadedConfig| {
             let list = world.zones.list().iter();
             let zones = list
                 .map(|zone| (zone.apex.clone(), zone.serial(), zone.node_count()))
                 .collect::<Vec<_>>();
-            (zones, world.summaries.to_vec(), world.serials.clone())
+            (zones, world.zone_summaries.to_vec(), world.serials.clone())
         };
-        let outlook = |world: &World| (world.outlook.held.clone(), world.outlook.removal.clone());
-        let topology = |world: &World| {
+        let outlook = |world: &LoadedConfig| {
+            (world.hold_report.held.clone(), world.hold_report.held_removal.clone())
+        };
+        let topology = |world: &LoadedConfig| {
             format!(
                 "{:?} {:?} {:?}",
                 world.topology.datacenters, world.topology.pools, world.topology.services
@@ -79,7 +86,7 @@ impl Site {
         assert_eq!(zones(&world), zones(&referee));
         assert_eq!(outlook(&world), outlook(&referee));
         assert_eq!(world.warnings, referee.warnings);
-        assert_eq!(world.good.inventory, referee.good.inventory);
+        assert_eq!(world.last_good.inventory, referee.last_good.inventory);
         self.world = world;
         self.world.config.making
     }
@@ -89,8 +96,8 @@ fn locations(directory: &Path) -> Locations {
     Locations { zones: Some(directory.join("zones")), ..Locations::default() }
 }
 
-fn site() -> Site {
-    Site::new(&[
+fn fixture() -> ReloadFixture {
+    ReloadFixture::new(&[
         ("a-zone.toml", ZONE),
         ("b-services.toml", SERVICES),
         ("c-places.toml", PLACES),
@@ -100,7 +107,7 @@ fn site() -> Site {
 
 #[test]
 fn an_edit_of_a_service_reads_its_table_and_gives_the_zone_another_serial() {
-    let mut site = site();
+    let mut site = fixture();
     let before = site.world.zones.list()[0].serial();
     site.write("b-services.toml", &SERVICES.replace("ttl = 30", "ttl = 60"));
     assert_eq!(site.reload(), Making::Amended { tables: 1 });
@@ -115,7 +122,7 @@ fn an_edit_of_a_service_reads_its_table_and_gives_the_zone_another_serial() {
 
 #[test]
 fn a_drain_reads_the_datacenters_table_and_leaves_zones_and_pools_shared() {
-    let mut site = site();
+    let mut site = fixture();
     let (zones, pools) = (Arc::clone(&site.world.zones), site.world.topology.pools.clone());
     site.write("c-places.toml", &PLACES.replace("active", "draining"));
     assert_eq!(site.reload(), Making::Amended { tables: 1 });
@@ -125,7 +132,7 @@ fn a_drain_reads_the_datacenters_table_and_leaves_zones_and_pools_shared() {
 
 #[test]
 fn a_datacenter_is_found_in_its_file_after_an_amendment_moved_it() {
-    let mut site = site();
+    let mut site = fixture();
     let text =
         PLACES.replace("# the places\n", "# the places\n# of this network, each\n# with a state\n");
     site.write("c-places.toml", &text);
@@ -137,22 +144,22 @@ fn a_datacenter_is_found_in_its_file_after_an_amendment_moved_it() {
 
 #[test]
 fn a_file_with_errors_is_held_beside_an_amendment_and_amended_once_it_is_repaired() {
-    let mut site = site();
+    let mut site = fixture();
     site.write("d-pools.toml", &POOLS.replace("192.0.2.1", "192.0.2.300"));
     site.write("b-services.toml", &SERVICES.replace("ttl = 30", "ttl = 60"));
     assert_eq!(site.reload(), Making::Amended { tables: 1 });
-    assert_eq!(site.world.outlook.held.len(), 1);
+    assert_eq!(site.world.hold_report.held.len(), 1);
     site.write("c-places.toml", &PLACES.replace("active", "draining"));
     assert_eq!(site.reload(), Making::Amended { tables: 1 }, "while the file is held");
     site.write("d-pools.toml", &POOLS.replace("192.0.2.1", "192.0.2.30"));
     assert_eq!(site.reload(), Making::Amended { tables: 1 });
-    assert!(site.world.outlook.held.is_empty());
+    assert!(site.world.hold_report.held.is_empty());
     assert_eq!(&*site.world.topology.endpoints[0].name, "192.0.2.30");
 }
 
 #[test]
 fn a_new_table_is_a_load_in_full_and_the_next_edit_an_amendment_of_that() {
-    let mut site = site();
+    let mut site = fixture();
     let more = format!("{SERVICES}[service.\"new.x.test\"]\npool = \"web\"\n");
     site.write("b-services.toml", &more);
     assert_eq!(site.reload(), Making::Whole { tables: 7 });
@@ -162,9 +169,13 @@ fn a_new_table_is_a_load_in_full_and_the_next_edit_an_amendment_of_that() {
 
 #[test]
 fn files_that_say_what_they_said_are_no_load() {
-    let site = site();
+    let site = fixture();
     site.write("b-services.toml", SERVICES);
-    let loaded =
-        load(&locations(site.directory.path()), site.previous(), Impulse::Edit, Colours::Plain);
-    assert!(matches!(loaded, Ok(Loaded::Unchanged(..))), "{loaded:?}");
+    let loaded = load(
+        &locations(site.directory.path()),
+        site.previous(),
+        ReloadTrigger::FileChange,
+        Colours::Plain,
+    );
+    assert!(matches!(loaded, Ok(ReloadOutcome::Unchanged(..))), "{loaded:?}");
 }

@@ -7,29 +7,29 @@ use std::{
     time::Duration,
 };
 
-use super::{held::HeldFile, load::Outlook, status::HeldStatus};
+use super::{config_load::HoldReport, file_selection::HeldFile, status::HeldStatus};
 
 /// The first repetition of a load that failed for a passing reason comes after this long; each
 /// further one after twice as long as the one before.
-const FIRST_RETRY: Duration = Duration::from_millis(500);
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
+const FIRST_RETRY_DELAY: Duration = Duration::from_millis(500);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
 /// As many held files are logged one by one.
-const LOGGED: usize = 50;
+const MAX_LOGGED_FILES: usize = 50;
 
 /// What the controller knows of held files.
 #[derive(Debug, Default)]
-pub(super) struct Holding {
-    outlook: Outlook,
+pub(super) struct HoldTracker {
+    report: HoldReport,
     since: BTreeMap<PathBuf, i64>,
     retries: u32,
 }
 
-impl Holding {
+impl HoldTracker {
     /// Takes note of a load. Whether a file is held that was not, or for another reason.
-    pub(super) fn note(&mut self, outlook: Outlook, now: i64) -> bool {
-        let before = std::mem::replace(&mut self.outlook, outlook);
+    pub(super) fn update(&mut self, outlook: HoldReport, now: i64) -> bool {
+        let before = std::mem::replace(&mut self.report, outlook);
         let held: BTreeMap<&Path, &HeldFile> =
-            self.outlook.held.iter().map(|file| (&*file.path, file)).collect();
+            self.report.held.iter().map(|file| (&*file.path, file)).collect();
         let was_held: BTreeMap<&Path, &HeldFile> =
             before.held.iter().map(|file| (&*file.path, file)).collect();
         for file in before.held.iter().filter(|file| !held.contains_key(&*file.path)) {
@@ -47,14 +47,14 @@ impl Holding {
         let is_news =
             |file: &&HeldFile| was_held.get(&*file.path).is_none_or(|before| before != file);
         let news: Vec<&HeldFile> = held.into_values().filter(is_news).collect();
-        let removal = self.outlook.removal.as_ref();
+        let removal = self.report.held_removal.as_ref();
         // One record says it for all files that are held because of it.
         let is_said = |file: &&&HeldFile| {
             removal.is_none_or(|removal| file.errors.as_slice() != std::slice::from_ref(removal))
         };
         log(&news.iter().filter(is_said).copied().collect::<Vec<_>>());
         if let Some(removal) = removal
-            && before.removal.as_ref() != Some(removal)
+            && before.held_removal.as_ref() != Some(removal)
         {
             tracing::error!(%removal, "removal held: an operator has not accepted it");
         }
@@ -62,14 +62,14 @@ impl Holding {
     }
 
     /// What the last load found.
-    pub(super) fn outlook(&self) -> &Outlook {
-        &self.outlook
+    pub(super) fn report(&self) -> &HoldReport {
+        &self.report
     }
 
     /// Why files are held, one line each.
     pub(super) fn errors(&self) -> Vec<String> {
         let mut errors: Vec<String> =
-            self.outlook.held.iter().flat_map(|file| file.errors.iter().cloned()).collect();
+            self.report.held.iter().flat_map(|file| file.errors.iter().cloned()).collect();
         errors.dedup();
         errors
     }
@@ -87,24 +87,25 @@ impl Holding {
             errors: file.errors.clone(),
             is_left_out: file.is_left_out,
         };
-        self.outlook.held.iter().map(status).collect()
+        self.report.held.iter().map(status).collect()
     }
 
     /// How long to wait before files are read again that could not be read for a passing reason.
     pub(super) fn next_retry(&mut self) -> Duration {
-        let delay = FIRST_RETRY.saturating_mul(1 << self.retries.min(16)).min(LONGEST_RETRY);
+        let delay =
+            FIRST_RETRY_DELAY.saturating_mul(1 << self.retries.min(16)).min(MAX_RETRY_DELAY);
         self.retries = self.retries.saturating_add(1);
         delay
     }
 
     /// The files could be read.
-    pub(super) fn has_read(&mut self) {
+    pub(super) fn reset_retries(&mut self) {
         self.retries = 0;
     }
 }
 
 fn log(held: &[&HeldFile]) {
-    for file in held.iter().take(LOGGED) {
+    for file in held.iter().take(MAX_LOGGED_FILES) {
         for error in &file.errors {
             if file.is_left_out {
                 tracing::error!(file = %file.path.display(), %error, "new file left out: it has no earlier content to use");
@@ -113,7 +114,7 @@ fn log(held: &[&HeldFile]) {
             }
         }
     }
-    if let Some(more) = held.len().checked_sub(LOGGED).filter(|more| *more > 0) {
+    if let Some(more) = held.len().checked_sub(MAX_LOGGED_FILES).filter(|more| *more > 0) {
         tracing::error!(files = more, "more files are not in use as they are");
     }
 }
@@ -122,37 +123,37 @@ fn log(held: &[&HeldFile]) {
 mod tests {
     use super::*;
 
-    fn outlook(files: &[(&str, &str)]) -> Outlook {
+    fn outlook(files: &[(&str, &str)]) -> HoldReport {
         let file = |(path, error): &(&str, &str)| HeldFile {
             path: (*path).into(),
             errors: vec![(*error).to_owned()],
-            is_passing: false,
+            is_transient: false,
             is_left_out: false,
         };
-        Outlook { held: files.iter().map(file).collect(), ..Outlook::default() }
+        HoldReport { held: files.iter().map(file).collect(), ..HoldReport::default() }
     }
 
     #[test]
     fn a_file_is_held_since_it_was_held_first() {
-        let mut holding = Holding::default();
-        assert!(holding.note(outlook(&[("a", "one")]), 100));
+        let mut holding = HoldTracker::default();
+        assert!(holding.update(outlook(&[("a", "one")]), 100));
         assert!(
-            holding.note(outlook(&[("a", "two"), ("b", "one")]), 200),
+            holding.update(outlook(&[("a", "two"), ("b", "one")]), 200),
             "another error, another file"
         );
-        assert!(!holding.note(outlook(&[("a", "two"), ("b", "one")]), 300));
+        assert!(!holding.update(outlook(&[("a", "two"), ("b", "one")]), 300));
         let since: Vec<i64> = holding.status().iter().map(|file| file.since).collect();
         assert_eq!(since, [100, 200]);
-        assert!(!holding.note(outlook(&[]), 400));
+        assert!(!holding.update(outlook(&[]), 400));
         assert_eq!((holding.since(), holding.errors()), (None, Vec::new()));
     }
 
     #[test]
     fn retries_come_at_doubling_intervals_of_at_most_a_minute() {
-        let mut holding = Holding::default();
+        let mut holding = HoldTracker::default();
         let delays: Vec<u128> = (0..9).map(|_| holding.next_retry().as_millis()).collect();
         assert_eq!(delays, [500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000]);
-        holding.has_read();
-        assert_eq!(holding.next_retry(), FIRST_RETRY);
+        holding.reset_retries();
+        assert_eq!(holding.next_retry(), FIRST_RETRY_DELAY);
     }
 }

@@ -11,53 +11,61 @@ use crate::config::{Footprint, Kind, is_database, is_ignored, is_master, is_tabl
 
 /// Which paths count. All are without links, as kernel events name them.
 #[derive(Debug, Default)]
-pub(super) struct Scope {
+pub(super) struct WatchScope {
     /// Files, directories and links that the last load depended on, and files that it looked for
     /// and did not find.
-    exact: HashSet<PathBuf>,
+    paths: HashSet<PathBuf>,
     /// Directories whose tables, master files and directories count.
-    zones: HashSet<PathBuf>,
+    zone_directories: HashSet<PathBuf>,
     /// Directories whose databases count.
-    databases: HashSet<PathBuf>,
+    database_directories: HashSet<PathBuf>,
 }
 
-impl Scope {
-    pub(super) fn of(footprint: &Footprint) -> Self {
+impl WatchScope {
+    pub(super) fn from_footprint(footprint: &Footprint) -> Self {
         let mut scope =
-            Self { exact: footprint.links.iter().cloned().collect(), ..Self::default() };
+            Self { paths: footprint.links.iter().cloned().collect(), ..Self::default() };
         for trace in &footprint.traces {
             match trace.kind {
-                Kind::ZoneDirectory => _ = scope.zones.insert(trace.real.clone()),
-                Kind::DatabaseDirectory => _ = scope.databases.insert(trace.real.clone()),
+                Kind::ZoneDirectory => _ = scope.zone_directories.insert(trace.real.clone()),
+                Kind::DatabaseDirectory => {
+                    _ = scope.database_directories.insert(trace.real.clone())
+                }
                 // The name alone says that it counts: a million names are not kept twice.
-                Kind::File if scope.counts_by_name(&trace.real) => continue,
+                Kind::File if scope.is_watched_by_name(&trace.real) => continue,
                 Kind::File => {}
             }
-            scope.exact.insert(trace.real.clone());
+            scope.paths.insert(trace.real.clone());
         }
         scope
     }
 
     /// The directories in which something counts.
     pub(super) fn directories(&self) -> BTreeSet<PathBuf> {
-        let parents = self.exact.iter().filter_map(|path| path.parent().map(Path::to_path_buf));
-        self.zones.iter().chain(&self.databases).cloned().chain(parents).collect()
+        let parents = self.paths.iter().filter_map(|path| path.parent().map(Path::to_path_buf));
+        self.zone_directories
+            .iter()
+            .chain(&self.database_directories)
+            .cloned()
+            .chain(parents)
+            .collect()
     }
 
     /// Whether a load reads the file at this path, or would if it were there.
-    pub(super) fn counts(&self, path: &Path) -> bool {
-        self.counts_by_name(path) || self.exact.contains(path)
+    pub(super) fn is_watched(&self, path: &Path) -> bool {
+        self.is_watched_by_name(path) || self.paths.contains(path)
     }
 
     /// Whether it counts that an entry came, went or got another name: also directories, and links,
     /// which may lead to one.
-    pub(super) fn counts_as_entry(&self, path: &Path) -> bool {
-        self.counts(path) || (self.is_in(&self.zones, path) && is_directory_or_link(path))
+    pub(super) fn is_watched_entry(&self, path: &Path) -> bool {
+        self.is_watched(path)
+            || (self.is_in(&self.zone_directories, path) && is_directory_or_link(path))
     }
 
-    fn counts_by_name(&self, path: &Path) -> bool {
-        (is_tables(path) || is_master(path)) && self.is_in(&self.zones, path)
-            || is_database(path) && self.is_in(&self.databases, path)
+    fn is_watched_by_name(&self, path: &Path) -> bool {
+        (is_tables(path) || is_master(path)) && self.is_in(&self.zone_directories, path)
+            || is_database(path) && self.is_in(&self.database_directories, path)
     }
 
     fn is_in(&self, directories: &HashSet<PathBuf>, path: &Path) -> bool {
@@ -98,7 +106,7 @@ mod tests {
             links: [PathBuf::from("/srv/current")].into(),
             ..Footprint::default()
         };
-        let scope = Scope::of(&footprint);
+        let scope = WatchScope::from_footprint(&footprint);
         for (path, counts, why) in [
             ("a.toml", true, "tables"),
             ("A.ZONE", true, "a zone, in capitals"),
@@ -109,7 +117,7 @@ mod tests {
             (".hidden.toml", false, "a hidden file"),
             ("sub/a.toml", false, "a directory that was not read"),
         ] {
-            assert_eq!(scope.counts(&zones.join(path)), counts, "{path}: {why}");
+            assert_eq!(scope.is_watched(&zones.join(path)), counts, "{path}: {why}");
         }
         for (path, counts) in [
             ("/etc/portolan/portolan.toml", true),
@@ -118,7 +126,7 @@ mod tests {
             ("/srv/geoip/city.mmdb", true),
             ("/srv/geoip/city.mmdb.tmp", false),
         ] {
-            assert_eq!(scope.counts(Path::new(path)), counts, "{path}");
+            assert_eq!(scope.is_watched(Path::new(path)), counts, "{path}");
         }
         fs::write(zones.join("file"), "").unwrap();
         fs::create_dir(zones.join("directory")).unwrap();
@@ -126,7 +134,7 @@ mod tests {
         for (name, counts) in
             [("file", false), ("directory", true), ("link", true), ("gone", false)]
         {
-            assert_eq!(scope.counts_as_entry(&zones.join(name)), counts, "{name}");
+            assert_eq!(scope.is_watched_entry(&zones.join(name)), counts, "{name}");
         }
         let directories = ["/etc/portolan", "/srv", "/srv/geoip"].map(PathBuf::from);
         assert!(

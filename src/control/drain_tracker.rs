@@ -21,19 +21,19 @@ use crate::{
 };
 
 /// The log names this many services.
-const LOGGED: usize = 5;
+const MAX_LOGGED_SERVICES: usize = 5;
 
 /// The watched datacenters, and the answers of the snapshot in force that name one.
 #[derive(Debug, Default)]
-pub(super) struct Drained {
-    watches: BTreeMap<Box<str>, Watch>,
+pub(super) struct DrainTracker {
+    tracked: BTreeMap<Box<str>, TrackedDatacenter>,
     /// By service; only services whose answers name a watched datacenter.
-    still: BTreeMap<ServiceId, Vec<Sighting>>,
+    sightings: BTreeMap<ServiceId, Vec<Sighting>>,
 }
 
 /// A datacenter that is drained or disabled.
 #[derive(Debug)]
-struct Watch {
+struct TrackedDatacenter {
     id: DatacenterId,
     state: State,
     reason: Option<Box<str>>,
@@ -47,53 +47,53 @@ struct Watch {
 
 /// A published snapshot and what its charts were compiled under.
 #[derive(Clone, Copy)]
-pub(super) struct Published<'a> {
+pub(super) struct PublishedSnapshot<'a> {
     pub snapshot: &'a Snapshot,
     pub conditions: &'a Conditions,
     /// The time of publication, in seconds since 1970-01-01T00:00:00Z.
     pub now: i64,
 }
 
-impl Drained {
+impl DrainTracker {
     /// Since when no answer names a datacenter; nothing while some do, or while it is in service.
     pub(super) fn effective(&self, name: &str) -> Option<DrainStatus> {
-        self.watches.get(name)?.effective
+        self.tracked.get(name)?.effective
     }
 
     /// The answers that name a drained datacenter, in order of the services' names, A before AAAA.
     pub(super) fn still_answered(&self, name: &str) -> impl Iterator<Item = (ServiceId, Sighting)> {
-        let id = self.watches.get(name).map(|watch| watch.id);
+        let id = self.tracked.get(name).map(|watch| watch.id);
         let of = move |sighting: &&Sighting| Some(sighting.datacenter) == id;
-        self.still.iter().flat_map(move |(service, found)| {
+        self.sightings.iter().flat_map(move |(service, found)| {
             found.iter().filter(of).map(|found| (*service, *found))
         })
     }
 
     /// Follows a snapshot that was just published after `before`.
-    pub(super) fn follow(&mut self, before: &Snapshot, published: Published<'_>) {
+    pub(super) fn update(&mut self, before: &Snapshot, published: PublishedSnapshot<'_>) {
         let topology = &published.snapshot.topology;
         let is_same = Arc::ptr_eq(&before.topology, topology)
-            && self.watches_what(topology, published.conditions);
-        if is_same && self.watches.is_empty() {
+            && self.tracks_same_datacenters(topology, published.conditions);
+        if is_same && self.tracked.is_empty() {
             return;
         }
         let ceased = if is_same {
-            self.look_again(before, published)
+            self.read_changed_charts(before, published)
         } else {
-            self.watch(before, published);
-            self.still.clear();
-            self.look(published, |_| true);
+            self.reset_tracked(before, published);
+            self.sightings.clear();
+            self.read_charts(published, |_| true);
             Vec::new()
         };
-        self.settle(&ceased, published);
+        self.update_effective(&ceased, published);
     }
 
     /// Whether the watched datacenters are those that these conditions drain or disable.
-    fn watches_what(&self, topology: &Topology, conditions: &Conditions) -> bool {
-        let watched = drained(topology, conditions);
-        watched.len() == self.watches.len()
+    fn tracks_same_datacenters(&self, topology: &Topology, conditions: &Conditions) -> bool {
+        let watched = drained_or_disabled(topology, conditions);
+        watched.len() == self.tracked.len()
             && watched.iter().all(|(id, state)| {
-                let watch = self.watches.get(&topology.datacenters[id.index()].name);
+                let watch = self.tracked.get(&topology.datacenters[id.index()].name);
                 watch.is_some_and(|watch| watch.state == *state)
             })
     }
@@ -101,16 +101,20 @@ impl Drained {
     /// Makes the drained and disabled datacenters the watched ones. One that is new may be in
     /// caches because of any service that has a member in it; so may one of a changed
     /// configuration, unless no answer named it before.
-    fn watch(&mut self, before: &Snapshot, Published { snapshot, conditions, now }: Published<'_>) {
+    fn reset_tracked(
+        &mut self,
+        before: &Snapshot,
+        PublishedSnapshot { snapshot, conditions, now }: PublishedSnapshot<'_>,
+    ) {
         let topology = &snapshot.topology;
-        let drained = drained(topology, conditions);
-        let mut old = std::mem::take(&mut self.watches);
+        let drained = drained_or_disabled(topology, conditions);
+        let mut old = std::mem::take(&mut self.tracked);
         for (id, state) in drained {
             let datacenter = &topology.datacenters[id.index()];
             let name = &datacenter.name;
             let known = old.remove(name);
             let cached_until = match &known {
-                Some(Watch { cached_until, effective: Some(_), .. }) => *cached_until,
+                Some(TrackedDatacenter { cached_until, effective: Some(_), .. }) => *cached_until,
                 _ => {
                     let longest = |topology: &Topology| {
                         let at = topology
@@ -126,8 +130,8 @@ impl Drained {
             let (effective, is_logged) =
                 known.map_or((None, false), |watch| (watch.effective, watch.is_logged));
             let reason = datacenter.reason.clone();
-            let watch = Watch { id, state, reason, cached_until, effective, is_logged };
-            self.watches.insert(name.clone(), watch);
+            let watch = TrackedDatacenter { id, state, reason, cached_until, effective, is_logged };
+            self.tracked.insert(name.clone(), watch);
         }
         for name in old
             .into_keys()
@@ -139,12 +143,12 @@ impl Drained {
 
     /// Reads the charts of services that `is_wanted` names; each chart once, however many services
     /// share it.
-    fn look(
+    fn read_charts(
         &mut self,
-        Published { snapshot, conditions, .. }: Published<'_>,
+        PublishedSnapshot { snapshot, conditions, .. }: PublishedSnapshot<'_>,
         is_wanted: impl Fn(usize) -> bool,
     ) {
-        let watched: BTreeSet<DatacenterId> = self.watches.values().map(|watch| watch.id).collect();
+        let watched: BTreeSet<DatacenterId> = self.tracked.values().map(|watch| watch.id).collect();
         if watched.is_empty() {
             return;
         }
@@ -154,33 +158,33 @@ impl Drained {
             let found =
                 known.entry(Arc::as_ptr(chart)).or_insert_with(|| presence.sightings(chart));
             if !found.is_empty() {
-                self.still.insert(ServiceId(at as u32), found.clone());
+                self.sightings.insert(ServiceId(at as u32), found.clone());
             }
         }
     }
 
     /// Reads the charts that changed; the services and datacenters that are no longer answered.
-    fn look_again(
+    fn read_changed_charts(
         &mut self,
         before: &Snapshot,
-        published: Published<'_>,
+        published: PublishedSnapshot<'_>,
     ) -> Vec<(ServiceId, Sighting)> {
         let charts = &published.snapshot.charts;
         let has_changed =
             |at: usize| !before.charts.get(at).is_some_and(|old| Arc::ptr_eq(old, &charts[at]));
         let mut old = Vec::new();
-        self.still.retain(|service, found| {
+        self.sightings.retain(|service, found| {
             let is_kept = !has_changed(service.index());
             if !is_kept {
                 old.extend(found.iter().map(|sighting| (*service, *sighting)));
             }
             is_kept
         });
-        self.look(published, has_changed);
+        self.read_charts(published, has_changed);
         let is_gone = |(service, was): &(ServiceId, Sighting)| {
             let key = |one: &Sighting| (one.datacenter, one.family, one.is_binding);
             let is = |now: &Sighting| key(now) == key(was);
-            !self.still.get(service).is_some_and(|found| found.iter().any(is))
+            !self.sightings.get(service).is_some_and(|found| found.iter().any(is))
         };
         old.retain(is_gone);
         old
@@ -188,21 +192,21 @@ impl Drained {
 
     /// Notes which watches became effective with this snapshot and which no longer are; the log has
     /// both.
-    fn settle(
+    fn update_effective(
         &mut self,
         ceased: &[(ServiceId, Sighting)],
-        Published { snapshot, now, .. }: Published<'_>,
+        PublishedSnapshot { snapshot, now, .. }: PublishedSnapshot<'_>,
     ) {
         let ttl =
             |service: &ServiceId| i64::from(snapshot.topology.services[service.index()].ttl_secs);
-        for (name, watch) in &mut self.watches {
+        for (name, watch) in &mut self.tracked {
             for (service, _) in
                 ceased.iter().filter(|(_, sighting)| sighting.datacenter == watch.id)
             {
                 watch.cached_until = watch.cached_until.max(now + ttl(service));
             }
             let of = |one: &Sighting| one.datacenter == watch.id;
-            if !self.still.values().flatten().any(of) {
+            if !self.sightings.values().flatten().any(of) {
                 if watch.effective.is_none() {
                     watch.take_effect(name, now);
                 }
@@ -210,7 +214,7 @@ impl Drained {
             }
             watch.effective = None;
             let last_left = |one: &Sighting| of(one) && !matches!(one.cause, Cause::Ramp(_));
-            let stuck = self.still.iter().filter(|(_, found)| found.iter().any(last_left));
+            let stuck = self.sightings.iter().filter(|(_, found)| found.iter().any(last_left));
             let stuck: Vec<(ServiceId, Sighting)> = stuck
                 .flat_map(|(service, found)| {
                     found
@@ -222,14 +226,15 @@ impl Drained {
                 .collect();
             if !stuck.is_empty() && !watch.is_logged {
                 watch.is_logged = true;
-                let (state, services) = (watch.state.word(), named(&snapshot.topology, &stuck));
+                let (state, services) =
+                    (watch.state.word(), service_list(&snapshot.topology, &stuck));
                 tracing::warn!(datacenter = %name, state, services, "answers still name a drained datacenter: no other member is left");
             }
         }
     }
 }
 
-impl Watch {
+impl TrackedDatacenter {
     fn take_effect(&mut self, name: &str, now: i64) {
         let longest_ttl = u32::try_from(self.cached_until - now).unwrap_or(0);
         let expires = now + i64::from(longest_ttl);
@@ -246,7 +251,7 @@ impl Watch {
 }
 
 /// The datacenters that are drained or disabled.
-fn drained(topology: &Topology, conditions: &Conditions) -> Vec<(DatacenterId, State)> {
+fn drained_or_disabled(topology: &Topology, conditions: &Conditions) -> Vec<(DatacenterId, State)> {
     let states = conditions.datacenters.iter().take(topology.datacenters.len()).copied();
     let with_id = (0..).map(DatacenterId).zip(states);
     with_id.filter(|(_, state)| matches!(state, State::Draining | State::Disabled)).collect()
@@ -254,12 +259,12 @@ fn drained(topology: &Topology, conditions: &Conditions) -> Vec<(DatacenterId, S
 
 /// The first services and types, and how many more there are: `www.example.com A, www.example.com
 /// AAAA and 3 more`.
-fn named(topology: &Topology, stuck: &[(ServiceId, Sighting)]) -> String {
+fn service_list(topology: &Topology, stuck: &[(ServiceId, Sighting)]) -> String {
     let name = |(id, sighting): &(ServiceId, Sighting)| {
         let service = &topology.services[id.index()];
         format!("{} {}", service.name, sighting.record_type(&service.kind))
     };
-    listing::join_first(stuck.iter().map(name), LOGGED, stuck.len())
+    listing::join_first(stuck.iter().map(name), MAX_LOGGED_SERVICES, stuck.len())
 }
 
 #[cfg(test)]
@@ -278,17 +283,17 @@ mod tests {
     };
 
     /// Two services over `fra` and `iad`, published again and again.
-    struct Bench {
+    struct DrainFixture {
         compiler: Arc<Compiler>,
         surveys: Surveys,
         conditions: Conditions,
         published: Arc<Snapshot>,
-        drained: Drained,
+        drained: DrainTracker,
     }
 
     const TTLS: [u32; 2] = [30, 300];
 
-    impl Bench {
+    impl DrainFixture {
         fn new() -> Self {
             let places = ["fra", "iad"]
                 .map(|name| Datacenter { name: name.into(), ..Datacenter::default() });
@@ -352,7 +357,7 @@ mod tests {
                 surveys,
                 conditions,
                 published: Arc::default(),
-                drained: Drained::default(),
+                drained: DrainTracker::default(),
             }
         }
 
@@ -362,9 +367,9 @@ mod tests {
             let topology = Arc::clone(self.compiler.topology());
             let snapshot = Arc::new(Snapshot { charts, topology, ..Snapshot::default() });
             let before = std::mem::replace(&mut self.published, Arc::clone(&snapshot));
-            self.drained.follow(
+            self.drained.update(
                 &before,
-                Published { snapshot: &snapshot, conditions: &self.conditions, now },
+                PublishedSnapshot { snapshot: &snapshot, conditions: &self.conditions, now },
             );
             self.drained.effective("fra")
         }
@@ -382,7 +387,7 @@ mod tests {
 
     #[test]
     fn a_drain_is_effective_when_the_last_service_leaves_and_expires_a_ttl_later() {
-        let mut bench = Bench::new();
+        let mut bench = DrainFixture::new();
         assert_eq!(bench.publish(100), None, "in service");
         bench.conditions.datacenters[0] = State::Draining;
         bench.ramp(Part::of(0.5), 0);
@@ -412,7 +417,7 @@ mod tests {
 
     #[test]
     fn what_left_long_before_the_last_service_has_left_the_caches() {
-        let mut bench = Bench::new();
+        let mut bench = DrainFixture::new();
         bench.publish(100);
         bench.conditions.datacenters[0] = State::Draining;
         bench.ramp(Part::of(0.5), 2);
@@ -428,7 +433,7 @@ mod tests {
 
     #[test]
     fn a_datacenter_that_is_alone_left_is_not_effective_until_another_is_there() {
-        let mut bench = Bench::new();
+        let mut bench = DrainFixture::new();
         bench.conditions.datacenters = vec![State::Draining, State::Disabled];
         assert_eq!((bench.publish(100), bench.still()), (None, vec![ServiceId(0), ServiceId(1)]));
         bench.conditions.datacenters[1] = State::Active;

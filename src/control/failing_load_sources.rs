@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{certificates::moment, status::LoadStatus};
+use super::{certificates::utc_text, status::LoadStatus};
 use crate::listing;
 
 /// The most sources that are named for one reason.
-const NAMED: usize = 3;
+const MAX_NAMED_SOURCES: usize = 3;
 
 /// One sentence for each reason, however many sources fail because of it. A source is left out if
 /// it was not polled yet, or if its latest poll brought a report that has not expired. `now` is in
@@ -32,8 +32,8 @@ fn text(reason: &str, counts: bool, sources: &[(&LoadStatus, i64)]) -> String {
         Some(target) => format!("{:?} {target}", load.load),
         None => format!("{:?}", load.load),
     };
-    let names = listing::join_first(sources.iter().map(name), NAMED, sources.len());
-    let since = moment(sources.iter().map(|(_, since)| *since).min().unwrap_or_default());
+    let names = listing::join_first(sources.iter().map(name), MAX_NAMED_SOURCES, sources.len());
+    let since = utc_text(sources.iter().map(|(_, since)| *since).min().unwrap_or_default());
     let (noun, has) =
         if sources.len() == 1 { ("load source", "has") } else { ("load sources", "have") };
     let effect = match counts {

@@ -12,13 +12,13 @@ use crate::{control::remedy, listing};
 /// What became of the latest attempts to save, by file. Cheap to clone; all clones are the same
 /// list.
 #[derive(Debug, Clone)]
-pub(in crate::control) struct Faults {
+pub(in crate::control) struct SaveFailures {
     directory: PathBuf,
-    list: Arc<Mutex<List>>,
+    records: Arc<Mutex<SaveRecords>>,
 }
 
 #[derive(Debug, Default)]
-struct List {
+struct SaveRecords {
     /// In which order the failures came, and why each file is not saved.
     failed: BTreeMap<String, (u64, String)>,
     /// Files that were saved and must be there since.
@@ -26,18 +26,18 @@ struct List {
     attempts: u64,
 }
 
-impl Faults {
+impl SaveFailures {
     pub(super) fn of(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), list: Arc::default() }
+        Self { directory: directory.to_owned(), records: Arc::default() }
     }
 
-    fn list(&self) -> MutexGuard<'_, List> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    fn records(&self) -> MutexGuard<'_, SaveRecords> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes note of an attempt to save a file. Only the first of several failures is logged.
-    pub(super) fn note(&self, name: &str, outcome: io::Result<()>) {
-        let mut list = self.list();
+    pub(super) fn record(&self, name: &str, outcome: io::Result<()>) {
+        let mut list = self.records();
         list.attempts += 1;
         let attempt = list.attempts;
         let directory = self.directory.display();
@@ -49,7 +49,7 @@ impl Faults {
                 }
             }
             Err(error) => {
-                let text = format!("{error} (help: {})", remedy::of_writing(&error));
+                let text = format!("{error} (help: {})", remedy::write_remedy(&error));
                 if list.failed.is_empty() {
                     tracing::warn!(%directory, file = name, error = %text, "state not saved: a restart will start without it");
                 }
@@ -60,8 +60,8 @@ impl Faults {
 
     /// Nothing is to be saved in this file now.
     pub(super) fn forget(&self, name: &str) {
-        self.list().failed.remove(name);
-        self.list().saved.remove(name);
+        self.records().failed.remove(name);
+        self.records().saved.remove(name);
     }
 
     /// Whether a file that was saved is gone.
@@ -72,13 +72,13 @@ impl Faults {
                 matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
             })
         };
-        let saved = self.list().saved.clone();
+        let saved = self.records().saved.clone();
         saved.iter().any(is_gone)
     }
 
     /// Why something is not saved, if anything is not: the newest failure, with its remedy.
     pub(in crate::control) fn text(&self) -> Option<String> {
-        let list = self.list();
+        let list = self.records();
         let (name, (_, error)) = list.failed.iter().max_by_key(|(_, (attempt, _))| *attempt)?;
         let path = self.directory.join(name);
         Some(match list.failed.len() - 1 {

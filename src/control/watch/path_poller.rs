@@ -28,64 +28,64 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    events::{self, Sign},
+    events::{self, FileEvent},
     mounts::{Mount, mounts},
-    scope::Scope,
+    watch_scope::WatchScope,
 };
 use crate::config::{Footprint, Kind, Stamp, Trace};
 
 /// The pause between two rounds, if a round takes less than 4 % of it.
-const PAUSE: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The pause is at least as many times the processor time of a round.
-const SHARE: u32 = 25;
+const MIN_IDLE_RATIO: u32 = 25;
 /// Of the thread: queries and loads are more urgent.
 const NICENESS: i32 = 5;
 /// Up to so many files are all compared, whatever the kernel reports: some 2 ms each second.
-const FEW_FILES: usize = 1_000;
+const MAX_FILES_FULLY_POLLED: usize = 1_000;
 
 /// What is to be watched from now on.
 #[derive(Debug)]
-pub(super) struct Order {
+pub(super) struct WatchRequest {
     pub(super) footprint: Footprint,
     /// Is sent to once it is watched.
-    pub(super) begun: Option<oneshot::Sender<()>>,
+    pub(super) started: Option<oneshot::Sender<()>>,
 }
 
 /// Compares files and links with what a load found of them, at intervals.
-pub(super) struct Patrol {
-    signs: mpsc::Sender<Sign>,
-    scope: Arc<ArcSwap<Scope>>,
-    kernel: Option<RecommendedWatcher>,
+pub(super) struct PathPoller {
+    events: mpsc::Sender<FileEvent>,
+    scope: Arc<ArcSwap<WatchScope>>,
+    watcher: Option<RecommendedWatcher>,
     /// Directories that the kernel watches, and which directory that was: another one may have
     /// their path by now.
     watched: BTreeMap<PathBuf, Option<Stamp>>,
-    glances: Vec<Glance>,
+    polled_paths: Vec<PolledPath>,
     /// What was mounted at the last round.
     mounts: BTreeSet<Mount>,
 }
 
 /// A path that is compared.
 #[derive(Debug)]
-struct Glance {
+struct PolledPath {
     path: PathBuf,
     real: PathBuf,
-    by: By,
+    compared_by: ComparedBy,
     /// Its state as it was read, or as it was reported since.
-    known: Option<Stamp>,
+    reported_stamp: Option<Stamp>,
     /// A state that differs and is not reported yet.
-    new: Option<Option<Stamp>>,
+    unreported_stamp: Option<Option<Stamp>>,
 }
 
 /// What of a path is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
+enum ComparedBy {
     /// The object that the path leads to: device and inode.
     Object,
     /// Whether it was written to.
     Content,
 }
 
-impl By {
+impl ComparedBy {
     fn is_same(self, one: Option<Stamp>, other: Option<Stamp>) -> bool {
         match (one, other, self) {
             (Some(one), Some(other), Self::Object) => one.is_same_object(&other),
@@ -95,16 +95,23 @@ impl By {
     }
 }
 
-impl Patrol {
+impl PathPoller {
     /// Starts the thread. It ends when nothing can send orders any more.
     pub(super) fn start(
-        orders: Receiver<Order>,
-        signs: mpsc::Sender<Sign>,
-        scope: Arc<ArcSwap<Scope>>,
+        orders: Receiver<WatchRequest>,
+        signs: mpsc::Sender<FileEvent>,
+        scope: Arc<ArcSwap<WatchScope>>,
     ) {
-        let kernel = kernel(signs.clone(), Arc::clone(&scope));
+        let kernel = kernel_watcher(signs.clone(), Arc::clone(&scope));
         let (watched, glances) = (BTreeMap::new(), Vec::new());
-        let patrol = Self { signs, scope, kernel, watched, glances, mounts: mounts() };
+        let patrol = Self {
+            events: signs,
+            scope,
+            watcher: kernel,
+            watched,
+            polled_paths: glances,
+            mounts: mounts(),
+        };
         let started = thread::Builder::new().name("watch".to_owned()).spawn(move || {
             let _ = rustix::process::setpriority_process(None, NICENESS);
             patrol.run(&orders);
@@ -114,13 +121,14 @@ impl Patrol {
         }
     }
 
-    fn run(mut self, orders: &Receiver<Order>) {
-        let mut pause = PAUSE;
+    fn run(mut self, orders: &Receiver<WatchRequest>) {
+        let mut pause = POLL_INTERVAL;
         loop {
             match orders.recv_timeout(pause) {
                 Ok(order) => {
                     // Only the newest load matters.
-                    let Order { footprint, begun } = orders.try_iter().last().unwrap_or(order);
+                    let WatchRequest { footprint, started: begun } =
+                        orders.try_iter().last().unwrap_or(order);
                     self.follow(footprint);
                     if let Some(begun) = begun {
                         let _ = begun.send(());
@@ -130,15 +138,15 @@ impl Patrol {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             let before = processor_time();
-            self.round();
-            pause = PAUSE.max(processor_time().saturating_sub(before) * SHARE);
+            self.poll();
+            pause = POLL_INTERVAL.max(processor_time().saturating_sub(before) * MIN_IDLE_RATIO);
         }
     }
 
     /// Watches what a load depended on, and compares what was changed since in directories that
     /// were not watched before.
     fn follow(&mut self, footprint: Footprint) {
-        let scope = Scope::of(&footprint);
+        let scope = WatchScope::from_footprint(&footprint);
         let directories = scope.directories();
         self.scope.store(Arc::new(scope));
         let current = |path: &PathBuf| (path.clone(), Stamp::of(path));
@@ -158,27 +166,29 @@ impl Patrol {
                 "watching directories"
             );
         }
-        let mut glances = missed(&footprint, &new);
-        let are_few =
-            footprint.traces.iter().filter(|trace| trace.kind == Kind::File).count() <= FEW_FILES;
-        let mounted: BTreeSet<PathBuf> = mounts().into_iter().map(|mount| mount.at).collect();
+        let mut glances = changed_before_watch(&footprint, &new);
+        let are_few = footprint.traces.iter().filter(|trace| trace.kind == Kind::File).count()
+            <= MAX_FILES_FULLY_POLLED;
+        let mounted: BTreeSet<PathBuf> = mounts().into_iter().map(|mount| mount.path).collect();
         let is_compared = |path: &Path| are_few || mounted.contains(path);
         glances.extend(
-            footprint.traces.into_iter().filter_map(|trace| self.glance(trace, is_compared)),
+            footprint.traces.into_iter().filter_map(|trace| self.polled_path(trace, is_compared)),
         );
-        self.glances = glances;
+        self.polled_paths = glances;
     }
 
     fn unwatch_all_but(&mut self, wanted: &BTreeMap<PathBuf, Option<Stamp>>) {
         let is_kept = |path: &PathBuf, stamp: &Option<Stamp>| {
-            wanted.get(path).is_some_and(|now| now.is_some() && By::Object.is_same(*now, *stamp))
+            wanted
+                .get(path)
+                .is_some_and(|now| now.is_some() && ComparedBy::Object.is_same(*now, *stamp))
         };
         let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.watched)
             .into_iter()
             .partition(|(path, stamp)| is_kept(path, stamp));
         self.watched = kept;
         for path in gone.keys() {
-            if let Some(kernel) = &mut self.kernel {
+            if let Some(kernel) = &mut self.watcher {
                 // A directory that is gone has taken its watch along.
                 let _ = kernel.unwatch(path);
             }
@@ -190,7 +200,7 @@ impl Patrol {
         if !directory.is_dir() || !has_events(directory) {
             return false;
         }
-        let Some(kernel) = &mut self.kernel else { return false };
+        let Some(kernel) = &mut self.watcher else { return false };
         match kernel.watch(directory, RecursiveMode::NonRecursive) {
             Ok(()) => true,
             Err(error) => {
@@ -202,32 +212,40 @@ impl Patrol {
 
     /// How a path is compared from now on; `None` where the kernel reports everything that can
     /// happen to it.
-    fn glance(&self, trace: Trace, is_compared: impl Fn(&Path) -> bool) -> Option<Glance> {
+    fn polled_path(&self, trace: Trace, is_compared: impl Fn(&Path) -> bool) -> Option<PolledPath> {
         let directory =
             if trace.kind == Kind::File { trace.real.parent() } else { Some(&*trace.real) };
         let has_events = directory.is_some_and(|directory| self.watched.contains_key(directory));
         let by = match (has_events, trace.kind) {
-            (false, _) => By::Content,
-            (true, Kind::File) if trace.stamp.is_some() && is_compared(&trace.real) => By::Content,
+            (false, _) => ComparedBy::Content,
+            (true, Kind::File) if trace.stamp.is_some() && is_compared(&trace.real) => {
+                ComparedBy::Content
+            }
             (true, Kind::File) if !trace.is_link && trace.stamp.is_some() => return None,
-            (true, _) => By::Object,
+            (true, _) => ComparedBy::Object,
         };
-        Some(Glance { path: trace.path, real: trace.real, by, known: trace.stamp, new: None })
+        Some(PolledPath {
+            path: trace.path,
+            real: trace.real,
+            compared_by: by,
+            reported_stamp: trace.stamp,
+            unreported_stamp: None,
+        })
     }
 
-    fn round(&mut self) {
-        let mut glances = std::mem::take(&mut self.glances);
+    fn poll(&mut self) {
+        let mut glances = std::mem::take(&mut self.polled_paths);
         for glance in &mut glances {
-            if glance.look(Stamp::of(&glance.path)) {
+            if glance.is_due_for_report(Stamp::of(&glance.path)) {
                 let path = glance.real.clone();
-                self.report(if glance.by == By::Object {
-                    Sign::Changed(path)
+                self.report(if glance.compared_by == ComparedBy::Object {
+                    FileEvent::Changed(path)
                 } else {
-                    Sign::Differs(path)
+                    FileEvent::Differs(path)
                 });
             }
         }
-        self.glances = glances;
+        self.polled_paths = glances;
         self.compare_mounts();
     }
 
@@ -235,39 +253,41 @@ impl Patrol {
     fn compare_mounts(&mut self) {
         let now = mounts();
         let scope = self.scope.load();
-        for mount in now.symmetric_difference(&self.mounts).filter(|mount| scope.counts(&mount.at))
+        for mount in
+            now.symmetric_difference(&self.mounts).filter(|mount| scope.is_watched(&mount.path))
         {
-            self.report(Sign::Changed(mount.at.clone()));
+            self.report(FileEvent::Changed(mount.path.clone()));
         }
         self.mounts = now;
     }
 
-    fn report(&self, sign: Sign) {
+    fn report(&self, sign: FileEvent) {
         // A full queue holds enough to say that something changed.
-        let _ = self.signs.try_send(sign);
+        let _ = self.events.try_send(sign);
     }
 }
 
-impl Glance {
+impl PolledPath {
     /// Compares; whether that is to be reported.
-    fn look(&mut self, now: Option<Stamp>) -> bool {
-        if self.by.is_same(now, self.known) {
-            self.new = None;
+    fn is_due_for_report(&mut self, now: Option<Stamp>) -> bool {
+        if self.compared_by.is_same(now, self.reported_stamp) {
+            self.unreported_stamp = None;
             return false;
         }
         // A file that is being written differs from one round to the next. One that is gone, or
         // another file by now, was renamed, which is complete at once.
-        let is_other = match (now, self.known) {
+        let is_other = match (now, self.reported_stamp) {
             (Some(now), Some(known)) => !now.is_same_object(&known),
             (now, _) => now.is_none(),
         };
-        let is_at_once = self.by == By::Object || is_other;
-        let is_settled = self.new.is_some_and(|new| By::Content.is_same(new, now));
+        let is_at_once = self.compared_by == ComparedBy::Object || is_other;
+        let is_settled =
+            self.unreported_stamp.is_some_and(|new| ComparedBy::Content.is_same(new, now));
         if !is_at_once && !is_settled {
-            self.new = Some(now);
+            self.unreported_stamp = Some(now);
             return false;
         }
-        (self.known, self.new) = (now, None);
+        (self.reported_stamp, self.unreported_stamp) = (now, None);
         true
     }
 }
@@ -275,7 +295,7 @@ impl Glance {
 /// What was written to newly watched directories after the load read them and before the watch
 /// began. It is reported if it stays the same for a round: a file that is still being written is
 /// reported by the kernel when it is closed.
-fn missed(footprint: &Footprint, new: &[PathBuf]) -> Vec<Glance> {
+fn changed_before_watch(footprint: &Footprint, new: &[PathBuf]) -> Vec<PolledPath> {
     let is_new = |path: &Path| new.binary_search_by(|directory| (**directory).cmp(path)).is_ok();
     let glance = |trace: &Trace| {
         let directory =
@@ -283,8 +303,14 @@ fn missed(footprint: &Footprint, new: &[PathBuf]) -> Vec<Glance> {
         let now =
             directory.filter(|directory| is_new(directory)).map(|_| Stamp::of(&trace.path))?;
         let (path, real) = (trace.path.clone(), trace.real.clone());
-        let glance = Glance { path, real, by: By::Content, known: trace.stamp, new: None };
-        (!By::Content.is_same(now, trace.stamp)).then_some(glance)
+        let glance = PolledPath {
+            path,
+            real,
+            compared_by: ComparedBy::Content,
+            reported_stamp: trace.stamp,
+            unreported_stamp: None,
+        };
+        (!ComparedBy::Content.is_same(now, trace.stamp)).then_some(glance)
     };
     if new.is_empty() { Vec::new() } else { footprint.traces.iter().filter_map(glance).collect() }
 }
@@ -313,11 +339,14 @@ fn has_events(directory: &Path) -> bool {
     kind.is_ok_and(|kind| !WITHOUT.contains(&kind))
 }
 
-fn kernel(signs: mpsc::Sender<Sign>, scope: Arc<ArcSwap<Scope>>) -> Option<RecommendedWatcher> {
+fn kernel_watcher(
+    signs: mpsc::Sender<FileEvent>,
+    scope: Arc<ArcSwap<WatchScope>>,
+) -> Option<RecommendedWatcher> {
     let handler = move |event: notify::Result<Event>| match event {
         // What does not count is dropped here, so that a busy log does not fill the queue.
         Ok(event) => {
-            for sign in events::signs(event, &scope.load()) {
+            for sign in events::file_events(event, &scope.load()) {
                 // Never dropped: the kernel reports only once that a file was closed. The queue is
                 // emptied without waiting.
                 let _ = signs.blocking_send(sign);
@@ -359,20 +388,21 @@ mod tests {
     fn content_that_differs_counts_once_it_stays_the_same_for_a_round() {
         let directory = tempfile::tempdir().unwrap();
         let [old, half, whole] = stamps(directory.path());
-        let mut glance = Glance {
+        let mut glance = PolledPath {
             path: "file".into(),
             real: "/file".into(),
-            by: By::Content,
-            known: old,
-            new: None,
+            compared_by: ComparedBy::Content,
+            reported_stamp: old,
+            unreported_stamp: None,
         };
-        let reports = [old, half, whole, whole, whole, None, old].map(|now| glance.look(now));
+        let reports =
+            [old, half, whole, whole, whole, None, old].map(|now| glance.is_due_for_report(now));
         assert_eq!(
             reports,
             [false, false, false, true, false, true, false],
             "a file that is gone counts at once"
         );
-        assert!(glance.look(old), "it is back");
+        assert!(glance.is_due_for_report(old), "it is back");
     }
 
     #[test]
@@ -383,9 +413,14 @@ mod tests {
             fs::write(path(name), name.repeat(name.len())).unwrap();
             Stamp::of(&path(name))
         });
-        let mut glance =
-            Glance { path: "a".into(), real: "/a".into(), by: By::Content, known: one, new: None };
-        assert_eq!([two, two].map(|now| glance.look(now)), [true, false]);
+        let mut glance = PolledPath {
+            path: "a".into(),
+            real: "/a".into(),
+            compared_by: ComparedBy::Content,
+            reported_stamp: one,
+            unreported_stamp: None,
+        };
+        assert_eq!([two, two].map(|now| glance.is_due_for_report(now)), [true, false]);
     }
 
     #[test]
@@ -396,14 +431,15 @@ mod tests {
             fs::create_dir(path(name)).unwrap();
             Stamp::of(&path(name))
         });
-        let mut glance = Glance {
+        let mut glance = PolledPath {
             path: "zones".into(),
             real: "/zones".into(),
-            by: By::Object,
-            known: one,
-            new: None,
+            compared_by: ComparedBy::Object,
+            reported_stamp: one,
+            unreported_stamp: None,
         };
-        let reports = [one, two, two, one, None, None, one].map(|now| glance.look(now));
+        let reports =
+            [one, two, two, one, None, None, one].map(|now| glance.is_due_for_report(now));
         assert_eq!(reports, [false, true, false, true, true, false, true]);
     }
 
