@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portolan::config::{Config, Locations, Sources};
+use portolan::config::{Config, SourceOptions, Sources};
 use usage::{cpu_times, memory_kib};
 
 fn main() {
@@ -23,13 +23,13 @@ fn main() {
     for name in ["services", "zones"] {
         measure(
             name,
-            &Locations { zones: Some(directory.path().join(name)), ..Locations::default() },
+            &SourceOptions { zones: Some(directory.path().join(name)), ..SourceOptions::default() },
         );
     }
 }
 
 #[expect(clippy::print_stdout, reason = "a benchmark's figures")]
-fn measure(name: &str, locations: &Locations) {
+fn measure(name: &str, locations: &SourceOptions) {
     let cpu_secs = || cpu_times(id()).expect("this process").iter().sum::<Duration>().as_secs_f64();
     let (start, cpu) = (Instant::now(), cpu_secs());
     let sources = Sources::read(locations);

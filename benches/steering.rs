@@ -22,7 +22,7 @@ use std::{
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use portolan::{
-    config::{Config, Locations, Sources},
+    config::{Config, SourceOptions, Sources},
     geo::Databases,
     health::{Standing, Verdict},
     load::LoadReport,
@@ -66,7 +66,8 @@ const ZONE: &str = "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nh
 fn topology(tables: &str) -> Arc<Topology> {
     let directory = tempfile::tempdir().expect("a temporary directory");
     fs::write(directory.path().join("x.toml"), format!("{ZONE}{tables}")).expect("a file");
-    let locations = Locations { zones: Some(directory.path().to_owned()), ..Locations::default() };
+    let locations =
+        SourceOptions { zones: Some(directory.path().to_owned()), ..SourceOptions::default() };
     let (config, _) = Config::load(&Sources::read(&locations)).expect("a good configuration");
     config.topology
 }

@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::{
     admin,
-    config::{Colours, HttpsSettings, Locations, ServerSettings, TlsSettings, outline},
+    config::{Colours, HttpsSettings, ServerSettings, SourceOptions, TlsSettings, server_settings},
     control::{
         Controller, ControllerHandle, ControllerSetup, LoadedConfig, ReloadError, ReloadRequest,
         RunningController, StateDirectory,
@@ -88,7 +88,7 @@ fn system_error(what: &'static str) -> impl Fn(io::Error) -> ServeError {
 /// # Errors
 /// [`ServeError`] says what kept the server from starting, or made it end.
 pub fn serve(
-    locations: Locations,
+    locations: SourceOptions,
     colours: Colours,
     announce: &mut dyn FnMut(&str),
 ) -> Result<(), ServeError> {
@@ -97,7 +97,7 @@ pub fn serve(
         RESERVED_DESCRIPTORS.min(usize::try_from(descriptors / 8).unwrap_or(RESERVED_DESCRIPTORS)),
     );
     transport::map_large_allocations();
-    let saved = StateDirectory::read_only(outline(&locations).0.state);
+    let saved = StateDirectory::read_only(server_settings(&locations).0.state_directory);
     let world = LoadedConfig::start(&locations, &saved, colours)
         .map_err(|refusal| ServeError::Configuration(refusal.rendered))?;
     let settings = world.config.server.clone();
@@ -124,7 +124,7 @@ pub fn serve(
         .enable_all()
         .build()
         .map_err(system_error("start the control threads"))?;
-    let state = StateDirectory::open(settings.state.clone());
+    let state = StateDirectory::open(settings.state_directory.clone());
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
         let started =
@@ -176,7 +176,7 @@ async fn wait_first_round(
 
 /// Starts the controller: the first snapshot is compiled, and probes are on their way.
 async fn start(
-    locations: Locations,
+    locations: SourceOptions,
     world: LoadedConfig,
     state: StateDirectory,
     shares: DescriptorBudget,
@@ -258,7 +258,7 @@ struct HttpsSockets {
 
 impl HttpsSockets {
     fn bind(settings: &HttpsSettings, listeners: &[TcpListener]) -> Result<Self, ServeError> {
-        let datagrams = if settings.h3 { listeners } else { &[] };
+        let datagrams = if settings.http3 { listeners } else { &[] };
         let datagrams = transport::bind_http3(datagrams).map_err(ServeError::Bind)?;
         let resource = HttpsResource { path: settings.path.clone(), http1: settings.http1 };
         Ok(Self { resource, http3_sockets: datagrams })
@@ -305,7 +305,7 @@ impl Sockets {
         let admin = settings.admin.map(|address| transport::bind_streams(&[address])).transpose();
         let admin = match admin {
             // A second server on one host is asked for by its DNS addresses; nobody named this one.
-            Err(error) if !settings.is_admin_named => {
+            Err(error) if !settings.is_admin_configured => {
                 tracing::warn!(
                     address = settings.admin.map(tracing::field::display),
                     %error,
@@ -539,12 +539,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("portolan.toml");
         std::fs::write(&config, "").unwrap();
-        let (mut settings, _) =
-            crate::config::outline(&Locations { config: Some(config), ..Locations::default() });
+        let (mut settings, _) = crate::config::server_settings(&SourceOptions {
+            config: Some(config),
+            ..SourceOptions::default()
+        });
         settings.listen = vec!["127.0.0.1:0".parse().unwrap()];
         settings.admin = taken.local_addr().ok();
         assert!(Sockets::bind(&settings).unwrap().admin.is_none());
-        settings.is_admin_named = true;
+        settings.is_admin_configured = true;
         assert!(matches!(Sockets::bind(&settings), Err(ServeError::Bind(_))));
     }
 }

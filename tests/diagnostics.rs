@@ -4,7 +4,7 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use portolan::config::{Colours, Config, Locations, Sources};
+use portolan::config::{Colours, Config, SourceOptions, Sources};
 
 #[test]
 fn every_mistake_is_shown_where_it_was_made_and_how_to_mend_it() {
@@ -51,7 +51,7 @@ fn a_mistake_looks_the_same_in_a_large_file() {
 }
 
 fn lines<'t>(files: impl Iterator<Item = (&'t str, &'t str)>) -> Vec<String> {
-    match Config::load(&Sources::from_texts(&Locations::default(), files)) {
+    match Config::load(&Sources::from_texts(&SourceOptions::default(), files)) {
         Ok((_, warnings)) => warnings.lines().collect(),
         Err(errors) => errors.lines().collect(),
     }
@@ -64,7 +64,7 @@ fn files(input: &str) -> impl Iterator<Item = (&str, &str)> {
 /// What `check` would show for the files of a case.
 fn output(input: &str) -> String {
     let files = files(input);
-    let sources = Sources::from_texts(&Locations::default(), files);
+    let sources = Sources::from_texts(&SourceOptions::default(), files);
     let (verdict, diagnostics) = match Config::load(&sources) {
         Ok((_, warnings)) => ("accepted", warnings),
         Err(errors) => ("refused", errors),

@@ -16,7 +16,7 @@ use std::{
 };
 
 use portolan::{
-    config::{Colours, Locations},
+    config::{Colours, SourceOptions},
     control::LoadedConfig,
     dns::{Name, Rcode, Rtype},
     engine::{GROUP, Group, Names, Query, Transport, answer},
@@ -172,10 +172,10 @@ fn snapshot() -> (tempfile::TempDir, Snapshot) {
     fs::write(directory.path().join("tables.toml"), format!("{TABLES}{}", large()))
         .expect("written");
     fs::write(directory.path().join("example.org.zone"), RECORDS).expect("written");
-    let locations = Locations {
+    let locations = SourceOptions {
         zones: Some(directory.path().into()),
         geoip: vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/world-country.mmdb")],
-        ..Locations::default()
+        ..SourceOptions::default()
     };
     let mut world = LoadedConfig::load(&locations, Colours::Plain)
         .unwrap_or_else(|refusal| panic!("{}", refusal.rendered));

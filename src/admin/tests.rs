@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 use super::{AdminContext, AdminServer, serve};
 use crate::{
-    config::{Colours, Locations},
+    config::{Colours, SourceOptions},
     control::{
         Controller, ControllerHandle, ControllerSetup, LoadedConfig, RunningController,
         StateDirectory,
@@ -86,9 +86,9 @@ impl AdminTestServer {
         for (name, text) in files {
             fs::write(directory.path().join("zones").join(name), text).unwrap();
         }
-        let locations = Locations {
+        let locations = SourceOptions {
             config: Some(directory.path().join("portolan.toml")),
-            ..Locations::default()
+            ..SourceOptions::default()
         };
         let world = LoadedConfig::load(&locations, Colours::Plain)
             .map_err(|refusal| refusal.rendered)

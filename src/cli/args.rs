@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 use crate::{
-    config::Locations,
+    config::SourceOptions,
     dns::{Name, Rtype},
 };
 
@@ -97,8 +97,8 @@ pub struct Files {
 
 impl Files {
     /// As the configuration reads it.
-    pub fn locations(&self) -> Locations {
-        Locations {
+    pub fn locations(&self) -> SourceOptions {
+        SourceOptions {
             directory: None,
             config: self.config.clone(),
             zones: self.zones.clone(),
@@ -127,11 +127,11 @@ impl Check {
     ///
     /// # Errors
     /// In words, where there is no such directory.
-    pub fn locations(&self) -> Result<Locations, String> {
+    pub fn locations(&self) -> Result<SourceOptions, String> {
         let of_flags = self.files.locations();
         let Some(directory) = &self.directory else { return Ok(of_flags) };
-        let Locations { directory, zones, .. } = Locations::of_directory(directory)?;
-        Ok(Locations { directory, zones, ..of_flags })
+        let SourceOptions { directory, zones, .. } = SourceOptions::of_directory(directory)?;
+        Ok(SourceOptions { directory, zones, ..of_flags })
     }
 }
 

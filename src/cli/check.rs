@@ -6,7 +6,9 @@ use serde_json::json;
 
 use super::{args::Check, output::Output};
 use crate::{
-    config::{Config, Diagnostics, Role, ServerSettings, Severity, Sources, Summary, TlsSettings},
+    config::{
+        Config, Diagnostics, FileRole, ServerSettings, Severity, Sources, Summary, TlsSettings,
+    },
     control::{CertificateStatus, LoadedConfig, unix_now},
     transport::CertificateRegistry,
 };
@@ -96,11 +98,13 @@ impl Checked {
         let is_of_zones = |extension: &std::ffi::OsStr| {
             extension.eq_ignore_ascii_case("toml") || extension.eq_ignore_ascii_case("zone")
         };
-        let below =
-            sources.files().iter().filter(|file| matches!(file.role, Role::Tables | Role::Master));
+        let below = sources
+            .files()
+            .iter()
+            .filter(|file| matches!(file.role, FileRole::Tables | FileRole::Master));
         Self {
-            config: shown(Role::Settings),
-            zones: shown(Role::Directory).unwrap_or_default(),
+            config: shown(FileRole::Settings),
+            zones: shown(FileRole::Directory).unwrap_or_default(),
             files: below.filter(|file| file.path.extension().is_some_and(is_of_zones)).count(),
         }
     }
@@ -163,7 +167,7 @@ impl Certified {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Locations;
+    use crate::config::SourceOptions;
 
     #[test]
     fn certificates_that_serve_would_refuse_are_errors() {
@@ -175,7 +179,8 @@ mod tests {
         std::fs::write(at("portolan.toml"), settings).unwrap();
         std::fs::write(at("empty.pem"), "").unwrap();
         std::fs::create_dir(at("zones")).unwrap();
-        let locations = Locations { config: Some(at("portolan.toml")), ..Locations::default() };
+        let locations =
+            SourceOptions { config: Some(at("portolan.toml")), ..SourceOptions::default() };
         let (config, _) = Config::load(&Sources::read(&locations)).unwrap();
         let Certified { errors, .. } = Certified::of(&config.server, unix_now());
         assert_eq!(errors.len(), 1, "{errors:?}");

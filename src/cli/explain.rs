@@ -10,7 +10,7 @@ use super::{
     remote::{self, Answered, RemoteError, ask_at, encoded, server_url},
 };
 use crate::{
-    config::Locations,
+    config::SourceOptions,
     control::{LoadedConfig, ServerStatus},
     engine::{self, Explanation, Request, Rules},
 };
@@ -125,8 +125,8 @@ fn from_server(explain: &Explain, url: &str) -> Result<Answered<Explanation>, Re
 
 pub(super) fn plan(plan: &Plan, output: &Output) -> ExitCode {
     let after = plan.files.locations();
-    let before = Locations { zones: Some(plan.against.clone()), ..after.clone() };
-    let load = |locations: &Locations| LoadedConfig::load(locations, output.message_colours());
+    let before = SourceOptions { zones: Some(plan.against.clone()), ..after.clone() };
+    let load = |locations: &SourceOptions| LoadedConfig::load(locations, output.message_colours());
     let (mut before, mut after) = match (load(&before), load(&after)) {
         (Ok(before), Ok(after)) => (before, after),
         (before, after) => {

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::{args::Locate, output::Output};
 use crate::{
-    config::Locations,
+    config::SourceOptions,
     control::open_databases,
     geo::{Databases, Finding, Location},
 };
 
 pub(super) fn run(locate: &Locate, output: &Output) -> ExitCode {
-    let locations: Locations = locate.files.locations();
+    let locations: SourceOptions = locate.files.locations();
     let databases = match open_databases(&locations) {
         Ok(databases) => databases,
         Err(error) => return output.fail(&error),

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     admin::{DrainBody, ReloadBody, SERVER_HEADER, USER_HEADER},
-    config::{Locations, admin_address},
+    config::{SourceOptions, admin_address},
     control::{ReloadReport, ServerStatus, Status},
     printable::{self, redacted},
 };
@@ -291,14 +291,15 @@ fn refusal(octets: &[u8]) -> (String, serde_json::Value) {
 fn base_url(remote: &Remote) -> Result<String, RemoteError> {
     match remote.server.as_deref().filter(|server| !server.trim().is_empty()) {
         Some(server) => server_url(server),
-        None => {
-            configured_url(&Locations { config: remote.config.clone(), ..Locations::default() })
-        }
+        None => configured_url(&SourceOptions {
+            config: remote.config.clone(),
+            ..SourceOptions::default()
+        }),
     }
 }
 
 /// Where the server of a configuration is asked.
-pub(super) fn configured_url(locations: &Locations) -> Result<String, RemoteError> {
+pub(super) fn configured_url(locations: &SourceOptions) -> Result<String, RemoteError> {
     let path = locations.config_path();
     match admin_address(locations) {
         Ok(Some(address)) => Ok(format!("http://{address}")),

@@ -3,7 +3,7 @@
 //!
 //! A load reads every table of every file; of 100,000 services that takes seconds. An amendment
 //! finds the tables that differ (`edit`), reads and checks these, and takes everything else from
-//! the configuration before (`foundation`). So an edit costs the reading of the tables that it
+//! the configuration before (`base`). So an edit costs the reading of the tables that it
 //! changes, and the comparison of the files.
 //!
 //! It is an optimisation with a referee: an amended configuration equals a full load of the same
@@ -16,63 +16,63 @@ use std::{path::Path, sync::Arc};
 use hashbrown::HashMap;
 
 use super::{
-    Config, Diagnostics, Making, Origin,
-    compile::{self, Amending},
+    Config, DefinitionOrigin, Diagnostics, LoadMode,
+    compile::{self, AmendmentCompiler},
     diagnostics::Diagnostic,
-    place::{FileId, Place},
-    problems::{KEPT, Problems},
+    place::{FileId, SourcePlace},
+    problems::{MAX_KEPT_PER_SEVERITY, Problems},
     settings,
-    sources::{Role, Sources},
-    spec::{Context, MOST_VALUES, Specs},
+    sources::{FileRole, Sources},
+    spec::{MAX_VALUES, Specs, TableContext},
 };
-use edit::{FileEdit, Table, TableEdit};
-pub(super) use foundation::{Foundation, Structure};
+pub(super) use base::{AmendmentBase, AmendmentInvariants};
+use edit::{FileEdit, TableChange, TableRange};
 
+mod base;
 mod edit;
-mod foundation;
 #[cfg(test)]
 mod tests;
 
 /// Where more tables than this differ, a full load costs no more.
-const MOST_TABLES: usize = 10_000;
+const MAX_CHANGED_TABLES: usize = 10_000;
 
 /// Makes the configuration of `sources` from the one `before`; `None` where they may differ in more
 /// than a few tables.
 pub(super) fn amend(before: &Config, sources: &Sources) -> Option<(Config, Diagnostics)> {
-    let foundation = &*before.foundation;
-    let structure = foundation.structure.as_ref()?;
-    if structure.layout != sources.layout() || foundation.has_state_ended(before) {
+    let foundation = &*before.amendment_base;
+    let structure = foundation.invariants.as_ref()?;
+    if structure.file_set_hash != sources.file_set_hash() || foundation.has_state_ended(before) {
         return None;
     }
-    let edits = edits(foundation, sources, &before.master_files)?;
-    let mut amending = Amending::new(&before.topology, structure);
-    let mut warnings = Warnings::new(foundation, &edits);
-    let mut values = foundation.values;
+    let edits = file_edits(foundation, sources, &before.master_files)?;
+    let mut amending = AmendmentCompiler::new(&before.topology, structure);
+    let mut warnings = AmendedWarnings::new(foundation, &edits);
+    let mut values = foundation.value_count;
     for edit in &edits {
         let [old, new] = edit.texts(sources);
-        for table in edit.changed() {
-            let (was, mut old_found) = read(&table.old, old?)?;
-            let (is, mut new_found) = read(&table.new, new?)?;
-            values = (values + is.values).checked_sub(was.values)?;
-            amending.table(edit.file, &was, &is, [&mut old_found, &mut new_found])?;
+        for table in edit.changed_tables() {
+            let (was, mut old_found) = read_table(&table.old, old?)?;
+            let (is, mut new_found) = read_table(&table.new, new?)?;
+            values = (values + is.value_count).checked_sub(was.value_count)?;
+            amending.apply_table(edit.file, &was, &is, [&mut old_found, &mut new_found])?;
             warnings.replace(edit, table, old_found, new_found)?;
         }
     }
-    if values > MOST_VALUES {
+    if values > MAX_VALUES {
         return None;
     }
-    let tables = edits.iter().map(|edit| edit.changed().count()).sum();
+    let tables = edits.iter().map(|edit| edit.changed_tables().count()).sum();
     let mut problems = Problems::default();
     let settings = settings::read(
         &sources.locations,
         sources.config.map(|id| (id, sources.file(id))),
         &mut problems,
     );
-    let geoip = compile::databases(sources, &settings, &mut problems);
-    if problems.has_errors() || structure.has_other_credential_faults(sources) {
+    let geoip = compile::resolve_databases(sources, &settings, &mut problems);
+    if problems.has_errors() || structure.credential_faults_differ(sources) {
         return None;
     }
-    sources.names_also(&structure.names);
+    sources.add_named_paths(&structure.named_paths);
     let warnings = warnings.into_list(foundation)?;
     let diagnostics = Diagnostics::new(Arc::clone(&sources.files), warnings, 0);
     let mut config = Config {
@@ -82,8 +82,8 @@ pub(super) fn amend(before: &Config, sources: &Sources) -> Option<(Config, Diagn
         zones: before.zones.clone(),
         datacenter_origins: before.datacenter_origins.clone(),
         master_files: before.master_files.clone(),
-        making: Making::Amended { tables },
-        foundation: Arc::new(foundation.amended(sources, &edits, values, &diagnostics)),
+        load_mode: LoadMode::Amended { tables },
+        amendment_base: Arc::new(foundation.amended(sources, &edits, values, &diagnostics)),
     };
     amending.finish(&mut config, sources);
     move_origins(&mut config, sources, &edits)?;
@@ -92,8 +92,8 @@ pub(super) fn amend(before: &Config, sources: &Sources) -> Option<(Config, Diagn
 
 /// How the files of tables differ; `None` where files of another kind differ, or where the
 /// difference is not certain.
-fn edits(
-    foundation: &Foundation,
+fn file_edits(
+    foundation: &AmendmentBase,
     sources: &Sources,
     master_files: &[FileId],
 ) -> Option<Vec<FileEdit>> {
@@ -101,27 +101,27 @@ fn edits(
     let mut tables = 0;
     for (id, file) in sources.entries() {
         let is_read = match file.role {
-            Role::Settings | Role::Tables => true,
-            Role::Master => master_files.binary_search(&id).is_ok(),
-            Role::Directory | Role::Absent => false,
+            FileRole::Settings | FileRole::Tables => true,
+            FileRole::Master => master_files.binary_search(&id).is_ok(),
+            FileRole::Directory | FileRole::Absent => false,
         };
-        if !is_read || foundation.has(id, file) {
+        if !is_read || foundation.is_unchanged(id, file) {
             continue;
         }
-        if file.role != Role::Tables {
+        if file.role != FileRole::Tables {
             return None;
         }
         let edit = FileEdit::between(id, foundation.version(id)?, file)?;
-        tables += edit.changed().count();
+        tables += edit.changed_tables().count();
         edits.push(edit);
     }
-    (tables <= MOST_TABLES).then_some(edits)
+    (tables <= MAX_CHANGED_TABLES).then_some(edits)
 }
 
 /// A table as written, and the problems of it alone. `None` where it cannot be read or has errors.
-fn read(table: &Table, context: Context<'_>) -> Option<(Specs, Problems)> {
+fn read_table(table: &TableRange, context: TableContext<'_>) -> Option<(Specs, Problems)> {
     let mut problems = Problems::default();
-    let specs = Specs::of_piece(&table.piece(), context, &mut problems)?;
+    let specs = Specs::read_slice(&table.piece(), context, &mut problems)?;
     if problems.has_errors() {
         return None;
     }
@@ -130,7 +130,7 @@ fn read(table: &Table, context: Context<'_>) -> Option<(Specs, Problems)> {
 }
 
 /// The warnings of the configuration before, as far as they stay, and those of tables that differ.
-struct Warnings<'e> {
+struct AmendedWarnings<'e> {
     edits: &'e [FileEdit],
     /// For each warning of `before`: whether it is in a table that differs.
     replaced: Vec<bool>,
@@ -138,8 +138,8 @@ struct Warnings<'e> {
     new: Vec<Diagnostic>,
 }
 
-impl<'e> Warnings<'e> {
-    fn new(foundation: &'e Foundation, edits: &'e [FileEdit]) -> Self {
+impl<'e> AmendedWarnings<'e> {
+    fn new(foundation: &'e AmendmentBase, edits: &'e [FileEdit]) -> Self {
         let before = &foundation.warnings[..];
         Self { edits, replaced: vec![false; before.len()], before, new: Vec::new() }
     }
@@ -149,7 +149,7 @@ impl<'e> Warnings<'e> {
     fn replace(
         &mut self,
         edit: &FileEdit,
-        table: &TableEdit,
+        table: &TableChange,
         old: Problems,
         new: Problems,
     ) -> Option<()> {
@@ -158,7 +158,7 @@ impl<'e> Warnings<'e> {
         }
         let (old, _) = old.into_parts();
         for (index, warning) in self.before.iter().enumerate() {
-            if table.held(edit.file, warning.place) {
+            if table.contains_old(edit.file, warning.place) {
                 old.contains(warning).then_some(())?;
                 self.replaced[index] = true;
             }
@@ -168,7 +168,7 @@ impl<'e> Warnings<'e> {
         Some(())
     }
 
-    fn into_list(self, foundation: &Foundation) -> Option<Vec<Diagnostic>> {
+    fn into_list(self, foundation: &AmendmentBase) -> Option<Vec<Diagnostic>> {
         if foundation.are_warnings_omitted {
             return None;
         }
@@ -176,24 +176,24 @@ impl<'e> Warnings<'e> {
         for (warning, _) in
             self.before.iter().zip(&self.replaced).filter(|(_, is_replaced)| !**is_replaced)
         {
-            let place = |place| moved(self.edits, place);
+            let place = |place| moved_place(self.edits, place);
             let others =
-                warning.others.iter().map(|(other, text)| Some((place(*other)?, text.clone())));
+                warning.related.iter().map(|(other, text)| Some((place(*other)?, text.clone())));
             list.push(Diagnostic {
                 place: place(warning.place)?,
-                others: others.collect::<Option<_>>()?,
+                related: others.collect::<Option<_>>()?,
                 ..warning.clone()
             });
         }
-        (list.len() <= KEPT).then_some(list)
+        (list.len() <= MAX_KEPT_PER_SEVERITY).then_some(list)
     }
 }
 
 /// A place in the files before, as a place in the files now; `None` where it is in a table that
 /// differs.
-fn moved(edits: &[FileEdit], place: Place) -> Option<Place> {
+fn moved_place(edits: &[FileEdit], place: SourcePlace) -> Option<SourcePlace> {
     match edits.iter().find(|edit| edit.file == place.file()) {
-        Some(edit) => edit.moved(place),
+        Some(edit) => edit.moved_place(place),
         None => Some(place),
     }
 }
@@ -205,8 +205,8 @@ fn move_origins(config: &mut Config, sources: &Sources, edits: &[FileEdit]) -> O
     let zones = config.zones.iter_mut().map(|zone| &mut zone.origin);
     for origin in zones.chain(&mut config.datacenter_origins) {
         let Some(edit) = by_path.get(&*origin.path) else { continue };
-        let place = edit.moved_name(Place::new(edit.file, origin.span.clone()))?;
-        *origin = Origin::new(sources, place);
+        let place = edit.moved_name_place(SourcePlace::new(edit.file, origin.span.clone()))?;
+        *origin = DefinitionOrigin::new(sources, place);
     }
     Some(())
 }

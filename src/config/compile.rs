@@ -7,13 +7,15 @@
 use std::sync::{Arc, OnceLock};
 
 use super::{
-    Config, Making, Origin,
-    amend::{Foundation, Structure},
-    place::{FileId, Place},
+    Config, DefinitionOrigin, LoadMode,
+    amend::{AmendmentBase, AmendmentInvariants},
+    place::{FileId, SourcePlace},
     problems::Problems,
-    settings::{Database, DatabaseFault, Settings},
-    sources::{Role, Sources, ToleratedDatabases, Unreadable},
-    spec::{Chooser, DatacenterSpec, PaceSpec, PoolSpec, Specs, monitor::credentials::Credential},
+    settings::{DatabaseFault, DatabaseSource, Settings},
+    sources::{FileRole, SourceReadError, Sources, ToleratedDatabases},
+    spec::{
+        DatacenterSpec, PoolSpec, RampSpec, ServicePool, Specs, monitor::credentials::Credential,
+    },
 };
 use crate::{
     dns::Name,
@@ -22,37 +24,37 @@ use crate::{
 
 mod aliases;
 mod amendment;
-mod circles;
-mod content;
+mod answer_size;
+mod cname_loops;
+mod content_hash;
 mod credentials;
-mod files;
-mod fit;
+mod datacenters;
 mod geo;
 mod monitors;
-mod names;
-mod places;
+mod pool_graph;
 mod pools;
 mod regulation;
 mod services;
-mod shape;
+mod symbols;
 mod targets;
+mod zone_files;
 mod zones;
 
-pub(super) use amendment::Amending;
-use content::PoolContents;
-pub(super) use files::ZoneFiles;
-use names::Names;
-use places::Places;
+pub(super) use amendment::AmendmentCompiler;
+use content_hash::PoolContentHashes;
+use datacenters::DatacenterNames;
+use symbols::SymbolTable;
+pub(super) use zone_files::ZoneFiles;
 pub use zones::{SerialSource, ZoneConfig};
 
 /// Everything that later steps refer to by name.
-struct Scope<'s> {
-    places: Places<'s>,
-    monitors: Names<'s>,
-    loads: Names<'s>,
-    pools: Names<'s>,
+struct NameScope<'s> {
+    datacenters: DatacenterNames<'s>,
+    monitors: SymbolTable<'s>,
+    loads: SymbolTable<'s>,
+    pools: SymbolTable<'s>,
     /// By datacenter.
-    paces: Vec<PaceSpec>,
+    datacenter_ramps: Vec<RampSpec>,
 }
 
 /// Puts together what the files say.
@@ -61,13 +63,13 @@ pub(super) fn compile(
     settings: Settings,
     mut specs: Specs,
     problems: &mut Problems,
-) -> (Config, Foundation) {
+) -> (Config, AmendmentBase) {
     let tables = specs.table_count();
-    let geoip = databases(sources, &settings, problems);
+    let geoip = resolve_databases(sources, &settings, problems);
     credentials::check_system(&specs, problems);
     let of_credentials = credential_faults(sources, &specs.credentials);
     let credential_faults = of_credentials.list();
-    problems.take(of_credentials);
+    problems.merge(of_credentials);
     specs.datacenters.sort_by(|a, b| a.name.value.cmp(&b.name.value));
     specs.monitors.sort_by(|a, b| a.value.name.cmp(&b.value.name));
     specs.loads.sort_by(|a, b| a.value.name.cmp(&b.value.name));
@@ -75,12 +77,16 @@ pub(super) fn compile(
     specs.services.sort_by_cached_key(|spec| spec.name.value.to_string());
     specs.zones.sort_by_cached_key(|spec| spec.apex.value.to_string());
 
-    let mut scope = Scope {
-        places: Places::new(&specs.datacenters, broken_of(&specs, "datacenter"), problems),
-        monitors: Names::new("monitor"),
-        loads: Names::new("load"),
-        pools: Names::new("pool"),
-        paces: specs.datacenters.iter().map(|spec| spec.pace).collect(),
+    let mut scope = NameScope {
+        datacenters: DatacenterNames::new(
+            &specs.datacenters,
+            unreadable_names(&specs, "datacenter"),
+            problems,
+        ),
+        monitors: SymbolTable::new("monitor"),
+        loads: SymbolTable::new("load"),
+        pools: SymbolTable::new("pool"),
+        datacenter_ramps: specs.datacenters.iter().map(|spec| spec.ramps).collect(),
     };
     for (index, monitor) in specs.monitors.iter().enumerate() {
         scope.monitors.define(&monitor.value.name, monitor.place, index, problems);
@@ -88,30 +94,35 @@ pub(super) fn compile(
     for (index, load) in specs.loads.iter().enumerate() {
         scope.loads.define(&load.value.name, load.place, index, problems);
     }
-    broken_of(&specs, "monitor").for_each(|name| scope.monitors.define_broken(name));
-    broken_of(&specs, "load").for_each(|name| scope.loads.define_broken(name));
-    broken_of(&specs, "pool").for_each(|name| scope.pools.define_broken(name));
+    unreadable_names(&specs, "monitor").for_each(|name| scope.monitors.define_broken(name));
+    unreadable_names(&specs, "load").for_each(|name| scope.loads.define_broken(name));
+    unreadable_names(&specs, "pool").for_each(|name| scope.pools.define_broken(name));
     for (index, pool) in specs.pools.iter().enumerate() {
         scope.pools.define(&pool.name.value, pool.name.place, index, problems);
     }
 
     let is_followable = monitors::check(&specs, &mut scope.monitors, problems);
-    let all_pools = with_inline(&specs);
+    let all_pools = named_and_inline_pools(&specs);
     let loads: Vec<_> = specs
         .datacenters
         .iter()
-        .map(|spec| regulation::load(&mut scope, spec.load.as_ref(), problems))
+        .map(|spec| regulation::resolve_load(&mut scope, spec.load.as_ref(), problems))
         .collect();
     let compiled = pools::compile(&all_pools, &mut scope, problems);
-    regulation::Checking { specs: &specs, pools: &all_pools, compiled: &compiled, loads: &loads }
-        .run(problems);
-    let reach = shape::check(&all_pools, &compiled, &specs.datacenters, problems);
-    let has_nameless = broken_of(&specs, "zone").next().is_some();
+    regulation::LoadSourceCheck {
+        specs: &specs,
+        pools: &all_pools,
+        compiled: &compiled,
+        loads: &loads,
+    }
+    .run(problems);
+    let reach = pool_graph::check(&all_pools, &compiled, &specs.datacenters, problems);
+    let has_nameless = unreadable_names(&specs, "zone").next().is_some();
     let mut zones = zones::compile(
         sources,
         &specs.zones,
         &specs.delegates,
-        &wanted_names(&specs),
+        &tracked_names(&specs),
         has_nameless,
         problems,
     );
@@ -127,29 +138,33 @@ pub(super) fn compile(
             .warn_unused("no pool, endpoint or datacenter names it: it is not polled", problems);
         scope.pools.warn_unused("no service and no pool uses it: it answers nobody", problems);
         zones.settle();
-        let served =
-            zones::Served::new(&services, |service| circles::may_answer_cname(service, &reach));
+        let served = zones::ServiceNames::new(&services, |service| {
+            cname_loops::may_answer_cname(service, &reach)
+        });
         zones.warn(
             sources,
             &served,
-            &zones::Written::new(&specs.zones, &specs.delegates),
+            &zones::TableRecords::new(&specs.zones, &specs.delegates),
             problems,
         );
         targets::warn(&all_pools, &zones, &served, problems);
         services::warn_of_client_subnet(&specs, &all_pools, &compiled, &services, problems);
-        circles::warn((&zones, &served), (&all_pools, &compiled, &reach), &services, problems);
+        cname_loops::warn((&zones, &served), (&all_pools, &compiled, &reach), &services, problems);
     }
     let mut zone_files = ZoneFiles::default();
     // Pools with errors may lead back to themselves.
     if !problems.has_errors() {
-        zones.add_services(&services, &mut PoolContents::new(&compiled.pools, &compiled.endpoints));
+        zones.add_services(
+            &services,
+            &mut PoolContentHashes::new(&compiled.pools, &compiled.endpoints),
+        );
         let pools = (&all_pools[..], &compiled.pools[..]);
         zone_files = ZoneFiles::new(&zones.files, pools, (&specs.services, &services));
         zones
             .list
             .iter_mut()
-            .zip(zone_files.newest(sources))
-            .for_each(|(zone, newest)| zone.serial.changed(newest));
+            .zip(zone_files.last_modified(sources))
+            .for_each(|(zone, newest)| zone.serial.set_newest(newest));
     }
 
     let master_files = std::mem::take(&mut zones.master_files);
@@ -159,22 +174,22 @@ pub(super) fn compile(
     specs.pools = Vec::new();
     specs.services = Vec::new();
     let datacenter_origins =
-        specs.datacenters.iter().map(|dc| Origin::new(sources, dc.name.place)).collect();
+        specs.datacenters.iter().map(|dc| DefinitionOrigin::new(sources, dc.name.place)).collect();
     let datacenters =
         specs.datacenters.iter().zip(&loads).map(|(spec, load)| datacenter(spec, *load)).collect();
     // What leads back to itself is an error by now, and is not to be followed on the way out.
     let monitors = if is_followable { specs.monitors } else { Vec::new() };
     let monitors = monitors.into_iter().map(|monitor| monitor.value).collect();
     let loads = specs.loads.into_iter().map(|load| load.value).collect();
-    let structure = Structure {
-        layout: sources.layout(),
-        names: sources.names(),
+    let structure = AmendmentInvariants {
+        file_set_hash: sources.file_set_hash(),
+        named_paths: sources.named_paths(),
         datacenters: specs.datacenters,
         credentials: specs.credentials,
         credential_faults,
-        pools_of: specs.pools_of,
+        pools_by_file: specs.pools_by_file,
         zone_files,
-        users: OnceLock::new(),
+        pool_references: OnceLock::new(),
     };
     let config = Config {
         server: settings.server,
@@ -192,11 +207,16 @@ pub(super) fn compile(
         zones: zones.list,
         datacenter_origins,
         master_files,
-        making: Making::Whole { tables },
-        foundation: Arc::default(),
+        load_mode: LoadMode::Full { tables },
+        amendment_base: Arc::default(),
     };
-    let foundation =
-        Foundation::new(sources, &config.master_files, structure, specs.starts, specs.values);
+    let foundation = AmendmentBase::new(
+        sources,
+        &config.master_files,
+        structure,
+        specs.table_starts,
+        specs.value_count,
+    );
     (config, foundation)
 }
 
@@ -210,7 +230,7 @@ fn datacenter(spec: &DatacenterSpec, load: Option<LoadId>) -> Datacenter {
         reason: spec.reason.clone(),
         until: spec.until,
         load,
-        pace: spec.pace.pace(),
+        pace: spec.ramps.ramp_times(),
         drain_hold: spec.drain_hold,
         keep: spec.keep,
     }
@@ -228,66 +248,72 @@ pub(super) fn credential_faults(
 }
 
 /// Names of tables of a kind that could not be read.
-fn broken_of<'s>(specs: &'s Specs, kind: &'static str) -> impl Iterator<Item = &'s str> {
-    specs.broken.iter().filter(move |(broken, _)| *broken == kind).map(|(_, name)| &**name)
+fn unreadable_names<'s>(specs: &'s Specs, kind: &'static str) -> impl Iterator<Item = &'s str> {
+    specs.unreadable.iter().filter(move |(broken, _)| *broken == kind).map(|(_, name)| &**name)
 }
 
 /// The names whose place in the zones later steps ask for.
-fn wanted_names(specs: &Specs) -> Vec<&Name> {
+fn tracked_names(specs: &Specs) -> Vec<&Name> {
     let services = specs.services.iter().map(|service| &service.name.value);
     let delegates = specs.delegates.iter().map(|delegate| &delegate.name.value);
     let whoami = specs.zones.iter().filter_map(|zone| Some(&zone.whoami.as_ref()?.value));
-    services.chain(delegates).chain(whoami).chain(aliases::names(&with_inline(specs))).collect()
+    services
+        .chain(delegates)
+        .chain(whoami)
+        .chain(aliases::names(&named_and_inline_pools(specs)))
+        .collect()
 }
 
 /// Named pools, then the inline pools of services; a pool's position here is its id.
-fn with_inline(specs: &Specs) -> Vec<&PoolSpec> {
-    let inline = specs.services.iter().filter_map(|service| match &service.chooser {
-        Chooser::Inline(pool) => Some(&**pool),
-        Chooser::Named(_) => None,
+fn named_and_inline_pools(specs: &Specs) -> Vec<&PoolSpec> {
+    let inline = specs.services.iter().filter_map(|service| match &service.pool {
+        ServicePool::Inline(pool) => Some(&**pool),
+        ServicePool::Named(_) => None,
     });
     specs.pools.iter().chain(inline).collect()
 }
 
-pub(super) fn databases(
+pub(super) fn resolve_databases(
     sources: &Sources,
     settings: &Settings,
     problems: &mut Problems,
-) -> Vec<Database> {
+) -> Vec<DatabaseSource> {
     let named = settings.databases.as_deref().unwrap_or_default();
     let from_flags = !sources.locations.geoip.is_empty();
     let mut list = Vec::new();
-    if let Some((directory, reason)) = &sources.databases.unlisted {
+    if let Some((directory, reason)) = &sources.databases.listing_error {
         let what =
             format!("the database directory {} cannot be listed: {reason}", directory.display());
         let help =
             format!("{}; or name the files with [geoip] databases", reason.remedy_outside_zones());
-        if sources.tolerated == ToleratedDatabases::None {
+        if sources.tolerated_databases == ToleratedDatabases::None {
             problems.error(sources.place_of_databases(), what).help(help);
         } else {
             let line = format!("{what} (help: {help})");
-            let fault = Some(DatabaseFault { line, is_passing: reason.is_passing() });
-            list.push(Database { path: directory.clone(), origin: None, place: None, fault });
+            let fault = Some(DatabaseFault { line, is_transient: reason.is_transient() });
+            list.push(DatabaseSource { path: directory.clone(), origin: None, place: None, fault });
         }
     }
     for (index, (path, reason)) in sources.databases.files.iter().enumerate() {
         let place = if from_flags { None } else { named.get(index).map(|at| at.place) };
-        let origin = place.map(|place| Origin::new(sources, place).to_string());
+        let origin = place.map(|place| DefinitionOrigin::new(sources, place).to_string());
         let least =
             if place.is_some() { ToleratedDatabases::All } else { ToleratedDatabases::Unnamed };
         let mut fault = None;
         if let Some(reason) = reason {
             let what = format!("there is no database file {}: {reason}", path.display());
             let help = "name an .mmdb file; the path is relative to portolan.toml, that of --geoip to the working directory";
-            if sources.tolerated >= least {
+            if sources.tolerated_databases >= least {
                 let at = origin.as_ref().map(|origin| format!("{origin}: ")).unwrap_or_default();
                 let line = format!("{at}{what} (help: {help})");
-                fault = Some(DatabaseFault { line, is_passing: reason.is_passing() });
+                fault = Some(DatabaseFault { line, is_transient: reason.is_transient() });
             } else {
-                problems.error(place.unwrap_or(Place::whole(sources.zones)), what).help(help);
+                problems
+                    .error(place.unwrap_or(SourcePlace::whole_file(sources.zones)), what)
+                    .help(help);
             }
         }
-        list.push(Database { path: path.clone(), origin, place, fault });
+        list.push(DatabaseSource { path: path.clone(), origin, place, fault });
     }
     list
 }
@@ -295,14 +321,14 @@ pub(super) fn databases(
 /// Reads every file of tables.
 pub(super) fn read_specs(sources: &Sources, problems: &mut Problems) -> Specs {
     let mut specs = Specs::default();
-    for id in sources.ids(Role::Directory) {
+    for id in sources.ids_with_role(FileRole::Directory) {
         if let Err(reason) = &sources.file(id).content {
             unread_directory(id, id == sources.zones, reason, problems);
         }
     }
-    for id in sources.ids(Role::Tables) {
+    for id in sources.ids_with_role(FileRole::Tables) {
         let file = sources.file(id);
-        if specs.are_full() {
+        if specs.exceed_value_limit() {
             problems.mute(id);
             continue;
         }
@@ -317,7 +343,10 @@ pub(super) fn read_specs(sources: &Sources, problems: &mut Problems) -> Specs {
             }
             Err(reason) => {
                 problems
-                    .error(Place::whole(id), format!("the file cannot be read: {reason}"))
+                    .error(
+                        SourcePlace::whole_file(id),
+                        format!("the file cannot be read: {reason}"),
+                    )
                     .help(reason.remedy());
                 problems.mute(id);
             }
@@ -328,10 +357,10 @@ pub(super) fn read_specs(sources: &Sources, problems: &mut Problems) -> Specs {
 
 /// Reports that a directory, or an entry of one, could not be read: which zones it holds is not
 /// known.
-fn unread_directory(id: FileId, is_root: bool, reason: &Unreadable, problems: &mut Problems) {
-    let place = Place::whole(id);
+fn unread_directory(id: FileId, is_root: bool, reason: &SourceReadError, problems: &mut Problems) {
+    let place = SourcePlace::whole_file(id);
     match reason {
-        Unreadable::Io(Some(libc::ENOENT), _) if is_root => problems
+        SourceReadError::Io(Some(libc::ENOENT), _) if is_root => problems
             .error(place, format!("the zones directory cannot be read: {reason}"))
             .help("create it and put your *.toml and *.zone files there, or name another with --zones DIR"),
         _ => problems

@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    hostname, pieces,
-    sources::{Role, SourceFile},
-    spec::MOST_TREE_OCTETS,
+    hostname,
+    sources::{FileRole, SourceFile},
+    spec::MAX_PARSE_OCTETS,
+    table_slices,
 };
 use crate::dns::Name;
 
@@ -29,7 +30,7 @@ impl Definition {
     /// A name as a file has it.
     pub fn new(kind: &'static str, written: &str) -> Self {
         let is_domain = matches!(kind, "zone" | "service" | "delegate");
-        let ascii = hostname::ascii(written).filter(|_| is_domain);
+        let ascii = hostname::to_a_labels(written).filter(|_| is_domain);
         let domain = ascii.and_then(|ascii| ascii.parse::<Name>().ok());
         let name =
             domain.map_or_else(|| written.to_owned(), |name| name.to_string().to_ascii_lowercase());
@@ -50,31 +51,35 @@ impl Definition {
 /// Every name that a file defines, as far as it can be read.
 pub fn definitions(file: &SourceFile) -> BTreeSet<Definition> {
     match file.role {
-        Role::Tables => std::str::from_utf8(file.octets()).map(of_tables).unwrap_or_default(),
-        Role::Master => zone_of_file(file).into_iter().collect(),
-        Role::Settings | Role::Directory | Role::Absent => BTreeSet::new(),
+        FileRole::Tables => {
+            std::str::from_utf8(file.octets()).map(table_definitions).unwrap_or_default()
+        }
+        FileRole::Master => zone_of_file(file).into_iter().collect(),
+        FileRole::Settings | FileRole::Directory | FileRole::Absent => BTreeSet::new(),
     }
 }
 
-fn of_tables(text: &str) -> BTreeSet<Definition> {
+fn table_definitions(text: &str) -> BTreeSet<Definition> {
     let mut found = BTreeSet::new();
-    if text.len() <= MOST_TREE_OCTETS {
-        of_tree(text, &mut found);
+    if text.len() <= MAX_PARSE_OCTETS {
+        add_tree_definitions(text, &mut found);
         return found;
     }
     // What is large is read table by table, or not at all.
-    for piece in pieces::cut(text).and_then(pieces::sorted).unwrap_or_default() {
+    for piece in
+        table_slices::split_tables(text).and_then(table_slices::sort_unique).unwrap_or_default()
+    {
         if let Some(kind) = KINDS.into_iter().find(|kind| *kind == piece.kind) {
             found.insert(Definition::new(kind, piece.name));
-            if kind == "datacenter" && piece.range.len() <= MOST_TREE_OCTETS {
-                of_tree(&text[piece.range], &mut found);
+            if kind == "datacenter" && piece.range.len() <= MAX_PARSE_OCTETS {
+                add_tree_definitions(&text[piece.range], &mut found);
             }
         }
     }
     found
 }
 
-fn of_tree(text: &str, found: &mut BTreeSet<Definition>) {
+fn add_tree_definitions(text: &str, found: &mut BTreeSet<Definition>) {
     let (root, _errors) = DeTable::parse_recoverable(text);
     for kind in KINDS {
         let Some(DeValue::Table(tables)) = root.get_ref().get(kind).map(toml::Spanned::get_ref)
@@ -115,27 +120,27 @@ mod tests {
         let file = |path: &str, role, text: &[u8]| {
             definitions(&SourceFile::with_content(Path::new(path), role, None, text.to_vec()))
         };
-        let tables = file("zones/a.toml", Role::Tables, text);
+        let tables = file("zones/a.toml", FileRole::Tables, text);
         for (kind, name) in
             [("pool", "web"), ("datacenter", "fra"), ("datacenter", "eu"), ("zone", "example.org")]
         {
             assert!(tables.contains(&Definition::new(kind, name)), "{kind} {name}: {tables:?}");
         }
-        let zone = file("zones/example.net.zone", Role::Master, b"");
+        let zone = file("zones/example.net.zone", FileRole::Master, b"");
         assert_eq!(zone, BTreeSet::from([Definition::new("zone", "example.net.")]));
-        assert_eq!(file("zones/records", Role::Master, b""), BTreeSet::new());
-        let international = file("zones/b\u{fc}cher.test.zone", Role::Master, b"");
+        assert_eq!(file("zones/records", FileRole::Master, b""), BTreeSet::new());
+        let international = file("zones/b\u{fc}cher.test.zone", FileRole::Master, b"");
         assert_eq!(international, BTreeSet::from([Definition::new("zone", "xn--bcher-kva.test")]));
     }
 
     #[test]
     fn a_large_file_defines_the_same_names() {
         let text = "[zone.\"Example.ORG.\"]\n[datacenter.fra]\nregion = \"eu\"\n[pool.web]\nmembers = []\n";
-        let large = format!("{text}# {}\n", "x".repeat(MOST_TREE_OCTETS));
+        let large = format!("{text}# {}\n", "x".repeat(MAX_PARSE_OCTETS));
         let of = |text: &str| {
             definitions(&SourceFile::with_content(
                 Path::new("a.toml"),
-                Role::Tables,
+                FileRole::Tables,
                 None,
                 text.into(),
             ))

@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     definitions::Definition,
-    place::Place,
+    place::SourcePlace,
     render,
     sources::{SourceFile, Sources},
 };
@@ -56,37 +56,37 @@ pub struct Diagnostic {
     /// Whether the configuration can be used in spite of it.
     pub severity: Severity,
     /// Where.
-    pub place: Place,
+    pub place: SourcePlace,
     /// What is wrong, on one line.
     pub message: String,
     /// What the marked place is, in a few words.
     pub label: Option<String>,
     /// Other places that belong to it: where the first of two was defined.
-    pub others: Vec<(Place, String)>,
+    pub related: Vec<(SourcePlace, String)>,
     /// How to fix it, on one line.
     pub help: Option<String>,
     /// What has to be known to find it.
     pub stage: Stage,
     /// The name that it is about, where it is about one.
-    pub name: Option<NameFault>,
+    pub name_fault: Option<NameFault>,
 }
 
 impl Diagnostic {
-    pub(super) fn new(severity: Severity, place: Place, message: impl AsRef<str>) -> Self {
+    pub(super) fn new(severity: Severity, place: SourcePlace, message: impl AsRef<str>) -> Self {
         Self {
             severity,
             place,
             message: escaped(message.as_ref()),
             label: None,
-            others: Vec::new(),
+            related: Vec::new(),
             help: None,
             stage: Stage::Reading,
-            name: None,
+            name_fault: None,
         }
     }
 
     pub(super) fn about(&mut self, fault: NameFault) -> &mut Self {
-        self.name = Some(fault);
+        self.name_fault = Some(fault);
         self
     }
 
@@ -100,8 +100,8 @@ impl Diagnostic {
         self
     }
 
-    pub(super) fn also(&mut self, place: Place, text: impl AsRef<str>) -> &mut Self {
-        self.others.push((place, escaped(text.as_ref())));
+    pub(super) fn also(&mut self, place: SourcePlace, text: impl AsRef<str>) -> &mut Self {
+        self.related.push((place, escaped(text.as_ref())));
         self
     }
 }
@@ -139,7 +139,7 @@ impl Diagnostics {
     }
 
     /// One error, which shows only after the configuration was checked.
-    pub fn late(sources: &Sources, place: Place, message: &str, help: &str) -> Self {
+    pub fn single_error(sources: &Sources, place: SourcePlace, message: &str, help: &str) -> Self {
         let mut error = Diagnostic::new(Severity::Error, place, message);
         error.help(help);
         Self::new(Arc::clone(&sources.files), vec![error], 0)
@@ -162,7 +162,7 @@ impl Diagnostics {
 
     /// Where a diagnostic is, as `file:line:column`, or `file` where it is about a file as such.
     /// Lines and columns count from 1, columns in characters.
-    pub fn position(&self, place: Place) -> Position<'_> {
+    pub fn position(&self, place: SourcePlace) -> SourcePosition<'_> {
         position(&self.files, place)
     }
 
@@ -198,9 +198,9 @@ impl Diagnostics {
     }
 
     /// For programs: a list of objects with `severity`, `file`, `line`, `column`, `message`,
-    /// `help`, `others`.
+    /// `help`, `related`.
     pub fn to_json(&self) -> serde_json::Value {
-        let position = |place: Place| {
+        let position = |place: SourcePlace| {
             let position = self.position(place);
             serde_json::json!({ "file": position.file, "line": position.line_column.map(|p| p.0), "column": position.line_column.map(|p| p.1) })
         };
@@ -210,7 +210,7 @@ impl Diagnostics {
             object["message"] = diagnostic.message.as_str().into();
             object["help"] = diagnostic.help.as_deref().into();
             object["others"] = diagnostic
-                .others
+                .related
                 .iter()
                 .map(|(place, text)| {
                     let mut other = position(*place);
@@ -243,14 +243,14 @@ impl std::error::Error for Diagnostics {}
 
 /// A place as people name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position<'f> {
+pub struct SourcePosition<'f> {
     /// The path, as the reader would write it.
     pub file: &'f str,
     /// From 1; `None` for a file as such.
     pub line_column: Option<(usize, usize)>,
 }
 
-impl fmt::Display for Position<'_> {
+impl fmt::Display for SourcePosition<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.file)?;
         if let Some((line, column)) = self.line_column {
@@ -261,11 +261,11 @@ impl fmt::Display for Position<'_> {
 }
 
 /// The file, line and column of a place.
-pub(super) fn position(files: &[SourceFile], place: Place) -> Position<'_> {
+pub(super) fn position(files: &[SourceFile], place: SourcePlace) -> SourcePosition<'_> {
     // Of such a line nobody counts the characters; octets are told instead.
     const LONG_LINE: usize = 1 << 16;
     let Some(file) = files.get(place.file().index()) else {
-        return Position { file: "", line_column: None };
+        return SourcePosition { file: "", line_column: None };
     };
     let line_column = place.span().map(|span| {
         let start = span.start.min(file.octets().len());
@@ -276,7 +276,7 @@ pub(super) fn position(files: &[SourceFile], place: Place) -> Position<'_> {
             octets => (line, 1 + octets),
         }
     });
-    Position { file: &file.shown, line_column }
+    SourcePosition { file: &file.shown, line_column }
 }
 
 /// The text on one line, without control sequences and passwords of URLs; a very long text is cut.

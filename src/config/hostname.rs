@@ -9,16 +9,24 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use super::{diagnostics::Quoted, place::At, problems::Problems};
+use super::{diagnostics::Quoted, place::Placed, problems::Problems};
 use crate::dns::Name;
 
 /// An absolute domain name that tables define, with or without its final dot.
-pub(super) fn defined(text: At<&str>, what: &str, problems: &mut Problems) -> Option<At<Name>> {
+pub(super) fn defined_name(
+    text: Placed<&str>,
+    what: &str,
+    problems: &mut Problems,
+) -> Option<Placed<Name>> {
     read(text, what, problems)
 }
 
 /// The same of a name that something leads to; an address in its place is a warning.
-pub(super) fn reference(text: At<&str>, what: &str, problems: &mut Problems) -> Option<At<Name>> {
+pub(super) fn referenced_name(
+    text: Placed<&str>,
+    what: &str,
+    problems: &mut Problems,
+) -> Option<Placed<Name>> {
     let name = read(text, what, problems)?;
     if text.value.trim_end_matches('.').parse::<IpAddr>().is_ok() {
         let help = match what {
@@ -41,7 +49,7 @@ pub(super) fn reference(text: At<&str>, what: &str, problems: &mut Problems) -> 
     Some(name)
 }
 
-fn read(text: At<&str>, what: &str, problems: &mut Problems) -> Option<At<Name>> {
+fn read(text: Placed<&str>, what: &str, problems: &mut Problems) -> Option<Placed<Name>> {
     if text.value == "@" {
         problems
             .error(
@@ -51,13 +59,13 @@ fn read(text: At<&str>, what: &str, problems: &mut Problems) -> Option<At<Name>>
             .help("write the whole name, such as \"ns1.example.com\"");
         return None;
     }
-    if let Some(fault) = impossible(text.value) {
+    if let Some(fault) = forbidden_character(text.value) {
         problems.error(text.place, format!("{what} {} holds {fault}", Quoted(text.value))).help(
             "names are made of letters, digits, hyphens and dots; write \\\\032 where a space is part of the name",
         );
         return None;
     }
-    let ascii = ascii_of(text, what, problems)?;
+    let ascii = a_labels_or_report(text, what, problems)?;
     let name: Name = match ascii.parse() {
         Ok(name) => name,
         Err(error) => {
@@ -68,11 +76,11 @@ fn read(text: At<&str>, what: &str, problems: &mut Problems) -> Option<At<Name>>
         }
     };
     warn_of_characters(text, what, problems)?;
-    Some(At::new(name, text.place))
+    Some(Placed::new(name, text.place))
 }
 
 /// A character that no name has, whatever was meant.
-fn impossible(text: &str) -> Option<&'static str> {
+fn forbidden_character(text: &str) -> Option<&'static str> {
     match text.chars().find(|c| c.is_whitespace() || c.is_control())? {
         c if c.is_control() => Some("a control character"),
         _ => Some("a space"),
@@ -81,8 +89,12 @@ fn impossible(text: &str) -> Option<&'static str> {
 
 /// The name with its letters outside of ASCII as A-labels (RFC 5890, UTS 46), as resolvers ask for
 /// it.
-fn ascii_of<'t>(text: At<&'t str>, what: &str, problems: &mut Problems) -> Option<Cow<'t, str>> {
-    let ascii = ascii(text.value);
+fn a_labels_or_report<'t>(
+    text: Placed<&'t str>,
+    what: &str,
+    problems: &mut Problems,
+) -> Option<Cow<'t, str>> {
+    let ascii = to_a_labels(text.value);
     if ascii.is_none() {
         problems
             .error(
@@ -98,7 +110,7 @@ fn ascii_of<'t>(text: At<&'t str>, what: &str, problems: &mut Problems) -> Optio
 }
 
 /// A name with its letters outside of ASCII as A-labels; `None` where it has none.
-pub(super) fn ascii(text: &str) -> Option<Cow<'_, str>> {
+pub(super) fn to_a_labels(text: &str) -> Option<Cow<'_, str>> {
     if text.is_ascii() {
         return Some(text.into());
     }
@@ -107,7 +119,7 @@ pub(super) fn ascii(text: &str) -> Option<Cow<'_, str>> {
 
 /// Warns of a URL, a port and characters that no host name has. `None` where a path makes the name
 /// one of no zone.
-fn warn_of_characters(text: At<&str>, what: &str, problems: &mut Problems) -> Option<()> {
+fn warn_of_characters(text: Placed<&str>, what: &str, problems: &mut Problems) -> Option<()> {
     const NOBODY: &str = "no client asks for that name";
     if let Some((_, rest)) = text.value.split_once("://") {
         let host = host_of(rest);
@@ -187,7 +199,7 @@ pub(super) fn as_address(name: &Name, apex: &Name) -> Option<IpAddr> {
 
 /// What stands in a name that is none of a host's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Stray {
+pub(super) enum UrlOrPort {
     /// A URL: the host in it, as a master file has it.
     Url(String),
     /// A port.
@@ -195,7 +207,7 @@ pub(super) enum Stray {
 }
 
 /// A URL or a port in a name of a zone: `http://www` and `www:80` are names of one label.
-pub(super) fn stray(name: &Name, apex: &Name) -> Option<Stray> {
+pub(super) fn url_or_port(name: &Name, apex: &Name) -> Option<UrlOrPort> {
     if !name.as_wire().contains(&b':') {
         return None;
     }
@@ -207,7 +219,7 @@ pub(super) fn stray(name: &Name, apex: &Name) -> Option<Stray> {
     if let Some((_, rest)) = labels.join(".").split_once("://") {
         let host = host_of(rest);
         let is_relative = !host.contains('.') && own < name.label_count();
-        return Some(Stray::Url(if is_relative {
+        return Some(UrlOrPort::Url(if is_relative {
             format!("{host}.{apex}.")
         } else {
             format!("{host}.")
@@ -219,18 +231,18 @@ pub(super) fn stray(name: &Name, apex: &Name) -> Option<Stray> {
             .ok()
             .filter(|_| !host.is_empty() && port.bytes().all(|octet| octet.is_ascii_digit()))
     };
-    labels.iter().find_map(|label| port(label)).map(Stray::Port)
+    labels.iter().find_map(|label| port(label)).map(UrlOrPort::Port)
 }
 
 /// Whether a name has no characters but those of hosts' names.
-pub(super) fn is_plain(name: &Name) -> bool {
+pub(super) fn has_hostname_characters(name: &Name) -> bool {
     let is_plain =
         |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'*');
     name.labels().all(|label| label.iter().all(is_plain))
 }
 
 /// The A-labels of a name whose octets are UTF-8 outside of ASCII.
-pub(super) fn a_labels(wire: &[u8]) -> Option<String> {
+pub(super) fn a_labels_of_wire(wire: &[u8]) -> Option<String> {
     if wire.is_ascii() {
         return None;
     }
@@ -266,10 +278,10 @@ mod tests {
     #[test]
     fn octets_beyond_ascii_have_a_labels_where_they_are_text() {
         assert_eq!(
-            a_labels("\u{7}b\u{fc}cher\u{1}x\u{0}".as_bytes()).as_deref(),
+            a_labels_of_wire("\u{7}b\u{fc}cher\u{1}x\u{0}".as_bytes()).as_deref(),
             Some("xn--bcher-kva.x")
         );
-        assert_eq!(a_labels(b"\x02\xff\xfe\x01x\0"), None);
-        assert_eq!(a_labels(b"\x03www\x01x\0"), None);
+        assert_eq!(a_labels_of_wire(b"\x02\xff\xfe\x01x\0"), None);
+        assert_eq!(a_labels_of_wire(b"\x03www\x01x\0"), None);
     }
 }

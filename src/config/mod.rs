@@ -4,14 +4,14 @@
 //! |---|---|
 //! | read every file into memory, within bounds | `sources` |
 //! | `portolan.toml` and flags: how the server runs | `settings` |
-//! | large files of tables cut into their tables | `pieces` |
+//! | large files of tables cut into their tables | `table_slices` |
 //! | what is no TOML | `syntax` |
 //! | TOML tables, each key with its type and place | `reader`, `values`, `hostname` |
 //! | tables as written | `spec/` |
 //! | names to positions; what does not fit together | `compile/` |
 //! | an edit of a few tables, without reading the others | `amend` |
 //! | which names a file defines | `definitions` |
-//! | what is wrong: file, line, column, how to mend it | `diagnostics`, `render`, `problems`, `nearest` |
+//! | what is wrong: file, line, column, how to mend it | `diagnostics`, `render`, `problems`, `spelling` |
 //! | what would be served | `summary` |
 //!
 //! A run reports every mistake of every file, and only a run without any yields a [`Config`].
@@ -21,42 +21,45 @@ mod compile;
 mod definitions;
 mod diagnostics;
 mod hostname;
-mod nearest;
-mod outline;
-mod pieces;
 mod place;
 mod problems;
 mod reader;
 mod render;
+mod server_settings;
 mod settings;
 mod sources;
 mod spec;
+mod spelling;
 mod summary;
 mod syntax;
+mod table_slices;
 mod values;
 
 use std::{fmt, ops::Range, path::PathBuf, sync::Arc};
 
 pub use compile::{SerialSource, ZoneConfig};
 pub use definitions::{Definition, definitions};
-pub use diagnostics::{Colours, Diagnostic, Diagnostics, NameFault, Position, Severity, Stage};
-pub use nearest::Nearest;
-pub use outline::{admin_address, outline};
-pub use pieces::table_range;
-pub use place::{FileId, Place};
+pub use diagnostics::{
+    Colours, Diagnostic, Diagnostics, NameFault, Severity, SourcePosition, Stage,
+};
+pub use place::{FileId, SourcePlace};
+pub use server_settings::{admin_address, server_settings};
 pub use settings::{
-    Canary, Database, DatabaseFault, HttpsSettings, Locations, ServerSettings, TlsSettings,
+    Canary, DatabaseFault, DatabaseSource, HttpsSettings, ServerSettings, SourceOptions,
+    TlsSettings,
 };
 pub use sources::{
-    Footprint, Kind, Role, SourceFile, Sources, Stamp, ToleratedDatabases, Trace, Unreadable,
-    is_database, is_ignored, is_master, is_tables,
+    FileRole, FileStamp, Footprint, PathKind, PathState, SourceFile, SourceReadError, Sources,
+    ToleratedDatabases, is_database, is_ignored, is_master, is_tables,
 };
-pub use spec::MOST_TREE_OCTETS;
+pub use spec::MAX_PARSE_OCTETS;
+pub use spelling::SpellingSuggester;
 pub use summary::Summary;
+pub use table_slices::table_range;
 pub use values::{REASON_HELP, reason_fault};
 
 use crate::steer::Topology;
-use amend::{Foundation, Structure};
+use amend::{AmendmentBase, AmendmentInvariants};
 use problems::Problems;
 
 /// A whole configuration, valid.
@@ -65,25 +68,25 @@ pub struct Config {
     /// How the server runs.
     pub server: ServerSettings,
     /// The GeoIP databases, in the order in which they are merged.
-    pub geoip: Vec<Database>,
+    pub geoip: Vec<DatabaseSource>,
     /// Everything that steers.
     pub topology: Arc<Topology>,
     /// In order of name; [`crate::steer::ZoneId`] is a position here.
     pub zones: Vec<ZoneConfig>,
     /// Where each datacenter's table is, by [`crate::steer::DatacenterId`].
-    pub datacenter_origins: Vec<Origin>,
+    pub datacenter_origins: Vec<DefinitionOrigin>,
     /// The master files that zones are made of, the included ones among them.
     pub master_files: Vec<FileId>,
     /// How much was read to make it.
-    pub making: Making,
-    foundation: Arc<Foundation>,
+    pub load_mode: LoadMode,
+    amendment_base: Arc<AmendmentBase>,
 }
 
 /// How a configuration was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Making {
+pub enum LoadMode {
     /// From all tables of all files.
-    Whole {
+    Full {
         /// How many tables that is.
         tables: usize,
     },
@@ -95,11 +98,11 @@ pub enum Making {
     },
 }
 
-impl Making {
+impl LoadMode {
     /// How many tables were read.
     pub fn tables_read(self) -> usize {
         match self {
-            Self::Whole { tables } | Self::Amended { tables } => tables,
+            Self::Full { tables } | Self::Amended { tables } => tables,
         }
     }
 }
@@ -125,7 +128,7 @@ impl Config {
             return Err(diagnostics);
         }
         Ok((
-            Self { foundation: Arc::new(foundation.with_warnings(&diagnostics)), ..config },
+            Self { amendment_base: Arc::new(foundation.with_warnings(&diagnostics)), ..config },
             diagnostics,
         ))
     }
@@ -140,7 +143,7 @@ impl Config {
 
 /// Where something is defined.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
+pub struct DefinitionOrigin {
     /// The file.
     pub path: PathBuf,
     /// The octets of its name there; empty at 0 for a file as such.
@@ -151,8 +154,8 @@ pub struct Origin {
     pub column: usize,
 }
 
-impl Origin {
-    fn new(sources: &Sources, place: Place) -> Self {
+impl DefinitionOrigin {
+    fn new(sources: &Sources, place: SourcePlace) -> Self {
         let (line, column) =
             diagnostics::position(&sources.files, place).line_column.unwrap_or((1, 1));
         let path = sources.file(place.file()).path.clone();
@@ -160,7 +163,7 @@ impl Origin {
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for DefinitionOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = diagnostics::escaped(&self.path.to_string_lossy());
         write!(f, "{path}:{}:{}", self.line, self.column)

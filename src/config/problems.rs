@@ -5,24 +5,24 @@ use std::collections::HashSet;
 
 use super::{
     diagnostics::{Diagnostic, Quoted, Severity, Stage},
-    nearest::Nearest,
-    place::{FileId, Place},
+    place::{FileId, SourcePlace},
+    spelling::SpellingSuggester,
 };
 
 /// How many errors, and how many warnings, are kept.
-pub(super) const KEPT: usize = 1000;
+pub(super) const MAX_KEPT_PER_SEVERITY: usize = 1000;
 
 /// Collects what is wrong.
 #[derive(Debug)]
 pub(super) struct Problems {
     /// How many errors, and how many warnings, are kept.
-    most: usize,
+    max_per_severity: usize,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
     omitted: usize,
     /// Files that cannot be parsed: whatever else seems wrong there may follow from that.
     muted: HashSet<FileId>,
-    nearest: Nearest,
+    suggester: SpellingSuggester,
     /// Of what is noted from now on.
     stage: Stage,
     /// Where a diagnostic goes that is not kept, so that callers need not know.
@@ -31,45 +31,53 @@ pub(super) struct Problems {
 
 impl Default for Problems {
     fn default() -> Self {
-        Self::beside(0)
+        Self::with_room_beside(0)
     }
 }
 
 impl Problems {
     /// A list that will be taken over by another, beside lists that keep
     /// so many problems. However many there are, one of each kind is kept.
-    pub(super) fn beside(kept: usize) -> Self {
+    pub(super) fn with_room_beside(kept: usize) -> Self {
         Self {
-            most: KEPT.saturating_sub(kept).max(1),
+            max_per_severity: MAX_KEPT_PER_SEVERITY.saturating_sub(kept).max(1),
             errors: Vec::new(),
             warnings: Vec::new(),
             omitted: 0,
             muted: HashSet::new(),
-            nearest: Nearest::default(),
+            suggester: SpellingSuggester::default(),
             stage: Stage::default(),
             discarded: None,
         }
     }
 
     /// How many problems are kept.
-    pub(super) fn kept(&self) -> usize {
+    pub(super) fn kept_count(&self) -> usize {
         self.errors.len() + self.warnings.len()
     }
 
     /// Notes an error. The returned diagnostic takes a help, labels and other places.
-    pub(super) fn error(&mut self, place: Place, message: impl AsRef<str>) -> &mut Diagnostic {
+    pub(super) fn error(
+        &mut self,
+        place: SourcePlace,
+        message: impl AsRef<str>,
+    ) -> &mut Diagnostic {
         self.note(Severity::Error, place, message)
     }
 
     /// Notes a warning.
-    pub(super) fn warning(&mut self, place: Place, message: impl AsRef<str>) -> &mut Diagnostic {
+    pub(super) fn warning(
+        &mut self,
+        place: SourcePlace,
+        message: impl AsRef<str>,
+    ) -> &mut Diagnostic {
         self.note(Severity::Warning, place, message)
     }
 
     fn note(
         &mut self,
         severity: Severity,
-        place: Place,
+        place: SourcePlace,
         message: impl AsRef<str>,
     ) -> &mut Diagnostic {
         let list = match severity {
@@ -77,7 +85,7 @@ impl Problems {
             Severity::Warning => &mut self.warnings,
         };
         let is_muted = self.muted.contains(&place.file());
-        if is_muted || list.len() >= self.most {
+        if is_muted || list.len() >= self.max_per_severity {
             self.omitted += usize::from(!is_muted);
             return self.discarded.insert(Diagnostic::new(severity, place, ""));
         }
@@ -87,7 +95,7 @@ impl Problems {
     }
 
     /// Takes back the errors that were noted at exactly this place; the help of the first.
-    pub(super) fn retract(&mut self, place: Place) -> Option<String> {
+    pub(super) fn retract(&mut self, place: SourcePlace) -> Option<String> {
         let first = self.errors.iter().position(|error| error.place == place)?;
         let help = self.errors[first].help.clone();
         self.errors.retain(|error| error.place != place);
@@ -95,8 +103,8 @@ impl Problems {
     }
 
     /// Takes over what another list holds.
-    pub(super) fn take(&mut self, other: Self) {
-        let room = |list: &Vec<Diagnostic>| KEPT.saturating_sub(list.len());
+    pub(super) fn merge(&mut self, other: Self) {
+        let room = |list: &Vec<Diagnostic>| MAX_KEPT_PER_SEVERITY.saturating_sub(list.len());
         let (errors, warnings) = (room(&self.errors), room(&self.warnings));
         self.omitted += other.omitted + other.errors.len().saturating_sub(errors);
         self.omitted += other.warnings.len().saturating_sub(warnings);
@@ -121,15 +129,15 @@ impl Problems {
     }
 
     /// Notes that a name means nothing, with the nearest one that does.
-    pub(super) fn unknown<'n>(
+    pub(super) fn unknown_name<'n>(
         &mut self,
-        place: Place,
+        place: SourcePlace,
         message: impl AsRef<str>,
         name: &str,
         known: impl Iterator<Item = &'n str>,
         otherwise: &str,
     ) -> &mut Diagnostic {
-        let nearest = self.nearest(name, known);
+        let nearest = self.suggest(name, known);
         let diagnostic = self.error(place, message);
         match nearest {
             Some(nearest) => diagnostic.help(format!("did you mean {}?", Quoted(nearest))),
@@ -138,12 +146,12 @@ impl Problems {
     }
 
     /// The known name that a misspelt one was meant to be, if one is near.
-    pub(super) fn nearest<'n>(
+    pub(super) fn suggest<'n>(
         &mut self,
         name: &str,
         known: impl Iterator<Item = &'n str>,
     ) -> Option<&'n str> {
-        self.nearest.among(name, known)
+        self.suggester.suggest(name, known)
     }
 
     /// Whether anything forbids the configuration.

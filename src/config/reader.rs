@@ -9,18 +9,18 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     diagnostics::Quoted,
-    place::{At, Place, Stretch},
+    place::{FileOffset, Placed, SourcePlace},
     problems::Problems,
 };
 
 /// What a table describes, as messages call it: `pool "web"`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Subject<'t> {
+pub(super) struct TableSubject<'t> {
     pub(super) kind: &'static str,
     pub(super) name: &'t str,
 }
 
-impl fmt::Display for Subject<'_> {
+impl fmt::Display for TableSubject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind)?;
         if !self.name.is_empty() {
@@ -33,62 +33,73 @@ impl fmt::Display for Subject<'_> {
 /// A table that is being read.
 pub(super) struct TableReader<'t> {
     table: &'t DeTable<'t>,
-    stretch: Stretch,
-    pub(super) subject: Subject<'t>,
-    pub(super) place: Place,
+    offset: FileOffset,
+    pub(super) subject: TableSubject<'t>,
+    pub(super) place: SourcePlace,
     /// The keys asked for: those that are known.
-    known: Vec<&'static str>,
+    asked_keys: Vec<&'static str>,
     /// How many of them were there.
-    found: usize,
+    found_count: usize,
 }
 
 /// A key that no table of its kind has.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stray<'t> {
+pub(super) struct UnknownKey<'t> {
     /// The known key that it was most probably meant to be.
-    pub(super) near: Option<&'static str>,
-    place: Place,
+    pub(super) suggestion: Option<&'static str>,
+    place: SourcePlace,
     value: &'t DeValue<'t>,
 }
 
-impl<'t> Stray<'t> {
+impl<'t> UnknownKey<'t> {
     /// The keys of its value, where that is a table.
-    pub(super) fn names(self) -> impl Iterator<Item = &'t str> {
+    pub(super) fn keys(self) -> impl Iterator<Item = &'t str> {
         let table = if let DeValue::Table(table) = self.value { Some(table) } else { None };
         table.into_iter().flat_map(|table| table.iter().map(|(key, _)| &**key.get_ref()))
     }
 
     /// Its place, if it can have been meant to be the known `key`.
-    pub(super) fn instead_of(self, key: &str) -> Option<Place> {
-        self.near.is_none_or(|near| near == key).then_some(self.place)
+    pub(super) fn place_if_meant(self, key: &str) -> Option<SourcePlace> {
+        self.suggestion.is_none_or(|near| near == key).then_some(self.place)
     }
 }
 
 /// The value of one key, or one element of a list.
 #[derive(Clone, Copy)]
-pub(super) struct Item<'t> {
+pub(super) struct ValueReader<'t> {
     pub(super) key: &'static str,
-    pub(super) subject: Subject<'t>,
-    pub(super) place: Place,
-    stretch: Stretch,
+    pub(super) subject: TableSubject<'t>,
+    pub(super) place: SourcePlace,
+    offset: FileOffset,
     value: &'t DeValue<'t>,
 }
 
 impl<'t> TableReader<'t> {
-    fn new(table: &'t DeTable<'t>, subject: Subject<'t>, place: Place, stretch: Stretch) -> Self {
-        Self { table, stretch, subject, place, known: Vec::with_capacity(16), found: 0 }
+    fn new(
+        table: &'t DeTable<'t>,
+        subject: TableSubject<'t>,
+        place: SourcePlace,
+        offset: FileOffset,
+    ) -> Self {
+        Self { table, offset, subject, place, asked_keys: Vec::with_capacity(16), found_count: 0 }
     }
 
     /// The value of a key, if it is there.
-    pub(super) fn item(&mut self, key: &'static str) -> Option<Item<'t>> {
-        let is_new = !self.known.contains(&key);
+    pub(super) fn value(&mut self, key: &'static str) -> Option<ValueReader<'t>> {
+        let is_new = !self.asked_keys.contains(&key);
         if is_new {
-            self.known.push(key);
+            self.asked_keys.push(key);
         }
         let spanned = self.table.get(key)?;
-        self.found += usize::from(is_new);
-        let (stretch, place) = (self.stretch, self.stretch.place(spanned.span()));
-        Some(Item { key, subject: self.subject, place, stretch, value: spanned.get_ref() })
+        self.found_count += usize::from(is_new);
+        let (stretch, place) = (self.offset, self.offset.place(spanned.span()));
+        Some(ValueReader {
+            key,
+            subject: self.subject,
+            place,
+            offset: stretch,
+            value: spanned.get_ref(),
+        })
     }
 
     /// Whether a key is there; does not count as asking for it.
@@ -102,8 +113,8 @@ impl<'t> TableReader<'t> {
         key: &'static str,
         help: &str,
         problems: &mut Problems,
-    ) -> Option<Item<'t>> {
-        let item = self.item(key);
+    ) -> Option<ValueReader<'t>> {
+        let item = self.value(key);
         if item.is_none() {
             problems.error(self.place, format!("{} has no `{key}`", self.subject)).help(help);
         }
@@ -115,23 +126,23 @@ impl<'t> TableReader<'t> {
         &mut self,
         key: &'static str,
         problems: &mut Problems,
-        read: impl FnOnce(Item<'t>, &mut Problems) -> Option<T>,
+        read: impl FnOnce(ValueReader<'t>, &mut Problems) -> Option<T>,
     ) -> Option<T> {
-        self.item(key).and_then(|item| read(item, problems))
+        self.value(key).and_then(|item| read(item, problems))
     }
 
     /// Every entry, with the place of its key: for tables whose keys are names.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (At<&'t str>, Item<'t>)> {
-        let (stretch, subject) = (self.stretch, self.subject);
+    pub(super) fn entries(&self) -> impl Iterator<Item = (Placed<&'t str>, ValueReader<'t>)> {
+        let (stretch, subject) = (self.offset, self.subject);
         self.table.iter().map(move |(key, value)| {
-            let name = At::new(&**key.get_ref(), stretch.place(key.span()));
+            let name = Placed::new(&**key.get_ref(), stretch.place(key.span()));
             (
                 name,
-                Item {
+                ValueReader {
                     key: "",
                     subject,
                     place: stretch.place(value.span()),
-                    stretch,
+                    offset: stretch,
                     value: value.get_ref(),
                 },
             )
@@ -141,18 +152,18 @@ impl<'t> TableReader<'t> {
     /// Reports every key that was never asked for. What the table seemed to lack, which is reported
     /// at its own place, is taken back if such a key can have been meant to say it. Returns where
     /// they are, and the known key that each is near to.
-    pub(super) fn finish(self, problems: &mut Problems) -> Vec<Stray<'t>> {
+    pub(super) fn finish(self, problems: &mut Problems) -> Vec<UnknownKey<'t>> {
         let mut strays = Vec::new();
-        if self.found == self.table.len() {
+        if self.found_count == self.table.len() {
             return strays;
         }
         for (key, value) in
-            self.table.iter().filter(|(key, _)| !self.known.contains(&&**key.get_ref()))
+            self.table.iter().filter(|(key, _)| !self.asked_keys.contains(&&**key.get_ref()))
         {
-            let place = self.stretch.place(key.span());
+            let place = self.offset.place(key.span());
             let message = format!("{} has no key {}", self.subject, Quoted(key.get_ref()));
-            let near = problems.nearest(key.get_ref(), self.known.iter().copied());
-            strays.push(Stray { near, place, value: value.get_ref() });
+            let near = problems.suggest(key.get_ref(), self.asked_keys.iter().copied());
+            strays.push(UnknownKey { suggestion: near, place, value: value.get_ref() });
             let help = match near {
                 Some(near) => {
                     if !self.has(near) {
@@ -162,7 +173,7 @@ impl<'t> TableReader<'t> {
                 }
                 None => problems
                     .retract(self.place)
-                    .unwrap_or_else(|| format!("the keys are {}", self.known.join(", "))),
+                    .unwrap_or_else(|| format!("the keys are {}", self.asked_keys.join(", "))),
             };
             problems.error(place, message).help(help);
         }
@@ -171,17 +182,17 @@ impl<'t> TableReader<'t> {
 }
 
 /// The root of a file, or of a part of it.
-pub(super) fn root<'t>(
+pub(super) fn root_table<'t>(
     table: &'t Spanned<DeTable<'t>>,
-    stretch: Stretch,
+    stretch: FileOffset,
     kind: &'static str,
 ) -> TableReader<'t> {
-    TableReader::new(table.get_ref(), Subject { kind, name: "" }, stretch.place(0..0), stretch)
+    TableReader::new(table.get_ref(), TableSubject { kind, name: "" }, stretch.place(0..0), stretch)
 }
 
-impl<'t> Item<'t> {
+impl<'t> ValueReader<'t> {
     /// `"weight" of pool "web"`, or the element of a list that has no name.
-    pub(super) fn what(&self) -> String {
+    pub(super) fn description(&self) -> String {
         format!("`{}` of {}", self.key, self.subject)
     }
 
@@ -197,16 +208,16 @@ impl<'t> Item<'t> {
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a table",
         };
-        let help = self.meant(wanted).unwrap_or_else(|| help.to_owned());
+        let help = self.corrected_form(wanted).unwrap_or_else(|| help.to_owned());
         problems
-            .error(self.place, format!("{} must be {wanted}, not {found}", self.what()))
+            .error(self.place, format!("{} must be {wanted}, not {found}", self.description()))
             .help(help);
         None
     }
 
     /// How to write the same value as the type that is wanted; `None` where that is not plain from
     /// the value.
-    fn meant(&self, wanted: &str) -> Option<String> {
+    fn corrected_form(&self, wanted: &str) -> Option<String> {
         let without_quotes =
             |value: &dyn fmt::Display| Some(format!("write it without quotes: {value}"));
         match (self.value, wanted) {
@@ -244,9 +255,9 @@ impl<'t> Item<'t> {
         }
     }
 
-    pub(super) fn text(self, problems: &mut Problems) -> Option<At<&'t str>> {
+    pub(super) fn text(self, problems: &mut Problems) -> Option<Placed<&'t str>> {
         match self.value {
-            DeValue::String(text) => Some(At::new(&**text, self.place)),
+            DeValue::String(text) => Some(Placed::new(&**text, self.place)),
             _ => self.mismatch("a string", "write text in quotes", problems),
         }
     }
@@ -265,13 +276,13 @@ impl<'t> Item<'t> {
         most: i64,
         help: &str,
         problems: &mut Problems,
-    ) -> Option<At<i64>> {
+    ) -> Option<Placed<i64>> {
         let DeValue::Integer(integer) = self.value else {
             return self.mismatch("a whole number", help, problems);
         };
         let value = i64::from_str_radix(integer.as_str(), integer.radix());
         match value {
-            Ok(value) if (least..=most).contains(&value) => Some(At::new(value, self.place)),
+            Ok(value) if (least..=most).contains(&value) => Some(Placed::new(value, self.place)),
             value => {
                 let limit = match value {
                     Ok(value) if value < least => format!("the minimum is {least}"),
@@ -298,11 +309,15 @@ impl<'t> Item<'t> {
     }
 
     /// The elements of a list.
-    pub(super) fn list(self, wanted: &str, problems: &mut Problems) -> Option<Vec<Item<'t>>> {
+    pub(super) fn list(
+        self,
+        wanted: &str,
+        problems: &mut Problems,
+    ) -> Option<Vec<ValueReader<'t>>> {
         match self.value {
             DeValue::Array(array) => {
-                let element = |value: &'t Spanned<DeValue<'t>>| Item {
-                    place: self.stretch.place(value.span()),
+                let element = |value: &'t Spanned<DeValue<'t>>| ValueReader {
+                    place: self.offset.place(value.span()),
                     value: value.get_ref(),
                     ..self
                 };
@@ -317,7 +332,11 @@ impl<'t> Item<'t> {
     }
 
     /// The strings of a list.
-    pub(super) fn texts(self, wanted: &str, problems: &mut Problems) -> Option<Vec<At<&'t str>>> {
+    pub(super) fn texts(
+        self,
+        wanted: &str,
+        problems: &mut Problems,
+    ) -> Option<Vec<Placed<&'t str>>> {
         let items = self.list(wanted, problems)?;
         Some(items.into_iter().filter_map(|item| item.text(problems)).collect())
     }
@@ -325,19 +344,19 @@ impl<'t> Item<'t> {
     /// A table that describes `subject`.
     pub(super) fn table(
         self,
-        subject: Subject<'t>,
+        subject: TableSubject<'t>,
         problems: &mut Problems,
     ) -> Option<TableReader<'t>> {
         match self.value {
             DeValue::Table(table) => {
-                Some(TableReader::new(table, subject, self.place, self.stretch))
+                Some(TableReader::new(table, subject, self.place, self.offset))
             }
             _ => self.mismatch("a table", "write it as { key = value, ... }", problems),
         }
     }
 
     /// One of a few words.
-    pub(super) fn word<T: Copy>(
+    pub(super) fn keyword<T: Copy>(
         self,
         words: &[(&'static str, T)],
         problems: &mut Problems,
@@ -345,12 +364,12 @@ impl<'t> Item<'t> {
         if !self.is_text() {
             let list =
                 words.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
-            problems.error(self.place, format!("{} must be a word in quotes", self.what())).help(
-                match words {
+            problems
+                .error(self.place, format!("{} must be a word in quotes", self.description()))
+                .help(match words {
                     [_] => format!("the only word here is {list}"),
                     _ => format!("it is one of {list}"),
-                },
-            );
+                });
             return None;
         }
         let text = self.text(problems)?;
@@ -363,18 +382,18 @@ impl<'t> Item<'t> {
             };
             let message = format!("{} has {} {}", self.subject, self.key, Quoted(text.value));
             let names = words.iter().map(|(word, _)| *word);
-            problems.unknown(self.place, message, text.value, names, &help);
+            problems.unknown_name(self.place, message, text.value, names, &help);
         }
         found
     }
 
     /// The same value, told of as a part of something else.
-    pub(super) fn about(self, subject: Subject<'t>) -> Self {
+    pub(super) fn with_subject(self, subject: TableSubject<'t>) -> Self {
         Self { subject, ..self }
     }
 
     /// The same value, told of under a key: for tables whose keys are names.
-    pub(super) fn under(self, key: &'static str) -> Self {
+    pub(super) fn with_key(self, key: &'static str) -> Self {
         Self { key, ..self }
     }
 
@@ -415,7 +434,7 @@ impl<'t> Item<'t> {
         match self.value {
             DeValue::Array(array) => {
                 let number = |value: &'t Spanned<DeValue<'t>>| {
-                    Item { value: value.get_ref(), ..*self }.as_number()
+                    ValueReader { value: value.get_ref(), ..*self }.as_number()
                 };
                 array.iter().filter_map(number).collect()
             }
@@ -427,26 +446,27 @@ impl<'t> Item<'t> {
     }
 
     /// A moment, as the text of a TOML offset date-time.
-    pub(super) fn moment(self, problems: &mut Problems) -> Option<String> {
+    pub(super) fn timestamp(self, problems: &mut Problems) -> Option<String> {
         match self.value {
             DeValue::Datetime(moment) if moment.date.is_some() && moment.offset.is_some() => {
                 Some(moment.to_string())
             }
             DeValue::Datetime(moment) => {
-                let message = format!("{} must name day, time and offset", self.what());
-                let written = written_moment(&moment.to_string());
+                let message = format!("{} must name day, time and offset", self.description());
+                let written = corrected_timestamp(&moment.to_string());
                 problems.error(self.place, message).help(format!("write it as {written}"));
                 None
             }
             DeValue::String(text) => {
-                let message = format!("{} must be a date and time, not a string", self.what());
+                let message =
+                    format!("{} must be a date and time, not a string", self.description());
                 problems
                     .error(self.place, message)
-                    .help(format!("write it without quotes: {}", written_moment(text.trim())));
+                    .help(format!("write it without quotes: {}", corrected_timestamp(text.trim())));
                 None
             }
             _ => {
-                let help = format!("write it without quotes: {SAMPLE_MOMENT}");
+                let help = format!("write it without quotes: {SAMPLE_TIMESTAMP}");
                 self.mismatch("a date and time", &help, problems)
             }
         }
@@ -454,11 +474,11 @@ impl<'t> Item<'t> {
 }
 
 /// A moment as TOML writes it.
-pub(super) const SAMPLE_MOMENT: &str = "2030-01-31T06:00:00Z";
+pub(super) const SAMPLE_TIMESTAMP: &str = "2030-01-31T06:00:00Z";
 
 /// The moment that a text means, as TOML writes it; without an offset it is in UTC. A sample where
 /// it means none.
-fn written_moment(text: &str) -> String {
+fn corrected_timestamp(text: &str) -> String {
     let with_offset = || text.parse::<jiff::Timestamp>().ok();
     let without = || {
         text.parse::<jiff::civil::DateTime>()
@@ -467,5 +487,5 @@ fn written_moment(text: &str) -> String {
     };
     with_offset()
         .or_else(without)
-        .map_or_else(|| SAMPLE_MOMENT.to_owned(), |moment| moment.to_string())
+        .map_or_else(|| SAMPLE_TIMESTAMP.to_owned(), |moment| moment.to_string())
 }

@@ -7,7 +7,7 @@ use annotate_snippets::{Annotation, AnnotationKind, Element, Level, Origin, Rend
 
 use super::{
     diagnostics::{Colours, Diagnostic, Severity, position},
-    place::Place,
+    place::SourcePlace,
     sources::SourceFile,
 };
 use crate::printable::{is_unprintable, secret_ranges};
@@ -32,7 +32,7 @@ pub(super) fn render(
         AnnotationKind::Primary,
         diagnostic.label.as_deref(),
     ));
-    for (place, text) in &diagnostic.others {
+    for (place, text) in &diagnostic.related {
         group = group.element(excerpt(files, *place, AnnotationKind::Context, Some(text)));
     }
     if let Some(help) = &diagnostic.help {
@@ -49,7 +49,7 @@ pub(super) fn render(
 /// show.
 fn excerpt<'d>(
     files: &'d [SourceFile],
-    place: Place,
+    place: SourcePlace,
     kind: AnnotationKind,
     label: Option<&'d str>,
 ) -> Element<'d> {
@@ -67,7 +67,7 @@ fn excerpt<'d>(
 }
 
 /// The line where a place starts, and the octets of it that are marked.
-fn line_of(files: &[SourceFile], place: Place) -> Option<(String, usize, usize)> {
+fn line_of(files: &[SourceFile], place: SourcePlace) -> Option<(String, usize, usize)> {
     let file = files.get(place.file().index())?;
     let (octets, span) = (file.octets(), place.span()?);
     let start = span.start.min(octets.len());
@@ -87,15 +87,15 @@ fn line_of(files: &[SourceFile], place: Place) -> Option<(String, usize, usize)>
     }
     let (start, end) = (start - line_start, span.end.clamp(start, line_end) - line_start);
     // Each part is made printable by itself, so that the mark stays under its words.
-    let before = printable(&line[..start]);
-    let marked = printable(&line[start..end]);
-    let after = printable(&line[end..]);
+    let before = visible_text(&line[..start]);
+    let marked = visible_text(&line[start..end]);
+    let after = visible_text(&line[end..]);
     let (from, to) = (before.len(), before.len() + marked.len());
     Some((before + &marked + after.trim_end(), from, to))
 }
 
 /// The octets with a visible stand-in for each that a terminal interprets.
-fn printable(octets: &[u8]) -> String {
+fn visible_text(octets: &[u8]) -> String {
     String::from_utf8_lossy(octets)
         .chars()
         .filter(|&c| c != '\r')

@@ -10,9 +10,9 @@ use toml::de::DeTable;
 
 use super::{
     diagnostics::Quoted,
-    place::{At, FileId, Place, Stretch},
+    place::{FileId, FileOffset, Placed, SourcePlace},
     problems::Problems,
-    reader::{self, Item, Subject, TableReader},
+    reader::{self, TableReader, TableSubject, ValueReader},
     sources::{DEFAULT_CONFIG, SourceFile},
     spec, syntax,
 };
@@ -20,7 +20,7 @@ use super::{
 /// What the command line says about files and addresses. Everything it leaves out comes from
 /// `portolan.toml` or is default.
 #[derive(Debug, Clone, Default)]
-pub struct Locations {
+pub struct SourceOptions {
     /// Where `portolan.toml`, `zones` and `geoip` are looked for; `None` for the working directory.
     pub directory: Option<PathBuf>,
     /// `--config`; without it `portolan.toml` of the directory, if there is one.
@@ -33,7 +33,7 @@ pub struct Locations {
     pub listen: Vec<SocketAddr>,
 }
 
-impl Locations {
+impl SourceOptions {
     /// Finds out what a directory is that is to be checked: one that holds `portolan.toml` or
     /// `zones/`, or else a zones directory.
     ///
@@ -83,9 +83,9 @@ pub struct ServerSettings {
     /// Where HTTP is answered; `None` for nowhere.
     pub admin: Option<SocketAddr>,
     /// Whether `admin` was written. One that was not is no reason not to start.
-    pub is_admin_named: bool,
+    pub is_admin_configured: bool,
     /// The directory of what must survive a restart.
-    pub state: PathBuf,
+    pub state_directory: PathBuf,
     /// The NSID (RFC 5001), at most 128 octets; `None` for the host name.
     pub nsid: Option<Box<str>>,
     /// Targets outside of the service by which the server tells its own network's failure from
@@ -101,15 +101,15 @@ pub struct ServerSettings {
 
 impl ServerSettings {
     /// The keys that differ in `newer` and that a running server does not follow.
-    pub fn waiting_for_restart(&self, newer: &Self) -> Vec<&'static str> {
+    pub fn keys_requiring_restart(&self, newer: &Self) -> Vec<&'static str> {
         // Taken apart, so that a new key has to say here whether a reload is enough for it.
         let Self {
             listen,
             threads,
             socket_affinity,
             admin,
-            is_admin_named: _,
-            state,
+            is_admin_configured: _,
+            state_directory: state,
             nsid,
             canaries: _,
             resolvers: _,
@@ -121,7 +121,7 @@ impl ServerSettings {
             ("threads", *threads != newer.threads),
             ("socket-affinity", *socket_affinity != newer.socket_affinity),
             ("admin", *admin != newer.admin),
-            ("state", *state != newer.state),
+            ("state", *state != newer.state_directory),
             ("nsid", *nsid != newer.nsid),
             ("tls", *tls != newer.tls),
             ("https", *https != newer.https),
@@ -160,18 +160,18 @@ pub struct HttpsSettings {
     /// Whether HTTP/1.1 is spoken beside HTTP/2.
     pub http1: bool,
     /// Whether HTTP/3 is served on UDP at the same addresses.
-    pub h3: bool,
+    pub http3: bool,
 }
 
 /// A GeoIP database that is to be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Database {
+pub struct DatabaseSource {
     /// The file.
     pub path: PathBuf,
     /// `file:line:column` of where it is named; `None` for a flag or a database that was found.
     pub origin: Option<String>,
     /// The same as a place.
-    pub place: Option<Place>,
+    pub place: Option<SourcePlace>,
     /// Why it is left out, where the configuration is valid without it; see
     /// [`super::Sources::tolerate_databases`].
     pub fault: Option<DatabaseFault>,
@@ -183,7 +183,7 @@ pub struct DatabaseFault {
     /// One line: `where: what (help: how to fix it)`.
     pub line: String,
     /// Whether it may be usable later without being changed.
-    pub is_passing: bool,
+    pub is_transient: bool,
 }
 
 const DEFAULT_ADMIN: SocketAddr =
@@ -198,11 +198,11 @@ pub(super) struct Settings {
     pub(super) server: ServerSettings,
     zones: Option<PathBuf>,
     /// As resolved paths, in the order written.
-    pub(super) databases: Option<Vec<At<PathBuf>>>,
+    pub(super) databases: Option<Vec<Placed<PathBuf>>>,
 }
 
 /// Which files there are besides `portolan.toml`.
-pub(super) struct Paths {
+pub(super) struct InputPaths {
     pub(super) zones: PathBuf,
     pub(super) databases: Option<Vec<PathBuf>>,
     pub(super) default_databases: PathBuf,
@@ -210,11 +210,11 @@ pub(super) struct Paths {
 
 /// The paths that flags and `portolan.toml` name; what is wrong with the file is reported later,
 /// when it is read in earnest.
-pub(super) fn paths(locations: &Locations, config: Option<&SourceFile>) -> Paths {
+pub(super) fn input_paths(locations: &SourceOptions, config: Option<&SourceFile>) -> InputPaths {
     let base = locations.base();
     let settings = read(locations, config.map(|file| (FileId(0), file)), &mut Problems::default());
     let named = settings.databases.map(|list| list.into_iter().map(|at| at.value).collect());
-    Paths {
+    InputPaths {
         zones: locations.zones.clone().or(settings.zones).unwrap_or_else(|| base.join("zones")),
         databases: if locations.geoip.is_empty() { named } else { Some(locations.geoip.clone()) },
         default_databases: base.join("geoip"),
@@ -223,14 +223,14 @@ pub(super) fn paths(locations: &Locations, config: Option<&SourceFile>) -> Paths
 
 /// Reads `portolan.toml`, or makes the defaults where there is none.
 pub(super) fn read(
-    locations: &Locations,
+    locations: &SourceOptions,
     config: Option<(FileId, &SourceFile)>,
     problems: &mut Problems,
 ) -> Settings {
     let base = locations.base();
     let mut settings = Settings { server: defaults(&base), zones: None, databases: None };
     let Some((id, file)) = config else {
-        settings.override_by(locations);
+        settings.apply_options(locations);
         return settings;
     };
     match &file.content {
@@ -241,11 +241,14 @@ pub(super) fn read(
         }
         Err(reason) => {
             problems
-                .error(Place::whole(id), format!("the configuration file cannot be read: {reason}"))
+                .error(
+                    SourcePlace::whole_file(id),
+                    format!("the configuration file cannot be read: {reason}"),
+                )
                 .help(reason.remedy_outside_zones());
         }
     }
-    settings.override_by(locations);
+    settings.apply_options(locations);
     settings
 }
 
@@ -255,8 +258,8 @@ fn defaults(base: &Path) -> ServerSettings {
         threads: None,
         socket_affinity: false,
         admin: Some(DEFAULT_ADMIN),
-        is_admin_named: false,
-        state: base.join("state"),
+        is_admin_configured: false,
+        state_directory: base.join("state"),
         nsid: None,
         canaries: Vec::new(),
         resolvers: Vec::new(),
@@ -266,7 +269,7 @@ fn defaults(base: &Path) -> ServerSettings {
 }
 
 impl Settings {
-    fn override_by(&mut self, locations: &Locations) {
+    fn apply_options(&mut self, locations: &SourceOptions) {
         if !locations.listen.is_empty() {
             self.server.listen.clone_from(&locations.listen);
         }
@@ -275,17 +278,18 @@ impl Settings {
     fn read_text(&mut self, id: FileId, text: &str, base: &Path, problems: &mut Problems) {
         let (table, errors) = DeTable::parse_recoverable(text);
         syntax::report(id, &errors, text, problems);
-        let mut root = reader::root(&table, Stretch::new(id, 0), "portolan.toml");
-        if let Some(item) = root.item("server")
-            && let Some(table) = item.table(Subject { kind: "`server`", name: "" }, problems)
+        let mut root = reader::root_table(&table, FileOffset::new(id, 0), "portolan.toml");
+        if let Some(item) = root.value("server")
+            && let Some(table) = item.table(TableSubject { kind: "`server`", name: "" }, problems)
         {
             self.server(table, base, problems);
         }
-        if let Some(item) = root.item("geoip")
-            && let Some(mut table) = item.table(Subject { kind: "`geoip`", name: "" }, problems)
+        if let Some(item) = root.value("geoip")
+            && let Some(mut table) =
+                item.table(TableSubject { kind: "`geoip`", name: "" }, problems)
         {
             self.databases = table
-                .item("databases")
+                .value("databases")
                 .and_then(|item| item.texts("paths", problems))
                 .map(|texts| {
                     texts.into_iter().map(|text| text.map(|path| base.join(path))).collect()
@@ -297,7 +301,7 @@ impl Settings {
 
     fn server(&mut self, mut table: TableReader<'_>, base: &Path, problems: &mut Problems) {
         let server = &mut self.server;
-        let path = |item: Item<'_>, problems: &mut Problems| {
+        let path = |item: ValueReader<'_>, problems: &mut Problems| {
             item.text(problems).map(|text| base.join(text.value))
         };
         if let Some(listen) = table.optional("listen", problems, listen) {
@@ -313,44 +317,44 @@ impl Settings {
             usize::try_from(threads.value).ok().and_then(NonZeroUsize::new)
         });
         server.socket_affinity =
-            table.optional("socket-affinity", problems, Item::boolean).unwrap_or(false);
+            table.optional("socket-affinity", problems, ValueReader::boolean).unwrap_or(false);
         self.zones = table.optional("zones", problems, path);
-        if let Some(item) = table.item("admin") {
+        if let Some(item) = table.value("admin") {
             server.admin = admin(item, problems);
-            server.is_admin_named = true;
+            server.is_admin_configured = true;
         }
         if let Some(state) = table.optional("state", problems, path) {
-            server.state = state;
+            server.state_directory = state;
         }
         server.nsid = table.optional("nsid", problems, nsid);
         server.canaries = table.optional("canaries", problems, canaries).unwrap_or_default();
         server.resolvers = table.optional("resolvers", problems, resolvers).unwrap_or_default();
         server.tls = table.optional("tls", problems, |item, problems| {
-            let mut table = item.table(Subject { kind: "`tls`", name: "" }, problems)?;
+            let mut table = item.table(TableSubject { kind: "`tls`", name: "" }, problems)?;
             let tls = tls(&mut table, base, problems);
             table.finish(problems);
             tls
         });
         server.https = table.optional("https", problems, |item, problems| {
-            let mut table = item.table(Subject { kind: "`https`", name: "" }, problems)?;
+            let mut table = item.table(TableSubject { kind: "`https`", name: "" }, problems)?;
             let tls = tls(&mut table, base, problems);
             let path = table
-                .item("path")
+                .value("path")
                 .map_or(Some("/dns-query".into()), |item| https_path(item, problems));
-            let http1 = table.optional("http1", problems, Item::boolean).unwrap_or(true);
-            let h3 = table.optional("h3", problems, Item::boolean).unwrap_or(false);
+            let http1 = table.optional("http1", problems, ValueReader::boolean).unwrap_or(true);
+            let h3 = table.optional("h3", problems, ValueReader::boolean).unwrap_or(false);
             table.finish(problems);
-            Some(HttpsSettings { tls: tls?, path: path?, http1, h3 })
+            Some(HttpsSettings { tls: tls?, path: path?, http1, http3: h3 })
         });
         table.finish(problems);
     }
 }
 
-fn listen(item: Item<'_>, problems: &mut Problems) -> Option<Vec<SocketAddr>> {
+fn listen(item: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<SocketAddr>> {
     let texts = item.texts("addresses with ports", problems)?;
     if texts.is_empty() {
         problems
-            .error(item.place, format!("{} is empty: nothing would answer", item.what()))
+            .error(item.place, format!("{} is empty: nothing would answer", item.description()))
             .help("write at least one: [\"127.0.0.1:5300\"]");
         return None;
     }
@@ -367,7 +371,11 @@ fn listen(item: Item<'_>, problems: &mut Problems) -> Option<Vec<SocketAddr>> {
     Some(list)
 }
 
-fn socket_address(text: At<&str>, item: Item<'_>, problems: &mut Problems) -> Option<SocketAddr> {
+fn socket_address(
+    text: Placed<&str>,
+    item: ValueReader<'_>,
+    problems: &mut Problems,
+) -> Option<SocketAddr> {
     let address = text.value.parse();
     if address.is_err() {
         problems
@@ -375,7 +383,7 @@ fn socket_address(text: At<&str>, item: Item<'_>, problems: &mut Problems) -> Op
                 text.place,
                 format!(
                     "{} has {}, which is no address with a port",
-                    item.what(),
+                    item.description(),
                     Quoted(text.value)
                 ),
             )
@@ -385,7 +393,7 @@ fn socket_address(text: At<&str>, item: Item<'_>, problems: &mut Problems) -> Op
 }
 
 /// `"127.0.0.1:8053"` or `false`.
-fn admin(item: Item<'_>, problems: &mut Problems) -> Option<SocketAddr> {
+fn admin(item: ValueReader<'_>, problems: &mut Problems) -> Option<SocketAddr> {
     if item.is_boolean() {
         if item.boolean(problems) == Some(true) {
             problems
@@ -403,7 +411,7 @@ fn admin(item: Item<'_>, problems: &mut Problems) -> Option<SocketAddr> {
     item.text(problems).and_then(|text| socket_address(text, item, problems))
 }
 
-fn nsid(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
+fn nsid(item: ValueReader<'_>, problems: &mut Problems) -> Option<Box<str>> {
     let text = item.text(problems)?;
     if text.value.len() > 128 {
         problems
@@ -414,12 +422,12 @@ fn nsid(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
     Some(text.value.into())
 }
 
-fn canaries(item: Item<'_>, problems: &mut Problems) -> Option<Vec<Canary>> {
+fn canaries(item: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<Canary>> {
     let texts = item.texts("hosts with ports", problems)?;
     texts.into_iter().map(|text| canary(text, problems)).collect()
 }
 
-fn canary(text: At<&str>, problems: &mut Problems) -> Option<Canary> {
+fn canary(text: Placed<&str>, problems: &mut Problems) -> Option<Canary> {
     let canary = text.value.rsplit_once(':').and_then(|(host, port)| {
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let is_host =
@@ -438,11 +446,11 @@ fn canary(text: At<&str>, problems: &mut Problems) -> Option<Canary> {
 }
 
 /// Addresses, each with or without a port.
-fn resolvers(item: Item<'_>, problems: &mut Problems) -> Option<Vec<SocketAddr>> {
+fn resolvers(item: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<SocketAddr>> {
     let texts = item.texts("addresses", problems)?;
     if texts.is_empty() {
         problems
-            .error(item.place, format!("{} is empty: no alias would be resolved", item.what()))
+            .error(item.place, format!("{} is empty: no alias would be resolved", item.description()))
             .help("leave it away to ask the system's resolvers, or write at least one: [\"192.0.2.53\"]");
         return None;
     }
@@ -451,7 +459,7 @@ fn resolvers(item: Item<'_>, problems: &mut Problems) -> Option<Vec<SocketAddr>>
     read.into_iter().collect()
 }
 
-fn resolver(text: At<&str>, problems: &mut Problems) -> Option<SocketAddr> {
+fn resolver(text: Placed<&str>, problems: &mut Problems) -> Option<SocketAddr> {
     let without_port = || text.value.parse().ok().map(|address| SocketAddr::new(address, DNS_PORT));
     let address = text.value.parse().ok().or_else(without_port);
     if address.is_none() {
@@ -477,7 +485,7 @@ fn tls(table: &mut TableReader<'_>, base: &Path, problems: &mut Problems) -> Opt
     })
 }
 
-fn https_path(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
+fn https_path(item: ValueReader<'_>, problems: &mut Problems) -> Option<Box<str>> {
     let text = item.text(problems)?;
     if text.value.starts_with('/')
         && text.value.bytes().all(|b| b.is_ascii_graphic() && !b"?#{}".contains(&b))
@@ -485,7 +493,7 @@ fn https_path(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
         return Some(text.value.into());
     }
     problems
-        .error(text.place, format!("{} is {}", item.what(), Quoted(text.value)))
+        .error(text.place, format!("{} is {}", item.description(), Quoted(text.value)))
         .help("a path starts with a slash: \"/dns-query\"");
     None
 }

@@ -18,30 +18,30 @@ use std::{
 };
 
 use self::{
-    disk::{FoundDatabases, ReadFile},
-    lines::Lines,
+    disk::{DatabaseListing, ReadFile},
+    line_index::LineIndex,
 };
 use super::{
     diagnostics::{Quoted, escaped},
-    place::{FileId, Place},
-    settings::{self, Locations},
+    place::{FileId, SourcePlace},
+    settings::{self, SourceOptions},
 };
 
 pub(super) mod disk;
-mod exchange;
 mod footprint;
-mod lines;
+mod line_index;
 mod links;
-mod unreadable;
+mod read_error;
+mod replacement;
 mod walk;
 
 pub use disk::{is_database, is_master, is_tables};
-pub use footprint::{Footprint, Kind, Stamp, Trace};
-pub use unreadable::Unreadable;
+pub use footprint::{FileStamp, Footprint, PathKind, PathState};
+pub use read_error::SourceReadError;
 pub use walk::is_ignored;
 
 /// How often the files are read again because what led to them was swapped meanwhile.
-const READINGS: usize = 4;
+const MAX_READ_ATTEMPTS: usize = 4;
 /// The name of the configuration file that is read where none is named.
 pub(super) const DEFAULT_CONFIG: &str = "portolan.toml";
 
@@ -54,18 +54,18 @@ pub struct Sources {
     /// The zones directory; a file that stands for it in messages.
     pub(super) zones: FileId,
     /// What `--config` and the other flags said.
-    pub(super) locations: Locations,
+    pub(super) locations: SourceOptions,
     /// The databases that were named or found.
-    pub(super) databases: FoundDatabases,
+    pub(super) databases: DatabaseListing,
     by_path: Arc<HashMap<PathBuf, FileId>>,
     footprint: Arc<Footprint>,
     /// The paths that tables and master files named so far, whether a file was found there or not.
-    named: Arc<Mutex<BTreeSet<PathBuf>>>,
+    named_paths: Arc<Mutex<BTreeSet<PathBuf>>>,
     /// Certificates and keys that monitors use already.
-    in_use: Arc<BTreeSet<PathBuf>>,
-    pub(super) tolerated: ToleratedDatabases,
+    credentials_in_use: Arc<BTreeSet<PathBuf>>,
+    pub(super) tolerated_databases: ToleratedDatabases,
     /// Whether a file beside those in `files` could not be read for a reason that passes.
-    is_passing: Arc<AtomicBool>,
+    has_transient_error: Arc<AtomicBool>,
 }
 
 /// Which databases may be unusable without an error.
@@ -90,17 +90,17 @@ pub struct SourceFile {
     /// When it was last changed; `None` where the system does not say.
     pub modified: Option<SystemTime>,
     /// What it is for.
-    pub role: Role,
+    pub role: FileRole,
     /// Its octets, or why there are none. They are shared, never copied: by loads, by the last good
     /// set, by includes.
-    pub content: Result<Arc<Vec<u8>>, Unreadable>,
+    pub content: Result<Arc<Vec<u8>>, SourceReadError>,
     /// Where its lines start, once it was asked for.
-    lines: OnceLock<Lines>,
+    lines: OnceLock<LineIndex>,
 }
 
 /// What a file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub enum FileRole {
     /// `portolan.toml`.
     Settings,
     /// The zones directory itself. Also, with the reason in place of content, a directory below it
@@ -117,11 +117,11 @@ pub enum Role {
 impl SourceFile {
     fn new(
         path: &Path,
-        role: Role,
+        role: FileRole,
         modified: Option<SystemTime>,
-        content: Result<Vec<u8>, Unreadable>,
+        content: Result<Vec<u8>, SourceReadError>,
     ) -> Self {
-        let (shown, content) = (escaped(&readable(path)).into(), content.map(Arc::new));
+        let (shown, content) = (escaped(&path_text(path)).into(), content.map(Arc::new));
         Self { path: path.to_path_buf(), shown, modified, role, content, lines: OnceLock::new() }
     }
 
@@ -132,11 +132,11 @@ impl SourceFile {
 
     /// The octet where a line starts, counted from 1; `None` where there is no such line.
     pub(super) fn line_start(&self, line: usize) -> Option<usize> {
-        self.lines().start_of(self.octets(), line)
+        self.lines().line_start(self.octets(), line)
     }
 
-    fn lines(&self) -> &Lines {
-        self.lines.get_or_init(|| Lines::of(self.octets()))
+    fn lines(&self) -> &LineIndex {
+        self.lines.get_or_init(|| LineIndex::new(self.octets()))
     }
 
     /// The octets, none where it cannot be read.
@@ -148,44 +148,44 @@ impl SourceFile {
 impl Sources {
     /// Reads every file of a configuration. Never fails as such: a file that cannot be read is an
     /// error of [`super::Config::load`], beside all the others.
-    pub fn read(locations: &Locations) -> Self {
+    pub fn read(locations: &SourceOptions) -> Self {
         let config_path = locations.config_path();
         let is_there = locations.config.is_some() || disk::may_exist(&config_path);
         let mut links = BTreeSet::new();
-        let read = is_there.then(|| disk::read_file(&config_path, Role::Settings, &mut links));
+        let read = is_there.then(|| disk::read_file(&config_path, FileRole::Settings, &mut links));
         let (settings, trace) = match read {
             Some(ReadFile { file, trace }) => (Some(file), trace),
-            None => (None, Trace::missing(&config_path, Kind::File)),
+            None => (None, PathState::missing(&config_path, PathKind::File)),
         };
-        Self::at_one_moment(
+        Self::read_consistent(
             locations,
             settings,
-            Footprint { traces: vec![trace], links, ..Footprint::default() },
+            Footprint { paths: vec![trace], links, ..Footprint::default() },
         )
     }
 
     /// Reads every file but `portolan.toml`, which is given: it says where the others are.
-    pub fn read_with(locations: &Locations, settings: Option<SourceFile>) -> Self {
+    pub fn read_with_settings(locations: &SourceOptions, settings: Option<SourceFile>) -> Self {
         let mut footprint = Footprint::default();
         // The one on the disk matters as before: once it is repaired, it is used.
-        footprint.traces.push(Trace::of(
+        footprint.paths.push(PathState::inspect(
             &locations.config_path(),
-            Kind::File,
+            PathKind::File,
             &mut footprint.links,
         ));
-        Self::at_one_moment(locations, settings, footprint)
+        Self::read_consistent(locations, settings, footprint)
     }
 
-    fn at_one_moment(
-        locations: &Locations,
+    fn read_consistent(
+        locations: &SourceOptions,
         settings: Option<SourceFile>,
         footprint: Footprint,
     ) -> Self {
         let mut sources = Self::read_once(locations, settings.clone(), footprint.clone());
-        for _ in 1..READINGS {
+        for _ in 1..MAX_READ_ATTEMPTS {
             // A link or a directory was swapped meanwhile: parts of two versions are no
             // configuration.
-            if sources.footprint.is_of_one_moment() {
+            if sources.footprint.is_consistent() {
                 break;
             }
             // Two readings are not held at once.
@@ -197,44 +197,44 @@ impl Sources {
     }
 
     fn read_once(
-        locations: &Locations,
+        locations: &SourceOptions,
         settings: Option<SourceFile>,
         mut footprint: Footprint,
     ) -> Self {
         let mut files: Vec<SourceFile> = settings.into_iter().collect();
         let config = files.first().map(|_| FileId(0));
-        let paths = settings::paths(locations, files.first());
+        let paths = settings::input_paths(locations, files.first());
         let zones = FileId(files.len() as u32);
         disk::read_directory(&paths.zones, &mut files, &mut footprint);
-        let databases = disk::databases(&paths, &mut footprint);
+        let databases = disk::find_databases(&paths, &mut footprint);
         Self::new(files, config, zones, locations.clone(), databases, Arc::new(footprint))
     }
 
     /// Files that are nowhere on the disk: the built-in samples, or a test's. `zones/` is the zones
     /// directory; no database is looked for, each that is named counts as present.
     pub fn from_texts<'t>(
-        locations: &Locations,
+        locations: &SourceOptions,
         texts: impl IntoIterator<Item = (&'t str, &'t str)>,
     ) -> Self {
         let mut files =
-            vec![SourceFile::new(Path::new("zones"), Role::Directory, None, Ok(Vec::new()))];
+            vec![SourceFile::new(Path::new("zones"), FileRole::Directory, None, Ok(Vec::new()))];
         let mut config = None;
         for (path, text) in texts {
             let role = match path {
-                DEFAULT_CONFIG => Role::Settings,
-                _ if disk::is_tables(Path::new(path)) => Role::Tables,
-                _ => Role::Master,
+                DEFAULT_CONFIG => FileRole::Settings,
+                _ if disk::is_tables(Path::new(path)) => FileRole::Tables,
+                _ => FileRole::Master,
             };
-            if role == Role::Settings {
+            if role == FileRole::Settings {
                 config = Some(FileId(files.len() as u32));
             }
             files.push(SourceFile::new(Path::new(path), role, None, Ok(text.as_bytes().to_vec())));
         }
-        let paths = settings::paths(locations, config.map(|id| &files[id.index()]));
+        let paths = settings::input_paths(locations, config.map(|id| &files[id.index()]));
         let named = paths.databases.unwrap_or_default();
-        let databases = FoundDatabases {
+        let databases = DatabaseListing {
             files: named.into_iter().map(|path| (path, None)).collect(),
-            unlisted: None,
+            listing_error: None,
         };
         Self::new(files, config, FileId(0), locations.clone(), databases, Arc::default())
     }
@@ -243,8 +243,8 @@ impl Sources {
         files: Vec<SourceFile>,
         config: Option<FileId>,
         zones: FileId,
-        locations: Locations,
-        databases: FoundDatabases,
+        locations: SourceOptions,
+        databases: DatabaseListing,
         footprint: Arc<Footprint>,
     ) -> Self {
         let mut sources = Self {
@@ -255,58 +255,59 @@ impl Sources {
             databases,
             by_path: Arc::default(),
             footprint,
-            named: Arc::default(),
-            in_use: Arc::default(),
-            tolerated: ToleratedDatabases::default(),
-            is_passing: Arc::default(),
+            named_paths: Arc::default(),
+            credentials_in_use: Arc::default(),
+            tolerated_databases: ToleratedDatabases::default(),
+            has_transient_error: Arc::default(),
         };
-        sources.index();
+        sources.rebuild_index();
         sources
     }
 
     /// Finds the files again after some were exchanged.
-    fn index(&mut self) {
+    fn rebuild_index(&mut self) {
         // Neither the settings nor the directory itself is a file that a zone could name.
-        let is_below_zones = |role| matches!(role, Role::Tables | Role::Master);
+        let is_below_zones = |role| matches!(role, FileRole::Tables | FileRole::Master);
         let entries = (0_u32..).map(FileId).zip(self.files.iter());
         let below = entries.filter(|(_, file)| is_below_zones(file.role));
-        self.by_path = Arc::new(below.map(|(id, file)| (normal(&file.path), id)).collect());
-        let config = self.ids(Role::Settings).next();
+        self.by_path = Arc::new(below.map(|(id, file)| (normalized(&file.path), id)).collect());
+        let config = self.ids_with_role(FileRole::Settings).next();
         self.config = config;
     }
 
     /// The same, where monitors of the last good set use these certificates and keys: one that
     /// broke meanwhile is no error.
     pub fn with_credentials_in_use(self, in_use: Arc<BTreeSet<PathBuf>>) -> Self {
-        Self { in_use, ..self }
+        Self { credentials_in_use: in_use, ..self }
     }
 
-    pub(super) fn is_in_use(&self, credential: &Path) -> bool {
-        self.in_use.contains(credential)
+    pub(super) fn is_credential_in_use(&self, credential: &Path) -> bool {
+        self.credentials_in_use.contains(credential)
     }
 
     /// The octets of a certificate or key, which need not be below the zones directory: at most 1
     /// MiB.
-    pub(super) fn octets_at(&self, path: &Path) -> Result<Arc<Vec<u8>>, Unreadable> {
-        match self.by_path.get(&normal(path)) {
+    pub(super) fn credential_octets(&self, path: &Path) -> Result<Arc<Vec<u8>>, SourceReadError> {
+        match self.by_path.get(&normalized(path)) {
             Some(id) => match &self.file(*id).content {
-                Ok(octets) if octets.len() as u64 > disk::LARGEST_CREDENTIAL => {
-                    Err(Unreadable::LargerThanOneMebibyte)
+                Ok(octets) if octets.len() as u64 > disk::MAX_CREDENTIAL_OCTETS => {
+                    Err(SourceReadError::LargerThanOneMebibyte)
                 }
                 content => content.clone(),
             },
             None => disk::read_credential(path).inspect_err(|reason| {
-                self.is_passing.fetch_or(reason.is_passing(), Relaxed);
+                self.has_transient_error.fetch_or(reason.is_transient(), Relaxed);
             }),
         }
     }
 
     /// Whether something could not be read for a reason that passes.
-    pub fn is_passing(&self) -> bool {
-        let is_passing = |content: Option<&Unreadable>| content.is_some_and(Unreadable::is_passing);
+    pub fn has_transient_error(&self) -> bool {
+        let is_passing =
+            |content: Option<&SourceReadError>| content.is_some_and(SourceReadError::is_transient);
         let databases = self.databases.files.iter().map(|(_, reason)| reason.as_ref());
-        let unlisted = self.databases.unlisted.iter().map(|(_, reason)| Some(reason));
-        self.is_passing.load(Relaxed)
+        let unlisted = self.databases.listing_error.iter().map(|(_, reason)| Some(reason));
+        self.has_transient_error.load(Relaxed)
             || self.files.iter().any(|file| is_passing(file.content.as_ref().err()))
             || databases.chain(unlisted).any(is_passing)
     }
@@ -318,17 +319,19 @@ impl Sources {
 
     /// Treats files as unreadable that a program has open and has written to: half of a file is
     /// never used. `open` has their paths without links.
-    pub fn leave_out_open(&mut self, open: &BTreeSet<PathBuf>) {
-        let traces = self.footprint.traces.iter().chain(&self.footprint.others);
-        let open: HashSet<&Path> =
-            traces.filter(|trace| open.contains(&trace.real)).map(|trace| &*trace.path).collect();
+    pub fn exclude_open_files(&mut self, open: &BTreeSet<PathBuf>) {
+        let traces = self.footprint.paths.iter().chain(&self.footprint.unnamed_files);
+        let open: HashSet<&Path> = traces
+            .filter(|trace| open.contains(&trace.real_path))
+            .map(|trace| &*trace.path)
+            .collect();
         if open.is_empty() {
             return;
         }
         // Nothing shares the files before they are checked.
         for file in Arc::get_mut(&mut self.files).into_iter().flatten() {
-            if file.role != Role::Directory && open.contains(&*file.path) {
-                file.content = Err(Unreadable::KeepsChanging);
+            if file.role != FileRole::Directory && open.contains(&*file.path) {
+                file.content = Err(SourceReadError::KeepsChanging);
             }
         }
     }
@@ -337,37 +340,38 @@ impl Sources {
     /// zones count if something has named them, so that this is complete once the configuration was
     /// checked.
     pub fn footprint(&self) -> Footprint {
-        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = self.named_paths.lock().unwrap_or_else(PoisonError::into_inner);
         let mut footprint = Footprint::clone(&self.footprint);
-        let others = std::mem::take(&mut footprint.others);
+        let others = std::mem::take(&mut footprint.unnamed_files);
         footprint
-            .traces
-            .extend(others.into_iter().filter(|trace| named.contains(&normal(&trace.path))));
+            .paths
+            .extend(others.into_iter().filter(|trace| named.contains(&normalized(&trace.path))));
         let found: HashSet<PathBuf> =
-            footprint.traces.iter().map(|trace| normal(&trace.path)).collect();
+            footprint.paths.iter().map(|trace| normalized(&trace.path)).collect();
         let mut links = BTreeSet::new();
         // Beyond the bounds and in directories that cannot be listed, files that are there are not
         // found either.
         let is_complete =
-            self.files.iter().all(|file| file.role != Role::Directory || file.content.is_ok());
+            self.files.iter().all(|file| file.role != FileRole::Directory || file.content.is_ok());
         let is_missing =
             |path: &Path| self.is_missing_below_zones(path) && (is_complete || !path.exists());
         let missing = named.iter().filter(|path| !found.contains(*path) && is_missing(path));
-        let missing: Vec<Trace> = missing.map(|path| Trace::absent(path, &mut links)).collect();
-        footprint.traces.extend(missing);
+        let missing: Vec<PathState> =
+            missing.map(|path| PathState::absent_file(path, &mut links)).collect();
+        footprint.paths.extend(missing);
         footprint.links.append(&mut links);
         footprint
     }
 
     /// Whether a file at this path would be read if it were there, and is not.
     fn is_missing_below_zones(&self, path: &Path) -> bool {
-        let below = path.strip_prefix(normal(self.zones_directory()));
+        let below = path.strip_prefix(normalized(self.zones_directory()));
         let is_read = |name: &std::ffi::OsStr| !is_ignored(&name.to_string_lossy());
         below.is_ok_and(|below| below.iter().all(is_read)) && !path.is_dir()
     }
 
     /// What named them.
-    pub fn locations(&self) -> &Locations {
+    pub fn locations(&self) -> &SourceOptions {
         &self.locations
     }
 
@@ -379,19 +383,19 @@ impl Sources {
     /// Says which databases are in use. A file of them that is missing now, or a directory that
     /// cannot be listed, is no error then: they stay in use.
     pub fn keep_databases(&mut self, in_use: Vec<PathBuf>) {
-        self.databases.keep(in_use);
+        self.databases.count_in_use(in_use);
     }
 
     /// Where a mistake of a database is shown that nothing names: `portolan.toml`, or the zones
     /// directory.
-    pub fn place_of_databases(&self) -> Place {
-        Place::whole(self.config.unwrap_or(self.zones))
+    pub fn place_of_databases(&self) -> SourcePlace {
+        SourcePlace::whole_file(self.config.unwrap_or(self.zones))
     }
 
     /// Databases of this kind are left out if they cannot be used, with [`super::Database::fault`]
     /// instead of an error.
     pub fn tolerate_databases(&mut self, which: ToleratedDatabases) {
-        self.tolerated = self.tolerated.max(which);
+        self.tolerated_databases = self.tolerated_databases.max(which);
     }
 
     /// The file at `path`, as it is written in a file of `directory`, else in the zones directory.
@@ -400,10 +404,10 @@ impl Sources {
         if path.len() > libc::PATH_MAX as usize {
             return None;
         }
-        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut named = self.named_paths.lock().unwrap_or_else(PoisonError::into_inner);
         let below = self.below_zones(Path::new(path));
         [directory, self.zones_directory()].into_iter().find_map(|directory| {
-            let path = normal(&below.clone().unwrap_or_else(|| directory.join(path)));
+            let path = normalized(&below.clone().unwrap_or_else(|| directory.join(path)));
             let found = self.by_path.get(&path).copied();
             named.insert(path);
             found
@@ -414,9 +418,10 @@ impl Sources {
     /// because of errors.
     pub(super) fn why_not_found(&self, path: &str, directory: &Path) -> String {
         let paths =
-            [directory, self.zones_directory()].map(|directory| normal(&directory.join(path)));
-        let is_left_out =
-            |file: &SourceFile| file.role == Role::Absent && paths.contains(&normal(&file.path));
+            [directory, self.zones_directory()].map(|directory| normalized(&directory.join(path)));
+        let is_left_out = |file: &SourceFile| {
+            file.role == FileRole::Absent && paths.contains(&normalized(&file.path))
+        };
         match self.files.iter().any(is_left_out) {
             true => format!(
                 "{} is not in use because of errors in it or about it, which `portolan check` reports",
@@ -435,11 +440,11 @@ impl Sources {
     /// An absolute path of something below the zones directory, as the files there are named:
     /// `--config` may be relative.
     fn below_zones(&self, path: &Path) -> Option<PathBuf> {
-        let zones = normal(&std::path::absolute(self.zones_directory()).ok()?);
+        let zones = normalized(&std::path::absolute(self.zones_directory()).ok()?);
         Some(self.zones_directory().join(path.strip_prefix(zones).ok()?))
     }
 
-    pub(super) fn ids(&self, role: Role) -> impl Iterator<Item = FileId> {
+    pub(super) fn ids_with_role(&self, role: FileRole) -> impl Iterator<Item = FileId> {
         (0u32..)
             .zip(self.files.iter())
             .filter(move |(_, file)| file.role == role)
@@ -453,7 +458,7 @@ impl Sources {
 
 /// The path as text. Octets that are not UTF-8 are shown as numbers, so that two such names are not
 /// shown as one.
-fn readable(path: &Path) -> String {
+fn path_text(path: &Path) -> String {
     let mut text = String::new();
     for chunk in path.as_os_str().as_bytes().utf8_chunks() {
         text.push_str(chunk.valid());
@@ -464,7 +469,7 @@ fn readable(path: &Path) -> String {
 
 /// The path without `.` and with `..` resolved by name alone. Links need no thought here: only
 /// files below the zones directory are in the table.
-fn normal(path: &Path) -> PathBuf {
+fn normalized(path: &Path) -> PathBuf {
     let mut parts = PathBuf::new();
     for part in path.components() {
         match part {

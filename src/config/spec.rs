@@ -7,31 +7,32 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     diagnostics::{Quoted, Stage},
-    pieces::{self, Piece},
-    place::{At, FileId, Place, Stretch},
+    place::{FileId, FileOffset, Placed, SourcePlace},
     problems::Problems,
-    reader::{self, Item, Subject, TableReader},
-    syntax, values,
+    reader::{self, TableReader, TableSubject, ValueReader},
+    syntax,
+    table_slices::{self, TableSlice},
+    values,
 };
 
 pub(super) mod datacenter;
 pub(super) mod delegate;
 pub(super) mod endpoint;
-pub(super) mod header;
-mod kind;
 pub(super) mod load;
 pub(super) mod monitor;
 pub(super) mod pool;
 pub(super) mod regulation;
 pub(super) mod service;
+mod service_type;
+pub(super) mod table_header;
 pub(super) mod zone;
 
 pub(super) use datacenter::DatacenterSpec;
 pub(super) use delegate::DelegateSpec;
 pub(super) use endpoint::EndpointSpec;
-pub(super) use pool::{MemberSpec, MemberTarget, OnAllDownSpec, PolicyWord, PoolSpec, RuleSpec};
-pub(super) use regulation::{PaceSpec, RegulationSpec};
-pub(super) use service::{Chooser, ServiceSpec};
+pub(super) use pool::{MemberSpec, MemberTarget, OnAllDownSpec, PolicyName, PoolSpec, RuleSpec};
+pub(super) use regulation::{RampSpec, RegulationSpec};
+pub(super) use service::{ServicePool, ServiceSpec};
 pub(super) use zone::ZoneSpec;
 
 /// Everything that the tables of all files say.
@@ -41,41 +42,41 @@ pub(super) struct Specs {
     pub(super) zones: Vec<ZoneSpec>,
     pub(super) delegates: Vec<DelegateSpec>,
     /// A monitor refers to nothing but other monitors, so that it is a domain value at once.
-    pub(super) monitors: Vec<At<crate::health::Monitor>>,
+    pub(super) monitors: Vec<Placed<crate::health::Monitor>>,
     /// For each monitor that a combined one names: the combined one, and where it names it.
-    pub(super) parts: Vec<(Box<str>, At<Box<str>>)>,
+    pub(super) monitor_parts: Vec<(Box<str>, Placed<Box<str>>)>,
     /// By monitor: the files that its TLS needs.
     pub(super) credentials: Vec<(Box<str>, monitor::credentials::Credential)>,
     /// A load source refers to nothing.
-    pub(super) loads: Vec<At<crate::load::LoadSource>>,
+    pub(super) loads: Vec<Placed<crate::load::LoadSource>>,
     pub(super) pools: Vec<PoolSpec>,
     pub(super) services: Vec<ServiceSpec>,
     /// Names of tables that could not be read: that a reference to one finds nothing is no mistake
     /// of its own.
-    pub(super) broken: Vec<(&'static str, Box<str>)>,
+    pub(super) unreadable: Vec<(&'static str, Box<str>)>,
     /// For each file that was read table by table: where its tables start, in order.
-    pub(super) starts: Vec<(FileId, Box<[u32]>)>,
+    pub(super) table_starts: Vec<(FileId, Box<[u32]>)>,
     /// For each file of tables, in order: the range of its pools in `pools`.
-    pub(super) pools_of: Vec<(FileId, Range<usize>)>,
+    pub(super) pools_by_file: Vec<(FileId, Range<usize>)>,
     /// How many keys and values the tables have that were read.
-    pub(super) values: usize,
+    pub(super) value_count: usize,
 }
 
 /// What tables there are, in the order in which they are read.
 const KINDS: [&str; 7] = ["datacenter", "zone", "delegate", "monitor", "load", "pool", "service"];
 /// Files of more octets are read table by table.
-const LARGE_OCTETS: usize = 64 << 10;
+const SPLIT_THRESHOLD_OCTETS: usize = 64 << 10;
 /// Maximum number of octets that are parsed at once: their tree takes up to 75 times the memory.
-pub const MOST_TREE_OCTETS: usize = 4 << 20;
+pub const MAX_PARSE_OCTETS: usize = 4 << 20;
 /// How many keys and values all tables may have. Each takes up to 500 octets while a configuration
 /// is put together.
-pub(super) const MOST_VALUES: usize = 1 << 23;
+pub(super) const MAX_VALUES: usize = 1 << 23;
 /// What a file of tables is called in messages.
 const FILE: &str = "a file of zones/";
 
 /// The file that is being read.
 #[derive(Clone, Copy)]
-pub(super) struct Context<'c> {
+pub(super) struct TableContext<'c> {
     pub(super) file: FileId,
     pub(super) text: &'c str,
     /// Relative paths in the file start here.
@@ -98,43 +99,48 @@ impl Specs {
     ) {
         let Some(text) = utf8(file, octets, problems) else { return };
         let before = self.pools.len();
-        self.read_text(Context { file, text, directory }, problems);
-        self.pools_of.push((file, before..self.pools.len()));
+        self.read_text(TableContext { file, text, directory }, problems);
+        self.pools_by_file.push((file, before..self.pools.len()));
     }
 
-    fn read_text(&mut self, context: Context<'_>, problems: &mut Problems) {
-        let Context { file, text, .. } = context;
-        let pieces = if text.len() > LARGE_OCTETS { pieces::cut(text) } else { None };
+    fn read_text(&mut self, context: TableContext<'_>, problems: &mut Problems) {
+        let TableContext { file, text, .. } = context;
+        let pieces = if text.len() > SPLIT_THRESHOLD_OCTETS {
+            table_slices::split_tables(text)
+        } else {
+            None
+        };
         let starts: Box<[u32]> =
             pieces.iter().flatten().map(|piece| piece.range.start as u32).collect();
-        if let Some(pieces) =
-            pieces.filter(|pieces| is_toml(pieces::heading(text, pieces))).and_then(pieces::sorted)
-            && let Some((specs, found)) = self.of_pieces(&pieces, context)
+        if let Some(pieces) = pieces
+            .filter(|pieces| is_toml(table_slices::preamble(text, pieces)))
+            .and_then(table_slices::sort_unique)
+            && let Some((specs, found)) = self.read_slices(&pieces, context)
         {
             self.append(specs);
-            self.starts.push((file, starts));
-            problems.take(found);
+            self.table_starts.push((file, starts));
+            problems.merge(found);
             return self.check_values(file, problems);
         }
-        if text.len() > MOST_TREE_OCTETS {
+        if text.len() > MAX_PARSE_OCTETS {
             return syntax::report_large(file, text, problems);
         }
         let (table, errors) = DeTable::parse_recoverable(text);
-        self.values += count_values(table.get_ref());
-        if self.values > MOST_VALUES {
+        self.value_count += count_values(table.get_ref());
+        if self.value_count > MAX_VALUES {
             return self.check_values(file, problems);
         }
         syntax::report(file, &errors, text, problems);
-        let mut root = reader::root(&table, Stretch::new(file, 0), FILE);
+        let mut root = reader::root_table(&table, FileOffset::new(file, 0), FILE);
         if errors.is_empty() {
             self.read_tables(&mut root, context, problems);
             // Tables of a misspelt kind are not missing where they are referred to.
             for stray in root.finish(problems) {
                 let names = stray
-                    .near
+                    .suggestion
                     .into_iter()
-                    .flat_map(|kind| stray.names().map(move |name| (kind, name.into())));
-                self.broken.extend(names);
+                    .flat_map(|kind| stray.keys().map(move |name| (kind, name.into())));
+                self.unreadable.extend(names);
             }
         } else {
             self.read_tables(&mut root, context, problems);
@@ -144,13 +150,12 @@ impl Specs {
     /// Reports a file with which all tables have more keys and
     /// values than may be read. Of later files nothing is reported.
     fn check_values(&mut self, file: FileId, problems: &mut Problems) {
-        if self.values <= MOST_VALUES {
+        if self.value_count <= MAX_VALUES {
             return;
         }
-        let message = format!(
-            "the tables of all files have more than {MOST_VALUES} keys and values together"
-        );
-        let diagnostic = problems.error(Place::whole(file), message);
+        let message =
+            format!("the tables of all files have more than {MAX_VALUES} keys and values together");
+        let diagnostic = problems.error(SourcePlace::whole_file(file), message);
         // Other files may have grown.
         diagnostic.stage = Stage::Checking;
         diagnostic.help(
@@ -160,26 +165,30 @@ impl Specs {
     }
 
     /// Whether reading has ended because all tables together have too many keys and values.
-    pub(super) fn are_full(&self) -> bool {
-        self.values > MOST_VALUES
+    pub(super) fn exceed_value_limit(&self) -> bool {
+        self.value_count > MAX_VALUES
     }
 
     /// What the tables of a file say, one after the other; `None` where one is not TOML, or very
     /// large: these are reported in the order of the file.
-    fn of_pieces(&self, pieces: &[Piece<'_>], context: Context<'_>) -> Option<(Self, Problems)> {
+    fn read_slices(
+        &self,
+        pieces: &[TableSlice<'_>],
+        context: TableContext<'_>,
+    ) -> Option<(Self, Problems)> {
         if !pieces
             .iter()
-            .all(|piece| KINDS.contains(&piece.kind) && piece.range.len() <= MOST_TREE_OCTETS)
+            .all(|piece| KINDS.contains(&piece.kind) && piece.range.len() <= MAX_PARSE_OCTETS)
         {
             return None;
         }
         let (mut specs, mut problems) = (Self::default(), Problems::default());
-        let room = MOST_VALUES.saturating_sub(self.values);
+        let room = MAX_VALUES.saturating_sub(self.value_count);
         for kind in KINDS {
             let from = pieces.partition_point(|piece| piece.kind < kind);
             for piece in pieces[from..].iter().take_while(|piece| piece.kind == kind) {
-                specs.read_piece(kind, piece, context, room, &mut problems)?;
-                if specs.values > room {
+                specs.append_slice(kind, piece, context, room, &mut problems)?;
+                if specs.value_count > room {
                     return Some((specs, problems));
                 }
             }
@@ -189,27 +198,27 @@ impl Specs {
 
     /// Reads one table that was cut out of a text; `None` where it is not TOML, or too large to be
     /// parsed.
-    pub(super) fn of_piece(
-        piece: &Piece<'_>,
-        context: Context<'_>,
+    pub(super) fn read_slice(
+        piece: &TableSlice<'_>,
+        context: TableContext<'_>,
         problems: &mut Problems,
     ) -> Option<Self> {
         let kind = KINDS.into_iter().find(|kind| *kind == piece.kind)?;
         let mut specs = Self::default();
-        if piece.range.len() > MOST_TREE_OCTETS {
+        if piece.range.len() > MAX_PARSE_OCTETS {
             return None;
         }
-        specs.read_piece(kind, piece, context, MOST_VALUES, problems)?;
+        specs.append_slice(kind, piece, context, MAX_VALUES, problems)?;
         Some(specs)
     }
 
     /// Reads a table that was cut out of a text, unless there is no room for its keys and values.
     /// `None` where it is not TOML.
-    fn read_piece(
+    fn append_slice(
         &mut self,
         kind: &'static str,
-        piece: &Piece<'_>,
-        context: Context<'_>,
+        piece: &TableSlice<'_>,
+        context: TableContext<'_>,
         room: usize,
         problems: &mut Problems,
     ) -> Option<()> {
@@ -217,10 +226,10 @@ impl Specs {
         if !errors.is_empty() {
             return None;
         }
-        self.values += count_values(table.get_ref());
-        if self.values <= room {
+        self.value_count += count_values(table.get_ref());
+        if self.value_count <= room {
             let mut root =
-                reader::root(&table, Stretch::new(context.file, piece.range.start), FILE);
+                reader::root_table(&table, FileOffset::new(context.file, piece.range.start), FILE);
             self.read_kind(kind, &mut root, context, problems);
         }
         Some(())
@@ -241,19 +250,19 @@ impl Specs {
         append(&mut self.zones, &mut other.zones);
         append(&mut self.delegates, &mut other.delegates);
         append(&mut self.monitors, &mut other.monitors);
-        append(&mut self.parts, &mut other.parts);
+        append(&mut self.monitor_parts, &mut other.monitor_parts);
         append(&mut self.credentials, &mut other.credentials);
         append(&mut self.loads, &mut other.loads);
         append(&mut self.pools, &mut other.pools);
         append(&mut self.services, &mut other.services);
-        append(&mut self.broken, &mut other.broken);
-        self.values += other.values;
+        append(&mut self.unreadable, &mut other.unreadable);
+        self.value_count += other.value_count;
     }
 
     fn read_tables(
         &mut self,
         root: &mut TableReader<'_>,
-        context: Context<'_>,
+        context: TableContext<'_>,
         problems: &mut Problems,
     ) {
         KINDS.into_iter().for_each(|kind| self.read_kind(kind, root, context, problems));
@@ -264,42 +273,47 @@ impl Specs {
         &mut self,
         kind: &'static str,
         root: &mut TableReader<'_>,
-        context: Context<'_>,
+        context: TableContext<'_>,
         problems: &mut Problems,
     ) {
         self.tables(root, kind, context, problems, |specs, name, table, problems| {
             let directory = context.directory;
             let is_read = match kind {
-                "datacenter" => {
-                    push(&mut specs.datacenters, DatacenterSpec::read(name, table, problems))
+                "datacenter" => push_if_read(
+                    &mut specs.datacenters,
+                    DatacenterSpec::read(name, table, problems),
+                ),
+                "zone" => push_if_read(&mut specs.zones, ZoneSpec::read(name, table, problems)),
+                "delegate" => {
+                    push_if_read(&mut specs.delegates, DelegateSpec::read(name, table, problems))
                 }
-                "zone" => push(&mut specs.zones, ZoneSpec::read(name, table, problems)),
-                "delegate" => push(&mut specs.delegates, DelegateSpec::read(name, table, problems)),
                 "monitor" => specs.read_monitor(name, table, directory, problems),
-                "load" => push(&mut specs.loads, load::read(name, table, directory, problems)),
-                "pool" => push(&mut specs.pools, PoolSpec::read(name, table, problems)),
-                _ => push(&mut specs.services, ServiceSpec::read(name, table, problems)),
+                "load" => {
+                    push_if_read(&mut specs.loads, load::read(name, table, directory, problems))
+                }
+                "pool" => push_if_read(&mut specs.pools, PoolSpec::read(name, table, problems)),
+                _ => push_if_read(&mut specs.services, ServiceSpec::read(name, table, problems)),
             };
             if !is_read {
-                specs.broken.push((kind, name.value.into()));
+                specs.unreadable.push((kind, name.value.into()));
             }
         });
     }
 
     fn read_monitor(
         &mut self,
-        name: At<&str>,
+        name: Placed<&str>,
         table: TableReader<'_>,
         directory: &Path,
         problems: &mut Problems,
     ) -> bool {
-        let mut mentions = monitor::Mentions::default();
+        let mut mentions = monitor::MonitorReferences::default();
         let monitor = monitor::read(name, table, directory, &mut mentions, problems);
-        let monitor::Mentions { parts, credentials } = mentions;
-        self.parts.extend(parts.into_iter().map(|part| (name.value.into(), part)));
+        let monitor::MonitorReferences { parts, credentials } = mentions;
+        self.monitor_parts.extend(parts.into_iter().map(|part| (name.value.into(), part)));
         self.credentials
             .extend(credentials.into_iter().map(|credential| (name.value.into(), credential)));
-        push(&mut self.monitors, monitor)
+        push_if_read(&mut self.monitors, monitor)
     }
 
     /// Reads each table of `[kind.NAME]`.
@@ -307,24 +321,24 @@ impl Specs {
         &mut self,
         root: &mut TableReader<'_>,
         kind: &'static str,
-        context: Context<'_>,
+        context: TableContext<'_>,
         problems: &mut Problems,
-        mut read: impl for<'n> FnMut(&mut Self, At<&'n str>, TableReader<'n>, &mut Problems),
+        mut read: impl for<'n> FnMut(&mut Self, Placed<&'n str>, TableReader<'n>, &mut Problems),
     ) {
-        let Some(item) = root.item(kind) else { return };
-        let sample = header::sample(kind);
+        let Some(item) = root.value(kind) else { return };
+        let sample = table_header::sample_header(kind);
         if !item.is_table() {
             problems
                 .error(item.place, format!("`{kind}` must be a table of {kind}s"))
                 .help(format!("write {sample} and its keys below"));
             return;
         }
-        let Some(tables) = item.table(Subject { kind, name: "" }, problems) else { return };
+        let Some(tables) = item.table(TableSubject { kind, name: "" }, problems) else { return };
         // A table whose name is in quotes and of which a part has it without them: neither says
         // what is meant as a whole.
         let mut split: HashSet<String> = HashSet::new();
         for (name, item) in tables.entries().filter(|(_, item)| item.is_table()) {
-            header::unquoted(
+            table_header::read_dotted_names(
                 kind,
                 name,
                 item,
@@ -343,12 +357,12 @@ impl Specs {
                     .error(name.place, format!("{kind} {} must be a table", Quoted(name.value)))
                     .help(format!(
                         "write {} once, in single brackets, and its keys below",
-                        header::of(kind, name.value)
+                        table_header::table_header(kind, name.value)
                     ));
-                self.broken.push((kind, name.value.into()));
+                self.unreadable.push((kind, name.value.into()));
                 continue;
             }
-            header::unquoted(
+            table_header::read_dotted_names(
                 kind,
                 name,
                 item,
@@ -356,10 +370,10 @@ impl Specs {
                 problems,
                 &mut |name, item, problems| {
                     if split.contains(name.value) {
-                        self.broken.push((kind, name.value.into()));
+                        self.unreadable.push((kind, name.value.into()));
                         return;
                     }
-                    let subject = Subject { kind, name: name.value };
+                    let subject = TableSubject { kind, name: name.value };
                     let Some(mut table) = item.table(subject, problems) else { return };
                     // Of a whole table that lacks something, its name is what is shown.
                     table.place = name.place;
@@ -385,7 +399,7 @@ fn count_values(table: &DeTable<'_>) -> usize {
 }
 
 /// Keeps what could be read. Whether it could.
-fn push<T>(list: &mut Vec<T>, read: Option<T>) -> bool {
+fn push_if_read<T>(list: &mut Vec<T>, read: Option<T>) -> bool {
     let is_read = read.is_some();
     list.extend(read);
     is_read
@@ -398,7 +412,7 @@ pub(super) fn utf8<'t>(file: FileId, octets: &'t [u8], problems: &mut Problems) 
         Err(error) => {
             let at = error.valid_up_to();
             problems
-                .error(Place::new(file, at..at + 1), "the file is not valid UTF-8")
+                .error(SourcePlace::new(file, at..at + 1), "the file is not valid UTF-8")
                 .help("save the file in UTF-8; the mark is where it first is not");
             problems.mute(file);
             None
@@ -407,25 +421,28 @@ pub(super) fn utf8<'t>(file: FileId, octets: &'t [u8], problems: &mut Problems) 
 }
 
 /// A string that refers to a datacenter, region, monitor or pool.
-pub(super) fn reference(item: Item<'_>, problems: &mut Problems) -> Option<At<Box<str>>> {
+pub(super) fn name_reference(
+    item: ValueReader<'_>,
+    problems: &mut Problems,
+) -> Option<Placed<Box<str>>> {
     item.text(problems).map(|text| text.map(Into::into))
 }
 
 /// The longest TTL (RFC 2181 section 8).
-pub(super) const LONGEST_TTL_SECS: i64 = (1 << 31) - 1;
+pub(super) const MAX_TTL_SECS: i64 = (1 << 31) - 1;
 
 /// A TTL: a whole number of seconds, or a duration such as `"5m"`.
-pub(super) fn ttl(item: Item<'_>, problems: &mut Problems) -> Option<u32> {
+pub(super) fn ttl(item: ValueReader<'_>, problems: &mut Problems) -> Option<u32> {
     const HELP: &str = "write seconds or a duration: 300 and \"5m\" are five minutes; 2147483647 is the most (RFC 2181 section 8)";
     if !item.is_text() {
-        let ttl = item.integer(0, LONGEST_TTL_SECS, HELP, problems)?;
+        let ttl = item.integer(0, MAX_TTL_SECS, HELP, problems)?;
         return u32::try_from(ttl.value).ok();
     }
     let text = item.text(problems)?;
     let duration =
         values::parse_duration(text.value).filter(|duration| duration.subsec_nanos() == 0);
     let secs = duration.and_then(|duration| i64::try_from(duration.as_secs()).ok());
-    if let Some(secs) = secs.filter(|secs| *secs <= LONGEST_TTL_SECS) {
+    if let Some(secs) = secs.filter(|secs| *secs <= MAX_TTL_SECS) {
         return u32::try_from(secs).ok();
     }
     let message =
@@ -453,18 +470,18 @@ mod tests {
     fn tables_with_more_values_than_may_be_kept_are_one_error_of_all_files() {
         let pool =
             |name: &str| format!("[pool.{name}]\nmembers = [{{ addresses = [\"192.0.2.1\"] }}]\n");
-        let large = format!("# {}\n{}{}", "x".repeat(LARGE_OCTETS), pool("a"), pool("b"));
+        let large = format!("# {}\n{}{}", "x".repeat(SPLIT_THRESHOLD_OCTETS), pool("a"), pool("b"));
         // A key for the kind, the name, the members, one member, its addresses, one address: six.
         for (text, values) in [(pool("a"), 6), (large, 12)] {
-            let mut specs = Specs { values: MOST_VALUES - values, ..Specs::default() };
+            let mut specs = Specs { value_count: MAX_VALUES - values, ..Specs::default() };
             assert_eq!(read(&mut specs, &text), []);
-            assert!(!specs.are_full());
-            let mut specs = Specs { values: MOST_VALUES - values + 1, ..Specs::default() };
+            assert!(!specs.exceed_value_limit());
+            let mut specs = Specs { value_count: MAX_VALUES - values + 1, ..Specs::default() };
             let expected = format!(
-                "the tables of all files have more than {MOST_VALUES} keys and values together"
+                "the tables of all files have more than {MAX_VALUES} keys and values together"
             );
             assert_eq!(read(&mut specs, &text), [(expected, Stage::Checking)]);
-            assert!(specs.are_full() && specs.pools.len() < values / 6);
+            assert!(specs.exceed_value_limit() && specs.pools.len() < values / 6);
         }
     }
 
@@ -472,7 +489,7 @@ mod tests {
     fn a_file_that_is_too_large_to_be_parsed_whole_has_its_own_mistakes_reported() {
         let filler =
             (0..200_000).map(|n| format!("[pool.p{n}]\nmembers = []\n")).collect::<String>();
-        assert!(filler.len() > MOST_TREE_OCTETS);
+        assert!(filler.len() > MAX_PARSE_OCTETS);
         for (text, expected) in [
             (
                 format!("{filler}[pool.x]\nttl = yes\n"),
@@ -482,7 +499,7 @@ mod tests {
                 format!("{filler}[pool.p7]\n"),
                 "the file has more than 4 MiB and cannot be read table by table",
             ),
-            (format!("{filler}<<<<<<< ours\n"), syntax::CONFLICT),
+            (format!("{filler}<<<<<<< ours\n"), syntax::CONFLICT_MESSAGE),
         ] {
             let found = read(&mut Specs::default(), &text);
             assert_eq!(found, [(expected.to_owned(), Stage::Reading)]);

@@ -69,7 +69,7 @@ impl Summary {
         let mut depending = vec![0; topology.datacenters.len()];
         let mut services: Vec<Vec<ServiceSummary>> = vec![Vec::new(); config.zones.len()];
         for service in topology.services.iter() {
-            let reach = Reach::of(topology, service.pool);
+            let reach = ReachableTargets::collect(topology, service.pool);
             reach.datacenters.iter().for_each(|datacenter| depending[datacenter.index()] += 1);
             services[service.zone.index()].push(ServiceSummary::new(
                 topology,
@@ -164,14 +164,14 @@ impl ServiceSummary {
 
 /// What is below a pool, each once.
 #[derive(Default)]
-struct Reach {
+struct ReachableTargets {
     pools: BTreeSet<PoolId>,
     datacenters: BTreeSet<DatacenterId>,
     endpoints: usize,
 }
 
-impl Reach {
-    fn of(topology: &Topology, pool: PoolId) -> Self {
+impl ReachableTargets {
+    fn collect(topology: &Topology, pool: PoolId) -> Self {
         let mut reach = Self::default();
         let mut open = vec![pool];
         while let Some(pool) = open.pop() {

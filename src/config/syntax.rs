@@ -10,26 +10,26 @@ use toml::de::DeTable;
 
 use super::{
     diagnostics::Quoted,
-    place::{FileId, Place},
+    place::{FileId, SourcePlace},
     problems::Problems,
-    reader::SAMPLE_MOMENT,
-    spec::MOST_TREE_OCTETS,
+    reader::SAMPLE_TIMESTAMP,
+    spec::MAX_PARSE_OCTETS,
 };
 
 /// How many syntax errors of one file are reported.
-const SHOWN: usize = 20;
+const MAX_REPORTED: usize = 20;
 /// The first words of table headers, of the zones directory's files and of `portolan.toml`.
-const HEADS: [&str; 9] =
+const HEADER_KINDS: [&str; 9] =
     ["datacenter", "zone", "delegate", "monitor", "load", "pool", "service", "server", "geoip"];
-pub(super) const CONFLICT: &str = "the marks of a merge conflict stand here";
+pub(super) const CONFLICT_MESSAGE: &str = "the marks of a merge conflict stand here";
 const CONFLICT_HELP: &str = "keep what is to hold of the two versions, and remove the lines that start with <<<<<<<, ======= and >>>>>>>";
-const NO_TOML: &str = "the file is not valid TOML; see https://toml.io";
+const INVALID_TOML_HELP: &str = "the file is not valid TOML; see https://toml.io";
 
 /// Quotes that a word processor writes.
 const TYPOGRAPHIC: [char; 5] = ['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}'];
 
 /// An error with what it becomes for the operator.
-struct Mistake {
+struct SyntaxError {
     span: Range<usize>,
     message: String,
     help: String,
@@ -43,20 +43,20 @@ pub(super) fn report(
     problems: &mut Problems,
 ) {
     let Some(first) = errors.first() else { return };
-    if let Some(span) = conflict(text) {
-        problems.error(Place::new(file, span), CONFLICT).help(CONFLICT_HELP);
+    if let Some(span) = conflict_marker(text) {
+        problems.error(SourcePlace::new(file, span), CONFLICT_MESSAGE).help(CONFLICT_HELP);
         return problems.mute(file);
     }
-    let of_sections = sections(text).into_iter().flat_map(|range| of_section(text, range));
-    let mut mistakes: Vec<Mistake> = of_sections.take(SHOWN).collect();
-    let twice = errors.iter().filter(|error| error.message() == "duplicate key").take(SHOWN);
-    mistakes.extend(twice.filter_map(|error| second_header(text, &error.span()?)));
+    let of_sections = sections(text).into_iter().flat_map(|range| section_errors(text, range));
+    let mut mistakes: Vec<SyntaxError> = of_sections.take(MAX_REPORTED).collect();
+    let twice = errors.iter().filter(|error| error.message() == "duplicate key").take(MAX_REPORTED);
+    mistakes.extend(twice.filter_map(|error| duplicate_header(text, &error.span()?)));
     if mistakes.is_empty() {
-        mistakes.push(mistake(text, span_of(first, text), first.message()));
+        mistakes.push(explain_error(text, span_of(first, text), first.message()));
     }
     mistakes.sort_by_key(|mistake| mistake.span.start);
-    for Mistake { span, message, help } in mistakes.into_iter().take(SHOWN) {
-        problems.error(Place::new(file, span), message).help(help);
+    for SyntaxError { span, message, help } in mistakes.into_iter().take(MAX_REPORTED) {
+        problems.error(SourcePlace::new(file, span), message).help(help);
     }
     problems.mute(file);
 }
@@ -64,34 +64,34 @@ pub(super) fn report(
 /// Reports what is wrong in a file that is too large to be parsed as a whole, and cannot be read
 /// table by table; nothing else is to be reported of it.
 pub(super) fn report_large(file: FileId, text: &str, problems: &mut Problems) {
-    if let Some(span) = conflict(text) {
-        problems.error(Place::new(file, span), CONFLICT).help(CONFLICT_HELP);
+    if let Some(span) = conflict_marker(text) {
+        problems.error(SourcePlace::new(file, span), CONFLICT_MESSAGE).help(CONFLICT_HELP);
         return problems.mute(file);
     }
     let sections = sections(text);
-    let is_small = |range: &&Range<usize>| range.len() <= MOST_TREE_OCTETS;
-    let mistakes: Vec<Mistake> = sections
+    let is_small = |range: &&Range<usize>| range.len() <= MAX_PARSE_OCTETS;
+    let mistakes: Vec<SyntaxError> = sections
         .iter()
         .filter(is_small)
-        .flat_map(|range| of_section(text, range.clone()))
-        .take(SHOWN)
+        .flat_map(|range| section_errors(text, range.clone()))
+        .take(MAX_REPORTED)
         .collect();
-    for Mistake { span, message, help } in &mistakes {
-        problems.error(Place::new(file, span.clone()), message).help(help);
+    for SyntaxError { span, message, help } in &mistakes {
+        problems.error(SourcePlace::new(file, span.clone()), message).help(help);
     }
     let (most, large) =
-        (MOST_TREE_OCTETS >> 20, sections.iter().find(|range| range.len() > MOST_TREE_OCTETS));
+        (MAX_PARSE_OCTETS >> 20, sections.iter().find(|range| range.len() > MAX_PARSE_OCTETS));
     if let Some(range) = large {
         let message = format!(
             "more than {most} MiB follow until the next table; one table may have {most} MiB"
         );
         problems
-            .error(Place::new(file, range.start..range.start + 1), message)
+            .error(SourcePlace::new(file, range.start..range.start + 1), message)
             .help("split the table, or close the string or array that is still open before the next table");
     } else if mistakes.is_empty() {
         let message =
             format!("the file has more than {most} MiB and cannot be read table by table");
-        problems.error(Place::whole(file), message).help(
+        problems.error(SourcePlace::whole_file(file), message).help(
             "give each table one header, with all its keys below it; the kinds are [datacenter.NAME], [delegate.NAME], \
              [load.NAME], [monitor.NAME], [pool.NAME], [service.NAME] and [zone.NAME]; or split the file",
         );
@@ -100,7 +100,7 @@ pub(super) fn report_large(file: FileId, text: &str, problems: &mut Problems) {
 }
 
 /// The first mark of a merge conflict that git left in a file.
-fn conflict(text: &str) -> Option<Range<usize>> {
+fn conflict_marker(text: &str) -> Option<Range<usize>> {
     let mut at = 0;
     for line in text.split_inclusive('\n') {
         if ["<<<<<<< ", ">>>>>>> "].iter().any(|mark| line.starts_with(mark)) {
@@ -133,21 +133,21 @@ fn sections(text: &str) -> Vec<Range<usize>> {
 fn is_header(line: &str) -> bool {
     let Some(rest) = line.trim_start().strip_prefix('[') else { return false };
     let rest = rest.trim_start_matches(['[', ' ', '\t', '"', '\'']);
-    HEADS.iter().any(|head| {
+    HEADER_KINDS.iter().any(|head| {
         rest.strip_prefix(head)
             .is_some_and(|tail| tail.trim_start_matches(['"', '\'', ' ']).starts_with(['.', ']']))
     })
 }
 
 /// What is wrong in one section by itself.
-fn of_section(text: &str, range: Range<usize>) -> Vec<Mistake> {
+fn section_errors(text: &str, range: Range<usize>) -> Vec<SyntaxError> {
     let section = &text[range.clone()];
     let (_, mut errors) = DeTable::parse_recoverable(section);
     // Those of values come behind those of the lines that hold them.
     errors.sort_by_key(|error| span_of(error, section).start);
-    let mut mistakes: Vec<Mistake> = Vec::new();
+    let mut mistakes: Vec<SyntaxError> = Vec::new();
     let is_left_open = errors.iter().any(|error| is_unclosed_value(error.message()));
-    let opened = if is_left_open { first_left_open(section) } else { None };
+    let opened = if is_left_open { first_unclosed(section) } else { None };
     let (mut seen_to, mut is_new_line) = (range.start, true);
     for error in &errors {
         let span = span_of(error, section);
@@ -169,9 +169,9 @@ fn of_section(text: &str, range: Range<usize>) -> Vec<Mistake> {
             }
             mistakes.pop();
         }
-        mistakes.push(mistake(text, span, error.message()));
+        mistakes.push(explain_error(text, span, error.message()));
         is_new_line = false;
-        if mistakes.len() >= SHOWN {
+        if mistakes.len() >= MAX_REPORTED {
             break;
         }
     }
@@ -180,7 +180,7 @@ fn of_section(text: &str, range: Range<usize>) -> Vec<Mistake> {
     {
         let at = range.start + at;
         let (what, end) = if text[at..].starts_with('[') { ("list", "]") } else { ("table", "}") };
-        mistakes.push(Mistake {
+        mistakes.push(SyntaxError {
             span: at..at + 1,
             message: format!("this {what} is not closed"),
             help: format!("write {end} behind its last element"),
@@ -194,7 +194,7 @@ fn is_unclosed_value(message: &str) -> bool {
 }
 
 /// Where the outermost list or inline table starts that is still open at the end of a section.
-fn first_left_open(section: &str) -> Option<usize> {
+fn first_unclosed(section: &str) -> Option<usize> {
     let header = if is_header(section) { section.find('\n').unwrap_or(section.len()) } else { 0 };
     let mut open: Vec<usize> = Vec::new();
     let mut octets = section.bytes().enumerate().skip(header);
@@ -221,7 +221,7 @@ fn first_left_open(section: &str) -> Option<usize> {
 }
 
 /// A table whose header stands twice in the file.
-fn second_header(text: &str, span: &Range<usize>) -> Option<Mistake> {
+fn duplicate_header(text: &str, span: &Range<usize>) -> Option<SyntaxError> {
     let start = text.get(..span.start)?.rfind('\n').map_or(0, |at| at + 1);
     let line = text[start..].lines().next()?;
     if !is_header(line) {
@@ -233,7 +233,7 @@ fn second_header(text: &str, span: &Range<usize>) -> Option<Mistake> {
         .lines()
         .position(|other| other.trim_start().starts_with(header))
         .map_or(1, |index| index + 1);
-    Some(Mistake {
+    Some(SyntaxError {
         span: header_start..header_start + header.len(),
         message: format!("{header} is defined twice in this file"),
         help: format!(
@@ -243,7 +243,7 @@ fn second_header(text: &str, span: &Range<usize>) -> Option<Mistake> {
 }
 
 /// What one error of the parser becomes.
-fn mistake(text: &str, span: Range<usize>, message: &str) -> Mistake {
+fn explain_error(text: &str, span: Range<usize>, message: &str) -> SyntaxError {
     let word = word_at(text, span.start);
     let (before, after) = text.split_at_checked(span.start).unwrap_or((text, ""));
     let first = after.chars().next().unwrap_or_default();
@@ -269,7 +269,7 @@ fn mistake(text: &str, span: Range<usize>, message: &str) -> Mistake {
         }
         _ if message.starts_with("cannot recurse") => (
             "lists and tables are more than 80 deep inside each other".to_owned(),
-            NO_TOML.to_owned(),
+            INVALID_TOML_HELP.to_owned(),
         ),
         "missing comma between array elements" | "missing comma between key-value pairs" => (
             "a comma is missing in front of this".to_owned(),
@@ -287,7 +287,7 @@ fn mistake(text: &str, span: Range<usize>, message: &str) -> Mistake {
             if !word.is_empty() =>
         {
             let message = format!("{} is neither a number nor a text in quotes", Quoted(word));
-            (message, help_with_bare(key_of(before), word))
+            (message, bare_word_help(key_of(before), word))
         }
         "unexpected leading zero" => {
             let number = word.trim_start_matches('0');
@@ -315,9 +315,9 @@ fn mistake(text: &str, span: Range<usize>, message: &str) -> Mistake {
             "a comma stands at the end of a line".to_owned(),
             "remove it: commas stand inside of lists only".to_owned(),
         ),
-        other => (other.to_owned(), NO_TOML.to_owned()),
+        other => (other.to_owned(), INVALID_TOML_HELP.to_owned()),
     };
-    Mistake { span, message, help }
+    SyntaxError { span, message, help }
 }
 
 /// The key of a value that starts behind `before`.
@@ -328,14 +328,14 @@ fn key_of(before: &str) -> &str {
 }
 
 /// What to write in place of a word without quotes.
-fn help_with_bare(key: &str, word: &str) -> String {
+fn bare_word_help(key: &str, word: &str) -> String {
     let is = |words: &[&str]| words.iter().any(|other| word.eq_ignore_ascii_case(other));
     let number = word.strip_suffix('%').filter(|number| number.parse::<u32>().is_ok());
     match number {
         _ if key == "state" => {
             "write one of \"active\", \"standby\", \"draining\", \"disabled\"".to_owned()
         }
-        _ if key == "until" => format!("write a date and time without quotes: {SAMPLE_MOMENT}"),
+        _ if key == "until" => format!("write a date and time without quotes: {SAMPLE_TIMESTAMP}"),
         Some(number) if key == "weight" => format!("write the number alone: {number}"),
         _ if is(&["true", "yes", "on"]) => "write true".to_owned(),
         _ if is(&["false", "no", "off"]) => "write false".to_owned(),

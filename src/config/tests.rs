@@ -6,7 +6,7 @@ use crate::steer::{
 };
 
 fn load(texts: &[(&str, &str)]) -> Config {
-    let sources = Sources::from_texts(&Locations::default(), texts.iter().copied());
+    let sources = Sources::from_texts(&SourceOptions::default(), texts.iter().copied());
     match Config::load(&sources) {
         Ok((config, _)) => config,
         Err(errors) => panic!("{}", errors.render(Colours::Plain)),
@@ -76,7 +76,7 @@ fn services_and_zones_are_in_alphabetical_order() {
 
 #[test]
 fn the_samples_have_nothing_to_warn_of() {
-    let sources = Sources::from_texts(&Locations::default(), SAMPLES);
+    let sources = Sources::from_texts(&SourceOptions::default(), SAMPLES);
     let (_, warnings) = Config::load(&sources).unwrap();
     assert!(warnings.is_empty(), "{warnings}");
 }
@@ -209,7 +209,7 @@ fn the_hostmaster_becomes_an_rname_with_its_dots_escaped() {
 fn the_serials_hash_follows_the_content_and_not_the_state() {
     let hash = |tables: &str| match load_tables(tables).zones[0].serial {
         SerialSource::FromContent { hash, .. } => hash,
-        SerialSource::Own(_) => panic!(),
+        SerialSource::OwnSoa(_) => panic!(),
     };
     let tables = "[pool.a]\nmembers = [{ addresses = [\"192.0.2.1\"], datacenter = \"fra\" }]\n[service.\"www.x.example\"]\npool = \"a\"\n[datacenter.fra]\n";
     let before = hash(tables);
@@ -280,7 +280,7 @@ fn a_master_file_that_nothing_names_is_a_zone_as_it_stands() {
         .iter()
         .map(|zone| (zone.apex.to_string(), zone.serial, zone.record_count()))
         .collect();
-    let own = SerialSource::Own(42);
+    let own = SerialSource::OwnSoa(42);
     assert_eq!(apexes, [(".".into(), own, 3), ("a\\.b.example".into(), own, 3)]);
 }
 
@@ -297,7 +297,7 @@ fn a_service_belongs_to_the_innermost_zone() {
 #[test]
 fn only_what_lies_below_the_zones_directory_is_a_master_file() {
     let texts = [("portolan.toml", ""), ("zones/x.toml", ""), ("zones/sub/x.zone", "")];
-    let sources = Sources::from_texts(&Locations::default(), texts);
+    let sources = Sources::from_texts(&SourceOptions::default(), texts);
     for (path, is_found, why) in [
         ("sub/x.zone", true, "a file"),
         ("sub/../sub/x.zone", true, "the same by another way"),
@@ -313,18 +313,22 @@ fn only_what_lies_below_the_zones_directory_is_a_master_file() {
 #[test]
 fn flags_go_before_the_file_and_the_file_before_the_defaults() {
     let text = "[server]\nlisten = [\"[::]:53\"]\nadmin = false\nstate = \"s\"\ncanaries = [\"[2001:db8::1]:443\"]\n[geoip]\ndatabases = [\"a.mmdb\"]\n";
-    let locations = Locations { config: Some("etc/portolan.toml".into()), ..Locations::default() };
-    let settings = |locations: &Locations| {
+    let locations =
+        SourceOptions { config: Some("etc/portolan.toml".into()), ..SourceOptions::default() };
+    let settings = |locations: &SourceOptions| {
         let sources = Sources::from_texts(locations, [("portolan.toml", text)]);
         Config::load(&sources).unwrap().0
     };
     let config = settings(&locations);
     assert_eq!(config.server.listen, ["[::]:53".parse().unwrap()]);
-    assert_eq!((config.server.admin, config.server.state.to_str()), (None, Some("etc/s")));
+    assert_eq!(
+        (config.server.admin, config.server.state_directory.to_str()),
+        (None, Some("etc/s"))
+    );
     assert_eq!(config.server.canaries, [Canary { host: "2001:db8::1".into(), port: 443 }]);
     assert_eq!(config.geoip[0].path.to_str(), Some("etc/a.mmdb"));
     assert_eq!(config.geoip[0].origin.as_deref(), Some("portolan.toml:7:14"));
-    let flags = Locations {
+    let flags = SourceOptions {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         geoip: vec!["b.mmdb".into()],
         ..locations
@@ -349,7 +353,7 @@ fn tables_and_lists_nested_without_end_are_refused() {
         "]".repeat(deep),
         "a = \n".repeat(deep),
     ] {
-        let sources = Sources::from_texts(&Locations::default(), [("zones/x.toml", &*text)]);
+        let sources = Sources::from_texts(&SourceOptions::default(), [("zones/x.toml", &*text)]);
         assert!(!Config::load(&sources).unwrap_err().render(Colours::Plain).is_empty());
     }
 }
@@ -359,8 +363,9 @@ mod disk {
 
     use super::*;
 
-    fn outcome(directory: &std::path::Path) -> Result<Config, String> {
-        let locations = Locations { zones: Some(directory.join("zones")), ..Locations::default() };
+    fn load_from_disk(directory: &std::path::Path) -> Result<Config, String> {
+        let locations =
+            SourceOptions { zones: Some(directory.join("zones")), ..SourceOptions::default() };
         let sources = Sources::read(&locations);
         let strip = |text: String| text.replace(&format!("{}/", directory.display()), "");
         Config::load(&sources).map(|(config, _)| config).map_err(|errors| strip(errors.to_string()))
@@ -370,7 +375,7 @@ mod disk {
     fn an_absent_directory_says_what_to_do() {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(
-            outcome(directory.path()).unwrap_err(),
+            load_from_disk(directory.path()).unwrap_err(),
             "zones: the zones directory cannot be read: No such file or directory (os error 2) (help: create it and put your \
              *.toml and *.zone files there, or name another with --zones DIR)"
         );
@@ -385,7 +390,7 @@ mod disk {
         for ignored in [".hidden.toml", "a.toml~", "a.toml.bak"] {
             fs::write(zones.join(ignored), "garbage").unwrap();
         }
-        assert_eq!(outcome(directory.path()).unwrap().topology.datacenters.len(), 1);
+        assert_eq!(load_from_disk(directory.path()).unwrap().topology.datacenters.len(), 1);
         symlink("/dev/zero", zones.join("zero.toml")).unwrap();
         assert!(Command::new("mkfifo").arg(zones.join("fifo.toml")).status().unwrap().success());
         let huge = fs::File::create(zones.join("huge.toml")).unwrap();
@@ -395,7 +400,7 @@ mod disk {
         let bound = "one file may have 64 MiB, all together 512 MiB";
         let cannot = "the file cannot be read: it is";
         assert_eq!(
-            outcome(directory.path()).unwrap_err().lines().collect::<Vec<_>>(),
+            load_from_disk(directory.path()).unwrap_err().lines().collect::<Vec<_>>(),
             [
                 format!("zones/fifo.toml: {cannot} a FIFO, not a regular file (help: {regular})"),
                 format!("zones/huge.toml: {cannot} too large: {bound} (help: {smaller})"),
@@ -415,7 +420,7 @@ mod disk {
         symlink("..data/dc.toml", zones.join("dc.toml")).unwrap();
         symlink("..data/sub", zones.join("sub")).unwrap();
         symlink(".", zones.join("loop")).unwrap();
-        assert_eq!(outcome(directory.path()).unwrap().topology.datacenters.len(), 2);
+        assert_eq!(load_from_disk(directory.path()).unwrap().topology.datacenters.len(), 2);
     }
 
     #[test]
@@ -435,7 +440,7 @@ mod disk {
             "../zones/inside",
         ] {
             fs::write(zones.join("x.example.zone"), format!("$INCLUDE {path}\n")).unwrap();
-            let errors = outcome(directory.path()).unwrap_err();
+            let errors = load_from_disk(directory.path()).unwrap_err();
             let is_refused = errors.contains("below the zones directory")
                 && errors.starts_with("zones/x.example.zone:1:");
             assert!(is_refused, "{path}: {errors}");
@@ -446,7 +451,7 @@ mod disk {
     #[test]
     fn an_absolute_path_below_the_zones_directory_is_found_however_that_is_named() {
         let text = [("zones/sub/x.zone", "")];
-        let sources = Sources::from_texts(&Locations::default(), text);
+        let sources = Sources::from_texts(&SourceOptions::default(), text);
         let absolute = std::path::absolute("zones/sub/x.zone").unwrap();
         for directory in ["zones", "zones/sub"] {
             assert!(
@@ -467,7 +472,7 @@ mod disk {
         "@ 300 SOA ns1.example.net. h.example.net. 1 2 3 4 5\n@ 300 NS ns1.example.net.\n";
 
     fn zone_names(directory: &std::path::Path) -> Vec<String> {
-        let config = outcome(directory).unwrap();
+        let config = load_from_disk(directory).unwrap();
         config.zones.iter().map(|zone| zone.apex.to_string()).collect()
     }
 
@@ -500,7 +505,7 @@ mod disk {
         fs::create_dir(&zones).unwrap();
         fs::write(zones.join("X.TEST.ZONE"), ZONE).unwrap();
         fs::write(zones.join("DC.TOML"), "[datacenter.fra]\n").unwrap();
-        let config = outcome(directory.path()).unwrap();
+        let config = load_from_disk(directory.path()).unwrap();
         assert_eq!(config.topology.datacenters.len(), 1);
         assert_eq!(zone_names(directory.path()), ["x.test"]);
     }
@@ -517,7 +522,7 @@ mod disk {
             (&*long, "File name too long", "a target that no file system can hold"),
         ] {
             symlink(target, zones.join("shared")).unwrap();
-            let errors = outcome(directory.path()).unwrap_err();
+            let errors = load_from_disk(directory.path()).unwrap_err();
             let start = "zones/shared: cannot be read, and which zones it holds is not known: ";
             assert!(errors.starts_with(start) && errors.contains(reason), "{why}: {errors}");
             fs::remove_file(zones.join("shared")).unwrap();
@@ -536,7 +541,7 @@ mod disk {
         symlink(&elsewhere, zones.join("shared")).unwrap();
         let mode = |mode| fs::set_permissions(&zones, fs::Permissions::from_mode(mode)).unwrap();
         mode(0o777);
-        let errors = outcome(directory.path()).unwrap_err();
+        let errors = load_from_disk(directory.path()).unwrap_err();
         assert!(
             errors.starts_with("zones/shared: ") && errors.contains("every user may replace it"),
             "{errors}"
@@ -554,9 +559,9 @@ mod disk {
         fs::create_dir(directory.path().join("zones")).unwrap();
         fs::write(directory.path().join("portolan.toml"), "").unwrap();
         let geoip = directory.path().join("geoip");
-        let locations = Locations {
+        let locations = SourceOptions {
             config: Some(directory.path().join("portolan.toml")),
-            ..Locations::default()
+            ..SourceOptions::default()
         };
         let load = |in_use: &[&str]| {
             let mut sources = Sources::read(&locations);
@@ -603,7 +608,7 @@ mod mutations {
                 text.splice(at..end, put.chars());
             }
             let text: String = text.into_iter().collect();
-            let sources = Sources::from_texts(&Locations::default(), [("zones/x.toml", &*text), ("portolan.toml", &*text)]);
+            let sources = Sources::from_texts(&SourceOptions::default(), [("zones/x.toml", &*text), ("portolan.toml", &*text)]);
             match Config::load(&sources) {
                 Ok((config, warnings)) => {
                     Summary::new(&config, 0).to_string();

@@ -5,25 +5,27 @@ use std::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
 
-use super::{diagnostics::Quoted, place::At, problems::Problems, reader::Item};
+use super::{diagnostics::Quoted, place::Placed, problems::Problems, reader::ValueReader};
 use crate::{dns::Name, printable::is_unprintable};
 
 /// The longest name of a datacenter, monitor, pool or endpoint, in octets.
-const LONGEST_NAME: usize = 253;
+const MAX_NAME_OCTETS: usize = 253;
 
 /// A duration such as `500ms`, `5s` or `1m30s`, from `least` to `most`.
 pub(super) fn duration(
-    item: Item<'_>,
+    item: ValueReader<'_>,
     least: Duration,
     most: Duration,
     problems: &mut Problems,
-) -> Option<At<Duration>> {
+) -> Option<Placed<Duration>> {
     if let Some(seconds) = item.as_number() {
         let found =
             if seconds.fract() == 0.0 { "a whole number" } else { "a number with a fraction" };
-        let message =
-            format!("{} must be a string with a number and its unit, not {found}", item.what());
-        problems.error(item.place, message).help(with_unit(seconds, least, most));
+        let message = format!(
+            "{} must be a string with a number and its unit, not {found}",
+            item.description()
+        );
+        problems.error(item.place, message).help(duration_help(seconds, least, most));
         return None;
     }
     let text = item.text(problems)?;
@@ -35,7 +37,7 @@ pub(super) fn duration(
             Quoted(text.value)
         );
         let help = match text.value.trim().parse() {
-            Ok(seconds) => with_unit(seconds, least, most),
+            Ok(seconds) => duration_help(seconds, least, most),
             Err(_) => "write a number and its unit: \"500ms\", \"5s\", \"1m30s\"".to_owned(),
         };
         problems.error(text.place, message).help(help);
@@ -44,7 +46,7 @@ pub(super) fn duration(
     let (limit, help) = match value {
         _ if value < least => ("minimum", format!("write \"{}\" or more", shown_duration(least))),
         _ if value > most => ("maximum", format!("write \"{}\" or less", shown_duration(most))),
-        _ => return Some(At::new(value, text.place)),
+        _ => return Some(Placed::new(value, text.place)),
     };
     let shown = shown_duration(if value < least { least } else { most });
     let message =
@@ -80,7 +82,7 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
 
 /// How to write a number of seconds: `"2s"`, `"500ms"`; where that is out of bounds, a sample and
 /// the bounds.
-fn with_unit(seconds: f64, least: Duration, most: Duration) -> String {
+fn duration_help(seconds: f64, least: Duration, most: Duration) -> String {
     let meant =
         Duration::try_from_secs_f64(seconds).ok().filter(|meant| (least..=most).contains(meant));
     match meant {
@@ -108,9 +110,13 @@ pub(super) fn shown_duration(duration: Duration) -> String {
 pub(super) const NAME_HELP: &str = "use letters, digits, hyphens, underscores, dots and colons; start and end with a letter, a digit or an underscore";
 
 /// A name that other tables refer to, and that commands, metrics and URLs of the admin API hold.
-pub(super) fn name(name: At<&str>, kind: &str, problems: &mut Problems) -> Option<At<Box<str>>> {
+pub(super) fn table_name(
+    name: Placed<&str>,
+    kind: &str,
+    problems: &mut Problems,
+) -> Option<Placed<Box<str>>> {
     let Some(fault) = name_fault(name.value) else {
-        return Some(At::new(name.value.into(), name.place));
+        return Some(Placed::new(name.value.into(), name.place));
     };
     let message = format!("the name of {kind} {} {fault}", Quoted(name.value));
     problems.error(name.place, message).help(NAME_HELP);
@@ -118,13 +124,13 @@ pub(super) fn name(name: At<&str>, kind: &str, problems: &mut Problems) -> Optio
 }
 
 /// The name of a gauge, which the report of a balancer chooses.
-pub(super) fn gauge(name: At<&str>, problems: &mut Problems) -> Option<At<Box<str>>> {
+pub(super) fn gauge(name: Placed<&str>, problems: &mut Problems) -> Option<Placed<Box<str>>> {
     let is_refused = |c: char| c.is_whitespace() || is_unprintable(c);
     let fault = match name.value {
         "" => "is empty",
-        text if text.len() > LONGEST_NAME => "is longer than 253 octets",
+        text if text.len() > MAX_NAME_OCTETS => "is longer than 253 octets",
         text if text.contains(is_refused) => "holds a space or a control character",
-        text => return Some(At::new(text.into(), name.place)),
+        text => return Some(Placed::new(text.into(), name.place)),
     };
     let message = format!("the name of gauge {} {fault}", Quoted(name.value));
     problems
@@ -138,8 +144,8 @@ pub(super) fn name_fault(text: &str) -> Option<String> {
     let is_of_name = |c: char| c.is_alphanumeric() || "-_.:".contains(c);
     // `..` would be another path of the admin API, `-x` an option of a command.
     let is_at_ends = |c: char| c.is_alphanumeric() || c == '_';
-    if text.len() > LONGEST_NAME {
-        return Some(format!("is longer than {LONGEST_NAME} octets"));
+    if text.len() > MAX_NAME_OCTETS {
+        return Some(format!("is longer than {MAX_NAME_OCTETS} octets"));
     }
     match text.chars().find(|c| !is_of_name(*c)) {
         Some(c) if c.is_control() => return Some("holds a control character".to_owned()),
@@ -156,7 +162,7 @@ pub(super) fn name_fault(text: &str) -> Option<String> {
 }
 
 /// The longest reason for a state, in octets.
-const LONGEST_REASON: usize = 200;
+const MAX_REASON_OCTETS: usize = 200;
 
 /// How a reason is written. [`reason_fault`] is the same as a rule.
 pub const REASON_HELP: &str = "write one line of at most 200 octets without control or invisible characters, such as \"kernel upgrade\"";
@@ -164,8 +170,8 @@ pub const REASON_HELP: &str = "write one line of at most 200 octets without cont
 /// Why a text cannot be the reason for a datacenter's state,
 /// which is shown on terminals, in the log and in the console.
 pub fn reason_fault(text: &str) -> Option<String> {
-    if text.len() > LONGEST_REASON {
-        return Some(format!("has {} octets; the maximum is {LONGEST_REASON}", text.len()));
+    if text.len() > MAX_REASON_OCTETS {
+        return Some(format!("has {} octets; the maximum is {MAX_REASON_OCTETS}", text.len()));
     }
     let found = text.chars().find(|c| is_unprintable(*c))?;
     Some(match found.is_control() {
@@ -175,17 +181,21 @@ pub fn reason_fault(text: &str) -> Option<String> {
 }
 
 /// The reason for a datacenter's state.
-pub(super) fn reason(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
+pub(super) fn reason(item: ValueReader<'_>, problems: &mut Problems) -> Option<Box<str>> {
     let text = item.text(problems)?;
     let Some(fault) = reason_fault(text.value) else { return Some(text.value.into()) };
-    problems.error(text.place, format!("{} {fault}", item.what())).help(REASON_HELP);
+    problems.error(text.place, format!("{} {fault}", item.description())).help(REASON_HELP);
     None
 }
 
-pub(super) use super::hostname::defined as domain;
+pub(super) use super::hostname::defined_name as domain;
 
 /// An address that a client can be sent to.
-pub(super) fn address(text: At<&str>, whose: &str, problems: &mut Problems) -> Option<At<IpAddr>> {
+pub(super) fn address(
+    text: Placed<&str>,
+    whose: &str,
+    problems: &mut Problems,
+) -> Option<Placed<IpAddr>> {
     let Ok(address) = text.value.parse::<IpAddr>() else {
         let message = format!("{whose} has address {}, which is no IP address", Quoted(text.value));
         let help = match text.value {
@@ -222,13 +232,13 @@ pub(super) fn address(text: At<&str>, whose: &str, problems: &mut Problems) -> O
             )
             .help(format!("write \"{v4}\""));
     }
-    Some(At::new(address, text.place))
+    Some(Placed::new(address, text.place))
 }
 
 /// A prefix with its host bits zero.
-pub(super) fn prefix(text: At<&str>, problems: &mut Problems) -> Option<At<IpNet>> {
+pub(super) fn prefix(text: Placed<&str>, problems: &mut Problems) -> Option<Placed<IpNet>> {
     match text.value.parse::<IpNet>() {
-        Ok(net) if net == net.trunc() => Some(At::new(net, text.place)),
+        Ok(net) if net == net.trunc() => Some(Placed::new(net, text.place)),
         Ok(net) => {
             problems
                 .error(
@@ -260,7 +270,7 @@ pub(super) fn share(text: &str, most: f64) -> Option<f64> {
 
 /// The SOA's RNAME for a mail address: the first label is the local part, its dots escaped (RFC
 /// 1035 section 8).
-pub(super) fn hostmaster(text: At<&str>, problems: &mut Problems) -> Option<At<Name>> {
+pub(super) fn hostmaster(text: Placed<&str>, problems: &mut Problems) -> Option<Placed<Name>> {
     let name = text.value.rsplit_once('@').and_then(|(local, domain)| {
         let domain: Name = domain.parse().ok()?;
         (!domain.is_root()).then(|| domain.child(local.as_bytes()).ok()).flatten()
@@ -271,17 +281,17 @@ pub(super) fn hostmaster(text: At<&str>, problems: &mut Problems) -> Option<At<N
             .error(text.place, message)
             .help("write the address that mail about the zone goes to: hostmaster@example.com");
     }
-    name.map(|name| At::new(name, text.place))
+    name.map(|name| Placed::new(name, text.place))
 }
 
 /// The continents as databases abbreviate them.
 const CONTINENTS: [&str; 7] = ["AF", "AN", "AS", "EU", "NA", "OC", "SA"];
 
 /// A continent, upper-cased.
-pub(super) fn continent(text: At<&str>, problems: &mut Problems) -> Option<At<Box<str>>> {
+pub(super) fn continent(text: Placed<&str>, problems: &mut Problems) -> Option<Placed<Box<str>>> {
     let code = text.value.to_ascii_uppercase();
     if CONTINENTS.contains(&&*code) {
-        return Some(At::new(code.into(), text.place));
+        return Some(Placed::new(code.into(), text.place));
     }
     problems
         .error(text.place, format!("{} is no continent", Quoted(text.value)))
@@ -290,7 +300,7 @@ pub(super) fn continent(text: At<&str>, problems: &mut Problems) -> Option<At<Bo
 }
 
 /// An ISO 3166-1 alpha-2 code by its shape, upper-cased.
-pub(super) fn country(text: At<&str>, problems: &mut Problems) -> Option<At<Box<str>>> {
+pub(super) fn country(text: Placed<&str>, problems: &mut Problems) -> Option<Placed<Box<str>>> {
     let code = text.value.to_ascii_uppercase();
     if code.len() != 2 || !code.bytes().all(|b| b.is_ascii_uppercase()) {
         problems
@@ -298,7 +308,7 @@ pub(super) fn country(text: At<&str>, problems: &mut Problems) -> Option<At<Box<
             .help("write the two letters of ISO 3166-1: \"DE\", \"US\"");
         return None;
     }
-    check_country(&code, text, problems).then(|| At::new(code.into(), text.place))
+    check_country(&code, text, problems).then(|| Placed::new(code.into(), text.place))
 }
 
 /// Codes that are written for countries and that no database uses, each with the remedy.
@@ -328,7 +338,7 @@ const NOT_COUNTRIES: [(&str, &str); 18] = [
 
 /// Whether a country code in upper case can match anybody. A code of no country that a database may
 /// use all the same, as ISO 3166-1 leaves some to users, is only warned about.
-fn check_country(code: &str, text: At<&str>, problems: &mut Problems) -> bool {
+fn check_country(code: &str, text: Placed<&str>, problems: &mut Problems) -> bool {
     if crate::geo::is_country(code) {
         return true;
     }
@@ -343,7 +353,7 @@ fn check_country(code: &str, text: At<&str>, problems: &mut Problems) -> bool {
 }
 
 /// An ISO 3166-2 code by its shape, upper-cased.
-pub(super) fn subdivision(text: At<&str>, problems: &mut Problems) -> Option<At<Box<str>>> {
+pub(super) fn subdivision(text: Placed<&str>, problems: &mut Problems) -> Option<Placed<Box<str>>> {
     let code = text.value.to_ascii_uppercase();
     let is_code = code.split_once('-').is_some_and(|(country, part)| {
         country.len() == 2
@@ -358,11 +368,11 @@ pub(super) fn subdivision(text: At<&str>, problems: &mut Problems) -> Option<At<
         return None;
     }
     let country = code.split_once('-').map_or("", |(country, _)| country);
-    check_country(country, text, problems).then(|| At::new(code.into(), text.place))
+    check_country(country, text, problems).then(|| Placed::new(code.into(), text.place))
 }
 
 #[cfg(test)]
-mod names;
+mod name_tests;
 
 #[cfg(test)]
 mod tests {

@@ -312,7 +312,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::{Colours, Locations},
+        config::{Colours, SourceOptions},
         control::LoadedConfig,
         health::{Standing, Verdict},
         steer::{Chart, Plight},
@@ -341,7 +341,7 @@ mod tests {
         }
         std::fs::write(directory.path().join("x.toml"), text).unwrap();
         let locations =
-            Locations { zones: Some(directory.path().to_owned()), ..Locations::default() };
+            SourceOptions { zones: Some(directory.path().to_owned()), ..SourceOptions::default() };
         let mut world = LoadedConfig::load(&locations, Colours::Plain).unwrap();
         let conditions = Arc::new(Conditions::unknown(&world.topology, 0));
         let base = world.compiler.compile(&conditions, &mut world.surveys);

@@ -31,8 +31,8 @@ use super::{
 };
 use crate::{
     config::{
-        Colours, Config, Database, DatabaseFault, Diagnostics, Footprint, Locations, Making, Role,
-        Sources, ToleratedDatabases,
+        Colours, Config, DatabaseFault, DatabaseSource, Diagnostics, FileRole, Footprint, LoadMode,
+        SourceOptions, Sources, ToleratedDatabases,
     },
     dns::Name,
     geo::Databases,
@@ -183,7 +183,7 @@ impl ConfigLoadError {
         Self {
             lines: found.lines().collect(),
             rendered: found.render(colours),
-            is_transient: sources.is_passing(),
+            is_transient: sources.has_transient_error(),
         }
     }
 
@@ -198,7 +198,7 @@ impl LoadedConfig {
     ///
     /// # Errors
     /// Every mistake of every file.
-    pub fn load(locations: &Locations, colours: Colours) -> Result<Self, ConfigLoadError> {
+    pub fn load(locations: &SourceOptions, colours: Colours) -> Result<Self, ConfigLoadError> {
         match load(locations, ReloadBase::default(), ReloadTrigger::FileChange, colours)? {
             ReloadOutcome::Config(world) => Ok(*world),
             ReloadOutcome::Unchanged(..) => unreachable!("nothing was read before"),
@@ -211,7 +211,7 @@ impl LoadedConfig {
     /// # Errors
     /// Every mistake of every file, where no last good content makes up for it.
     pub fn start(
-        locations: &Locations,
+        locations: &SourceOptions,
         state: &StateDirectory,
         colours: Colours,
     ) -> Result<Self, ConfigLoadError> {
@@ -300,7 +300,7 @@ impl LoadedConfig {
 
 /// One load, from reading the files to a world.
 struct ConfigLoader {
-    locations: Locations,
+    locations: SourceOptions,
     base: ReloadBase,
     trigger: ReloadTrigger,
     colours: Colours,
@@ -330,7 +330,7 @@ enum SettingsVersion {
 /// # Errors
 /// Nothing was applied before and there is a mistake; or the last good set does not load either.
 pub(super) fn load(
-    locations: &Locations,
+    locations: &SourceOptions,
     previous: ReloadBase,
     impulse: ReloadTrigger,
     colours: Colours,
@@ -351,7 +351,7 @@ pub(super) fn load(
 
 impl ConfigLoader {
     fn new(
-        locations: &Locations,
+        locations: &SourceOptions,
         base: ReloadBase,
         trigger: ReloadTrigger,
         colours: Colours,
@@ -444,7 +444,7 @@ impl ConfigLoader {
             .last_good
             .files
             .values()
-            .filter(|good| good.role != Role::Settings)
+            .filter(|good| good.role != FileRole::Settings)
             .peekable();
         files.peek().is_some() && files.all(|good| !good.path.starts_with(zones))
     }
@@ -454,12 +454,13 @@ impl ConfigLoader {
         let mut open = self.open_files();
         let mut sources = match self.settings {
             SettingsVersion::Newest => Sources::read(&self.locations),
-            SettingsVersion::LastGood => {
-                Sources::read_with(&self.locations, self.base.last_good.settings().cloned())
-            }
+            SettingsVersion::LastGood => Sources::read_with_settings(
+                &self.locations,
+                self.base.last_good.settings().cloned(),
+            ),
         };
         open.extend(self.open_files());
-        sources.leave_out_open(&open);
+        sources.exclude_open_files(&open);
         sources.keep_databases(self.base.databases.iter().map(|file| file.path.clone()).collect());
         sources.with_credentials_in_use(self.base.last_good.inventory.credentials.clone())
     }
@@ -577,7 +578,7 @@ impl ConfigLoader {
             zones = zones.list().len(),
             services = topology.services.len(),
             targets = topology.probes.len(),
-            tables_read = config.making.tables_read(),
+            tables_read = config.load_mode.tables_read(),
             services_compiled = compiled.as_ref().map(|_| count),
             ms = self.started.elapsed().as_millis() as u64,
             "configuration compiled"
@@ -613,9 +614,9 @@ impl ConfigLoader {
             return (Arc::clone(&config.topology), Numbering::default());
         };
         // An amended configuration has the pools and endpoints of the one in force.
-        let numbering = match config.making {
-            Making::Amended { .. } => in_force.numbering.clone(),
-            Making::Whole { .. } => Numbering::after(&config.topology, base.compiler().topology()),
+        let numbering = match config.load_mode {
+            LoadMode::Amended { .. } => in_force.numbering.clone(),
+            LoadMode::Full { .. } => Numbering::after(&config.topology, base.compiler().topology()),
         };
         let AppliedConfig { config: written, topology: numbered, .. } = in_force;
         let known =
@@ -643,14 +644,14 @@ impl ConfigLoader {
     /// their serials.
     fn build_zones(&self, config: &mut Config) -> Result<BuiltZones, Vec<ForcedHold>> {
         let earlier = self.base.serials.as_ref();
-        match (config.making, &self.base.applied) {
-            (Making::Amended { .. }, Some(in_force)) => Ok(zones::with_serials(
+        match (config.load_mode, &self.base.applied) {
+            (LoadMode::Amended { .. }, Some(in_force)) => Ok(zones::with_serials(
                 &in_force.zones,
                 &in_force.zone_summaries,
                 &config.zones,
                 earlier,
             )),
-            (Making::Amended { .. } | Making::Whole { .. }, _) => {
+            (LoadMode::Amended { .. } | LoadMode::Full { .. }, _) => {
                 zones::build(&mut config.zones, &config.topology, earlier)
             }
         }
@@ -703,8 +704,8 @@ impl ConfigLoader {
     fn faulty_databases(&self, config: &Config) -> Vec<HeldFile> {
         let in_use =
             |path: &PathBuf| self.base.databases.iter().any(|file| file.path.starts_with(path));
-        let held = |database: &Database| {
-            let DatabaseFault { line, is_passing } = database.fault.clone()?;
+        let held = |database: &DatabaseSource| {
+            let DatabaseFault { line, is_transient: is_passing } = database.fault.clone()?;
             let (path, is_left_out) = (database.path.clone(), !in_use(&database.path));
             Some(HeldFile { path, errors: vec![line], is_transient: is_passing, is_left_out })
         };

@@ -58,7 +58,7 @@ use super::{
     watch::FileWatch,
 };
 use crate::{
-    config::{Locations, ServerSettings},
+    config::{ServerSettings, SourceOptions},
     dns::Name,
     engine,
     health::{Failure, Ledger, Outcome},
@@ -84,7 +84,7 @@ const CANARY_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct ControllerSetup {
     /// Where the files are.
-    pub locations: Locations,
+    pub locations: SourceOptions,
     /// What they say.
     pub loaded: LoadedConfig,
     /// The state directory.
@@ -116,7 +116,7 @@ pub struct RunningController {
 /// The controller. Owns all inputs; runs until it is told to stop.
 #[derive(Debug)]
 pub struct Controller {
-    pub(super) locations: Locations,
+    pub(super) locations: SourceOptions,
     /// What the server was started with.
     settings: ServerSettings,
     pub(super) loaded: LoadedConfig,

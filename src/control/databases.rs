@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    config::{Diagnostics, Locations, Place, Sources, Unreadable},
+    config::{Diagnostics, SourceOptions, SourcePlace, SourceReadError, Sources},
     files::{self, SymlinkPolicy},
     geo::{Database, Databases},
 };
@@ -64,8 +64,8 @@ pub(super) struct DatabaseOpenError {
 
 impl From<std::io::Error> for DatabaseOpenError {
     fn from(error: std::io::Error) -> Self {
-        let reason = Unreadable::from(error);
-        Self { text: reason.to_string(), is_transient: reason.is_passing() }
+        let reason = SourceReadError::from(error);
+        Self { text: reason.to_string(), is_transient: reason.is_transient() }
     }
 }
 
@@ -81,11 +81,11 @@ impl fmt::Display for UnusableDatabase {
 impl UnusableDatabase {
     /// As a mistake of the file that names the database at `place`, or of the configuration as
     /// such.
-    pub(super) fn diagnostics(&self, sources: &Sources, place: Option<Place>) -> Diagnostics {
+    pub(super) fn diagnostics(&self, sources: &Sources, place: Option<SourcePlace>) -> Diagnostics {
         let place = place.unwrap_or_else(|| sources.place_of_databases());
         let message =
             format!("the database {} cannot be used: {}", self.path.display(), self.error.text);
-        Diagnostics::late(sources, place, &message, HELP)
+        Diagnostics::single_error(sources, place, &message, HELP)
     }
 
     /// Whether the file may be usable later without being replaced.
@@ -197,8 +197,8 @@ fn open(path: &Path) -> Result<Database, DatabaseOpenError> {
 ///
 /// # Errors
 /// Says which file cannot be used, and why.
-pub fn open_databases(locations: &Locations) -> Result<Arc<Databases>, String> {
-    let (_, paths) = crate::config::outline(locations);
+pub fn open_databases(locations: &SourceOptions) -> Result<Arc<Databases>, String> {
+    let (_, paths) = crate::config::server_settings(locations);
     let opened = DatabaseFiles::default().refreshed(&paths);
     let files = opened.map_err(|problems| {
         problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")

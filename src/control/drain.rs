@@ -12,7 +12,7 @@ use super::{
     state::unix_now,
 };
 use crate::{
-    config::{Nearest, Origin, REASON_HELP, reason_fault},
+    config::{DefinitionOrigin, REASON_HELP, SpellingSuggester, reason_fault},
     steer::{
         Chart, Compiler, Conditions, Datacenter, DatacenterId, Distress, Pace, ServiceId, State,
         Topology,
@@ -126,7 +126,8 @@ fn matching_datacenters(
         let names = topology.datacenters.iter();
         let names =
             names.flat_map(|datacenter| [Some(&*datacenter.name), datacenter.region.as_deref()]);
-        let nearest = Nearest::default().among(wanted, names.flatten()).map(str::to_owned);
+        let nearest =
+            SpellingSuggester::default().suggest(wanted, names.flatten()).map(str::to_owned);
         return Err(DrainError::Unknown(wanted.to_owned(), nearest));
     }
     Ok(chosen)
@@ -135,7 +136,7 @@ fn matching_datacenters(
 /// A datacenter that a request names, as the snapshot in force has it.
 struct DrainTarget<'a> {
     datacenter: &'a Datacenter,
-    origin: &'a Origin,
+    origin: &'a DefinitionOrigin,
     /// Its state now: `until` may have ended the one that is written.
     state: State,
     /// The share of its clients that a ramp leaves it.

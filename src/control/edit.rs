@@ -24,7 +24,7 @@ use toml_edit::{DocumentMut, Item, TableLike};
 
 use super::{line_endings::with_line_endings, remedy};
 use crate::{
-    config::{MOST_TREE_OCTETS, table_range},
+    config::{MAX_PARSE_OCTETS, table_range},
     files,
     steer::State,
 };
@@ -221,7 +221,7 @@ fn edited(
     text: &str,
     datacenters: &[(&str, &DatacenterEdit)],
 ) -> Result<String, EditError> {
-    if text.len() <= MOST_TREE_OCTETS {
+    if text.len() <= MAX_PARSE_OCTETS {
         return edited_whole(path, text, datacenters);
     }
     let mut whole = text.to_owned();
@@ -419,7 +419,7 @@ mod tests {
         let pools: String =
             (0..200_000).map(|number| format!("[pool.p{number}]\nmembers = []\n")).collect();
         let (_directory, path) = file(&format!("{TABLES}{pools}"));
-        assert!(pools.len() > MOST_TREE_OCTETS);
+        assert!(pools.len() > MAX_PARSE_OCTETS);
         edit_tables(&path, &[("fra", &DatacenterEdit::state(State::Draining))]).unwrap();
         let wanted = TABLES.replace("\"active\"", "\"draining\"") + &pools;
         assert!(fs::read_to_string(&path).unwrap() == wanted);

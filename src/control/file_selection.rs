@@ -31,8 +31,8 @@ use std::{
 
 use super::last_good::LastGood;
 use crate::config::{
-    Config, Definition, Diagnostic, Diagnostics, FileId, NameFault, Role, SourceFile, Sources,
-    Stage, ToleratedDatabases, Unreadable, definitions,
+    Config, Definition, Diagnostic, Diagnostics, FileId, FileRole, NameFault, SourceFile,
+    SourceReadError, Sources, Stage, ToleratedDatabases, definitions,
 };
 
 /// Maximum number of attempts: a load that still fails after them holds every changed file.
@@ -137,10 +137,10 @@ impl<'g> FileSelection<'g> {
         let found: BTreeSet<&Path> = sources
             .files()
             .iter()
-            .filter(|file| file.role != Role::Directory)
+            .filter(|file| file.role != FileRole::Directory)
             .map(|file| &*file.path)
             .collect();
-        let gone: Vec<(PathBuf, Role)> = good
+        let gone: Vec<(PathBuf, FileRole)> = good
             .files
             .iter()
             .filter(|(path, _)| !found.contains(&***path))
@@ -155,8 +155,8 @@ impl<'g> FileSelection<'g> {
             .collect();
         let sources = sources.with_absent(gone);
         let choice = |file: &SourceFile| match file.role {
-            Role::Directory if file.content.is_ok() => SelectedVersion::Unchanged,
-            Role::Absent => SelectedVersion::New,
+            FileRole::Directory if file.content.is_ok() => SelectedVersion::Unchanged,
+            FileRole::Absent => SelectedVersion::New,
             _ if good.contains(file) => SelectedVersion::Unchanged,
             _ => SelectedVersion::New,
         };
@@ -173,12 +173,12 @@ impl<'g> FileSelection<'g> {
             .sources
             .entries()
             .filter(|(_, file)| {
-                file.role == Role::Absent && (is_hidden(&file.path) || is_kept(&file.path))
+                file.role == FileRole::Absent && (is_hidden(&file.path) || is_kept(&file.path))
             })
             .map(|(id, _)| id)
             .collect();
         let versions = kept.iter().map(|id| (*id, selection.last_good(*id))).collect();
-        selection.sources.exchange(versions);
+        selection.sources.replace_files(versions);
         for id in kept {
             selection.versions[id.index()] = SelectedVersion::Retained;
         }
@@ -239,9 +239,9 @@ impl<'g> FileSelection<'g> {
     pub(super) fn has_other_settings(&self) -> bool {
         let is_other = |(id, file): (FileId, &SourceFile)| match &self.versions[id.index()] {
             SelectedVersion::Held { new, .. } => {
-                file.role == Role::Settings || new.role == Role::Settings
+                file.role == FileRole::Settings || new.role == FileRole::Settings
             }
-            SelectedVersion::Retained => file.role == Role::Settings,
+            SelectedVersion::Retained => file.role == FileRole::Settings,
             SelectedVersion::Unchanged | SelectedVersion::New => false,
         };
         self.sources.entries().any(is_other)
@@ -250,7 +250,7 @@ impl<'g> FileSelection<'g> {
     /// Whether the `portolan.toml` that was read is the one that was applied, or there is none and
     /// was none.
     pub(super) fn has_settings_applied(&self) -> bool {
-        let settings = self.sources.entries().filter(|(_, file)| file.role == Role::Settings);
+        let settings = self.sources.entries().filter(|(_, file)| file.role == FileRole::Settings);
         settings
             .map(|(id, _)| &self.versions[id.index()])
             .all(|choice| matches!(choice, SelectedVersion::Unchanged))
@@ -260,7 +260,7 @@ impl<'g> FileSelection<'g> {
     pub(super) fn held_settings(&self) -> Option<HeldFile> {
         let is_it = |(id, file): &(FileId, &SourceFile)| match &self.versions[id.index()] {
             SelectedVersion::Held { new, .. } => {
-                file.role == Role::Settings || new.role == Role::Settings
+                file.role == FileRole::Settings || new.role == FileRole::Settings
             }
             SelectedVersion::Unchanged | SelectedVersion::New | SelectedVersion::Retained => false,
         };
@@ -270,7 +270,7 @@ impl<'g> FileSelection<'g> {
 
     /// Holds for the new `portolan.toml`, if that is in use.
     pub(super) fn holds_of_settings(&self, reason: &str) -> Vec<ForcedHold> {
-        let settings = self.sources.entries().find(|(_, file)| file.role == Role::Settings);
+        let settings = self.sources.entries().find(|(_, file)| file.role == FileRole::Settings);
         let path = settings.map(|(_, file)| file.path.clone());
         self.holds(path.as_slice(), reason, HoldCause::OwnError)
     }
@@ -307,19 +307,20 @@ impl<'g> FileSelection<'g> {
     /// The files that are held, in order of path.
     pub(super) fn held(&self) -> Vec<HeldFile> {
         // The file that an error names need not be the one that could not be read.
-        let is_passing = self.sources.is_passing();
+        let is_passing = self.sources.has_transient_error();
         let held = |(choice, in_use): (&SelectedVersion, &SourceFile)| match choice {
             SelectedVersion::Held { new, errors, ground } => Some(HeldFile {
                 path: new.path.clone(),
-                errors: match *ground != HoldCause::Removal && new.role == Role::Absent {
+                errors: match *ground != HoldCause::Removal && new.role == FileRole::Absent {
                     true => errors
                         .iter()
                         .map(|error| format!("{}: {FILE_GONE}: {error}", new.shown))
                         .collect(),
                     false => errors.clone(),
                 },
-                is_transient: is_passing || new.content.as_ref().is_err_and(Unreadable::is_passing),
-                is_left_out: in_use.role == Role::Absent && !self.has_good_below(&new.path),
+                is_transient: is_passing
+                    || new.content.as_ref().is_err_and(SourceReadError::is_transient),
+                is_left_out: in_use.role == FileRole::Absent && !self.has_good_below(&new.path),
             }),
             SelectedVersion::Unchanged | SelectedVersion::New | SelectedVersion::Retained => None,
         };
@@ -407,12 +408,12 @@ impl<'g> FileSelection<'g> {
 
     /// The changed files that an error is about.
     fn files_named_by(&self, error: &Diagnostic, changes: &[NameChanges]) -> Vec<FileId> {
-        let others = error.others.iter().map(|(place, _)| place.file());
+        let others = error.related.iter().map(|(place, _)| place.file());
         let mut files: Vec<FileId> = std::iter::once(error.place.file()).chain(others).collect();
         files.retain(|file| self.is_new(*file));
         files.sort_unstable();
         files.dedup();
-        if let Some(NameFault::Duplicate(name)) = &error.name {
+        if let Some(NameFault::Duplicate(name)) = &error.name_fault {
             let adds = |file: &FileId| {
                 changes.iter().any(|change| change.file == *file && change.added.contains(name))
             };
@@ -430,7 +431,7 @@ impl<'g> FileSelection<'g> {
         let after = definitions(new);
         NameChanges {
             file,
-            is_missing: new.role == Role::Absent || new.content.is_err(),
+            is_missing: new.role == FileRole::Absent || new.content.is_err(),
             removed: before.difference(&after).cloned().collect(),
             added: after.difference(&before).cloned().collect(),
         }
@@ -444,8 +445,8 @@ impl<'g> FileSelection<'g> {
         files.sort_unstable();
         files.dedup();
         let good = files.iter().map(|file| (*file, self.last_good(*file))).collect();
-        let new = self.sources.exchange(good);
-        if self.has_other_settings() || new.iter().any(|file| file.role == Role::Settings) {
+        let new = self.sources.replace_files(good);
+        if self.has_other_settings() || new.iter().any(|file| file.role == FileRole::Settings) {
             // The databases that were looked for are not those of the settings that are in use now.
             self.sources.tolerate_databases(ToleratedDatabases::All);
         }
@@ -507,17 +508,17 @@ impl<'g> FileSelection<'g> {
     /// Puts another version of a file in its place; returns what was there.
     fn exchange(&mut self, id: FileId, version: SourceFile) -> SourceFile {
         let path = version.path.clone();
-        let before = self.sources.exchange(vec![(id, version)]).pop();
+        let before = self.sources.replace_files(vec![(id, version)]).pop();
         before.unwrap_or_else(|| SourceFile::absent(&path))
     }
 
     fn last_good(&self, id: FileId) -> SourceFile {
         let file = &self.sources.files()[id.index()];
         match file.role {
-            Role::Directory if file.path == self.sources.zones_directory() => {
-                SourceFile::with_content(&file.path, Role::Directory, None, Vec::new())
+            FileRole::Directory if file.path == self.sources.zones_directory() => {
+                SourceFile::with_content(&file.path, FileRole::Directory, None, Vec::new())
             }
-            Role::Directory => SourceFile::absent(&file.path),
+            FileRole::Directory => SourceFile::absent(&file.path),
             _ => self
                 .last_good
                 .file(&file.path)
@@ -559,13 +560,13 @@ impl<'g> FileSelection<'g> {
 
 /// The changed files that took away the name that an error misses.
 fn files_removing_name(error: &Diagnostic, changes: &[NameChanges]) -> Vec<FileId> {
-    let Some(NameFault::Missing(wanted)) = &error.name else { return Vec::new() };
+    let Some(NameFault::Missing(wanted)) = &error.name_fault else { return Vec::new() };
     let takes = |change: &&NameChanges| change.removed.iter().any(|name| name.provides(wanted));
     changes.iter().filter(takes).map(|change| change.file).collect()
 }
 
 fn is_unread_directory(file: &SourceFile) -> bool {
-    file.role == Role::Directory && file.content.is_err()
+    file.role == FileRole::Directory && file.content.is_err()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    config::{Config, FileId, Making, Role, SourceFile, Sources},
+    config::{Config, FileId, FileRole, LoadMode, SourceFile, Sources},
     dns::Name,
 };
 
@@ -54,10 +54,10 @@ impl Inventory {
     /// The inventory of a configuration, which may be an amendment of the one that `before`
     /// describes.
     pub(super) fn after_load(before: &Self, config: &Config) -> Self {
-        match config.making {
+        match config.load_mode {
             // An amendment takes no name away and adds none.
-            Making::Amended { .. } => before.clone(),
-            Making::Whole { .. } => Self::of(config),
+            LoadMode::Amended { .. } => before.clone(),
+            LoadMode::Full { .. } => Self::of(config),
         }
     }
 }
@@ -120,16 +120,16 @@ impl LastGood {
 
     /// `portolan.toml` as it was applied.
     pub(super) fn settings(&self) -> Option<&SourceFile> {
-        self.files.values().map(|good| &**good).find(|file| file.role == Role::Settings)
+        self.files.values().map(|good| &**good).find(|file| file.role == FileRole::Settings)
     }
 }
 
 /// Whether a load reads the file; `read` are the positions of the master files that it read.
 fn is_read(read: &HashSet<usize>, index: usize, file: &SourceFile) -> bool {
     match file.role {
-        Role::Settings | Role::Tables => true,
-        Role::Master => read.contains(&index),
-        Role::Directory | Role::Absent => false,
+        FileRole::Settings | FileRole::Tables => true,
+        FileRole::Master => read.contains(&index),
+        FileRole::Directory | FileRole::Absent => false,
     }
 }
 

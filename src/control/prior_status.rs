@@ -132,7 +132,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::{Config, Locations, Sources};
+    use crate::config::{Config, SourceOptions, Sources};
 
     /// The probes of a service with one member `192.0.2.1`, whose monitors are as `monitors` says.
     fn probes(monitors: &str, monitor: &str) -> (Arc<Topology>, Vec<ProbeKey>) {
@@ -146,7 +146,8 @@ mod tests {
             members = [{{ addresses = ["192.0.2.1"], monitor = "{monitor}" }}]
             "#
         );
-        let sources = Sources::from_texts(&Locations::default(), [("zones/x.toml", text.as_str())]);
+        let sources =
+            Sources::from_texts(&SourceOptions::default(), [("zones/x.toml", text.as_str())]);
         let topology = Config::load(&sources)
             .map_err(|found| found.lines().collect::<Vec<_>>())
             .unwrap()

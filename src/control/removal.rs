@@ -14,7 +14,7 @@ use std::{
 
 use super::last_good::{Inventory, LastGood};
 use crate::{
-    config::{Definition, Role, SourceFile, Sources, definitions},
+    config::{Definition, FileRole, SourceFile, Sources, definitions},
     dns::Name,
     listing,
 };
@@ -45,7 +45,7 @@ impl MissingFiles {
             return Self::default();
         }
         let is_changed = |file: &&SourceFile| {
-            matches!(file.role, Role::Tables | Role::Master) && !good.contains(file)
+            matches!(file.role, FileRole::Tables | FileRole::Master) && !good.contains(file)
         };
         let moved: BTreeSet<Definition> =
             sources.files().iter().filter(is_changed).flat_map(definitions).collect();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     fn tables(texts: &[(&str, &str)]) -> Sources {
-        Sources::from_texts(&crate::config::Locations::default(), texts.iter().copied())
+        Sources::from_texts(&crate::config::SourceOptions::default(), texts.iter().copied())
     }
 
     #[test]

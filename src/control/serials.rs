@@ -70,7 +70,7 @@ impl SerialHistory {
 /// answered than was saved, only the clock is certain to be ahead of them.
 pub(super) fn next_serial(source: SerialSource, history: SerialHistory, now: u32) -> u32 {
     let (hash, newest) = match source {
-        SerialSource::Own(serial) => return serial,
+        SerialSource::OwnSoa(serial) => return serial,
         SerialSource::FromContent { hash, newest } => (hash, newest),
     };
     let since_1970 = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
@@ -149,7 +149,7 @@ mod tests {
             ),
             (content(1, 2000), stale, now, "a later serial may have been served and not saved"),
             (content(2, 2000), stale, now, "the same with other content"),
-            (SerialSource::Own(7), known, 7, "the file's own word"),
+            (SerialSource::OwnSoa(7), known, 7, "the file's own word"),
         ] {
             assert_eq!(next_serial(source, history, now), serial_then, "{why}");
         }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use portolan::{
-    config::{Config, Locations, Sources},
+    config::{Config, SourceOptions, Sources},
     load::{LoadReport, Servers},
     probe::{Limits, LoadKey, LoadReading, Poller},
 };
@@ -35,7 +35,7 @@ impl Watch {
     /// Polls the one source of this text, attached to `address`.
     async fn start(load: &str, address: &str) -> Self {
         let text = format!("[load.it]\n{load}\ninterval = \"200ms\"\ntimeout = \"190ms\"\n");
-        let sources = Sources::from_texts(&Locations::default(), [("zones/x.toml", &*text)]);
+        let sources = Sources::from_texts(&SourceOptions::default(), [("zones/x.toml", &*text)]);
         let (config, _) = Config::load(&sources).unwrap_or_else(|errors| panic!("{errors}"));
         let (readings, inbox) = mpsc::channel(16);
         let poller = Poller::start(

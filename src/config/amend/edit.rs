@@ -10,12 +10,12 @@
 
 use std::{ops::Range, path::Path, sync::Arc};
 
-use super::foundation::Version;
+use super::base::SourceVersion;
 use crate::config::{
-    pieces::{self, Piece},
-    place::{FileId, Place},
+    place::{FileId, SourcePlace},
     sources::{SourceFile, Sources},
-    spec::{Context, MOST_TREE_OCTETS, is_toml},
+    spec::{MAX_PARSE_OCTETS, TableContext, is_toml},
+    table_slices::{self, TableSlice},
 };
 
 /// The difference between two versions of a file with the same tables in the same order.
@@ -25,34 +25,34 @@ pub(super) struct FileEdit {
     old_octets: Arc<Vec<u8>>,
     new_octets: Arc<Vec<u8>>,
     /// The stretches outside of which both texts are the same.
-    old: Range<usize>,
-    new: Range<usize>,
+    old_range: Range<usize>,
+    new_range: Range<usize>,
     /// The tables in the stretch.
-    tables: Vec<TableEdit>,
+    tables: Vec<TableChange>,
     /// Where the tables of the new text start; `None` where that was not kept of the old one.
-    pub(super) starts: Option<Arc<[u32]>>,
+    pub(super) new_table_starts: Option<Arc<[u32]>>,
 }
 
 /// A table before and after.
 #[derive(Debug)]
-pub(super) struct TableEdit {
-    pub(super) old: Table,
-    pub(super) new: Table,
+pub(super) struct TableChange {
+    pub(super) old: TableRange,
+    pub(super) new: TableRange,
     /// Whether anything but blanks and comments behind its last value differs.
     is_changed: bool,
 }
 
 /// Where a table is in a text.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct TableRange {
     kind: Box<str>,
     name: Box<str>,
     range: Range<usize>,
     values_end: usize,
 }
 
-impl Table {
-    fn new(piece: &Piece<'_>, offset: usize) -> Self {
+impl TableRange {
+    fn new(piece: &TableSlice<'_>, offset: usize) -> Self {
         Self {
             kind: piece.kind.into(),
             name: piece.name.into(),
@@ -62,8 +62,8 @@ impl Table {
     }
 
     /// The table as a piece of its text, for the reader.
-    pub(super) fn piece(&self) -> Piece<'_> {
-        Piece {
+    pub(super) fn piece(&self) -> TableSlice<'_> {
+        TableSlice {
             kind: &self.kind,
             name: &self.name,
             range: self.range.clone(),
@@ -77,9 +77,9 @@ impl Table {
     }
 }
 
-impl TableEdit {
+impl TableChange {
     /// Whether a place of the old file is in the table.
-    pub(super) fn held(&self, file: FileId, place: Place) -> bool {
+    pub(super) fn contains_old(&self, file: FileId, place: SourcePlace) -> bool {
         place.file() == file
             && place.span().is_some_and(|span| self.old.range.contains(&span.start))
     }
@@ -88,17 +88,17 @@ impl TableEdit {
 impl FileEdit {
     /// Compares two versions of a file. `None` where they have other tables, or cannot be cut into
     /// tables.
-    pub(super) fn between(file: FileId, old: &Version, new: &SourceFile) -> Option<Self> {
+    pub(super) fn between(file: FileId, old: &SourceVersion, new: &SourceFile) -> Option<Self> {
         let (old_octets, new_octets) =
             (Arc::clone(old.octets.as_ref()?), Arc::clone(new.content.as_ref().ok()?));
         let new_text = std::str::from_utf8(&new_octets).ok()?;
         let old_text = std::str::from_utf8(&old_octets).ok()?;
         let kept;
-        let starts = match &old.starts {
+        let starts = match &old.table_starts {
             Some(starts) => &starts[..],
             // A small file was read as a whole, so that it is cut into tables only now.
             None => {
-                let tables = pieces::sorted(pieces::cut(old_text)?)?;
+                let tables = table_slices::sort_unique(table_slices::split_tables(old_text)?)?;
                 let mut starts: Vec<u32> =
                     tables.iter().map(|piece| piece.range.start as u32).collect();
                 starts.sort_unstable();
@@ -106,18 +106,18 @@ impl FileEdit {
                 &kept[..]
             }
         };
-        let same = Common::of(&old_octets, &new_octets);
-        let (old_range, behind) = stretch(starts, &same, old_octets.len());
+        let same = SharedEnds::measure(&old_octets, &new_octets);
+        let (old_range, behind) = differing_range(starts, &same, old_octets.len());
         let new_range =
             old_range.start..(old_range.end + new_octets.len()).checked_sub(old_octets.len())?;
-        let tables = tables(
-            cut(old_text, &old_range)?,
-            cut(new_text, &new_range)?,
+        let tables = pair_tables(
+            tables_in(old_text, &old_range)?,
+            tables_in(new_text, &new_range)?,
             old_octets.as_slice(),
             &new_octets,
         )?;
         are_gaps_toml(&tables, &old_octets, new_text, &new_range).then_some(())?;
-        let starts = old.starts.as_ref().map(|starts| {
+        let starts = old.table_starts.as_ref().map(|starts| {
             let before =
                 starts.iter().copied().take_while(|start| (*start as usize) < old_range.start);
             let between = tables.iter().map(|table| table.new.range.start as u32);
@@ -126,25 +126,33 @@ impl FileEdit {
                 .map(|start| (*start as usize - old_range.end + new_range.end) as u32);
             before.chain(between).chain(after).collect()
         });
-        Some(Self { file, old_octets, new_octets, old: old_range, new: new_range, tables, starts })
+        Some(Self {
+            file,
+            old_octets,
+            new_octets,
+            old_range,
+            new_range,
+            tables,
+            new_table_starts: starts,
+        })
     }
 
     /// The old text and the new one, each with what the reader needs beside it.
-    pub(super) fn texts<'e>(&'e self, sources: &'e Sources) -> [Option<Context<'e>>; 2] {
+    pub(super) fn texts<'e>(&'e self, sources: &'e Sources) -> [Option<TableContext<'e>>; 2] {
         let directory = sources.file(self.file).path.parent().unwrap_or(Path::new(""));
         [&self.old_octets, &self.new_octets].map(|octets| {
             let text = std::str::from_utf8(octets).ok()?;
-            Some(Context { file: self.file, text, directory })
+            Some(TableContext { file: self.file, text, directory })
         })
     }
 
     /// The tables whose content differs.
-    pub(super) fn changed(&self) -> impl Iterator<Item = &TableEdit> {
+    pub(super) fn changed_tables(&self) -> impl Iterator<Item = &TableChange> {
         self.tables.iter().filter(|table| table.is_changed)
     }
 
     /// A place of the old file in the new one; `None` where it is in a table whose content differs.
-    pub(super) fn moved(&self, place: Place) -> Option<Place> {
+    pub(super) fn moved_place(&self, place: SourcePlace) -> Option<SourcePlace> {
         match self.table_at(place) {
             Some(table) if table.is_changed => None,
             Some(table) => Some(shifted(place, table.old.range.start, table.new.range.start)),
@@ -153,7 +161,7 @@ impl FileEdit {
     }
 
     /// The place of a table's name, which is in its header.
-    pub(super) fn moved_name(&self, place: Place) -> Option<Place> {
+    pub(super) fn moved_name_place(&self, place: SourcePlace) -> Option<SourcePlace> {
         let Some(table) = self.table_at(place) else { return Some(self.moved_outside(place)) };
         // A header may be written with other blanks, or with quotes.
         let is_same = header(&self.old_octets[table.old.range.clone()])
@@ -161,15 +169,17 @@ impl FileEdit {
         is_same.then(|| shifted(place, table.old.range.start, table.new.range.start))
     }
 
-    fn table_at(&self, place: Place) -> Option<&TableEdit> {
+    fn table_at(&self, place: SourcePlace) -> Option<&TableChange> {
         let start = place.span()?.start;
         let behind = self.tables.partition_point(|table| table.old.range.start <= start);
-        self.tables.get(behind.checked_sub(1)?).filter(|table| table.held(self.file, place))
+        self.tables.get(behind.checked_sub(1)?).filter(|table| table.contains_old(self.file, place))
     }
 
-    fn moved_outside(&self, place: Place) -> Place {
+    fn moved_outside(&self, place: SourcePlace) -> SourcePlace {
         match place.span() {
-            Some(span) if span.start >= self.old.end => shifted(place, self.old.end, self.new.end),
+            Some(span) if span.start >= self.old_range.end => {
+                shifted(place, self.old_range.end, self.new_range.end)
+            }
             _ => place,
         }
     }
@@ -181,35 +191,35 @@ fn header(table: &[u8]) -> Option<&[u8]> {
     line.split(|octet| *octet == b'#').next().map(<[u8]>::trim_ascii_end)
 }
 
-/// A place behind `old`, where what is there is now at `new`.
-fn shifted(place: Place, old: usize, new: usize) -> Place {
+/// A place behind `old_range`, where what is there is now at `new_range`.
+fn shifted(place: SourcePlace, old: usize, new: usize) -> SourcePlace {
     match place.span() {
-        Some(span) => Place::new(place.file(), span.start - old + new..span.end - old + new),
+        Some(span) => SourcePlace::new(place.file(), span.start - old + new..span.end - old + new),
         None => place,
     }
 }
 
 /// How many octets two texts share at their start, and at their end.
-struct Common {
-    start: usize,
-    end: usize,
+struct SharedEnds {
+    prefix_octets: usize,
+    suffix_octets: usize,
 }
 
-impl Common {
-    fn of(old: &[u8], new: &[u8]) -> Self {
-        let start = same_octets(old, new, |text, at, length| text.get(at..at + length));
-        let (old, new) = (&old[start..], &new[start..]);
-        let end = same_octets(old, new, |text, at, length| {
+impl SharedEnds {
+    fn measure(old: &[u8], new: &[u8]) -> Self {
+        let prefix_octets = shared_octets(old, new, |text, at, length| text.get(at..at + length));
+        let (old, new) = (&old[prefix_octets..], &new[prefix_octets..]);
+        let suffix_octets = shared_octets(old, new, |text, at, length| {
             let end = text.len().checked_sub(at)?;
             text.get(end.checked_sub(length)?..end)
         });
-        Self { start, end }
+        Self { prefix_octets, suffix_octets }
     }
 }
 
 /// How many octets two texts share, counted from one end. `at(text, skipped, length)` gives the
 /// `length` octets after `skipped` octets from that end.
-fn same_octets<'t>(
+fn shared_octets<'t>(
     old: &'t [u8],
     new: &'t [u8],
     at: impl Fn(&'t [u8], usize, usize) -> Option<&'t [u8]>,
@@ -228,11 +238,12 @@ fn same_octets<'t>(
 
 /// The stretch of the old text that holds every table that differs. It starts where a table or the
 /// text starts, and ends where another table starts or the text ends. The second value is the
-/// position of that other table in `starts`.
-fn stretch(starts: &[u32], same: &Common, octets: usize) -> (Range<usize>, usize) {
+/// position of that other table in `new_table_starts`.
+fn differing_range(starts: &[u32], same: &SharedEnds, octets: usize) -> (Range<usize>, usize) {
     // What is inserted in front of a header belongs to the table before.
-    let first = starts.partition_point(|start| (*start as usize) < same.start).checked_sub(1);
-    let behind = starts.partition_point(|start| (*start as usize) < octets - same.end);
+    let first =
+        starts.partition_point(|start| (*start as usize) < same.prefix_octets).checked_sub(1);
+    let behind = starts.partition_point(|start| (*start as usize) < octets - same.suffix_octets);
     // At least one table: an insertion has no octet in the old text.
     let behind = behind.max(first.map_or(0, |first| first + 1));
     let start = first.map_or(0, |first| starts[first] as usize);
@@ -242,7 +253,7 @@ fn stretch(starts: &[u32], same: &Common, octets: usize) -> (Range<usize>, usize
 
 /// The tables of a stretch; `None` where it cannot be cut, or where the next table does not start
 /// on a line of its own.
-fn cut(text: &str, stretch: &Range<usize>) -> Option<Vec<Table>> {
+fn tables_in(text: &str, stretch: &Range<usize>) -> Option<Vec<TableRange>> {
     let part = text.get(stretch.clone())?;
     let is_last = stretch.end == text.len();
     let ends_in_line = part.trim_end_matches([' ', '\t']).ends_with('\n');
@@ -251,23 +262,28 @@ fn cut(text: &str, stretch: &Range<usize>) -> Option<Vec<Table>> {
     if !is_last && !ends_in_line && !starts_text {
         return None;
     }
-    Some(pieces::cut(part)?.iter().map(|piece| Table::new(piece, stretch.start)).collect())
+    Some(
+        table_slices::split_tables(part)?
+            .iter()
+            .map(|piece| TableRange::new(piece, stretch.start))
+            .collect(),
+    )
 }
 
 /// Pairs the tables of two stretches; `None` where they are not the same ones.
-fn tables(
-    old: Vec<Table>,
-    new: Vec<Table>,
+fn pair_tables(
+    old: Vec<TableRange>,
+    new: Vec<TableRange>,
     old_text: &[u8],
     new_text: &[u8],
-) -> Option<Vec<TableEdit>> {
+) -> Option<Vec<TableChange>> {
     if old.len() != new.len() {
         return None;
     }
-    let pair = |(old, new): (Table, Table)| {
+    let pair = |(old, new): (TableRange, TableRange)| {
         let is_same = old.kind == new.kind && old.name == new.name;
         let is_changed = old_text[old.values()] != new_text[new.values()];
-        is_same.then_some(TableEdit { old, new, is_changed })
+        is_same.then_some(TableChange { old, new, is_changed })
     };
     old.into_iter().zip(new).map(pair).collect()
 }
@@ -275,17 +291,17 @@ fn tables(
 /// Whether the parser accepts what no table is read for: the text before the first table, and
 /// comments and blanks behind the values of tables whose values are the same.
 fn are_gaps_toml(
-    tables: &[TableEdit],
+    tables: &[TableChange],
     old_octets: &[u8],
     new_text: &str,
     stretch: &Range<usize>,
 ) -> bool {
     let heading_end = tables.first().map_or(stretch.end, |table| table.new.range.start);
-    let is_accepted = |table: &TableEdit| {
+    let is_accepted = |table: &TableChange| {
         let piece = &new_text[table.new.range.clone()];
         table.is_changed
             || old_octets[table.old.range.clone()] == *piece.as_bytes()
-            || piece.len() <= MOST_TREE_OCTETS && is_toml(piece)
+            || piece.len() <= MAX_PARSE_OCTETS && is_toml(piece)
     };
     is_toml(&new_text[stretch.start..heading_end]) && tables.iter().all(is_accepted)
 }

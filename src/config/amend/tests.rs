@@ -8,10 +8,10 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Locations, SerialSource, SourceFile};
+use crate::config::{SerialSource, SourceFile, SourceOptions};
 
 /// Files by path, with the second at which each was written.
-type Files = Vec<(&'static str, String, u64)>;
+type TestFiles = Vec<(&'static str, String, u64)>;
 
 const ZONES: &str = r#"# zones
 [zone."x.test"]
@@ -98,7 +98,7 @@ members = [{ target = "sip1.example.com", port = 5060 }, { target = "sip2.exampl
 pool = "loaded"
 "#;
 
-fn files() -> Files {
+fn files() -> TestFiles {
     vec![
         ("zones/a-pools.toml", POOLS.to_owned(), 1000),
         ("zones/b-places.toml", PLACES.to_owned(), 1001),
@@ -108,7 +108,7 @@ fn files() -> Files {
 }
 
 /// The same files and one with services that answer exactly as many records as resolvers accept.
-fn files_near_bounds() -> Files {
+fn files_near_bounds() -> TestFiles {
     let addresses = |prefix: &str, numbers: std::ops::Range<u32>| {
         numbers.map(|at| format!("\"{prefix}{at}\"")).collect::<Vec<_>>().join(", ")
     };
@@ -138,9 +138,9 @@ fn files_near_bounds() -> Files {
     files
 }
 
-fn sources(files: &Files) -> Sources {
+fn sources(files: &TestFiles) -> Sources {
     let mut sources = Sources::from_texts(
-        &Locations::default(),
+        &SourceOptions::default(),
         files.iter().map(|(path, text, _)| (*path, text.as_str())),
     );
     let versions: Vec<_> = sources
@@ -160,11 +160,11 @@ fn sources(files: &Files) -> Sources {
             ))
         })
         .collect();
-    sources.exchange(versions);
+    sources.replace_files(versions);
     sources
 }
 
-fn load(files: &Files) -> Result<(Config, Diagnostics), Diagnostics> {
+fn load(files: &TestFiles) -> Result<(Config, Diagnostics), Diagnostics> {
     Config::load(&sources(files))
 }
 
@@ -209,7 +209,7 @@ fn observed(config: &Config, warnings: &Diagnostics) -> Vec<String> {
 }
 
 /// Makes an edit: `old` becomes `new`, which stand in one file.
-fn edited(files: &Files, old: &str, new: &str) -> Files {
+fn edited(files: &TestFiles, old: &str, new: &str) -> TestFiles {
     let mut files = files.clone();
     let (_, text, written) = files.iter_mut().find(|(_, text, _)| text.contains(old)).unwrap();
     *text = text.replacen(old, new, 1);
@@ -219,14 +219,14 @@ fn edited(files: &Files, old: &str, new: &str) -> Files {
 
 /// How many tables an edit reads again, `None` where everything is. Whatever is amended equals a
 /// full load.
-fn tables_read(base: &Config, files: &Files) -> Option<(usize, Config)> {
+fn tables_read(base: &Config, files: &TestFiles) -> Option<(usize, Config)> {
     let amended = base.amend(&sources(files));
     match (amended, load(files)) {
         (None, _) => None,
         (Some(_), Err(errors)) => panic!("an amendment with errors: {errors}"),
         (Some((config, warnings)), Ok((whole, whole_warnings))) => {
             assert_eq!(observed(&config, &warnings), observed(&whole, &whole_warnings));
-            Some((config.making.tables_read(), config))
+            Some((config.load_mode.tables_read(), config))
         }
     }
 }
@@ -430,12 +430,12 @@ fn edits_of_several_tables_and_files_are_one_amendment() {
 }
 
 /// Writes a text in another form.
-type Rewrite = Box<dyn Fn(&str) -> String>;
+type TextRewrite = Box<dyn Fn(&str) -> String>;
 
 #[test]
 fn texts_of_every_kind_are_amended_as_they_are_read() {
     let long = format!("# {}\n", "x".repeat(70_000));
-    let kinds: [(&str, Rewrite); 5] = [
+    let kinds: [(&str, TextRewrite); 5] = [
         ("line ends of two octets", Box::new(|text| text.replace('\n', "\r\n"))),
         ("a byte-order mark", Box::new(|text| format!("\u{feff}{text}"))),
         ("no line end at the end", Box::new(|text| text.trim_end().to_owned())),
@@ -469,7 +469,7 @@ fn texts_of_every_kind_are_amended_as_they_are_read() {
 
 /// What a random edit does at a place.
 #[derive(Debug, Clone)]
-enum Chance {
+enum RandomEdit {
     Insert(&'static str),
     Delete(usize),
     /// The next word of this list becomes another one.
@@ -515,40 +515,40 @@ const INSERTED: [&str; 19] = [
     "\r",
 ];
 
-fn chance() -> impl Strategy<Value = (usize, usize, Chance)> {
+fn random_edit() -> impl Strategy<Value = (usize, usize, RandomEdit)> {
     let what = prop_oneof![
-        2 => (0..INSERTED.len()).prop_map(|at| Chance::Insert(INSERTED[at])),
-        1 => (1..30_usize).prop_map(Chance::Delete),
-        6 => (0..WORDS.len() * 3).prop_map(Chance::Word),
-        4 => (0..10_u8).prop_map(Chance::Digit),
+        2 => (0..INSERTED.len()).prop_map(|at| RandomEdit::Insert(INSERTED[at])),
+        1 => (1..30_usize).prop_map(RandomEdit::Delete),
+        6 => (0..WORDS.len() * 3).prop_map(RandomEdit::Word),
+        4 => (0..10_u8).prop_map(RandomEdit::Digit),
     ];
     (0..5_usize, 0..4096_usize, what)
 }
 
-fn apply(text: &mut String, at: usize, what: &Chance) {
+fn apply(text: &mut String, at: usize, what: &RandomEdit) {
     let mut at = at % (text.len() + 1);
     while !text.is_char_boundary(at) {
         at -= 1;
     }
     match what {
-        Chance::Insert(octets) => {
+        RandomEdit::Insert(octets) => {
             // Mostly where a line starts: elsewhere it is an error.
             let line = text[at..].find('\n').map_or(at, |end| at + end + 1);
             text.insert_str(line, octets);
         }
-        Chance::Delete(octets) => {
+        RandomEdit::Delete(octets) => {
             let end =
                 text[at..].char_indices().nth(*octets).map_or(text.len(), |(end, _)| at + end);
             text.replace_range(at..end, "");
         }
-        Chance::Word(word) => {
+        RandomEdit::Word(word) => {
             let list = &WORDS[word / 3];
             let next = list.iter().filter_map(|old| Some((text[at..].find(old)? + at, *old))).min();
             if let Some((start, old)) = next {
                 text.replace_range(start..start + old.len(), list[word % 3]);
             }
         }
-        Chance::Digit(digit) => {
+        RandomEdit::Digit(digit) => {
             if let Some(start) = text[at..].find(|c: char| c.is_ascii_digit()) {
                 text.replace_range(at + start..at + start + 1, &digit.to_string());
             }
@@ -563,7 +563,7 @@ proptest! {
     /// of the same files.
     #[test]
     fn whatever_is_amended_equals_a_full_load(
-        steps in proptest::collection::vec(proptest::collection::vec(chance(), 1..3), 1..6),
+        steps in proptest::collection::vec(proptest::collection::vec(random_edit(), 1..3), 1..6),
         large in any::<bool>(),
         line_ends in any::<bool>(),
     ) {

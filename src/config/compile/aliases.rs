@@ -1,9 +1,9 @@
 //! Aliases: names that others answer for. One of ours would have the server ask itself.
 
-use super::zones::Zones;
+use super::zones::CompiledZones;
 use crate::{
     config::{
-        place::Place,
+        place::SourcePlace,
         problems::Problems,
         spec::{MemberTarget, PoolSpec},
     },
@@ -18,14 +18,14 @@ pub(super) fn names<'s>(pools: &[&'s PoolSpec]) -> Vec<&'s Name> {
 
 /// Reports aliases that we answer for ourselves. What a zone of ours delegates is answered by
 /// others.
-pub(super) fn check(pools: &[&PoolSpec], zones: &Zones, problems: &mut Problems) {
+pub(super) fn check(pools: &[&PoolSpec], zones: &CompiledZones, problems: &mut Problems) {
     for (name, place) in written(pools) {
         let Some(zone) = zones.innermost(name) else { continue };
         let is_cut = |rtype| rtype == Rtype::NS;
         let is_delegated =
             zones.cut_above(zone, name).is_some_and(|(_, taken)| is_cut(taken.rtype))
                 || !zones.is_apex(zone, name)
-                    && zones.taken(zone, name).any(|taken| is_cut(taken.rtype));
+                    && zones.static_rrsets(zone, name).any(|taken| is_cut(taken.rtype));
         if is_delegated {
             continue;
         }
@@ -36,7 +36,7 @@ pub(super) fn check(pools: &[&PoolSpec], zones: &Zones, problems: &mut Problems)
     }
 }
 
-fn written<'s>(pools: &[&'s PoolSpec]) -> impl Iterator<Item = (&'s Name, Place)> {
+fn written<'s>(pools: &[&'s PoolSpec]) -> impl Iterator<Item = (&'s Name, SourcePlace)> {
     pools.iter().flat_map(|pool| pool.all_members()).filter_map(|member| match &member.target {
         MemberTarget::Endpoint(endpoint) => match &endpoint.target {
             Target::Alias(name) => Some((name, endpoint.target_place)),

@@ -6,13 +6,13 @@
 //!
 //! | what others read | where |
 //! |---|---|
-//! | the names that a table mentions, and so which tables are used and which pools contain which | `names`, `shape`, `regulation`, `services` |
-//! | a pool's policy, `strict`, `capacity`, `by`, `on-all-down`, `client-subnet` | `shape`, `regulation`, `services` |
+//! | the names that a table mentions, and so which tables are used and which pools contain which | `symbols`, `pool_graph`, `regulation`, `services_naming` |
+//! | a pool's policy, `strict`, `capacity`, `by`, `on-all-down`, `client-subnet` | `pool_graph`, `regulation`, `services_naming` |
 //! | the kind of each member, and the names that it answers | `zones`, `targets`, `circles`, `aliases` |
-//! | how many members answer, which of them are standbys (weight 0, or a state), their addresses (equal ones are answered once), the port of an SRV target: unless the records are few | `shape`, `fit` |
-//! | a service's type and its pool | `zones`, `services` |
+//! | how many members answer, which of them are standbys (weight 0, or a state), their addresses (equal ones are answered once), the port of an SRV target: unless the records are few | `pool_graph`, `fit` |
+//! | a service's type and its pool | `zones`, `services_naming` |
 //! | a service's `ipv6`, unless the records below its pools are few | `fit` |
-//! | a datacenter's region, load, pace, and whether it has a location | `places`, `pools`, `shape` |
+//! | a datacenter's region, load, pace, and whether it has a location | `datacenters`, `pools`, `pool_graph` |
 //!
 //! Where any of these differs, there is no amendment. A weight other than 0 may differ at any
 //! number of records. A check that reads more of another table must be added to this list.
@@ -20,17 +20,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Scope, content::PoolContents, datacenter, names::Names, places::Places, pools::Compiled,
-    services, shape,
+    NameScope, content_hash::PoolContentHashes, datacenter, datacenters::DatacenterNames,
+    pool_graph, pools::CompiledPools, services, symbols::SymbolTable,
 };
 use crate::{
     config::{
-        Config, Structure,
-        place::{FileId, Place},
+        AmendmentInvariants, Config,
+        place::{FileId, SourcePlace},
         problems::Problems,
         sources::Sources,
         spec::{
-            Chooser, DatacenterSpec, MemberTarget, OnAllDownSpec, PoolSpec, ServiceSpec, Specs,
+            DatacenterSpec, MemberTarget, OnAllDownSpec, PoolSpec, ServicePool, ServiceSpec, Specs,
         },
     },
     steer::{
@@ -41,39 +41,43 @@ use crate::{
 
 /// With at most so many addresses and names below a pool, its answers are far below every bound on
 /// their size.
-const FEW: usize = 100;
+const MAX_UNCHECKED_RECORDS: usize = 100;
 
 /// The problems of the old table and of the new one.
-type Found<'p> = [&'p mut Problems; 2];
+type TableProblems<'p> = [&'p mut Problems; 2];
 
 /// The values of tables that differ.
-pub(in crate::config) struct Amending<'c> {
+pub(in crate::config) struct AmendmentCompiler<'c> {
     before: &'c Topology,
-    structure: &'c Structure,
-    scope: Scope<'c>,
+    structure: &'c AmendmentInvariants,
+    scope: NameScope<'c>,
     changes: Amendment,
     /// The pools among the tables that differ.
     pools: BTreeSet<PoolId>,
     /// By pool: how many records its amended pools have more than before.
-    growth: BTreeMap<PoolId, usize>,
+    added_records: BTreeMap<PoolId, usize>,
 }
 
-impl<'c> Amending<'c> {
-    pub(in crate::config) fn new(before: &'c Topology, structure: &'c Structure) -> Self {
+impl<'c> AmendmentCompiler<'c> {
+    pub(in crate::config) fn new(before: &'c Topology, structure: &'c AmendmentInvariants) -> Self {
         let mut none = Problems::default();
-        let mut scope = Scope {
-            places: Places::new(&structure.datacenters, std::iter::empty(), &mut none),
-            monitors: Names::new("monitor"),
-            loads: Names::new("load"),
-            pools: Names::new("pool"),
-            paces: structure.datacenters.iter().map(|spec| spec.pace).collect(),
+        let mut scope = NameScope {
+            datacenters: DatacenterNames::new(
+                &structure.datacenters,
+                std::iter::empty(),
+                &mut none,
+            ),
+            monitors: SymbolTable::new("monitor"),
+            loads: SymbolTable::new("load"),
+            pools: SymbolTable::new("pool"),
+            datacenter_ramps: structure.datacenters.iter().map(|spec| spec.ramps).collect(),
         };
         // All names are known to be different, and nothing is reported of them.
         for (index, monitor) in before.monitors.iter().enumerate() {
-            scope.monitors.define(&monitor.name, nowhere(), index, &mut none);
+            scope.monitors.define(&monitor.name, dummy_place(), index, &mut none);
         }
         for (index, load) in before.loads.iter().enumerate() {
-            scope.loads.define(&load.name, nowhere(), index, &mut none);
+            scope.loads.define(&load.name, dummy_place(), index, &mut none);
         }
         Self {
             before,
@@ -81,70 +85,75 @@ impl<'c> Amending<'c> {
             scope,
             changes: Amendment::default(),
             pools: BTreeSet::new(),
-            growth: BTreeMap::new(),
+            added_records: BTreeMap::new(),
         }
     }
 
     /// Applies a table that changed from `was` to `is`. `None` where other tables may depend on the
     /// difference.
-    pub(in crate::config) fn table(
+    pub(in crate::config) fn apply_table(
         &mut self,
         file: FileId,
         was: &Specs,
         is: &Specs,
-        found: Found<'_>,
+        found: TableProblems<'_>,
     ) -> Option<()> {
         if let ([was], [is]) = (&was.datacenters[..], &is.datacenters[..]) {
-            return self.datacenter(was, is);
+            return self.apply_datacenter(was, is);
         }
         if let ([was], [is]) = (&was.pools[..], &is.pools[..]) {
-            let id = self.structure.pool(self.before, file, &was.name.value)?;
-            return self.pool(id, was, is, found);
+            let id = self.structure.pool_id(self.before, file, &was.name.value)?;
+            return self.apply_pool(id, was, is, found);
         }
         if let ([was], [is]) = (&was.services[..], &is.services[..]) {
-            return self.service(was, is, found);
+            return self.apply_service(was, is, found);
         }
         None
     }
 
-    fn datacenter(&mut self, was: &DatacenterSpec, is: &DatacenterSpec) -> Option<()> {
+    fn apply_datacenter(&mut self, was: &DatacenterSpec, is: &DatacenterSpec) -> Option<()> {
         let known = &self.before.datacenters;
         let at = known.binary_search_by(|known| known.name.cmp(&is.name.value)).ok()?;
-        let name = |spec: &Option<crate::config::place::At<Box<str>>>| {
+        let name = |spec: &Option<crate::config::place::Placed<Box<str>>>| {
             spec.as_ref().map(|at| at.value.clone())
         };
         let is_alike = was.name.value == is.name.value
             && name(&was.region) == name(&is.region)
             && name(&was.load) == name(&is.load)
             && was.has_location == is.has_location
-            && was.pace == is.pace;
+            && was.ramps == is.ramps;
         let load = known[at].load;
         (is_alike && datacenter(was, load) == known[at]).then_some(())?;
         self.changes.datacenters.push((DatacenterId(at as u32), datacenter(is, load)));
         Some(())
     }
 
-    fn service(&mut self, was: &ServiceSpec, is: &ServiceSpec, found: Found<'_>) -> Option<()> {
+    fn apply_service(
+        &mut self,
+        was: &ServiceSpec,
+        is: &ServiceSpec,
+        found: TableProblems<'_>,
+    ) -> Option<()> {
         let key = was.name.value.to_string();
         let at =
             self.before.services.binary_search_by(|known| known.name.to_string().cmp(&key)).ok()?;
         let before = &self.before.services[at];
         let is_alike = was.name.value == is.name.value
             && was.kind == is.kind
-            && fallback(was.on_all_down.as_ref()) == fallback(is.on_all_down.as_ref());
+            && fallback_pool(was.on_all_down.as_ref()) == fallback_pool(is.on_all_down.as_ref());
         is_alike.then_some(())?;
-        match (&was.chooser, &is.chooser) {
-            (Chooser::Named(was), Chooser::Named(is)) if was.value == is.value => {}
-            (Chooser::Inline(was), Chooser::Inline(is)) => {
-                self.pool(before.pool, was, is, found)?
+        match (&was.pool, &is.pool) {
+            (ServicePool::Named(was), ServicePool::Named(is)) if was.value == is.value => {}
+            (ServicePool::Inline(was), ServicePool::Inline(is)) => {
+                self.apply_pool(before.pool, was, is, found)?
             }
             _ => return None,
         }
         if was.ipv6 != is.ipv6 {
             before.roots().all(|root| self.has_few_records(root)).then_some(())?;
         }
-        (self.service_of(was, was, before)? == *before).then_some(())?;
-        let now = self.service_of(was, is, before)?;
+        (self.compile_service(was, was, before)? == *before).then_some(())?;
+        let now = self.compile_service(was, is, before)?;
         if now != *before {
             self.changes.services.push((ServiceId(at as u32), now));
         }
@@ -153,13 +162,13 @@ impl<'c> Amending<'c> {
 
     /// The service of `spec`, whose table was `was`. `None` where a value comes from its pool's
     /// table, which was not read.
-    fn service_of(
+    fn compile_service(
         &mut self,
         was: &ServiceSpec,
         spec: &ServiceSpec,
         before: &Service,
     ) -> Option<Service> {
-        let is_inline = matches!(spec.chooser, Chooser::Inline(_));
+        let is_inline = matches!(spec.pool, ServicePool::Inline(_));
         let on_all_down = match (&was.on_all_down, &spec.on_all_down) {
             (None, None) | (Some(OnAllDownSpec::Pool(_)), Some(OnAllDownSpec::Pool(_))) => {
                 before.on_all_down
@@ -177,15 +186,22 @@ impl<'c> Amending<'c> {
         Some(services::service(spec, before.zone, before.pool, on_all_down, inherited))
     }
 
-    fn pool(&mut self, id: PoolId, was: &PoolSpec, is: &PoolSpec, found: Found<'_>) -> Option<()> {
+    fn apply_pool(
+        &mut self,
+        id: PoolId,
+        was: &PoolSpec,
+        is: &PoolSpec,
+        found: TableProblems<'_>,
+    ) -> Option<()> {
         let before = &*self.before.pools[id.index()];
-        (was.name.value == is.name.value && mentioned(was) == mentioned(is)).then_some(())?;
-        (read_by_others(was) == read_by_others(is)).then_some(())?;
+        (was.name.value == is.name.value && referenced_names(was) == referenced_names(is))
+            .then_some(())?;
+        (cross_table_inputs(was) == cross_table_inputs(is)).then_some(())?;
         let first = first_endpoint(before);
         let [old_found, new_found] = found;
-        let (old, old_endpoints) = self.compiled(before, was, first, old_found)?;
-        let (new, new_endpoints) = self.compiled(before, is, first, new_found)?;
-        shape::check_members(is, &new, new_found);
+        let (old, old_endpoints) = self.compile_pool(before, was, first, old_found)?;
+        let (new, new_endpoints) = self.compile_pool(before, is, first, new_found)?;
+        pool_graph::check_members(is, &new, new_found);
         let kept = self.before.endpoints.get(first..first + old_endpoints.len())?;
         (old == *before && kept.iter().zip(&old_endpoints).all(|(kept, old)| **kept == *old))
             .then_some(())?;
@@ -194,7 +210,7 @@ impl<'c> Amending<'c> {
             && new_endpoints.len() == old_endpoints.len()
             && new_endpoints.iter().zip(&old_endpoints).all(|(new, old)| is_alike(new, old));
         is_alike.then_some(())?;
-        if answered(&new, &new_endpoints) != answered(&old, &old_endpoints) {
+        if answer_size_inputs(&new, &new_endpoints) != answer_size_inputs(&old, &old_endpoints) {
             self.check_growth(id, &old_endpoints, &new_endpoints)?;
         }
         if new != old || new_endpoints != old_endpoints {
@@ -211,22 +227,27 @@ impl<'c> Amending<'c> {
     }
 
     /// A pool and its endpoints, the first of which has the position `first`.
-    fn compiled(
+    fn compile_pool(
         &mut self,
         before: &Pool,
         spec: &PoolSpec,
         first: usize,
         found: &mut Problems,
     ) -> Option<(Pool, Vec<Endpoint>)> {
-        self.scope.pools = Names::new("pool");
+        self.scope.pools = SymbolTable::new("pool");
         for member in &before.members {
             if let MemberKind::Pool(inner) = member.kind {
                 let name = &self.before.pools[inner.index()].name;
-                self.scope.pools.define(name, nowhere(), inner.index(), &mut Problems::default());
+                self.scope.pools.define(
+                    name,
+                    dummy_place(),
+                    inner.index(),
+                    &mut Problems::default(),
+                );
             }
         }
-        let mut compiled = Compiled::default();
-        let (mut pool, _) = compiled.pool(spec, &mut self.scope, found);
+        let mut compiled = CompiledPools::default();
+        let (mut pool, _) = compiled.compile_pool(spec, &mut self.scope, found);
         if found.has_errors() {
             return None;
         }
@@ -240,11 +261,11 @@ impl<'c> Amending<'c> {
 
     /// `None` unless answers stay far below every bound on their size.
     fn check_growth(&mut self, id: PoolId, old: &[Endpoint], new: &[Endpoint]) -> Option<()> {
-        let count = |endpoints: &[Endpoint]| endpoints.iter().map(records).sum::<usize>();
+        let count = |endpoints: &[Endpoint]| endpoints.iter().map(max_records).sum::<usize>();
         let more = count(new).saturating_sub(count(old));
-        for pool in self.structure.users(self.before).above(id) {
+        for pool in self.structure.pool_references(self.before).ancestors(id) {
             // Several pools of one amendment may grow below the same pool.
-            *self.growth.entry(pool).or_default() += more;
+            *self.added_records.entry(pool).or_default() += more;
             self.has_few_records(pool).then_some(())?;
         }
         Some(())
@@ -258,8 +279,10 @@ impl<'c> Amending<'c> {
             below.iter().map(|id| &*self.before.endpoints[id.index()]).collect();
         // A CNAME stands alone in an answer.
         let has_cname = below.iter().any(|endpoint| matches!(endpoint.target, Target::Cname(_)));
-        let growth = self.growth.get(&pool).copied().unwrap_or_default();
-        !has_cname && below.iter().map(|endpoint| records(endpoint)).sum::<usize>() + growth <= FEW
+        let growth = self.added_records.get(&pool).copied().unwrap_or_default();
+        !has_cname
+            && below.iter().map(|endpoint| max_records(endpoint)).sum::<usize>() + growth
+                <= MAX_UNCHECKED_RECORDS
     }
 
     /// Puts the values into the configuration, and updates the content hashes of zones.
@@ -271,17 +294,21 @@ impl<'c> Amending<'c> {
         }
         if !affected.is_empty() {
             let after = &config.topology;
-            let mut old = PoolContents::new(&before.pools, &before.endpoints);
-            let mut new = PoolContents::new(&after.pools, &after.endpoints);
+            let mut old = PoolContentHashes::new(&before.pools, &before.endpoints);
+            let mut new = PoolContentHashes::new(&after.pools, &after.endpoints);
             for id in affected {
                 let (was, is) = (&before.services[id.index()], &after.services[id.index()]);
                 let serial = &mut config.zones[is.zone.index()].serial;
-                serial.subtract(old.of_service(was));
-                serial.add(new.of_service(is));
+                serial.subtract(old.service_hash(was));
+                serial.add(new.service_hash(is));
             }
         }
-        let newest = structure.zone_files.newest(sources);
-        config.zones.iter_mut().zip(newest).for_each(|(zone, newest)| zone.serial.changed(newest));
+        let newest = structure.zone_files.last_modified(sources);
+        config
+            .zones
+            .iter_mut()
+            .zip(newest)
+            .for_each(|(zone, newest)| zone.serial.set_newest(newest));
     }
 
     /// The services whose content may differ.
@@ -289,16 +316,18 @@ impl<'c> Amending<'c> {
         let mut affected: BTreeSet<ServiceId> =
             self.changes.services.iter().map(|(id, _)| *id).collect();
         for &pool in &self.pools {
-            let users = self.structure.users(self.before);
-            affected.extend(users.above(pool).into_iter().flat_map(|pool| users.services(pool)));
+            let users = self.structure.pool_references(self.before);
+            affected.extend(
+                users.ancestors(pool).into_iter().flat_map(|pool| users.services_naming(pool)),
+            );
         }
         affected
     }
 }
 
 /// A place for what is never reported.
-fn nowhere() -> Place {
-    Place::whole(FileId(0))
+fn dummy_place() -> SourcePlace {
+    SourcePlace::whole_file(FileId(0))
 }
 
 /// The position of a pool's first endpoint; its others follow.
@@ -311,8 +340,8 @@ fn first_endpoint(pool: &Pool) -> usize {
 }
 
 /// Every name that a pool's table mentions, by where it stands.
-fn mentioned(spec: &PoolSpec) -> Vec<Option<&str>> {
-    fn name(at: Option<&crate::config::place::At<Box<str>>>) -> Option<&str> {
+fn referenced_names(spec: &PoolSpec) -> Vec<Option<&str>> {
+    fn name(at: Option<&crate::config::place::Placed<Box<str>>>) -> Option<&str> {
         at.map(|at| &*at.value)
     }
     let mut names = vec![
@@ -333,7 +362,7 @@ fn mentioned(spec: &PoolSpec) -> Vec<Option<&str>> {
 }
 
 /// What checks of other tables read of a pool's table, apart from names.
-fn read_by_others(spec: &PoolSpec) -> impl PartialEq + use<'_> {
+fn cross_table_inputs(spec: &PoolSpec) -> impl PartialEq + use<'_> {
     (
         spec.policy.value,
         spec.rules
@@ -341,15 +370,15 @@ fn read_by_others(spec: &PoolSpec) -> impl PartialEq + use<'_> {
             .map(|rule| (rule.strict.is_some(), rule.members.len()))
             .collect::<Vec<_>>(),
         spec.regulation.capacity.is_some(),
-        &spec.regulation.policy.by,
-        fallback(spec.on_all_down.as_ref()),
+        &spec.regulation.load_policy.by,
+        fallback_pool(spec.on_all_down.as_ref()),
         matches!(spec.on_all_down, Some(OnAllDownSpec::Empty)),
         spec.client_subnet.map(|at| at.value),
     )
 }
 
 /// The pool that an `on-all-down` names.
-fn fallback(written: Option<&OnAllDownSpec>) -> Option<&str> {
+fn fallback_pool(written: Option<&OnAllDownSpec>) -> Option<&str> {
     match written? {
         OnAllDownSpec::Pool(name) => Some(&name.value),
         OnAllDownSpec::All | OnAllDownSpec::Empty => None,
@@ -370,7 +399,7 @@ fn is_alike(new: &Endpoint, old: &Endpoint) -> bool {
 }
 
 /// What the size of a pool's answers depends on, except for what no amendment changes.
-fn answered<'p>(pool: &'p Pool, endpoints: &'p [Endpoint]) -> impl PartialEq + use<'p> {
+fn answer_size_inputs<'p>(pool: &'p Pool, endpoints: &'p [Endpoint]) -> impl PartialEq + use<'p> {
     let are_standbys: Vec<bool> = pool.members.iter().map(|member| member.weight == 0).collect();
     let records = endpoints.iter().map(|endpoint| match &endpoint.target {
         Target::Addresses(addresses) => (endpoint.state, &addresses[..], None),
@@ -382,10 +411,10 @@ fn answered<'p>(pool: &'p Pool, endpoints: &'p [Endpoint]) -> impl PartialEq + u
 
 /// How many records an endpoint may give an answer. An alias counts for the most that it may stand
 /// for.
-fn records(endpoint: &Endpoint) -> usize {
+fn max_records(endpoint: &Endpoint) -> usize {
     match &endpoint.target {
         Target::Addresses(addresses) => addresses.len(),
-        Target::Alias(_) => FEW + 1,
+        Target::Alias(_) => MAX_UNCHECKED_RECORDS + 1,
         Target::Cname(_) | Target::Host(_) => 1,
     }
 }

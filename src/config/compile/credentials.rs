@@ -19,12 +19,12 @@ use rustls::{
 use crate::{
     config::{
         diagnostics::Quoted,
-        place::{At, Place},
+        place::{Placed, SourcePlace},
         problems::Problems,
         sources::Sources,
         spec::{
             Specs,
-            monitor::credentials::{Client, Credential},
+            monitor::credentials::{ClientCredential, Credential},
         },
     },
     health::Monitor,
@@ -34,15 +34,15 @@ use crate::{
 const PEM: &str = "it is a PEM file with a part between -----BEGIN CERTIFICATE----- and -----END CERTIFICATE-----";
 
 /// What is wrong with a credential.
-struct Fault {
-    place: Place,
+struct CredentialFault {
+    place: SourcePlace,
     what: String,
     help: String,
 }
 
 /// What was found in the files of one credential: which of them is at fault, what is wrong and how
 /// to fix it.
-type Checked = Result<(), (usize, String, String)>;
+type CredentialResult = Result<(), (usize, String, String)>;
 
 /// Reports every monitor whose certificates or key cannot be used.
 pub(super) fn check_files(
@@ -51,28 +51,28 @@ pub(super) fn check_files(
     problems: &mut Problems,
 ) {
     // A thousand monitors may name one file, which is read and checked once.
-    let mut known: HashMap<Vec<&Path>, Checked> = HashMap::new();
+    let mut known: HashMap<Vec<&Path>, CredentialResult> = HashMap::new();
     for (monitor, credential) in credentials {
         let paths = match credential {
             Credential::Authorities(path) => vec![path],
-            Credential::Client(Client { certificate, key }) => vec![certificate, key],
+            Credential::Client(ClientCredential { certificate, key }) => vec![certificate, key],
         };
         let checked =
             known.entry(paths.iter().map(|path| &*path.value).collect()).or_insert_with(|| {
                 let checked = match credential {
-                    Credential::Authorities(path) => authorities(sources, path),
-                    Credential::Client(Client { certificate, key }) => {
-                        client(sources, certificate, key)
+                    Credential::Authorities(path) => check_authorities(sources, path),
+                    Credential::Client(ClientCredential { certificate, key }) => {
+                        check_client(sources, certificate, key)
                     }
                 };
                 let which =
                     |place| paths.iter().position(|path| path.place == place).unwrap_or_default();
-                checked.map_err(|Fault { place, what, help }| (which(place), what, help))
+                checked.map_err(|CredentialFault { place, what, help }| (which(place), what, help))
             });
         let Err((which, what, help)) = checked else { continue };
         let place = paths[*which].place;
         let message = format!("monitor {} cannot work: {what}", Quoted(monitor));
-        if paths.iter().any(|path| sources.is_in_use(&path.value)) {
+        if paths.iter().any(|path| sources.is_credential_in_use(&path.value)) {
             let message =
                 format!("{message}; it judges nothing, and its targets keep their status");
             problems.warning(place, message).help(help);
@@ -85,7 +85,7 @@ pub(super) fn check_files(
 /// Warns once where monitors trust the system's authorities and there are none. The package may be
 /// installed later.
 pub(super) fn check_system(specs: &Specs, problems: &mut Problems) {
-    let trusts_system = |monitor: &&At<Monitor>| {
+    let trusts_system = |monitor: &&Placed<Monitor>| {
         monitor
             .value
             .check
@@ -108,13 +108,13 @@ pub(super) fn check_system(specs: &Specs, problems: &mut Problems) {
         .help("install the package `ca-certificates`, or name a file by `ca`");
 }
 
-fn authorities(sources: &Sources, path: &At<Box<Path>>) -> Result<(), Fault> {
+fn check_authorities(sources: &Sources, path: &Placed<Box<Path>>) -> Result<(), CredentialFault> {
     let chain = certificates(sources, path, "the authorities of `ca`")?;
     let mut roots = RootCertStore::empty();
     for certificate in chain {
         roots.add(certificate).map_err(|_| {
-            let what = format!("{} holds a certificate that is not X.509", shown(path));
-            fault(
+            let what = format!("{} holds a certificate that is not X.509", quoted_path(path));
+            credential_fault(
                 path,
                 what,
                 "replace the file with one that openssl x509 -in FILE -noout -text can show",
@@ -124,36 +124,36 @@ fn authorities(sources: &Sources, path: &At<Box<Path>>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn client(
+fn check_client(
     sources: &Sources,
-    certificate: &At<Box<Path>>,
-    key: &At<Box<Path>>,
-) -> Result<(), Fault> {
+    certificate: &Placed<Box<Path>>,
+    key: &Placed<Box<Path>>,
+) -> Result<(), CredentialFault> {
     let chain = certificates(sources, certificate, "the client certificate")?;
-    let octets = octets(sources, key, "the key of the client certificate")?;
+    let octets = read_octets(sources, key, "the key of the client certificate")?;
     let private = PrivateKeyDer::from_pem_slice(&octets).map_err(|error| {
         let help = "it is an unencrypted PEM file with a part between -----BEGIN PRIVATE KEY----- and its end";
         let what = match error {
-            pem::Error::NoItemsFound => format!("{} holds no private key", shown(key)),
-            error => format!("{} is damaged: {}", shown(key), reason(&error)),
+            pem::Error::NoItemsFound => format!("{} holds no private key", quoted_path(key)),
+            error => format!("{} is damaged: {}", quoted_path(key), pem_error_text(&error)),
         };
-        fault(key, what, help)
+        credential_fault(key, what, help)
     })?;
     CertifiedKey::from_der(chain, private, &default_provider()).map(drop).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
-            let what = format!("the key in {} is not that of the certificate in {}", shown(key), shown(certificate));
-            fault(key, what, "name the key that the certificate was made with")
+            let what = format!("the key in {} is not that of the certificate in {}", quoted_path(key), quoted_path(certificate));
+            credential_fault(key, what, "name the key that the certificate was made with")
         }
         // No parser of a kind of key took it.
         rustls::Error::General(_) => {
-            let what = format!("the key in {} is of no kind that is known here, or too short", shown(key));
+            let what = format!("the key in {} is of no kind that is known here, or too short", quoted_path(key));
             const HELP: &str =
                 "make certificate and key again: RSA of 2048 to 8192 bits, ECDSA on P-256 or P-384, or Ed25519";
-            fault(key, what, HELP)
+            credential_fault(key, what, HELP)
         }
         error => {
-            let what = format!("the certificate in {} and its key cannot be used: {error}", shown(certificate));
-            fault(certificate, what, "make both again, with an RSA, ECDSA or Ed25519 key")
+            let what = format!("the certificate in {} and its key cannot be used: {error}", quoted_path(certificate));
+            credential_fault(certificate, what, "make both again, with an RSA, ECDSA or Ed25519 key")
         }
     })
 }
@@ -161,24 +161,26 @@ fn client(
 /// The certificates of a PEM file: one at least.
 fn certificates(
     sources: &Sources,
-    path: &At<Box<Path>>,
+    path: &Placed<Box<Path>>,
     what: &str,
-) -> Result<Vec<CertificateDer<'static>>, Fault> {
-    let octets = octets(sources, path, what)?;
+) -> Result<Vec<CertificateDer<'static>>, CredentialFault> {
+    let octets = read_octets(sources, path, what)?;
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets).collect();
     match read {
         Ok(chain) if chain.is_empty() => {
-            Err(fault(path, format!("{} holds no certificate", shown(path)), PEM))
+            Err(credential_fault(path, format!("{} holds no certificate", quoted_path(path)), PEM))
         }
         Ok(chain) => Ok(chain.into_iter().map(CertificateDer::into_owned).collect()),
-        Err(error) => {
-            Err(fault(path, format!("{} is damaged: {}", shown(path), reason(&error)), PEM))
-        }
+        Err(error) => Err(credential_fault(
+            path,
+            format!("{} is damaged: {}", quoted_path(path), pem_error_text(&error)),
+            PEM,
+        )),
     }
 }
 
 /// Why a PEM file cannot be read, in words: the error itself shows octets as numbers.
-fn reason(error: &pem::Error) -> String {
+fn pem_error_text(error: &pem::Error) -> String {
     match error {
         pem::Error::MissingSectionEnd { end_marker } => {
             format!(
@@ -196,18 +198,22 @@ fn reason(error: &pem::Error) -> String {
     }
 }
 
-fn octets(sources: &Sources, path: &At<Box<Path>>, what: &str) -> Result<Arc<Vec<u8>>, Fault> {
-    sources.octets_at(&path.value).map_err(|why| {
+fn read_octets(
+    sources: &Sources,
+    path: &Placed<Box<Path>>,
+    what: &str,
+) -> Result<Arc<Vec<u8>>, CredentialFault> {
+    sources.credential_octets(&path.value).map_err(|why| {
         let help =
             "put the file there and let the server's user read it; paths are relative to the file that names them";
-        fault(path, format!("{what} cannot be read from {}: {why}", shown(path)), help)
+        credential_fault(path, format!("{what} cannot be read from {}: {why}", quoted_path(path)), help)
     })
 }
 
-fn shown(path: &At<Box<Path>>) -> String {
+fn quoted_path(path: &Placed<Box<Path>>) -> String {
     Quoted(&path.value.to_string_lossy()).to_string()
 }
 
-fn fault(path: &At<Box<Path>>, what: String, help: &str) -> Fault {
-    Fault { place: path.place, what, help: help.to_owned() }
+fn credential_fault(path: &Placed<Box<Path>>, what: String, help: &str) -> CredentialFault {
+    CredentialFault { place: path.place, what, help: help.to_owned() }
 }

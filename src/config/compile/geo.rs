@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 
 use crate::{
     config::{
-        place::{At, Place},
+        place::{Placed, SourcePlace},
         problems::Problems,
         spec::RuleSpec,
     },
@@ -14,7 +14,7 @@ use crate::{
 
 /// A rule as a domain value, with its members as positions.
 pub(super) fn rule(spec: &RuleSpec, members: Vec<u32>) -> Rule {
-    let codes = |list: &[At<Box<str>>]| list.iter().map(|code| code.value.clone()).collect();
+    let codes = |list: &[Placed<Box<str>>]| list.iter().map(|code| code.value.clone()).collect();
     Rule {
         subnets: spec.subnets.iter().map(|net| net.value).collect(),
         asns: spec.asns.iter().map(|asn| asn.value).collect(),
@@ -28,8 +28,8 @@ pub(super) fn rule(spec: &RuleSpec, members: Vec<u32>) -> Rule {
 
 /// Reports what two rules, or one rule twice, claim alike.
 pub(super) fn check_rules(rules: &[RuleSpec], problems: &mut Problems) {
-    let mut claimed: HashMap<String, Place> = HashMap::new();
-    let mut claim = |what: &str, value: String, place: Place| {
+    let mut claimed: HashMap<String, SourcePlace> = HashMap::new();
+    let mut claim = |what: &str, value: String, place: SourcePlace| {
         let key = format!("{what} {value}");
         if let Some(&first) = claimed.get(&key) {
             problems

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use hashbrown::HashMap;
 
-use super::{Scope, geo, regulation};
+use super::{NameScope, geo, regulation};
 use crate::{
     config::{
         diagnostics::Quoted,
-        place::Place,
+        place::SourcePlace,
         problems::Problems,
-        spec::{EndpointSpec, MemberSpec, MemberTarget, PaceSpec, PolicyWord, PoolSpec},
+        spec::{EndpointSpec, MemberSpec, MemberTarget, PolicyName, PoolSpec, RampSpec},
     },
     steer::{
         DatacenterId, Endpoint, EndpointId, Host, Member, MemberKind, MinUp, MonitorId, Policy,
@@ -20,76 +20,77 @@ use crate::{
 
 /// The pools and endpoints of a configuration.
 #[derive(Default)]
-pub(super) struct Compiled {
+pub(super) struct CompiledPools {
     pub(super) pools: Vec<Arc<Pool>>,
     pub(super) endpoints: Vec<Arc<Endpoint>>,
     /// Of each pool, of each member: where it is written.
-    pub(super) member_places: Vec<Vec<Place>>,
+    pub(super) member_places: Vec<Vec<SourcePlace>>,
 }
 
 /// What endpoints that name none have from their pool.
-struct Inherited {
+struct PoolDefaults {
     datacenters: Vec<DatacenterId>,
     monitor: Option<MonitorId>,
-    pace: PaceSpec,
+    ramps: RampSpec,
 }
 
 /// Members by the name that must be theirs alone.
-type Seen<'s> = HashMap<(bool, &'s str), (usize, Place)>;
+type MembersByName<'s> = HashMap<(bool, &'s str), (usize, SourcePlace)>;
 
 pub(super) fn compile(
     specs: &[&PoolSpec],
-    scope: &mut Scope<'_>,
+    scope: &mut NameScope<'_>,
     problems: &mut Problems,
-) -> Compiled {
-    let mut compiled = Compiled {
+) -> CompiledPools {
+    let mut compiled = CompiledPools {
         pools: Vec::with_capacity(specs.len()),
         endpoints: Vec::with_capacity(specs.len()),
         member_places: Vec::with_capacity(specs.len()),
     };
     for spec in specs {
-        let (pool, places) = compiled.pool(spec, scope, problems);
+        let (pool, places) = compiled.compile_pool(spec, scope, problems);
         compiled.pools.push(Arc::new(pool));
         compiled.member_places.push(places);
     }
     compiled
 }
 
-impl Compiled {
+impl CompiledPools {
     /// One pool, whose endpoints are added, and where each of its members is written.
-    pub(super) fn pool<'s>(
+    pub(super) fn compile_pool<'s>(
         &mut self,
         spec: &'s PoolSpec,
-        scope: &mut Scope<'_>,
+        scope: &mut NameScope<'_>,
         problems: &mut Problems,
-    ) -> (Pool, Vec<Place>) {
-        let inherited = Inherited {
+    ) -> (Pool, Vec<SourcePlace>) {
+        let inherited = PoolDefaults {
             datacenters: spec
                 .datacenter
                 .as_ref()
-                .map_or(Vec::new(), |name| scope.places.find(name, problems)),
-            monitor: spec.monitor.as_ref().and_then(|name| monitor(scope, name, problems)),
-            pace: spec.regulation.pace,
+                .map_or(Vec::new(), |name| scope.datacenters.find(name, problems)),
+            monitor: spec.monitor.as_ref().and_then(|name| resolve_monitor(scope, name, problems)),
+            ramps: spec.regulation.ramps,
         };
-        let mut building = Building { members: Vec::new(), places: Vec::new(), seen: Seen::new() };
+        let mut building =
+            PoolBuilder { members: Vec::new(), places: Vec::new(), by_name: MembersByName::new() };
         for member in spec.members.iter().flatten() {
             let before = building.members.len();
-            if let Some(index) = self.member(member, &inherited, &mut building, scope, problems)
+            if let Some(index) = self.add_member(member, &inherited, &mut building, scope, problems)
                 && index < before
             {
-                twice(member, &building, index, problems);
+                report_duplicate_member(member, &building, index, problems);
             }
         }
         let policy = match spec.policy.value {
-            PolicyWord::Weighted => Policy::Weighted,
-            PolicyWord::Load => Policy::Load(spec.regulation.policy.clone()),
-            PolicyWord::Failover => Policy::Failover,
-            PolicyWord::Nearest => Policy::Nearest { tie: spec.tie },
-            PolicyWord::All => Policy::All,
-            PolicyWord::Geo => {
+            PolicyName::Weighted => Policy::Weighted,
+            PolicyName::Load => Policy::Load(spec.regulation.load_policy.clone()),
+            PolicyName::Failover => Policy::Failover,
+            PolicyName::Nearest => Policy::Nearest { tie: spec.tie },
+            PolicyName::All => Policy::All,
+            PolicyName::Geo => {
                 geo::check_rules(&spec.rules, problems);
                 let mut list = |members: &'s [MemberSpec]| {
-                    self.list(members, &inherited, &mut building, scope, problems)
+                    self.rule_members(members, &inherited, &mut building, scope, problems)
                 };
                 let rules =
                     spec.rules.iter().map(|rule| geo::rule(rule, list(&rule.members))).collect();
@@ -105,7 +106,7 @@ impl Compiled {
             min_up: spec.min_up.map_or(MinUp::Members(std::num::NonZeroU32::MIN), |at| at.value),
             families: spec.families,
             members: building.members,
-            regulation: regulation::of_pool(spec, scope, problems),
+            regulation: regulation::pool_regulation(spec, scope, problems),
         };
         (pool, building.places)
     }
@@ -115,10 +116,10 @@ impl Compiled {
     fn warn_of_equal_addresses(
         &self,
         spec: &PoolSpec,
-        building: &Building<'_>,
+        building: &PoolBuilder<'_>,
         problems: &mut Problems,
     ) {
-        let mut places_of: HashMap<IpAddr, Vec<Place>> =
+        let mut places_of: HashMap<IpAddr, Vec<SourcePlace>> =
             HashMap::with_capacity(building.members.len());
         for (member, &place) in building.members.iter().zip(&building.places) {
             let MemberKind::Endpoint(id) = member.kind else { continue };
@@ -126,7 +127,7 @@ impl Compiled {
             addresses.iter().for_each(|address| places_of.entry(*address).or_default().push(place));
         }
         // Both addresses of a dual-stack member are one mistake.
-        let mut by_places: BTreeMap<Vec<Place>, Vec<IpAddr>> = BTreeMap::new();
+        let mut by_places: BTreeMap<Vec<SourcePlace>, Vec<IpAddr>> = BTreeMap::new();
         for (address, places) in places_of.into_iter().filter(|(_, places)| places.len() > 1) {
             by_places.entry(places).or_default().push(address);
         }
@@ -155,21 +156,21 @@ impl Compiled {
     }
 
     /// One list of a `geo` pool, as positions in the pool's members; lists may share members.
-    fn list<'s>(
+    fn rule_members<'s>(
         &mut self,
         members: &'s [MemberSpec],
-        inherited: &Inherited,
-        building: &mut Building<'s>,
-        scope: &mut Scope<'_>,
+        inherited: &PoolDefaults,
+        building: &mut PoolBuilder<'s>,
+        scope: &mut NameScope<'_>,
         problems: &mut Problems,
     ) -> Vec<u32> {
         let mut list: Vec<u32> = Vec::with_capacity(members.len());
         for member in members {
-            let Some(index) = self.member(member, inherited, building, scope, problems) else {
+            let Some(index) = self.add_member(member, inherited, building, scope, problems) else {
                 continue;
             };
             if list.contains(&(index as u32)) {
-                twice(member, building, index, problems);
+                report_duplicate_member(member, building, index, problems);
             }
             list.push(index as u32);
         }
@@ -177,59 +178,60 @@ impl Compiled {
     }
 
     /// The position of a member, which is added unless the same one is there.
-    fn member<'s>(
+    fn add_member<'s>(
         &mut self,
         spec: &'s MemberSpec,
-        inherited: &Inherited,
-        building: &mut Building<'s>,
-        scope: &mut Scope<'_>,
+        inherited: &PoolDefaults,
+        building: &mut PoolBuilder<'s>,
+        scope: &mut NameScope<'_>,
         problems: &mut Problems,
     ) -> Option<usize> {
         let key = match &spec.target {
             MemberTarget::Pool(name) => (true, &*name.value),
             MemberTarget::Endpoint(endpoint) => (false, &*endpoint.name.value),
         };
-        if let Some(&(index, _)) = building.seen.get(&key) {
+        if let Some(&(index, _)) = building.by_name.get(&key) {
             let first = (&building.members[index], building.places[index]);
             return self.check_same(spec, inherited, first, scope, problems).then_some(index);
         }
         let kind = match &spec.target {
             MemberTarget::Pool(name) => {
-                MemberKind::Pool(PoolId(scope.pools.find(name, problems)? as u32))
+                MemberKind::Pool(PoolId(scope.pools.resolve(name, problems)? as u32))
             }
             MemberTarget::Endpoint(endpoint) => {
-                let endpoint = self.endpoint(endpoint, spec.weight, inherited, scope, problems);
+                let endpoint =
+                    self.compile_endpoint(endpoint, spec.weight, inherited, scope, problems);
                 self.endpoints.push(Arc::new(endpoint));
                 MemberKind::Endpoint(EndpointId(self.endpoints.len() as u32 - 1))
             }
         };
         let index = building.members.len();
-        building.seen.insert(key, (index, spec.place));
+        building.by_name.insert(key, (index, spec.place));
         building.members.push(Member { kind, weight: spec.weight, bias: spec.bias });
         building.places.push(spec.place);
         Some(index)
     }
 
-    fn endpoint(
+    fn compile_endpoint(
         &self,
         spec: &EndpointSpec,
         weight: u16,
-        inherited: &Inherited,
-        scope: &mut Scope<'_>,
+        inherited: &PoolDefaults,
+        scope: &mut NameScope<'_>,
         problems: &mut Problems,
     ) -> Endpoint {
         let datacenters = match &spec.datacenter {
-            Some(name) => scope.places.find(name, problems),
+            Some(name) => scope.datacenters.find(name, problems),
             None => inherited.datacenters.clone(),
         };
         let monitor = match &spec.monitor {
-            Some(name) => monitor(scope, name, problems),
+            Some(name) => resolve_monitor(scope, name, problems),
             None => inherited.monitor,
         };
         let pace = datacenters
             .iter()
-            .map(|at| scope.paces[at.index()])
-            .fold(spec.pace.or(inherited.pace), PaceSpec::or);
+            .map(|at| scope.datacenter_ramps[at.index()])
+            .fold(spec.ramps.or(inherited.ramps), RampSpec::or);
         Endpoint {
             name: spec.name.value.clone(),
             target: match spec.target.clone() {
@@ -240,8 +242,8 @@ impl Compiled {
             monitor,
             state: spec.state,
             force: spec.force,
-            load: regulation::load(scope, spec.load.as_ref(), problems),
-            pace: pace.pace(),
+            load: regulation::resolve_load(scope, spec.load.as_ref(), problems),
+            pace: pace.ramp_times(),
         }
     }
 
@@ -250,9 +252,9 @@ impl Compiled {
     fn check_same(
         &self,
         spec: &MemberSpec,
-        inherited: &Inherited,
-        (first, first_place): (&Member, Place),
-        scope: &mut Scope<'_>,
+        inherited: &PoolDefaults,
+        (first, first_place): (&Member, SourcePlace),
+        scope: &mut NameScope<'_>,
         problems: &mut Problems,
     ) -> bool {
         let (MemberTarget::Endpoint(endpoint), MemberKind::Endpoint(id)) =
@@ -260,7 +262,7 @@ impl Compiled {
         else {
             return true;
         };
-        let is_same = self.endpoint(endpoint, spec.weight, inherited, scope, problems)
+        let is_same = self.compile_endpoint(endpoint, spec.weight, inherited, scope, problems)
             == *self.endpoints[id.index()];
         if !is_same {
             let message = format!(
@@ -277,13 +279,18 @@ impl Compiled {
 }
 
 /// A pool's members while they are collected.
-struct Building<'s> {
+struct PoolBuilder<'s> {
     members: Vec<Member>,
-    places: Vec<Place>,
-    seen: Seen<'s>,
+    places: Vec<SourcePlace>,
+    by_name: MembersByName<'s>,
 }
 
-fn twice(member: &MemberSpec, building: &Building<'_>, index: usize, problems: &mut Problems) {
+fn report_duplicate_member(
+    member: &MemberSpec,
+    building: &PoolBuilder<'_>,
+    index: usize,
+    problems: &mut Problems,
+) {
     let (kind, name) = match &member.target {
         MemberTarget::Pool(name) => ("pool", &name.value),
         MemberTarget::Endpoint(endpoint) => ("endpoint", &endpoint.name.value),
@@ -294,10 +301,10 @@ fn twice(member: &MemberSpec, building: &Building<'_>, index: usize, problems: &
         .help("leave one away; to give it more clients raise its weight");
 }
 
-fn monitor(
-    scope: &mut Scope<'_>,
-    name: &crate::config::place::At<Box<str>>,
+fn resolve_monitor(
+    scope: &mut NameScope<'_>,
+    name: &crate::config::place::Placed<Box<str>>,
     problems: &mut Problems,
 ) -> Option<MonitorId> {
-    scope.monitors.find(name, problems).map(|index| MonitorId(index as u32))
+    scope.monitors.resolve(name, problems).map(|index| MonitorId(index as u32))
 }

@@ -1,12 +1,12 @@
 //! What regulates pools: whether the reports that it goes by exist, and whether they can.
 
-use super::{Scope, pools::Compiled};
+use super::{NameScope, pools::CompiledPools};
 use crate::{
     config::{
         diagnostics::Quoted,
-        place::{At, Place},
+        place::{Placed, SourcePlace},
         problems::Problems,
-        spec::{DatacenterSpec, PolicyWord, PoolSpec, Specs},
+        spec::{DatacenterSpec, PolicyName, PoolSpec, Specs},
     },
     health::Check,
     load::LoadSource,
@@ -14,23 +14,23 @@ use crate::{
 };
 
 /// The load source that a table names.
-pub(super) fn load(
-    scope: &mut Scope<'_>,
-    name: Option<&At<Box<str>>>,
+pub(super) fn resolve_load(
+    scope: &mut NameScope<'_>,
+    name: Option<&Placed<Box<str>>>,
     problems: &mut Problems,
 ) -> Option<LoadId> {
-    scope.loads.find(name?, problems).map(|index| LoadId(index as u32))
+    scope.loads.resolve(name?, problems).map(|index| LoadId(index as u32))
 }
 
 /// What a pool's table says, with names as positions.
-pub(super) fn of_pool(
+pub(super) fn pool_regulation(
     spec: &PoolSpec,
-    scope: &mut Scope<'_>,
+    scope: &mut NameScope<'_>,
     problems: &mut Problems,
 ) -> Regulation {
     let spec = &spec.regulation;
     Regulation {
-        load: load(scope, spec.load.as_ref(), problems),
+        load: resolve_load(scope, spec.load.as_ref(), problems),
         capacity: spec.capacity.as_ref().map(|at| at.value.clone()),
         keep: spec.keep,
         trickle: spec.trickle,
@@ -39,24 +39,25 @@ pub(super) fn of_pool(
 }
 
 /// What checking needs to know.
-pub(super) struct Checking<'a> {
+pub(super) struct LoadSourceCheck<'a> {
     pub(super) specs: &'a Specs,
     pub(super) pools: &'a [&'a PoolSpec],
-    pub(super) compiled: &'a Compiled,
+    pub(super) compiled: &'a CompiledPools,
     /// By datacenter.
     pub(super) loads: &'a [Option<LoadId>],
 }
 
-impl Checking<'_> {
+impl LoadSourceCheck<'_> {
     /// Reports who goes by reports that nobody makes, and sources that are attached where they
     /// cannot be asked.
     pub(super) fn run(&self, problems: &mut Problems) {
         for (at, spec) in self.pools.iter().enumerate() {
-            self.attachment(spec, at, problems);
-            self.members(spec, at, problems);
-            if let (Some(capacity), false) =
-                (&spec.regulation.capacity, self.reports(MemberKind::Pool(PoolId(at as u32))))
-            {
+            self.check_pool_sources(spec, at, problems);
+            self.check_load_members(spec, at, problems);
+            if let (Some(capacity), false) = (
+                &spec.regulation.capacity,
+                self.has_load_source(MemberKind::Pool(PoolId(at as u32))),
+            ) {
                 let name = Quoted(&spec.name.value);
                 problems
                     .error(capacity.place, format!("pool {name} has a capacity, but nothing reports its load"))
@@ -64,7 +65,7 @@ impl Checking<'_> {
             }
         }
         for (spec, load) in self.specs.datacenters.iter().zip(self.loads) {
-            self.one_place(spec, *load, problems);
+            self.check_datacenter(spec, *load, problems);
         }
     }
 
@@ -73,7 +74,7 @@ impl Checking<'_> {
     }
 
     /// Whether a member's load is known to anybody.
-    fn reports(&self, kind: MemberKind) -> bool {
+    fn has_load_source(&self, kind: MemberKind) -> bool {
         let mut open = vec![kind];
         let mut seen = std::collections::HashSet::new();
         while let Some(kind) = open.pop() {
@@ -123,15 +124,15 @@ impl Checking<'_> {
         false
     }
 
-    /// Each member of a `load` pool has somebody to say what its load is.
-    fn members(&self, spec: &PoolSpec, at: usize, problems: &mut Problems) {
+    /// Each member of a `resolve_load` pool has somebody to say what its load is.
+    fn check_load_members(&self, spec: &PoolSpec, at: usize, problems: &mut Problems) {
         let pool = &self.compiled.pools[at];
-        let (Policy::Load(policy), PolicyWord::Load) = (&pool.policy, spec.policy.value) else {
+        let (Policy::Load(policy), PolicyName::Load) = (&pool.policy, spec.policy.value) else {
             return;
         };
         for (member, &place) in pool.members.iter().zip(&self.compiled.member_places[at]) {
             let is_timed = policy.by == Measure::ResponseTime && self.is_probed(member.kind);
-            if is_timed || self.reports(member.kind) {
+            if is_timed || self.has_load_source(member.kind) {
                 continue;
             }
             let name = match member.kind {
@@ -158,25 +159,30 @@ impl Checking<'_> {
     }
 
     /// The sources that a pool and its endpoints name can be asked.
-    fn attachment(&self, spec: &PoolSpec, at: usize, problems: &mut Problems) {
+    fn check_pool_sources(&self, spec: &PoolSpec, at: usize, problems: &mut Problems) {
         let pool = &self.compiled.pools[at];
         if let (Some(id), Some(name)) = (pool.regulation.load, &spec.regulation.load) {
-            self.not_by_target(id, name.place, "a pool has no address of its own", problems);
+            self.check_not_per_address(
+                id,
+                name.place,
+                "a pool has no address of its own",
+                problems,
+            );
         }
         for (member, &place) in pool.members.iter().zip(&self.compiled.member_places[at]) {
             let MemberKind::Endpoint(id) = member.kind else { continue };
             let endpoint = &self.compiled.endpoints[id.index()];
             if let Some(load) = endpoint.load {
-                self.endpoint(endpoint, self.source(load), place, problems);
+                self.check_endpoint_source(endpoint, self.source(load), place, problems);
             }
         }
     }
 
-    fn endpoint(
+    fn check_endpoint_source(
         &self,
         endpoint: &Endpoint,
         source: &LoadSource,
-        place: Place,
+        place: SourcePlace,
         problems: &mut Problems,
     ) {
         let (name, load) = (Quoted(&endpoint.name), Quoted(&source.name));
@@ -198,13 +204,29 @@ impl Checking<'_> {
         }
     }
 
-    fn one_place(&self, spec: &DatacenterSpec, load: Option<LoadId>, problems: &mut Problems) {
+    fn check_datacenter(
+        &self,
+        spec: &DatacenterSpec,
+        load: Option<LoadId>,
+        problems: &mut Problems,
+    ) {
         if let (Some(id), Some(name)) = (load, &spec.load) {
-            self.not_by_target(id, name.place, "a datacenter has no address of its own", problems);
+            self.check_not_per_address(
+                id,
+                name.place,
+                "a datacenter has no address of its own",
+                problems,
+            );
         }
     }
 
-    fn not_by_target(&self, id: LoadId, place: Place, why: &str, problems: &mut Problems) {
+    fn check_not_per_address(
+        &self,
+        id: LoadId,
+        place: SourcePlace,
+        why: &str,
+        problems: &mut Problems,
+    ) {
         let source = self.source(id);
         let load = Quoted(&source.name);
         if !source.is_polled() {

@@ -3,20 +3,20 @@
 use hashbrown::{HashMap, HashSet};
 
 use super::{
-    Scope,
-    fit::Fitting,
-    names::duplicate,
-    pools::Compiled,
-    shape::{Fallbacks, Reach},
-    zones::{Taken, Zones},
+    NameScope,
+    answer_size::AnswerSizeCheck,
+    pool_graph::{FallbackCheck, PoolSubtree},
+    pools::CompiledPools,
+    symbols::report_duplicate,
+    zones::{CompiledZones, StaticRrset},
 };
 use crate::{
     config::{
         definitions::Definition,
         diagnostics::{NameFault, Quoted},
-        place::{At, Place},
+        place::{Placed, SourcePlace},
         problems::Problems,
-        spec::{Chooser, OnAllDownSpec, PoolSpec, ServiceSpec, Specs},
+        spec::{OnAllDownSpec, PoolSpec, ServicePool, ServiceSpec, Specs},
     },
     dns::{Name, Rtype},
     steer::{Kind, MemberKind, OnAllDown, PoolId, Service, ZoneId},
@@ -27,30 +27,36 @@ use crate::{
 pub(super) fn compile(
     specs: &Specs,
     all_pools: &[&PoolSpec],
-    compiled: &Compiled,
-    reach: &[Reach],
-    zones: &Zones,
-    scope: &mut Scope<'_>,
+    compiled: &CompiledPools,
+    reach: &[PoolSubtree],
+    zones: &CompiledZones,
+    scope: &mut NameScope<'_>,
     problems: &mut Problems,
 ) -> Vec<Service> {
     let next: Vec<Option<usize>> =
-        all_pools.iter().map(|pool| fallback(pool.on_all_down.as_ref(), scope)).collect();
-    let fallbacks = Fallbacks { specs: all_pools, compiled, next: &next };
+        all_pools.iter().map(|pool| fallback_pool(pool.on_all_down.as_ref(), scope)).collect();
+    let fallbacks = FallbackCheck { specs: all_pools, compiled, fallback_pools: &next };
     fallbacks.check_pools(problems);
-    let mut fitting = Fitting::new(all_pools, compiled, reach);
-    let mut first_of: HashMap<&Name, Place> = HashMap::with_capacity(specs.services.len());
+    let mut fitting = AnswerSizeCheck::new(all_pools, compiled, reach);
+    let mut first_of: HashMap<&Name, SourcePlace> = HashMap::with_capacity(specs.services.len());
     let mut inline = specs.pools.len();
     let mut services = Vec::with_capacity(specs.services.len());
     for spec in &specs.services {
-        let pool = match &spec.chooser {
-            Chooser::Named(name) => scope.pools.find(name, problems),
-            Chooser::Inline(_) => {
+        let pool = match &spec.pool {
+            ServicePool::Named(name) => scope.pools.resolve(name, problems),
+            ServicePool::Inline(_) => {
                 inline += 1;
                 Some(inline - 1)
             }
         };
         if let Some(&first) = first_of.get(&spec.name.value) {
-            duplicate("service", &spec.name.value.to_string(), spec.name.place, first, problems);
+            report_duplicate(
+                "service",
+                &spec.name.value.to_string(),
+                spec.name.place,
+                first,
+                problems,
+            );
         } else {
             first_of.insert(&spec.name.value, spec.name.place);
         }
@@ -110,7 +116,7 @@ pub(super) fn service(
 pub(super) fn warn_of_client_subnet(
     specs: &Specs,
     all_pools: &[&PoolSpec],
-    compiled: &Compiled,
+    compiled: &CompiledPools,
     services: &[Service],
     problems: &mut Problems,
 ) {
@@ -138,7 +144,7 @@ pub(super) fn warn_of_client_subnet(
 }
 
 /// Whether a pool is among those that a service may choose from.
-fn reaches(service: &Service, sought: usize, compiled: &Compiled) -> bool {
+fn reaches(service: &Service, sought: usize, compiled: &CompiledPools) -> bool {
     let mut open = vec![service.pool];
     if let OnAllDown::Pool(other) = service.on_all_down {
         open.push(other);
@@ -161,7 +167,7 @@ fn reaches(service: &Service, sought: usize, compiled: &Compiled) -> bool {
 }
 
 /// Whether a service answers a type by itself.
-fn answers(spec: &ServiceSpec, rtype: Rtype) -> bool {
+fn answers_type(spec: &ServiceSpec, rtype: Rtype) -> bool {
     match spec.kind {
         Kind::Addresses => matches!(rtype, Rtype::A | Rtype::AAAA),
         Kind::Srv => rtype == Rtype::SRV,
@@ -172,9 +178,9 @@ fn answers(spec: &ServiceSpec, rtype: Rtype) -> bool {
 }
 
 /// A service of type SRV has hosts with ports, any other has none.
-fn check_endpoints(spec: &ServiceSpec, reach: &Reach, problems: &mut Problems) {
-    let At { value: name, place } = &spec.name;
-    match (&spec.kind, reach.first_host, reach.first_other) {
+fn check_endpoints(spec: &ServiceSpec, reach: &PoolSubtree, problems: &mut Problems) {
+    let Placed { value: name, place } = &spec.name;
+    match (&spec.kind, reach.first_with_port, reach.first_without_port) {
         (Kind::Srv, _, Some(other)) => {
             problems
                 .error(other, format!("service \"{name}\" is of type SRV, and this endpoint has no `target`"))
@@ -200,7 +206,7 @@ fn check_endpoints(spec: &ServiceSpec, reach: &Reach, problems: &mut Problems) {
 
 pub(super) fn on_all_down(
     written: Option<&OnAllDownSpec>,
-    scope: &mut Scope<'_>,
+    scope: &mut NameScope<'_>,
     problems: &mut Problems,
 ) -> OnAllDown {
     match written {
@@ -208,13 +214,13 @@ pub(super) fn on_all_down(
         Some(OnAllDownSpec::Empty) => OnAllDown::Empty,
         Some(OnAllDownSpec::Pool(name)) => scope
             .pools
-            .find(name, problems)
+            .resolve(name, problems)
             .map_or(OnAllDown::All, |index| OnAllDown::Pool(PoolId(index as u32))),
     }
 }
 
 /// The pool that an `on-all-down` names; one that does not exist is reported where it is used.
-fn fallback(written: Option<&OnAllDownSpec>, scope: &Scope<'_>) -> Option<usize> {
+fn fallback_pool(written: Option<&OnAllDownSpec>, scope: &NameScope<'_>) -> Option<usize> {
     match written? {
         OnAllDownSpec::Pool(name) => scope.pools.position(&name.value),
         OnAllDownSpec::All | OnAllDownSpec::Empty => None,
@@ -222,8 +228,8 @@ fn fallback(written: Option<&OnAllDownSpec>, scope: &Scope<'_>) -> Option<usize>
 }
 
 /// The innermost zone that holds a service.
-fn zone_of(spec: &ServiceSpec, zones: &Zones, problems: &mut Problems) -> Option<ZoneId> {
-    let At { value: name, place } = &spec.name;
+fn zone_of(spec: &ServiceSpec, zones: &CompiledZones, problems: &mut Problems) -> Option<ZoneId> {
+    let Placed { value: name, place } = &spec.name;
     let zone = zones.innermost(name);
     if zone.is_none() && !zones.may_be_unread(name) && !problems.has_unread_files() {
         let diagnostic =
@@ -249,11 +255,11 @@ fn zone_of(spec: &ServiceSpec, zones: &Zones, problems: &mut Problems) -> Option
 fn check_name(
     spec: &ServiceSpec,
     zone: ZoneId,
-    zones: &Zones,
-    cname: Option<Place>,
+    zones: &CompiledZones,
+    cname: Option<SourcePlace>,
     problems: &mut Problems,
 ) {
-    let At { value: name, place } = &spec.name;
+    let Placed { value: name, place } = &spec.name;
     if let Some((cut, taken)) = zones.cut_above(zone, name) {
         let what = match taken.rtype {
             Rtype::DNAME => "below a DNAME, which redirects it",
@@ -264,7 +270,7 @@ fn check_name(
             .also(taken.place, format!("at {cut}"))
             .help("rename the service, or remove those records");
     }
-    let mut conflict = |taken: Taken, why: &str| {
+    let mut conflict = |taken: StaticRrset, why: &str| {
         problems
             .error(
                 *place,
@@ -273,13 +279,13 @@ fn check_name(
             .also(taken.place, "the static record")
             .help(format!("{why}: remove one of the two"));
     };
-    for taken in zones.taken(zone, name) {
+    for taken in zones.static_rrsets(zone, name) {
         match taken.rtype {
             Rtype::CNAME => conflict(taken, "a CNAME stands alone at its name"),
             Rtype::NS if !zones.is_apex(zone, name) => {
                 conflict(taken, "a delegation hands the name to other servers")
             }
-            rtype if cname.is_none() && answers(spec, rtype) => {
+            rtype if cname.is_none() && answers_type(spec, rtype) => {
                 conflict(taken, "the service answers that type")
             }
             _ if cname.is_some() && !zones.is_apex(zone, name) => {

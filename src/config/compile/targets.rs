@@ -1,7 +1,7 @@
 //! Hosts and CNAMEs of endpoints that lie in the zones served here: that they exist and have an
 //! address.
 
-use super::zones::{Served, Zones};
+use super::zones::{CompiledZones, ServiceNames};
 use crate::{
     config::{
         problems::Problems,
@@ -11,7 +11,12 @@ use crate::{
 };
 
 /// Warns of each endpoint whose target cannot be meant.
-pub(super) fn warn(pools: &[&PoolSpec], zones: &Zones, served: &Served, problems: &mut Problems) {
+pub(super) fn warn(
+    pools: &[&PoolSpec],
+    zones: &CompiledZones,
+    served: &ServiceNames,
+    problems: &mut Problems,
+) {
     for member in pools.iter().flat_map(|pool| pool.all_members()) {
         let MemberTarget::Endpoint(endpoint) = &member.target else { continue };
         let (name, key) = match &endpoint.target {
@@ -19,7 +24,7 @@ pub(super) fn warn(pools: &[&PoolSpec], zones: &Zones, served: &Served, problems
             Target::Cname(name) => (name, "cname"),
             Target::Addresses(_) | Target::Alias(_) => continue,
         };
-        if let Some(written_once) = zones.doubled(served, name) {
+        if let Some(written_once) = zones.name_written_once(served, name) {
             problems
                 .warning(
                     endpoint.target_place,

@@ -6,17 +6,17 @@ use std::{collections::HashSet, path::Path, time::SystemTime};
 use hashbrown::HashMap;
 
 use super::{
-    content::{Content, PoolContents},
-    names::duplicate,
+    content_hash::{ContentHash, PoolContentHashes},
+    symbols::report_duplicate,
 };
 use crate::{
     config::{
-        Origin,
+        DefinitionOrigin,
         diagnostics::Quoted,
         hostname,
-        place::{FileId, Place},
+        place::{FileId, SourcePlace},
         problems::Problems,
-        sources::{Role, Sources, disk},
+        sources::{FileRole, Sources, disk},
         spec::{DelegateSpec, ZoneSpec},
     },
     dns::{Name, Rtype},
@@ -29,13 +29,13 @@ mod delegate;
 mod integrity;
 mod locate;
 mod master;
+mod messages;
 mod redirects;
 mod whoami;
-mod wording;
 
-pub(super) use integrity::Served;
-pub(super) use locate::Written;
-use master::{Master, Wanted};
+pub(super) use integrity::ServiceNames;
+pub(super) use locate::TableRecords;
+use master::{MasterRecords, TrackedNames};
 pub(super) use whoami::check as check_whoami;
 
 /// A zone with its static records.
@@ -50,12 +50,12 @@ pub struct ZoneConfig {
     /// Where the SOA's serial comes from.
     pub serial: SerialSource,
     /// Where it is defined.
-    pub origin: Origin,
+    pub origin: DefinitionOrigin,
     /// All static records but an SOA that is made here.
     builder: ZoneBuilder,
     record_count: usize,
     /// Why records of tables cannot be in it.
-    refused: Vec<RecordError>,
+    record_errors: Vec<RecordError>,
     /// The SOA where it is made here, with serial 0.
     soa: Option<Record>,
 }
@@ -64,7 +64,7 @@ pub struct ZoneConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SerialSource {
     /// The master file's own SOA.
-    Own(u32),
+    OwnSoa(u32),
     /// Of the content: a serial belongs to a hash, and another hash needs a greater serial.
     FromContent {
         /// Of the static records and of the services in the zone; the same on every machine.
@@ -77,19 +77,19 @@ pub enum SerialSource {
 
 impl SerialSource {
     /// Adds a part of the content to the hash.
-    pub(super) fn add(&mut self, part: Content) {
+    pub(super) fn add(&mut self, part: ContentHash) {
         if let Self::FromContent { hash, .. } = self {
             *hash = hash.wrapping_add(part.0);
         }
     }
 
     /// Removes a part from the hash that was added to it.
-    pub(super) fn subtract(&mut self, part: Content) {
-        self.add(Content(part.0.wrapping_neg()));
+    pub(super) fn subtract(&mut self, part: ContentHash) {
+        self.add(ContentHash(part.0.wrapping_neg()));
     }
 
     /// Sets when a file of the zone was last changed.
-    pub(super) fn changed(&mut self, when: Option<SystemTime>) {
+    pub(super) fn set_newest(&mut self, when: Option<SystemTime>) {
         if let Self::FromContent { newest, .. } = self {
             *newest = when;
         }
@@ -99,7 +99,7 @@ impl SerialSource {
 impl ZoneConfig {
     fn add(&mut self, record: Record) {
         self.record_count += 1;
-        self.refused.extend(self.builder.add(record).err());
+        self.record_errors.extend(self.builder.add(record).err());
     }
 
     /// The zone. `serial` goes into the SOA where that is not the master file's own. What it is
@@ -112,9 +112,9 @@ impl ZoneConfig {
         builder.client_subnet(self.client_subnet);
         self.whoami.iter().for_each(|name| builder.whoami(name));
         let soa = self.soa.take().map(|soa| authority::with_serial(&soa, serial));
-        self.refused.extend(soa.and_then(|soa| builder.add(soa).err()));
-        if !self.refused.is_empty() {
-            return Err(self.refused.iter().map(ToString::to_string).collect());
+        self.record_errors.extend(soa.and_then(|soa| builder.add(soa).err()));
+        if !self.record_errors.is_empty() {
+            return Err(self.record_errors.iter().map(ToString::to_string).collect());
         }
         builder.finish().map_err(|errors| errors.iter().map(ToString::to_string).collect())
     }
@@ -132,23 +132,23 @@ impl ZoneConfig {
 
 /// A type that static records take at a name.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Taken {
+pub(super) struct StaticRrset {
     pub(super) rtype: Rtype,
-    pub(super) place: Place,
+    pub(super) place: SourcePlace,
 }
 
 /// The zones, in order of name, and what their names hold.
-pub(super) struct Zones {
+pub(super) struct CompiledZones {
     pub(super) list: Vec<ZoneConfig>,
     by_apex: HashMap<Name, ZoneId>,
-    unread: Unread,
+    unread: UnreadZones,
     /// Of each zone: where it is defined, and its master file.
-    origins: Vec<Place>,
+    origins: Vec<SourcePlace>,
     masters: Vec<Option<FileId>>,
     /// Of each zone: the files that it is written in.
     pub(super) files: Vec<Vec<FileId>>,
     /// Of each zone: its names and what they hold. Service names are looked up here.
-    taken: Vec<HashMap<Name, Vec<Taken>>>,
+    static_rrsets: Vec<HashMap<Name, Vec<StaticRrset>>>,
     /// The master files that zones are made of, the included ones among them.
     pub(super) master_files: Vec<FileId>,
 }
@@ -156,32 +156,32 @@ pub(super) struct Zones {
 /// Zones that are defined and could not be read, which is reported where they are: what lies in
 /// them is not outside of every zone.
 #[derive(Default)]
-struct Unread {
+struct UnreadZones {
     apexes: Vec<Name>,
     /// Whether not even the name of one is known.
     has_nameless: bool,
 }
 
-impl Unread {
+impl UnreadZones {
     fn may_hold(&self, name: &Name) -> bool {
         self.has_nameless || self.apexes.iter().any(|apex| name.is_at_or_below(apex))
     }
 }
 
 /// A zone while it is put together.
-struct Draft {
+struct PartialZone {
     zone: ZoneConfig,
-    place: Place,
+    place: SourcePlace,
     master: Option<FileId>,
-    taken: HashMap<Name, Vec<Taken>>,
+    static_rrsets: HashMap<Name, Vec<StaticRrset>>,
     /// For each name that a table delegates: the first static record at or below it, and its owner.
-    hidden: HashMap<Name, (Name, Taken)>,
-    hash: Content,
+    first_below_cuts: HashMap<Name, (Name, StaticRrset)>,
+    hash: ContentHash,
     /// The files that it is written in.
     files: Vec<FileId>,
 }
 
-/// Reads the master files and makes the zones. What static records hold is told of `wanted` names
+/// Reads the master files and makes the zones. What static records hold is told of `tracked` names
 /// and those above them.
 pub(super) fn compile(
     sources: &Sources,
@@ -190,12 +190,15 @@ pub(super) fn compile(
     wanted: &[&Name],
     has_nameless: bool,
     problems: &mut Problems,
-) -> Zones {
-    let mut unread = Unread { apexes: Vec::new(), has_nameless };
+) -> CompiledZones {
+    let mut unread = UnreadZones { apexes: Vec::new(), has_nameless };
     let cuts = delegates.iter().map(|spec| spec.name.value.clone()).collect();
     let of_tables = specs.iter().map(|spec| &spec.apex.value).collect();
-    let reading =
-        Reading { sources, wanted: Wanted { names: with_ancestors(wanted), cuts }, of_tables };
+    let reading = ZoneReader {
+        sources,
+        tracked: TrackedNames { names: with_ancestors(wanted), cuts },
+        table_apexes: of_tables,
+    };
     let mut used = HashSet::new();
     let mut budget = Budget::of_load();
     let mut drafts = Vec::with_capacity(specs.len());
@@ -205,7 +208,15 @@ pub(super) fn compile(
             let id = find_master(sources, &path.value, directory, path.place, problems)?;
             used.insert(id);
             let (apex, ttl_secs) = (&spec.apex.value, Some(spec.ttl_secs));
-            Some(Master::read(sources, id, apex, ttl_secs, &reading.wanted, &mut budget, problems))
+            Some(MasterRecords::read(
+                sources,
+                id,
+                apex,
+                ttl_secs,
+                &reading.tracked,
+                &mut budget,
+                problems,
+            ))
         });
         used.extend(master.iter().flat_map(|master| master.included.iter().copied()));
         match reading.table_zone(spec, master, problems) {
@@ -213,11 +224,11 @@ pub(super) fn compile(
             None => unread.apexes.push(spec.apex.value.clone()),
         }
     }
-    let plain = reading.plain_zones(&used, &mut drafts, &mut unread, &mut budget, problems);
+    let plain = reading.standalone_zones(&used, &mut drafts, &mut unread, &mut budget, problems);
     drafts.sort_by_cached_key(|draft| (draft.zone.apex.to_string(), draft.place));
     for pair in drafts.windows(2) {
         if pair[0].zone.apex == pair[1].zone.apex {
-            let diagnostic = duplicate(
+            let diagnostic = report_duplicate(
                 "zone",
                 &pair[0].zone.apex.to_string(),
                 pair[1].place,
@@ -225,7 +236,7 @@ pub(super) fn compile(
                 problems,
             );
             let plain =
-                pair.iter().find(|draft| sources.file(draft.place.file()).role == Role::Master);
+                pair.iter().find(|draft| sources.file(draft.place.file()).role == FileRole::Master);
             if let Some(plain) = plain
                 && let Some(file) = sources.file(plain.place.file()).path.file_name()
             {
@@ -240,14 +251,14 @@ pub(super) fn compile(
     used.extend(plain);
     let mut master_files: Vec<FileId> = used.into_iter().collect();
     master_files.sort_unstable();
-    Zones { master_files, ..Zones::new(drafts, unread) }
+    CompiledZones { master_files, ..CompiledZones::new(drafts, unread) }
 }
 
 fn find_master(
     sources: &Sources,
     path: &str,
     directory: &Path,
-    place: Place,
+    place: SourcePlace,
     problems: &mut Problems,
 ) -> Option<FileId> {
     let found = sources.find(path, directory);
@@ -260,7 +271,7 @@ fn find_master(
     if let Err(reason) = &sources.file(id).content {
         problems
             .error(place, format!("{} cannot be read: {reason}", Quoted(path)))
-            .also(Place::whole(id), "the file")
+            .also(SourcePlace::whole_file(id), "the file")
             .help("name a regular file");
         return None;
     }
@@ -268,11 +279,11 @@ fn find_master(
 }
 
 /// What reading a zone needs.
-struct Reading<'s> {
+struct ZoneReader<'s> {
     sources: &'s Sources,
-    wanted: Wanted,
+    tracked: TrackedNames,
     /// The apexes of tables. What a master file of the same zone lacks is no mistake of its own.
-    of_tables: HashSet<&'s Name>,
+    table_apexes: HashSet<&'s Name>,
 }
 
 /// The names and all names above them.
@@ -290,23 +301,23 @@ fn with_ancestors(wanted: &[&Name]) -> hashbrown::HashSet<Name> {
     names
 }
 
-impl Reading<'_> {
+impl ZoneReader<'_> {
     /// The zone of a table.
     fn table_zone(
         &self,
         spec: &ZoneSpec,
-        master: Option<Master>,
+        master: Option<MasterRecords>,
         problems: &mut Problems,
-    ) -> Option<Draft> {
+    ) -> Option<PartialZone> {
         let has_file = spec.records.is_some();
         let mut entries = match master {
             Some(master) => master,
             // The file was named and is not to be had: nothing more can be said of the zone's
             // authority.
             None if has_file => return None,
-            None => Master::none(&spec.apex.value),
+            None => MasterRecords::empty(&spec.apex.value),
         };
-        let made = authority::of_table(self.sources, spec, &mut entries, problems);
+        let made = authority::apex_records(self.sources, spec, &mut entries, problems);
         let place = spec.apex.place;
         let mut files = vec![place.file()];
         files.extend(entries.files());
@@ -318,23 +329,25 @@ impl Reading<'_> {
 
     /// Master files that nothing names or includes are zones as they stand.
     /// Returns the files that were read.
-    fn plain_zones(
+    fn standalone_zones(
         &self,
         used: &HashSet<FileId>,
-        drafts: &mut Vec<Draft>,
-        unread: &mut Unread,
+        drafts: &mut Vec<PartialZone>,
+        unread: &mut UnreadZones,
         budget: &mut Budget,
         problems: &mut Problems,
     ) -> Vec<FileId> {
         let is_zone_file = |id: &FileId| disk::is_master(&self.sources.file(*id).path);
-        let candidates =
-            self.sources.ids(Role::Master).filter(|id| is_zone_file(id) && !used.contains(id));
+        let candidates = self
+            .sources
+            .ids_with_role(FileRole::Master)
+            .filter(|id| is_zone_file(id) && !used.contains(id));
         let mut read = Vec::new();
         let mut kept = 0;
         for id in candidates {
-            let mut own = Problems::beside(kept);
-            let draft = self.plain_zone(id, budget, &mut own);
-            kept += own.kept();
+            let mut own = Problems::with_room_beside(kept);
+            let draft = self.standalone_zone(id, budget, &mut own);
+            kept += own.kept_count();
             read.push((id, draft, own));
         }
         // Which of them others include shows only now. Two that include each other are both told of
@@ -355,10 +368,10 @@ impl Reading<'_> {
             if included.contains(&id) {
                 continue;
             }
-            problems.take(own);
+            problems.merge(own);
             match draft {
                 Some((draft, _)) => drafts.push(draft),
-                None => match self.plain_apex(id) {
+                None => match self.apex_of_file(id) {
                     Some(apex) => unread.apexes.push(apex),
                     None => unread.has_nameless = true,
                 },
@@ -368,39 +381,42 @@ impl Reading<'_> {
     }
 
     /// The zone that a file is named after, its letters outside of ASCII as A-labels.
-    fn plain_apex(&self, id: FileId) -> Option<Name> {
+    fn apex_of_file(&self, id: FileId) -> Option<Name> {
         match self.sources.file(id).path.file_stem()?.to_str()? {
             "root" => Some(Name::root()),
-            stem => hostname::ascii(stem)?.parse().ok(),
+            stem => hostname::to_a_labels(stem)?.parse().ok(),
         }
     }
 
     /// The zone of a file, whose name is the zone's, and what it includes.
-    fn plain_zone(
+    fn standalone_zone(
         &self,
         id: FileId,
         budget: &mut Budget,
         problems: &mut Problems,
-    ) -> Option<(Draft, Vec<FileId>)> {
+    ) -> Option<(PartialZone, Vec<FileId>)> {
         let file = self.sources.file(id);
-        let place = Place::new(id, 0..0);
-        let Some(apex) = self.plain_apex(id) else {
+        let place = SourcePlace::new(id, 0..0);
+        let Some(apex) = self.apex_of_file(id) else {
             problems
-                .error(Place::whole(id), "the file's name is no zone's name")
+                .error(SourcePlace::whole_file(id), "the file's name is no zone's name")
                 .help("a file NAME.zone is the zone NAME; the root is root.zone");
             return None;
         };
         if let Err(reason) = &file.content {
             problems
-                .error(Place::whole(id), format!("the master file cannot be read: {reason}"))
+                .error(
+                    SourcePlace::whole_file(id),
+                    format!("the master file cannot be read: {reason}"),
+                )
                 .help(reason.remedy());
             return None;
         }
         let mut master =
-            Master::read(self.sources, id, &apex, None, &self.wanted, budget, problems);
+            MasterRecords::read(self.sources, id, &apex, None, &self.tracked, budget, problems);
         let included = master.included.clone();
-        if !self.of_tables.contains(&apex) {
-            authority::check_plain(self.sources, &apex, place, &mut master, problems);
+        if !self.table_apexes.contains(&apex) {
+            authority::check_standalone(self.sources, &apex, place, &mut master, problems);
         }
         let mut files = vec![id];
         files.extend(master.files());
@@ -412,18 +428,18 @@ impl Reading<'_> {
     fn draft(
         &self,
         apex: &Name,
-        place: Place,
-        (mut master, made): (Master, Option<authority::Made>),
+        place: SourcePlace,
+        (mut master, made): (MasterRecords, Option<authority::ApexRecords>),
         files: Vec<FileId>,
         problems: &mut Problems,
-    ) -> Draft {
+    ) -> PartialZone {
         let serial = match &made {
-            None => master.soa().and_then(authority::serial_of).map(SerialSource::Own),
+            None => master.apex_soa().and_then(authority::serial_of).map(SerialSource::OwnSoa),
             Some(_) => None,
         };
         let (soa, ns) = made.map_or((None, Vec::new()), |made| (made.soa, made.ns));
         let taken = master.check(self.sources, &ns, problems);
-        let hidden = master.hidden(self.sources);
+        let hidden = master.take_first_below_cuts(self.sources);
         let (mut hash, file) = (master.hash, master.file());
         soa.iter().chain(&ns).for_each(|record| hash.add_record(record));
         // An own SOA that could not be read has been reported: any serial will do.
@@ -433,19 +449,27 @@ impl Reading<'_> {
             client_subnet: true,
             whoami: None,
             serial,
-            origin: Origin::new(self.sources, place),
+            origin: DefinitionOrigin::new(self.sources, place),
             builder: master.builder,
             record_count: master.count + usize::from(soa.is_some()),
-            refused: Vec::new(),
+            record_errors: Vec::new(),
             soa,
         };
         ns.into_iter().for_each(|record| zone.add(record));
-        Draft { zone, place, master: file, taken, hidden, hash, files }
+        PartialZone {
+            zone,
+            place,
+            master: file,
+            static_rrsets: taken,
+            first_below_cuts: hidden,
+            hash,
+            files,
+        }
     }
 }
 
-impl Zones {
-    fn new(drafts: Vec<Draft>, unread: Unread) -> Self {
+impl CompiledZones {
+    fn new(drafts: Vec<PartialZone>, unread: UnreadZones) -> Self {
         let (origins, masters) = drafts.iter().map(|draft| (draft.place, draft.master)).unzip();
         let mut zones = Self {
             list: Vec::with_capacity(drafts.len()),
@@ -454,17 +478,17 @@ impl Zones {
             origins,
             masters,
             files: Vec::with_capacity(drafts.len()),
-            taken: Vec::new(),
+            static_rrsets: Vec::new(),
             master_files: Vec::new(),
         };
-        for Draft { mut zone, taken, hash, files, .. } in drafts {
+        for PartialZone { mut zone, static_rrsets: taken, hash, files, .. } in drafts {
             if let SerialSource::FromContent { .. } = zone.serial {
                 zone.serial = SerialSource::FromContent { hash: hash.0, newest: None };
             }
             zones.files.push(files);
             zones.by_apex.insert(zone.apex.clone(), ZoneId(zones.list.len() as u32));
             zones.list.push(zone);
-            zones.taken.push(taken);
+            zones.static_rrsets.push(taken);
         }
         zones
     }
@@ -491,18 +515,22 @@ impl Zones {
     }
 
     /// What static records hold at a name.
-    pub(super) fn taken(&self, zone: ZoneId, name: &Name) -> impl Iterator<Item = Taken> {
-        self.taken[zone.index()].get(name).into_iter().flatten().copied()
+    pub(super) fn static_rrsets(
+        &self,
+        zone: ZoneId,
+        name: &Name,
+    ) -> impl Iterator<Item = StaticRrset> {
+        self.static_rrsets[zone.index()].get(name).into_iter().flatten().copied()
     }
 
     /// The delegation or DNAME that takes a name out of the zone, and its owner.
-    pub(super) fn cut_above(&self, zone: ZoneId, name: &Name) -> Option<(Name, Taken)> {
+    pub(super) fn cut_above(&self, zone: ZoneId, name: &Name) -> Option<(Name, StaticRrset)> {
         let mut found = None;
         let mut below = name.clone();
         while !self.is_apex(zone, &below) {
             let above = below.parent()?;
             let is_apex = self.is_apex(zone, &above);
-            let cut = self.taken(zone, &above).find(|taken| {
+            let cut = self.static_rrsets(zone, &above).find(|taken| {
                 taken.rtype == Rtype::DNAME || (taken.rtype == Rtype::NS && !is_apex)
             });
             if let Some(taken) = cut {
@@ -514,9 +542,13 @@ impl Zones {
     }
 
     /// Adds the services' definitions to the content of their zones.
-    pub(super) fn add_services(&mut self, services: &[Service], contents: &mut PoolContents<'_>) {
+    pub(super) fn add_services(
+        &mut self,
+        services: &[Service],
+        contents: &mut PoolContentHashes<'_>,
+    ) {
         for service in services {
-            self.list[service.zone.index()].serial.add(contents.of_service(service));
+            self.list[service.zone.index()].serial.add(contents.service_hash(service));
         }
     }
 }

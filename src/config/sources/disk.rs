@@ -11,92 +11,94 @@ use std::{
 };
 
 use super::{
-    Role, SourceFile,
-    footprint::{Footprint, Kind, Stamp, Trace},
+    FileRole, SourceFile,
+    footprint::{FileStamp, Footprint, PathKind, PathState},
     links,
-    unreadable::Unreadable,
-    walk::{self, Place},
+    read_error::SourceReadError,
+    walk::{self, ResolvedPath},
 };
-use crate::{config::settings::Paths, files::with_reserved_descriptors};
+use crate::{config::settings::InputPaths, files::with_reserved_descriptors};
 
 /// The largest file of the zones directory that is read, in octets.
-const LARGEST_FILE: u64 = 64 << 20;
+const MAX_FILE_OCTETS: u64 = 64 << 20;
 /// The largest `portolan.toml`, in octets: its tree in memory takes 75 times as much.
-const LARGEST_SETTINGS: u64 = 1 << 20;
+const MAX_SETTINGS_OCTETS: u64 = 1 << 20;
 /// The largest file of certificates or keys, in octets.
-pub(super) const LARGEST_CREDENTIAL: u64 = 1 << 20;
+pub(super) const MAX_CREDENTIAL_OCTETS: u64 = 1 << 20;
 /// How many octets all files may have together.
-const LARGEST_TOTAL: u64 = 512 << 20;
+const MAX_TOTAL_OCTETS: u64 = 512 << 20;
 /// How often a file that changes while it is read is read again.
-const ATTEMPTS: usize = 5;
+const MAX_READ_ATTEMPTS: usize = 5;
 
 /// How long ago a file must have been changed to be taken as complete. A program that truncates a
 /// file and writes it again leaves it empty for a moment.
-const SETTLED: Duration = Duration::from_millis(30);
+const MIN_FILE_AGE: Duration = Duration::from_millis(30);
 
 /// A file that was read, and what that depended on.
 pub(in crate::config) struct ReadFile {
     pub(in crate::config) file: SourceFile,
-    pub(super) trace: Trace,
+    pub(super) trace: PathState,
 }
 
 /// Reads one file, whatever directory it is in. Links on the way go into `links`.
 pub(in crate::config) fn read_file(
     path: &Path,
-    role: Role,
+    role: FileRole,
     links: &mut BTreeSet<PathBuf>,
 ) -> ReadFile {
     let bound = match role {
-        Role::Settings => {
-            Bound { octets: LARGEST_SETTINGS, reason: Unreadable::LargerThanOneMebibyte }
-        }
-        _ => Bound::of_zone_file(LARGEST_FILE),
+        FileRole::Settings => ReadLimit {
+            octets: MAX_SETTINGS_OCTETS,
+            reason: SourceReadError::LargerThanOneMebibyte,
+        },
+        _ => ReadLimit::of_zone_file(MAX_FILE_OCTETS),
     };
     match links::resolve(path, links) {
         Ok(real) => {
             let is_link = std::path::absolute(path).is_ok_and(|absolute| absolute != real);
-            read_place(&Place { path: path.to_path_buf(), real, is_link }, role, &bound)
+            read_place(&ResolvedPath { path: path.to_path_buf(), real, is_link }, role, &bound)
         }
         Err(reason) => {
-            let trace = Trace::unread(path, Kind::File, &reason);
+            let trace = PathState::unread(path, PathKind::File, &reason);
             ReadFile { file: SourceFile::new(path, role, None, Err(reason)), trace }
         }
     }
 }
 
 /// How many octets are read of a file, and why it is not read if it has more.
-struct Bound {
+struct ReadLimit {
     octets: u64,
-    reason: Unreadable,
+    reason: SourceReadError,
 }
 
-impl Bound {
+impl ReadLimit {
     fn of_zone_file(octets: u64) -> Self {
-        Self { octets, reason: Unreadable::TooLarge }
+        Self { octets, reason: SourceReadError::TooLarge }
     }
 }
 
 /// Reads a file of certificates or keys.
-pub(super) fn read_credential(path: &Path) -> Result<Arc<Vec<u8>>, Unreadable> {
+pub(super) fn read_credential(path: &Path) -> Result<Arc<Vec<u8>>, SourceReadError> {
     let real = links::resolve(path, &mut BTreeSet::new())?;
-    let bound = Bound { octets: LARGEST_CREDENTIAL, reason: Unreadable::LargerThanOneMebibyte };
-    read_regular(&real, Role::Master, &bound).map(|(octets, _)| Arc::new(octets))
+    let bound =
+        ReadLimit { octets: MAX_CREDENTIAL_OCTETS, reason: SourceReadError::LargerThanOneMebibyte };
+    read_regular(&real, FileRole::Master, &bound).map(|(octets, _)| Arc::new(octets))
 }
 
-fn read_place(place: &Place, role: Role, bound: &Bound) -> ReadFile {
-    let Place { path, real, is_link } = place;
+fn read_place(place: &ResolvedPath, role: FileRole, bound: &ReadLimit) -> ReadFile {
+    let ResolvedPath { path, real, is_link } = place;
     let (content, found) = match read_regular(real, role, bound) {
         Ok((octets, metadata)) => (Ok(octets), Some(metadata)),
         Err(reason) => (Err(reason), fs::metadata(real).ok()),
     };
     let modified =
         found.as_ref().filter(|_| content.is_ok()).and_then(|found| found.modified().ok());
-    let stamp = found.as_ref().map(Stamp::from);
+    let stamp = found.as_ref().map(FileStamp::from);
     let file = SourceFile::new(path, role, modified, content);
-    let trace = Trace {
+    let trace = PathState {
         path: path.clone(),
-        real: real.clone(),
-        kind: Kind::File,
+        real_path: real.clone(),
+        kind: PathKind::File,
         is_link: *is_link,
         stamp,
     };
@@ -104,8 +106,12 @@ fn read_place(place: &Place, role: Role, bound: &Bound) -> ReadFile {
 }
 
 /// Reads a regular file that does not change meanwhile.
-fn read_regular(path: &Path, role: Role, bound: &Bound) -> Result<(Vec<u8>, Metadata), Unreadable> {
-    for _ in 0..ATTEMPTS {
+fn read_regular(
+    path: &Path,
+    role: FileRole,
+    bound: &ReadLimit,
+) -> Result<(Vec<u8>, Metadata), SourceReadError> {
+    for _ in 0..MAX_READ_ATTEMPTS {
         let mut file = open_regular(path)?;
         let before = file.metadata()?;
         if before.len() > bound.octets {
@@ -115,32 +121,32 @@ fn read_regular(path: &Path, role: Role, bound: &Bound) -> Result<(Vec<u8>, Meta
         // What is longer by now than it was has changed.
         file.by_ref().take(before.len() + 1).read_to_end(&mut octets)?;
         let after = file.metadata()?;
-        let is_same = Stamp::from(&before).has_same_content(&Stamp::from(&after));
+        let is_same = FileStamp::from(&before).has_same_content(&FileStamp::from(&after));
         if !is_same || octets.len() as u64 != after.len() {
             continue;
         }
         // Of a file that is not read by its name, a log say, its user alone needs to know that it
         // is complete.
-        let is_by_name = role == Role::Settings || is_tables(path) || is_master(path);
-        match until_settled(&after).filter(|_| is_by_name) {
+        let is_by_name = role == FileRole::Settings || is_tables(path) || is_master(path);
+        match time_until_settled(&after).filter(|_| is_by_name) {
             Some(rest) => std::thread::sleep(rest),
             None => return Ok((octets, after)),
         }
     }
-    Err(Unreadable::KeepsChanging)
+    Err(SourceReadError::KeepsChanging)
 }
 
 /// How long it takes until a file that was just changed counts as complete.
-fn until_settled(found: &Metadata) -> Option<Duration> {
+fn time_until_settled(found: &Metadata) -> Option<Duration> {
     let age = SystemTime::now().duration_since(found.modified().ok()?).ok()?;
-    SETTLED.checked_sub(age).filter(|rest| !rest.is_zero())
+    MIN_FILE_AGE.checked_sub(age).filter(|rest| !rest.is_zero())
 }
 
 /// Opens a regular file. Nothing else is opened, which may wait or do something; should one be put
 /// in its place at that moment, the opening does not wait, and it is seen.
-fn open_regular(path: &Path) -> Result<File, Unreadable> {
+fn open_regular(path: &Path) -> Result<File, SourceReadError> {
     let refused = |found: &Metadata| {
-        other_than_file(found).map_or(Ok(()), |what| Err(Unreadable::NotAFile(what)))
+        irregular_kind(found).map_or(Ok(()), |what| Err(SourceReadError::NotAFile(what)))
     };
     refused(&fs::metadata(path)?)?;
     let mut options = OpenOptions::new();
@@ -156,7 +162,7 @@ pub(in crate::config) fn may_exist(path: &Path) -> bool {
     !matches!(fs::symlink_metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound)
 }
 
-fn other_than_file(metadata: &Metadata) -> Option<&'static str> {
+fn irregular_kind(metadata: &Metadata) -> Option<&'static str> {
     use std::os::unix::fs::FileTypeExt as _;
     let kind = metadata.file_type();
     match () {
@@ -171,40 +177,44 @@ fn other_than_file(metadata: &Metadata) -> Option<&'static str> {
 /// Reads a zones directory: itself first, then what of it cannot be listed, then what lies below
 /// it, in the order of paths.
 pub(super) fn read_directory(root: &Path, files: &mut Vec<SourceFile>, footprint: &mut Footprint) {
-    let directory = |path: &Path, content| SourceFile::new(path, Role::Directory, None, content);
+    let directory =
+        |path: &Path, content| SourceFile::new(path, FileRole::Directory, None, content);
     let content = match fs::metadata(root) {
         Ok(metadata) if metadata.is_dir() => Ok(Vec::new()),
-        Ok(_) => Err(Unreadable::NotADirectory),
+        Ok(_) => Err(SourceReadError::NotADirectory),
         Err(error) => Err(error.into()),
     };
     if let Err(reason) = &content {
         // The links above it, one of which may be put right.
         let _ = links::resolve(root, &mut footprint.links);
-        footprint.traces.push(Trace::unread(root, Kind::ZoneDirectory, reason));
+        footprint.paths.push(PathState::unread(root, PathKind::ZoneDirectory, reason));
         return files.push(directory(root, content));
     }
     files.push(directory(root, content));
     let walked = walk::walk(root, footprint);
     files.extend(walked.failures.into_iter().map(|(path, reason)| directory(&path, Err(reason))));
     let mut found = walked.files;
-    let mut left = LARGEST_TOTAL;
+    let mut left = MAX_TOTAL_OCTETS;
     // Tables first, then master files: should the bound on the total be met, it is better met by a
     // file that nothing names.
     found.sort_by_cached_key(|place| {
         (!is_tables(&place.path), !is_master(&place.path), place.path.clone())
     });
     for place in found {
-        let ReadFile { file, trace } =
-            read_place(&place, role_of(&place.path), &Bound::of_zone_file(left.min(LARGEST_FILE)));
+        let ReadFile { file, trace } = read_place(
+            &place,
+            role_of(&place.path),
+            &ReadLimit::of_zone_file(left.min(MAX_FILE_OCTETS)),
+        );
         // The first file that does not fit any more ends the reading:
         // which files are read must not depend on which are small.
-        let is_too_much = left < LARGEST_FILE && file.content == Err(Unreadable::TooLarge);
+        let is_too_much = left < MAX_FILE_OCTETS && file.content == Err(SourceReadError::TooLarge);
         left = if is_too_much { 0 } else { left - file.octets().len() as u64 };
         files.push(file);
         if is_tables(&place.path) || is_master(&place.path) {
-            footprint.traces.push(trace);
+            footprint.paths.push(trace);
         } else {
-            footprint.others.push(trace);
+            footprint.unnamed_files.push(trace);
         }
     }
 }
@@ -219,76 +229,82 @@ pub fn is_master(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zone"))
 }
 
-fn role_of(path: &Path) -> Role {
-    if is_tables(path) { Role::Tables } else { Role::Master }
+fn role_of(path: &Path) -> FileRole {
+    if is_tables(path) { FileRole::Tables } else { FileRole::Master }
 }
 
 /// The databases of a configuration.
 #[derive(Debug, Clone, Default)]
-pub(in crate::config) struct FoundDatabases {
+pub(in crate::config) struct DatabaseListing {
     /// Those that are named, else those in `geoip/`; each with the reason why it is no file, if it
     /// is none.
-    pub(in crate::config) files: Vec<(PathBuf, Option<Unreadable>)>,
+    pub(in crate::config) files: Vec<(PathBuf, Option<SourceReadError>)>,
     /// `geoip/`, where it is there and cannot be listed.
-    pub(in crate::config) unlisted: Option<(PathBuf, Unreadable)>,
+    pub(in crate::config) listing_error: Option<(PathBuf, SourceReadError)>,
 }
 
-impl FoundDatabases {
+impl DatabaseListing {
     /// Counts databases that are in use as present, whatever became of their files: they stay in
     /// use.
-    pub(in crate::config) fn keep(&mut self, in_use: Vec<PathBuf>) {
+    pub(in crate::config) fn count_in_use(&mut self, in_use: Vec<PathBuf>) {
         for (path, reason) in &mut self.files {
             if in_use.contains(path) {
                 *reason = None;
             }
         }
-        if self.unlisted.is_some() {
+        if self.listing_error.is_some() {
             self.files = in_use.into_iter().map(|path| (path, None)).collect();
         }
     }
 }
 
 /// Looks for the databases.
-pub(in crate::config) fn databases(paths: &Paths, footprint: &mut Footprint) -> FoundDatabases {
+pub(in crate::config) fn find_databases(
+    paths: &InputPaths,
+    footprint: &mut Footprint,
+) -> DatabaseListing {
     let mut look = |path: PathBuf| {
-        let reason = database(&path, footprint).err();
+        let reason = check_database(&path, footprint).err();
         (path, reason)
     };
     if let Some(named) = &paths.databases {
-        return FoundDatabases { files: named.iter().cloned().map(look).collect(), unlisted: None };
+        return DatabaseListing {
+            files: named.iter().cloned().map(look).collect(),
+            listing_error: None,
+        };
     }
     let directory = &paths.default_databases;
     match listed_databases(directory) {
         Ok(found) => {
             let files = found.into_iter().map(&mut look).collect();
-            footprint.traces.push(Trace::of(
+            footprint.paths.push(PathState::inspect(
                 directory,
-                Kind::DatabaseDirectory,
+                PathKind::DatabaseDirectory,
                 &mut footprint.links,
             ));
-            FoundDatabases { files, unlisted: None }
+            DatabaseListing { files, listing_error: None }
         }
         Err(error) => {
-            footprint.traces.push(Trace::of(
+            footprint.paths.push(PathState::inspect(
                 directory,
-                Kind::DatabaseDirectory,
+                PathKind::DatabaseDirectory,
                 &mut footprint.links,
             ));
             // The directory is optional.
             let is_absent = error.kind() == io::ErrorKind::NotFound && !may_exist(directory);
             let unlisted = (!is_absent).then(|| (directory.clone(), error.into()));
-            FoundDatabases { files: Vec::new(), unlisted }
+            DatabaseListing { files: Vec::new(), listing_error: unlisted }
         }
     }
 }
 
 /// Whether a database is a file that may be read.
-fn database(path: &Path, footprint: &mut Footprint) -> Result<(), Unreadable> {
+fn check_database(path: &Path, footprint: &mut Footprint) -> Result<(), SourceReadError> {
     let real = links::resolve(path, &mut footprint.links).inspect_err(|reason| {
-        footprint.traces.push(Trace::unread(path, Kind::File, reason));
+        footprint.paths.push(PathState::unread(path, PathKind::File, reason));
     })?;
-    footprint.traces.push(Trace::alone(path, real, Kind::File));
-    other_than_file(&fs::metadata(path)?).map_or(Ok(()), |what| Err(Unreadable::NotAFile(what)))
+    footprint.paths.push(PathState::resolved(path, real, PathKind::File));
+    irregular_kind(&fs::metadata(path)?).map_or(Ok(()), |what| Err(SourceReadError::NotAFile(what)))
 }
 
 /// The paths of a directory that end in `.mmdb`, in order.

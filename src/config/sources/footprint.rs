@@ -10,11 +10,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{links, unreadable::Unreadable};
+use super::{links, read_error::SourceReadError};
 
 /// Tells one state of a file or directory from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
+pub struct FileStamp {
     device: u64,
     inode: u64,
     octets: u64,
@@ -23,7 +23,7 @@ pub struct Stamp {
     changed: (i64, i64),
 }
 
-impl Stamp {
+impl FileStamp {
     /// What `path` leads to now; `None` where nothing is there.
     pub fn of(path: &Path) -> Option<Self> {
         fs::metadata(path).ok().map(|found| Self::from(&found))
@@ -43,7 +43,7 @@ impl Stamp {
     }
 }
 
-impl From<&Metadata> for Stamp {
+impl From<&Metadata> for FileStamp {
     fn from(found: &Metadata) -> Self {
         Self {
             device: found.dev(),
@@ -57,7 +57,7 @@ impl From<&Metadata> for Stamp {
 
 /// What a path is to a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum PathKind {
     /// Its tables, master files and directories matter.
     ZoneDirectory,
     /// A directory that is read for its databases.
@@ -68,61 +68,67 @@ pub enum Kind {
 
 /// One path that a reading depended on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trace {
+pub struct PathState {
     /// As it is named.
     pub path: PathBuf,
     /// Where that leads, without links; the absolute path where nothing is there.
-    pub real: PathBuf,
+    pub real_path: PathBuf,
     /// What it is for.
-    pub kind: Kind,
+    pub kind: PathKind,
     /// Whether it is a link, or one leads to it that leads to nothing else.
     pub is_link: bool,
     /// Its state when it was read; `None` where nothing was there.
-    pub stamp: Option<Stamp>,
+    pub stamp: Option<FileStamp>,
 }
 
-impl Trace {
+impl PathState {
     /// Of a path that nothing was found at.
-    pub(in crate::config) fn missing(path: &Path, kind: Kind) -> Self {
-        let real = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-        Self { path: path.to_path_buf(), real, kind, is_link: false, stamp: None }
+    pub(in crate::config) fn missing(path: &Path, kind: PathKind) -> Self {
+        let real_path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        Self { path: path.to_path_buf(), real_path, kind, is_link: false, stamp: None }
     }
 
     /// Of a path that could not be read for this reason. Something may be there all the same.
-    pub(in crate::config) fn unread(path: &Path, kind: Kind, reason: &Unreadable) -> Self {
-        let is_absent = matches!(reason, Unreadable::Io(Some(libc::ENOENT), _));
-        let stamp = if is_absent { None } else { Stamp::of(path) };
+    pub(in crate::config) fn unread(path: &Path, kind: PathKind, reason: &SourceReadError) -> Self {
+        let is_absent = matches!(reason, SourceReadError::Io(Some(libc::ENOENT), _));
+        let stamp = if is_absent { None } else { FileStamp::of(path) };
         Self { stamp, ..Self::missing(path, kind) }
     }
 
     /// Of a path by itself, as it is now.
-    pub(super) fn of(path: &Path, kind: Kind, links: &mut BTreeSet<PathBuf>) -> Self {
+    pub(super) fn inspect(path: &Path, kind: PathKind, links: &mut BTreeSet<PathBuf>) -> Self {
         match links::resolve(path, links) {
-            Ok(real) => Self::alone(path, real, kind),
+            Ok(real) => Self::resolved(path, real, kind),
             Err(reason) => Self::unread(path, kind, &reason),
         }
     }
 
-    /// Of a path by itself, which leads to `real`.
-    pub(super) fn alone(path: &Path, real: PathBuf, kind: Kind) -> Self {
-        let is_link = std::path::absolute(path).is_ok_and(|absolute| absolute != real);
-        Self { path: path.to_path_buf(), stamp: Stamp::of(&real), real, kind, is_link }
+    /// Of a path by itself, which leads to `real_path`.
+    pub(super) fn resolved(path: &Path, real_path: PathBuf, kind: PathKind) -> Self {
+        let is_link = std::path::absolute(path).is_ok_and(|absolute| absolute != real_path);
+        Self {
+            path: path.to_path_buf(),
+            stamp: FileStamp::of(&real_path),
+            real_path,
+            kind,
+            is_link,
+        }
     }
 
     /// Of a file that is named and was not found, in a directory that may be there.
-    pub(super) fn absent(path: &Path, links: &mut BTreeSet<PathBuf>) -> Self {
+    pub(super) fn absent_file(path: &Path, links: &mut BTreeSet<PathBuf>) -> Self {
         let directory = path.parent().and_then(|directory| links::resolve(directory, links).ok());
         match (directory, path.file_name()) {
             (Some(directory), Some(name)) => {
-                Self { real: directory.join(name), ..Self::missing(path, Kind::File) }
+                Self { real_path: directory.join(name), ..Self::missing(path, PathKind::File) }
             }
-            _ => Self::missing(path, Kind::File),
+            _ => Self::missing(path, PathKind::File),
         }
     }
 
     /// Whether the path still leads to what was read.
-    pub fn leads_to_the_same(&self) -> bool {
-        match (Stamp::of(&self.path), self.stamp) {
+    pub fn is_same_object(&self) -> bool {
+        match (FileStamp::of(&self.path), self.stamp) {
             (Some(now), Some(then)) => now.is_same_object(&then),
             (None, None) => true,
             _ => false,
@@ -134,9 +140,9 @@ impl Trace {
 #[derive(Debug, Clone, Default)]
 pub struct Footprint {
     /// The directories and files that were read or looked for.
-    pub traces: Vec<Trace>,
+    pub paths: Vec<PathState>,
     /// Files below the zones directory of which it is not known yet whether something names them.
-    pub others: Vec<Trace>,
+    pub unnamed_files: Vec<PathState>,
     /// Every symbolic link on the way to one of them, by its own path without links.
     pub links: BTreeSet<PathBuf>,
 }
@@ -144,8 +150,8 @@ pub struct Footprint {
 impl Footprint {
     /// Whether every path still leads to what was read. If not, what was read may be parts of two
     /// versions.
-    pub(in crate::config) fn is_of_one_moment(&self) -> bool {
-        let matters = |trace: &&Trace| trace.kind != Kind::File || trace.is_link;
-        self.traces.iter().filter(matters).all(Trace::leads_to_the_same)
+    pub(in crate::config) fn is_consistent(&self) -> bool {
+        let matters = |trace: &&PathState| trace.kind != PathKind::File || trace.is_link;
+        self.paths.iter().filter(matters).all(PathState::is_same_object)
     }
 }

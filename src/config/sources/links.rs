@@ -11,22 +11,25 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use super::unreadable::Unreadable;
+use super::read_error::SourceReadError;
 
 /// As many links are followed for one path, as the kernel does.
-const MOST_LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
 /// The path without links that `path` leads to. Every link on the way, by its own path without
 /// links, goes into `passed`.
 ///
 /// # Errors
 /// Nothing is there, the links lead in a circle, or one of them is not safe.
-pub(super) fn resolve(path: &Path, passed: &mut BTreeSet<PathBuf>) -> Result<PathBuf, Unreadable> {
+pub(super) fn resolve(
+    path: &Path,
+    passed: &mut BTreeSet<PathBuf>,
+) -> Result<PathBuf, SourceReadError> {
     let mut rest = steps(&std::path::absolute(path)?);
     let (mut real, mut links) = (PathBuf::from("/"), 0);
     while let Some(step) = rest.pop() {
-        let Step::Down(name) = step else {
-            step.go(&mut real);
+        let PathStep::Down(name) = step else {
+            step.apply_to(&mut real);
             continue;
         };
         let at = real.join(name);
@@ -35,11 +38,11 @@ pub(super) fn resolve(path: &Path, passed: &mut BTreeSet<PathBuf>) -> Result<Pat
             continue;
         }
         links += 1;
-        if links > MOST_LINKS {
+        if links > MAX_LINKS {
             return Err(io::Error::from_raw_os_error(libc::ELOOP).into());
         }
-        if is_open_to_everybody(&real) {
-            return Err(Unreadable::UnsafeLink(real));
+        if is_world_writable(&real) {
+            return Err(SourceReadError::UnsafeLink(real));
         }
         rest.extend(steps(&fs::read_link(&at)?));
         passed.insert(at);
@@ -48,14 +51,14 @@ pub(super) fn resolve(path: &Path, passed: &mut BTreeSet<PathBuf>) -> Result<Pat
 }
 
 /// One step on the way from the root to a file.
-enum Step {
+enum PathStep {
     ToRoot,
     Up,
     Down(OsString),
 }
 
-impl Step {
-    fn go(self, from: &mut PathBuf) {
+impl PathStep {
+    fn apply_to(self, from: &mut PathBuf) {
         match self {
             Self::ToRoot => *from = PathBuf::from("/"),
             Self::Up => _ = from.pop(),
@@ -65,21 +68,21 @@ impl Step {
 }
 
 /// The steps of a path, the first one last.
-fn steps(path: &Path) -> Vec<Step> {
+fn steps(path: &Path) -> Vec<PathStep> {
     let step = |component| match component {
-        Component::RootDir | Component::Prefix(_) => Some(Step::ToRoot),
+        Component::RootDir | Component::Prefix(_) => Some(PathStep::ToRoot),
         Component::CurDir => None,
-        Component::ParentDir => Some(Step::Up),
-        Component::Normal(name) => Some(Step::Down(name.to_owned())),
+        Component::ParentDir => Some(PathStep::Up),
+        Component::Normal(name) => Some(PathStep::Down(name.to_owned())),
     };
-    let mut steps: Vec<Step> = path.components().filter_map(step).collect();
+    let mut steps: Vec<PathStep> = path.components().filter_map(step).collect();
     steps.reverse();
     steps
 }
 
 /// Whether every user may replace entries of this directory: it is writable for others, without the
 /// sticky bit.
-fn is_open_to_everybody(directory: &Path) -> bool {
+fn is_world_writable(directory: &Path) -> bool {
     const OTHERS_WRITE: u32 = 0o002;
     const STICKY: u32 = 0o1000;
     fs::metadata(directory)
@@ -111,6 +114,6 @@ mod tests {
         symlink("b", directory.path().join("a")).unwrap();
         symlink("a", directory.path().join("b")).unwrap();
         let error = resolve(&directory.path().join("a"), &mut BTreeSet::new()).unwrap_err();
-        assert!(matches!(error, Unreadable::Io(Some(libc::ELOOP), _)), "{error}");
+        assert!(matches!(error, SourceReadError::Io(Some(libc::ELOOP), _)), "{error}");
     }
 }

@@ -17,20 +17,20 @@ use std::{
 
 use super::{
     disk::{is_master, is_tables},
-    footprint::{Footprint, Kind, Stamp, Trace},
+    footprint::{FileStamp, Footprint, PathKind, PathState},
     links::resolve,
-    unreadable::Unreadable,
+    read_error::SourceReadError,
 };
 use crate::files::with_reserved_descriptors;
 
 /// How many directories may be inside each other.
-const DEEPEST: usize = 32;
+const MAX_DEPTH: usize = 32;
 /// How many files the zones directory may hold.
-const MOST_FILES: usize = 1_000_000;
+const MAX_FILES: usize = 1_000_000;
 
 /// A file or directory under two names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct ResolvedPath {
     /// As operators name it.
     pub(super) path: PathBuf,
     /// The same path without links.
@@ -39,7 +39,7 @@ pub(super) struct Place {
     pub(super) is_link: bool,
 }
 
-impl Place {
+impl ResolvedPath {
     fn entry(&self, name: &OsString) -> Self {
         Self { path: self.path.join(name), real: self.real.join(name), is_link: false }
     }
@@ -47,60 +47,65 @@ impl Place {
 
 /// What a walk found.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct WalkResult {
     /// Everything that is not a directory.
-    pub(super) files: Vec<Place>,
+    pub(super) files: Vec<ResolvedPath>,
     /// Directories and entries that could not be read.
-    pub(super) failures: Vec<(PathBuf, Unreadable)>,
+    pub(super) failures: Vec<(PathBuf, SourceReadError)>,
 }
 
 /// Walks the directory `root`, and notes in `footprint` the directories and links.
-pub(super) fn walk(root: &Path, footprint: &mut Footprint) -> Found {
-    Walk::bounded(root, MOST_FILES, footprint)
+pub(super) fn walk(root: &Path, footprint: &mut Footprint) -> WalkResult {
+    DirectoryWalk::run(root, MAX_FILES, footprint)
 }
 
-struct Walk<'f> {
+struct DirectoryWalk<'f> {
     footprint: &'f mut Footprint,
     /// Directories without links, so that no link leads in a circle or to the same files twice.
-    seen: HashSet<PathBuf>,
+    visited: HashSet<PathBuf>,
     most_files: usize,
-    found: Found,
+    found: WalkResult,
 }
 
-impl<'f> Walk<'f> {
-    fn bounded(root: &Path, most_files: usize, footprint: &'f mut Footprint) -> Found {
+impl<'f> DirectoryWalk<'f> {
+    fn run(root: &Path, most_files: usize, footprint: &'f mut Footprint) -> WalkResult {
         let mut walk =
-            Self { footprint, seen: HashSet::new(), most_files, found: Found::default() };
+            Self { footprint, visited: HashSet::new(), most_files, found: WalkResult::default() };
         match resolve(root, &mut walk.footprint.links) {
-            Ok(real) => {
-                walk.directory(&Place { path: root.to_path_buf(), real, is_link: false }, 0)
-            }
+            Ok(real) => walk.walk_directory(
+                &ResolvedPath { path: root.to_path_buf(), real, is_link: false },
+                0,
+            ),
             Err(reason) => {
-                walk.footprint.traces.push(Trace::unread(root, Kind::ZoneDirectory, &reason));
+                walk.footprint.paths.push(PathState::unread(
+                    root,
+                    PathKind::ZoneDirectory,
+                    &reason,
+                ));
                 walk.fail(root, reason);
             }
         }
         walk.found
     }
 
-    fn fail(&mut self, path: &Path, reason: impl Into<Unreadable>) {
+    fn fail(&mut self, path: &Path, reason: impl Into<SourceReadError>) {
         self.found.failures.push((path.to_path_buf(), reason.into()));
     }
 
-    fn directory(&mut self, directory: &Place, depth: usize) {
-        if !self.seen.insert(directory.real.clone()) {
+    fn walk_directory(&mut self, directory: &ResolvedPath, depth: usize) {
+        if !self.visited.insert(directory.real.clone()) {
             return;
         }
-        self.footprint.traces.push(Trace {
+        self.footprint.paths.push(PathState {
             path: directory.path.clone(),
-            real: directory.real.clone(),
-            kind: Kind::ZoneDirectory,
+            real_path: directory.real.clone(),
+            kind: PathKind::ZoneDirectory,
             is_link: directory.is_link,
             // Before it is listed: what is written meanwhile makes it differ.
-            stamp: Stamp::of(&directory.real),
+            stamp: FileStamp::of(&directory.real),
         });
-        if depth > DEEPEST {
-            return self.fail(&directory.path, Unreadable::TooDeep);
+        if depth > MAX_DEPTH {
+            return self.fail(&directory.path, SourceReadError::TooDeep);
         }
         // Listed whole before anything below is opened: one descriptor serves the whole walk.
         let (mut below, mut linked) = (Vec::new(), Vec::new());
@@ -108,18 +113,18 @@ impl<'f> Walk<'f> {
             let place = directory.entry(&entry.file_name());
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => below.push(place),
-                Ok(kind) if kind.is_symlink() => self.link(place, &mut linked),
-                Ok(_) => self.file(place),
+                Ok(kind) if kind.is_symlink() => self.follow_link(place, &mut linked),
+                Ok(_) => self.add_file(place),
                 Err(error) => self.fail(&place.path, error),
             }
         }
         // Links last: a directory's own name is preferred to that of a link to it.
         for place in below.into_iter().chain(linked) {
-            self.directory(&place, depth + 1);
+            self.walk_directory(&place, depth + 1);
         }
     }
 
-    fn entries(&mut self, directory: &Place) -> Vec<DirEntry> {
+    fn entries(&mut self, directory: &ResolvedPath) -> Vec<DirEntry> {
         let listed = match with_reserved_descriptors(|| fs::read_dir(&directory.real)) {
             Ok(listed) => listed,
             Err(error) => {
@@ -145,23 +150,23 @@ impl<'f> Walk<'f> {
     /// Follows a link. One whose target cannot be examined may have led to a directory, whose zones
     /// are missing then; only where its name says that it is a file is that left to the reading of
     /// the file.
-    fn link(&mut self, place: Place, linked: &mut Vec<Place>) {
+    fn follow_link(&mut self, place: ResolvedPath, linked: &mut Vec<ResolvedPath>) {
         let followed = resolve(&place.real, &mut self.footprint.links).and_then(|real| {
             Ok((
                 fs::metadata(&real)?.is_dir(),
-                Place { path: place.path.clone(), real, is_link: true },
+                ResolvedPath { path: place.path.clone(), real, is_link: true },
             ))
         });
         match followed {
             Ok((true, target)) => linked.push(target),
-            Ok((false, target)) => self.file(target),
-            Err(Unreadable::Io(..)) if is_tables(&place.path) || is_master(&place.path) => {
-                self.file(place)
+            Ok((false, target)) => self.add_file(target),
+            Err(SourceReadError::Io(..)) if is_tables(&place.path) || is_master(&place.path) => {
+                self.add_file(place)
             }
             Err(reason) => {
-                self.footprint.traces.push(Trace::unread(
+                self.footprint.paths.push(PathState::unread(
                     &place.real,
-                    Kind::ZoneDirectory,
+                    PathKind::ZoneDirectory,
                     &reason,
                 ));
                 self.fail(&place.path, reason);
@@ -169,7 +174,7 @@ impl<'f> Walk<'f> {
         }
     }
 
-    fn file(&mut self, place: Place) {
+    fn add_file(&mut self, place: ResolvedPath) {
         if self.found.files.len() < self.most_files {
             self.found.files.push(place);
         } else {
@@ -179,8 +184,8 @@ impl<'f> Walk<'f> {
 
     /// Notes the first path that is beyond the bound.
     fn too_many(&mut self, path: &Path) {
-        if !self.found.failures.iter().any(|(_, reason)| *reason == Unreadable::TooMany) {
-            self.fail(path, Unreadable::TooMany);
+        if !self.found.failures.iter().any(|(_, reason)| *reason == SourceReadError::TooMany) {
+            self.fail(path, SourceReadError::TooMany);
         }
     }
 }
@@ -195,21 +200,21 @@ pub fn is_ignored(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn failures(root: &Path, most_files: usize) -> Vec<(String, Unreadable)> {
+    fn failures(root: &Path, most_files: usize) -> Vec<(String, SourceReadError)> {
         let inside = |path: PathBuf| path.strip_prefix(root).unwrap().display().to_string();
-        let found = Walk::bounded(root, most_files, &mut Footprint::default());
+        let found = DirectoryWalk::run(root, most_files, &mut Footprint::default());
         found.failures.into_iter().map(|(path, reason)| (inside(path), reason)).collect()
     }
 
     #[test]
     fn a_directory_beyond_the_greatest_depth_is_a_failure_by_name() {
         let root = tempfile::tempdir().unwrap();
-        let deepest = vec!["d"; DEEPEST].join("/");
+        let deepest = vec!["d"; MAX_DEPTH].join("/");
         fs::create_dir_all(root.path().join(&deepest)).unwrap();
         assert_eq!(failures(root.path(), 10), []);
         let too_deep = format!("{deepest}/d");
         fs::create_dir(root.path().join(&too_deep)).unwrap();
-        assert_eq!(failures(root.path(), 10), [(too_deep, Unreadable::TooDeep)]);
+        assert_eq!(failures(root.path(), 10), [(too_deep, SourceReadError::TooDeep)]);
     }
 
     #[test]
@@ -220,7 +225,7 @@ mod tests {
         }
         assert_eq!(failures(root.path(), 3), []);
         let failures = failures(root.path(), 2);
-        assert!(matches!(&failures[..], [(_, Unreadable::TooMany)]), "{failures:?}");
+        assert!(matches!(&failures[..], [(_, SourceReadError::TooMany)]), "{failures:?}");
     }
 
     #[test]
@@ -230,7 +235,7 @@ mod tests {
         let found = walk(&gone, &mut Footprint::default());
         assert!(found.files.is_empty());
         assert!(
-            matches!(&found.failures[..], [(path, Unreadable::Io(Some(libc::ENOENT), _))] if *path == gone)
+            matches!(&found.failures[..], [(path, SourceReadError::Io(Some(libc::ENOENT), _))] if *path == gone)
         );
     }
 
@@ -245,8 +250,11 @@ mod tests {
         let mut footprint = Footprint::default();
         walk(&root.join("current/zones"), &mut footprint);
         let below = |path: &Path| path.strip_prefix(&root).unwrap().display().to_string();
-        let traces: Vec<_> =
-            footprint.traces.iter().map(|trace| (below(&trace.path), below(&trace.real))).collect();
+        let traces: Vec<_> = footprint
+            .paths
+            .iter()
+            .map(|trace| (below(&trace.path), below(&trace.real_path)))
+            .collect();
         let expected = [
             ("current/zones", "releases/1/zones"),
             ("current/zones/sub", "releases/1/zones/sub"),
@@ -255,10 +263,10 @@ mod tests {
         assert_eq!(traces, expected.map(|(path, real)| (path.to_owned(), real.to_owned())));
         let links: Vec<_> = footprint.links.iter().map(|link| below(link)).collect();
         assert_eq!(links, ["current", "releases/1/zones/link"]);
-        assert!(footprint.is_of_one_moment());
+        assert!(footprint.is_consistent());
         fs::remove_file(root.join("current")).unwrap();
         fs::create_dir_all(root.join("releases/2/zones/sub")).unwrap();
         std::os::unix::fs::symlink("releases/2", root.join("current")).unwrap();
-        assert!(!footprint.is_of_one_moment(), "the link was swapped");
+        assert!(!footprint.is_consistent(), "the link was swapped");
     }
 }

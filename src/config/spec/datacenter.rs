@@ -1,11 +1,11 @@
 //! `[datacenter.NAME]`: where it is and whether it serves.
 
-use super::PaceSpec;
+use super::RampSpec;
 use crate::{
     config::{
-        place::{At, Place},
+        place::{Placed, SourcePlace},
         problems::Problems,
-        reader::{Item, SAMPLE_MOMENT, Subject, TableReader},
+        reader::{SAMPLE_TIMESTAMP, TableReader, TableSubject, ValueReader},
         values,
     },
     geo::Coordinates,
@@ -15,17 +15,17 @@ use crate::{
 /// A datacenter as written.
 #[derive(Debug)]
 pub(in crate::config) struct DatacenterSpec {
-    pub(in crate::config) name: At<Box<str>>,
+    pub(in crate::config) name: Placed<Box<str>>,
     pub(in crate::config) location: Option<Coordinates>,
     /// Whether one is written, right or wrong.
     pub(in crate::config) has_location: bool,
-    pub(in crate::config) region: Option<At<Box<str>>>,
+    pub(in crate::config) region: Option<Placed<Box<str>>>,
     pub(in crate::config) state: State,
     pub(in crate::config) reason: Option<Box<str>>,
     /// Seconds since 1970.
     pub(in crate::config) until: Option<i64>,
-    pub(in crate::config) load: Option<At<Box<str>>>,
-    pub(in crate::config) pace: PaceSpec,
+    pub(in crate::config) load: Option<Placed<Box<str>>>,
+    pub(in crate::config) ramps: RampSpec,
     /// Where its drain stops.
     pub(in crate::config) drain_hold: Option<Part>,
     pub(in crate::config) keep: Part,
@@ -33,25 +33,25 @@ pub(in crate::config) struct DatacenterSpec {
 
 impl DatacenterSpec {
     pub(super) fn read(
-        name: At<&str>,
+        name: Placed<&str>,
         mut table: TableReader<'_>,
         problems: &mut Problems,
     ) -> Option<Self> {
         let spec = Self {
-            name: values::name(name, "datacenter", problems)?,
+            name: values::table_name(name, "datacenter", problems)?,
             has_location: table.has("location"),
             location: table.optional("location", problems, location),
-            region: table.optional("region", problems, super::reference).and_then(|region| {
-                values::name(At::new(&region.value, region.place), "region", problems)
+            region: table.optional("region", problems, super::name_reference).and_then(|region| {
+                values::table_name(Placed::new(&region.value, region.place), "region", problems)
             }),
             state: table.optional("state", problems, state).unwrap_or_default(),
             reason: table.optional("reason", problems, values::reason),
             until: table.optional("until", problems, until),
-            load: table.optional("load", problems, super::reference),
-            pace: {
+            load: table.optional("load", problems, super::name_reference),
+            ramps: {
                 let subject = table.subject;
-                let pace = PaceSpec::read(&mut table, subject, problems);
-                pace.draining(table.optional(
+                let pace = RampSpec::read(&mut table, subject, problems);
+                pace.with_drain_over(table.optional(
                     "draining-over",
                     problems,
                     super::regulation::draining_over,
@@ -66,16 +66,16 @@ impl DatacenterSpec {
 }
 
 /// The state of a datacenter or an endpoint.
-pub(super) fn state(item: Item<'_>, problems: &mut Problems) -> Option<State> {
+pub(super) fn state(item: ValueReader<'_>, problems: &mut Problems) -> Option<State> {
     let words = [State::Active, State::Standby, State::Draining, State::Disabled]
         .map(|state| (state.word(), state));
-    item.word(&words, problems)
+    item.keyword(&words, problems)
 }
 
-fn location(item: Item<'_>, problems: &mut Problems) -> Option<Coordinates> {
+fn location(item: ValueReader<'_>, problems: &mut Problems) -> Option<Coordinates> {
     const HELP: &str =
         "write location = { latitude = 50.11, longitude = 8.68 }, in degrees north and east";
-    let subject = Subject { kind: "the location of", name: item.subject.name };
+    let subject = TableSubject { kind: "the location of", name: item.subject.name };
     if !item.is_table() {
         let help = match item.numbers()[..] {
             [latitude, longitude] if Coordinates::new(latitude, longitude).is_ok() => {
@@ -83,7 +83,7 @@ fn location(item: Item<'_>, problems: &mut Problems) -> Option<Coordinates> {
             }
             _ => HELP.to_owned(),
         };
-        problems.error(item.place, format!("{} must be a table", item.what())).help(help);
+        problems.error(item.place, format!("{} must be a table", item.description())).help(help);
         return None;
     }
     let mut table = item.table(subject, problems)?;
@@ -97,7 +97,7 @@ fn location(item: Item<'_>, problems: &mut Problems) -> Option<Coordinates> {
         table.required("latitude", HELP, problems).and_then(|item| item.number(problems));
     let longitude =
         table.required("longitude", HELP, problems).and_then(|item| item.number(problems));
-    let place: Place = table.place;
+    let place: SourcePlace = table.place;
     table.finish(problems);
     match Coordinates::new(latitude?, longitude?) {
         Ok(coordinates) => Some(coordinates),
@@ -108,8 +108,8 @@ fn location(item: Item<'_>, problems: &mut Problems) -> Option<Coordinates> {
     }
 }
 
-fn until(item: Item<'_>, problems: &mut Problems) -> Option<i64> {
-    let text = item.moment(problems)?;
+fn until(item: ValueReader<'_>, problems: &mut Problems) -> Option<i64> {
+    let text = item.timestamp(problems)?;
     match text.parse::<jiff::Timestamp>() {
         Ok(moment) => {
             if moment < jiff::Timestamp::now() {
@@ -118,7 +118,7 @@ fn until(item: Item<'_>, problems: &mut Problems) -> Option<i64> {
                         item.place,
                         format!(
                             "{} is in the past: the state has ended, and the datacenter counts as active",
-                            item.what()
+                            item.description()
                         ),
                     )
                     .help("remove `state` and `until`, or write a moment to come");
@@ -127,8 +127,11 @@ fn until(item: Item<'_>, problems: &mut Problems) -> Option<i64> {
         }
         Err(_) => {
             problems
-                .error(item.place, format!("{} is no moment there ever will be", item.what()))
-                .help(format!("write it as {SAMPLE_MOMENT}"));
+                .error(
+                    item.place,
+                    format!("{} is no moment there ever will be", item.description()),
+                )
+                .help(format!("write it as {SAMPLE_TIMESTAMP}"));
             None
         }
     }

@@ -6,9 +6,9 @@ use super::zone;
 use crate::{
     config::{
         hostname,
-        place::{At, Place},
+        place::{Placed, SourcePlace},
         problems::Problems,
-        reader::{Item, Subject, TableReader},
+        reader::{TableReader, TableSubject, ValueReader},
         values,
     },
     dns::Name,
@@ -17,11 +17,11 @@ use crate::{
 /// A delegation as written.
 #[derive(Debug)]
 pub(in crate::config) struct DelegateSpec {
-    pub(in crate::config) name: At<Name>,
+    pub(in crate::config) name: Placed<Name>,
     /// Never empty.
-    pub(in crate::config) nameservers: Vec<At<Name>>,
+    pub(in crate::config) nameservers: Vec<Placed<Name>>,
     /// The addresses of nameservers, as written.
-    pub(in crate::config) glue: Vec<(At<Name>, Vec<IpAddr>)>,
+    pub(in crate::config) glue: Vec<(Placed<Name>, Vec<IpAddr>)>,
     pub(in crate::config) ttl_secs: u32,
 }
 
@@ -33,15 +33,15 @@ const HELP: &str = "write nameservers = [\"ns1.example.net\"]: who answers for t
 
 impl DelegateSpec {
     pub(super) fn read(
-        name: At<&str>,
+        name: Placed<&str>,
         mut table: TableReader<'_>,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let at_name = hostname::defined(name, "the delegated name", problems);
+        let at_name = hostname::defined_name(name, "the delegated name", problems);
         let nameservers = table
             .required("nameservers", HELP, problems)
             .and_then(|item| zone::nameservers(item, problems));
-        let glue = table.item("glue").map_or(Some(Vec::new()), |item| glue(item, problems));
+        let glue = table.value("glue").map_or(Some(Vec::new()), |item| glue(item, problems));
         let ttl_secs = table.optional("ttl", problems, super::ttl).unwrap_or(DEFAULT_TTL_SECS);
         table.finish(problems);
         Some(Self { name: at_name?, nameservers: nameservers?.value, glue: glue?, ttl_secs })
@@ -49,22 +49,29 @@ impl DelegateSpec {
 }
 
 /// `{ "ns1.eu.example.com" = ["192.0.2.53"] }`.
-fn glue(item: Item<'_>, problems: &mut Problems) -> Option<Vec<(At<Name>, Vec<IpAddr>)>> {
-    let subject = Subject { kind: "`glue` of delegate", name: item.subject.name };
+fn glue(
+    item: ValueReader<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<(Placed<Name>, Vec<IpAddr>)>> {
+    let subject = TableSubject { kind: "`glue` of delegate", name: item.subject.name };
     let table = item.table(subject, problems)?;
     let read: Vec<_> = table
         .entries()
         .map(|(name, addresses)| {
             let addresses = addresses_of(name, addresses, problems);
-            Some((hostname::reference(name, "glue for", problems)?, addresses?))
+            Some((hostname::referenced_name(name, "glue for", problems)?, addresses?))
         })
         .collect();
     read.into_iter().collect()
 }
 
-fn addresses_of(name: At<&str>, item: Item<'_>, problems: &mut Problems) -> Option<Vec<IpAddr>> {
+fn addresses_of(
+    name: Placed<&str>,
+    item: ValueReader<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<IpAddr>> {
     let whose = format!("nameserver {}", crate::config::diagnostics::Quoted(name.value));
-    let texts = item.under("glue").texts("addresses", problems)?;
+    let texts = item.with_key("glue").texts("addresses", problems)?;
     if texts.is_empty() {
         no_address(name.place, &whose, problems);
         return None;
@@ -74,7 +81,7 @@ fn addresses_of(name: At<&str>, item: Item<'_>, problems: &mut Problems) -> Opti
     read.into_iter().map(|address| address.map(|address| address.value)).collect()
 }
 
-fn no_address(place: Place, whose: &str, problems: &mut Problems) {
+fn no_address(place: SourcePlace, whose: &str, problems: &mut Problems) {
     problems.error(place, format!("{whose} has no address")).help(
         "write at least one, or leave the whole entry away: glue = { \"ns1.eu.example.com\" = [\"192.0.2.53\"] }",
     );

@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use super::PaceSpec;
+use super::RampSpec;
 use crate::{
     config::{
         diagnostics::Quoted,
         hostname,
-        place::{At, Place},
+        place::{Placed, SourcePlace},
         problems::Problems,
-        reader::{Item, Subject, TableReader},
+        reader::{TableReader, TableSubject, ValueReader},
         values,
     },
     dns::Name,
@@ -19,43 +19,44 @@ use crate::{
 /// An endpoint as written.
 #[derive(Debug, Clone)]
 pub(in crate::config) struct EndpointSpec {
-    pub(in crate::config) name: At<Box<str>>,
+    pub(in crate::config) name: Placed<Box<str>>,
     pub(in crate::config) target: Target,
     /// Where that is written.
-    pub(in crate::config) target_place: Place,
-    pub(in crate::config) datacenter: Option<At<Box<str>>>,
-    pub(in crate::config) monitor: Option<At<Box<str>>>,
+    pub(in crate::config) target_place: SourcePlace,
+    pub(in crate::config) datacenter: Option<Placed<Box<str>>>,
+    pub(in crate::config) monitor: Option<Placed<Box<str>>>,
     pub(in crate::config) state: State,
     pub(in crate::config) force: Option<Force>,
-    pub(in crate::config) load: Option<At<Box<str>>>,
-    pub(in crate::config) pace: PaceSpec,
+    pub(in crate::config) load: Option<Placed<Box<str>>>,
+    pub(in crate::config) ramps: RampSpec,
 }
 
 impl EndpointSpec {
     /// Reads the keys that endpoints have and other members do not.
     pub(super) fn read(table: &mut TableReader<'_>, problems: &mut Problems) -> Option<Self> {
-        let name = table.item("name").and_then(|item| item.text(problems));
+        let name = table.value("name").and_then(|item| item.text(problems));
         let named = name.map_or("", |name| name.value);
         let target = target(table, named, problems);
         let subject = match named {
             "" => table.subject,
-            name => Subject { kind: "endpoint", name },
+            name => TableSubject { kind: "endpoint", name },
         };
-        let datacenter = table.optional("datacenter", problems, super::reference);
-        let monitor = table.optional("monitor", problems, super::reference);
+        let datacenter = table.optional("datacenter", problems, super::name_reference);
+        let monitor = table.optional("monitor", problems, super::name_reference);
         let state = table
             .optional("state", problems, |item, problems| {
-                super::datacenter::state(item.about(subject), problems)
+                super::datacenter::state(item.with_subject(subject), problems)
             })
             .unwrap_or_default();
-        let force = table
-            .optional("force", problems, |item, problems| force(item.about(subject), problems));
-        let load = table.optional("load", problems, super::reference);
-        let pace = PaceSpec::read(table, subject, problems);
+        let force = table.optional("force", problems, |item, problems| {
+            force(item.with_subject(subject), problems)
+        });
+        let load = table.optional("load", problems, super::name_reference);
+        let pace = RampSpec::read(table, subject, problems);
         let (target, place) = target?;
         let name = match name {
-            Some(name) => values::name(name, "endpoint", problems)?,
-            None => At::new(default_name(&target), place),
+            Some(name) => values::table_name(name, "endpoint", problems)?,
+            None => Placed::new(default_name(&target), place),
         };
         Some(Self {
             name,
@@ -66,7 +67,7 @@ impl EndpointSpec {
             state,
             force,
             load,
-            pace,
+            ramps: pace,
         })
     }
 }
@@ -81,8 +82,8 @@ fn default_name(target: &Target) -> Box<str> {
     }
 }
 
-fn force(item: Item<'_>, problems: &mut Problems) -> Option<Force> {
-    item.word(&[("up", Force::Up), ("down", Force::Down)], problems)
+fn force(item: ValueReader<'_>, problems: &mut Problems) -> Option<Force> {
+    item.keyword(&[("up", Force::Up), ("down", Force::Down)], problems)
 }
 
 /// `addresses`, `cname`, `alias` or `target`: exactly one.
@@ -90,23 +91,23 @@ fn target<'t>(
     table: &mut TableReader<'t>,
     name: &'t str,
     problems: &mut Problems,
-) -> Option<(Target, Place)> {
-    let addresses = table.item("addresses");
-    let cname = table.item("cname");
-    let alias = table.item("alias");
-    let host = table.item("target");
+) -> Option<(Target, SourcePlace)> {
+    let addresses = table.value("addresses");
+    let cname = table.value("cname");
+    let alias = table.value("alias");
+    let host = table.value("target");
     let subject = match name {
         "" => table.subject,
-        name => Subject { kind: "endpoint", name },
+        name => TableSubject { kind: "endpoint", name },
     };
     let [port, priority] =
-        ["port", "priority"].map(|key| table.item(key).map(|item| item.about(subject)));
+        ["port", "priority"].map(|key| table.value(key).map(|item| item.with_subject(subject)));
     let whose = match name {
         "" => format!("an endpoint of {}", table.subject),
         name => format!("endpoint {}", Quoted(name)),
     };
-    let named = |item: Item<'_>, make: fn(Name) -> Target, problems: &mut Problems| {
-        let name = hostname::reference(item.text(problems)?, item.key, problems)?;
+    let named = |item: ValueReader<'_>, make: fn(Name) -> Target, problems: &mut Problems| {
+        let name = hostname::referenced_name(item.text(problems)?, item.key, problems)?;
         Some((make(name.value), name.place))
     };
     if let (None, Some(stray)) = (host, port.or(priority)) {
@@ -149,17 +150,18 @@ fn target<'t>(
 }
 
 fn host_of(
-    item: Item<'_>,
-    port: Option<Item<'_>>,
-    priority: Option<Item<'_>>,
+    item: ValueReader<'_>,
+    port: Option<ValueReader<'_>>,
+    priority: Option<ValueReader<'_>>,
     whose: &str,
     problems: &mut Problems,
 ) -> Option<Host> {
     const PRIORITY: &str = "lower is tried first; 0 where none is written";
-    let number = |item: Item<'_>, least, help, problems: &mut Problems| {
+    let number = |item: ValueReader<'_>, least, help, problems: &mut Problems| {
         u16::try_from(item.integer(least, 65_535, help, problems)?.value).ok()
     };
-    let name = item.text(problems).and_then(|text| hostname::reference(text, "target", problems));
+    let name =
+        item.text(problems).and_then(|text| hostname::referenced_name(text, "target", problems));
     if port.is_none() {
         problems
             .error(item.place, format!("{whose} has a `target` and no `port`"))
@@ -172,7 +174,11 @@ fn host_of(
     Some(Host { name: name?.value, port: port?, priority: priority?, weight: 0 })
 }
 
-fn addresses_of(item: Item<'_>, whose: &str, problems: &mut Problems) -> Option<Vec<IpAddr>> {
+fn addresses_of(
+    item: ValueReader<'_>,
+    whose: &str,
+    problems: &mut Problems,
+) -> Option<Vec<IpAddr>> {
     let texts = item.texts("addresses", problems)?;
     if texts.is_empty() {
         problems

@@ -4,53 +4,52 @@ use std::{num::NonZeroU64, path::Path, time::Duration};
 
 use crate::{
     config::{
-        place::At,
+        place::Placed,
         problems::Problems,
-        reader::{Item, Subject, TableReader},
+        reader::{TableReader, TableSubject, ValueReader},
         values,
     },
     load::{Haproxy, LoadKind, LoadSource},
 };
 
+mod metrics;
 mod page;
 mod url;
-mod wanted;
 
 use page::PageKeys;
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Balancers do not change faster than this, and some make their page anew for each poll.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
-const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
+const MAX_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// A report is stale after so many intervals, where nothing else is said.
 const STALE_INTERVALS: u32 = 3;
-const MOST_CONNECTIONS: i64 = 1_000_000_000_000;
+const MAX_CONNECTIONS: i64 = 1_000_000_000_000;
 
 const KINDS: [&str; 6] = ["haproxy", "nginx", "envoy", "prometheus", "json", "orca"];
 
 /// Reads a load source. `directory` is that of the file, for paths in it.
 pub(super) fn read(
-    name: At<&str>,
+    name: Placed<&str>,
     mut table: TableReader<'_>,
     directory: &Path,
     problems: &mut Problems,
-) -> Option<At<LoadSource>> {
-    let at_name = values::name(name, "load", problems);
-    let kind = the_kind(&mut table, problems);
-    let interval = table.item("interval").map(|item| duration(item, SHORTEST_INTERVAL, problems));
+) -> Option<Placed<LoadSource>> {
+    let at_name = values::table_name(name, "load", problems);
+    let kind = single_kind(&mut table, problems);
+    let interval = table.value("interval").map(|item| duration(item, MIN_INTERVAL, problems));
     let timeout =
-        table.item("timeout").map(|item| duration(item, Duration::from_millis(1), problems));
-    let stale_after =
-        table.item("stale-after").map(|item| duration(item, SHORTEST_INTERVAL, problems));
-    let limit = table.item("limit").map(|item| limit(item, problems));
-    let scaling = table.item("scale-by-servers");
+        table.value("timeout").map(|item| duration(item, Duration::from_millis(1), problems));
+    let stale_after = table.value("stale-after").map(|item| duration(item, MIN_INTERVAL, problems));
+    let limit = table.value("limit").map(|item| limit(item, problems));
+    let scaling = table.value("scale-by-servers");
     let written = scaling.and_then(|item| item.boolean(problems));
     let mut keys = PageKeys::take(&mut table);
     let kind = kind.and_then(|item| load_kind(item, &mut keys, directory, problems));
     if let Some(kind) = &kind {
         keys.check_used(kind, table.subject, problems);
-        if let Some(item) = scaling.filter(|_| written == Some(true) && !tells_servers(kind)) {
+        if let Some(item) = scaling.filter(|_| written == Some(true) && !reports_servers(kind)) {
             problems
                 .error(item.place, format!("{} is to scale by servers, of which it says nothing", table.subject))
                 .help("haproxy and envoy tell them; prometheus and json where servers-up and servers-total are given");
@@ -59,7 +58,7 @@ pub(super) fn read(
     let (subject, place) = (table.subject, table.place);
     table.finish(problems);
     let interval = match interval {
-        None => At::new(DEFAULT_INTERVAL, place),
+        None => Placed::new(DEFAULT_INTERVAL, place),
         Some(written) => written?,
     };
     let timeout = timeout.map_or(Some(None), |written| written.map(Some))?;
@@ -74,17 +73,21 @@ pub(super) fn read(
         scales_by_servers: written.unwrap_or(true),
         limit: limit.map_or(Some(None), |limit| limit.map(Some))?,
     };
-    Some(At::new(source, place))
+    Some(Placed::new(source, place))
 }
 
-fn duration(item: Item<'_>, least: Duration, problems: &mut Problems) -> Option<At<Duration>> {
-    values::duration(item, least, LONGEST_INTERVAL, problems)
+fn duration(
+    item: ValueReader<'_>,
+    least: Duration,
+    problems: &mut Problems,
+) -> Option<Placed<Duration>> {
+    values::duration(item, least, MAX_INTERVAL, problems)
 }
 
-fn limit(item: Item<'_>, problems: &mut Problems) -> Option<NonZeroU64> {
+fn limit(item: ValueReader<'_>, problems: &mut Problems) -> Option<NonZeroU64> {
     let limit = item.integer(
         1,
-        MOST_CONNECTIONS,
+        MAX_CONNECTIONS,
         "it counts the connections that the balancer can take",
         problems,
     )?;
@@ -92,10 +95,10 @@ fn limit(item: Item<'_>, problems: &mut Problems) -> Option<NonZeroU64> {
 }
 
 fn check_times(
-    subject: Subject<'_>,
+    subject: TableSubject<'_>,
     interval: Duration,
-    timeout: Option<At<Duration>>,
-    stale_after: Option<At<Duration>>,
+    timeout: Option<Placed<Duration>>,
+    stale_after: Option<Placed<Duration>>,
     problems: &mut Problems,
 ) {
     let shown = values::shown_duration;
@@ -116,8 +119,11 @@ fn check_times(
 }
 
 /// The one kind that a load source must name.
-fn the_kind<'t>(table: &mut TableReader<'t>, problems: &mut Problems) -> Option<Item<'t>> {
-    let kinds: Vec<_> = KINDS.iter().filter_map(|kind| table.item(kind)).collect();
+fn single_kind<'t>(
+    table: &mut TableReader<'t>,
+    problems: &mut Problems,
+) -> Option<ValueReader<'t>> {
+    let kinds: Vec<_> = KINDS.iter().filter_map(|kind| table.value(kind)).collect();
     match kinds[..] {
         [] => {
             problems
@@ -142,7 +148,7 @@ fn the_kind<'t>(table: &mut TableReader<'t>, problems: &mut Problems) -> Option<
 }
 
 fn load_kind(
-    item: Item<'_>,
+    item: ValueReader<'_>,
     keys: &mut PageKeys<'_>,
     directory: &Path,
     problems: &mut Problems,
@@ -155,7 +161,7 @@ fn load_kind(
         "json" => "`json` of load",
         _ => "`orca` of load",
     };
-    let mut table = item.table(Subject { kind, name: item.subject.name }, problems)?;
+    let mut table = item.table(TableSubject { kind, name: item.subject.name }, problems)?;
     let found = match item.key {
         "haproxy" => haproxy(&mut table, keys, directory, problems).map(LoadKind::Haproxy),
         "nginx" => {
@@ -166,14 +172,14 @@ fn load_kind(
         "prometheus" => {
             let help = "write prometheus = { url = \"http://192.0.2.1:9100/metrics\", connections = \"my_connections\" }";
             let page = keys.page(&mut table, help, directory, problems);
-            let wanted = wanted::selectors(&mut table, problems);
+            let wanted = metrics::selectors(&mut table, problems);
             page.zip(wanted).map(|(page, wanted)| LoadKind::Prometheus { page: page.value, wanted })
         }
         "json" => {
             let help =
                 "write json = { url = \"http://192.0.2.1/status\", connections = \"/active\" }";
             let page = keys.page(&mut table, help, directory, problems);
-            let wanted = wanted::pointers(&mut table, problems);
+            let wanted = metrics::pointers(&mut table, problems);
             page.zip(wanted).map(|(page, wanted)| LoadKind::Json { page: page.value, wanted })
         }
         _ => Some(LoadKind::Orca),
@@ -189,9 +195,9 @@ fn haproxy(
     problems: &mut Problems,
 ) -> Option<Haproxy> {
     let help = "write haproxy = { url = \"http://192.0.2.1:8404/stats;csv\" } or { socket = \"/run/haproxy/admin.sock\" }";
-    let socket = table.item("socket");
+    let socket = table.value("socket");
     if let (Some(item), true) = (socket, table.has("url")) {
-        table.item("url");
+        table.value("url");
         problems
             .error(item.place, format!("{} has both `url` and `socket`", table.subject))
             .help("the socket says more: of agents, too; the url reaches other hosts. Keep one");
@@ -249,7 +255,7 @@ fn name(
     key: &'static str,
     problems: &mut Problems,
 ) -> Option<Option<Box<str>>> {
-    let Some(item) = table.item(key) else { return Some(None) };
+    let Some(item) = table.value(key) else { return Some(None) };
     let text = item.text(problems)?;
     if text.value.is_empty() {
         problems
@@ -261,7 +267,7 @@ fn name(
 }
 
 /// Whether reports of this kind speak of servers.
-fn tells_servers(kind: &LoadKind) -> bool {
+fn reports_servers(kind: &LoadKind) -> bool {
     match kind {
         LoadKind::Haproxy(_) | LoadKind::Envoy { .. } => true,
         LoadKind::Nginx(_) | LoadKind::Orca => false,

@@ -5,21 +5,21 @@ use std::{num::NonZeroU8, path::Path, time::Duration};
 use crate::{
     config::{
         diagnostics::Quoted,
-        place::At,
+        place::Placed,
         problems::Problems,
-        reader::{Item, Subject, TableReader},
+        reader::{TableReader, TableSubject, ValueReader},
         values,
     },
     health::{Check, Monitor, TcpCheck},
 };
 
 mod combine;
+mod common_keys;
 pub(in crate::config) mod credentials;
 mod dns;
 mod exec;
 mod grpc;
 mod http;
-mod terms;
 mod tls;
 
 use credentials::Credential;
@@ -27,17 +27,17 @@ use credentials::Credential;
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Probing more often than this helps nobody.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
-const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+const MIN_INTERVAL: Duration = Duration::from_millis(10);
+const MAX_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
 /// What a monitor may be.
 const KINDS: [&str; 9] = ["http", "https", "tcp", "tls", "grpc", "dns", "icmp", "exec", "combine"];
 
 /// What a monitor refers to beyond its own table.
 #[derive(Debug, Default)]
-pub(super) struct Mentions {
+pub(super) struct MonitorReferences {
     /// The monitors that a combined one names.
-    pub(super) parts: Vec<At<Box<str>>>,
+    pub(super) parts: Vec<Placed<Box<str>>>,
     /// The files that its TLS needs.
     pub(super) credentials: Vec<Credential>,
 }
@@ -45,23 +45,23 @@ pub(super) struct Mentions {
 /// Reads a monitor. `directory` is that of the file, for paths in it; what it refers to is added to
 /// `mentions`.
 pub(super) fn read(
-    name: At<&str>,
+    name: Placed<&str>,
     mut table: TableReader<'_>,
     directory: &Path,
-    mentions: &mut Mentions,
+    mentions: &mut MonitorReferences,
     problems: &mut Problems,
-) -> Option<At<Monitor>> {
-    let at_name = values::name(name, "monitor", problems);
+) -> Option<Placed<Monitor>> {
+    let at_name = values::table_name(name, "monitor", problems);
     let check = check(&mut table, directory, mentions, problems);
     if table.has("combine") {
         combine::refuse_times(&mut table, problems);
     }
     let interval = table
-        .item("interval")
-        .map(|item| values::duration(item, SHORTEST_INTERVAL, LONGEST_INTERVAL, problems));
+        .value("interval")
+        .map(|item| values::duration(item, MIN_INTERVAL, MAX_INTERVAL, problems));
     let timeout = table
-        .item("timeout")
-        .map(|item| values::duration(item, Duration::from_millis(1), LONGEST_INTERVAL, problems));
+        .value("timeout")
+        .map(|item| values::duration(item, Duration::from_millis(1), MAX_INTERVAL, problems));
     let rise = threshold(&mut table, "rise", 2, problems);
     let fall = threshold(&mut table, "fall", 3, problems);
     let (subject, place) = (table.subject, table.place);
@@ -100,7 +100,7 @@ pub(super) fn read(
         rise: rise?,
         fall: fall?,
     };
-    Some(At::new(monitor, place))
+    Some(Placed::new(monitor, place))
 }
 
 fn threshold(
@@ -109,7 +109,7 @@ fn threshold(
     default: u8,
     problems: &mut Problems,
 ) -> Option<NonZeroU8> {
-    let Some(item) = table.item(key) else { return NonZeroU8::new(default) };
+    let Some(item) = table.value(key) else { return NonZeroU8::new(default) };
     let count = item.integer(1, 255, "it counts probes in a row", problems)?;
     u8::try_from(count.value).ok().and_then(NonZeroU8::new)
 }
@@ -118,11 +118,11 @@ fn threshold(
 fn check(
     table: &mut TableReader<'_>,
     directory: &Path,
-    mentions: &mut Mentions,
+    mentions: &mut MonitorReferences,
     problems: &mut Problems,
 ) -> Option<Check> {
-    let Mentions { parts, credentials } = mentions;
-    let kinds: Vec<_> = KINDS.iter().filter_map(|kind| table.item(kind)).collect();
+    let MonitorReferences { parts, credentials } = mentions;
+    let kinds: Vec<_> = KINDS.iter().filter_map(|kind| table.value(kind)).collect();
     match kinds[..] {
         [] => {
             problems
@@ -155,20 +155,20 @@ fn check(
     }
 }
 
-fn tcp_check(item: Item<'_>, problems: &mut Problems) -> Option<TcpCheck> {
+fn tcp_check(item: ValueReader<'_>, problems: &mut Problems) -> Option<TcpCheck> {
     let mut table =
-        item.table(Subject { kind: "`tcp` of monitor", name: item.subject.name }, problems)?;
+        item.table(TableSubject { kind: "`tcp` of monitor", name: item.subject.name }, problems)?;
     let port = table
         .required("port", "write tcp = { port = 443 }", problems)
-        .and_then(|item| terms::port(item, problems));
+        .and_then(|item| common_keys::port(item, problems));
     table.finish(problems);
     Some(TcpCheck { port: port? })
 }
 
 /// `icmp = {}`: there is nothing to choose.
-fn icmp_check(item: Item<'_>, problems: &mut Problems) -> Option<Check> {
+fn icmp_check(item: ValueReader<'_>, problems: &mut Problems) -> Option<Check> {
     let table =
-        item.table(Subject { kind: "`icmp` of monitor", name: item.subject.name }, problems)?;
+        item.table(TableSubject { kind: "`icmp` of monitor", name: item.subject.name }, problems)?;
     if let Some((key, _)) = table.entries().next() {
         problems
             .error(

@@ -8,9 +8,9 @@ use super::{EndpointSpec, RegulationSpec};
 use crate::{
     config::{
         diagnostics::Quoted,
-        place::{At, Place},
+        place::{Placed, SourcePlace},
         problems::Problems,
-        reader::{Item, Subject, TableReader},
+        reader::{TableReader, TableSubject, ValueReader},
         values,
     },
     steer::{Answers, Families, MinUp, Spread, Tie},
@@ -19,18 +19,18 @@ use crate::{
 /// A pool as written.
 #[derive(Debug)]
 pub(in crate::config) struct PoolSpec {
-    pub(in crate::config) name: At<Box<str>>,
-    pub(in crate::config) policy: At<PolicyWord>,
+    pub(in crate::config) name: Placed<Box<str>>,
+    pub(in crate::config) policy: Placed<PolicyName>,
     pub(in crate::config) spread: Spread,
-    pub(in crate::config) answers: At<Answers>,
-    pub(in crate::config) min_up: Option<At<MinUp>>,
+    pub(in crate::config) answers: Placed<Answers>,
+    pub(in crate::config) min_up: Option<Placed<MinUp>>,
     pub(in crate::config) families: Families,
     pub(in crate::config) tie: Option<Tie>,
-    pub(in crate::config) datacenter: Option<At<Box<str>>>,
-    pub(in crate::config) monitor: Option<At<Box<str>>>,
+    pub(in crate::config) datacenter: Option<Placed<Box<str>>>,
+    pub(in crate::config) monitor: Option<Placed<Box<str>>>,
     pub(in crate::config) on_all_down: Option<OnAllDownSpec>,
     /// `client-subnet`: whether services over this pool look at client subnets.
-    pub(in crate::config) client_subnet: Option<At<bool>>,
+    pub(in crate::config) client_subnet: Option<Placed<bool>>,
     pub(in crate::config) regulation: Arc<RegulationSpec>,
     /// `None` where the key is missing or is no list.
     pub(in crate::config) members: Option<Vec<MemberSpec>>,
@@ -45,7 +45,7 @@ pub(in crate::config) struct PoolSpec {
 
 /// The name of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::config) enum PolicyWord {
+pub(in crate::config) enum PolicyName {
     Weighted,
     Failover,
     Nearest,
@@ -57,7 +57,7 @@ pub(in crate::config) enum PolicyWord {
 /// A member as written.
 #[derive(Debug)]
 pub(in crate::config) struct MemberSpec {
-    pub(in crate::config) place: Place,
+    pub(in crate::config) place: SourcePlace,
     pub(in crate::config) target: MemberTarget,
     pub(in crate::config) weight: u16,
     pub(in crate::config) bias: i8,
@@ -66,21 +66,21 @@ pub(in crate::config) struct MemberSpec {
 /// What a member is.
 #[derive(Debug)]
 pub(in crate::config) enum MemberTarget {
-    Pool(At<Box<str>>),
+    Pool(Placed<Box<str>>),
     Endpoint(Box<EndpointSpec>),
 }
 
 /// A rule of a `geo` pool as written.
 #[derive(Debug)]
 pub(in crate::config) struct RuleSpec {
-    pub(in crate::config) subnets: Vec<At<IpNet>>,
-    pub(in crate::config) asns: Vec<At<u32>>,
-    pub(in crate::config) subdivisions: Vec<At<Box<str>>>,
-    pub(in crate::config) countries: Vec<At<Box<str>>>,
-    pub(in crate::config) continents: Vec<At<Box<str>>>,
+    pub(in crate::config) subnets: Vec<Placed<IpNet>>,
+    pub(in crate::config) asns: Vec<Placed<u32>>,
+    pub(in crate::config) subdivisions: Vec<Placed<Box<str>>>,
+    pub(in crate::config) countries: Vec<Placed<Box<str>>>,
+    pub(in crate::config) continents: Vec<Placed<Box<str>>>,
     pub(in crate::config) members: Vec<MemberSpec>,
     /// Where `strict = true` is written.
-    pub(in crate::config) strict: Option<Place>,
+    pub(in crate::config) strict: Option<SourcePlace>,
 }
 
 /// `on-all-down` as written.
@@ -88,25 +88,25 @@ pub(in crate::config) struct RuleSpec {
 pub(in crate::config) enum OnAllDownSpec {
     All,
     Empty,
-    Pool(At<Box<str>>),
+    Pool(Placed<Box<str>>),
 }
 
 /// What a rule of a `geo` pool is called in messages.
-const RULE: &str = "a rule of";
+const RULE_SUBJECT: &str = "a rule of";
 
 const MEMBERS_HELP: &str = "write members = [ { addresses = [\"192.0.2.1\"] } ] or the names of pools: members = [\"web-fra\", \"web-iad\"]";
 
 impl PoolSpec {
     pub(super) fn read(
-        name: At<&str>,
+        name: Placed<&str>,
         mut table: TableReader<'_>,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let at_name = values::name(name, "pool", problems)?;
+        let at_name = values::table_name(name, "pool", problems)?;
         let on_all_down = table.optional("on-all-down", problems, on_all_down);
         let client_subnet = table
-            .item("client-subnet")
-            .and_then(|item| Some(At::new(item.boolean(problems)?, item.place)));
+            .value("client-subnet")
+            .and_then(|item| Some(Placed::new(item.boolean(problems)?, item.place)));
         let spec =
             Self { client_subnet, ..Self::read_keys(at_name, &mut table, on_all_down, problems) };
         table.finish(problems);
@@ -115,43 +115,44 @@ impl PoolSpec {
 
     /// Reads the keys that a pool's table and a service's share.
     pub(super) fn read_keys(
-        name: At<Box<str>>,
+        name: Placed<Box<str>>,
         table: &mut TableReader<'_>,
         on_all_down: Option<OnAllDownSpec>,
         problems: &mut Problems,
     ) -> Self {
         let place = table.place;
         let is_of_member = refuse_endpoint_keys(table, problems);
-        let written_policy = table.item("policy");
+        let written_policy = table.value("policy");
         let is_geo_meant = written_policy.is_none() && refuse_rules_without_policy(table, problems);
         let policy = match written_policy {
-            None if is_geo_meant => Some(At::new(PolicyWord::Geo, place)),
-            None => Some(At::new(PolicyWord::Weighted, place)),
+            None if is_geo_meant => Some(Placed::new(PolicyName::Geo, place)),
+            None => Some(Placed::new(PolicyName::Weighted, place)),
             Some(item) => policy_word(item, problems),
         };
         let spread = table.optional("spread", problems, spread).unwrap_or_default();
         let one = Answers::Count(NonZeroU32::MIN);
-        let answers = table.optional("answers", problems, answers).unwrap_or(At::new(one, place));
+        let answers =
+            table.optional("answers", problems, answers).unwrap_or(Placed::new(one, place));
         let min_up = table.optional("min-up", problems, min_up);
         let families = table.optional("families", problems, families).unwrap_or_default();
-        let datacenter = table.optional("datacenter", problems, super::reference);
-        let monitor = table.optional("monitor", problems, super::reference);
+        let datacenter = table.optional("datacenter", problems, super::name_reference);
+        let monitor = table.optional("monitor", problems, super::name_reference);
         let regulation = RegulationSpec::read(table, policy.map(|policy| policy.value), problems);
-        let tie_item = table.item("tie");
+        let tie_item = table.value("tie");
         let mut is_complete = policy.is_some();
-        let policy = policy.unwrap_or(At::new(PolicyWord::Weighted, place));
-        let is_geo = policy.value == PolicyWord::Geo;
+        let policy = policy.unwrap_or(Placed::new(PolicyName::Weighted, place));
+        let is_geo = policy.value == PolicyName::Geo;
         let tie = tie_item
-            .filter(|_| matches!(policy.value, PolicyWord::Nearest) || !is_complete)
+            .filter(|_| matches!(policy.value, PolicyName::Nearest) || !is_complete)
             .and_then(|item| tie(item, problems));
         let (members, rules, default) =
-            (table.item("members"), table.item("rules"), table.item("default"));
-        if let (Some(item), true) = (tie_item, policy.value != PolicyWord::Nearest && is_complete) {
-            only_for(item, "nearest", problems);
+            (table.value("members"), table.value("rules"), table.value("default"));
+        if let (Some(item), true) = (tie_item, policy.value != PolicyName::Nearest && is_complete) {
+            report_wrong_policy(item, "nearest", problems);
         }
         let of_geo = rules.or(default);
         if let (Some(item), false, true) = (of_geo, is_geo, is_complete) {
-            only_for(item, "geo", problems);
+            report_wrong_policy(item, "geo", problems);
         }
         match (members, is_geo) {
             (Some(item), true) => refuse_members_of_geo(item, table.subject, problems),
@@ -163,7 +164,7 @@ impl PoolSpec {
             (None, true) if default.is_none() && !is_of_member => require_default(table, problems),
             _ => {}
         }
-        let mut list = |item: Option<Item<'_>>| {
+        let mut list = |item: Option<ValueReader<'_>>| {
             item.and_then(|item| members_of(item, &mut is_complete, problems))
         };
         let members = list(members.filter(|_| !is_geo));
@@ -199,7 +200,11 @@ impl PoolSpec {
     }
 }
 
-fn refuse_members_of_geo(item: Item<'_>, subject: Subject<'_>, problems: &mut Problems) {
+fn refuse_members_of_geo(
+    item: ValueReader<'_>,
+    subject: TableSubject<'_>,
+    problems: &mut Problems,
+) {
     problems
         .error(item.place, format!("{subject}, whose policy is geo, has `members`"))
         .help("a geo pool's members stand in its `rules` and in `default`: write default = [ ... ] in place of members = [ ... ]");
@@ -220,9 +225,9 @@ pub(super) fn refuse_endpoint_keys(table: &mut TableReader<'_>, problems: &mut P
     let Some(key) = ENDPOINT_KEYS.into_iter().find(|key| table.has(key)) else { return false };
     // Whatever else of an endpoint is there belongs to the same mistake.
     for other in ENDPOINT_KEYS.into_iter().chain(["port", "priority", "weight", "bias", "name"]) {
-        table.item(other);
+        table.value(other);
     }
-    if let Some(item) = table.item(key) {
+    if let Some(item) = table.value(key) {
         let sample = match key {
             "addresses" => "{ addresses = [\"192.0.2.1\"] }",
             "target" => "{ target = \"sip1.example.com\", port = 5060 }",
@@ -242,8 +247,8 @@ fn refuse_rules_without_policy(table: &mut TableReader<'_>, problems: &mut Probl
     if table.has("members") {
         return false;
     }
-    let Some(item) = table.item("rules").or_else(|| table.item("default")) else { return false };
-    let is_misspelt = |name: &str| problems.nearest(name, std::iter::once("policy")).is_some();
+    let Some(item) = table.value("rules").or_else(|| table.value("default")) else { return false };
+    let is_misspelt = |name: &str| problems.suggest(name, std::iter::once("policy")).is_some();
     if table.entries().map(|(name, _)| name.value).any(is_misspelt) {
         // That key is reported where keys are.
         return true;
@@ -257,7 +262,7 @@ fn refuse_rules_without_policy(table: &mut TableReader<'_>, problems: &mut Probl
     true
 }
 
-pub(super) fn only_for(item: Item<'_>, policy: &str, problems: &mut Problems) {
+pub(super) fn report_wrong_policy(item: ValueReader<'_>, policy: &str, problems: &mut Problems) {
     problems
         .error(
             item.place,
@@ -271,26 +276,26 @@ pub(super) fn only_for(item: Item<'_>, policy: &str, problems: &mut Problems) {
         });
 }
 
-fn policy_word(item: Item<'_>, problems: &mut Problems) -> Option<At<PolicyWord>> {
+fn policy_word(item: ValueReader<'_>, problems: &mut Problems) -> Option<Placed<PolicyName>> {
     let words = [
-        ("weighted", PolicyWord::Weighted),
-        ("failover", PolicyWord::Failover),
-        ("nearest", PolicyWord::Nearest),
-        ("geo", PolicyWord::Geo),
-        ("all", PolicyWord::All),
-        ("load", PolicyWord::Load),
+        ("weighted", PolicyName::Weighted),
+        ("failover", PolicyName::Failover),
+        ("nearest", PolicyName::Nearest),
+        ("geo", PolicyName::Geo),
+        ("all", PolicyName::All),
+        ("load", PolicyName::Load),
     ];
-    item.word(&words, problems).map(|word| At::new(word, item.place))
+    item.keyword(&words, problems).map(|word| Placed::new(word, item.place))
 }
 
-fn spread(item: Item<'_>, problems: &mut Problems) -> Option<Spread> {
-    item.word(
+fn spread(item: ValueReader<'_>, problems: &mut Problems) -> Option<Spread> {
+    item.keyword(
         &[("query", Spread::Query), ("client", Spread::Client), ("turn", Spread::Turn)],
         problems,
     )
 }
 
-fn answers(item: Item<'_>, problems: &mut Problems) -> Option<At<Answers>> {
+fn answers(item: ValueReader<'_>, problems: &mut Problems) -> Option<Placed<Answers>> {
     if let Some(text) = item.as_text() {
         if text.trim().parse::<u32>().is_ok() {
             problems
@@ -298,7 +303,9 @@ fn answers(item: Item<'_>, problems: &mut Problems) -> Option<At<Answers>> {
                 .help(format!("write the number without quotes: {}", text.trim()));
             return None;
         }
-        return item.word(&[("all", Answers::All)], problems).map(|word| At::new(word, item.place));
+        return item
+            .keyword(&[("all", Answers::All)], problems)
+            .map(|word| Placed::new(word, item.place));
     }
     let count = item.integer(
         1,
@@ -307,15 +314,15 @@ fn answers(item: Item<'_>, problems: &mut Problems) -> Option<At<Answers>> {
         problems,
     )?;
     let count = u32::try_from(count.value).ok().and_then(NonZeroU32::new)?;
-    Some(At::new(Answers::Count(count), item.place))
+    Some(Placed::new(Answers::Count(count), item.place))
 }
 
-fn min_up(item: Item<'_>, problems: &mut Problems) -> Option<At<MinUp>> {
+fn min_up(item: ValueReader<'_>, problems: &mut Problems) -> Option<Placed<MinUp>> {
     if !item.is_text() {
         let count =
             item.integer(1, 65_536, "it counts members; a share is written \"50%\"", problems)?;
         let count = u32::try_from(count.value).ok().and_then(NonZeroU32::new)?;
-        return Some(At::new(MinUp::Members(count), item.place));
+        return Some(Placed::new(MinUp::Members(count), item.place));
     }
     let text = item.text(problems)?;
     let Some(share) = values::share(text.value, 100.0) else {
@@ -324,18 +331,18 @@ fn min_up(item: Item<'_>, problems: &mut Problems) -> Option<At<MinUp>> {
             .help("write a number of members, 2, or a share by weight, \"50%\"");
         return None;
     };
-    Some(At::new(MinUp::Share(share), item.place))
+    Some(Placed::new(MinUp::Share(share), item.place))
 }
 
-fn families(item: Item<'_>, problems: &mut Problems) -> Option<Families> {
-    item.word(&[("apart", Families::Apart), ("together", Families::Together)], problems)
+fn families(item: ValueReader<'_>, problems: &mut Problems) -> Option<Families> {
+    item.keyword(&[("apart", Families::Apart), ("together", Families::Together)], problems)
 }
 
-fn tie(item: Item<'_>, problems: &mut Problems) -> Option<Tie> {
+fn tie(item: ValueReader<'_>, problems: &mut Problems) -> Option<Tie> {
     const HELP: &str =
         "write how much farther than the nearest still counts as near: \"5%\" or \"100km\"";
     if item.as_number().is_some() {
-        problems.error(item.place, format!("{} has no unit", item.what())).help(HELP);
+        problems.error(item.place, format!("{} has no unit", item.description())).help(HELP);
         return None;
     }
     let text = item.text(problems)?;
@@ -353,11 +360,11 @@ fn tie(item: Item<'_>, problems: &mut Problems) -> Option<Tie> {
 }
 
 /// `"all"`, `"empty"` or `{ pool = "..." }`.
-pub(super) fn on_all_down(item: Item<'_>, problems: &mut Problems) -> Option<OnAllDownSpec> {
+pub(super) fn on_all_down(item: ValueReader<'_>, problems: &mut Problems) -> Option<OnAllDownSpec> {
     if !item.is_table() {
         const WORDS: [(&str, bool); 2] = [("all", true), ("empty", false)];
         if let Some(text) = item.as_text()
-            && problems.nearest(text, WORDS.into_iter().map(|(word, _)| word)).is_none()
+            && problems.suggest(text, WORDS.into_iter().map(|(word, _)| word)).is_none()
         {
             problems.error(item.place, format!("{} has on-all-down {}", item.subject, Quoted(text))).help(format!(
                 "a pool is written on-all-down = {{ pool = {} }}; the words are \"all\" and \"empty\"",
@@ -365,20 +372,20 @@ pub(super) fn on_all_down(item: Item<'_>, problems: &mut Problems) -> Option<OnA
             ));
             return None;
         }
-        let all = item.word(&WORDS, problems)?;
+        let all = item.keyword(&WORDS, problems)?;
         return Some(if all { OnAllDownSpec::All } else { OnAllDownSpec::Empty });
     }
     let mut table =
-        item.table(Subject { kind: "`on-all-down` of", name: item.subject.name }, problems)?;
+        item.table(TableSubject { kind: "`on-all-down` of", name: item.subject.name }, problems)?;
     let pool = table.required("pool", "write on-all-down = { pool = \"NAME\" }", problems);
-    let pool = pool.and_then(|item| super::reference(item, problems));
+    let pool = pool.and_then(|item| super::name_reference(item, problems));
     table.finish(problems);
     pool.map(OnAllDownSpec::Pool)
 }
 
 /// A list of members. Those that cannot be read are left out, and the list is then not complete.
 fn members_of(
-    item: Item<'_>,
+    item: ValueReader<'_>,
     is_complete: &mut bool,
     problems: &mut Problems,
 ) -> Option<Vec<MemberSpec>> {
@@ -390,15 +397,15 @@ fn members_of(
     let members: Vec<_> = items.into_iter().filter_map(|item| member(item, problems)).collect();
     *is_complete &= members.len() == written;
     // A rule without members answers its clients NODATA, and so does an empty default.
-    if written == 0 && item.key == "members" && item.subject.kind != RULE {
+    if written == 0 && item.key == "members" && item.subject.kind != RULE_SUBJECT {
         problems.error(item.place, format!("{} has no member", item.subject)).help(MEMBERS_HELP);
     }
     Some(members)
 }
 
-fn member(item: Item<'_>, problems: &mut Problems) -> Option<MemberSpec> {
+fn member(item: ValueReader<'_>, problems: &mut Problems) -> Option<MemberSpec> {
     if item.is_text() {
-        let name = super::reference(item, problems)?;
+        let name = super::name_reference(item, problems)?;
         return Some(MemberSpec {
             place: item.place,
             target: MemberTarget::Pool(name),
@@ -416,9 +423,9 @@ fn member(item: Item<'_>, problems: &mut Problems) -> Option<MemberSpec> {
         return None;
     }
     let mut table = item.table(item.subject, problems)?;
-    let pool = table.item("pool");
+    let pool = table.value("pool");
     let target = match pool {
-        Some(item) => super::reference(item, problems).map(MemberTarget::Pool),
+        Some(item) => super::name_reference(item, problems).map(MemberTarget::Pool),
         None => EndpointSpec::read(&mut table, problems)
             .map(|endpoint| MemberTarget::Endpoint(Box::new(endpoint))),
     };
@@ -429,21 +436,23 @@ fn member(item: Item<'_>, problems: &mut Problems) -> Option<MemberSpec> {
         None => "".into(),
     };
     let kind = if pool.is_some() { "member" } else { "endpoint" };
-    let subject = Subject { kind, name: &name };
-    let weight = table.item("weight").map_or(Some(1), |item| weight(item.about(subject), problems));
-    let bias = table.item("bias").map_or(Some(0), |item| bias(item.about(subject), problems));
+    let subject = TableSubject { kind, name: &name };
+    let weight =
+        table.value("weight").map_or(Some(1), |item| weight(item.with_subject(subject), problems));
+    let bias =
+        table.value("bias").map_or(Some(0), |item| bias(item.with_subject(subject), problems));
     let place = table.place;
     table.finish(problems);
     Some(MemberSpec { place, target: target?, weight: weight?, bias: bias? })
 }
 
-fn weight(item: Item<'_>, problems: &mut Problems) -> Option<u16> {
+fn weight(item: ValueReader<'_>, problems: &mut Problems) -> Option<u16> {
     let help = "weights are relative within a pool: 7 and 1 mean the same as 70000 and 10000; 0 is for standby";
     let weight = item.integer(0, 65535, help, problems)?;
     u16::try_from(weight.value).ok()
 }
 
-fn bias(item: Item<'_>, problems: &mut Problems) -> Option<i8> {
+fn bias(item: ValueReader<'_>, problems: &mut Problems) -> Option<i8> {
     let bias = item.integer(
         -99,
         99,
@@ -453,17 +462,25 @@ fn bias(item: Item<'_>, problems: &mut Problems) -> Option<i8> {
     i8::try_from(bias.value).ok()
 }
 
-fn rules_of(item: Item<'_>, is_complete: &mut bool, problems: &mut Problems) -> Vec<RuleSpec> {
+fn rules_of(
+    item: ValueReader<'_>,
+    is_complete: &mut bool,
+    problems: &mut Problems,
+) -> Vec<RuleSpec> {
     let items = item.list("rules", problems).unwrap_or_default();
     items.into_iter().filter_map(|item| rule(item, is_complete, problems)).collect()
 }
 
-fn rule(item: Item<'_>, is_complete: &mut bool, problems: &mut Problems) -> Option<RuleSpec> {
-    let subject = Subject { kind: RULE, name: item.subject.name };
+fn rule(
+    item: ValueReader<'_>,
+    is_complete: &mut bool,
+    problems: &mut Problems,
+) -> Option<RuleSpec> {
+    let subject = TableSubject { kind: RULE_SUBJECT, name: item.subject.name };
     let mut table = item.table(subject, problems)?;
     let mut keys = 0;
     let mut codes = |key, problems: &mut Problems| {
-        let item = table.item(key)?;
+        let item = table.value(key)?;
         keys += 1;
         item.texts("strings", problems)
     };
@@ -471,14 +488,14 @@ fn rule(item: Item<'_>, is_complete: &mut bool, problems: &mut Problems) -> Opti
     let subdivisions = codes("subdivision", problems).unwrap_or_default();
     let countries = codes("country", problems).unwrap_or_default();
     let continents = codes("continent", problems).unwrap_or_default();
-    let asns = table.item("asn").map(|item| {
+    let asns = table.value("asn").map(|item| {
         keys += 1;
         item.list("numbers", problems).unwrap_or_default()
     });
     const HELP: &str =
         "write members = [\"POOL\"]: the pools to try, in order; members = [] answers NODATA";
     let members = table.required("members", HELP, problems);
-    let strict = table.item("strict").filter(|item| item.boolean(problems) == Some(true));
+    let strict = table.value("strict").filter(|item| item.boolean(problems) == Some(true));
     let rule = RuleSpec {
         subnets: subnets.into_iter().filter_map(|text| values::prefix(text, problems)).collect(),
         asns: asns.into_iter().flatten().filter_map(|item| asn(item, problems)).collect(),
@@ -508,12 +525,12 @@ fn rule(item: Item<'_>, is_complete: &mut bool, problems: &mut Problems) -> Opti
     Some(rule)
 }
 
-fn asn(item: Item<'_>, problems: &mut Problems) -> Option<At<u32>> {
+fn asn(item: ValueReader<'_>, problems: &mut Problems) -> Option<Placed<u32>> {
     let number = item.integer(
         1,
         i64::from(u32::MAX),
         "it is the number of an autonomous system: 64500",
         problems,
     )?;
-    u32::try_from(number.value).ok().map(|asn| At::new(asn, number.place))
+    u32::try_from(number.value).ok().map(|asn| Placed::new(asn, number.place))
 }

@@ -6,21 +6,21 @@ use std::{
     time::Duration,
 };
 
-use super::PolicyWord;
+use super::PolicyName;
 use crate::{
     config::{
         diagnostics::Quoted,
-        place::At,
+        place::Placed,
         problems::Problems,
-        reader::{Item, Subject, TableReader},
+        reader::{TableReader, TableSubject, ValueReader},
         values,
     },
     steer::{Capacity, Failback, Level, LoadPolicy, Measure, Pace, Part},
 };
 
 /// The longest ramp and the longest wait for a failback.
-const LONGEST: Duration = Pace::LONGEST;
-const SHORTEST: Duration = Duration::from_secs(1);
+const MAX_RAMP: Duration = Pace::LONGEST;
+const MIN_RAMP: Duration = Duration::from_secs(1);
 /// Where a gauge begins to count against a member, and where it counts most, if nothing is written.
 const DEFAULT_SOFT: f64 = 0.7;
 const DEFAULT_HARD: f64 = 0.9;
@@ -28,18 +28,18 @@ const DEFAULT_HARD: f64 = 0.9;
 /// What a pool's table says of it.
 #[derive(Debug, PartialEq)]
 pub(in crate::config) struct RegulationSpec {
-    pub(in crate::config) load: Option<At<Box<str>>>,
-    pub(in crate::config) capacity: Option<At<Capacity>>,
+    pub(in crate::config) load: Option<Placed<Box<str>>>,
+    pub(in crate::config) capacity: Option<Placed<Capacity>>,
     pub(in crate::config) keep: Part,
     pub(in crate::config) trickle: Option<f64>,
     pub(in crate::config) failback: Failback,
     /// Of `load`.
-    pub(in crate::config) policy: LoadPolicy,
-    pub(in crate::config) pace: PaceSpec,
+    pub(in crate::config) load_policy: LoadPolicy,
+    pub(in crate::config) ramps: RampSpec,
 }
 
 /// What nearly every pool's table says: nothing. A hundred thousand of them are one.
-static NOTHING: LazyLock<Arc<RegulationSpec>> = LazyLock::new(|| {
+static DEFAULT_REGULATION: LazyLock<Arc<RegulationSpec>> = LazyLock::new(|| {
     let policy = LoadPolicy { by: Measure::Connections, soft: DEFAULT_SOFT, hard: DEFAULT_HARD };
     Arc::new(RegulationSpec {
         load: None,
@@ -47,33 +47,35 @@ static NOTHING: LazyLock<Arc<RegulationSpec>> = LazyLock::new(|| {
         keep: Part::default(),
         trickle: None,
         failback: Failback::default(),
-        policy,
-        pace: PaceSpec::default(),
+        load_policy: policy,
+        ramps: RampSpec::default(),
     })
 });
 
 /// How fast clients come and go, as written.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(in crate::config) struct PaceSpec {
+pub(in crate::config) struct RampSpec {
     slow_start: Option<Duration>,
     drain_over: Option<Duration>,
 }
 
-impl PaceSpec {
+impl RampSpec {
     /// The keys in a table; `subject` is whose they are.
     pub(super) fn read<'t>(
         table: &mut TableReader<'t>,
-        subject: Subject<'t>,
+        subject: TableSubject<'t>,
         problems: &mut Problems,
     ) -> Self {
         let mut ramp = |key: &'static str| {
-            table.optional(key, problems, |item, problems| ramp(item.about(subject), problems))
+            table.optional(key, problems, |item, problems| {
+                ramp(item.with_subject(subject), problems)
+            })
         };
         Self { slow_start: ramp("slow-start"), drain_over: ramp("drain-over") }
     }
 
     /// With the pace of the drain under way, where an operator gave it one.
-    pub(super) fn draining(self, over: Option<Duration>) -> Self {
+    pub(super) fn with_drain_over(self, over: Option<Duration>) -> Self {
         Self { drain_over: over.or(self.drain_over), ..self }
     }
 
@@ -85,7 +87,7 @@ impl PaceSpec {
         }
     }
 
-    pub(in crate::config) fn pace(self) -> Pace {
+    pub(in crate::config) fn ramp_times(self) -> Pace {
         Pace {
             slow_start: self.slow_start.unwrap_or_default(),
             drain_over: self.drain_over.unwrap_or_default(),
@@ -93,60 +95,60 @@ impl PaceSpec {
     }
 }
 
-fn ramp(item: Item<'_>, problems: &mut Problems) -> Option<Duration> {
-    values::duration(item, SHORTEST, LONGEST, problems).map(|time| time.value)
+fn ramp(item: ValueReader<'_>, problems: &mut Problems) -> Option<Duration> {
+    values::duration(item, MIN_RAMP, MAX_RAMP, problems).map(|time| time.value)
 }
 
 /// Over how long the drain under way goes: `portolan drain --over` writes it, and its end takes it
 /// out.
-pub(super) fn draining_over(item: Item<'_>, problems: &mut Problems) -> Option<Duration> {
+pub(super) fn draining_over(item: ValueReader<'_>, problems: &mut Problems) -> Option<Duration> {
     values::duration(item, Duration::ZERO, Pace::LONGEST, problems).map(|time| time.value)
 }
 
 impl RegulationSpec {
-    /// The keys in a pool's table, or in a service's; `policy` is the pool's, where that could be
-    /// read.
+    /// The keys in a pool's table, or in a service's; `load_policy` is the pool's, where that could
+    /// be read.
     pub(super) fn read(
         table: &mut TableReader<'_>,
-        policy: Option<PolicyWord>,
+        policy: Option<PolicyName>,
         problems: &mut Problems,
     ) -> Arc<Self> {
-        let load = table.optional("load", problems, super::reference);
-        let capacity = table.item("capacity").and_then(|item| {
+        let load = table.optional("load", problems, super::name_reference);
+        let capacity = table.value("capacity").and_then(|item| {
             let place = item.place;
-            capacity(item, problems).map(|capacity| At::new(capacity, place))
+            capacity(item, problems).map(|capacity| Placed::new(capacity, place))
         });
         let keep = table.optional("shed", problems, shed).unwrap_or_default();
-        let trickle = of_policy(table, "trickle", PolicyWord::Failover, policy, problems);
-        let failback = of_policy(table, "failback", PolicyWord::Failover, policy, problems);
+        let trickle = policy_key(table, "trickle", PolicyName::Failover, policy, problems);
+        let failback = policy_key(table, "failback", PolicyName::Failover, policy, problems);
         let [by, soft, hard] = ["by", "soft", "hard"]
-            .map(|key| of_policy(table, key, PolicyWord::Load, policy, problems));
+            .map(|key| policy_key(table, key, PolicyName::Load, policy, problems));
         let spec = Self {
             load,
             capacity,
             keep,
             trickle: trickle.and_then(|item| share(item, 50.0, problems)),
             failback: failback.and_then(|item| self::failback(item, problems)).unwrap_or_default(),
-            policy: load_policy(by, soft, hard, problems),
-            pace: PaceSpec::read(table, table.subject, problems),
+            load_policy: load_policy(by, soft, hard, problems),
+            ramps: RampSpec::read(table, table.subject, problems),
         };
-        if spec == **NOTHING { Arc::clone(&NOTHING) } else { Arc::new(spec) }
+        if spec == **DEFAULT_REGULATION { Arc::clone(&DEFAULT_REGULATION) } else { Arc::new(spec) }
     }
 }
 
 /// A key that only pools of one policy have.
-fn of_policy<'t>(
+fn policy_key<'t>(
     table: &mut TableReader<'t>,
     key: &'static str,
-    only: PolicyWord,
-    policy: Option<PolicyWord>,
+    only: PolicyName,
+    policy: Option<PolicyName>,
     problems: &mut Problems,
-) -> Option<Item<'t>> {
-    let item = table.item(key)?;
+) -> Option<ValueReader<'t>> {
+    let item = table.value(key)?;
     if policy.is_some_and(|policy| policy != only) {
-        super::pool::only_for(
+        super::pool::report_wrong_policy(
             item,
-            if only == PolicyWord::Load { "load" } else { "failover" },
+            if only == PolicyName::Load { "load" } else { "failover" },
             problems,
         );
         return None;
@@ -155,17 +157,17 @@ fn of_policy<'t>(
 }
 
 /// What is kept of the clients where so much is shed.
-pub(super) fn shed(item: Item<'_>, problems: &mut Problems) -> Option<Part> {
+pub(super) fn shed(item: ValueReader<'_>, problems: &mut Problems) -> Option<Part> {
     share(item, 100.0, problems).map(|shed| Part::of(1.0 - shed))
 }
 
 /// A share such as `"20%"`.
-pub(super) fn share(item: Item<'_>, most: f64, problems: &mut Problems) -> Option<f64> {
+pub(super) fn share(item: ValueReader<'_>, most: f64, problems: &mut Problems) -> Option<f64> {
     if !item.is_text() {
         problems
             .error(
                 item.place,
-                format!("{} must be a share, in quotes and with its sign", item.what()),
+                format!("{} must be a share, in quotes and with its sign", item.description()),
             )
             .help(format!("write a share above 0% and of at most {most}%: \"1%\""));
         return None;
@@ -180,10 +182,10 @@ pub(super) fn share(item: Item<'_>, most: f64, problems: &mut Problems) -> Optio
     share
 }
 
-fn failback(item: Item<'_>, problems: &mut Problems) -> Option<Failback> {
+fn failback(item: ValueReader<'_>, problems: &mut Problems) -> Option<Failback> {
     const HELP: &str = "write \"auto\", \"manual\", or how long a member must have been usable: \"after 10m\" (from 1s to 168h)";
     if item.as_number().is_some() {
-        problems.error(item.place, format!("{} is no number", item.what())).help(HELP);
+        problems.error(item.place, format!("{} is no number", item.description())).help(HELP);
         return None;
     }
     let text = item.text(problems)?;
@@ -194,7 +196,7 @@ fn failback(item: Item<'_>, problems: &mut Problems) -> Option<Failback> {
     let failback = match (text.value, after.and_then(wait)) {
         ("auto", _) => Some(Failback::Auto),
         ("manual", _) => Some(Failback::Manual),
-        (_, Some(time)) if (SHORTEST..=LONGEST).contains(&time) => Some(Failback::After(time)),
+        (_, Some(time)) if (MIN_RAMP..=MAX_RAMP).contains(&time) => Some(Failback::After(time)),
         _ => None,
     };
     if failback.is_none() {
@@ -205,10 +207,10 @@ fn failback(item: Item<'_>, problems: &mut Problems) -> Option<Failback> {
     failback
 }
 
-fn capacity(item: Item<'_>, problems: &mut Problems) -> Option<Capacity> {
+fn capacity(item: ValueReader<'_>, problems: &mut Problems) -> Option<Capacity> {
     const HELP: &str = "write capacity = { target = \"80%\", max = \"95%\" }, or numbers of what is measured: { target = 800, max = 1000 }";
     let mut table =
-        item.table(Subject { kind: "the capacity of", name: item.subject.name }, problems)?;
+        item.table(TableSubject { kind: "the capacity of", name: item.subject.name }, problems)?;
     let by = table.optional("by", problems, measure).unwrap_or(Measure::Connections);
     let target = table.required("target", HELP, problems).and_then(|item| level(item, problems));
     let max = table.required("max", HELP, problems).and_then(|item| level(item, problems));
@@ -231,7 +233,7 @@ fn capacity(item: Item<'_>, problems: &mut Problems) -> Option<Capacity> {
 }
 
 /// `"80%"`, or a number above 0 in the measure's own unit.
-fn level(item: Item<'_>, problems: &mut Problems) -> Option<Level> {
+fn level(item: ValueReader<'_>, problems: &mut Problems) -> Option<Level> {
     if item.is_text() {
         return share(item, 1000.0, problems).map(Level::Share);
     }
@@ -239,13 +241,13 @@ fn level(item: Item<'_>, problems: &mut Problems) -> Option<Level> {
     if number > 0.0 && number.is_finite() {
         return Some(Level::Amount(number));
     }
-    problems.error(item.place, format!("{} must be above 0", item.what())).help(
+    problems.error(item.place, format!("{} must be above 0", item.description())).help(
         "write a number of what is measured, 800, or a share of the most that is reported, \"80%\"",
     );
     None
 }
 
-fn measure(item: Item<'_>, problems: &mut Problems) -> Option<Measure> {
+fn measure(item: ValueReader<'_>, problems: &mut Problems) -> Option<Measure> {
     let text = item.text(problems)?;
     Some(match text.value {
         "connections" => Measure::Connections,
@@ -255,9 +257,9 @@ fn measure(item: Item<'_>, problems: &mut Problems) -> Option<Measure> {
 }
 
 fn load_policy(
-    by: Option<Item<'_>>,
-    soft: Option<Item<'_>>,
-    hard: Option<Item<'_>>,
+    by: Option<ValueReader<'_>>,
+    soft: Option<ValueReader<'_>>,
+    hard: Option<ValueReader<'_>>,
     problems: &mut Problems,
 ) -> LoadPolicy {
     let is_written = by.is_some();
@@ -292,7 +294,7 @@ fn load_policy(
 }
 
 /// `"70%"` or a number in the gauge's own unit.
-fn mark(item: Item<'_>, problems: &mut Problems) -> Option<f64> {
+fn mark(item: ValueReader<'_>, problems: &mut Problems) -> Option<f64> {
     level(item, problems).map(|level| match level {
         Level::Amount(amount) | Level::Share(amount) => amount,
     })

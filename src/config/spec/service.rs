@@ -1,9 +1,9 @@
 //! `[service."NAME"]`: a name whose answer is chosen per client, with a pool's name or with members
 //! inline.
 
-use super::{OnAllDownSpec, PoolSpec, kind, pool};
+use super::{OnAllDownSpec, PoolSpec, pool, service_type};
 use crate::{
-    config::{hostname, place::At, problems::Problems, reader::TableReader},
+    config::{hostname, place::Placed, problems::Problems, reader::TableReader},
     dns::Name,
     steer::Kind,
 };
@@ -11,8 +11,8 @@ use crate::{
 /// A service as written.
 #[derive(Debug)]
 pub(in crate::config) struct ServiceSpec {
-    pub(in crate::config) name: At<Name>,
-    pub(in crate::config) chooser: Chooser,
+    pub(in crate::config) name: Placed<Name>,
+    pub(in crate::config) pool: ServicePool,
     pub(in crate::config) ttl_secs: u32,
     pub(in crate::config) on_all_down: Option<OnAllDownSpec>,
     pub(in crate::config) ipv6: bool,
@@ -23,8 +23,8 @@ pub(in crate::config) struct ServiceSpec {
 
 /// What chooses for a service.
 #[derive(Debug)]
-pub(in crate::config) enum Chooser {
-    Named(At<Box<str>>),
+pub(in crate::config) enum ServicePool {
+    Named(Placed<Box<str>>),
     Inline(Box<PoolSpec>),
 }
 
@@ -58,15 +58,15 @@ const INLINE_KEYS: [&str; 21] = [
 
 impl ServiceSpec {
     pub(super) fn read(
-        name: At<&str>,
+        name: Placed<&str>,
         mut table: TableReader<'_>,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let at_name = hostname::defined(name, "the service's name", problems);
+        let at_name = hostname::defined_name(name, "the service's name", problems);
         let ttl_secs = table.optional("ttl", problems, super::ttl).unwrap_or(DEFAULT_TTL_SECS);
         let on_all_down = table.optional("on-all-down", problems, pool::on_all_down);
-        let kind = kind::read(&mut table, problems);
-        let ipv6 = table.item("ipv6");
+        let kind = service_type::read(&mut table, problems);
+        let ipv6 = table.value("ipv6");
         if let (Some(Kind::Srv), Some(item)) = (&kind, ipv6) {
             problems
                 .error(item.place, format!("{} has `ipv6`, and is of type SRV", item.subject))
@@ -80,11 +80,11 @@ impl ServiceSpec {
         // Its inline pool has the name in the form in which answers and reports have it.
         let shown =
             at_name.as_ref().map_or_else(|| name.value.to_owned(), |name| name.value.to_string());
-        let chooser = chooser(At::new(shown.into(), name.place), &mut table, problems);
+        let chooser = service_pool(Placed::new(shown.into(), name.place), &mut table, problems);
         table.finish(problems);
         Some(Self {
             name: at_name?,
-            chooser: chooser?,
+            pool: chooser?,
             ttl_secs,
             on_all_down,
             ipv6,
@@ -94,14 +94,14 @@ impl ServiceSpec {
     }
 }
 
-fn chooser(
-    name: At<Box<str>>,
+fn service_pool(
+    name: Placed<Box<str>>,
     table: &mut TableReader<'_>,
     problems: &mut Problems,
-) -> Option<Chooser> {
-    let Some(pool) = table.item("pool") else {
+) -> Option<ServicePool> {
+    let Some(pool) = table.value("pool") else {
         if INLINE_KEYS.iter().all(|key| !table.has(key)) {
-            table.item("members");
+            table.value("members");
             if pool::refuse_endpoint_keys(table, problems) {
                 return None;
             }
@@ -111,10 +111,10 @@ fn chooser(
             return None;
         }
         let spec = PoolSpec::read_keys(name, table, None, problems);
-        return Some(Chooser::Inline(Box::new(spec)));
+        return Some(ServicePool::Inline(Box::new(spec)));
     };
     for key in INLINE_KEYS {
-        if let Some(item) = table.item(key) {
+        if let Some(item) = table.value(key) {
             problems
                 .error(item.place, format!("{} has both `pool` and `{key}`", table.subject))
                 .help(format!(
@@ -122,5 +122,5 @@ fn chooser(
                 ));
         }
     }
-    super::reference(pool, problems).map(Chooser::Named)
+    super::name_reference(pool, problems).map(ServicePool::Named)
 }

@@ -4,9 +4,9 @@ use crate::{
     config::{
         diagnostics::Quoted,
         hostname,
-        place::{At, Place},
+        place::{Placed, SourcePlace},
         problems::Problems,
-        reader::{Item, TableReader},
+        reader::{TableReader, ValueReader},
         values,
     },
     dns::Name,
@@ -15,19 +15,19 @@ use crate::{
 /// A zone as written.
 #[derive(Debug)]
 pub(in crate::config) struct ZoneSpec {
-    pub(in crate::config) apex: At<Name>,
-    pub(in crate::config) nameservers: Option<At<Vec<At<Name>>>>,
-    pub(in crate::config) hostmaster: Option<At<Name>>,
+    pub(in crate::config) apex: Placed<Name>,
+    pub(in crate::config) nameservers: Option<Placed<Vec<Placed<Name>>>>,
+    pub(in crate::config) hostmaster: Option<Placed<Name>>,
     pub(in crate::config) ttl_secs: u32,
     pub(in crate::config) negative_ttl_secs: u32,
-    pub(in crate::config) records: Option<At<Box<str>>>,
+    pub(in crate::config) records: Option<Placed<Box<str>>>,
     pub(in crate::config) client_subnet: bool,
     /// The absolute name whose TXT record tells clients how they are seen.
-    pub(in crate::config) whoami: Option<At<Name>>,
+    pub(in crate::config) whoami: Option<Placed<Name>>,
     /// Where `nameservers` and `hostmaster` are written, right or wrong, or a key that can have
     /// been meant to be them.
-    pub(in crate::config) written_nameservers: Option<Place>,
-    pub(in crate::config) written_hostmaster: Option<Place>,
+    pub(in crate::config) written_nameservers: Option<SourcePlace>,
+    pub(in crate::config) written_hostmaster: Option<SourcePlace>,
 }
 
 /// What a zone's TTL is where none is written, in seconds.
@@ -37,13 +37,13 @@ const DEFAULT_NEGATIVE_TTL_SECS: u32 = 60;
 
 impl ZoneSpec {
     pub(super) fn read(
-        name: At<&str>,
+        name: Placed<&str>,
         mut table: TableReader<'_>,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let apex = hostname::defined(name, "the zone's name", problems);
+        let apex = hostname::defined_name(name, "the zone's name", problems);
         let [written_nameservers, written_hostmaster] =
-            ["nameservers", "hostmaster"].map(|key| table.item(key));
+            ["nameservers", "hostmaster"].map(|key| table.value(key));
         let nameservers = written_nameservers.and_then(|item| nameservers(item, problems));
         let hostmaster =
             written_hostmaster.and_then(|item| values::hostmaster(item.text(problems)?, problems));
@@ -51,17 +51,17 @@ impl ZoneSpec {
         let negative_ttl_secs = table
             .optional("negative-ttl", problems, super::ttl)
             .unwrap_or(DEFAULT_NEGATIVE_TTL_SECS);
-        let records = table.optional("records", problems, super::reference);
+        let records = table.optional("records", problems, super::name_reference);
         let client_subnet =
-            table.optional("client-subnet", problems, Item::boolean).unwrap_or(true);
+            table.optional("client-subnet", problems, ValueReader::boolean).unwrap_or(true);
         let whoami = table
-            .item("whoami")
+            .value("whoami")
             .zip(apex.as_ref())
             .and_then(|(item, apex)| whoami(item, apex, problems));
         let strays = table.finish(problems);
-        let written = |item: Option<Item<'_>>, key| {
+        let written = |item: Option<ValueReader<'_>>, key| {
             item.map(|item| item.place)
-                .or_else(|| strays.iter().find_map(|stray| stray.instead_of(key)))
+                .or_else(|| strays.iter().find_map(|stray| stray.place_if_meant(key)))
         };
         Some(Self {
             apex: apex?,
@@ -79,7 +79,11 @@ impl ZoneSpec {
 }
 
 /// The name of `whoami`: relative to the zone, unless it ends in the zone's name or in a dot.
-fn whoami(item: Item<'_>, apex: &At<Name>, problems: &mut Problems) -> Option<At<Name>> {
+fn whoami(
+    item: ValueReader<'_>,
+    apex: &Placed<Name>,
+    problems: &mut Problems,
+) -> Option<Placed<Name>> {
     let text = item.text(problems)?;
     let written = values::domain(text, "the name of `whoami`", problems)?;
     let apex = &apex.value;
@@ -88,7 +92,7 @@ fn whoami(item: Item<'_>, apex: &At<Name>, problems: &mut Problems) -> Option<At
     }
     let relative = format!("{}.{apex}", text.value);
     match relative.parse() {
-        Ok(name) if !text.value.ends_with('.') => Some(At::new(name, text.place)),
+        Ok(name) if !text.value.ends_with('.') => Some(Placed::new(name, text.place)),
         _ => {
             problems
                 .error(
@@ -104,7 +108,10 @@ fn whoami(item: Item<'_>, apex: &At<Name>, problems: &mut Problems) -> Option<At
     }
 }
 
-pub(super) fn nameservers(item: Item<'_>, problems: &mut Problems) -> Option<At<Vec<At<Name>>>> {
+pub(super) fn nameservers(
+    item: ValueReader<'_>,
+    problems: &mut Problems,
+) -> Option<Placed<Vec<Placed<Name>>>> {
     let texts = item.texts("names", problems)?;
     if texts.is_empty() {
         problems
@@ -112,10 +119,12 @@ pub(super) fn nameservers(item: Item<'_>, problems: &mut Problems) -> Option<At<
             .help("name at least one: nameservers = [\"ns1.example.com\"]");
         return None;
     }
-    let mut names: Vec<At<Name>> = Vec::with_capacity(texts.len());
+    let mut names: Vec<Placed<Name>> = Vec::with_capacity(texts.len());
     // Each is read before any is missed.
-    let read: Vec<_> =
-        texts.into_iter().map(|text| hostname::reference(text, "nameserver", problems)).collect();
+    let read: Vec<_> = texts
+        .into_iter()
+        .map(|text| hostname::referenced_name(text, "nameserver", problems))
+        .collect();
     for name in read {
         let name = name?;
         if names.iter().any(|known| known.value == name.value) {
@@ -125,5 +134,5 @@ pub(super) fn nameservers(item: Item<'_>, problems: &mut Problems) -> Option<At<
         }
         names.push(name);
     }
-    Some(At::new(names, item.place))
+    Some(Placed::new(names, item.place))
 }

@@ -60,10 +60,10 @@ impl ReloadFixture {
 
     /// Loads what differs. The result equals that of a load which knows nothing but the serials and
     /// the last good files.
-    fn reload(&mut self) -> Making {
+    fn reload(&mut self) -> LoadMode {
         let world = self.load(self.previous());
         let referee = self.load(ReloadBase { applied: None, ..self.previous() });
-        assert!(matches!(referee.config.making, Making::Whole { .. }));
+        assert!(matches!(referee.config.load_mode, LoadMode::Full { .. }));
         let origins = |world: &LoadedConfig| format!("{:?}", world.config.datacenter_origins);
         let zones = |world: &LoadedConfig| {
             let list = world.zones.list().iter();
@@ -88,12 +88,12 @@ impl ReloadFixture {
         assert_eq!(world.warnings, referee.warnings);
         assert_eq!(world.last_good.inventory, referee.last_good.inventory);
         self.world = world;
-        self.world.config.making
+        self.world.config.load_mode
     }
 }
 
-fn locations(directory: &Path) -> Locations {
-    Locations { zones: Some(directory.join("zones")), ..Locations::default() }
+fn locations(directory: &Path) -> SourceOptions {
+    SourceOptions { zones: Some(directory.join("zones")), ..SourceOptions::default() }
 }
 
 fn fixture() -> ReloadFixture {
@@ -110,13 +110,13 @@ fn an_edit_of_a_service_reads_its_table_and_gives_the_zone_another_serial() {
     let mut site = fixture();
     let before = site.world.zones.list()[0].serial();
     site.write("b-services.toml", &SERVICES.replace("ttl = 30", "ttl = 60"));
-    assert_eq!(site.reload(), Making::Amended { tables: 1 });
+    assert_eq!(site.reload(), LoadMode::Amended { tables: 1 });
     assert_eq!(site.world.topology.services[1].ttl_secs, 60);
     assert_ne!(site.world.zones.list()[0].serial(), before);
     // And back again, which is a new edition too.
     let between = site.world.zones.list()[0].serial();
     site.write("b-services.toml", SERVICES);
-    assert_eq!(site.reload(), Making::Amended { tables: 1 });
+    assert_eq!(site.reload(), LoadMode::Amended { tables: 1 });
     assert_ne!(site.world.zones.list()[0].serial(), between);
 }
 
@@ -125,7 +125,7 @@ fn a_drain_reads_the_datacenters_table_and_leaves_zones_and_pools_shared() {
     let mut site = fixture();
     let (zones, pools) = (Arc::clone(&site.world.zones), site.world.topology.pools.clone());
     site.write("c-places.toml", &PLACES.replace("active", "draining"));
-    assert_eq!(site.reload(), Making::Amended { tables: 1 });
+    assert_eq!(site.reload(), LoadMode::Amended { tables: 1 });
     assert!(Arc::ptr_eq(&zones, &site.world.zones), "a drain is no new edition of a zone");
     assert!(pools.iter().zip(&site.world.topology.pools).all(|(old, new)| Arc::ptr_eq(old, new)));
 }
@@ -136,7 +136,7 @@ fn a_datacenter_is_found_in_its_file_after_an_amendment_moved_it() {
     let text =
         PLACES.replace("# the places\n", "# the places\n# of this network, each\n# with a state\n");
     site.write("c-places.toml", &text);
-    assert_eq!(site.reload(), Making::Amended { tables: 0 });
+    assert_eq!(site.reload(), LoadMode::Amended { tables: 0 });
     let origins = &site.world.config.datacenter_origins;
     assert_eq!([&text[origins[0].span.clone()], &text[origins[1].span.clone()]], ["fra", "iad"]);
     assert_eq!([origins[0].line, origins[1].line], [4, 6]);
@@ -147,12 +147,12 @@ fn a_file_with_errors_is_held_beside_an_amendment_and_amended_once_it_is_repaire
     let mut site = fixture();
     site.write("d-pools.toml", &POOLS.replace("192.0.2.1", "192.0.2.300"));
     site.write("b-services.toml", &SERVICES.replace("ttl = 30", "ttl = 60"));
-    assert_eq!(site.reload(), Making::Amended { tables: 1 });
+    assert_eq!(site.reload(), LoadMode::Amended { tables: 1 });
     assert_eq!(site.world.hold_report.held.len(), 1);
     site.write("c-places.toml", &PLACES.replace("active", "draining"));
-    assert_eq!(site.reload(), Making::Amended { tables: 1 }, "while the file is held");
+    assert_eq!(site.reload(), LoadMode::Amended { tables: 1 }, "while the file is held");
     site.write("d-pools.toml", &POOLS.replace("192.0.2.1", "192.0.2.30"));
-    assert_eq!(site.reload(), Making::Amended { tables: 1 });
+    assert_eq!(site.reload(), LoadMode::Amended { tables: 1 });
     assert!(site.world.hold_report.held.is_empty());
     assert_eq!(&*site.world.topology.endpoints[0].name, "192.0.2.30");
 }
@@ -162,9 +162,9 @@ fn a_new_table_is_a_load_in_full_and_the_next_edit_an_amendment_of_that() {
     let mut site = fixture();
     let more = format!("{SERVICES}[service.\"new.x.test\"]\npool = \"web\"\n");
     site.write("b-services.toml", &more);
-    assert_eq!(site.reload(), Making::Whole { tables: 7 });
+    assert_eq!(site.reload(), LoadMode::Full { tables: 7 });
     site.write("b-services.toml", &more.replace("ttl = 30", "ttl = 90"));
-    assert_eq!(site.reload(), Making::Amended { tables: 1 });
+    assert_eq!(site.reload(), LoadMode::Amended { tables: 1 });
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{task::JoinHandle, time::Instant as TokioInstant};
 
-use crate::{config::Stamp, steer::Topology};
+use crate::{config::FileStamp, steer::Topology};
 
 /// The pause between two looks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
@@ -25,7 +25,7 @@ pub(super) struct CredentialFiles {
     running_check: Option<JoinHandle<CredentialStamps>>,
 }
 
-type CredentialStamps = BTreeMap<PathBuf, Option<Stamp>>;
+type CredentialStamps = BTreeMap<PathBuf, Option<FileStamp>>;
 
 impl CredentialFiles {
     /// Notes the files of the topology's monitors as they are now: to be called before they are
@@ -62,7 +62,8 @@ impl CredentialFiles {
         let found = looking.await.unwrap_or_default();
         self.running_check = None;
         self.check_at = Some(TokioInstant::now() + CHECK_INTERVAL);
-        let is_same = |(path, stamp): (&PathBuf, &Option<Stamp>)| match (stamp, found.get(path)) {
+        let is_same = |(path, stamp): (&PathBuf, &Option<FileStamp>)| match (stamp, found.get(path))
+        {
             (Some(old), Some(Some(new))) => old.has_same_content(new),
             (old, new) => old.is_none() == new.is_none_or(Option::is_none),
         };
@@ -72,7 +73,7 @@ impl CredentialFiles {
 
 fn stamps(files: impl IntoIterator<Item = PathBuf>) -> CredentialStamps {
     let of = |path: PathBuf| {
-        let stamp = Stamp::of(&path);
+        let stamp = FileStamp::of(&path);
         (path, stamp)
     };
     files.into_iter().map(of).collect()

@@ -248,7 +248,7 @@ impl Controller {
         mut world: LoadedConfig,
         inbox: &mut EventChannels,
     ) {
-        let waiting = self.settings.waiting_for_restart(&world.config.server);
+        let waiting = self.settings.keys_requiring_restart(&world.config.server);
         world.warnings.extend(waiting.iter().map(|key| {
             format!("`{key}` of `server` has changed: it takes effect at the next start (help: restart the server)")
         }));

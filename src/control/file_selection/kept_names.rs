@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    AttributedError, ConfigAndWarnings, Diagnostics, FileSelection, HoldCause, Role,
+    AttributedError, ConfigAndWarnings, Diagnostics, FileRole, FileSelection, HoldCause,
     SelectedVersion, SourceFile,
 };
 use crate::{
@@ -95,7 +95,7 @@ impl FileSelection<'_> {
     fn unusable(&self) -> impl Iterator<Item = FileId> {
         self.ids().filter(|id| match &self.versions[id.index()] {
             SelectedVersion::Held { new, ground, .. } => {
-                *ground != HoldCause::Removal && new.role != Role::Absent
+                *ground != HoldCause::Removal && new.role != FileRole::Absent
             }
             SelectedVersion::Unchanged | SelectedVersion::New | SelectedVersion::Retained => false,
         })
@@ -131,12 +131,12 @@ impl FileSelection<'_> {
 /// Whether a file that cannot be used may define a zone or service.
 fn may_define(file: &SourceFile, name: &Definition) -> bool {
     match file.role {
-        Role::Tables | Role::Directory => true,
-        Role::Master => {
+        FileRole::Tables | FileRole::Directory => true,
+        FileRole::Master => {
             let as_zone = Definition::new("zone", &name.name);
             definitions(file).iter().next().is_none_or(|zone| zone.provides(&as_zone))
         }
-        Role::Settings | Role::Absent => false,
+        FileRole::Settings | FileRole::Absent => false,
     }
 }
 
@@ -148,7 +148,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::{Config, Locations, Sources, Unreadable},
+        config::{Config, SourceOptions, SourceReadError, Sources},
         control::last_good::LastGood,
         steer::State,
     };
@@ -190,7 +190,7 @@ mod tests {
 
     fn sources(files: &[(String, String)]) -> Sources {
         Sources::from_texts(
-            &Locations::default(),
+            &SourceOptions::default(),
             files.iter().map(|(path, text)| (path.as_str(), text.as_str())),
         )
     }
@@ -211,9 +211,9 @@ mod tests {
             FileFault::None => return false,
             FileFault::Syntax => Ok(Arc::new(broken("[broken"))),
             FileFault::Value => Ok(Arc::new(broken("[pool.extra]\nmembers = 7\n"))),
-            FileFault::Unreadable => Err(Unreadable::KeepsChanging),
+            FileFault::Unreadable => Err(SourceReadError::KeepsChanging),
         };
-        sources.exchange(vec![(id, file)]);
+        sources.replace_files(vec![(id, file)]);
         true
     }
 
@@ -278,13 +278,25 @@ mod tests {
         let zone = |name| Definition::new("zone", name);
         let www = Definition::new("service", "www.x.test");
         for (path, role, name, may, why) in [
-            ("zones/h.toml", Role::Tables, zone("x.test"), true, "tables define anything"),
-            ("zones/sub", Role::Directory, zone("x.test"), true, "anything lies in a directory"),
-            ("zones/x.test.zone", Role::Master, zone("x.test"), true, "its zone"),
-            ("zones/x.test.zone", Role::Master, www.clone(), true, "records instead of a service"),
-            ("zones/x.test.zone", Role::Master, zone("y.test"), false, "another zone"),
-            ("zones/records", Role::Master, www.clone(), true, "records of any zone"),
-            ("portolan.toml", Role::Settings, www, false, "settings define no name"),
+            ("zones/h.toml", FileRole::Tables, zone("x.test"), true, "tables define anything"),
+            (
+                "zones/sub",
+                FileRole::Directory,
+                zone("x.test"),
+                true,
+                "anything lies in a directory",
+            ),
+            ("zones/x.test.zone", FileRole::Master, zone("x.test"), true, "its zone"),
+            (
+                "zones/x.test.zone",
+                FileRole::Master,
+                www.clone(),
+                true,
+                "records instead of a service",
+            ),
+            ("zones/x.test.zone", FileRole::Master, zone("y.test"), false, "another zone"),
+            ("zones/records", FileRole::Master, www.clone(), true, "records of any zone"),
+            ("portolan.toml", FileRole::Settings, www, false, "settings define no name"),
         ] {
             assert_eq!(may_define(&file(path, role), &name), may, "{path}: {why}");
         }

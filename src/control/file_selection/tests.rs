@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{config::Locations, control::last_good::Inventory};
+use crate::{config::SourceOptions, control::last_good::Inventory};
 
 type FileTexts<'t> = Vec<(&'t str, &'t str)>;
 
@@ -15,7 +15,7 @@ const POOLS: &str =
 const SERVICE: &str = "[service.\"www.x.test\"]\npool = \"web\"\n";
 
 fn sources(files: &[(&str, &str)]) -> Sources {
-    Sources::from_texts(&Locations::default(), files.iter().copied())
+    Sources::from_texts(&SourceOptions::default(), files.iter().copied())
 }
 
 /// The last good set of files that load.
@@ -169,8 +169,8 @@ fn what_is_said_of_a_file_that_is_gone_or_of_a_directory_is_true() {
         with_changes(base(), &[("zones/service.toml", ""), ("zones/sub/service.toml", SERVICE)]);
     let good = good(&nested);
     let mut unread =
-        SourceFile::with_content(Path::new("zones/sub"), Role::Directory, None, Vec::new());
-    unread.content = Err(Unreadable::from(std::io::Error::from_raw_os_error(libc::EACCES)));
+        SourceFile::with_content(Path::new("zones/sub"), FileRole::Directory, None, Vec::new());
+    unread.content = Err(SourceReadError::from(std::io::Error::from_raw_os_error(libc::EACCES)));
     let files = with_changes(nested, &[("zones/sub/service.toml", "x"), ("zones/places.toml", "")]);
     let mut sources = sources(&files);
     let file = sources
@@ -178,7 +178,7 @@ fn what_is_said_of_a_file_that_is_gone_or_of_a_directory_is_true() {
         .find(|(_, file)| file.path == Path::new("zones/sub/service.toml"))
         .unwrap()
         .0;
-    sources.exchange(vec![(file, unread)]);
+    sources.replace_files(vec![(file, unread)]);
     let mut selection = FileSelection::new(sources, &good, |_| false);
     selection.find_loadable().unwrap_or_else(|errors| panic!("{errors}"));
     let held = selection.held();
@@ -197,11 +197,11 @@ fn what_is_said_of_a_file_that_is_gone_or_of_a_directory_is_true() {
 fn a_directory_that_cannot_be_read_keeps_the_files_below_it() {
     let good = good(&base());
     let mut unread =
-        SourceFile::with_content(Path::new("zones"), Role::Directory, None, Vec::new());
-    unread.content = Err(Unreadable::from(std::io::Error::from_raw_os_error(libc::EMFILE)));
+        SourceFile::with_content(Path::new("zones"), FileRole::Directory, None, Vec::new());
+    unread.content = Err(SourceReadError::from(std::io::Error::from_raw_os_error(libc::EMFILE)));
     let mut sources = sources(&[]);
     let root = sources.entries().next().unwrap().0;
-    sources.exchange(vec![(root, unread)]);
+    sources.replace_files(vec![(root, unread)]);
     let mut selection = FileSelection::new(sources, &good, |_| false);
     let (config, _) = selection.find_loadable().unwrap();
     assert_eq!((config.zones.len(), config.topology.services.len()), (1, 1));

@@ -19,7 +19,7 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use super::{Inventory, LastGood};
 use crate::{
-    config::{Locations, Role, SourceFile},
+    config::{FileRole, SourceFile, SourceOptions},
     dns::Name,
 };
 
@@ -90,7 +90,7 @@ impl std::error::Error for LastGoodError {}
 impl LastGoodOrigin {
     /// Paths are absolute, and links in them are not followed: another release behind the same link
     /// is the same home.
-    pub(in crate::control) fn of(locations: &Locations) -> Self {
+    pub(in crate::control) fn of(locations: &SourceOptions) -> Self {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Self {
             config: absolute(&locations.config_path()),
@@ -129,9 +129,9 @@ pub(in crate::control) fn write(
     let entry = |good: &Arc<SourceFile>| FileEntry {
         path: good.path.clone(),
         role: match good.role {
-            Role::Settings => SavedRole::Settings,
-            Role::Tables => SavedRole::Tables,
-            Role::Master | Role::Directory | Role::Absent => SavedRole::Master,
+            FileRole::Settings => SavedRole::Settings,
+            FileRole::Tables => SavedRole::Tables,
+            FileRole::Master | FileRole::Directory | FileRole::Absent => SavedRole::Master,
         },
         modified: good.modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()),
         octets: good.octets().len(),
@@ -221,9 +221,9 @@ fn inventory(document: &LastGoodHeader) -> Inventory {
 impl FileEntry {
     fn file(&self, content: Vec<u8>) -> SourceFile {
         let role = match self.role {
-            SavedRole::Settings => Role::Settings,
-            SavedRole::Tables => Role::Tables,
-            SavedRole::Master => Role::Master,
+            SavedRole::Settings => FileRole::Settings,
+            SavedRole::Tables => FileRole::Tables,
+            SavedRole::Master => FileRole::Master,
         };
         let modified = self.modified.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
         SourceFile::with_content(&self.path, role, modified, content)
@@ -236,7 +236,7 @@ mod tests {
     use crate::config::Sources;
 
     fn home(zones: &str) -> LastGoodOrigin {
-        LastGoodOrigin::of(&Locations { zones: Some(zones.into()), ..Locations::default() })
+        LastGoodOrigin::of(&SourceOptions { zones: Some(zones.into()), ..SourceOptions::default() })
     }
 
     fn saved() -> (LastGood, Vec<u8>) {
@@ -246,7 +246,7 @@ mod tests {
         let credentials = Arc::new(["ca.pem".into()].into());
         let inventory =
             Inventory { zones: names("x.test"), services: names("www.x.test"), credentials };
-        let sources = Sources::from_texts(&Locations::default(), texts);
+        let sources = Sources::from_texts(&SourceOptions::default(), texts);
         let set = LastGood::of(sources, &[], inventory, &LastGood::default());
         let mut octets = Vec::new();
         write(&set, &home("zones"), &mut octets).unwrap();

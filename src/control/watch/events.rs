@@ -57,19 +57,19 @@ mod tests {
     use notify::event::{DataChange, Flag, MetadataKind, RenameMode};
 
     use super::*;
-    use crate::config::{Footprint, Kind, Trace};
+    use crate::config::{Footprint, PathKind, PathState};
 
     #[test]
     fn an_event_about_a_path_that_counts_is_a_sign_and_no_other_is() {
-        let zones = Trace {
+        let zones = PathState {
             path: "/z".into(),
-            real: "/z".into(),
-            kind: Kind::ZoneDirectory,
+            real_path: "/z".into(),
+            kind: PathKind::ZoneDirectory,
             is_link: false,
             stamp: None,
         };
         let scope =
-            WatchScope::from_footprint(&Footprint { traces: vec![zones], ..Footprint::default() });
+            WatchScope::from_footprint(&Footprint { paths: vec![zones], ..Footprint::default() });
         let signs = |kind, path: &str| file_events(Event::new(kind).add_path(path.into()), &scope);
         let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
         let closed = |mode| EventKind::Access(AccessKind::Close(mode));

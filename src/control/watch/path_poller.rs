@@ -32,7 +32,7 @@ use super::{
     mounts::{Mount, mounts},
     watch_scope::WatchScope,
 };
-use crate::config::{Footprint, Kind, Stamp, Trace};
+use crate::config::{FileStamp, Footprint, PathKind, PathState};
 
 /// The pause between two rounds, if a round takes less than 4 % of it.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -58,7 +58,7 @@ pub(super) struct PathPoller {
     watcher: Option<RecommendedWatcher>,
     /// Directories that the kernel watches, and which directory that was: another one may have
     /// their path by now.
-    watched: BTreeMap<PathBuf, Option<Stamp>>,
+    watched: BTreeMap<PathBuf, Option<FileStamp>>,
     polled_paths: Vec<PolledPath>,
     /// What was mounted at the last round.
     mounts: BTreeSet<Mount>,
@@ -71,9 +71,9 @@ struct PolledPath {
     real: PathBuf,
     compared_by: ComparedBy,
     /// Its state as it was read, or as it was reported since.
-    reported_stamp: Option<Stamp>,
+    reported_stamp: Option<FileStamp>,
     /// A state that differs and is not reported yet.
-    unreported_stamp: Option<Option<Stamp>>,
+    unreported_stamp: Option<Option<FileStamp>>,
 }
 
 /// What of a path is compared.
@@ -86,7 +86,7 @@ enum ComparedBy {
 }
 
 impl ComparedBy {
-    fn is_same(self, one: Option<Stamp>, other: Option<Stamp>) -> bool {
+    fn is_same(self, one: Option<FileStamp>, other: Option<FileStamp>) -> bool {
         match (one, other, self) {
             (Some(one), Some(other), Self::Object) => one.is_same_object(&other),
             (Some(one), Some(other), Self::Content) => one.has_same_content(&other),
@@ -149,8 +149,9 @@ impl PathPoller {
         let scope = WatchScope::from_footprint(&footprint);
         let directories = scope.directories();
         self.scope.store(Arc::new(scope));
-        let current = |path: &PathBuf| (path.clone(), Stamp::of(path));
-        let wanted: BTreeMap<PathBuf, Option<Stamp>> = directories.iter().map(current).collect();
+        let current = |path: &PathBuf| (path.clone(), FileStamp::of(path));
+        let wanted: BTreeMap<PathBuf, Option<FileStamp>> =
+            directories.iter().map(current).collect();
         self.unwatch_all_but(&wanted);
         let mut new = Vec::new();
         for (directory, stamp) in wanted {
@@ -167,18 +168,18 @@ impl PathPoller {
             );
         }
         let mut glances = changed_before_watch(&footprint, &new);
-        let are_few = footprint.traces.iter().filter(|trace| trace.kind == Kind::File).count()
+        let are_few = footprint.paths.iter().filter(|trace| trace.kind == PathKind::File).count()
             <= MAX_FILES_FULLY_POLLED;
         let mounted: BTreeSet<PathBuf> = mounts().into_iter().map(|mount| mount.path).collect();
         let is_compared = |path: &Path| are_few || mounted.contains(path);
         glances.extend(
-            footprint.traces.into_iter().filter_map(|trace| self.polled_path(trace, is_compared)),
+            footprint.paths.into_iter().filter_map(|trace| self.polled_path(trace, is_compared)),
         );
         self.polled_paths = glances;
     }
 
-    fn unwatch_all_but(&mut self, wanted: &BTreeMap<PathBuf, Option<Stamp>>) {
-        let is_kept = |path: &PathBuf, stamp: &Option<Stamp>| {
+    fn unwatch_all_but(&mut self, wanted: &BTreeMap<PathBuf, Option<FileStamp>>) {
+        let is_kept = |path: &PathBuf, stamp: &Option<FileStamp>| {
             wanted
                 .get(path)
                 .is_some_and(|now| now.is_some() && ComparedBy::Object.is_same(*now, *stamp))
@@ -212,21 +213,28 @@ impl PathPoller {
 
     /// How a path is compared from now on; `None` where the kernel reports everything that can
     /// happen to it.
-    fn polled_path(&self, trace: Trace, is_compared: impl Fn(&Path) -> bool) -> Option<PolledPath> {
-        let directory =
-            if trace.kind == Kind::File { trace.real.parent() } else { Some(&*trace.real) };
+    fn polled_path(
+        &self,
+        trace: PathState,
+        is_compared: impl Fn(&Path) -> bool,
+    ) -> Option<PolledPath> {
+        let directory = if trace.kind == PathKind::File {
+            trace.real_path.parent()
+        } else {
+            Some(&*trace.real_path)
+        };
         let has_events = directory.is_some_and(|directory| self.watched.contains_key(directory));
         let by = match (has_events, trace.kind) {
             (false, _) => ComparedBy::Content,
-            (true, Kind::File) if trace.stamp.is_some() && is_compared(&trace.real) => {
+            (true, PathKind::File) if trace.stamp.is_some() && is_compared(&trace.real_path) => {
                 ComparedBy::Content
             }
-            (true, Kind::File) if !trace.is_link && trace.stamp.is_some() => return None,
+            (true, PathKind::File) if !trace.is_link && trace.stamp.is_some() => return None,
             (true, _) => ComparedBy::Object,
         };
         Some(PolledPath {
             path: trace.path,
-            real: trace.real,
+            real: trace.real_path,
             compared_by: by,
             reported_stamp: trace.stamp,
             unreported_stamp: None,
@@ -236,7 +244,7 @@ impl PathPoller {
     fn poll(&mut self) {
         let mut glances = std::mem::take(&mut self.polled_paths);
         for glance in &mut glances {
-            if glance.is_due_for_report(Stamp::of(&glance.path)) {
+            if glance.is_due_for_report(FileStamp::of(&glance.path)) {
                 let path = glance.real.clone();
                 self.report(if glance.compared_by == ComparedBy::Object {
                     FileEvent::Changed(path)
@@ -269,7 +277,7 @@ impl PathPoller {
 
 impl PolledPath {
     /// Compares; whether that is to be reported.
-    fn is_due_for_report(&mut self, now: Option<Stamp>) -> bool {
+    fn is_due_for_report(&mut self, now: Option<FileStamp>) -> bool {
         if self.compared_by.is_same(now, self.reported_stamp) {
             self.unreported_stamp = None;
             return false;
@@ -297,12 +305,15 @@ impl PolledPath {
 /// reported by the kernel when it is closed.
 fn changed_before_watch(footprint: &Footprint, new: &[PathBuf]) -> Vec<PolledPath> {
     let is_new = |path: &Path| new.binary_search_by(|directory| (**directory).cmp(path)).is_ok();
-    let glance = |trace: &Trace| {
-        let directory =
-            if trace.kind == Kind::File { trace.real.parent() } else { Some(&*trace.real) };
+    let glance = |trace: &PathState| {
+        let directory = if trace.kind == PathKind::File {
+            trace.real_path.parent()
+        } else {
+            Some(&*trace.real_path)
+        };
         let now =
-            directory.filter(|directory| is_new(directory)).map(|_| Stamp::of(&trace.path))?;
-        let (path, real) = (trace.path.clone(), trace.real.clone());
+            directory.filter(|directory| is_new(directory)).map(|_| FileStamp::of(&trace.path))?;
+        let (path, real) = (trace.path.clone(), trace.real_path.clone());
         let glance = PolledPath {
             path,
             real,
@@ -312,7 +323,7 @@ fn changed_before_watch(footprint: &Footprint, new: &[PathBuf]) -> Vec<PolledPat
         };
         (!ComparedBy::Content.is_same(now, trace.stamp)).then_some(glance)
     };
-    if new.is_empty() { Vec::new() } else { footprint.traces.iter().filter_map(glance).collect() }
+    if new.is_empty() { Vec::new() } else { footprint.paths.iter().filter_map(glance).collect() }
 }
 
 /// Whether the kernel reports all changes of this directory: a file system of another host, or of a
@@ -377,10 +388,10 @@ mod tests {
 
     use super::*;
 
-    fn stamps(directory: &Path) -> [Option<Stamp>; 3] {
+    fn stamps(directory: &Path) -> [Option<FileStamp>; 3] {
         ["a", "ab", "abc"].map(|text| {
             fs::write(directory.join("file"), text).unwrap();
-            Stamp::of(&directory.join("file"))
+            FileStamp::of(&directory.join("file"))
         })
     }
 
@@ -411,7 +422,7 @@ mod tests {
         let path = |name: &str| directory.path().join(name);
         let [one, two] = ["one", "three"].map(|name| {
             fs::write(path(name), name.repeat(name.len())).unwrap();
-            Stamp::of(&path(name))
+            FileStamp::of(&path(name))
         });
         let mut glance = PolledPath {
             path: "a".into(),
@@ -429,7 +440,7 @@ mod tests {
         let path = |name: &str| directory.path().join(name);
         let [one, two] = ["one", "two"].map(|name| {
             fs::create_dir(path(name)).unwrap();
-            Stamp::of(&path(name))
+            FileStamp::of(&path(name))
         });
         let mut glance = PolledPath {
             path: "zones".into(),

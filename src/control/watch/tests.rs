@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::*;
-use crate::config::{Locations, Sources};
+use crate::config::{SourceOptions, Sources};
 
 struct WatchFixture {
     directory: tempfile::TempDir,
@@ -34,7 +34,8 @@ impl WatchFixture {
 
     /// Reads the files as a load does.
     fn load(&self) {
-        let locations = Locations { zones: Some(self.zones.clone()), ..Locations::default() };
+        let locations =
+            SourceOptions { zones: Some(self.zones.clone()), ..SourceOptions::default() };
         let sources = Sources::read(&locations);
         let _ = crate::config::Config::load(&sources);
         self.watch.follow(sources.footprint());
@@ -180,7 +181,7 @@ async fn a_file_that_a_zone_names_and_that_is_missing_is_reported_when_it_comes(
 async fn an_edit_between_the_reading_and_the_watch_is_reported() {
     let mut site = WatchFixture::new("zones", make_zones_directory).await;
     fs::write(site.path("zones/a.toml"), "").unwrap();
-    let locations = Locations { zones: Some(site.zones.clone()), ..Locations::default() };
+    let locations = SourceOptions { zones: Some(site.zones.clone()), ..SourceOptions::default() };
     let sources = Sources::read(&locations);
     fs::write(site.path("zones/a.toml"), "# edited").unwrap();
     site.watch.follow(sources.footprint());

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::config::{Footprint, Kind, is_database, is_ignored, is_master, is_tables};
+use crate::config::{Footprint, PathKind, is_database, is_ignored, is_master, is_tables};
 
 /// Which paths count. All are without links, as kernel events name them.
 #[derive(Debug, Default)]
@@ -25,17 +25,19 @@ impl WatchScope {
     pub(super) fn from_footprint(footprint: &Footprint) -> Self {
         let mut scope =
             Self { paths: footprint.links.iter().cloned().collect(), ..Self::default() };
-        for trace in &footprint.traces {
+        for trace in &footprint.paths {
             match trace.kind {
-                Kind::ZoneDirectory => _ = scope.zone_directories.insert(trace.real.clone()),
-                Kind::DatabaseDirectory => {
-                    _ = scope.database_directories.insert(trace.real.clone())
+                PathKind::ZoneDirectory => {
+                    _ = scope.zone_directories.insert(trace.real_path.clone())
+                }
+                PathKind::DatabaseDirectory => {
+                    _ = scope.database_directories.insert(trace.real_path.clone())
                 }
                 // The name alone says that it counts: a million names are not kept twice.
-                Kind::File if scope.is_watched_by_name(&trace.real) => continue,
-                Kind::File => {}
+                PathKind::File if scope.is_watched_by_name(&trace.real_path) => continue,
+                PathKind::File => {}
             }
-            scope.paths.insert(trace.real.clone());
+            scope.paths.insert(trace.real_path.clone());
         }
         scope
     }
@@ -83,25 +85,25 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::config::Trace;
+    use crate::config::PathState;
 
     #[test]
     fn only_what_a_load_would_read_counts() {
         let directory = tempfile::tempdir().unwrap();
         let zones = fs::canonicalize(directory.path()).unwrap();
-        let trace = |path: &Path, kind| Trace {
+        let trace = |path: &Path, kind| PathState {
             path: path.into(),
-            real: path.into(),
+            real_path: path.into(),
             kind,
             is_link: false,
             stamp: None,
         };
         let footprint = Footprint {
-            traces: vec![
-                trace(&zones, Kind::ZoneDirectory),
-                trace(&zones.join("records"), Kind::File),
-                trace(Path::new("/etc/portolan/portolan.toml"), Kind::File),
-                trace(Path::new("/srv/geoip"), Kind::DatabaseDirectory),
+            paths: vec![
+                trace(&zones, PathKind::ZoneDirectory),
+                trace(&zones.join("records"), PathKind::File),
+                trace(Path::new("/etc/portolan/portolan.toml"), PathKind::File),
+                trace(Path::new("/srv/geoip"), PathKind::DatabaseDirectory),
             ],
             links: [PathBuf::from("/srv/current")].into(),
             ..Footprint::default()

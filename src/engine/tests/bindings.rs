@@ -17,7 +17,7 @@ use proptest::prelude::*;
 
 use super::request;
 use crate::{
-    config::{Colours, Locations},
+    config::{Colours, SourceOptions},
     control::LoadedConfig,
     dns::Rtype,
     engine::{Query, Transport, answer},
@@ -102,7 +102,7 @@ fn world() -> LoadedConfig {
     fs::write(directory.path().join("tables.toml"), TABLES).unwrap();
     let geoip = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/world-country.mmdb")];
     let locations =
-        Locations { zones: Some(directory.path().into()), geoip, ..Locations::default() };
+        SourceOptions { zones: Some(directory.path().into()), geoip, ..SourceOptions::default() };
     LoadedConfig::load(&locations, Colours::Plain)
         .unwrap_or_else(|refusal| panic!("{}", refusal.rendered))
 }

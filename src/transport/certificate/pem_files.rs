@@ -13,7 +13,7 @@ use rustls::{
 
 use super::CertificateError;
 use crate::{
-    config::Stamp,
+    config::FileStamp,
     files::{self, SymlinkPolicy},
 };
 
@@ -24,11 +24,11 @@ const MAX_FILE_OCTETS: u64 = 1 << 20;
 const MAX_READ_ATTEMPTS: usize = 3;
 
 /// The states of the chain's and the key's file; `None` for a file that is missing.
-pub(super) type PairStamps = [Option<Stamp>; 2];
+pub(super) type PairStamps = [Option<FileStamp>; 2];
 
 /// The states now, with links followed.
 pub(super) fn pair_stamps(chain: &Path, key: &Path) -> PairStamps {
-    [chain, key].map(Stamp::of)
+    [chain, key].map(FileStamp::of)
 }
 
 /// A certificate that matches its key, and the states of the files that it was read from.
@@ -70,10 +70,10 @@ fn read_once(chain: &Path, key: &Path) -> Result<CertifiedPair, CertificateError
 }
 
 /// The octets of a regular file and its state before they were read.
-fn read_file(path: &Path) -> Result<(Vec<u8>, Stamp), CertificateError> {
+fn read_file(path: &Path) -> Result<(Vec<u8>, FileStamp), CertificateError> {
     let read = || {
         let (file, found) = files::open(path, SymlinkPolicy::Follow)?;
-        Ok((files::read_opened(file, &found, MAX_FILE_OCTETS)?, Stamp::from(&found)))
+        Ok((files::read_opened(file, &found, MAX_FILE_OCTETS)?, FileStamp::from(&found)))
     };
     read().map_err(|error: io::Error| CertificateError::Unreadable(path.into(), error))
 }

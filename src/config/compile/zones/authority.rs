@@ -1,8 +1,8 @@
 //! The apex's SOA and NS records: made from a table, or the master file's own; never both.
 
-use super::{Master, ZoneSpec};
+use super::{MasterRecords, ZoneSpec};
 use crate::{
-    config::{place::Place, problems::Problems, sources::Sources},
+    config::{place::SourcePlace, problems::Problems, sources::Sources},
     dns::{Name, Rtype},
     zone::Record,
 };
@@ -13,33 +13,33 @@ const RETRY_SECS: u32 = 900;
 const EXPIRE_SECS: u32 = 1_209_600;
 
 /// What a table adds to a zone's records.
-pub(super) struct Made {
+pub(super) struct ApexRecords {
     /// With serial 0.
     pub(super) soa: Option<Record>,
     pub(super) ns: Vec<Record>,
 }
 
 /// The SOA and NS records that a table makes; `None` where the master file has its own SOA.
-pub(super) fn of_table(
+pub(super) fn apex_records(
     sources: &Sources,
     spec: &ZoneSpec,
-    master: &mut Master,
+    master: &mut MasterRecords,
     problems: &mut Problems,
-) -> Option<Made> {
+) -> Option<ApexRecords> {
     let apex = &spec.apex.value;
     let is_complete = spec.written_nameservers.is_some() && spec.written_hostmaster.is_some();
-    if let (false, Some(misplaced)) = (master.has_errors, misplaced(sources, apex, master)) {
-        let is_other_zone = matches!(misplaced, Misplaced::OtherZone { .. });
+    if let (false, Some(misplaced)) = (master.has_errors, origin_mismatch(sources, apex, master)) {
+        let is_other_zone = matches!(misplaced, OriginMismatch::OtherZone { .. });
         // A table that makes its own authority may take the records of any file.
         if !(is_complete && is_other_zone) {
-            report_misplaced(sources, apex, misplaced, Some(spec), problems);
+            report_origin_mismatch(sources, apex, misplaced, Some(spec), problems);
             master.is_misplaced = true;
             return None;
         }
     }
     let master = &*master;
-    let own_soa = master.at_apex(sources, Rtype::SOA);
-    let own_ns = master.at_apex(sources, Rtype::NS);
+    let own_soa = master.apex_record(sources, Rtype::SOA);
+    let own_ns = master.apex_record(sources, Rtype::NS);
     if let (Some((_, soa)), Some(written)) =
         (own_soa, spec.written_nameservers.or(spec.written_hostmaster))
     {
@@ -71,12 +71,17 @@ pub(super) fn of_table(
         ttl_secs: spec.ttl_secs,
         rdata: name.value.as_wire().into(),
     });
-    Some(Made { soa: Some(soa(spec, &mname, rname)), ns: ns.collect() })
+    Some(ApexRecords { soa: Some(soa(spec, &mname, rname)), ns: ns.collect() })
 }
 
 /// Reports the keys that a table lacks. A key with a wrong value has been reported as such, and
 /// what a master file with errors lacks is unknown.
-fn report_missing(spec: &ZoneSpec, has_nameserver: bool, master: &Master, problems: &mut Problems) {
+fn report_missing(
+    spec: &ZoneSpec,
+    has_nameserver: bool,
+    master: &MasterRecords,
+    problems: &mut Problems,
+) {
     if master.has_errors {
         return;
     }
@@ -94,19 +99,19 @@ fn report_missing(spec: &ZoneSpec, has_nameserver: bool, master: &Master, proble
 }
 
 /// That a master file which is a zone by itself has the zone's authority.
-pub(super) fn check_plain(
+pub(super) fn check_standalone(
     sources: &Sources,
     apex: &Name,
-    place: Place,
-    master: &mut Master,
+    place: SourcePlace,
+    master: &mut MasterRecords,
     problems: &mut Problems,
 ) {
     if master.has_errors {
         return;
     }
-    match misplaced(sources, apex, master) {
+    match origin_mismatch(sources, apex, master) {
         Some(misplaced) => {
-            report_misplaced(sources, apex, misplaced, None, problems);
+            report_origin_mismatch(sources, apex, misplaced, None, problems);
             master.is_misplaced = true;
         }
         None => report_incomplete(sources, apex, place, master, problems),
@@ -117,8 +122,8 @@ pub(super) fn check_plain(
 fn report_incomplete(
     sources: &Sources,
     apex: &Name,
-    place: Place,
-    master: &Master,
+    place: SourcePlace,
+    master: &MasterRecords,
     problems: &mut Problems,
 ) {
     if master.has_errors {
@@ -126,7 +131,7 @@ fn report_incomplete(
     }
     const SOA: &str = "@ 3600 SOA ns1.example.com. hostmaster.example.com. 1 3600 900 1209600 60";
     const NS: &str = "@ 3600 NS ns1.example.com.";
-    let lacks = |rtype| master.at_apex(sources, rtype).is_none();
+    let lacks = |rtype| master.apex_record(sources, rtype).is_none();
     let (missing, help) = match (lacks(Rtype::SOA), lacks(Rtype::NS)) {
         (false, false) => return,
         (true, false) => ("no SOA record", format!("add one, with your own names: {SOA}")),
@@ -142,38 +147,42 @@ fn report_incomplete(
 }
 
 /// Why the records of a master file are not those of the zone that it is read for.
-enum Misplaced {
+enum OriginMismatch {
     /// The apex is written without its final dot, in an `$ORIGIN` or as the owner of the SOA.
-    NoDot { origin: Option<Place>, soa: Option<Place> },
+    MissingFinalDot { origin: Option<SourcePlace>, soa: Option<SourcePlace> },
     /// The SOA is that of another zone.
-    OtherZone { name: Name, soa: Place },
+    OtherZone { name: Name, soa: SourcePlace },
 }
 
-fn misplaced(sources: &Sources, apex: &Name, master: &Master) -> Option<Misplaced> {
-    let is_bare = master.soa().is_none() && master.at_apex(sources, Rtype::NS).is_none();
-    let origin = master.doubled_origin().filter(|_| is_bare);
-    let stray = master.stray_soa(sources);
+fn origin_mismatch(
+    sources: &Sources,
+    apex: &Name,
+    master: &MasterRecords,
+) -> Option<OriginMismatch> {
+    let is_bare = master.apex_soa().is_none() && master.apex_record(sources, Rtype::NS).is_none();
+    let origin = master.repeated_origin().filter(|_| is_bare);
+    let stray = master.foreign_soa(sources);
     let doubled: Option<Name> = format!("{apex}.{apex}").parse().ok();
     match stray {
         Some((name, soa)) if Some(name) == doubled.as_ref() => {
-            Some(Misplaced::NoDot { origin, soa: Some(soa) })
+            Some(OriginMismatch::MissingFinalDot { origin, soa: Some(soa) })
         }
-        _ if origin.is_some() => Some(Misplaced::NoDot { origin, soa: None }),
-        Some((name, soa)) => Some(Misplaced::OtherZone { name: name.clone(), soa }),
+        _ if origin.is_some() => Some(OriginMismatch::MissingFinalDot { origin, soa: None }),
+        Some((name, soa)) => Some(OriginMismatch::OtherZone { name: name.clone(), soa }),
         None => None,
     }
 }
 
 /// Reports the one mistake that puts all records of a file at other names.
-fn report_misplaced(
+fn report_origin_mismatch(
     sources: &Sources,
     apex: &Name,
-    misplaced: Misplaced,
+    misplaced: OriginMismatch,
     table: Option<&ZoneSpec>,
     problems: &mut Problems,
 ) {
     match misplaced {
-        Misplaced::NoDot { origin: Some(origin), .. } => {
+        OriginMismatch::MissingFinalDot { origin: Some(origin), .. } => {
             problems
                 .error(
                     origin,
@@ -181,13 +190,13 @@ fn report_misplaced(
                 )
                 .help(format!("write $ORIGIN {apex}."));
         }
-        Misplaced::NoDot { origin: None, soa } => {
+        OriginMismatch::MissingFinalDot { origin: None, soa } => {
             let Some(soa) = soa else { return };
             problems
                 .error(soa, format!("the final dot is missing: the owner of this SOA is {apex}.{apex}, not {apex}"))
                 .help(format!("write @ or \"{apex}.\" with the dot, and all other names that end in {apex} likewise"));
         }
-        Misplaced::OtherZone { name, soa } => match table {
+        OriginMismatch::OtherZone { name, soa } => match table {
             Some(spec) => {
                 problems
                     .error(soa, format!("the master file of zone \"{apex}\" has the SOA of {name}"))

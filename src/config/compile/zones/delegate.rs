@@ -3,12 +3,12 @@
 
 use hashbrown::HashMap;
 
-use super::{Draft, Taken, Unread};
+use super::{PartialZone, StaticRrset, UnreadZones};
 use crate::{
     config::{
         definitions::Definition,
         diagnostics::NameFault,
-        place::{At, Place},
+        place::{Placed, SourcePlace},
         problems::Problems,
         spec::DelegateSpec,
     },
@@ -19,18 +19,18 @@ use crate::{
 /// Adds what tables delegate to the zones; `drafts` are in order of apex.
 pub(super) fn add(
     specs: &[DelegateSpec],
-    drafts: &mut [Draft],
-    unread: &Unread,
+    drafts: &mut [PartialZone],
+    unread: &UnreadZones,
     problems: &mut Problems,
 ) {
-    let mut first_of: HashMap<&Name, Place> = HashMap::new();
+    let mut first_of: HashMap<&Name, SourcePlace> = HashMap::new();
     // Those above come first, so that one below another is told of.
     let mut specs: Vec<&DelegateSpec> = specs.iter().collect();
     specs.sort_by_key(|spec| (spec.name.value.label_count(), spec.name.place));
     for spec in specs {
-        let At { value: name, place } = &spec.name;
+        let Placed { value: name, place } = &spec.name;
         if let Some(&first) = first_of.get(name) {
-            super::duplicate("delegate", &name.to_string(), *place, first, problems);
+            super::report_duplicate("delegate", &name.to_string(), *place, first, problems);
             continue;
         }
         first_of.insert(name, *place);
@@ -52,11 +52,11 @@ pub(super) fn add(
 /// The innermost zone above the name; not one at or below it.
 fn zone_of(
     spec: &DelegateSpec,
-    drafts: &[Draft],
-    unread: &Unread,
+    drafts: &[PartialZone],
+    unread: &UnreadZones,
     problems: &mut Problems,
 ) -> Option<usize> {
-    let At { value: name, place } = &spec.name;
+    let Placed { value: name, place } = &spec.name;
     let below = drafts.iter().find(|draft| draft.zone.apex.is_at_or_below(name));
     if let Some(draft) = below {
         let apex = &draft.zone.apex;
@@ -66,7 +66,7 @@ fn zone_of(
             .help("either others answer for the name or we do: remove one of the two");
         return None;
     }
-    let holds = |(_, draft): &(usize, &Draft)| name.is_at_or_below(&draft.zone.apex);
+    let holds = |(_, draft): &(usize, &PartialZone)| name.is_at_or_below(&draft.zone.apex);
     let zone = drafts
         .iter()
         .enumerate()
@@ -124,9 +124,9 @@ fn check_glue(spec: &DelegateSpec, problems: &mut Problems) {
 }
 
 /// Whether the zone leaves the name, and everything below it, to others.
-fn check_cut(spec: &DelegateSpec, draft: &Draft, problems: &mut Problems) -> bool {
-    let At { value: name, place } = &spec.name;
-    let below = draft.hidden.get(name);
+fn check_cut(spec: &DelegateSpec, draft: &PartialZone, problems: &mut Problems) -> bool {
+    let Placed { value: name, place } = &spec.name;
+    let below = draft.first_below_cuts.get(name);
     if let Some((owner, taken)) = below {
         problems
             .error(
@@ -153,13 +153,15 @@ fn check_cut(spec: &DelegateSpec, draft: &Draft, problems: &mut Problems) -> boo
 }
 
 /// The closest name above that is handed out or redirected, within the zone.
-fn cut_above(name: &Name, draft: &Draft) -> Option<(Name, Taken)> {
+fn cut_above(name: &Name, draft: &PartialZone) -> Option<(Name, StaticRrset)> {
     let mut at = name.parent()?;
     while at.is_at_or_below(&draft.zone.apex) {
         let is_apex = at == draft.zone.apex;
-        let cuts =
-            |taken: &&Taken| taken.rtype == Rtype::DNAME || taken.rtype == Rtype::NS && !is_apex;
-        if let Some(taken) = draft.taken.get(&at).and_then(|taken| taken.iter().find(cuts)) {
+        let cuts = |taken: &&StaticRrset| {
+            taken.rtype == Rtype::DNAME || taken.rtype == Rtype::NS && !is_apex
+        };
+        if let Some(taken) = draft.static_rrsets.get(&at).and_then(|taken| taken.iter().find(cuts))
+        {
             return Some((at, *taken));
         }
         at = at.parent()?;
@@ -167,9 +169,9 @@ fn cut_above(name: &Name, draft: &Draft) -> Option<(Name, Taken)> {
     None
 }
 
-impl Draft {
+impl PartialZone {
     fn delegate(&mut self, spec: &DelegateSpec) {
-        let At { value: cut, place } = &spec.name;
+        let Placed { value: cut, place } = &spec.name;
         let record = |owner: &Name, rtype, rdata: &[u8]| Record {
             owner: owner.clone(),
             rtype,
@@ -189,7 +191,7 @@ impl Draft {
             self.zone.add(record);
         }
         self.files.push(place.file());
-        let taken = Taken { rtype: Rtype::NS, place: *place };
-        self.taken.entry_ref(cut).or_default().push(taken);
+        let taken = StaticRrset { rtype: Rtype::NS, place: *place };
+        self.static_rrsets.entry_ref(cut).or_default().push(taken);
     }
 }

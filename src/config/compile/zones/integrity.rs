@@ -10,7 +10,9 @@ use std::net::IpAddr;
 
 use hashbrown::HashSet;
 
-use super::{super::fit::MOST_RECORDS, Zones, locate, locate::Written, wording};
+use super::{
+    super::answer_size::MAX_RECORDS_PER_TYPE, CompiledZones, locate, locate::TableRecords, messages,
+};
 use crate::{
     config::{diagnostics::Diagnostic, hostname, problems::Problems, sources::Sources},
     dns::{Name, Rtype},
@@ -19,22 +21,22 @@ use crate::{
 };
 
 /// How many findings of one zone are reported, each with its place; the rest is counted.
-const SHOWN: usize = 100;
+const MAX_REPORTED: usize = 100;
 /// How many CNAMEs are followed, as resolvers do about as many.
-pub(super) const LONGEST_CHAIN: usize = 32;
+pub(super) const MAX_CNAME_CHAIN: usize = 32;
 
 /// Something in a zone that cannot be meant.
-pub(super) struct Finding {
+pub(super) struct ZoneFinding {
     pub(super) owner: Name,
     pub(super) rtype: Rtype,
     /// The name in the record that it is about.
     pub(super) target: Option<Name>,
-    pub(super) what: What,
+    pub(super) kind: FindingKind,
 }
 
-pub(super) enum What {
+pub(super) enum FindingKind {
     /// A name server, mail exchange or SRV host has no address.
-    NoAddress(Lack),
+    NoAddress(MissingAddress),
     /// A name server below its own delegation has no address here.
     NoGlue,
     /// A name server's name is one label.
@@ -43,32 +45,32 @@ pub(super) enum What {
     Address(IpAddr),
     /// Only servers of another delegation know the name server's address, and they cannot be found
     /// without this one.
-    GlueInCircle(Name),
+    SiblingCyclicGlue(Name),
     /// A target, or an owner, ends in the zone's name twice.
-    Doubled,
+    RepeatedApex,
     /// A URL or a port stands in the owner or the target.
-    Stray(hostname::Stray),
+    UrlOrPort(hostname::UrlOrPort),
     /// An IPv4 address in IPv6 form.
-    Mapped,
+    Ipv4Mapped,
     /// Records that are never answered, below that name, and how many names there are.
-    Hidden { by: Name, by_type: Rtype, names: usize },
+    Occluded { by: Name, by_type: Rtype, names: usize },
     /// More records of one type than resolvers accept.
-    Many { records: u16 },
+    TooManyRecords { records: u16 },
     /// NS records of a wildcard, which delegate nothing (RFC 4592 section 4.2).
-    WildcardServers,
+    WildcardNs,
     /// A DS record at the apex, or at a name that is not delegated.
-    LoneDs,
+    DsWithoutDelegation,
     /// A chain of CNAMEs and DNAMEs that comes back to its start.
-    Circle(Vec<Name>),
+    CnameLoop(Vec<Name>),
     /// DNAMEs that lead names back below the first of them.
-    Endless(Vec<Name>),
+    DnameLoop(Vec<Name>),
     /// The octets of the owner are text that resolvers ask for as these A-labels.
-    Unicode(String),
+    NonAsciiOwner(String),
 }
 
 /// Why a name has no address.
 #[derive(Clone, Copy)]
-pub(super) enum Lack {
+pub(super) enum MissingAddress {
     Missing,
     Empty,
     Alias,
@@ -78,23 +80,23 @@ pub(super) enum Lack {
 }
 
 /// How a name is answered.
-enum Standing {
+enum AddressStatus {
     /// It has an address, or what has one is not ours to say.
-    Fine,
-    Lacks(Lack),
+    Answered,
+    NoAddress(MissingAddress),
 }
 
 /// What services add to the names of the zones.
-pub(in crate::config::compile) struct Served {
+pub(in crate::config::compile) struct ServiceNames {
     /// Services that answer addresses.
-    holders: HashSet<Name>,
+    with_addresses: HashSet<Name>,
     /// Those of them that may answer a CNAME instead.
-    aliases: HashSet<Name>,
+    with_cname: HashSet<Name>,
     /// The names of all services, and those above them: they exist.
     existing: HashSet<Name>,
 }
 
-impl Served {
+impl ServiceNames {
     pub(in crate::config::compile) fn new(
         services: &[Service],
         may_answer_cname: impl Fn(&&Service) -> bool,
@@ -102,30 +104,40 @@ impl Served {
         let answers = |service: &&Service| !matches!(service.kind, Kind::Srv);
         let names: Vec<&Name> = services.iter().map(|service| &service.name).collect();
         Self {
-            aliases: services
+            with_cname: services
                 .iter()
                 .filter(may_answer_cname)
                 .map(|service| service.name.clone())
                 .collect(),
-            holders: services.iter().filter(answers).map(|service| service.name.clone()).collect(),
+            with_addresses: services
+                .iter()
+                .filter(answers)
+                .map(|service| service.name.clone())
+                .collect(),
             existing: super::with_ancestors(&names),
         }
     }
 }
 
-impl Zones {
+impl CompiledZones {
     /// Warns of everything that is found in the static records.
     pub(in crate::config::compile) fn warn(
         &self,
         sources: &Sources,
-        served: &Served,
-        written: &Written<'_>,
+        served: &ServiceNames,
+        written: &TableRecords<'_>,
         problems: &mut Problems,
     ) {
         for number in 0..self.list.len() {
-            let mut pass = Pass { zones: self, served, number, findings: Vec::new(), more: 0 };
+            let mut pass = IntegrityCheck {
+                zones: self,
+                served,
+                zone: number,
+                findings: Vec::new(),
+                omitted: 0,
+            };
             pass.run();
-            let (findings, more) = (pass.findings, pass.more);
+            let (findings, more) = (pass.findings, pass.omitted);
             let places = locate::places(sources, self, number, written, &findings);
             for (finding, located) in findings.iter().zip(&places) {
                 self.report(number, finding, *located, problems);
@@ -152,84 +164,95 @@ impl Zones {
     fn report(
         &self,
         zone: usize,
-        finding: &Finding,
-        located: locate::Located,
+        finding: &ZoneFinding,
+        located: locate::FindingPlace,
         problems: &mut Problems,
     ) {
         // The reader of the table has reported it.
-        let is_reported = |finding: &Finding| match finding.what {
-            What::Address(_) | What::Mapped | What::Stray(_) => true,
-            What::SingleLabel => {
-                finding.target.as_ref().is_some_and(|target| !hostname::is_plain(target))
-            }
+        let is_reported = |finding: &ZoneFinding| match finding.kind {
+            FindingKind::Address(_) | FindingKind::Ipv4Mapped | FindingKind::UrlOrPort(_) => true,
+            FindingKind::SingleLabel => finding
+                .target
+                .as_ref()
+                .is_some_and(|target| !hostname::has_hostname_characters(target)),
             _ => false,
         };
-        if located.is_of_table && is_reported(finding) {
+        if located.is_in_table && is_reported(finding) {
             return;
         }
-        let (message, help) = wording::of(finding, &self.list[zone].apex, located.is_of_table);
+        let (message, help) =
+            messages::message_and_help(finding, &self.list[zone].apex, located.is_in_table);
         let diagnostic: &mut Diagnostic = problems.warning(located.place, message);
         diagnostic.help(help);
-        if let (What::Hidden { by_type, .. }, Some(barrier)) = (&finding.what, located.barrier) {
+        if let (FindingKind::Occluded { by_type, .. }, Some(barrier)) =
+            (&finding.kind, located.occluder)
+        {
             diagnostic.also(barrier, format!("the {by_type}"));
         }
     }
 
     /// Where a record of this zone that hides others is written.
-    pub(super) fn barrier_of(finding: &Finding) -> Option<(&Name, Rtype)> {
-        match &finding.what {
-            What::Hidden { by, by_type, .. } => Some((by, *by_type)),
+    pub(super) fn occluder_of(finding: &ZoneFinding) -> Option<(&Name, Rtype)> {
+        match &finding.kind {
+            FindingKind::Occluded { by, by_type, .. } => Some((by, *by_type)),
             _ => None,
         }
     }
 
     /// The records that answer a name: its own, or those of the wildcard that covers it.
-    fn answering(&self, served: &Served, name: &Name) -> Answering<'_> {
-        let Some(zone) = self.innermost(name) else { return Answering::Elsewhere };
+    fn lookup(&self, served: &ServiceNames, name: &Name) -> NameLookup<'_> {
+        let Some(zone) = self.innermost(name) else { return NameLookup::Elsewhere };
         let builder = &self.list[zone.index()].builder;
-        if let Some((_, taken)) = barrier_above(builder, name.as_wire()) {
+        if let Some((_, taken)) = occluding_above(builder, name.as_wire()) {
             return if taken == Rtype::DNAME {
-                Answering::Redirected
+                NameLookup::Redirected
             } else {
-                Answering::Elsewhere
+                NameLookup::Elsewhere
             };
         }
         let own = builder.node(name.as_wire());
         let is_cut = own.is_some_and(|node| node.has(Rtype::NS)) && name != builder.apex();
         if is_cut {
-            return Answering::Elsewhere;
+            return NameLookup::Elsewhere;
         }
         if own.is_some() || served.existing.contains(name) {
-            return Answering::By { source: name.clone(), node: own };
+            return NameLookup::AnsweredBy { source: name.clone(), node: own };
         }
         let mut at = name.parent();
         while let Some(encloser) = at {
             if builder.node(encloser.as_wire()).is_some() || served.existing.contains(&encloser) {
-                let Ok(source) = encloser.child(b"*") else { return Answering::Missing };
+                let Ok(source) = encloser.child(b"*") else { return NameLookup::Missing };
                 let node = builder.node(source.as_wire());
                 let is_there = node.is_some() || served.existing.contains(&source);
-                return if is_there { Answering::By { source, node } } else { Answering::Missing };
+                return if is_there {
+                    NameLookup::AnsweredBy { source, node }
+                } else {
+                    NameLookup::Missing
+                };
             }
             at = encloser.parent();
         }
-        Answering::Missing
+        NameLookup::Missing
     }
 
-    fn standing(&self, served: &Served, name: &Name) -> Standing {
-        match self.answering(served, name) {
-            Answering::Elsewhere => Standing::Fine,
-            Answering::Redirected => Standing::Lacks(Lack::Redirected),
-            Answering::Missing => Standing::Lacks(Lack::Missing),
-            Answering::By { source, node } => {
+    fn address_status(&self, served: &ServiceNames, name: &Name) -> AddressStatus {
+        match self.lookup(served, name) {
+            NameLookup::Elsewhere => AddressStatus::Answered,
+            NameLookup::Redirected => AddressStatus::NoAddress(MissingAddress::Redirected),
+            NameLookup::Missing => AddressStatus::NoAddress(MissingAddress::Missing),
+            NameLookup::AnsweredBy { source, node } => {
                 let has = |rtype| node.is_some_and(|node| node.has(rtype));
-                if served.aliases.contains(&source) {
-                    Standing::Lacks(Lack::ServiceAlias)
-                } else if has(Rtype::A) || has(Rtype::AAAA) || served.holders.contains(&source) {
-                    Standing::Fine
+                if served.with_cname.contains(&source) {
+                    AddressStatus::NoAddress(MissingAddress::ServiceAlias)
+                } else if has(Rtype::A)
+                    || has(Rtype::AAAA)
+                    || served.with_addresses.contains(&source)
+                {
+                    AddressStatus::Answered
                 } else if has(Rtype::CNAME) {
-                    Standing::Lacks(Lack::Alias)
+                    AddressStatus::NoAddress(MissingAddress::Alias)
                 } else {
-                    Standing::Lacks(Lack::Empty)
+                    AddressStatus::NoAddress(MissingAddress::Empty)
                 }
             }
         }
@@ -238,35 +261,39 @@ impl Zones {
     /// What is wrong with a host that an SRV record of a table names, and how to fix it.
     pub(in crate::config::compile) fn host_fault(
         &self,
-        served: &Served,
+        served: &ServiceNames,
         host: &Name,
     ) -> Option<(String, String)> {
-        match self.standing(served, host) {
-            Standing::Fine => None,
-            Standing::Lacks(lack) => Some(wording::of_host(host, lack)),
+        match self.address_status(served, host) {
+            AddressStatus::Answered => None,
+            AddressStatus::NoAddress(lack) => Some(messages::host_message(host, lack)),
         }
     }
 
     /// What a name was meant to be that ends in its zone's name twice, and does not exist by
     /// itself.
-    pub(in crate::config::compile) fn doubled(&self, served: &Served, name: &Name) -> Option<Name> {
+    pub(in crate::config::compile) fn name_written_once(
+        &self,
+        served: &ServiceNames,
+        name: &Name,
+    ) -> Option<Name> {
         let apex = &self.list[self.innermost(name)?.index()].apex;
-        let is_meant = match self.answering(served, name) {
-            Answering::By { source, .. } => source == *name,
-            Answering::Elsewhere | Answering::Redirected => true,
-            Answering::Missing => false,
+        let is_meant = match self.lookup(served, name) {
+            NameLookup::AnsweredBy { source, .. } => source == *name,
+            NameLookup::Elsewhere | NameLookup::Redirected => true,
+            NameLookup::Missing => false,
         };
-        (is_doubled(name.as_wire(), apex) && !is_meant).then(|| written_once(name, apex))
+        (repeats_apex(name.as_wire(), apex) && !is_meant).then(|| written_once(name, apex))
     }
 
     /// The CNAME that a name is answered with from static records: the name that holds it, and its
     /// target.
     pub(in crate::config::compile) fn cname_of(
         &self,
-        served: &Served,
+        served: &ServiceNames,
         name: &Name,
     ) -> Option<(Name, Name)> {
-        let Answering::By { source, node: Some(node) } = self.answering(served, name) else {
+        let NameLookup::AnsweredBy { source, node: Some(node) } = self.lookup(served, name) else {
             return None;
         };
         let target = node.targets(Rtype::CNAME).next()?;
@@ -274,27 +301,27 @@ impl Zones {
     }
 
     /// The name whose records or service answer `name`.
-    pub(in crate::config::compile) fn source_of(
+    pub(in crate::config::compile) fn answering_owner(
         &self,
-        served: &Served,
+        served: &ServiceNames,
         name: &Name,
     ) -> Option<Name> {
-        match self.answering(served, name) {
-            Answering::By { source, .. } => Some(source),
-            Answering::Elsewhere | Answering::Redirected | Answering::Missing => None,
+        match self.lookup(served, name) {
+            NameLookup::AnsweredBy { source, .. } => Some(source),
+            NameLookup::Elsewhere | NameLookup::Redirected | NameLookup::Missing => None,
         }
     }
 }
 
-enum Answering<'z> {
+enum NameLookup<'z> {
     Elsewhere,
     Redirected,
     Missing,
-    By { source: Name, node: Option<DraftedNode<'z>> },
+    AnsweredBy { source: Name, node: Option<DraftedNode<'z>> },
 }
 
 /// The topmost cut or DNAME above a name of the zone, all in wire form.
-pub(super) fn barrier_above<'n>(
+pub(super) fn occluding_above<'n>(
     builder: &ZoneBuilder,
     name: &'n [u8],
 ) -> Option<(&'n [u8], Rtype)> {
@@ -312,27 +339,27 @@ pub(super) fn barrier_above<'n>(
 }
 
 /// The pass over one zone.
-struct Pass<'z> {
-    zones: &'z Zones,
-    served: &'z Served,
-    number: usize,
-    findings: Vec<Finding>,
-    more: usize,
+struct IntegrityCheck<'z> {
+    zones: &'z CompiledZones,
+    served: &'z ServiceNames,
+    zone: usize,
+    findings: Vec<ZoneFinding>,
+    omitted: usize,
 }
 
-impl Pass<'_> {
+impl IntegrityCheck<'_> {
     fn run(&mut self) {
-        let builder = &self.zones.list[self.number].builder;
+        let builder = &self.zones.list[self.zone].builder;
         let apex = builder.apex();
         let hides = |node: DraftedNode<'_>| {
             node.has(Rtype::DNAME) || node.number() != 0 && node.has(Rtype::NS)
         };
         let referenced = if builder.nodes().any(hides) { Some(self.referenced()) } else { None };
-        let mut hidden = Hidden::default();
-        let mut doubled: Option<Finding> = None;
+        let mut hidden = OccludedNames::default();
+        let mut doubled: Option<ZoneFinding> = None;
         for node in builder.nodes() {
             if let Some(referenced) = &referenced
-                && self.hide(node, referenced, &mut hidden)
+                && self.note_occluded(node, referenced, &mut hidden)
             {
                 if referenced.get(node.number() as usize).copied().unwrap_or_default() {
                     self.check_mapped(node);
@@ -356,25 +383,25 @@ impl Pass<'_> {
             }
             let is_host_name = self.check_owner(node);
             if is_host_name
-                && is_doubled(node.wire(), apex)
+                && repeats_apex(node.wire(), apex)
                 && node.types().next().is_some()
                 && doubled.is_none()
             {
-                doubled = self.finding(node, None, What::Doubled);
+                doubled = self.finding(node, None, FindingKind::RepeatedApex);
             }
             self.check_letters(node);
             self.check_delegation(node);
         }
         let hidden = hidden.list.into_iter().map(|(_, finding)| finding);
         for finding in hidden.chain(doubled) {
-            self.note(Some(finding));
+            self.push_finding(Some(finding));
         }
     }
 
     fn check_count(&mut self, node: DraftedNode<'_>, rtype: Rtype, records: u16) {
-        if u64::from(records) > MOST_RECORDS {
-            let finding = self.finding(node, None, What::Many { records });
-            self.note(finding.map(|finding| Finding { rtype, ..finding }));
+        if u64::from(records) > MAX_RECORDS_PER_TYPE {
+            let finding = self.finding(node, None, FindingKind::TooManyRecords { records });
+            self.push_finding(finding.map(|finding| ZoneFinding { rtype, ..finding }));
         }
     }
 
@@ -382,28 +409,28 @@ impl Pass<'_> {
         &self,
         node: DraftedNode<'_>,
         about: Option<(Rtype, Name)>,
-        what: What,
-    ) -> Option<Finding> {
+        what: FindingKind,
+    ) -> Option<ZoneFinding> {
         let owner = Name::from_wire(node.wire()).ok()?;
         let (rtype, target) = match about {
             Some((rtype, target)) => (rtype, Some(target)),
             None => (node.types().next()?, None),
         };
-        Some(Finding { owner, rtype, target, what })
+        Some(ZoneFinding { owner, rtype, target, kind: what })
     }
 
-    fn note(&mut self, finding: Option<Finding>) {
-        if self.findings.len() < SHOWN {
+    fn push_finding(&mut self, finding: Option<ZoneFinding>) {
+        if self.findings.len() < MAX_REPORTED {
             self.findings.extend(finding)
         } else {
-            self.more += usize::from(finding.is_some())
+            self.omitted += usize::from(finding.is_some())
         }
     }
 
     /// By node: whether an NS, MX or SRV record of the zone leads to it. Addresses of such names
     /// below a cut are glue.
     fn referenced(&self) -> Vec<bool> {
-        let builder = &self.zones.list[self.number].builder;
+        let builder = &self.zones.list[self.zone].builder;
         let mut referenced = Vec::new();
         for node in builder.nodes() {
             for rtype in [Rtype::NS, Rtype::MX, Rtype::SRV] {
@@ -424,8 +451,13 @@ impl Pass<'_> {
 
     /// Notes records that are never answered because a name above, or a cut at the name itself,
     /// hands them out. Whether a name above does.
-    fn hide(&self, node: DraftedNode<'_>, referenced: &[bool], hidden: &mut Hidden) -> bool {
-        let above = barrier_above(&self.zones.list[self.number].builder, node.wire());
+    fn note_occluded(
+        &self,
+        node: DraftedNode<'_>,
+        referenced: &[bool],
+        hidden: &mut OccludedNames,
+    ) -> bool {
+        let above = occluding_above(&self.zones.list[self.zone].builder, node.wire());
         let is_below = above.is_some();
         let is_cut = node.number() != 0 && node.has(Rtype::NS);
         let Some((by, by_type)) = above.or_else(|| is_cut.then(|| (node.wire(), Rtype::NS))) else {
@@ -443,8 +475,8 @@ impl Pass<'_> {
         if let (Some(rtype), Ok(name), Ok(by)) =
             (first, Name::from_wire(node.wire()), Name::from_wire(by))
         {
-            let what = What::Hidden { by: by.clone(), by_type, names: 0 };
-            hidden.add(by, Finding { owner: name, rtype, target: None, what });
+            let what = FindingKind::Occluded { by: by.clone(), by_type, names: 0 };
+            hidden.add(by, ZoneFinding { owner: name, rtype, target: None, kind: what });
         }
         is_below
     }
@@ -453,14 +485,19 @@ impl Pass<'_> {
     fn check_targets(&mut self, node: DraftedNode<'_>, rtype: Rtype) {
         for target in node.targets(rtype) {
             let Ok(target) = Name::from_wire(&target) else { continue };
-            if let Some(what) = self.fault(node, rtype, &target) {
-                self.note(self.finding(node, Some((rtype, target)), what));
+            if let Some(what) = self.target_fault(node, rtype, &target) {
+                self.push_finding(self.finding(node, Some((rtype, target)), what));
             }
         }
     }
 
-    fn fault(&self, node: DraftedNode<'_>, rtype: Rtype, target: &Name) -> Option<What> {
-        let apex = &self.zones.list[self.number].apex;
+    fn target_fault(
+        &self,
+        node: DraftedNode<'_>,
+        rtype: Rtype,
+        target: &Name,
+    ) -> Option<FindingKind> {
+        let apex = &self.zones.list[self.zone].apex;
         // The root as a mail exchange or SRV host says that there is none (RFC 7505, RFC 2782).
         if target.is_root() {
             return None;
@@ -468,35 +505,40 @@ impl Pass<'_> {
         let needs_address = matches!(rtype, Rtype::NS | Rtype::MX | Rtype::SRV);
         let is_host = needs_address || rtype == Rtype::CNAME;
         if let (true, Some(address)) = (is_host, hostname::as_address(target, apex))
-            && !matches!(self.zones.standing(self.served, target), Standing::Fine if target.is_at_or_below(apex))
+            && !matches!(self.zones.address_status(self.served, target), AddressStatus::Answered if target.is_at_or_below(apex))
         {
-            return Some(What::Address(address));
+            return Some(FindingKind::Address(address));
         }
-        if let (true, Some(stray)) = (is_host, hostname::stray(target, apex)) {
-            return Some(What::Stray(stray));
+        if let (true, Some(stray)) = (is_host, hostname::url_or_port(target, apex)) {
+            return Some(FindingKind::UrlOrPort(stray));
         }
-        if is_doubled(target.as_wire(), apex) && self.zones.doubled(self.served, target).is_some() {
-            return Some(What::Doubled);
+        if repeats_apex(target.as_wire(), apex)
+            && self.zones.name_written_once(self.served, target).is_some()
+        {
+            return Some(FindingKind::RepeatedApex);
         }
         match rtype {
             Rtype::CNAME => {
-                return self.zones.cname_circle(self.served, node, target).map(What::Circle);
+                return self
+                    .zones
+                    .cname_circle(self.served, node, target)
+                    .map(FindingKind::CnameLoop);
             }
-            Rtype::DNAME => return self.zones.dname_circle(node).map(What::Endless),
+            Rtype::DNAME => return self.zones.dname_circle(node).map(FindingKind::DnameLoop),
             _ => {}
         }
         if !needs_address {
             return None;
         }
         if rtype == Rtype::NS && target.label_count() == 1 && !target.is_at_or_below(apex) {
-            return Some(What::SingleLabel);
+            return Some(FindingKind::SingleLabel);
         }
         let owner = Name::from_wire(node.wire()).ok()?;
         if rtype == Rtype::NS && node.number() != 0 && target.is_at_or_below(&owner) {
-            let builder = &self.zones.list[self.number].builder;
+            let builder = &self.zones.list[self.zone].builder;
             let glue = builder.node(target.as_wire());
             let has_glue = glue.is_some_and(|glue| glue.has(Rtype::A) || glue.has(Rtype::AAAA));
-            return (!has_glue).then_some(What::NoGlue);
+            return (!has_glue).then_some(FindingKind::NoGlue);
         }
         if rtype == Rtype::NS && node.number() != 0 {
             return self.sibling_fault(&owner, target).or_else(|| self.no_address(target));
@@ -504,49 +546,49 @@ impl Pass<'_> {
         self.no_address(target)
     }
 
-    fn no_address(&self, target: &Name) -> Option<What> {
-        match self.zones.standing(self.served, target) {
-            Standing::Fine => None,
-            Standing::Lacks(lack) => Some(What::NoAddress(lack)),
+    fn no_address(&self, target: &Name) -> Option<FindingKind> {
+        match self.zones.address_status(self.served, target) {
+            AddressStatus::Answered => None,
+            AddressStatus::NoAddress(lack) => Some(FindingKind::NoAddress(lack)),
         }
     }
 
     /// A name server below another delegation, whose servers resolvers cannot find without asking
     /// this one (RFC 9471 section 2.2).
-    fn sibling_fault(&self, owner: &Name, server: &Name) -> Option<What> {
-        let builder = &self.zones.list[self.number].builder;
-        let is_ours = self.zones.innermost(server).is_some_and(|zone| zone.index() == self.number);
-        let other = self.zones.sibling_cut(self.number, server).filter(|_| is_ours)?;
+    fn sibling_fault(&self, owner: &Name, server: &Name) -> Option<FindingKind> {
+        let builder = &self.zones.list[self.zone].builder;
+        let is_ours = self.zones.innermost(server).is_some_and(|zone| zone.index() == self.zone);
+        let other = self.zones.sibling_cut(self.zone, server).filter(|_| is_ours)?;
         // That it lacks glue is reported at its own delegation.
         let is_its_own = builder.node(other.as_wire()).is_some_and(|node| {
             node.targets(Rtype::NS)
                 .any(|target| Name::from_wire(&target).is_ok_and(|target| target == *server))
         });
         let is_found =
-            is_its_own || self.zones.is_reachable(self.number, &other, &mut vec![owner.clone()]);
-        (!is_found).then_some(What::GlueInCircle(other))
+            is_its_own || self.zones.is_reachable(self.zone, &other, &mut vec![owner.clone()]);
+        (!is_found).then_some(FindingKind::SiblingCyclicGlue(other))
     }
 
     fn check_mapped(&mut self, node: DraftedNode<'_>) {
         let rrset = node.rrsets().find(|rrset| rrset.rtype == Rtype::AAAA);
         let is_mapped = |stored: &[u8]| stored.starts_with(b"\0\0\0\0\0\0\0\0\0\0\xff\xff");
         if rrset.is_some_and(|rrset| rrset.records().any(|record| is_mapped(record.stored()))) {
-            let finding = self.finding(node, None, What::Mapped);
-            self.note(finding.map(|finding| Finding { rtype: Rtype::AAAA, ..finding }));
+            let finding = self.finding(node, None, FindingKind::Ipv4Mapped);
+            self.push_finding(finding.map(|finding| ZoneFinding { rtype: Rtype::AAAA, ..finding }));
         }
     }
 
     /// Notes a URL or a port in the name of a host. Whether there is none.
     fn check_owner(&mut self, node: DraftedNode<'_>) -> bool {
-        let apex = &self.zones.list[self.number].apex;
+        let apex = &self.zones.list[self.zone].apex;
         if !node.wire().contains(&b':') {
             return true;
         }
         let stray =
-            Name::from_wire(node.wire()).ok().and_then(|owner| hostname::stray(&owner, apex));
+            Name::from_wire(node.wire()).ok().and_then(|owner| hostname::url_or_port(&owner, apex));
         if let (Some(stray), Some(rtype)) = (stray, node.types().find(|rtype| is_of_host(*rtype))) {
-            let finding = self.finding(node, None, What::Stray(stray));
-            self.note(finding.map(|finding| Finding { rtype, ..finding }));
+            let finding = self.finding(node, None, FindingKind::UrlOrPort(stray));
+            self.push_finding(finding.map(|finding| ZoneFinding { rtype, ..finding }));
             return false;
         }
         true
@@ -556,12 +598,12 @@ impl Pass<'_> {
     fn check_delegation(&mut self, node: DraftedNode<'_>) {
         let has_ns = node.has(Rtype::NS);
         if has_ns && node.wire().starts_with(b"\x01*") {
-            let finding = self.finding(node, None, What::WildcardServers);
-            self.note(finding.map(|finding| Finding { rtype: Rtype::NS, ..finding }));
+            let finding = self.finding(node, None, FindingKind::WildcardNs);
+            self.push_finding(finding.map(|finding| ZoneFinding { rtype: Rtype::NS, ..finding }));
         }
         if node.has(Rtype::DS) && (node.number() == 0 || !has_ns) {
-            let finding = self.finding(node, None, What::LoneDs);
-            self.note(finding.map(|finding| Finding { rtype: Rtype::DS, ..finding }));
+            let finding = self.finding(node, None, FindingKind::DsWithoutDelegation);
+            self.push_finding(finding.map(|finding| ZoneFinding { rtype: Rtype::DS, ..finding }));
         }
     }
 
@@ -572,28 +614,28 @@ impl Pass<'_> {
             return;
         }
         if let (Some(labels), Some(rtype)) =
-            (hostname::a_labels(node.wire()), node.types().find(|rtype| is_of_host(*rtype)))
+            (hostname::a_labels_of_wire(node.wire()), node.types().find(|rtype| is_of_host(*rtype)))
         {
-            let finding = self.finding(node, None, What::Unicode(labels));
-            self.note(finding.map(|finding| Finding { rtype, ..finding }));
+            let finding = self.finding(node, None, FindingKind::NonAsciiOwner(labels));
+            self.push_finding(finding.map(|finding| ZoneFinding { rtype, ..finding }));
         }
     }
 }
 
 /// What is hidden, by the name that hides it.
 #[derive(Default)]
-struct Hidden {
-    list: Vec<(Name, Finding)>,
-    at: hashbrown::HashMap<Name, usize>,
+struct OccludedNames {
+    list: Vec<(Name, ZoneFinding)>,
+    index: hashbrown::HashMap<Name, usize>,
 }
 
-impl Hidden {
-    fn add(&mut self, by: Name, finding: Finding) {
-        let at = *self.at.entry(by.clone()).or_insert_with(|| {
+impl OccludedNames {
+    fn add(&mut self, by: Name, finding: ZoneFinding) {
+        let at = *self.index.entry(by.clone()).or_insert_with(|| {
             self.list.push((by, finding));
             self.list.len() - 1
         });
-        if let What::Hidden { names, .. } = &mut self.list[at].1.what {
+        if let FindingKind::Occluded { names, .. } = &mut self.list[at].1.kind {
             *names += 1;
         }
     }
@@ -613,7 +655,7 @@ pub(super) fn written_once(name: &Name, apex: &Name) -> Name {
 
 /// Whether a name ends in the apex twice. Below a top-level domain such names are real ones:
 /// `com.com`.
-fn is_doubled(wire: &[u8], apex: &Name) -> bool {
+fn repeats_apex(wire: &[u8], apex: &Name) -> bool {
     let apex = apex.as_wire();
     let labels = &apex[..apex.len() - 1];
     let is_single = labels.first().is_none_or(|&length| usize::from(length) + 1 == labels.len());

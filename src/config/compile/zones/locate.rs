@@ -6,10 +6,10 @@
 
 use hashbrown::HashMap;
 
-use super::{Zones, integrity::Finding, master};
+use super::{CompiledZones, integrity::ZoneFinding, master};
 use crate::{
     config::{
-        place::{At, Place},
+        place::{Placed, SourcePlace},
         sources::Sources,
         spec::{DelegateSpec, ZoneSpec},
     },
@@ -19,21 +19,21 @@ use crate::{
 
 /// Where a finding is.
 #[derive(Clone, Copy)]
-pub(super) struct Located {
-    pub(super) place: Place,
+pub(super) struct FindingPlace {
+    pub(super) place: SourcePlace,
     /// Whether a table says it, and not a master file.
-    pub(super) is_of_table: bool,
+    pub(super) is_in_table: bool,
     /// Where the record is that hides the finding's.
-    pub(super) barrier: Option<Place>,
+    pub(super) occluder: Option<SourcePlace>,
 }
 
 /// What tables say of the records of zones.
-pub(in crate::config::compile) struct Written<'s> {
+pub(in crate::config::compile) struct TableRecords<'s> {
     pub(super) zones: HashMap<&'s Name, &'s ZoneSpec>,
     pub(super) delegates: HashMap<&'s Name, &'s DelegateSpec>,
 }
 
-impl<'s> Written<'s> {
+impl<'s> TableRecords<'s> {
     pub(in crate::config::compile) fn new(
         zones: &'s [ZoneSpec],
         delegates: &'s [DelegateSpec],
@@ -44,8 +44,8 @@ impl<'s> Written<'s> {
         }
     }
 
-    fn place(&self, wanted: &Wanted<'_>) -> Option<Place> {
-        let of_servers = |servers: &[At<Name>], otherwise: Place| {
+    fn place(&self, wanted: &RecordKey<'_>) -> Option<SourcePlace> {
+        let of_servers = |servers: &[Placed<Name>], otherwise: SourcePlace| {
             let named = servers
                 .iter()
                 .find(|server| wanted.target.is_none_or(|target| *target == server.value));
@@ -78,7 +78,7 @@ impl<'s> Written<'s> {
 }
 
 /// A record that is looked for.
-struct Wanted<'f> {
+struct RecordKey<'f> {
     owner: &'f Name,
     rtype: Rtype,
     target: Option<&'f Name>,
@@ -87,36 +87,40 @@ struct Wanted<'f> {
 /// The place of each finding of a zone, and of what hides it.
 pub(super) fn places(
     sources: &Sources,
-    zones: &Zones,
+    zones: &CompiledZones,
     zone: usize,
-    written: &Written<'_>,
-    findings: &[Finding],
-) -> Vec<Located> {
+    written: &TableRecords<'_>,
+    findings: &[ZoneFinding],
+) -> Vec<FindingPlace> {
     if findings.is_empty() {
         return Vec::new();
     }
     let own = findings.iter().map(|finding| {
-        Some(Wanted {
+        Some(RecordKey {
             owner: &finding.owner,
             rtype: finding.rtype,
             target: finding.target.as_ref(),
         })
     });
     let barriers = findings.iter().map(|finding| {
-        Zones::barrier_of(finding).map(|(owner, rtype)| Wanted { owner, rtype, target: None })
+        CompiledZones::occluder_of(finding).map(|(owner, rtype)| RecordKey {
+            owner,
+            rtype,
+            target: None,
+        })
     });
-    let wanted: Vec<Option<Wanted<'_>>> = own.chain(barriers).collect();
-    let of_tables: Vec<Option<Place>> = wanted
+    let wanted: Vec<Option<RecordKey<'_>>> = own.chain(barriers).collect();
+    let of_tables: Vec<Option<SourcePlace>> = wanted
         .iter()
         .map(|wanted| wanted.as_ref().and_then(|wanted| written.place(wanted)))
         .collect();
     let of_files = in_master_file(sources, zones, zone, &wanted);
     let origin = zones.origins[zone];
     let count = findings.len();
-    let located = (0..count).map(|index| Located {
+    let located = (0..count).map(|index| FindingPlace {
         place: of_files[index].or(of_tables[index]).unwrap_or(origin),
-        is_of_table: of_files[index].is_none() && of_tables[index].is_some(),
-        barrier: of_files[count + index].or(of_tables[count + index]),
+        is_in_table: of_files[index].is_none() && of_tables[index].is_some(),
+        occluder: of_files[count + index].or(of_tables[count + index]),
     });
     located.collect()
 }
@@ -124,10 +128,10 @@ pub(super) fn places(
 /// Reads the zone's master file again for the places of records.
 fn in_master_file(
     sources: &Sources,
-    zones: &Zones,
+    zones: &CompiledZones,
     zone: usize,
-    wanted: &[Option<Wanted<'_>>],
-) -> Vec<Option<Place>> {
+    wanted: &[Option<RecordKey<'_>>],
+) -> Vec<Option<SourcePlace>> {
     let mut positions = vec![None; wanted.len()];
     let Some(file) = zones.masters[zone] else { return vec![None; wanted.len()] };
     let mut by_owner: HashMap<&Name, Vec<usize>> = HashMap::new();

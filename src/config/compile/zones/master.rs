@@ -4,11 +4,11 @@ use std::{path::Path, sync::Arc};
 
 use hashbrown::{HashMap, HashSet};
 
-use super::{Content, Taken};
+use super::{ContentHash, StaticRrset};
 use crate::{
     config::{
         diagnostics::{Quoted, Stage},
-        place::{FileId, Place},
+        place::{FileId, SourcePlace},
         problems::Problems,
         sources::Sources,
     },
@@ -20,14 +20,14 @@ use crate::{
 };
 
 /// How many records outside of the zone are reported each by itself.
-const SHOWN_OUTSIDE: usize = 20;
+const MAX_OUT_OF_ZONE_REPORTED: usize = 20;
 /// How many records that the zone refuses are kept, to be reported. Reports of all files are not
 /// more.
-const MOST_REFUSED: usize = 1000;
+const MAX_REFUSED_RECORDS: usize = 1000;
 
 /// What later steps ask of a zone's static records.
 #[derive(Default)]
-pub(super) struct Wanted {
+pub(super) struct TrackedNames {
     /// Names, and those above them: what each holds.
     pub(super) names: HashSet<Name>,
     /// Names that tables delegate: what stands at or below them.
@@ -36,9 +36,9 @@ pub(super) struct Wanted {
 
 /// The records of a master file and of those it includes: in a builder by now, and noted where they
 /// matter to others.
-pub(super) struct Master {
+pub(super) struct MasterRecords {
     pub(super) builder: ZoneBuilder,
-    pub(super) hash: Content,
+    pub(super) hash: ContentHash,
     /// How many records were written.
     pub(super) count: usize,
     file: Option<FileId>,
@@ -51,28 +51,28 @@ pub(super) struct Master {
     outside: Vec<(Position, Name)>,
     outside_count: usize,
     /// The first SOA record whose owner is not the apex.
-    stray_soa: Option<(Name, Position)>,
+    foreign_soa: Option<(Name, Position)>,
     /// The `$ORIGIN` that lacks its final dot.
-    doubled_origin: Option<Place>,
+    repeated_origin: Option<SourcePlace>,
     /// Whether the whole file is reported as that of another zone: its records are not judged one
     /// by one then.
     pub(super) is_misplaced: bool,
     /// The first of each type at the apex that the zone's authority is made of, or that it cannot
     /// be beside.
-    authority: Vec<(Record, Position)>,
+    apex_records: Vec<(Record, Position)>,
     /// What the apex has as nameservers.
-    servers: HashMap<Name, Position>,
+    nameservers: HashMap<Name, Position>,
     dnames: HashSet<Name>,
-    taken: HashMap<Name, Vec<(Rtype, Position)>>,
-    hidden: HashMap<Name, (Name, Rtype, Position)>,
+    static_types: HashMap<Name, Vec<(Rtype, Position)>>,
+    first_below_cuts: HashMap<Name, (Name, Rtype, Position)>,
 }
 
-impl Master {
+impl MasterRecords {
     /// No file.
-    pub(super) fn none(apex: &Name) -> Self {
+    pub(super) fn empty(apex: &Name) -> Self {
         Self {
             builder: ZoneBuilder::new(apex.clone()),
-            hash: Content::default(),
+            hash: ContentHash::default(),
             count: 0,
             file: None,
             included: Vec::new(),
@@ -80,14 +80,14 @@ impl Master {
             refused: Vec::new(),
             outside: Vec::new(),
             outside_count: 0,
-            stray_soa: None,
-            doubled_origin: None,
+            foreign_soa: None,
+            repeated_origin: None,
             is_misplaced: false,
-            authority: Vec::new(),
-            servers: HashMap::new(),
+            apex_records: Vec::new(),
+            nameservers: HashMap::new(),
             dnames: HashSet::new(),
-            taken: HashMap::new(),
-            hidden: HashMap::new(),
+            static_types: HashMap::new(),
+            first_below_cuts: HashMap::new(),
         }
     }
 
@@ -98,18 +98,19 @@ impl Master {
         id: FileId,
         apex: &Name,
         default_ttl_secs: Option<u32>,
-        wanted: &Wanted,
+        wanted: &TrackedNames,
         budget: &mut Budget,
         problems: &mut Problems,
     ) -> Self {
-        let mut master = Self { file: Some(id), ..Self::none(apex) };
+        let mut master = Self { file: Some(id), ..Self::empty(apex) };
         let parsed = parse(sources, id, apex, default_ttl_secs, budget, &mut |entry| {
-            master.take(entry, apex, wanted);
+            master.add_entry(entry, apex, wanted);
         });
-        let Parsed { errors, included, doubled_origin, is_cut } = parsed;
+        let MasterParse { errors, included, repeated_origin: doubled_origin, is_truncated: is_cut } =
+            parsed;
         master.included = included;
-        master.doubled_origin =
-            doubled_origin.map(|(position, span)| Place::new(master.file_of(position, id), span));
+        master.repeated_origin = doubled_origin
+            .map(|(position, span)| SourcePlace::new(master.file_of(position, id), span));
         master.has_errors = is_cut || !errors.is_empty();
         errors.into_iter().for_each(|(error, about)| master.report(id, error, about, problems));
         master
@@ -122,7 +123,7 @@ impl Master {
         about: Option<FileId>,
         problems: &mut Problems,
     ) {
-        let place = Place::new(self.file_of(error.position, id), error.span);
+        let place = SourcePlace::new(self.file_of(error.position, id), error.span);
         let diagnostic = problems.error(place, error.message);
         if !error.is_of_load {
             diagnostic.stage = Stage::Reading;
@@ -130,16 +131,16 @@ impl Master {
         diagnostic
             .help(error.help.as_deref().unwrap_or("records are written as in RFC 1035 section 5"));
         if let Some(about) = about {
-            diagnostic.also(Place::whole(about), "the file");
+            diagnostic.also(SourcePlace::whole_file(about), "the file");
         }
     }
 
-    fn take(&mut self, Entry { record, position }: Entry, apex: &Name, wanted: &Wanted) {
-        if record.rtype == Rtype::SOA && record.owner != *apex && self.stray_soa.is_none() {
-            self.stray_soa = Some((record.owner.clone(), position));
+    fn add_entry(&mut self, Entry { record, position }: Entry, apex: &Name, wanted: &TrackedNames) {
+        if record.rtype == Rtype::SOA && record.owner != *apex && self.foreign_soa.is_none() {
+            self.foreign_soa = Some((record.owner.clone(), position));
         }
         if !record.owner.is_at_or_below(apex) {
-            return self.leave_out(record, position);
+            return self.ignore_out_of_zone(record, position);
         }
         self.count += 1;
         self.hash.add_record(&record);
@@ -148,23 +149,23 @@ impl Master {
         let server =
             (is_apex && *rtype == Rtype::NS).then(|| Name::from_wire(rdata).ok()).flatten();
         let is_authority = is_apex && matches!(*rtype, Rtype::SOA | Rtype::NS | Rtype::CNAME);
-        if is_authority && !self.authority.iter().any(|(first, _)| first.rtype == *rtype) {
-            self.authority.push((record.clone(), position));
+        if is_authority && !self.apex_records.iter().any(|(first, _)| first.rtype == *rtype) {
+            self.apex_records.push((record.clone(), position));
         }
         if *rtype == Rtype::DNAME {
             self.dnames.insert(owner.clone());
         }
         if wanted.names.contains(owner) {
-            let types = self.taken.entry_ref(owner).or_default();
+            let types = self.static_types.entry_ref(owner).or_default();
             if !types.iter().any(|(taken, _)| taken == rtype) {
                 types.push((*rtype, position));
             }
         }
         if !wanted.cuts.is_empty() {
-            self.hide(owner, *rtype, position, wanted);
+            self.note_below_cuts(owner, *rtype, position, wanted);
         }
         match self.builder.add(record) {
-            Ok(()) => _ = server.map(|server| self.servers.entry(server).or_insert(position)),
+            Ok(()) => _ = server.map(|server| self.nameservers.entry(server).or_insert(position)),
             Err(error) => self.refuse(position, error),
         }
     }
@@ -173,26 +174,32 @@ impl Master {
     /// one reason.
     fn refuse(&mut self, position: Position, error: RecordError) {
         let is_known = self.refused.last().is_some_and(|(_, last)| *last == error);
-        if !is_known && self.refused.len() < MOST_REFUSED {
+        if !is_known && self.refused.len() < MAX_REFUSED_RECORDS {
             self.refused.push((position, error));
         }
     }
 
     /// A record outside of the zone is ignored, as BIND does: glue of a neighbour, say, or a name
     /// without its origin.
-    fn leave_out(&mut self, record: Record, position: Position) {
+    fn ignore_out_of_zone(&mut self, record: Record, position: Position) {
         self.outside_count += 1;
-        if self.outside.len() < SHOWN_OUTSIDE {
+        if self.outside.len() < MAX_OUT_OF_ZONE_REPORTED {
             self.outside.push((position, record.owner));
         }
     }
 
-    fn hide(&mut self, owner: &Name, rtype: Rtype, position: Position, wanted: &Wanted) {
+    fn note_below_cuts(
+        &mut self,
+        owner: &Name,
+        rtype: Rtype,
+        position: Position,
+        wanted: &TrackedNames,
+    ) {
         let mut at = Some(owner.clone());
         while let Some(name) = at {
             at = name.parent();
-            if wanted.cuts.contains(&name) && !self.hidden.contains_key(&name) {
-                self.hidden.insert(name, (owner.clone(), rtype, position));
+            if wanted.cuts.contains(&name) && !self.first_below_cuts.contains_key(&name) {
+                self.first_below_cuts.insert(name, (owner.clone(), rtype, position));
             }
         }
     }
@@ -211,30 +218,35 @@ impl Master {
         self.file.into_iter().chain(self.included.iter().copied())
     }
 
-    fn place(&self, sources: &Sources, position: Position) -> Place {
-        let Some(main) = self.file else { return Place::whole(FileId(0)) };
+    fn place(&self, sources: &Sources, position: Position) -> SourcePlace {
+        let Some(main) = self.file else { return SourcePlace::whole_file(FileId(0)) };
         place(sources, main, &self.included, position)
     }
 
     /// The apex's own SOA.
-    pub(super) fn soa(&self) -> Option<&Record> {
-        self.authority.iter().map(|(record, _)| record).find(|record| record.rtype == Rtype::SOA)
+    pub(super) fn apex_soa(&self) -> Option<&Record> {
+        self.apex_records.iter().map(|(record, _)| record).find(|record| record.rtype == Rtype::SOA)
     }
 
     /// The zone that the file is of where its SOA is not at the apex: that SOA's owner and place.
-    pub(super) fn stray_soa(&self, sources: &Sources) -> Option<(&Name, Place)> {
-        let (owner, position) = self.stray_soa.as_ref().filter(|_| self.soa().is_none())?;
+    pub(super) fn foreign_soa(&self, sources: &Sources) -> Option<(&Name, SourcePlace)> {
+        let (owner, position) = self.foreign_soa.as_ref().filter(|_| self.apex_soa().is_none())?;
         Some((owner, self.place(sources, *position)))
     }
 
     /// Where an `$ORIGIN` lacks its final dot, so that its records are below the zone's name twice.
-    pub(super) fn doubled_origin(&self) -> Option<Place> {
-        self.doubled_origin
+    pub(super) fn repeated_origin(&self) -> Option<SourcePlace> {
+        self.repeated_origin
     }
 
     /// The first SOA or NS record at the apex, and its place.
-    pub(super) fn at_apex(&self, sources: &Sources, rtype: Rtype) -> Option<(&Record, Place)> {
-        let (record, position) = self.authority.iter().find(|(record, _)| record.rtype == rtype)?;
+    pub(super) fn apex_record(
+        &self,
+        sources: &Sources,
+        rtype: Rtype,
+    ) -> Option<(&Record, SourcePlace)> {
+        let (record, position) =
+            self.apex_records.iter().find(|(record, _)| record.rtype == rtype)?;
         Some((record, self.place(sources, *position)))
     }
 
@@ -245,8 +257,8 @@ impl Master {
         sources: &Sources,
         made: &[Record],
         problems: &mut Problems,
-    ) -> HashMap<Name, Vec<Taken>> {
-        let cname = self.authority.iter().find(|(record, _)| record.rtype == Rtype::CNAME);
+    ) -> HashMap<Name, Vec<StaticRrset>> {
+        let cname = self.apex_records.iter().find(|(record, _)| record.rtype == Rtype::CNAME);
         if let (Some((cname, position)), Some(made)) = (cname, made.first()) {
             let error =
                 RecordError::CnameAndOther { owner: cname.owner.clone(), other: made.rtype };
@@ -257,8 +269,8 @@ impl Master {
             self.report_outside(sources, problems);
         }
         self.check_nameservers(sources, problems);
-        let taken = std::mem::take(&mut self.taken);
-        let place = |(rtype, position)| Taken { rtype, place: self.place(sources, position) };
+        let taken = std::mem::take(&mut self.static_types);
+        let place = |(rtype, position)| StaticRrset { rtype, place: self.place(sources, position) };
         taken
             .into_iter()
             .map(|(name, types)| (name, types.into_iter().map(place).collect()))
@@ -288,7 +300,8 @@ impl Master {
 
     /// The owner and the target of a CNAME at the apex.
     fn apex_cname(&self) -> Option<(&Name, Name)> {
-        let (record, _) = self.authority.iter().find(|(record, _)| record.rtype == Rtype::CNAME)?;
+        let (record, _) =
+            self.apex_records.iter().find(|(record, _)| record.rtype == Rtype::CNAME)?;
         Some((&record.owner, Name::from_wire(&record.rdata).ok()?))
     }
 
@@ -310,9 +323,12 @@ impl Master {
     }
 
     /// For each delegated name: the first record at or below it, and its owner.
-    pub(super) fn hidden(&mut self, sources: &Sources) -> HashMap<Name, (Name, Taken)> {
-        let hidden = std::mem::take(&mut self.hidden);
-        let taken = |rtype, position| Taken { rtype, place: self.place(sources, position) };
+    pub(super) fn take_first_below_cuts(
+        &mut self,
+        sources: &Sources,
+    ) -> HashMap<Name, (Name, StaticRrset)> {
+        let hidden = std::mem::take(&mut self.first_below_cuts);
+        let taken = |rtype, position| StaticRrset { rtype, place: self.place(sources, position) };
         hidden
             .into_iter()
             .map(|(cut, (owner, rtype, position))| (cut, (owner, taken(rtype, position))))
@@ -321,7 +337,7 @@ impl Master {
 
     /// Reports nameservers of the zone whose addresses no one can ask for (RFC 6672 section 2.4).
     fn check_nameservers(&self, sources: &Sources, problems: &mut Problems) {
-        for (server, position) in &self.servers {
+        for (server, position) in &self.nameservers {
             let above = std::iter::successors(server.parent(), Name::parent);
             let hiding = if self.dnames.is_empty() {
                 None
@@ -340,14 +356,14 @@ impl Master {
 }
 
 /// What a master file is besides its records.
-pub(super) struct Parsed {
+pub(super) struct MasterParse {
     /// With the other file that the error is about.
     errors: Vec<(MasterError, Option<FileId>)>,
     /// Whether the reading ended early, at a bound.
-    is_cut: bool,
+    is_truncated: bool,
     /// The files that it includes.
     pub(super) included: Vec<FileId>,
-    doubled_origin: Option<(Position, std::ops::Range<usize>)>,
+    repeated_origin: Option<(Position, std::ops::Range<usize>)>,
 }
 
 /// Reads a master file that is known to be readable.
@@ -358,7 +374,7 @@ pub(super) fn parse(
     default_ttl_secs: Option<u32>,
     budget: &mut Budget,
     take: &mut dyn FnMut(Entry),
-) -> Parsed {
+) -> MasterParse {
     let file = sources.file(id);
     let directory = file.path.parent().unwrap_or(Path::new(""));
     let mut ids: HashMap<&str, FileId> = HashMap::new();
@@ -385,7 +401,7 @@ pub(super) fn parse(
         (error, about)
     };
     let errors = errors.into_iter().map(with_file).collect();
-    Parsed { errors, included, doubled_origin, is_cut }
+    MasterParse { errors, included, repeated_origin: doubled_origin, is_truncated: is_cut }
 }
 
 fn file_of(position: Position, main: FileId, included: &[FileId]) -> FileId {
@@ -401,13 +417,13 @@ pub(super) fn place(
     main: FileId,
     included: &[FileId],
     position: Position,
-) -> Place {
+) -> SourcePlace {
     let file = file_of(position, main, included);
     let start = sources.file(file).line_start(position.line as usize).unwrap_or(0);
     // Owners are ASCII as a rule, so that columns are octets; where not, the mark is a little to
     // the left.
     let at = start + (position.column as usize).saturating_sub(1);
-    Place::new(file, at..at + 1)
+    SourcePlace::new(file, at..at + 1)
 }
 
 /// How to mend what the zone refuses.

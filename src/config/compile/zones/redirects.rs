@@ -1,8 +1,8 @@
 //! Where names lead below a DNAME, and chains of CNAMEs and DNAMEs that have no end (RFC 6672).
 
 use super::{
-    Zones,
-    integrity::{LONGEST_CHAIN, Served, barrier_above},
+    CompiledZones,
+    integrity::{MAX_CNAME_CHAIN, ServiceNames, occluding_above},
 };
 use crate::{
     dns::{Name, Rtype},
@@ -10,18 +10,18 @@ use crate::{
 };
 
 /// One step of a chain of names.
-struct Step {
+struct ChainLink {
     /// The name that holds the CNAME; below a DNAME the name itself.
     source: Name,
     next: Name,
     is_cname: bool,
 }
 
-impl Zones {
+impl CompiledZones {
     /// The owner of the DNAME that redirects a name, and the name that it leads to.
     pub(in crate::config::compile) fn redirect_of(&self, name: &Name) -> Option<(Name, Name)> {
         let builder = &self.list[self.innermost(name)?.index()].builder;
-        let (owner, rtype) = barrier_above(builder, name.as_wire())?;
+        let (owner, rtype) = occluding_above(builder, name.as_wire())?;
         if rtype != Rtype::DNAME {
             return None;
         }
@@ -31,26 +31,26 @@ impl Zones {
         Some((Name::from_wire(owner).ok()?, Name::from_wire(&[front, &target].concat()).ok()?))
     }
 
-    fn step(&self, served: &Served, name: &Name) -> Option<Step> {
+    fn next_link(&self, served: &ServiceNames, name: &Name) -> Option<ChainLink> {
         if let Some((source, next)) = self.cname_of(served, name) {
-            return Some(Step { source, next, is_cname: true });
+            return Some(ChainLink { source, next, is_cname: true });
         }
         let (_, next) = self.redirect_of(name)?;
-        Some(Step { source: name.clone(), next, is_cname: false })
+        Some(ChainLink { source: name.clone(), next, is_cname: false })
     }
 
     /// The names of a circle of static records that starts with a CNAME. Each circle is reported
     /// once, at its first CNAME in wire order.
     pub(super) fn cname_circle(
         &self,
-        served: &Served,
+        served: &ServiceNames,
         node: DraftedNode<'_>,
         target: &Name,
     ) -> Option<Vec<Name>> {
         let start = Name::from_wire(node.wire()).ok()?;
         let (mut path, mut at) = (vec![start.clone()], target.clone());
-        for _ in 0..LONGEST_CHAIN {
-            let Step { source, next, is_cname } = self.step(served, &at)?;
+        for _ in 0..MAX_CNAME_CHAIN {
+            let ChainLink { source, next, is_cname } = self.next_link(served, &at)?;
             if source == start {
                 path.push(source);
                 return Some(path);
@@ -71,7 +71,7 @@ impl Zones {
         let mut path = vec![start.clone()];
         // Any name below will do.
         let (_, mut at) = self.redirect_of(&start.child(b"x").ok()?)?;
-        for _ in 0..LONGEST_CHAIN {
+        for _ in 0..MAX_CNAME_CHAIN {
             if at != start && at.is_at_or_below(&start) {
                 path.push(start);
                 return Some(path);
@@ -118,7 +118,7 @@ impl Zones {
             return None;
         }
         let is_cut = server != builder.apex() && node.is_some_and(|node| node.has(Rtype::NS));
-        match barrier_above(builder, server.as_wire()) {
+        match occluding_above(builder, server.as_wire()) {
             Some((cut, Rtype::NS)) => Name::from_wire(cut).ok(),
             Some(_) => None,
             None => is_cut.then(|| server.clone()),

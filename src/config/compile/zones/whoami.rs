@@ -1,8 +1,8 @@
 //! `whoami` of a zone: a name that nothing else is on.
 
-use super::{ZoneSpec, Zones};
+use super::{CompiledZones, ZoneSpec};
 use crate::{
-    config::{place::At, problems::Problems, spec::ServiceSpec},
+    config::{place::Placed, problems::Problems, spec::ServiceSpec},
     dns::{Name, Rtype},
 };
 
@@ -10,7 +10,7 @@ use crate::{
 pub(in crate::config::compile) fn check(
     specs: &[ZoneSpec],
     services: &[ServiceSpec],
-    zones: &Zones,
+    zones: &CompiledZones,
     problems: &mut Problems,
 ) {
     for spec in specs {
@@ -22,9 +22,9 @@ pub(in crate::config::compile) fn check(
 }
 
 fn check_name(
-    At { value: name, place }: &At<Name>,
+    Placed { value: name, place }: &Placed<Name>,
     apex: &Name,
-    zones: &Zones,
+    zones: &CompiledZones,
     problems: &mut Problems,
 ) {
     const HELP: &str = "write another name, which has no records";
@@ -55,7 +55,7 @@ fn check_name(
             .also(taken.place, format!("at {cut}"))
             .help(HELP);
     }
-    if let Some(taken) = zones.taken(zone, name).next() {
+    if let Some(taken) = zones.static_rrsets(zone, name).next() {
         problems
             .error(
                 *place,
@@ -67,7 +67,7 @@ fn check_name(
 }
 
 fn check_services(
-    At { value: name, place }: &At<Name>,
+    Placed { value: name, place }: &Placed<Name>,
     services: &[ServiceSpec],
     problems: &mut Problems,
 ) {

@@ -6,31 +6,32 @@ use super::url;
 use crate::{
     config::{
         diagnostics::Quoted,
-        place::At,
+        place::Placed,
         problems::Problems,
-        reader::{Item, Subject, TableReader},
+        reader::{TableReader, TableSubject, ValueReader},
     },
     load::{Header, LoadKind, Page},
 };
 
 /// Headers that are ours to write.
-const OURS: [&str; 5] = ["connection", "content-length", "transfer-encoding", "upgrade", "te"];
+const RESERVED_HEADERS: [&str; 5] =
+    ["connection", "content-length", "transfer-encoding", "upgrade", "te"];
 
 /// The keys beside the kind that are about its page.
 pub(super) struct PageKeys<'t> {
-    headers: Option<Item<'t>>,
-    basic_auth: Option<Item<'t>>,
-    ca: Option<Item<'t>>,
-    verify: Option<Item<'t>>,
+    headers: Option<ValueReader<'t>>,
+    basic_auth: Option<ValueReader<'t>>,
+    ca: Option<ValueReader<'t>>,
+    verify: Option<ValueReader<'t>>,
 }
 
 impl<'t> PageKeys<'t> {
     pub(super) fn take(table: &mut TableReader<'t>) -> Self {
         Self {
-            headers: table.item("headers"),
-            basic_auth: table.item("basic-auth"),
-            ca: table.item("ca"),
-            verify: table.item("verify"),
+            headers: table.value("headers"),
+            basic_auth: table.value("basic-auth"),
+            ca: table.value("ca"),
+            verify: table.value("verify"),
         }
     }
 
@@ -38,7 +39,7 @@ impl<'t> PageKeys<'t> {
     pub(super) fn check_used(
         &self,
         kind: &LoadKind,
-        subject: Subject<'_>,
+        subject: TableSubject<'_>,
         problems: &mut Problems,
     ) {
         let is_page = !matches!(
@@ -62,7 +63,7 @@ impl<'t> PageKeys<'t> {
         help: &str,
         directory: &Path,
         problems: &mut Problems,
-    ) -> Option<At<Page>> {
+    ) -> Option<Placed<Page>> {
         let headers = self.headers(problems);
         let verify = self.verify.map_or(Some(true), |item| item.boolean(problems));
         let item = table.required("url", help, problems)?;
@@ -93,14 +94,16 @@ impl<'t> PageKeys<'t> {
             verify: verify?,
             authorities,
         };
-        Some(At::new(page, text.place))
+        Some(Placed::new(page, text.place))
     }
 
     fn headers(&self, problems: &mut Problems) -> Option<Vec<Header>> {
         let mut headers = Vec::new();
         if let Some(item) = self.headers {
-            let table = item
-                .table(Subject { kind: "`headers` of load", name: item.subject.name }, problems)?;
+            let table = item.table(
+                TableSubject { kind: "`headers` of load", name: item.subject.name },
+                problems,
+            )?;
             for (name, item) in table.entries() {
                 headers.push(header(name, item, problems)?);
             }
@@ -112,13 +115,13 @@ impl<'t> PageKeys<'t> {
     }
 }
 
-fn header(name: At<&str>, item: Item<'_>, problems: &mut Problems) -> Option<Header> {
+fn header(name: Placed<&str>, item: ValueReader<'_>, problems: &mut Problems) -> Option<Header> {
     let lower = name.value.to_ascii_lowercase();
     let is_token = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
     if lower.is_empty()
         || lower.len() > 128
         || !lower.bytes().all(is_token)
-        || OURS.contains(&&*lower)
+        || RESERVED_HEADERS.contains(&&*lower)
     {
         problems
             .error(
@@ -148,9 +151,9 @@ fn header(name: At<&str>, item: Item<'_>, problems: &mut Problems) -> Option<Hea
 }
 
 /// The header of RFC 7617.
-fn credentials(item: Item<'_>, problems: &mut Problems) -> Option<Header> {
-    let mut table =
-        item.table(Subject { kind: "`basic-auth` of load", name: item.subject.name }, problems)?;
+fn credentials(item: ValueReader<'_>, problems: &mut Problems) -> Option<Header> {
+    let mut table = item
+        .table(TableSubject { kind: "`basic-auth` of load", name: item.subject.name }, problems)?;
     let help = "write basic-auth = { user = \"stats\", password = \"...\" }";
     let user = table.required("user", help, problems).and_then(|item| item.text(problems));
     let password = table.required("password", help, problems).and_then(|item| item.text(problems));

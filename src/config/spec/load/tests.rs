@@ -3,12 +3,12 @@
 use std::{num::NonZeroU64, path::Path, time::Duration};
 
 use crate::{
-    config::{Config, Locations, Sources},
+    config::{Config, SourceOptions, Sources},
     load::{Haproxy, Host, LoadKind, LoadSource, ShareUnit, TimeUnit},
 };
 
 fn loads(text: &str) -> Vec<LoadSource> {
-    let sources = Sources::from_texts(&Locations::default(), [("zones/x.toml", text)]);
+    let sources = Sources::from_texts(&SourceOptions::default(), [("zones/x.toml", text)]);
     let (config, _) = Config::load(&sources).unwrap_or_else(|errors| panic!("{errors}"));
     config.topology.loads.clone()
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::load::Host;
 
-const ADDRESS: &str = "{address}";
+const ADDRESS_PLACEHOLDER: &str = "{address}";
 
 /// A url taken apart.
 #[derive(Debug, PartialEq)]
@@ -71,7 +71,7 @@ fn read_host(text: &str) -> Result<Host, &'static str> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     let is_of_name = |octet: u8| octet.is_ascii_alphanumeric() || b"-._".contains(&octet);
     match (bare.unwrap_or(text), bare.is_some()) {
-        (ADDRESS, _) => Ok(Host::Attached),
+        (ADDRESS_PLACEHOLDER, _) => Ok(Host::Attached),
         (inner, true) => match inner.parse() {
             Ok(address) => Ok(Host::Address(IpAddr::V6(address))),
             Err(_) => Err("only an IPv6 address stands in brackets"),
@@ -95,13 +95,13 @@ fn read_path(text: &str) -> Result<Box<str>, &'static str> {
     if text.contains('#') {
         return Err("what follows a # is not sent to a server: leave it away, or write it as %23");
     }
-    let plain = text.replace(ADDRESS, "");
+    let plain = text.replace(ADDRESS_PLACEHOLDER, "");
     if plain.contains(['{', '}']) {
         return Err("the only thing in braces is {address}; other braces are written %7B and %7D");
     }
     let path = if text.starts_with('/') { text.to_owned() } else { format!("/{text}") };
     let is_target = plain.bytes().all(|octet| octet.is_ascii_graphic());
-    if !is_target || path.replace(ADDRESS, "::1").parse::<hyper::Uri>().is_err() {
+    if !is_target || path.replace(ADDRESS_PLACEHOLDER, "::1").parse::<hyper::Uri>().is_err() {
         return Err("in a path other than letters, digits and punctuation are percent-encoded");
     }
     Ok(path.into())

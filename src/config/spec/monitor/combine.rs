@@ -3,10 +3,10 @@
 use crate::{
     config::{
         diagnostics::Quoted,
-        place::At,
+        place::Placed,
         problems::Problems,
-        reader::{Item, Subject, TableReader},
-        spec::reference,
+        reader::{TableReader, TableSubject, ValueReader},
+        spec::name_reference,
     },
     health::CombineCheck,
 };
@@ -15,14 +15,14 @@ const HELP: &str =
     "write { all = [\"web\", \"tls\"] }, { any = [...] } or { at-least = 2, of = [...] }";
 
 pub(super) fn check(
-    item: Item<'_>,
-    parts: &mut Vec<At<Box<str>>>,
+    item: ValueReader<'_>,
+    parts: &mut Vec<Placed<Box<str>>>,
     problems: &mut Problems,
 ) -> Option<CombineCheck> {
-    let mut table =
-        item.table(Subject { kind: "`combine` of monitor", name: item.subject.name }, problems)?;
-    let lists: Vec<_> = ["all", "any", "of"].iter().filter_map(|key| table.item(key)).collect();
-    let at_least = table.item("at-least");
+    let mut table = item
+        .table(TableSubject { kind: "`combine` of monitor", name: item.subject.name }, problems)?;
+    let lists: Vec<_> = ["all", "any", "of"].iter().filter_map(|key| table.value(key)).collect();
+    let at_least = table.value("at-least");
     let check = match lists[..] {
         [list] => {
             let names = names(list, problems);
@@ -71,15 +71,15 @@ pub(super) fn check(
     check.filter(|check| !check.of.is_empty())
 }
 
-fn names(list: Item<'_>, problems: &mut Problems) -> Option<Vec<At<Box<str>>>> {
+fn names(list: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<Placed<Box<str>>>> {
     let items = list.list("names of monitors", problems)?;
     if items.is_empty() {
         problems.error(list.place, format!("{} names no monitors", list.subject)).help(HELP);
         return None;
     }
-    let mut names: Vec<At<Box<str>>> = Vec::with_capacity(items.len());
+    let mut names: Vec<Placed<Box<str>>> = Vec::with_capacity(items.len());
     for item in items {
-        let name = reference(item, problems)?;
+        let name = name_reference(item, problems)?;
         if let Some(first) = names.iter().find(|first| first.value == name.value) {
             problems
                 .error(
@@ -97,7 +97,7 @@ fn names(list: Item<'_>, problems: &mut Problems) -> Option<Vec<At<Box<str>>>> {
 /// A combined monitor probes nothing, so that it has no times.
 pub(super) fn refuse_times(table: &mut TableReader<'_>, problems: &mut Problems) {
     for key in ["interval", "timeout", "rise", "fall"] {
-        if let Some(item) = table.item(key) {
+        if let Some(item) = table.value(key) {
             problems
                 .error(item.place, format!("{} has both `combine` and `{key}`", table.subject))
                 .help("its parts have their own: leave it away here");

@@ -1,12 +1,12 @@
 //! `dns` of a monitor.
 
-use super::terms;
+use super::common_keys;
 use crate::{
     config::{
         diagnostics::Quoted,
-        place::At,
+        place::Placed,
         problems::Problems,
-        reader::{Item, Subject},
+        reader::{TableSubject, ValueReader},
         values,
     },
     dns::{Name, Rcode, Rtype},
@@ -15,19 +15,19 @@ use crate::{
 };
 
 /// More would not fit into a reply over UDP.
-const MOST_ANSWERS: usize = 64;
+const MAX_ANSWERS: usize = 64;
 
-pub(super) fn check(item: Item<'_>, problems: &mut Problems) -> Option<DnsCheck> {
+pub(super) fn check(item: ValueReader<'_>, problems: &mut Problems) -> Option<DnsCheck> {
     let mut table =
-        item.table(Subject { kind: "`dns` of monitor", name: item.subject.name }, problems)?;
-    let port = terms::port_or(&mut table, 53, problems);
+        item.table(TableSubject { kind: "`dns` of monitor", name: item.subject.name }, problems)?;
+    let port = common_keys::port_or(&mut table, 53, problems);
     let name = table.required("name", "write dns = { name = \"www.example.com\" }", problems);
     let name = name
         .and_then(|item| item.text(problems))
         .and_then(|text| values::domain(text, "the name", problems));
-    let rtype = table.item("type").map_or(Some(Rtype::A), |item| rtype(item, problems));
-    let rcode = table.item("rcode").map_or(Some(Rcode::NOERROR), |item| rcode(item, problems));
-    let answer = table.item("answer");
+    let rtype = table.value("type").map_or(Some(Rtype::A), |item| rtype(item, problems));
+    let rcode = table.value("rcode").map_or(Some(Rcode::NOERROR), |item| rcode(item, problems));
+    let answer = table.value("answer");
     let answers = match (answer, rtype) {
         (Some(item), Some(rtype)) => answers(item, rtype, problems),
         _ => Some(Vec::new()),
@@ -37,8 +37,8 @@ pub(super) fn check(item: Item<'_>, problems: &mut Problems) -> Option<DnsCheck>
             .error(answer.place, format!("{} wants records in a reply of {code}", table.subject))
             .help("only a reply of NOERROR answers: leave `answer` or `rcode` away");
     }
-    let tcp = table.optional("tcp", problems, Item::boolean).unwrap_or(false);
-    let recursion = table.optional("recursion", problems, Item::boolean).unwrap_or(false);
+    let tcp = table.optional("tcp", problems, ValueReader::boolean).unwrap_or(false);
+    let recursion = table.optional("recursion", problems, ValueReader::boolean).unwrap_or(false);
     table.finish(problems);
     Some(DnsCheck {
         port: port?,
@@ -51,7 +51,7 @@ pub(super) fn check(item: Item<'_>, problems: &mut Problems) -> Option<DnsCheck>
     })
 }
 
-fn rtype(item: Item<'_>, problems: &mut Problems) -> Option<Rtype> {
+fn rtype(item: ValueReader<'_>, problems: &mut Problems) -> Option<Rtype> {
     let text = item.text(problems)?;
     match text.value.parse() {
         Ok(Rtype::OPT | Rtype::TKEY | Rtype::TSIG | Rtype::IXFR | Rtype::AXFR) | Err(_) => {
@@ -64,7 +64,7 @@ fn rtype(item: Item<'_>, problems: &mut Problems) -> Option<Rtype> {
     }
 }
 
-fn rcode(item: Item<'_>, problems: &mut Problems) -> Option<Rcode> {
+fn rcode(item: ValueReader<'_>, problems: &mut Problems) -> Option<Rcode> {
     const CODES: [Rcode; 6] = [
         Rcode::NOERROR,
         Rcode::FORMERR,
@@ -73,16 +73,16 @@ fn rcode(item: Item<'_>, problems: &mut Problems) -> Option<Rcode> {
         Rcode::NOTIMP,
         Rcode::REFUSED,
     ];
-    item.word(&CODES.map(|code| (code.mnemonic().unwrap_or_default(), code)), problems)
+    item.keyword(&CODES.map(|code| (code.mnemonic().unwrap_or_default(), code)), problems)
 }
 
 /// Records as a master file has them behind the type.
-fn answers(item: Item<'_>, rtype: Rtype, problems: &mut Problems) -> Option<Vec<Box<[u8]>>> {
+fn answers(item: ValueReader<'_>, rtype: Rtype, problems: &mut Problems) -> Option<Vec<Box<[u8]>>> {
     let texts = item.texts("strings: records as a master file has them", problems)?;
-    if texts.len() > MOST_ANSWERS {
+    if texts.len() > MAX_ANSWERS {
         problems
             .error(item.place, format!("{} wants {} records", item.subject, texts.len()))
-            .help(format!("the maximum is {MOST_ANSWERS}"));
+            .help(format!("the maximum is {MAX_ANSWERS}"));
         return None;
     }
     // Every one is looked at, though one that is wrong is enough.
@@ -91,9 +91,9 @@ fn answers(item: Item<'_>, rtype: Rtype, problems: &mut Problems) -> Option<Vec<
 }
 
 fn rdata(
-    text: At<&str>,
+    text: Placed<&str>,
     rtype: Rtype,
-    item: Item<'_>,
+    item: ValueReader<'_>,
     problems: &mut Problems,
 ) -> Option<Box<[u8]>> {
     let line = format!(". 0 IN {rtype} {}\n", text.value);

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::{
     config::{
         diagnostics::Quoted,
-        place::At,
+        place::Placed,
         problems::Problems,
-        reader::{Item, Subject},
+        reader::{TableSubject, ValueReader},
     },
     health::ExecCheck,
 };
@@ -15,19 +15,19 @@ use crate::{
 const HELP: &str = "write exec = { argv = [\"/usr/lib/portolan/check\", \"{address}\"] }";
 
 pub(super) fn check(
-    item: Item<'_>,
+    item: ValueReader<'_>,
     directory: &Path,
     problems: &mut Problems,
 ) -> Option<ExecCheck> {
     let mut table =
-        item.table(Subject { kind: "`exec` of monitor", name: item.subject.name }, problems)?;
+        item.table(TableSubject { kind: "`exec` of monitor", name: item.subject.name }, problems)?;
     let argv =
         table.required("argv", HELP, problems).and_then(|item| argv(item, directory, problems));
     table.finish(problems);
     Some(ExecCheck { argv: argv? })
 }
 
-fn argv(item: Item<'_>, directory: &Path, problems: &mut Problems) -> Option<Vec<Box<str>>> {
+fn argv(item: ValueReader<'_>, directory: &Path, problems: &mut Problems) -> Option<Vec<Box<str>>> {
     let mut words = item.texts("strings: a program and its arguments", problems)?;
     if let Some(word) = words.iter().find(|word| word.value.contains('\0')) {
         problems
@@ -37,7 +37,7 @@ fn argv(item: Item<'_>, directory: &Path, problems: &mut Problems) -> Option<Vec
     }
     match words.first_mut().filter(|program| !program.value.is_empty()) {
         Some(program) => {
-            let program = program_at(program, item, directory, problems);
+            let program = program_path(program, item, directory, problems);
             Some(
                 [program]
                     .into_iter()
@@ -54,9 +54,9 @@ fn argv(item: Item<'_>, directory: &Path, problems: &mut Problems) -> Option<Vec
 
 /// Where a program is: on the PATH where it is named without a slash, else beside the file that
 /// names it. That it is not there, or is no program, is not forbidden: it may come.
-fn program_at(
-    program: &At<&str>,
-    item: Item<'_>,
+fn program_path(
+    program: &Placed<&str>,
+    item: ValueReader<'_>,
     directory: &Path,
     problems: &mut Problems,
 ) -> Box<str> {

@@ -5,24 +5,24 @@ use std::path::Path;
 use hyper::header::{HeaderName, HeaderValue};
 
 use super::{
+    common_keys::{self, HostUse},
     credentials::Credential,
-    terms::{self, Place},
 };
 use crate::{
     config::{
         diagnostics::Quoted,
         problems::Problems,
-        reader::{Item, Subject},
+        reader::{TableSubject, ValueReader},
     },
     health::{HttpCheck, HttpVersion, StatusRange},
 };
 
 /// The longest body of a request.
-const LONGEST_BODY: usize = 64 * 1024;
+const MAX_BODY_OCTETS: usize = 64 * 1024;
 /// As many redirects as browsers follow.
-const MOST_REDIRECTS: i64 = 20;
+const MAX_REDIRECTS: i64 = 20;
 /// Headers that say how the request is sent, which is not for a monitor to say.
-const RESERVED: [&str; 9] = [
+const RESERVED_HEADERS: [&str; 9] = [
     "host",
     "connection",
     "content-length",
@@ -35,41 +35,43 @@ const RESERVED: [&str; 9] = [
 ];
 
 pub(super) fn check(
-    item: Item<'_>,
+    item: ValueReader<'_>,
     directory: &Path,
     credentials: &mut Vec<Credential>,
     problems: &mut Problems,
 ) -> Option<HttpCheck> {
     let is_https = item.key == "https";
     let kind = if is_https { "`https` of monitor" } else { "`http` of monitor" };
-    let mut table = item.table(Subject { kind, name: item.subject.name }, problems)?;
+    let mut table = item.table(TableSubject { kind, name: item.subject.name }, problems)?;
     let default = HttpCheck::default();
-    let path = table.item("path").map_or(Some("/".into()), |item| path(item, problems));
-    let is_tls = is_https || table.optional("tls", problems, Item::boolean).unwrap_or(false);
-    let port = terms::port_or(&mut table, if is_tls { 443 } else { 80 }, problems);
-    let host = terms::host(&mut table, Place::of_http(is_tls), problems);
-    let method = table.item("method").map_or(Some(default.method), |item| method(item, problems));
-    let headers = table.item("headers").map_or(Some(Vec::new()), |item| headers(item, problems));
-    let request_body = table.item("request-body");
-    let sent = request_body.map(|item| sent(item, problems));
+    let path = table.value("path").map_or(Some("/".into()), |item| path(item, problems));
+    let is_tls = is_https || table.optional("tls", problems, ValueReader::boolean).unwrap_or(false);
+    let port = common_keys::port_or(&mut table, if is_tls { 443 } else { 80 }, problems);
+    let host = common_keys::host(&mut table, HostUse::for_http(is_tls), problems);
+    let method = table.value("method").map_or(Some(default.method), |item| method(item, problems));
+    let headers = table.value("headers").map_or(Some(Vec::new()), |item| headers(item, problems));
+    let request_body = table.value("request-body");
+    let sent = request_body.map(|item| read_request_body(item, problems));
     let versions = [("1.1", HttpVersion::One), ("2", HttpVersion::Two)];
-    let version =
-        table.item("version").map_or(Some(default.version), |item| item.word(&versions, problems));
-    let redirects = table.item("redirects").map_or(Some(0), |item| redirects(item, problems));
-    let status = table.item("status").map_or(Some(default.status), |item| statuses(item, problems));
-    let (wanted, regex) = (table.item("body"), table.item("body-regex"));
+    let version = table
+        .value("version")
+        .map_or(Some(default.version), |item| item.keyword(&versions, problems));
+    let redirects = table.value("redirects").map_or(Some(0), |item| redirects(item, problems));
+    let status =
+        table.value("status").map_or(Some(default.status), |item| statuses(item, problems));
+    let (wanted, regex) = (table.value("body"), table.value("body-regex"));
     let body = wanted.map(|item| body(item, problems));
-    let body_regex = regex.map(|item| pattern(item, problems));
+    let body_regex = regex.map(|item| read_body_regex(item, problems));
     let tls = match is_tls {
-        true => terms::tls(&mut table, directory, credentials, problems).map(Some),
+        true => common_keys::tls(&mut table, directory, credentials, problems).map(Some),
         false => {
-            table.optional("verify", problems, Item::boolean);
+            table.optional("verify", problems, ValueReader::boolean);
             let help = "write `https` instead of `http`, or add tls = true";
-            terms::refuse_tls_keys(&mut table, help, problems);
+            common_keys::refuse_tls_keys(&mut table, help, problems);
             Some(None)
         }
     };
-    let proxy_protocol = terms::proxy_protocol(&mut table, problems);
+    let proxy_protocol = common_keys::proxy_protocol(&mut table, problems);
     if let (Some("HEAD"), Some(searched)) = (method.as_deref(), wanted.or(regex)) {
         problems
             .error(
@@ -93,23 +95,23 @@ pub(super) fn check(
         port: port?,
         host: host?,
         headers: headers?,
-        request_body: written(sent)?,
+        request_body: valid_or_absent(sent)?,
         version: version?,
         redirects: redirects?,
         status: status?,
-        body: written(body)?,
-        body_regex: written(body_regex)?,
+        body: valid_or_absent(body)?,
+        body_regex: valid_or_absent(body_regex)?,
         tls: tls?,
         proxy_protocol: proxy_protocol?,
     })
 }
 
 /// What was written, if anything was and it could be read.
-fn written<T>(value: Option<Option<T>>) -> Option<Option<T>> {
+fn valid_or_absent<T>(value: Option<Option<T>>) -> Option<Option<T>> {
     value.map_or(Some(None), |value| value.map(Some))
 }
 
-fn path(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
+fn path(item: ValueReader<'_>, problems: &mut Problems) -> Option<Box<str>> {
     let text = item.text(problems)?;
     if text.value.starts_with('/') && text.value.bytes().all(|b| b.is_ascii_graphic() && b != b'#')
     {
@@ -121,7 +123,7 @@ fn path(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
     None
 }
 
-fn body(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
+fn body(item: ValueReader<'_>, problems: &mut Problems) -> Option<Box<str>> {
     let text = item.text(problems)?;
     if !text.value.is_empty() {
         return Some(text.value.into());
@@ -133,7 +135,7 @@ fn body(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
 }
 
 /// `["200-299", "404"]` or `[200, 404]`.
-fn statuses(item: Item<'_>, problems: &mut Problems) -> Option<Vec<StatusRange>> {
+fn statuses(item: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<StatusRange>> {
     let items = item.list("status codes", problems)?;
     if items.is_empty() {
         problems
@@ -144,7 +146,7 @@ fn statuses(item: Item<'_>, problems: &mut Problems) -> Option<Vec<StatusRange>>
     items.into_iter().map(|item| status(item, problems)).collect()
 }
 
-fn status(item: Item<'_>, problems: &mut Problems) -> Option<StatusRange> {
+fn status(item: ValueReader<'_>, problems: &mut Problems) -> Option<StatusRange> {
     if !item.is_text() {
         let code = item.integer(100, 599, "it is an HTTP status code", problems)?;
         let code = u16::try_from(code.value).ok()?;
@@ -164,23 +166,23 @@ fn status(item: Item<'_>, problems: &mut Problems) -> Option<StatusRange> {
     }
 }
 
-fn method(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
+fn method(item: ValueReader<'_>, problems: &mut Problems) -> Option<Box<str>> {
     let methods =
         ["GET", "HEAD", "POST", "PUT", "OPTIONS", "PATCH", "DELETE"].map(|method| (method, method));
-    item.word(&methods, problems).map(Into::into)
+    item.keyword(&methods, problems).map(Into::into)
 }
 
 /// `{ X-Probe = "1" }`.
-fn headers(item: Item<'_>, problems: &mut Problems) -> Option<Vec<(Box<str>, Box<str>)>> {
-    let subject = Subject { kind: "`headers` of monitor", name: item.subject.name };
+fn headers(item: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<(Box<str>, Box<str>)>> {
+    let subject = TableSubject { kind: "`headers` of monitor", name: item.subject.name };
     let table = item.table(subject, problems)?;
     let mut headers = Vec::new();
     for (name, value) in table.entries() {
-        let Some(text) = value.about(item.subject).under("headers").text(problems) else {
+        let Some(text) = value.with_subject(item.subject).with_key("headers").text(problems) else {
             continue;
         };
         let lower = name.value.to_ascii_lowercase();
-        if RESERVED.contains(&&*lower) {
+        if RESERVED_HEADERS.contains(&&*lower) {
             let help = match &*lower {
                 "host" => "write host = \"www.example.com\" beside `headers`",
                 _ => "leave it away: the probe says itself how its request is sent",
@@ -209,9 +211,9 @@ fn headers(item: Item<'_>, problems: &mut Problems) -> Option<Vec<(Box<str>, Box
     Some(headers)
 }
 
-fn sent(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
+fn read_request_body(item: ValueReader<'_>, problems: &mut Problems) -> Option<Box<str>> {
     let text = item.text(problems)?;
-    if text.value.len() <= LONGEST_BODY {
+    if text.value.len() <= MAX_BODY_OCTETS {
         return Some(text.value.into());
     }
     problems
@@ -219,17 +221,17 @@ fn sent(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
             text.place,
             format!("{} has a `request-body` of {} octets", item.subject, text.value.len()),
         )
-        .help(format!("the maximum is {LONGEST_BODY}"));
+        .help(format!("the maximum is {MAX_BODY_OCTETS}"));
     None
 }
 
-fn redirects(item: Item<'_>, problems: &mut Problems) -> Option<u8> {
+fn redirects(item: ValueReader<'_>, problems: &mut Problems) -> Option<u8> {
     let count =
-        item.integer(0, MOST_REDIRECTS, "it counts redirects that are followed", problems)?;
+        item.integer(0, MAX_REDIRECTS, "it counts redirects that are followed", problems)?;
     u8::try_from(count.value).ok()
 }
 
-fn pattern(item: Item<'_>, problems: &mut Problems) -> Option<Box<str>> {
+fn read_body_regex(item: ValueReader<'_>, problems: &mut Problems) -> Option<Box<str>> {
     let text = item.text(problems)?;
     let most = HttpCheck::MAX_PATTERN_OCTETS;
     let built =

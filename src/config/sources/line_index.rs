@@ -6,49 +6,54 @@ const BLOCK: usize = 4096;
 
 /// Marks for the lines of one text, which every call gets again.
 #[derive(Debug, Clone)]
-pub(in crate::config) struct Lines {
+pub(in crate::config) struct LineIndex {
     /// For each block: how many line feeds are before it.
-    before: Box<[u32]>,
+    line_feeds_before: Box<[u32]>,
 }
 
-impl Lines {
-    pub(super) fn of(text: &[u8]) -> Self {
+impl LineIndex {
+    pub(super) fn new(text: &[u8]) -> Self {
         let mut count = 0;
         let marks = text.chunks(BLOCK).map(|block| {
             let before = count;
             count += line_feeds(block) as u32;
             before
         });
-        Self { before: marks.collect() }
+        Self { line_feeds_before: marks.collect() }
     }
 
     /// The line, from 1, that the octet at `at` is in, and where it starts.
     pub(super) fn line_at(&self, text: &[u8], at: usize) -> (usize, usize) {
         let at = at.min(text.len());
-        let block = (at / BLOCK).min(self.before.len().saturating_sub(1));
-        let Some(&before) = self.before.get(block) else { return (1, 0) };
+        let block = (at / BLOCK).min(self.line_feeds_before.len().saturating_sub(1));
+        let Some(&before) = self.line_feeds_before.get(block) else { return (1, 0) };
         let here = &text[block * BLOCK..at];
         let line = 1 + before as usize + line_feeds(here);
         let start = match last_line_feed(here) {
             Some(last) => block * BLOCK + last + 1,
             // The last block with a line feed before this one.
-            None => match self.before.partition_point(|&mark| mark < before).checked_sub(1) {
-                Some(block) => {
-                    block * BLOCK
-                        + last_line_feed(self.block(text, block)).map_or(0, |last| last + 1)
+            None => {
+                match self.line_feeds_before.partition_point(|&mark| mark < before).checked_sub(1) {
+                    Some(block) => {
+                        block * BLOCK
+                            + last_line_feed(self.block(text, block)).map_or(0, |last| last + 1)
+                    }
+                    None => 0,
                 }
-                None => 0,
-            },
+            }
         };
         (line, start)
     }
 
     /// Where a line starts, counted from 1; `None` where there is no such line.
-    pub(super) fn start_of(&self, text: &[u8], line: usize) -> Option<usize> {
+    pub(super) fn line_start(&self, text: &[u8], line: usize) -> Option<usize> {
         let Some(feeds) = line.checked_sub(2) else { return (line == 1).then_some(0) };
-        let block = self.before.partition_point(|&mark| mark as usize <= feeds).checked_sub(1)?;
+        let block = self
+            .line_feeds_before
+            .partition_point(|&mark| mark as usize <= feeds)
+            .checked_sub(1)?;
         let mut at = (0..).zip(self.block(text, block)).filter(|(_, octet)| **octet == b'\n');
-        let (last, _) = at.nth(feeds - self.before[block] as usize)?;
+        let (last, _) = at.nth(feeds - self.line_feeds_before[block] as usize)?;
         Some(block * BLOCK + last + 1)
     }
 
@@ -77,7 +82,7 @@ mod tests {
         for text in
             [&b""[..], b"\n", b"one", b"one\ntwo\n", &[b'\n'; 3 * BLOCK + 1], &long, &filled]
         {
-            let lines = Lines::of(text);
+            let lines = LineIndex::new(text);
             let mut starts = vec![0];
             starts.extend(
                 (1..).zip(text).filter(|(_, octet)| **octet == b'\n').map(|(after, _)| after),
@@ -93,14 +98,14 @@ mod tests {
             }
             for (line, &start) in (1..).zip(&starts) {
                 assert_eq!(
-                    lines.start_of(text, line),
+                    lines.line_start(text, line),
                     Some(start),
                     "line {line} of {}",
                     text.len()
                 );
             }
-            assert_eq!(lines.start_of(text, starts.len() + 1), None);
-            assert_eq!(lines.start_of(text, 0), None);
+            assert_eq!(lines.line_start(text, starts.len() + 1), None);
+            assert_eq!(lines.line_start(text, 0), None);
         }
     }
 }

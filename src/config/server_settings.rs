@@ -5,19 +5,20 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 use super::{
     place::FileId,
     problems::Problems,
-    settings::{self, Locations, ServerSettings},
-    sources::{Footprint, Role, disk},
+    settings::{self, ServerSettings, SourceOptions},
+    sources::{FileRole, Footprint, disk},
 };
 use crate::files::{self, SymlinkPolicy};
 
 /// How the server runs and which databases it has, by `portolan.toml` and flags. What is wrong in
 /// them has its default here.
-pub fn outline(locations: &Locations) -> (ServerSettings, Vec<PathBuf>) {
+pub fn server_settings(locations: &SourceOptions) -> (ServerSettings, Vec<PathBuf>) {
     let mut footprint = Footprint::default();
     let path = locations.config_path();
     let is_there = locations.config.is_some() || disk::may_exist(&path);
-    let file = is_there.then(|| disk::read_file(&path, Role::Settings, &mut footprint.links).file);
-    let paths = settings::paths(locations, file.as_ref());
+    let file =
+        is_there.then(|| disk::read_file(&path, FileRole::Settings, &mut footprint.links).file);
+    let paths = settings::input_paths(locations, file.as_ref());
     let server = settings::read(
         locations,
         file.as_ref().map(|file| (FileId(0), file)),
@@ -26,7 +27,11 @@ pub fn outline(locations: &Locations) -> (ServerSettings, Vec<PathBuf>) {
     .server;
     (
         server,
-        disk::databases(&paths, &mut footprint).files.into_iter().map(|(path, _)| path).collect(),
+        disk::find_databases(&paths, &mut footprint)
+            .files
+            .into_iter()
+            .map(|(path, _)| path)
+            .collect(),
     )
 }
 
@@ -35,7 +40,7 @@ pub fn outline(locations: &Locations) -> (ServerSettings, Vec<PathBuf>) {
 ///
 /// # Errors
 /// Why it is not known: the file cannot be read, or has errors that may be about it.
-pub fn admin_address(locations: &Locations) -> Result<Option<SocketAddr>, String> {
+pub fn admin_address(locations: &SourceOptions) -> Result<Option<SocketAddr>, String> {
     let mut problems = Problems::default();
     let path = locations.config_path();
     let is_there = locations.config.is_some() || disk::may_exist(&path);
@@ -44,8 +49,8 @@ pub fn admin_address(locations: &Locations) -> Result<Option<SocketAddr>, String
     }
     files::open(&path, SymlinkPolicy::Follow)
         .map_err(|error| format!("{}: {error}", path.display()))?;
-    let file = disk::read_file(&path, Role::Settings, &mut BTreeSet::new()).file;
+    let file = disk::read_file(&path, FileRole::Settings, &mut BTreeSet::new()).file;
     let server = settings::read(locations, Some((FileId(0), &file)), &mut problems).server;
-    let is_known = server.is_admin_named && server.admin.is_some() || !problems.has_errors();
+    let is_known = server.is_admin_configured && server.admin.is_some() || !problems.has_errors();
     if is_known { Ok(server.admin) } else { Err(format!("{} has errors", path.display())) }
 }

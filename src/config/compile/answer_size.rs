@@ -9,13 +9,13 @@ use std::{cmp::Reverse, net::IpAddr};
 
 use hashbrown::HashSet;
 
-use super::{pools::Compiled, shape::Reach};
+use super::{pool_graph::PoolSubtree, pools::CompiledPools};
 use crate::{
     config::{
         diagnostics::Quoted,
-        place::Place,
+        place::SourcePlace,
         problems::Problems,
-        spec::{PolicyWord, PoolSpec, ServiceSpec},
+        spec::{PolicyName, PoolSpec, ServiceSpec},
     },
     dns::{Name, Rtype},
     steer::{
@@ -26,23 +26,23 @@ use crate::{
 
 /// The most records of one type in an answer that BIND accepts as a resolver: its default of
 /// `max-records-per-type`.
-pub(super) const MOST_RECORDS: u64 = 100;
+pub(super) const MAX_RECORDS_PER_TYPE: u64 = 100;
 /// What more records than that lead to.
-pub(super) const CONSEQUENCE: &str = "resolvers with BIND 9.18.28 or later answer SERVFAIL for more than 100 records of one type (max-records-per-type)";
+pub(super) const TOO_MANY_RECORDS: &str = "resolvers with BIND 9.18.28 or later answer SERVFAIL for more than 100 records of one type (max-records-per-type)";
 
 /// Priority, weight and port of an SRV record.
 const SRV_NUMBERS_OCTETS: usize = 6;
 
 /// The size of the records of one type in an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Size {
+struct AnswerSize {
     records: u64,
     octets: u64,
 }
 
 /// The types of records that services draw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Drawn {
+enum AnswerType {
     A,
     Aaaa,
     Srv,
@@ -50,25 +50,25 @@ enum Drawn {
 
 /// The most that one answer of a pool or an endpoint holds, by type.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Most([Size; 3]);
+pub(super) struct LargestAnswer([AnswerSize; 3]);
 
 /// A bound that an answer exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Bound {
+enum SizeLimit {
     /// A message has no room for it.
     Octets,
     /// Resolvers do not accept it.
     Records,
 }
 
-impl Bound {
+impl SizeLimit {
     /// The first bound that a size exceeds.
-    fn passed_by(size: Size) -> Option<Self> {
-        [Self::Octets, Self::Records].into_iter().find(|&bound| size.passes(bound))
+    fn exceeded_by(size: AnswerSize) -> Option<Self> {
+        [Self::Octets, Self::Records].into_iter().find(|&bound| size.exceeds(bound))
     }
 }
 
-impl Drawn {
+impl AnswerType {
     const ALL: [Self; 3] = [Self::A, Self::Aaaa, Self::Srv];
 
     fn rtype(self) -> Rtype {
@@ -80,7 +80,7 @@ impl Drawn {
     }
 
     /// Whether a service answers records of the type.
-    fn is_of(self, spec: &ServiceSpec) -> bool {
+    fn is_answered_by(self, spec: &ServiceSpec) -> bool {
         match (&spec.kind, self) {
             (Kind::Srv, drawn) => drawn == Self::Srv,
             (Kind::Addresses | Kind::Binding(_), Self::A) => true,
@@ -90,7 +90,7 @@ impl Drawn {
     }
 }
 
-impl Size {
+impl AnswerSize {
     fn plus(self, other: Self) -> Self {
         let (records, octets) =
             (self.records.saturating_add(other.records), self.octets.saturating_add(other.octets));
@@ -101,40 +101,41 @@ impl Size {
         Self { records: self.records.min(other.records), octets: self.octets.min(other.octets) }
     }
 
-    fn passes(self, bound: Bound) -> bool {
+    fn exceeds(self, bound: SizeLimit) -> bool {
         match bound {
-            Bound::Octets => self.octets > MOST_RRSET_OCTETS as u64,
-            Bound::Records => self.records > MOST_RECORDS,
+            SizeLimit::Octets => self.octets > MOST_RRSET_OCTETS as u64,
+            SizeLimit::Records => self.records > MAX_RECORDS_PER_TYPE,
         }
     }
 }
 
-impl Most {
-    fn of(self, drawn: Drawn) -> Size {
+impl LargestAnswer {
+    fn size(self, drawn: AnswerType) -> AnswerSize {
         self.0[drawn as usize]
     }
 
     /// The larger of each type.
-    fn larger(self, other: Self) -> Self {
-        let larger = |drawn: Drawn| {
-            std::cmp::max_by_key(self.of(drawn), other.of(drawn), |size| size.octets)
+    fn max_by_type(self, other: Self) -> Self {
+        let larger = |drawn: AnswerType| {
+            std::cmp::max_by_key(self.size(drawn), other.size(drawn), |size| size.octets)
         };
-        Self(Drawn::ALL.map(larger))
+        Self(AnswerType::ALL.map(larger))
     }
 
     /// The records of an endpoint.
-    fn of_endpoint(endpoint: &Endpoint) -> Self {
-        let records = |drawn: Drawn| {
-            records_of(endpoint, drawn).fold(Size::default(), |sum, octets| sum.plus(one(octets)))
+    fn for_endpoint(endpoint: &Endpoint) -> Self {
+        let records = |drawn: AnswerType| {
+            rdata_sizes(endpoint, drawn)
+                .fold(AnswerSize::default(), |sum, octets| sum.plus(record_size(octets)))
         };
-        Self(Drawn::ALL.map(records))
+        Self(AnswerType::ALL.map(records))
     }
 
     /// The largest answer of a pool, whose inner pools are in `reach` already.
-    pub(super) fn of_pool(pool: &Pool, compiled: &Compiled, reach: &[Reach]) -> Self {
+    pub(super) fn for_pool(pool: &Pool, compiled: &CompiledPools, reach: &[PoolSubtree]) -> Self {
         let below = |member: &Member| match member.kind {
-            MemberKind::Pool(inner) => reach[inner.index()].most,
-            MemberKind::Endpoint(id) => Self::of_endpoint(&compiled.endpoints[id.index()]),
+            MemberKind::Pool(inner) => reach[inner.index()].largest_answer,
+            MemberKind::Endpoint(id) => Self::for_endpoint(&compiled.endpoints[id.index()]),
         };
         let count = match (&pool.policy, pool.answers) {
             (Policy::All, _) | (_, Answers::All) => usize::MAX,
@@ -142,49 +143,50 @@ impl Most {
         };
         if count == 1 {
             // Most pools answer one member: no sums are needed.
-            return pool.members.iter().map(below).fold(Self::default(), Self::larger);
+            return pool.members.iter().map(below).fold(Self::default(), Self::max_by_type);
         }
         let sets = candidate_sets(pool, compiled);
-        let largest = |drawn: Drawn| {
+        let largest = |drawn: AnswerType| {
             let sums = sets
                 .iter()
-                .map(|set| largest_sum(set.iter().map(|member| below(member).of(drawn)), count));
+                .map(|set| largest_sum(set.iter().map(|member| below(member).size(drawn)), count));
             sums.max_by_key(|size| size.octets).unwrap_or_default()
         };
-        Self(Drawn::ALL.map(largest))
+        Self(AnswerType::ALL.map(largest))
     }
 }
 
-fn one(rdata_octets: usize) -> Size {
-    Size { records: 1, octets: (RECORD_OCTETS + rdata_octets) as u64 }
+fn record_size(rdata_octets: usize) -> AnswerSize {
+    AnswerSize { records: 1, octets: (RECORD_OCTETS + rdata_octets) as u64 }
 }
 
 /// The octets of the rdata of each of an endpoint's records.
-fn records_of(endpoint: &Endpoint, drawn: Drawn) -> impl Iterator<Item = usize> {
+fn rdata_sizes(endpoint: &Endpoint, drawn: AnswerType) -> impl Iterator<Item = usize> {
     const A_OCTETS: usize = 4;
     const AAAA_OCTETS: usize = 16;
     let addresses = match (&endpoint.target, drawn) {
-        (Target::Addresses(addresses), Drawn::A) => {
+        (Target::Addresses(addresses), AnswerType::A) => {
             addresses.iter().filter(|address| address.is_ipv4()).count()
         }
-        (Target::Addresses(addresses), Drawn::Aaaa) => {
+        (Target::Addresses(addresses), AnswerType::Aaaa) => {
             addresses.iter().filter(|address| address.is_ipv6()).count()
         }
-        (Target::Alias(_), Drawn::A | Drawn::Aaaa) | (Target::Host(_), Drawn::Srv) => 1,
-        (Target::Addresses(_) | Target::Alias(_), Drawn::Srv)
+        (Target::Alias(_), AnswerType::A | AnswerType::Aaaa)
+        | (Target::Host(_), AnswerType::Srv) => 1,
+        (Target::Addresses(_) | Target::Alias(_), AnswerType::Srv)
         | (Target::Cname(_), _)
         | (Target::Host(_), _) => 0,
     };
     let octets = match (&endpoint.target, drawn) {
         (Target::Host(Host { name, .. }), _) => SRV_NUMBERS_OCTETS + name.as_wire().len(),
-        (_, Drawn::A) => A_OCTETS,
-        (_, Drawn::Aaaa | Drawn::Srv) => AAAA_OCTETS,
+        (_, AnswerType::A) => A_OCTETS,
+        (_, AnswerType::Aaaa | AnswerType::Srv) => AAAA_OCTETS,
     };
     std::iter::repeat_n(octets, addresses)
 }
 
 /// Members that one answer may draw from together. Standbys answer only where no other member does.
-fn candidate_sets<'p>(pool: &'p Pool, compiled: &Compiled) -> Vec<Vec<&'p Member>> {
+fn candidate_sets<'p>(pool: &'p Pool, compiled: &CompiledPools) -> Vec<Vec<&'p Member>> {
     let at = |positions: &[u32]| {
         positions.iter().filter_map(|&at| pool.members.get(at as usize)).collect::<Vec<_>>()
     };
@@ -209,54 +211,54 @@ fn candidate_sets<'p>(pool: &'p Pool, compiled: &Compiled) -> Vec<Vec<&'p Member
 }
 
 /// The sum of the `count` largest.
-fn largest_sum(sizes: impl Iterator<Item = Size>, count: usize) -> Size {
-    let mut sizes: Vec<Size> = sizes.collect();
+fn largest_sum(sizes: impl Iterator<Item = AnswerSize>, count: usize) -> AnswerSize {
+    let mut sizes: Vec<AnswerSize> = sizes.collect();
     sizes.sort_unstable_by_key(|size| Reverse(size.octets));
-    sizes.into_iter().take(count).fold(Size::default(), Size::plus)
+    sizes.into_iter().take(count).fold(AnswerSize::default(), AnswerSize::plus)
 }
 
 /// What makes an answer too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Culprit {
+enum OversizeCause {
     /// A pool, which puts several members into one answer.
     Pool(usize),
     /// An endpoint by itself, at its place in the file.
-    Endpoint(EndpointId, Place),
+    Endpoint(EndpointId, SourcePlace),
 }
 
 /// An answer that exceeds a bound.
 #[derive(Debug, Clone, Copy)]
-struct Excess {
-    drawn: Drawn,
-    bound: Bound,
-    most: Size,
-    culprit: Culprit,
+struct OversizedAnswer {
+    answer_type: AnswerType,
+    limit: SizeLimit,
+    size: AnswerSize,
+    cause: OversizeCause,
 }
 
 /// The check of all services. A cause that several of them share is reported once.
-pub(super) struct Fitting<'c> {
+pub(super) struct AnswerSizeCheck<'c> {
     specs: &'c [&'c PoolSpec],
-    compiled: &'c Compiled,
-    reach: &'c [Reach],
-    checked: HashSet<(usize, Drawn)>,
-    reported: HashSet<(Culprit, Drawn)>,
+    compiled: &'c CompiledPools,
+    reach: &'c [PoolSubtree],
+    checked: HashSet<(usize, AnswerType)>,
+    reported: HashSet<(OversizeCause, AnswerType)>,
 }
 
-impl<'c> Fitting<'c> {
+impl<'c> AnswerSizeCheck<'c> {
     pub(super) fn new(
         specs: &'c [&'c PoolSpec],
-        compiled: &'c Compiled,
-        reach: &'c [Reach],
+        compiled: &'c CompiledPools,
+        reach: &'c [PoolSubtree],
     ) -> Self {
         Self { specs, compiled, reach, checked: HashSet::new(), reported: HashSet::new() }
     }
 
     /// Reports what is too large of the answers that a service draws from a pool.
     pub(super) fn check(&mut self, service: &ServiceSpec, pool: usize, problems: &mut Problems) {
-        for drawn in Drawn::ALL.into_iter().filter(|drawn| drawn.is_of(service)) {
+        for drawn in AnswerType::ALL.into_iter().filter(|drawn| drawn.is_answered_by(service)) {
             let Some(reach) = self.reach.get(pool) else { continue };
-            let most = reach.most.of(drawn);
-            if Bound::passed_by(most).is_some() && self.checked.insert((pool, drawn)) {
+            let most = reach.largest_answer.size(drawn);
+            if SizeLimit::exceeded_by(most).is_some() && self.checked.insert((pool, drawn)) {
                 self.check_distinct(service, pool, drawn, problems);
             }
         }
@@ -267,48 +269,59 @@ impl<'c> Fitting<'c> {
         &mut self,
         service: &ServiceSpec,
         pool: usize,
-        drawn: Drawn,
+        drawn: AnswerType,
         problems: &mut Problems,
     ) {
-        let most = self.distinct(pool, drawn).at_most(self.reach[pool].most.of(drawn));
-        let Some(bound) = Bound::passed_by(most) else { return };
-        let excess = Excess { drawn, bound, most, culprit: self.culprit(pool, drawn, bound) };
-        if self.reported.insert((excess.culprit, drawn)) {
+        let most =
+            self.distinct_size(pool, drawn).at_most(self.reach[pool].largest_answer.size(drawn));
+        let Some(bound) = SizeLimit::exceeded_by(most) else { return };
+        let excess = OversizedAnswer {
+            answer_type: drawn,
+            limit: bound,
+            size: most,
+            cause: self.innermost_cause(pool, drawn, bound),
+        };
+        if self.reported.insert((excess.cause, drawn)) {
             self.report(service, excess, problems);
         }
     }
 
     /// The innermost pool, or the endpoint, that is too large by itself.
-    fn culprit(&self, mut pool: usize, drawn: Drawn, bound: Bound) -> Culprit {
+    fn innermost_cause(
+        &self,
+        mut pool: usize,
+        drawn: AnswerType,
+        bound: SizeLimit,
+    ) -> OversizeCause {
         // Pools in a circle, which is an error of its own, are not followed for ever.
         for _ in 0..self.specs.len() {
             let members =
                 self.compiled.pools[pool].members.iter().zip(&self.compiled.member_places[pool]);
             let mut large = members.filter_map(|(member, &place)| match member.kind {
                 MemberKind::Pool(inner) => self.reach[inner.index()]
-                    .most
-                    .of(drawn)
-                    .passes(bound)
-                    .then_some(Culprit::Pool(inner.index())),
+                    .largest_answer
+                    .size(drawn)
+                    .exceeds(bound)
+                    .then_some(OversizeCause::Pool(inner.index())),
                 MemberKind::Endpoint(id) => {
-                    let most = Most::of_endpoint(&self.compiled.endpoints[id.index()]);
-                    most.of(drawn).passes(bound).then_some(Culprit::Endpoint(id, place))
+                    let most = LargestAnswer::for_endpoint(&self.compiled.endpoints[id.index()]);
+                    most.size(drawn).exceeds(bound).then_some(OversizeCause::Endpoint(id, place))
                 }
             });
             match large.next() {
-                Some(Culprit::Pool(inner)) => pool = inner,
-                Some(endpoint @ Culprit::Endpoint(..)) => return endpoint,
+                Some(OversizeCause::Pool(inner)) => pool = inner,
+                Some(endpoint @ OversizeCause::Endpoint(..)) => return endpoint,
                 None => break,
             }
         }
-        Culprit::Pool(pool)
+        OversizeCause::Pool(pool)
     }
 
     /// The different records that are below a pool.
-    fn distinct(&self, pool: usize, drawn: Drawn) -> Size {
+    fn distinct_size(&self, pool: usize, drawn: AnswerType) -> AnswerSize {
         let (mut open, mut seen) = (vec![pool], HashSet::<usize>::new());
         let (mut addresses, mut hosts) = (HashSet::<IpAddr>::new(), HashSet::<(&Name, u16)>::new());
-        let mut size = Size::default();
+        let mut size = AnswerSize::default();
         while let Some(pool) = open.pop() {
             for member in &self.compiled.pools[pool].members {
                 let id = match member.kind {
@@ -322,53 +335,61 @@ impl<'c> Fitting<'c> {
                 let endpoint = &self.compiled.endpoints[id.index()];
                 let is_new = match &endpoint.target {
                     Target::Addresses(of_endpoint) => {
-                        let of_family =
-                            of_endpoint.iter().filter(|at| at.is_ipv4() == (drawn == Drawn::A));
+                        let of_family = of_endpoint
+                            .iter()
+                            .filter(|at| at.is_ipv4() == (drawn == AnswerType::A));
                         let new = of_family.filter(|at| addresses.insert(**at)).count();
-                        size = records_of(endpoint, drawn)
+                        size = rdata_sizes(endpoint, drawn)
                             .take(new)
-                            .fold(size, |sum, octets| sum.plus(one(octets)));
+                            .fold(size, |sum, octets| sum.plus(record_size(octets)));
                         continue;
                     }
                     Target::Host(host) => hosts.insert((&host.name, host.port)),
                     Target::Alias(_) | Target::Cname(_) => true,
                 };
                 if is_new {
-                    size =
-                        records_of(endpoint, drawn).fold(size, |sum, octets| sum.plus(one(octets)));
+                    size = rdata_sizes(endpoint, drawn)
+                        .fold(size, |sum, octets| sum.plus(record_size(octets)));
                 }
             }
         }
         size
     }
 
-    fn report(&self, service: &ServiceSpec, excess: Excess, problems: &mut Problems) {
-        let Excess { drawn, bound, most: Size { records, octets }, culprit } = excess;
+    fn report(&self, service: &ServiceSpec, excess: OversizedAnswer, problems: &mut Problems) {
+        let OversizedAnswer {
+            answer_type: drawn,
+            limit: bound,
+            size: AnswerSize { records, octets },
+            cause: culprit,
+        } = excess;
         let (place, help) = match culprit {
-            Culprit::Pool(pool) => self.remedy(pool),
-            Culprit::Endpoint(_, place) => (place, "divide its addresses among several endpoints"),
+            OversizeCause::Pool(pool) => self.remedy(pool),
+            OversizeCause::Endpoint(_, place) => {
+                (place, "divide its addresses among several endpoints")
+            }
         };
         let (name, rtype) = (service.name.value.to_string(), drawn.rtype());
         let what =
             format!("service {} answers up to {records} {rtype} records at once", Quoted(&name));
         let diagnostic = match bound {
-            Bound::Octets => problems.error(
+            SizeLimit::Octets => problems.error(
                 place,
                 format!(
                     "{what}, {octets} octets: a DNS message has room for {MOST_RRSET_OCTETS}, so that clients would get no \
                      record at all"
                 ),
             ),
-            Bound::Records => problems.warning(place, format!("{what}: {CONSEQUENCE}")),
+            SizeLimit::Records => problems.warning(place, format!("{what}: {TOO_MANY_RECORDS}")),
         };
         diagnostic.help(help).also(service.name.place, "the service");
     }
 
     /// Where it is written how many members a pool answers, and what to write there.
-    fn remedy(&self, pool: usize) -> (Place, &'static str) {
+    fn remedy(&self, pool: usize) -> (SourcePlace, &'static str) {
         let spec = self.specs[pool];
         match spec.policy.value {
-            PolicyWord::All => (
+            PolicyName::All => (
                 spec.policy.place,
                 "answer fewer members: policy = \"weighted\" and, for example, answers = 3",
             ),
@@ -381,7 +402,7 @@ impl<'c> Fitting<'c> {
 mod tests {
     use std::fmt::Write;
 
-    use crate::config::{Config, Locations, Sources};
+    use crate::config::{Config, SourceOptions, Sources};
 
     const ZONE: &str = "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n";
     /// The most A and AAAA records that a message has room for.
@@ -390,7 +411,7 @@ mod tests {
     /// The errors of a file, or its warnings.
     fn lines(text: &str) -> Vec<String> {
         let sources = Sources::from_texts(
-            &Locations::default(),
+            &SourceOptions::default(),
             [("zones/x.toml", &*(ZONE.to_owned() + text))],
         );
         match Config::load(&sources) {

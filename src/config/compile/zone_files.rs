@@ -17,27 +17,27 @@ use crate::{
 
 /// A set in [`FileSets`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct SetId(u32);
+struct FileSetId(u32);
 
 /// Sets of files, each once.
 #[derive(Debug, Default)]
 struct FileSets {
     list: Vec<Arc<[FileId]>>,
-    known: HashMap<Arc<[FileId]>, SetId>,
+    ids: HashMap<Arc<[FileId]>, FileSetId>,
 }
 
 impl FileSets {
-    fn intern(&mut self, files: &[FileId]) -> SetId {
-        if let Some(known) = self.known.get(files) {
+    fn intern(&mut self, files: &[FileId]) -> FileSetId {
+        if let Some(known) = self.ids.get(files) {
             return *known;
         }
-        let (id, set) = (SetId(self.list.len() as u32), Arc::from(files));
+        let (id, set) = (FileSetId(self.list.len() as u32), Arc::from(files));
         self.list.push(Arc::clone(&set));
-        self.known.insert(set, id);
+        self.ids.insert(set, id);
         id
     }
 
-    fn union(&mut self, mut sets: Vec<SetId>) -> SetId {
+    fn union(&mut self, mut sets: Vec<FileSetId>) -> FileSetId {
         sets.sort_unstable();
         sets.dedup();
         if let [only] = sets[..] {
@@ -64,15 +64,15 @@ impl ZoneFiles {
         (specs, services): (&[ServiceSpec], &[Service]),
     ) -> Self {
         let mut sets = FileSets::default();
-        let mut of_pools = PoolFiles { specs: pool_specs, pools, known: vec![None; pools.len()] };
-        let mut of_zones: Vec<Vec<SetId>> = of_zones
+        let mut of_pools = PoolFiles { specs: pool_specs, pools, cached: vec![None; pools.len()] };
+        let mut of_zones: Vec<Vec<FileSetId>> = of_zones
             .iter()
             .map(|files| files.iter().map(|file| sets.intern(&[*file])).collect())
             .collect();
         for (spec, service) in specs.iter().zip(services) {
             let own = sets.intern(&[spec.name.place.file()]);
             let all = &mut of_zones[service.zone.index()];
-            for set in [own, of_pools.of(service.pool, &mut sets)] {
+            for set in [own, of_pools.file_set(service.pool, &mut sets)] {
                 // Services that stand together mostly have the same files.
                 if all.last() != Some(&set) {
                     all.push(set);
@@ -83,12 +83,12 @@ impl ZoneFiles {
                 all.dedup();
             }
         }
-        let of_zones: Vec<SetId> = of_zones.into_iter().map(|all| sets.union(all)).collect();
+        let of_zones: Vec<FileSetId> = of_zones.into_iter().map(|all| sets.union(all)).collect();
         Self(of_zones.into_iter().map(|set| Arc::clone(&sets.list[set.0 as usize])).collect())
     }
 
     /// By zone: when the newest of its files was last changed.
-    pub(in crate::config) fn newest<'z>(
+    pub(in crate::config) fn last_modified<'z>(
         &'z self,
         sources: &'z Sources,
     ) -> impl Iterator<Item = Option<SystemTime>> + 'z {
@@ -102,23 +102,23 @@ impl ZoneFiles {
 struct PoolFiles<'p> {
     specs: &'p [&'p PoolSpec],
     pools: &'p [Arc<Pool>],
-    known: Vec<Option<SetId>>,
+    cached: Vec<Option<FileSetId>>,
 }
 
 impl PoolFiles<'_> {
-    fn of(&mut self, id: PoolId, sets: &mut FileSets) -> SetId {
-        if let Some(known) = self.known[id.index()] {
+    fn file_set(&mut self, id: PoolId, sets: &mut FileSets) -> FileSetId {
+        if let Some(known) = self.cached[id.index()] {
             return known;
         }
         let mut all = vec![sets.intern(&[self.specs[id.index()].name.place.file()])];
         let pools = self.pools;
         for member in &pools[id.index()].members {
             if let MemberKind::Pool(child) = member.kind {
-                all.push(self.of(child, sets));
+                all.push(self.file_set(child, sets));
             }
         }
         let set = sets.union(all);
-        self.known[id.index()] = Some(set);
+        self.cached[id.index()] = Some(set);
         set
     }
 }

@@ -15,7 +15,7 @@ use crate::{
         compile::{self, ZoneFiles},
         diagnostics::{Diagnostic, Diagnostics},
         place::FileId,
-        sources::{Role, SourceFile, Sources},
+        sources::{FileRole, SourceFile, Sources},
         spec::{DatacenterSpec, monitor::credentials::Credential},
     },
     steer::{MemberKind, PoolId, ServiceId, Topology},
@@ -23,35 +23,35 @@ use crate::{
 
 /// What an amendment starts from, beside the configuration's own values.
 #[derive(Debug, Default)]
-pub(in crate::config) struct Foundation {
+pub(in crate::config) struct AmendmentBase {
     /// `None` in a default configuration, which cannot be amended.
-    pub(super) structure: Option<Arc<Structure>>,
+    pub(super) invariants: Option<Arc<AmendmentInvariants>>,
     /// The files as they were read, by [`FileId`].
-    versions: Vec<Version>,
+    versions: Vec<SourceVersion>,
     pub(super) warnings: Vec<Diagnostic>,
     pub(super) are_warnings_omitted: bool,
     /// How many keys and values all tables have.
-    pub(super) values: usize,
+    pub(super) value_count: usize,
     /// When it was loaded, in seconds since 1970.
-    loaded: i64,
+    loaded_at_secs: i64,
 }
 
 /// A file as it was read. Without octets where no load reads it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Version {
+pub(super) struct SourceVersion {
     /// Shared with the last good set.
     pub(super) octets: Option<Arc<Vec<u8>>>,
     /// Where the tables of a large file start.
-    pub(super) starts: Option<Arc<[u32]>>,
+    pub(super) table_starts: Option<Arc<[u32]>>,
 }
 
 /// What is the same in a configuration and in all amendments of it.
 #[derive(Debug)]
-pub(in crate::config) struct Structure {
+pub(in crate::config) struct AmendmentInvariants {
     /// A hash of which files there are.
-    pub(in crate::config) layout: u128,
+    pub(in crate::config) file_set_hash: u128,
     /// The paths that tables and master files name.
-    pub(in crate::config) names: Arc<Mutex<BTreeSet<PathBuf>>>,
+    pub(in crate::config) named_paths: Arc<Mutex<BTreeSet<PathBuf>>>,
     /// Datacenters as written. Amendments change nothing of them that references to datacenters
     /// depend on.
     pub(in crate::config) datacenters: Vec<DatacenterSpec>,
@@ -60,42 +60,42 @@ pub(in crate::config) struct Structure {
     /// The problems of those files.
     pub(in crate::config) credential_faults: Vec<Diagnostic>,
     /// For each file of tables, in order: the positions of its pools.
-    pub(in crate::config) pools_of: Vec<(FileId, Range<usize>)>,
+    pub(in crate::config) pools_by_file: Vec<(FileId, Range<usize>)>,
     pub(in crate::config) zone_files: ZoneFiles,
     /// Which pools and services use each pool. Filled when it is first needed.
-    pub(in crate::config) users: OnceLock<Users>,
+    pub(in crate::config) pool_references: OnceLock<PoolReferences>,
 }
 
-impl Foundation {
-    /// The foundation of a configuration that was read as a whole. `starts` are the places at which
-    /// tables start, of files that were cut into tables.
+impl AmendmentBase {
+    /// The foundation of a configuration that was read as a whole. `new_table_starts` are the
+    /// places at which tables start, of files that were cut into tables.
     pub(in crate::config) fn new(
         sources: &Sources,
         master_files: &[FileId],
-        structure: Structure,
+        structure: AmendmentInvariants,
         starts: Vec<(FileId, Box<[u32]>)>,
-        values: usize,
+        value_count: usize,
     ) -> Self {
         let version = |(id, file): (FileId, &SourceFile)| {
             let is_read = match file.role {
-                Role::Settings | Role::Tables => true,
-                Role::Master => master_files.binary_search(&id).is_ok(),
-                Role::Directory | Role::Absent => false,
+                FileRole::Settings | FileRole::Tables => true,
+                FileRole::Master => master_files.binary_search(&id).is_ok(),
+                FileRole::Directory | FileRole::Absent => false,
             };
-            Version {
+            SourceVersion {
                 octets: file.content.as_ref().ok().filter(|_| is_read).cloned(),
-                starts: None,
+                table_starts: None,
             }
         };
-        let mut versions: Vec<Version> = sources.entries().map(version).collect();
+        let mut versions: Vec<SourceVersion> = sources.entries().map(version).collect();
         for (file, starts) in starts {
-            versions[file.index()].starts = Some(starts.into());
+            versions[file.index()].table_starts = Some(starts.into());
         }
         Self {
-            structure: Some(Arc::new(structure)),
+            invariants: Some(Arc::new(structure)),
             versions,
-            values,
-            loaded: now(),
+            value_count,
+            loaded_at_secs: now(),
             ..Self::default()
         }
     }
@@ -117,19 +117,28 @@ impl Foundation {
         let mut versions = self.versions.clone();
         for edit in edits {
             let octets = sources.file(edit.file).content.as_ref().ok().cloned();
-            versions[edit.file.index()] = Version { octets, starts: edit.starts.clone() };
+            versions[edit.file.index()] =
+                SourceVersion { octets, table_starts: edit.new_table_starts.clone() };
         }
-        let structure = self.structure.clone();
-        Self { structure, versions, values, loaded: now(), ..Self::default() }.with_warnings(found)
+        let structure = self.invariants.clone();
+        Self {
+            invariants: structure,
+            versions,
+            value_count: values,
+            loaded_at_secs: now(),
+            ..Self::default()
+        }
+        .with_warnings(found)
     }
 
-    pub(super) fn version(&self, file: FileId) -> Option<&Version> {
+    pub(super) fn version(&self, file: FileId) -> Option<&SourceVersion> {
         self.versions.get(file.index())
     }
 
     /// Whether a file has the same octets as before.
-    pub(super) fn has(&self, id: FileId, file: &SourceFile) -> bool {
-        let (Some(Version { octets: Some(old), .. }), Ok(new)) = (self.version(id), &file.content)
+    pub(super) fn is_unchanged(&self, id: FileId, file: &SourceFile) -> bool {
+        let (Some(SourceVersion { octets: Some(old), .. }), Ok(new)) =
+            (self.version(id), &file.content)
         else {
             return false;
         };
@@ -138,7 +147,7 @@ impl Foundation {
 
     /// Whether the state of a datacenter has ended since: a full load warns of that.
     pub(super) fn has_state_ended(&self, config: &Config) -> bool {
-        let since = self.loaded - 1..=now() + 1;
+        let since = self.loaded_at_secs - 1..=now() + 1;
         config
             .topology
             .datacenters
@@ -152,24 +161,24 @@ fn now() -> i64 {
     jiff::Timestamp::now().as_second()
 }
 
-impl Structure {
+impl AmendmentInvariants {
     /// Whether the certificates and keys of monitors that cannot be used are not the same as
     /// before.
-    pub(super) fn has_other_credential_faults(&self, sources: &Sources) -> bool {
+    pub(super) fn credential_faults_differ(&self, sources: &Sources) -> bool {
         !self.credentials.is_empty()
             && compile::credential_faults(sources, &self.credentials).list()
                 != self.credential_faults
     }
 
     /// The position of a pool's table.
-    pub(in crate::config) fn pool(
+    pub(in crate::config) fn pool_id(
         &self,
         topology: &Topology,
         file: FileId,
         name: &str,
     ) -> Option<PoolId> {
-        let at = self.pools_of.binary_search_by_key(&file, |(file, _)| *file).ok()?;
-        let positions = self.pools_of[at].1.clone();
+        let at = self.pools_by_file.binary_search_by_key(&file, |(file, _)| *file).ok()?;
+        let positions = self.pools_by_file[at].1.clone();
         // Tables of a file are in order of name.
         let found = topology
             .pools
@@ -179,22 +188,22 @@ impl Structure {
         Some(PoolId((positions.start + found) as u32))
     }
 
-    pub(in crate::config) fn users(&self, topology: &Topology) -> &Users {
-        self.users.get_or_init(|| Users::of(topology))
+    pub(in crate::config) fn pool_references(&self, topology: &Topology) -> &PoolReferences {
+        self.pool_references.get_or_init(|| PoolReferences::collect(topology))
     }
 }
 
 /// Which pools and services use each pool.
 #[derive(Debug)]
-pub(in crate::config) struct Users {
+pub(in crate::config) struct PoolReferences {
     /// Pairs of a pool and a pool that has it as a member, in order.
     pools: Vec<(PoolId, PoolId)>,
     /// Pairs of a pool and a service that names it, in order.
     services: Vec<(PoolId, ServiceId)>,
 }
 
-impl Users {
-    fn of(topology: &Topology) -> Self {
+impl PoolReferences {
+    fn collect(topology: &Topology) -> Self {
         let mut pools = Vec::new();
         for (pool, id) in topology.pools.iter().zip((0..).map(PoolId)) {
             for member in &pool.members {
@@ -213,24 +222,27 @@ impl Users {
     }
 
     /// A pool and all pools that it is in, however deep.
-    pub(in crate::config) fn above(&self, pool: PoolId) -> BTreeSet<PoolId> {
+    pub(in crate::config) fn ancestors(&self, pool: PoolId) -> BTreeSet<PoolId> {
         let (mut found, mut open) = (BTreeSet::new(), vec![pool]);
         while let Some(pool) = open.pop() {
             if found.insert(pool) {
-                open.extend(of(&self.pools, pool));
+                open.extend(references_to(&self.pools, pool));
             }
         }
         found
     }
 
     /// The services that name a pool.
-    pub(in crate::config) fn services(&self, pool: PoolId) -> impl Iterator<Item = ServiceId> {
-        of(&self.services, pool)
+    pub(in crate::config) fn services_naming(
+        &self,
+        pool: PoolId,
+    ) -> impl Iterator<Item = ServiceId> {
+        references_to(&self.services, pool)
     }
 }
 
 /// The users of a pool in a sorted list.
-fn of<T: Copy>(list: &[(PoolId, T)], pool: PoolId) -> impl Iterator<Item = T> {
+fn references_to<T: Copy>(list: &[(PoolId, T)], pool: PoolId) -> impl Iterator<Item = T> {
     let start = list.partition_point(|(used, _)| *used < pool);
     list[start..].iter().take_while(move |(used, _)| *used == pool).map(|(_, user)| *user)
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::names::{Names, define};
+use super::symbols::{SymbolTable, definition_help};
 use crate::{
     config::{
         definitions::Definition,
         diagnostics::{NameFault, Quoted},
-        place::At,
+        place::Placed,
         problems::Problems,
         spec::DatacenterSpec,
     },
@@ -15,19 +15,20 @@ use crate::{
 };
 
 /// The datacenters and the regions that group them.
-pub(super) struct Places<'s> {
-    datacenters: Names<'s>,
+pub(super) struct DatacenterNames<'s> {
+    datacenters: SymbolTable<'s>,
     regions: BTreeMap<&'s str, Vec<DatacenterId>>,
 }
 
-impl<'s> Places<'s> {
+impl<'s> DatacenterNames<'s> {
     /// `broken` are tables that could not be read.
     pub(super) fn new(
         specs: &'s [DatacenterSpec],
         broken: impl Iterator<Item = &'s str>,
         problems: &mut Problems,
     ) -> Self {
-        let mut places = Self { datacenters: Names::new("datacenter"), regions: BTreeMap::new() };
+        let mut places =
+            Self { datacenters: SymbolTable::new("datacenter"), regions: BTreeMap::new() };
         broken.for_each(|name| places.datacenters.define_broken(name));
         for (index, spec) in specs.iter().enumerate() {
             places.datacenters.define(&spec.name.value, spec.name.place, index, problems);
@@ -51,7 +52,7 @@ impl<'s> Places<'s> {
     /// The datacenters that a name stands for: itself, or all of a region.
     pub(super) fn find(
         &mut self,
-        name: &At<Box<str>>,
+        name: &Placed<Box<str>>,
         problems: &mut Problems,
     ) -> Vec<DatacenterId> {
         if let Some(region) = self.regions.get(&*name.value) {
@@ -60,7 +61,7 @@ impl<'s> Places<'s> {
         if self.datacenters.contains(&name.value).is_some() {
             return self
                 .datacenters
-                .find(name, problems)
+                .resolve(name, problems)
                 .map(|index| DatacenterId(index as u32))
                 .into_iter()
                 .collect();
@@ -70,13 +71,13 @@ impl<'s> Places<'s> {
             return Vec::new();
         }
         let mut known: Vec<_> =
-            self.datacenters.all().chain(self.regions.keys().copied()).collect();
+            self.datacenters.names().chain(self.regions.keys().copied()).collect();
         known.sort_unstable();
         let message = format!("there is no datacenter or region {}", Quoted(&name.value));
-        let otherwise = define("datacenter", &name.value);
+        let otherwise = definition_help("datacenter", &name.value);
         let missing = NameFault::Missing(Definition::new("datacenter", &name.value));
         problems
-            .unknown(name.place, message, &name.value, known.into_iter(), &otherwise)
+            .unknown_name(name.place, message, &name.value, known.into_iter(), &otherwise)
             .about(missing);
         Vec::new()
     }

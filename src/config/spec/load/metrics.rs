@@ -6,12 +6,12 @@ use crate::{
     config::{
         diagnostics::Quoted,
         problems::Problems,
-        reader::{Item, Subject, TableReader},
+        reader::{TableReader, TableSubject, ValueReader},
     },
     load::{Pointer, Selector, ShareUnit, TimeUnit, Wanted},
 };
 
-const MOST_GAUGES: usize = 32;
+const MAX_GAUGES: usize = 32;
 
 /// Selectors of series; times are in seconds, as the convention is.
 pub(super) fn selectors(
@@ -20,10 +20,10 @@ pub(super) fn selectors(
 ) -> Option<Wanted<Selector>> {
     read(
         table,
-        Form {
-            what: "selector",
-            gauges: "`gauges` of prometheus of load",
-            time: TimeUnit::Seconds,
+        MetricSyntax {
+            noun: "selector",
+            gauges_subject: "`gauges` of prometheus of load",
+            default_time_unit: TimeUnit::Seconds,
         },
         problems,
     )
@@ -36,26 +36,34 @@ pub(super) fn pointers(
 ) -> Option<Wanted<Pointer>> {
     read(
         table,
-        Form { what: "pointer", gauges: "`gauges` of json of load", time: TimeUnit::Milliseconds },
+        MetricSyntax {
+            noun: "pointer",
+            gauges_subject: "`gauges` of json of load",
+            default_time_unit: TimeUnit::Milliseconds,
+        },
         problems,
     )
 }
 
 /// What differs between the two.
 #[derive(Clone, Copy)]
-struct Form {
-    what: &'static str,
-    gauges: &'static str,
-    time: TimeUnit,
+struct MetricSyntax {
+    noun: &'static str,
+    gauges_subject: &'static str,
+    default_time_unit: TimeUnit,
 }
 
-fn read<P>(table: &mut TableReader<'_>, form: Form, problems: &mut Problems) -> Option<Wanted<P>>
+fn read<P>(
+    table: &mut TableReader<'_>,
+    form: MetricSyntax,
+    problems: &mut Problems,
+) -> Option<Wanted<P>>
 where
     P: FromStr<Err: fmt::Display>,
 {
     let mut is_whole = true;
     let mut place = |table: &mut TableReader<'_>, key, problems: &mut Problems| {
-        let item = table.item(key)?;
+        let item = table.value(key)?;
         let read = parse(item, key, form, problems);
         is_whole &= read.is_some();
         read
@@ -66,7 +74,7 @@ where
     let response_time = place(table, "response-time", problems);
     let up = place(table, "servers-up", problems);
     let total = place(table, "servers-total", problems);
-    let gauges = match table.item("gauges") {
+    let gauges = match table.value("gauges") {
         None => Vec::new(),
         Some(item) => gauges(item, form, problems)?,
     };
@@ -92,7 +100,7 @@ where
         servers: up.zip(total),
         gauges,
         cpu_unit: cpu_unit.unwrap_or(ShareUnit::Share),
-        response_time_unit: response_time_unit.unwrap_or(form.time),
+        response_time_unit: response_time_unit.unwrap_or(form.default_time_unit),
     };
     if wanted.places().next().is_none() {
         problems.error(table.place, format!("{} does not say which numbers to read", table.subject)).help(
@@ -116,21 +124,26 @@ fn unit<T: Copy>(
     words: &[(&'static str, T)],
     problems: &mut Problems,
 ) -> Option<Option<T>> {
-    let Some(item) = table.item(key) else { return Some(None) };
+    let Some(item) = table.value(key) else { return Some(None) };
     if !table.has(of) {
         problems
             .error(item.place, format!("{} has `{key}`, but no `{of}`", table.subject))
             .help(format!("it is the unit of `{of}`: add that, or leave it away"));
         return None;
     }
-    item.word(words, problems).map(Some)
+    item.keyword(words, problems).map(Some)
 }
 
-fn gauges<P>(item: Item<'_>, form: Form, problems: &mut Problems) -> Option<Vec<(Box<str>, P)>>
+fn gauges<P>(
+    item: ValueReader<'_>,
+    form: MetricSyntax,
+    problems: &mut Problems,
+) -> Option<Vec<(Box<str>, P)>>
 where
     P: FromStr<Err: fmt::Display>,
 {
-    let table = item.table(Subject { kind: form.gauges, name: item.subject.name }, problems)?;
+    let table =
+        item.table(TableSubject { kind: form.gauges_subject, name: item.subject.name }, problems)?;
     let mut gauges = Vec::new();
     for (name, item) in table.entries() {
         let is_name = !name.value.is_empty() && name.value.len() <= 64;
@@ -152,12 +165,12 @@ where
         }
         gauges.push((name.value.into(), parse(item, name.value, form, problems)?));
     }
-    if gauges.len() > MOST_GAUGES {
+    if gauges.len() > MAX_GAUGES {
         problems
             .error(
                 item.place,
                 format!(
-                    "{} has {} gauges; the maximum is {MOST_GAUGES}",
+                    "{} has {} gauges; the maximum is {MAX_GAUGES}",
                     item.subject,
                     gauges.len()
                 ),
@@ -168,7 +181,12 @@ where
     Some(gauges)
 }
 
-fn parse<P>(item: Item<'_>, key: &str, form: Form, problems: &mut Problems) -> Option<P>
+fn parse<P>(
+    item: ValueReader<'_>,
+    key: &str,
+    form: MetricSyntax,
+    problems: &mut Problems,
+) -> Option<P>
 where
     P: FromStr<Err: fmt::Display>,
 {
@@ -180,7 +198,7 @@ where
                 "{} has {key} {}, which is no {}",
                 item.subject,
                 Quoted(text.value),
-                form.what
+                form.noun
             );
             problems.error(text.place, message).help(format!("{error}"));
             None

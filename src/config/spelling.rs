@@ -3,29 +3,29 @@
 /// Finds nearest names, and stops looking after so many comparisons that a file full of mistakes
 /// stays cheap.
 #[derive(Debug)]
-pub struct Nearest {
+pub struct SpellingSuggester {
     comparisons_left: usize,
 }
 
-impl Default for Nearest {
+impl Default for SpellingSuggester {
     fn default() -> Self {
         Self { comparisons_left: 3_000_000 }
     }
 }
 
 /// A longer name is not compared.
-const LONGEST: usize = 128;
+const MAX_NAME_OCTETS: usize = 128;
 
-impl Nearest {
+impl SpellingSuggester {
     /// The known name nearest to `name`, at most a third of its length away; of equally near ones
     /// the first.
-    pub fn among<'n>(
+    pub fn suggest<'n>(
         &mut self,
         name: &str,
         known: impl Iterator<Item = &'n str>,
     ) -> Option<&'n str> {
         let name = name.to_lowercase();
-        if name.len() > LONGEST {
+        if name.len() > MAX_NAME_OCTETS {
             return None;
         }
         let farthest = (name.chars().count() / 3).clamp(1, 4);
@@ -34,7 +34,9 @@ impl Nearest {
             if self.comparisons_left == 0 {
                 break;
             }
-            if candidate.len() > LONGEST || candidate.len().abs_diff(name.len()) > 4 * farthest {
+            if candidate.len() > MAX_NAME_OCTETS
+                || candidate.len().abs_diff(name.len()) > 4 * farthest
+            {
                 continue;
             }
             self.comparisons_left -= 1;
@@ -88,7 +90,11 @@ mod tests {
             ("colour", None),
             ("", None),
         ] {
-            assert_eq!(Nearest::default().among(slip, known.into_iter()), meant, "{slip}");
+            assert_eq!(
+                SpellingSuggester::default().suggest(slip, known.into_iter()),
+                meant,
+                "{slip}"
+            );
         }
     }
 }

@@ -4,48 +4,52 @@
 use std::net::IpAddr;
 
 use super::{
-    super::fit::CONSEQUENCE,
-    integrity::{Finding, Lack, What, written_once},
+    super::answer_size::TOO_MANY_RECORDS,
+    integrity::{FindingKind, MissingAddress, ZoneFinding, written_once},
 };
 use crate::{
-    config::hostname::Stray,
+    config::hostname::UrlOrPort,
     dns::{Name, Rtype},
 };
 
 /// The message of a finding, and its help. In a table names are absolute without a final dot.
-pub(super) fn of(finding: &Finding, apex: &Name, is_of_table: bool) -> (String, String) {
-    let Finding { owner, rtype, what, .. } = finding;
+pub(super) fn message_and_help(
+    finding: &ZoneFinding,
+    apex: &Name,
+    is_of_table: bool,
+) -> (String, String) {
+    let ZoneFinding { owner, rtype, kind: what, .. } = finding;
     match what {
-        What::NoAddress(lack) => no_address(finding, *lack, is_of_table),
-        What::NoGlue => no_glue(finding),
-        What::SingleLabel => single_label(finding, apex),
-        What::Address(address) => of_address(finding, *address),
-        What::GlueInCircle(other) => glue_in_circle(finding, other),
-        What::Doubled => doubled(finding, apex, is_of_table),
-        What::Stray(stray) => of_stray(finding, stray),
-        What::Hidden { by, by_type, names } => hidden(finding, (by, *by_type), *names),
-        What::Mapped => (
+        FindingKind::NoAddress(lack) => no_address(finding, *lack, is_of_table),
+        FindingKind::NoGlue => no_glue(finding),
+        FindingKind::SingleLabel => single_label(finding, apex),
+        FindingKind::Address(address) => address_message(finding, *address),
+        FindingKind::SiblingCyclicGlue(other) => glue_in_circle(finding, other),
+        FindingKind::RepeatedApex => doubled(finding, apex, is_of_table),
+        FindingKind::UrlOrPort(stray) => url_or_port_message(finding, stray),
+        FindingKind::Occluded { by, by_type, names } => hidden(finding, (by, *by_type), *names),
+        FindingKind::Ipv4Mapped => (
             format!(
                 "the AAAA of {owner} is an IPv4 address in IPv6 form (::ffff:...): no client reaches it"
             ),
             "write an A record with the IPv4 address".into(),
         ),
-        What::Many { records } => (
-            format!("{owner} has {records} {rtype} records: {CONSEQUENCE}"),
+        FindingKind::TooManyRecords { records } => (
+            format!("{owner} has {records} {rtype} records: {TOO_MANY_RECORDS}"),
             "remove some of them, or divide them among several names".into(),
         ),
-        What::WildcardServers => (
+        FindingKind::WildcardNs => (
             format!("the NS records of {owner} delegate nothing: a wildcard cannot be delegated"),
             "delegate each name by itself".into(),
         ),
-        What::LoneDs => (
+        FindingKind::DsWithoutDelegation => (
             format!("the DS record of {owner} has no delegation beside it: no resolver uses it"),
             match owner == apex {
                 true => "write it into the zone above, beside the NS records of this one".into(),
                 false => format!("add the NS records of {owner}, or remove it"),
             },
         ),
-        What::Circle(path) => {
+        FindingKind::CnameLoop(path) => {
             let names: Vec<String> = path.iter().map(ToString::to_string).collect();
             (
                 format!(
@@ -55,7 +59,7 @@ pub(super) fn of(finding: &Finding, apex: &Name, is_of_table: bool) -> (String, 
                 "give one of the names an address in place of its CNAME".into(),
             )
         }
-        What::Endless(path) => {
+        FindingKind::DnameLoop(path) => {
             let names: Vec<String> = path.iter().map(ToString::to_string).collect();
             (
                 format!(
@@ -65,7 +69,7 @@ pub(super) fn of(finding: &Finding, apex: &Name, is_of_table: bool) -> (String, 
                 "name a target that no DNAME leads back from".into(),
             )
         }
-        What::Unicode(labels) => (
+        FindingKind::NonAsciiOwner(labels) => (
             format!(
                 "no resolver asks for {owner}: internationalised names are asked for as A-labels"
             ),
@@ -79,7 +83,7 @@ fn shown(target: Option<&Name>) -> String {
 }
 
 /// A name server, mail exchange or SRV host without an address.
-fn no_address(finding: &Finding, lack: Lack, is_of_table: bool) -> (String, String) {
+fn no_address(finding: &ZoneFinding, lack: MissingAddress, is_of_table: bool) -> (String, String) {
     let (owner, target) = (&finding.owner, shown(finding.target.as_ref()));
     let dot =
         if is_of_table { "" } else { "; a name of another zone ends in a dot in a master file" };
@@ -89,7 +93,7 @@ fn no_address(finding: &Finding, lack: Lack, is_of_table: bool) -> (String, Stri
         _ => ("SRV target", "clients cannot connect to it"),
     };
     let lack = match lack {
-        Lack::Alias => {
+        MissingAddress::Alias => {
             return (
                 format!(
                     "the {role} {target} of {owner} is a CNAME, which RFC 2181 section 10.3 forbids: some resolvers and clients do not follow it"
@@ -99,7 +103,7 @@ fn no_address(finding: &Finding, lack: Lack, is_of_table: bool) -> (String, Stri
                 ),
             );
         }
-        Lack::ServiceAlias => {
+        MissingAddress::ServiceAlias => {
             return (
                 format!(
                     "the {role} {target} of {owner} is a service that answers a CNAME, which RFC 2181 section 10.3 forbids: some resolvers and clients do not follow it"
@@ -109,7 +113,7 @@ fn no_address(finding: &Finding, lack: Lack, is_of_table: bool) -> (String, Stri
                 ),
             );
         }
-        Lack::Redirected => {
+        MissingAddress::Redirected => {
             return (
                 format!(
                     "the {role} {target} of {owner} lies below a DNAME, which redirects it: {consequence}"
@@ -117,8 +121,8 @@ fn no_address(finding: &Finding, lack: Lack, is_of_table: bool) -> (String, Stri
                 "name a host that is not below the DNAME".into(),
             );
         }
-        Lack::Missing => "does not exist",
-        Lack::Empty => "has no A or AAAA record",
+        MissingAddress::Missing => "does not exist",
+        MissingAddress::Empty => "has no A or AAAA record",
     };
     (
         format!("the {role} {target} of {owner} {lack}: {consequence}"),
@@ -127,17 +131,19 @@ fn no_address(finding: &Finding, lack: Lack, is_of_table: bool) -> (String, Stri
 }
 
 /// A host of an SRV service that has no address: what is wrong, and what to write.
-pub(super) fn of_host(host: &Name, lack: Lack) -> (String, String) {
+pub(super) fn host_message(host: &Name, lack: MissingAddress) -> (String, String) {
     let records =
         || format!("add an A or AAAA record of {host} to its zone, or a service of that name");
     let (what, help) = match lack {
-        Lack::Missing => ("does not exist: clients cannot connect to it", records()),
-        Lack::Empty => ("has no A or AAAA record: clients cannot connect to it", records()),
-        Lack::Alias | Lack::ServiceAlias => (
+        MissingAddress::Missing => ("does not exist: clients cannot connect to it", records()),
+        MissingAddress::Empty => {
+            ("has no A or AAAA record: clients cannot connect to it", records())
+        }
+        MissingAddress::Alias | MissingAddress::ServiceAlias => (
             "is answered with a CNAME, which RFC 2782 forbids: some clients do not follow it",
             format!("give {host} addresses in place of the CNAME, or name the CNAME's target here"),
         ),
-        Lack::Redirected => (
+        MissingAddress::Redirected => (
             "lies below a DNAME, which redirects it: clients cannot connect to it",
             "name a host that is not below the DNAME".to_owned(),
         ),
@@ -146,8 +152,8 @@ pub(super) fn of_host(host: &Name, lack: Lack) -> (String, String) {
 }
 
 /// A name without its final dot, or one of a table that was completed by hand.
-fn doubled(finding: &Finding, apex: &Name, is_of_table: bool) -> (String, String) {
-    let Finding { owner, rtype, target, .. } = finding;
+fn doubled(finding: &ZoneFinding, apex: &Name, is_of_table: bool) -> (String, String) {
+    let ZoneFinding { owner, rtype, target, .. } = finding;
     let (message, name) = match target {
         Some(target) => (
             format!(
@@ -168,17 +174,20 @@ fn doubled(finding: &Finding, apex: &Name, is_of_table: bool) -> (String, String
 }
 
 /// A URL or a port in a name.
-fn of_stray(Finding { owner, rtype, target, .. }: &Finding, stray: &Stray) -> (String, String) {
+fn url_or_port_message(
+    ZoneFinding { owner, rtype, target, .. }: &ZoneFinding,
+    stray: &UrlOrPort,
+) -> (String, String) {
     let subject = match target {
         Some(target) => format!("the {rtype} of {owner} leads to {target}, which"),
         None => format!("the name {owner}"),
     };
     match stray {
-        Stray::Url(host) => (
+        UrlOrPort::Url(host) => (
             format!("{subject} has \"://\" in it: DNS has names of hosts, not URLs"),
             format!("write the host's name alone: {host}"),
         ),
-        Stray::Port(port) => (
+        UrlOrPort::Port(port) => (
             format!("{subject} has a port in it: no client asks for that name"),
             format!("leave \":{port}\" away: DNS has names of hosts; an SRV record has a port"),
         ),
@@ -186,7 +195,7 @@ fn of_stray(Finding { owner, rtype, target, .. }: &Finding, stray: &Stray) -> (S
 }
 
 /// A name server with an address that cannot be found.
-fn glue_in_circle(finding: &Finding, other: &Name) -> (String, String) {
+fn glue_in_circle(finding: &ZoneFinding, other: &Name) -> (String, String) {
     let (owner, server) = (&finding.owner, shown(finding.target.as_ref()));
     (
         format!(
@@ -197,7 +206,7 @@ fn glue_in_circle(finding: &Finding, other: &Name) -> (String, String) {
 }
 
 /// A name server below its own delegation.
-fn no_glue(Finding { owner, target, .. }: &Finding) -> (String, String) {
+fn no_glue(ZoneFinding { owner, target, .. }: &ZoneFinding) -> (String, String) {
     let server = shown(target.as_ref());
     (
         format!(
@@ -207,7 +216,7 @@ fn no_glue(Finding { owner, target, .. }: &Finding) -> (String, String) {
     )
 }
 
-fn single_label(Finding { owner, target, .. }: &Finding, apex: &Name) -> (String, String) {
+fn single_label(ZoneFinding { owner, target, .. }: &ZoneFinding, apex: &Name) -> (String, String) {
     let server = shown(target.as_ref());
     (
         format!(
@@ -218,7 +227,10 @@ fn single_label(Finding { owner, target, .. }: &Finding, apex: &Name) -> (String
 }
 
 /// An address in place of a name.
-fn of_address(Finding { owner, rtype, .. }: &Finding, address: IpAddr) -> (String, String) {
+fn address_message(
+    ZoneFinding { owner, rtype, .. }: &ZoneFinding,
+    address: IpAddr,
+) -> (String, String) {
     let address_type = if address.is_ipv4() { "A" } else { "AAAA" };
     (
         format!(
@@ -232,8 +244,8 @@ fn of_address(Finding { owner, rtype, .. }: &Finding, address: IpAddr) -> (Strin
 }
 
 /// Records that are never answered.
-fn hidden(finding: &Finding, (by, by_type): (&Name, Rtype), names: usize) -> (String, String) {
-    let Finding { owner, rtype, .. } = finding;
+fn hidden(finding: &ZoneFinding, (by, by_type): (&Name, Rtype), names: usize) -> (String, String) {
+    let ZoneFinding { owner, rtype, .. } = finding;
     let others = match names {
         0 | 1 => String::new(),
         2 => ", nor are those of 1 more name".to_owned(),

@@ -13,14 +13,14 @@ use std::{
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use super::{Role, SourceFile, Sources};
+use super::{FileRole, SourceFile, Sources};
 use crate::config::place::FileId;
 
 impl SourceFile {
     /// A file with this content.
     pub fn with_content(
         path: &Path,
-        role: Role,
+        role: FileRole,
         modified: Option<SystemTime>,
         octets: Vec<u8>,
     ) -> Self {
@@ -29,24 +29,29 @@ impl SourceFile {
 
     /// The place of a file that does not exist.
     pub fn absent(path: &Path) -> Self {
-        Self::new(path, Role::Absent, None, Ok(Vec::new()))
+        Self::new(path, FileRole::Absent, None, Ok(Vec::new()))
     }
 }
 
 impl Sources {
     /// Adds a place for each of these files, which do not exist now, where reading the directory
     /// would have put it.
-    pub fn with_absent(self, absent: impl IntoIterator<Item = (PathBuf, Role)>) -> Self {
+    pub fn with_absent(self, absent: impl IntoIterator<Item = (PathBuf, FileRole)>) -> Self {
         let (locations, databases, zones) =
             (self.locations.clone(), self.databases.clone(), self.zones);
         let (directory, footprint) =
             (self.zones_directory().to_owned(), Arc::clone(&self.footprint));
-        let (in_use, is_passing, tolerated) =
-            (Arc::clone(&self.in_use), Arc::clone(&self.is_passing), self.tolerated);
+        let (in_use, is_passing, tolerated) = (
+            Arc::clone(&self.credentials_in_use),
+            Arc::clone(&self.has_transient_error),
+            self.tolerated_databases,
+        );
         let existing = self.into_files().into_iter().map(|file| (file.role, file));
         let absent = absent.into_iter().map(|(path, role)| (role, SourceFile::absent(&path)));
-        let mut all: Vec<(Role, SourceFile)> = existing.chain(absent).collect();
-        all.sort_by(|(a, left), (b, right)| (rank(*a), &left.path).cmp(&(rank(*b), &right.path)));
+        let mut all: Vec<(FileRole, SourceFile)> = existing.chain(absent).collect();
+        all.sort_by(|(a, left), (b, right)| {
+            (reading_order(*a), &left.path).cmp(&(reading_order(*b), &right.path))
+        });
         let files: Vec<SourceFile> = all.into_iter().map(|(_, file)| file).collect();
         let position = |is_it: &dyn Fn(&SourceFile) -> bool| {
             files
@@ -54,27 +59,27 @@ impl Sources {
                 .position(is_it)
                 .map(|index| FileId(u32::try_from(index).unwrap_or(u32::MAX)))
         };
-        let config = position(&|file| file.role == Role::Settings);
-        let zones = position(&|file| file.role == Role::Directory && file.path == directory)
+        let config = position(&|file| file.role == FileRole::Settings);
+        let zones = position(&|file| file.role == FileRole::Directory && file.path == directory)
             .unwrap_or(zones);
         Self {
-            in_use,
-            is_passing,
-            tolerated,
+            credentials_in_use: in_use,
+            has_transient_error: is_passing,
+            tolerated_databases: tolerated,
             ..Self::new(files, config, zones, locations, databases, footprint)
         }
     }
 
     /// Exchanges files for other versions of them. Returns what stood there before, in the same
     /// order.
-    pub fn exchange(&mut self, versions: Vec<(FileId, SourceFile)>) -> Vec<SourceFile> {
+    pub fn replace_files(&mut self, versions: Vec<(FileId, SourceFile)>) -> Vec<SourceFile> {
         // Nothing else refers to the files between two attempts, so that nothing is copied.
         let files = Arc::make_mut(&mut self.files);
         let before = versions
             .into_iter()
             .map(|(id, file)| std::mem::replace(&mut files[id.index()], file))
             .collect();
-        self.index();
+        self.rebuild_index();
         before
     }
 
@@ -93,15 +98,15 @@ impl Sources {
     }
 
     /// A hash of which files there are, by their paths and roles, whatever their content.
-    pub(in crate::config) fn layout(&self) -> u128 {
+    pub(in crate::config) fn file_set_hash(&self) -> u128 {
         let mut hasher = SipHasher13::new();
         for file in self.files.iter() {
             let path = file.path.as_os_str().as_bytes();
             hasher.write(&path.len().to_ne_bytes());
             hasher.write(path);
             hasher.write(&[
-                rank(file.role),
-                u8::from(file.role == Role::Absent),
+                reading_order(file.role),
+                u8::from(file.role == FileRole::Absent),
                 u8::from(file.content.is_ok()),
             ]);
         }
@@ -109,15 +114,15 @@ impl Sources {
     }
 
     /// The paths that tables and master files name.
-    pub(in crate::config) fn names(&self) -> Arc<Mutex<BTreeSet<PathBuf>>> {
-        Arc::clone(&self.named)
+    pub(in crate::config) fn named_paths(&self) -> Arc<Mutex<BTreeSet<PathBuf>>> {
+        Arc::clone(&self.named_paths)
     }
 
     /// Notes that these paths are named, as they were in an earlier load.
-    pub(in crate::config) fn names_also(&self, names: &Arc<Mutex<BTreeSet<PathBuf>>>) {
-        if !Arc::ptr_eq(names, &self.named) {
+    pub(in crate::config) fn add_named_paths(&self, names: &Arc<Mutex<BTreeSet<PathBuf>>>) {
+        if !Arc::ptr_eq(names, &self.named_paths) {
             let names = names.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            self.named.lock().unwrap_or_else(PoisonError::into_inner).extend(names);
+            self.named_paths.lock().unwrap_or_else(PoisonError::into_inner).extend(names);
         }
     }
 
@@ -137,11 +142,11 @@ impl Sources {
 }
 
 /// The order in which files are read: the settings, the directory, tables, everything else.
-fn rank(role: Role) -> u8 {
+fn reading_order(role: FileRole) -> u8 {
     match role {
-        Role::Settings => 0,
-        Role::Directory => 1,
-        Role::Tables => 2,
-        Role::Master | Role::Absent => 3,
+        FileRole::Settings => 0,
+        FileRole::Directory => 1,
+        FileRole::Tables => 2,
+        FileRole::Master | FileRole::Absent => 3,
     }
 }

@@ -5,9 +5,9 @@
 //! missing quotes are the one error.
 
 use crate::config::{
-    place::At,
+    place::Placed,
     problems::Problems,
-    reader::{Item, Subject},
+    reader::{TableSubject, ValueReader},
 };
 
 /// The keys of each kind of table that are tables themselves, and so may stand in a header.
@@ -38,13 +38,13 @@ fn with_rest(header: String, rest: Option<&str>) -> String {
 }
 
 /// What of its header stands behind a key: `.members` of `[[service.www.members]]`.
-fn after_in_header<'t>(text: &'t str, key: &At<&str>) -> Option<&'t str> {
+fn after_in_header<'t>(text: &'t str, key: &Placed<&str>) -> Option<&'t str> {
     let after = text.get(key.place.span()?.end..)?;
     Some(after[..after.find(']')?].trim())
 }
 
 /// The header of a table as it has to be written.
-pub(in crate::config) fn of(kind: &str, name: &str) -> String {
+pub(in crate::config) fn table_header(kind: &str, name: &str) -> String {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if !name.is_empty() && name.chars().all(is_bare) {
         format!("[{kind}.{name}]")
@@ -54,27 +54,27 @@ pub(in crate::config) fn of(kind: &str, name: &str) -> String {
 }
 
 /// A header of this kind with a sample name.
-pub(super) fn sample(kind: &str) -> String {
+pub(super) fn sample_header(kind: &str) -> String {
     match kind {
-        "zone" => of(kind, "example.com"),
-        "service" => of(kind, "www.example.com"),
-        "delegate" => of(kind, "eu.example.com"),
-        _ => of(kind, "NAME"),
+        "zone" => table_header(kind, "example.com"),
+        "service" => table_header(kind, "www.example.com"),
+        "delegate" => table_header(kind, "eu.example.com"),
+        _ => table_header(kind, "NAME"),
     }
 }
 
 /// Hands `read` the table, or those that were meant where the dots of their names are outside of
 /// quotes.
-pub(super) fn unquoted(
+pub(super) fn read_dotted_names(
     kind: &'static str,
-    name: At<&str>,
-    item: Item<'_>,
+    name: Placed<&str>,
+    item: ValueReader<'_>,
     text: &str,
     problems: &mut Problems,
-    read: &mut dyn for<'n> FnMut(At<&'n str>, Item<'n>, &mut Problems),
+    read: &mut dyn for<'n> FnMut(Placed<&'n str>, ValueReader<'n>, &mut Problems),
 ) {
-    let Some(table) = item.table(Subject { kind, name: "" }, problems) else { return };
-    let is_part_of_name = |key: &At<&str>, item: &Item<'_>| {
+    let Some(table) = item.table(TableSubject { kind, name: "" }, problems) else { return };
+    let is_part_of_name = |key: &Placed<&str>, item: &ValueReader<'_>| {
         let is_key = table_keys(kind).contains(&key.value)
             || LISTS.contains(&key.value) && after_in_header(text, key).is_some_and(str::is_empty);
         item.is_table() && is_in_header(text, key) && !is_key
@@ -90,9 +90,9 @@ pub(super) fn unquoted(
         return read(name, item, problems);
     }
     for (key, item) in parts {
-        let whole = At::new(format!("{}.{}", name.value, key.value), name.place);
+        let whole = Placed::new(format!("{}.{}", name.value, key.value), name.place);
         let is_leaf = item
-            .table(Subject { kind, name: "" }, problems)
+            .table(TableSubject { kind, name: "" }, problems)
             .is_none_or(|table| !table.entries().any(|(key, item)| is_part_of_name(&key, &item)));
         if is_leaf {
             problems
@@ -102,15 +102,15 @@ pub(super) fn unquoted(
                 )
                 .help(format!(
                     "write {}",
-                    with_rest(of(kind, &whole.value), after_in_header(text, &key))
+                    with_rest(table_header(kind, &whole.value), after_in_header(text, &key))
                 ));
         }
-        unquoted(kind, At::new(&whole.value, key.place), item, text, problems, read);
+        read_dotted_names(kind, Placed::new(&whole.value, key.place), item, text, problems, read);
     }
 }
 
 /// Whether a key stands in the header of a table, behind a dot.
-fn is_in_header(text: &str, key: &At<&str>) -> bool {
+fn is_in_header(text: &str, key: &Placed<&str>) -> bool {
     let Some(before) = key.place.span().and_then(|span| text.get(..span.start)) else {
         return false;
     };

@@ -9,16 +9,16 @@ use crate::{
     config::{
         diagnostics::Quoted,
         hostname,
-        place::At,
+        place::Placed,
         problems::Problems,
-        reader::{Item, Subject, TableReader},
-        spec::monitor::credentials::{Client, Credential},
+        reader::{TableReader, TableSubject, ValueReader},
+        spec::monitor::credentials::{ClientCredential, Credential},
     },
     health::{ClientCertificate, ProxyProtocol, TlsTerms},
 };
 
 /// A TCP or UDP port.
-pub(super) fn port(item: Item<'_>, problems: &mut Problems) -> Option<u16> {
+pub(super) fn port(item: ValueReader<'_>, problems: &mut Problems) -> Option<u16> {
     let port = item.integer(1, 65535, "it is a port", problems)?;
     u16::try_from(port.value).ok()
 }
@@ -29,12 +29,12 @@ pub(super) fn port_or(
     default: u16,
     problems: &mut Problems,
 ) -> Option<u16> {
-    table.item("port").map_or(Some(default), |item| port(item, problems))
+    table.value("port").map_or(Some(default), |item| port(item, problems))
 }
 
 /// Where a monitor's `host` stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum HostUse {
     /// In SNI and the certificate: a name or an address, without a port.
     Certificate,
     /// In the Host header (RFC 9110 section 7.2): a name, or an address as URIs have it, with a
@@ -44,13 +44,13 @@ pub(super) enum Place {
     Both,
 }
 
-impl Place {
+impl HostUse {
     /// Of a check by HTTP.
-    pub(super) fn of_http(is_tls: bool) -> Self {
+    pub(super) fn for_http(is_tls: bool) -> Self {
         if is_tls { Self::Both } else { Self::Header }
     }
 
-    fn takes(self, host: &str) -> bool {
+    fn accepts(self, host: &str) -> bool {
         let (name, port) = name_and_port(host);
         let is_certificate = || ServerName::try_from(host).is_ok();
         let is_header = || {
@@ -67,15 +67,15 @@ impl Place {
 /// The name that stands in Host headers, SNI and certificates. `Some(None)` where none is written.
 pub(super) fn host(
     table: &mut TableReader<'_>,
-    place: Place,
+    place: HostUse,
     problems: &mut Problems,
 ) -> Option<Option<Box<str>>> {
-    let Some(item) = table.item("host") else { return Some(None) };
+    let Some(item) = table.value("host") else { return Some(None) };
     let text = item.text(problems)?;
-    if place.takes(text.value) {
+    if place.accepts(text.value) {
         return Some(Some(text.value.into()));
     }
-    if let Some(meant) = meant(text.value, place) {
+    if let Some(meant) = corrected_host(text.value, place) {
         problems
             .error(
                 text.place,
@@ -86,20 +86,20 @@ pub(super) fn host(
     }
     let (name, port) = name_and_port(text.value);
     let bare = name.trim_start_matches('[').trim_end_matches(']');
-    let (what, help) = if place != Place::Header && port.is_some() && place.takes(name) {
+    let (what, help) = if place != HostUse::Header && port.is_some() && place.accepts(name) {
         (
             ": no certificate is for a name with a port",
             format!("write host = {}; the port that is probed is `port`", Quoted(name)),
         )
-    } else if place == Place::Certificate && place.takes(bare) {
+    } else if place == HostUse::Certificate && place.accepts(bare) {
         (
             ", which no certificate can be for",
             format!("write the address without brackets: host = {}", Quoted(bare)),
         )
-    } else if place == Place::Both && bare.parse::<Ipv6Addr>().is_ok() {
+    } else if place == HostUse::Both && bare.parse::<Ipv6Addr>().is_ok() {
         let help = "leave `host` away to use the target's own address, or write a name";
         (", which cannot stand in a certificate and in a Host header", help.to_owned())
-    } else if place == Place::Header && text.value.parse::<Ipv6Addr>().is_ok() {
+    } else if place == HostUse::Header && text.value.parse::<Ipv6Addr>().is_ok() {
         (
             ", which no Host header can carry",
             format!("write an IPv6 address in brackets: host = \"[{}]\"", text.value),
@@ -115,20 +115,20 @@ pub(super) fn host(
 }
 
 /// The host of a URL, and the A-labels of an internationalised name.
-fn meant(text: &str, place: Place) -> Option<String> {
+fn corrected_host(text: &str, place: HostUse) -> Option<String> {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     // User information stands before the host.
     let host = authority.rsplit('@').next().unwrap_or_default();
     let (name, port) = name_and_port(host);
-    let name = hostname::ascii(name)?;
-    let meant = match port.filter(|_| place == Place::Header) {
+    let name = hostname::to_a_labels(name)?;
+    let meant = match port.filter(|_| place == HostUse::Header) {
         Some(port) => format!("{name}:{port}"),
         None => name.into_owned(),
     };
     (rest != text || host != rest || !text.is_ascii())
         .then_some(meant)
-        .filter(|meant| place.takes(meant))
+        .filter(|meant| place.accepts(meant))
 }
 
 /// `www.example.com:8443` in two; a bare IPv6 address has no port.
@@ -159,17 +159,17 @@ pub(super) fn tls(
     credentials: &mut Vec<Credential>,
     problems: &mut Problems,
 ) -> Option<TlsTerms> {
-    let verify = table.optional("verify", problems, Item::boolean).unwrap_or(true);
-    let authorities = table.item("ca").map(|item| path(item, directory, problems));
-    let client = table.item("client-certificate").map(|item| identity(item, directory, problems));
+    let verify = table.optional("verify", problems, ValueReader::boolean).unwrap_or(true);
+    let authorities = table.value("ca").map(|item| path(item, directory, problems));
+    let client =
+        table.value("client-certificate").map(|item| client_credential(item, directory, problems));
     let authorities = authorities.map_or(Some(None), |path| path.map(Some))?;
     let client = client.map_or(Some(None), |identity| identity.map(Some))?;
     if let Some(path) = authorities.clone().filter(|_| verify) {
         credentials.push(Credential::Authorities(path));
     }
-    let client_certificate = client.as_ref().map(|Client { certificate, key }| ClientCertificate {
-        certificate: certificate.value.clone(),
-        key: key.value.clone(),
+    let client_certificate = client.as_ref().map(|ClientCredential { certificate, key }| {
+        ClientCertificate { certificate: certificate.value.clone(), key: key.value.clone() }
     });
     credentials.extend(client.map(Credential::Client));
     Some(TlsTerms { verify, authorities: authorities.map(|path| path.value), client_certificate })
@@ -178,7 +178,7 @@ pub(super) fn tls(
 /// Reports keys of [`tls`] where no TLS is spoken.
 pub(super) fn refuse_tls_keys(table: &mut TableReader<'_>, help: &str, problems: &mut Problems) {
     for key in ["ca", "client-certificate"] {
-        if let Some(item) = table.item(key) {
+        if let Some(item) = table.value(key) {
             problems
                 .error(item.place, format!("{} has `{key}`, but does not speak TLS", table.subject))
                 .help(help);
@@ -193,23 +193,31 @@ pub(super) fn proxy_protocol(
 ) -> Option<Option<ProxyProtocol>> {
     const VERSIONS: [(&str, ProxyProtocol); 2] =
         [("v1", ProxyProtocol::V1), ("v2", ProxyProtocol::V2)];
-    let Some(item) = table.item("proxy-protocol") else { return Some(None) };
-    item.word(&VERSIONS, problems).map(Some)
+    let Some(item) = table.value("proxy-protocol") else { return Some(None) };
+    item.keyword(&VERSIONS, problems).map(Some)
 }
 
-fn path(item: Item<'_>, directory: &Path, problems: &mut Problems) -> Option<At<Box<Path>>> {
-    item.text(problems).map(|text| At::new(directory.join(text.value).into(), text.place))
+fn path(
+    item: ValueReader<'_>,
+    directory: &Path,
+    problems: &mut Problems,
+) -> Option<Placed<Box<Path>>> {
+    item.text(problems).map(|text| Placed::new(directory.join(text.value).into(), text.place))
 }
 
 /// `{ certificate = "x.pem", key = "x.key" }`.
-fn identity(item: Item<'_>, directory: &Path, problems: &mut Problems) -> Option<Client> {
+fn client_credential(
+    item: ValueReader<'_>,
+    directory: &Path,
+    problems: &mut Problems,
+) -> Option<ClientCredential> {
     const HELP: &str =
         "write client-certificate = { certificate = \"client.pem\", key = \"client.key\" }";
-    let subject = Subject { kind: "`client-certificate` of monitor", name: item.subject.name };
+    let subject = TableSubject { kind: "`client-certificate` of monitor", name: item.subject.name };
     let mut table = item.table(subject, problems)?;
     let mut file =
         |key| table.required(key, HELP, problems).and_then(|item| path(item, directory, problems));
     let (certificate, key) = (file("certificate"), file("key"));
     table.finish(problems);
-    Some(Client { certificate: certificate?, key: key? })
+    Some(ClientCredential { certificate: certificate?, key: key? })
 }

@@ -1,26 +1,26 @@
 //! The shape of the pools together: no cycles, not too deep, not too wide, and each pool able to do
 //! what its policy says.
 
-use super::{fit::Most, pools::Compiled};
+use super::{answer_size::LargestAnswer, pools::CompiledPools};
 use crate::{
     config::{
         diagnostics::Quoted,
-        place::Place,
+        place::SourcePlace,
         problems::Problems,
-        spec::{DatacenterSpec, MemberTarget, OnAllDownSpec, PolicyWord, PoolSpec},
+        spec::{DatacenterSpec, MemberTarget, OnAllDownSpec, PolicyName, PoolSpec},
     },
     steer::{Answers, MemberKind, MinUp, Policy, Pool, PoolId, Target},
 };
 
 /// How many pools may be inside each other.
-const DEEPEST: u32 = 16;
+const MAX_DEPTH: u32 = 16;
 /// How many endpoints one pool may hold with all pools in it: a wheel numbers its members with 16
 /// bits, and has at most 65,536 slots.
-const MOST_ENDPOINTS: u64 = 65_535;
+const MAX_ENDPOINTS: u64 = 65_535;
 
 /// What is below a pool.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Reach {
+pub(super) struct PoolSubtree {
     /// How many pools are inside each other, itself included.
     depth: u32,
     /// Endpoints, counted once for each way that leads to them.
@@ -28,36 +28,36 @@ pub(super) struct Reach {
     /// CNAME endpoints among them.
     cnames: u64,
     /// Where the first of those is written.
-    pub(super) first_cname: Option<Place>,
+    pub(super) first_cname: Option<SourcePlace>,
     /// Where the first host with a port is written, and the first endpoint that is none.
-    pub(super) first_host: Option<Place>,
-    pub(super) first_other: Option<Place>,
+    pub(super) first_with_port: Option<SourcePlace>,
+    pub(super) first_without_port: Option<SourcePlace>,
     /// The most that one answer holds.
-    pub(super) most: Most,
+    pub(super) largest_answer: LargestAnswer,
     /// Whether an endpoint is in a datacenter that has a location; one that cannot be read has been
     /// reported.
-    is_somewhere: bool,
+    has_location: bool,
 }
 
 /// Checks all pools; yields what is below each, children before parents being no concern of the
 /// caller.
 pub(super) fn check(
     specs: &[&PoolSpec],
-    compiled: &Compiled,
+    compiled: &CompiledPools,
     datacenters: &[DatacenterSpec],
     problems: &mut Problems,
-) -> Vec<Reach> {
-    let mut reach = vec![Reach::default(); specs.len()];
-    for pool in children_first(specs, compiled, problems) {
+) -> Vec<PoolSubtree> {
+    let mut reach = vec![PoolSubtree::default(); specs.len()];
+    for pool in topological_order(specs, compiled, problems) {
         let at = pool.index();
-        reach[at] = reach_of(
+        reach[at] = pool_subtree(
             &compiled.pools[at],
             &compiled.member_places[at],
             compiled,
             datacenters,
             &reach,
         );
-        reach[at].most = Most::of_pool(&compiled.pools[at], compiled, &reach);
+        reach[at].largest_answer = LargestAnswer::for_pool(&compiled.pools[at], compiled, &reach);
         check_size(specs[at], reach[at], problems);
         check_members(specs[at], &compiled.pools[at], problems);
         check_answers(specs[at], reach[at], problems);
@@ -76,29 +76,29 @@ pub(super) fn check(
 }
 
 /// The pools so that each comes after those in it; cycles are reported and cut.
-fn children_first(
+fn topological_order(
     specs: &[&PoolSpec],
-    compiled: &Compiled,
+    compiled: &CompiledPools,
     problems: &mut Problems,
 ) -> Vec<PoolId> {
     #[derive(Clone, Copy, PartialEq)]
-    enum Mark {
+    enum PoolVisit {
         New,
         Open,
         Done,
     }
-    let mut marks = vec![Mark::New; specs.len()];
+    let mut marks = vec![PoolVisit::New; specs.len()];
     let mut order = Vec::with_capacity(specs.len());
     for start in 0..specs.len() {
-        if marks[start] != Mark::New {
+        if marks[start] != PoolVisit::New {
             continue;
         }
         // An explicit stack: a chain of pools may be longer than a thread's stack is deep.
         let mut path = vec![(start, 0)];
-        marks[start] = Mark::Open;
+        marks[start] = PoolVisit::Open;
         while let Some((pool, next)) = path.last_mut() {
             let Some(member) = compiled.pools[*pool].members.get(*next) else {
-                marks[*pool] = Mark::Done;
+                marks[*pool] = PoolVisit::Done;
                 order.push(PoolId(*pool as u32));
                 path.pop();
                 continue;
@@ -106,12 +106,12 @@ fn children_first(
             *next += 1;
             let MemberKind::Pool(child) = member.kind else { continue };
             match marks[child.index()] {
-                Mark::Done => {}
-                Mark::New => {
-                    marks[child.index()] = Mark::Open;
+                PoolVisit::Done => {}
+                PoolVisit::New => {
+                    marks[child.index()] = PoolVisit::Open;
                     path.push((child.index(), 0));
                 }
-                Mark::Open => {
+                PoolVisit::Open => {
                     let place = compiled.member_places[*pool][*next - 1];
                     let from =
                         path.iter().position(|(pool, _)| *pool == child.index()).unwrap_or(0);
@@ -124,7 +124,7 @@ fn children_first(
     order
 }
 
-fn report_cycle(specs: &[&PoolSpec], cycle: &[usize], place: Place, problems: &mut Problems) {
+fn report_cycle(specs: &[&PoolSpec], cycle: &[usize], place: SourcePlace, problems: &mut Problems) {
     const SHOWN: usize = 12;
     let name = |&pool: &usize| specs[pool].name.value.to_string();
     let mut path: Vec<_> = cycle.iter().take(SHOWN).map(name).collect();
@@ -140,24 +140,24 @@ fn report_cycle(specs: &[&PoolSpec], cycle: &[usize], place: Place, problems: &m
 
 /// Where the `on-all-down` of a pool or a service leads back to the pool that it is to stand in
 /// for.
-pub(super) struct Fallbacks<'c> {
+pub(super) struct FallbackCheck<'c> {
     pub(super) specs: &'c [&'c PoolSpec],
-    pub(super) compiled: &'c Compiled,
+    pub(super) compiled: &'c CompiledPools,
     /// The pool that each pool's `on-all-down` names.
-    pub(super) next: &'c [Option<usize>],
+    pub(super) fallback_pools: &'c [Option<usize>],
 }
 
-impl Fallbacks<'_> {
+impl FallbackCheck<'_> {
     /// Reports each pool whose `on-all-down` leads back to it, by itself or by those of others.
     pub(super) fn check_pools(&self, problems: &mut Problems) {
         for pool in 0..self.specs.len() {
             let mut path = vec![pool];
-            while let Some(next) = path.last().and_then(|last| self.next[*last]) {
+            while let Some(next) = path.last().and_then(|last| self.fallback_pools[*last]) {
                 let place = match &self.specs[pool].on_all_down {
                     Some(OnAllDownSpec::Pool(name)) => name.place,
                     _ => break,
                 };
-                if self.is_nothing_but(next, pool, 0) {
+                if self.contains_only(next, pool, 0) {
                     // A circle of several pools is reported once, at the first of them.
                     if path.iter().all(|other| pool <= *other) {
                         path.push(next);
@@ -178,15 +178,15 @@ impl Fallbacks<'_> {
         &self,
         pool: usize,
         other: usize,
-        place: Place,
+        place: SourcePlace,
         problems: &mut Problems,
     ) {
-        if self.is_nothing_but(other, pool, 0) {
+        if self.contains_only(other, pool, 0) {
             self.report(&[pool, other], pool, place, problems);
         }
     }
 
-    fn report(&self, path: &[usize], pool: usize, place: Place, problems: &mut Problems) {
+    fn report(&self, path: &[usize], pool: usize, place: SourcePlace, problems: &mut Problems) {
         let name = |at: &usize| self.specs[*at].name.value.to_string();
         let mut names: Vec<String> = path.iter().map(name).collect();
         if path.last() != Some(&pool) {
@@ -198,62 +198,62 @@ impl Fallbacks<'_> {
     }
 
     /// Whether a pool is `sought`, or holds nothing but it.
-    fn is_nothing_but(&self, pool: usize, sought: usize, depth: u32) -> bool {
+    fn contains_only(&self, pool: usize, sought: usize, depth: u32) -> bool {
         let members = &self.compiled.pools[pool].members;
         let leads_there = |kind| match kind {
-            MemberKind::Pool(child) => self.is_nothing_but(child.index(), sought, depth + 1),
+            MemberKind::Pool(child) => self.contains_only(child.index(), sought, depth + 1),
             MemberKind::Endpoint(_) => false,
         };
         pool == sought
-            || depth < DEEPEST
+            || depth < MAX_DEPTH
                 && !members.is_empty()
                 && members.iter().all(|member| leads_there(member.kind))
     }
 }
 
-fn reach_of(
+fn pool_subtree(
     pool: &Pool,
-    places: &[Place],
-    compiled: &Compiled,
+    places: &[SourcePlace],
+    compiled: &CompiledPools,
     datacenters: &[DatacenterSpec],
-    reach: &[Reach],
-) -> Reach {
-    let mut sum = Reach { depth: 1, ..Reach::default() };
+    reach: &[PoolSubtree],
+) -> PoolSubtree {
+    let mut sum = PoolSubtree { depth: 1, ..PoolSubtree::default() };
     for (member, place) in pool.members.iter().zip(places) {
-        let below = member_reach(member.kind, *place, compiled, datacenters, reach);
+        let below = member_subtree(member.kind, *place, compiled, datacenters, reach);
         sum.depth = sum.depth.max(below.depth.saturating_add(1));
         sum.endpoints = sum.endpoints.saturating_add(below.endpoints);
         sum.cnames = sum.cnames.saturating_add(below.cnames);
         sum.first_cname = sum.first_cname.or(below.first_cname);
-        sum.first_host = sum.first_host.or(below.first_host);
-        sum.first_other = sum.first_other.or(below.first_other);
-        sum.is_somewhere |= below.is_somewhere;
+        sum.first_with_port = sum.first_with_port.or(below.first_with_port);
+        sum.first_without_port = sum.first_without_port.or(below.first_without_port);
+        sum.has_location |= below.has_location;
     }
     sum
 }
 
-fn member_reach(
+fn member_subtree(
     kind: MemberKind,
-    place: Place,
-    compiled: &Compiled,
+    place: SourcePlace,
+    compiled: &CompiledPools,
     datacenters: &[DatacenterSpec],
-    reach: &[Reach],
-) -> Reach {
+    reach: &[PoolSubtree],
+) -> PoolSubtree {
     match kind {
         MemberKind::Pool(child) => reach[child.index()],
         MemberKind::Endpoint(id) => {
             let endpoint = &compiled.endpoints[id.index()];
             let is_cname = matches!(endpoint.target, Target::Cname(_));
             let is_host = matches!(endpoint.target, Target::Host(_));
-            Reach {
+            PoolSubtree {
                 depth: 0,
                 endpoints: 1,
                 cnames: u64::from(is_cname),
                 first_cname: is_cname.then_some(place),
-                first_host: is_host.then_some(place),
-                first_other: (!is_host).then_some(place),
-                most: Most::default(),
-                is_somewhere: endpoint
+                first_with_port: is_host.then_some(place),
+                first_without_port: (!is_host).then_some(place),
+                largest_answer: LargestAnswer::default(),
+                has_location: endpoint
                     .datacenters
                     .iter()
                     .any(|dc| datacenters[dc.index()].has_location),
@@ -262,23 +262,23 @@ fn member_reach(
     }
 }
 
-fn check_size(spec: &PoolSpec, reach: Reach, problems: &mut Problems) {
+fn check_size(spec: &PoolSpec, reach: PoolSubtree, problems: &mut Problems) {
     let name = Quoted(&spec.name.value);
     // Told once, of the pool where the bound is first passed.
-    if reach.depth == DEEPEST + 1 {
+    if reach.depth == MAX_DEPTH + 1 {
         problems
             .error(
                 spec.name.place,
-                format!("pools are more than {DEEPEST} deep inside each other below pool {name}"),
+                format!("pools are more than {MAX_DEPTH} deep inside each other below pool {name}"),
             )
             .help("name the inner pools' endpoints directly");
     }
-    if reach.endpoints > MOST_ENDPOINTS {
+    if reach.endpoints > MAX_ENDPOINTS {
         problems
             .error(
                 spec.name.place,
                 format!(
-                    "pool {name} holds {} endpoints with all pools in it; the maximum is {MOST_ENDPOINTS}",
+                    "pool {name} holds {} endpoints with all pools in it; the maximum is {MAX_ENDPOINTS}",
                     reach.endpoints
                 ),
             )
@@ -315,8 +315,8 @@ pub(super) fn check_members(spec: &PoolSpec, pool: &Pool, problems: &mut Problem
 }
 
 /// A CNAME stands alone at its name (RFC 1034 section 3.6.2), so it cannot share an answer.
-fn check_answers(spec: &PoolSpec, reach: Reach, problems: &mut Problems) {
-    let puts_several = spec.policy.value == PolicyWord::All
+fn check_answers(spec: &PoolSpec, reach: PoolSubtree, problems: &mut Problems) {
+    let puts_several = spec.policy.value == PolicyName::All
         || spec.answers.value != Answers::Count(std::num::NonZeroU32::MIN);
     if let (true, true, Some(cname)) = (puts_several, reach.endpoints > 1, reach.first_cname) {
         let name = Quoted(&spec.name.value);
@@ -327,14 +327,14 @@ fn check_answers(spec: &PoolSpec, reach: Reach, problems: &mut Problems) {
         problems
             .error(cname, message)
             .label("the CNAME")
-            .also(if spec.policy.value == PolicyWord::All { spec.policy.place } else { spec.answers.place }, "several endpoints in one answer")
+            .also(if spec.policy.value == PolicyName::All { spec.policy.place } else { spec.answers.place }, "several endpoints in one answer")
             .help("a CNAME stands alone: answer one endpoint at a time (answers = 1 and a policy other than \"all\"), or use addresses");
     }
 }
 
 /// A pool that holds a `geo` pool turns to its next member where that one comes to nothing, so that
 /// a strict rule inside could not keep its promise.
-fn check_strict(specs: &[&PoolSpec], pool: &Pool, places: &[Place], problems: &mut Problems) {
+fn check_strict(specs: &[&PoolSpec], pool: &Pool, places: &[SourcePlace], problems: &mut Problems) {
     for (member, &place) in pool.members.iter().zip(places) {
         let MemberKind::Pool(inner) = member.kind else { continue };
         let Some(strict) = specs[inner.index()].rules.iter().find_map(|rule| rule.strict) else {
@@ -351,17 +351,17 @@ fn check_strict(specs: &[&PoolSpec], pool: &Pool, places: &[Place], problems: &m
 fn check_nearest(
     spec: &PoolSpec,
     pool: &Pool,
-    places: &[Place],
-    compiled: &Compiled,
+    places: &[SourcePlace],
+    compiled: &CompiledPools,
     datacenters: &[DatacenterSpec],
-    reach: &[Reach],
+    reach: &[PoolSubtree],
     problems: &mut Problems,
 ) {
-    if spec.policy.value != PolicyWord::Nearest {
+    if spec.policy.value != PolicyName::Nearest {
         return;
     }
     for (member, &place) in pool.members.iter().zip(places) {
-        if member_reach(member.kind, place, compiled, datacenters, reach).is_somewhere {
+        if member_subtree(member.kind, place, compiled, datacenters, reach).has_location {
             continue;
         }
         let name = match member.kind {
@@ -386,6 +386,6 @@ fn names_datacenter(target: &MemberTarget) -> bool {
     matches!(target, MemberTarget::Endpoint(endpoint) if endpoint.datacenter.is_some())
 }
 
-fn is_unplaced(kind: MemberKind, compiled: &Compiled) -> bool {
+fn is_unplaced(kind: MemberKind, compiled: &CompiledPools) -> bool {
     matches!(kind, MemberKind::Endpoint(id) if compiled.endpoints[id.index()].datacenters.is_empty())
 }

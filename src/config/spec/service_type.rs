@@ -7,14 +7,14 @@ use crate::{
     config::{
         diagnostics::Quoted,
         problems::Problems,
-        reader::{Item, TableReader},
+        reader::{TableReader, ValueReader},
     },
     dns::Rtype,
     steer::{Binding, Kind},
 };
 
 /// SvcPriority 1 and the TargetName `.`, which is the owner itself.
-const HEAD: [u8; 3] = [0, 1, 0];
+const SVCB_FRONT: [u8; 3] = [0, 1, 0];
 /// SvcParamKeys.
 const ALPN: u16 = 1;
 const PORT: u16 = 3;
@@ -22,18 +22,18 @@ const PORT: u16 = 3;
 const HTTPS_PORT: u16 = 443;
 /// Octets that all protocols may have together: a record has to fit into a datagram beside its
 /// hints.
-const MOST_ALPN_OCTETS: usize = 255;
+const MAX_ALPN_OCTETS: usize = 255;
 
 /// Reads `type` and the keys that belong to it; `None` where they are wrong.
 pub(super) fn read(table: &mut TableReader<'_>, problems: &mut Problems) -> Option<Kind> {
-    let rtype = match table.item("type") {
+    let rtype = match table.value("type") {
         None => None,
-        Some(item) => Some(item.word(
+        Some(item) => Some(item.keyword(
             &[("SRV", Rtype::SRV), ("HTTPS", Rtype::HTTPS), ("SVCB", Rtype::SVCB)],
             problems,
         )?),
     };
-    let [alpn, port, hints] = ["alpn", "port", "hints"].map(|key| table.item(key));
+    let [alpn, port, hints] = ["alpn", "port", "hints"].map(|key| table.value(key));
     match rtype {
         Some(rtype) if rtype != Rtype::SRV => binding(rtype, [alpn, port, hints], problems),
         _ => {
@@ -53,7 +53,7 @@ pub(super) fn read(table: &mut TableReader<'_>, problems: &mut Problems) -> Opti
 
 fn binding(
     rtype: Rtype,
-    [alpn, port, hints]: [Option<Item<'_>>; 3],
+    [alpn, port, hints]: [Option<ValueReader<'_>>; 3],
     problems: &mut Problems,
 ) -> Option<Kind> {
     let alpn = alpn.map_or(Some(Vec::new()), |item| protocols(item, problems));
@@ -68,24 +68,24 @@ fn binding(
     });
     let has_hints = hints.map_or(Some(true), |item| item.boolean(problems));
     let (alpn, port) = (alpn?, port?);
-    let mut front = HEAD.to_vec();
+    let mut front = SVCB_FRONT.to_vec();
     if !alpn.is_empty() {
-        put(&mut front, ALPN, &alpn);
+        put_param(&mut front, ALPN, &alpn);
     }
     if let Some(port) = port.filter(|&port| rtype != Rtype::HTTPS || port != HTTPS_PORT) {
-        put(&mut front, PORT, &port.to_be_bytes());
+        put_param(&mut front, PORT, &port.to_be_bytes());
     }
     Some(Kind::Binding(Arc::new(Binding { rtype, front: front.into(), has_hints: has_hints? })))
 }
 
-fn put(front: &mut Vec<u8>, key: u16, value: &[u8]) {
+fn put_param(front: &mut Vec<u8>, key: u16, value: &[u8]) {
     front.extend(key.to_be_bytes());
     front.extend((value.len() as u16).to_be_bytes());
     front.extend(value);
 }
 
 /// The value of `alpn`: each protocol with its length (RFC 9460 section 7.1.1).
-fn protocols(item: Item<'_>, problems: &mut Problems) -> Option<Vec<u8>> {
+fn protocols(item: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<u8>> {
     let texts = item.texts("protocols", problems)?;
     let (mut wire, mut names) = (Vec::new(), Vec::new());
     let mut is_good = true;
@@ -107,13 +107,13 @@ fn protocols(item: Item<'_>, problems: &mut Problems) -> Option<Vec<u8>> {
         };
         is_good = false;
         problems
-            .error(text.place, format!("{} has {}, which {fault}", item.what(), Quoted(text.value)))
+            .error(text.place, format!("{} has {}, which {fault}", item.description(), Quoted(text.value)))
             .help("write the ALPN protocols that the endpoints speak, the preferred first: [\"h2\", \"h3\"]");
     }
-    if is_good && (wire.is_empty() || wire.len() > MOST_ALPN_OCTETS) {
+    if is_good && (wire.is_empty() || wire.len() > MAX_ALPN_OCTETS) {
         let fault = if wire.is_empty() { "is empty" } else { "is longer than 255 octets" };
         problems
-            .error(item.place, format!("{} {fault}", item.what()))
+            .error(item.place, format!("{} {fault}", item.description()))
             .help("leave it away for HTTP/1.1 alone, or write the protocols: [\"h2\", \"h3\"]");
         return None;
     }

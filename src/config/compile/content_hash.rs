@@ -22,9 +22,9 @@ use crate::{
 
 /// A hash that is the same on every machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Content(pub(super) u64);
+pub(super) struct ContentHash(pub(super) u64);
 
-impl Content {
+impl ContentHash {
     /// Adds a part, which may come in pieces. Sums do not mind the order, which means nothing in a
     /// zone.
     fn add_pieces(&mut self, pieces: &[&[u8]]) {
@@ -44,44 +44,44 @@ impl Content {
 }
 
 /// The content of pools, each hashed once, when it is asked for.
-pub(super) struct PoolContents<'t> {
+pub(super) struct PoolContentHashes<'t> {
     pools: &'t [Arc<Pool>],
     endpoints: &'t [Arc<Endpoint>],
-    known: Vec<Option<Content>>,
+    cached: Vec<Option<ContentHash>>,
 }
 
-impl<'t> PoolContents<'t> {
+impl<'t> PoolContentHashes<'t> {
     pub(super) fn new(pools: &'t [Arc<Pool>], endpoints: &'t [Arc<Endpoint>]) -> Self {
-        Self { pools, endpoints, known: vec![None; pools.len()] }
+        Self { pools, endpoints, cached: vec![None; pools.len()] }
     }
 
     /// The content of a pool with all pools in it. Pools form no cycle and are not deep: other
     /// configurations are refused.
-    pub(super) fn of(&mut self, id: PoolId) -> Content {
-        if let Some(known) = self.known[id.index()] {
+    pub(super) fn pool_hash(&mut self, id: PoolId) -> ContentHash {
+        if let Some(known) = self.cached[id.index()] {
             return known;
         }
         let pool = &self.pools[id.index()];
-        let mut content = Content::default();
+        let mut content = ContentHash::default();
         content.add(pool_text(pool, self.endpoints).as_bytes());
         for member in &pool.members {
             if let MemberKind::Pool(child) = member.kind {
-                content.add(&self.of(child).0.to_be_bytes());
+                content.add(&self.pool_hash(child).0.to_be_bytes());
             }
         }
-        self.known[id.index()] = Some(content);
+        self.cached[id.index()] = Some(content);
         content
     }
 
     /// The content of a service: its own keys and its pool's.
-    pub(super) fn of_service(&mut self, service: &Service) -> Content {
+    pub(super) fn service_hash(&mut self, service: &Service) -> ContentHash {
         let fallback = match service.on_all_down {
             OnAllDown::All => 1,
             OnAllDown::Empty => 2,
-            OnAllDown::Pool(pool) => self.of(pool).0,
+            OnAllDown::Pool(pool) => self.pool_hash(pool).0,
         };
         let numbers = [
-            self.of(service.pool).0.to_be_bytes(),
+            self.pool_hash(service.pool).0.to_be_bytes(),
             fallback.to_be_bytes(),
             (u64::from(service.ttl_secs) << 1 | u64::from(service.ipv6)).to_be_bytes(),
         ];
@@ -90,7 +90,7 @@ impl<'t> PoolContents<'t> {
             Kind::Binding(binding) => (&binding.front[..], binding.has_hints),
             Kind::Addresses | Kind::Srv => (&[][..], false),
         };
-        let mut content = Content::default();
+        let mut content = ContentHash::default();
         content.add_pieces(&[
             service.name.as_wire(),
             &numbers.concat(),

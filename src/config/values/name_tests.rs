@@ -1,13 +1,13 @@
 //! Names of tables, judged by the sentence that the help prints.
 
 use super::*;
-use crate::config::{Config, Locations, Sources};
+use crate::config::{Config, SourceOptions, Sources};
 
 /// The errors of a configuration that has one more file.
 fn errors(text: &str) -> Vec<String> {
     let zone = "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n";
     let files = [("zones/zone.toml", zone), ("zones/x.toml", text)];
-    match Config::load(&Sources::from_texts(&Locations::default(), files)) {
+    match Config::load(&Sources::from_texts(&SourceOptions::default(), files)) {
         Ok(_) => Vec::new(),
         Err(errors) => errors.lines().collect(),
     }
@@ -86,7 +86,7 @@ fn a_name_starts_and_ends_as_the_help_says() {
             );
         }
     }
-    let longest = "x".repeat(LONGEST_NAME);
+    let longest = "x".repeat(MAX_NAME_OCTETS);
     assert!(name_fault(&longest).is_none() && name_fault(&(longest + "x")).is_some());
 }
 

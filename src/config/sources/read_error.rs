@@ -3,11 +3,12 @@
 use std::{fmt, io, path::PathBuf};
 
 /// The errors of the system that have a remedy of their own.
-const KNOWN: [i32; 5] = [libc::EACCES, libc::EPERM, libc::EMFILE, libc::ENFILE, libc::ELOOP];
+const CODES_WITH_REMEDY: [i32; 5] =
+    [libc::EACCES, libc::EPERM, libc::EMFILE, libc::ENFILE, libc::ELOOP];
 
 /// Why a file or a directory could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unreadable {
+pub enum SourceReadError {
     /// The system's error: its number, where it has one, and its text.
     Io(Option<i32>, String),
     /// It is a directory, a device, a FIFO or a socket.
@@ -29,10 +30,10 @@ pub enum Unreadable {
     UnsafeLink(PathBuf),
 }
 
-impl Unreadable {
+impl SourceReadError {
     /// Whether the same read can succeed later although the file is not changed: the system was
     /// short of something, or a volume or a permission is about to come back.
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         const PASSING: [i32; 8] = [
             libc::EMFILE,
             libc::ENFILE,
@@ -55,7 +56,7 @@ impl Unreadable {
     pub fn remedy_outside_zones(&self) -> &'static str {
         match self {
             Self::Io(Some(libc::ENOENT), _) => "put it back, or name another path",
-            Self::Io(Some(code), _) if KNOWN.contains(code) => self.remedy(),
+            Self::Io(Some(code), _) if CODES_WITH_REMEDY.contains(code) => self.remedy(),
             Self::Io(..) => "repair the file system or the path",
             Self::NotAFile(_) => "put a regular file in its place, or name another path",
             Self::NotADirectory => "put a directory in its place, or remove it",
@@ -112,7 +113,7 @@ impl Unreadable {
     }
 }
 
-impl fmt::Display for Unreadable {
+impl fmt::Display for SourceReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(_, text) => f.write_str(text),
@@ -144,7 +145,7 @@ impl fmt::Display for Unreadable {
     }
 }
 
-impl From<io::Error> for Unreadable {
+impl From<io::Error> for SourceReadError {
     fn from(error: io::Error) -> Self {
         Self::Io(error.raw_os_error(), error.to_string())
     }

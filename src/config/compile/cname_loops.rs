@@ -6,13 +6,13 @@
 use hashbrown::{HashMap, HashSet};
 
 use super::{
-    pools::Compiled,
-    shape::Reach,
-    zones::{Served, Zones},
+    pool_graph::PoolSubtree,
+    pools::CompiledPools,
+    zones::{CompiledZones, ServiceNames},
 };
 use crate::{
     config::{
-        place::Place,
+        place::SourcePlace,
         problems::Problems,
         spec::{MemberTarget, PoolSpec},
     },
@@ -21,20 +21,20 @@ use crate::{
 };
 
 /// How many names are followed: resolvers give up earlier.
-const LONGEST: usize = 32;
+const MAX_CHAIN_LENGTH: usize = 32;
 
 /// What a circle goes through.
-struct Names<'c> {
-    zones: &'c Zones,
-    served: &'c Served,
+struct CnameGraph<'c> {
+    zones: &'c CompiledZones,
+    served: &'c ServiceNames,
     pools: &'c [&'c PoolSpec],
-    compiled: &'c Compiled,
+    compiled: &'c CompiledPools,
     /// Services that may answer a CNAME.
     services: HashMap<&'c Name, &'c Service>,
 }
 
 /// Whether a service may answer a CNAME. `reach` is that of each pool.
-pub(super) fn may_answer_cname(service: &Service, reach: &[Reach]) -> bool {
+pub(super) fn may_answer_cname(service: &Service, reach: &[PoolSubtree]) -> bool {
     let has =
         |pool: PoolId| reach.get(pool.index()).is_some_and(|reach| reach.first_cname.is_some());
     has(service.pool) || matches!(service.on_all_down, OnAllDown::Pool(other) if has(other))
@@ -42,15 +42,15 @@ pub(super) fn may_answer_cname(service: &Service, reach: &[Reach]) -> bool {
 
 /// Warns of each circle once, at the first of its services in order of name.
 pub(super) fn warn(
-    (zones, served): (&Zones, &Served),
-    (pools, compiled, reach): (&[&PoolSpec], &Compiled, &[Reach]),
+    (zones, served): (&CompiledZones, &ServiceNames),
+    (pools, compiled, reach): (&[&PoolSpec], &CompiledPools, &[PoolSubtree]),
     services: &[Service],
     problems: &mut Problems,
 ) {
     let of_interest: Vec<&Service> =
         services.iter().filter(|service| may_answer_cname(service, reach)).collect();
     let by_name = of_interest.iter().map(|service| (&service.name, *service)).collect();
-    let names = Names { zones, served, pools, compiled, services: by_name };
+    let names = CnameGraph { zones, served, pools, compiled, services: by_name };
     for service in of_interest {
         for (target, place) in names.cnames(service) {
             let mut path = vec![service.name.clone()];
@@ -72,9 +72,9 @@ pub(super) fn warn(
     }
 }
 
-impl Names<'_> {
+impl CnameGraph<'_> {
     /// The CNAMEs that a service may answer, and where they are written.
-    fn cnames(&self, service: &Service) -> Vec<(Name, Place)> {
+    fn cnames(&self, service: &Service) -> Vec<(Name, SourcePlace)> {
         let mut found = Vec::new();
         let mut open = vec![service.pool];
         if let OnAllDown::Pool(other) = service.on_all_down {
@@ -107,11 +107,11 @@ impl Names<'_> {
     /// Whether a name leads to the first one of the path, which then holds the whole circle. A
     /// circle that holds a service with a lesser name is reported there.
     fn leads_back(&self, name: &Name, path: &mut Vec<Name>, seen: &mut HashSet<Name>) -> bool {
-        let Some(source) = self.zones.source_of(self.served, name) else {
+        let Some(source) = self.zones.answering_owner(self.served, name) else {
             return self.is_redirected_back(name, path, seen);
         };
         let is_closed = source == path[0];
-        if !is_closed && (path.len() > LONGEST || !seen.insert(source.clone())) {
+        if !is_closed && (path.len() > MAX_CHAIN_LENGTH || !seen.insert(source.clone())) {
             return false;
         }
         path.push(source.clone());
@@ -142,7 +142,7 @@ impl Names<'_> {
         seen: &mut HashSet<Name>,
     ) -> bool {
         let Some((_, next)) = self.zones.redirect_of(name) else { return false };
-        if path.len() > LONGEST || !seen.insert(name.clone()) {
+        if path.len() > MAX_CHAIN_LENGTH || !seen.insert(name.clone()) {
             return false;
         }
         path.push(name.clone());

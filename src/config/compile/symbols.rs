@@ -6,31 +6,31 @@ use crate::{
     config::{
         definitions::Definition,
         diagnostics::{Diagnostic, NameFault, Quoted},
-        place::{At, Place},
+        place::{Placed, SourcePlace},
         problems::Problems,
-        spec::header,
+        spec::table_header,
         values::{NAME_HELP, name_fault},
     },
     dns::Name,
 };
 
 /// The names of one kind.
-pub(super) struct Names<'s> {
+pub(super) struct SymbolTable<'s> {
     kind: &'static str,
-    known: HashMap<&'s str, (usize, Place)>,
+    positions: HashMap<&'s str, (usize, SourcePlace)>,
     /// Defined, but not usably; that was reported already.
-    broken: HashSet<&'s str>,
+    unreadable: HashSet<&'s str>,
     used: HashSet<usize>,
     /// In order, once a name is looked for in vain.
     sorted: Option<Vec<&'s str>>,
 }
 
-impl<'s> Names<'s> {
+impl<'s> SymbolTable<'s> {
     pub(super) fn new(kind: &'static str) -> Self {
         Self {
             kind,
-            known: HashMap::new(),
-            broken: HashSet::new(),
+            positions: HashMap::new(),
+            unreadable: HashSet::new(),
             used: HashSet::new(),
             sorted: None,
         }
@@ -40,16 +40,16 @@ impl<'s> Names<'s> {
     pub(super) fn define(
         &mut self,
         name: &'s str,
-        place: Place,
+        place: SourcePlace,
         index: usize,
         problems: &mut Problems,
     ) {
-        match self.known.get(name) {
+        match self.positions.get(name) {
             None => {
-                self.known.insert(name, (index, place));
+                self.positions.insert(name, (index, place));
             }
             Some(&(_, first)) => {
-                duplicate(self.kind, name, place, first, problems);
+                report_duplicate(self.kind, name, place, first, problems);
                 // Never "unused" too.
                 self.used.insert(index);
             }
@@ -57,43 +57,47 @@ impl<'s> Names<'s> {
     }
 
     pub(super) fn define_broken(&mut self, name: &'s str) {
-        self.broken.insert(name);
+        self.unreadable.insert(name);
     }
 
     pub(super) fn has_broken(&self) -> bool {
-        !self.broken.is_empty()
+        !self.unreadable.is_empty()
     }
 
-    pub(super) fn contains(&self, name: &str) -> Option<Place> {
-        self.known.get(name).map(|(_, place)| *place)
+    pub(super) fn contains(&self, name: &str) -> Option<SourcePlace> {
+        self.positions.get(name).map(|(_, place)| *place)
     }
 
     /// What a name stands for; does not count as a use of it.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
-        self.known.get(name).map(|(index, _)| *index)
+        self.positions.get(name).map(|(index, _)| *index)
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = &'s str> {
-        self.known.keys().copied()
+    pub(super) fn names(&self) -> impl Iterator<Item = &'s str> {
+        self.positions.keys().copied()
     }
 
     /// What a reference means; that it means nothing is an error with the nearest name.
-    pub(super) fn find(&mut self, name: &At<Box<str>>, problems: &mut Problems) -> Option<usize> {
-        if let Some(&(index, _)) = self.known.get(&*name.value) {
+    pub(super) fn resolve(
+        &mut self,
+        name: &Placed<Box<str>>,
+        problems: &mut Problems,
+    ) -> Option<usize> {
+        if let Some(&(index, _)) = self.positions.get(&*name.value) {
             self.used.insert(index);
             return Some(index);
         }
-        if !self.broken.contains(&*name.value) && !problems.has_unread_files() {
+        if !self.unreadable.contains(&*name.value) && !problems.has_unread_files() {
             let known = self.sorted.get_or_insert_with(|| {
-                let mut names: Vec<_> = self.known.keys().copied().collect();
+                let mut names: Vec<_> = self.positions.keys().copied().collect();
                 names.sort_unstable();
                 names
             });
             let message = format!("there is no {} {}", self.kind, Quoted(&name.value));
-            let otherwise = define(self.kind, &name.value);
+            let otherwise = definition_help(self.kind, &name.value);
             let missing = NameFault::Missing(Definition::new(self.kind, &name.value));
             problems
-                .unknown(name.place, message, &name.value, known.iter().copied(), &otherwise)
+                .unknown_name(name.place, message, &name.value, known.iter().copied(), &otherwise)
                 .about(missing);
         }
         None
@@ -102,7 +106,7 @@ impl<'s> Names<'s> {
     /// Warns of each name that nothing referred to.
     pub(super) fn warn_unused(&self, why: &str, problems: &mut Problems) {
         let mut unused: Vec<_> =
-            self.known.iter().filter(|(_, (index, _))| !self.used.contains(index)).collect();
+            self.positions.iter().filter(|(_, (index, _))| !self.used.contains(index)).collect();
         unused.sort_unstable_by_key(|(_, (_, place))| *place);
         for (name, (_, place)) in unused {
             problems
@@ -113,8 +117,8 @@ impl<'s> Names<'s> {
 }
 
 /// How to define a name that is referred to, so that it can be used at once.
-pub(super) fn define(kind: &str, name: &str) -> String {
-    let header = header::of(kind, name);
+pub(super) fn definition_help(kind: &str, name: &str) -> String {
+    let header = table_header::table_header(kind, name);
     match kind {
         _ if name_fault(name).is_some() => {
             format!("write the name of a table [{kind}.NAME]: {NAME_HELP}")
@@ -144,11 +148,11 @@ pub(super) fn define(kind: &str, name: &str) -> String {
 }
 
 /// Reports a second definition of a name.
-pub(super) fn duplicate<'p>(
+pub(super) fn report_duplicate<'p>(
     kind: &'static str,
     name: &str,
-    second: Place,
-    first: Place,
+    second: SourcePlace,
+    first: SourcePlace,
     problems: &'p mut Problems,
 ) -> &'p mut Diagnostic {
     problems

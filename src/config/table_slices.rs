@@ -2,7 +2,7 @@
 //! file takes thirty times its octets, and none of it is wanted once its table is read.
 //!
 //! Cutting does not check comments and blanks: the parser reads these too, each as part of the
-//! table before it, or as the text before the first table ([`heading`]).
+//! table before it, or as the text before the first table ([`preamble`]).
 //!
 //! Cutting knows just enough TOML to find headers that are none of a string's or a list's, and
 //! gives up on whatever it does not know, on what is wrong, and on tables that belong together:
@@ -11,11 +11,11 @@
 
 use std::ops::Range;
 
-use super::spec::MOST_TREE_OCTETS;
+use super::spec::MAX_PARSE_OCTETS;
 
 /// One table of a file, with the tables inside of it.
 #[derive(Debug, Clone)]
-pub(super) struct Piece<'t> {
+pub(super) struct TableSlice<'t> {
     /// What it is of: `pool`, `service`.
     pub(super) kind: &'t str,
     /// Its name, without quotes.
@@ -29,92 +29,97 @@ pub(super) struct Piece<'t> {
 /// Where a table `[kind.name]` is in a text, with the tables inside of it; `None` where it is not
 /// there, or has more octets than are parsed at once, or the text cannot be cut.
 pub fn table_range(text: &str, kind: &str, name: &str) -> Option<Range<usize>> {
-    let pieces = sorted(cut(text)?)?;
+    let pieces = sort_unique(split_tables(text)?)?;
     let table = pieces.into_iter().find(|piece| piece.kind == kind && piece.name == name)?;
-    (table.range.len() <= MOST_TREE_OCTETS).then_some(table.range)
+    (table.range.len() <= MAX_PARSE_OCTETS).then_some(table.range)
 }
 
 /// Cuts a text into tables `[kind.name]`, in the order of the text. `None` where it is to be read
 /// as a whole.
-pub(super) fn cut<'t>(text: &'t str) -> Option<Vec<Piece<'t>>> {
-    let mut pieces: Vec<Piece<'t>> = Vec::new();
+pub(super) fn split_tables<'t>(text: &'t str) -> Option<Vec<TableSlice<'t>>> {
+    let mut pieces: Vec<TableSlice<'t>> = Vec::new();
     // A byte-order mark is none of the first table's.
     let at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-    let mut scan = Scan { text, octets: text.as_bytes(), at };
+    let mut scan = TomlScanner { text, octets: text.as_bytes(), position: at };
     while let Some(start) = scan.next_line() {
         if !scan.octets[start..].starts_with(b"[") {
             // A key before the first header is the file's own.
             let last = pieces.last_mut()?;
-            scan.pass_values()?;
-            last.values_end = scan.at;
+            scan.skip_values()?;
+            last.values_end = scan.position;
             continue;
         }
         let (kind, name, is_inner) = scan.header()?;
         match pieces.last_mut() {
             Some(last) if is_inner => {
                 (last.kind == kind && last.name == name).then_some(())?;
-                last.values_end = scan.at;
+                last.values_end = scan.position;
             }
             None if is_inner => return None,
             last => {
                 if let Some(last) = last {
                     last.range.end = start;
                 }
-                pieces.push(Piece { kind, name, range: start..text.len(), values_end: scan.at });
+                pieces.push(TableSlice {
+                    kind,
+                    name,
+                    range: start..text.len(),
+                    values_end: scan.position,
+                });
             }
         }
     }
     Some(pieces)
 }
 
-/// The text before the first of its tables: only blanks and comments. `pieces` are in the order of
-/// the text.
-pub(super) fn heading<'t>(text: &'t str, pieces: &[Piece<'_>]) -> &'t str {
+/// The text before the first of its tables: only blanks and comments. `table_slices` are in the
+/// order of the text.
+pub(super) fn preamble<'t>(text: &'t str, pieces: &[TableSlice<'_>]) -> &'t str {
     &text[..pieces.first().map_or(text.len(), |first| first.range.start)]
 }
 
 /// Tables in order of kind and name; `None` where two have the same.
-pub(super) fn sorted(mut pieces: Vec<Piece<'_>>) -> Option<Vec<Piece<'_>>> {
-    fn key<'t>(piece: &Piece<'t>) -> (&'t str, &'t str) {
+pub(super) fn sort_unique(mut pieces: Vec<TableSlice<'_>>) -> Option<Vec<TableSlice<'_>>> {
+    fn key<'t>(piece: &TableSlice<'t>) -> (&'t str, &'t str) {
         (piece.kind, piece.name)
     }
     pieces.sort_unstable_by_key(key);
-    let is_twice = |pair: &[Piece<'_>]| key(&pair[0]) == key(&pair[1]);
+    let is_twice = |pair: &[TableSlice<'_>]| key(&pair[0]) == key(&pair[1]);
     (!pieces.windows(2).any(is_twice)).then_some(pieces)
 }
 
-struct Scan<'t> {
+struct TomlScanner<'t> {
     text: &'t str,
     octets: &'t [u8],
-    at: usize,
+    position: usize,
 }
 
-impl<'t> Scan<'t> {
+impl<'t> TomlScanner<'t> {
     fn peek(&self) -> Option<u8> {
-        self.octets.get(self.at).copied()
+        self.octets.get(self.position).copied()
     }
 
-    fn skip(&mut self, is_passed: impl Fn(u8) -> bool) {
+    fn skip_while(&mut self, is_passed: impl Fn(u8) -> bool) {
         while self.peek().is_some_and(&is_passed) {
-            self.at += 1;
+            self.position += 1;
         }
     }
 
     fn skip_blanks(&mut self) {
-        self.skip(|octet| matches!(octet, b' ' | b'\t'));
+        self.skip_while(|octet| matches!(octet, b' ' | b'\t'));
     }
 
     fn take(&mut self, octet: u8) -> Option<()> {
-        (self.peek() == Some(octet)).then(|| self.at += 1)
+        (self.peek() == Some(octet)).then(|| self.position += 1)
     }
 
     /// Where the next line starts that has anything but a comment.
     fn next_line(&mut self) -> Option<usize> {
         loop {
-            self.skip(|octet| matches!(octet, b' ' | b'\t' | b'\r' | b'\n'));
+            self.skip_while(|octet| matches!(octet, b' ' | b'\t' | b'\r' | b'\n'));
             match self.peek()? {
-                b'#' => self.skip(|octet| octet != b'\n'),
-                _ => return Some(self.at),
+                b'#' => self.skip_while(|octet| octet != b'\n'),
+                _ => return Some(self.position),
             }
         }
     }
@@ -146,16 +151,18 @@ impl<'t> Scan<'t> {
         self.skip_blanks();
         let key = match self.peek()? {
             quote @ (b'"' | b'\'') => {
-                let start = self.at + 1;
-                self.pass_string(quote)?;
-                let key = self.text.get(start..self.at - 1)?;
+                let start = self.position + 1;
+                self.skip_string(quote)?;
+                let key = self.text.get(start..self.position - 1)?;
                 // An escape may write the same name otherwise, and three quotes are no key.
                 (!key.contains(['\\', '"', '\'', '\n'])).then_some(key)?
             }
             _ => {
-                let start = self.at;
-                self.skip(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_'));
-                self.text.get(start..self.at).filter(|key| !key.is_empty())?
+                let start = self.position;
+                self.skip_while(|octet| {
+                    octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_')
+                });
+                self.text.get(start..self.position).filter(|key| !key.is_empty())?
             }
         };
         self.skip_blanks();
@@ -163,16 +170,16 @@ impl<'t> Scan<'t> {
     }
 
     /// Passes a line, and the lines that its strings and lists go on in.
-    fn pass_values(&mut self) -> Option<()> {
+    fn skip_values(&mut self) -> Option<()> {
         let mut open = 0_usize;
         while let Some(octet) = self.peek() {
             match octet {
                 b'"' | b'\'' => {
-                    self.pass_string(octet)?;
+                    self.skip_string(octet)?;
                     continue;
                 }
                 b'#' => {
-                    self.skip(|octet| octet != b'\n');
+                    self.skip_while(|octet| octet != b'\n');
                     continue;
                 }
                 b'[' | b'{' => open += 1,
@@ -180,30 +187,32 @@ impl<'t> Scan<'t> {
                 b'\n' if open == 0 => return Some(()),
                 _ => {}
             }
-            self.at += 1;
+            self.position += 1;
         }
         (open == 0).then_some(())
     }
 
     /// Passes a string that starts here.
-    fn pass_string(&mut self, quote: u8) -> Option<()> {
-        let rest = &self.octets[self.at..];
+    fn skip_string(&mut self, quote: u8) -> Option<()> {
+        let rest = &self.octets[self.position..];
         let is_long = rest.starts_with(&[quote; 3]);
-        self.at += if is_long { 3 } else { 1 };
+        self.position += if is_long { 3 } else { 1 };
         loop {
             match self.peek()? {
-                b'\\' if quote == b'"' => self.at += 2,
+                b'\\' if quote == b'"' => self.position += 2,
                 b'\n' if !is_long => return None,
                 octet if octet == quote && !is_long => {
-                    self.at += 1;
+                    self.position += 1;
                     return Some(());
                 }
-                octet if octet == quote && self.octets[self.at..].starts_with(&[quote; 3]) => {
+                octet
+                    if octet == quote && self.octets[self.position..].starts_with(&[quote; 3]) =>
+                {
                     // Up to two more belong to the string: it ends with the last three of them.
-                    self.skip(|octet| octet == quote);
+                    self.skip_while(|octet| octet == quote);
                     return Some(());
                 }
-                _ => self.at += 1,
+                _ => self.position += 1,
             }
         }
     }
@@ -214,7 +223,7 @@ mod tests {
     use super::*;
 
     fn names(text: &str) -> Option<Vec<String>> {
-        cut(text).and_then(sorted).map(|pieces| {
+        split_tables(text).and_then(sort_unique).map(|pieces| {
             pieces
                 .iter()
                 .map(|piece| {
