@@ -10,8 +10,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fixture::{request, snapshot};
 use portolan::{
     dns::Rtype,
-    engine::{GROUP, Group, Names, Query, Transport, answer},
-    steer::Draws,
+    engine::{MAX_GROUP, NameBuffers, Query, QueryGroup, Transport, answer},
+    steer::DrawState,
 };
 
 /// The largest message there is, full of one additional record.
@@ -26,7 +26,7 @@ fn flood(record: &[u8]) -> Vec<u8> {
 
 fn answers(criterion: &mut Criterion) {
     let snapshot = snapshot(10_000);
-    let mut draws = Draws::new(1);
+    let mut draws = DrawState::new(1);
     let mut out = vec![0; 65_535];
     let subnet = [0, 8, 0, 7, 0, 1, 24, 0, 81, 2, 69];
     let cookie = [0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8];
@@ -82,12 +82,12 @@ fn groups(criterion: &mut Criterion) {
         transport: Transport::Udp,
         now_secs: 0,
     };
-    let (mut draws, mut names_asked) = (Draws::new(1), Names::new());
-    let mut replies = vec![[0; 1232]; GROUP];
+    let (mut draws, mut names_asked) = (DrawState::new(1), NameBuffers::new());
+    let mut replies = vec![[0; 1232]; MAX_GROUP];
     for (kind, messages) in [("names", &names), ("clients", &clients)] {
         let mut bench = criterion.benchmark_group(kind);
-        bench.throughput(Throughput::Elements(GROUP as u64));
-        let mut chunks = messages.chunks_exact(GROUP).cycle();
+        bench.throughput(Throughput::Elements(MAX_GROUP as u64));
+        let mut chunks = messages.chunks_exact(MAX_GROUP).cycle();
         bench.bench_function("alone", |bencher| {
             bencher.iter(|| {
                 for (message, reply) in chunks.next().into_iter().flatten().zip(&mut replies) {
@@ -95,10 +95,10 @@ fn groups(criterion: &mut Criterion) {
                 }
             });
         });
-        let mut chunks = messages.chunks_exact(GROUP).cycle();
+        let mut chunks = messages.chunks_exact(MAX_GROUP).cycle();
         bench.bench_function("together", |bencher| {
             bencher.iter(|| {
-                let mut group = Group::new(&mut names_asked);
+                let mut group = QueryGroup::new(&mut names_asked);
                 for (message, reply) in chunks.next().into_iter().flatten().zip(&mut replies) {
                     black_box(group.add(0, query(message), reply).is_ok());
                 }

@@ -15,13 +15,13 @@ use portolan::{
     dns::Rtype,
     engine::{Query, Transport, answer},
     snapshot::Snapshot,
-    steer::Draws,
+    steer::DrawState,
 };
 
 /// A shard that has answered before: what is counted is the second answer to the same question.
 struct Desk {
     snapshot: Snapshot,
-    draws: Draws,
+    draws: DrawState,
     message: Vec<u8>,
     out: Vec<u8>,
 }
@@ -29,8 +29,12 @@ struct Desk {
 impl Desk {
     fn new(owner: &str, rtype: Rtype, options: &[u8]) -> Self {
         let message = request(owner, rtype, options);
-        let mut desk =
-            Self { snapshot: snapshot(10_000), draws: Draws::new(1), message, out: vec![0; 1232] };
+        let mut desk = Self {
+            snapshot: snapshot(10_000),
+            draws: DrawState::new(1),
+            message,
+            out: vec![0; 1232],
+        };
         desk.answer();
         desk
     }

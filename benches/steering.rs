@@ -27,8 +27,8 @@ use portolan::{
     health::{Standing, Verdict},
     load::LoadReport,
     steer::{
-        Compilation, Compiled, Compiler, Conditions, FeedId, Feedback, PoolId, ProbeId, Reading,
-        Surveys, Topology, Wheels,
+        Compilation, CompiledCharts, Compiler, Conditions, FeedId, Feedback, PoolId, ProbeId,
+        Reading, Surveys, Topology, WheelCache,
     },
 };
 
@@ -99,17 +99,17 @@ struct World {
     topology: Arc<Topology>,
     compiler: Arc<Compiler>,
     surveys: Surveys,
-    wheels: Wheels,
+    wheels: WheelCache,
     conditions: Conditions,
-    compiled: Compiled,
+    compiled: CompiledCharts,
 }
 
 impl World {
     fn new(topology: Arc<Topology>) -> Self {
         let mut surveys = Surveys::default();
         let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
-        let conditions = Conditions::unknown(&topology, 0);
-        let mut wheels = Wheels::default();
+        let conditions = Conditions::unprobed(&topology, 0);
+        let mut wheels = WheelCache::default();
         let compilation = Compilation::new(Arc::clone(&compiler), Arc::new(conditions.clone()));
         let compiled = compilation.finish(&mut surveys, &mut wheels);
         Self { topology, compiler, surveys, wheels, conditions, compiled }
@@ -129,7 +129,7 @@ impl World {
             let first = 100 + (id.0 * 7 + round * 13) % 500;
             let second = (1024 - first) / 2;
             self.conditions
-                .steering
+                .adjustments
                 .weights
                 .insert(*id, [first, second, 1024 - first - second].as_slice().into());
         }
@@ -213,7 +213,7 @@ fn recompile(criterion: &mut Criterion) {
 fn follow(criterion: &mut Criterion) {
     let mut world = World::new(load_pools("query"));
     let mut feedback = Feedback::default();
-    world.conditions.steering = feedback.adopt(&world.topology);
+    world.conditions.adjustments = feedback.adopt(&world.topology);
     let feeds = world.topology.feeds.list.len() as u32;
     let mut now = Duration::from_secs(1);
     criterion.bench_function("reports of 1,000 pools, one look", |bencher| {

@@ -19,9 +19,9 @@ use portolan::{
     config::{Colours, SourceOptions},
     control::LoadedConfig,
     dns::{Name, Rcode, Rtype},
-    engine::{GROUP, Group, Names, Query, Transport, answer},
+    engine::{MAX_GROUP, NameBuffers, Query, QueryGroup, Transport, answer},
     snapshot::{ServerIdentity, Snapshot},
-    steer::{Conditions, Draws},
+    steer::{Conditions, DrawState},
 };
 
 /// The system's allocator with a count per thread, so that the test harness' own threads do not
@@ -179,7 +179,7 @@ fn snapshot() -> (tempfile::TempDir, Snapshot) {
     };
     let mut world = LoadedConfig::load(&locations, Colours::Plain)
         .unwrap_or_else(|refusal| panic!("{}", refusal.rendered));
-    let conditions = Conditions::unknown(&world.topology, 0);
+    let conditions = Conditions::unprobed(&world.topology, 0);
     let compiled = world.compiler.compile(&conditions, &mut world.surveys);
     let snapshot = Snapshot {
         generation: 1,
@@ -290,7 +290,7 @@ fn queries() -> Vec<(&'static str, Vec<u8>, Option<Rcode>)> {
 fn no_answer_allocates_once_its_shard_is_warm() {
     const TIMES: u64 = 50;
     let (_directory, snapshot) = snapshot();
-    let mut draws = Draws::new(1);
+    let mut draws = DrawState::new(1);
     draws.reserve_turns(snapshot.turn_counters);
     let mut out = vec![0; 65_535];
     let sources =
@@ -300,7 +300,7 @@ fn no_answer_allocates_once_its_shard_is_warm() {
             for transport in [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https] {
                 let query = Query { message, source, transport, now_secs: 1_000_000 };
                 let first = answer(&snapshot, &query, &mut draws, &mut out);
-                assert_eq!(first.ok().map(|reply| reply.tally.rcode), *expected, "{what}");
+                assert_eq!(first.ok().map(|reply| reply.labels.rcode), *expected, "{what}");
                 let before = ALLOCATIONS.with(Cell::get);
                 for _ in 0..TIMES {
                     let _ = std::hint::black_box(answer(&snapshot, &query, &mut draws, &mut out));
@@ -318,13 +318,13 @@ fn no_answer_allocates_once_its_shard_is_warm() {
 #[test]
 fn a_group_answers_as_each_query_would_be_answered_alone_and_does_not_allocate() {
     let (_directory, snapshot) = snapshot();
-    let (mut alone, mut together) = (Draws::new(1), Draws::new(1));
+    let (mut alone, mut together) = (DrawState::new(1), DrawState::new(1));
     alone.reserve_turns(snapshot.turn_counters);
     together.reserve_turns(snapshot.turn_counters);
     let queries = queries();
-    let mut names = Names::new();
-    let mut replies = vec![[0; 1232]; GROUP];
-    for size in [1, 2, 7, GROUP] {
+    let mut names = NameBuffers::new();
+    let mut replies = vec![[0; 1232]; MAX_GROUP];
+    for size in [1, 2, 7, MAX_GROUP] {
         // Every query meets every other sort of neighbour before long.
         for round in 0..20 * queries.len() {
             let asked: Vec<_> = (0..size)
@@ -336,9 +336,9 @@ fn a_group_answers_as_each_query_would_be_answered_alone_and_does_not_allocate()
                 transport: Transport::Udp,
                 now_secs: 1,
             };
-            let mut lengths = [None; GROUP];
+            let mut lengths = [None; MAX_GROUP];
             let before = ALLOCATIONS.with(Cell::get);
-            let mut group = Group::new(&mut names);
+            let mut group = QueryGroup::new(&mut names);
             for ((place, (_, message, _)), out) in asked.iter().enumerate().zip(&mut replies) {
                 let _ = group.add(place, query(message), out);
             }

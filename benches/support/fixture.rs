@@ -8,9 +8,10 @@ use portolan::{
     geo::{Coordinates, Database, Databases},
     snapshot::{ServerIdentity, Snapshot},
     steer::{
-        Answers, Compiler, Conditions, Datacenter, DatacenterId, Endpoint, EndpointId, Kind,
-        Member, MemberKind, MinUp, OnAllDown, Pace, Policy, Pool, PoolId, Regulation, Service,
-        ServiceId, Spread, State, Surveys, Target, Topology, ZoneId,
+        AnswerCount, Compiler, Conditions, Datacenter, DatacenterId, Endpoint, EndpointId,
+        EndpointTarget, Member, MemberKind, MinUp, OnAllDown, Policy, Pool, PoolId, RampTimes,
+        RecordKind, Regulation, Service, ServiceId, ServingState, Spread, Surveys, Topology,
+        ZoneId,
     },
     zone::{Record, Zone, ZoneBuilder, Zones},
 };
@@ -64,13 +65,13 @@ fn topology() -> Topology {
         });
     let endpoints = (0..PLACES.len() as u8).map(|number| Endpoint {
         name: format!("lb{number}").into(),
-        target: Target::Addresses(vec![[192, 0, 2, number].into()]),
+        target: EndpointTarget::Addresses(vec![[192, 0, 2, number].into()]),
         datacenters: vec![DatacenterId(u32::from(number))],
         monitor: None,
-        state: State::Active,
+        state: ServingState::Active,
         force: None,
         load: None,
-        pace: Pace::default(),
+        ramp_times: RampTimes::default(),
     });
     let members = (0..PLACES.len() as u32).map(|number| Member {
         kind: MemberKind::Endpoint(EndpointId(number)),
@@ -81,7 +82,7 @@ fn topology() -> Topology {
         name: "web".into(),
         policy: Policy::Nearest { tie: None },
         spread: Spread::Query,
-        answers: Answers::Count(NonZeroU32::MIN),
+        answers: AnswerCount::Count(NonZeroU32::MIN),
         min_up: MinUp::Members(NonZeroU32::MIN),
         families: Default::default(),
         members: members.collect(),
@@ -89,7 +90,7 @@ fn topology() -> Topology {
     };
     let service = Service {
         name: name("www.gslb.example.com"),
-        kind: Kind::default(),
+        kind: RecordKind::default(),
         zone: ZoneId(0),
         pool: PoolId(0),
         ttl_secs: 30,
@@ -109,7 +110,7 @@ pub(crate) fn snapshot(hosts: u32) -> Snapshot {
     let topology = Arc::new(topology());
     let mut surveys = Surveys::default();
     let compiler = Compiler::new(Arc::clone(&topology), &databases, &mut surveys);
-    let charts = compiler.compile(&Conditions::unknown(&topology, 0), &mut surveys).charts();
+    let charts = compiler.compile(&Conditions::unprobed(&topology, 0), &mut surveys).charts();
     let services = [(name("www.gslb.example.com"), ZoneId(0), ServiceId(0))];
     Snapshot {
         zones: Arc::new(Zones::build(vec![Arc::new(zone(hosts))], &services)),

@@ -56,7 +56,7 @@ use crate::{
         ListDetail, ReloadError, ReloadReport, ReloadRequest, Status,
     },
     dns::{NameError, UnknownRtype},
-    engine::Request,
+    engine::ExplainRequest,
     listing,
     printable::safe_json,
 };
@@ -357,7 +357,7 @@ struct ExplainQuery {
 }
 
 impl ExplainQuery {
-    fn parse(&self) -> Result<Request, ApiError> {
+    fn parse(&self) -> Result<ExplainRequest, ApiError> {
         let wrong = |what: &str, text: &str, why: &dyn Display| {
             ApiError::new(StatusCode::BAD_REQUEST, format!("`{what}` is {text:?}: {why}"))
         };
@@ -372,7 +372,7 @@ impl ExplainQuery {
         let prefix = |text: &str| {
             text.parse().map_err(|why: ipnet::AddrParseError| wrong("subnet", text, &why))
         };
-        Ok(Request {
+        Ok(ExplainRequest {
             name,
             rtype,
             client,

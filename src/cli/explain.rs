@@ -12,7 +12,7 @@ use super::{
 use crate::{
     config::SourceOptions,
     control::{LoadedConfig, ServerStatus},
-    engine::{self, Explanation, Request, Rules},
+    engine::{self, ExplainRequest, Explanation, PlanLimits},
 };
 
 /// The exit code of a plan that a rule forbids.
@@ -95,12 +95,12 @@ fn from_files(explain: &Explain, output: &Output) -> Result<Explanation, String>
     let loaded = LoadedConfig::load(&explain.files.locations(), output.message_colours());
     let mut world = loaded.map_err(|refusal| refusal.rendered)?;
     let (snapshot, conditions) = world.first_snapshot();
-    let seen = engine::World {
+    let seen = engine::SnapshotContext {
         snapshot: &snapshot,
         databases: world.databases(),
         conditions: &conditions,
     };
-    let request = Request {
+    let request = ExplainRequest {
         name: explain.name.clone(),
         rtype: explain.rtype,
         client: explain.client,
@@ -136,19 +136,19 @@ pub(super) fn plan(plan: &Plan, output: &Output) -> ExitCode {
     };
     let (old_snapshot, old_conditions) = before.first_snapshot();
     let (new_snapshot, new_conditions) = after.first_snapshot();
-    let was = engine::World {
+    let was = engine::SnapshotContext {
         snapshot: &old_snapshot,
         databases: before.databases(),
         conditions: &old_conditions,
     };
-    let is = engine::World {
+    let is = engine::SnapshotContext {
         snapshot: &new_snapshot,
         databases: after.databases(),
         conditions: &new_conditions,
     };
     let planned = engine::plan(&was, &is);
-    let violations =
-        planned.violations(&Rules { max_moved_percent: plan.max_moved, ..Rules::default() });
+    let violations = planned
+        .violations(&PlanLimits { max_moved_percent: plan.max_moved, ..PlanLimits::default() });
     if output.json {
         output.document(&serde_json::json!({ "plan": planned, "violations": violations }));
     } else {

@@ -195,14 +195,14 @@ pub(super) fn compile(
         server: settings.server,
         geoip,
         topology: Arc::new(
-            Topology::of_shared(
+            Topology::from_shared(
                 datacenters,
                 monitors,
                 compiled.endpoints,
                 compiled.pools,
                 services,
             )
-            .with_loads(loads),
+            .with_load_sources(loads),
         ),
         zones: zones.list,
         datacenter_origins,
@@ -230,8 +230,8 @@ fn datacenter(spec: &DatacenterSpec, load: Option<LoadId>) -> Datacenter {
         reason: spec.reason.clone(),
         until: spec.until,
         load,
-        pace: spec.ramps.ramp_times(),
-        drain_hold: spec.drain_hold,
+        ramp_times: spec.ramps.ramp_times(),
+        drain_hold_fraction: spec.drain_hold,
         keep: spec.keep,
     }
 }

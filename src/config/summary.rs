@@ -101,10 +101,16 @@ impl Summary {
             zones: zones.collect(),
             datacenters: datacenters.collect(),
             monitors: topology.monitors.len(),
-            loads: topology.feeds.list.iter().map(|feed| feed.load).collect::<BTreeSet<_>>().len(),
+            loads: topology
+                .feeds
+                .list
+                .iter()
+                .map(|feed| feed.source)
+                .collect::<BTreeSet<_>>()
+                .len(),
             feeds: topology.feeds.list.len(),
             probes: topology
-                .combinations
+                .combined_probes
                 .iter()
                 .filter(|combination| combination.is_none())
                 .count(),

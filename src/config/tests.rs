@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::steer::{
-    Answers, EndpointId, MemberKind, MinUp, OnAllDown, Policy, PoolId, Spread, State, Target, Tie,
+    AnswerCount, EndpointId, EndpointTarget, MemberKind, MinUp, OnAllDown, Policy, PoolId,
+    ServingState, Spread, Tie,
 };
 
 fn load(texts: &[(&str, &str)]) -> Config {
@@ -128,20 +129,20 @@ fn every_key_of_a_pool_becomes_its_domain_value() {
     assert_eq!((&*ams.name, &*fra.name), ("ams", "fra"));
     assert_eq!(
         (fra.state, fra.until, fra.reason.as_deref()),
-        (State::Draining, Some(1_796_104_800), Some("kernel upgrade"))
+        (ServingState::Draining, Some(1_796_104_800), Some("kernel upgrade"))
     );
     let [inner, outer] = &topology.pools[..] else { panic!() };
     assert_eq!((inner.spread, inner.min_up), (Spread::Client, MinUp::Share(0.5)));
-    assert_eq!(inner.answers, Answers::Count(std::num::NonZeroU32::MIN));
+    assert_eq!(inner.answers, AnswerCount::Count(std::num::NonZeroU32::MIN));
     assert_eq!(outer.policy, Policy::Nearest { tie: Some(Tie::Kilometres(100.0)) });
     let member = &outer.members[0];
     assert_eq!((member.kind, member.weight, member.bias), (MemberKind::Pool(PoolId(0)), 7, -25));
     assert_eq!(inner.members[0].kind, MemberKind::Endpoint(EndpointId(0)));
     let [a, b] = &topology.endpoints[..] else { panic!() };
-    assert_eq!((&*a.name, a.datacenters.len(), a.state), ("192.0.2.1", 2, State::Standby));
-    assert_eq!(a.force, Some(crate::steer::Force::Down));
+    assert_eq!((&*a.name, a.datacenters.len(), a.state), ("192.0.2.1", 2, ServingState::Standby));
+    assert_eq!(a.force, Some(crate::steer::HealthOverride::Down));
     assert_eq!((&*b.name, b.datacenters.len()), ("b", 1));
-    assert_eq!(b.target, Target::Cname("cdn.example.net".parse().unwrap()));
+    assert_eq!(b.target, EndpointTarget::Cname("cdn.example.net".parse().unwrap()));
     let service = &topology.services[0];
     assert_eq!(
         (service.name.to_string().as_str(), service.ttl_secs, service.ipv6),

@@ -13,7 +13,7 @@ use super::{state::SavedAlias, status::AliasStatus};
 use crate::{
     dns::Name,
     resolve::{Answered, Failure, Report, is_fit},
-    steer::{Resolved, Topology},
+    steer::{ResolvedAlias, Topology},
 };
 
 /// How long answers may be cached that hold what may be out of date, in seconds (RFC 8767 section
@@ -111,13 +111,13 @@ impl Aliases {
 
     /// What each stands for, in the topology's order. TTLs above `longest_secs` have no effect and
     /// count as that, so that resolvers' ageing caches are no change.
-    pub(super) fn resolved(&self, topology: &Topology) -> Vec<Arc<Resolved>> {
+    pub(super) fn resolved(&self, topology: &Topology) -> Vec<Arc<ResolvedAlias>> {
         let longest_secs =
             topology.services.iter().map(|service| service.ttl_secs).max().unwrap_or_default();
         let resolved = |alias| {
             self.states.get(alias).map_or_else(Arc::default, |known| {
                 let addresses = known.v4.iter().chain(&known.v6).copied().collect();
-                Arc::new(Resolved::new(addresses, known.ttl_secs.min(longest_secs)))
+                Arc::new(ResolvedAlias::new(addresses, known.ttl_secs.min(longest_secs)))
             })
         };
         topology.aliases.iter().map(resolved).collect()

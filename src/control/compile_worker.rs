@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    steer::{Compilation, Compiled, Compiler, Conditions, Surveys, Wheels},
+    steer::{Compilation, CompiledCharts, Compiler, Conditions, Surveys, WheelCache},
     transport::PreemptionTimer,
 };
 
@@ -28,7 +28,7 @@ pub(super) struct CompileWorker {
 #[derive(Debug)]
 pub(super) struct CompileOutput {
     /// The charts. Those of services that are still to be compiled are the earlier ones.
-    pub compiled: Compiled,
+    pub compiled: CompiledCharts,
     /// Whether no service is still to be compiled.
     pub is_complete: bool,
 }
@@ -38,15 +38,15 @@ pub(super) struct CompileOutput {
 pub(super) struct CompilerSwitch {
     /// Charts of the same compiler, perhaps under earlier conditions: only what differs is
     /// compiled. `None` compiles all.
-    pub compiled: Option<Compiled>,
+    pub compiled: Option<CompiledCharts>,
     pub compiler: Arc<Compiler>,
     pub conditions: Arc<Conditions>,
     pub surveys: Surveys,
     /// What the wheels of the charts share.
-    pub wheels: Wheels,
+    pub wheels: WheelCache,
 }
 
-type CompiledSender = oneshot::Sender<Compiled>;
+type CompiledSender = oneshot::Sender<CompiledCharts>;
 
 #[derive(Debug, Default)]
 struct CompileRequests {
@@ -54,7 +54,7 @@ struct CompileRequests {
     switch: Option<(Box<CompilerSwitch>, CompiledSender)>,
     conditions: Option<Arc<Conditions>>,
     dry_run: Option<(Arc<Conditions>, CompiledSender)>,
-    copy_wheels: Option<oneshot::Sender<Wheels>>,
+    copy_wheels: Option<oneshot::Sender<WheelCache>>,
 }
 
 impl CompileRequests {
@@ -116,7 +116,10 @@ impl CompileWorker {
 
     /// Switches to another compiler. The receiver gets its charts under the conditions once every
     /// service is compiled. Orders in progress are dropped.
-    pub(super) fn switch_compiler(&self, adoption: CompilerSwitch) -> oneshot::Receiver<Compiled> {
+    pub(super) fn switch_compiler(
+        &self,
+        adoption: CompilerSwitch,
+    ) -> oneshot::Receiver<CompiledCharts> {
         let (reply, compiled) = oneshot::channel();
         self.mailbox.post(|orders| {
             *orders = CompileRequests {
@@ -135,7 +138,7 @@ impl CompileWorker {
 
     /// Compiles under conditions that are not in force, apart from all else. The sender is dropped
     /// where a later order takes its place.
-    pub(super) fn dry_run(&self, conditions: Arc<Conditions>) -> oneshot::Receiver<Compiled> {
+    pub(super) fn dry_run(&self, conditions: Arc<Conditions>) -> oneshot::Receiver<CompiledCharts> {
         let (reply, compiled) = oneshot::channel();
         self.mailbox.post(|orders| orders.dry_run = Some((conditions, reply)));
         compiled
@@ -143,7 +146,7 @@ impl CompileWorker {
 
     /// Copies what the wheels share, for a load that compiles on its own thread. The tables
     /// themselves are shared.
-    pub(super) fn copy_wheels(&self) -> oneshot::Receiver<Wheels> {
+    pub(super) fn copy_wheels(&self) -> oneshot::Receiver<WheelCache> {
         let (reply, wheels) = oneshot::channel();
         self.mailbox.post(|orders| orders.copy_wheels = Some(reply));
         wheels
@@ -171,9 +174,9 @@ struct CompileThread {
 /// What the worker starts from, and what it is compiling.
 struct CompileState {
     /// The latest complete charts.
-    base: Compiled,
+    base: CompiledCharts,
     surveys: Surveys,
-    wheels: Wheels,
+    wheels: WheelCache,
     active_pass: Option<Compilation>,
     /// The conditions of the next pass.
     queued_conditions: Option<Arc<Conditions>>,
@@ -281,7 +284,7 @@ impl CompileState {
         }
         if let Some(mut following) = self.active_pass.take() {
             following.run(&mut self.surveys, &mut self.wheels, is_interrupted);
-            let is_complete = following.left() == 0;
+            let is_complete = following.remaining() == 0;
             if !is_complete && !following.has_caught_up() {
                 self.active_pass = Some(following);
                 return None;
@@ -297,7 +300,7 @@ impl CompileState {
         }
         let (mut rehearsal, reply) = self.dry_run.take()?;
         rehearsal.run(&mut self.surveys, &mut self.wheels, is_interrupted);
-        match rehearsal.compiled(&self.wheels).filter(|_| rehearsal.left() == 0) {
+        match rehearsal.compiled(&self.wheels).filter(|_| rehearsal.remaining() == 0) {
             // The receiver is gone where the client is.
             Some(compiled) => _ = reply.send(compiled),
             None => self.dry_run = Some((rehearsal, reply)),
@@ -315,7 +318,7 @@ mod tests {
         config::{Colours, SourceOptions},
         control::LoadedConfig,
         health::{Standing, Verdict},
-        steer::{Chart, Plight},
+        steer::{Chart, FallbackStage},
     };
 
     const SERVICES: usize = 40;
@@ -343,9 +346,9 @@ mod tests {
         let locations =
             SourceOptions { zones: Some(directory.path().to_owned()), ..SourceOptions::default() };
         let mut world = LoadedConfig::load(&locations, Colours::Plain).unwrap();
-        let conditions = Arc::new(Conditions::unknown(&world.topology, 0));
+        let conditions = Arc::new(Conditions::unprobed(&world.topology, 0));
         let base = world.compiler.compile(&conditions, &mut world.surveys);
-        let (surveys, wheels) = (world.surveys, Wheels::default());
+        let (surveys, wheels) = (world.surveys, WheelCache::default());
         (
             CompileState {
                 base,
@@ -362,7 +365,7 @@ mod tests {
     /// The conditions of `state` with `fra` drained, and the status of one service's second member.
     fn drained(state: &CompileState, down: Option<usize>) -> Arc<Conditions> {
         let mut conditions = Conditions::clone(state.base.conditions());
-        conditions.datacenters[0] = crate::steer::State::Draining;
+        conditions.datacenters[0] = crate::steer::ServingState::Draining;
         if let Some(at) = down {
             let topology = state.base.compiler().topology();
             let target = format!("198.51.100.{at}");
@@ -403,8 +406,8 @@ mod tests {
         let charts = product.compiled.charts();
         assert_eq!((product.is_complete, changed(&before, &charts)), (false, 11));
         assert_eq!(
-            charts[last].plight(crate::steer::Family::V4),
-            Plight::AllDown,
+            charts[last].fallback_stage(crate::steer::Family::V4),
+            FallbackStage::AllDown,
             "it has no other member"
         );
         let product = state.run_until_interrupted(&mut || false).unwrap();

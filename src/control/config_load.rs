@@ -38,7 +38,8 @@ use crate::{
     geo::Databases,
     snapshot::{ServerIdentity, Snapshot},
     steer::{
-        Compilation, Compiled, Compiler, Conditions, Numbered, Numbering, Surveys, Topology, Wheels,
+        Compilation, CompiledCharts, Compiler, Conditions, NumberedTopology, Numbering, Surveys,
+        Topology, WheelCache,
     },
     zone::Zones,
 };
@@ -78,9 +79,9 @@ pub struct LoadedConfig {
     /// How the compiler's services divide the address space.
     pub surveys: Surveys,
     /// What the charts' wheels share.
-    pub(super) wheels: Wheels,
+    pub(super) wheels: WheelCache,
     /// The charts under the conditions that the load knew; `None` for the first load.
-    pub(super) compiled: Option<Compiled>,
+    pub(super) compiled: Option<CompiledCharts>,
     pub(super) databases: DatabaseFiles,
     pub(super) serials: HashMap<Name, SavedSerial>,
     /// The files that it was made of.
@@ -99,10 +100,10 @@ pub(super) struct ReloadBase {
     pub databases: DatabaseFiles,
     pub surveys: Surveys,
     /// What the wheels of the charts in force share.
-    pub wheels: Wheels,
+    pub wheels: WheelCache,
     /// The charts in force or, after the check of a drain, those that its edit will put in force.
     /// Services that the load does not change keep theirs.
-    pub compiled: Option<Compiled>,
+    pub compiled: Option<CompiledCharts>,
     /// `None` where they are lost.
     pub serials: Option<EarlierSerials>,
     /// Empty where nothing was applied before: then any error refuses the whole load.
@@ -256,7 +257,7 @@ impl LoadedConfig {
 
     /// The snapshot that a server would start with, and its conditions: nothing probed yet.
     pub fn first_snapshot(&mut self) -> (Snapshot, Conditions) {
-        let conditions = Conditions::unknown(&self.topology, unix_now());
+        let conditions = Conditions::unprobed(&self.topology, unix_now());
         let compiled = self.compiler.compile(&conditions, &mut self.surveys);
         (self.snapshot(0, &compiled, Arc::default()), conditions)
     }
@@ -265,7 +266,7 @@ impl LoadedConfig {
     pub(super) fn snapshot(
         &self,
         generation: u64,
-        compiled: &Compiled,
+        compiled: &CompiledCharts,
         identity: Arc<ServerIdentity>,
     ) -> Snapshot {
         Snapshot {
@@ -608,7 +609,7 @@ impl ConfigLoader {
     fn renumbered_topology(
         &self,
         config: &Config,
-        base: Option<&Compiled>,
+        base: Option<&CompiledCharts>,
     ) -> (Arc<Topology>, Numbering) {
         let (Some(base), Some(in_force)) = (base, &self.base.applied) else {
             return (Arc::clone(&config.topology), Numbering::default());
@@ -619,8 +620,11 @@ impl ConfigLoader {
             LoadMode::Full { .. } => Numbering::after(&config.topology, base.compiler().topology()),
         };
         let AppliedConfig { config: written, topology: numbered, .. } = in_force;
-        let known =
-            Numbered { written: &written.topology, numbered, numbering: &in_force.numbering };
+        let known = NumberedTopology {
+            written: &written.topology,
+            numbered,
+            numbering: &in_force.numbering,
+        };
         (numbering.apply(&config.topology, Some(known)), numbering)
     }
 
@@ -749,19 +753,20 @@ impl ConfigLoader {
 /// changed for are those of `base`. Conditions that changed meanwhile are for the controller to
 /// follow. Without `base` nothing is compiled yet.
 fn compile(
-    base: Option<&Compiled>,
+    base: Option<&CompiledCharts>,
     topology: &Arc<Topology>,
     databases: &Databases,
     surveys: &mut Surveys,
-    wheels: &mut Wheels,
-) -> (Arc<Compiler>, Option<Compiled>, usize) {
+    wheels: &mut WheelCache,
+) -> (Arc<Compiler>, Option<CompiledCharts>, usize) {
     let Some(base) = base else {
         return (Compiler::new(Arc::clone(topology), databases, surveys), None, 0);
     };
     let compiler = base.compiler().next(Arc::clone(topology), databases, surveys);
-    let conditions = base.conditions().carried(base.compiler().topology(), topology, unix_now());
+    let conditions =
+        base.conditions().carried_over(base.compiler().topology(), topology, unix_now());
     let compilation = Compilation::after(base, Arc::clone(&compiler), Arc::new(conditions));
-    let count = compilation.left();
+    let count = compilation.remaining();
     (compiler, Some(compilation.finish(surveys, wheels)), count)
 }
 

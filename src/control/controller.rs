@@ -66,7 +66,8 @@ use crate::{
     resolve::{self, Resolver},
     snapshot::{ServerIdentity, Snapshot},
     steer::{
-        Compiled, Conditions, Plight, ProbeId, Recovery, ServiceId, Topology, datacenter_states,
+        CompiledCharts, Conditions, FallbackStage, ProbeId, Recovery, ServiceId, Topology,
+        datacenter_states,
     },
     transport::{self, CertificateRegistry, Counters, PreemptionTimer},
 };
@@ -125,9 +126,9 @@ pub struct Controller {
     /// The conditions of `compiled`.
     pub(super) conditions_in_force: Arc<Conditions>,
     /// The newest charts that were all compiled under the same conditions.
-    compiled: Option<Compiled>,
+    compiled: Option<CompiledCharts>,
     /// The charts that the last drain was checked with, and that its edit will put in force.
-    dry_run_charts: Option<Compiled>,
+    dry_run_charts: Option<CompiledCharts>,
     worker: CompileWorker,
     drain_checks: DrainChecks,
     /// Commands that wait until all charts in force are of the same conditions.
@@ -181,7 +182,7 @@ pub struct Controller {
     /// The services whose charts in force leave some clients without a usable member.
     distressed_services: BTreeSet<ServiceId>,
     /// Services in distress that the log was told of.
-    logged_distress: BTreeMap<(Name, &'static str), (Plight, bool)>,
+    logged_distress: BTreeMap<(Name, &'static str), (FallbackStage, bool)>,
     published: Arc<ArcSwap<Snapshot>>,
     /// The last snapshot whose charts were all of the same conditions, while the one in force mixes
     /// conditions.
@@ -264,7 +265,7 @@ impl Controller {
             ..identity
         };
         let mut controller = Self {
-            conditions: Conditions::unknown(&world.topology, now),
+            conditions: Conditions::unprobed(&world.topology, now),
             ledger: Ledger::new(!world.config.server.canaries.is_empty()),
             configuration: ConfigurationStatus {
                 loaded: now,
@@ -556,7 +557,7 @@ impl Controller {
             ControllerCommand::Explain(request, reply) => {
                 let snapshot = self.published.load();
                 let databases = self.loaded.databases();
-                let world = engine::World {
+                let world = engine::SnapshotContext {
                     snapshot: &snapshot,
                     databases,
                     conditions: &self.conditions_in_force,

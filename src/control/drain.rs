@@ -14,8 +14,8 @@ use super::{
 use crate::{
     config::{DefinitionOrigin, REASON_HELP, SpellingSuggester, reason_fault},
     steer::{
-        Chart, Compiler, Conditions, Datacenter, DatacenterId, Distress, Pace, ServiceId, State,
-        Topology,
+        Chart, Compiler, Conditions, Datacenter, DatacenterId, RampTimes, ServiceId, ServingState,
+        Topology, UnusableArea,
     },
 };
 
@@ -31,7 +31,7 @@ pub(super) struct DrainPlan {
 #[derive(Debug)]
 enum DrainStep {
     /// Its table is edited, and this is its state then.
-    Becomes(State),
+    Becomes(ServingState),
     /// It stays as it is, because of this.
     Stays(String),
 }
@@ -93,7 +93,7 @@ fn validate(drain: &DrainOptions, now: i64) -> Result<(), String> {
     if let Some(fault) = drain.reason.as_deref().and_then(reason_fault) {
         return Err(format!("the reason {fault}; {REASON_HELP}"));
     }
-    let longest_over = Pace::LONGEST.as_secs();
+    let longest_over = RampTimes::MAX_RAMP.as_secs();
     if let Some(secs) = drain.over_secs.filter(|secs| *secs > longest_over) {
         return Err(format!(
             "`over-secs` is {secs}; the maximum is {longest_over} ({} days)",
@@ -138,7 +138,7 @@ struct DrainTarget<'a> {
     datacenter: &'a Datacenter,
     origin: &'a DefinitionOrigin,
     /// Its state now: `until` may have ended the one that is written.
-    state: State,
+    state: ServingState,
     /// The share of its clients that a ramp leaves it.
     remaining_share: f64,
 }
@@ -158,27 +158,29 @@ impl<'a> DrainTarget<'a> {
             origin: &world.config.datacenter_origins[id.index()],
             state: conditions.datacenters[id.index()],
             remaining_share: conditions
-                .steering
-                .datacenter_parts
+                .adjustments
+                .datacenter_fractions
                 .get(&id)
                 .map_or(0.0, |part| part.share()),
         }
     }
 
     /// What the table is to say, and the state that the datacenter has then.
-    fn edit(&self, act: &DrainAction) -> Result<(DatacenterEdit, State), NoEditReason> {
+    fn edit(&self, act: &DrainAction) -> Result<(DatacenterEdit, ServingState), NoEditReason> {
         let (edit, state) = match act {
-            DrainAction::Drain(drain) => (self.drain(drain)?, State::Draining),
-            DrainAction::Undrain => (self.undrain()?, State::Active),
-            DrainAction::Pause | DrainAction::Resume if self.state != State::Draining => {
+            DrainAction::Drain(drain) => (self.drain(drain)?, ServingState::Draining),
+            DrainAction::Undrain => (self.undrain()?, ServingState::Active),
+            DrainAction::Pause | DrainAction::Resume if self.state != ServingState::Draining => {
                 return Err(NoEditReason::Refused(DrainError::NotDraining(
                     self.datacenter.name.to_string(),
                 )));
             }
-            DrainAction::Resume => (DatacenterEdit::default().hold_at(None), State::Draining),
+            DrainAction::Resume => {
+                (DatacenterEdit::default().hold_at(None), ServingState::Draining)
+            }
             DrainAction::Pause => (
                 DatacenterEdit::default().hold_at(Some(1.0 - self.remaining_share)),
-                State::Draining,
+                ServingState::Draining,
             ),
         };
         Ok((edit.if_state(self.datacenter.state), state))
@@ -188,13 +190,13 @@ impl<'a> DrainTarget<'a> {
     fn drain(&self, drain: &DrainOptions) -> Result<DatacenterEdit, NoEditReason> {
         let until = drain.for_secs.map(|secs| unix_now().saturating_add_unsigned(secs));
         match self.state {
-            State::Active => {
-                let edit = DatacenterEdit::state(State::Draining)
+            ServingState::Active => {
+                let edit = DatacenterEdit::state(ServingState::Draining)
                     .reason(drain.reason.as_deref())
                     .until(until);
                 Ok(edit.hold_at(None).drain_over(drain.over_secs))
             }
-            State::Draining => {
+            ServingState::Draining => {
                 let mut edit = DatacenterEdit::default();
                 edit = drain
                     .reason
@@ -212,7 +214,7 @@ impl<'a> DrainTarget<'a> {
                     false => Ok(edit),
                 }
             }
-            State::Standby | State::Disabled => {
+            ServingState::Standby | ServingState::Disabled => {
                 Err(NoEditReason::Refused(DrainError::NotInService {
                     datacenter: self.datacenter.name.to_string(),
                     state: self.state.word().to_owned(),
@@ -224,19 +226,21 @@ impl<'a> DrainTarget<'a> {
 
     fn undrain(&self) -> Result<DatacenterEdit, NoEditReason> {
         match self.state {
-            State::Draining => Ok(DatacenterEdit::state(State::Active)
+            ServingState::Draining => Ok(DatacenterEdit::state(ServingState::Active)
                 .reason(None)
                 .until(None)
                 .hold_at(None)
                 .drain_over(None)),
-            State::Active => Err(NoEditReason::AlreadyInState(
+            ServingState::Active => Err(NoEditReason::AlreadyInState(
                 "not drained: its state is active; nothing was edited".to_owned(),
             )),
-            State::Standby | State::Disabled => Err(NoEditReason::AlreadyInState(format!(
-                "not drained: its state is {} in {}; nothing was edited. To put it into service, set state = \"active\" there",
-                self.state.word(),
-                self.origin
-            ))),
+            ServingState::Standby | ServingState::Disabled => {
+                Err(NoEditReason::AlreadyInState(format!(
+                    "not drained: its state is {} in {}; nothing was edited. To put it into service, set state = \"active\" there",
+                    self.state.word(),
+                    self.origin
+                )))
+            }
         }
     }
 }
@@ -260,7 +264,7 @@ impl DrainPlan {
             {
                 conditions.datacenters[id.index()] = *state;
                 // At its end, however long it goes.
-                conditions.steering.datacenter_parts.remove(id);
+                conditions.adjustments.datacenter_fractions.remove(id);
             }
         }
         conditions
@@ -292,8 +296,8 @@ pub(super) fn newly_distressed(
     let mut found = Vec::new();
     let pairs = (0..).map(ServiceId).zip(before.iter().zip(after));
     for (id, (was, is)) in pairs.filter(|(_, (was, is))| !Arc::ptr_eq(was, is)) {
-        let is_new = |family, there: &Distress| {
-            !was.distress(family).iter().any(|known| known.area == there.area)
+        let is_new = |family, there: &UnusableArea| {
+            !was.unusable_areas(family).iter().any(|known| known.area == there.area)
         };
         let darkened = distress::distressed_clients((id, is), is_new).into_iter();
         found.extend(darkened.map(|one| NewlyDistressed {
@@ -305,7 +309,11 @@ pub(super) fn newly_distressed(
 }
 
 /// Logs each datacenter whose state has ended by its `until`.
-pub(super) fn log_expired_states(topology: &Topology, before: &[State], after: &[State]) {
+pub(super) fn log_expired_states(
+    topology: &Topology,
+    before: &[ServingState],
+    after: &[ServingState],
+) {
     for ((datacenter, before), after) in topology.datacenters.iter().zip(before).zip(after) {
         if before != after {
             tracing::info!(
@@ -331,8 +339,9 @@ pub(super) fn secs_to_next_state_end(
     conditions: &Conditions,
     now: i64,
 ) -> Option<u64> {
-    let is_open =
-        |at: usize| conditions.datacenters.get(at).is_some_and(|state| *state != State::Active);
+    let is_open = |at: usize| {
+        conditions.datacenters.get(at).is_some_and(|state| *state != ServingState::Active)
+    };
     let untils = topology
         .datacenters
         .iter()
@@ -372,7 +381,7 @@ mod tests {
                 "an overflow",
             ),
             (
-                DrainOptions { over_secs: Some(Pace::LONGEST.as_secs()), ..drain() },
+                DrainOptions { over_secs: Some(RampTimes::MAX_RAMP.as_secs()), ..drain() },
                 "",
                 "the longest ramp",
             ),

@@ -16,7 +16,8 @@ use crate::{
     listing,
     snapshot::Snapshot,
     steer::{
-        Cause, Chart, Conditions, DatacenterId, Presence, ServiceId, Sighting, State, Topology,
+        AnswerCause, AnsweredDatacenter, Chart, Conditions, DatacenterId, PresenceFinder,
+        ServiceId, ServingState, Topology,
     },
 };
 
@@ -28,14 +29,14 @@ const MAX_LOGGED_SERVICES: usize = 5;
 pub(super) struct DrainTracker {
     tracked: BTreeMap<Box<str>, TrackedDatacenter>,
     /// By service; only services whose answers name a watched datacenter.
-    sightings: BTreeMap<ServiceId, Vec<Sighting>>,
+    sightings: BTreeMap<ServiceId, Vec<AnsweredDatacenter>>,
 }
 
 /// A datacenter that is drained or disabled.
 #[derive(Debug)]
 struct TrackedDatacenter {
     id: DatacenterId,
-    state: State,
+    state: ServingState,
     reason: Option<Box<str>>,
     /// When the last answer that named it has left every cache, as far as known now.
     cached_until: i64,
@@ -61,9 +62,12 @@ impl DrainTracker {
     }
 
     /// The answers that name a drained datacenter, in order of the services' names, A before AAAA.
-    pub(super) fn still_answered(&self, name: &str) -> impl Iterator<Item = (ServiceId, Sighting)> {
+    pub(super) fn still_answered(
+        &self,
+        name: &str,
+    ) -> impl Iterator<Item = (ServiceId, AnsweredDatacenter)> {
         let id = self.tracked.get(name).map(|watch| watch.id);
-        let of = move |sighting: &&Sighting| Some(sighting.datacenter) == id;
+        let of = move |sighting: &&AnsweredDatacenter| Some(sighting.datacenter) == id;
         self.sightings.iter().flat_map(move |(service, found)| {
             found.iter().filter(of).map(|found| (*service, *found))
         })
@@ -152,11 +156,13 @@ impl DrainTracker {
         if watched.is_empty() {
             return;
         }
-        let presence = Presence::new(&snapshot.topology, conditions, |id| watched.contains(&id));
-        let mut known: HashMap<*const Chart, Vec<Sighting>> = HashMap::new();
+        let presence =
+            PresenceFinder::new(&snapshot.topology, conditions, |id| watched.contains(&id));
+        let mut known: HashMap<*const Chart, Vec<AnsweredDatacenter>> = HashMap::new();
         for (at, chart) in snapshot.charts.iter().enumerate().filter(|(at, _)| is_wanted(*at)) {
-            let found =
-                known.entry(Arc::as_ptr(chart)).or_insert_with(|| presence.sightings(chart));
+            let found = known
+                .entry(Arc::as_ptr(chart))
+                .or_insert_with(|| presence.answered_datacenters(chart));
             if !found.is_empty() {
                 self.sightings.insert(ServiceId(at as u32), found.clone());
             }
@@ -168,7 +174,7 @@ impl DrainTracker {
         &mut self,
         before: &Snapshot,
         published: PublishedSnapshot<'_>,
-    ) -> Vec<(ServiceId, Sighting)> {
+    ) -> Vec<(ServiceId, AnsweredDatacenter)> {
         let charts = &published.snapshot.charts;
         let has_changed =
             |at: usize| !before.charts.get(at).is_some_and(|old| Arc::ptr_eq(old, &charts[at]));
@@ -181,9 +187,9 @@ impl DrainTracker {
             is_kept
         });
         self.read_charts(published, has_changed);
-        let is_gone = |(service, was): &(ServiceId, Sighting)| {
-            let key = |one: &Sighting| (one.datacenter, one.family, one.is_binding);
-            let is = |now: &Sighting| key(now) == key(was);
+        let is_gone = |(service, was): &(ServiceId, AnsweredDatacenter)| {
+            let key = |one: &AnsweredDatacenter| (one.datacenter, one.family, one.is_binding);
+            let is = |now: &AnsweredDatacenter| key(now) == key(was);
             !self.sightings.get(service).is_some_and(|found| found.iter().any(is))
         };
         old.retain(is_gone);
@@ -194,7 +200,7 @@ impl DrainTracker {
     /// both.
     fn update_effective(
         &mut self,
-        ceased: &[(ServiceId, Sighting)],
+        ceased: &[(ServiceId, AnsweredDatacenter)],
         PublishedSnapshot { snapshot, now, .. }: PublishedSnapshot<'_>,
     ) {
         let ttl =
@@ -205,7 +211,7 @@ impl DrainTracker {
             {
                 watch.cached_until = watch.cached_until.max(now + ttl(service));
             }
-            let of = |one: &Sighting| one.datacenter == watch.id;
+            let of = |one: &AnsweredDatacenter| one.datacenter == watch.id;
             if !self.sightings.values().flatten().any(of) {
                 if watch.effective.is_none() {
                     watch.take_effect(name, now);
@@ -213,9 +219,10 @@ impl DrainTracker {
                 continue;
             }
             watch.effective = None;
-            let last_left = |one: &Sighting| of(one) && !matches!(one.cause, Cause::Ramp(_));
+            let last_left =
+                |one: &AnsweredDatacenter| of(one) && !matches!(one.cause, AnswerCause::Ramp(_));
             let stuck = self.sightings.iter().filter(|(_, found)| found.iter().any(last_left));
-            let stuck: Vec<(ServiceId, Sighting)> = stuck
+            let stuck: Vec<(ServiceId, AnsweredDatacenter)> = stuck
                 .flat_map(|(service, found)| {
                     found
                         .iter()
@@ -251,16 +258,21 @@ impl TrackedDatacenter {
 }
 
 /// The datacenters that are drained or disabled.
-fn drained_or_disabled(topology: &Topology, conditions: &Conditions) -> Vec<(DatacenterId, State)> {
+fn drained_or_disabled(
+    topology: &Topology,
+    conditions: &Conditions,
+) -> Vec<(DatacenterId, ServingState)> {
     let states = conditions.datacenters.iter().take(topology.datacenters.len()).copied();
     let with_id = (0..).map(DatacenterId).zip(states);
-    with_id.filter(|(_, state)| matches!(state, State::Draining | State::Disabled)).collect()
+    with_id
+        .filter(|(_, state)| matches!(state, ServingState::Draining | ServingState::Disabled))
+        .collect()
 }
 
 /// The first services and types, and how many more there are: `www.example.com A, www.example.com
 /// AAAA and 3 more`.
-fn service_list(topology: &Topology, stuck: &[(ServiceId, Sighting)]) -> String {
-    let name = |(id, sighting): &(ServiceId, Sighting)| {
+fn service_list(topology: &Topology, stuck: &[(ServiceId, AnsweredDatacenter)]) -> String {
+    let name = |(id, sighting): &(ServiceId, AnsweredDatacenter)| {
         let service = &topology.services[id.index()];
         format!("{} {}", service.name, sighting.record_type(&service.kind))
     };
@@ -276,9 +288,9 @@ mod tests {
         geo::Databases,
         health::{Check, Monitor, TcpCheck},
         steer::{
-            Answers, Compiler, Datacenter, Endpoint, EndpointId, Kind, Member, MemberKind, MinUp,
-            MonitorId, OnAllDown, Pace, Part, Policy, Pool, PoolId, Regulation, Service, Spread,
-            Surveys, Target, ZoneId,
+            AnswerCount, Compiler, Datacenter, Endpoint, EndpointId, EndpointTarget, Fraction,
+            Member, MemberKind, MinUp, MonitorId, OnAllDown, Policy, Pool, PoolId, RampTimes,
+            RecordKind, Regulation, Service, Spread, Surveys, ZoneId,
         },
     };
 
@@ -307,19 +319,21 @@ mod tests {
             };
             let endpoint = |at: u32| Endpoint {
                 name: format!("endpoint-{at}").into(),
-                target: Target::Addresses(vec![format!("192.0.2.{}", at + 1).parse().unwrap()]),
+                target: EndpointTarget::Addresses(vec![
+                    format!("192.0.2.{}", at + 1).parse().unwrap(),
+                ]),
                 datacenters: vec![DatacenterId(at % 2)],
                 monitor: Some(MonitorId(0)),
-                state: State::Active,
+                state: ServingState::Active,
                 force: None,
                 load: None,
-                pace: Pace::default(),
+                ramp_times: RampTimes::default(),
             };
             let pool = |at: u32| Pool {
                 name: format!("pool-{at}").into(),
                 policy: Policy::Weighted,
                 spread: Spread::Query,
-                answers: Answers::Count(std::num::NonZeroU32::MIN),
+                answers: AnswerCount::Count(std::num::NonZeroU32::MIN),
                 min_up: MinUp::Members(std::num::NonZeroU32::MIN),
                 families: Default::default(),
                 members: [2 * at, 2 * at + 1]
@@ -334,7 +348,7 @@ mod tests {
             let service = |at: u32| Service {
                 name: format!("s{at}.example.com").parse().unwrap(),
                 zone: ZoneId(0),
-                kind: Kind::default(),
+                kind: RecordKind::default(),
                 pool: PoolId(at),
                 ttl_secs: TTLS[at as usize],
                 on_all_down: OnAllDown::All,
@@ -351,7 +365,7 @@ mod tests {
             let mut surveys = Surveys::default();
             let compiler =
                 Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
-            let conditions = Conditions::unknown(&topology, 0);
+            let conditions = Conditions::unprobed(&topology, 0);
             Self {
                 compiler,
                 surveys,
@@ -375,9 +389,12 @@ mod tests {
         }
 
         /// What a ramp leaves `fra`, but for an endpoint that is at its end.
-        fn ramp(&mut self, part: Part, ended: u32) {
-            self.conditions.steering.datacenter_parts.insert(DatacenterId(0), part);
-            self.conditions.steering.endpoint_parts.insert(EndpointId(ended), Part::NONE);
+        fn ramp(&mut self, part: Fraction, ended: u32) {
+            self.conditions.adjustments.datacenter_fractions.insert(DatacenterId(0), part);
+            self.conditions
+                .adjustments
+                .endpoint_fractions
+                .insert(EndpointId(ended), Fraction::ZERO);
         }
 
         fn still(&self) -> Vec<ServiceId> {
@@ -389,25 +406,25 @@ mod tests {
     fn a_drain_is_effective_when_the_last_service_leaves_and_expires_a_ttl_later() {
         let mut bench = DrainFixture::new();
         assert_eq!(bench.publish(100), None, "in service");
-        bench.conditions.datacenters[0] = State::Draining;
-        bench.ramp(Part::of(0.5), 0);
+        bench.conditions.datacenters[0] = ServingState::Draining;
+        bench.ramp(Fraction::from_share(0.5), 0);
         assert_eq!(bench.publish(1000), None);
         assert_eq!(bench.still(), [ServiceId(1)], "the long one has not left yet");
-        bench.ramp(Part::NONE, 0);
+        bench.ramp(Fraction::ZERO, 0);
         let effective =
             |at: i64| Some(DrainStatus { effective: at, longest_ttl: 300, expires: at + 300 });
         assert_eq!(bench.publish(2000), effective(2000));
         assert_eq!((bench.publish(2500), bench.still()), (effective(2000), vec![]), "it stays so");
-        bench.ramp(Part::of(0.5), 0);
+        bench.ramp(Fraction::from_share(0.5), 0);
         assert_eq!(
             (bench.publish(3000), bench.still()),
             (None, vec![ServiceId(1)]),
             "answers name it again"
         );
-        bench.ramp(Part::NONE, 0);
+        bench.ramp(Fraction::ZERO, 0);
         assert_eq!(bench.publish(4000), effective(4000));
-        bench.conditions.datacenters[0] = State::Active;
-        bench.conditions.steering = crate::steer::Steering::default();
+        bench.conditions.datacenters[0] = ServingState::Active;
+        bench.conditions.adjustments = crate::steer::Adjustments::default();
         assert_eq!(
             (bench.publish(5000), bench.still()),
             (None, vec![]),
@@ -419,14 +436,14 @@ mod tests {
     fn what_left_long_before_the_last_service_has_left_the_caches() {
         let mut bench = DrainFixture::new();
         bench.publish(100);
-        bench.conditions.datacenters[0] = State::Draining;
-        bench.ramp(Part::of(0.5), 2);
+        bench.conditions.datacenters[0] = ServingState::Draining;
+        bench.ramp(Fraction::from_share(0.5), 2);
         assert_eq!(
             (bench.publish(1000), bench.still()),
             (None, vec![ServiceId(0)]),
             "the long one has left"
         );
-        bench.ramp(Part::NONE, 2);
+        bench.ramp(Fraction::ZERO, 2);
         let expected = DrainStatus { effective: 9000, longest_ttl: 30, expires: 9030 };
         assert_eq!(bench.publish(9000), Some(expected));
     }
@@ -434,9 +451,9 @@ mod tests {
     #[test]
     fn a_datacenter_that_is_alone_left_is_not_effective_until_another_is_there() {
         let mut bench = DrainFixture::new();
-        bench.conditions.datacenters = vec![State::Draining, State::Disabled];
+        bench.conditions.datacenters = vec![ServingState::Draining, ServingState::Disabled];
         assert_eq!((bench.publish(100), bench.still()), (None, vec![ServiceId(0), ServiceId(1)]));
-        bench.conditions.datacenters[1] = State::Active;
+        bench.conditions.datacenters[1] = ServingState::Active;
         assert_eq!(bench.publish(200).map(|drain| drain.effective), Some(200));
     }
 }

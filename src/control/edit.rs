@@ -26,7 +26,7 @@ use super::{line_endings::with_line_endings, remedy};
 use crate::{
     config::{MAX_PARSE_OCTETS, table_range},
     files,
-    steer::State,
+    steer::ServingState,
 };
 
 /// How often an edit is made again because the file was saved meanwhile.
@@ -46,12 +46,12 @@ pub struct DatacenterEdit {
     /// Keys and their values; a key without one is removed.
     keys: Vec<(&'static str, Option<toml_edit::Value>)>,
     /// The state that the table must have now, where the edit was decided by it.
-    expected: Option<State>,
+    expected: Option<ServingState>,
 }
 
 impl DatacenterEdit {
     /// The state. A table without a state is active.
-    pub fn state(state: State) -> Self {
+    pub fn state(state: ServingState) -> Self {
         Self::default().set_key("state", Some(state.word().into()))
     }
 
@@ -83,7 +83,7 @@ impl DatacenterEdit {
 
     /// Only where the table has this state now: else the file has changed since the edit was
     /// decided.
-    pub fn if_state(self, expected: State) -> Self {
+    pub fn if_state(self, expected: ServingState) -> Self {
         Self { expected: Some(expected), ..self }
     }
 
@@ -249,7 +249,8 @@ fn edited_whole(
             .and_then(|tables| tables.get_mut(name))
             .and_then(Item::as_table_like_mut)
             .ok_or_else(|| EditError::NoSuchTable(path.to_owned(), (*name).to_owned()))?;
-        let state = table.get("state").and_then(Item::as_str).unwrap_or(State::Active.word());
+        let state =
+            table.get("state").and_then(Item::as_str).unwrap_or(ServingState::Active.word());
         if edit.expected.is_some_and(|expected| expected.word() != state) {
             return Err(EditError::StateConflict(path.to_owned(), (*name).to_owned()));
         }
@@ -408,9 +409,9 @@ mod tests {
 
     #[test]
     fn a_drain_changes_the_state_and_keeps_every_comment() {
-        let drain = DatacenterEdit::state(State::Draining);
+        let drain = DatacenterEdit::state(ServingState::Draining);
         assert_eq!(edited("fra", &drain), TABLES.replace("\"active\"", "\"draining\""));
-        let undrain = DatacenterEdit::state(State::Active);
+        let undrain = DatacenterEdit::state(ServingState::Active);
         assert_eq!(edited("fra", &undrain), TABLES);
     }
 
@@ -420,7 +421,7 @@ mod tests {
             (0..200_000).map(|number| format!("[pool.p{number}]\nmembers = []\n")).collect();
         let (_directory, path) = file(&format!("{TABLES}{pools}"));
         assert!(pools.len() > MAX_PARSE_OCTETS);
-        edit_tables(&path, &[("fra", &DatacenterEdit::state(State::Draining))]).unwrap();
+        edit_tables(&path, &[("fra", &DatacenterEdit::state(ServingState::Draining))]).unwrap();
         let wanted = TABLES.replace("\"active\"", "\"draining\"") + &pools;
         assert!(fs::read_to_string(&path).unwrap() == wanted);
     }
@@ -431,7 +432,8 @@ mod tests {
         let path = directory.path().join("datacenters.toml");
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         let refused =
-            edit_tables(&path, &[("fra", &DatacenterEdit::state(State::Draining))]).unwrap_err();
+            edit_tables(&path, &[("fra", &DatacenterEdit::state(ServingState::Draining))])
+                .unwrap_err();
         assert!(refused.to_string().contains("not a regular file"), "{refused}");
     }
 
@@ -440,7 +442,7 @@ mod tests {
         let reason = Some("kernel \"upgrade\"");
         let text = edited(
             "iad",
-            &DatacenterEdit::state(State::Draining)
+            &DatacenterEdit::state(ServingState::Draining)
                 .reason(reason)
                 .until(Some(1_796_104_800))
                 .drain_over(Some(600)),
@@ -466,7 +468,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("datacenters.toml");
         fs::write(&path, TABLES).unwrap();
-        let drain = DatacenterEdit::state(State::Draining);
+        let drain = DatacenterEdit::state(ServingState::Draining);
         let error = edit_tables(&path, &[("fra", &drain), ("ams", &drain)]).unwrap_err();
         assert!(matches!(error, EditError::NoSuchTable(..)), "{error}");
         assert_eq!(fs::read_to_string(path).unwrap(), TABLES);
@@ -486,7 +488,7 @@ mod tests {
             let (_directory, path) = file(text);
             edit_tables(
                 &path,
-                &[("iad", &DatacenterEdit::state(State::Draining).reason(Some("test")))],
+                &[("iad", &DatacenterEdit::state(ServingState::Draining).reason(Some("test")))],
             )
             .unwrap();
             fs::read_to_string(path).unwrap()
@@ -526,11 +528,14 @@ mod tests {
             let text: String =
                 lines.iter().enumerate().map(|(at, line)| format!("{line}{}", end(at))).collect();
             let (_directory, path) = file(&text);
-            let drain = DatacenterEdit::state(State::Draining).reason(Some("test"));
+            let drain = DatacenterEdit::state(ServingState::Draining).reason(Some("test"));
             edit_tables(&path, &[("fra", &drain)]).unwrap();
             assert_ne!(fs::read_to_string(&path).unwrap(), text);
-            edit_tables(&path, &[("fra", &DatacenterEdit::state(State::Active).reason(None))])
-                .unwrap();
+            edit_tables(
+                &path,
+                &[("fra", &DatacenterEdit::state(ServingState::Active).reason(None))],
+            )
+            .unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
     }
@@ -542,7 +547,7 @@ mod tests {
         if fsetxattr(open(), "user.origin", b"puppet", XattrFlags::empty()).is_err() {
             return eprintln!("skipped: this file system has no extended attributes");
         }
-        edit_tables(&path, &[("fra", &DatacenterEdit::state(State::Draining))]).unwrap();
+        edit_tables(&path, &[("fra", &DatacenterEdit::state(ServingState::Draining))]).unwrap();
         let mut value = Vec::with_capacity(16);
         fgetxattr(open(), "user.origin", spare_capacity(&mut value)).unwrap();
         assert_eq!(value, b"puppet");
@@ -579,7 +584,7 @@ mod tests {
         };
         let before = owner(&path);
         assert!(!is_given_away || before.0 == 1000);
-        edit_tables(&link, &[("fra", &DatacenterEdit::state(State::Draining))]).unwrap();
+        edit_tables(&link, &[("fra", &DatacenterEdit::state(ServingState::Draining))]).unwrap();
         assert_eq!(owner(&path), before);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert!(fs::read_to_string(&path).unwrap().contains("draining"));
@@ -595,13 +600,13 @@ mod tests {
         let (directory, path) = file(TABLES);
         let other = directory.path().join("other");
         fs::hard_link(&path, &other).unwrap();
-        edit_tables(&path, &[("fra", &DatacenterEdit::state(State::Draining))]).unwrap();
+        edit_tables(&path, &[("fra", &DatacenterEdit::state(ServingState::Draining))]).unwrap();
         assert!(fs::read_to_string(&other).unwrap().contains("draining"));
     }
 
     #[test]
     fn a_save_by_somebody_else_in_between_is_not_lost() {
-        let drain = DatacenterEdit::state(State::Draining);
+        let drain = DatacenterEdit::state(ServingState::Draining);
         let saved = TABLES.replace("region = \"us\"", "region = \"us-east\"");
         let wanted = saved.replace("\"active\"", "\"draining\"");
         let (directory, path) = file(TABLES);
@@ -629,7 +634,7 @@ mod tests {
     #[test]
     fn a_state_that_was_edited_and_is_not_in_use_yet_is_not_overwritten() {
         let (_directory, path) = file(&TABLES.replace("\"active\"", "\"disabled\""));
-        let drain = DatacenterEdit::state(State::Draining).if_state(State::Active);
+        let drain = DatacenterEdit::state(ServingState::Draining).if_state(ServingState::Active);
         let error = edit_tables(&path, &[("fra", &drain)]).unwrap_err();
         assert!(matches!(error, EditError::StateConflict(..)), "{error}");
         edit_tables(&path, &[("iad", &drain)]).unwrap();

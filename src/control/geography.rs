@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::{
     geo::Coverage,
     listing,
-    steer::{Policy, Pool, Rule, Topology},
+    steer::{GeoRule, Policy, Pool, Topology},
 };
 
 /// As many pools are named in one line.
@@ -69,7 +69,7 @@ const NEEDS: [GeographyNeed; 5] = [
     },
 ];
 
-fn has_rule(pool: &Pool, is: fn(&Rule) -> bool) -> bool {
+fn has_rule(pool: &Pool, is: fn(&GeoRule) -> bool) -> bool {
     matches!(&pool.policy, Policy::Geo { rules, .. } if rules.iter().any(is))
 }
 
@@ -118,7 +118,7 @@ fn warning(need: &GeographyNeed, topology: &Topology, coverage: &Coverage) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::steer::{Answers, MinUp, Regulation, Spread};
+    use crate::steer::{AnswerCount, MinUp, Regulation, Spread};
 
     const NOTHING: Coverage = Coverage {
         databases: 0,
@@ -135,7 +135,7 @@ mod tests {
             name: format!("p{at}").into(),
             policy,
             spread: Spread::Query,
-            answers: Answers::Count(one),
+            answers: AnswerCount::Count(one),
             min_up: MinUp::Members(one),
             families: Default::default(),
             members: Vec::new(),
@@ -145,18 +145,20 @@ mod tests {
         Topology::new(Vec::new(), Vec::new(), Vec::new(), pools, Vec::new())
     }
 
-    fn geo(rule: Rule) -> Policy {
+    fn geo(rule: GeoRule) -> Policy {
         Policy::Geo { rules: vec![rule], default: Vec::new() }
     }
 
     #[test]
     fn each_kind_of_geography_that_no_database_has_is_named_with_the_pools_that_need_it() {
         let nearest = || Policy::Nearest { tie: None };
-        let asn = || geo(Rule { asns: vec![64500], ..Rule::default() });
-        let subdivision = || geo(Rule { subdivisions: vec!["US-CA".into()], ..Rule::default() });
-        let country = || geo(Rule { countries: vec!["DE".into()], ..Rule::default() });
-        let continent = || geo(Rule { continents: vec!["EU".into()], ..Rule::default() });
-        let subnet = geo(Rule { subnets: vec!["10.0.0.0/8".parse().unwrap()], ..Rule::default() });
+        let asn = || geo(GeoRule { asns: vec![64500], ..GeoRule::default() });
+        let subdivision =
+            || geo(GeoRule { subdivisions: vec!["US-CA".into()], ..GeoRule::default() });
+        let country = || geo(GeoRule { countries: vec!["DE".into()], ..GeoRule::default() });
+        let continent = || geo(GeoRule { continents: vec!["EU".into()], ..GeoRule::default() });
+        let subnet =
+            geo(GeoRule { subnets: vec!["10.0.0.0/8".parse().unwrap()], ..GeoRule::default() });
         let country_only = Coverage {
             databases: 1,
             has_countries: true,

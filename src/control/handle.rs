@@ -14,7 +14,7 @@ use super::{
     unchecked::UncheckedStatus,
 };
 use crate::{
-    engine::{Explanation, NotOurs, Request},
+    engine::{ExplainRequest, Explanation, NameNotServed},
     listing,
     probe::Counts,
     snapshot::Snapshot,
@@ -40,7 +40,7 @@ pub struct ControllerHandle {
 #[derive(Debug)]
 pub(super) enum ControllerCommand {
     Status(ListDetail, oneshot::Sender<Status>),
-    Explain(Box<Request>, oneshot::Sender<Result<Explanation, NotOurs>>),
+    Explain(Box<ExplainRequest>, oneshot::Sender<Result<Explanation, NameNotServed>>),
     SetState(DrainRequest, oneshot::Sender<Result<DrainReport, DrainError>>),
     ForceFailback(String, oneshot::Sender<Option<bool>>),
     Reload(ReloadRequest, oneshot::Sender<Result<ReloadReport, ReloadError>>),
@@ -361,11 +361,11 @@ impl ControllerHandle {
     /// What a client would be answered, and why.
     ///
     /// # Errors
-    /// [`ControllerStopped`]; within, [`NotOurs`] for a name outside of every zone.
+    /// [`ControllerStopped`]; within, [`NameNotServed`] for a name outside of every zone.
     pub async fn explain(
         &self,
-        request: Request,
-    ) -> Result<Result<Explanation, NotOurs>, ControllerStopped> {
+        request: ExplainRequest,
+    ) -> Result<Result<Explanation, NameNotServed>, ControllerStopped> {
         self.request(|reply| ControllerCommand::Explain(Box::new(request), reply)).await
     }
 

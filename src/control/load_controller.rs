@@ -16,8 +16,8 @@ use crate::{
     load::{LoadReport, LoadSource},
     probe::{Limits, LoadKey, LoadReading, Poller, ProbeKey, Report, Tally},
     steer::{
-        Compiler, Conditions, Disagreement, EndpointId, Fallback, Feed, FeedId, Feedback,
-        FeedbackReport, PoolId, ProbeId, ProbeTarget, Reading, SavedFeedback, Topology,
+        Compiler, Conditions, Disagreement, EndpointId, Fallback, FeedId, Feedback, FeedbackReport,
+        LoadFeed, PoolId, ProbeId, ProbeTarget, Reading, SavedFeedback, Topology,
     },
 };
 
@@ -80,8 +80,8 @@ impl LoadController {
         conditions: &mut Conditions,
     ) {
         self.topology = Arc::clone(topology);
-        conditions.steering = self.feedback.adopt(topology);
-        self.sources = topology.loads.iter().cloned().map(Arc::new).collect();
+        conditions.adjustments = self.feedback.adopt(topology);
+        self.sources = topology.load_sources.iter().cloned().map(Arc::new).collect();
         let old: HashMap<LoadKey, FeedId> = std::mem::take(&mut self.feed_ids);
         let old_failures = std::mem::take(&mut self.failures);
         self.failures = vec![None; topology.feeds.list.len()];
@@ -89,7 +89,7 @@ impl LoadController {
         self.header_monitors = header_monitors(topology);
         self.fallbacks.clear();
         for (feed, id) in topology.feeds.list.iter().zip((0..).map(FeedId)) {
-            let source = &self.sources[feed.load.index()];
+            let source = &self.sources[feed.source.index()];
             match (&feed.target, source.is_polled()) {
                 (Some(target), false) => {
                     self.header_feeds.entry(target.clone()).or_default().push(id)
@@ -115,7 +115,7 @@ impl LoadController {
 
     /// Goes on where an earlier life ended.
     pub(super) fn restore(&mut self, saved: SavedFeedback, conditions: &mut Conditions) {
-        conditions.steering = self.feedback.restore(saved);
+        conditions.adjustments = self.feedback.restore(saved);
     }
 
     /// What must survive a restart.
@@ -147,7 +147,7 @@ impl LoadController {
         }
         for feed in self.header_feeds.get(&report.key.target).cloned().unwrap_or_default() {
             let source =
-                Arc::clone(&self.sources[self.topology.feeds.list[feed.index()].load.index()]);
+                Arc::clone(&self.sources[self.topology.feeds.list[feed.index()].source.index()]);
             let read = match &report.outcome.load_metrics {
                 Some(metrics) => source.read_header(metrics).map_err(|fault| fault.to_string()),
                 None if self.header_monitors[feed.index()].as_ref()
@@ -200,7 +200,7 @@ impl LoadController {
     }
 
     fn record_report(&mut self, feed: FeedId, reading: Reading, conditions: &Conditions) {
-        let Feed { load, target } = &self.topology.feeds.list[feed.index()];
+        let LoadFeed { source: load, target } = &self.topology.feeds.list[feed.index()];
         let load = &self.sources[load.index()].name;
         let endpoint = target.as_ref().map(display);
         match self.feedback.note(feed, reading, conditions) {

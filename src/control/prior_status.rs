@@ -73,11 +73,11 @@ impl<'a> PriorStatus<'a> {
         let old = endpoints(self.topology);
         for (name, id) in endpoints(new) {
             let Some(old_id) = old.get(&name) else { continue };
-            for probe in new.probes_of[id.index()].iter().flatten() {
+            for probe in new.endpoint_probes[id.index()].iter().flatten() {
                 let target = &new.probes[probe.index()].target;
                 let is_it = |old: &&ProbeId| self.topology.probes[old.index()].target == *target;
                 if let Some(old) =
-                    self.topology.probes_of[old_id.index()].iter().flatten().find(is_it)
+                    self.topology.endpoint_probes[old_id.index()].iter().flatten().find(is_it)
                 {
                     inherit(new, *probe, &self.inherited(*old), starts);
                 }
@@ -103,8 +103,8 @@ fn inherit(
     if starts[probe.index()] == Start::Unknown {
         starts[probe.index()] = start.clone();
     }
-    if let Some(combination) = &topology.combinations[probe.index()] {
-        combination.parts.iter().for_each(|part| inherit(topology, *part, start, starts));
+    if let Some(combination) = &topology.combined_probes[probe.index()] {
+        combination.probes.iter().for_each(|part| inherit(topology, *part, start, starts));
     }
 }
 

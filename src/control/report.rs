@@ -25,9 +25,9 @@ use crate::{
     probe::ProbeKey,
     snapshot::Snapshot,
     steer::{
-        Chart, Combination, DatacenterId, Family, Feed, FeedReport, Member, MemberKind, Part,
-        PoolId, PoolReport, ProbeId, ProbeTarget, RampKey, RampReport, Service, ServiceId,
-        Topology, answered, probed,
+        Chart, CombinedProbe, DatacenterId, Family, FeedReport, Fraction, LoadFeed, Member,
+        MemberKind, PoolId, PoolReport, ProbeId, ProbeTarget, RampKey, RampReport, Service,
+        ServiceId, Topology, active_probes, answered_endpoints,
     },
 };
 
@@ -91,7 +91,7 @@ pub(super) fn status(
                 let service = &world.topology.services[one.service.index()];
                 DistressedService {
                     name: service.name.to_string(),
-                    rtype: service.kind.records(one.family).to_owned(),
+                    rtype: service.kind.record_type(one.family).to_owned(),
                     clients: one.client_texts(&world.compiler),
                     plight: one.answer_text(&world.compiler, &snapshot.charts[one.service.index()]),
                     is_recovering: one.is_recovering,
@@ -137,24 +137,24 @@ pub(super) fn status(
 fn targets(controller: &Controller) -> Vec<TargetStatus> {
     let topology = &controller.loaded.topology;
     let mut places: Vec<Vec<DatacenterId>> = vec![Vec::new(); topology.probes.len()];
-    for (endpoint, probes) in topology.endpoints.iter().zip(topology.probes_of.iter()) {
+    for (endpoint, probes) in topology.endpoints.iter().zip(topology.endpoint_probes.iter()) {
         probes
             .iter()
             .flatten()
             .for_each(|probe| places[probe.index()].extend(&endpoint.datacenters));
     }
     let mut part_of: BTreeMap<ProbeId, Vec<String>> = BTreeMap::new();
-    for (combination, key) in topology.combinations.iter().zip(&controller.probe_keys) {
-        for part in combination.iter().flat_map(|combination| &combination.parts) {
+    for (combination, key) in topology.combined_probes.iter().zip(&controller.probe_keys) {
+        for part in combination.iter().flat_map(|combination| &combination.probes) {
             part_of.entry(*part).or_default().push(key.monitor.name.to_string());
         }
     }
-    let is_probed = probed(topology, &controller.conditions_in_force);
+    let is_probed = active_probes(topology, &controller.conditions_in_force);
     let status = |(id, mut places): (ProbeId, Vec<DatacenterId>)| {
         places.sort_unstable();
         places.dedup();
         let key = &controller.probe_keys[id.index()];
-        let combination = topology.combinations[id.index()].as_ref();
+        let combination = topology.combined_probes[id.index()].as_ref();
         TargetStatus {
             datacenters: places
                 .iter()
@@ -206,8 +206,8 @@ fn loads(controller: &Controller) -> Vec<LoadStatus> {
     let topology = &controller.loaded.topology;
     let now = controller.load_controller.elapsed();
     let status = |feed: FeedReport<'_>| {
-        let Feed { load, target } = &topology.feeds.list[feed.id.index()];
-        let source = &topology.loads[load.index()];
+        let LoadFeed { source: load, target } = &topology.feeds.list[feed.id.index()];
+        let source = &topology.load_sources[load.index()];
         let report = feed.reading.map(|reading| &reading.report);
         let failure = controller.load_controller.failure(feed.id);
         LoadStatus {
@@ -281,8 +281,9 @@ fn answered_members(topology: &Topology, charts: &[Arc<Chart>], id: PoolId) -> V
     let turns_to = |service: &Service| topology.pools_below(service.pool).contains(&id);
     for (_, chart) in topology.services.iter().zip(charts).filter(|(service, _)| turns_to(service))
     {
-        endpoints
-            .extend([Family::V4, Family::V6].iter().flat_map(|family| answered(chart, *family)));
+        endpoints.extend(
+            [Family::V4, Family::V6].iter().flat_map(|family| answered_endpoints(chart, *family)),
+        );
     }
     let is_answered = |member: &Member| match member.kind {
         MemberKind::Endpoint(endpoint) => endpoints.contains(&endpoint),
@@ -309,7 +310,7 @@ pub(super) fn ramps(controller: &Controller) -> Vec<RampStatus> {
             (_, Ordering::Greater) => "slow-start",
         };
         // As the answers have it, in steps.
-        let at = Part::of(ramp.at).share();
+        let at = Fraction::from_share(ramp.at).share();
         RampStatus {
             name: name.to_string(),
             pool,
@@ -332,12 +333,12 @@ fn combined_target(
     controller: &Controller,
     key: &ProbeKey,
     id: ProbeId,
-    combination: &Combination,
+    combination: &CombinedProbe,
 ) -> TargetStatus {
     let standings = &controller.conditions_in_force.standings;
     let standing = standings[id.index()];
     let (usable, parts, least) =
-        (combination.usable(standings), combination.parts.len(), combination.least);
+        (combination.usable(standings), combination.probes.len(), combination.min_up);
     TargetStatus {
         verdict: standing.verdict.word().to_owned(),
         last: match standing.verdict {

@@ -359,7 +359,7 @@ mod tests {
             pool: "web".into(),
             members: vec!["a".into(), "b".into()],
             is_strict: true,
-            left: Duration::from_secs(left),
+            remaining: Duration::from_secs(left),
         };
         state.save_recoveries(vec![recovery(10), recovery(3)], now);
         assert_eq!(state.recoveries(now + Duration::from_secs(4)), [recovery(6)]);
@@ -408,7 +408,7 @@ mod tests {
         let mut state = StateDirectory::open(directory.path().join("state"));
         let (pool, members, left) = ("web".into(), Vec::new(), Duration::from_secs(9));
         state.save_recoveries(
-            vec![SavedRecovery { pool, members, is_strict: false, left }],
+            vec![SavedRecovery { pool, members, is_strict: false, remaining: left }],
             SystemTime::now(),
         );
         fs::remove_file(state.path().join(RECOVERIES)).unwrap();

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::steer::{Feedback, FeedbackReport, Part, RampKey, Topology};
+use crate::steer::{Feedback, FeedbackReport, Fraction, RampKey, Topology};
 
 /// What goes on, as the log knows it. By name, for positions change with the files.
 #[derive(Debug, Default)]
@@ -168,5 +168,5 @@ impl<'a> RampFields<'a> {
 
 /// A share of 0 to 1 in per cent, as the answers have it, to a hundredth: 99.9 is not all.
 fn percent(share: f64) -> f64 {
-    (Part::of(share).share() * 10_000.0).round() / 100.0
+    (Fraction::from_share(share).share() * 10_000.0).round() / 100.0
 }

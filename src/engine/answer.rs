@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::parsed::Parsed;
+use super::parsed_query::ParsedQuery;
 use crate::{
     dns::{LookupName, Rcode, Rtype},
     snapshot::Snapshot,
-    steer::{DatacenterId, Draws, ServiceId},
+    steer::{DatacenterId, DrawState, ServiceId},
 };
 
 /// A request and what is known of who sent it.
@@ -49,16 +49,16 @@ impl Transport {
 
 /// A reply that was written.
 #[derive(Debug, Clone, Copy)]
-pub struct Reply {
+pub struct WrittenReply {
     /// How many octets of `out` it fills.
     pub length: usize,
     /// What to count it as.
-    pub tally: Tally,
+    pub labels: ReplyLabels,
 }
 
 /// What a reply counts as.
 #[derive(Debug, Clone, Copy)]
-pub struct Tally {
+pub struct ReplyLabels {
     /// The type asked for; 0 where the question could not be read.
     pub rtype: Rtype,
     /// The reply's code, the extended bits included.
@@ -73,7 +73,7 @@ pub struct Tally {
 
 /// Why a message gets no reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Ignored {
+pub enum IgnoreReason {
     /// Shorter than a header.
     Short,
     /// A response (QR = 1).
@@ -86,16 +86,16 @@ pub enum Ignored {
 /// No allocation, no lock, no clock. A chain of at most 16 aliases is followed.
 ///
 /// # Errors
-/// [`Ignored`] says why nothing is to be sent.
+/// [`IgnoreReason`] says why nothing is to be sent.
 pub fn answer(
     snapshot: &Snapshot,
     query: &Query<'_>,
-    draws: &mut Draws,
+    draws: &mut DrawState,
     out: &mut [u8],
-) -> Result<Reply, Ignored> {
+) -> Result<WrittenReply, IgnoreReason> {
     let mut name = LookupName::root();
-    let parsed = Parsed::read(*query, &mut name)?;
-    let lead = parsed.lead(&snapshot.zones, &name);
-    let finding = parsed.follow(&snapshot.zones, &name, lead);
+    let parsed = ParsedQuery::read(*query, &mut name)?;
+    let lead = parsed.start_lookup(&snapshot.zones, &name);
+    let finding = parsed.finish_lookup(&snapshot.zones, &name, lead);
     Ok(parsed.answer(snapshot, &mut name, finding, draws, out))
 }

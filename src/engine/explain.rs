@@ -4,9 +4,9 @@
 //! the steps are read from the snapshot's zones and charts and from an inspection of the same
 //! search that made the charts. Pure, like the engine.
 
+mod modifier_phrases;
 mod phrase;
 mod steering;
-mod terms;
 mod text;
 mod view;
 
@@ -26,12 +26,12 @@ use crate::{
     dns::{LookupName, Name, Rcode, Rtype},
     geo::Databases,
     snapshot::Snapshot,
-    steer::{Conditions, Draws},
+    steer::{Conditions, DrawState},
     zone::{Finding, Node, Outcome},
 };
 
+pub(super) use modifier_phrases::format_duration;
 pub(super) use phrase::thousands;
-pub(super) use terms::short;
 pub use text::render_text;
 pub use view::{
     AttemptView, DatacenterView, DecidedByView, Explanation, LocationView, MemberView, PoolView,
@@ -40,7 +40,7 @@ pub use view::{
 
 /// What is explained, or compared: a snapshot and what its charts were compiled from.
 #[derive(Debug, Clone, Copy)]
-pub struct World<'a> {
+pub struct SnapshotContext<'a> {
     /// The snapshot.
     pub snapshot: &'a Snapshot,
     /// The databases that its atlases were surveyed from.
@@ -51,7 +51,7 @@ pub struct World<'a> {
 
 /// A question to explain the answer to.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct ExplainRequest {
     /// The name.
     pub name: Name,
     /// The type.
@@ -66,14 +66,14 @@ pub struct Request {
 
 /// The name is in no zone that is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotOurs {
+pub struct NameNotServed {
     /// The name asked for.
     pub name: Name,
     /// Some of the zones that are served, and how many there are.
     pub zones: (Vec<Name>, usize),
 }
 
-impl fmt::Display for NotOurs {
+impl fmt::Display for NameNotServed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (shown, count) = &self.zones;
         write!(f, "{} is in none of the {count} zones served here", self.name)?;
@@ -86,17 +86,20 @@ impl fmt::Display for NotOurs {
     }
 }
 
-impl std::error::Error for NotOurs {}
+impl std::error::Error for NameNotServed {}
 
 /// Explains the answer to a question. For people: it searches the service's pools anew, about a
 /// millisecond.
 ///
 /// # Errors
-/// [`NotOurs`] where no zone holds the name: such a question is refused.
-pub fn explain(world: &World<'_>, request: &Request) -> Result<Explanation, NotOurs> {
+/// [`NameNotServed`] where no zone holds the name: such a question is refused.
+pub fn explain(
+    world: &SnapshotContext<'_>,
+    request: &ExplainRequest,
+) -> Result<Explanation, NameNotServed> {
     let snapshot = world.snapshot;
     let request =
-        &Request { subnet: request.subnet.map(|subnet| subnet.trunc()), ..request.clone() };
+        &ExplainRequest { subnet: request.subnet.map(|subnet| subnet.trunc()), ..request.clone() };
     let first = snapshot
         .zones
         .find(&LookupName::from(&request.name), request.rtype)
@@ -105,7 +108,7 @@ pub fn explain(world: &World<'_>, request: &Request) -> Result<Explanation, NotO
     let subnet = request.subnet.filter(|_| first.zone.client_subnet);
     let reply = reply(snapshot, request, subnet);
     let steps = steps(world, request, &first, &reply);
-    let because = because(&reply, &steps);
+    let because = deciding_reason(&reply, &steps);
     let question = QuestionView {
         name: request.name.to_string(),
         rtype: request.rtype.to_string(),
@@ -115,17 +118,17 @@ pub fn explain(world: &World<'_>, request: &Request) -> Result<Explanation, NotO
     Ok(Explanation { question, generation: snapshot.generation, reply, because, steps })
 }
 
-fn not_ours(world: &World<'_>, request: &Request) -> NotOurs {
+fn not_ours(world: &SnapshotContext<'_>, request: &ExplainRequest) -> NameNotServed {
     let zones = world.snapshot.zones.list();
-    NotOurs {
+    NameNotServed {
         name: request.name.clone(),
         zones: (zones.iter().take(3).map(|zone| zone.apex.clone()).collect(), zones.len()),
     }
 }
 
 /// Has the engine answer.
-fn reply(snapshot: &Snapshot, request: &Request, subnet: Option<IpNet>) -> ReplyView {
-    let mut draws = Draws::new(request.seed);
+fn reply(snapshot: &Snapshot, request: &ExplainRequest, subnet: Option<IpNet>) -> ReplyView {
+    let mut draws = DrawState::new(request.seed);
     draws.reserve_turns(snapshot.turn_counters);
     let message = message(request);
     let mut out = vec![0; usize::from(u16::MAX)];
@@ -144,12 +147,12 @@ fn reply(snapshot: &Snapshot, request: &Request, subnet: Option<IpNet>) -> Reply
         answers: message.answers.iter().map(record).collect(),
         authorities: message.authorities.iter().map(record).collect(),
         scope,
-        scope_means: scope_words(subnet, scope),
+        scope_means: describe_scope(subnet, scope),
     }
 }
 
 /// The query in wire format: header, question, and OPT with the subnet (RFC 7871 section 6).
-fn message(request: &Request) -> Vec<u8> {
+fn message(request: &ExplainRequest) -> Vec<u8> {
     let mut message = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
     message.extend(request.name.as_wire());
     message.extend(request.rtype.0.to_be_bytes());
@@ -194,7 +197,7 @@ fn without_dot(name: &str) -> String {
     if name == "." { name.to_owned() } else { name.strip_suffix('.').unwrap_or(name).to_owned() }
 }
 
-fn scope_words(subnet: Option<IpNet>, scope: Option<u8>) -> String {
+fn describe_scope(subnet: Option<IpNet>, scope: Option<u8>) -> String {
     match (subnet, scope) {
         (Some(subnet), Some(scope)) if scope > 0 => {
             // A resolver caches for no more than it asked about (RFC 7871 section 7.3.1).
@@ -209,8 +212,8 @@ fn scope_words(subnet: Option<IpNet>, scope: Option<u8>) -> String {
 
 /// Follows the names that the reply follows.
 fn steps(
-    world: &World<'_>,
-    request: &Request,
+    world: &SnapshotContext<'_>,
+    request: &ExplainRequest,
     first: &Finding<'_>,
     reply: &ReplyView,
 ) -> Vec<StepView> {
@@ -243,8 +246,8 @@ fn steps(
 }
 
 fn step(
-    world: &World<'_>,
-    request: &Request,
+    world: &SnapshotContext<'_>,
+    request: &ExplainRequest,
     name: &Name,
     finding: Option<&Finding<'_>>,
     reply: &ReplyView,
@@ -257,11 +260,15 @@ fn step(
         );
         return StepView { name: name.to_string(), zone: None, kind, means, steering: None };
     };
-    let (kind, means) = standing(name, request.rtype, finding, reply);
+    let (kind, means) = describe_name(name, request.rtype, finding, reply);
     let steering = match finding.outcome {
         Outcome::Exists { service: Some(service), .. } if kind == "service" => {
-            let asked =
-                steering::Asked { service, request, client_subnet, answers: &reply.answers };
+            let asked = steering::ServiceQuestion {
+                service,
+                request,
+                client_subnet,
+                answers: &reply.answers,
+            };
             steering::steering(world, &asked)
         }
         _ => None,
@@ -271,7 +278,7 @@ fn step(
 }
 
 /// How a name stands in its zone: a word and a phrase.
-fn standing(
+fn describe_name(
     name: &Name,
     rtype: Rtype,
     finding: &Finding<'_>,
@@ -323,11 +330,11 @@ fn standing(
 }
 
 /// The one thing that decided.
-fn because(reply: &ReplyView, steps: &[StepView]) -> String {
+fn deciding_reason(reply: &ReplyView, steps: &[StepView]) -> String {
     let steered = steps.iter().rev().find_map(|step| step.steering.as_ref());
     let last = steps.last();
     match (steered, last) {
-        (Some(steering), _) => steering::because(steering, reply),
+        (Some(steering), _) => steering::deciding_reason(steering, reply),
         (None, Some(step)) => format!("{} {}", step.name, step.means),
         (None, None) => String::new(),
     }

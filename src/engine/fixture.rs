@@ -4,23 +4,23 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use mmdb_writer::{Value, Writer};
 
-use super::explain::World;
+use super::explain::SnapshotContext;
 use crate::{
     dns::{Name, Rtype},
     geo::{Coordinates, Database, Databases},
     health::{Check, Monitor, Standing, TcpCheck, Verdict},
     snapshot::Snapshot,
     steer::{
-        Answers, Compiler, Conditions, Datacenter, DatacenterId, Endpoint, EndpointId, Kind,
-        Member, MemberKind, MinUp, MonitorId, OnAllDown, Pace, Policy, Pool, PoolId, ProbeTarget,
-        Regulation, Rule, Service, ServiceId, Spread, State, Steering, Surveys, Target, Topology,
-        ZoneId,
+        Adjustments, AnswerCount, Compiler, Conditions, Datacenter, DatacenterId, Endpoint,
+        EndpointId, EndpointTarget, GeoRule, Member, MemberKind, MinUp, MonitorId, OnAllDown,
+        Policy, Pool, PoolId, ProbeTarget, RampTimes, RecordKind, Regulation, Service, ServiceId,
+        ServingState, Spread, Surveys, Topology, ZoneId,
     },
     zone::{Record, ZoneBuilder, Zones},
 };
 
 /// What a world is built from; tests change it before they build.
-pub(super) struct Draft {
+pub(super) struct FixtureBuilder {
     pub(super) datacenters: Vec<Datacenter>,
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) pools: Vec<Pool>,
@@ -29,19 +29,23 @@ pub(super) struct Draft {
     pub(super) standings: Vec<(&'static str, Standing)>,
     pub(super) databases: Databases,
     /// What ramps and feedback come to.
-    pub(super) steering: Steering,
+    pub(super) steering: Adjustments,
 }
 
 /// A world and what it borrows.
-pub(super) struct Built {
+pub(super) struct Fixture {
     snapshot: Snapshot,
     databases: Databases,
     conditions: Conditions,
 }
 
-impl Built {
-    pub(super) fn world(&self) -> World<'_> {
-        World { snapshot: &self.snapshot, databases: &self.databases, conditions: &self.conditions }
+impl Fixture {
+    pub(super) fn context(&self) -> SnapshotContext<'_> {
+        SnapshotContext {
+            snapshot: &self.snapshot,
+            databases: &self.databases,
+            conditions: &self.conditions,
+        }
     }
 }
 
@@ -50,7 +54,7 @@ pub(super) const UP: Standing =
 pub(super) const DOWN: Standing =
     Standing { verdict: Verdict::Down, flips_in_secs: None, is_pending: false };
 
-impl Draft {
+impl FixtureBuilder {
     /// `www` (nearest of two pools), `geo` (by country), `api` (failover with a standby), `sticky`
     /// (by client), `moved` (a CNAME).
     pub(super) fn new() -> Self {
@@ -65,7 +69,7 @@ impl Draft {
             services: Vec::new(),
             standings: Vec::new(),
             databases: databases(),
-            steering: Steering::default(),
+            steering: Adjustments::default(),
         };
         let lb1 = draft.endpoint("lb1", &["192.0.2.11", "2001:db8::11"], 0);
         let lb2 = draft.endpoint("lb2", &["192.0.2.12"], 0);
@@ -76,11 +80,11 @@ impl Draft {
             draft.pool("web", Policy::Nearest { tie: None }, &[(web_fra, 1, 0), (web_iad, 1, 25)]);
         let by_country = Policy::Geo {
             rules: vec![
-                Rule { countries: vec!["JP".into()], members: vec![1, 0], ..Rule::default() },
-                Rule {
+                GeoRule { countries: vec!["JP".into()], members: vec![1, 0], ..GeoRule::default() },
+                GeoRule {
                     subnets: vec!["10.9.0.0/16".parse().unwrap()],
                     members: vec![1],
-                    ..Rule::default()
+                    ..GeoRule::default()
                 },
             ],
             default: vec![0],
@@ -111,31 +115,32 @@ impl Draft {
     }
 
     fn endpoint(&mut self, name: &str, addresses: &[&str], datacenter: usize) -> MemberKind {
-        let target =
-            Target::Addresses(addresses.iter().map(|address| address.parse().unwrap()).collect());
+        let target = EndpointTarget::Addresses(
+            addresses.iter().map(|address| address.parse().unwrap()).collect(),
+        );
         self.push_endpoint(name, target, vec![DatacenterId(datacenter as u32)])
     }
 
     fn cname(&mut self, name: &str, target: &str) -> MemberKind {
-        self.push_endpoint(name, Target::Cname(target.parse().unwrap()), Vec::new())
+        self.push_endpoint(name, EndpointTarget::Cname(target.parse().unwrap()), Vec::new())
     }
 
     fn push_endpoint(
         &mut self,
         name: &str,
-        target: Target,
+        target: EndpointTarget,
         datacenters: Vec<DatacenterId>,
     ) -> MemberKind {
-        let monitor = matches!(target, Target::Addresses(_)).then_some(MonitorId(0));
+        let monitor = matches!(target, EndpointTarget::Addresses(_)).then_some(MonitorId(0));
         self.endpoints.push(Endpoint {
             name: name.into(),
             target,
             datacenters,
             monitor,
-            state: State::Active,
+            state: ServingState::Active,
             force: None,
             load: None,
-            pace: Pace::default(),
+            ramp_times: RampTimes::default(),
         });
         MemberKind::Endpoint(EndpointId(self.endpoints.len() as u32 - 1))
     }
@@ -150,7 +155,7 @@ impl Draft {
             name: name.into(),
             policy,
             spread: Spread::Query,
-            answers: Answers::Count(NonZeroU32::MIN),
+            answers: AnswerCount::Count(NonZeroU32::MIN),
             min_up: MinUp::Members(NonZeroU32::MIN),
             families: Default::default(),
             members: members
@@ -166,7 +171,7 @@ impl Draft {
         let MemberKind::Pool(pool) = pool else { unreachable!("services have pools") };
         self.services.push(Service {
             name: format!("{name}.gslb.example.com").parse().unwrap(),
-            kind: Kind::default(),
+            kind: RecordKind::default(),
             zone: ZoneId(0),
             pool,
             ttl_secs: 30,
@@ -187,11 +192,11 @@ impl Draft {
         PoolId(at as u32)
     }
 
-    pub(super) fn stand(&mut self, address: &'static str, standing: Standing) {
+    pub(super) fn set_standing(&mut self, address: &'static str, standing: Standing) {
         self.standings.push((address, standing));
     }
 
-    pub(super) fn build(self) -> Built {
+    pub(super) fn build(self) -> Fixture {
         let services: Vec<(Name, ZoneId, ServiceId)> = self
             .services
             .iter()
@@ -205,14 +210,14 @@ impl Draft {
             self.pools,
             self.services,
         ));
-        let mut conditions = Conditions::unknown(&topology, 0);
+        let mut conditions = Conditions::unprobed(&topology, 0);
         for (address, standing) in self.standings {
             let target = ProbeTarget::Address(address.parse().unwrap());
             let probe = topology.probes.iter().position(|probe| probe.target == target).unwrap();
             conditions.standings[probe] = standing;
         }
-        if self.steering != Steering::default() {
-            conditions.steering = self.steering;
+        if self.steering != Adjustments::default() {
+            conditions.adjustments = self.steering;
         }
         let mut surveys = Surveys::default();
         let compiler = Compiler::new(Arc::clone(&topology), &self.databases, &mut surveys);
@@ -225,7 +230,7 @@ impl Draft {
             topology,
             ..Snapshot::default()
         };
-        Built { snapshot, databases: self.databases, conditions }
+        Fixture { snapshot, databases: self.databases, conditions }
     }
 }
 

@@ -2,13 +2,13 @@
 //! reads `100%` is all of it.
 
 /// More digits than this are not shown.
-const MOST_DIGITS: usize = 4;
+const MAX_DIGITS: usize = 4;
 
 /// A share from 0 to 1 in a sentence: `40%`, `0.04%`, `99.9%`.
 pub fn percent(share: f64) -> String {
     let percent = share * 100.0;
     let least = if percent < 9.95 { 1 } else { 0 };
-    let number = number(percent, least);
+    let number = format_number(percent, least);
     let number = if number.contains('.') {
         number.trim_end_matches('0').trim_end_matches('.')
     } else {
@@ -19,12 +19,12 @@ pub fn percent(share: f64) -> String {
 
 /// A percentage from 0 to 100 in a column: `33.3 %`, `0.04 %`, `99.96 %`.
 pub(super) fn percent_in_column(percent: f64) -> String {
-    format!("{} %", number(percent, 1))
+    format!("{} %", format_number(percent, 1))
 }
 
 /// With as few digits after the point as tell it apart from 0 and from 100, and not fewer than
 /// `least`.
-fn number(percent: f64, least: usize) -> String {
+fn format_number(percent: f64, least: usize) -> String {
     // Sums of shares miss their end by this much.
     const ERROR: f64 = 1e-9;
     if percent.abs() < ERROR {
@@ -35,9 +35,8 @@ fn number(percent: f64, least: usize) -> String {
     }
     let is_end =
         |text: &String| text.parse::<f64>().is_ok_and(|shown| shown == 0.0 || shown == 100.0);
-    let shown = (least..=MOST_DIGITS)
-        .map(|digits| format!("{percent:.digits$}"))
-        .find(|text| !is_end(text));
+    let shown =
+        (least..=MAX_DIGITS).map(|digits| format!("{percent:.digits$}")).find(|text| !is_end(text));
     shown.unwrap_or_else(
         || if percent < 50.0 { "<0.0001".to_owned() } else { ">99.9999".to_owned() },
     )

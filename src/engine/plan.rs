@@ -24,34 +24,34 @@ pub use view::{
 };
 
 use self::{
-    census::{Census, Clients},
-    shift::{NOTHING, Side, shifts},
+    census::{ClientCensus, ClientFamily},
+    shift::{NO_RECORDS, PlanSide, shifts},
 };
-use super::{explain::World, percent::percent_in_column};
+use super::{explain::SnapshotContext, percent::percent_in_column};
 use crate::{
     dns::Name,
-    steer::{Chart, Family, Plight, Service},
+    steer::{Chart, FallbackStage, Family, Service},
 };
 
 /// What a change may do at most.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rules {
+pub struct PlanLimits {
     /// No service may send more than this share of its clients elsewhere, in percent.
     pub max_moved_percent: Option<f64>,
     /// No service may be left without anything usable, and no client without an answer.
     pub never_empty: bool,
 }
 
-impl Default for Rules {
+impl Default for PlanLimits {
     fn default() -> Self {
         Self { max_moved_percent: None, never_empty: true }
     }
 }
 
 /// Compares two worlds. Clients are weighed by the databases of the second.
-pub fn plan(before: &World<'_>, after: &World<'_>) -> Plan {
+pub fn plan(before: &SnapshotContext<'_>, after: &SnapshotContext<'_>) -> Plan {
     let (was, is) = (services(before), services(after));
-    let mut census = Census::new(after.databases);
+    let mut census = ClientCensus::new(after.databases);
     let mut known: HashMap<(usize, usize), Vec<ShiftView>> = HashMap::new();
     let mut plan = Plan {
         basis: basis(&mut census),
@@ -75,7 +75,7 @@ pub fn plan(before: &World<'_>, after: &World<'_>) -> Plan {
         let key = (Arc::as_ptr(old_chart).addr(), Arc::as_ptr(new_chart).addr());
         let sides = [(*old_chart, before), (*new_chart, after)];
         let [left, right] =
-            sides.map(|(chart, world)| Side { chart, topology: &world.snapshot.topology });
+            sides.map(|(chart, world)| PlanSide { chart, topology: &world.snapshot.topology });
         let shifts = known.entry(key).or_insert_with(|| shifts(left, right, &mut census)).clone();
         let ttl_secs = (old.ttl_secs != new.ttl_secs).then_some((old.ttl_secs, new.ttl_secs));
         let loses_all = loses_all(old_chart, new_chart);
@@ -104,7 +104,7 @@ impl ServiceChange {
 
 impl Plan {
     /// What the rules forbid, a sentence each; empty for a change that is safe.
-    pub fn violations(&self, rules: &Rules) -> Vec<String> {
+    pub fn violations(&self, rules: &PlanLimits) -> Vec<String> {
         let mut violations = Vec::new();
         for change in &self.changed {
             let name = &change.name;
@@ -133,7 +133,7 @@ impl Plan {
                 ));
             }
             for shift in &change.shifts {
-                if let Some(flow) = shift.flows.iter().find(|flow| flow.to == NOTHING) {
+                if let Some(flow) = shift.flows.iter().find(|flow| flow.to == NO_RECORDS) {
                     violations.push(format!(
                         "{name}: {:.1} % of its {} clients would get no {} record any more",
                         flow.percent, shift.clients, shift.records
@@ -146,7 +146,7 @@ impl Plan {
 }
 
 /// Services by name, with their charts.
-fn services<'a>(world: &World<'a>) -> BTreeMap<&'a Name, (&'a Service, &'a Arc<Chart>)> {
+fn services<'a>(world: &SnapshotContext<'a>) -> BTreeMap<&'a Name, (&'a Service, &'a Arc<Chart>)> {
     let snapshot = world.snapshot;
     let services = snapshot.topology.services.iter().zip(&snapshot.charts);
     services.map(|(service, chart)| (&service.name, (service, chart))).collect()
@@ -155,10 +155,11 @@ fn services<'a>(world: &World<'a>) -> BTreeMap<&'a Name, (&'a Service, &'a Arc<C
 /// The types for which every area has something usable before, and some has nothing after.
 fn loses_all(before: &Chart, after: &Chart) -> Vec<String> {
     let loses = |family| {
-        let was_well = before.area_count(family) > 0 && before.plight(family) == Plight::None;
-        was_well && after.plight(family) > Plight::None
+        let was_well =
+            before.area_count(family) > 0 && before.fallback_stage(family) == FallbackStage::Normal;
+        was_well && after.fallback_stage(family) > FallbackStage::Normal
     };
-    let types = [Family::V4, Family::V6].map(|family| (family, after.kind().records(family)));
+    let types = [Family::V4, Family::V6].map(|family| (family, after.kind().record_type(family)));
     types
         .into_iter()
         .filter(|(family, _)| loses(*family))
@@ -166,18 +167,21 @@ fn loses_all(before: &Chart, after: &Chart) -> Vec<String> {
         .collect()
 }
 
-fn basis(census: &mut Census) -> BasisView {
+fn basis(census: &mut ClientCensus) -> BasisView {
     // The whole of IPv6 has 2^48 networks of /48.
-    let networks = census.population(Clients::V6) >> 80;
+    let networks = census.population(ClientFamily::V6) >> 80;
     BasisView {
-        ipv4_addresses: census.population(Clients::V4) as u64,
+        ipv4_addresses: census.population(ClientFamily::V4) as u64,
         ipv6_networks: networks as u64,
-        is_by_country: (census.is_by_country(Clients::V4), census.is_by_country(Clients::V6)),
+        is_by_country: (
+            census.is_by_country(ClientFamily::V4),
+            census.is_by_country(ClientFamily::V6),
+        ),
     }
 }
 
-fn datacenters(before: &World<'_>, after: &World<'_>) -> Vec<DatacenterChange> {
-    let states = |world: &World<'_>| -> BTreeMap<String, (String, Option<String>)> {
+fn datacenters(before: &SnapshotContext<'_>, after: &SnapshotContext<'_>) -> Vec<DatacenterChange> {
+    let states = |world: &SnapshotContext<'_>| -> BTreeMap<String, (String, Option<String>)> {
         let configured = &world.snapshot.topology.datacenters;
         let state = |(at, datacenter): (usize, &crate::steer::Datacenter)| {
             let state = world.conditions.datacenters.get(at).copied().unwrap_or(datacenter.state);

@@ -1,7 +1,7 @@
 //! Referrals: the NS records of a cut, and the addresses without which they lead nowhere (RFC 1034
 //! section 4.2.1, RFC 9471).
 
-use super::{additional::push_addresses, frame::Frame};
+use super::{additional::push_addresses, reply_builder::ReplyBuilder};
 use crate::{
     dns::{Full, LookupName, Rtype, Section},
     zone::{Node, Place, Zone},
@@ -14,7 +14,7 @@ pub(super) fn refer(
     zone: &Zone,
     cut: Node<'_>,
     place: Place,
-    frame: &mut Frame<'_, '_>,
+    frame: &mut ReplyBuilder<'_, '_>,
 ) -> Result<(), Full> {
     let Some(servers) = cut.rrset(Rtype::NS) else { return Ok(()) };
     let writer = &mut frame.writer;

@@ -5,15 +5,15 @@ use std::net::IpAddr;
 use super::{
     additional::push_additional,
     answer::Query,
-    frame::Frame,
     referral::refer,
-    steered::{self, Drawn, draw},
+    reply_builder::ReplyBuilder,
+    service_answer::{self, ServiceAnswer, draw},
     whoami,
 };
 use crate::{
     dns::{ClientSubnet, Full, Header, LookupName, Rcode, ReplyWriter, Rtype, Section},
     snapshot::Snapshot,
-    steer::{Chart, Draws, ServiceId},
+    steer::{Chart, DrawState, ServiceId},
     zone::{Finding, Node, Outcome, Place, ReadyRecord, ReadyRrset, Zone, hash},
 };
 
@@ -28,12 +28,21 @@ pub(super) fn walk(
     rtype: Rtype,
     subnet: Option<ClientSubnet<'_>>,
     (name, finding): (&mut LookupName, Option<Finding<'_>>),
-    draws: &mut Draws,
-    frame: &mut Frame<'_, '_>,
+    draws: &mut DrawState,
+    frame: &mut ReplyBuilder<'_, '_>,
 ) -> Rcode {
     let whole_at = Header::OCTETS as u16;
-    let mut walk =
-        Walk { snapshot, query, rtype, subnet, name, whole_at, apex: None, hops: 0, trail: None };
+    let mut walk = NameWalk {
+        snapshot,
+        query,
+        rtype,
+        subnet,
+        name,
+        name_offset: whole_at,
+        apex: None,
+        hops: 0,
+        trail: None,
+    };
     match walk.run(finding, draws, frame) {
         Ok(rcode) => rcode,
         Err(Full) => {
@@ -44,7 +53,7 @@ pub(super) fn walk(
 }
 
 /// Where a walk stands.
-pub(super) struct Walk<'s, 'q> {
+pub(super) struct NameWalk<'s, 'q> {
     pub(super) snapshot: &'s Snapshot,
     pub(super) query: &'q Query<'q>,
     pub(super) rtype: Rtype,
@@ -53,43 +62,43 @@ pub(super) struct Walk<'s, 'q> {
     /// The name being answered.
     name: &'q mut LookupName,
     /// Where the message has it: labels up to the apex's or to the root.
-    whole_at: u16,
+    name_offset: u16,
     /// Where the message has the apex of the zone of that name, where the name ends in a pointer to
     /// it.
-    apex: Option<Apex>,
+    apex: Option<ApexPointer>,
     hops: usize,
     /// What was passed; nothing until the first alias, which most names are not.
-    trail: Option<Trail>,
+    trail: Option<VisitedAliases>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-struct Apex {
+struct ApexPointer {
     at: u16,
     labels: usize,
 }
 
 /// The aliases that a walk passed.
-struct Trail {
+struct VisitedAliases {
     /// The hash of each name that was an alias.
     visited: [u64; MAX_CHAIN],
     /// Zone and node of each DNAME that redirected.
     redirected: [(u32, u32); MAX_CHAIN],
 }
 
-impl Trail {
+impl VisitedAliases {
     const EMPTY: Self =
         Self { visited: [0; MAX_CHAIN], redirected: [(u32::MAX, u32::MAX); MAX_CHAIN] };
 }
 
 /// What a step leads to.
-enum Step {
+enum WalkStep {
     /// The walk ends with this code.
     End(Rcode),
     /// `name` is another one.
     Alias,
 }
 
-impl Walk<'_, '_> {
+impl NameWalk<'_, '_> {
     /// The first address of the client subnet, where one is to be looked at.
     #[inline]
     pub(super) fn subnet(&self) -> Option<IpAddr> {
@@ -104,8 +113,8 @@ impl Walk<'_, '_> {
     fn run(
         &mut self,
         first: Option<Finding<'_>>,
-        draws: &mut Draws,
-        frame: &mut Frame<'_, '_>,
+        draws: &mut DrawState,
+        frame: &mut ReplyBuilder<'_, '_>,
     ) -> Result<Rcode, Full> {
         let Some(mut finding) = first else { return Ok(Rcode::REFUSED) };
         frame.is_authoritative = true;
@@ -114,7 +123,7 @@ impl Walk<'_, '_> {
             frame.drop_subnet();
         }
         loop {
-            if let Step::End(rcode) = self.step(&finding, draws, frame)? {
+            if let WalkStep::End(rcode) = self.step(&finding, draws, frame)? {
                 return Ok(rcode);
             }
             self.hops += 1;
@@ -128,9 +137,9 @@ impl Walk<'_, '_> {
     fn step(
         &mut self,
         finding: &Finding<'_>,
-        draws: &mut Draws,
-        frame: &mut Frame<'_, '_>,
-    ) -> Result<Step, Full> {
+        draws: &mut DrawState,
+        frame: &mut ReplyBuilder<'_, '_>,
+    ) -> Result<WalkStep, Full> {
         let zone = finding.zone;
         match finding.outcome {
             Outcome::Exists { node, service, .. } => {
@@ -144,25 +153,25 @@ impl Walk<'_, '_> {
                         if let Some(step) = self.answer_steered(service, zone, draws, frame)? {
                             return Ok(step);
                         }
-                        if frame.asked() != Rtype::ANY || !self.try_next_type(frame) {
+                        if frame.asked_type() != Rtype::ANY || !self.try_next_type(frame) {
                             break;
                         }
                     }
                 }
                 self.push_soa(zone, frame)?;
-                Ok(Step::End(Rcode::NOERROR))
+                Ok(WalkStep::End(Rcode::NOERROR))
             }
             Outcome::Delegated(cut) => {
                 // What was answered before the cut is ours; a bare referral is not (RFC 1034
                 // section 4.3.1).
                 frame.is_authoritative = self.hops > 0;
                 refer(zone, cut, self.place(zone, cut.label_count()), frame)?;
-                Ok(Step::End(Rcode::NOERROR))
+                Ok(WalkStep::End(Rcode::NOERROR))
             }
             Outcome::Redirected(owner) => self.redirect(finding, owner, frame),
             Outcome::Missing => {
                 self.push_soa(zone, frame)?;
-                Ok(Step::End(Rcode::NXDOMAIN))
+                Ok(WalkStep::End(Rcode::NXDOMAIN))
             }
         }
     }
@@ -172,14 +181,14 @@ impl Walk<'_, '_> {
         &mut self,
         finding: &Finding<'_>,
         node: Node<'_>,
-        frame: &mut Frame<'_, '_>,
-    ) -> Result<Option<Step>, Full> {
+        frame: &mut ReplyBuilder<'_, '_>,
+    ) -> Result<Option<WalkStep>, Full> {
         let zone = finding.zone;
         let place = self.place(zone, self.name.label_count());
         let found = match self.rtype {
             Rtype::ANY => {
                 frame.bound_any();
-                smallest(node)
+                smallest_rrset(node)
             }
             rtype => node.rrsets().find(|rrset| {
                 rrset.rtype == rtype
@@ -192,22 +201,22 @@ impl Walk<'_, '_> {
         };
         let start = frame.writer.position();
         if rrset.rtype == Rtype::CNAME && !matches!(self.rtype, Rtype::CNAME | Rtype::ANY) {
-            if !self.visit() {
-                return Ok(Some(Step::End(Rcode::NOERROR)));
+            if !self.mark_visited() {
+                return Ok(Some(WalkStep::End(Rcode::NOERROR)));
             }
             rrset.write(&mut frame.writer, place)?;
             frame.writer.count(Section::Answer, rrset.count);
             if let Some(record) = rrset.records().next() {
                 self.follow(zone, record, start, place);
             }
-            return Ok(Some(Step::Alias));
+            return Ok(Some(WalkStep::Alias));
         }
         rrset.write(&mut frame.writer, place)?;
         frame.writer.count(Section::Answer, rrset.count);
         if self.rtype != Rtype::ANY {
             push_additional(zone, &rrset, start, place, &mut frame.writer);
         }
-        Ok(Some(Step::End(Rcode::NOERROR)))
+        Ok(Some(WalkStep::End(Rcode::NOERROR)))
     }
 
     /// Answers from what a service draws; `None` where that is no record.
@@ -215,29 +224,31 @@ impl Walk<'_, '_> {
         &mut self,
         service: ServiceId,
         zone: &Zone,
-        draws: &mut Draws,
-        frame: &mut Frame<'_, '_>,
-    ) -> Result<Option<Step>, Full> {
+        draws: &mut DrawState,
+        frame: &mut ReplyBuilder<'_, '_>,
+    ) -> Result<Option<WalkStep>, Full> {
         if self
             .trail
             .as_ref()
             .is_some_and(|trail| trail.visited.contains(&hash(self.name.as_wire())))
         {
-            return Ok(Some(Step::End(Rcode::NOERROR)));
+            return Ok(Some(WalkStep::End(Rcode::NOERROR)));
         }
         let owner = self.place(zone, self.name.label_count()).owner;
         match draw(self, service, owner, draws, frame)? {
-            Drawn::Nothing => Ok(self.is_unknown(service).then_some(Step::End(Rcode::SERVFAIL))),
-            Drawn::Records => Ok(Some(Step::End(Rcode::NOERROR))),
-            Drawn::Alias { target_at, target } => {
+            ServiceAnswer::NoData => {
+                Ok(self.is_unresolved(service).then_some(WalkStep::End(Rcode::SERVFAIL)))
+            }
+            ServiceAnswer::Records => Ok(Some(WalkStep::End(Rcode::NOERROR))),
+            ServiceAnswer::Alias { target_at, target } => {
                 let is_new = self.hops + 1 < MAX_CHAIN
-                    && self.visit()
+                    && self.mark_visited()
                     && self.name.assemble(&[], target).is_ok();
                 if !is_new || self.rtype == Rtype::CNAME {
-                    return Ok(Some(Step::End(Rcode::NOERROR)));
+                    return Ok(Some(WalkStep::End(Rcode::NOERROR)));
                 }
-                self.moved(target_at, None);
-                Ok(Some(Step::Alias))
+                self.set_name_offset(target_at, None);
+                Ok(Some(WalkStep::Alias))
             }
         }
     }
@@ -245,20 +256,20 @@ impl Walk<'_, '_> {
     /// Whether a service has nothing to answer but aliases that were never resolved. What it has of
     /// the type is not known then, and NODATA would be kept as if it were: the answer is SERVFAIL.
     #[inline]
-    fn is_unknown(&self, service: ServiceId) -> bool {
+    fn is_unresolved(&self, service: ServiceId) -> bool {
         let chart = self.snapshot.charts.get(service.index());
         chart.is_some_and(|chart| chart.is_unresolved() && self.may_have_type(chart))
     }
 
     #[cold]
     fn may_have_type(&self, chart: &Chart) -> bool {
-        self.rtype == Rtype::ANY || steered::family(chart, self.rtype).is_some()
+        self.rtype == Rtype::ANY || service_answer::family(chart, self.rtype).is_some()
     }
 
     /// Goes on to the next type that ANY of a service may be answered with; `false` after the last
     /// one.
     #[cold]
-    fn try_next_type(&mut self, frame: &mut Frame<'_, '_>) -> bool {
+    fn try_next_type(&mut self, frame: &mut ReplyBuilder<'_, '_>) -> bool {
         self.rtype = match self.rtype {
             Rtype::ANY => {
                 frame.bound_any();
@@ -279,9 +290,9 @@ impl Walk<'_, '_> {
     fn answer_whoami(
         &mut self,
         place: Place,
-        frame: &mut Frame<'_, '_>,
-    ) -> Result<Option<Step>, Full> {
-        whoami::answer(self, place.owner, frame).map(|()| Some(Step::End(Rcode::NOERROR)))
+        frame: &mut ReplyBuilder<'_, '_>,
+    ) -> Result<Option<WalkStep>, Full> {
+        whoami::answer(self, place.owner, frame).map(|()| Some(WalkStep::End(Rcode::NOERROR)))
     }
 
     /// Rewrites a name below a DNAME (RFC 6672 section 3.1).
@@ -290,13 +301,17 @@ impl Walk<'_, '_> {
         &mut self,
         finding: &Finding<'_>,
         owner: Node<'_>,
-        frame: &mut Frame<'_, '_>,
-    ) -> Result<Step, Full> {
+        frame: &mut ReplyBuilder<'_, '_>,
+    ) -> Result<WalkStep, Full> {
         let zone = finding.zone;
-        let Some(rrset) = owner.rrset(Rtype::DNAME) else { return Ok(Step::End(Rcode::SERVFAIL)) };
-        let Some(record) = rrset.records().next() else { return Ok(Step::End(Rcode::SERVFAIL)) };
-        if self.hops + 1 >= MAX_CHAIN || !self.visit() {
-            return Ok(Step::End(Rcode::NOERROR));
+        let Some(rrset) = owner.rrset(Rtype::DNAME) else {
+            return Ok(WalkStep::End(Rcode::SERVFAIL));
+        };
+        let Some(record) = rrset.records().next() else {
+            return Ok(WalkStep::End(Rcode::SERVFAIL));
+        };
+        if self.hops + 1 >= MAX_CHAIN || !self.mark_visited() {
+            return Ok(WalkStep::End(Rcode::NOERROR));
         }
         if self.note_redirect((finding.zone_id.0, owner.number())) {
             rrset.write(&mut frame.writer, self.place(zone, owner.label_count()))?;
@@ -307,24 +322,24 @@ impl Walk<'_, '_> {
         record.name(zone.apex.as_wire(), &mut target);
         let mut rewritten = LookupName::root();
         if rewritten.assemble(self.name.prefix(owner.label_count()), target.as_wire()).is_err() {
-            return Ok(Step::End(Rcode::YXDOMAIN));
+            return Ok(WalkStep::End(Rcode::YXDOMAIN));
         }
         let target_at =
             push_cname(&mut frame.writer, place.owner, rrset.ttl_secs(), rewritten.as_wire())?;
         frame.writer.count(Section::Answer, 1);
         *self.name = rewritten;
-        self.moved(target_at, None);
+        self.set_name_offset(target_at, None);
         // A DNAME whose target lies below it would lengthen the name until it no longer fits.
         let is_endless = target.suffix(owner.label_count()) == owner.name();
         let is_end = is_endless || matches!(self.rtype, Rtype::CNAME | Rtype::ANY);
-        Ok(if is_end { Step::End(Rcode::NOERROR) } else { Step::Alias })
+        Ok(if is_end { WalkStep::End(Rcode::NOERROR) } else { WalkStep::Alias })
     }
 
     /// Notes that the name is an alias; `false` where it was one before, so that its record is
     /// written already, or the chain is too long.
-    fn visit(&mut self) -> bool {
+    fn mark_visited(&mut self) -> bool {
         let here = hash(self.name.as_wire());
-        let trail = self.trail.get_or_insert(Trail::EMPTY);
+        let trail = self.trail.get_or_insert(VisitedAliases::EMPTY);
         let (before, after) = trail.visited.split_at_mut(self.hops.min(MAX_CHAIN));
         match after.first_mut() {
             Some(free) if !before.contains(&here) => {
@@ -335,9 +350,10 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Notes that a DNAME redirects; `false` where it did before. Only after [`Self::visit`].
+    /// Notes that a DNAME redirects; `false` where it did before. Only after
+    /// [`Self::mark_visited`].
     fn note_redirect(&mut self, here: (u32, u32)) -> bool {
-        let trail = self.trail.get_or_insert(Trail::EMPTY);
+        let trail = self.trail.get_or_insert(VisitedAliases::EMPTY);
         let is_known = trail.redirected.contains(&here);
         trail.redirected[self.hops] = here;
         !is_known
@@ -348,12 +364,12 @@ impl Walk<'_, '_> {
     fn follow(&mut self, zone: &Zone, record: ReadyRecord<'_>, start: usize, place: Place) {
         record.name(zone.apex.as_wire(), self.name);
         let labels = zone.apex_labels();
-        let apex = record.is_compressed().then_some(Apex { at: place.apex, labels });
-        self.moved((start + record.name_offset()) as u16, apex);
+        let apex = record.is_compressed().then_some(ApexPointer { at: place.apex, labels });
+        self.set_name_offset((start + record.name_offset()) as u16, apex);
     }
 
-    fn moved(&mut self, whole_at: u16, apex: Option<Apex>) {
-        (self.whole_at, self.apex) = (whole_at, apex);
+    fn set_name_offset(&mut self, whole_at: u16, apex: Option<ApexPointer>) {
+        (self.name_offset, self.apex) = (whole_at, apex);
     }
 
     /// Where the message has the suffix of so many labels of the name, and the zone's apex.
@@ -365,12 +381,12 @@ impl Walk<'_, '_> {
         let start = |labels| self.name.suffix_start(labels) as u16;
         match self.apex {
             Some(apex) if labels <= apex.labels => apex.at + start(labels) - start(apex.labels),
-            _ => self.whole_at + start(labels),
+            _ => self.name_offset + start(labels),
         }
     }
 
     /// Writes the SOA of a negative answer (RFC 2308 section 3).
-    fn push_soa(&self, zone: &Zone, frame: &mut Frame<'_, '_>) -> Result<(), Full> {
+    fn push_soa(&self, zone: &Zone, frame: &mut ReplyBuilder<'_, '_>) -> Result<(), Full> {
         let Some(soa) = zone.soa() else { return Ok(()) };
         let labels = zone.apex_labels();
         let ttl_secs = zone.negative_ttl_secs().min(frame.negative_ttl_secs);
@@ -382,7 +398,7 @@ impl Walk<'_, '_> {
 
 /// The RRset that ANY is answered with: a CNAME, else the smallest; of equals the first (RFC 8482
 /// section 4.1).
-fn smallest(node: Node<'_>) -> Option<ReadyRrset<'_>> {
+fn smallest_rrset(node: Node<'_>) -> Option<ReadyRrset<'_>> {
     node.rrsets().min_by_key(|rrset| (rrset.rtype != Rtype::CNAME, rrset.octets()))
 }
 
@@ -393,27 +409,27 @@ pub(super) fn push_cname(
     ttl_secs: u32,
     target: &[u8],
 ) -> Result<u16, Full> {
-    push_fixed(writer, owner, Rtype::CNAME, ttl_secs, target.len() as u16)?;
+    push_record_header(writer, owner, Rtype::CNAME, ttl_secs, target.len() as u16)?;
     let at = writer.position() as u16;
     writer.push(target)?;
     Ok(at)
 }
 
 /// Writes what stands in front of a record's rdata.
-pub(super) fn push_fixed(
+pub(super) fn push_record_header(
     writer: &mut ReplyWriter<'_>,
     owner: u16,
     rtype: Rtype,
     ttl_secs: u32,
     length: u16,
 ) -> Result<(), Full> {
-    writer.push_array(fixed(owner, rtype, ttl_secs, length))
+    writer.push_array(record_header(owner, rtype, ttl_secs, length))
 }
 
 /// What stands in front of a record's rdata: owner as a pointer, type, class, TTL, length (RFC 1035
 /// section 3.2.1).
 #[inline]
-pub(super) fn fixed(owner: u16, rtype: Rtype, ttl_secs: u32, length: u16) -> [u8; 12] {
+pub(super) fn record_header(owner: u16, rtype: Rtype, ttl_secs: u32, length: u16) -> [u8; 12] {
     let [[a, b], [c, d], [k, l]] = [0xc000 | owner, rtype.0, length].map(u16::to_be_bytes);
     let [g, h, i, j] = ttl_secs.to_be_bytes();
     [a, b, c, d, 0, 1, g, h, i, j, k, l]

@@ -11,8 +11,8 @@ use std::{
 };
 
 use super::{
-    frame::Frame,
-    walk::{Walk, push_fixed},
+    reply_builder::ReplyBuilder,
+    walk::{NameWalk, push_record_header},
 };
 use crate::{
     dns::{Full, ReplyWriter, Rtype, Section},
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The nearest datacenters that are named.
-const NAMED: usize = 3;
+const MAX_NEAREST: usize = 3;
 /// Of more datacenters none is named: each costs some 50 ns, and a client may ask often.
 const MAX_RANKED: usize = 256;
 const TTL_SECS: u32 = 0;
@@ -31,9 +31,9 @@ const TTL_SECS: u32 = 0;
 /// # Errors
 /// [`Full`] where it does not fit.
 pub(super) fn answer(
-    walk: &Walk<'_, '_>,
+    walk: &NameWalk<'_, '_>,
     owner: u16,
-    frame: &mut Frame<'_, '_>,
+    frame: &mut ReplyBuilder<'_, '_>,
 ) -> Result<(), Full> {
     let subnet = walk.client_subnet().and_then(|subnet| subnet.network());
     let client = subnet.map_or(walk.query.source, |(address, _)| address);
@@ -41,9 +41,9 @@ pub(super) fn answer(
         frame.scope = if client.is_ipv4() { 32 } else { 128 };
     }
     let writer = &mut frame.writer;
-    push_fixed(writer, owner, Rtype::TXT, TTL_SECS, 0)?;
+    push_record_header(writer, owner, Rtype::TXT, TTL_SECS, 0)?;
     let start = writer.position();
-    let mut facts = Facts(writer);
+    let mut facts = FactWriter(writer);
     facts.push(format_args!("source={}", walk.query.source))?;
     facts.push(format_args!("transport={}", walk.query.transport.word()))?;
     if let Some((address, length)) = subnet {
@@ -71,9 +71,9 @@ pub(super) fn answer(
 }
 
 /// Writes character-strings.
-struct Facts<'w, 'o>(&'w mut ReplyWriter<'o>);
+struct FactWriter<'w, 'o>(&'w mut ReplyWriter<'o>);
 
-impl Facts<'_, '_> {
+impl FactWriter<'_, '_> {
     /// Writes one character-string. What has more than 255 octets is cut off.
     fn push(&mut self, text: fmt::Arguments<'_>) -> Result<(), Full> {
         let mut string = CharacterString { octets: [0; 255], length: 0 };
@@ -88,7 +88,11 @@ impl Facts<'_, '_> {
     }
 
     /// What the databases say of the client; its coordinates, where they have some.
-    fn place(&mut self, walk: &Walk<'_, '_>, client: IpAddr) -> Result<Option<Coordinates>, Full> {
+    fn place(
+        &mut self,
+        walk: &NameWalk<'_, '_>,
+        client: IpAddr,
+    ) -> Result<Option<Coordinates>, Full> {
         let place = walk.snapshot.databases.view(client);
         self.push(format_args!("area={}", place.network))?;
         self.push_some("continent", place.continent)?;
@@ -107,7 +111,7 @@ impl Facts<'_, '_> {
         if datacenters.len() > MAX_RANKED {
             return Ok(());
         }
-        let mut nearest: [Option<(f64, &str)>; NAMED] = [None; NAMED];
+        let mut nearest: [Option<(f64, &str)>; MAX_NEAREST] = [None; MAX_NEAREST];
         for datacenter in datacenters {
             let Some(location) = datacenter.location else { continue };
             let mut ranked = Some((client.distance_km(location), &*datacenter.name));

@@ -7,10 +7,10 @@ use std::{
 };
 
 use super::{
-    draws::Draws,
-    kind::Kind,
+    draw_state::DrawState,
+    record_kind::RecordKind,
     topology::{DatacenterId, EndpointId, PoolId},
-    wheel::Choice,
+    wheel::WheelChoice,
 };
 use crate::{dns::Rtype, geo::Atlas};
 
@@ -51,7 +51,7 @@ impl Family {
     }
 
     /// Whether an address is of this family.
-    pub(super) fn holds(self, address: IpAddr) -> bool {
+    pub(super) fn contains(self, address: IpAddr) -> bool {
         address.is_ipv4() == (self == Self::V4)
     }
 }
@@ -63,7 +63,7 @@ pub struct Chart {
     pub(super) v4: FamilyChart,
     pub(super) v6: FamilyChart,
     pub(super) may_answer_cname: bool,
-    pub(super) kind: Kind,
+    pub(super) kind: RecordKind,
     pub(super) awaits_alias: bool,
     pub(super) is_unresolved: bool,
 }
@@ -75,26 +75,26 @@ pub(super) struct FamilyChart {
     /// area.
     pub atlas: Option<Arc<Atlas>>,
     /// By area of `atlas`.
-    pub areas: Box<[Reach]>,
+    pub areas: Box<[AreaAnswer]>,
     /// Whether some wheel picks by the client's prefix.
-    pub by_client: bool,
+    pub is_by_client: bool,
     /// Client subnets do not count: `client-subnet = false`.
     pub ignores_subnets: bool,
     /// The worst plight of any area.
-    pub plight: Plight,
+    pub stage: FallbackStage,
     /// The areas of the service's survey in which members of the family exist and none is usable.
-    pub distress: Box<[Distress]>,
+    pub unusable_areas: Box<[UnusableArea]>,
 }
 
 /// An area in which members of a family exist and none is usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Distress {
+pub struct UnusableArea {
     /// The area of the service's survey ([`super::Compiler::area_words`]).
     pub area: u32,
     /// The position of what its clients get among what the chart has for any.
-    pub reach: u32,
+    pub answer_index: u32,
     /// How far the service had to go.
-    pub plight: Plight,
+    pub stage: FallbackStage,
     /// The pool that its clients are answered from; nothing where that is NODATA.
     pub pool: Option<PoolId>,
     /// Members are usable again, but too few after an outage of all.
@@ -103,9 +103,9 @@ pub struct Distress {
 
 /// What one area's clients get.
 #[derive(Debug, Clone)]
-pub(super) struct Reach {
-    /// `None` is NODATA.
-    pub choice: Option<Choice>,
+pub(super) struct AreaAnswer {
+    /// `Normal` is NODATA.
+    pub choice: Option<WheelChoice>,
     /// Until a verdict that this choice hangs on could flip, in seconds.
     pub flips_in_secs: u32,
     /// Whether the order of an answer is one of preference.
@@ -114,35 +114,35 @@ pub(super) struct Reach {
 
 /// How far a service had to go to find an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub enum Plight {
+pub enum FallbackStage {
     /// Usable members answer, or the family has no members.
     #[default]
-    None,
+    Normal,
     /// No member of the family is usable, and the other family is answered: NODATA.
     OtherFamily,
     /// Nothing is usable: `on-all-down` decides what is answered.
     AllDown,
     /// Nothing but draining members or such as are forced down is left: they are answered.
-    Drained,
+    OnlyDrainedLeft,
     /// Nothing but disabled members is left: they are answered.
-    Disabled,
+    OnlyDisabledLeft,
 }
 
 /// What decides for a client that a subnet is known of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Authority {
+pub enum DecidingAddress {
     /// The subnet.
     Subnet,
     /// The resolver's address: the service does not look at subnets.
     Resolver,
     /// The resolver's address: the subnet is special-purpose, and neither a rule nor a database
     /// knows it.
-    ResolverOfSpecial,
+    ResolverForSpecialSubnet,
 }
 
 /// One endpoint's part of an answer.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
+pub struct EndpointAnswer {
     /// Counted as answered; of an endpoint that names a region, the first datacenter of those that
     /// are most in service.
     pub datacenter: Option<DatacenterId>,
@@ -180,7 +180,7 @@ pub struct SrvRdata {
 
 /// What a chart has for one client: a wheel to draw from and how far the answer may travel.
 #[derive(Debug)]
-pub struct Course<'a> {
+pub struct Route<'a> {
     /// The TTL of every record drawn from here, in seconds.
     pub ttl_secs: u32,
     /// ECS SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1), in the family of the subnet asked with; 0
@@ -188,7 +188,7 @@ pub struct Course<'a> {
     pub scope: u8,
     /// Whether the order of the answer is one of preference.
     pub keeps_order: bool,
-    choice: Option<&'a Choice>,
+    choice: Option<&'a WheelChoice>,
     client: u64,
 }
 
@@ -201,12 +201,12 @@ impl Chart {
     /// The course for a client: by `subnet` (the first address of what ECS says, prefix not 0),
     /// else by the `resolver`'s address.
     #[inline(always)]
-    pub fn course(&self, family: Family, subnet: Option<IpAddr>, resolver: &IpAddr) -> Course<'_> {
+    pub fn route(&self, family: Family, subnet: Option<IpAddr>, resolver: &IpAddr) -> Route<'_> {
         let chart = self.family(family);
-        let ruling = chart.ruling(subnet.as_ref(), resolver);
+        let ruling = chart.area_lookup(subnet.as_ref(), resolver);
         let Some(reach) = chart.areas.get(ruling.area) else {
             let scope = ruling.scope;
-            return Course {
+            return Route {
                 ttl_secs: self.ttl_secs,
                 scope,
                 keeps_order: false,
@@ -215,8 +215,8 @@ impl Chart {
             };
         };
         let (key, least) =
-            if chart.by_client { ruling.client_key(subnet.as_ref(), resolver) } else { (0, 0) };
-        Course {
+            if chart.is_by_client { ruling.client_key(subnet.as_ref(), resolver) } else { (0, 0) };
+        Route {
             ttl_secs: self.ttl_secs.min(reach.flips_in_secs),
             scope: ruling.scope.max(least),
             keeps_order: reach.keeps_order,
@@ -247,33 +247,35 @@ impl Chart {
     }
 
     /// Which records the service answers.
-    pub fn kind(&self) -> &Kind {
+    pub fn kind(&self) -> &RecordKind {
         &self.kind
     }
 
     /// How far the service had to go to find an answer, over all areas of one family.
-    pub fn plight(&self, family: Family) -> Plight {
-        self.family(family).plight
+    pub fn fallback_stage(&self, family: Family) -> FallbackStage {
+        self.family(family).stage
     }
 
     /// Whether nothing is usable for some clients, so that `on-all-down` decides what they get.
     pub fn is_down(&self) -> bool {
-        [&self.v4, &self.v6].iter().any(|family| family.plight >= Plight::AllDown)
+        [&self.v4, &self.v6].iter().any(|family| family.stage >= FallbackStage::AllDown)
     }
 
     /// Where members of one family exist and none is usable, in ascending order of area.
-    pub fn distress(&self, family: Family) -> &[Distress] {
-        &self.family(family).distress
+    pub fn unusable_areas(&self, family: Family) -> &[UnusableArea] {
+        &self.family(family).unusable_areas
     }
 
     /// Whether the subnet that came with a query decides for a client, or the resolver's address
     /// for one of these reasons.
-    pub fn authority(&self, family: Family, subnet: IpAddr) -> Authority {
+    pub fn deciding_address(&self, family: Family, subnet: IpAddr) -> DecidingAddress {
         let chart = self.family(family);
         match &chart.atlas {
-            _ if chart.ignores_subnets => Authority::Resolver,
-            Some(atlas) if atlas.locate(&subnet).special => Authority::ResolverOfSpecial,
-            _ => Authority::Subnet,
+            _ if chart.ignores_subnets => DecidingAddress::Resolver,
+            Some(atlas) if atlas.locate(&subnet).special => {
+                DecidingAddress::ResolverForSpecialSubnet
+            }
+            _ => DecidingAddress::Subnet,
         }
     }
 
@@ -297,15 +299,15 @@ impl FamilyChart {
     /// section 11.1). That answer holds for the special range around the subnet and for no client
     /// outside of it, or a resolver would give it to all of its clients.
     #[inline]
-    fn ruling(&self, subnet: Option<&IpAddr>, resolver: &IpAddr) -> Ruling {
-        let by_resolver = |area, scope| Ruling { area, scope, is_by_subnet: false };
+    fn area_lookup(&self, subnet: Option<&IpAddr>, resolver: &IpAddr) -> AreaLookup {
+        let by_resolver = |area, scope| AreaLookup { area, scope, is_by_subnet: false };
         match (&self.atlas, subnet) {
             (Some(atlas), Some(subnet)) if !self.ignores_subnets => {
                 let place = atlas.locate(subnet);
                 if place.special {
                     return by_resolver(atlas.locate(resolver).area.0 as usize, place.scope);
                 }
-                Ruling { area: place.area.0 as usize, scope: place.scope, is_by_subnet: true }
+                AreaLookup { area: place.area.0 as usize, scope: place.scope, is_by_subnet: true }
             }
             (Some(atlas), _) => by_resolver(atlas.locate(resolver).area.0 as usize, 0),
             (None, _) => by_resolver(0, 0),
@@ -314,7 +316,7 @@ impl FamilyChart {
 }
 
 /// What decides for a client.
-struct Ruling {
+struct AreaLookup {
     area: usize,
     /// How far the area goes around the subnet; 0 where no subnet came, or where every client gets
     /// the same.
@@ -323,7 +325,7 @@ struct Ruling {
     is_by_subnet: bool,
 }
 
-impl Ruling {
+impl AreaLookup {
     /// The prefix that a wheel picks by, as a number, and the least scope of an answer that it
     /// picked.
     #[inline]
@@ -350,7 +352,7 @@ fn client_key(client: &IpAddr) -> (u64, u8) {
     }
 }
 
-impl<'a> Course<'a> {
+impl<'a> Route<'a> {
     /// Whether there is nothing to draw: NODATA.
     pub fn is_empty(&self) -> bool {
         self.choice.is_none()
@@ -358,7 +360,7 @@ impl<'a> Course<'a> {
 
     /// Draws the endpoints of one answer and hands each to `each`, in the order of the answer; none
     /// at all means NODATA. A CNAME comes alone.
-    pub fn draw<F: FnMut(&'a Answer)>(&self, draws: &mut Draws, each: &mut F) {
+    pub fn draw<F: FnMut(&'a EndpointAnswer)>(&self, draws: &mut DrawState, each: &mut F) {
         if let Some(choice) = self.choice {
             choice.draw(self.client, draws, each);
         }

@@ -7,25 +7,25 @@ use super::{
     chart::Chart,
     compiler::Compiler,
     conditions::Conditions,
-    search::{Search, Wheels},
+    search::{PoolSearch, WheelCache},
     survey::Surveys,
 };
 
 /// The most plans that are searched before their atlases are made.
-const BATCH: usize = 1024;
+const MAX_BATCH_PLANS: usize = 1024;
 /// The most atlases that are made at once: each takes milliseconds with a large database.
-const FOLDS: usize = 16;
+const MAX_PENDING_FOLDS: usize = 16;
 
 /// Every service's chart, with what the charts were compiled from.
 #[derive(Debug, Clone)]
-pub struct Compiled {
+pub struct CompiledCharts {
     compiler: Arc<Compiler>,
     conditions: Arc<Conditions>,
     by_plan: Vec<Arc<Chart>>,
     turn_counters: usize,
 }
 
-impl Compiled {
+impl CompiledCharts {
     /// Every service's chart, by [`super::ServiceId`].
     pub fn charts(&self) -> Vec<Arc<Chart>> {
         self.compiler
@@ -71,7 +71,7 @@ pub struct Compilation {
 }
 
 /// So many plans may come before others at once.
-const CREDIT: usize = 4096;
+const MAX_CREDIT: usize = 4096;
 
 impl Compilation {
     /// A compilation of every plan.
@@ -86,14 +86,18 @@ impl Compilation {
             stale,
             is_stale,
             urgent: 0,
-            credit: CREDIT,
+            credit: MAX_CREDIT,
             compiled: 0,
         }
     }
 
     /// A compilation of the plans that differ from `base` in what their charts depend on. The
     /// compiler is that of `base`, or was made from it by [`Compiler::next`].
-    pub fn after(base: &Compiled, compiler: Arc<Compiler>, conditions: Arc<Conditions>) -> Self {
+    pub fn after(
+        base: &CompiledCharts,
+        compiler: Arc<Compiler>,
+        conditions: Arc<Conditions>,
+    ) -> Self {
         let mut is_stale = vec![false; compiler.plans().len()];
         let touched = compiler.touched((&base.compiler, &base.conditions), &conditions);
         touched.iter().for_each(|plan| is_stale[*plan as usize] = true);
@@ -114,7 +118,7 @@ impl Compilation {
             stale,
             is_stale,
             urgent: 0,
-            credit: CREDIT,
+            credit: MAX_CREDIT,
             compiled: 0,
         }
     }
@@ -152,31 +156,34 @@ impl Compilation {
     pub fn run(
         &mut self,
         surveys: &mut Surveys,
-        wheels: &mut Wheels,
+        wheels: &mut WheelCache,
         is_interrupted: &mut dyn FnMut() -> bool,
     ) {
         let (compiler, conditions) = (Arc::clone(&self.compiler), Arc::clone(&self.conditions));
         wheels.prune();
-        let mut search = Search::new(compiler.topology(), &conditions, wheels);
+        let mut search = PoolSearch::new(compiler.topology(), &conditions, wheels);
         while !self.stale.is_empty() && !self.run_batch(&mut search, surveys, is_interrupted) {}
     }
 
     /// Compiles a batch; whether it was interrupted.
     fn run_batch(
         &mut self,
-        search: &mut Search<'_>,
+        search: &mut PoolSearch<'_>,
         surveys: &mut Surveys,
         is_interrupted: &mut dyn FnMut() -> bool,
     ) -> bool {
         let mut drafts = Vec::new();
         let mut is_over = false;
-        while drafts.len() < BATCH && surveys.open_folds() < FOLDS && !is_over {
+        while drafts.len() < MAX_BATCH_PLANS
+            && surveys.pending_folds() < MAX_PENDING_FOLDS
+            && !is_over
+        {
             let Some(plan) = self.stale.pop_front() else { break };
             drafts.push((plan, self.compiler.plans()[plan as usize].draft(search, surveys)));
             let was_last_urgent = self.urgent == 1;
             match self.urgent.checked_sub(1) {
                 Some(urgent) => self.urgent = urgent,
-                None => self.credit = CREDIT.min(self.credit + 1),
+                None => self.credit = MAX_CREDIT.min(self.credit + 1),
             }
             is_over = is_interrupted() || was_last_urgent;
         }
@@ -195,23 +202,23 @@ impl Compilation {
     }
 
     /// How many plans are still to be compiled.
-    pub fn left(&self) -> usize {
+    pub fn remaining(&self) -> usize {
         self.stale.len()
     }
 
     /// How many plans were compiled so far; a plan whose conditions changed meanwhile counts each
     /// time.
-    pub fn count(&self) -> usize {
+    pub fn compiled_count(&self) -> usize {
         self.compiled
     }
 
     /// Compiles every plan that is left.
-    pub fn finish(mut self, surveys: &mut Surveys, wheels: &mut Wheels) -> Compiled {
-        while self.left() > 0 {
+    pub fn finish(mut self, surveys: &mut Surveys, wheels: &mut WheelCache) -> CompiledCharts {
+        while self.remaining() > 0 {
             self.run(surveys, wheels, &mut || false);
         }
         let by_plan = self.by_plan.into_iter().flatten().collect();
-        Compiled {
+        CompiledCharts {
             compiler: self.compiler,
             conditions: self.conditions,
             by_plan,
@@ -221,9 +228,14 @@ impl Compilation {
 
     /// The charts so far; a plan that is still to be compiled has its earlier chart. `None` where a
     /// plan has no chart yet.
-    pub fn compiled(&self, wheels: &Wheels) -> Option<Compiled> {
+    pub fn compiled(&self, wheels: &WheelCache) -> Option<CompiledCharts> {
         let by_plan = self.by_plan.iter().cloned().collect::<Option<Vec<_>>>()?;
         let (compiler, conditions) = (Arc::clone(&self.compiler), Arc::clone(&self.conditions));
-        Some(Compiled { compiler, conditions, by_plan, turn_counters: wheels.turn_counters() })
+        Some(CompiledCharts {
+            compiler,
+            conditions,
+            by_plan,
+            turn_counters: wheels.turn_counters(),
+        })
     }
 }

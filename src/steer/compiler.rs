@@ -10,15 +10,15 @@ use hashbrown::HashTable;
 use ipnet::IpNet;
 
 use super::{
-    chart::{Chart, Family, Plight},
-    compilation::{Compilation, Compiled},
+    chart::{Chart, FallbackStage, Family},
+    chart_plan::{ChartKey, ChartPlan},
+    compilation::{Compilation, CompiledCharts},
     conditions::Conditions,
-    dependencies::{Dependencies, Inputs},
-    plan::{Plan, PlanKey},
+    dependencies::{CompileInputs, Dependencies},
     policy::Tier,
     pool::Policy,
-    recovery::{ClientGroup, Supply},
-    search::{Search, View, Wheels},
+    recovery::{ClientGroup, GroupAvailability},
+    search::{PoolSearch, SearchContext, WheelCache},
     survey::{Survey, Surveys},
     topology::{PoolId, ProbeId, ServiceId, Topology},
 };
@@ -29,18 +29,18 @@ use crate::geo::Databases;
 #[derive(Debug)]
 pub struct Compiler {
     topology: Arc<Topology>,
-    plans: Vec<Arc<Plan>>,
+    plans: Vec<Arc<ChartPlan>>,
     /// By service: its plan.
     plan_of: Box<[u32]>,
-    known: KnownPlans,
+    plan_index: PlanIndex,
     dependencies: Dependencies,
     /// The compiler that it was made from, and the pools that its topology changes.
-    origin: Option<Origin>,
+    origin: Option<CompilerBase>,
 }
 
 /// What a compiler was made from.
 #[derive(Debug)]
-struct Origin {
+struct CompilerBase {
     compiler: Weak<Compiler>,
     /// The pools that differ from those of that compiler's topology.
     changed: Vec<PoolId>,
@@ -63,21 +63,21 @@ impl Compiler {
     ) -> Arc<Self> {
         let (old, conditions) = (&self.topology, Conditions::default());
         let mut changed: Option<(Vec<PoolId>, Vec<bool>)> = None;
-        let kept = |key: &PlanKey, dependencies: &Dependencies| {
+        let kept = |key: &ChartKey, dependencies: &Dependencies| {
             let (_, is_changed) = changed.get_or_insert_with(|| {
-                let inputs = |topology| Inputs { topology, conditions: &conditions };
+                let inputs = |topology| CompileInputs { topology, conditions: &conditions };
                 let pools = dependencies.changed_topology(inputs(old), inputs(&topology));
-                let is_changed = dependencies.above(pools.iter().copied());
+                let is_changed = dependencies.dependents(pools.iter().copied());
                 (pools, is_changed)
             });
-            let plan = &self.plans[self.known.find(key, &self.plans)? as usize];
+            let plan = &self.plans[self.plan_index.find(key, &self.plans)? as usize];
             let is_same = key.roots().iter().all(|root| !is_changed[root.index()])
-                && plan.holds_in(&topology, old);
+                && plan.is_valid_in(&topology, old);
             is_same.then(|| Arc::clone(plan))
         };
         let mut next = Self::build(Arc::clone(&topology), kept, databases, surveys);
         next.origin =
-            changed.map(|(changed, _)| Origin { compiler: Arc::downgrade(self), changed });
+            changed.map(|(changed, _)| CompilerBase { compiler: Arc::downgrade(self), changed });
         Arc::new(next)
     }
 
@@ -90,10 +90,10 @@ impl Compiler {
             return dependencies.plans_above(dependencies.changed(conditions, now));
         }
         let (old, new) = (compiler.topology(), &self.topology);
-        let is_known = |origin: &&Origin| {
+        let is_known = |origin: &&CompilerBase| {
             std::ptr::eq(origin.compiler.as_ptr(), Arc::as_ptr(compiler))
-                && Arc::ptr_eq(&old.probes_of, &new.probes_of)
-                && old.alias_of == new.alias_of
+                && Arc::ptr_eq(&old.endpoint_probes, &new.endpoint_probes)
+                && old.endpoint_alias == new.endpoint_alias
         };
         match self.origin.as_ref().filter(is_known) {
             Some(origin) => {
@@ -101,8 +101,8 @@ impl Compiler {
                 dependencies.plans_above(changed.chain(origin.changed.iter().copied()))
             }
             None => {
-                let before = Inputs { topology: old, conditions };
-                let now = Inputs { topology: new, conditions: now };
+                let before = CompileInputs { topology: old, conditions };
+                let now = CompileInputs { topology: new, conditions: now };
                 dependencies.plans_above(dependencies.changed_topology(before, now))
             }
         }
@@ -110,26 +110,26 @@ impl Compiler {
 
     fn build(
         topology: Arc<Topology>,
-        mut kept: impl FnMut(&PlanKey, &Dependencies) -> Option<Arc<Plan>>,
+        mut kept: impl FnMut(&ChartKey, &Dependencies) -> Option<Arc<ChartPlan>>,
         databases: &Databases,
         surveys: &mut Surveys,
     ) -> Self {
         surveys.prepare(named_prefixes(&topology), databases);
-        let mut known = KnownPlans::default();
-        let mut keys: Vec<PlanKey> = Vec::new();
+        let mut plan_index = PlanIndex::default();
+        let mut keys: Vec<ChartKey> = Vec::new();
         let plan_of = topology
             .services
             .iter()
-            .map(|service| known.add(PlanKey::of(service), &mut keys))
+            .map(|service| plan_index.add(ChartKey::new(service), &mut keys))
             .collect();
-        let roots: Vec<Vec<PoolId>> = keys.iter().map(PlanKey::roots).collect();
+        let roots: Vec<Vec<PoolId>> = keys.iter().map(ChartKey::roots).collect();
         let dependencies = Dependencies::new(&topology, &roots);
-        let mut plan = |key: PlanKey| {
+        let mut plan = |key: ChartKey| {
             kept(&key, &dependencies)
-                .unwrap_or_else(|| Arc::new(Plan::new(&topology, key, databases, surveys)))
+                .unwrap_or_else(|| Arc::new(ChartPlan::new(&topology, key, databases, surveys)))
         };
         let plans = keys.into_iter().map(&mut plan).collect();
-        Self { plans, plan_of, known, dependencies, origin: None, topology }
+        Self { plans, plan_of, plan_index, dependencies, origin: None, topology }
     }
 
     /// The topology that this compiler is for.
@@ -138,8 +138,12 @@ impl Compiler {
     }
 
     /// Every service's chart from nothing.
-    pub fn compile(self: &Arc<Self>, conditions: &Conditions, surveys: &mut Surveys) -> Compiled {
-        let wheels = &mut Wheels::default();
+    pub fn compile(
+        self: &Arc<Self>,
+        conditions: &Conditions,
+        surveys: &mut Surveys,
+    ) -> CompiledCharts {
+        let wheels = &mut WheelCache::default();
         let compilation = Compilation::new(Arc::clone(self), Arc::new(conditions.clone()));
         compilation.finish(surveys, wheels)
     }
@@ -151,7 +155,7 @@ impl Compiler {
         conditions: &Conditions,
         pools: &[PoolId],
     ) -> Vec<Option<Vec<f64>>> {
-        let mut search = Search::asking(&self.topology, conditions);
+        let mut search = PoolSearch::without_wheels(&self.topology, conditions);
         let mut of_pool = |&pool: &PoolId| {
             search.shares(pool, Family::V4).or_else(|| search.shares(pool, Family::V6))
         };
@@ -162,14 +166,15 @@ impl Compiler {
     /// whatever ramps and feedback say. A member that was never judged is so only where none is
     /// known to be healthy.
     pub fn usable_members(&self, conditions: &Conditions, pools: &[PoolId]) -> Vec<Vec<bool>> {
-        let mut search = Search::asking(&self.topology, conditions);
+        let mut search = PoolSearch::without_wheels(&self.topology, conditions);
         let mut of_pool = |pool: &PoolId| {
             let tiers = search.member_tiers(*pool);
-            let is_any_whole = tiers.iter().flatten().any(|tier| !tier.is_halved());
+            let is_any_whole = tiers.iter().flatten().any(|tier| !tier.has_family_down());
             let is_any_known =
-                tiers.iter().flatten().any(|tier| !tier.is_pending() && !tier.is_halved());
-            let is_passed_over =
-                |tier: Tier| is_any_whole && tier.is_halved() || is_any_known && tier.is_pending();
+                tiers.iter().flatten().any(|tier| !tier.is_pending() && !tier.has_family_down());
+            let is_passed_over = |tier: Tier| {
+                is_any_whole && tier.has_family_down() || is_any_known && tier.is_pending()
+            };
             tiers.into_iter().map(|tier| tier.is_some_and(|tier| !is_passed_over(tier))).collect()
         };
         pools.iter().map(&mut of_pool).collect()
@@ -182,7 +187,7 @@ impl Compiler {
         conditions: &Conditions,
         pools: &[PoolId],
     ) -> Vec<Vec<bool>> {
-        let mut search = Search::asking(&self.topology, conditions);
+        let mut search = PoolSearch::without_wheels(&self.topology, conditions);
         let mut of_pool = |pool: &PoolId| {
             let tiers = search.member_tiers(*pool);
             let best = tiers.iter().flatten().min().copied();
@@ -193,10 +198,14 @@ impl Compiler {
 
     /// How each of these groups of clients is served under these conditions, whatever ramps and
     /// feedback say.
-    pub(super) fn supplies(&self, conditions: &Conditions, groups: &[ClientGroup]) -> Vec<Supply> {
-        let mut search = Search::asking(&self.topology, conditions);
-        let supply = |group: &ClientGroup| Supply {
-            share_back: search.share_back(group),
+    pub(super) fn group_availability(
+        &self,
+        conditions: &Conditions,
+        groups: &[ClientGroup],
+    ) -> Vec<GroupAvailability> {
+        let mut search = PoolSearch::without_wheels(&self.topology, conditions);
+        let supply = |group: &ClientGroup| GroupAvailability {
+            recovered_share: search.recovered_share(group),
             is_served: search.is_served(group),
             endpoints: search.endpoints_of(group),
         };
@@ -205,21 +214,27 @@ impl Compiler {
 
     /// The groups of clients that a service answers as if all members were up, because none that
     /// they are offered is usable.
-    pub(super) fn groups_down(
+    pub(super) fn unserved_groups(
         &self,
         conditions: &Conditions,
         service: ServiceId,
         chart: &Chart,
     ) -> Vec<ClientGroup> {
         let Some(plan) = self.plan(service) else { return Vec::new() };
-        let search = Search::asking(&self.topology, conditions);
+        let search = PoolSearch::without_wheels(&self.topology, conditions);
         let mut groups = BTreeSet::new();
         for family in [Family::V4, Family::V6] {
-            for at in chart.distress(family).iter().filter(|at| at.plight >= Plight::AllDown) {
+            for at in
+                chart.unusable_areas(family).iter().filter(|at| at.stage >= FallbackStage::AllDown)
+            {
                 let sights =
-                    plan.survey.as_ref().and_then(|survey| survey.sights.get(at.area as usize));
+                    plan.survey.as_ref().and_then(|survey| survey.rankings.get(at.area as usize));
                 let sights = sights.map_or(&[][..], |sights| sights);
-                let view = View { pools: &plan.geographic, sights, ..View::blind(family) };
+                let view = SearchContext {
+                    pools: &plan.geographic,
+                    rankings: sights,
+                    ..SearchContext::without_geography(family)
+                };
                 let group = search.client_group(plan.key.own_pool(), view);
                 if plan.key.fails_open(group.is_strict) {
                     groups.insert(group);
@@ -248,31 +263,31 @@ impl Compiler {
         &self.plan_of
     }
 
-    pub(super) fn plans(&self) -> &[Arc<Plan>] {
+    pub(super) fn plans(&self) -> &[Arc<ChartPlan>] {
         &self.plans
     }
 
     /// The position of a plan here, if it is one of these plans.
-    pub(super) fn position_of(&self, plan: &Arc<Plan>) -> Option<usize> {
-        let at = self.known.find(&plan.key, &self.plans)? as usize;
+    pub(super) fn position_of(&self, plan: &Arc<ChartPlan>) -> Option<usize> {
+        let at = self.plan_index.find(&plan.key, &self.plans)? as usize;
         Arc::ptr_eq(plan, &self.plans[at]).then_some(at)
     }
 
-    fn plan(&self, service: ServiceId) -> Option<&Plan> {
+    fn plan(&self, service: ServiceId) -> Option<&ChartPlan> {
         self.plans.get(*self.plan_of.get(service.index())? as usize).map(|plan| &**plan)
     }
 }
 
 /// The positions of plans by their keys, which are in the plans.
 #[derive(Debug, Default)]
-struct KnownPlans {
+struct PlanIndex {
     hasher: RandomState,
     positions: HashTable<u32>,
 }
 
-impl KnownPlans {
+impl PlanIndex {
     /// The position of a key among `keys`, which it is added to where it is new.
-    fn add(&mut self, key: PlanKey, keys: &mut Vec<PlanKey>) -> u32 {
+    fn add(&mut self, key: ChartKey, keys: &mut Vec<ChartKey>) -> u32 {
         let hash = self.hasher.hash_one(&key);
         if let Some(&at) = self.positions.find(hash, |&at| keys[at as usize] == key) {
             return at;
@@ -283,7 +298,7 @@ impl KnownPlans {
         at
     }
 
-    fn find(&self, key: &PlanKey, plans: &[Arc<Plan>]) -> Option<u32> {
+    fn find(&self, key: &ChartKey, plans: &[Arc<ChartPlan>]) -> Option<u32> {
         self.positions
             .find(self.hasher.hash_one(key), |&at| plans[at as usize].key == *key)
             .copied()

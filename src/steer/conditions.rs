@@ -7,11 +7,11 @@ use std::{
 };
 
 use super::{
-    datacenter::State,
-    part::Part,
+    datacenter::ServingState,
+    fraction::Fraction,
     recovery::ClientGroup,
-    resolved::{Resolved, UNKNOWN},
-    search::state_of,
+    resolved_alias::{ResolvedAlias, UNRESOLVED},
+    search::effective_state,
     topology::{AliasId, DatacenterId, EndpointId, PoolId, Probe, ProbeId, ProbeTarget, Topology},
 };
 use crate::{dns::Name, health::Standing};
@@ -20,13 +20,13 @@ use crate::{dns::Name, health::Standing};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Conditions {
     /// Each datacenter's state at this hour: as written, or active once its `until` has passed.
-    pub datacenters: Vec<State>,
+    pub datacenters: Vec<ServingState>,
     /// Each probe's standing.
     pub standings: Vec<Standing>,
     /// What each alias stands for, by [`AliasId`].
-    pub aliases: Vec<Arc<Resolved>>,
+    pub aliases: Vec<Arc<ResolvedAlias>>,
     /// What ramps and feedback come to.
-    pub steering: Steering,
+    pub adjustments: Adjustments,
     /// Groups of clients whose members were all down and of which too few are back: all are
     /// answered as before. Each with the seconds that this lasts at most ([`super::Recovery`]).
     pub recovering: BTreeMap<ClientGroup, u32>,
@@ -35,39 +35,39 @@ pub struct Conditions {
 /// What ramps and feedback come to at one moment. Whoever is not named takes its full part, its
 /// weight as configured, and the order written.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Steering {
+pub struct Adjustments {
     /// Datacenters amid a drain or a slow start.
-    pub datacenter_parts: HashMap<DatacenterId, Part>,
+    pub datacenter_fractions: HashMap<DatacenterId, Fraction>,
     /// Endpoints amid a drain or a slow start.
-    pub endpoint_parts: HashMap<EndpointId, Part>,
+    pub endpoint_fractions: HashMap<EndpointId, Fraction>,
     /// Pools that keep less than all of their clients because they are loaded beyond their
     /// capacity.
-    pub keeps: HashMap<PoolId, Part>,
+    pub kept_fractions: HashMap<PoolId, Fraction>,
     /// Of `load` pools: each member's weight, out of 1024 together.
     pub weights: HashMap<PoolId, Arc<[u32]>>,
     /// Of `failover` pools: the member that clients stay with although one before it is usable.
     pub holders: HashMap<PoolId, u16>,
     /// Of `failover` pools: clients on their way back to a member that has recovered.
-    pub returns: HashMap<PoolId, Return>,
+    pub failbacks: HashMap<PoolId, FailbackProgress>,
 }
 
 /// Clients of a `failover` pool on their way back, bit by bit, to a member that has recovered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Return {
+pub struct FailbackProgress {
     /// The member that held them: it has those that have not returned yet.
     pub from: u16,
     /// The member that they return to.
     pub to: u16,
     /// What that member takes of its share.
-    pub part: Part,
+    pub fraction: Fraction,
 }
 
 impl Conditions {
     /// Nothing probed yet, at `now` (seconds since 1970).
-    pub fn unknown(topology: &Topology, now: i64) -> Self {
+    pub fn unprobed(topology: &Topology, now: i64) -> Self {
         let datacenters = datacenter_states(topology, now);
         Self {
-            steering: Steering::at_rest(topology, &datacenters),
+            adjustments: Adjustments::settled(topology, &datacenters),
             datacenters,
             standings: vec![Standing::default(); topology.probes.len()],
             aliases: vec![Arc::default(); topology.aliases.len()],
@@ -77,9 +77,9 @@ impl Conditions {
 
     /// The first conditions of the topology `to`: these conditions of `from`, found by name. Pools
     /// and endpoints of `to` are numbered after those of `from`.
-    pub fn carried(&self, from: &Topology, to: &Topology, now: i64) -> Self {
+    pub fn carried_over(&self, from: &Topology, to: &Topology, now: i64) -> Self {
         let datacenters = datacenter_states(to, now);
-        let steering = self.steering.carried((from, &self.datacenters), (to, &datacenters));
+        let steering = self.adjustments.carried_over((from, &self.datacenters), (to, &datacenters));
         let recovering =
             self.recovering.iter().filter(|(group, _)| group.pool.index() < to.pools.len());
         Self {
@@ -87,7 +87,7 @@ impl Conditions {
             aliases: self.carried_aliases(from, to),
             recovering: recovering.map(|(group, secs)| (group.clone(), *secs)).collect(),
             datacenters,
-            steering,
+            adjustments: steering,
         }
     }
 
@@ -116,8 +116,8 @@ impl Conditions {
             .collect()
     }
 
-    fn carried_aliases(&self, from: &Topology, to: &Topology) -> Vec<Arc<Resolved>> {
-        let known: HashMap<&Name, &Arc<Resolved>> =
+    fn carried_aliases(&self, from: &Topology, to: &Topology) -> Vec<Arc<ResolvedAlias>> {
+        let known: HashMap<&Name, &Arc<ResolvedAlias>> =
             from.aliases.iter().zip(&self.aliases).collect();
         to.aliases
             .iter()
@@ -126,8 +126,8 @@ impl Conditions {
     }
 
     /// What an alias stands for.
-    pub fn resolved(&self, alias: AliasId) -> &Resolved {
-        self.aliases.get(alias.index()).map_or(&UNKNOWN, |resolved| resolved)
+    pub fn resolved_alias(&self, alias: AliasId) -> &ResolvedAlias {
+        self.aliases.get(alias.index()).map_or(&UNRESOLVED, |resolved| resolved)
     }
 
     pub(super) fn standing(&self, probe: Option<ProbeId>) -> Standing {
@@ -135,53 +135,58 @@ impl Conditions {
     }
 }
 
-impl Steering {
+impl Adjustments {
     /// The same steering for another topology. A datacenter whose state differs gets the part of
     /// that state without a ramp.
-    fn carried(&self, from: (&Topology, &[State]), to: (&Topology, &[State])) -> Self {
-        let named = |(topology, states): (&Topology, &[State]), at: usize| {
+    fn carried_over(
+        &self,
+        from: (&Topology, &[ServingState]),
+        to: (&Topology, &[ServingState]),
+    ) -> Self {
+        let named = |(topology, states): (&Topology, &[ServingState]), at: usize| {
             Some((topology.datacenters.get(at)?.name.clone(), states.get(at).copied()))
         };
         let is_same = |id: &DatacenterId| named(from, id.index()) == named(to, id.index());
-        let mut datacenter_parts = Self::at_rest(to.0, to.1).datacenter_parts;
-        datacenter_parts.extend(self.datacenter_parts.iter().filter(|(id, _)| is_same(id)));
-        Self { datacenter_parts, ..self.clone() }
+        let mut datacenter_parts = Self::settled(to.0, to.1).datacenter_fractions;
+        datacenter_parts.extend(self.datacenter_fractions.iter().filter(|(id, _)| is_same(id)));
+        Self { datacenter_fractions: datacenter_parts, ..self.clone() }
     }
 
     /// Every drain at its end, which is where it is held if it is, and nothing reported.
-    fn at_rest(topology: &Topology, states: &[State]) -> Self {
+    fn settled(topology: &Topology, states: &[ServingState]) -> Self {
         let held = topology.datacenters.iter().zip(states).zip((0..).map(DatacenterId));
-        let held = held.filter(|((_, state), _)| **state == State::Draining);
-        let datacenter_parts =
-            held.filter_map(|((datacenter, _), id)| Some((id, datacenter.drain_hold?))).collect();
-        Self { datacenter_parts, ..Self::default() }
+        let held = held.filter(|((_, state), _)| **state == ServingState::Draining);
+        let datacenter_fractions = held
+            .filter_map(|((datacenter, _), id)| Some((id, datacenter.drain_hold_fraction?)))
+            .collect();
+        Self { datacenter_fractions, ..Self::default() }
     }
 }
 
 /// Each datacenter's state at `now` (seconds since 1970): as written, or active once its `until`
 /// has passed.
-pub fn datacenter_states(topology: &Topology, now: i64) -> Vec<State> {
+pub fn datacenter_states(topology: &Topology, now: i64) -> Vec<ServingState> {
     let lapsed = |until: Option<i64>| until.is_some_and(|until| until <= now);
     let state = |datacenter: &super::Datacenter| {
-        if lapsed(datacenter.until) { State::Active } else { datacenter.state }
+        if lapsed(datacenter.until) { ServingState::Active } else { datacenter.state }
     };
     topology.datacenters.iter().map(state).collect()
 }
 
 /// For each probe, whether to probe: not where all its endpoints are disabled. Of a combined one
 /// its parts are probed.
-pub fn probed(topology: &Topology, conditions: &Conditions) -> Vec<bool> {
+pub fn active_probes(topology: &Topology, conditions: &Conditions) -> Vec<bool> {
     let mut is_probed = vec![false; topology.probes.len()];
-    for (probes, id) in topology.probes_of.iter().zip((0..).map(EndpointId)) {
-        if state_of(topology, conditions, id) != State::Disabled {
+    for (probes, id) in topology.endpoint_probes.iter().zip((0..).map(EndpointId)) {
+        if effective_state(topology, conditions, id) != ServingState::Disabled {
             probes.iter().flatten().for_each(|probe| is_probed[probe.index()] = true);
         }
     }
     // Parts stand before what is made of them.
-    for (at, combination) in topology.combinations.iter().enumerate().rev() {
+    for (at, combination) in topology.combined_probes.iter().enumerate().rev() {
         let Some(combination) = combination else { continue };
         if std::mem::take(&mut is_probed[at]) {
-            combination.parts.iter().for_each(|part| is_probed[part.index()] = true);
+            combination.probes.iter().for_each(|part| is_probed[part.index()] = true);
         }
     }
     is_probed

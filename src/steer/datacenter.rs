@@ -1,11 +1,11 @@
 //! Datacenters: places with a state.
 
-use super::{part::Part, pool::Pace, topology::LoadId};
+use super::{fraction::Fraction, pool::RampTimes, topology::LoadId};
 use crate::geo::Coordinates;
 
 /// Whether clients may be sent to a datacenter or an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum State {
+pub enum ServingState {
     /// In service.
     #[default]
     Active,
@@ -17,7 +17,7 @@ pub enum State {
     Disabled,
 }
 
-impl State {
+impl ServingState {
     /// The word in the zone file.
     pub fn word(self) -> &'static str {
         match self {
@@ -39,7 +39,7 @@ pub struct Datacenter {
     /// The label that groups datacenters.
     pub region: Option<Box<str>>,
     /// As written. Once `until` has passed the datacenter counts as active.
-    pub state: State,
+    pub state: ServingState,
     /// Why the state is what it is.
     pub reason: Option<Box<str>>,
     /// When the state ends, in seconds since 1970-01-01T00:00:00Z.
@@ -48,11 +48,11 @@ pub struct Datacenter {
     /// own.
     pub load: Option<LoadId>,
     /// How fast clients come and go.
-    pub pace: Pace,
+    pub ramp_times: RampTimes,
     /// Where a drain stops until an operator lets it go on: what the datacenter keeps of its
     /// clients meanwhile.
-    pub drain_hold: Option<Part>,
+    pub drain_hold_fraction: Option<Fraction>,
     /// What an operator lets it keep of its clients while it is active: less than all of them under
     /// `shed`.
-    pub keep: Part,
+    pub keep: Fraction,
 }

@@ -6,14 +6,14 @@ use std::{collections::HashMap, hash::Hash, sync::Arc};
 use super::{
     conditions::Conditions,
     pool::{MemberKind, Pool},
-    search::unramped,
+    search::fraction_without_ramp,
     topology::{AliasId, DatacenterId, EndpointId, PoolId, ProbeId, Topology},
 };
 
 /// What charts are compiled from: the configuration, and the conditions that change without an
 /// edit.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Inputs<'a> {
+pub(super) struct CompileInputs<'a> {
     pub topology: &'a Topology,
     pub conditions: &'a Conditions,
 }
@@ -24,15 +24,15 @@ pub(super) struct Dependencies {
     /// By endpoint: the pool that it is a member of.
     pool_of: Box<[PoolId]>,
     /// By pool: the pools that it is a member of.
-    parents: Lists,
+    parents: AdjacencyLists,
     /// By pool: the plans that answer from it directly.
-    plans: Lists,
+    plans: AdjacencyLists,
     /// By target: the endpoints that it judges.
-    of_probe: Lists,
+    endpoints_by_probe: AdjacencyLists,
     /// By alias: the endpoints that it resolves.
-    of_alias: Lists,
+    endpoints_by_alias: AdjacencyLists,
     /// By datacenter: the endpoints in it.
-    of_datacenter: Lists,
+    endpoints_by_datacenter: AdjacencyLists,
 }
 
 impl Dependencies {
@@ -59,12 +59,15 @@ impl Dependencies {
             .zip(0..)
             .flat_map(|(roots, plan)| roots.iter().map(move |root| (root.0, plan)));
         let plans: Vec<(u32, u32)> = plans.collect();
-        let probed = topology.probes_of.iter().zip(0..);
+        let probed = topology.endpoint_probes.iter().zip(0..);
         let probed =
             probed.flat_map(|(probes, at)| probes.iter().flatten().map(move |probe| (probe.0, at)));
         let probed: Vec<(u32, u32)> = probed.collect();
-        let aliased =
-            topology.alias_of.iter().zip(0..).filter_map(|(alias, at)| Some(((*alias)?.0, at)));
+        let aliased = topology
+            .endpoint_alias
+            .iter()
+            .zip(0..)
+            .filter_map(|(alias, at)| Some(((*alias)?.0, at)));
         let aliased: Vec<(u32, u32)> = aliased.collect();
         let placed = endpoints.iter().zip(0..);
         let placed = placed
@@ -72,26 +75,29 @@ impl Dependencies {
         let placed: Vec<(u32, u32)> = placed.collect();
         Self {
             pool_of: pool_of.into_boxed_slice(),
-            parents: Lists::new(pools.len(), &parents),
-            plans: Lists::new(pools.len(), &plans),
-            of_probe: Lists::new(topology.probes.len(), &probed),
-            of_alias: Lists::new(topology.aliases.len(), &aliased),
-            of_datacenter: Lists::new(topology.datacenters.len(), &placed),
+            parents: AdjacencyLists::new(pools.len(), &parents),
+            plans: AdjacencyLists::new(pools.len(), &plans),
+            endpoints_by_probe: AdjacencyLists::new(topology.probes.len(), &probed),
+            endpoints_by_alias: AdjacencyLists::new(topology.aliases.len(), &aliased),
+            endpoints_by_datacenter: AdjacencyLists::new(topology.datacenters.len(), &placed),
         }
     }
 
     /// The pools that have an endpoint which a target judges.
     pub(super) fn pools_of_probe(&self, probe: ProbeId) -> impl Iterator<Item = PoolId> {
-        self.of_probe.at(probe.index()).iter().map(|&endpoint| self.pool_of[endpoint as usize])
+        self.endpoints_by_probe
+            .list(probe.index())
+            .iter()
+            .map(|&endpoint| self.pool_of[endpoint as usize])
     }
 
     /// For each pool, whether it is one of `pools` or has one of them below it.
-    pub(super) fn above(&self, pools: impl IntoIterator<Item = PoolId>) -> Vec<bool> {
+    pub(super) fn dependents(&self, pools: impl IntoIterator<Item = PoolId>) -> Vec<bool> {
         let mut is_above = vec![false; self.parents.count()];
         let mut open: Vec<PoolId> = pools.into_iter().collect();
         while let Some(pool) = open.pop() {
             if !std::mem::replace(&mut is_above[pool.index()], true) {
-                open.extend(self.parents.at(pool.index()).iter().copied().map(PoolId));
+                open.extend(self.parents.list(pool.index()).iter().copied().map(PoolId));
             }
         }
         is_above
@@ -99,10 +105,10 @@ impl Dependencies {
 
     /// The plans that can answer from one of these pools, in ascending order.
     pub(super) fn plans_above(&self, pools: impl IntoIterator<Item = PoolId>) -> Vec<u32> {
-        let is_above = self.above(pools);
+        let is_above = self.dependents(pools);
         let pools = is_above.iter().enumerate().filter(|(_, is_above)| **is_above);
         let mut plans: Vec<u32> =
-            pools.flat_map(|(pool, _)| self.plans.at(pool)).copied().collect();
+            pools.flat_map(|(pool, _)| self.plans.list(pool)).copied().collect();
         plans.sort_unstable();
         plans.dedup();
         plans
@@ -114,20 +120,24 @@ impl Dependencies {
         let mut endpoints: Vec<u32> = Vec::new();
         let differing = |at: &usize| before.standings.get(*at) != now.standings.get(*at);
         let probes = (0..before.standings.len().max(now.standings.len())).filter(differing);
-        endpoints.extend(probes.flat_map(|at| self.of_probe.at(at)));
+        endpoints.extend(probes.flat_map(|at| self.endpoints_by_probe.list(at)));
         let differing = |at: &usize| before.aliases.get(*at) != now.aliases.get(*at);
         let aliases = (0..before.aliases.len().max(now.aliases.len())).filter(differing);
-        endpoints.extend(aliases.flat_map(|at| self.of_alias.at(at)));
-        let places = (0..self.of_datacenter.count()).filter(|at| has_other_state(*at, before, now));
-        endpoints.extend(places.flat_map(|at| self.of_datacenter.at(at)));
+        endpoints.extend(aliases.flat_map(|at| self.endpoints_by_alias.list(at)));
+        let places = (0..self.endpoints_by_datacenter.count())
+            .filter(|at| has_other_state(*at, before, now));
+        endpoints.extend(places.flat_map(|at| self.endpoints_by_datacenter.list(at)));
         endpoints.extend(
-            other_keys(&before.steering.endpoint_parts, &now.steering.endpoint_parts)
-                .map(|id| id.0),
+            differing_keys(
+                &before.adjustments.endpoint_fractions,
+                &now.adjustments.endpoint_fractions,
+            )
+            .map(|id| id.0),
         );
         let mut pools: Vec<PoolId> =
             endpoints.into_iter().filter_map(|at| self.pool_of.get(at as usize).copied()).collect();
         pools.extend(
-            regulated_otherwise(before, now)
+            pools_with_other_adjustments(before, now)
                 .into_iter()
                 .filter(|pool| pool.index() < self.parents.count()),
         );
@@ -138,7 +148,11 @@ impl Dependencies {
 
     /// The same where the topology differs as well. Ids are those of this topology; a pool or an
     /// endpoint is compared with what had its id before ([`super::Numbering`]).
-    pub(super) fn changed_topology(&self, before: Inputs<'_>, now: Inputs<'_>) -> Vec<PoolId> {
+    pub(super) fn changed_topology(
+        &self,
+        before: CompileInputs<'_>,
+        now: CompileInputs<'_>,
+    ) -> Vec<PoolId> {
         let (old, new) = (before.topology, now.topology);
         let is_other_place = |at: usize| {
             let same =
@@ -161,7 +175,7 @@ impl Dependencies {
         for (at, pool) in new.pools.iter().enumerate() {
             is_changed[at] |= !old.pools.get(at).is_some_and(|was| is_same_pool(was, pool));
         }
-        for pool in regulated_otherwise(before.conditions, now.conditions) {
+        for pool in pools_with_other_adjustments(before.conditions, now.conditions) {
             if let Some(is_changed) = is_changed.get_mut(pool.index()) {
                 *is_changed = true;
             }
@@ -179,14 +193,15 @@ impl Dependencies {
 fn has_other_state(at: usize, before: &Conditions, now: &Conditions) -> bool {
     let of = |conditions: &Conditions| {
         let state = conditions.datacenters.get(at).copied().unwrap_or_default();
-        let ramp = conditions.steering.datacenter_parts.get(&DatacenterId(at as u32)).copied();
-        (state, ramp.unwrap_or_else(|| unramped(state)))
+        let ramp =
+            conditions.adjustments.datacenter_fractions.get(&DatacenterId(at as u32)).copied();
+        (state, ramp.unwrap_or_else(|| fraction_without_ramp(state)))
     };
     of(before) != of(now)
 }
 
 /// Whether an endpoint answers as it did: written alike, judged alike, resolved alike.
-fn is_same_endpoint(id: EndpointId, before: Inputs<'_>, now: Inputs<'_>) -> bool {
+fn is_same_endpoint(id: EndpointId, before: CompileInputs<'_>, now: CompileInputs<'_>) -> bool {
     let at = id.index();
     let (Some(was), Some(is)) = (before.topology.endpoints.get(at), now.topology.endpoints.get(at))
     else {
@@ -199,20 +214,22 @@ fn is_same_endpoint(id: EndpointId, before: Inputs<'_>, now: Inputs<'_>) -> bool
             && was.datacenters == is.datacenters
             && was.state == is.state
             && was.force == is.force;
-    let standings = |inputs: Inputs<'_>| -> Vec<_> {
-        let probes = &inputs.topology.probes_of[at];
+    let standings = |inputs: CompileInputs<'_>| -> Vec<_> {
+        let probes = &inputs.topology.endpoint_probes[at];
         probes.iter().map(|probe| inputs.conditions.standing(*probe)).collect()
     };
     let is_judged_alike = || {
-        let (old, new) = (&before.topology.probes_of[at], &now.topology.probes_of[at]);
+        let (old, new) = (&before.topology.endpoint_probes[at], &now.topology.endpoint_probes[at]);
         old.iter().chain(new).all(Option::is_none) && old.len() == new.len()
             || standings(before) == standings(now)
     };
-    let resolved = |inputs: Inputs<'_>| {
-        inputs.topology.alias_of[at]
+    let resolved = |inputs: CompileInputs<'_>| {
+        inputs.topology.endpoint_alias[at]
             .map(|alias: AliasId| inputs.conditions.aliases.get(alias.index()).cloned())
     };
-    let part = |inputs: Inputs<'_>| inputs.conditions.steering.endpoint_parts.get(&id).copied();
+    let part = |inputs: CompileInputs<'_>| {
+        inputs.conditions.adjustments.endpoint_fractions.get(&id).copied()
+    };
     is_written_alike
         && is_judged_alike()
         && resolved(before) == resolved(now)
@@ -238,12 +255,12 @@ fn is_same_pool(was: &Arc<Pool>, is: &Arc<Pool>) -> bool {
 
 /// The pools that are regulated differently: other shares, another holder, or another state of
 /// recovery.
-fn regulated_otherwise(before: &Conditions, now: &Conditions) -> Vec<PoolId> {
-    let (was, is) = (&before.steering, &now.steering);
-    let mut pools: Vec<PoolId> = other_keys(&was.keeps, &is.keeps)
-        .chain(other_keys(&was.weights, &is.weights))
-        .chain(other_keys(&was.holders, &is.holders))
-        .chain(other_keys(&was.returns, &is.returns))
+fn pools_with_other_adjustments(before: &Conditions, now: &Conditions) -> Vec<PoolId> {
+    let (was, is) = (&before.adjustments, &now.adjustments);
+    let mut pools: Vec<PoolId> = differing_keys(&was.kept_fractions, &is.kept_fractions)
+        .chain(differing_keys(&was.weights, &is.weights))
+        .chain(differing_keys(&was.holders, &is.holders))
+        .chain(differing_keys(&was.failbacks, &is.failbacks))
         .copied()
         .collect();
     let groups = before.recovering.keys().chain(now.recovering.keys());
@@ -256,7 +273,7 @@ fn regulated_otherwise(before: &Conditions, now: &Conditions) -> Vec<PoolId> {
 }
 
 /// The keys that have another value, or a value in only one of two maps.
-fn other_keys<'m, K: Eq + Hash, V: PartialEq>(
+fn differing_keys<'m, K: Eq + Hash, V: PartialEq>(
     before: &'m HashMap<K, V>,
     now: &'m HashMap<K, V>,
 ) -> impl Iterator<Item = &'m K> {
@@ -274,13 +291,13 @@ fn endpoint_of(kind: MemberKind) -> Option<EndpointId> {
 
 /// Lists of numbers by position, in one allocation.
 #[derive(Debug)]
-struct Lists {
+struct AdjacencyLists {
     /// By position: where its list starts. One more at the end.
     starts: Box<[u32]>,
     items: Box<[u32]>,
 }
 
-impl Lists {
+impl AdjacencyLists {
     /// `count` lists of these pairs of position and item.
     fn new(count: usize, pairs: &[(u32, u32)]) -> Self {
         let mut starts = vec![0_u32; count + 1];
@@ -303,7 +320,7 @@ impl Lists {
     }
 
     /// The list at a position; empty beyond the last one.
-    fn at(&self, at: usize) -> &[u32] {
+    fn list(&self, at: usize) -> &[u32] {
         match self.starts.get(at..at + 2) {
             Some(&[start, end]) => &self.items[start as usize..end as usize],
             _ => &[],

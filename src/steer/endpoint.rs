@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::{
-    datacenter::State,
-    pool::Pace,
+    datacenter::ServingState,
+    pool::RampTimes,
     topology::{DatacenterId, LoadId, MonitorId},
 };
 use crate::dns::Name;
@@ -15,25 +15,25 @@ pub struct Endpoint {
     /// As written, or the first address, or the CNAME's target.
     pub name: Box<str>,
     /// What an answer holds.
-    pub target: Target,
+    pub target: EndpointTarget,
     /// Its datacenter; all datacenters of a region where the endpoint names a region; empty where
     /// it names none.
     pub datacenters: Vec<DatacenterId>,
     /// What probes it, each address by itself.
     pub monitor: Option<MonitorId>,
     /// Its own state; its datacenter's counts beside it, and the stricter of the two rules.
-    pub state: State,
+    pub state: ServingState,
     /// What the operator says instead of the monitor.
-    pub force: Option<Force>,
+    pub force: Option<HealthOverride>,
     /// What it, or the balancer behind it, says of its load.
     pub load: Option<LoadId>,
     /// How fast clients come and go.
-    pub pace: Pace,
+    pub ramp_times: RampTimes,
 }
 
 /// What an answer holds.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Target {
+pub enum EndpointTarget {
     /// Addresses in the order written, both families mixed; never empty, no address twice.
     Addresses(Vec<IpAddr>),
     /// A CNAME record, for every type.
@@ -42,12 +42,12 @@ pub enum Target {
     /// ([`super::Conditions::aliases`]).
     Alias(Name),
     /// A host and a port: what an SRV record names.
-    Host(Host),
+    Host(SrvHost),
 }
 
 /// What an SRV record names (RFC 2782).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Host {
+pub struct SrvHost {
     /// Where the service is.
     pub name: Name,
     /// Its port there.
@@ -60,7 +60,7 @@ pub struct Host {
 
 /// The operator's word over the monitor's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Force {
+pub enum HealthOverride {
     /// Usable whatever the probes say.
     Up,
     /// Not usable whatever the probes say.

@@ -1,32 +1,34 @@
 //! Inspection: the tree of pools as the compiler searches it for one client, kept for people to
 //! read.
 //!
-//! Nothing is decided here. Every pick comes from the same [`Search`], the same policies and the
-//! same preferences as the service's chart; this file only keeps what they looked at, and names the
-//! cause where something was not picked.
+//! Nothing is decided here. Every pick comes from the same [`PoolSearch`], the same policies and
+//! the same preferences as the service's chart; this file only keeps what they looked at, and names
+//! the cause where something was not picked.
 
-mod terms;
+mod share_modifiers;
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-pub use terms::{Kept, Ramped, RampedBy, Terms};
+pub use share_modifiers::{RampEffect, RampOwner, RetainedShare, ShareModifiers};
 
-use self::terms::Terming;
+use self::share_modifiers::ModifierContext;
 use super::{
-    chart::{Answer, Chart, Family, Plight},
+    chart::{Chart, EndpointAnswer, FallbackStage, Family},
+    chart_plan::{ChartKey, PoolAttempt},
     conditions::Conditions,
-    datacenter::State,
-    endpoint::{Force, Target},
-    plan::{Attempt, PlanKey},
-    policy::{Finding, Reached},
-    pool::{Member, MemberKind, Policy, Pool, Rule, Spread},
-    preference::{Preferences, RuleKeys, Sight, Span, Specificity, biased_km, points},
-    search::{Quorum, Search, View, Wheels, state_of},
+    datacenter::ServingState,
+    endpoint::{EndpointTarget, HealthOverride},
+    policy::{MatchedRules, SearchResult},
+    pool::{GeoRule, Member, MemberKind, Policy, Pool, Spread},
+    preference::{
+        LossRange, Preferences, Ranking, RuleKeys, Specificity, biased_km, member_coordinates,
+    },
+    search::{PoolSearch, Quorum, SearchContext, WheelCache, effective_state},
     survey::Surveys,
     topology::{DatacenterId, EndpointId, PoolId, ServiceId, Topology},
-    wheel::Choice,
+    wheel::WheelChoice,
 };
 use crate::{
     geo::{Area, Atlas, Databases, Location},
@@ -35,7 +37,7 @@ use crate::{
 
 /// A client as preferences see it.
 #[derive(Debug, Clone, Copy)]
-pub struct Vantage<'a> {
+pub struct ClientLocation<'a> {
     /// The address that decides.
     pub address: IpAddr,
     /// Where the databases put it.
@@ -46,7 +48,7 @@ pub struct Vantage<'a> {
 #[derive(Debug, Clone)]
 pub struct Inspection {
     /// The prefixes of `subnet` rules that hold the client, longest first.
-    pub within: Vec<IpNet>,
+    pub matching_prefixes: Vec<IpNet>,
     /// The pools turned to, one after the other; the last one answers, if any does.
     pub attempts: Vec<InspectedAttempt>,
     /// The least time until a verdict that the answer hangs on could flip, in seconds.
@@ -60,10 +62,10 @@ pub struct Inspection {
 #[derive(Debug, Clone)]
 pub struct InspectedAttempt {
     /// How far the service had gone by then.
-    pub plight: Plight,
-    /// What the tree was searched for: past [`Plight::None`], members count whatever their probes
-    /// say.
-    pub within: Plight,
+    pub stage: FallbackStage,
+    /// What the tree was searched for: past [`FallbackStage::Normal`], members count whatever their
+    /// probes say.
+    pub search_stage: FallbackStage,
     /// The pool.
     pub tree: InspectedPool,
     /// Nothing in it is usable for the family asked for, and something is for the other one:
@@ -76,10 +78,11 @@ pub struct InspectedAttempt {
 pub struct InspectedPool {
     /// Which.
     pub id: PoolId,
-    /// What it was searched for: past [`Plight::None`], members count whatever their probes say.
-    pub within: Plight,
+    /// What it was searched for: past [`FallbackStage::Normal`], members count whatever their
+    /// probes say.
+    pub search_stage: FallbackStage,
     /// The rule that ends the search for this client, in a `geo` pool.
-    pub last_word: Option<LastWord>,
+    pub final_rule: Option<FinalRule>,
     /// Enough of its members are usable.
     pub meets_min_up: bool,
     /// It comes to something.
@@ -99,9 +102,9 @@ pub struct InspectedPool {
 
 /// A rule of a `geo` pool after which no other rule and no default is tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LastWord {
+pub struct FinalRule {
     /// The key of the rule that matched.
-    pub offer: Offer,
+    pub matched_key: MatchedKey,
     /// By `strict = true`; else because the rule has no members.
     pub is_strict: bool,
 }
@@ -110,32 +113,32 @@ pub struct LastWord {
 #[derive(Debug, Clone)]
 pub struct InspectedMember {
     /// Its position in the pool.
-    pub at: usize,
+    pub position: usize,
     /// Picked or not, and why.
-    pub fate: Fate,
+    pub decision: Decision,
     /// The share of the pool's answers that hold it, counted in the wheel's slots or computed from
     /// its draws by weight: 0 to 1.
     pub share: f64,
     /// Only for when nothing else is usable, by weight 0 or by state.
     pub is_standby: bool,
     /// Its other address family is down, in a pool that takes families together.
-    pub is_halved: bool,
+    pub has_family_down: bool,
     /// What beside rank and weight decides on its share.
-    pub terms: Terms,
+    pub modifiers: ShareModifiers,
     /// Kilometres to its nearest datacenter, and the same as its bias has it; for `nearest`, where
     /// both places are known.
     pub distance_km: Option<(f64, f64)>,
     /// The rule of a `geo` pool that offers it to this client.
-    pub offer: Option<Offer>,
+    pub matched_key: Option<MatchedKey>,
     /// Every datacenter that it is in, for a pool those of all its endpoints.
     pub datacenters: Vec<DatacenterId>,
     /// What it is.
-    pub content: Content,
+    pub content: InspectedNode,
 }
 
 /// An endpoint or a pool, inspected.
 #[derive(Debug, Clone)]
-pub enum Content {
+pub enum InspectedNode {
     /// An endpoint.
     Endpoint(InspectedEndpoint),
     /// A pool.
@@ -148,7 +151,7 @@ pub struct InspectedEndpoint {
     /// Which.
     pub id: EndpointId,
     /// Its state: its own or its datacenter's, the stricter of the two.
-    pub state: State,
+    pub state: ServingState,
     /// The datacenter whose state that is, where it is not its own.
     pub state_of: Option<DatacenterId>,
     /// The operator forced it down.
@@ -160,7 +163,7 @@ pub struct InspectedEndpoint {
 
 /// Why a rule of a `geo` pool offers a member: the key that matched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Offer {
+pub enum MatchedKey {
     /// A prefix that holds the client.
     Subnet(IpNet),
     /// The client's autonomous system.
@@ -177,20 +180,20 @@ pub enum Offer {
 
 /// What became of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum Decision {
     /// It is part of the pool's answers.
-    Picked(Pick),
+    Picked(PickReason),
     /// It is not.
-    PassedOver(Pass),
+    Skipped(SkipReason),
 }
 
 /// Why a member was picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pick {
+pub enum PickReason {
     /// It shares by its weight.
     Weight,
     /// Every usable member answers.
-    Every,
+    AllUsable,
     /// It stands before all others: in the order written, by distance, or by its rule.
     First,
     /// It is the first that is usable of those.
@@ -198,10 +201,10 @@ pub enum Pick {
     /// It ties with the nearest.
     Tied,
     /// An answer has several members, and it is next.
-    Next,
+    NextInOrder,
     /// Those before it leave something, amid a drain or a slow start, or because they shed or
     /// spill.
-    Rest,
+    Remainder,
     /// It stands behind others, and a trickle of clients keeps it proven.
     Trickle,
     /// Clients stay with it although a member before it is usable.
@@ -212,7 +215,7 @@ pub enum Pick {
 
 /// Why a member was not picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pass {
+pub enum SkipReason {
     /// None of its addresses answers its probes.
     Down,
     /// The operator forced it down.
@@ -240,9 +243,9 @@ pub enum Pass {
     /// The member at this position stands before it.
     Behind(usize),
     /// It is usable again, but clients stay with the member at this position.
-    Waiting(usize),
+    AwaitingFailback(usize),
     /// It gives away every client like this one: it sheds or spills.
-    Yielding,
+    GivesClientsAway,
     /// No rule offers it to this client.
     NoRule,
 }
@@ -254,39 +257,43 @@ pub fn inspect(
     databases: &Databases,
     service: ServiceId,
     family: Family,
-    client: Vantage<'_>,
+    client: ClientLocation<'_>,
 ) -> Inspection {
-    let key = PlanKey::of(&topology.services[service.index()]);
+    let key = ChartKey::new(&topology.services[service.index()]);
     let (preferences, geographic) = Preferences::of(topology, &key.roots());
-    let within = within(&preferences, client.address);
-    let sights = preferences.sights(client.location, &within);
-    let spans = spans_at(preferences, databases, client.address);
-    let mut wheels = Wheels::default();
+    let within = matching_prefixes(&preferences, client.address);
+    let sights = preferences.rankings(client.location, &within);
+    let spans = loss_ranges_at(preferences, databases, client.address);
+    let mut wheels = WheelCache::default();
     let mut inspector = Inspector {
         topology,
         conditions,
         client,
         within: &within,
-        search: Search::new(topology, conditions, &mut wheels),
+        search: PoolSearch::new(topology, conditions, &mut wheels),
     };
     let published = key.published(topology);
     let mut attempts = Vec::new();
-    let own_view = View { pools: &geographic, sights: &sights, ..View::blind(family) };
+    let own_view = SearchContext {
+        pools: &geographic,
+        rankings: &sights,
+        ..SearchContext::without_geography(family)
+    };
     let is_strict = inspector.search.is_strict(key.own_pool(), own_view);
     let recovering =
         inspector.search.recovering(key.own_pool(), own_view).filter(|_| key.fails_open(is_strict));
     let mut flips_in_secs = recovering.unwrap_or(u32::MAX);
-    for Attempt { pool, within, plight } in key.attempts() {
+    for PoolAttempt { pool, search_stage: within, stage: plight } in key.attempts() {
         let by_client = key.is_by_client();
         let (pools, sights, spans) = (&geographic[..], &sights[..], &spans[..]);
-        let view = View {
+        let view = SearchContext {
             family,
-            plight: within,
+            stage: within,
             pools,
-            sights,
-            spans,
+            rankings: sights,
+            loss_ranges: spans,
             counts_other_family: false,
-            by_client,
+            is_by_client: by_client,
         };
         if pool != key.own_pool() && is_strict {
             continue;
@@ -294,9 +301,9 @@ pub fn inspect(
         let (found, view) = inspector.search.service(pool, view);
         let tree = inspector.pool(pool, view);
         flips_in_secs = flips_in_secs.min(found.flips_in_secs);
-        let is_passed_over = plight == Plight::None && recovering.is_some();
-        let mut ends =
-            tree.is_usable && !is_passed_over || plight == Plight::None && tree.is_deliberate;
+        let is_passed_over = plight == FallbackStage::Normal && recovering.is_some();
+        let mut ends = tree.is_usable && !is_passed_over
+            || plight == FallbackStage::Normal && tree.is_deliberate;
         let mut serves_other_family = false;
         if !ends
             && !is_passed_over
@@ -306,28 +313,42 @@ pub fn inspect(
             serves_other_family = other.choice.is_some();
             ends = serves_other_family;
         }
-        attempts.push(InspectedAttempt { plight, within, tree, serves_other_family });
+        attempts.push(InspectedAttempt {
+            stage: plight,
+            search_stage: within,
+            tree,
+            serves_other_family,
+        });
         if ends {
             break;
         }
     }
     let flips_in_secs = (flips_in_secs != u32::MAX).then_some(flips_in_secs);
-    Inspection { within, attempts, flips_in_secs, is_recovering: recovering.is_some() }
+    Inspection {
+        matching_prefixes: within,
+        attempts,
+        flips_in_secs,
+        is_recovering: recovering.is_some(),
+    }
 }
 
 /// Where a client's area stands among those that have the same nearest member. Only a survey of the
 /// whole world can tell, which is made where some member gives clients away.
-fn spans_at(preferences: Preferences, databases: &Databases, client: IpAddr) -> Vec<Option<Span>> {
-    if !preferences.may_yield() {
+fn loss_ranges_at(
+    preferences: Preferences,
+    databases: &Databases,
+    client: IpAddr,
+) -> Vec<Option<LossRange>> {
+    if !preferences.may_give_clients_away() {
         return Vec::new();
     }
     let survey = Surveys::default().survey(preferences, databases);
-    survey.map(|survey| survey.spans_at(client).to_vec()).unwrap_or_default()
+    survey.map(|survey| survey.loss_ranges_at(client).to_vec()).unwrap_or_default()
 }
 
 /// The named prefixes that hold an address, longest first, as a survey has them.
-fn within(preferences: &Preferences, address: IpAddr) -> Vec<IpNet> {
-    let named = preferences.named();
+fn matching_prefixes(preferences: &Preferences, address: IpAddr) -> Vec<IpNet> {
+    let named = preferences.named_prefixes();
     let (atlas, of_area) =
         Atlas::survey(&Databases::default(), &named, |_, within| within.to_vec());
     of_area[atlas.locate(&address).area.0 as usize].iter().map(|&at| named[at as usize]).collect()
@@ -336,38 +357,41 @@ fn within(preferences: &Preferences, address: IpAddr) -> Vec<IpNet> {
 struct Inspector<'a> {
     topology: &'a Topology,
     conditions: &'a Conditions,
-    client: Vantage<'a>,
+    client: ClientLocation<'a>,
     within: &'a [IpNet],
-    search: Search<'a>,
+    search: PoolSearch<'a>,
 }
 
 impl Inspector<'_> {
-    fn pool(&mut self, id: PoolId, view: View<'_>) -> InspectedPool {
+    fn pool(&mut self, id: PoolId, view: SearchContext<'_>) -> InspectedPool {
         let topology = self.topology;
         let pool = &topology.pools[id.index()];
-        let election = self.search.elect(id, view);
+        let election = self.search.select_members(id, view);
         let finding = self.search.pool(id, view);
         let picked = election.selection.groups.concat();
         let chosen: Vec<usize> =
-            picked.iter().map(|&at| identity(election.found[usize::from(at)].as_ref())).collect();
+            picked.iter().map(|&at| identity(election.results[usize::from(at)].as_ref())).collect();
         let (shares, slots, picks) = shares_of(finding.choice.as_ref(), &chosen);
-        let sight = view.pools.iter().position(|&at| at == id).and_then(|at| view.sights.get(at));
-        let offers = self.offers(pool, sight);
+        let sight = view.pools.iter().position(|&at| at == id).and_then(|at| view.rankings.get(at));
+        let offers = self.matched_keys(pool, sight);
         let order = order(pool, sight, &offers);
-        let findings: Vec<Finding> =
+        let findings: Vec<SearchResult> =
             pool.members.iter().map(|member| self.search.member(pool, member, view)).collect();
         let span = view
             .pools
             .iter()
             .position(|&at| at == id)
-            .and_then(|at| view.spans.get(at).copied().flatten());
-        let nearest = matches!(sight, Some(Sight::Nearest { .. }))
+            .and_then(|at| view.loss_ranges.get(at).copied().flatten());
+        let nearest = matches!(sight, Some(Ranking::Nearest { .. }))
             .then_some(order.first().copied().zip(span))
             .flatten();
-        let terming = Terming { topology, conditions: self.conditions, id, nearest };
-        let terms: Vec<Terms> =
-            findings.iter().enumerate().map(|(at, finding)| terming.of(at, finding)).collect();
-        let tally = Tally {
+        let terming = ModifierContext { topology, conditions: self.conditions, id, nearest };
+        let terms: Vec<ShareModifiers> = findings
+            .iter()
+            .enumerate()
+            .map(|(at, finding)| terming.modifiers(at, finding))
+            .collect();
+        let tally = DecisionInputs {
             pool,
             terms: &terms,
             picks,
@@ -375,24 +399,24 @@ impl Inspector<'_> {
             groups: &election.selection.groups,
             findings: &findings,
             offers: &offers,
-            meets_min_up: election.min_up != Quorum::Missed,
+            meets_min_up: election.quorum != Quorum::Missed,
         };
         let members = order
             .iter()
             .map(|&at| {
                 let content = self.content(&pool.members[at], view);
                 InspectedMember {
-                    at,
-                    fate: tally.fate(at, || self.cause(&content, view.family)),
+                    position: at,
+                    decision: tally.decision(at, || self.skip_reason(&content, view.family)),
                     share: picked
                         .iter()
                         .position(|&m| usize::from(m) == at)
                         .map_or(0.0, |position| shares[position]),
                     is_standby: findings[at].tier.is_standby(),
-                    is_halved: findings[at].tier.is_halved(),
-                    terms: terms[at],
+                    has_family_down: findings[at].tier.has_family_down(),
+                    modifiers: terms[at],
                     distance_km: self.distance(pool, &pool.members[at]),
-                    offer: offers[at].clone(),
+                    matched_key: offers[at].clone(),
                     datacenters: datacenters_of(topology, pool.members[at].kind),
                     content,
                 }
@@ -400,11 +424,11 @@ impl Inspector<'_> {
             .collect();
         InspectedPool {
             id,
-            within: view.plight,
-            last_word: self.last_word(pool, sight),
-            meets_min_up: election.min_up != Quorum::Missed,
+            search_stage: view.stage,
+            final_rule: self.final_rule(pool, sight),
+            meets_min_up: election.quorum != Quorum::Missed,
             is_usable: finding.choice.is_some(),
-            is_deliberate: finding.deliberate,
+            is_deliberate: finding.is_empty_by_config,
             picks,
             spread: view.spread(pool),
             slots,
@@ -412,25 +436,25 @@ impl Inspector<'_> {
         }
     }
 
-    fn content(&mut self, member: &Member, view: View<'_>) -> Content {
+    fn content(&mut self, member: &Member, view: SearchContext<'_>) -> InspectedNode {
         match member.kind {
-            MemberKind::Pool(id) => Content::Pool(self.pool(id, view)),
-            MemberKind::Endpoint(id) => Content::Endpoint(self.endpoint(id)),
+            MemberKind::Pool(id) => InspectedNode::Pool(self.pool(id, view)),
+            MemberKind::Endpoint(id) => InspectedNode::Endpoint(self.endpoint(id)),
         }
     }
 
     fn endpoint(&self, id: EndpointId) -> InspectedEndpoint {
         let endpoint = &self.topology.endpoints[id.index()];
-        let state = state_of(self.topology, self.conditions, id);
+        let state = effective_state(self.topology, self.conditions, id);
         let has_state =
             |id: &&DatacenterId| self.conditions.datacenters.get(id.index()) == Some(&state);
-        let probes = &self.topology.probes_of[id.index()];
+        let probes = &self.topology.endpoint_probes[id.index()];
         let addresses = match &endpoint.target {
-            Target::Cname(_) | Target::Host(_) => vec![None],
-            Target::Addresses(addresses) => addresses.iter().copied().map(Some).collect(),
-            Target::Alias(_) => {
-                let resolved =
-                    self.topology.alias_of[id.index()].map(|alias| self.conditions.resolved(alias));
+            EndpointTarget::Cname(_) | EndpointTarget::Host(_) => vec![None],
+            EndpointTarget::Addresses(addresses) => addresses.iter().copied().map(Some).collect(),
+            EndpointTarget::Alias(_) => {
+                let resolved = self.topology.endpoint_alias[id.index()]
+                    .map(|alias| self.conditions.resolved_alias(alias));
                 resolved
                     .into_iter()
                     .flat_map(|resolved| resolved.addresses())
@@ -449,7 +473,7 @@ impl Inspector<'_> {
                 .filter(|_| endpoint.state != state)
                 .find(has_state)
                 .copied(),
-            is_forced_down: endpoint.force == Some(Force::Down),
+            is_forced_down: endpoint.force == Some(HealthOverride::Down),
             // An alias has one probe, whatever it resolves to.
             addresses: addresses
                 .into_iter()
@@ -459,49 +483,55 @@ impl Inspector<'_> {
     }
 
     /// For each member of a `geo` pool: the most specific key that offers it.
-    fn offers(&self, pool: &Pool, sight: Option<&Sight>) -> Vec<Option<Offer>> {
+    fn matched_keys(&self, pool: &Pool, sight: Option<&Ranking>) -> Vec<Option<MatchedKey>> {
         let mut offers = vec![None; pool.members.len()];
-        let (Policy::Geo { rules, default }, Some(Sight::Geo(matching))) = (&pool.policy, sight)
+        let (Policy::Geo { rules, default }, Some(Ranking::Geo(matching))) = (&pool.policy, sight)
         else {
             return offers;
         };
-        let reached = Reached::of(rules, matching);
+        let reached = MatchedRules::new(rules, matching);
         for rule in reached.rules() {
-            let offer = self.offer(rule);
-            rule.members.iter().for_each(|&member| fill(&mut offers[member as usize], &offer));
+            let offer = self.matched_key(rule);
+            rule.members
+                .iter()
+                .for_each(|&member| set_if_none(&mut offers[member as usize], &offer));
         }
-        let default = if reached.last_word().is_none() { &default[..] } else { &[] };
-        default
-            .iter()
-            .for_each(|&member| fill(&mut offers[member as usize], &Some(Offer::Default)));
+        let default = if reached.final_rule().is_none() { &default[..] } else { &[] };
+        default.iter().for_each(|&member| {
+            set_if_none(&mut offers[member as usize], &Some(MatchedKey::Default))
+        });
         offers
     }
 
     /// The key of the rule that ends a `geo` pool's search for this client: by `strict`, or because
     /// it has no members.
-    fn last_word(&self, pool: &Pool, sight: Option<&Sight>) -> Option<LastWord> {
-        let (Policy::Geo { rules, .. }, Some(Sight::Geo(matching))) = (&pool.policy, sight) else {
+    fn final_rule(&self, pool: &Pool, sight: Option<&Ranking>) -> Option<FinalRule> {
+        let (Policy::Geo { rules, .. }, Some(Ranking::Geo(matching))) = (&pool.policy, sight)
+        else {
             return None;
         };
-        let rule = Reached::of(rules, matching).last_word()?;
-        Some(LastWord { offer: self.offer(rule)?, is_strict: !rule.members.is_empty() })
+        let rule = MatchedRules::new(rules, matching).final_rule()?;
+        Some(FinalRule {
+            matched_key: self.matched_key(rule)?,
+            is_strict: !rule.members.is_empty(),
+        })
     }
 
-    fn offer(&self, rule: &Rule) -> Option<Offer> {
+    fn matched_key(&self, rule: &GeoRule) -> Option<MatchedKey> {
         let location = self.client.location;
         Some(match RuleKeys::of(rule).specificity(location, self.within)? {
             Specificity::Subnet(length) => {
                 let fits = |prefix: &&IpNet| {
                     prefix.prefix_len() == length && rule.subnets.contains(prefix)
                 };
-                Offer::Subnet(*self.within.iter().find(fits)?)
+                MatchedKey::Subnet(*self.within.iter().find(fits)?)
             }
-            Specificity::Asn => Offer::Asn(location.asn?),
-            Specificity::Subdivision(_) => Offer::Subdivision(
+            Specificity::Asn => MatchedKey::Asn(location.asn?),
+            Specificity::Subdivision(_) => MatchedKey::Subdivision(
                 location.subdivisions.iter().find(|code| rule.subdivisions.contains(code))?.clone(),
             ),
-            Specificity::Country => Offer::Country(location.country.clone()?),
-            Specificity::Continent => Offer::Continent(location.continent.clone()?),
+            Specificity::Country => MatchedKey::Country(location.country.clone()?),
+            Specificity::Continent => MatchedKey::Continent(location.continent.clone()?),
         })
     }
 
@@ -510,37 +540,38 @@ impl Inspector<'_> {
             return None;
         }
         let client = self.client.location.coordinates?;
-        let points = points(self.topology, member);
+        let points = member_coordinates(self.topology, member);
         (!points.is_empty())
             .then(|| (biased_km(&points, 0, client), biased_km(&points, member.bias, client)))
     }
 
     /// Why a member that came to nothing did.
-    fn cause(&self, content: &Content, family: Family) -> Pass {
+    fn skip_reason(&self, content: &InspectedNode, family: Family) -> SkipReason {
         let inspected = match content {
-            Content::Pool(pool) if !pool.meets_min_up => return Pass::BelowMinUp,
-            Content::Pool(_) => return Pass::Unusable,
-            Content::Endpoint(inspected) => inspected,
+            InspectedNode::Pool(pool) if !pool.meets_min_up => return SkipReason::BelowMinUp,
+            InspectedNode::Pool(_) => return SkipReason::Unusable,
+            InspectedNode::Endpoint(inspected) => inspected,
         };
         if inspected.addresses.is_empty() {
-            return Pass::Unresolved;
+            return SkipReason::Unresolved;
         }
         let of_family =
-            |address: Option<IpAddr>| address.is_none_or(|address| family.holds(address));
+            |address: Option<IpAddr>| address.is_none_or(|address| family.contains(address));
         if !inspected.addresses.iter().any(|(address, _)| of_family(*address)) {
-            return Pass::NoAddress;
+            return SkipReason::NoAddress;
         }
-        let is_forced = self.topology.endpoints[inspected.id.index()].force == Some(Force::Down);
+        let is_forced =
+            self.topology.endpoints[inspected.id.index()].force == Some(HealthOverride::Down);
         match inspected.state {
-            State::Disabled => Pass::Disabled,
-            _ if is_forced => Pass::ForcedDown,
-            State::Draining => Pass::Draining,
-            State::Active | State::Standby => Pass::Down,
+            ServingState::Disabled => SkipReason::Disabled,
+            _ if is_forced => SkipReason::ForcedDown,
+            ServingState::Draining => SkipReason::Draining,
+            ServingState::Active | ServingState::Standby => SkipReason::Down,
         }
     }
 }
 
-fn fill(place: &mut Option<Offer>, offer: &Option<Offer>) {
+fn set_if_none(place: &mut Option<MatchedKey>, offer: &Option<MatchedKey>) {
     if place.is_none() {
         place.clone_from(offer);
     }
@@ -548,13 +579,13 @@ fn fill(place: &mut Option<Offer>, offer: &Option<Offer>) {
 
 /// The order in which a pool's members are shown, which is also that in which a ranking policy
 /// tries them.
-fn order(pool: &Pool, sight: Option<&Sight>, offers: &[Option<Offer>]) -> Vec<usize> {
+fn order(pool: &Pool, sight: Option<&Ranking>, offers: &[Option<MatchedKey>]) -> Vec<usize> {
     let mut order: Vec<usize> = match (&pool.policy, sight) {
-        (Policy::Nearest { .. }, Some(Sight::Nearest { order, .. })) => {
+        (Policy::Nearest { .. }, Some(Ranking::Nearest { order, .. })) => {
             order.iter().map(|&at| at.into()).collect()
         }
-        (Policy::Geo { rules, default }, Some(Sight::Geo(matching))) => {
-            Reached::of(rules, matching).order(default).into_iter().map(usize::from).collect()
+        (Policy::Geo { rules, default }, Some(Ranking::Geo(matching))) => {
+            MatchedRules::new(rules, matching).order(default).into_iter().map(usize::from).collect()
         }
         _ => Vec::new(),
     };
@@ -566,44 +597,49 @@ fn order(pool: &Pool, sight: Option<&Sight>, offers: &[Option<Offer>]) -> Vec<us
 }
 
 /// What is known of a pool's members when each one's fate is to be named.
-struct Tally<'a> {
+struct DecisionInputs<'a> {
     pool: &'a Pool,
-    terms: &'a [Terms],
+    terms: &'a [ShareModifiers],
     /// How many members an answer has.
     picks: usize,
     order: &'a [usize],
     groups: &'a [Vec<u16>],
-    findings: &'a [Finding],
-    offers: &'a [Option<Offer>],
+    findings: &'a [SearchResult],
+    offers: &'a [Option<MatchedKey>],
     meets_min_up: bool,
 }
 
-impl Tally<'_> {
-    fn fate(&self, at: usize, cause: impl FnOnce() -> Pass) -> Fate {
+impl DecisionInputs<'_> {
+    fn decision(&self, at: usize, cause: impl FnOnce() -> SkipReason) -> Decision {
         let group = self.groups.iter().position(|group| group.contains(&(at as u16)));
         if let Some(group) = group {
-            return Fate::Picked(self.pick(at, group));
+            return Decision::Picked(self.pick_reason(at, group));
         }
         let finding = &self.findings[at];
         let is_offered =
             !matches!(self.pool.policy, Policy::Geo { .. }) || self.offers[at].is_some();
-        Fate::PassedOver(match self.first_picked() {
-            _ if !is_offered => Pass::NoRule,
+        Decision::Skipped(match self.first_picked() {
+            _ if !is_offered => SkipReason::NoRule,
             _ if finding.choice.is_none() => cause(),
-            _ if !self.meets_min_up => Pass::PoolBelowMinUp,
-            Some(first) if self.terms[first].is_holder && at < first => Pass::Waiting(first),
-            _ if self.yields(at) => Pass::Yielding,
-            Some(first) if finding.tier.is_halved() && !self.findings[first].tier.is_halved() => {
-                Pass::OtherFamilyDown
+            _ if !self.meets_min_up => SkipReason::PoolBelowMinUp,
+            Some(first) if self.terms[first].is_holder && at < first => {
+                SkipReason::AwaitingFailback(first)
+            }
+            _ if self.gives_all_away(at) => SkipReason::GivesClientsAway,
+            Some(first)
+                if finding.tier.has_family_down()
+                    && !self.findings[first].tier.has_family_down() =>
+            {
+                SkipReason::OtherFamilyDown
             }
             Some(first) if finding.tier.is_pending() && !self.findings[first].tier.is_pending() => {
-                Pass::Pending
+                SkipReason::Pending
             }
             Some(first) if finding.tier.is_standby() && !self.findings[first].tier.is_standby() => {
-                Pass::Standby
+                SkipReason::Standby
             }
-            Some(first) => Pass::Behind(first),
-            None => Pass::Unusable,
+            Some(first) => SkipReason::Behind(first),
+            None => SkipReason::Unusable,
         })
     }
 
@@ -611,47 +647,50 @@ impl Tally<'_> {
         self.groups.first().and_then(|group| group.first()).map(|&at| at.into())
     }
 
-    fn pick(&self, at: usize, group: usize) -> Pick {
+    fn pick_reason(&self, at: usize, group: usize) -> PickReason {
         match self.pool.policy {
-            _ if self.terms[at].is_holder && group == 0 => Pick::Holder,
-            _ if self.findings[at].tier.is_standby() => Pick::LastResort,
-            Policy::Weighted | Policy::Load(_) => Pick::Weight,
-            Policy::All => Pick::Every,
-            _ if group > 0 && self.picks > 1 => Pick::Next,
-            _ if group > 0 && self.has_full_before(group) => Pick::Trickle,
-            _ if group > 0 => Pick::Rest,
-            _ if self.first_picked() != Some(at) => Pick::Tied,
-            _ if self.order.first() == Some(&at) => Pick::First,
-            _ if self.order.first().is_some_and(|&first| self.yields(first)) => Pick::Rest,
-            _ => Pick::FirstUsable,
+            _ if self.terms[at].is_holder && group == 0 => PickReason::Holder,
+            _ if self.findings[at].tier.is_standby() => PickReason::LastResort,
+            Policy::Weighted | Policy::Load(_) => PickReason::Weight,
+            Policy::All => PickReason::AllUsable,
+            _ if group > 0 && self.picks > 1 => PickReason::NextInOrder,
+            _ if group > 0 && self.has_full_before(group) => PickReason::Trickle,
+            _ if group > 0 => PickReason::Remainder,
+            _ if self.first_picked() != Some(at) => PickReason::Tied,
+            _ if self.order.first() == Some(&at) => PickReason::First,
+            _ if self.order.first().is_some_and(|&first| self.gives_all_away(first)) => {
+                PickReason::Remainder
+            }
+            _ => PickReason::FirstUsable,
         }
     }
 
     /// Whether a usable member gives away every client like this one.
-    fn yields(&self, at: usize) -> bool {
+    fn gives_all_away(&self, at: usize) -> bool {
         self.findings[at].choice.is_some()
-            && self.terms[at].kept.is_some_and(|kept| kept.here.is_none())
+            && self.terms[at].retained.is_some_and(|kept| kept.fraction_in_area.is_zero())
     }
 
     /// Whether a member of an earlier group would take all that comes to it.
     fn has_full_before(&self, group: usize) -> bool {
         let is_full = |&at: &u16| {
             let terms = &self.terms[usize::from(at)];
-            terms.ramp.is_none() && terms.kept.is_none_or(|kept| kept.here.is_full())
+            terms.ramp.is_none()
+                && terms.retained.is_none_or(|kept| kept.fraction_in_area.is_full())
         };
         self.groups[..group].iter().flatten().any(is_full)
     }
 }
 
 /// The identity of what a member came to.
-fn identity(finding: Option<&Finding>) -> usize {
-    finding.and_then(|finding| finding.choice.as_ref()).map_or(0, Choice::identity)
+fn identity(finding: Option<&SearchResult>) -> usize {
+    finding.and_then(|finding| finding.choice.as_ref()).map_or(0, WheelChoice::identity)
 }
 
 /// Of a pool that picked members with these identities: the share of its answers that hold each,
 /// its slots and its picks.
-fn shares_of(choice: Option<&Choice>, picked: &[usize]) -> (Vec<f64>, usize, usize) {
-    let Some(Choice::Wheel(wheel)) = choice.filter(|_| picked.len() > 1) else {
+fn shares_of(choice: Option<&WheelChoice>, picked: &[usize]) -> (Vec<f64>, usize, usize) {
+    let Some(WheelChoice::Wheel(wheel)) = choice.filter(|_| picked.len() > 1) else {
         return (vec![1.0; picked.len()], 1, picked.len().min(1));
     };
     if !wheel.is_layered {
@@ -659,7 +698,7 @@ fn shares_of(choice: Option<&Choice>, picked: &[usize]) -> (Vec<f64>, usize, usi
     }
     let (mut shares, mut slots, mut picks) = (vec![0.0; picked.len()], 1, 1);
     for (layer, of_layer) in wheel.choices.iter().zip(wheel.slots.shares(wheel.choices.len())) {
-        let Choice::Wheel(layer) = layer else { continue };
+        let WheelChoice::Wheel(layer) = layer else { continue };
         (slots, picks) = (layer.slots.count().max(slots), layer.slots.picks());
         for (choice, held) in layer.choices.iter().zip(layer.slots.shares(layer.choices.len())) {
             let at = picked.iter().position(|&identity| identity == choice.identity());
@@ -697,7 +736,7 @@ impl Chart {
 
     /// What an area's clients are answered, each endpoint with its share of the places in answers;
     /// the shares add up to 1, or there are none, which is NODATA.
-    pub fn shares(&self, family: Family, area: Area) -> Vec<(f64, &Answer)> {
+    pub fn shares(&self, family: Family, area: Area) -> Vec<(f64, &EndpointAnswer)> {
         let mut shares = Vec::new();
         let reach = self.family(family).areas.get(area.0 as usize);
         if let Some(choice) = reach.and_then(|reach| reach.choice.as_ref()) {
@@ -707,10 +746,14 @@ impl Chart {
     }
 }
 
-fn add_shares<'a>(choice: &'a Choice, share: f64, shares: &mut Vec<(f64, &'a Answer)>) {
+fn add_shares<'a>(
+    choice: &'a WheelChoice,
+    share: f64,
+    shares: &mut Vec<(f64, &'a EndpointAnswer)>,
+) {
     match choice {
-        Choice::Answer(answer) => shares.push((share, answer)),
-        Choice::Wheel(wheel) => {
+        WheelChoice::Answer(answer) => shares.push((share, answer)),
+        WheelChoice::Wheel(wheel) => {
             let picks = wheel.slots.picks() as f64;
             let held = wheel.choices.iter().zip(wheel.slots.shares(wheel.choices.len()));
             for (choice, held) in held.filter(|(_, held)| *held > 0.0) {

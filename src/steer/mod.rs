@@ -2,37 +2,37 @@
 //! into wheels. Layer 2: pure.
 //!
 //! [`Topology`] is what is configured, [`Conditions`] what changes without an edit. [`Compiler`]
-//! makes one `plan` for services with equal settings and finds the plans that a change touches
-//! (`dependencies`). A [`Compilation`] searches the pools of each such plan (`search`, `policy`) in
-//! every area that its preferences divide the world into (`preference`, `survey`), fills wheels
-//! (`slots`) and makes a [`Chart`], from which a query takes its [`Course`] and draws.
+//! makes one `chart_plan` for services with equal settings and finds the plans that a change
+//! touches (`dependencies`). A [`Compilation`] searches the pools of each such plan (`search`,
+//! `policy`) in every area that its preferences divide the world into (`preference`, `survey`),
+//! fills wheels (`slots`) and makes a [`Chart`], from which a query takes its [`Route`] and draws.
 //! [`inspect()`] keeps the steps of one such search for people.
 
-mod amended;
-mod areas;
+mod amendment;
+mod area_text;
 mod chart;
-mod combination;
+mod chart_plan;
+mod combined_probe;
 mod compilation;
 mod compiler;
 mod conditions;
 mod datacenter;
 mod dependencies;
-mod draws;
+mod draw_state;
 mod endpoint;
 mod feedback;
-mod feeds;
+mod fraction;
 mod inspect;
-mod kind;
+mod load_feeds;
 mod numbering;
-mod part;
-mod plan;
 mod policy;
 mod pool;
 mod preference;
 mod presence;
-mod published;
+mod published_families;
+mod record_kind;
 mod recovery;
-mod resolved;
+mod resolved_alias;
 mod search;
 mod service;
 mod slots;
@@ -43,35 +43,42 @@ mod wheel;
 #[cfg(test)]
 mod tests;
 
-pub use amended::Amendment;
-pub use chart::{Answer, Authority, Chart, Course, Distress, Family, Plight, Rdata, SrvRdata};
-pub use combination::{Combination, combine};
-pub use compilation::{Compilation, Compiled};
+pub use amendment::Amendment;
+pub use chart::{
+    Chart, DecidingAddress, EndpointAnswer, FallbackStage, Family, Rdata, Route, SrvRdata,
+    UnusableArea,
+};
+pub use combined_probe::{CombinedProbe, update_combined};
+pub use compilation::{Compilation, CompiledCharts};
 pub use compiler::Compiler;
-pub use conditions::{Conditions, Return, Steering, datacenter_states, probed};
-pub use datacenter::{Datacenter, State};
-pub use draws::Draws;
-pub use endpoint::{Endpoint, Force, Host, Target};
+pub use conditions::{Adjustments, Conditions, FailbackProgress, active_probes, datacenter_states};
+pub use datacenter::{Datacenter, ServingState};
+pub use draw_state::DrawState;
+pub use endpoint::{Endpoint, EndpointTarget, HealthOverride, SrvHost};
 pub use feedback::{
     Disagreement, Fallback, FeedReport, Feedback, FeedbackReport, PoolReport, RampKey, RampReport,
     Reading, SavedFeedback, SavedReturn, SavedShares,
 };
-pub use feeds::{Feed, Feeds};
+pub use fraction::Fraction;
 pub use inspect::{
-    Content, Fate, InspectedAttempt, InspectedEndpoint, InspectedMember, InspectedPool, Inspection,
-    Kept, LastWord, Offer, Pass, Pick, Ramped, RampedBy, Terms, Vantage, inspect,
+    ClientLocation, Decision, FinalRule, InspectedAttempt, InspectedEndpoint, InspectedMember,
+    InspectedNode, InspectedPool, Inspection, MatchedKey, PickReason, RampEffect, RampOwner,
+    RetainedShare, ShareModifiers, SkipReason, inspect,
 };
-pub use kind::{Binding, Kind};
-pub use numbering::{Numbered, Numbering};
-pub use part::Part;
+pub use load_feeds::{LoadFeed, LoadFeeds};
+pub use numbering::{NumberedTopology, Numbering};
 pub use pool::{
-    Answers, Capacity, Failback, Families, Level, LoadPolicy, Measure, Member, MemberKind, MinUp,
-    Pace, Policy, Pool, Regulation, Rule, Spread, Tie,
+    AnswerCount, Capacity, Failback, FamilyCoupling, GeoRule, LoadLevel, LoadMeasure, LoadPolicy,
+    Member, MemberKind, MinUp, Policy, Pool, RampTimes, Regulation, Spread, Tie,
 };
-pub use presence::{Cause, Others, Presence, Sighting, answered, answered_in, others};
+pub use presence::{
+    AlternativeCounts, AnswerCause, AnsweredDatacenter, PresenceFinder, answered_endpoints,
+    answered_endpoints_in, count_alternatives,
+};
+pub use record_kind::{RecordKind, ServiceBinding};
 pub use recovery::{ClientGroup, Recovery, SavedRecovery};
-pub use resolved::Resolved;
-pub use search::Wheels;
+pub use resolved_alias::ResolvedAlias;
+pub use search::WheelCache;
 pub use service::{OnAllDown, Service};
 pub use survey::Surveys;
 pub use topology::{

@@ -22,7 +22,7 @@ pub struct Numbering {
 
 /// A topology as written and as numbered. One that differs little shares its parts.
 #[derive(Debug, Clone, Copy)]
-pub struct Numbered<'a> {
+pub struct NumberedTopology<'a> {
     /// The topology whose ids are positions in the files.
     pub written: &'a Arc<Topology>,
     /// The topology whose ids are the numbers that charts use.
@@ -40,8 +40,8 @@ impl Numbering {
             return Self::default();
         }
         Self {
-            pools: places(&names_of_pools(written), &names_of_pools(old)),
-            endpoints: places(&names_of_endpoints(written), &names_of_endpoints(old)),
+            pools: assign_numbers(&names_of_pools(written), &names_of_pools(old)),
+            endpoints: assign_numbers(&names_of_endpoints(written), &names_of_endpoints(old)),
         }
     }
 
@@ -52,7 +52,11 @@ impl Numbering {
 
     /// `written` with these numbers; what it shares with `base` as written is shared as numbered,
     /// too.
-    pub fn apply(&self, written: &Arc<Topology>, base: Option<Numbered<'_>>) -> Arc<Topology> {
+    pub fn apply(
+        &self,
+        written: &Arc<Topology>,
+        base: Option<NumberedTopology<'_>>,
+    ) -> Arc<Topology> {
         if self.is_by_position() {
             return Arc::clone(written);
         }
@@ -66,14 +70,14 @@ impl Numbering {
                 *other = PoolId(self.pools[other.index()]);
             }
         }
-        let pools = in_place(&self.pools, &pools);
-        let endpoints = in_place(&self.endpoints, &written.endpoints);
+        let pools = in_number_order(&self.pools, &pools);
+        let endpoints = in_number_order(&self.endpoints, &written.endpoints);
         let (datacenters, monitors) = (written.datacenters.clone(), written.monitors.clone());
-        let topology = Topology::of_shared(datacenters, monitors, endpoints, pools, services);
-        Arc::new(topology.with_loads(written.loads.clone()))
+        let topology = Topology::from_shared(datacenters, monitors, endpoints, pools, services);
+        Arc::new(topology.with_load_sources(written.load_sources.clone()))
     }
 
-    fn pool(&self, at: usize, pool: &Arc<Pool>, base: Option<Numbered<'_>>) -> Arc<Pool> {
+    fn pool(&self, at: usize, pool: &Arc<Pool>, base: Option<NumberedTopology<'_>>) -> Arc<Pool> {
         let known = base.filter(|base| {
             base.written.pools.get(at).is_some_and(|known| Arc::ptr_eq(known, pool))
         });
@@ -139,7 +143,7 @@ fn names_of_endpoints(topology: &Topology) -> Vec<((&str, u32), &str)> {
 
 /// The place of each of `new`: its place in `old`, unless it is not there or the place is beyond
 /// the last one; else a free place.
-fn places<K: Eq + std::hash::Hash>(new: &[K], old: &[K]) -> Vec<u32> {
+fn assign_numbers<K: Eq + std::hash::Hash>(new: &[K], old: &[K]) -> Vec<u32> {
     let known: HashMap<&K, u32> = old.iter().zip(0..).collect();
     let old_place = |key: &K| known.get(key).copied().filter(|place| (*place as usize) < new.len());
     let mut places: Vec<Option<u32>> = new.iter().map(old_place).collect();
@@ -152,7 +156,7 @@ fn places<K: Eq + std::hash::Hash>(new: &[K], old: &[K]) -> Vec<u32> {
 }
 
 /// The values in the order of their places.
-fn in_place<T>(places: &[u32], values: &[Arc<T>]) -> Vec<Arc<T>> {
+fn in_number_order<T>(places: &[u32], values: &[Arc<T>]) -> Vec<Arc<T>> {
     let mut order = vec![0_usize; values.len()];
     places.iter().enumerate().for_each(|(at, place)| order[*place as usize] = at);
     order.into_iter().map(|at| Arc::clone(&values[at])).collect()

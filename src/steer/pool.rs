@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 use ipnet::IpNet;
 
 use super::{
-    part::Part,
+    fraction::Fraction,
     topology::{EndpointId, LoadId, PoolId},
 };
 
@@ -19,11 +19,11 @@ pub struct Pool {
     /// How a client picks within the shares.
     pub spread: Spread,
     /// How many members' answers make one answer.
-    pub answers: Answers,
+    pub answers: AnswerCount,
     /// When the pool is usable at all.
     pub min_up: MinUp,
     /// Whether a member needs all address families that it has.
-    pub families: Families,
+    pub families: FamilyCoupling,
     /// In the order written; never empty, but for a `geo` pool whose lists are all empty.
     /// For `geo`: the distinct members of all rules and of `default`.
     pub members: Vec<Member>,
@@ -39,7 +39,7 @@ pub struct Regulation {
     /// How much the pool takes before its excess goes to the next choice of whoever holds it.
     pub capacity: Option<Capacity>,
     /// What an operator lets the pool keep of its clients: less than all of them under `shed`.
-    pub keep: Part,
+    pub keep: Fraction,
     /// Of `failover`: the share of clients that each member behind the first gets all the same, so
     /// that it stays proven.
     pub trickle: Option<f64>,
@@ -51,16 +51,16 @@ pub struct Regulation {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Capacity {
     /// What is measured.
-    pub by: Measure,
+    pub measure: LoadMeasure,
     /// Above this the excess goes to the next choice.
-    pub target: Level,
+    pub target: LoadLevel,
     /// At and above this the excess goes as fast as shares may move.
-    pub max: Level,
+    pub max: LoadLevel,
 }
 
 /// A level of a measure.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Level {
+pub enum LoadLevel {
     /// In the measure's own unit: connections, or what a gauge counts.
     Amount(f64),
     /// Of what the report says is the most (its limit of connections; 1 for a gauge that is a
@@ -70,7 +70,7 @@ pub enum Level {
 
 /// What of a load report decides.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Measure {
+pub enum LoadMeasure {
     /// Connections, against their limit.
     Connections,
     /// The time to respond, of the report or of the member's own probes.
@@ -79,7 +79,7 @@ pub enum Measure {
     Gauge(Box<str>),
 }
 
-impl Measure {
+impl LoadMeasure {
     /// The word in the zone file.
     pub fn word(&self) -> &str {
         match self {
@@ -105,16 +105,16 @@ pub enum Failback {
 
 /// How fast clients come to an endpoint or a datacenter and leave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Pace {
+pub struct RampTimes {
     /// From recovery or from the end of a drain until it takes its whole share.
     pub slow_start: Duration,
     /// From the beginning of a drain until it gives nothing.
     pub drain_over: Duration,
 }
 
-impl Pace {
+impl RampTimes {
     /// No ramp takes longer.
-    pub const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+    pub const MAX_RAMP: Duration = Duration::from_secs(7 * 24 * 3600);
 }
 
 /// One member of a pool.
@@ -152,7 +152,7 @@ pub enum Policy {
     /// The members of the most specific rule that matches the client, in order.
     Geo {
         /// In the order written.
-        rules: Vec<Rule>,
+        rules: Vec<GeoRule>,
         /// Indices into `members`, tried after every matching rule.
         default: Vec<u32>,
     },
@@ -166,7 +166,7 @@ pub enum Policy {
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadPolicy {
     /// What decides.
-    pub by: Measure,
+    pub measure: LoadMeasure,
     /// A gauge below this takes nothing from a member's share.
     pub soft: f64,
     /// A gauge at or above this leaves a member the least share.
@@ -198,7 +198,7 @@ pub enum Tie {
 
 /// A rule of a `geo` pool: it matches a client that any of its keys matches.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Rule {
+pub struct GeoRule {
     /// Prefixes, host bits zero.
     pub subnets: Vec<IpNet>,
     /// Autonomous systems.
@@ -230,7 +230,7 @@ pub enum Spread {
 
 /// How many members' answers make one answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Answers {
+pub enum AnswerCount {
     /// This many, or as many as are usable.
     Count(NonZeroU32),
     /// Every usable one.
@@ -239,12 +239,12 @@ pub enum Answers {
 
 /// Whether a member of which one address family is down still answers for the other one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Families {
+pub enum FamilyCoupling {
     /// It does: A and AAAA choose apart.
     #[default]
-    Apart,
+    Independent,
     /// Only where no member has all families that it is configured with.
-    Together,
+    Coupled,
 }
 
 /// When a pool is usable.

@@ -1,15 +1,15 @@
 //! Preferences: what of a client's location can change a service's answer, and what a location
 //! makes of it.
 //!
-//! A service's preferences are those of every `nearest` and `geo` pool in its tree. Services with
-//! equal preferences share one survey of the world. Ranks are over members, not over health: a
-//! verdict never makes a survey anew.
+//! A service's preferences are those of every `rank_by_distance` and `geo` pool in its tree.
+//! Services with equal preferences share one survey of the world. Ranks are over members, not over
+//! health: a verdict never makes a survey anew.
 
 use ipnet::IpNet;
 
 use super::{
-    part::Part,
-    pool::{Member, MemberKind, Policy, Rule, Tie},
+    fraction::Fraction,
+    pool::{GeoRule, Member, MemberKind, Policy, Tie},
     topology::{PoolId, Topology},
 };
 use crate::geo::{Coordinates, Location};
@@ -23,14 +23,14 @@ pub(super) struct Preferences(Vec<Preference>);
 enum Preference {
     /// Distances to the members; and how much farther the second nearest is, where the nearest may
     /// give clients away.
-    Nearest { members: Vec<Site>, tie: TieKey, yields: bool },
+    Nearest { members: Vec<MemberLocation>, tie: TieKey, yields: bool },
     /// The keys of the rules.
     Geo { rules: Vec<RuleKeys> },
 }
 
 /// Where a member is: its datacenters' coordinates, and its bias.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Site {
+struct MemberLocation {
     points: Vec<Coordinates>,
     bias: i8,
 }
@@ -54,16 +54,16 @@ pub(super) struct RuleKeys {
 
 /// What one location makes of one pool.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Sight {
-    /// Of a `nearest` pool.
+pub(super) enum Ranking {
+    /// Of a `rank_by_distance` pool.
     Nearest {
         /// All members, nearest first.
         order: Box<[u16]>,
         /// For each rank: how many of the next ranks tie with it. Empty where the pool has no tie.
         tied: Box<[u16]>,
         /// How much distance a client loses who goes to the second member instead of the first, in
-        /// classes of [`loss`]. `None` where that is not known, or where no member gives clients
-        /// away.
+        /// classes of [`loss_class`]. `None` where that is not known, or where no member gives
+        /// clients away.
         loss: Option<u16>,
     },
     /// Of a `geo` pool: the rules that match, most specific first.
@@ -74,25 +74,25 @@ pub(super) enum Sight {
 /// that their clients would lose by going to the second: as shares of those areas' addresses, from
 /// 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Span {
+pub(super) struct LossRange {
     pub from: f64,
     pub to: f64,
 }
 
-impl Span {
+impl LossRange {
     /// What the area keeps where the member keeps `keep` of all its clients.
-    pub(super) fn kept(self, keep: Part) -> Part {
+    pub(super) fn kept_fraction(self, keep: Fraction) -> Fraction {
         let given = 1.0 - keep.share();
         match (given <= self.from, given >= self.to) {
-            (true, _) => Part::FULL,
-            (_, true) => Part::NONE,
-            _ => Part::of((self.to - given) / (self.to - self.from)),
+            (true, _) => Fraction::FULL,
+            (_, true) => Fraction::ZERO,
+            _ => Fraction::from_share((self.to - given) / (self.to - self.from)),
         }
     }
 }
 
 /// What one location makes of every pool of the preferences.
-pub(super) type Sights = Box<[Sight]>;
+pub(super) type Rankings = Box<[Ranking]>;
 
 impl Preferences {
     /// The preferences of a tree (or of several, a service's pool and its `on-all-down` pool), and
@@ -124,14 +124,14 @@ impl Preferences {
     }
 
     /// Whether some nearest member may have to give clients away although it is usable.
-    pub(super) fn may_yield(&self) -> bool {
+    pub(super) fn may_give_clients_away(&self) -> bool {
         self.0
             .iter()
             .any(|preference| matches!(preference, Preference::Nearest { yields: true, .. }))
     }
 
     /// The prefixes that rules name, each once.
-    pub(super) fn named(&self) -> Vec<IpNet> {
+    pub(super) fn named_prefixes(&self) -> Vec<IpNet> {
         let mut named: Vec<IpNet> =
             self.rules().flat_map(|rule| rule.subnets.iter().copied()).collect();
         named.sort_unstable();
@@ -148,8 +148,8 @@ impl Preferences {
 
     /// What a location makes of every pool. `within` are the named prefixes that hold it, longest
     /// first.
-    pub(super) fn sights(&self, location: &Location, within: &[IpNet]) -> Sights {
-        self.0.iter().map(|preference| preference.sight(location, within)).collect()
+    pub(super) fn rankings(&self, location: &Location, within: &[IpNet]) -> Rankings {
+        self.0.iter().map(|preference| preference.ranking(location, within)).collect()
     }
 }
 
@@ -161,9 +161,12 @@ impl Preference {
                 members: pool
                     .members
                     .iter()
-                    .map(|member| Site { points: points(topology, member), bias: member.bias })
+                    .map(|member| MemberLocation {
+                        points: member_coordinates(topology, member),
+                        bias: member.bias,
+                    })
                     .collect(),
-                yields: pool.members.iter().any(|member| may_yield(topology, member)),
+                yields: pool.members.iter().any(|member| may_give_clients_away(topology, member)),
                 tie: match tie {
                     None => TieKey::None,
                     Some(Tie::Share(share)) => TieKey::Share(share.to_bits()),
@@ -177,10 +180,10 @@ impl Preference {
         }
     }
 
-    fn sight(&self, location: &Location, within: &[IpNet]) -> Sight {
+    fn ranking(&self, location: &Location, within: &[IpNet]) -> Ranking {
         match self {
             Self::Nearest { members, tie, yields } => {
-                nearest(members, *tie, *yields, location.coordinates)
+                rank_by_distance(members, *tie, *yields, location.coordinates)
             }
             Self::Geo { rules } => {
                 let specific = |(at, rule): (usize, &RuleKeys)| {
@@ -189,7 +192,7 @@ impl Preference {
                 let mut matching: Vec<(Specificity, u16)> =
                     rules.iter().enumerate().filter_map(specific).collect();
                 matching.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-                Sight::Geo(matching.into_iter().map(|(_, at)| at).collect())
+                Ranking::Geo(matching.into_iter().map(|(_, at)| at).collect())
             }
         }
     }
@@ -207,7 +210,7 @@ pub(super) enum Specificity {
 }
 
 impl RuleKeys {
-    pub(super) fn of(rule: &Rule) -> Self {
+    pub(super) fn of(rule: &GeoRule) -> Self {
         Self {
             subnets: rule.subnets.clone(),
             asns: rule.asns.clone(),
@@ -241,8 +244,13 @@ impl RuleKeys {
 }
 
 /// Members by biased distance, those of equal distance (or of none) in the order written.
-fn nearest(members: &[Site], tie: TieKey, yields: bool, client: Option<Coordinates>) -> Sight {
-    let distance = |site: &Site| {
+fn rank_by_distance(
+    members: &[MemberLocation],
+    tie: TieKey,
+    yields: bool,
+    client: Option<Coordinates>,
+) -> Ranking {
+    let distance = |site: &MemberLocation| {
         client.map_or(f64::INFINITY, |client| biased_km(&site.points, site.bias, client))
     };
     let mut ranked: Vec<(f64, u16)> = members.iter().map(distance).zip(0..).collect();
@@ -265,24 +273,25 @@ fn nearest(members: &[Site], tie: TieKey, yields: bool, client: Option<Coordinat
         [(nearest, _), (second, _), ..] if yields && second.is_finite() => Some(second - nearest),
         _ => None,
     };
-    Sight::Nearest {
+    Ranking::Nearest {
         order: ranked.iter().map(|(_, at)| *at).collect(),
         tied,
-        loss: lost_km.map(loss),
+        loss: lost_km.map(loss_class),
     }
 }
 
 /// The class of a lost distance. The first class is 125 m wide and each next one 0.5 % wider: some
 /// 1,350 classes up to the longest distance on Earth. Classes with few clients are joined with
 /// their neighbours ([`super::survey`]).
-fn loss(km: f64) -> u16 {
+fn loss_class(km: f64) -> u16 {
     const FIRST_KM: f64 = 25.0;
     const RATIO: f64 = 1.005;
     ((1.0 + km / FIRST_KM).ln() / RATIO.ln()) as u16
 }
 
-/// Whether a member of a `nearest` pool may have to give clients away although it is usable.
-fn may_yield(topology: &Topology, member: &Member) -> bool {
+/// Whether a member of a `rank_by_distance` pool may have to give clients away although it is
+/// usable.
+fn may_give_clients_away(topology: &Topology, member: &Member) -> bool {
     let mut open = vec![member.kind];
     while let Some(kind) = open.pop() {
         match kind {
@@ -309,8 +318,8 @@ fn may_yield(topology: &Topology, member: &Member) -> bool {
     false
 }
 
-/// The distance to the nearest of `points` as `nearest` sees it: with Route 53's bias. Infinite
-/// where there is no point.
+/// The distance to the nearest of `member_coordinates` as `rank_by_distance` sees it: with Route
+/// 53's bias. Infinite where there is no point.
 pub(super) fn biased_km(points: &[Coordinates], bias: i8, client: Coordinates) -> f64 {
     let km = points.iter().map(|point| point.distance_km(client)).fold(f64::INFINITY, f64::min);
     let bias = f64::from(bias) / 100.0;
@@ -319,7 +328,7 @@ pub(super) fn biased_km(points: &[Coordinates], bias: i8, client: Coordinates) -
 
 /// Where a member is: the coordinates of its datacenters, of all its endpoints' where it is a pool.
 /// Each point once.
-pub(super) fn points(topology: &Topology, member: &Member) -> Vec<Coordinates> {
+pub(super) fn member_coordinates(topology: &Topology, member: &Member) -> Vec<Coordinates> {
     let mut points = Vec::new();
     let mut open = vec![member.kind];
     while let Some(kind) = open.pop() {
@@ -342,16 +351,20 @@ pub(super) fn points(topology: &Topology, member: &Member) -> Vec<Coordinates> {
 mod tests {
     use super::*;
 
-    fn site(latitude: f64, longitude: f64, bias: i8) -> Site {
-        Site { points: vec![Coordinates::new(latitude, longitude).unwrap()], bias }
+    fn site(latitude: f64, longitude: f64, bias: i8) -> MemberLocation {
+        MemberLocation { points: vec![Coordinates::new(latitude, longitude).unwrap()], bias }
     }
 
-    fn order(members: &[Site], tie: TieKey, client: Option<(f64, f64)>) -> (Vec<u16>, Vec<u16>) {
+    fn order(
+        members: &[MemberLocation],
+        tie: TieKey,
+        client: Option<(f64, f64)>,
+    ) -> (Vec<u16>, Vec<u16>) {
         let client =
             client.map(|(latitude, longitude)| Coordinates::new(latitude, longitude).unwrap());
-        match nearest(members, tie, false, client) {
-            Sight::Nearest { order, tied, .. } => (order.into_vec(), tied.into_vec()),
-            Sight::Geo(_) => unreachable!("nearest makes no geo sight"),
+        match rank_by_distance(members, tie, false, client) {
+            Ranking::Nearest { order, tied, .. } => (order.into_vec(), tied.into_vec()),
+            Ranking::Geo(_) => unreachable!("nearest makes no geo sight"),
         }
     }
 
@@ -402,26 +415,33 @@ mod tests {
 
     #[test]
     fn the_narrowest_subdivision_of_a_record_comes_before_the_wider_ones() {
-        let subdivision =
-            |code: &str| RuleKeys::of(&Rule { subdivisions: vec![code.into()], ..Rule::default() });
+        let subdivision = |code: &str| {
+            RuleKeys::of(&GeoRule { subdivisions: vec![code.into()], ..GeoRule::default() })
+        };
         let rules = vec![subdivision("GB-ENG"), subdivision("GB-WBK"), subdivision("GB-SCT")];
         let location = Location {
             subdivisions: ["GB-WBK".into(), "GB-ENG".into()].into(),
             ..Location::default()
         };
-        assert_eq!(Preference::Geo { rules }.sight(&location, &[]), Sight::Geo([1, 0].into()));
+        assert_eq!(Preference::Geo { rules }.ranking(&location, &[]), Ranking::Geo([1, 0].into()));
     }
 
     #[test]
     fn the_most_specific_rule_comes_first_whatever_the_order_written() {
-        let keys = |rule: Rule| RuleKeys::of(&rule);
+        let keys = |rule: GeoRule| RuleKeys::of(&rule);
         let rules = vec![
-            keys(Rule { continents: vec!["EU".into()], ..Rule::default() }),
-            keys(Rule { countries: vec!["DE".into()], ..Rule::default() }),
-            keys(Rule { subnets: vec!["203.0.113.0/24".parse().unwrap()], ..Rule::default() }),
-            keys(Rule { subnets: vec!["203.0.113.128/25".parse().unwrap()], ..Rule::default() }),
-            keys(Rule { asns: vec![64500], ..Rule::default() }),
-            keys(Rule { countries: vec!["FR".into()], ..Rule::default() }),
+            keys(GeoRule { continents: vec!["EU".into()], ..GeoRule::default() }),
+            keys(GeoRule { countries: vec!["DE".into()], ..GeoRule::default() }),
+            keys(GeoRule {
+                subnets: vec!["203.0.113.0/24".parse().unwrap()],
+                ..GeoRule::default()
+            }),
+            keys(GeoRule {
+                subnets: vec!["203.0.113.128/25".parse().unwrap()],
+                ..GeoRule::default()
+            }),
+            keys(GeoRule { asns: vec![64500], ..GeoRule::default() }),
+            keys(GeoRule { countries: vec!["FR".into()], ..GeoRule::default() }),
         ];
         let location = Location {
             continent: Some("EU".into()),
@@ -431,8 +451,8 @@ mod tests {
         };
         let within = ["203.0.113.128/25".parse().unwrap(), "203.0.113.0/24".parse().unwrap()];
         assert_eq!(
-            Preference::Geo { rules }.sight(&location, &within),
-            Sight::Geo([3, 2, 4, 1, 0].into())
+            Preference::Geo { rules }.ranking(&location, &within),
+            Ranking::Geo([3, 2, 4, 1, 0].into())
         );
     }
 }

@@ -9,20 +9,20 @@
 use std::collections::BTreeSet;
 
 use super::{
-    chart::{Answer, Chart, Family},
+    chart::{Chart, EndpointAnswer, Family},
+    chart_plan::{ChartKey, endpoints_below},
     conditions::Conditions,
-    datacenter::State,
-    endpoint::{Force, Target},
-    kind::Kind,
-    plan::{PlanKey, endpoints_below},
-    search::{part_of, place_of, state_of},
+    datacenter::ServingState,
+    endpoint::{EndpointTarget, HealthOverride},
+    record_kind::RecordKind,
+    search::{effective_datacenter, effective_state, ramp_fraction},
     topology::{DatacenterId, EndpointId, ProbeId, ServiceId, Topology},
-    wheel::{Choice, Wheel},
+    wheel::{Wheel, WheelChoice},
 };
 
 /// One family of a chart whose answers name a datacenter.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sighting {
+pub struct AnsweredDatacenter {
     /// The datacenter named.
     pub datacenter: DatacenterId,
     /// The family of the addresses.
@@ -33,33 +33,33 @@ pub struct Sighting {
     /// An endpoint of the datacenter that is answered.
     pub endpoint: EndpointId,
     /// Why that endpoint is answered.
-    pub cause: Cause,
+    pub cause: AnswerCause,
     /// Groups of clients that get equal answers, of which this many are answered with the
     /// datacenter.
-    pub areas: u32,
+    pub areas_with_datacenter: u32,
     /// All groups of clients of this family.
-    pub all_areas: u32,
+    pub area_count: u32,
 }
 
-impl Sighting {
+impl AnsweredDatacenter {
     /// The type of the record that names the datacenter, of a service of this kind.
-    pub fn record_type(&self, kind: &Kind) -> &'static str {
+    pub fn record_type(&self, kind: &RecordKind) -> &'static str {
         match kind.word() {
             Some(word) if self.is_binding => word,
-            _ => kind.records(self.family),
+            _ => kind.record_type(self.family),
         }
     }
 }
 
 /// Why an endpoint is answered, in order of how much it says about a drain.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
-pub enum Cause {
+pub enum AnswerCause {
     /// Its state lets it be answered.
     InService,
     /// It is drained, and no other member is left to answer with.
-    LastLeft,
+    OnlyDrainedLeft,
     /// It is disabled, and not even a drained member is left to answer with.
-    LastDisabled,
+    OnlyDisabledLeft,
     /// A drain takes its clients away over a time, or is held: it still receives this share of
     /// them, from 0 to 1.
     Ramp(f64),
@@ -68,28 +68,28 @@ pub enum Cause {
 /// Finds datacenters in the answers of charts that were compiled from one topology under one set of
 /// conditions.
 #[derive(Debug)]
-pub struct Presence<'a> {
+pub struct PresenceFinder<'a> {
     topology: &'a Topology,
     conditions: &'a Conditions,
     /// By datacenter: whether it is looked for.
-    watched: Vec<bool>,
+    is_watched: Vec<bool>,
 }
 
-impl<'a> Presence<'a> {
+impl<'a> PresenceFinder<'a> {
     /// Looks for the datacenters that `is_watched` names.
     pub fn new(
         topology: &'a Topology,
         conditions: &'a Conditions,
         is_watched: impl Fn(DatacenterId) -> bool,
     ) -> Self {
-        let watched =
+        let is_watched =
             (0..topology.datacenters.len() as u32).map(|at| is_watched(DatacenterId(at))).collect();
-        Self { topology, conditions, watched }
+        Self { topology, conditions, is_watched }
     }
 
     /// The watched datacenters that a chart's answers name: each once per record type, A before
     /// AAAA before HTTPS or SVCB.
-    pub fn sightings(&self, chart: &Chart) -> Vec<Sighting> {
+    pub fn answered_datacenters(&self, chart: &Chart) -> Vec<AnsweredDatacenter> {
         let mut found = Vec::new();
         for family in [Family::V4, Family::V6] {
             let areas = &chart.family(family).areas;
@@ -97,20 +97,20 @@ impl<'a> Presence<'a> {
             for choice in areas.iter().filter_map(|reach| reach.choice.as_ref()) {
                 let mut here = Vec::new();
                 self.visit(choice, &mut here);
-                here.iter().for_each(|endpoint| self.note(&mut found, from, family, *endpoint));
+                here.iter().for_each(|endpoint| self.record(&mut found, from, family, *endpoint));
                 found[from..]
                     .iter_mut()
                     .filter(|one| here.iter().any(|at| at.datacenter == one.datacenter))
-                    .for_each(|one| one.areas += 1);
+                    .for_each(|one| one.areas_with_datacenter += 1);
             }
-            found[from..].iter_mut().for_each(|one| one.all_areas = areas.len() as u32);
+            found[from..].iter_mut().for_each(|one| one.area_count = areas.len() as u32);
         }
-        if let Kind::Binding(binding) = chart.kind()
+        if let RecordKind::Binding(binding) = chart.kind()
             && (binding.has_hints || chart.may_answer_cname())
         {
-            let mut bound: Vec<Sighting> = Vec::new();
+            let mut bound: Vec<AnsweredDatacenter> = Vec::new();
             for sighting in &found {
-                let sighting = Sighting { is_binding: true, ..*sighting };
+                let sighting = AnsweredDatacenter { is_binding: true, ..*sighting };
                 match bound.iter_mut().find(|one| one.datacenter == sighting.datacenter) {
                     Some(known) if known.cause < sighting.cause => *known = sighting,
                     Some(_) => {}
@@ -123,61 +123,69 @@ impl<'a> Presence<'a> {
     }
 
     /// Keeps the cause that says most about a drain where a datacenter is answered for several.
-    fn note(&self, found: &mut Vec<Sighting>, from: usize, family: Family, seen: Seen) {
-        let Seen { datacenter, endpoint } = seen;
+    fn record(
+        &self,
+        found: &mut Vec<AnsweredDatacenter>,
+        from: usize,
+        family: Family,
+        seen: AnsweredEndpoint,
+    ) {
+        let AnsweredEndpoint { datacenter, endpoint } = seen;
         let cause = self.cause(endpoint);
         match found[from..].iter_mut().find(|one| one.datacenter == datacenter) {
             Some(known) if known.cause < cause => (known.endpoint, known.cause) = (endpoint, cause),
             Some(_) => {}
             None => {
                 let is_binding = false;
-                found.push(Sighting {
+                found.push(AnsweredDatacenter {
                     datacenter,
                     family,
                     is_binding,
                     endpoint,
                     cause,
-                    areas: 0,
-                    all_areas: 0,
+                    areas_with_datacenter: 0,
+                    area_count: 0,
                 });
             }
         }
     }
 
-    fn visit(&self, choice: &Choice, found: &mut Vec<Seen>) {
+    fn visit(&self, choice: &WheelChoice, found: &mut Vec<AnsweredEndpoint>) {
         match choice {
-            Choice::Answer(answer) => found.extend(self.seen(answer)),
-            Choice::Wheel(wheel) => self.visit_wheel(wheel, found),
+            WheelChoice::Answer(answer) => found.extend(self.seen(answer)),
+            WheelChoice::Wheel(wheel) => self.visit_wheel(wheel, found),
         }
     }
 
     /// A choice that no slot names is never answered. The slots are read only where a choice
     /// matters.
-    fn visit_wheel(&self, wheel: &Wheel, found: &mut Vec<Seen>) {
+    fn visit_wheel(&self, wheel: &Wheel, found: &mut Vec<AnsweredEndpoint>) {
         let mut named = None;
         for (at, choice) in wheel.choices.iter().enumerate() {
             let from = found.len();
             self.visit(choice, found);
-            if found.len() > from && !named.get_or_insert_with(|| wheel.named())[at] {
+            if found.len() > from && !named.get_or_insert_with(|| wheel.used_choices())[at] {
                 found.truncate(from);
             }
         }
     }
 
-    fn seen(&self, answer: &Answer) -> Option<Seen> {
+    fn seen(&self, answer: &EndpointAnswer) -> Option<AnsweredEndpoint> {
         let datacenter = answer.datacenter?;
-        let is_watched = self.watched.get(datacenter.index()).is_some_and(|is_watched| *is_watched);
+        let is_watched =
+            self.is_watched.get(datacenter.index()).is_some_and(|is_watched| *is_watched);
         (is_watched && !answer.rdata.is_empty())
-            .then_some(Seen { datacenter, endpoint: answer.endpoint })
+            .then_some(AnsweredEndpoint { datacenter, endpoint: answer.endpoint })
     }
 
-    fn cause(&self, endpoint: EndpointId) -> Cause {
-        match state_of(self.topology, self.conditions, endpoint) {
-            State::Active | State::Standby => Cause::InService,
-            State::Disabled => Cause::LastDisabled,
-            State::Draining => match part_of(self.topology, self.conditions, endpoint) {
-                part if part.is_none() => Cause::LastLeft,
-                part => Cause::Ramp(part.share()),
+    fn cause(&self, endpoint: EndpointId) -> AnswerCause {
+        match effective_state(self.topology, self.conditions, endpoint) {
+            ServingState::Active | ServingState::Standby => AnswerCause::InService,
+            ServingState::Disabled => AnswerCause::OnlyDisabledLeft,
+            ServingState::Draining => match ramp_fraction(self.topology, self.conditions, endpoint)
+            {
+                part if part.is_zero() => AnswerCause::OnlyDrainedLeft,
+                part => AnswerCause::Ramp(part.share()),
             },
         }
     }
@@ -185,7 +193,7 @@ impl<'a> Presence<'a> {
 
 /// An endpoint that a slot names.
 #[derive(Debug, Clone, Copy)]
-struct Seen {
+struct AnsweredEndpoint {
     datacenter: DatacenterId,
     endpoint: EndpointId,
 }
@@ -193,7 +201,7 @@ struct Seen {
 /// The members of a service that are not in a datacenter and have addresses of a family, by why
 /// they are not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Others {
+pub struct AlternativeCounts {
     /// Their probes fail.
     pub down: usize,
     /// The operator forced them down.
@@ -211,25 +219,25 @@ pub struct Others {
 
 /// Counts the members that a service could answer with instead of a datacenter's. For reports: it
 /// walks the service's pools.
-pub fn others(
+pub fn count_alternatives(
     topology: &Topology,
     conditions: &Conditions,
     service: ServiceId,
-    sighting: &Sighting,
-) -> Others {
-    let roots = PlanKey::of(&topology.services[service.index()]).roots();
-    let mut others = Others::default();
+    sighting: &AnsweredDatacenter,
+) -> AlternativeCounts {
+    let roots = ChartKey::new(&topology.services[service.index()]).roots();
+    let mut others = AlternativeCounts::default();
     for id in endpoints_below(topology, &roots) {
         let endpoint = &topology.endpoints[id.index()];
-        let is_elsewhere = place_of(topology, conditions, id)
+        let is_elsewhere = effective_datacenter(topology, conditions, id)
             .is_none_or(|(place, _)| place != sighting.datacenter);
         let has_family = match &endpoint.target {
-            Target::Addresses(addresses) => {
-                addresses.iter().any(|&address| sighting.family.holds(address))
+            EndpointTarget::Addresses(addresses) => {
+                addresses.iter().any(|&address| sighting.family.contains(address))
             }
-            Target::Alias(_) => topology.alias_of[id.index()]
-                .is_some_and(|alias| !conditions.resolved(alias).lacks(sighting.family)),
-            Target::Cname(_) | Target::Host(_) => true,
+            EndpointTarget::Alias(_) => topology.endpoint_alias[id.index()]
+                .is_some_and(|alias| !conditions.resolved_alias(alias).lacks(sighting.family)),
+            EndpointTarget::Cname(_) | EndpointTarget::Host(_) => true,
         };
         if is_elsewhere && has_family {
             *others.count_of(topology, conditions, id, sighting.family) += 1;
@@ -238,7 +246,7 @@ pub fn others(
     others
 }
 
-impl Others {
+impl AlternativeCounts {
     fn count_of(
         &mut self,
         topology: &Topology,
@@ -248,23 +256,23 @@ impl Others {
     ) -> &mut usize {
         let endpoint = &topology.endpoints[id.index()];
         let is_usable = |probe: &Option<ProbeId>| conditions.standing(*probe).verdict.is_usable();
-        let probes = &topology.probes_of[id.index()];
-        let is_up = endpoint.force == Some(Force::Up)
+        let probes = &topology.endpoint_probes[id.index()];
+        let is_up = endpoint.force == Some(HealthOverride::Up)
             || match &endpoint.target {
-                Target::Addresses(addresses) => addresses
+                EndpointTarget::Addresses(addresses) => addresses
                     .iter()
                     .zip(probes)
-                    .any(|(address, probe)| family.holds(*address) && is_usable(probe)),
-                Target::Cname(_) | Target::Alias(_) | Target::Host(_) => {
+                    .any(|(address, probe)| family.contains(*address) && is_usable(probe)),
+                EndpointTarget::Cname(_) | EndpointTarget::Alias(_) | EndpointTarget::Host(_) => {
                     probes.iter().all(is_usable)
                 }
             };
-        let is_resolved = topology.alias_of[id.index()]
-            .is_none_or(|at| !conditions.resolved(at).addresses().is_empty());
-        match (state_of(topology, conditions, id), endpoint.force) {
-            (State::Disabled, _) => &mut self.disabled,
-            (State::Draining, _) => &mut self.drained,
-            (_, Some(Force::Down)) => &mut self.forced_down,
+        let is_resolved = topology.endpoint_alias[id.index()]
+            .is_none_or(|at| !conditions.resolved_alias(at).addresses().is_empty());
+        match (effective_state(topology, conditions, id), endpoint.force) {
+            (ServingState::Disabled, _) => &mut self.disabled,
+            (ServingState::Draining, _) => &mut self.drained,
+            (_, Some(HealthOverride::Down)) => &mut self.forced_down,
             _ if !is_up => &mut self.down,
             _ if !is_resolved => &mut self.unresolved,
             _ => &mut self.usable,
@@ -273,24 +281,27 @@ impl Others {
 }
 
 /// The endpoints that a chart answers in one family, in any area.
-pub fn answered(chart: &Chart, family: Family) -> BTreeSet<EndpointId> {
-    answered_in(chart, family, 0..chart.family(family).areas.len() as u32)
+pub fn answered_endpoints(chart: &Chart, family: Family) -> BTreeSet<EndpointId> {
+    answered_endpoints_in(chart, family, 0..chart.family(family).areas.len() as u32)
 }
 
 /// The endpoints that a chart answers in one family, in the areas at these positions
-/// ([`super::Distress::reach`]).
-pub fn answered_in(
+/// ([`super::UnusableArea::reach`]).
+pub fn answered_endpoints_in(
     chart: &Chart,
     family: Family,
     reaches: impl Iterator<Item = u32>,
 ) -> BTreeSet<EndpointId> {
-    fn visit(choice: &Choice, found: &mut BTreeSet<EndpointId>) {
+    fn visit(choice: &WheelChoice, found: &mut BTreeSet<EndpointId>) {
         match choice {
-            Choice::Answer(answer) if answer.rdata.is_empty() => {}
-            Choice::Answer(answer) => _ = found.insert(answer.endpoint),
-            Choice::Wheel(wheel) => {
-                let named =
-                    wheel.choices.iter().zip(wheel.named()).filter(|(_, is_named)| *is_named);
+            WheelChoice::Answer(answer) if answer.rdata.is_empty() => {}
+            WheelChoice::Answer(answer) => _ = found.insert(answer.endpoint),
+            WheelChoice::Wheel(wheel) => {
+                let named = wheel
+                    .choices
+                    .iter()
+                    .zip(wheel.used_choices())
+                    .filter(|(_, is_named)| *is_named);
                 named.for_each(|(choice, _)| visit(choice, found));
             }
         }

@@ -27,16 +27,16 @@ use std::{
 
 use super::{
     chart::Chart,
+    chart_plan::pools_below,
     compiler::Compiler,
     conditions::Conditions,
-    plan::pools_below,
     pool::{MemberKind, MinUp, Policy},
-    search::{Ability, Seen, stable_hash},
+    search::{EndpointAvailability, PoolEndpoint, stable_hash},
     topology::{PoolId, ServiceId, Topology},
 };
 
 /// As much of a pool's weight must be back.
-const ENOUGH: f64 = 0.5;
+const RECOVERED_SHARE: f64 = 0.5;
 
 /// The clients of a service's pool that are offered the same members.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,13 +51,13 @@ pub struct ClientGroup {
 
 /// How a group of clients is served.
 #[derive(Debug)]
-pub(super) struct Supply {
+pub(super) struct GroupAvailability {
     /// How much of what they are offered is usable by weight, from 0 to 1.
-    pub share_back: f64,
+    pub recovered_share: f64,
     /// Whether anything is, standbys included.
     pub is_served: bool,
     /// The endpoints below what they are offered.
-    pub endpoints: Vec<Seen>,
+    pub endpoints: Vec<PoolEndpoint>,
 }
 
 /// A recovery in progress, for the next run of the program: everything by name.
@@ -70,7 +70,7 @@ pub struct SavedRecovery {
     /// A rule with `strict = true` offers them.
     pub is_strict: bool,
     /// How long it lasts at most from now on.
-    pub left: Duration,
+    pub remaining: Duration,
 }
 
 /// Which groups of clients are without a usable member, or recovering from that.
@@ -84,21 +84,21 @@ pub struct Recovery {
 /// An outage of every member that a group of clients is offered.
 #[derive(Debug)]
 struct Outage {
-    phase: Phase,
+    phase: OutagePhase,
     /// The endpoints that it took, by [`name_hash`]; empty after a restart, until they were looked
     /// at.
-    lost: HashSet<u64>,
+    lost_endpoints: HashSet<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Dark,
+enum OutagePhase {
+    AllDown,
     Recovering { until: Duration },
 }
 
 impl Recovery {
     /// Goes on with another topology: pools and members are found again by name.
-    pub fn adopt(&mut self, new: &Arc<Topology>) {
+    pub fn set_topology(&mut self, new: &Arc<Topology>) {
         let old = std::mem::replace(&mut self.topology, Arc::clone(new));
         let outages = std::mem::take(&mut self.outages);
         let renamed = |(group, outage): (ClientGroup, Outage)| {
@@ -113,12 +113,12 @@ impl Recovery {
     /// Goes on where a previous run was at `now`.
     pub fn restore(&mut self, saved: &[SavedRecovery], now: Duration) {
         let topology = &self.topology;
-        for SavedRecovery { pool, members, is_strict, left } in saved {
+        for SavedRecovery { pool, members, is_strict, remaining: left } in saved {
             let names: Vec<&str> = members.iter().map(|name| &**name).collect();
             let Some(group) = group_of(topology, pool, &names, *is_strict) else { continue };
-            let Some(hold) = hold(topology, &group) else { continue };
-            let phase = Phase::Recovering { until: now + hold.min(*left) };
-            self.outages.insert(group, Outage { phase, lost: HashSet::new() });
+            let Some(hold) = max_recovery(topology, &group) else { continue };
+            let phase = OutagePhase::Recovering { until: now + hold.min(*left) };
+            self.outages.insert(group, Outage { phase, lost_endpoints: HashSet::new() });
         }
     }
 
@@ -126,14 +126,14 @@ impl Recovery {
     pub fn saved(&self, now: Duration) -> Vec<SavedRecovery> {
         let topology = &self.topology;
         let saved = |(group, outage): (&ClientGroup, &Outage)| {
-            let Phase::Recovering { until } = outage.phase else { return None };
+            let OutagePhase::Recovering { until } = outage.phase else { return None };
             let pool = topology.pools.get(group.pool.index())?;
             let members = group.members.iter().filter_map(|&at| pool.members.get(usize::from(at)));
             Some(SavedRecovery {
                 pool: pool.name.clone(),
                 members: members.map(|member| topology.member_name(member.kind).into()).collect(),
                 is_strict: group.is_strict,
-                left: until.saturating_sub(now),
+                remaining: until.saturating_sub(now),
             })
         };
         self.outages.iter().filter_map(saved).collect()
@@ -149,18 +149,20 @@ impl Recovery {
     ) -> Vec<PoolId> {
         let groups: Vec<ClientGroup> = self.outages.keys().cloned().collect();
         let topology = Arc::clone(&self.topology);
-        for (group, supply) in groups.iter().zip(compiler.supplies(conditions, &groups)) {
+        for (group, supply) in groups.iter().zip(compiler.group_availability(conditions, &groups)) {
             let Some(outage) = self.outages.get_mut(group) else { continue };
-            match hold(&topology, group)
+            match max_recovery(&topology, group)
                 .and_then(|hold| outage.phase_after(&topology, &supply, hold, now))
             {
                 Some(phase) => outage.phase = phase,
                 None => _ = self.outages.remove(group),
             }
         }
-        let recovering = self.outages.iter().filter(|(_, outage)| outage.phase != Phase::Dark);
         let recovering =
-            recovering.map(|(group, _)| (group.clone(), hold_secs(&topology, group))).collect();
+            self.outages.iter().filter(|(_, outage)| outage.phase != OutagePhase::AllDown);
+        let recovering = recovering
+            .map(|(group, _)| (group.clone(), max_recovery_secs(&topology, group)))
+            .collect();
         let before = std::mem::replace(&mut conditions.recovering, recovering);
         let after = &conditions.recovering;
         let is_changed =
@@ -174,7 +176,7 @@ impl Recovery {
 
     /// Looks which clients of these services, of which some found nothing usable, are offered no
     /// usable member at all.
-    pub fn note_dark<'c>(
+    pub fn note_outages<'c>(
         &mut self,
         compiler: &Compiler,
         conditions: &Conditions,
@@ -183,26 +185,30 @@ impl Recovery {
         let topology = Arc::clone(&self.topology);
         let mut new = Vec::new();
         for (service, chart) in services {
-            let groups = compiler.groups_down(conditions, service, chart);
+            let groups = compiler.unserved_groups(conditions, service, chart);
             let is_new = |group: &ClientGroup| {
-                !self.outages.contains_key(group) && hold(&topology, group).is_some()
+                !self.outages.contains_key(group) && max_recovery(&topology, group).is_some()
             };
             new.extend(groups.into_iter().filter(is_new));
         }
-        let supplies = compiler.supplies(conditions, &new);
+        let supplies = compiler.group_availability(conditions, &new);
         for (group, supply) in new.into_iter().zip(supplies).filter(|(_, supply)| !supply.is_served)
         {
-            let lost = supply.endpoints.iter().filter(|seen| seen.ability != Ability::Withheld);
+            let lost = supply
+                .endpoints
+                .iter()
+                .filter(|seen| seen.availability != EndpointAvailability::Withheld);
             let lost = lost.map(|seen| name_hash(&topology, seen)).collect();
-            self.outages.insert(group, Outage { phase: Phase::Dark, lost });
+            self.outages
+                .insert(group, Outage { phase: OutagePhase::AllDown, lost_endpoints: lost });
         }
     }
 
     /// When the next recovery ends by its time.
     pub fn next_due(&self) -> Option<Duration> {
         let ends = self.outages.values().filter_map(|outage| match outage.phase {
-            Phase::Dark => None,
-            Phase::Recovering { until } => Some(until),
+            OutagePhase::AllDown => None,
+            OutagePhase::Recovering { until } => Some(until),
         });
         ends.min()
     }
@@ -214,34 +220,42 @@ impl Outage {
     fn phase_after(
         &mut self,
         topology: &Topology,
-        supply: &Supply,
+        supply: &GroupAvailability,
         hold: Duration,
         now: Duration,
-    ) -> Option<Phase> {
-        if self.lost.is_empty() {
-            self.lost.extend(supply.endpoints.iter().map(|seen| name_hash(topology, seen)));
+    ) -> Option<OutagePhase> {
+        if self.lost_endpoints.is_empty() {
+            self.lost_endpoints
+                .extend(supply.endpoints.iter().map(|seen| name_hash(topology, seen)));
         }
-        let is_given = supply.endpoints.iter().any(|seen| match seen.ability {
-            Ability::ForcedUp => true,
-            Ability::Healthy => !self.lost.contains(&name_hash(topology, seen)),
-            Ability::Unhealthy | Ability::Withheld => false,
+        let is_given = supply.endpoints.iter().any(|seen| match seen.availability {
+            EndpointAvailability::ForcedUp => true,
+            EndpointAvailability::Healthy => {
+                !self.lost_endpoints.contains(&name_hash(topology, seen))
+            }
+            EndpointAvailability::Unhealthy | EndpointAvailability::Withheld => false,
         });
         if is_given {
             return None;
         }
-        let failed = supply.endpoints.iter().filter(|seen| seen.ability == Ability::Unhealthy);
-        self.lost.extend(failed.map(|seen| name_hash(topology, seen)));
+        let failed = supply
+            .endpoints
+            .iter()
+            .filter(|seen| seen.availability == EndpointAvailability::Unhealthy);
+        self.lost_endpoints.extend(failed.map(|seen| name_hash(topology, seen)));
         match self.phase {
-            _ if !supply.is_served => Some(Phase::Dark),
-            _ if supply.share_back <= 0.0 || supply.share_back >= ENOUGH => None,
-            Phase::Recovering { until } => (now < until).then_some(Phase::Recovering { until }),
-            Phase::Dark => Some(Phase::Recovering { until: now + hold }),
+            _ if !supply.is_served => Some(OutagePhase::AllDown),
+            _ if supply.recovered_share <= 0.0 || supply.recovered_share >= RECOVERED_SHARE => None,
+            OutagePhase::Recovering { until } => {
+                (now < until).then_some(OutagePhase::Recovering { until })
+            }
+            OutagePhase::AllDown => Some(OutagePhase::Recovering { until: now + hold }),
         }
     }
 }
 
 /// An endpoint by its name and its pool's, which a reload keeps.
-fn name_hash(topology: &Topology, seen: &Seen) -> u64 {
+fn name_hash(topology: &Topology, seen: &PoolEndpoint) -> u64 {
     let (pool, endpoint) =
         (&topology.pools[seen.pool.index()], &topology.endpoints[seen.endpoint.index()]);
     stable_hash([pool.name.as_bytes(), b"/", endpoint.name.as_bytes()].concat().as_slice())
@@ -265,7 +279,7 @@ fn group_of(
 
 /// How long a group recovers at most: the longest `rise` × interval of the monitors below what it
 /// is offered. `None` where recovery does not apply.
-fn hold(topology: &Topology, group: &ClientGroup) -> Option<Duration> {
+fn max_recovery(topology: &Topology, group: &ClientGroup) -> Option<Duration> {
     let one = MinUp::Members(std::num::NonZeroU32::MIN);
     let pool = &topology.pools[group.pool.index()];
     let kinds: Vec<MemberKind> = group
@@ -307,6 +321,8 @@ fn hold(topology: &Topology, group: &ClientGroup) -> Option<Duration> {
     )
 }
 
-fn hold_secs(topology: &Topology, group: &ClientGroup) -> u32 {
-    u32::try_from(hold(topology, group).unwrap_or_default().as_secs()).unwrap_or(u32::MAX).max(1)
+fn max_recovery_secs(topology: &Topology, group: &ClientGroup) -> u32 {
+    u32::try_from(max_recovery(topology, group).unwrap_or_default().as_secs())
+        .unwrap_or(u32::MAX)
+        .max(1)
 }

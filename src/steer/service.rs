@@ -1,7 +1,7 @@
 //! Services: names whose answer is chosen per client, as configured.
 
 use super::{
-    kind::Kind,
+    record_kind::RecordKind,
     topology::{PoolId, ZoneId},
 };
 use crate::dns::Name;
@@ -14,7 +14,7 @@ pub struct Service {
     /// The zone that holds it: the innermost.
     pub zone: ZoneId,
     /// Which records it answers.
-    pub kind: Kind,
+    pub kind: RecordKind,
     /// What chooses.
     pub pool: PoolId,
     /// Seconds; an answer's TTL is never above it.

@@ -8,14 +8,14 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::preference::{Preferences, Sight, Sights, Span};
+use super::preference::{LossRange, Preferences, Ranking, Rankings};
 use crate::geo::{Atlas, Databases, Division, Grid};
 
 /// With no more folds than this nothing is forgotten.
-const SPARE_FOLDS: usize = 16;
+const MAX_UNUSED_FOLDS: usize = 16;
 
 /// Classes of loss that together hold less than this of a nearest member's clients are one.
-const LEAST_PART: f64 = 1.0 / 128.0;
+const MIN_CLASS_SHARE: f64 = 1.0 / 128.0;
 
 /// The world divided by one set of preferences.
 #[derive(Debug)]
@@ -24,53 +24,53 @@ pub(super) struct Survey {
     /// The grid's cells in areas.
     division: Division,
     /// What each area makes of the preferences' pools.
-    pub sights: Vec<Sights>,
+    pub rankings: Vec<Rankings>,
     /// By area, by pool: where the area stands among those of the same nearest member. Empty where
     /// no member gives clients away.
-    spans: Vec<Box<[Option<Span>]>>,
+    loss_ranges: Vec<Box<[Option<LossRange>]>>,
 }
 
 impl Survey {
     fn new(grid: Arc<Grid>, preferences: &Preferences) -> Self {
-        let named = preferences.named();
+        let named = preferences.named_prefixes();
         let (division, sights) = grid.divide(&named, |location, within| {
             let within: Vec<_> = within.iter().map(|&at| named[at as usize]).collect();
-            preferences.sights(location, &within)
+            preferences.rankings(location, &within)
         });
-        let (division, sights) = with_few_losses(&grid, division, sights);
-        let spans = spans(&grid, &division, &sights);
-        Self { grid, division, sights, spans }
+        let (division, rankings) = merge_loss_classes(&grid, division, sights);
+        let loss_ranges = loss_ranges(&grid, &division, &rankings);
+        Self { grid, division, rankings, loss_ranges }
     }
 
     /// The spans of a client's area.
-    pub(super) fn spans_at(&self, client: std::net::IpAddr) -> &[Option<Span>] {
-        self.spans(self.grid.area(&self.division, client))
+    pub(super) fn loss_ranges_at(&self, client: std::net::IpAddr) -> &[Option<LossRange>] {
+        self.loss_ranges(self.grid.area(&self.division, client))
     }
 
     /// The spans of one area, by pool; empty where no member gives clients away.
-    pub(super) fn spans(&self, area: usize) -> &[Option<Span>] {
-        self.spans.get(area).map_or(&[], |spans| spans)
+    pub(super) fn loss_ranges(&self, area: usize) -> &[Option<LossRange>] {
+        self.loss_ranges.get(area).map_or(&[], |spans| spans)
     }
 }
 
 /// What a sight says of who gives clients away: the nearest member, and the class of what its
 /// clients lose.
-fn loss_of(sight: &Sight) -> Option<(u16, u16)> {
+fn nearest_loss(sight: &Ranking) -> Option<(u16, u16)> {
     match sight {
-        Sight::Nearest { order, loss, .. } => order.first().copied().zip(*loss),
-        Sight::Geo(_) => None,
+        Ranking::Nearest { order, loss, .. } => order.first().copied().zip(*loss),
+        Ranking::Geo(_) => None,
     }
 }
 
 /// By pool, nearest member and class of loss: the number of IPv4 addresses, which stands for the
 /// unknown number of clients. It is used for both families, since most IPv6 addresses are unused.
 /// An area without IPv4 addresses counts as one.
-fn weights(grid: &Grid, division: &Division, sights: &[Sights]) -> Weights {
+fn weights(grid: &Grid, division: &Division, sights: &[Rankings]) -> LossWeights {
     let addresses = grid.addresses(division).into_iter().map(|count| 1.0 + count);
-    let mut weights = Weights::new();
+    let mut weights = LossWeights::new();
     for (sights, addresses) in sights.iter().zip(addresses) {
         for (at, (first, loss)) in
-            sights.iter().enumerate().filter_map(|(at, sight)| Some((at, loss_of(sight)?)))
+            sights.iter().enumerate().filter_map(|(at, sight)| Some((at, nearest_loss(sight)?)))
         {
             *weights.entry((at, first)).or_default().entry(loss).or_default() += addresses;
         }
@@ -79,22 +79,22 @@ fn weights(grid: &Grid, division: &Division, sights: &[Sights]) -> Weights {
 }
 
 /// By pool and nearest member, by class of loss.
-type Weights = BTreeMap<(usize, u16), BTreeMap<u16, f64>>;
+type LossWeights = BTreeMap<(usize, u16), BTreeMap<u16, f64>>;
 
-/// Joins neighbouring classes of loss while they together hold less than `LEAST_PART` of the
+/// Joins neighbouring classes of loss while they together hold less than `MIN_CLASS_SHARE` of the
 /// nearest member's clients. Classes are fine so that clients leave in the order of what they lose,
 /// but each class costs at least one area.
-fn with_few_losses(
+fn merge_loss_classes(
     grid: &Grid,
     division: Division,
-    mut sights: Vec<Sights>,
-) -> (Division, Vec<Sights>) {
-    if !sights.iter().flatten().any(|sight| loss_of(sight).is_some()) {
+    mut sights: Vec<Rankings>,
+) -> (Division, Vec<Rankings>) {
+    if !sights.iter().flatten().any(|sight| nearest_loss(sight).is_some()) {
         return (division, sights);
     }
     let mut joined: HashMap<(usize, u16, u16), u16> = HashMap::new();
     for ((at, first), classes) in weights(grid, &division, &sights) {
-        let least = classes.values().sum::<f64>() * LEAST_PART;
+        let least = classes.values().sum::<f64>() * MIN_CLASS_SHARE;
         let (mut head, mut held) = (0, f64::INFINITY);
         for (loss, weight) in classes {
             if held + weight > least {
@@ -105,7 +105,7 @@ fn with_few_losses(
         }
     }
     for (at, sight) in sights.iter_mut().flat_map(|sights| sights.iter_mut().enumerate()) {
-        if let Sight::Nearest { order, loss: Some(loss), .. } = sight
+        if let Ranking::Nearest { order, loss: Some(loss), .. } = sight
             && let Some(head) = order.first().and_then(|first| joined.get(&(at, *first, *loss)))
         {
             *loss = *head;
@@ -116,25 +116,29 @@ fn with_few_losses(
 
 /// Areas that have the same nearest member of a pool, in order of what their clients would lose by
 /// going to the second, with the share of the addresses before them and with them.
-fn spans(grid: &Grid, division: &Division, sights: &[Sights]) -> Vec<Box<[Option<Span>]>> {
+fn loss_ranges(
+    grid: &Grid,
+    division: &Division,
+    sights: &[Rankings],
+) -> Vec<Box<[Option<LossRange>]>> {
     let weights = weights(grid, division, sights);
     if weights.is_empty() {
         return Vec::new();
     }
-    let mut found: HashMap<(usize, u16, u16), Span> = HashMap::new();
+    let mut found: HashMap<(usize, u16, u16), LossRange> = HashMap::new();
     for ((at, first), classes) in weights {
         let total: f64 = classes.values().sum();
         let mut before = 0.0;
         for (loss, weight) in classes {
             found.insert(
                 (at, first, loss),
-                Span { from: before / total, to: (before + weight) / total },
+                LossRange { from: before / total, to: (before + weight) / total },
             );
             before += weight;
         }
     }
-    let span = |(at, sight): (usize, &Sight)| {
-        let (first, loss) = loss_of(sight)?;
+    let span = |(at, sight): (usize, &Ranking)| {
+        let (first, loss) = nearest_loss(sight)?;
         found.get(&(at, first, loss)).copied()
     };
     sights.iter().map(|sights| sights.iter().enumerate().map(span).collect()).collect()
@@ -161,7 +165,7 @@ pub struct Surveys {
     undivided: Option<Arc<Survey>>,
     folds: Vec<Fold>,
     /// How many of them have their atlas.
-    made: usize,
+    made_count: usize,
     /// By the survey's place in memory, which the fold itself keeps from being used again.
     fold_of: HashMap<(usize, Arc<[u32]>), usize>,
 }
@@ -191,7 +195,7 @@ impl Surveys {
             return Some(Arc::clone(survey));
         }
         if self.grid.is_none() {
-            self.prepare(preferences.named(), databases);
+            self.prepare(preferences.named_prefixes(), databases);
         }
         let grid = Arc::clone(self.grid.as_ref()?);
         let survey = Arc::new(Survey::new(grid, &preferences));
@@ -224,8 +228,8 @@ impl Surveys {
     }
 
     /// How many folds were asked for that are not made yet.
-    pub(super) fn open_folds(&self) -> usize {
-        self.folds.len() - self.made
+    pub(super) fn pending_folds(&self) -> usize {
+        self.folds.len() - self.made_count
     }
 
     /// Makes all folds that were asked for since; those of one grid in few sweeps.
@@ -241,7 +245,7 @@ impl Surveys {
             let made = folds[0].survey.grid.folds(&wanted);
             folds.iter_mut().zip(made).for_each(|(fold, atlas)| fold.atlas = Some(Arc::new(atlas)));
         }
-        self.made = self.folds.len();
+        self.made_count = self.folds.len();
     }
 
     /// The atlas of a fold, once it is made.
@@ -251,13 +255,13 @@ impl Surveys {
 
     /// The same surveys without any fold.
     pub fn without_folds(&self) -> Self {
-        Self { folds: Vec::new(), made: 0, fold_of: HashMap::new(), ..self.clone() }
+        Self { folds: Vec::new(), made_count: 0, fold_of: HashMap::new(), ..self.clone() }
     }
 
     /// Forgets what nothing uses any more. A few folds are kept all the same: what flaps comes back
     /// to them.
     pub fn prune(&mut self) {
-        if self.folds.len() > SPARE_FOLDS {
+        if self.folds.len() > MAX_UNUSED_FOLDS {
             self.folds.retain(|fold| {
                 fold.atlas.as_ref().is_some_and(|atlas| Arc::strong_count(atlas) > 1)
             });
@@ -266,7 +270,7 @@ impl Surveys {
                 .iter()
                 .map(|fold| (Arc::as_ptr(&fold.survey).addr(), Arc::clone(&fold.map)));
             self.fold_of = keys.zip(0..).collect();
-            self.made = self.folds.len();
+            self.made_count = self.folds.len();
         }
         self.surveys.retain(|_, survey| Arc::strong_count(survey) > 1);
     }

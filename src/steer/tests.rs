@@ -3,10 +3,10 @@
 
 use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32, sync::Arc};
 
+mod address_families;
 mod aliases;
 mod caches;
 mod changes;
-mod families;
 mod pending;
 mod presence;
 mod recovery;
@@ -23,7 +23,7 @@ mod regulation;
 
 /// A topology in the making: pools by name, one service over the pool `top`.
 #[derive(Default)]
-struct Draft {
+struct TopologyBuilder {
     datacenters: Vec<Datacenter>,
     endpoints: Vec<Endpoint>,
     pools: Vec<Pool>,
@@ -44,8 +44,8 @@ pub(super) fn monitor() -> Monitor {
     }
 }
 
-impl Draft {
-    fn datacenter(&mut self, name: &str, state: State) -> DatacenterId {
+impl TopologyBuilder {
+    fn datacenter(&mut self, name: &str, state: ServingState) -> DatacenterId {
         let name = name.into();
         self.datacenters.push(Datacenter { name, state, ..Datacenter::default() });
         DatacenterId(self.datacenters.len() as u32 - 1)
@@ -55,16 +55,17 @@ impl Draft {
     /// into example.net.
     fn endpoint(&mut self, addresses: &str, datacenter: Option<DatacenterId>) -> MemberKind {
         let parsed: Result<_, _> = addresses.split('+').map(str::parse).collect();
-        let cname = || Target::Cname(format!("{addresses}.example.net").parse().unwrap());
+        let cname = || EndpointTarget::Cname(format!("{addresses}.example.net").parse().unwrap());
         self.endpoints.push(Endpoint {
             name: addresses.into(),
-            target: parsed.map_or_else(|_: std::net::AddrParseError| cname(), Target::Addresses),
+            target: parsed
+                .map_or_else(|_: std::net::AddrParseError| cname(), EndpointTarget::Addresses),
             datacenters: datacenter.into_iter().collect(),
             monitor: Some(MonitorId(0)),
-            state: State::Active,
+            state: ServingState::Active,
             force: None,
             load: None,
-            pace: Pace::default(),
+            ramp_times: RampTimes::default(),
         });
         MemberKind::Endpoint(EndpointId(self.endpoints.len() as u32 - 1))
     }
@@ -74,8 +75,8 @@ impl Draft {
         let members =
             members.iter().map(|&(kind, weight)| Member { kind, weight, bias: 0 }).collect();
         let min_up = MinUp::Members(NonZeroU32::MIN);
-        let answers = Answers::Count(NonZeroU32::MIN);
-        let (families, regulation) = (Families::default(), Regulation::default());
+        let answers = AnswerCount::Count(NonZeroU32::MIN);
+        let (families, regulation) = (FamilyCoupling::default(), Regulation::default());
         self.pools.push(Pool {
             name,
             policy,
@@ -96,14 +97,14 @@ impl Draft {
         self.pool(Policy::Weighted, &members)
     }
 
-    fn top(self, pool: PoolId) -> Bench {
+    fn top(self, pool: PoolId) -> ServiceBench {
         self.top_in(pool, &Databases::default())
     }
 
-    fn top_in(self, pool: PoolId, databases: &Databases) -> Bench {
+    fn top_in(self, pool: PoolId, databases: &Databases) -> ServiceBench {
         let service = Service {
             name: "www.example.com".parse::<Name>().unwrap(),
-            kind: Kind::default(),
+            kind: RecordKind::default(),
             zone: ZoneId(0),
             pool,
             ttl_secs: 30,
@@ -120,29 +121,37 @@ impl Draft {
         ));
         let mut surveys = Surveys::default();
         let compiler = Compiler::new(Arc::clone(&topology), databases, &mut surveys);
-        let conditions = Conditions::unknown(&topology, 0);
+        let conditions = Conditions::unprobed(&topology, 0);
         let compiled = compiler.compile(&conditions, &mut surveys);
-        let (wheels, chart, draws) = (Wheels::default(), Arc::default(), Draws::new(7));
-        let mut bench =
-            Bench { topology, compiler, surveys, wheels, conditions, compiled, chart, draws };
+        let (wheels, chart, draws) = (WheelCache::default(), Arc::default(), DrawState::new(7));
+        let mut bench = ServiceBench {
+            topology,
+            compiler,
+            surveys,
+            wheels,
+            conditions,
+            compiled,
+            chart,
+            draws,
+        };
         bench.compile();
         bench
     }
 }
 
 /// A service under changing conditions.
-struct Bench {
+struct ServiceBench {
     topology: Arc<Topology>,
     compiler: Arc<Compiler>,
     surveys: Surveys,
-    wheels: Wheels,
+    wheels: WheelCache,
     conditions: Conditions,
-    compiled: Compiled,
+    compiled: CompiledCharts,
     chart: Arc<Chart>,
-    draws: Draws,
+    draws: DrawState,
 }
 
-impl Bench {
+impl ServiceBench {
     /// Compiles every chart from nothing.
     fn compile(&mut self) {
         let compilation =
@@ -170,14 +179,14 @@ impl Bench {
         ProbeId(self.topology.probes.iter().position(|probe| probe.target == target).unwrap() as u32)
     }
 
-    fn stand(&mut self, address: &str, standing: Standing) {
+    fn set_standing(&mut self, address: &str, standing: Standing) {
         let probe = self.probe(address);
         self.conditions.standings[probe.index()] = standing;
         self.follow();
     }
 
     fn down(&mut self, address: &str) {
-        self.stand(
+        self.set_standing(
             address,
             Standing { verdict: Verdict::Down, flips_in_secs: None, ..Standing::default() },
         );
@@ -186,7 +195,7 @@ impl Bench {
     fn ask_from(&mut self, family: Family, client: &str) -> (Vec<String>, u8, u32) {
         let subnet: ipnet::IpNet = client.parse().unwrap();
         let resolver: IpAddr = "9.9.9.9".parse().unwrap();
-        let course = self.chart.course(family, Some(subnet.addr()), &resolver);
+        let course = self.chart.route(family, Some(subnet.addr()), &resolver);
         let mut texts = Vec::new();
         course.draw(&mut self.draws, &mut |answer| texts.extend(answer.rdata.texts()));
         (texts, course.scope, course.ttl_secs)
@@ -214,7 +223,7 @@ impl Bench {
 
 #[test]
 fn shares_are_the_weights_within_one_percent() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&[("192.0.2.1", 3), ("192.0.2.2", 1), ("192.0.2.3", 0)]);
     let mut bench = draft.top(pool);
     let shares = bench.shares(100_000);
@@ -227,7 +236,7 @@ fn shares_are_the_weights_within_one_percent() {
 
 #[test]
 fn turns_are_exact_over_a_cycle_and_families_turn_apart() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&[("192.0.2.1+2001:db8::1", 1), ("192.0.2.2+2001:db8::2", 1)]);
     draft.pools[pool.index()].spread = Spread::Turn;
     let mut bench = draft.top(pool);
@@ -243,7 +252,7 @@ fn turns_are_exact_over_a_cycle_and_families_turn_apart() {
 fn endless_flapping_keeps_no_more_tables_and_turns_than_a_few() {
     let members: Vec<String> = (1..=12).map(|host| format!("192.0.2.{host}")).collect();
     let weighted: Vec<_> = members.iter().map(String::as_str).zip(1..).collect();
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&weighted);
     draft.pools[pool.index()].spread = Spread::Turn;
     let mut bench = draft.top(pool);
@@ -253,7 +262,7 @@ fn endless_flapping_keeps_no_more_tables_and_turns_than_a_few() {
         let turned = round.trailing_zeros() as usize;
         let is_down = (round ^ round >> 1) >> turned & 1 == 1;
         let verdict = if is_down { Verdict::Down } else { Verdict::Up };
-        bench.stand(
+        bench.set_standing(
             &members[turned],
             Standing { verdict, flips_in_secs: None, ..Standing::default() },
         );
@@ -266,7 +275,7 @@ fn endless_flapping_keeps_no_more_tables_and_turns_than_a_few() {
 
 #[test]
 fn a_cname_is_answered_for_no_family_while_members_of_the_other_come_before_it() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let (first, second) = (draft.endpoint("192.0.2.1", None), draft.endpoint("sorry", None));
     let pool = draft.pool(Policy::Failover, &[(first, 1), (second, 1)]);
     let mut bench = draft.top(pool);
@@ -282,7 +291,7 @@ fn a_cname_is_answered_for_no_family_while_members_of_the_other_come_before_it()
 
 #[test]
 fn members_of_a_family_come_before_a_cname_whatever_the_other_family_has() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let members =
         ["192.0.2.1", "192.0.2.2+2001:db8::2", "sorry"].map(|name| (draft.endpoint(name, None), 1));
     let pool = draft.pool(Policy::Failover, &members);
@@ -293,18 +302,18 @@ fn members_of_a_family_come_before_a_cname_whatever_the_other_family_has() {
 
 #[test]
 fn a_standby_answers_only_when_nothing_else_is_usable() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 0)]);
     let mut bench = draft.top(pool);
     assert_eq!(bench.ask(), ["192.0.2.1"]);
     bench.down("192.0.2.1");
     assert_eq!(bench.ask(), ["192.0.2.2"]);
-    assert_eq!(bench.chart.plight(Family::V4), Plight::None);
+    assert_eq!(bench.chart.fallback_stage(Family::V4), FallbackStage::Normal);
 }
 
 #[test]
 fn failover_takes_the_first_usable_in_order_and_nested_pools_count_whole() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let first = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1)]);
     let second = draft.weighted(&[("192.0.2.3", 1)]);
     draft.pools[first.index()].min_up = MinUp::Share(0.6);
@@ -318,7 +327,7 @@ fn failover_takes_the_first_usable_in_order_and_nested_pools_count_whole() {
 
 #[test]
 fn when_nothing_is_usable_the_service_answers_as_if_all_were_up() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1), ("192.0.2.3", 0)]);
     let mut bench = draft.top(pool);
     bench.down("192.0.2.1");
@@ -326,18 +335,18 @@ fn when_nothing_is_usable_the_service_answers_as_if_all_were_up() {
     bench.down("192.0.2.3");
     let shares = bench.shares(1000);
     assert_eq!(shares.keys().collect::<Vec<_>>(), ["192.0.2.1", "192.0.2.2"]);
-    assert_eq!(bench.chart.plight(Family::V4), Plight::AllDown);
+    assert_eq!(bench.chart.fallback_stage(Family::V4), FallbackStage::AllDown);
 }
 
 #[test]
 fn when_nothing_is_usable_a_service_may_answer_nodata_or_from_another_pool() {
-    let mut draft = Draft { on_all_down: OnAllDown::Empty, ..Draft::default() };
+    let mut draft = TopologyBuilder { on_all_down: OnAllDown::Empty, ..TopologyBuilder::default() };
     let pool = draft.weighted(&[("192.0.2.1", 1)]);
     let mut bench = draft.top(pool);
     bench.down("192.0.2.1");
     assert!(bench.ask().is_empty());
 
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&[("192.0.2.1", 1)]);
     let sorry = draft.weighted(&[("192.0.2.9+2001:db8::9", 1)]);
     draft.on_all_down = OnAllDown::Pool(sorry);
@@ -354,9 +363,11 @@ fn when_nothing_is_usable_a_service_may_answer_nodata_or_from_another_pool() {
 
 #[test]
 fn a_drain_takes_a_datacenter_out_everywhere_but_never_the_last_one() {
-    let mut draft = Draft::default();
-    let (fra, iad) =
-        (draft.datacenter("fra", State::Draining), draft.datacenter("iad", State::Active));
+    let mut draft = TopologyBuilder::default();
+    let (fra, iad) = (
+        draft.datacenter("fra", ServingState::Draining),
+        draft.datacenter("iad", ServingState::Active),
+    );
     let members =
         [(draft.endpoint("192.0.2.1", Some(fra)), 1), (draft.endpoint("192.0.2.2", Some(iad)), 1)];
     let pool = draft.pool(Policy::Weighted, &members);
@@ -364,21 +375,21 @@ fn a_drain_takes_a_datacenter_out_everywhere_but_never_the_last_one() {
     assert_eq!(bench.shares(100).keys().collect::<Vec<_>>(), ["192.0.2.2"]);
     bench.down("192.0.2.2");
     assert_eq!(bench.ask(), ["192.0.2.2"], "a draining member is no member while another is left");
-    bench.conditions.datacenters = vec![State::Draining, State::Disabled];
+    bench.conditions.datacenters = vec![ServingState::Draining, ServingState::Disabled];
     bench.compile();
     assert_eq!(bench.ask(), ["192.0.2.1"]);
-    assert_eq!(bench.chart.plight(Family::V4), Plight::Drained);
-    bench.conditions.datacenters = vec![State::Disabled, State::Disabled];
+    assert_eq!(bench.chart.fallback_stage(Family::V4), FallbackStage::OnlyDrainedLeft);
+    bench.conditions.datacenters = vec![ServingState::Disabled, ServingState::Disabled];
     bench.compile();
     assert!(!bench.ask().is_empty(), "a name never goes dark by a drain");
 }
 
 #[test]
 fn the_operators_word_wins_over_the_probes() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1)]);
-    draft.endpoints[0].force = Some(Force::Up);
-    draft.endpoints[1].force = Some(Force::Down);
+    draft.endpoints[0].force = Some(HealthOverride::Up);
+    draft.endpoints[1].force = Some(HealthOverride::Down);
     let mut bench = draft.top(pool);
     bench.down("192.0.2.1");
     assert_eq!(bench.shares(100).keys().collect::<Vec<_>>(), ["192.0.2.1"]);
@@ -386,10 +397,10 @@ fn the_operators_word_wins_over_the_probes() {
 
 #[test]
 fn two_answers_are_distinct_and_each_member_has_its_share_of_them() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let pool =
         draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1), ("192.0.2.3", 1), ("192.0.2.4", 1)]);
-    draft.pools[pool.index()].answers = Answers::Count(NonZeroU32::new(2).unwrap());
+    draft.pools[pool.index()].answers = AnswerCount::Count(NonZeroU32::new(2).unwrap());
     let mut bench = draft.top(pool);
     for _ in 0..100 {
         let answer = bench.ask();
@@ -404,7 +415,7 @@ fn two_answers_are_distinct_and_each_member_has_its_share_of_them() {
 
 #[test]
 fn all_answers_every_usable_member_in_the_order_written() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let members: Vec<_> =
         ["192.0.2.3", "192.0.2.1", "192.0.2.2"].map(|a| (draft.endpoint(a, None), 1)).into();
     let pool = draft.pool(Policy::All, &members);
@@ -416,7 +427,7 @@ fn all_answers_every_usable_member_in_the_order_written() {
 
 #[test]
 fn for_each_type_only_members_with_such_an_address_count() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2+2001:db8::2", 1)]);
     let mut bench = draft.top(pool);
     assert_eq!(bench.ask_from(Family::V6, "8.8.8.0/24").0, ["2001:db8::2"]);
@@ -430,7 +441,7 @@ fn for_each_type_only_members_with_such_an_address_count() {
 
 #[test]
 fn a_client_keeps_its_endpoint_and_moves_only_when_that_goes() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let addresses: Vec<String> = (1..=10).map(|at| format!("192.0.2.{at}")).collect();
     let members: Vec<(&str, u16)> = addresses.iter().map(|address| (address.as_str(), 1)).collect();
     let pool = draft.weighted(&members);
@@ -438,7 +449,7 @@ fn a_client_keeps_its_endpoint_and_moves_only_when_that_goes() {
     let mut bench = draft.top(pool);
     let clients: Vec<String> =
         (0..5000).map(|at| format!("20.{}.{}.0/24", at / 256, at % 256)).collect();
-    let ask = |bench: &mut Bench, client: &String| bench.ask_from(Family::V4, client);
+    let ask = |bench: &mut ServiceBench, client: &String| bench.ask_from(Family::V4, client);
     let before: Vec<_> = clients.iter().map(|client| ask(&mut bench, client)).collect();
     assert!(before.iter().all(|(_, scope, _)| *scope == 24));
     bench.down("192.0.2.4");
@@ -456,7 +467,7 @@ fn a_client_keeps_its_endpoint_and_moves_only_when_that_goes() {
 
 #[test]
 fn a_sticky_choice_of_pools_over_random_endpoints_keeps_both_promises() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let left = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1)]);
     let right = draft.weighted(&[("192.0.2.3", 1), ("192.0.2.4", 1)]);
     let top =
@@ -470,20 +481,20 @@ fn a_sticky_choice_of_pools_over_random_endpoints_keeps_both_promises() {
 
 #[test]
 fn the_ttl_is_lowered_while_a_verdict_that_matters_is_about_to_flip() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let members = [(draft.endpoint("192.0.2.1", None), 1), (draft.endpoint("192.0.2.2", None), 1)];
     let pool = draft.pool(Policy::Failover, &members);
     let mut bench = draft.top(pool);
     let shaky = |verdict| Standing { verdict, flips_in_secs: Some(5), ..Standing::default() };
-    bench.stand("192.0.2.2", shaky(Verdict::Up));
+    bench.set_standing("192.0.2.2", shaky(Verdict::Up));
     assert_eq!(bench.ttl(), 30, "the answer does not hang on the second while the first is up");
-    bench.stand("192.0.2.1", shaky(Verdict::Up));
+    bench.set_standing("192.0.2.1", shaky(Verdict::Up));
     assert_eq!(bench.ttl(), 5);
-    bench.stand(
+    bench.set_standing(
         "192.0.2.2",
         Standing { verdict: Verdict::Up, flips_in_secs: None, ..Standing::default() },
     );
-    bench.stand("192.0.2.1", shaky(Verdict::Down));
+    bench.set_standing("192.0.2.1", shaky(Verdict::Down));
     assert_eq!(
         (bench.ask(), bench.ttl()),
         (vec!["192.0.2.2".to_owned()], 5),
@@ -492,14 +503,14 @@ fn the_ttl_is_lowered_while_a_verdict_that_matters_is_about_to_flip() {
 }
 
 /// A geo pool over endpoints `192.0.2.N`: each rule is (subnet, members).
-fn geo_bench(rules: &[(&str, &[u32])], default: &[u32], members: u8) -> Bench {
-    let mut draft = Draft::default();
+fn geo_bench(rules: &[(&str, &[u32])], default: &[u32], members: u8) -> ServiceBench {
+    let mut draft = TopologyBuilder::default();
     let endpoints: Vec<_> =
         (0..members).map(|at| (draft.endpoint(&format!("192.0.2.{at}"), None), 1)).collect();
-    let rule = |(subnet, members): &(&str, &[u32])| Rule {
+    let rule = |(subnet, members): &(&str, &[u32])| GeoRule {
         subnets: vec![subnet.parse().unwrap()],
         members: members.to_vec(),
-        ..Rule::default()
+        ..GeoRule::default()
     };
     let policy = Policy::Geo { rules: rules.iter().map(rule).collect(), default: default.to_vec() };
     let pool = draft.pool(policy, &endpoints);
@@ -536,7 +547,7 @@ fn an_empty_default_is_nodata_for_the_unmatched_and_no_outage() {
     let mut bench = geo_bench(&[("8.8.8.0/24", &[0])], &[], 1);
     assert_eq!(bench.ask(), ["192.0.2.0"]);
     assert!(bench.ask_from(Family::V4, "9.0.0.0/24").0.is_empty());
-    assert_eq!(bench.chart.plight(Family::V4), Plight::None);
+    assert_eq!(bench.chart.fallback_stage(Family::V4), FallbackStage::Normal);
 }
 
 #[test]
@@ -545,7 +556,11 @@ fn a_rule_without_members_is_nodata_for_its_clients_and_ends_the_search() {
     let (none, scope, _) = bench.ask_from(Family::V4, "8.8.128.0/24");
     assert_eq!((none, scope), (vec![], 17), "no other client may be given this NODATA");
     assert_eq!(bench.ask(), ["192.0.2.1"]);
-    assert_eq!(bench.chart.plight(Family::V4), Plight::None, "the operator's will is no distress");
+    assert_eq!(
+        bench.chart.fallback_stage(Family::V4),
+        FallbackStage::Normal,
+        "the operator's will is no distress"
+    );
     bench.down("192.0.2.1");
     assert_eq!(
         bench.ask(),
@@ -557,13 +572,13 @@ fn a_rule_without_members_is_nodata_for_its_clients_and_ends_the_search() {
 #[test]
 fn a_strict_rule_gives_its_clients_nothing_but_its_own_members() {
     for on_all_down in [0, 1, 2] {
-        let mut draft = Draft::default();
+        let mut draft = TopologyBuilder::default();
         let members = ["192.0.2.0", "192.0.2.1"].map(|name| (draft.endpoint(name, None), 1));
-        let rule = Rule {
+        let rule = GeoRule {
             subnets: vec!["8.8.8.0/24".parse().unwrap()],
             members: vec![1],
             strict: true,
-            ..Rule::default()
+            ..GeoRule::default()
         };
         let pool = draft.pool(Policy::Geo { rules: vec![rule], default: vec![0] }, &members);
         let sorry = draft.weighted(&[("192.0.2.9", 1)]);
@@ -573,14 +588,14 @@ fn a_strict_rule_gives_its_clients_nothing_but_its_own_members() {
         bench.down("192.0.2.1");
         let wanted: &[&str] = if on_all_down == 1 { &[] } else { &["192.0.2.1"] };
         assert_eq!(bench.ask(), wanted, "{on_all_down}");
-        assert_eq!(bench.chart.plight(Family::V4), Plight::AllDown);
+        assert_eq!(bench.chart.fallback_stage(Family::V4), FallbackStage::AllDown);
         assert_eq!(bench.ask_from(Family::V4, "9.0.0.0/24").0, ["192.0.2.0"]);
     }
 }
 
 #[test]
 fn services_that_a_verdict_does_not_touch_keep_their_chart() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&[("192.0.2.1", 1)]);
     let mut bench = draft.top(pool);
     let before = Arc::clone(&bench.chart);

@@ -9,7 +9,8 @@ use std::{
 };
 
 use super::{
-    Combination, Datacenter, Endpoint, Feeds, MemberKind, OnAllDown, Pool, Service, Target,
+    CombinedProbe, Datacenter, Endpoint, EndpointTarget, LoadFeeds, MemberKind, OnAllDown, Pool,
+    Service,
 };
 use crate::{
     dns::Name,
@@ -37,7 +38,7 @@ ids! {
     DatacenterId,
     /// A position in [`Topology::monitors`].
     MonitorId,
-    /// A position in [`Topology::loads`].
+    /// A position in [`Topology::load_sources`].
     LoadId,
     /// A position in [`Topology::endpoints`].
     EndpointId,
@@ -49,7 +50,7 @@ ids! {
     ZoneId,
     /// A position in [`Topology::probes`].
     ProbeId,
-    /// A position in [`Feeds::list`].
+    /// A position in [`LoadFeeds::list`].
     FeedId,
     /// A position in [`Topology::aliases`].
     AliasId,
@@ -63,7 +64,7 @@ pub struct Topology {
     /// In order of name.
     pub monitors: Vec<Monitor>,
     /// In order of name.
-    pub loads: Vec<LoadSource>,
+    pub load_sources: Vec<LoadSource>,
     /// Pool by pool, in the order written. Shared by the topologies of successive loads, as far as
     /// equal.
     pub endpoints: Vec<Arc<Endpoint>>,
@@ -75,16 +76,16 @@ pub struct Topology {
     pub probes: Arc<Vec<Probe>>,
     /// For each probe of a combined monitor: what it is made of. Parts stand before what is made of
     /// them.
-    pub combinations: Arc<Vec<Option<Combination>>>,
+    pub combined_probes: Arc<Vec<Option<CombinedProbe>>>,
     /// For each endpoint, for each of its addresses (or its one CNAME or alias): the probe, where
     /// it is monitored.
-    pub probes_of: Arc<Vec<Vec<Option<ProbeId>>>>,
+    pub endpoint_probes: Arc<Vec<Vec<Option<ProbeId>>>>,
     /// What load reports describe: each (source, target) once, however many members share it.
-    pub feeds: Arc<Feeds>,
+    pub feeds: Arc<LoadFeeds>,
     /// What is resolved: each alias once, however many endpoints share it.
     pub aliases: Vec<Name>,
     /// For each endpoint: its alias, where it is one.
-    pub alias_of: Vec<Option<AliasId>>,
+    pub endpoint_alias: Vec<Option<AliasId>>,
 }
 
 /// One thing to probe.
@@ -127,40 +128,41 @@ impl Topology {
     ) -> Self {
         let endpoints = endpoints.into_iter().map(Arc::new).collect();
         let pools = pools.into_iter().map(Arc::new).collect();
-        Self::of_shared(datacenters, monitors, endpoints, pools, services)
+        Self::from_shared(datacenters, monitors, endpoints, pools, services)
     }
 
     /// The same as [`Topology::new`], from endpoints and pools that other topologies may share.
-    pub fn of_shared(
+    pub fn from_shared(
         datacenters: Vec<Datacenter>,
         monitors: Vec<Monitor>,
         endpoints: Vec<Arc<Endpoint>>,
         pools: Vec<Arc<Pool>>,
         services: Vec<Service>,
     ) -> Self {
-        let Probes { probes, combinations, probes_of } = Probes::of(&monitors, &endpoints);
-        let (loads, feeds) = (Vec::new(), Feeds::default());
-        let (aliases, alias_of) = aliases(&endpoints);
+        let ProbeLists { probes, combinations: combined_probes, probes_of: endpoint_probes } =
+            ProbeLists::new(&monitors, &endpoints);
+        let (load_sources, feeds) = (Vec::new(), LoadFeeds::default());
+        let (aliases, endpoint_alias) = aliases(&endpoints);
         Self {
             datacenters,
             monitors,
-            loads,
+            load_sources,
             endpoints,
             pools,
             services: Arc::new(services),
             probes,
-            combinations,
-            probes_of,
+            combined_probes,
+            endpoint_probes,
             feeds: Arc::new(feeds),
             aliases,
-            alias_of,
+            endpoint_alias,
         }
     }
 
     /// With the sources that datacenters, endpoints and pools refer to by position.
-    pub fn with_loads(mut self, loads: Vec<LoadSource>) -> Self {
-        self.loads = loads;
-        self.feeds = Arc::new(Feeds::of(&self));
+    pub fn with_load_sources(mut self, loads: Vec<LoadSource>) -> Self {
+        self.load_sources = loads;
+        self.feeds = Arc::new(LoadFeeds::new(&self));
         self
     }
 
@@ -181,7 +183,7 @@ impl Topology {
             if longest >= Some(service.ttl_secs) {
                 continue;
             }
-            if service.roots().any(|pool| self.is_in(pool, datacenter, &mut known)) {
+            if service.roots().any(|pool| self.has_endpoint_in(pool, datacenter, &mut known)) {
                 longest = Some(service.ttl_secs);
             }
         }
@@ -189,7 +191,12 @@ impl Topology {
     }
 
     /// Whether an endpoint below a pool is in a datacenter. Pools are at most 16 deep.
-    fn is_in(&self, pool: PoolId, datacenter: DatacenterId, known: &mut [Option<bool>]) -> bool {
+    fn has_endpoint_in(
+        &self,
+        pool: PoolId,
+        datacenter: DatacenterId,
+        known: &mut [Option<bool>],
+    ) -> bool {
         if let Some(is_in) = known[pool.index()] {
             return is_in;
         }
@@ -197,7 +204,7 @@ impl Topology {
             MemberKind::Endpoint(id) => {
                 self.endpoints[id.index()].datacenters.contains(&datacenter)
             }
-            MemberKind::Pool(inner) => self.is_in(inner, datacenter, known),
+            MemberKind::Pool(inner) => self.has_endpoint_in(inner, datacenter, known),
         });
         known[pool.index()] = Some(is_in);
         is_in
@@ -219,12 +226,12 @@ impl Topology {
 
     /// A pool and every pool below it.
     pub fn pools_below(&self, pool: PoolId) -> Vec<PoolId> {
-        super::plan::pools_below(self, &[pool])
+        super::chart_plan::pools_below(self, &[pool])
     }
 
     /// Every endpoint below a pool.
     pub fn endpoints_below(&self, pool: PoolId) -> BTreeSet<EndpointId> {
-        super::plan::endpoints_below(self, &[pool]).into_iter().collect()
+        super::chart_plan::endpoints_below(self, &[pool]).into_iter().collect()
     }
 
     fn datacenters_below(
@@ -260,43 +267,43 @@ fn aliases(endpoints: &[Arc<Endpoint>]) -> (Vec<Name>, Vec<Option<AliasId>>) {
         })
     };
     let of = endpoints.iter().map(|endpoint| match &endpoint.target {
-        Target::Alias(name) => Some(id_of(name)),
-        Target::Addresses(_) | Target::Cname(_) | Target::Host(_) => None,
+        EndpointTarget::Alias(name) => Some(id_of(name)),
+        EndpointTarget::Addresses(_) | EndpointTarget::Cname(_) | EndpointTarget::Host(_) => None,
     });
     let of = of.collect();
     (list, of)
 }
 
 /// What is probed, as a topology holds it.
-pub(super) struct Probes {
+pub(super) struct ProbeLists {
     pub(super) probes: Arc<Vec<Probe>>,
-    pub(super) combinations: Arc<Vec<Option<Combination>>>,
+    pub(super) combinations: Arc<Vec<Option<CombinedProbe>>>,
     pub(super) probes_of: Arc<Vec<Vec<Option<ProbeId>>>>,
 }
 
-impl Probes {
+impl ProbeLists {
     /// The probes of all endpoints, in the order in which endpoints name them first.
-    pub(super) fn of(monitors: &[Monitor], endpoints: &[Arc<Endpoint>]) -> Self {
-        let mut register = Register::new(monitors);
+    pub(super) fn new(monitors: &[Monitor], endpoints: &[Arc<Endpoint>]) -> Self {
+        let mut register = ProbeRegistry::new(monitors);
         let mut probe_of = |monitor: Option<MonitorId>, target: ProbeTarget| {
             Some(register.add(Probe { monitor: monitor?, target }))
         };
         let probes_of = endpoints
             .iter()
             .map(|endpoint| match &endpoint.target {
-                Target::Addresses(addresses) => addresses
+                EndpointTarget::Addresses(addresses) => addresses
                     .iter()
                     .map(|&a| probe_of(endpoint.monitor, ProbeTarget::Address(a)))
                     .collect(),
-                Target::Cname(name) | Target::Alias(name) => {
+                EndpointTarget::Cname(name) | EndpointTarget::Alias(name) => {
                     vec![probe_of(endpoint.monitor, ProbeTarget::Host(name.clone()))]
                 }
-                Target::Host(host) => {
+                EndpointTarget::Host(host) => {
                     vec![probe_of(endpoint.monitor, ProbeTarget::Host(host.name.clone()))]
                 }
             })
             .collect();
-        let Register { probes, combinations, .. } = register;
+        let ProbeRegistry { probes, combinations, .. } = register;
         Self {
             probes: Arc::new(probes),
             combinations: Arc::new(combinations),
@@ -306,15 +313,15 @@ impl Probes {
 }
 
 /// The probes while they are collected, those of a combined monitor with their parts.
-struct Register<'m> {
+struct ProbeRegistry<'m> {
     monitors: &'m [Monitor],
     by_name: HashMap<&'m str, MonitorId>,
     known: HashMap<Probe, ProbeId>,
     probes: Vec<Probe>,
-    combinations: Vec<Option<Combination>>,
+    combinations: Vec<Option<CombinedProbe>>,
 }
 
-impl<'m> Register<'m> {
+impl<'m> ProbeRegistry<'m> {
     fn new(monitors: &'m [Monitor]) -> Self {
         let by_name = monitors
             .iter()
@@ -343,7 +350,7 @@ impl<'m> Register<'m> {
                         parts.push(self.add(Probe { monitor, target: probe.target.clone() }));
                     }
                 }
-                Some(Combination { least: combined.least, parts })
+                Some(CombinedProbe { min_up: combined.least, probes: parts })
             }
             _ => None,
         };

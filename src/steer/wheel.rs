@@ -6,10 +6,10 @@ use std::{hash::Hasher, sync::Arc};
 use siphasher::sip::SipHasher13;
 
 use super::{
-    chart::{Answer, Rdata},
-    draws::Draws,
+    chart::{EndpointAnswer, Rdata},
+    draw_state::DrawState,
     pool::Spread,
-    slots::{Seed, Slots},
+    slots::{DrawSeed, Slots},
 };
 
 /// A pool compiled: slots over choices. A choice may be another pool's wheel, which then draws in
@@ -21,12 +21,12 @@ pub(super) struct Wheel {
     /// Shared by all wheels that would have equal ones.
     pub(super) slots: Arc<Slots>,
     /// What the slots name.
-    pub(super) choices: Box<[Choice]>,
+    pub(super) choices: Box<[WheelChoice]>,
     /// Keys the hash of clients by the pool, so that draws from pools above and below it, or of the
     /// same table, are independent.
     pub(super) salt: u64,
-    /// The number of the shard's counter, for `turn`.
-    pub(super) turn: Option<Arc<u32>>,
+    /// The number of the shard's counter, for `turn_counter`.
+    pub(super) turn_counter: Option<Arc<u32>>,
     /// The number of turns of one cycle; 0 if turns wrap only at 2^32.
     pub(super) cycle: u32,
     /// Whether a slot names several choices, the better first.
@@ -38,14 +38,14 @@ pub(super) struct Wheel {
 
 /// What a slot can name.
 #[derive(Debug, Clone)]
-pub(super) enum Choice {
+pub(super) enum WheelChoice {
     /// An endpoint's answer.
-    Answer(Arc<Answer>),
+    Answer(Arc<EndpointAnswer>),
     /// Another pool's wheel.
     Wheel(Arc<Wheel>),
 }
 
-impl Choice {
+impl WheelChoice {
     /// Equal for the same answer or wheel of one compilation, different otherwise.
     pub(super) fn identity(&self) -> usize {
         match self {
@@ -82,10 +82,10 @@ impl Choice {
 
     /// Draws endpoints for the client whose masked prefix is `client`, and hands each to `each` in
     /// the order drawn.
-    pub(super) fn draw<'a, F: FnMut(&'a Answer)>(
+    pub(super) fn draw<'a, F: FnMut(&'a EndpointAnswer)>(
         &'a self,
         client: u64,
-        draws: &mut Draws,
+        draws: &mut DrawState,
         each: &mut F,
     ) {
         match self {
@@ -97,14 +97,19 @@ impl Choice {
 
 impl Wheel {
     #[inline]
-    fn draw<'a, F: FnMut(&'a Answer)>(&'a self, client: u64, draws: &mut Draws, each: &mut F) {
+    fn draw<'a, F: FnMut(&'a EndpointAnswer)>(
+        &'a self,
+        client: u64,
+        draws: &mut DrawState,
+        each: &mut F,
+    ) {
         let Slots::Lookup(lookup) = &*self.slots else {
             let seed = match self.spread {
-                Spread::Query => Seed::Random,
-                Spread::Client => Seed::Client(self.hash(client)),
-                Spread::Turn => Seed::Turn(self.take_turn(draws)),
+                Spread::Query => DrawSeed::Random,
+                Spread::Client => DrawSeed::Client(self.hash(client)),
+                Spread::Turn => DrawSeed::Turn(self.take_turn(draws)),
             };
-            let each = &mut |choice, draws: &mut Draws| {
+            let each = &mut |choice, draws: &mut DrawState| {
                 self.choices[usize::from(choice)].draw(client, draws, each)
             };
             return self.slots.draw(seed, draws, each);
@@ -120,13 +125,13 @@ impl Wheel {
         }
     }
 
-    fn take_turn(&self, draws: &mut Draws) -> u32 {
-        self.turn.as_deref().map_or(0, |&number| draws.turn(number, self.cycle))
+    fn take_turn(&self, draws: &mut DrawState) -> u32 {
+        self.turn_counter.as_deref().map_or(0, |&number| draws.turn(number, self.cycle))
     }
 
     /// Of each choice, whether any answer holds it.
-    pub(super) fn named(&self) -> Vec<bool> {
-        self.slots.named(self.choices.len())
+    pub(super) fn used_choices(&self) -> Vec<bool> {
+        self.slots.used_members(self.choices.len())
     }
 
     /// Equal on every machine and in every run: nodes with equal files give a client equal answers.

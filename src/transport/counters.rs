@@ -25,7 +25,7 @@ use arc_swap::ArcSwap;
 use super::totals::Totals;
 use crate::{
     dns::{Name, Rtype},
-    engine::{Ignored, Tally, Transport},
+    engine::{IgnoreReason, ReplyLabels, Transport},
     steer::Topology,
 };
 
@@ -62,7 +62,7 @@ pub(super) const COUNTED_TYPES: [Rtype; 19] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NoReplyReason {
     /// The engine had nothing to say.
-    Ignored(Ignored),
+    Ignored(IgnoreReason),
     /// A datagram longer than the receive buffer.
     Oversized,
     /// A source that no reply can be sent to: port 0, or an address that was not told.
@@ -74,8 +74,8 @@ pub enum NoReplyReason {
 impl NoReplyReason {
     /// Each reason, in the order of the metrics page.
     pub const ALL: [Self; 5] = [
-        Self::Ignored(Ignored::Short),
-        Self::Ignored(Ignored::Response),
+        Self::Ignored(IgnoreReason::Short),
+        Self::Ignored(IgnoreReason::Response),
         Self::Oversized,
         Self::Unanswerable,
         Self::Panicked,
@@ -84,8 +84,8 @@ impl NoReplyReason {
     /// The label on the metrics page.
     pub fn label(self) -> &'static str {
         match self {
-            Self::Ignored(Ignored::Short) => "short",
-            Self::Ignored(Ignored::Response) => "response",
+            Self::Ignored(IgnoreReason::Short) => "short",
+            Self::Ignored(IgnoreReason::Response) => "response",
             Self::Oversized => "oversized",
             Self::Unanswerable => "unanswerable",
             Self::Panicked => "panicked",
@@ -94,8 +94,8 @@ impl NoReplyReason {
 
     pub(super) fn index(self) -> usize {
         match self {
-            Self::Ignored(Ignored::Short) => 0,
-            Self::Ignored(Ignored::Response) => 1,
+            Self::Ignored(IgnoreReason::Short) => 0,
+            Self::Ignored(IgnoreReason::Response) => 1,
             Self::Oversized => 2,
             Self::Unanswerable => 3,
             Self::Panicked => 4,
@@ -429,7 +429,7 @@ impl Recorder {
     }
 
     /// A reply went out.
-    pub(super) fn answered(&mut self, tally: &Tally) {
+    pub(super) fn answered(&mut self, tally: &ReplyLabels) {
         let Self { cells, mode: writers, slots, .. } = self;
         self.unfinished = self.unfinished.saturating_sub(1);
         writers.add(&cells.answered[usize::from(tally.rcode.0).min(RCODE_CELLS - 1)], 1);
@@ -510,14 +510,14 @@ mod tests {
     use super::*;
     use crate::{
         dns::Rcode,
-        steer::{DatacenterId, Kind, OnAllDown, PoolId, Service, ServiceId, ZoneId},
+        steer::{DatacenterId, OnAllDown, PoolId, RecordKind, Service, ServiceId, ZoneId},
     };
 
     fn topology(services: &[&str]) -> Arc<Topology> {
         let service = |name: &&str| Service {
             name: name.parse().unwrap(),
             zone: ZoneId(0),
-            kind: Kind::default(),
+            kind: RecordKind::default(),
             pool: PoolId(0),
             ttl_secs: 30,
             on_all_down: OnAllDown::All,
@@ -530,8 +530,8 @@ mod tests {
         })
     }
 
-    fn answered_by(service: u32) -> Tally {
-        Tally {
+    fn answered_by(service: u32) -> ReplyLabels {
+        ReplyLabels {
             rtype: Rtype::A,
             rcode: Rcode::NOERROR,
             service: Some(ServiceId(service)),

@@ -10,9 +10,9 @@ use std::{
 
 use super::counters::NoReplyReason;
 use crate::{
-    engine::{self, Group, Query, Reply, Transport},
+    engine::{self, Query, QueryGroup, Transport, WrittenReply},
     snapshot::Snapshot,
-    steer::Draws,
+    steer::DrawState,
 };
 
 /// Answers one message.
@@ -22,9 +22,9 @@ use crate::{
 pub(super) fn answer(
     snapshot: &Snapshot,
     query: &Query<'_>,
-    draws: &mut Draws,
+    draws: &mut DrawState,
     out: &mut [u8],
-) -> Result<Reply, NoReplyReason> {
+) -> Result<WrittenReply, NoReplyReason> {
     let ask = || {
         #[cfg(test)]
         assert!(query.message != super::tests::ENGINE_PANIC_QUERY, "a test asks for this panic");
@@ -39,7 +39,7 @@ pub(super) fn answer(
 /// Why nothing is to be sent.
 #[inline]
 pub(super) fn add<'m>(
-    group: &mut Group<'_, 'm>,
+    group: &mut QueryGroup<'_, 'm>,
     mark: usize,
     query: Query<'m>,
     out: &'m mut [u8],

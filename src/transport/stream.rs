@@ -20,9 +20,9 @@ use super::{
     panic_guard,
 };
 use crate::{
-    engine::{Query, Tally, Transport},
+    engine::{Query, ReplyLabels, Transport},
     snapshot::Snapshot,
-    steer::Draws,
+    steer::DrawState,
 };
 
 /// What a connection's buffer holds at first; nearly every query fits.
@@ -48,8 +48,8 @@ pub(super) struct StreamContext {
 thread_local! {
     /// The draws of this thread, and room for the reply being written: answering never awaits, so
     /// one a thread is enough.
-    static SCRATCH: RefCell<(Draws, Box<[u8]>)> =
-        RefCell::new((Draws::new(fastrand::u64(..)), vec![0; MAX_MESSAGE_OCTETS].into_boxed_slice()));
+    static SCRATCH: RefCell<(DrawState, Box<[u8]>)> =
+        RefCell::new((DrawState::new(fastrand::u64(..)), vec![0; MAX_MESSAGE_OCTETS].into_boxed_slice()));
 }
 
 /// Answers one message of a stream transport: hands the reply to `take`, with what it counts as.
@@ -61,7 +61,7 @@ pub(super) fn answer_stream(
     recorder: &mut Recorder,
     message: &[u8],
     source: IpAddr,
-    take: impl FnOnce(&[u8], Tally),
+    take: impl FnOnce(&[u8], ReplyLabels),
 ) -> Result<(), NoReplyReason> {
     let snapshot = context.snapshots.load();
     recorder.received(1);
@@ -72,7 +72,7 @@ pub(super) fn answer_stream(
         draws.reserve_turns(snapshot.turn_counters);
         match panic_guard::answer(&snapshot, &query, draws, out) {
             Ok(reply) => {
-                take(&out[..reply.length.min(MAX_MESSAGE_OCTETS)], reply.tally);
+                take(&out[..reply.length.min(MAX_MESSAGE_OCTETS)], reply.labels);
                 Ok(())
             }
             Err(silence) => {
@@ -143,7 +143,7 @@ struct StreamConnection<'a, S> {
     /// Replies, each with its length in front.
     output: Vec<u8>,
     /// What the replies in `output` count as, once they are written.
-    tallies: Vec<Tally>,
+    tallies: Vec<ReplyLabels>,
     /// Messages without octets that it has sent.
     empty_messages: u32,
 }

@@ -29,9 +29,9 @@ use super::{
     syscall::{self, PollSet},
 };
 use crate::{
-    engine::{GROUP, Group, Names, Query, Reply, Tally, Transport},
+    engine::{MAX_GROUP, NameBuffers, Query, QueryGroup, ReplyLabels, Transport, WrittenReply},
     snapshot::Snapshot,
-    steer::Draws,
+    steer::DrawState,
 };
 
 /// How many batches in a row one socket may have before the others get their turn.
@@ -216,8 +216,8 @@ impl Shard {
 struct ShardWorker<'a> {
     snapshots: Cache<&'a ArcSwap<Snapshot>, Arc<Snapshot>>,
     generation: Option<u64>,
-    draws: Draws,
-    names: Names,
+    draws: DrawState,
+    names: NameBuffers,
     batch: Box<Batch>,
     /// When the last batch came, in seconds since 1970.
     now_secs: u32,
@@ -234,8 +234,8 @@ impl<'a> ShardWorker<'a> {
         Self {
             snapshots: Cache::new(snapshots),
             generation: None,
-            draws: Draws::new(fastrand::u64(..)),
-            names: Names::new(),
+            draws: DrawState::new(fastrand::u64(..)),
+            names: NameBuffers::new(),
             batch: Box::new(Batch::new()),
             now_secs: 0,
             has_new_second: false,
@@ -294,9 +294,9 @@ impl<'a> ShardWorker<'a> {
         );
         let Self { names, batch, draws, answers, recorder, .. } = self;
         let together = || {
-            for first in (0..count).step_by(GROUP) {
-                let mut group = Group::new(names);
-                for datagram in batch.datagrams(first..count.min(first + GROUP)) {
+            for first in (0..count).step_by(MAX_GROUP) {
+                let mut group = QueryGroup::new(names);
+                for datagram in batch.datagrams(first..count.min(first + MAX_GROUP)) {
                     let index = datagram.index;
                     let added = parse_datagram(datagram, now_secs).and_then(|(query, reply)| {
                         panic_guard::add(&mut group, index, query, reply)
@@ -308,7 +308,7 @@ impl<'a> ShardWorker<'a> {
                 group.answer(snapshot, draws, |index, reply| {
                     #[cfg(test)]
                     assert!(
-                        reply.tally.rtype != super::tests::GROUP_PANIC_TYPE,
+                        reply.labels.rtype != super::tests::GROUP_PANIC_TYPE,
                         "a test asks for this panic"
                     );
                     answers.record_outcome(index, Ok(reply), recorder);
@@ -363,7 +363,7 @@ impl<'a> ShardWorker<'a> {
 struct BatchReplies {
     /// The replies, and what each counts as.
     outgoing: Vec<OutgoingReply>,
-    tallies: Vec<Tally>,
+    tallies: Vec<ReplyLabels>,
     /// By place: whether there is a reply, or will be none.
     is_settled: [bool; MAX_DATAGRAMS],
 }
@@ -386,14 +386,14 @@ impl BatchReplies {
     fn record_outcome(
         &mut self,
         index: usize,
-        answered: Result<Reply, NoReplyReason>,
+        answered: Result<WrittenReply, NoReplyReason>,
         recorder: &mut Recorder,
     ) {
         self.is_settled[index] = true;
         match answered {
             Ok(reply) => {
                 self.outgoing.push(OutgoingReply { index, octets: reply.length });
-                self.tallies.push(reply.tally);
+                self.tallies.push(reply.labels);
             }
             Err(silence) => recorder.no_reply(silence),
         }

@@ -19,7 +19,7 @@ use portolan::{
     dns::Name,
     engine::{self, Query, Transport},
     snapshot::Snapshot,
-    steer::Draws,
+    steer::DrawState,
     zone::{ZoneBuilder, Zones, master},
 };
 
@@ -172,7 +172,8 @@ impl Trial {
         let source = "127.0.0.1".parse().unwrap();
         let query = Query { message: &request, source, transport: Transport::Udp, now_secs: 0 };
         let mut out = [0; 1232];
-        let reply = engine::answer(&self.snapshot, &query, &mut Draws::new(1), &mut out).unwrap();
+        let reply =
+            engine::answer(&self.snapshot, &query, &mut DrawState::new(1), &mut out).unwrap();
         message::read(&out[..reply.length])
             .unwrap_or_else(|| panic!("no well-formed reply to {question:?}"))
     }

@@ -43,7 +43,7 @@ impl Watch {
             Instant::now(),
             readings,
         );
-        let source = Arc::new(config.topology.loads[0].clone());
+        let source = Arc::new(config.topology.load_sources[0].clone());
         poller.set(vec![LoadKey::new(source, address.parse().unwrap())]).await;
         Self { _poller: poller, inbox }
     }

@@ -174,7 +174,7 @@ fn observed(config: &Config, warnings: &Diagnostics) -> Vec<String> {
     let feeds_of = |pool: &crate::steer::Pool| {
         pool.members
             .iter()
-            .map(|member| topology.feeds.of_member(topology, member.kind))
+            .map(|member| topology.feeds.describing(topology, member.kind))
             .collect::<Vec<_>>()
     };
     let zone = |zone: &crate::config::ZoneConfig| {
@@ -191,15 +191,15 @@ fn observed(config: &Config, warnings: &Diagnostics) -> Vec<String> {
     vec![
         format!("{:?}", topology.datacenters),
         format!("{:?}", topology.monitors),
-        format!("{:?}", topology.loads),
+        format!("{:?}", topology.load_sources),
         format!("{:#?}", topology.endpoints),
         format!("{:#?}", topology.pools),
         format!("{:#?}", topology.services),
-        format!("{:?} {:?}", topology.probes, topology.combinations),
-        format!("{:?}", topology.probes_of),
+        format!("{:?} {:?}", topology.probes, topology.combined_probes),
+        format!("{:?}", topology.endpoint_probes),
         format!("{:?}", topology.feeds.list),
         format!("{:?}", topology.pools.iter().map(|pool| feeds_of(pool)).collect::<Vec<_>>()),
-        format!("{:?} {:?}", topology.aliases, topology.alias_of),
+        format!("{:?} {:?}", topology.aliases, topology.endpoint_alias),
         format!("{:#?}", config.zones.iter().map(zone).collect::<Vec<_>>()),
         format!("{:#?}", config.datacenter_origins),
         format!("{:?} {:?}", config.master_files, config.server),

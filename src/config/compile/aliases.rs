@@ -8,7 +8,7 @@ use crate::{
         spec::{MemberTarget, PoolSpec},
     },
     dns::{Name, Rtype},
-    steer::Target,
+    steer::EndpointTarget,
 };
 
 /// Every alias as written.
@@ -39,8 +39,10 @@ pub(super) fn check(pools: &[&PoolSpec], zones: &CompiledZones, problems: &mut P
 fn written<'s>(pools: &[&'s PoolSpec]) -> impl Iterator<Item = (&'s Name, SourcePlace)> {
     pools.iter().flat_map(|pool| pool.all_members()).filter_map(|member| match &member.target {
         MemberTarget::Endpoint(endpoint) => match &endpoint.target {
-            Target::Alias(name) => Some((name, endpoint.target_place)),
-            Target::Addresses(_) | Target::Cname(_) | Target::Host(_) => None,
+            EndpointTarget::Alias(name) => Some((name, endpoint.target_place)),
+            EndpointTarget::Addresses(_) | EndpointTarget::Cname(_) | EndpointTarget::Host(_) => {
+                None
+            }
         },
         MemberTarget::Pool(_) => None,
     })

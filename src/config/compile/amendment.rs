@@ -7,7 +7,7 @@
 //! | what others read | where |
 //! |---|---|
 //! | the names that a table mentions, and so which tables are used and which pools contain which | `symbols`, `pool_graph`, `regulation`, `services_naming` |
-//! | a pool's policy, `strict`, `capacity`, `by`, `on-all-down`, `client-subnet` | `pool_graph`, `regulation`, `services_naming` |
+//! | a pool's policy, `strict`, `capacity`, `measure`, `on-all-down`, `client-subnet` | `pool_graph`, `regulation`, `services_naming` |
 //! | the kind of each member, and the names that it answers | `zones`, `targets`, `circles`, `aliases` |
 //! | how many members answer, which of them are standbys (weight 0, or a state), their addresses (equal ones are answered once), the port of an SRV target: unless the records are few | `pool_graph`, `fit` |
 //! | a service's type and its pool | `zones`, `services_naming` |
@@ -34,8 +34,8 @@ use crate::{
         },
     },
     steer::{
-        Amendment, DatacenterId, Endpoint, EndpointId, MemberKind, Pool, PoolId, Service,
-        ServiceId, Target, Topology,
+        Amendment, DatacenterId, Endpoint, EndpointId, EndpointTarget, MemberKind, Pool, PoolId,
+        Service, ServiceId, Topology,
     },
 };
 
@@ -76,7 +76,7 @@ impl<'c> AmendmentCompiler<'c> {
         for (index, monitor) in before.monitors.iter().enumerate() {
             scope.monitors.define(&monitor.name, dummy_place(), index, &mut none);
         }
-        for (index, load) in before.loads.iter().enumerate() {
+        for (index, load) in before.load_sources.iter().enumerate() {
             scope.loads.define(&load.name, dummy_place(), index, &mut none);
         }
         Self {
@@ -278,7 +278,8 @@ impl<'c> AmendmentCompiler<'c> {
         let below: Vec<&Endpoint> =
             below.iter().map(|id| &*self.before.endpoints[id.index()]).collect();
         // A CNAME stands alone in an answer.
-        let has_cname = below.iter().any(|endpoint| matches!(endpoint.target, Target::Cname(_)));
+        let has_cname =
+            below.iter().any(|endpoint| matches!(endpoint.target, EndpointTarget::Cname(_)));
         let growth = self.added_records.get(&pool).copied().unwrap_or_default();
         !has_cname
             && below.iter().map(|endpoint| max_records(endpoint)).sum::<usize>() + growth
@@ -370,7 +371,7 @@ fn cross_table_inputs(spec: &PoolSpec) -> impl PartialEq + use<'_> {
             .map(|rule| (rule.strict.is_some(), rule.members.len()))
             .collect::<Vec<_>>(),
         spec.regulation.capacity.is_some(),
-        &spec.regulation.load_policy.by,
+        &spec.regulation.load_policy.measure,
         fallback_pool(spec.on_all_down.as_ref()),
         matches!(spec.on_all_down, Some(OnAllDownSpec::Empty)),
         spec.client_subnet.map(|at| at.value),
@@ -388,8 +389,8 @@ fn fallback_pool(written: Option<&OnAllDownSpec>) -> Option<&str> {
 /// Whether checks of other tables see no difference between two endpoints.
 fn is_alike(new: &Endpoint, old: &Endpoint) -> bool {
     let is_target_alike = match (&new.target, &old.target) {
-        (Target::Addresses(_), Target::Addresses(_)) => true,
-        (Target::Host(new), Target::Host(old)) => new.name == old.name,
+        (EndpointTarget::Addresses(_), EndpointTarget::Addresses(_)) => true,
+        (EndpointTarget::Host(new), EndpointTarget::Host(old)) => new.name == old.name,
         (new, old) => new == old,
     };
     is_target_alike
@@ -402,9 +403,9 @@ fn is_alike(new: &Endpoint, old: &Endpoint) -> bool {
 fn answer_size_inputs<'p>(pool: &'p Pool, endpoints: &'p [Endpoint]) -> impl PartialEq + use<'p> {
     let are_standbys: Vec<bool> = pool.members.iter().map(|member| member.weight == 0).collect();
     let records = endpoints.iter().map(|endpoint| match &endpoint.target {
-        Target::Addresses(addresses) => (endpoint.state, &addresses[..], None),
-        Target::Host(host) => (endpoint.state, &[][..], Some(host.port)),
-        Target::Cname(_) | Target::Alias(_) => (endpoint.state, &[][..], None),
+        EndpointTarget::Addresses(addresses) => (endpoint.state, &addresses[..], None),
+        EndpointTarget::Host(host) => (endpoint.state, &[][..], Some(host.port)),
+        EndpointTarget::Cname(_) | EndpointTarget::Alias(_) => (endpoint.state, &[][..], None),
     });
     (pool.answers, are_standbys, records.collect::<Vec<_>>())
 }
@@ -413,8 +414,8 @@ fn answer_size_inputs<'p>(pool: &'p Pool, endpoints: &'p [Endpoint]) -> impl Par
 /// for.
 fn max_records(endpoint: &Endpoint) -> usize {
     match &endpoint.target {
-        Target::Addresses(addresses) => addresses.len(),
-        Target::Alias(_) => MAX_UNCHECKED_RECORDS + 1,
-        Target::Cname(_) | Target::Host(_) => 1,
+        EndpointTarget::Addresses(addresses) => addresses.len(),
+        EndpointTarget::Alias(_) => MAX_UNCHECKED_RECORDS + 1,
+        EndpointTarget::Cname(_) | EndpointTarget::Host(_) => 1,
     }
 }

@@ -19,7 +19,8 @@ use crate::{
     },
     dns::{Name, Rtype},
     steer::{
-        Answers, Endpoint, EndpointId, Host, Kind, Member, MemberKind, Policy, Pool, State, Target,
+        AnswerCount, Endpoint, EndpointId, EndpointTarget, Member, MemberKind, Policy, Pool,
+        RecordKind, ServingState, SrvHost,
     },
     zone::{MOST_RRSET_OCTETS, RECORD_OCTETS},
 };
@@ -82,10 +83,10 @@ impl AnswerType {
     /// Whether a service answers records of the type.
     fn is_answered_by(self, spec: &ServiceSpec) -> bool {
         match (&spec.kind, self) {
-            (Kind::Srv, drawn) => drawn == Self::Srv,
-            (Kind::Addresses | Kind::Binding(_), Self::A) => true,
-            (Kind::Addresses | Kind::Binding(_), Self::Aaaa) => spec.ipv6,
-            (Kind::Addresses | Kind::Binding(_), Self::Srv) => false,
+            (RecordKind::Srv, drawn) => drawn == Self::Srv,
+            (RecordKind::Addresses | RecordKind::Binding(_), Self::A) => true,
+            (RecordKind::Addresses | RecordKind::Binding(_), Self::Aaaa) => spec.ipv6,
+            (RecordKind::Addresses | RecordKind::Binding(_), Self::Srv) => false,
         }
     }
 }
@@ -138,8 +139,8 @@ impl LargestAnswer {
             MemberKind::Endpoint(id) => Self::for_endpoint(&compiled.endpoints[id.index()]),
         };
         let count = match (&pool.policy, pool.answers) {
-            (Policy::All, _) | (_, Answers::All) => usize::MAX,
-            (_, Answers::Count(count)) => count.get() as usize,
+            (Policy::All, _) | (_, AnswerCount::All) => usize::MAX,
+            (_, AnswerCount::Count(count)) => count.get() as usize,
         };
         if count == 1 {
             // Most pools answer one member: no sums are needed.
@@ -165,20 +166,22 @@ fn rdata_sizes(endpoint: &Endpoint, drawn: AnswerType) -> impl Iterator<Item = u
     const A_OCTETS: usize = 4;
     const AAAA_OCTETS: usize = 16;
     let addresses = match (&endpoint.target, drawn) {
-        (Target::Addresses(addresses), AnswerType::A) => {
+        (EndpointTarget::Addresses(addresses), AnswerType::A) => {
             addresses.iter().filter(|address| address.is_ipv4()).count()
         }
-        (Target::Addresses(addresses), AnswerType::Aaaa) => {
+        (EndpointTarget::Addresses(addresses), AnswerType::Aaaa) => {
             addresses.iter().filter(|address| address.is_ipv6()).count()
         }
-        (Target::Alias(_), AnswerType::A | AnswerType::Aaaa)
-        | (Target::Host(_), AnswerType::Srv) => 1,
-        (Target::Addresses(_) | Target::Alias(_), AnswerType::Srv)
-        | (Target::Cname(_), _)
-        | (Target::Host(_), _) => 0,
+        (EndpointTarget::Alias(_), AnswerType::A | AnswerType::Aaaa)
+        | (EndpointTarget::Host(_), AnswerType::Srv) => 1,
+        (EndpointTarget::Addresses(_) | EndpointTarget::Alias(_), AnswerType::Srv)
+        | (EndpointTarget::Cname(_), _)
+        | (EndpointTarget::Host(_), _) => 0,
     };
     let octets = match (&endpoint.target, drawn) {
-        (Target::Host(Host { name, .. }), _) => SRV_NUMBERS_OCTETS + name.as_wire().len(),
+        (EndpointTarget::Host(SrvHost { name, .. }), _) => {
+            SRV_NUMBERS_OCTETS + name.as_wire().len()
+        }
         (_, AnswerType::A) => A_OCTETS,
         (_, AnswerType::Aaaa | AnswerType::Srv) => AAAA_OCTETS,
     };
@@ -202,9 +205,9 @@ fn candidate_sets<'p>(pool: &'p Pool, compiled: &CompiledPools) -> Vec<Vec<&'p M
     let is_standby = |member: &&Member| {
         let state = match member.kind {
             MemberKind::Endpoint(id) => compiled.endpoints[id.index()].state,
-            MemberKind::Pool(_) => State::Active,
+            MemberKind::Pool(_) => ServingState::Active,
         };
-        member.weight == 0 || state != State::Active
+        member.weight == 0 || state != ServingState::Active
     };
     let (standby, active): (Vec<_>, Vec<_>) = pool.members.iter().partition(is_standby);
     vec![active, standby]
@@ -334,7 +337,7 @@ impl<'c> AnswerSizeCheck<'c> {
                 };
                 let endpoint = &self.compiled.endpoints[id.index()];
                 let is_new = match &endpoint.target {
-                    Target::Addresses(of_endpoint) => {
+                    EndpointTarget::Addresses(of_endpoint) => {
                         let of_family = of_endpoint
                             .iter()
                             .filter(|at| at.is_ipv4() == (drawn == AnswerType::A));
@@ -344,8 +347,8 @@ impl<'c> AnswerSizeCheck<'c> {
                             .fold(size, |sum, octets| sum.plus(record_size(octets)));
                         continue;
                     }
-                    Target::Host(host) => hosts.insert((&host.name, host.port)),
-                    Target::Alias(_) | Target::Cname(_) => true,
+                    EndpointTarget::Host(host) => hosts.insert((&host.name, host.port)),
+                    EndpointTarget::Alias(_) | EndpointTarget::Cname(_) => true,
                 };
                 if is_new {
                     size = rdata_sizes(endpoint, drawn)

@@ -17,7 +17,7 @@ use crate::{
         spec::{MemberTarget, PoolSpec},
     },
     dns::Name,
-    steer::{MemberKind, OnAllDown, PoolId, Service, Target},
+    steer::{EndpointTarget, MemberKind, OnAllDown, PoolId, Service},
 };
 
 /// How many names are followed: resolvers give up earlier.
@@ -87,7 +87,7 @@ impl CnameGraph<'_> {
             }
             for member in self.pools[pool.index()].all_members() {
                 if let MemberTarget::Endpoint(endpoint) = &member.target
-                    && let Target::Cname(name) = &endpoint.target
+                    && let EndpointTarget::Cname(name) = &endpoint.target
                 {
                     found.push((name.clone(), endpoint.target_place));
                 }

@@ -14,8 +14,8 @@ use siphasher::sip::SipHasher13;
 
 use crate::{
     steer::{
-        Answers, Endpoint, Failback, Families, Kind, Level, MemberKind, MinUp, OnAllDown, Policy,
-        Pool, PoolId, Regulation, Service, Spread, Target, Tie,
+        AnswerCount, Endpoint, EndpointTarget, Failback, FamilyCoupling, LoadLevel, MemberKind,
+        MinUp, OnAllDown, Policy, Pool, PoolId, RecordKind, Regulation, Service, Spread, Tie,
     },
     zone::Record,
 };
@@ -87,8 +87,8 @@ impl<'t> PoolContentHashes<'t> {
         ];
         let kind = service.kind.word().unwrap_or_default();
         let (front, has_hints) = match &service.kind {
-            Kind::Binding(binding) => (&binding.front[..], binding.has_hints),
-            Kind::Addresses | Kind::Srv => (&[][..], false),
+            RecordKind::Binding(binding) => (&binding.rdata_prefix[..], binding.has_hints),
+            RecordKind::Addresses | RecordKind::Srv => (&[][..], false),
         };
         let mut content = ContentHash::default();
         content.add_pieces(&[
@@ -119,8 +119,8 @@ fn pool_text(pool: &Pool, endpoints: &[Arc<Endpoint>]) -> String {
         },
     );
     match pool.answers {
-        Answers::Count(count) => put("answers", &count),
-        Answers::All => put("answers", &"all"),
+        AnswerCount::Count(count) => put("answers", &count),
+        AnswerCount::All => put("answers", &"all"),
     }
     match pool.min_up {
         MinUp::Members(count) => put("min-up", &count),
@@ -129,8 +129,8 @@ fn pool_text(pool: &Pool, endpoints: &[Arc<Endpoint>]) -> String {
     put(
         "families",
         &match pool.families {
-            Families::Apart => "apart",
-            Families::Together => "together",
+            FamilyCoupling::Independent => "apart",
+            FamilyCoupling::Coupled => "together",
         },
     );
     put_regulation(&mut put, &pool.regulation);
@@ -151,11 +151,11 @@ type Put<'p> = dyn FnMut(&str, &dyn Display) + 'p;
 
 fn put_regulation(put: &mut Put<'_>, regulation: &Regulation) {
     if let Some(capacity) = &regulation.capacity {
-        put("capacity-by", &format_args!("{:?}", capacity.by.word()));
+        put("capacity-by", &format_args!("{:?}", capacity.measure.word()));
         for (key, level) in [("capacity-target", capacity.target), ("capacity-max", capacity.max)] {
             match level {
-                Level::Amount(amount) => put(key, &amount),
-                Level::Share(share) => put(key, &format_args!("{share} of the limit")),
+                LoadLevel::Amount(amount) => put(key, &amount),
+                LoadLevel::Share(share) => put(key, &format_args!("{share} of the limit")),
             }
         }
     }
@@ -177,7 +177,7 @@ fn put_policy(put: &mut Put<'_>, policy: &Policy) {
         Policy::Nearest { tie: Some(Tie::Share(share)) } => put("tie-share", share),
         Policy::Nearest { tie: Some(Tie::Kilometres(distance)) } => put("tie-km", distance),
         Policy::Load(load) => {
-            put("by", &format_args!("{:?}", load.by.word()));
+            put("by", &format_args!("{:?}", load.measure.word()));
             put("soft", &load.soft);
             put("hard", &load.hard);
         }
@@ -196,12 +196,12 @@ fn put_policy(put: &mut Put<'_>, policy: &Policy) {
     }
 }
 
-fn put_target(put: &mut Put<'_>, target: &Target) {
+fn put_target(put: &mut Put<'_>, target: &EndpointTarget) {
     match target {
-        Target::Addresses(addresses) => put("addresses", &format_args!("{addresses:?}")),
-        Target::Cname(name) => put("cname", name),
-        Target::Alias(name) => put("alias", name),
-        Target::Host(host) => {
+        EndpointTarget::Addresses(addresses) => put("addresses", &format_args!("{addresses:?}")),
+        EndpointTarget::Cname(name) => put("cname", name),
+        EndpointTarget::Alias(name) => put("alias", name),
+        EndpointTarget::Host(host) => {
             put("host", &host.name);
             put("port", &host.port);
             put("priority", &host.priority);

@@ -9,13 +9,13 @@ use crate::{
         problems::Problems,
         spec::RuleSpec,
     },
-    steer::Rule,
+    steer::GeoRule,
 };
 
 /// A rule as a domain value, with its members as positions.
-pub(super) fn rule(spec: &RuleSpec, members: Vec<u32>) -> Rule {
+pub(super) fn rule(spec: &RuleSpec, members: Vec<u32>) -> GeoRule {
     let codes = |list: &[Placed<Box<str>>]| list.iter().map(|code| code.value.clone()).collect();
-    Rule {
+    GeoRule {
         subnets: spec.subnets.iter().map(|net| net.value).collect(),
         asns: spec.asns.iter().map(|asn| asn.value).collect(),
         subdivisions: codes(&spec.subdivisions),

@@ -9,7 +9,7 @@ use crate::{
         problems::Problems,
         spec::{DatacenterSpec, MemberTarget, OnAllDownSpec, PolicyName, PoolSpec},
     },
-    steer::{Answers, MemberKind, MinUp, Policy, Pool, PoolId, Target},
+    steer::{AnswerCount, EndpointTarget, MemberKind, MinUp, Policy, Pool, PoolId},
 };
 
 /// How many pools may be inside each other.
@@ -243,8 +243,8 @@ fn member_subtree(
         MemberKind::Pool(child) => reach[child.index()],
         MemberKind::Endpoint(id) => {
             let endpoint = &compiled.endpoints[id.index()];
-            let is_cname = matches!(endpoint.target, Target::Cname(_));
-            let is_host = matches!(endpoint.target, Target::Host(_));
+            let is_cname = matches!(endpoint.target, EndpointTarget::Cname(_));
+            let is_host = matches!(endpoint.target, EndpointTarget::Host(_));
             PoolSubtree {
                 depth: 0,
                 endpoints: 1,
@@ -317,7 +317,7 @@ pub(super) fn check_members(spec: &PoolSpec, pool: &Pool, problems: &mut Problem
 /// A CNAME stands alone at its name (RFC 1034 section 3.6.2), so it cannot share an answer.
 fn check_answers(spec: &PoolSpec, reach: PoolSubtree, problems: &mut Problems) {
     let puts_several = spec.policy.value == PolicyName::All
-        || spec.answers.value != Answers::Count(std::num::NonZeroU32::MIN);
+        || spec.answers.value != AnswerCount::Count(std::num::NonZeroU32::MIN);
     if let (true, true, Some(cname)) = (puts_several, reach.endpoints > 1, reach.first_cname) {
         let name = Quoted(&spec.name.value);
         let message = match reach.cnames == reach.endpoints {

@@ -13,8 +13,8 @@ use crate::{
         spec::{EndpointSpec, MemberSpec, MemberTarget, PolicyName, PoolSpec, RampSpec},
     },
     steer::{
-        DatacenterId, Endpoint, EndpointId, Host, Member, MemberKind, MinUp, MonitorId, Policy,
-        Pool, PoolId, Target,
+        DatacenterId, Endpoint, EndpointId, EndpointTarget, Member, MemberKind, MinUp, MonitorId,
+        Policy, Pool, PoolId, SrvHost,
     },
 };
 
@@ -123,7 +123,9 @@ impl CompiledPools {
             HashMap::with_capacity(building.members.len());
         for (member, &place) in building.members.iter().zip(&building.places) {
             let MemberKind::Endpoint(id) = member.kind else { continue };
-            let Target::Addresses(addresses) = &self.endpoints[id.index()].target else { continue };
+            let EndpointTarget::Addresses(addresses) = &self.endpoints[id.index()].target else {
+                continue;
+            };
             addresses.iter().for_each(|address| places_of.entry(*address).or_default().push(place));
         }
         // Both addresses of a dual-stack member are one mistake.
@@ -235,7 +237,7 @@ impl CompiledPools {
         Endpoint {
             name: spec.name.value.clone(),
             target: match spec.target.clone() {
-                Target::Host(host) => Target::Host(Host { weight, ..host }),
+                EndpointTarget::Host(host) => EndpointTarget::Host(SrvHost { weight, ..host }),
                 target => target,
             },
             datacenters,
@@ -243,7 +245,7 @@ impl CompiledPools {
             state: spec.state,
             force: spec.force,
             load: regulation::resolve_load(scope, spec.load.as_ref(), problems),
-            pace: pace.ramp_times(),
+            ramp_times: pace.ramp_times(),
         }
     }
 

@@ -10,7 +10,9 @@ use crate::{
     },
     health::Check,
     load::LoadSource,
-    steer::{Endpoint, LoadId, Measure, MemberKind, Policy, PoolId, Regulation, Target},
+    steer::{
+        Endpoint, EndpointTarget, LoadId, LoadMeasure, MemberKind, Policy, PoolId, Regulation,
+    },
 };
 
 /// The load source that a table names.
@@ -131,7 +133,8 @@ impl LoadSourceCheck<'_> {
             return;
         };
         for (member, &place) in pool.members.iter().zip(&self.compiled.member_places[at]) {
-            let is_timed = policy.by == Measure::ResponseTime && self.is_probed(member.kind);
+            let is_timed =
+                policy.measure == LoadMeasure::ResponseTime && self.is_probed(member.kind);
             if is_timed || self.has_load_source(member.kind) {
                 continue;
             }
@@ -139,8 +142,10 @@ impl LoadSourceCheck<'_> {
                 MemberKind::Pool(id) => &self.compiled.pools[id.index()].name,
                 MemberKind::Endpoint(id) => &self.compiled.endpoints[id.index()].name,
             };
-            let help = match policy.by {
-                Measure::ResponseTime => "give it a `monitor`, whose probes are timed, or a `load`",
+            let help = match policy.measure {
+                LoadMeasure::ResponseTime => {
+                    "give it a `monitor`, whose probes are timed, or a `load`"
+                }
                 _ => {
                     "add load = \"NAME\" to it, to its endpoints or to their datacenter, and define [load.NAME]"
                 }
@@ -186,7 +191,7 @@ impl LoadSourceCheck<'_> {
         problems: &mut Problems,
     ) {
         let (name, load) = (Quoted(&endpoint.name), Quoted(&source.name));
-        if source.is_per_address() && !matches!(endpoint.target, Target::Addresses(_)) {
+        if source.is_per_address() && !matches!(endpoint.target, EndpointTarget::Addresses(_)) {
             problems
                 .error(place, format!("endpoint {name} has no address for {{address}} in load {load}"))
                 .help("give the endpoint `addresses`, or write the balancer's own host into the source's URL");

@@ -19,7 +19,7 @@ use crate::{
         spec::{OnAllDownSpec, PoolSpec, ServicePool, ServiceSpec, Specs},
     },
     dns::{Name, Rtype},
-    steer::{Kind, MemberKind, OnAllDown, PoolId, Service, ZoneId},
+    steer::{MemberKind, OnAllDown, PoolId, RecordKind, Service, ZoneId},
 };
 
 /// The services, in the order of their specifications; those that cannot be are left out and
@@ -169,9 +169,9 @@ fn reaches(service: &Service, sought: usize, compiled: &CompiledPools) -> bool {
 /// Whether a service answers a type by itself.
 fn answers_type(spec: &ServiceSpec, rtype: Rtype) -> bool {
     match spec.kind {
-        Kind::Addresses => matches!(rtype, Rtype::A | Rtype::AAAA),
-        Kind::Srv => rtype == Rtype::SRV,
-        Kind::Binding(ref binding) => {
+        RecordKind::Addresses => matches!(rtype, Rtype::A | Rtype::AAAA),
+        RecordKind::Srv => rtype == Rtype::SRV,
+        RecordKind::Binding(ref binding) => {
             rtype == binding.rtype || matches!(rtype, Rtype::A | Rtype::AAAA)
         }
     }
@@ -181,13 +181,13 @@ fn answers_type(spec: &ServiceSpec, rtype: Rtype) -> bool {
 fn check_endpoints(spec: &ServiceSpec, reach: &PoolSubtree, problems: &mut Problems) {
     let Placed { value: name, place } = &spec.name;
     match (&spec.kind, reach.first_with_port, reach.first_without_port) {
-        (Kind::Srv, _, Some(other)) => {
+        (RecordKind::Srv, _, Some(other)) => {
             problems
                 .error(other, format!("service \"{name}\" is of type SRV, and this endpoint has no `target`"))
                 .also(*place, "the service")
                 .help("an SRV record names a host and a port: target = \"sip1.example.com\", port = 5060");
         }
-        (Kind::Addresses | Kind::Binding(_), Some(host), _) => {
+        (RecordKind::Addresses | RecordKind::Binding(_), Some(host), _) => {
             problems
                 .error(
                     host,

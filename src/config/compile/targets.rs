@@ -7,7 +7,7 @@ use crate::{
         problems::Problems,
         spec::{MemberTarget, PoolSpec},
     },
-    steer::Target,
+    steer::EndpointTarget,
 };
 
 /// Warns of each endpoint whose target cannot be meant.
@@ -20,9 +20,9 @@ pub(super) fn warn(
     for member in pools.iter().flat_map(|pool| pool.all_members()) {
         let MemberTarget::Endpoint(endpoint) = &member.target else { continue };
         let (name, key) = match &endpoint.target {
-            Target::Host(host) => (&host.name, "target"),
-            Target::Cname(name) => (name, "cname"),
-            Target::Addresses(_) | Target::Alias(_) => continue,
+            EndpointTarget::Host(host) => (&host.name, "target"),
+            EndpointTarget::Cname(name) => (name, "cname"),
+            EndpointTarget::Addresses(_) | EndpointTarget::Alias(_) => continue,
         };
         if let Some(written_once) = zones.name_written_once(served, name) {
             problems
@@ -31,7 +31,7 @@ pub(super) fn warn(
                     format!("the {key} {name} ends in the zone's name twice"),
                 )
                 .help(format!("names in *.toml files are absolute: write \"{written_once}\""));
-        } else if let (Target::Host(_), Some((message, help))) =
+        } else if let (EndpointTarget::Host(_), Some((message, help))) =
             (&endpoint.target, zones.host_fault(served, name))
         {
             problems.warning(endpoint.target_place, message).help(help);

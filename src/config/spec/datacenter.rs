@@ -9,7 +9,7 @@ use crate::{
         values,
     },
     geo::Coordinates,
-    steer::{Part, State},
+    steer::{Fraction, ServingState},
 };
 
 /// A datacenter as written.
@@ -20,15 +20,15 @@ pub(in crate::config) struct DatacenterSpec {
     /// Whether one is written, right or wrong.
     pub(in crate::config) has_location: bool,
     pub(in crate::config) region: Option<Placed<Box<str>>>,
-    pub(in crate::config) state: State,
+    pub(in crate::config) state: ServingState,
     pub(in crate::config) reason: Option<Box<str>>,
     /// Seconds since 1970.
     pub(in crate::config) until: Option<i64>,
     pub(in crate::config) load: Option<Placed<Box<str>>>,
     pub(in crate::config) ramps: RampSpec,
     /// Where its drain stops.
-    pub(in crate::config) drain_hold: Option<Part>,
-    pub(in crate::config) keep: Part,
+    pub(in crate::config) drain_hold: Option<Fraction>,
+    pub(in crate::config) keep: Fraction,
 }
 
 impl DatacenterSpec {
@@ -66,9 +66,14 @@ impl DatacenterSpec {
 }
 
 /// The state of a datacenter or an endpoint.
-pub(super) fn state(item: ValueReader<'_>, problems: &mut Problems) -> Option<State> {
-    let words = [State::Active, State::Standby, State::Draining, State::Disabled]
-        .map(|state| (state.word(), state));
+pub(super) fn state(item: ValueReader<'_>, problems: &mut Problems) -> Option<ServingState> {
+    let words = [
+        ServingState::Active,
+        ServingState::Standby,
+        ServingState::Draining,
+        ServingState::Disabled,
+    ]
+    .map(|state| (state.word(), state));
     item.keyword(&words, problems)
 }
 

@@ -13,20 +13,20 @@ use crate::{
         values,
     },
     dns::Name,
-    steer::{Force, Host, State, Target},
+    steer::{EndpointTarget, HealthOverride, ServingState, SrvHost},
 };
 
 /// An endpoint as written.
 #[derive(Debug, Clone)]
 pub(in crate::config) struct EndpointSpec {
     pub(in crate::config) name: Placed<Box<str>>,
-    pub(in crate::config) target: Target,
+    pub(in crate::config) target: EndpointTarget,
     /// Where that is written.
     pub(in crate::config) target_place: SourcePlace,
     pub(in crate::config) datacenter: Option<Placed<Box<str>>>,
     pub(in crate::config) monitor: Option<Placed<Box<str>>>,
-    pub(in crate::config) state: State,
-    pub(in crate::config) force: Option<Force>,
+    pub(in crate::config) state: ServingState,
+    pub(in crate::config) force: Option<HealthOverride>,
     pub(in crate::config) load: Option<Placed<Box<str>>>,
     pub(in crate::config) ramps: RampSpec,
 }
@@ -72,18 +72,18 @@ impl EndpointSpec {
     }
 }
 
-fn default_name(target: &Target) -> Box<str> {
+fn default_name(target: &EndpointTarget) -> Box<str> {
     match target {
-        Target::Addresses(addresses) => {
+        EndpointTarget::Addresses(addresses) => {
             addresses.first().map(IpAddr::to_string).unwrap_or_default().into()
         }
-        Target::Cname(name) | Target::Alias(name) => name.to_string().into(),
-        Target::Host(host) => format!("{}:{}", host.name, host.port).into(),
+        EndpointTarget::Cname(name) | EndpointTarget::Alias(name) => name.to_string().into(),
+        EndpointTarget::Host(host) => format!("{}:{}", host.name, host.port).into(),
     }
 }
 
-fn force(item: ValueReader<'_>, problems: &mut Problems) -> Option<Force> {
-    item.keyword(&[("up", Force::Up), ("down", Force::Down)], problems)
+fn force(item: ValueReader<'_>, problems: &mut Problems) -> Option<HealthOverride> {
+    item.keyword(&[("up", HealthOverride::Up), ("down", HealthOverride::Down)], problems)
 }
 
 /// `addresses`, `cname`, `alias` or `target`: exactly one.
@@ -91,7 +91,7 @@ fn target<'t>(
     table: &mut TableReader<'t>,
     name: &'t str,
     problems: &mut Problems,
-) -> Option<(Target, SourcePlace)> {
+) -> Option<(EndpointTarget, SourcePlace)> {
     let addresses = table.value("addresses");
     let cname = table.value("cname");
     let alias = table.value("alias");
@@ -106,10 +106,11 @@ fn target<'t>(
         "" => format!("an endpoint of {}", table.subject),
         name => format!("endpoint {}", Quoted(name)),
     };
-    let named = |item: ValueReader<'_>, make: fn(Name) -> Target, problems: &mut Problems| {
-        let name = hostname::referenced_name(item.text(problems)?, item.key, problems)?;
-        Some((make(name.value), name.place))
-    };
+    let named =
+        |item: ValueReader<'_>, make: fn(Name) -> EndpointTarget, problems: &mut Problems| {
+            let name = hostname::referenced_name(item.text(problems)?, item.key, problems)?;
+            Some((make(name.value), name.place))
+        };
     if let (None, Some(stray)) = (host, port.or(priority)) {
         problems
             .error(stray.place, format!("{whose} has `{}`, and no `target`", stray.key))
@@ -124,14 +125,13 @@ fn target<'t>(
     }
     if let Some(item) = host {
         return host_of(item, port, priority, &whose, problems)
-            .map(|host| (Target::Host(host), item.place));
+            .map(|host| (EndpointTarget::Host(host), item.place));
     }
     match (addresses, cname, alias) {
-        (Some(item), None, None) => {
-            addresses_of(item, &whose, problems).map(|list| (Target::Addresses(list), item.place))
-        }
-        (None, Some(item), None) => named(item, Target::Cname, problems),
-        (None, None, Some(item)) => named(item, Target::Alias, problems),
+        (Some(item), None, None) => addresses_of(item, &whose, problems)
+            .map(|list| (EndpointTarget::Addresses(list), item.place)),
+        (None, Some(item), None) => named(item, EndpointTarget::Cname, problems),
+        (None, None, Some(item)) => named(item, EndpointTarget::Alias, problems),
         (Some(one), Some(other), _)
         | (Some(one), None, Some(other))
         | (None, Some(one), Some(other)) => {
@@ -155,7 +155,7 @@ fn host_of(
     priority: Option<ValueReader<'_>>,
     whose: &str,
     problems: &mut Problems,
-) -> Option<Host> {
+) -> Option<SrvHost> {
     const PRIORITY: &str = "lower is tried first; 0 where none is written";
     let number = |item: ValueReader<'_>, least, help, problems: &mut Problems| {
         u16::try_from(item.integer(least, 65_535, help, problems)?.value).ok()
@@ -171,7 +171,7 @@ fn host_of(
         port.and_then(|item| number(item, 1, "it is where the service is at the target", problems));
     let priority = priority.map_or(Some(0), |item| number(item, 0, PRIORITY, problems));
     // The weight is the member's, which is read later.
-    Some(Host { name: name?.value, port: port?, priority: priority?, weight: 0 })
+    Some(SrvHost { name: name?.value, port: port?, priority: priority?, weight: 0 })
 }
 
 fn addresses_of(

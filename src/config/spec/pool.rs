@@ -13,7 +13,7 @@ use crate::{
         reader::{TableReader, TableSubject, ValueReader},
         values,
     },
-    steer::{Answers, Families, MinUp, Spread, Tie},
+    steer::{AnswerCount, FamilyCoupling, MinUp, Spread, Tie},
 };
 
 /// A pool as written.
@@ -22,9 +22,9 @@ pub(in crate::config) struct PoolSpec {
     pub(in crate::config) name: Placed<Box<str>>,
     pub(in crate::config) policy: Placed<PolicyName>,
     pub(in crate::config) spread: Spread,
-    pub(in crate::config) answers: Placed<Answers>,
+    pub(in crate::config) answers: Placed<AnswerCount>,
     pub(in crate::config) min_up: Option<Placed<MinUp>>,
-    pub(in crate::config) families: Families,
+    pub(in crate::config) families: FamilyCoupling,
     pub(in crate::config) tie: Option<Tie>,
     pub(in crate::config) datacenter: Option<Placed<Box<str>>>,
     pub(in crate::config) monitor: Option<Placed<Box<str>>>,
@@ -130,7 +130,7 @@ impl PoolSpec {
             Some(item) => policy_word(item, problems),
         };
         let spread = table.optional("spread", problems, spread).unwrap_or_default();
-        let one = Answers::Count(NonZeroU32::MIN);
+        let one = AnswerCount::Count(NonZeroU32::MIN);
         let answers =
             table.optional("answers", problems, answers).unwrap_or(Placed::new(one, place));
         let min_up = table.optional("min-up", problems, min_up);
@@ -295,7 +295,7 @@ fn spread(item: ValueReader<'_>, problems: &mut Problems) -> Option<Spread> {
     )
 }
 
-fn answers(item: ValueReader<'_>, problems: &mut Problems) -> Option<Placed<Answers>> {
+fn answers(item: ValueReader<'_>, problems: &mut Problems) -> Option<Placed<AnswerCount>> {
     if let Some(text) = item.as_text() {
         if text.trim().parse::<u32>().is_ok() {
             problems
@@ -304,7 +304,7 @@ fn answers(item: ValueReader<'_>, problems: &mut Problems) -> Option<Placed<Answ
             return None;
         }
         return item
-            .keyword(&[("all", Answers::All)], problems)
+            .keyword(&[("all", AnswerCount::All)], problems)
             .map(|word| Placed::new(word, item.place));
     }
     let count = item.integer(
@@ -314,7 +314,7 @@ fn answers(item: ValueReader<'_>, problems: &mut Problems) -> Option<Placed<Answ
         problems,
     )?;
     let count = u32::try_from(count.value).ok().and_then(NonZeroU32::new)?;
-    Some(Placed::new(Answers::Count(count), item.place))
+    Some(Placed::new(AnswerCount::Count(count), item.place))
 }
 
 fn min_up(item: ValueReader<'_>, problems: &mut Problems) -> Option<Placed<MinUp>> {
@@ -334,8 +334,11 @@ fn min_up(item: ValueReader<'_>, problems: &mut Problems) -> Option<Placed<MinUp
     Some(Placed::new(MinUp::Share(share), item.place))
 }
 
-fn families(item: ValueReader<'_>, problems: &mut Problems) -> Option<Families> {
-    item.keyword(&[("apart", Families::Apart), ("together", Families::Together)], problems)
+fn families(item: ValueReader<'_>, problems: &mut Problems) -> Option<FamilyCoupling> {
+    item.keyword(
+        &[("apart", FamilyCoupling::Independent), ("together", FamilyCoupling::Coupled)],
+        problems,
+    )
 }
 
 fn tie(item: ValueReader<'_>, problems: &mut Problems) -> Option<Tie> {

@@ -15,11 +15,11 @@ use crate::{
         reader::{TableReader, TableSubject, ValueReader},
         values,
     },
-    steer::{Capacity, Failback, Level, LoadPolicy, Measure, Pace, Part},
+    steer::{Capacity, Failback, Fraction, LoadLevel, LoadMeasure, LoadPolicy, RampTimes},
 };
 
 /// The longest ramp and the longest wait for a failback.
-const MAX_RAMP: Duration = Pace::LONGEST;
+const MAX_RAMP: Duration = RampTimes::MAX_RAMP;
 const MIN_RAMP: Duration = Duration::from_secs(1);
 /// Where a gauge begins to count against a member, and where it counts most, if nothing is written.
 const DEFAULT_SOFT: f64 = 0.7;
@@ -30,7 +30,7 @@ const DEFAULT_HARD: f64 = 0.9;
 pub(in crate::config) struct RegulationSpec {
     pub(in crate::config) load: Option<Placed<Box<str>>>,
     pub(in crate::config) capacity: Option<Placed<Capacity>>,
-    pub(in crate::config) keep: Part,
+    pub(in crate::config) keep: Fraction,
     pub(in crate::config) trickle: Option<f64>,
     pub(in crate::config) failback: Failback,
     /// Of `load`.
@@ -40,11 +40,12 @@ pub(in crate::config) struct RegulationSpec {
 
 /// What nearly every pool's table says: nothing. A hundred thousand of them are one.
 static DEFAULT_REGULATION: LazyLock<Arc<RegulationSpec>> = LazyLock::new(|| {
-    let policy = LoadPolicy { by: Measure::Connections, soft: DEFAULT_SOFT, hard: DEFAULT_HARD };
+    let policy =
+        LoadPolicy { measure: LoadMeasure::Connections, soft: DEFAULT_SOFT, hard: DEFAULT_HARD };
     Arc::new(RegulationSpec {
         load: None,
         capacity: None,
-        keep: Part::default(),
+        keep: Fraction::default(),
         trickle: None,
         failback: Failback::default(),
         load_policy: policy,
@@ -87,8 +88,8 @@ impl RampSpec {
         }
     }
 
-    pub(in crate::config) fn ramp_times(self) -> Pace {
-        Pace {
+    pub(in crate::config) fn ramp_times(self) -> RampTimes {
+        RampTimes {
             slow_start: self.slow_start.unwrap_or_default(),
             drain_over: self.drain_over.unwrap_or_default(),
         }
@@ -102,7 +103,7 @@ fn ramp(item: ValueReader<'_>, problems: &mut Problems) -> Option<Duration> {
 /// Over how long the drain under way goes: `portolan drain --over` writes it, and its end takes it
 /// out.
 pub(super) fn draining_over(item: ValueReader<'_>, problems: &mut Problems) -> Option<Duration> {
-    values::duration(item, Duration::ZERO, Pace::LONGEST, problems).map(|time| time.value)
+    values::duration(item, Duration::ZERO, RampTimes::MAX_RAMP, problems).map(|time| time.value)
 }
 
 impl RegulationSpec {
@@ -157,8 +158,8 @@ fn policy_key<'t>(
 }
 
 /// What is kept of the clients where so much is shed.
-pub(super) fn shed(item: ValueReader<'_>, problems: &mut Problems) -> Option<Part> {
-    share(item, 100.0, problems).map(|shed| Part::of(1.0 - shed))
+pub(super) fn shed(item: ValueReader<'_>, problems: &mut Problems) -> Option<Fraction> {
+    share(item, 100.0, problems).map(|shed| Fraction::from_share(1.0 - shed))
 }
 
 /// A share such as `"20%"`.
@@ -211,17 +212,17 @@ fn capacity(item: ValueReader<'_>, problems: &mut Problems) -> Option<Capacity> 
     const HELP: &str = "write capacity = { target = \"80%\", max = \"95%\" }, or numbers of what is measured: { target = 800, max = 1000 }";
     let mut table =
         item.table(TableSubject { kind: "the capacity of", name: item.subject.name }, problems)?;
-    let by = table.optional("by", problems, measure).unwrap_or(Measure::Connections);
+    let by = table.optional("by", problems, measure).unwrap_or(LoadMeasure::Connections);
     let target = table.required("target", HELP, problems).and_then(|item| level(item, problems));
     let max = table.required("max", HELP, problems).and_then(|item| level(item, problems));
     let (subject, place) = (table.subject, table.place);
     table.finish(problems);
     let (target, max) = (target?, max?);
     let is_below = match (target, max) {
-        (Level::Amount(target), Level::Amount(max)) | (Level::Share(target), Level::Share(max)) => {
-            target <= max
-        }
-        (Level::Share(_), Level::Amount(_)) | (Level::Amount(_), Level::Share(_)) => true,
+        (LoadLevel::Amount(target), LoadLevel::Amount(max))
+        | (LoadLevel::Share(target), LoadLevel::Share(max)) => target <= max,
+        (LoadLevel::Share(_), LoadLevel::Amount(_))
+        | (LoadLevel::Amount(_), LoadLevel::Share(_)) => true,
     };
     if !is_below {
         problems
@@ -229,17 +230,17 @@ fn capacity(item: ValueReader<'_>, problems: &mut Problems) -> Option<Capacity> 
             .help("above `target` the excess goes to the next choice bit by bit, above `max` as fast as it may");
         return None;
     }
-    Some(Capacity { by, target, max })
+    Some(Capacity { measure: by, target, max })
 }
 
 /// `"80%"`, or a number above 0 in the measure's own unit.
-fn level(item: ValueReader<'_>, problems: &mut Problems) -> Option<Level> {
+fn level(item: ValueReader<'_>, problems: &mut Problems) -> Option<LoadLevel> {
     if item.is_text() {
-        return share(item, 1000.0, problems).map(Level::Share);
+        return share(item, 1000.0, problems).map(LoadLevel::Share);
     }
     let number = item.number(problems)?;
     if number > 0.0 && number.is_finite() {
-        return Some(Level::Amount(number));
+        return Some(LoadLevel::Amount(number));
     }
     problems.error(item.place, format!("{} must be above 0", item.description())).help(
         "write a number of what is measured, 800, or a share of the most that is reported, \"80%\"",
@@ -247,12 +248,12 @@ fn level(item: ValueReader<'_>, problems: &mut Problems) -> Option<Level> {
     None
 }
 
-fn measure(item: ValueReader<'_>, problems: &mut Problems) -> Option<Measure> {
+fn measure(item: ValueReader<'_>, problems: &mut Problems) -> Option<LoadMeasure> {
     let text = item.text(problems)?;
     Some(match text.value {
-        "connections" => Measure::Connections,
-        "response-time" => Measure::ResponseTime,
-        _ => Measure::Gauge(values::gauge(text, problems)?.value),
+        "connections" => LoadMeasure::Connections,
+        "response-time" => LoadMeasure::ResponseTime,
+        _ => LoadMeasure::Gauge(values::gauge(text, problems)?.value),
     })
 }
 
@@ -265,8 +266,8 @@ fn load_policy(
     let is_written = by.is_some();
     let by = by.and_then(|item| measure(item, problems));
     // Of what cannot be read nobody knows whether it has marks.
-    let has_no_marks = by.as_ref().map_or(!is_written, |by| !matches!(by, Measure::Gauge(_)));
-    let by = by.unwrap_or(Measure::Connections);
+    let has_no_marks = by.as_ref().map_or(!is_written, |by| !matches!(by, LoadMeasure::Gauge(_)));
+    let by = by.unwrap_or(LoadMeasure::Connections);
     let written = [soft, hard];
     let [low, high] = written.map(|item| item.and_then(|item| mark(item, problems)));
     let soft_or_default =
@@ -290,13 +291,13 @@ fn load_policy(
             )
             .help("below `soft` a gauge takes nothing from a member's share, at `hard` all but the least: soft = \"70%\", hard = \"90%\"");
     }
-    LoadPolicy { by, soft: soft_or_default, hard: hard_or_default }
+    LoadPolicy { measure: by, soft: soft_or_default, hard: hard_or_default }
 }
 
 /// `"70%"` or a number in the gauge's own unit.
 fn mark(item: ValueReader<'_>, problems: &mut Problems) -> Option<f64> {
     level(item, problems).map(|level| match level {
-        Level::Amount(amount) | Level::Share(amount) => amount,
+        LoadLevel::Amount(amount) | LoadLevel::Share(amount) => amount,
     })
 }
 

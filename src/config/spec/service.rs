@@ -5,7 +5,7 @@ use super::{OnAllDownSpec, PoolSpec, pool, service_type};
 use crate::{
     config::{hostname, place::Placed, problems::Problems, reader::TableReader},
     dns::Name,
-    steer::Kind,
+    steer::RecordKind,
 };
 
 /// A service as written.
@@ -18,7 +18,7 @@ pub(in crate::config) struct ServiceSpec {
     pub(in crate::config) ipv6: bool,
     /// Whether it looks at client subnets; its pool's word where it has none of its own.
     pub(in crate::config) client_subnet: Option<bool>,
-    pub(in crate::config) kind: Kind,
+    pub(in crate::config) kind: RecordKind,
 }
 
 /// What chooses for a service.
@@ -67,7 +67,7 @@ impl ServiceSpec {
         let on_all_down = table.optional("on-all-down", problems, pool::on_all_down);
         let kind = service_type::read(&mut table, problems);
         let ipv6 = table.value("ipv6");
-        if let (Some(Kind::Srv), Some(item)) = (&kind, ipv6) {
+        if let (Some(RecordKind::Srv), Some(item)) = (&kind, ipv6) {
             problems
                 .error(item.place, format!("{} has `ipv6`, and is of type SRV", item.subject))
                 .help(

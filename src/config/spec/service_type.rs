@@ -10,7 +10,7 @@ use crate::{
         reader::{TableReader, ValueReader},
     },
     dns::Rtype,
-    steer::{Binding, Kind},
+    steer::{RecordKind, ServiceBinding},
 };
 
 /// SvcPriority 1 and the TargetName `.`, which is the owner itself.
@@ -25,7 +25,7 @@ const HTTPS_PORT: u16 = 443;
 const MAX_ALPN_OCTETS: usize = 255;
 
 /// Reads `type` and the keys that belong to it; `None` where they are wrong.
-pub(super) fn read(table: &mut TableReader<'_>, problems: &mut Problems) -> Option<Kind> {
+pub(super) fn read(table: &mut TableReader<'_>, problems: &mut Problems) -> Option<RecordKind> {
     let rtype = match table.value("type") {
         None => None,
         Some(item) => Some(item.keyword(
@@ -45,7 +45,7 @@ pub(super) fn read(table: &mut TableReader<'_>, problems: &mut Problems) -> Opti
                     .error(item.place, format!("{} has `{}`, and is not of type HTTPS or SVCB", item.subject, item.key))
                     .help("write type = \"HTTPS\" beside it; the port of an SRV record stands beside its `target`");
             }
-            let kind = if rtype.is_some() { Kind::Srv } else { Kind::Addresses };
+            let kind = if rtype.is_some() { RecordKind::Srv } else { RecordKind::Addresses };
             strays.is_empty().then_some(kind)
         }
     }
@@ -55,7 +55,7 @@ fn binding(
     rtype: Rtype,
     [alpn, port, hints]: [Option<ValueReader<'_>>; 3],
     problems: &mut Problems,
-) -> Option<Kind> {
+) -> Option<RecordKind> {
     let alpn = alpn.map_or(Some(Vec::new()), |item| protocols(item, problems));
     let port = port.map_or(Some(None), |item| {
         let port = item.integer(
@@ -75,7 +75,11 @@ fn binding(
     if let Some(port) = port.filter(|&port| rtype != Rtype::HTTPS || port != HTTPS_PORT) {
         put_param(&mut front, PORT, &port.to_be_bytes());
     }
-    Some(Kind::Binding(Arc::new(Binding { rtype, front: front.into(), has_hints: has_hints? })))
+    Some(RecordKind::Binding(Arc::new(ServiceBinding {
+        rtype,
+        rdata_prefix: front.into(),
+        has_hints: has_hints?,
+    })))
 }
 
 fn put_param(front: &mut Vec<u8>, key: u16, value: &[u8]) {

@@ -13,7 +13,7 @@ use crate::{
             DrainAction, DrainError, DrainOutcome, DrainReport, DrainRequest, NewlyDistressed,
         },
     },
-    steer::{Chart, Compiled},
+    steer::{Chart, CompiledCharts},
 };
 
 type DrainReplySender = oneshot::Sender<Result<DrainReport, DrainError>>;
@@ -24,13 +24,13 @@ pub(super) struct DrainChecks {
     /// Requests in the order in which they came; the first one is being checked.
     requests: VecDeque<(DrainRequest, DrainReplySender)>,
     /// Receives the charts of the first request.
-    charts: Option<oneshot::Receiver<Compiled>>,
+    charts: Option<oneshot::Receiver<CompiledCharts>>,
 }
 
 impl DrainChecks {
     /// Waits for the charts of the first request; `None` where the worker dropped them for a later
     /// order. Never ends while nothing is being checked.
-    pub(super) async fn next_charts(&mut self) -> Option<Compiled> {
+    pub(super) async fn next_charts(&mut self) -> Option<CompiledCharts> {
         match &mut self.charts {
             Some(charts) => charts.await.ok(),
             None => std::future::pending().await,
@@ -74,10 +74,10 @@ impl Controller {
     }
 
     /// Continues the first request with the charts that it would put in force.
-    pub(super) fn end_drain_check(&mut self, rehearsed: Option<Compiled>) {
+    pub(super) fn end_drain_check(&mut self, rehearsed: Option<CompiledCharts>) {
         self.drain_checks.charts = None;
         // After a load in between, the drain is checked again, with what is in force now.
-        let is_current = |charts: &Compiled| {
+        let is_current = |charts: &CompiledCharts| {
             let planned = self
                 .drain_checks
                 .requests
@@ -98,13 +98,13 @@ impl Controller {
     }
 
     /// Edits the files as the first request says, and has them read.
-    fn apply_first_request(&mut self, rehearsed: Option<Compiled>) {
+    fn apply_first_request(&mut self, rehearsed: Option<CompiledCharts>) {
         let Some((request, reply)) = self.drain_checks.requests.pop_front() else { return };
         // The client has gone, and was told that nothing is known of its drain.
         if reply.is_closed() {
             return;
         }
-        let charts = rehearsed.as_ref().map(Compiled::charts);
+        let charts = rehearsed.as_ref().map(CompiledCharts::charts);
         match self.edit_state(&request, charts.as_deref()) {
             // Nothing was edited: the snapshot in force has that state already.
             Ok(report) if report.files.is_empty() => {

@@ -23,7 +23,7 @@ use crate::{
         status::{HeldStatus, RampStatus},
         watch::MAX_REPORT_DELAY,
     },
-    steer::{Wheels, datacenter_states},
+    steer::{WheelCache, datacenter_states},
     transport,
 };
 
@@ -56,7 +56,7 @@ impl Controller {
         let previous = ReloadBase {
             databases: self.loaded.databases.clone(),
             surveys: self.loaded.surveys.clone(),
-            wheels: Wheels::default(),
+            wheels: WheelCache::default(),
             compiled: self.dry_run_charts.take().or_else(|| self.compiled.clone()),
             serials: Some(EarlierSerials {
                 serials: self.loaded.serials.clone(),

@@ -17,7 +17,7 @@ use crate::{
     health::{Doubts, Effect, Failure, Monitor, Outcome, Target, Verdict, saved::SavedVerdict},
     probe::{LoadReading, ProbeKey, Report},
     resolve,
-    steer::{AliasId, ProbeId, ServiceId, probed},
+    steer::{AliasId, ProbeId, ServiceId, active_probes},
 };
 
 /// How often the files of a monitor that cannot work are looked at again.
@@ -44,7 +44,7 @@ impl Controller {
             PriorStatus::new(&self.probed_topology, &self.probe_keys, &self.conditions.standings);
         let starts = heritage.starts(&topology, &keys);
         let active: Vec<Target<ProbeKey>> = std::iter::zip(&keys, starts)
-            .zip(probed(&topology, &self.conditions))
+            .zip(active_probes(&topology, &self.conditions))
             .filter(|(_, is_probed)| *is_probed)
             .map(|((key, start), _)| Target {
                 key: key.clone(),
@@ -118,7 +118,7 @@ impl Controller {
     /// Gives what is probed the verdicts of a previous run; returns how many targets that run knew.
     pub(super) fn restore_verdicts(&mut self, now: i64) -> usize {
         let saved = self.state_directory.verdicts(now);
-        self.recovery.adopt(&self.loaded.topology);
+        self.recovery.set_topology(&self.loaded.topology);
         self.recovery
             .restore(&self.state_directory.recoveries(SystemTime::now()), self.epoch.elapsed());
         if saved.is_empty() { 0 } else { self.ledger.restore(|key| saved.of(&key.saved())) }

@@ -13,7 +13,7 @@ use crate::{
         state::unix_now,
     },
     snapshot::Snapshot,
-    steer::{Chart, Compiled, Family, PoolId, ProbeId, ServiceId, combine},
+    steer::{Chart, CompiledCharts, Family, PoolId, ProbeId, ServiceId, update_combined},
 };
 
 /// The log names this many services of each kind of change.
@@ -56,11 +56,11 @@ impl Controller {
         let now = self.epoch.elapsed();
         self.conditions.standings =
             self.probe_keys.iter().map(|key| self.ledger.standing(key, now)).collect();
-        combine(&self.loaded.topology, &mut self.conditions.standings);
+        update_combined(&self.loaded.topology, &mut self.conditions.standings);
         self.changed_probes.clear();
         self.update_aliases();
         self.load_controller.update(&self.loaded.compiler, &mut self.conditions, true);
-        self.recovery.adopt(&self.loaded.topology);
+        self.recovery.set_topology(&self.loaded.topology);
         self.recovery.follow(&self.loaded.compiler, &mut self.conditions, now);
     }
 
@@ -75,7 +75,7 @@ impl Controller {
     pub(super) fn update_conditions(&mut self) -> bool {
         let now = self.epoch.elapsed();
         // A combined probe follows its parts below; the ledger knows nothing of it.
-        let combinations = &self.loaded.topology.combinations;
+        let combinations = &self.loaded.topology.combined_probes;
         let touched: Vec<ProbeId> =
             self.changed_probes.drain().filter(|id| combinations[id.index()].is_none()).collect();
         let mut is_changed = false;
@@ -146,13 +146,13 @@ impl Controller {
     fn note_outages(&mut self, charts: &[Arc<Chart>]) {
         let troubled = self.distressed_services.iter().map(|id| (*id, &*charts[id.index()]));
         let down = troubled.filter(|(_, chart)| chart.is_down());
-        self.recovery.note_dark(&self.loaded.compiler, &self.conditions_in_force, down);
+        self.recovery.note_outages(&self.loaded.compiler, &self.conditions_in_force, down);
     }
 
     /// Makes the standings of combined targets follow their parts; those that changed.
     pub(super) fn combine(&mut self) -> Vec<ProbeId> {
         let before = self.conditions.standings.clone();
-        let combined = combine(&self.loaded.topology, &mut self.conditions.standings);
+        let combined = update_combined(&self.loaded.topology, &mut self.conditions.standings);
         for id in &combined {
             let (from, to) =
                 (before[id.index()].verdict, self.conditions.standings[id.index()].verdict);
@@ -169,7 +169,7 @@ impl Controller {
     }
 
     /// Publishes charts that were all compiled under their conditions.
-    pub(super) fn publish_compiled(&mut self, compiled: Compiled) {
+    pub(super) fn publish_compiled(&mut self, compiled: CompiledCharts) {
         self.conditions_in_force = Arc::clone(compiled.conditions());
         let last = self.swap_snapshot(&compiled);
         let before = match self.consistent_snapshot.take() {
@@ -206,8 +206,9 @@ impl Controller {
         };
         for (at, chart) in now.charts.iter().enumerate().filter(|(at, chart)| !is_kept(*at, chart))
         {
-            let is_troubled =
-                [Family::V4, Family::V6].iter().any(|family| !chart.distress(*family).is_empty());
+            let is_troubled = [Family::V4, Family::V6]
+                .iter()
+                .any(|family| !chart.unusable_areas(*family).is_empty());
             match is_troubled {
                 true => self.distressed_services.insert(ServiceId(at as u32)),
                 false => self.distressed_services.remove(&ServiceId(at as u32)),
@@ -230,7 +231,7 @@ impl Controller {
     }
 
     /// Makes these charts what is answered from; the snapshot before.
-    fn swap_snapshot(&self, compiled: &Compiled) -> Arc<Snapshot> {
+    fn swap_snapshot(&self, compiled: &CompiledCharts) -> Arc<Snapshot> {
         let generation = self.published.load().generation + 1;
         let snapshot = self.loaded.snapshot(generation, compiled, Arc::clone(&self.identity));
         self.counters.assign_slots(&snapshot.topology);
@@ -260,7 +261,7 @@ impl Controller {
             |id: &&ServiceId| charts[id.index()].awaits_alias() && !self.aliases.is_complete();
         for one in self.distressed_services.iter().filter(|id| !is_awaited(id)).flat_map(of) {
             let service = &topology.services[one.service.index()];
-            let key = (service.name.clone(), service.kind.records(one.family));
+            let key = (service.name.clone(), service.kind.record_type(one.family));
             let way = (one.stage, one.pool.is_some());
             if self.logged_distress.get(&key) != Some(&way) && !now.contains_key(&key) {
                 new.push(one);
@@ -272,7 +273,7 @@ impl Controller {
             let (service, chart) =
                 (&topology.services[one.service.index()], &charts[one.service.index()]);
             let (rtype, clients) =
-                (service.kind.records(one.family), one.client_texts(compiler).join("; "));
+                (service.kind.record_type(one.family), one.client_texts(compiler).join("; "));
             let clients = (!clients.is_empty()).then_some(clients);
             let answers = one.answer_text(compiler, chart);
             tracing::warn!(service = %service.name, rtype, clients, answers, "service has no usable member");

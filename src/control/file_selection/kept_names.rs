@@ -150,7 +150,7 @@ mod tests {
     use crate::{
         config::{Config, SourceOptions, SourceReadError, Sources},
         control::last_good::LastGood,
-        steer::State,
+        steer::ServingState,
     };
 
     const FILES: usize = 4;
@@ -237,7 +237,7 @@ mod tests {
             let is_any_broken = broken.count() > 0;
             let mut selection = FileSelection::new(now, &good, |_| false);
             let ((config, _), kept) = selection.find_loadable_keeping_names().unwrap();
-            prop_assert_eq!(config.topology.datacenters[0].state, State::Draining);
+            prop_assert_eq!(config.topology.datacenters[0].state, ServingState::Draining);
             let inventory = Inventory::of(&config);
             if is_any_broken {
                 let removed = RemovedNames::between(&good.inventory, &inventory);

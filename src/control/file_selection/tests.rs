@@ -74,7 +74,11 @@ fn a_file_with_errors_is_held_and_a_drain_in_another_applies() {
             with_changes(base(), &[("zones/pools.toml", broken), ("zones/places.toml", &draining)]);
         let (held, config) = held(&good(&base()), &files);
         assert_eq!(held, ["zones/pools.toml"], "{why}");
-        assert_eq!(config.topology.datacenters[0].state, crate::steer::State::Draining, "{why}");
+        assert_eq!(
+            config.topology.datacenters[0].state,
+            crate::steer::ServingState::Draining,
+            "{why}"
+        );
     }
 }
 

@@ -16,8 +16,8 @@ use crate::{
     engine::percent,
     health::Verdict,
     steer::{
-        Cause, Chart, Datacenter, DatacenterId, Others, Presence, ProbeId, ServiceId, Sighting,
-        State, Topology, others,
+        AlternativeCounts, AnswerCause, AnsweredDatacenter, Chart, Datacenter, DatacenterId,
+        PresenceFinder, ProbeId, ServiceId, ServingState, Topology, count_alternatives,
     },
 };
 
@@ -54,7 +54,7 @@ pub(super) fn datacenters(controller: &Controller, listing: ListDetail) -> Vec<D
 /// For each datacenter: the targets that decide on its endpoints, each once.
 fn targets_by_datacenter(topology: &Topology) -> Vec<BTreeSet<ProbeId>> {
     let mut targets = vec![BTreeSet::new(); topology.datacenters.len()];
-    for (endpoint, probes) in topology.endpoints.iter().zip(topology.probes_of.iter()) {
+    for (endpoint, probes) in topology.endpoints.iter().zip(topology.endpoint_probes.iter()) {
         for DatacenterId(at) in &endpoint.datacenters {
             targets[*at as usize].extend(probes.iter().flatten());
         }
@@ -93,7 +93,7 @@ fn still_answered(
         ListDetail::Short => MAX_LISTED,
         ListDetail::Full => usize::MAX,
     };
-    let still = |(id, sighting): (ServiceId, Sighting)| {
+    let still = |(id, sighting): (ServiceId, AnsweredDatacenter)| {
         let service = &topology.services[id.index()];
         RemainingAnswer {
             service: service.name.to_string(),
@@ -120,11 +120,15 @@ pub(in crate::control) fn drain_outcome(
     let Some((datacenter, id)) = found else { return asked };
     let state = controller.conditions_in_force.datacenters[id.index()];
     let (still_answered, _) = still_answered(controller, &datacenter.name, ListDetail::Full);
-    let is_watched = matches!(state, State::Draining | State::Disabled);
+    let is_watched = matches!(state, ServingState::Draining | ServingState::Disabled);
     DrainOutcome {
         state: state.word().to_owned(),
-        reason: datacenter.reason.as_deref().map(str::to_owned).filter(|_| state != State::Active),
-        until: datacenter.until.filter(|_| state != State::Active),
+        reason: datacenter
+            .reason
+            .as_deref()
+            .map(str::to_owned)
+            .filter(|_| state != ServingState::Active),
+        until: datacenter.until.filter(|_| state != ServingState::Active),
         effective: controller.drain_tracker.effective(&datacenter.name).is_some(),
         answered_count: if is_watched {
             still_answered.len()
@@ -141,25 +145,32 @@ pub(in crate::control) fn drain_outcome(
 /// How many names and types have answers that name a datacenter.
 fn answered_count(controller: &Controller, wanted: DatacenterId) -> usize {
     let presence =
-        Presence::new(&controller.loaded.topology, &controller.conditions_in_force, |id| {
+        PresenceFinder::new(&controller.loaded.topology, &controller.conditions_in_force, |id| {
             id == wanted
         });
     let mut known: HashMap<*const Chart, usize> = HashMap::new();
     let mut count = |chart: &Arc<Chart>| {
-        *known.entry(Arc::as_ptr(chart)).or_insert_with(|| presence.sightings(chart).len())
+        *known
+            .entry(Arc::as_ptr(chart))
+            .or_insert_with(|| presence.answered_datacenters(chart).len())
     };
     controller.snapshot().charts.iter().map(&mut count).sum()
 }
 
 /// Why a service's answers name a drained datacenter.
-fn cause_text(controller: &Controller, service: ServiceId, sighting: &Sighting) -> String {
+fn cause_text(
+    controller: &Controller,
+    service: ServiceId,
+    sighting: &AnsweredDatacenter,
+) -> String {
     let topology = &controller.loaded.topology;
     let datacenter = &topology.datacenters[sighting.datacenter.index()];
     let cause = match sighting.cause {
-        Cause::InService => "its state lets it be answered".to_owned(),
-        Cause::Ramp(part) => {
-            let others = others(topology, &controller.conditions_in_force, service, sighting);
-            let is_held = datacenter.drain_hold.is_some_and(|hold| hold.share() == part);
+        AnswerCause::InService => "its state lets it be answered".to_owned(),
+        AnswerCause::Ramp(part) => {
+            let others =
+                count_alternatives(topology, &controller.conditions_in_force, service, sighting);
+            let is_held = datacenter.drain_hold_fraction.is_some_and(|hold| hold.share() == part);
             match (others.usable, is_held) {
                 (0, _) => {
                     format!(
@@ -173,22 +184,23 @@ fn cause_text(controller: &Controller, service: ServiceId, sighting: &Sighting) 
                 }
             }
         }
-        Cause::LastLeft | Cause::LastDisabled => {
-            let others = others(topology, &controller.conditions_in_force, service, sighting);
+        AnswerCause::OnlyDrainedLeft | AnswerCause::OnlyDisabledLeft => {
+            let others =
+                count_alternatives(topology, &controller.conditions_in_force, service, sighting);
             format!("no other member is left: {}", others_text(&others, &datacenter.name))
         }
     };
-    match sighting.areas {
-        areas if areas < sighting.all_areas => {
-            format!("{cause} (for {areas} of {} groups of clients)", sighting.all_areas)
+    match sighting.areas_with_datacenter {
+        areas if areas < sighting.area_count => {
+            format!("{cause} (for {areas} of {} groups of clients)", sighting.area_count)
         }
         _ => cause,
     }
 }
 
 /// `2 in other datacenters are down, 1 is disabled`.
-fn others_text(others: &Others, datacenter: &str) -> String {
-    let Others { down, forced_down, drained, disabled, unresolved, usable } = *others;
+fn others_text(others: &AlternativeCounts, datacenter: &str) -> String {
+    let AlternativeCounts { down, forced_down, drained, disabled, unresolved, usable } = *others;
     let counted = [
         (down, "down"),
         (forced_down, "forced down"),

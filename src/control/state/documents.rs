@@ -179,7 +179,7 @@ pub(super) fn decode_recoveries(octets: &[u8], now_ms: i64) -> Result<Vec<SavedR
             pool: spec.pool.into(),
             members: spec.members.into_iter().map(Into::into).collect(),
             is_strict: spec.is_strict,
-            left: Duration::from_millis(left_ms),
+            remaining: Duration::from_millis(left_ms),
         })
     };
     Ok(file.recoveries.into_iter().filter_map(restored).collect())
@@ -190,7 +190,8 @@ pub(super) fn encode_recoveries(saved: Vec<SavedRecovery>, now_ms: i64) -> Vec<u
         pool: saved.pool.into(),
         members: saved.members.into_iter().map(Into::into).collect(),
         is_strict: saved.is_strict,
-        until_ms: now_ms.saturating_add(i64::try_from(saved.left.as_millis()).unwrap_or(i64::MAX)),
+        until_ms: now_ms
+            .saturating_add(i64::try_from(saved.remaining.as_millis()).unwrap_or(i64::MAX)),
     };
     to_json(&RecoveryFile {
         version: RECOVERY_VERSION,

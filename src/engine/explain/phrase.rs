@@ -3,21 +3,21 @@
 use crate::{
     dns::Name,
     steer::{
-        Conditions, Content, DatacenterId, Family, Fate, InspectedEndpoint, InspectedMember,
-        InspectedPool, Member, MemberKind, MinUp, Offer, Pass, Pick, Plight, Policy, Pool,
-        Resolved, Spread, State, Topology,
+        Conditions, DatacenterId, Decision, FallbackStage, Family, InspectedEndpoint,
+        InspectedMember, InspectedNode, InspectedPool, MatchedKey, Member, MemberKind, MinUp,
+        PickReason, Policy, Pool, ResolvedAlias, ServingState, SkipReason, Spread, Topology,
     },
 };
 
 /// Names what an inspection holds by position.
 #[derive(Clone, Copy)]
-pub(super) struct Words<'a> {
+pub(super) struct PhraseContext<'a> {
     pub(super) topology: &'a Topology,
     pub(super) conditions: &'a Conditions,
     pub(super) family: Family,
 }
 
-impl<'a> Words<'a> {
+impl<'a> PhraseContext<'a> {
     pub(super) fn pool(&self, pool: &InspectedPool) -> &'a Pool {
         &self.topology.pools[pool.id.index()]
     }
@@ -30,32 +30,35 @@ impl<'a> Words<'a> {
     }
 
     /// The alias that an endpoint is, and what it stands for.
-    pub(super) fn alias(&self, endpoint: &InspectedEndpoint) -> Option<(&'a Name, &'a Resolved)> {
-        let alias = self.topology.alias_of[endpoint.id.index()]?;
-        Some((&self.topology.aliases[alias.index()], self.conditions.resolved(alias)))
+    pub(super) fn alias(
+        &self,
+        endpoint: &InspectedEndpoint,
+    ) -> Option<(&'a Name, &'a ResolvedAlias)> {
+        let alias = self.topology.endpoint_alias[endpoint.id.index()]?;
+        Some((&self.topology.aliases[alias.index()], self.conditions.resolved_alias(alias)))
     }
 
     /// Why a member was picked or passed over.
     pub(super) fn reason(&self, of: &InspectedPool, member: &InspectedMember) -> String {
-        match member.fate {
-            Fate::Picked(pick) => {
+        match member.decision {
+            Decision::Picked(pick) => {
                 let halved = || {
                     format!(
                         "its {} is down, and no member has all of its families",
                         self.other_family()
                     )
                 };
-                let words =
-                    std::iter::once(self.pick(of, member, pick)).chain(self.terms(of, member));
-                words.chain(member.is_halved.then(halved)).collect::<Vec<_>>().join("; ")
+                let words = std::iter::once(self.pick_phrase(of, member, pick))
+                    .chain(self.modifier_phrases(of, member));
+                words.chain(member.has_family_down.then(halved)).collect::<Vec<_>>().join("; ")
             }
-            Fate::PassedOver(pass @ Pass::Behind(_)) => self.pass(of, member, pass),
-            Fate::PassedOver(pass) => {
+            Decision::Skipped(pass @ SkipReason::Behind(_)) => self.skip_phrase(of, member, pass),
+            Decision::Skipped(pass) => {
                 let away = member
                     .distance_km
                     .map(|(km, _)| format!(" ({})", kilometres(km)))
                     .unwrap_or_default();
-                self.pass(of, member, pass) + &away
+                self.skip_phrase(of, member, pass) + &away
             }
         }
     }
@@ -64,88 +67,99 @@ impl<'a> Words<'a> {
         family_word(self.family.other())
     }
 
-    fn pick(&self, of: &InspectedPool, member: &InspectedMember, pick: Pick) -> String {
+    fn pick_phrase(
+        &self,
+        of: &InspectedPool,
+        member: &InspectedMember,
+        pick: PickReason,
+    ) -> String {
         let pool = self.pool(of);
-        let rank = match (&pool.policy, &member.offer, member.distance_km) {
+        let rank = match (&pool.policy, &member.matched_key, member.distance_km) {
             (Policy::Nearest { .. }, _, Some(distance)) => distance_words(distance),
-            (Policy::Nearest { .. }, ..) if pick != Pick::Rest => {
-                return self.unplaced(pick).to_owned();
+            (Policy::Nearest { .. }, ..) if pick != PickReason::Remainder => {
+                return self.phrase_without_distance(pick).to_owned();
             }
-            (_, Some(offer), _) => offer_words(offer),
+            (_, Some(offer), _) => key_words(offer),
             _ => String::new(),
         };
         let is_nearest = matches!(pool.policy, Policy::Nearest { .. });
         let is_geo = matches!(pool.policy, Policy::Geo { .. });
         match pick {
-            Pick::Weight if pool.members.len() == 1 => "the only member".to_owned(),
-            Pick::Weight if picked(of).count() == 1 => match of.within {
-                Plight::None => "the only usable member".to_owned(),
+            PickReason::Weight if pool.members.len() == 1 => "the only member".to_owned(),
+            PickReason::Weight if picked(of).count() == 1 => match of.search_stage {
+                FallbackStage::Normal => "the only usable member".to_owned(),
                 _ => "the only member left".to_owned(),
             },
-            Pick::Weight => {
-                let weight = |member: &InspectedMember| u32::from(pool.members[member.at].weight);
+            PickReason::Weight => {
+                let weight =
+                    |member: &InspectedMember| u32::from(pool.members[member.position].weight);
                 self.weight(of, member, picked(of).map(weight).sum())
             }
-            Pick::Every => "every usable member answers".to_owned(),
-            Pick::LastResort => "standby, and nothing else is usable".to_owned(),
-            Pick::Holder => self.holder(of),
-            Pick::Trickle => self.trickle(of),
-            Pick::Rest if rank.is_empty() => self.rest(of, member),
-            Pick::Rest => format!("{}: {rank}", self.rest(of, member)),
-            Pick::First if is_nearest => format!("nearest: {rank}"),
-            Pick::FirstUsable if is_nearest => format!("nearest usable: {rank}"),
-            Pick::Tied => format!("ties with the nearest: {rank}"),
-            Pick::Next if is_nearest => format!("next nearest: {rank}"),
-            Pick::First if is_geo => format!("first for {rank}"),
-            Pick::FirstUsable if is_geo => format!("first usable for {rank}"),
-            Pick::First => "first in order".to_owned(),
-            Pick::FirstUsable => "first usable in order".to_owned(),
-            Pick::Next => "next in order".to_owned(),
+            PickReason::AllUsable => "every usable member answers".to_owned(),
+            PickReason::LastResort => "standby, and nothing else is usable".to_owned(),
+            PickReason::Holder => self.holder(of),
+            PickReason::Trickle => self.trickle(of),
+            PickReason::Remainder if rank.is_empty() => self.rest(of, member),
+            PickReason::Remainder => format!("{}: {rank}", self.rest(of, member)),
+            PickReason::First if is_nearest => format!("nearest: {rank}"),
+            PickReason::FirstUsable if is_nearest => format!("nearest usable: {rank}"),
+            PickReason::Tied => format!("ties with the nearest: {rank}"),
+            PickReason::NextInOrder if is_nearest => format!("next nearest: {rank}"),
+            PickReason::First if is_geo => format!("first for {rank}"),
+            PickReason::FirstUsable if is_geo => format!("first usable for {rank}"),
+            PickReason::First => "first in order".to_owned(),
+            PickReason::FirstUsable => "first usable in order".to_owned(),
+            PickReason::NextInOrder => "next in order".to_owned(),
         }
     }
 
     /// Of a `nearest` pool that has no distance to go by.
-    fn unplaced(&self, pick: Pick) -> &'static str {
+    fn phrase_without_distance(&self, pick: PickReason) -> &'static str {
         match pick {
-            Pick::LastResort => "standby, and nothing else is usable",
-            Pick::Next => "next in order: no distance is known",
-            Pick::FirstUsable => "first usable in order: no distance is known",
+            PickReason::LastResort => "standby, and nothing else is usable",
+            PickReason::NextInOrder => "next in order: no distance is known",
+            PickReason::FirstUsable => "first usable in order: no distance is known",
             _ => "first in order: no distance is known",
         }
     }
 
-    fn pass(&self, of: &InspectedPool, member: &InspectedMember, pass: Pass) -> String {
-        let (pool, configured) = (self.pool(of), &self.pool(of).members[member.at]);
+    fn skip_phrase(
+        &self,
+        of: &InspectedPool,
+        member: &InspectedMember,
+        pass: SkipReason,
+    ) -> String {
+        let (pool, configured) = (self.pool(of), &self.pool(of).members[member.position]);
         match (pass, &member.content) {
-            (Pass::Down, Content::Endpoint(_)) => "down since its last probes".to_owned(),
-            (Pass::Down, Content::Pool(_)) => "down".to_owned(),
-            (Pass::ForcedDown, _) => "forced down by the operator".to_owned(),
-            (Pass::Draining | Pass::Disabled, Content::Endpoint(endpoint)) => match endpoint.state_of {
+            (SkipReason::Down, InspectedNode::Endpoint(_)) => "down since its last probes".to_owned(),
+            (SkipReason::Down, InspectedNode::Pool(_)) => "down".to_owned(),
+            (SkipReason::ForcedDown, _) => "forced down by the operator".to_owned(),
+            (SkipReason::Draining | SkipReason::Disabled, InspectedNode::Endpoint(endpoint)) => match endpoint.state_of {
                 Some(datacenter) => self.datacenter_state(datacenter),
                 None => endpoint.state.word().to_owned(),
             },
-            (Pass::Draining, _) => State::Draining.word().to_owned(),
-            (Pass::Disabled, _) => State::Disabled.word().to_owned(),
-            (Pass::NoAddress, _) => format!("no {} address", family_word(self.family)),
-            (Pass::Unresolved, _) => "its alias is not resolved".to_owned(),
-            (Pass::Unusable, Content::Pool(inner)) => self.unusable(inner),
-            (Pass::Unusable, Content::Endpoint(_)) => "not usable".to_owned(),
-            (Pass::BelowMinUp, Content::Pool(inner)) => {
+            (SkipReason::Draining, _) => ServingState::Draining.word().to_owned(),
+            (SkipReason::Disabled, _) => ServingState::Disabled.word().to_owned(),
+            (SkipReason::NoAddress, _) => format!("no {} address", family_word(self.family)),
+            (SkipReason::Unresolved, _) => "its alias is not resolved".to_owned(),
+            (SkipReason::Unusable, InspectedNode::Pool(inner)) => self.unusable(inner),
+            (SkipReason::Unusable, InspectedNode::Endpoint(_)) => "not usable".to_owned(),
+            (SkipReason::BelowMinUp, InspectedNode::Pool(inner)) => {
                 format!("below its min-up of {}", min_up_words(self.pool(inner).min_up))
             }
-            (Pass::BelowMinUp, _) | (Pass::PoolBelowMinUp, _) => "its pool is below its min-up".to_owned(),
-            (Pass::Standby, _) if configured.weight == 0 => "weight 0: only when nothing else is usable".to_owned(),
-            (Pass::Standby, _) => "standby: only when nothing else is usable".to_owned(),
-            (Pass::Pending, _) => {
+            (SkipReason::BelowMinUp, _) | (SkipReason::PoolBelowMinUp, _) => "its pool is below its min-up".to_owned(),
+            (SkipReason::Standby, _) if configured.weight == 0 => "weight 0: only when nothing else is usable".to_owned(),
+            (SkipReason::Standby, _) => "standby: only when nothing else is usable".to_owned(),
+            (SkipReason::Pending, _) => {
                 "never judged: stands behind members known to be healthy until its first health check".to_owned()
             }
-            (Pass::OtherFamilyDown, _) => {
+            (SkipReason::OtherFamilyDown, _) => {
                 format!("its {} is down, and the pool keeps families together", self.other_family())
             }
-            (Pass::Waiting(holder), _) => self.waiting(of, holder),
-            (Pass::Yielding, _) => self.yielding(of, member),
-            (Pass::NoRule, _) => "no rule offers it to this client".to_owned(),
-            (Pass::Behind(first), _) => match (&pool.policy, member.distance_km) {
+            (SkipReason::AwaitingFailback(holder), _) => self.waiting(of, holder),
+            (SkipReason::GivesClientsAway, _) => self.yielding(of, member),
+            (SkipReason::NoRule, _) => "no rule offers it to this client".to_owned(),
+            (SkipReason::Behind(first), _) => match (&pool.policy, member.distance_km) {
                 (Policy::Nearest { .. }, Some(distance)) => format!("farther: {}", distance_words(distance)),
                 _ => self.behind(of, member, first),
             },
@@ -153,11 +167,11 @@ impl<'a> Words<'a> {
     }
 
     fn behind(&self, of: &InspectedPool, member: &InspectedMember, first: usize) -> String {
-        let before = of.members.iter().find(|other| other.at == first);
+        let before = of.members.iter().find(|other| other.position == first);
         let name = self.member_name(&self.pool(of).members[first]);
-        match (before.and_then(|before| before.offer.as_ref()), &member.offer) {
+        match (before.and_then(|before| before.matched_key.as_ref()), &member.matched_key) {
             (Some(of_first), Some(own)) if of_first != own => {
-                format!("behind {name}: {} before {}", offer_words(of_first), offer_words(own))
+                format!("behind {name}: {} before {}", key_words(of_first), key_words(own))
             }
             _ => format!("behind {name} in order"),
         }
@@ -180,18 +194,18 @@ impl<'a> Words<'a> {
 
     fn count_causes(&self, pool: &InspectedPool, causes: &mut Vec<(String, usize)>) {
         for member in &pool.members {
-            match (&member.content, member.fate) {
-                (Content::Pool(inner), Fate::PassedOver(Pass::Unusable)) => {
+            match (&member.content, member.decision) {
+                (InspectedNode::Pool(inner), Decision::Skipped(SkipReason::Unusable)) => {
                     self.count_causes(inner, causes)
                 }
-                (_, Fate::PassedOver(pass)) => {
-                    let cause = self.pass(pool, member, pass);
+                (_, Decision::Skipped(pass)) => {
+                    let cause = self.skip_phrase(pool, member, pass);
                     match causes.iter_mut().find(|(known, _)| *known == cause) {
                         Some((_, count)) => *count += 1,
                         None => causes.push((cause, 1)),
                     }
                 }
-                (_, Fate::Picked(_)) => {}
+                (_, Decision::Picked(_)) => {}
             }
         }
     }
@@ -205,7 +219,7 @@ impl<'a> Words<'a> {
         if let Some(reason) = &datacenter.reason {
             words += &format!(": {reason}");
         }
-        if let Some(until) = datacenter.until.and_then(instant) {
+        if let Some(until) = datacenter.until.and_then(format_timestamp) {
             words += &format!(", until {until}");
         }
         words
@@ -213,11 +227,11 @@ impl<'a> Words<'a> {
 }
 
 pub(super) fn picked(pool: &InspectedPool) -> impl Iterator<Item = &InspectedMember> {
-    pool.members.iter().filter(|member| matches!(member.fate, Fate::Picked(_)))
+    pool.members.iter().filter(|member| matches!(member.decision, Decision::Picked(_)))
 }
 
 /// Seconds since 1970 as RFC 3339.
-pub(super) fn instant(secs: i64) -> Option<String> {
+pub(super) fn format_timestamp(secs: i64) -> Option<String> {
     jiff::Timestamp::from_second(secs).ok().map(|at| at.to_string())
 }
 
@@ -249,14 +263,14 @@ pub(in crate::engine) fn thousands(number: u64) -> String {
 }
 
 /// `country DE`, `default`.
-pub(super) fn offer_words(offer: &Offer) -> String {
+pub(super) fn key_words(offer: &MatchedKey) -> String {
     match offer {
-        Offer::Subnet(prefix) => format!("subnet {prefix}"),
-        Offer::Asn(asn) => format!("AS{asn}"),
-        Offer::Subdivision(code) => format!("subdivision {code}"),
-        Offer::Country(code) => format!("country {code}"),
-        Offer::Continent(code) => format!("continent {code}"),
-        Offer::Default => "default".to_owned(),
+        MatchedKey::Subnet(prefix) => format!("subnet {prefix}"),
+        MatchedKey::Asn(asn) => format!("AS{asn}"),
+        MatchedKey::Subdivision(code) => format!("subdivision {code}"),
+        MatchedKey::Country(code) => format!("country {code}"),
+        MatchedKey::Continent(code) => format!("continent {code}"),
+        MatchedKey::Default => "default".to_owned(),
     }
 }
 

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{
-    Request, World,
-    phrase::{Words, instant, min_up_words, offer_words, spread_word},
+    ExplainRequest, SnapshotContext,
+    phrase::{PhraseContext, format_timestamp, key_words, min_up_words, spread_word},
     view::{
         AttemptView, DatacenterView, DecidedByView, LocationView, MemberView, PoolView, RecordView,
         ReplyView, SteeringView, TargetView, TtlView,
@@ -14,48 +14,52 @@ use super::{
 };
 use crate::{
     dns::Name,
-    engine::steered::family,
+    engine::service_answer::family,
     geo::Finding,
     steer::{
-        Authority, Chart, Content, DatacenterId, Family, Fate, InspectedAttempt, InspectedEndpoint,
-        InspectedMember, InspectedPool, Inspection, Kind, LastWord, OnAllDown, Part, Plight,
-        Service, ServiceId, State, Target, Vantage, inspect,
+        Chart, ClientLocation, DatacenterId, DecidingAddress, Decision, EndpointTarget,
+        FallbackStage, Family, FinalRule, Fraction, InspectedAttempt, InspectedEndpoint,
+        InspectedMember, InspectedNode, InspectedPool, Inspection, OnAllDown, RecordKind, Service,
+        ServiceId, ServingState, inspect,
     },
 };
 
 /// What a service is asked.
-pub(super) struct Asked<'a> {
+pub(super) struct ServiceQuestion<'a> {
     pub(super) service: ServiceId,
-    pub(super) request: &'a Request,
+    pub(super) request: &'a ExplainRequest,
     /// The zone that the query was for looks at client subnets.
     pub(super) client_subnet: bool,
     /// The answer section.
     pub(super) answers: &'a [RecordView],
 }
 
-/// How a service chose; `None` for a type that it has no say in.
-pub(super) fn steering(world: &World<'_>, asked: &Asked<'_>) -> Option<SteeringView> {
+/// How a service chose; `Normal` for a type that it has no say in.
+pub(super) fn steering(
+    world: &SnapshotContext<'_>,
+    asked: &ServiceQuestion<'_>,
+) -> Option<SteeringView> {
     let topology = &world.snapshot.topology;
     let chart = world.snapshot.charts.get(asked.service.index())?;
     let family = family(chart, asked.request.rtype)?;
     let service = topology.services.get(asked.service.index())?;
     let (address, decided_by) = decided_by(chart, family, asked);
     let found = world.databases.lookup(address);
-    let vantage = Vantage { address, location: &found.location };
+    let vantage = ClientLocation { address, location: &found.location };
     let inspection =
         inspect(topology, world.conditions, world.databases, asked.service, family, vantage);
-    let words = Words { topology, conditions: world.conditions, family };
-    let course = chart.course(family, Some(address), &address);
+    let words = PhraseContext { topology, conditions: world.conditions, family };
+    let course = chart.route(family, Some(address), &address);
     let atlas = chart.atlas(family).filter(|_| chart.area_count(family) > 1);
     Some(SteeringView {
         records: match &service.kind {
-            Kind::Binding(binding) if binding.rtype == asked.request.rtype => {
+            RecordKind::Binding(binding) if binding.rtype == asked.request.rtype => {
                 binding.rtype.to_string()
             }
-            kind => kind.records(family).to_owned(),
+            kind => kind.record_type(family).to_owned(),
         },
         decided_by,
-        location: location(&found, &inspection.within),
+        location: location(&found, &inspection.matching_prefixes),
         areas: chart.area_count(family),
         area: atlas.map(|atlas| atlas.locate(&address).area.0),
         ttl: ttl(&words, service, course.ttl_secs, &inspection),
@@ -64,8 +68,12 @@ pub(super) fn steering(world: &World<'_>, asked: &Asked<'_>) -> Option<SteeringV
 }
 
 /// Which address decides, and why that one.
-fn decided_by(chart: &Chart, family: Family, asked: &Asked<'_>) -> (IpAddr, DecidedByView) {
-    let Request { client, subnet, .. } = asked.request;
+fn decided_by(
+    chart: &Chart,
+    family: Family,
+    asked: &ServiceQuestion<'_>,
+) -> (IpAddr, DecidedByView) {
+    let ExplainRequest { client, subnet, .. } = asked.request;
     let by_resolver = |why: String| {
         let address = client.to_string();
         (*client, DecidedByView { address, is_subnet: false, why })
@@ -79,13 +87,15 @@ fn decided_by(chart: &Chart, family: Family, asked: &Asked<'_>) -> (IpAddr, Deci
     if !asked.client_subnet {
         return by_resolver("the zone has client-subnet = false".to_owned());
     }
-    match chart.authority(family, subnet.addr()) {
-        Authority::Resolver => by_resolver("the service has client-subnet = false".to_owned()),
-        Authority::ResolverOfSpecial => {
+    match chart.deciding_address(family, subnet.addr()) {
+        DecidingAddress::Resolver => {
+            by_resolver("the service has client-subnet = false".to_owned())
+        }
+        DecidingAddress::ResolverForSpecialSubnet => {
             let word = special_word(subnet.addr());
             by_resolver(format!("{subnet} is {word}, and neither a rule nor a database knows it"))
         }
-        Authority::Subnet => {
+        DecidingAddress::Subnet => {
             let why = "the client subnet that the resolver sent".to_owned();
             (subnet.addr(), DecidedByView { address: subnet.to_string(), is_subnet: true, why })
         }
@@ -136,11 +146,16 @@ fn rounded(number: f64, parts: f64) -> f64 {
     (number * parts).round() / parts
 }
 
-fn hundredths(part: Part) -> f64 {
+fn percent_of_fraction(part: Fraction) -> f64 {
     rounded(part.share() * 100.0, 100.0)
 }
 
-fn ttl(words: &Words<'_>, service: &Service, secs: u32, inspection: &Inspection) -> TtlView {
+fn ttl(
+    words: &PhraseContext<'_>,
+    service: &Service,
+    secs: u32,
+    inspection: &Inspection,
+) -> TtlView {
     let flipping = || {
         let secs = inspection.flips_in_secs?;
         let tree = |attempt: &InspectedAttempt| flipping_target(words, &attempt.tree, secs);
@@ -167,13 +182,13 @@ fn ttl(words: &Words<'_>, service: &Service, secs: u32, inspection: &Inspection)
 
 /// An address below a pool whose verdict may flip in so many seconds.
 fn flipping_target(
-    words: &Words<'_>,
+    words: &PhraseContext<'_>,
     pool: &InspectedPool,
     secs: u32,
 ) -> Option<(String, &'static str)> {
     pool.members.iter().find_map(|member| match &member.content {
-        Content::Pool(inner) => flipping_target(words, inner, secs),
-        Content::Endpoint(endpoint) => targets(words, endpoint)
+        InspectedNode::Pool(inner) => flipping_target(words, inner, secs),
+        InspectedNode::Endpoint(endpoint) => targets(words, endpoint)
             .into_iter()
             .zip(&endpoint.addresses)
             .find_map(|(target, (_, standing))| {
@@ -184,10 +199,10 @@ fn flipping_target(
 }
 
 /// An alias below a pool that is resolved anew in so many seconds.
-fn aging_alias<'a>(words: &Words<'a>, pool: &InspectedPool, secs: u32) -> Option<&'a Name> {
+fn aging_alias<'a>(words: &PhraseContext<'a>, pool: &InspectedPool, secs: u32) -> Option<&'a Name> {
     pool.members.iter().find_map(|member| match &member.content {
-        Content::Pool(inner) => aging_alias(words, inner, secs),
-        Content::Endpoint(endpoint) => {
+        InspectedNode::Pool(inner) => aging_alias(words, inner, secs),
+        InspectedNode::Endpoint(endpoint) => {
             let (name, resolved) = words.alias(endpoint)?;
             (resolved.ttl_secs() == secs).then_some(name)
         }
@@ -195,7 +210,7 @@ fn aging_alias<'a>(words: &Words<'a>, pool: &InspectedPool, secs: u32) -> Option
 }
 
 fn attempts(
-    words: &Words<'_>,
+    words: &PhraseContext<'_>,
     service: &Service,
     inspection: &Inspection,
     answers: &[RecordView],
@@ -215,39 +230,39 @@ fn attempts(
 
 /// Why the service turns to a pool that is not its own in good health.
 fn why(
-    words: &Words<'_>,
+    words: &PhraseContext<'_>,
     service: &Service,
     inspection: &Inspection,
     attempt: &InspectedAttempt,
 ) -> Option<String> {
     let is_own = attempt.tree.id == service.pool;
-    Some(match (attempt.plight, service.on_all_down) {
-        (Plight::None | Plight::OtherFamily, _) => return None,
-        (Plight::AllDown, OnAllDown::Pool(other)) if !is_own => {
+    Some(match (attempt.stage, service.on_all_down) {
+        (FallbackStage::Normal | FallbackStage::OtherFamily, _) => return None,
+        (FallbackStage::AllDown, OnAllDown::Pool(other)) if !is_own => {
             let name = &words.topology.pools[other.index()].name;
             format!("nothing is usable: on-all-down turns to pool {name}")
         }
-        (Plight::AllDown, _) if is_own && inspection.is_recovering => {
+        (FallbackStage::AllDown, _) if is_own && inspection.is_recovering => {
             "recovering: all members were down, and less than half of them by weight are back: as if all were up"
                 .to_owned()
         }
-        (Plight::AllDown, OnAllDown::Pool(_)) if attempt.tree.last_word.is_some() => {
+        (FallbackStage::AllDown, OnAllDown::Pool(_)) if attempt.tree.final_rule.is_some() => {
             "nothing is usable, and the rule is strict: its own members are answered as if all were up".to_owned()
         }
-        (Plight::AllDown, OnAllDown::Pool(_)) => "that pool is not usable either: as if all were up".to_owned(),
-        (Plight::AllDown, _) => "nothing is usable: on-all-down = \"all\" answers as if all were up".to_owned(),
-        (Plight::Drained, _) => format!("nothing but {} is left: they are answered", drained_words(&attempt.tree)),
-        (Plight::Disabled, _) => "nothing but disabled members is left: they are answered".to_owned(),
+        (FallbackStage::AllDown, OnAllDown::Pool(_)) => "that pool is not usable either: as if all were up".to_owned(),
+        (FallbackStage::AllDown, _) => "nothing is usable: on-all-down = \"all\" answers as if all were up".to_owned(),
+        (FallbackStage::OnlyDrainedLeft, _) => format!("nothing but {} is left: they are answered", drained_words(&attempt.tree)),
+        (FallbackStage::OnlyDisabledLeft, _) => "nothing but disabled members is left: they are answered".to_owned(),
     })
 }
 
 /// What kept the members of a pool out that are answered because nothing else is left.
 fn drained_words(pool: &InspectedPool) -> &'static str {
     let is_forced = any_endpoint(pool, &|endpoint| {
-        endpoint.is_forced_down && endpoint.state != State::Disabled
+        endpoint.is_forced_down && endpoint.state != ServingState::Disabled
     });
     let drains = any_endpoint(pool, &|endpoint| {
-        endpoint.state == State::Draining && !endpoint.is_forced_down
+        endpoint.state == ServingState::Draining && !endpoint.is_forced_down
     });
     match (is_forced, drains) {
         (true, false) => "members that are forced down",
@@ -258,12 +273,12 @@ fn drained_words(pool: &InspectedPool) -> &'static str {
 
 fn any_endpoint(pool: &InspectedPool, is: &dyn Fn(&InspectedEndpoint) -> bool) -> bool {
     pool.members.iter().any(|member| match &member.content {
-        Content::Pool(inner) => any_endpoint(inner, is),
-        Content::Endpoint(endpoint) => is(endpoint),
+        InspectedNode::Pool(inner) => any_endpoint(inner, is),
+        InspectedNode::Endpoint(endpoint) => is(endpoint),
     })
 }
 
-fn pool(words: &Words<'_>, inspected: &InspectedPool, answers: &[RecordView]) -> PoolView {
+fn pool(words: &PhraseContext<'_>, inspected: &InspectedPool, answers: &[RecordView]) -> PoolView {
     let configured = words.pool(inspected);
     PoolView {
         name: configured.name.to_string(),
@@ -272,7 +287,7 @@ fn pool(words: &Words<'_>, inspected: &InspectedPool, answers: &[RecordView]) ->
         min_up: min_up_words(configured.min_up),
         meets_min_up: inspected.meets_min_up,
         is_usable: inspected.is_usable,
-        ends_at: inspected.last_word.as_ref().map(last_word),
+        ends_at: inspected.final_rule.as_ref().map(describe_final_rule),
         picks: inspected.picks,
         slots: inspected.slots,
         members: inspected
@@ -284,20 +299,20 @@ fn pool(words: &Words<'_>, inspected: &InspectedPool, answers: &[RecordView]) ->
 }
 
 fn member(
-    words: &Words<'_>,
+    words: &PhraseContext<'_>,
     of: &InspectedPool,
     found: &InspectedMember,
     answers: &[RecordView],
 ) -> MemberView {
-    let configured = &words.pool(of).members[found.at];
-    let is_picked = matches!(found.fate, Fate::Picked(_));
+    let configured = &words.pool(of).members[found.position];
+    let is_picked = matches!(found.decision, Decision::Picked(_));
     // A member that was passed over holds none of the answer, even if it has the same addresses.
     let answers = if is_picked { answers } else { &[] };
     let (state, targets, inner) = match &found.content {
-        Content::Endpoint(endpoint) => {
+        InspectedNode::Endpoint(endpoint) => {
             (Some(endpoint.state.word().to_owned()), targets(words, endpoint), None)
         }
-        Content::Pool(inner) => (None, Vec::new(), Some(pool(words, inner, answers))),
+        InspectedNode::Pool(inner) => (None, Vec::new(), Some(pool(words, inner, answers))),
     };
     let is_answer = |target: &TargetView| {
         // The rdata of SRV and HTTPS records has more than the target in it.
@@ -317,26 +332,31 @@ fn member(
         weight: configured.weight,
         bias: configured.bias,
         is_standby: found.is_standby,
-        takes_percent: found.terms.ramp.map(|ramped| hundredths(ramped.part)),
-        keeps_percent: found.terms.kept.map(|kept| hundredths(kept.keep)),
-        keeps_here_percent: found.terms.kept.map(|kept| hundredths(kept.here)),
-        weight_by_load: found.terms.by_load.map(|(weight, _)| weight),
-        is_holder: found.terms.is_holder,
+        takes_percent: found.modifiers.ramp.map(|ramped| percent_of_fraction(ramped.fraction)),
+        keeps_percent: found.modifiers.retained.map(|kept| percent_of_fraction(kept.fraction)),
+        keeps_here_percent: found
+            .modifiers
+            .retained
+            .map(|kept| percent_of_fraction(kept.fraction_in_area)),
+        weight_by_load: found.modifiers.load_weight.map(|(weight, _)| weight),
+        is_holder: found.modifiers.is_holder,
         distance_km: found.distance_km.map(|(km, _)| rounded(km, 10.0)),
         biased_km: found.distance_km.map(|(_, biased)| rounded(biased, 10.0)),
-        rule: found.offer.as_ref().map(offer_words),
+        rule: found.matched_key.as_ref().map(key_words),
         datacenters: found.datacenters.iter().map(|id| datacenter(words, *id)).collect(),
         state,
         alias: match &found.content {
-            Content::Endpoint(endpoint) => words.alias(endpoint).map(|(name, _)| name.to_string()),
-            Content::Pool(_) => None,
+            InspectedNode::Endpoint(endpoint) => {
+                words.alias(endpoint).map(|(name, _)| name.to_string())
+            }
+            InspectedNode::Pool(_) => None,
         },
         targets,
         pool: inner,
     }
 }
 
-fn datacenter(words: &Words<'_>, id: DatacenterId) -> DatacenterView {
+fn datacenter(words: &PhraseContext<'_>, id: DatacenterId) -> DatacenterView {
     let configured = &words.topology.datacenters[id.index()];
     let state = words.conditions.datacenters.get(id.index()).copied().unwrap_or(configured.state);
     let is_as_written = state == configured.state;
@@ -348,19 +368,19 @@ fn datacenter(words: &Words<'_>, id: DatacenterId) -> DatacenterView {
             .as_ref()
             .filter(|_| is_as_written)
             .map(|reason| reason.to_string()),
-        until: configured.until.filter(|_| is_as_written).and_then(instant),
+        until: configured.until.filter(|_| is_as_written).and_then(format_timestamp),
     }
 }
 
-fn targets(words: &Words<'_>, endpoint: &InspectedEndpoint) -> Vec<TargetView> {
+fn targets(words: &PhraseContext<'_>, endpoint: &InspectedEndpoint) -> Vec<TargetView> {
     let configured = &words.topology.endpoints[endpoint.id.index()];
     let view =
         |(address, standing): &(Option<IpAddr>, Option<crate::health::Standing>)| TargetView {
             target: match (address, &configured.target) {
                 (Some(address), _) => address.to_string(),
-                (None, Target::Cname(name)) => name.to_string(),
-                (None, Target::Host(host)) => host.name.to_string(),
-                (None, Target::Addresses(_) | Target::Alias(_)) => String::new(),
+                (None, EndpointTarget::Cname(name)) => name.to_string(),
+                (None, EndpointTarget::Host(host)) => host.name.to_string(),
+                (None, EndpointTarget::Addresses(_) | EndpointTarget::Alias(_)) => String::new(),
             },
             is_of_family: address
                 .is_none_or(|address| address.is_ipv4() == (words.family == Family::V4)),
@@ -372,7 +392,7 @@ fn targets(words: &Words<'_>, endpoint: &InspectedEndpoint) -> Vec<TargetView> {
 
 /// The one thing that decided: of the pools on the way to the answer, the last one that had a
 /// choice to make by place.
-pub(super) fn because(steering: &SteeringView, reply: &ReplyView) -> String {
+pub(super) fn deciding_reason(steering: &SteeringView, reply: &ReplyView) -> String {
     let Some(last) = steering.attempts.last() else { return String::new() };
     let prefix = last.why.as_ref().map(|why| format!("{why}; ")).unwrap_or_default();
     if !last.is_answering && reply.rcode == "SERVFAIL" {
@@ -450,9 +470,9 @@ fn no_answer(steering: &SteeringView, last: &AttemptView) -> String {
     "nothing is usable, and on-all-down answers nothing".to_owned()
 }
 
-fn last_word(last: &LastWord) -> String {
+fn describe_final_rule(last: &FinalRule) -> String {
     let how = if last.is_strict { "strict = true" } else { "members = []" };
-    format!("the rule for {}, which has {how}", offer_words(&last.offer))
+    format!("the rule for {}, which has {how}", key_words(&last.matched_key))
 }
 
 /// Whether a pool offers a member to this client: a `geo` pool offers only what its rules say.

@@ -4,33 +4,34 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    engine::fixture::{DOWN, Draft, UP},
+    engine::fixture::{DOWN, FixtureBuilder, UP},
     health::{Standing, Verdict},
     steer::{
-        DatacenterId, EndpointId, Failback, Families, Force, LoadPolicy, Measure, MinUp, OnAllDown,
-        Part, Policy, PoolId, Return, Rule, State, Target,
+        DatacenterId, EndpointId, EndpointTarget, Failback, FailbackProgress, FamilyCoupling,
+        Fraction, GeoRule, HealthOverride, LoadMeasure, LoadPolicy, MinUp, OnAllDown, Policy,
+        PoolId, ServingState,
     },
 };
 
-fn ask(draft: Draft, name: &str, rtype: &str, subnet: Option<&str>) -> Explanation {
+fn ask(draft: FixtureBuilder, name: &str, rtype: &str, subnet: Option<&str>) -> Explanation {
     ask_from(draft, name, rtype, "30.1.2.3", subnet)
 }
 
 fn ask_from(
-    draft: Draft,
+    draft: FixtureBuilder,
     name: &str,
     rtype: &str,
     client: &str,
     subnet: Option<&str>,
 ) -> Explanation {
-    let request = Request {
+    let request = ExplainRequest {
         name: format!("{name}.gslb.example.com").parse().unwrap(),
         rtype: rtype.parse().unwrap(),
         client: client.parse().unwrap(),
         subnet: subnet.map(|subnet| subnet.parse().unwrap()),
         seed: 1,
     };
-    explain(&draft.build().world(), &request).unwrap()
+    explain(&draft.build().context(), &request).unwrap()
 }
 
 fn text(explanation: &Explanation) -> String {
@@ -39,8 +40,8 @@ fn text(explanation: &Explanation) -> String {
 
 #[test]
 fn the_nearest_is_told_with_who_shares_and_who_is_farther() {
-    let mut draft = Draft::new();
-    draft.stand("192.0.2.11", UP);
+    let mut draft = FixtureBuilder::new();
+    draft.set_standing("192.0.2.11", UP);
     let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
     insta::assert_snapshot!(text(&explanation));
     assert_eq!(
@@ -52,20 +53,20 @@ fn the_nearest_is_told_with_who_shares_and_who_is_farther() {
 
 #[test]
 fn with_the_nearest_down_the_next_is_told_and_why() {
-    let mut draft = Draft::new();
-    draft.stand("192.0.2.11", DOWN);
-    draft.stand("192.0.2.12", DOWN);
+    let mut draft = FixtureBuilder::new();
+    draft.set_standing("192.0.2.11", DOWN);
+    draft.set_standing("192.0.2.12", DOWN);
     insta::assert_snapshot!(text(&ask(draft, "www", "A", Some("20.1.2.0/24"))));
 }
 
 #[test]
 fn a_geo_rule_is_told_by_the_key_that_matched() {
-    insta::assert_snapshot!(text(&ask(Draft::new(), "geo", "A", Some("40.1.2.0/24"))));
+    insta::assert_snapshot!(text(&ask(FixtureBuilder::new(), "geo", "A", Some("40.1.2.0/24"))));
 }
 
 /// The failover service's draft: `api-1` in fra, `api-2` in iad, the standby `api-3` in nrt.
-fn failover(change: impl FnOnce(&mut Draft, PoolId)) -> String {
-    let mut draft = Draft::new();
+fn failover(change: impl FnOnce(&mut FixtureBuilder, PoolId)) -> String {
+    let mut draft = FixtureBuilder::new();
     let id = draft.pool_id("api.gslb.example.com");
     change(&mut draft, id);
     text(&ask(draft, "api", "A", None))
@@ -74,19 +75,19 @@ fn failover(change: impl FnOnce(&mut Draft, PoolId)) -> String {
 #[test]
 fn a_drain_under_way_is_told_with_what_it_takes_still_and_who_takes_the_rest() {
     insta::assert_snapshot!(failover(|draft, _| {
-        draft.datacenters[0].state = State::Draining;
-        draft.steering.datacenter_parts.insert(DatacenterId(0), Part::of(0.4));
+        draft.datacenters[0].state = ServingState::Draining;
+        draft.steering.datacenter_fractions.insert(DatacenterId(0), Fraction::from_share(0.4));
     }));
 }
 
 #[test]
 fn a_drain_that_is_held_and_a_slow_start_are_told_apart() {
     insta::assert_snapshot!(failover(|draft, _| {
-        draft.datacenters[0].state = State::Draining;
-        draft.datacenters[0].drain_hold = Some(Part::of(0.25));
-        draft.steering.datacenter_parts.insert(DatacenterId(0), Part::of(0.25));
-        draft.endpoints[4].pace.slow_start = Duration::from_secs(300);
-        draft.steering.endpoint_parts.insert(EndpointId(4), Part::of(0.5));
+        draft.datacenters[0].state = ServingState::Draining;
+        draft.datacenters[0].drain_hold_fraction = Some(Fraction::from_share(0.25));
+        draft.steering.datacenter_fractions.insert(DatacenterId(0), Fraction::from_share(0.25));
+        draft.endpoints[4].ramp_times.slow_start = Duration::from_secs(300);
+        draft.steering.endpoint_fractions.insert(EndpointId(4), Fraction::from_share(0.5));
     }));
 }
 
@@ -118,9 +119,9 @@ fn a_member_that_waits_says_for_whom_and_how_long() {
 #[test]
 fn load_reports_are_told_beside_the_weights_they_change() {
     let draft = || {
-        let mut draft = Draft::new();
+        let mut draft = FixtureBuilder::new();
         draft.pool_named("web-fra").policy =
-            Policy::Load(LoadPolicy { by: Measure::Connections, soft: 0.7, hard: 0.9 });
+            Policy::Load(LoadPolicy { measure: LoadMeasure::Connections, soft: 0.7, hard: 0.9 });
         draft
     };
     let configured = text(&ask(draft(), "www", "A", Some("20.1.2.0/24")));
@@ -143,11 +144,11 @@ fn load_reports_are_told_beside_the_weights_they_change() {
 #[test]
 fn a_spill_says_where_this_client_stands_among_those_that_go() {
     let spilling = |keep: f64| {
-        let mut draft = Draft::new();
+        let mut draft = FixtureBuilder::new();
         let id = draft.pool_id("web-fra");
         // The file's word makes areas of equal loss; the load's word says how many of them go.
-        draft.pools[id.index()].regulation.keep = Part::of(0.99);
-        draft.steering.keeps.insert(id, Part::of(keep));
+        draft.pools[id.index()].regulation.keep = Fraction::from_share(0.99);
+        draft.steering.kept_fractions.insert(id, Fraction::from_share(keep));
         ask(draft, "www", "A", Some("20.1.2.0/24"))
     };
     insta::assert_snapshot!(text(&spilling(0.8)));
@@ -168,8 +169,8 @@ fn a_spill_says_where_this_client_stands_among_those_that_go() {
 
 #[test]
 fn a_pool_that_sheds_all_by_hand_says_so() {
-    let mut draft = Draft::new();
-    draft.pool_named("web-fra").regulation.keep = Part::NONE;
+    let mut draft = FixtureBuilder::new();
+    draft.pool_named("web-fra").regulation.keep = Fraction::ZERO;
     let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
     let web = &explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool;
     assert_eq!(explanation.reply.answers[0].rdata, "192.0.2.21");
@@ -187,18 +188,18 @@ fn a_pool_that_sheds_all_by_hand_says_so() {
 
 #[test]
 fn a_private_subnet_that_a_rule_names_decides() {
-    insta::assert_snapshot!(text(&ask(Draft::new(), "geo", "A", Some("10.9.1.0/24"))));
+    insta::assert_snapshot!(text(&ask(FixtureBuilder::new(), "geo", "A", Some("10.9.1.0/24"))));
 }
 
 #[test]
 fn a_private_subnet_that_no_rule_names_leaves_it_to_the_resolver() {
-    insta::assert_snapshot!(text(&ask(Draft::new(), "www", "A", Some("10.0.0.0/24"))));
+    insta::assert_snapshot!(text(&ask(FixtureBuilder::new(), "www", "A", Some("10.0.0.0/24"))));
 }
 
 #[test]
 fn a_drain_is_told_with_its_reason_and_end() {
-    let mut draft = Draft::new();
-    draft.datacenters[0].state = State::Draining;
+    let mut draft = FixtureBuilder::new();
+    draft.datacenters[0].state = ServingState::Draining;
     draft.datacenters[0].reason = Some("kernel upgrade".into());
     draft.datacenters[0].until = Some(1_796_104_800);
     insta::assert_snapshot!(text(&ask(draft, "api", "A", None)));
@@ -206,18 +207,18 @@ fn a_drain_is_told_with_its_reason_and_end() {
 
 #[test]
 fn everything_down_is_told_as_an_answer_of_last_resort() {
-    let mut draft = Draft::new();
+    let mut draft = FixtureBuilder::new();
     for address in ["192.0.2.11", "192.0.2.12", "192.0.2.21", "2001:db8::11", "2001:db8::21"] {
-        draft.stand(address, DOWN);
+        draft.set_standing(address, DOWN);
     }
     insta::assert_snapshot!(text(&ask(draft, "www", "A", Some("20.1.2.0/24"))));
 }
 
 #[test]
 fn nodata_for_one_family_names_the_family_that_is_served() {
-    let mut draft = Draft::new();
+    let mut draft = FixtureBuilder::new();
     for address in ["2001:db8::11", "2001:db8::21"] {
-        draft.stand(address, DOWN);
+        draft.set_standing(address, DOWN);
     }
     let explanation = ask(draft, "www", "AAAA", Some("20.1.2.0/24"));
     assert_eq!(explanation.because, "NODATA for AAAA: no usable IPv6 member, IPv4 has some");
@@ -227,15 +228,15 @@ fn nodata_for_one_family_names_the_family_that_is_served() {
 
 #[test]
 fn a_family_that_no_member_for_the_client_has_is_not_called_unusable() {
-    let mut draft = Draft::new();
-    let Target::Addresses(of_iad) = &mut draft.endpoints[2].target else {
+    let mut draft = FixtureBuilder::new();
+    let EndpointTarget::Addresses(of_iad) = &mut draft.endpoints[2].target else {
         unreachable!("iad has addresses")
     };
     of_iad.retain(|address| address.is_ipv4());
-    let rule = |country: &str, member| Rule {
+    let rule = |country: &str, member| GeoRule {
         countries: vec![country.into()],
         members: vec![member],
-        ..Rule::default()
+        ..GeoRule::default()
     };
     draft.pool_named("by-country").policy =
         Policy::Geo { rules: vec![rule("DE", 0), rule("JP", 1)], default: Vec::new() };
@@ -249,9 +250,9 @@ fn a_family_that_no_member_for_the_client_has_is_not_called_unusable() {
 #[test]
 fn nodata_of_a_published_type_lives_no_longer_than_an_answer() {
     let soa_ttl = |name: &str| {
-        let mut draft = Draft::new();
-        draft.stand("2001:db8::11", DOWN);
-        draft.stand("2001:db8::21", DOWN);
+        let mut draft = FixtureBuilder::new();
+        draft.set_standing("2001:db8::11", DOWN);
+        draft.set_standing("2001:db8::21", DOWN);
         ask(draft, name, "AAAA", None).reply.authorities[0].ttl
     };
     assert_eq!(soa_ttl("www"), 30, "AAAA may be back as soon as an address is up");
@@ -260,16 +261,18 @@ fn nodata_of_a_published_type_lives_no_longer_than_an_answer() {
 
 #[test]
 fn members_that_are_forced_down_are_not_called_draining() {
-    let mut draft = Draft::new();
-    draft.endpoints[..3].iter_mut().for_each(|endpoint| endpoint.force = Some(Force::Down));
+    let mut draft = FixtureBuilder::new();
+    draft.endpoints[..3]
+        .iter_mut()
+        .for_each(|endpoint| endpoint.force = Some(HealthOverride::Down));
     let because = ask(draft, "www", "A", Some("20.1.2.0/24")).because;
     assert!(
         because.starts_with("nothing but members that are forced down is left: they are answered"),
         "{because}"
     );
-    let mut draft = Draft::new();
-    draft.endpoints[0].force = Some(Force::Down);
-    draft.datacenters[0].state = State::Draining;
+    let mut draft = FixtureBuilder::new();
+    draft.endpoints[0].force = Some(HealthOverride::Down);
+    draft.datacenters[0].state = ServingState::Draining;
     let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
     let web = &explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool;
     let fra =
@@ -284,7 +287,7 @@ fn members_that_are_forced_down_are_not_called_draining() {
 
 #[test]
 fn a_rule_that_ends_the_search_is_named() {
-    let mut draft = Draft::new();
+    let mut draft = FixtureBuilder::new();
     if let Policy::Geo { rules, .. } = &mut draft.pool_named("by-country").policy {
         rules[0].members.clear();
     }
@@ -295,22 +298,27 @@ fn a_rule_that_ends_the_search_is_named() {
 
 #[test]
 fn everything_down_with_nothing_to_turn_to_is_nodata() {
-    let mut draft = Draft::new();
+    let mut draft = FixtureBuilder::new();
     draft.services.iter_mut().for_each(|service| service.on_all_down = OnAllDown::Empty);
     for address in ["192.0.2.31", "192.0.2.32", "192.0.2.33"] {
-        draft.stand(address, DOWN);
+        draft.set_standing(address, DOWN);
     }
     insta::assert_snapshot!(text(&ask(draft, "api", "A", None)));
 }
 
 #[test]
 fn an_alias_is_followed_to_the_service_behind_it() {
-    insta::assert_snapshot!(text(&ask(Draft::new(), "alias", "AAAA", Some("20.1.2.0/24"))));
+    insta::assert_snapshot!(text(&ask(
+        FixtureBuilder::new(),
+        "alias",
+        "AAAA",
+        Some("20.1.2.0/24")
+    )));
 }
 
 #[test]
 fn a_service_that_answers_an_alias_of_another_is_followed_too() {
-    let explanation = ask(Draft::new(), "moved", "A", None);
+    let explanation = ask(FixtureBuilder::new(), "moved", "A", None);
     let kinds: Vec<&str> = explanation.steps.iter().map(|step| step.kind.as_str()).collect();
     assert_eq!(kinds, ["service", "service"]);
     assert!(explanation.steps.iter().all(|step| step.steering.is_some()));
@@ -318,8 +326,8 @@ fn a_service_that_answers_an_alias_of_another_is_followed_too() {
 
 #[test]
 fn a_ttl_that_is_lowered_names_the_verdict_that_may_flip() {
-    let mut draft = Draft::new();
-    draft.stand(
+    let mut draft = FixtureBuilder::new();
+    draft.set_standing(
         "192.0.2.31",
         Standing { verdict: Verdict::Up, flips_in_secs: Some(6), ..Standing::default() },
     );
@@ -332,10 +340,10 @@ fn a_ttl_that_is_lowered_names_the_verdict_that_may_flip() {
 
 #[test]
 fn a_pool_below_its_min_up_says_so() {
-    let mut draft = Draft::new();
+    let mut draft = FixtureBuilder::new();
     draft.pool_named("web-fra").min_up = MinUp::Share(0.5);
-    draft.stand("192.0.2.11", DOWN);
-    draft.stand("2001:db8::11", DOWN);
+    draft.set_standing("192.0.2.11", DOWN);
+    draft.set_standing("2001:db8::11", DOWN);
     let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
     let fra = &explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool.members[0];
     assert_eq!(
@@ -346,18 +354,18 @@ fn a_pool_below_its_min_up_says_so() {
 
 #[test]
 fn a_member_with_a_dead_family_says_so_where_the_pool_keeps_families_together() {
-    let mut draft = Draft::new();
-    draft.pool_named("web").families = Families::Together;
-    draft.stand("2001:db8::11", DOWN);
+    let mut draft = FixtureBuilder::new();
+    draft.pool_named("web").families = FamilyCoupling::Coupled;
+    draft.set_standing("2001:db8::11", DOWN);
     let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
     let members = &explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool.members;
     let reason = "its IPv6 is down, and the pool keeps families together (423 km)";
     assert_eq!((members[0].name.as_str(), members[0].reason.as_str()), ("web-fra", reason));
     assert!(members[1].is_answered, "{members:?}");
-    let mut draft = Draft::new();
-    draft.pool_named("web").families = Families::Together;
-    draft.stand("2001:db8::11", DOWN);
-    draft.stand("2001:db8::21", DOWN);
+    let mut draft = FixtureBuilder::new();
+    draft.pool_named("web").families = FamilyCoupling::Coupled;
+    draft.set_standing("2001:db8::11", DOWN);
+    draft.set_standing("2001:db8::21", DOWN);
     let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
     let reason =
         &explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool.members[0].reason;
@@ -370,7 +378,10 @@ fn a_member_with_a_dead_family_says_so_where_the_pool_keeps_families_together() 
 #[test]
 fn clients_on_their_way_back_are_told_with_where_the_others_still_are() {
     let text = failover(|draft, pool| {
-        draft.steering.returns.insert(pool, Return { from: 1, to: 0, part: Part::of(0.25) });
+        draft.steering.failbacks.insert(
+            pool,
+            FailbackProgress { from: 1, to: 0, fraction: Fraction::from_share(0.25) },
+        );
     });
     let returned = "25.0 %  first in order; clients of api.gslb.example.com return after failback: takes 25% of its share";
     assert!(text.contains(returned), "{text}");
@@ -379,7 +390,7 @@ fn clients_on_their_way_back_are_told_with_where_the_others_still_are() {
 
 #[test]
 fn a_type_that_no_member_has_an_address_for_is_nodata_whatever_the_health() {
-    let explanation = ask(Draft::new(), "api", "AAAA", None);
+    let explanation = ask(FixtureBuilder::new(), "api", "AAAA", None);
     assert_eq!(
         explanation.because,
         "no member has an IPv6 address: no AAAA records, whatever the health"
@@ -398,22 +409,26 @@ fn every_kind_of_name_is_told_apart() {
         ("www", "MX", "service"),
         ("alias", "CNAME", "alias"),
     ] {
-        assert_eq!(ask(Draft::new(), name, rtype, None).steps[0].kind, kind, "{name} {rtype}");
+        assert_eq!(
+            ask(FixtureBuilder::new(), name, rtype, None).steps[0].kind,
+            kind,
+            "{name} {rtype}"
+        );
     }
-    let away = ask(Draft::new(), "away", "A", None);
+    let away = ask(FixtureBuilder::new(), "away", "A", None);
     assert_eq!(away.steps[1].kind, "elsewhere");
 }
 
 #[test]
 fn a_name_in_no_zone_is_not_ours() {
-    let request = Request {
+    let request = ExplainRequest {
         name: "www.example.org".parse().unwrap(),
         rtype: Rtype::A,
         client: "20.1.2.3".parse().unwrap(),
         subnet: None,
         seed: 1,
     };
-    let refused = explain(&Draft::new().build().world(), &request).unwrap_err();
+    let refused = explain(&FixtureBuilder::new().build().context(), &request).unwrap_err();
     assert_eq!(
         refused.to_string(),
         "www.example.org is in none of the 1 zones served here (gslb.example.com)"
@@ -424,7 +439,7 @@ fn a_name_in_no_zone_is_not_ours() {
 fn json_keeps_every_word() {
     for subnet in ["20.1.2.0/24", "40.1.2.0/24", "2a00:1::/56"] {
         for name in ["www", "geo", "sticky", "alias", "plain", "nope"] {
-            let explanation = ask(Draft::new(), name, "A", Some(subnet));
+            let explanation = ask(FixtureBuilder::new(), name, "A", Some(subnet));
             let json = serde_json::to_string(&explanation).unwrap();
             assert_eq!(
                 serde_json::from_str::<Explanation>(&json).unwrap(),
@@ -437,7 +452,7 @@ fn json_keeps_every_word() {
 
 #[test]
 fn colours_change_nothing_but_the_look() {
-    let explanation = ask(Draft::new(), "www", "A", Some("20.1.2.0/24"));
+    let explanation = ask(FixtureBuilder::new(), "www", "A", Some("20.1.2.0/24"));
     let mut plain = String::new();
     let mut is_escape = false;
     for c in render_text(&explanation, true).chars() {

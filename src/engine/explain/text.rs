@@ -8,11 +8,11 @@ use crate::engine::percent::percent_in_column;
 
 /// How words are set off.
 #[derive(Clone, Copy)]
-struct Ink {
+struct TextStyle {
     is_on: bool,
 }
 
-impl Ink {
+impl TextStyle {
     fn paint(self, code: &str, words: &str) -> String {
         if self.is_on && !words.is_empty() {
             format!("\x1b[{code}m{words}\x1b[0m")
@@ -40,7 +40,7 @@ impl Ink {
 
 /// The explanation as text, with ANSI colours or without.
 pub fn render_text(explanation: &Explanation, color: bool) -> String {
-    let ink = Ink { is_on: color };
+    let ink = TextStyle { is_on: color };
     let mut lines = headline(explanation, ink);
     lines.push(String::new());
     lines.push(format!("  {} {}", ink.strong("because"), ink.good(&explanation.because)));
@@ -66,7 +66,7 @@ fn step_words(step: &StepView) -> String {
 }
 
 /// The question and the records.
-fn headline(explanation: &Explanation, ink: Ink) -> Vec<String> {
+fn headline(explanation: &Explanation, ink: TextStyle) -> Vec<String> {
     let question = &explanation.question;
     let subnet =
         question.subnet.as_ref().map(|subnet| format!(" for {subnet}")).unwrap_or_default();
@@ -98,7 +98,7 @@ fn headline(explanation: &Explanation, ink: Ink) -> Vec<String> {
     lines
 }
 
-fn push_steering(steering: &SteeringView, ink: Ink, lines: &mut Vec<String>) {
+fn push_steering(steering: &SteeringView, ink: TextStyle, lines: &mut Vec<String>) {
     let decided_by = &steering.decided_by;
     let by = if decided_by.is_subnet {
         format!("{}, {}", decided_by.address, decided_by.why)
@@ -132,7 +132,7 @@ fn push_steering(steering: &SteeringView, ink: Ink, lines: &mut Vec<String>) {
     }
 }
 
-fn field(name: &str, words: &str, ink: Ink) -> String {
+fn field(name: &str, words: &str, ink: TextStyle) -> String {
     format!("   {} {words}", ink.faint(&format!("{name:<8}")))
 }
 
@@ -173,7 +173,7 @@ fn place(location: &LocationView) -> String {
     parts.join(" · ")
 }
 
-fn push_attempt(attempt: &AttemptView, ink: Ink, lines: &mut Vec<String>) {
+fn push_attempt(attempt: &AttemptView, ink: TextStyle, lines: &mut Vec<String>) {
     lines.push(String::new());
     if let Some(why) = &attempt.why {
         lines.push(format!("   {}", ink.bad(why)));
@@ -182,7 +182,7 @@ fn push_attempt(attempt: &AttemptView, ink: Ink, lines: &mut Vec<String>) {
 }
 
 /// A pool's line, its members in a table, and below it the pools among them that were picked.
-fn push_pool(pool: &PoolView, indent: usize, ink: Ink, lines: &mut Vec<String>) {
+fn push_pool(pool: &PoolView, indent: usize, ink: TextStyle, lines: &mut Vec<String>) {
     let margin = " ".repeat(indent);
     lines.push(format!(
         "{margin}{} {}",

@@ -2,17 +2,17 @@
 
 use crate::{
     engine::{
-        explain::{World, short},
+        explain::{SnapshotContext, format_duration},
         percent::percent,
     },
-    steer::{Datacenter, Policy, Pool, State},
+    steer::{Datacenter, Policy, Pool, ServingState},
 };
 
 /// What the plan's figures rest on, a sentence each; nothing where the files say it all.
-pub(super) fn assumptions(after: &World<'_>) -> Vec<String> {
+pub(super) fn assumptions(after: &SnapshotContext<'_>) -> Vec<String> {
     let topology = &after.snapshot.topology;
     let states = topology.datacenters.iter().zip(&after.conditions.datacenters);
-    let drains = states.filter(|(_, state)| **state == State::Draining);
+    let drains = states.filter(|(_, state)| **state == ServingState::Draining);
     let mut sentences: Vec<String> =
         drains.filter_map(|(datacenter, _)| drain(datacenter)).collect();
     let count =
@@ -38,13 +38,13 @@ pub(super) fn assumptions(after: &World<'_>) -> Vec<String> {
 
 fn drain(datacenter: &Datacenter) -> Option<String> {
     let name = &datacenter.name;
-    match (datacenter.drain_hold, datacenter.pace.drain_over) {
+    match (datacenter.drain_hold_fraction, datacenter.ramp_times.drain_over) {
         (Some(part), _) => {
             let gone = percent(1.0 - part.share());
             Some(format!("{name}: its drain is held, shown with {gone} of its clients gone"))
         }
         (None, over) if !over.is_zero() => {
-            Some(format!("{name} drains over {}: shown at its end", short(over)))
+            Some(format!("{name} drains over {}: shown at its end", format_duration(over)))
         }
         _ => None,
     }

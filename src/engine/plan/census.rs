@@ -7,14 +7,14 @@ use crate::geo::{Atlas, Databases, Run};
 
 /// The address family of clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Clients {
+pub(super) enum ClientFamily {
     /// Counted by address.
     V4,
     /// Counted by address, which is to say by /48.
     V6,
 }
 
-impl Clients {
+impl ClientFamily {
     pub(super) const BOTH: [Self; 2] = [Self::V4, Self::V6];
 
     /// `IPv4`, `IPv6`.
@@ -39,54 +39,54 @@ impl Clients {
 
 /// Clients that are in one area before, in one after, and in one country.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cell {
+pub(super) struct OverlapCell {
     pub(super) before: u32,
     pub(super) after: u32,
-    /// A position in [`Census::countries`].
+    /// A position in [`ClientCensus::countries`].
     pub(super) country: u32,
     pub(super) addresses: u128,
 }
 
 /// Who is counted: the networks whose country a database knows, or all where none knows any.
 /// Special-purpose addresses never.
-pub(super) struct Census {
+pub(super) struct ClientCensus {
     atlas: Atlas,
     /// By area of the census.
     pub(super) countries: Vec<Option<Box<str>>>,
     /// Whether only networks with a country count, for IPv4 and IPv6.
     is_by_country: [bool; 2],
-    overlaps: HashMap<(usize, usize, Clients), Arc<Vec<Cell>>>,
+    overlaps: HashMap<(usize, usize, ClientFamily), Arc<Vec<OverlapCell>>>,
 }
 
 /// Addresses next to each other with one answer.
 #[derive(Clone, Copy)]
-struct Piece {
+struct AddressRun {
     first: u128,
     last: u128,
     area: u32,
     is_special: bool,
 }
 
-impl Census {
+impl ClientCensus {
     pub(super) fn new(databases: &Databases) -> Self {
         let (atlas, countries) =
             Atlas::survey(databases, &[], |location, _| location.country.clone());
-        let knows = |clients: Clients| {
+        let knows = |clients: ClientFamily| {
             atlas.runs().any(|run| {
                 clients.holds(&run) && !run.special && countries[run.area.0 as usize].is_some()
             })
         };
-        let is_by_country = Clients::BOTH.map(knows);
+        let is_by_country = ClientFamily::BOTH.map(knows);
         Self { atlas, countries, is_by_country, overlaps: HashMap::new() }
     }
 
     /// Whether only networks with a known country count.
-    pub(super) fn is_by_country(&self, clients: Clients) -> bool {
-        self.is_by_country[usize::from(clients == Clients::V6)]
+    pub(super) fn is_by_country(&self, clients: ClientFamily) -> bool {
+        self.is_by_country[usize::from(clients == ClientFamily::V6)]
     }
 
     /// How many addresses count.
-    pub(super) fn population(&mut self, clients: Clients) -> u128 {
+    pub(super) fn population(&mut self, clients: ClientFamily) -> u128 {
         self.overlap(None, None, clients).iter().map(|cell| cell.addresses).sum()
     }
 
@@ -95,8 +95,8 @@ impl Census {
         &mut self,
         before: Option<&Arc<Atlas>>,
         after: Option<&Arc<Atlas>>,
-        clients: Clients,
-    ) -> Arc<Vec<Cell>> {
+        clients: ClientFamily,
+    ) -> Arc<Vec<OverlapCell>> {
         // The caller's worlds keep the atlases alive, so that their places in memory name them.
         let place = |atlas: Option<&Arc<Atlas>>| atlas.map_or(0, |atlas| Arc::as_ptr(atlas).addr());
         let key = (place(before), place(after), clients);
@@ -109,13 +109,19 @@ impl Census {
         cells
     }
 
-    fn walk(&self, before: Option<&Atlas>, after: Option<&Atlas>, clients: Clients) -> Vec<Cell> {
-        let (mut before, mut after) = (Walker::new(before, clients), Walker::new(after, clients));
+    fn walk(
+        &self,
+        before: Option<&Atlas>,
+        after: Option<&Atlas>,
+        clients: ClientFamily,
+    ) -> Vec<OverlapCell> {
+        let (mut before, mut after) =
+            (AtlasCursor::new(before, clients), AtlasCursor::new(after, clients));
         let mut counted: HashMap<(u32, u32, u32), u128> = HashMap::new();
-        for base in pieces(Some(&self.atlas), clients).filter(|base| self.counts(base, clients)) {
+        for base in runs_of(Some(&self.atlas), clients).filter(|base| self.counts(base, clients)) {
             let mut first = base.first;
             loop {
-                let (left, right) = (before.at(first), after.at(first));
+                let (left, right) = (before.run_at(first), after.run_at(first));
                 let last = base.last.min(left.last).min(right.last);
                 let addresses = (last - first).saturating_add(1);
                 *counted.entry((left.area, right.area, base.area)).or_default() += addresses;
@@ -125,50 +131,57 @@ impl Census {
                 first = last + 1;
             }
         }
-        let cell =
-            |((before, after, country), addresses)| Cell { before, after, country, addresses };
-        let mut cells: Vec<Cell> = counted.into_iter().map(cell).collect();
+        let cell = |((before, after, country), addresses)| OverlapCell {
+            before,
+            after,
+            country,
+            addresses,
+        };
+        let mut cells: Vec<OverlapCell> = counted.into_iter().map(cell).collect();
         cells.sort_unstable_by_key(|cell| (cell.before, cell.after, cell.country));
         cells
     }
 
-    fn counts(&self, piece: &Piece, clients: Clients) -> bool {
+    fn counts(&self, piece: &AddressRun, clients: ClientFamily) -> bool {
         !piece.is_special
             && (!self.is_by_country(clients) || self.countries[piece.area as usize].is_some())
     }
 }
 
 /// A walk along an atlas's runs.
-struct Walker<'a> {
-    pieces: Box<dyn Iterator<Item = Piece> + 'a>,
-    at: Piece,
-    whole: Piece,
+struct AtlasCursor<'a> {
+    pieces: Box<dyn Iterator<Item = AddressRun> + 'a>,
+    current: AddressRun,
+    whole: AddressRun,
 }
 
-impl<'a> Walker<'a> {
-    fn new(atlas: Option<&'a Atlas>, clients: Clients) -> Self {
-        let whole = Piece { first: 0, last: clients.last(), area: 0, is_special: false };
-        let mut pieces = pieces(atlas, clients);
-        let at = pieces.next().unwrap_or(whole);
-        Self { pieces, at, whole }
+impl<'a> AtlasCursor<'a> {
+    fn new(atlas: Option<&'a Atlas>, clients: ClientFamily) -> Self {
+        let whole = AddressRun { first: 0, last: clients.last(), area: 0, is_special: false };
+        let mut pieces = runs_of(atlas, clients);
+        let current = pieces.next().unwrap_or(whole);
+        Self { pieces, current, whole }
     }
 
     /// The piece that holds an address, which is not before the one asked for last.
-    fn at(&mut self, address: u128) -> Piece {
-        while self.at.last < address {
-            self.at = self.pieces.next().unwrap_or(self.whole);
+    fn run_at(&mut self, address: u128) -> AddressRun {
+        while self.current.last < address {
+            self.current = self.pieces.next().unwrap_or(self.whole);
         }
-        self.at
+        self.current
     }
 }
 
 /// The runs of one family; where there is no atlas, all addresses are in area 0.
-fn pieces<'a>(atlas: Option<&'a Atlas>, clients: Clients) -> Box<dyn Iterator<Item = Piece> + 'a> {
+fn runs_of<'a>(
+    atlas: Option<&'a Atlas>,
+    clients: ClientFamily,
+) -> Box<dyn Iterator<Item = AddressRun> + 'a> {
     let number = |address| match address {
         IpAddr::V4(v4) => u128::from(u32::from(v4)),
         IpAddr::V6(v6) => u128::from(v6),
     };
-    let piece = move |run: Run| Piece {
+    let piece = move |run: Run| AddressRun {
         first: number(run.first),
         last: number(run.last),
         area: run.area.0,
@@ -176,7 +189,7 @@ fn pieces<'a>(atlas: Option<&'a Atlas>, clients: Clients) -> Box<dyn Iterator<It
     };
     match atlas {
         Some(atlas) => Box::new(atlas.runs().filter(move |run| clients.holds(run)).map(piece)),
-        None => Box::new(std::iter::once(Piece {
+        None => Box::new(std::iter::once(AddressRun {
             first: 0,
             last: clients.last(),
             area: 0,

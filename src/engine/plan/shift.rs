@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    census::{Census, Clients},
+    census::{ClientCensus, ClientFamily},
     view::{CountryView, FlowView, ShiftView},
 };
 use crate::{
@@ -12,25 +12,25 @@ use crate::{
 };
 
 /// What stands for an answer without records.
-pub(super) const NOTHING: &str = "nothing";
+pub(super) const NO_RECORDS: &str = "nothing";
 /// What stands for endpoints that are in no datacenter.
-const NOWHERE: &str = "no datacenter";
+const NO_DATACENTER: &str = "no datacenter";
 /// Differences below this are what quotas round.
-const ROUNDING: f64 = 1e-9;
+const MAX_ROUNDING_ERROR: f64 = 1e-9;
 /// How many countries are told.
-const COUNTRIES: usize = 5;
+const MAX_COUNTRIES: usize = 5;
 
 /// Datacenter and records to the share of answers; adds up to 1.
 type Distribution = BTreeMap<(String, String), f64>;
 
 /// A service's chart, and the topology that names what it holds.
 #[derive(Clone, Copy)]
-pub(super) struct Side<'a> {
+pub(super) struct PlanSide<'a> {
     pub(super) chart: &'a Chart,
     pub(super) topology: &'a Topology,
 }
 
-impl Side<'_> {
+impl PlanSide<'_> {
     /// What each area is answered. A family that is not published answers nothing, in area 0.
     fn distributions(&self, family: Family) -> Vec<Distribution> {
         (0..self.chart.area_count(family).max(1) as u32)
@@ -41,14 +41,15 @@ impl Side<'_> {
     fn distribution(&self, family: Family, area: Area) -> Distribution {
         let mut distribution = Distribution::new();
         for (share, answer) in self.chart.shares(family, area) {
-            let datacenter =
-                answer.datacenter.map_or(NOWHERE, |id| &self.topology.datacenters[id.index()].name);
+            let datacenter = answer
+                .datacenter
+                .map_or(NO_DATACENTER, |id| &self.topology.datacenters[id.index()].name);
             let mut records = answer.rdata.texts();
             records.sort();
             *distribution.entry((datacenter.to_owned(), records.join(" "))).or_default() += share;
         }
         if distribution.is_empty() {
-            distribution.insert((NOTHING.to_owned(), String::new()), 1.0);
+            distribution.insert((NO_RECORDS.to_owned(), String::new()), 1.0);
         }
         distribution
     }
@@ -56,18 +57,18 @@ impl Side<'_> {
 
 /// Of one pair of areas: the share of answers that change, and from which datacenter to which.
 #[derive(Default)]
-struct Change {
+struct AreaChange {
     moved: f64,
     flows: BTreeMap<(String, String), f64>,
 }
 
-impl Change {
+impl AreaChange {
     fn between(before: &Distribution, after: &Distribution) -> Self {
         let excess = |of: &Distribution, over: &Distribution| -> BTreeMap<String, f64> {
             let mut excess = BTreeMap::new();
             for (key, share) in of {
                 let more = share - over.get(key).copied().unwrap_or(0.0);
-                if more > ROUNDING {
+                if more > MAX_ROUNDING_ERROR {
                     *excess.entry(key.0.clone()).or_default() += more;
                 }
             }
@@ -87,8 +88,8 @@ impl Change {
             }
         }
         let total: f64 = gained.values().sum();
-        for (from, less) in lost.iter().filter(|(_, less)| **less > ROUNDING) {
-            for (to, more) in gained.iter().filter(|(_, more)| **more > ROUNDING) {
+        for (from, less) in lost.iter().filter(|(_, less)| **less > MAX_ROUNDING_ERROR) {
+            for (to, more) in gained.iter().filter(|(_, more)| **more > MAX_ROUNDING_ERROR) {
                 *flows.entry((from.clone(), to.clone())).or_default() += less * more / total;
             }
         }
@@ -97,10 +98,14 @@ impl Change {
 }
 
 /// How a service's answers to both types change, for clients of both families; only where they do.
-pub(super) fn shifts(before: Side<'_>, after: Side<'_>, census: &mut Census) -> Vec<ShiftView> {
+pub(super) fn shifts(
+    before: PlanSide<'_>,
+    after: PlanSide<'_>,
+    census: &mut ClientCensus,
+) -> Vec<ShiftView> {
     let mut shifts = Vec::new();
     for family in [Family::V4, Family::V6] {
-        let records = after.chart.kind().records(family);
+        let records = after.chart.kind().record_type(family);
         let (was, is) = (before.distributions(family), after.distributions(family));
         let atlases = (before.chart.atlas(family), after.chart.atlas(family));
         let is_same_world = match atlases {
@@ -111,7 +116,7 @@ pub(super) fn shifts(before: Side<'_>, after: Side<'_>, census: &mut Census) -> 
         if is_same_world && was == is {
             continue;
         }
-        for clients in Clients::BOTH {
+        for clients in ClientFamily::BOTH {
             shifts.extend(shift(&was, &is, atlases, records, clients, census));
         }
     }
@@ -126,24 +131,24 @@ fn shift(
         Option<&std::sync::Arc<crate::geo::Atlas>>,
     ),
     records: &str,
-    clients: Clients,
-    census: &mut Census,
+    clients: ClientFamily,
+    census: &mut ClientCensus,
 ) -> Option<ShiftView> {
     let cells = census.overlap(before, after, clients);
-    let mut changes: BTreeMap<(u32, u32), Change> = BTreeMap::new();
+    let mut changes: BTreeMap<(u32, u32), AreaChange> = BTreeMap::new();
     let (mut total, mut touched, mut moved) = (0.0, 0.0, 0.0);
     let mut flows: BTreeMap<(String, String), f64> = BTreeMap::new();
     // By country: its clients, and how many of them move.
     let mut countries: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
     for cell in cells.iter() {
         let pair = (cell.before, cell.after);
-        let of_pair = || Change::between(&was[cell.before as usize], &is[cell.after as usize]);
+        let of_pair = || AreaChange::between(&was[cell.before as usize], &is[cell.after as usize]);
         let change = changes.entry(pair).or_insert_with(of_pair);
         let addresses = cell.addresses as f64;
         let country = countries.entry(cell.country).or_default();
         total += addresses;
         country.0 += addresses;
-        if change.moved > ROUNDING {
+        if change.moved > MAX_ROUNDING_ERROR {
             touched += addresses;
             moved += addresses * change.moved;
             country.1 += addresses * change.moved;
@@ -174,7 +179,7 @@ fn shift(
         touched_percent: percent(touched),
         moved_percent: percent(moved),
         flows,
-        countries: countries.into_iter().take(COUNTRIES).map(|(_, view)| view).collect(),
+        countries: countries.into_iter().take(MAX_COUNTRIES).map(|(_, view)| view).collect(),
     })
 }
 

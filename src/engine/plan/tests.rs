@@ -7,36 +7,36 @@ use std::{
 
 use super::*;
 use crate::{
-    engine::fixture::{Built, DOWN, Draft},
-    steer::{Draws, Part, ServiceId, Spread, State},
+    engine::fixture::{DOWN, Fixture, FixtureBuilder},
+    steer::{DrawState, Fraction, ServiceId, ServingState, Spread},
 };
 
-fn compare(before: Draft, after: Draft) -> Plan {
-    plan(&before.build().world(), &after.build().world())
+fn compare(before: FixtureBuilder, after: FixtureBuilder) -> Plan {
+    plan(&before.build().context(), &after.build().context())
 }
 
-fn drained(name: &str) -> Draft {
-    let mut draft = Draft::new();
+fn drained(name: &str) -> FixtureBuilder {
+    let mut draft = FixtureBuilder::new();
     let datacenter =
         draft.datacenters.iter_mut().find(|datacenter| &*datacenter.name == name).unwrap();
-    datacenter.state = State::Draining;
+    datacenter.state = ServingState::Draining;
     datacenter.reason = Some("kernel upgrade".into());
     draft
 }
 
 #[test]
 fn nothing_moves_between_equal_worlds() {
-    let plan = compare(Draft::new(), Draft::new());
+    let plan = compare(FixtureBuilder::new(), FixtureBuilder::new());
     assert_eq!((plan.changed.len(), plan.unchanged), (0, 5));
     assert_eq!(
-        plan.violations(&Rules { max_moved_percent: Some(0.0), never_empty: true }),
+        plan.violations(&PlanLimits { max_moved_percent: Some(0.0), never_empty: true }),
         Vec::<String>::new()
     );
 }
 
 #[test]
 fn a_drain_is_told_with_who_moves_where() {
-    let plan = compare(Draft::new(), drained("fra"));
+    let plan = compare(FixtureBuilder::new(), drained("fra"));
     insta::assert_snapshot!(render_plan(&plan, false));
 }
 
@@ -46,13 +46,13 @@ fn a_drain_over_a_time_counts_at_its_end_and_a_held_one_where_it_is() {
         let www = plan.changed.iter().find(|change| change.name == "www.gslb.example.com").unwrap();
         www.moved_percent()
     };
-    let whole = moved(&compare(Draft::new(), drained("fra")));
+    let whole = moved(&compare(FixtureBuilder::new(), drained("fra")));
     let mut over = drained("fra");
-    over.datacenters[0].pace.drain_over = Duration::from_secs(600);
+    over.datacenters[0].ramp_times.drain_over = Duration::from_secs(600);
     let mut held = drained("fra");
-    held.datacenters[0].pace = over.datacenters[0].pace;
-    held.datacenters[0].drain_hold = Some(Part::of(0.75));
-    let (over, held) = (compare(Draft::new(), over), compare(Draft::new(), held));
+    held.datacenters[0].ramp_times = over.datacenters[0].ramp_times;
+    held.datacenters[0].drain_hold_fraction = Some(Fraction::from_share(0.75));
+    let (over, held) = (compare(FixtureBuilder::new(), over), compare(FixtureBuilder::new(), held));
     assert_eq!(moved(&over), whole);
     assert_eq!(over.assumptions, ["fra drains over 10m: shown at its end"]);
     assert!((moved(&held) - whole / 4.0).abs() < 0.5, "{} of {whole}", moved(&held));
@@ -62,19 +62,19 @@ fn a_drain_over_a_time_counts_at_its_end_and_a_held_one_where_it_is() {
 
 #[test]
 fn json_keeps_every_number() {
-    let plan = compare(Draft::new(), drained("iad"));
+    let plan = compare(FixtureBuilder::new(), drained("iad"));
     let json = serde_json::to_string(&plan).unwrap();
     assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
 }
 
 #[test]
 fn rules_forbid_what_moves_too_many() {
-    let plan = compare(Draft::new(), drained("iad"));
+    let plan = compare(FixtureBuilder::new(), drained("iad"));
     let www = plan.changed.iter().find(|change| change.name == "www.gslb.example.com").unwrap();
     let moved = www.moved_percent();
     assert!(moved > 10.0 && moved < 100.0);
     let forbid =
-        |most| plan.violations(&Rules { max_moved_percent: Some(most), never_empty: false });
+        |most| plan.violations(&PlanLimits { max_moved_percent: Some(most), never_empty: false });
     assert!(forbid(10.0).iter().any(|sentence| sentence.starts_with("www.gslb.example.com: ")));
     assert_eq!(forbid(100.0), Vec::<String>::new());
 }
@@ -82,8 +82,8 @@ fn rules_forbid_what_moves_too_many() {
 #[test]
 fn a_service_left_with_nothing_usable_is_forbidden() {
     let mut after = drained("fra");
-    after.datacenters[1].state = State::Draining;
-    let sentences = compare(Draft::new(), after).violations(&Rules::default());
+    after.datacenters[1].state = ServingState::Draining;
+    let sentences = compare(FixtureBuilder::new(), after).violations(&PlanLimits::default());
     assert!(
         sentences.contains(
             &"www.gslb.example.com: nothing usable would be left for some clients' A records"
@@ -95,9 +95,9 @@ fn a_service_left_with_nothing_usable_is_forbidden() {
 
 #[test]
 fn services_that_come_and_go_are_named() {
-    let mut after = Draft::new();
+    let mut after = FixtureBuilder::new();
     after.services[0].name = "web.gslb.example.com".parse().unwrap();
-    let plan = compare(Draft::new(), after);
+    let plan = compare(FixtureBuilder::new(), after);
     assert_eq!(
         (&plan.added[..], &plan.removed[..]),
         (&["web.gslb.example.com".to_owned()][..], &["www.gslb.example.com".to_owned()][..])
@@ -108,16 +108,16 @@ fn services_that_come_and_go_are_named() {
 const TURNS: u32 = 64;
 
 /// The share of clients that get another answer, by asking for one address after the other.
-fn counted(before: &Built, after: &Built, service: usize, clients: &[IpAddr]) -> f64 {
-    let answers = |built: &Built, client: IpAddr| -> Vec<(String, f64)> {
-        let world = built.world();
-        let course = world.snapshot.charts[ServiceId(service as u32).index()].course(
+fn counted(before: &Fixture, after: &Fixture, service: usize, clients: &[IpAddr]) -> f64 {
+    let answers = |built: &Fixture, client: IpAddr| -> Vec<(String, f64)> {
+        let world = built.context();
+        let course = world.snapshot.charts[ServiceId(service as u32).index()].route(
             Family::V4,
             None,
             &client,
         );
         let mut seen = BTreeMap::new();
-        let mut draws = Draws::new(3);
+        let mut draws = DrawState::new(3);
         draws.reserve_turns(world.snapshot.turn_counters);
         for _ in 0..TURNS {
             course.draw(&mut draws, &mut |answer| {
@@ -151,7 +151,7 @@ fn the_moved_share_is_what_a_count_over_addresses_finds() {
         .collect();
     // Slots in turn give each member its exact share over a cycle.
     let draft = || {
-        let mut draft = Draft::new();
+        let mut draft = FixtureBuilder::new();
         draft.pools.iter_mut().for_each(|pool| pool.spread = Spread::Turn);
         draft
     };
@@ -160,9 +160,9 @@ fn the_moved_share_is_what_a_count_over_addresses_finds() {
     let mut reweighted = draft();
     reweighted.pool_named("web-fra").members[0].weight = 1;
     let mut down = draft();
-    down.stand("192.0.2.21", DOWN);
+    down.set_standing("192.0.2.21", DOWN);
     let mut drained = draft();
-    drained.datacenters[0].state = State::Draining;
+    drained.datacenters[0].state = ServingState::Draining;
     for (after, reason) in [
         (biased, "bias"),
         (reweighted, "weights"),
@@ -170,7 +170,7 @@ fn the_moved_share_is_what_a_count_over_addresses_finds() {
         (drained, "a drain"),
     ] {
         let (before, after) = (draft().build(), after.build());
-        let plan = plan(&before.world(), &after.world());
+        let plan = plan(&before.context(), &after.context());
         for (at, name) in ["www.gslb.example.com", "geo.gslb.example.com"].into_iter().enumerate() {
             let of_a = |change: &ServiceChange| {
                 let shift = change

@@ -4,9 +4,9 @@ use super::view::{BasisView, DatacenterChange, Plan, ServiceChange, ShiftView};
 use crate::engine::{explain::thousands, percent::percent_in_column};
 
 /// How many services are told one by one.
-const SERVICES: usize = 50;
+const MAX_SERVICES: usize = 50;
 /// How many flows of a shift are told.
-const FLOWS: usize = 4;
+const MAX_FLOWS: usize = 4;
 
 /// The plan as text, with ANSI colours or without.
 pub fn render_plan(plan: &Plan, color: bool) -> String {
@@ -18,17 +18,17 @@ pub fn render_plan(plan: &Plan, color: bool) -> String {
         lines.push(format!("  datacenter {}", datacenter_words(datacenter)));
     }
     for (word, names) in [("added", &plan.added), ("removed", &plan.removed)] {
-        lines.extend(names.iter().take(SERVICES).map(|name| format!("  {word:<10} {name}")));
+        lines.extend(names.iter().take(MAX_SERVICES).map(|name| format!("  {word:<10} {name}")));
     }
-    for change in plan.changed.iter().take(SERVICES) {
+    for change in plan.changed.iter().take(MAX_SERVICES) {
         lines.push(String::new());
         lines.push(paint("1", &change.name));
         push_change(change, &mut lines, &paint);
     }
-    if plan.changed.len() > SERVICES {
+    if plan.changed.len() > MAX_SERVICES {
         lines.push(format!(
             "... and {} services more, which move less",
-            plan.changed.len() - SERVICES
+            plan.changed.len() - MAX_SERVICES
         ));
     }
     lines.push(String::new());
@@ -85,7 +85,7 @@ fn push_change(
         let records: Vec<&str> =
             change.shifts.iter().filter(is_alike).map(|other| other.records.as_str()).collect();
         lines.push(shift_words(shift, &records.join(" ")));
-        for flow in shift.flows.iter().take(FLOWS) {
+        for flow in shift.flows.iter().take(MAX_FLOWS) {
             let to = if flow.to == flow.from { "other endpoints there" } else { flow.to.as_str() };
             lines.push(format!(
                 "         {:>7}  {} -> {to}",

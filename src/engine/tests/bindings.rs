@@ -23,7 +23,7 @@ use crate::{
     engine::{Query, Transport, answer},
     health::{Standing, Verdict},
     snapshot::Snapshot,
-    steer::{Conditions, Draws},
+    steer::{Conditions, DrawState},
 };
 
 const TABLES: &str = r#"
@@ -109,7 +109,7 @@ fn world() -> LoadedConfig {
 
 /// The snapshot in which these probes are down.
 fn snapshot(world: &mut LoadedConfig, down: &[bool]) -> Snapshot {
-    let mut conditions = Conditions::unknown(&world.topology, 0);
+    let mut conditions = Conditions::unprobed(&world.topology, 0);
     for (standing, is_down) in conditions.standings.iter_mut().zip(down) {
         let verdict = if *is_down { Verdict::Down } else { Verdict::Up };
         *standing = Standing { verdict, flips_in_secs: None, ..Standing::default() };
@@ -126,19 +126,25 @@ fn snapshot(world: &mut LoadedConfig, down: &[bool]) -> Snapshot {
 
 /// Who asks: an address, and the subnet that came along.
 #[derive(Debug, Clone, Copy)]
-struct Client {
+struct BindingClient {
     source: IpAddr,
     subnet: Option<IpAddr>,
 }
 
 /// What was answered.
 #[derive(Debug, PartialEq)]
-struct Answer {
+struct DecodedReply {
     message: Message,
     scope: u8,
 }
 
-fn ask(snapshot: &Snapshot, draws: &mut Draws, name: &str, rtype: Rtype, client: Client) -> Answer {
+fn ask(
+    snapshot: &Snapshot,
+    draws: &mut DrawState,
+    name: &str,
+    rtype: Rtype,
+    client: BindingClient,
+) -> DecodedReply {
     let option = match client.subnet {
         None => Vec::new(),
         Some(IpAddr::V4(v4)) => [&[0, 8, 0, 7, 0, 1, 24, 0][..], &v4.octets()[..3]].concat(),
@@ -155,10 +161,10 @@ fn ask(snapshot: &Snapshot, draws: &mut Draws, name: &str, rtype: Rtype, client:
         Some(EdnsOption::Subnet(subnet)) => subnet.scope_prefix(),
         _ => 0,
     };
-    Answer { message, scope }
+    DecodedReply { message, scope }
 }
 
-impl Answer {
+impl DecodedReply {
     fn addresses(&self) -> Vec<IpAddr> {
         let address = |data: &RData| match data {
             RData::A(a) => Some(a.0.into()),
@@ -198,8 +204,8 @@ impl Answer {
 }
 
 /// That the three agree for one client, in whatever order and however often they are asked for.
-fn check(snapshot: &Snapshot, name: &str, rtype: Rtype, client: Client, seed: u64) {
-    let mut draws = Draws::new(seed);
+fn check(snapshot: &Snapshot, name: &str, rtype: Rtype, client: BindingClient, seed: u64) {
+    let mut draws = DrawState::new(seed);
     draws.reserve_turns(snapshot.turn_counters);
     let mut ask = |rtype| ask(snapshot, &mut draws, name, rtype, client);
     let (https, v4, v6) = (ask(rtype), ask(Rtype::A), ask(Rtype::AAAA));
@@ -240,9 +246,9 @@ fn check(snapshot: &Snapshot, name: &str, rtype: Rtype, client: Client, seed: u6
 fn a_binding_says_how_to_connect() {
     let mut world = world();
     let snapshot = snapshot(&mut world, &[]);
-    let client = Client { source: [8, 8, 8, 8].into(), subnet: Some([81, 2, 69, 0].into()) };
+    let client = BindingClient { source: [8, 8, 8, 8].into(), subnet: Some([81, 2, 69, 0].into()) };
     let texts = |name, rtype| {
-        let reply = ask(&snapshot, &mut Draws::new(1), name, rtype, client);
+        let reply = ask(&snapshot, &mut DrawState::new(1), name, rtype, client);
         reply
             .message
             .answers
@@ -262,15 +268,15 @@ fn a_binding_says_how_to_connect() {
 fn without_hints_the_spread_stays_as_written() {
     let mut world = world();
     let snapshot = snapshot(&mut world, &[]);
-    let client = Client { source: [8, 8, 8, 8].into(), subnet: None };
-    let mut draws = Draws::new(7);
+    let client = BindingClient { source: [8, 8, 8, 8].into(), subnet: None };
+    let mut draws = DrawState::new(7);
     let mut seen: Vec<_> = (0..50)
         .map(|_| ask(&snapshot, &mut draws, "plain", Rtype::A, client).addresses())
         .collect();
     seen.sort();
     seen.dedup();
     assert!(seen.len() > 1, "each query draws");
-    let subnet = Client { subnet: Some([81, 2, 69, 0].into()), ..client };
+    let subnet = BindingClient { subnet: Some([81, 2, 69, 0].into()), ..client };
     assert_eq!(
         ask(&snapshot, &mut draws, "plain", Rtype::HTTPS, subnet).scope,
         0,
@@ -278,7 +284,7 @@ fn without_hints_the_spread_stays_as_written() {
     );
 }
 
-fn clients() -> impl Strategy<Value = Client> {
+fn clients() -> impl Strategy<Value = BindingClient> {
     let address = || {
         // Half of the IPv6 addresses are where addresses are given out.
         let v6 = (any::<u128>(), any::<bool>())
@@ -295,7 +301,7 @@ fn clients() -> impl Strategy<Value = Client> {
             IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !((1 << 72) - 1)).into()),
         }),
     );
-    (address(), subnet).prop_map(|(source, subnet)| Client { source, subnet })
+    (address(), subnet).prop_map(|(source, subnet)| BindingClient { source, subnet })
 }
 
 #[test]

@@ -9,9 +9,9 @@ use proptest::prelude::*;
 use super::{OPT, ask, lookup::EXAMPLE, request, snapshot};
 use crate::{
     dns::{Rcode, Rtype},
-    engine::{GROUP, Group, Ignored, Names, Query, Transport},
+    engine::{IgnoreReason, MAX_GROUP, NameBuffers, Query, QueryGroup, Transport},
     snapshot::Snapshot,
-    steer::Draws,
+    steer::DrawState,
 };
 
 static SNAPSHOT: LazyLock<Snapshot> =
@@ -48,8 +48,8 @@ fn check(message: &[u8], transport: Transport) {
                 );
             }
         }
-        Err(Ignored::Short) => assert!(message.len() < 12),
-        Err(Ignored::Response) => assert!(message[2] & 0x80 != 0),
+        Err(IgnoreReason::Short) => assert!(message.len() < 12),
+        Err(IgnoreReason::Response) => assert!(message[2] & 0x80 != 0),
     }
 }
 
@@ -100,15 +100,15 @@ proptest! {
     }
 
     #[test]
-    fn what_comes_together_is_answered_as_if_it_came_alone(messages in prop::collection::vec(mutated(), 1..=GROUP)) {
+    fn what_comes_together_is_answered_as_if_it_came_alone(messages in prop::collection::vec(mutated(), 1..=MAX_GROUP)) {
         let query = |message| Query { message, source: [192, 0, 2, 99].into(), transport: Transport::Udp, now_secs: 0 };
-        let (mut names, mut buffers) = (Names::new(), vec![vec![0; 1232]; messages.len()]);
+        let (mut names, mut buffers) = (NameBuffers::new(), vec![vec![0; 1232]; messages.len()]);
         let mut replies = vec![None; messages.len()];
-        let mut group = Group::new(&mut names);
+        let mut group = QueryGroup::new(&mut names);
         for ((number, message), buffer) in messages.iter().enumerate().zip(&mut buffers) {
             let _ = group.add(number, query(message), buffer);
         }
-        group.answer(&SNAPSHOT, &mut Draws::new(1), |number, reply| replies[number] = Some(reply.length));
+        group.answer(&SNAPSHOT, &mut DrawState::new(1), |number, reply| replies[number] = Some(reply.length));
         drop(group);
         for ((message, buffer), length) in messages.iter().zip(&buffers).zip(replies) {
             let alone = ask(&SNAPSHOT, message, Transport::Udp).ok().map(|(reply, _)| reply);

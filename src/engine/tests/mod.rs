@@ -4,18 +4,18 @@ use std::{net::IpAddr, sync::Arc};
 
 use hickory_proto::{op::Message, rr::Record as HickoryRecord};
 
-use super::{Ignored, Query, Tally, Transport, answer};
+use super::{IgnoreReason, Query, ReplyLabels, Transport, answer};
 use crate::{
     dns::{Name, Rtype},
     snapshot::Snapshot,
-    steer::Draws,
+    steer::DrawState,
     zone::{Record, Zone, ZoneBuilder, Zones},
 };
 
 mod bindings;
 mod hostile;
 mod lookup;
-mod naive;
+mod model;
 mod protocol;
 mod steered;
 mod whoami;
@@ -77,12 +77,12 @@ pub(super) fn ask(
     snapshot: &Snapshot,
     message: &[u8],
     transport: Transport,
-) -> Result<(Vec<u8>, Tally), Ignored> {
+) -> Result<(Vec<u8>, ReplyLabels), IgnoreReason> {
     let mut out = vec![0; 65_535];
     let query = Query { message, source: [192, 0, 2, 99].into(), transport, now_secs: 0 };
-    let reply = answer(snapshot, &query, &mut Draws::new(1), &mut out)?;
+    let reply = answer(snapshot, &query, &mut DrawState::new(1), &mut out)?;
     out.truncate(reply.length);
-    Ok((out, reply.tally))
+    Ok((out, reply.labels))
 }
 
 /// A reply in words: code, flags, then each section's records (hickory shows a DNAME's rdata as

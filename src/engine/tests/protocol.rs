@@ -3,7 +3,7 @@
 use super::{OPT, ask, lookup::EXAMPLE, request, shown, snapshot, zone};
 use crate::{
     dns::{CookieKeys, Rcode, Rtype},
-    engine::{Ignored, Transport},
+    engine::{IgnoreReason, Transport},
     snapshot::{ServerIdentity, Snapshot},
     zone::Zones,
 };
@@ -26,10 +26,10 @@ fn rcode(message: &[u8]) -> Rcode {
 
 #[test]
 fn what_is_no_request_gets_no_reply() {
-    assert_eq!(ask(&example(), &[0; 11], Transport::Udp).unwrap_err(), Ignored::Short);
+    assert_eq!(ask(&example(), &[0; 11], Transport::Udp).unwrap_err(), IgnoreReason::Short);
     let mut response = request("example.com", Rtype::A, &[]);
     response[2] |= 0x80;
-    assert_eq!(ask(&example(), &response, Transport::Udp).unwrap_err(), Ignored::Response);
+    assert_eq!(ask(&example(), &response, Transport::Udp).unwrap_err(), IgnoreReason::Response);
 }
 
 #[test]

@@ -11,9 +11,9 @@ use crate::{
     geo::Databases,
     snapshot::Snapshot,
     steer::{
-        Answers, Compiler, Conditions, Endpoint, EndpointId, Kind, Member, MemberKind, MinUp,
-        OnAllDown, Pace, Policy, Pool, PoolId, Regulation, Rule, Service, ServiceId, Spread, State,
-        Surveys, Target, Topology, ZoneId,
+        AnswerCount, Compiler, Conditions, Endpoint, EndpointId, EndpointTarget, GeoRule, Member,
+        MemberKind, MinUp, OnAllDown, Policy, Pool, PoolId, RampTimes, RecordKind, Regulation,
+        Service, ServiceId, ServingState, Spread, Surveys, Topology, ZoneId,
     },
     zone::Zones,
 };
@@ -34,9 +34,12 @@ fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
         for text in *members {
             let addresses =
                 text.split('+').map(str::parse::<IpAddr>).collect::<Result<Vec<_>, _>>();
-            let target =
-                addresses.map_or_else(|_| Target::Cname(text.parse().unwrap()), Target::Addresses);
-            let (datacenters, monitor, state, force) = (Vec::new(), None, State::Active, None);
+            let target = addresses.map_or_else(
+                |_| EndpointTarget::Cname(text.parse().unwrap()),
+                EndpointTarget::Addresses,
+            );
+            let (datacenters, monitor, state, force) =
+                (Vec::new(), None, ServingState::Active, None);
             endpoints.push(Endpoint {
                 name: (*text).into(),
                 target,
@@ -45,7 +48,7 @@ fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
                 state,
                 force,
                 load: None,
-                pace: Pace::default(),
+                ramp_times: RampTimes::default(),
             });
         }
         let members = (first..endpoints.len() as u32)
@@ -57,15 +60,15 @@ fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
             .collect::<Vec<_>>();
         let is_geo = *owner == "geo.gslb.test";
         // The first member for one network, the second for all others.
-        let rule = Rule {
+        let rule = GeoRule {
             subnets: vec!["203.0.113.0/24".parse().unwrap()],
             members: vec![0],
-            ..Rule::default()
+            ..GeoRule::default()
         };
         let policy =
             if is_geo { Policy::Geo { rules: vec![rule], default: vec![1] } } else { Policy::All };
         let (spread, min_up, answers) =
-            (Spread::Query, MinUp::Members(NonZeroU32::MIN), Answers::All);
+            (Spread::Query, MinUp::Members(NonZeroU32::MIN), AnswerCount::All);
         pools.push(Pool {
             name: (*owner).into(),
             policy,
@@ -81,7 +84,7 @@ fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
         list.push(Service {
             name,
             zone: ZoneId(0),
-            kind: Kind::default(),
+            kind: RecordKind::default(),
             pool,
             ttl_secs: 30,
             on_all_down,
@@ -97,7 +100,7 @@ fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
     let topology = Arc::new(Topology::new(Vec::new(), Vec::new(), endpoints, pools, list));
     let mut surveys = Surveys::default();
     let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
-    let charts = compiler.compile(&Conditions::unknown(&topology, 0), &mut surveys).charts();
+    let charts = compiler.compile(&Conditions::unprobed(&topology, 0), &mut surveys).charts();
     let zones = Zones::build(vec![Arc::new(zone("gslb.test.", ZONE))], &names);
     Snapshot { zones: Arc::new(zones), charts, ..Snapshot::default() }
 }

@@ -8,7 +8,7 @@ use crate::{
     engine::Transport,
     geo::{Coordinates, Database, Databases},
     snapshot::{ServerIdentity, Snapshot},
-    steer::{Datacenter, Pace, Part, State, Topology},
+    steer::{Datacenter, Fraction, RampTimes, ServingState, Topology},
     zone::{Record, ZoneBuilder, Zones},
 };
 
@@ -17,13 +17,13 @@ fn datacenter(name: &str, latitude: f64, longitude: f64) -> Datacenter {
         name: name.into(),
         location: Some(Coordinates::new(latitude, longitude).unwrap()),
         region: None,
-        state: State::Active,
+        state: ServingState::Active,
         reason: None,
         until: None,
         load: None,
-        pace: Pace::default(),
-        drain_hold: None,
-        keep: Part::FULL,
+        ramp_times: RampTimes::default(),
+        drain_hold_fraction: None,
+        keep: Fraction::FULL,
     }
 }
 

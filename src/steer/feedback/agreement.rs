@@ -87,7 +87,8 @@ pub(super) fn compare(
     report: &LoadReport,
 ) -> Option<Disagreement> {
     let theirs = report.servers.filter(|servers| servers.total > 0)?.up > 0;
-    let probes = endpoints.iter().flat_map(|id| topology.probes_of[id.index()].iter().flatten());
+    let probes =
+        endpoints.iter().flat_map(|id| topology.endpoint_probes[id.index()].iter().flatten());
     let verdicts: Vec<Verdict> =
         probes.map(|&probe| conditions.standing(Some(probe)).verdict).collect();
     let ours = verdicts.contains(&Verdict::Up);

@@ -11,8 +11,8 @@ use super::{
     transit::Transit,
 };
 use crate::steer::{
-    part::Part,
-    pool::{LoadPolicy, Measure},
+    fraction::Fraction,
+    pool::{LoadMeasure, LoadPolicy},
 };
 
 /// Where nobody says how many connections it can take, each counts as able to take so many times
@@ -228,7 +228,7 @@ impl Balance {
                 .demand(&self.policy, fair_capacity, self.latencies[at].times_usual())
                 .ok_or(Fallback::NoMeasure(number))?;
             // A limit of connections weighs by itself; a guessed one holds the weight already.
-            let is_weighed = self.policy.by == Measure::Connections && !knows_limits;
+            let is_weighed = self.policy.measure == LoadMeasure::Connections && !knows_limits;
             let weight = if is_weighed { 1.0 } else { weight_of(at) * left };
             let share_at = |at: usize| self.transit.share(at, ttl, *of);
             let held: f64 = taking.iter().map(|&at| share_at(at)).sum();
@@ -244,10 +244,10 @@ impl Balance {
     pub(super) fn weights(&self) -> Option<Vec<u32>> {
         let shares = self.damper.shares();
         let differs =
-            |(share, home): (&f64, f64)| (share - home).abs() > 0.5 / f64::from(Part::WHOLE);
+            |(share, home): (&f64, f64)| (share - home).abs() > 0.5 / f64::from(Fraction::STEPS);
         let has_moved = shares.iter().zip(configured(&self.weights)).any(differs);
         let of = |(share, &weight): (&f64, &u16)| {
-            let steps = (share * f64::from(Part::WHOLE)).round() as u32;
+            let steps = (share * f64::from(Fraction::STEPS)).round() as u32;
             if weight > 0 { steps.max(1) } else { 0 }
         };
         has_moved.then(|| shares.iter().zip(&self.weights).map(of).collect())
@@ -274,7 +274,7 @@ mod tests {
 
     fn balance(weights: &[u16]) -> Balance {
         Balance::new(
-            LoadPolicy { by: Measure::Connections, soft: 0.7, hard: 0.9 },
+            LoadPolicy { measure: LoadMeasure::Connections, soft: 0.7, hard: 0.9 },
             weights.to_vec(),
         )
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::{holder::Holder, pools::moved_to, ramp::Ramp};
 use crate::steer::{
-    conditions::Return,
-    part::Part,
+    conditions::FailbackProgress,
+    fraction::Fraction,
     pool::{Failback, MemberKind},
     topology::{EndpointId, PoolId, Topology},
 };
@@ -37,7 +37,7 @@ struct Returning {
     to: u16,
     ramp: Ramp,
     /// What the member that they return to takes, as of the last look.
-    part: Part,
+    part: Fraction,
 }
 
 impl Held {
@@ -95,8 +95,12 @@ impl Held {
         {
             self.holder = Holder::restored(self.slow_starts.len(), to);
             self.held_by = Some(to);
-            self.returning =
-                Some(Returning { from, to, ramp: Ramp::resting(at), part: Part::of(at) });
+            self.returning = Some(Returning {
+                from,
+                to,
+                ramp: Ramp::resting(at),
+                part: Fraction::from_share(at),
+            });
         }
     }
 
@@ -133,7 +137,7 @@ impl Held {
         };
         let is_slow = !self.slow_starts[usize::from(to)].is_zero();
         self.returning =
-            is_slow.then(|| Returning { from, to, ramp: Ramp::resting(0.0), part: Part::NONE });
+            is_slow.then(|| Returning { from, to, ramp: Ramp::resting(0.0), part: Fraction::ZERO });
     }
 
     fn step(&mut self, now: Duration) {
@@ -160,8 +164,12 @@ impl Held {
     }
 
     /// Clients on their way back, as of the last look.
-    pub(super) fn returning(&self) -> Option<Return> {
-        self.returning.map(|Returning { from, to, part, .. }| Return { from, to, part })
+    pub(super) fn returning(&self) -> Option<FailbackProgress> {
+        self.returning.map(|Returning { from, to, part, .. }| FailbackProgress {
+            from,
+            to,
+            fraction: part,
+        })
     }
 
     /// The member that clients return to, how many have, and when all will have.
@@ -185,9 +193,11 @@ impl Held {
 fn longest_slow_start(topology: &Topology, kind: MemberKind) -> Duration {
     let of_endpoint = |id: EndpointId| {
         let endpoint = &topology.endpoints[id.index()];
-        let places =
-            endpoint.datacenters.iter().map(|at| topology.datacenters[at.index()].pace.slow_start);
-        places.fold(endpoint.pace.slow_start, Duration::max)
+        let places = endpoint
+            .datacenters
+            .iter()
+            .map(|at| topology.datacenters[at.index()].ramp_times.slow_start);
+        places.fold(endpoint.ramp_times.slow_start, Duration::max)
     };
     match kind {
         MemberKind::Endpoint(id) => of_endpoint(id),
@@ -203,8 +213,8 @@ mod tests {
 
     use super::*;
     use crate::steer::{
-        Answers, Datacenter, DatacenterId, Endpoint, Member, MinUp, Pace, Policy, Pool, Regulation,
-        Spread, State, Target,
+        AnswerCount, Datacenter, DatacenterId, Endpoint, EndpointTarget, Member, MinUp, Policy,
+        Pool, RampTimes, Regulation, ServingState, Spread,
     };
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -214,15 +224,15 @@ mod tests {
     fn topology(failback: Failback) -> Topology {
         let endpoint = |host: u8| Endpoint {
             name: format!("192.0.2.{host}").into(),
-            target: Target::Addresses(vec![[192, 0, 2, host].into()]),
+            target: EndpointTarget::Addresses(vec![[192, 0, 2, host].into()]),
             datacenters: Vec::new(),
             monitor: None,
-            state: State::Active,
+            state: ServingState::Active,
             force: None,
             load: None,
-            pace: Pace {
+            ramp_times: RampTimes {
                 slow_start: if host == 1 { 10 * SECOND } else { Duration::ZERO },
-                ..Pace::default()
+                ..RampTimes::default()
             },
         };
         let member = |at| Member { kind: MemberKind::Endpoint(EndpointId(at)), weight: 1, bias: 0 };
@@ -230,7 +240,7 @@ mod tests {
             name: "web".into(),
             policy: Policy::Failover,
             spread: Spread::Query,
-            answers: Answers::Count(NonZeroU32::MIN),
+            answers: AnswerCount::Count(NonZeroU32::MIN),
             min_up: MinUp::Members(NonZeroU32::MIN),
             families: Default::default(),
             members: (0..3).map(member).collect(),
@@ -257,7 +267,7 @@ mod tests {
     }
 
     fn part(held: &Held) -> f64 {
-        held.returning().map_or(1.0, |one| one.part.share())
+        held.returning().map_or(1.0, |one| one.fraction.share())
     }
 
     #[test]
@@ -333,11 +343,12 @@ mod tests {
     #[test]
     fn the_longest_slow_start_of_a_member_counts() {
         let mut topology = topology(Failback::Manual);
-        let slow_start = |seconds| Pace { slow_start: seconds * SECOND, ..Pace::default() };
+        let slow_start =
+            |seconds| RampTimes { slow_start: seconds * SECOND, ..RampTimes::default() };
         for (seconds, wanted, why) in [(30, 30, "its datacenter's"), (5, 10, "its own")] {
             let place = Datacenter {
                 name: "fra".into(),
-                pace: slow_start(seconds),
+                ramp_times: slow_start(seconds),
                 ..Datacenter::default()
             };
             topology.datacenters = vec![place];

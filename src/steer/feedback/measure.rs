@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::equilibrium::Demand;
 use crate::{
     load::{LoadReport, LoadSource},
-    steer::pool::{Capacity, Level, LoadPolicy, Measure},
+    steer::pool::{Capacity, LoadLevel, LoadMeasure, LoadPolicy},
 };
 
 /// The least that servers which are down leave of a member: none at all would be for health to say.
@@ -62,8 +62,8 @@ impl Measured {
         fair_capacity: f64,
         times_usual: Option<f64>,
     ) -> Option<(f64, Demand)> {
-        match &policy.by {
-            Measure::Connections => {
+        match &policy.measure {
+            LoadMeasure::Connections => {
                 let capacity = self.limit.unwrap_or(fair_capacity * self.left);
                 Some((
                     1.0,
@@ -74,8 +74,10 @@ impl Measured {
                     },
                 ))
             }
-            Measure::ResponseTime => Some((self.left, Demand::Slowness { times: times_usual? })),
-            Measure::Gauge(_) => Some((
+            LoadMeasure::ResponseTime => {
+                Some((self.left, Demand::Slowness { times: times_usual? }))
+            }
+            LoadMeasure::Gauge(_) => Some((
                 self.left,
                 Demand::Gauge { level: self.gauge?, soft: policy.soft, hard: policy.hard },
             )),
@@ -88,18 +90,18 @@ impl Measured {
         capacity: &Capacity,
         times_usual: Option<f64>,
     ) -> Option<(f64, f64, f64)> {
-        let (level, whole, unit) = match &capacity.by {
-            Measure::Connections => (self.connections?, self.limit, 1.0),
+        let (level, whole, unit) = match &capacity.measure {
+            LoadMeasure::Connections => (self.connections?, self.limit, 1.0),
             // A share is of the usual time, an amount is in milliseconds.
-            Measure::ResponseTime => {
+            LoadMeasure::ResponseTime => {
                 let secs = self.response_time?.as_secs_f64();
                 (secs, times_usual.map(|times| secs / times), 1e-3)
             }
-            Measure::Gauge(_) => (self.gauge?, Some(1.0), 1.0),
+            LoadMeasure::Gauge(_) => (self.gauge?, Some(1.0), 1.0),
         };
-        let of = |level: Level| match level {
-            Level::Amount(amount) => Some(amount * unit),
-            Level::Share(share) => Some(share * whole?),
+        let of = |level: LoadLevel| match level {
+            LoadLevel::Amount(amount) => Some(amount * unit),
+            LoadLevel::Share(share) => Some(share * whole?),
         };
         Some((level, of(capacity.target)?, of(capacity.max)?))
     }

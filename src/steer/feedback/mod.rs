@@ -8,7 +8,7 @@
 //! | shares that follow slowly, and not for little | `damper` |
 //! | the shares that the clients of a moment were answered by | `transit` |
 //! | what a full member loses at once | `relief` |
-//! | one `load` pool | `balance` |
+//! | one `source` pool | `balance` |
 //! | pools with a capacity, and what they keep | `spilling`, `spill` |
 //! | one member against its own usual time | `latency` |
 //! | who holds the clients of a `failover` pool | `holder` |
@@ -57,7 +57,7 @@ pub use report::{
 
 use super::{
     compiler::Compiler,
-    conditions::{Conditions, Steering},
+    conditions::{Adjustments, Conditions},
     pool::MemberKind,
     topology::{FeedId, PoolId, ProbeId, Topology},
 };
@@ -102,7 +102,7 @@ pub struct Feedback {
 impl Feedback {
     /// Goes on with another topology: what has the same name goes on where it was, and that is what
     /// comes back.
-    pub fn adopt(&mut self, topology: &Arc<Topology>) -> Steering {
+    pub fn adopt(&mut self, topology: &Arc<Topology>) -> Adjustments {
         let old = std::mem::replace(&mut self.topology, Arc::clone(topology));
         self.adopt_feeds(&old);
         let watched = Watched::of(topology);
@@ -148,18 +148,22 @@ impl Feedback {
     }
 
     /// What all comes to now, but for the ramps: those follow states and verdicts.
-    fn steering(&self) -> Steering {
+    fn steering(&self) -> Adjustments {
         let keeps = self
             .spilling
             .pools()
             .map(|one| (one.id, one.part()))
             .filter(|(_, keep)| !keep.is_full());
-        Steering {
-            keeps: keeps.collect(),
+        Adjustments {
+            kept_fractions: keeps.collect(),
             weights: self.loaded.iter().filter_map(|one| Some((one.id, one.weights()?))).collect(),
             holders: self.held.iter().filter_map(|one| Some((one.id, one.holder()?))).collect(),
-            returns: self.held.iter().filter_map(|one| Some((one.id, one.returning()?))).collect(),
-            ..Steering::default()
+            failbacks: self
+                .held
+                .iter()
+                .filter_map(|one| Some((one.id, one.returning()?)))
+                .collect(),
+            ..Adjustments::default()
         }
     }
 
@@ -167,7 +171,7 @@ impl Feedback {
     fn adopt_feeds(&mut self, old: &Topology) {
         let key = |topology: &Topology, at: usize| {
             let feed = &topology.feeds.list[at];
-            (topology.loads[feed.load.index()].clone(), feed.target.clone())
+            (topology.load_sources[feed.source.index()].clone(), feed.target.clone())
         };
         let agreements = std::mem::take(&mut self.agreements);
         let old_readings = std::mem::take(&mut self.readings).into_iter().zip(agreements);
@@ -272,11 +276,11 @@ impl Feedback {
         } else {
             compiler.serving_members(conditions, &parents)
         };
-        let steering = &mut conditions.steering;
+        let steering = &mut conditions.adjustments;
         for (&at, usable) in held.iter().zip(&usable) {
             let one = &mut self.held[at];
             set(&mut steering.holders, one.id, one.follow(usable, now), &mut changed);
-            set(&mut steering.returns, one.id, one.returning(), &mut changed);
+            set(&mut steering.failbacks, one.id, one.returning(), &mut changed);
         }
         for (&at, usable) in loaded.iter().zip(&usable[held.len()..]) {
             let one = &mut self.loaded[at];
@@ -290,7 +294,7 @@ impl Feedback {
         for (id, keep) in
             self.spilling.follow(&topology, &self.readings, &serving, &steering.holders, now)
         {
-            set(&mut steering.keeps, id, (!keep.is_full()).then_some(keep), &mut changed);
+            set(&mut steering.kept_fractions, id, (!keep.is_full()).then_some(keep), &mut changed);
         }
         let mut changed: Vec<PoolId> = changed.into_iter().collect();
         changed.sort_unstable();
@@ -304,13 +308,13 @@ impl Feedback {
         now: Duration,
         changed: &mut HashSet<PoolId>,
     ) {
-        let steering = &conditions.steering;
+        let steering = &conditions.adjustments;
         let (datacenters, endpoints) =
-            (steering.datacenter_parts.clone(), steering.endpoint_parts.clone());
+            (steering.datacenter_fractions.clone(), steering.endpoint_fractions.clone());
         self.ramps.follow(topology, conditions, now);
         let (mut of_places, mut own) = (HashSet::new(), HashSet::new());
-        differing(&datacenters, &conditions.steering.datacenter_parts, &mut of_places);
-        differing(&endpoints, &conditions.steering.endpoint_parts, &mut own);
+        differing(&datacenters, &conditions.adjustments.datacenter_fractions, &mut of_places);
+        differing(&endpoints, &conditions.adjustments.endpoint_fractions, &mut own);
         if of_places.is_empty() && own.is_empty() {
             return;
         }

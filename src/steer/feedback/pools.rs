@@ -16,8 +16,8 @@ use super::{
 use crate::{
     load::{LoadReport, LoadSource},
     steer::{
-        plan::pools_below,
-        pool::{Failback, LoadPolicy, Measure, MemberKind, Policy},
+        chart_plan::pools_below,
+        pool::{Failback, LoadMeasure, LoadPolicy, MemberKind, Policy},
         topology::{FeedId, PoolId, ProbeId, Topology},
     },
 };
@@ -123,7 +123,7 @@ fn longest_ttls(topology: &Topology, wanted: &HashSet<PoolId>) -> HashMap<PoolId
 }
 
 pub(super) fn source(topology: &Topology, feed: FeedId) -> &LoadSource {
-    &topology.loads[topology.feeds.list[feed.index()].load.index()]
+    &topology.load_sources[topology.feeds.list[feed.index()].source.index()]
 }
 
 /// The reports of these feeds, if all of them are young enough.
@@ -141,14 +141,14 @@ pub(super) fn fresh<'a>(
     feeds.iter().map(one).collect()
 }
 
-pub(super) fn gauge(by: &Measure) -> Option<&str> {
+pub(super) fn gauge(by: &LoadMeasure) -> Option<&str> {
     match by {
-        Measure::Gauge(name) => Some(name),
-        Measure::Connections | Measure::ResponseTime => None,
+        LoadMeasure::Gauge(name) => Some(name),
+        LoadMeasure::Connections | LoadMeasure::ResponseTime => None,
     }
 }
 
-/// A `load` pool.
+/// A `source` pool.
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub id: PoolId,
@@ -189,7 +189,7 @@ impl Loaded {
         let feeds: Vec<Vec<FeedId>> = pool
             .members
             .iter()
-            .map(|member| topology.feeds.of_member(topology, member.kind))
+            .map(|member| topology.feeds.describing(topology, member.kind))
             .collect();
         let (mut balance, mut is_told) =
             (Balance::new(policy.clone(), weights), vec![false; feeds.len()]);
@@ -205,7 +205,7 @@ impl Loaded {
             topology.monitors[topology.probes[probe.index()].monitor.index()].interval
         };
         let probed = (0..pool.members.len()).flat_map(probes).map(interval).max();
-        let is_timed = policy.by == Measure::ResponseTime;
+        let is_timed = policy.measure == LoadMeasure::ResponseTime;
         let timed = probed.filter(|_| is_timed);
         let reported = feeds.iter().flatten().map(|feed| source(topology, *feed).stale_after).max();
         let stale_after = probed.map(|interval| interval * 3).max(reported).unwrap_or(IDLE_PERIOD);
@@ -249,7 +249,7 @@ impl Loaded {
         topology: &'t Topology,
     ) -> impl Iterator<Item = (usize, ProbeId)> + use<'t> {
         let members = &topology.pools[self.id.index()].members;
-        let is_timed = self.policy.by == Measure::ResponseTime;
+        let is_timed = self.policy.measure == LoadMeasure::ResponseTime;
         let timed = members.iter().enumerate().filter(move |_| is_timed);
         timed.flat_map(|(at, member)| {
             probes_below(topology, member.kind).into_iter().map(move |probe| (at, probe))
@@ -273,7 +273,7 @@ impl Loaded {
             }
         }
         let source = source(topology, feed);
-        let measured = Measured::of(&[(&reading.report, source)], gauge(&self.policy.by));
+        let measured = Measured::of(&[(&reading.report, source)], gauge(&self.policy.measure));
         let demand =
             measured.and_then(|measured| measured.demand(&self.policy, f64::INFINITY, None));
         self.is_urgent |= demand.is_some_and(|(_, demand)| demand.is_full());
@@ -336,18 +336,19 @@ impl Loaded {
         now: Duration,
     ) -> Option<Known> {
         let reports = fresh(topology, readings, &self.feeds[at], now);
-        let (measured, read) = if self.policy.by == Measure::ResponseTime && !self.is_told[at] {
-            (
-                self.by_latency(at, &reports.unwrap_or_default(), now)?,
-                self.balance.latencies[at].at(),
-            )
-        } else {
-            let oldest = self.feeds[at]
-                .iter()
-                .filter_map(|feed| Some(readings.get(feed.index())?.as_ref()?.at))
-                .min();
-            (Measured::of(&reports?, gauge(&self.policy.by))?, oldest?)
-        };
+        let (measured, read) =
+            if self.policy.measure == LoadMeasure::ResponseTime && !self.is_told[at] {
+                (
+                    self.by_latency(at, &reports.unwrap_or_default(), now)?,
+                    self.balance.latencies[at].at(),
+                )
+            } else {
+                let oldest = self.feeds[at]
+                    .iter()
+                    .filter_map(|feed| Some(readings.get(feed.index())?.as_ref()?.at))
+                    .min();
+                (Measured::of(&reports?, gauge(&self.policy.measure))?, oldest?)
+            };
         Some(Known { measured, of: read.saturating_sub(self.lags[at]) })
     }
 
@@ -423,7 +424,7 @@ fn probes_below(topology: &Topology, kind: MemberKind) -> Vec<ProbeId> {
                 open.extend(topology.pools[id.index()].members.iter().map(|member| member.kind))
             }
             MemberKind::Endpoint(id) => {
-                probes.extend(topology.probes_of[id.index()].iter().flatten())
+                probes.extend(topology.endpoint_probes[id.index()].iter().flatten())
             }
         }
     }

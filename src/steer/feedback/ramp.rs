@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::steer::part::Part;
+use crate::steer::fraction::Fraction;
 
 /// As many steps as a whole ramp has, at most: each makes new wheels.
 const STEPS: u32 = 200;
@@ -47,9 +47,9 @@ impl Ramp {
 
     /// What is taken now. Who starts takes a little from the first moment on: nothing would start
     /// otherwise.
-    pub(super) fn part(&self, now: Duration) -> Part {
+    pub(super) fn part(&self, now: Duration) -> Fraction {
         let at = self.at(now);
-        Part::of(if self.goal > 0.0 { at.max(1.0 / f64::from(STEPS)) } else { at })
+        Fraction::from_share(if self.goal > 0.0 { at.max(1.0 / f64::from(STEPS)) } else { at })
     }
 
     pub(super) fn goal(&self) -> f64 {
@@ -97,14 +97,14 @@ mod tests {
         let mut ramp = Ramp::resting(1.0);
         ramp.turn(0.0, Duration::ZERO, SECOND);
         assert_eq!(ramp.at(SECOND), 0.0);
-        assert!(ramp.part(SECOND).is_none());
+        assert!(ramp.part(SECOND).is_zero());
     }
 
     #[test]
     fn who_starts_takes_a_little_from_the_first_moment_on() {
         let mut ramp = Ramp::resting(0.0);
         ramp.turn(1.0, 300 * SECOND, SECOND);
-        assert!(!ramp.part(SECOND).is_none());
+        assert!(!ramp.part(SECOND).is_zero());
         assert!(ramp.part(SECOND).share() < 0.01);
     }
 

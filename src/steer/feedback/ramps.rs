@@ -5,10 +5,10 @@ use std::{collections::HashMap, time::Duration};
 use super::ramp::Ramp;
 use crate::steer::{
     Conditions,
-    datacenter::State,
-    endpoint::Force,
-    part::Part,
-    pool::{MemberKind, Pace},
+    datacenter::ServingState,
+    endpoint::HealthOverride,
+    fraction::Fraction,
+    pool::{MemberKind, RampTimes},
     topology::{DatacenterId, EndpointId, Topology},
 };
 
@@ -38,7 +38,7 @@ impl Ramps {
     /// topology paces. Ramps under way go on; an endpoint that was in service before it got a pace
     /// starts from there; the others begin where they are to end.
     pub(super) fn adopt(&mut self, topology: &Topology, old: &Topology) {
-        let is_paced = |pace: &Pace| *pace != Pace::default();
+        let is_paced = |pace: &RampTimes| *pace != RampTimes::default();
         let datacenters = topology.datacenters.iter().zip((0..).map(DatacenterId));
         self.datacenters = datacenters
             .map(|(datacenter, id)| (id, RampKey::Datacenter(datacenter.name.clone())))
@@ -48,7 +48,7 @@ impl Ramps {
             for member in &pool.members {
                 let MemberKind::Endpoint(id) = member.kind else { continue };
                 let endpoint = &topology.endpoints[id.index()];
-                if is_paced(&endpoint.pace) {
+                if is_paced(&endpoint.ramp_times) {
                     self.endpoints
                         .push((id, RampKey::Endpoint(pool.name.clone(), endpoint.name.clone())));
                 }
@@ -80,28 +80,35 @@ impl Ramps {
         conditions: &mut Conditions,
         now: Duration,
     ) {
-        conditions.steering.datacenter_parts.clear();
+        conditions.adjustments.datacenter_fractions.clear();
         for (id, key) in &self.datacenters {
             let datacenter = &topology.datacenters[id.index()];
-            let hold = datacenter.drain_hold.map_or(0.0, Part::share);
+            let hold = datacenter.drain_hold_fraction.map_or(0.0, Fraction::share);
             let state = conditions.datacenters.get(id.index()).copied().unwrap_or_default();
-            let ramp = turned(&mut self.known, key, state, true, (datacenter.pace, hold), now);
+            let ramp =
+                turned(&mut self.known, key, state, true, (datacenter.ramp_times, hold), now);
             if !ramp.is_over(now) || ramp.goal() < 1.0 {
-                conditions.steering.datacenter_parts.insert(*id, ramp.part(now));
+                conditions.adjustments.datacenter_fractions.insert(*id, ramp.part(now));
             }
         }
-        conditions.steering.endpoint_parts.clear();
+        conditions.adjustments.endpoint_fractions.clear();
         for (id, key) in &self.endpoints {
             let endpoint = &topology.endpoints[id.index()];
-            let is_up = endpoint.force == Some(Force::Up)
+            let is_up = endpoint.force == Some(HealthOverride::Up)
                 || endpoint.force.is_none()
-                    && topology.probes_of[id.index()]
+                    && topology.endpoint_probes[id.index()]
                         .iter()
                         .any(|probe| conditions.standing(*probe).verdict.is_usable());
-            let ramp =
-                turned(&mut self.known, key, endpoint.state, is_up, (endpoint.pace, 0.0), now);
+            let ramp = turned(
+                &mut self.known,
+                key,
+                endpoint.state,
+                is_up,
+                (endpoint.ramp_times, 0.0),
+                now,
+            );
             if !ramp.is_over(now) || ramp.goal() < 1.0 && is_up {
-                conditions.steering.endpoint_parts.insert(*id, ramp.part(now));
+                conditions.adjustments.endpoint_fractions.insert(*id, ramp.part(now));
             }
         }
         self.next = self.known.values().filter_map(|ramp| ramp.next_step(now)).min();
@@ -147,7 +154,7 @@ fn in_service(topology: &Topology) -> impl Iterator<Item = RampKey> {
     members.filter_map(|(pool, kind)| {
         let MemberKind::Endpoint(id) = kind else { return None };
         let endpoint = &topology.endpoints[id.index()];
-        let is_in_service = matches!(endpoint.state, State::Active | State::Standby);
+        let is_in_service = matches!(endpoint.state, ServingState::Active | ServingState::Standby);
         is_in_service.then(|| RampKey::Endpoint(pool.name.clone(), endpoint.name.clone()))
     })
 }
@@ -157,27 +164,27 @@ fn in_service(topology: &Topology) -> impl Iterator<Item = RampKey> {
 fn turned<'k>(
     known: &'k mut HashMap<RampKey, Ramp>,
     key: &RampKey,
-    state: State,
+    state: ServingState,
     is_up: bool,
-    (pace, hold): (Pace, f64),
+    (pace, hold): (RampTimes, f64),
     now: Duration,
 ) -> &'k Ramp {
     let goal = match state {
-        State::Active | State::Standby if is_up => 1.0,
-        State::Draining if is_up => hold,
+        ServingState::Active | ServingState::Standby if is_up => 1.0,
+        ServingState::Draining if is_up => hold,
         _ => 0.0,
     };
     let ramp = known.entry(key.clone()).or_insert_with(|| Ramp::resting(goal));
     match state {
         // Who is down or disabled gives nothing at once, and starts slowly when it is back.
         _ if !is_up => ramp.jump(0.0),
-        State::Disabled => ramp.jump(0.0),
-        State::Draining => {
+        ServingState::Disabled => ramp.jump(0.0),
+        ServingState::Draining => {
             // A hold that was moved up gives clients back as a slow start does.
             let whole = if goal < ramp.at(now) { pace.drain_over } else { pace.slow_start };
             ramp.turn(goal, whole, now);
         }
-        State::Active | State::Standby => ramp.turn(goal, pace.slow_start, now),
+        ServingState::Active | ServingState::Standby => ramp.turn(goal, pace.slow_start, now),
     }
     ramp
 }
@@ -189,20 +196,24 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn topology(state: State, drain_over: Duration) -> Topology {
-        let pace = Pace { drain_over, ..Pace::default() };
-        let datacenters =
-            vec![Datacenter { name: "fra".into(), state, pace, ..Datacenter::default() }];
+    fn topology(state: ServingState, drain_over: Duration) -> Topology {
+        let pace = RampTimes { drain_over, ..RampTimes::default() };
+        let datacenters = vec![Datacenter {
+            name: "fra".into(),
+            state,
+            ramp_times: pace,
+            ..Datacenter::default()
+        }];
         Topology { datacenters, ..Topology::default() }
     }
 
     /// What the datacenter takes at `second`.
     fn part_at(ramps: &mut Ramps, topology: &Topology, second: u32) -> f64 {
-        let mut conditions = Conditions::unknown(topology, 0);
+        let mut conditions = Conditions::unprobed(topology, 0);
         ramps.follow(topology, &mut conditions, second * SECOND);
         conditions
-            .steering
-            .datacenter_parts
+            .adjustments
+            .datacenter_fractions
             .get(&DatacenterId(0))
             .copied()
             .unwrap_or_default()
@@ -211,8 +222,8 @@ mod tests {
 
     #[test]
     fn a_drain_that_brings_its_pace_with_it_starts_from_the_whole() {
-        let active = topology(State::Active, Duration::ZERO);
-        let draining = topology(State::Draining, 100 * SECOND);
+        let active = topology(ServingState::Active, Duration::ZERO);
+        let draining = topology(ServingState::Draining, 100 * SECOND);
         let mut ramps = Ramps::default();
         ramps.adopt(&active, &Topology::default());
         assert_eq!(part_at(&mut ramps, &active, 1), 1.0);
@@ -225,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_drain_found_at_the_start_is_over_unless_an_earlier_life_knows_better() {
-        let draining = topology(State::Draining, 100 * SECOND);
+        let draining = topology(ServingState::Draining, 100 * SECOND);
         for (saved, wanted) in [(None, 0.0), (Some(0.5), 0.5)] {
             let mut ramps = Ramps::default();
             ramps.adopt(&draining, &Topology::default());

@@ -4,7 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use super::{Disagreement, Fallback, Feedback, RampKey, Reading};
 use crate::steer::{
-    conditions::Steering,
+    conditions::Adjustments,
     topology::{FeedId, PoolId},
 };
 
@@ -39,7 +39,7 @@ pub struct FeedReport<'a> {
 pub struct PoolReport<'a> {
     /// Which.
     pub id: PoolId,
-    /// Of a `load` pool: each member's share, before health has its say.
+    /// Of a `source` pool: each member's share, before health has its say.
     pub shares: Option<&'a [f64]>,
     /// Why the configured weights rule, if they do.
     pub fallback: Option<Fallback>,
@@ -89,8 +89,8 @@ pub struct SavedFeedback {
     pub holders: Vec<(Box<str>, Box<str>)>,
     /// Pools whose clients are on their way back.
     pub returns: Vec<SavedReturn>,
-    /// `load` pools whose shares are not as configured: their members and the share of each, from 0
-    /// to 1.
+    /// `source` pools whose shares are not as configured: their members and the share of each, from
+    /// 0 to 1.
     pub shares: Vec<(Box<str>, SavedShares)>,
     /// Pools that keep less than all of their clients: from 0 to 1.
     pub keeps: Vec<(Box<str>, f64)>,
@@ -100,7 +100,7 @@ impl Feedback {
     /// All that is under way at `now`.
     pub fn report(&self, now: Duration) -> FeedbackReport<'_> {
         let feed = |at: usize| {
-            let source = &self.topology.loads[self.topology.feeds.list[at].load.index()];
+            let source = &self.topology.load_sources[self.topology.feeds.list[at].source.index()];
             let reading = self.readings[at].as_ref();
             FeedReport {
                 id: FeedId(at as u32),
@@ -204,7 +204,7 @@ impl Feedback {
     }
 
     /// Goes on where an earlier life ended.
-    pub fn restore(&mut self, saved: SavedFeedback) -> Steering {
+    pub fn restore(&mut self, saved: SavedFeedback) -> Adjustments {
         for (key, at) in saved.ramps {
             self.ramps.restore(key, at.clamp(0.0, 1.0));
         }

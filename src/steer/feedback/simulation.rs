@@ -8,9 +8,9 @@ use crate::{
     geo::Databases,
     load::{Host, LoadKind, LoadSource, Page},
     steer::{
-        Answers, Compiler, Conditions, Endpoint, EndpointId, Family, LoadId, LoadPolicy, Measure,
-        Member, MinUp, OnAllDown, Pace, Policy, Pool, Regulation, Service, Spread, State, Surveys,
-        Target, ZoneId,
+        AnswerCount, Compiler, Conditions, Endpoint, EndpointId, EndpointTarget, Family, LoadId,
+        LoadMeasure, LoadPolicy, Member, MinUp, OnAllDown, Policy, Pool, RampTimes, Regulation,
+        Service, ServingState, Spread, Surveys, ZoneId,
     },
 };
 
@@ -65,20 +65,20 @@ pub(super) fn source() -> LoadSource {
 fn topology(policy: LoadPolicy, capacity: Option<crate::steer::Capacity>) -> Arc<Topology> {
     let endpoint = |at: u8| Endpoint {
         name: format!("lb{at}").into(),
-        target: Target::Addresses(vec![[192, 0, 2, at].into()]),
+        target: EndpointTarget::Addresses(vec![[192, 0, 2, at].into()]),
         datacenters: Vec::new(),
         monitor: None,
-        state: State::Active,
+        state: ServingState::Active,
         force: None,
         load: Some(LoadId(u32::from(at))),
-        pace: Pace::default(),
+        ramp_times: RampTimes::default(),
     };
     let pool =
         |name: &str, policy: Policy, members: Vec<MemberKind>, regulation: Regulation| Pool {
             name: name.into(),
             policy,
             spread: Spread::Query,
-            answers: Answers::Count(std::num::NonZeroU32::MIN),
+            answers: AnswerCount::Count(std::num::NonZeroU32::MIN),
             min_up: MinUp::Members(std::num::NonZeroU32::MIN),
             families: Default::default(),
             members: members.into_iter().map(|kind| Member { kind, weight: 1, bias: 0 }).collect(),
@@ -114,7 +114,7 @@ fn topology(policy: LoadPolicy, capacity: Option<crate::steer::Capacity>) -> Arc
     let pools = vec![first, second, top];
     Arc::new(
         Topology::new(vec![], vec![], vec![endpoint(0), endpoint(1)], pools, vec![service])
-            .with_loads(sources.into()),
+            .with_load_sources(sources.into()),
     )
 }
 
@@ -127,7 +127,7 @@ impl World {
         let topology = topology(policy, capacity);
         let mut surveys = Surveys::default();
         let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
-        let conditions = Conditions::unknown(&topology, 0);
+        let conditions = Conditions::unprobed(&topology, 0);
         let mut feedback = Feedback::default();
         feedback.adopt(&topology);
         let mut random = fastrand::Rng::with_seed(11);
@@ -210,8 +210,8 @@ impl World {
     }
 }
 
-fn by(by: Measure) -> LoadPolicy {
-    LoadPolicy { by, soft: 0.5, hard: 1.0 }
+fn by(by: LoadMeasure) -> LoadPolicy {
+    LoadPolicy { measure: by, soft: 0.5, hard: 1.0 }
 }
 
 /// Settled within ten TTLs of a step, at most five points beyond, and no more than two points
@@ -235,9 +235,10 @@ fn assert_settles(world: &mut World, wanted: f64, tolerance: f64, what: &str) {
 
 #[test]
 fn a_demand_step_settles_without_oscillation() {
-    for (what, policy) in
-        [("connections", by(Measure::Connections)), ("cpu", by(Measure::Gauge("cpu".into())))]
-    {
+    for (what, policy) in [
+        ("connections", by(LoadMeasure::Connections)),
+        ("cpu", by(LoadMeasure::Gauge("cpu".into()))),
+    ] {
         // Capacities of 700 and 300, with equal weights: idle by weight, then at 60 to 95 % of all
         // there is.
         for demand in [600.0, 800.0, 950.0] {
@@ -268,7 +269,7 @@ fn rest(demand: f64) -> f64 {
 
 #[test]
 fn load_that_no_answer_steers_is_steered_around() {
-    let mut world = World::new(by(Measure::Connections), None, [1000.0, 1000.0]);
+    let mut world = World::new(by(LoadMeasure::Connections), None, [1000.0, 1000.0]);
     world.demand = 600.0;
     world.run(20 * TTL_SECS);
     // Four tenths more of the first one's capacity are taken by others: 70 to 30 where shares stay
@@ -279,7 +280,7 @@ fn load_that_no_answer_steers_is_steered_around() {
 
 #[test]
 fn stale_reports_fall_back_to_the_configured_weights() {
-    let mut world = World::new(by(Measure::Connections), None, [800.0, 200.0]);
+    let mut world = World::new(by(LoadMeasure::Connections), None, [800.0, 200.0]);
     world.demand = 800.0;
     world.run(40 * TTL_SECS);
     assert!(world.shares.last().copied().unwrap() > 0.75);
@@ -301,11 +302,11 @@ fn stale_reports_fall_back_to_the_configured_weights() {
 #[test]
 fn the_excess_over_a_pools_target_goes_to_the_next_choice() {
     let capacity = crate::steer::Capacity {
-        by: Measure::Connections,
-        target: crate::steer::Level::Share(0.8),
-        max: crate::steer::Level::Share(0.95),
+        measure: LoadMeasure::Connections,
+        target: crate::steer::LoadLevel::Share(0.8),
+        max: crate::steer::LoadLevel::Share(0.95),
     };
-    let mut world = World::new(by(Measure::Connections), Some(capacity), [500.0, 5000.0]);
+    let mut world = World::new(by(LoadMeasure::Connections), Some(capacity), [500.0, 5000.0]);
     world.demand = 300.0;
     world.run(10 * TTL_SECS);
     assert!(world.last(9).iter().all(|share| *share == 1.0), "below the target it keeps all");
@@ -319,7 +320,7 @@ fn the_excess_over_a_pools_target_goes_to_the_next_choice() {
 #[test]
 fn reports_that_never_change_are_followed_to_the_shares_that_they_name() {
     for (first, second) in [(80.0, 20.0), (50.0, 0.0), (95.0, 95.0), (10.0, 90.0)] {
-        let mut world = World::new(by(Measure::Connections), None, [100.0, 100.0]);
+        let mut world = World::new(by(LoadMeasure::Connections), None, [100.0, 100.0]);
         world.fixed = [first, second];
         world.run(60 * TTL_SECS);
         let (settled, wanted) =
@@ -333,7 +334,7 @@ fn reports_that_never_change_are_followed_to_the_shares_that_they_name() {
 
 #[test]
 fn a_full_member_does_not_wait_until_caches_have_followed_each_step() {
-    let mut world = World::new(by(Measure::Gauge("cpu".into())), None, [1000.0, 1000.0]);
+    let mut world = World::new(by(LoadMeasure::Gauge("cpu".into())), None, [1000.0, 1000.0]);
     world.demand = 800.0;
     world.run(20 * TTL_SECS);
     world.capacities = [150.0, 1000.0];

@@ -10,7 +10,7 @@ use super::{
     spill::{Load, Neighbours, Spill, step},
 };
 use crate::steer::{
-    part::Part,
+    fraction::Fraction,
     pool::{Capacity, MemberKind},
     topology::{FeedId, PoolId, Topology},
 };
@@ -151,7 +151,7 @@ impl Spilling {
         mut serving: &[Vec<bool>],
         holders: &HashMap<PoolId, u16>,
         now: Duration,
-    ) -> Vec<(PoolId, Part)> {
+    ) -> Vec<(PoolId, Fraction)> {
         let due: Vec<usize> =
             (0..self.groups.len()).filter(|&at| self.is_due(&self.groups[at], now)).collect();
         let mut followed = Vec::new();
@@ -220,7 +220,7 @@ impl CappedPool {
         let Some(capacity) = capacity else {
             unreachable!("only pools with a capacity are watched for it")
         };
-        let feeds = topology.feeds.of_member(topology, MemberKind::Pool(id));
+        let feeds = topology.feeds.describing(topology, MemberKind::Pool(id));
         let (spill, latency) = old.map_or_else(Default::default, |old| (old.spill, old.latency));
         Self { id, spill, capacity, feeds, latency, levels: None }
     }
@@ -233,14 +233,14 @@ impl CappedPool {
         now: Duration,
     ) -> Option<Load> {
         let reports = fresh(topology, readings, &self.feeds, now).unwrap_or_default();
-        let measured = Measured::of(&reports, gauge(&self.capacity.by))?;
+        let measured = Measured::of(&reports, gauge(&self.capacity.measure))?;
         let (level, target, max) = measured.levels(&self.capacity, self.latency.times_usual())?;
         Some(Load::new([level, target, max], measured.connections))
     }
 
     /// What it keeps of its clients at present.
-    pub(super) fn part(&self) -> Part {
-        Part::of(self.keep())
+    pub(super) fn part(&self) -> Fraction {
+        Fraction::from_share(self.keep())
     }
 
     /// The same, from 0 to 1.

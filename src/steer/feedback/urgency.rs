@@ -7,7 +7,7 @@ use super::{
     balance::{Balance, Known, Pace},
     measure::Measured,
 };
-use crate::steer::pool::{LoadPolicy, Measure};
+use crate::steer::pool::{LoadMeasure, LoadPolicy};
 
 const INTERVAL_SECS: u64 = 5;
 /// A report tells of the load so long before it is read.
@@ -16,7 +16,7 @@ const LAG_SECS: usize = 5;
 /// What a pool has to cope with.
 #[derive(Debug, Clone)]
 struct Region {
-    by: Measure,
+    by: LoadMeasure,
     weights: Vec<u16>,
     capacities: Vec<f64>,
     /// Load that no answer steers.
@@ -31,7 +31,7 @@ impl Region {
     /// while all is well.
     fn usual() -> Self {
         Self {
-            by: Measure::Gauge("cpu".into()),
+            by: LoadMeasure::Gauge("cpu".into()),
             weights: vec![13, 12],
             capacities: vec![500.0, 1500.0],
             fixed: vec![0.0, 0.0],
@@ -63,7 +63,7 @@ struct World {
 
 impl World {
     fn new(region: Region, ttl_secs: u64, noise: f64) -> Self {
-        let policy = LoadPolicy { by: region.by.clone(), soft: 0.7, hard: 0.9 };
+        let policy = LoadPolicy { measure: region.by.clone(), soft: 0.7, hard: 0.9 };
         let balance = Balance::new(policy, region.weights.clone());
         let answered = (0..ttl_secs).map(|_| balance.shares().to_vec()).collect();
         Self {
@@ -130,7 +130,7 @@ impl World {
             if self.region.ends_at_limit { part.min(1.0) } else { part }
         });
         let parts: Vec<f64> = parts.collect();
-        let full = if self.region.by == Measure::Connections { 0.98 } else { 0.9 };
+        let full = if self.region.by == LoadMeasure::Connections { 0.98 } else { 0.9 };
         self.is_urgent |= parts.iter().any(|part| *part >= full);
         self.read = Some((parts, self.now));
     }
@@ -258,13 +258,13 @@ fn cases() -> Vec<Case> {
         ),
         (usual(), |it| it.demand = 3000.0, 0.0, "all are full: no member can take anything"),
         (
-            Region { by: Measure::Connections, ..usual() },
+            Region { by: LoadMeasure::Connections, ..usual() },
             |it| it.capacities[0] = 60.0,
             3.0,
             "connections at the limit",
         ),
         (
-            Region { by: Measure::Connections, ..usual() },
+            Region { by: LoadMeasure::Connections, ..usual() },
             |it| it.demand = 2500.0,
             3.0,
             "all at their limits",

@@ -1,8 +1,8 @@
 //! Policies: each says which members a pool picks and in which groups, one file per policy.
 //!
-//! A policy sees members only through [`Ballot::look`], which tells what each comes to; what it
-//! looks at decides how long the answer may be cached, because those are the verdicts that the
-//! choice hangs on.
+//! A policy sees members only through [`Candidates::evaluate`], which tells what each comes to;
+//! what it looks at decides how long the answer may be cached, because those are the verdicts that
+//! the choice hangs on.
 
 mod all;
 mod failover;
@@ -10,14 +10,14 @@ mod geo;
 mod nearest;
 mod weighted;
 
-pub(super) use geo::Reached;
+pub(super) use geo::MatchedRules;
 
 use super::{
-    conditions::Return,
-    part::Part,
+    conditions::FailbackProgress,
+    fraction::Fraction,
     pool::{Policy, Pool},
-    preference::{Sight, Span},
-    wheel::Choice,
+    preference::{LossRange, Ranking},
+    wheel::WheelChoice,
 };
 
 /// Which members are picked before which: one of a later tier only where no usable member is of an
@@ -36,20 +36,20 @@ pub(super) enum Tier {
     /// Weight 0 or standby, and never judged.
     PendingStandby,
     /// Down in one of its address families, in a pool that takes families together.
-    Halved,
+    OneFamilyDown,
 }
 
 impl Tier {
     /// From the first picked to the last.
     const ALL: [Self; 5] =
-        [Self::Primary, Self::Standby, Self::Pending, Self::PendingStandby, Self::Halved];
+        [Self::Primary, Self::Standby, Self::Pending, Self::PendingStandby, Self::OneFamilyDown];
 
     /// The same for a member that is a standby.
     pub(super) fn as_standby(self) -> Self {
         match self {
             Self::Primary | Self::Standby => Self::Standby,
             Self::Pending | Self::PendingStandby => Self::PendingStandby,
-            Self::Halved => Self::Halved,
+            Self::OneFamilyDown => Self::OneFamilyDown,
         }
     }
 
@@ -58,16 +58,16 @@ impl Tier {
         match self {
             Self::Primary | Self::Pending => Self::Pending,
             Self::Standby | Self::PendingStandby => Self::PendingStandby,
-            Self::Halved => Self::Halved,
+            Self::OneFamilyDown => Self::OneFamilyDown,
         }
     }
 
     /// The same for a member that clients stay with although it is a standby.
-    fn in_service(self) -> Self {
+    fn promoted(self) -> Self {
         match self {
             Self::Primary | Self::Standby => Self::Primary,
             Self::Pending | Self::PendingStandby => Self::Pending,
-            Self::Halved => Self::Halved,
+            Self::OneFamilyDown => Self::OneFamilyDown,
         }
     }
 
@@ -77,8 +77,8 @@ impl Tier {
     }
 
     /// Down in one of its address families, which counts as down.
-    pub(super) fn is_halved(self) -> bool {
-        self == Self::Halved
+    pub(super) fn has_family_down(self) -> bool {
+        self == Self::OneFamilyDown
     }
 
     /// Never judged.
@@ -89,62 +89,62 @@ impl Tier {
 
 /// What a member or a pool comes to, for one family and one area.
 #[derive(Debug, Clone)]
-pub(super) struct Finding {
+pub(super) struct SearchResult {
     /// What to answer; `None` is not usable.
-    pub choice: Option<Choice>,
+    pub choice: Option<WheelChoice>,
     /// Which members it is picked before.
     pub tier: Tier,
     /// How much of what it would get it takes: less than all amid a drain or a slow start.
-    pub part: Part,
+    pub fraction: Fraction,
     /// How much of its clients it keeps: less than all where it sheds or spills.
-    pub keep: Part,
+    pub kept_fraction: Fraction,
     /// Until a verdict that this finding hangs on could flip, in seconds.
     pub flips_in_secs: u32,
     /// There is nothing by the operator's will (`default = []`), not by a failure.
-    pub deliberate: bool,
+    pub is_empty_by_config: bool,
 }
 
-impl Finding {
+impl SearchResult {
     /// Nothing usable.
     pub(super) fn nothing(flips_in_secs: u32) -> Self {
         Self {
             choice: None,
             tier: Tier::Primary,
-            part: Part::FULL,
-            keep: Part::FULL,
+            fraction: Fraction::FULL,
+            kept_fraction: Fraction::FULL,
             flips_in_secs,
-            deliberate: false,
+            is_empty_by_config: false,
         }
     }
 }
 
 /// A pool's members as a policy sees them. Each is looked at once, and only if the policy wants to
 /// know.
-pub(super) struct Ballot<'a> {
-    look: &'a mut dyn FnMut(usize) -> Finding,
-    seen: Vec<Option<(bool, Tier)>>,
+pub(super) struct Candidates<'a> {
+    evaluate: &'a mut dyn FnMut(usize) -> SearchResult,
+    evaluated: Vec<Option<(bool, Tier)>>,
     /// What each member seen takes of what it would get.
-    parts: Vec<Part>,
+    fractions: Vec<Fraction>,
     flips_in_secs: u32,
 }
 
 /// The members picked, as positions in the pool: those of an earlier group always before those of a
 /// later.
 #[derive(Debug, Default)]
-pub(super) struct Selection {
+pub(super) struct MemberGroups {
     pub groups: Vec<Vec<u16>>,
     /// Whether what a member does not take goes to those behind it, and not to its equals.
     pub is_ranked: bool,
     /// There is nothing by the operator's will.
-    pub deliberate: bool,
+    pub is_empty_by_config: bool,
 }
 
-impl<'a> Ballot<'a> {
-    pub(super) fn new(members: usize, look: &'a mut dyn FnMut(usize) -> Finding) -> Self {
+impl<'a> Candidates<'a> {
+    pub(super) fn new(members: usize, evaluate: &'a mut dyn FnMut(usize) -> SearchResult) -> Self {
         Self {
-            look,
-            seen: vec![None; members],
-            parts: vec![Part::FULL; members],
+            evaluate,
+            evaluated: vec![None; members],
+            fractions: vec![Fraction::FULL; members],
             flips_in_secs: u32::MAX,
         }
     }
@@ -155,8 +155,8 @@ impl<'a> Ballot<'a> {
     }
 
     /// What each member takes of what it would get.
-    pub(super) fn into_parts(self) -> Vec<Part> {
-        self.parts
+    pub(super) fn into_fractions(self) -> Vec<Fraction> {
+        self.fractions
     }
 
     fn is_usable(&mut self, member: u16, tier: Tier) -> bool {
@@ -166,13 +166,13 @@ impl<'a> Ballot<'a> {
     /// The tier of a member that is usable.
     fn tier(&mut self, member: u16) -> Option<Tier> {
         let at = usize::from(member);
-        let (usable, tier) = match self.seen[at] {
+        let (usable, tier) = match self.evaluated[at] {
             Some(seen) => seen,
             None => {
-                let finding = (self.look)(at);
+                let finding = (self.evaluate)(at);
                 self.flips_in_secs = self.flips_in_secs.min(finding.flips_in_secs);
-                self.parts[at] = finding.part.times(finding.keep);
-                *self.seen[at].insert((finding.choice.is_some(), finding.tier))
+                self.fractions[at] = finding.fraction.times(finding.kept_fraction);
+                *self.evaluated[at].insert((finding.choice.is_some(), finding.tier))
             }
         };
         usable.then_some(tier)
@@ -180,45 +180,45 @@ impl<'a> Ballot<'a> {
 
     /// The usable members of the best tier that has any; those that take nothing only where there
     /// is nobody else.
-    fn sharing(&mut self) -> Vec<u16> {
+    fn receiving(&mut self) -> Vec<u16> {
         let usable = self.usable();
         let taking: Vec<u16> =
-            usable.iter().copied().filter(|&member| !self.part(member).is_none()).collect();
+            usable.iter().copied().filter(|&member| !self.fraction(member).is_zero()).collect();
         if taking.is_empty() { usable } else { taking }
     }
 
     /// Makes a usable standby count as in service.
     fn promote(&mut self, member: u16) {
         if let Some(tier) = self.tier(member) {
-            self.seen[usize::from(member)] = Some((true, tier.in_service()));
+            self.evaluated[usize::from(member)] = Some((true, tier.promoted()));
         }
     }
 
     /// Has a member keep its clients by how much distance they would lose, and not one as soon as
     /// another.
-    fn keep_nearest(&mut self, member: u16, span: Span) {
+    fn keep_by_loss(&mut self, member: u16, span: LossRange) {
         let at = usize::from(member);
-        let finding = (self.look)(at);
-        self.parts[at] = finding.part.times(span.kept(finding.keep));
+        let finding = (self.evaluate)(at);
+        self.fractions[at] = finding.fraction.times(span.kept_fraction(finding.kept_fraction));
     }
 
     /// Has a usable member take no more than a part.
-    fn limit(&mut self, member: u16, part: Part) {
+    fn cap_fraction(&mut self, member: u16, part: Fraction) {
         let at = usize::from(member);
-        if at < self.seen.len() && self.tier(member).is_some() {
-            let finding = (self.look)(at);
-            self.parts[at] = finding.part.min(part).times(finding.keep);
+        if at < self.evaluated.len() && self.tier(member).is_some() {
+            let finding = (self.evaluate)(at);
+            self.fractions[at] = finding.fraction.min(part).times(finding.kept_fraction);
         }
     }
 
-    fn part(&self, member: u16) -> Part {
-        self.parts[usize::from(member)]
+    fn fraction(&self, member: u16) -> Fraction {
+        self.fractions[usize::from(member)]
     }
 
     /// The usable members of the best tier that has any.
     fn usable(&mut self) -> Vec<u16> {
         for tier in Tier::ALL {
-            let usable: Vec<u16> = (0..self.seen.len() as u16)
+            let usable: Vec<u16> = (0..self.evaluated.len() as u16)
                 .filter(|&member| self.is_usable(member, tier))
                 .collect();
             if !usable.is_empty() {
@@ -232,7 +232,7 @@ impl<'a> Ballot<'a> {
     /// with the first one (how many of the next ranks, by rank, in `tied`) make one group with it;
     /// every other is a group of its own. A member that takes but a part leaves the rest to those
     /// behind it: they are picked, too, up to as many as take all.
-    fn ranked(&mut self, order: &[u16], tied: &[u16], wanted: usize) -> Selection {
+    fn pick_in_order(&mut self, order: &[u16], tied: &[u16], wanted: usize) -> MemberGroups {
         for tier in Tier::ALL {
             let mut groups: Vec<Vec<u16>> = Vec::new();
             let mut picked = 0;
@@ -249,27 +249,28 @@ impl<'a> Ballot<'a> {
                         .copied()
                         .filter(|&member| self.is_usable(member, tier))
                         .collect();
-                    picked += group.iter().filter(|&&member| self.part(member).is_full()).count();
+                    picked +=
+                        group.iter().filter(|&&member| self.fraction(member).is_full()).count();
                     groups.push(group);
                     rank = last;
                 }
                 rank += 1;
             }
             if !groups.is_empty() {
-                return Selection {
-                    groups: self.without_idle(groups),
+                return MemberGroups {
+                    groups: self.without_zero_fractions(groups),
                     is_ranked: true,
-                    deliberate: false,
+                    is_empty_by_config: false,
                 };
             }
         }
-        Selection::default()
+        MemberGroups::default()
     }
 
     /// Without those that take nothing, unless nobody takes anything.
-    fn without_idle(&self, groups: Vec<Vec<u16>>) -> Vec<Vec<u16>> {
+    fn without_zero_fractions(&self, groups: Vec<Vec<u16>>) -> Vec<Vec<u16>> {
         let taking = |group: &Vec<u16>| -> Vec<u16> {
-            group.iter().copied().filter(|&member| !self.part(member).is_none()).collect()
+            group.iter().copied().filter(|&member| !self.fraction(member).is_zero()).collect()
         };
         let busy: Vec<Vec<u16>> =
             groups.iter().map(taking).filter(|group| !group.is_empty()).collect();
@@ -279,52 +280,52 @@ impl<'a> Ballot<'a> {
 
 /// What a pool knows of the client and of the past when it picks.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Vista<'a> {
+pub(super) struct SelectContext<'a> {
     /// What the client's area makes of the pool.
-    pub sight: Option<&'a Sight>,
+    pub ranking: Option<&'a Ranking>,
     /// Where the client's area stands among those that have the same nearest member.
-    pub span: Option<Span>,
+    pub loss_range: Option<LossRange>,
     /// Which members of a `failover` pool had its clients before.
-    pub past: Past,
+    pub failover: FailoverState,
 }
 
 /// Which members of a `failover` pool its clients stay with, or return from.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Past {
+pub(super) struct FailoverState {
     /// The member that clients stay with.
     pub holder: Option<u16>,
     /// Clients on their way back.
-    pub returning: Option<Return>,
+    pub failback: Option<FailbackProgress>,
 }
 
 /// What a pool picks. `wanted` is how many members an answer is to have.
 pub(super) fn select(
     pool: &Pool,
-    vista: Vista<'_>,
+    vista: SelectContext<'_>,
     wanted: usize,
-    ballot: &mut Ballot<'_>,
-) -> Selection {
-    match (&pool.policy, vista.sight) {
+    ballot: &mut Candidates<'_>,
+) -> MemberGroups {
+    match (&pool.policy, vista.ranking) {
         (Policy::Weighted | Policy::Load(_), _) => weighted::select(ballot),
         (Policy::All, _) => all::select(ballot),
-        (Policy::Nearest { .. }, Some(Sight::Nearest { order, tied, .. })) => {
-            nearest::select(order, tied, vista.span, wanted, ballot)
+        (Policy::Nearest { .. }, Some(Ranking::Nearest { order, tied, .. })) => {
+            nearest::select(order, tied, vista.loss_range, wanted, ballot)
         }
-        (Policy::Geo { rules, default }, Some(Sight::Geo(matching))) => {
+        (Policy::Geo { rules, default }, Some(Ranking::Geo(matching))) => {
             geo::select(rules, matching, default, wanted, ballot)
         }
         // Geography that no sight was made for has no say: the order written stands.
         (Policy::Failover | Policy::Nearest { .. } | Policy::Geo { .. }, _) => {
-            failover::select(vista.past, pool.regulation.trickle, wanted, ballot)
+            failover::select(vista.failover, pool.regulation.trickle, wanted, ballot)
         }
     }
 }
 
 /// The members that a pool offers in an area, whatever their health.
-pub(super) fn offered(pool: &Pool, sight: Option<&Sight>) -> Vec<u16> {
+pub(super) fn offered(pool: &Pool, sight: Option<&Ranking>) -> Vec<u16> {
     match (&pool.policy, sight) {
-        (Policy::Geo { rules, default }, Some(Sight::Geo(matching))) => {
-            Reached::of(rules, matching).order(default)
+        (Policy::Geo { rules, default }, Some(Ranking::Geo(matching))) => {
+            MatchedRules::new(rules, matching).order(default)
         }
         _ => (0..pool.members.len() as u16).collect(),
     }

@@ -1,20 +1,20 @@
 //! `nearest`: the nearest usable member, and those that tie with it by weight. A nearest member
 //! that keeps but a part of its clients gives those away first who lose the least distance by it.
 
-use super::{Ballot, Selection, Tier};
-use crate::steer::preference::Span;
+use super::{Candidates, MemberGroups, Tier};
+use crate::steer::preference::LossRange;
 
 pub(super) fn select(
     order: &[u16],
     tied: &[u16],
-    span: Option<Span>,
+    span: Option<LossRange>,
     wanted: usize,
-    ballot: &mut Ballot<'_>,
-) -> Selection {
+    ballot: &mut Candidates<'_>,
+) -> MemberGroups {
     if let (Some(span), Some(&first)) = (span, order.first())
         && ballot.is_usable(first, Tier::Primary)
     {
-        ballot.keep_nearest(first, span);
+        ballot.keep_by_loss(first, span);
     }
-    ballot.ranked(order, tied, wanted)
+    ballot.pick_in_order(order, tied, wanted)
 }

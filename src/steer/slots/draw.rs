@@ -1,20 +1,20 @@
 //! A draw: from a query's numbers to the members of its answer. The query side of the slots; it
 //! allocates nothing.
 
-use super::{Distinct, Lookup, Members, Round, Slots, rendezvous::mix};
-use crate::steer::draws::Draws;
+use super::{DistinctDraw, LookupTable, RemainingDraw, RotatedOrder, Slots, rendezvous::mix};
+use crate::steer::draw_state::DrawState;
 
 /// So many slots are tried for one member of an answer before all of the remaining members are
 /// looked at.
-const TRIES: u32 = 8;
+const MAX_TRIES: u32 = 8;
 /// The words of 64 bits that hold which members have been drawn: of up to 1,024 members, and of up
 /// to 65,536.
-const FEW_WORDS: usize = 16;
-const MOST_WORDS: usize = 1 << 10;
+const SMALL_SET_WORDS: usize = 16;
+const MAX_SET_WORDS: usize = 1 << 10;
 
 /// What the slots of one answer are picked by.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::steer) enum Seed {
+pub(in crate::steer) enum DrawSeed {
     /// A new random number for each draw.
     Random,
     /// A hash of the client.
@@ -23,11 +23,11 @@ pub(in crate::steer) enum Seed {
     Turn(u32),
 }
 
-impl Seed {
+impl DrawSeed {
     /// The number of one draw, whose bits are all evenly distributed. Draws of one answer have
     /// different ordinals.
     #[inline(always)]
-    fn number(self, ordinal: u32, draws: &mut Draws) -> u64 {
+    fn number(self, ordinal: u32, draws: &mut DrawState) -> u64 {
         match (self, ordinal) {
             (Self::Random, _) => draws.random(),
             (Self::Client(hash), 0) => hash,
@@ -38,7 +38,7 @@ impl Seed {
 
     /// The number by which a single slot is picked.
     #[inline(always)]
-    fn first(self, draws: &mut Draws) -> usize {
+    fn first(self, draws: &mut DrawState) -> usize {
         match self {
             Self::Turn(turn) => turn as usize,
             _ => self.number(0, draws) as usize,
@@ -46,7 +46,7 @@ impl Seed {
     }
 }
 
-impl Lookup {
+impl LookupTable {
     /// Whether there is only one slot.
     #[inline(always)]
     pub(in crate::steer) fn has_one_slot(&self) -> bool {
@@ -66,14 +66,15 @@ impl Slots {
     #[inline(never)]
     pub(in crate::steer) fn draw(
         &self,
-        seed: Seed,
-        draws: &mut Draws,
-        each: &mut impl FnMut(u16, &mut Draws),
+        seed: DrawSeed,
+        draws: &mut DrawState,
+        each: &mut impl FnMut(u16, &mut DrawState),
     ) {
         match self {
             Self::Chain(links) => {
                 for link in links {
-                    let each = &mut |member, draws: &mut Draws| each(link.first + member, draws);
+                    let each =
+                        &mut |member, draws: &mut DrawState| each(link.first + member, draws);
                     link.slots.draw_group(seed, draws, each);
                 }
             }
@@ -81,27 +82,37 @@ impl Slots {
         }
     }
 
-    fn draw_group(&self, seed: Seed, draws: &mut Draws, each: &mut impl FnMut(u16, &mut Draws)) {
+    fn draw_group(
+        &self,
+        seed: DrawSeed,
+        draws: &mut DrawState,
+        each: &mut impl FnMut(u16, &mut DrawState),
+    ) {
         match self {
             Self::Lookup(lookup) => {
                 let number = if lookup.has_one_slot() { 0 } else { seed.first(draws) };
                 lookup.slot(number).iter().for_each(|&member| each(member, draws));
             }
-            Self::Distinct(distinct) if distinct.members.count() <= FEW_WORDS * 64 => {
-                distinct.draw(seed, draws, &mut Drawn([0; FEW_WORDS]), each);
+            Self::Distinct(distinct) if distinct.members.count() <= SMALL_SET_WORDS * 64 => {
+                distinct.draw(seed, draws, &mut DrawnBits([0; SMALL_SET_WORDS]), each);
             }
             Self::Distinct(distinct) => {
-                distinct.draw(seed, draws, &mut Drawn([0; MOST_WORDS]), each)
+                distinct.draw(seed, draws, &mut DrawnBits([0; MAX_SET_WORDS]), each)
             }
-            Self::Round(round) => round.draw(seed, draws, each),
+            Self::Rotated(round) => round.draw(seed, draws, each),
             // No link of a chain is a chain.
             Self::Chain(_) => {}
         }
     }
 }
 
-impl Round {
-    fn draw(&self, seed: Seed, draws: &mut Draws, each: &mut impl FnMut(u16, &mut Draws)) {
+impl RotatedOrder {
+    fn draw(
+        &self,
+        seed: DrawSeed,
+        draws: &mut DrawState,
+        each: &mut impl FnMut(u16, &mut DrawState),
+    ) {
         let first = self.owners[seed.first(draws) & (self.owners.len() - 1)];
         let members = self.members as u16;
         (first..members).chain(0..first).for_each(|member| each(member, draws));
@@ -109,9 +120,9 @@ impl Round {
 }
 
 /// Which members have been drawn for an answer, one bit for each.
-struct Drawn<const WORDS: usize>([u64; WORDS]);
+struct DrawnBits<const WORDS: usize>([u64; WORDS]);
 
-impl<const WORDS: usize> Drawn<WORDS> {
+impl<const WORDS: usize> DrawnBits<WORDS> {
     #[inline(always)]
     fn holds(&self, member: u16) -> bool {
         self.0[usize::from(member) / 64 % WORDS] >> (member % 64) & 1 == 1
@@ -123,21 +134,21 @@ impl<const WORDS: usize> Drawn<WORDS> {
     }
 }
 
-impl Distinct {
+impl DistinctDraw {
     fn draw<const WORDS: usize>(
         &self,
-        seed: Seed,
-        draws: &mut Draws,
-        drawn: &mut Drawn<WORDS>,
-        each: &mut impl FnMut(u16, &mut Draws),
+        seed: DrawSeed,
+        draws: &mut DrawState,
+        drawn: &mut DrawnBits<WORDS>,
+        each: &mut impl FnMut(u16, &mut DrawState),
     ) {
         let mut tried = 0;
         for _ in 0..self.picks {
             let member = match &self.members {
-                Members::Weighed(weights) => {
+                RemainingDraw::ByWeight(weights) => {
                     self.by_weight(weights, seed, &mut tried, draws, drawn)
                 }
-                Members::Contending(contenders, curve) => {
+                RemainingDraw::ByScore(contenders, curve) => {
                     // Each place of the answer has a slot of its own, which the best of the
                     // remaining members gets. So when a member is removed, one other member
                     // replaces it, and the rest of the answer stays.
@@ -147,7 +158,7 @@ impl Distinct {
                     if drawn.holds(owner) {
                         let remaining =
                             contenders.iter().zip(0..).filter(|(one, _)| !drawn.holds(one.member));
-                        let claims = remaining.map(|(one, at)| one.claim(slot as u16, at, curve));
+                        let claims = remaining.map(|(one, at)| one.score(slot as u16, at, curve));
                         claims.min().map(|claim| contenders[claim.at()].member)
                     } else {
                         Some(owner)
@@ -165,15 +176,15 @@ impl Distinct {
     fn by_weight<const WORDS: usize>(
         &self,
         weights: &[u32],
-        seed: Seed,
+        seed: DrawSeed,
         tried: &mut u32,
-        draws: &mut Draws,
-        drawn: &Drawn<WORDS>,
+        draws: &mut DrawState,
+        drawn: &DrawnBits<WORDS>,
     ) -> Option<u16> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_TRIES {
             let number = match seed {
                 // The next slots of the cycle, which are interleaved.
-                Seed::Turn(turn) => u64::from(turn.wrapping_add(*tried)),
+                DrawSeed::Turn(turn) => u64::from(turn.wrapping_add(*tried)),
                 _ => seed.number(*tried, draws),
             };
             *tried += 1;

@@ -16,7 +16,7 @@ pub(super) fn shares(weights: Vec<f64>, picks: usize) -> Vec<f64> {
     if is_equal || picks >= weights.len() {
         return vec![(picks as f64 / weights.len() as f64).min(1.0); weights.len()];
     }
-    let race = Race::new(weights, picks);
+    let race = ExponentialRace::new(weights, picks);
     let by_rate = if race.rates.len() * picks <= MAX_INTEGRATED {
         race.integrated()
     } else {
@@ -26,13 +26,13 @@ pub(super) fn shares(weights: Vec<f64>, picks: usize) -> Vec<f64> {
     by_rate.iter().map(|share| (share * scale).min(1.0)).collect()
 }
 
-struct Race {
+struct ExponentialRace {
     /// The rate of each member, scaled so that `picks` arrivals are expected by the time 1.
     rates: Vec<f64>,
     picks: usize,
 }
 
-impl Race {
+impl ExponentialRace {
     fn new(mut rates: Vec<f64>, picks: usize) -> Self {
         let arrived = |time: f64| rates.iter().map(|rate| 1.0 - (-rate * time).exp()).sum::<f64>();
         let mut late = 1.0 / rates.iter().copied().fold(f64::INFINITY, f64::min);

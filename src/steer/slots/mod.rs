@@ -11,52 +11,52 @@
 //! slot, the member and its weight, so that a change moves only the slots it must.
 //!
 //! Slots depend on the hashes of their members' names and not on the pool, so that equal pools
-//! share one table (`tables`). A client's draws from two pools are still independent: the hash that
-//! picks its slot is keyed by the pool's name.
+//! share one table (`table_cache`). A client's draws from two pools are still independent: the hash
+//! that picks its slot is keyed by the pool's name.
 
 mod draw;
+mod fractions;
 mod inclusion;
-mod parts;
 mod quotas;
 mod rendezvous;
-mod tables;
+mod table_cache;
 
 #[cfg(test)]
 mod tests;
 
-use rendezvous::{Contender, Curve, Curves};
+use rendezvous::{ScoreCurve, ScoreCurves, ScoredMember};
 
-pub(super) use draw::Seed;
-pub(super) use parts::{cuts, normalise, raised, shares};
-pub(super) use tables::SlotTables;
+pub(super) use draw::DrawSeed;
+pub(super) use fractions::{distinct_fractions, normalise, raised_to_cover_all, shares};
+pub(super) use table_cache::SlotTableCache;
 
-use super::part::Part;
+use super::fraction::Fraction;
 
 /// The number of slots of a table whose ranked members take parts, where the parts cannot be made
 /// exact quotas.
-const PART_SLOTS: usize = 1 << 14;
+const FRACTION_SLOTS: usize = 1 << 14;
 /// The most slots a table has (Maglev, NSDI 2016, finds 65537 enough for 1 % balance; a power of
 /// two spares the division).
 const MAX_SLOTS: usize = 1 << 16;
 /// The most entries of a table whose ranked members take parts: beyond, it has fewer slots.
-const MAX_PART_ENTRIES: usize = 1 << 20;
+const MAX_FRACTION_ENTRIES: usize = 1 << 20;
 /// The most members of a group for which an answer with all of them is in a drawn order. A larger
 /// group is answered in the order written, from a drawn member on: drawing an order would cost each
 /// query the square of the number of members.
-const MAX_DRAWN_WHOLE: usize = 32;
-/// The most configured members of a pool for which `client` has [`FEWER_SLOTS`].
-const FEW_MEMBERS: usize = 512;
-const FEWER_SLOTS: usize = 1 << 15;
+const MAX_SHUFFLED_MEMBERS: usize = 32;
+/// The most configured members of a pool for which `client` has [`SMALL_POOL_SLOTS`].
+const MAX_SMALL_POOL: usize = 512;
+const SMALL_POOL_SLOTS: usize = 1 << 15;
 
 /// What slots depend on of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Stake {
+pub(super) struct WeightedMember {
     /// Stable over reloads, restarts and machines: a hash of the member's name.
     pub id: u64,
     /// Its share is this over the sum of its group. Never 0.
     pub weight: u32,
-    /// What it takes of its share (`parts`).
-    pub part: Part,
+    /// What it takes of its share (`fractions`).
+    pub fraction: Fraction,
 }
 
 /// How many members an answer has.
@@ -80,7 +80,7 @@ impl Picks {
 
 /// How slots are filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Filling {
+pub(super) enum FillMethod {
     /// With exact shares, of a power of two of slots.
     Exact,
     /// With exact shares, interleaved so that slots taken in turn spread each member evenly, of as
@@ -100,7 +100,7 @@ pub(super) enum Filling {
     },
 }
 
-impl Filling {
+impl FillMethod {
     /// By quotas, and not by hashes of names.
     fn is_exact(self) -> bool {
         matches!(self, Self::Exact | Self::Cycle)
@@ -119,28 +119,32 @@ impl Filling {
 /// One boundary, far from the usual sizes of pools: the edit that crosses it moves clients to other
 /// slots.
 pub(super) fn steady_slots(configured_members: usize) -> usize {
-    if configured_members <= FEW_MEMBERS { FEWER_SLOTS } else { MAX_SLOTS }
+    if configured_members <= MAX_SMALL_POOL { SMALL_POOL_SLOTS } else { MAX_SLOTS }
 }
 
 /// All that a table's content depends on. Recipes are equal where the tables would be equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Recipe {
-    groups: Vec<Vec<Stake>>,
+pub(super) struct TableSpec {
+    groups: Vec<Vec<WeightedMember>>,
     picks: Picks,
-    filling: Filling,
+    filling: FillMethod,
 }
 
-impl Recipe {
+impl TableSpec {
     /// `groups` have at most 65,535 members together, and at least one.
-    pub(super) fn new(mut groups: Vec<Vec<Stake>>, picks: Picks, filling: Filling) -> Self {
-        parts::normalise(&mut groups);
+    pub(super) fn new(
+        mut groups: Vec<Vec<WeightedMember>>,
+        picks: Picks,
+        filling: FillMethod,
+    ) -> Self {
+        fractions::normalise(&mut groups);
         if let [group] = &mut groups[..]
             && filling.is_exact()
-            && !group.iter().all(|stake| stake.part.is_full())
+            && !group.iter().all(|stake| stake.fraction.is_full())
         {
-            *group = parts::weighed(std::slice::from_ref(group));
+            *group = fractions::weights_from_fractions(std::slice::from_ref(group));
         }
-        if takes_all(&groups) {
+        if all_whole(&groups) {
             let mut open = picks.of(groups.iter().map(Vec::len).sum());
             groups.retain(|group| {
                 let is_reached = open > 0;
@@ -155,9 +159,10 @@ impl Recipe {
 
     /// The layers of clients for whom members with these parts take part, in ascending order; the
     /// last is the whole.
-    pub(super) fn layers(cuts: &[Part], slots: usize) -> Self {
-        let layers = cuts.iter().map(|&part| Stake { id: 0, weight: 1, part }).collect();
-        Self { groups: vec![layers], picks: Picks::Count(1), filling: Filling::Layers { slots } }
+    pub(super) fn layers(cuts: &[Fraction], slots: usize) -> Self {
+        let layers =
+            cuts.iter().map(|&part| WeightedMember { id: 0, weight: 1, fraction: part }).collect();
+        Self { groups: vec![layers], picks: Picks::Count(1), filling: FillMethod::Layers { slots } }
     }
 
     /// Leaves out what does not matter: common factors of weights, and names where no slot depends
@@ -175,15 +180,15 @@ impl Recipe {
 
     fn is_by_rendezvous(&self) -> bool {
         match self.filling {
-            Filling::Steady { .. } => !self.is_fixed(),
-            Filling::Exact | Filling::Cycle => !takes_all(&self.groups) && self.picks() > 1,
-            Filling::Layers { .. } => false,
+            FillMethod::Steady { .. } => !self.is_fixed(),
+            FillMethod::Exact | FillMethod::Cycle => !all_whole(&self.groups) && self.picks() > 1,
+            FillMethod::Layers { .. } => false,
         }
     }
 
     /// Whether every query gets the same members in the same order.
     fn is_fixed(&self) -> bool {
-        takes_all(&self.groups) && self.groups.iter().all(|group| group.len() == 1)
+        all_whole(&self.groups) && self.groups.iter().all(|group| group.len() == 1)
     }
 
     fn members(&self) -> usize {
@@ -195,27 +200,27 @@ impl Recipe {
     }
 
     /// Fills the table that this recipe describes.
-    fn fill(&self, curves: &mut Curves) -> Slots {
+    fn fill(&self, curves: &mut ScoreCurves) -> Slots {
         let picks = self.picks();
-        if let Filling::Layers { slots } = self.filling {
-            return Slots::Lookup(Lookup::of(rendezvous::layers(&self.groups[0], slots), 1));
+        if let FillMethod::Layers { slots } = self.filling {
+            return Slots::Lookup(LookupTable::of(rendezvous::layers(&self.groups[0], slots), 1));
         }
         if self.is_fixed() {
-            return Slots::Lookup(Lookup::of((0..picks).map(|at| at as u16).collect(), picks));
+            return Slots::Lookup(LookupTable::of((0..picks).map(|at| at as u16).collect(), picks));
         }
-        if !takes_all(&self.groups) && self.groups.len() > 1 {
+        if !all_whole(&self.groups) && self.groups.len() > 1 {
             return self.fill_parts(curves);
         }
-        if let ([group], Filling::Cycle) = (&self.groups[..], self.filling)
+        if let ([group], FillMethod::Cycle) = (&self.groups[..], self.filling)
             && picks == 1
         {
-            return Slots::Lookup(Lookup::of_cycle(&quotas::cycle(group)));
+            return Slots::Lookup(LookupTable::of_cycle(&quotas::cycle(group)));
         }
         if let Picks::Count(_) = self.picks
             && self.filling.is_exact()
             && let Some(sequences) = quotas::sequences(&self.groups, picks)
         {
-            return Slots::Lookup(Lookup::of(quotas::interleaved(&sequences), picks));
+            return Slots::Lookup(LookupTable::of(quotas::interleaved(&sequences), picks));
         }
         let mut links = self.links(curves);
         match links.len() {
@@ -225,74 +230,79 @@ impl Recipe {
     }
 
     /// Ranked members, some of which take parts.
-    fn fill_parts(&self, curves: &mut Curves) -> Slots {
+    fn fill_parts(&self, curves: &mut ScoreCurves) -> Slots {
         let picks = self.picks();
         let slots = match self.filling {
-            Filling::Exact if picks == 1 => {
-                return Slots::Lookup(Lookup::of(quotas::owners(&parts::weighed(&self.groups)), 1));
+            FillMethod::Exact if picks == 1 => {
+                return Slots::Lookup(LookupTable::of(
+                    quotas::owners(&fractions::weights_from_fractions(&self.groups)),
+                    1,
+                ));
             }
-            Filling::Cycle if picks == 1 => {
-                return Slots::Lookup(Lookup::of_cycle(&quotas::cycle(&parts::weighed(
-                    &self.groups,
-                ))));
+            FillMethod::Cycle if picks == 1 => {
+                return Slots::Lookup(LookupTable::of_cycle(&quotas::cycle(
+                    &fractions::weights_from_fractions(&self.groups),
+                )));
             }
-            Filling::Exact | Filling::Cycle => PART_SLOTS,
-            Filling::Steady { slots } | Filling::Layers { slots } => slots,
+            FillMethod::Exact | FillMethod::Cycle => FRACTION_SLOTS,
+            FillMethod::Steady { slots } | FillMethod::Layers { slots } => slots,
         };
-        let slots = slots.min((MAX_PART_ENTRIES / picks).max(1).next_power_of_two());
-        Slots::Lookup(Lookup::of(
-            rendezvous::by_parts(&self.groups, picks, &curves.of(slots)),
+        let slots = slots.min((MAX_FRACTION_ENTRIES / picks).max(1).next_power_of_two());
+        Slots::Lookup(LookupTable::of(
+            rendezvous::ranked_with_fractions(&self.groups, picks, &curves.curve(slots)),
             picks,
         ))
     }
 
     /// A link for each group; successive groups of one member share a link.
-    fn links(&self, curves: &mut Curves) -> Vec<Link> {
+    fn links(&self, curves: &mut ScoreCurves) -> Vec<GroupSlots> {
         let (mut links, mut first, mut open) = (Vec::new(), 0, self.picks());
         for run in self.groups.chunk_by(|a, b| a.len() == 1 && b.len() == 1) {
             let members: usize = run.iter().map(Vec::len).sum();
             let picks = open.min(members);
             let slots = match run {
                 [group] if group.len() > 1 => self.group(group, picks, curves),
-                _ => Slots::Lookup(Lookup::of((0..picks).map(|at| at as u16).collect(), picks)),
+                _ => {
+                    Slots::Lookup(LookupTable::of((0..picks).map(|at| at as u16).collect(), picks))
+                }
             };
-            links.push(Link { first: first as u16, slots });
+            links.push(GroupSlots { first: first as u16, slots });
             (first, open) = (first + members, open - picks);
         }
         links
     }
 
     /// The slots of one group, of which `picks` members are picked.
-    fn group(&self, group: &[Stake], picks: usize, curves: &mut Curves) -> Slots {
+    fn group(&self, group: &[WeightedMember], picks: usize, curves: &mut ScoreCurves) -> Slots {
         let (owners, members) = match self.filling {
-            Filling::Exact | Filling::Cycle => {
+            FillMethod::Exact | FillMethod::Cycle => {
                 let weights = group.iter().map(|stake| stake.weight).collect();
-                (quotas::owners(group), Members::Weighed(weights))
+                (quotas::owners(group), RemainingDraw::ByWeight(weights))
             }
-            Filling::Steady { slots } | Filling::Layers { slots } => {
-                let (contenders, curve) = (Contender::all(group, slots), curves.of(slots));
+            FillMethod::Steady { slots } | FillMethod::Layers { slots } => {
+                let (contenders, curve) = (ScoredMember::all(group, slots), curves.curve(slots));
                 (
-                    rendezvous::thinned(group, &contenders, &curve),
-                    Members::Contending(contenders, curve),
+                    rendezvous::owners_with_fractions(group, &contenders, &curve),
+                    RemainingDraw::ByScore(contenders, curve),
                 )
             }
         };
         let is_whole =
-            picks == group.len() && (self.picks == Picks::All || picks > MAX_DRAWN_WHOLE);
-        if is_whole && picks > 1 && self.filling == Filling::Cycle {
+            picks == group.len() && (self.picks == Picks::All || picks > MAX_SHUFFLED_MEMBERS);
+        if is_whole && picks > 1 && self.filling == FillMethod::Cycle {
             let cycle = quotas::cycle(group);
-            return Slots::Round(Round {
-                owners: filled_up(&cycle),
+            return Slots::Rotated(RotatedOrder {
+                owners: padded_to_power_of_two(&cycle),
                 cycle: cycle.len(),
                 members: group.len(),
             });
         }
         match picks {
-            1 => Slots::Lookup(Lookup::of(owners, 1)),
+            1 => Slots::Lookup(LookupTable::of(owners, 1)),
             _ if is_whole => {
-                Slots::Round(Round { cycle: owners.len(), owners, members: group.len() })
+                Slots::Rotated(RotatedOrder { cycle: owners.len(), owners, members: group.len() })
             }
-            _ => Slots::Distinct(Distinct { owners, picks, members }),
+            _ => Slots::Distinct(DistinctDraw { owners, picks, members }),
         }
     }
 }
@@ -301,18 +311,18 @@ impl Recipe {
 #[derive(Debug)]
 pub(super) enum Slots {
     /// One slot names all members of an answer.
-    Lookup(Lookup),
+    Lookup(LookupTable),
     /// One slot for each member of an answer.
-    Distinct(Distinct),
+    Distinct(DistinctDraw),
     /// One slot names the first member, and all others follow.
-    Round(Round),
+    Rotated(RotatedOrder),
     /// Groups, one after the other.
-    Chain(Box<[Link]>),
+    Chain(Box<[GroupSlots]>),
 }
 
 /// Slots that each name all members of an answer.
 #[derive(Debug)]
-pub(super) struct Lookup {
+pub(super) struct LookupTable {
     /// Slot-major, the first pick first.
     table: Box<[u16]>,
     picks: usize,
@@ -323,7 +333,7 @@ pub(super) struct Lookup {
     cycle: usize,
 }
 
-impl Lookup {
+impl LookupTable {
     fn of(table: Box<[u16]>, picks: usize) -> Self {
         let cycle = table.len() / picks;
         Self { table, picks, mask: cycle - 1, cycle }
@@ -331,7 +341,7 @@ impl Lookup {
 
     /// Slots with one member each, of which turns come to those of the cycle only.
     fn of_cycle(cycle: &[u16]) -> Self {
-        Self { cycle: cycle.len(), ..Self::of(filled_up(cycle), 1) }
+        Self { cycle: cycle.len(), ..Self::of(padded_to_power_of_two(cycle), 1) }
     }
 
     /// The slots of the cycle, each of which has the same share of the answers.
@@ -342,39 +352,39 @@ impl Lookup {
 
 /// Distinct members of one group, each drawn by weight among those that are left.
 #[derive(Debug)]
-pub(super) struct Distinct {
+pub(super) struct DistinctDraw {
     /// The member of each slot.
     owners: Box<[u16]>,
     picks: usize,
-    members: Members,
+    members: RemainingDraw,
 }
 
 /// What draws among the remaining members where the owner of a slot has been drawn before.
 #[derive(Debug)]
-enum Members {
+enum RemainingDraw {
     /// By the weights of the remaining members.
-    Weighed(Box<[u32]>),
+    ByWeight(Box<[u32]>),
     /// By their scores for the slot; in order of preference where these are equal.
-    Contending(Box<[Contender]>, Curve),
+    ByScore(Box<[ScoredMember]>, ScoreCurve),
 }
 
-impl Members {
+impl RemainingDraw {
     fn count(&self) -> usize {
         match self {
-            Self::Weighed(weights) => weights.len(),
-            Self::Contending(contenders, _) => contenders.len(),
+            Self::ByWeight(weights) => weights.len(),
+            Self::ByScore(contenders, _) => contenders.len(),
         }
     }
 
     /// The weight of each member, by position in the group.
     fn weights(&self) -> Vec<f64> {
         match self {
-            Self::Weighed(weights) => weights.iter().map(|&weight| f64::from(weight)).collect(),
-            Self::Contending(contenders, _) => {
+            Self::ByWeight(weights) => weights.iter().map(|&weight| f64::from(weight)).collect(),
+            Self::ByScore(contenders, _) => {
                 let mut weights = vec![0.0; contenders.len()];
-                contenders
-                    .iter()
-                    .for_each(|one| weights[usize::from(one.member)] = (1.0 / one.inverse).round());
+                contenders.iter().for_each(|one| {
+                    weights[usize::from(one.member)] = (1.0 / one.inverse_weight).round()
+                });
                 weights
             }
         }
@@ -384,7 +394,7 @@ impl Members {
 /// All members of one group in the order written, from a drawn one on; after the last comes the
 /// first.
 #[derive(Debug)]
-pub(super) struct Round {
+pub(super) struct RotatedOrder {
     /// The first member for each slot.
     owners: Box<[u16]>,
     /// How many slots make one cycle of turns.
@@ -394,7 +404,7 @@ pub(super) struct Round {
 
 /// Slots of one group, or of several with one member each.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct GroupSlots {
     /// The position of the group's first member.
     first: u16,
     slots: Slots,
@@ -403,7 +413,7 @@ pub(super) struct Link {
 impl Slots {
     /// Slots that nothing is drawn from.
     pub(super) fn undrawn() -> Self {
-        Self::Lookup(Lookup::of(Box::new([0]), 1))
+        Self::Lookup(LookupTable::of(Box::new([0]), 1))
     }
 
     /// How many members an answer has.
@@ -411,7 +421,7 @@ impl Slots {
         match self {
             Self::Lookup(lookup) => lookup.picks,
             Self::Distinct(distinct) => distinct.picks,
-            Self::Round(round) => round.members,
+            Self::Rotated(round) => round.members,
             Self::Chain(links) => links.iter().map(|link| link.slots.picks()).sum(),
         }
     }
@@ -421,7 +431,7 @@ impl Slots {
         match self {
             Self::Lookup(lookup) => lookup.cycle,
             Self::Distinct(distinct) => distinct.owners.len(),
-            Self::Round(round) => round.cycle,
+            Self::Rotated(round) => round.cycle,
             Self::Chain(links) => links.iter().map(|link| link.slots.count()).max().unwrap_or(1),
         }
     }
@@ -429,19 +439,21 @@ impl Slots {
     /// The number of turns after which they begin again; 0 where they go on and on.
     pub(super) fn cycle(&self) -> u32 {
         match self {
-            Self::Lookup(Lookup { cycle, .. }) | Self::Round(Round { cycle, .. }) => *cycle as u32,
+            Self::Lookup(LookupTable { cycle, .. }) | Self::Rotated(RotatedOrder { cycle, .. }) => {
+                *cycle as u32
+            }
             Self::Distinct(_) | Self::Chain(_) => 0,
         }
     }
 
     /// Of each of so many members, whether any answer holds it.
-    pub(super) fn named(&self, members: usize) -> Vec<bool> {
+    pub(super) fn used_members(&self, members: usize) -> Vec<bool> {
         let mut named = vec![false; members];
-        self.note(0, &mut |member| named[member] = true);
+        self.for_each_member(0, &mut |member| named[member] = true);
         named
     }
 
-    fn note(&self, first: usize, note: &mut impl FnMut(usize)) {
+    fn for_each_member(&self, first: usize, note: &mut impl FnMut(usize)) {
         match self {
             Self::Lookup(lookup) => {
                 lookup.table.iter().for_each(|&member| note(first + usize::from(member)))
@@ -449,11 +461,11 @@ impl Slots {
             Self::Distinct(distinct) => {
                 (0..distinct.members.count()).for_each(|member| note(first + member))
             }
-            Self::Round(round) => (0..round.members).for_each(|member| note(first + member)),
+            Self::Rotated(round) => (0..round.members).for_each(|member| note(first + member)),
             Self::Chain(links) => {
-                links
-                    .iter()
-                    .for_each(|link| link.slots.note(first + usize::from(link.first), note));
+                links.iter().for_each(|link| {
+                    link.slots.for_each_member(first + usize::from(link.first), note)
+                });
             }
         }
     }
@@ -475,7 +487,7 @@ impl Slots {
                 let found = inclusion::shares(distinct.members.weights(), distinct.picks);
                 shares.iter_mut().zip(found).for_each(|(share, found)| *share += found);
             }
-            Self::Round(round) => {
+            Self::Rotated(round) => {
                 shares.iter_mut().take(round.members).for_each(|share| *share += 1.0)
             }
             Self::Chain(links) => links
@@ -486,13 +498,13 @@ impl Slots {
 }
 
 /// A cycle of slots repeated up to a power of two.
-fn filled_up(cycle: &[u16]) -> Box<[u16]> {
+fn padded_to_power_of_two(cycle: &[u16]) -> Box<[u16]> {
     cycle.iter().copied().cycle().take(cycle.len().next_power_of_two()).collect()
 }
 
 /// Whether every member takes all that comes to it.
-fn takes_all(groups: &[Vec<Stake>]) -> bool {
-    groups.iter().flatten().all(|stake| stake.part.is_full())
+fn all_whole(groups: &[Vec<WeightedMember>]) -> bool {
+    groups.iter().flatten().all(|stake| stake.fraction.is_full())
 }
 
 fn gcd(mut a: u32, mut b: u32) -> u32 {

@@ -1,6 +1,6 @@
 //! Exact shares: slots by largest remainder, interleaved.
 
-use super::{MAX_SLOTS, Stake, gcd};
+use super::{MAX_SLOTS, WeightedMember, gcd};
 
 /// The most orders of members that are counted out one by one.
 const MAX_SEQUENCES: usize = 512;
@@ -11,13 +11,13 @@ const MAX_CYCLE: u64 = 1 << 12;
 const QUOTA_ERROR: f64 = 1e-6;
 
 /// An order in which members can be drawn.
-pub(super) struct Sequence {
+pub(super) struct DrawOrder {
     members: Vec<u16>,
     probability: f64,
 }
 
 /// The member of each slot, by weight.
-pub(super) fn owners(group: &[Stake]) -> Box<[u16]> {
+pub(super) fn owners(group: &[WeightedMember]) -> Box<[u16]> {
     let total: f64 = group.iter().map(|stake| f64::from(stake.weight)).sum();
     let shares: Vec<f64> = group.iter().map(|stake| f64::from(stake.weight) / total).collect();
     interleave(&quotas(&shares)).collect()
@@ -26,7 +26,7 @@ pub(super) fn owners(group: &[Stake]) -> Box<[u16]> {
 /// The member of each slot of a cycle of turns: as many slots as the weights add up to, divided by
 /// what they have in common, where that is a moderate number. So each member has exactly its share
 /// of a cycle.
-pub(super) fn cycle(group: &[Stake]) -> Box<[u16]> {
+pub(super) fn cycle(group: &[WeightedMember]) -> Box<[u16]> {
     let divisor = group.iter().fold(0, |divisor, stake| gcd(divisor, stake.weight)).max(1);
     let turns: Vec<u32> = group.iter().map(|stake| stake.weight / divisor).collect();
     let count: u64 = turns.iter().copied().map(u64::from).sum();
@@ -34,7 +34,7 @@ pub(super) fn cycle(group: &[Stake]) -> Box<[u16]> {
 }
 
 /// The members of each slot, slot-major.
-pub(super) fn interleaved(sequences: &[Sequence]) -> Box<[u16]> {
+pub(super) fn interleaved(sequences: &[DrawOrder]) -> Box<[u16]> {
     let shares: Vec<f64> = sequences.iter().map(|sequence| sequence.probability).collect();
     let order = interleave(&quotas(&shares));
     order.flat_map(|index| sequences[usize::from(index)].members.iter().copied()).collect()
@@ -42,8 +42,8 @@ pub(super) fn interleaved(sequences: &[Sequence]) -> Box<[u16]> {
 
 /// Every order in which `picks` members can be drawn, with its probability; `None` when there are
 /// too many to count out.
-pub(super) fn sequences(groups: &[Vec<Stake>], picks: usize) -> Option<Vec<Sequence>> {
-    let mut found = vec![Sequence { members: Vec::new(), probability: 1.0 }];
+pub(super) fn sequences(groups: &[Vec<WeightedMember>], picks: usize) -> Option<Vec<DrawOrder>> {
+    let mut found = vec![DrawOrder { members: Vec::new(), probability: 1.0 }];
     let mut first = 0_u16;
     let mut wanted = picks;
     for group in groups {
@@ -62,9 +62,9 @@ pub(super) fn sequences(groups: &[Vec<Stake>], picks: usize) -> Option<Vec<Seque
     Some(found)
 }
 
-impl Sequence {
+impl DrawOrder {
     /// This order, followed by each member of a group that it does not have yet.
-    fn longer(&self, group: &[Stake], positions: std::ops::Range<u16>) -> Vec<Self> {
+    fn longer(&self, group: &[WeightedMember], positions: std::ops::Range<u16>) -> Vec<Self> {
         let first = positions.start;
         let weight = |member: u16| f64::from(group[usize::from(member - first)].weight);
         let is_open = |member: &u16| !self.members.contains(member);

@@ -8,26 +8,26 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::Stake;
+use super::WeightedMember;
 
 /// Up to so many members, of up to so many different weights, all ranks of all slots are compared;
 /// beyond, the lowest ranks first, until the slots are claimed.
-const FEW: usize = 32;
-const FEW_WEIGHTS: usize = 8;
+const MAX_COMPARED_MEMBERS: usize = 32;
+const MAX_COMPARED_WEIGHTS: usize = 8;
 /// Slots whose ranks are found together.
-const BLOCK: usize = 64;
+const BLOCK_SLOTS: usize = 64;
 /// Seeds the permutation that says which slots a member takes part for.
 const GROUP_SEED: u64 = 0x7061_7274;
 
 /// The score of each rank for a member of weight 1: ascending.
-pub(super) type Curve = Arc<[f64]>;
+pub(super) type ScoreCurve = Arc<[f64]>;
 
 /// Curves by the number of slots.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Curves(HashMap<usize, Curve>);
+pub(super) struct ScoreCurves(HashMap<usize, ScoreCurve>);
 
-impl Curves {
-    pub(super) fn of(&mut self, slots: usize) -> Curve {
+impl ScoreCurves {
+    pub(super) fn curve(&mut self, slots: usize) -> ScoreCurve {
         let curve = || (0..slots).map(|rank| exponential(rank, slots)).collect();
         Arc::clone(self.0.entry(slots).or_insert_with(curve))
     }
@@ -90,8 +90,14 @@ impl Permutation {
     /// Enters the ranks of one member for a block of slots where they are less than the least so
     /// far. The steps are the same for each slot, so that the compiler can vectorise them.
     #[inline(never)]
-    fn compete(&self, first: u16, at: u16, least: &mut [u16; BLOCK], owners: &mut [u16; BLOCK]) {
-        let ranks: [u16; BLOCK] =
+    fn keep_lowest_ranks(
+        &self,
+        first: u16,
+        at: u16,
+        least: &mut [u16; BLOCK_SLOTS],
+        owners: &mut [u16; BLOCK_SLOTS],
+    ) {
+        let ranks: [u16; BLOCK_SLOTS] =
             std::array::from_fn(|offset| self.rank(first.wrapping_add(offset as u16)));
         for (slot, &rank) in ranks.iter().enumerate() {
             owners[slot] = if rank < least[slot] { at } else { owners[slot] };
@@ -100,18 +106,18 @@ impl Permutation {
     }
 
     /// The permutation from ranks to slots.
-    pub(super) fn inverse(&self) -> Inverse {
-        Inverse { of: *self, multiply: self.multiply.map(inverse) }
+    pub(super) fn inverse(&self) -> InversePermutation {
+        InversePermutation { of: *self, multiply: self.multiply.map(inverse) }
     }
 }
 
 /// From ranks back to slots.
-pub(super) struct Inverse {
+pub(super) struct InversePermutation {
     of: Permutation,
     multiply: [u16; 3],
 }
 
-impl Inverse {
+impl InversePermutation {
     pub(super) fn slot(&self, rank: u16) -> u16 {
         let Permutation { add, mask, shift, .. } = self.of;
         let mut x = rank.wrapping_mul(self.multiply[2]) & mask;
@@ -143,32 +149,32 @@ pub(super) fn mix(number: u64) -> u64 {
 
 /// A member that contends for slots.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Contender {
+pub(super) struct ScoredMember {
     permutation: Permutation,
     /// Its position in the group.
     pub(super) member: u16,
     /// 1 over its weight.
-    pub(super) inverse: f64,
+    pub(super) inverse_weight: f64,
 }
 
-impl Contender {
-    fn new(member: u16, stake: &Stake, slots: usize) -> Self {
+impl ScoredMember {
+    fn new(member: u16, stake: &WeightedMember, slots: usize) -> Self {
         let permutation = Permutation::new(stake.id, slots);
-        Self { permutation, member, inverse: 1.0 / f64::from(stake.weight.max(1)) }
+        Self { permutation, member, inverse_weight: 1.0 / f64::from(stake.weight.max(1)) }
     }
 
     /// The members of a group, sorted by the hashes of their names. Where scores are equal, the
     /// earlier one wins, so that the order written does not matter.
-    pub(super) fn all(group: &[Stake], slots: usize) -> Box<[Self]> {
-        let mut members: Vec<(&Stake, u16)> = group.iter().zip(0..).collect();
+    pub(super) fn all(group: &[WeightedMember], slots: usize) -> Box<[Self]> {
+        let mut members: Vec<(&WeightedMember, u16)> = group.iter().zip(0..).collect();
         members.sort_unstable_by_key(|(stake, _)| stake.id);
         members.into_iter().map(|(stake, member)| Self::new(member, stake, slots)).collect()
     }
 
     /// The member with the least claim wins the slot.
     #[inline(always)]
-    pub(super) fn claim(&self, slot: u16, at: u16, curve: &[f64]) -> Claim {
-        Claim::new(curve[usize::from(self.permutation.rank(slot))] * self.inverse, at)
+    pub(super) fn score(&self, slot: u16, at: u16, curve: &[f64]) -> SlotScore {
+        SlotScore::new(curve[usize::from(self.permutation.rank(slot))] * self.inverse_weight, at)
     }
 }
 
@@ -176,9 +182,9 @@ impl Contender {
 /// comparison decides, also where scores are equal. What is left of the score is right to 36 binary
 /// digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Claim(u64);
+pub(super) struct SlotScore(u64);
 
-impl Claim {
+impl SlotScore {
     /// Greater than any other.
     const NONE: Self = Self(u64::MAX);
 
@@ -195,43 +201,47 @@ impl Claim {
 }
 
 /// The member of each slot.
-pub(super) fn owners(contenders: &[Contender], curve: &Curve) -> Box<[u16]> {
+pub(super) fn owners(contenders: &[ScoredMember], curve: &ScoreCurve) -> Box<[u16]> {
     let mut classes: Vec<(u64, Vec<u16>)> = Vec::new();
-    if contenders.len() <= FEW {
+    if contenders.len() <= MAX_COMPARED_MEMBERS {
         for (contender, at) in contenders.iter().zip(0..) {
-            let weight = contender.inverse.to_bits();
+            let weight = contender.inverse_weight.to_bits();
             match classes.iter_mut().find(|(of, _)| *of == weight) {
                 Some((_, class)) => class.push(at),
                 None => classes.push((weight, vec![at])),
             }
         }
     }
-    let mut claims = Claims::new(contenders, curve);
-    if (1..=FEW_WEIGHTS).contains(&classes.len()) {
-        classes.iter().for_each(|(_, class)| claims.claim_all(class));
+    let mut claims = LowestScores::new(contenders, curve);
+    if (1..=MAX_COMPARED_WEIGHTS).contains(&classes.len()) {
+        classes.iter().for_each(|(_, class)| claims.score_weight_class(class));
     } else {
-        claims.claim_by_rank();
-        claims.settle();
+        claims.score_by_rank();
+        claims.score_open_slots();
     }
     claims.least.iter().map(|claim| contenders[claim.at()].member).collect()
 }
 
 /// The member of each slot of a group whose members may take parts. The owner by weight keeps a
 /// slot that it takes part for; any other slot goes to the next in the order of scores that does.
-pub(super) fn thinned(group: &[Stake], contenders: &[Contender], curve: &Curve) -> Box<[u16]> {
+pub(super) fn owners_with_fractions(
+    group: &[WeightedMember],
+    contenders: &[ScoredMember],
+    curve: &ScoreCurve,
+) -> Box<[u16]> {
     let mut owners = owners(contenders, curve);
-    if group.iter().all(|stake| stake.part.is_full()) {
+    if group.iter().all(|stake| stake.fraction.is_full()) {
         return owners;
     }
-    let willing: Vec<Willing> =
-        group.iter().map(|stake| Willing::of_group(stake, curve.len())).collect();
+    let willing: Vec<AcceptedSlots> =
+        group.iter().map(|stake| AcceptedSlots::of_group(stake, curve.len())).collect();
     for (owner, slot) in owners.iter_mut().zip(0..=u16::MAX) {
-        if !willing[usize::from(*owner)].takes(slot) {
+        if !willing[usize::from(*owner)].contains(slot) {
             let takers = contenders
                 .iter()
                 .zip(0..)
-                .filter(|(one, _)| willing[usize::from(one.member)].takes(slot));
-            let least = takers.map(|(one, at)| one.claim(slot, at, curve)).min();
+                .filter(|(one, _)| willing[usize::from(one.member)].contains(slot));
+            let least = takers.map(|(one, at)| one.score(slot, at, curve)).min();
             *owner = least.map_or(*owner, |claim| contenders[claim.at()].member);
         }
     }
@@ -239,44 +249,50 @@ pub(super) fn thinned(group: &[Stake], contenders: &[Contender], curve: &Curve) 
 }
 
 /// The layer of each slot: the first that takes part for it, or the last.
-pub(super) fn layers(layers: &[Stake], slots: usize) -> Box<[u16]> {
-    let willing: Vec<Willing> =
-        layers.iter().map(|layer| Willing::of_group(layer, slots)).collect();
+pub(super) fn layers(layers: &[WeightedMember], slots: usize) -> Box<[u16]> {
+    let willing: Vec<AcceptedSlots> =
+        layers.iter().map(|layer| AcceptedSlots::of_group(layer, slots)).collect();
     let layer =
-        |slot| willing.iter().position(|layer| layer.takes(slot)).unwrap_or(willing.len() - 1);
+        |slot| willing.iter().position(|layer| layer.contains(slot)).unwrap_or(willing.len() - 1);
     (0..slots).map(|slot| layer(slot as u16) as u16).collect()
 }
 
 /// The least claim to each slot.
-pub(super) struct Claims<'a> {
-    contenders: &'a [Contender],
+pub(super) struct LowestScores<'a> {
+    contenders: &'a [ScoredMember],
     curve: &'a [f64],
-    pub(super) least: Vec<Claim>,
+    pub(super) least: Vec<SlotScore>,
     /// Slots without a claim.
     open: usize,
 }
 
-impl<'a> Claims<'a> {
-    pub(super) fn new(contenders: &'a [Contender], curve: &'a [f64]) -> Self {
-        Self { contenders, curve, least: vec![Claim::NONE; curve.len()], open: curve.len() }
+impl<'a> LowestScores<'a> {
+    pub(super) fn new(contenders: &'a [ScoredMember], curve: &'a [f64]) -> Self {
+        Self { contenders, curve, least: vec![SlotScore::NONE; curve.len()], open: curve.len() }
     }
 
     /// Claims every slot for the members of one weight: of these, the one with the least rank has
     /// the least score.
-    pub(super) fn claim_all(&mut self, class: &[u16]) {
-        let Some(inverse) = class.first().map(|&at| self.contenders[usize::from(at)].inverse)
+    pub(super) fn score_weight_class(&mut self, class: &[u16]) {
+        let Some(inverse) =
+            class.first().map(|&at| self.contenders[usize::from(at)].inverse_weight)
         else {
             return;
         };
-        for (least, block) in self.least.as_chunks_mut::<BLOCK>().0.iter_mut().zip(0_u16..) {
-            let (mut ranks, mut owners) = ([u16::MAX; BLOCK], [class[0]; BLOCK]);
+        for (least, block) in self.least.as_chunks_mut::<BLOCK_SLOTS>().0.iter_mut().zip(0_u16..) {
+            let (mut ranks, mut owners) = ([u16::MAX; BLOCK_SLOTS], [class[0]; BLOCK_SLOTS]);
             for &at in class {
                 let permutation = self.contenders[usize::from(at)].permutation;
-                permutation.compete(block * BLOCK as u16, at, &mut ranks, &mut owners);
+                permutation.keep_lowest_ranks(
+                    block * BLOCK_SLOTS as u16,
+                    at,
+                    &mut ranks,
+                    &mut owners,
+                );
             }
             for (slot, (&rank, &at)) in ranks.iter().zip(&owners).enumerate() {
                 least[slot] =
-                    least[slot].min(Claim::new(self.curve[usize::from(rank)] * inverse, at));
+                    least[slot].min(SlotScore::new(self.curve[usize::from(rank)] * inverse, at));
             }
         }
     }
@@ -286,22 +302,23 @@ impl<'a> Claims<'a> {
     /// the slot are above the limit. Each step makes about as many claims as there are slots, and
     /// leaves 1/e of the open slots open. The steps end where comparing every member for the open
     /// slots costs no more than another step.
-    pub(super) fn claim_by_rank(&mut self) {
-        let weight: f64 = self.contenders.iter().map(|contender| 1.0 / contender.inverse).sum();
-        let inverses: Vec<Inverse> =
+    pub(super) fn score_by_rank(&mut self) {
+        let weight: f64 =
+            self.contenders.iter().map(|contender| 1.0 / contender.inverse_weight).sum();
+        let inverses: Vec<InversePermutation> =
             self.contenders.iter().map(|contender| contender.permutation.inverse()).collect();
         let mut ranks = vec![0_usize; inverses.len()];
         let mut limit = 0.0;
         while self.open * inverses.len() > self.curve.len() {
             limit += 1.0 / weight;
             for (at, (inverse, rank)) in inverses.iter().zip(&mut ranks).enumerate() {
-                let scale = self.contenders[at].inverse;
+                let scale = self.contenders[at].inverse_weight;
                 while let Some(score) = self.curve.get(*rank).map(|score| score * scale)
                     && score <= limit
                 {
                     let least = &mut self.least[usize::from(inverse.slot(*rank as u16))];
-                    self.open -= usize::from(*least == Claim::NONE);
-                    *least = Claim::new(score, at as u16).min(*least);
+                    self.open -= usize::from(*least == SlotScore::NONE);
+                    *least = SlotScore::new(score, at as u16).min(*least);
                     *rank += 1;
                 }
             }
@@ -309,16 +326,16 @@ impl<'a> Claims<'a> {
     }
 
     /// Gives each slot without a claim to the member with the least score.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn score_open_slots(&mut self) {
         for (least, slot) in
-            self.least.iter_mut().zip(0..=u16::MAX).filter(|(least, _)| **least == Claim::NONE)
+            self.least.iter_mut().zip(0..=u16::MAX).filter(|(least, _)| **least == SlotScore::NONE)
         {
             let claims = self
                 .contenders
                 .iter()
                 .zip(0..)
-                .map(|(contender, at)| contender.claim(slot, at, self.curve));
-            *least = claims.min().unwrap_or(Claim::NONE);
+                .map(|(contender, at)| contender.score(slot, at, self.curve));
+            *least = claims.min().unwrap_or(SlotScore::NONE);
         }
     }
 }
@@ -326,16 +343,20 @@ impl<'a> Claims<'a> {
 /// The members of each slot, slot-major, where ranked members take parts: each slot orders every
 /// group by score and keeps the first `picks` of those that take part for it. Where too few members
 /// do, the first of the others get it.
-pub(super) fn by_parts(groups: &[Vec<Stake>], picks: usize, curve: &Curve) -> Box<[u16]> {
+pub(super) fn ranked_with_fractions(
+    groups: &[Vec<WeightedMember>],
+    picks: usize,
+    curve: &ScoreCurve,
+) -> Box<[u16]> {
     let mut first = 0;
-    let ranked: Vec<Vec<Partaker>> = groups
+    let ranked: Vec<Vec<FractionalMember>> = groups
         .iter()
         .map(|group| {
-            let partaker = |(stake, at): (&Stake, u16)| Partaker {
-                contender: Contender::new(at, stake, curve.len()),
-                willing: match group.len() {
-                    1 => Willing::alone(stake, curve.len()),
-                    _ => Willing::of_group(stake, curve.len()),
+            let partaker = |(stake, at): (&WeightedMember, u16)| FractionalMember {
+                contender: ScoredMember::new(at, stake, curve.len()),
+                accepted: match group.len() {
+                    1 => AcceptedSlots::alone(stake, curve.len()),
+                    _ => AcceptedSlots::of_group(stake, curve.len()),
                 },
             };
             let members = group.iter().zip(first..).map(partaker).collect();
@@ -344,7 +365,7 @@ pub(super) fn by_parts(groups: &[Vec<Stake>], picks: usize, curve: &Curve) -> Bo
         })
         .collect();
     let mut table = Vec::with_capacity(curve.len() * picks);
-    let mut claims: Vec<Claim> = Vec::new();
+    let mut claims: Vec<SlotScore> = Vec::new();
     for slot in (0..curve.len()).map(|slot| slot as u16) {
         let end = table.len() + picks;
         for (is_willing, group) in [true, false]
@@ -354,10 +375,10 @@ pub(super) fn by_parts(groups: &[Vec<Stake>], picks: usize, curve: &Curve) -> Bo
             if table.len() == end {
                 break;
             }
-            let takers = group.iter().filter(|member| member.willing.takes(slot) == is_willing);
+            let takers = group.iter().filter(|member| member.accepted.contains(slot) == is_willing);
             claims.clear();
             claims.extend(
-                takers.map(|member| member.contender.claim(slot, member.contender.member, curve)),
+                takers.map(|member| member.contender.score(slot, member.contender.member, curve)),
             );
             claims.sort_unstable();
             table.extend(claims.iter().take(end - table.len()).map(|claim| claim.at() as u16));
@@ -367,38 +388,38 @@ pub(super) fn by_parts(groups: &[Vec<Stake>], picks: usize, curve: &Curve) -> Bo
 }
 
 /// A ranked member that takes a part of the slots.
-struct Partaker {
-    contender: Contender,
-    willing: Willing,
+struct FractionalMember {
+    contender: ScoredMember,
+    accepted: AcceptedSlots,
 }
 
 /// The slots that a member takes part for: those whose ranks by a permutation are below its part. A
 /// greater part has all slots of a lesser one, so that a ramp moves each slot once.
-pub(super) struct Willing {
+pub(super) struct AcceptedSlots {
     permutation: Permutation,
     /// How many slots it takes part for.
     slots: usize,
 }
 
-impl Willing {
+impl AcceptedSlots {
     /// Of one member among several of equal rank: members with equal parts take part for the same
     /// slots.
-    pub(super) fn of_group(stake: &Stake, slots: usize) -> Self {
+    pub(super) fn of_group(stake: &WeightedMember, slots: usize) -> Self {
         Self::new(GROUP_SEED, stake, slots)
     }
 
     /// Of a member that is alone in its rank: whether it takes a slot says nothing about the ranks
     /// behind it.
-    fn alone(stake: &Stake, slots: usize) -> Self {
+    fn alone(stake: &WeightedMember, slots: usize) -> Self {
         Self::new(stake.id.rotate_left(32) ^ GROUP_SEED, stake, slots)
     }
 
-    fn new(seed: u64, stake: &Stake, slots: usize) -> Self {
-        let taken = (stake.part.share() * slots as f64).round() as usize;
+    fn new(seed: u64, stake: &WeightedMember, slots: usize) -> Self {
+        let taken = (stake.fraction.share() * slots as f64).round() as usize;
         Self { permutation: Permutation::new(seed, slots), slots: taken }
     }
 
-    pub(super) fn takes(&self, slot: u16) -> bool {
+    pub(super) fn contains(&self, slot: u16) -> bool {
         usize::from(self.permutation.rank(slot)) < self.slots
     }
 }

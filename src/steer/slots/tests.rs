@@ -1,6 +1,6 @@
 //! Properties of slots and draws: shares, independence, least movement, memory.
 
-mod parts;
+mod fractions;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -10,32 +10,35 @@ use std::{
 use proptest::prelude::*;
 
 use super::{
-    rendezvous::{Claims, Permutation, mix},
+    rendezvous::{LowestScores, Permutation, mix},
     *,
 };
-use crate::steer::draws::Draws;
+use crate::steer::draw_state::DrawState;
 
-const STEADY: Filling = Filling::Steady { slots: FEWER_SLOTS };
+const STEADY: FillMethod = FillMethod::Steady { slots: SMALL_POOL_SLOTS };
 
-fn group(weights: &[u32]) -> Vec<Stake> {
-    let stake = |(at, &weight): (usize, &u32)| Stake {
+fn group(weights: &[u32]) -> Vec<WeightedMember> {
+    let stake = |(at, &weight): (usize, &u32)| WeightedMember {
         id: mix(1000 + at as u64),
         weight,
-        part: Part::FULL,
+        fraction: Fraction::FULL,
     };
     weights.iter().enumerate().map(stake).collect()
 }
 
 /// The same weights for members of other names.
-fn renamed(weights: &[u32], name: u64) -> Vec<Stake> {
-    group(weights).into_iter().map(|stake| Stake { id: mix(stake.id ^ name), ..stake }).collect()
+fn renamed(weights: &[u32], name: u64) -> Vec<WeightedMember> {
+    group(weights)
+        .into_iter()
+        .map(|stake| WeightedMember { id: mix(stake.id ^ name), ..stake })
+        .collect()
 }
 
-fn filled(groups: &[Vec<Stake>], picks: Picks, filling: Filling) -> Slots {
-    Recipe::new(groups.to_vec(), picks, filling).fill(&mut Curves::default())
+fn filled(groups: &[Vec<WeightedMember>], picks: Picks, filling: FillMethod) -> Slots {
+    TableSpec::new(groups.to_vec(), picks, filling).fill(&mut ScoreCurves::default())
 }
 
-fn one(group: &[Stake], filling: Filling) -> Slots {
+fn one(group: &[WeightedMember], filling: FillMethod) -> Slots {
     filled(&[group.to_vec()], Picks::Count(1), filling)
 }
 
@@ -47,7 +50,7 @@ fn table(slots: &Slots) -> &[u16] {
     }
 }
 
-fn drawn(slots: &Slots, seed: Seed, draws: &mut Draws) -> Vec<u16> {
+fn drawn(slots: &Slots, seed: DrawSeed, draws: &mut DrawState) -> Vec<u16> {
     let mut members = Vec::new();
     slots.draw(seed, draws, &mut |member, _| members.push(member));
     members
@@ -58,7 +61,7 @@ fn entries(slots: &Slots) -> usize {
     match slots {
         Slots::Lookup(lookup) => lookup.table.len(),
         Slots::Distinct(distinct) => distinct.owners.len() + distinct.members.count(),
-        Slots::Round(round) => round.owners.len(),
+        Slots::Rotated(round) => round.owners.len(),
         Slots::Chain(links) => links.iter().map(|link| entries(&link.slots)).sum(),
     }
 }
@@ -74,12 +77,12 @@ fn greatest_error(shares: &[f64], wanted: &[f64]) -> f64 {
 
 /// Successive sampling by its definition: members by weight, drawn again where they have been drawn
 /// before.
-struct Law {
+struct NaiveSampler {
     upto: Vec<u64>,
     random: fastrand::Rng,
 }
 
-impl Law {
+impl NaiveSampler {
     fn new(weights: &[u32]) -> Self {
         let mut sum = 0;
         let upto = weights.iter().map(|&weight| {
@@ -115,9 +118,9 @@ fn distance<K: std::hash::Hash + Eq>(samples: [&HashMap<K, u32>; 2]) -> f64 {
 
 /// How often each class of two places of an answer came together, by the places and the classes.
 #[derive(Default)]
-struct Pairs(HashMap<(usize, usize), HashMap<(u16, u16), u32>>);
+struct PairCounts(HashMap<(usize, usize), HashMap<(u16, u16), u32>>);
 
-impl Pairs {
+impl PairCounts {
     fn note(&mut self, answer: &[u16], class: impl Fn(u16) -> u16) {
         for (a, first) in answer.iter().enumerate() {
             for (b, second) in answer.iter().enumerate().skip(a + 1) {
@@ -145,25 +148,26 @@ impl Pairs {
 
 #[test]
 fn a_single_member_needs_one_slot_and_three_to_one_needs_four() {
-    assert_eq!(table(&one(&group(&[7]), Filling::Exact)).len(), 1);
-    let slots = one(&group(&[3, 1]), Filling::Exact);
+    assert_eq!(table(&one(&group(&[7]), FillMethod::Exact)).len(), 1);
+    let slots = one(&group(&[3, 1]), FillMethod::Exact);
     assert_eq!(table(&slots).len(), 4);
     assert_eq!(table(&slots).iter().filter(|&&member| member == 0).count(), 3);
 }
 
 #[test]
 fn turns_spread_each_member_evenly_over_the_cycle() {
-    assert_eq!(table(&one(&group(&[1, 1]), Filling::Exact)), &[0, 1]);
-    let slots = one(&group(&[2, 1, 1]), Filling::Exact);
+    assert_eq!(table(&one(&group(&[1, 1]), FillMethod::Exact)), &[0, 1]);
+    let slots = one(&group(&[2, 1, 1]), FillMethod::Exact);
     assert_eq!(table(&slots).len(), 4);
     assert_ne!(table(&slots)[0], table(&slots)[1]);
 }
 
 #[test]
 fn ranked_members_are_picked_in_order_from_one_slot() {
-    let groups: Vec<_> =
-        (0..4).map(|at| vec![Stake { id: at, weight: 1, part: Part::FULL }]).collect();
-    for filling in [Filling::Exact, STEADY] {
+    let groups: Vec<_> = (0..4)
+        .map(|at| vec![WeightedMember { id: at, weight: 1, fraction: Fraction::FULL }])
+        .collect();
+    for filling in [FillMethod::Exact, STEADY] {
         assert_eq!(table(&filled(&groups, Picks::Count(2), filling)), &[0, 1]);
         assert_eq!(table(&filled(&groups, Picks::All, filling)), &[0, 1, 2, 3]);
     }
@@ -171,7 +175,7 @@ fn ranked_members_are_picked_in_order_from_one_slot() {
 
 #[test]
 fn two_of_four_equal_members_each_appear_in_half_of_the_answers() {
-    let slots = filled(&[group(&[1, 1, 1, 1])], Picks::Count(2), Filling::Exact);
+    let slots = filled(&[group(&[1, 1, 1, 1])], Picks::Count(2), FillMethod::Exact);
     assert!(slots.shares(4).iter().all(|share| (share - 0.5).abs() < 0.002));
     assert!(table(&slots).chunks(2).all(|slot| slot[0] != slot[1]));
 }
@@ -179,17 +183,19 @@ fn two_of_four_equal_members_each_appear_in_half_of_the_answers() {
 #[test]
 fn members_of_an_earlier_group_come_before_all_of_a_later_one() {
     let groups = [group(&[3, 1, 1, 1, 1, 1, 1, 2]), group(&[1]), group(&[1]), group(&[1])];
-    for (filling, seed) in
-        [(Filling::Exact, Seed::Random), (STEADY, Seed::Client(0)), (Filling::Exact, Seed::Turn(0))]
-    {
+    for (filling, seed) in [
+        (FillMethod::Exact, DrawSeed::Random),
+        (STEADY, DrawSeed::Client(0)),
+        (FillMethod::Exact, DrawSeed::Turn(0)),
+    ] {
         for picks in [Picks::Count(10), Picks::All] {
             let slots = filled(&groups, picks, filling);
-            let mut draws = Draws::new(1);
+            let mut draws = DrawState::new(1);
             for number in 0..500_u32 {
                 let seed = match seed {
-                    Seed::Client(_) => Seed::Client(mix(number.into())),
-                    Seed::Turn(_) => Seed::Turn(number),
-                    Seed::Random => seed,
+                    DrawSeed::Client(_) => DrawSeed::Client(mix(number.into())),
+                    DrawSeed::Turn(_) => DrawSeed::Turn(number),
+                    DrawSeed::Random => seed,
                 };
                 let answer = drawn(&slots, seed, &mut draws);
                 assert_eq!(
@@ -200,7 +206,7 @@ fn members_of_an_earlier_group_come_before_all_of_a_later_one() {
             }
             assert!(
                 slots
-                    .named(11)
+                    .used_members(11)
                     .iter()
                     .zip(0..)
                     .all(|(&is_named, at)| is_named == (at < slots.picks()))
@@ -211,17 +217,17 @@ fn members_of_an_earlier_group_come_before_all_of_a_later_one() {
 
 #[test]
 fn all_members_are_answered_from_the_drawn_one_on_and_round() {
-    for filling in [Filling::Exact, STEADY] {
+    for filling in [FillMethod::Exact, STEADY] {
         let weights = [5, 1, 1, 1];
         let slots = filled(&[group(&weights)], Picks::All, filling);
         let mut first = [0.0; 4];
         for number in 0..20_000 {
             let seed = if filling == STEADY {
-                Seed::Client(mix(number))
+                DrawSeed::Client(mix(number))
             } else {
-                Seed::Turn(number as u32)
+                DrawSeed::Turn(number as u32)
             };
-            let answer = drawn(&slots, seed, &mut Draws::new(1));
+            let answer = drawn(&slots, seed, &mut DrawState::new(1));
             let round: Vec<u16> = (0..4).map(|at| (answer[0] + at) % 4).collect();
             assert_eq!(answer, round);
             first[usize::from(answer[0])] += 1.0 / 20_000.0;
@@ -234,7 +240,7 @@ fn all_members_are_answered_from_the_drawn_one_on_and_round() {
 #[test]
 fn tables_of_thousands_of_members_take_memory_for_each_member_once() {
     let all: Vec<u32> = (0..5_000).map(|at| at % 3 + 1).collect();
-    for filling in [Filling::Exact, Filling::Steady { slots: steady_slots(all.len()) }] {
+    for filling in [FillMethod::Exact, FillMethod::Steady { slots: steady_slots(all.len()) }] {
         for picks in [Picks::All, Picks::Count(5), Picks::Count(4_999), Picks::Count(5_000)] {
             let slots = filled(&[group(&all)], picks, filling);
             assert!(
@@ -244,30 +250,32 @@ fn tables_of_thousands_of_members_take_memory_for_each_member_once() {
             );
         }
     }
-    let ramped: Vec<_> =
-        group(&all).into_iter().map(|stake| vec![Stake { part: Part::of(0.5), ..stake }]).collect();
-    assert!(entries(&filled(&ramped, Picks::All, STEADY)) <= 2 * MAX_PART_ENTRIES);
+    let ramped: Vec<_> = group(&all)
+        .into_iter()
+        .map(|stake| vec![WeightedMember { fraction: Fraction::from_share(0.5), ..stake }])
+        .collect();
+    assert!(entries(&filled(&ramped, Picks::All, STEADY)) <= 2 * MAX_FRACTION_ENTRIES);
 }
 
 #[test]
 fn a_pool_may_have_65_535_members() {
     let all = group(&vec![1; 65_535]);
     for picks in [1, 3] {
-        let slots = filled(std::slice::from_ref(&all), Picks::Count(picks), Filling::Exact);
-        assert!(slots.named(65_535).iter().all(|is_named| *is_named));
+        let slots = filled(std::slice::from_ref(&all), Picks::Count(picks), FillMethod::Exact);
+        assert!(slots.used_members(65_535).iter().all(|is_named| *is_named));
     }
-    let slots = filled(&[all], Picks::All, Filling::Exact);
-    let answer = drawn(&slots, Seed::Turn(65_534), &mut Draws::new(1));
+    let slots = filled(&[all], Picks::All, FillMethod::Exact);
+    let answer = drawn(&slots, DrawSeed::Turn(65_534), &mut DrawState::new(1));
     assert_eq!(answer.iter().copied().collect::<BTreeSet<_>>().len(), 65_535);
 }
 
 #[test]
 fn turns_of_several_members_are_exact_over_a_cycle() {
-    let slots = filled(&[group(&[1; 40])], Picks::Count(3), Filling::Exact);
-    let mut draws = Draws::new(1);
+    let slots = filled(&[group(&[1; 40])], Picks::Count(3), FillMethod::Exact);
+    let mut draws = DrawState::new(1);
     let (mut first, mut held) = ([0_usize; 40], [0_usize; 40]);
     for turn in 0..slots.count() as u32 {
-        let answer = drawn(&slots, Seed::Turn(turn), &mut draws);
+        let answer = drawn(&slots, DrawSeed::Turn(turn), &mut draws);
         assert_eq!(answer.iter().collect::<BTreeSet<_>>().len(), 3);
         first[usize::from(answer[0])] += 1;
         answer.iter().for_each(|&member| held[usize::from(member)] += 1);
@@ -281,18 +289,18 @@ fn turns_of_several_members_are_exact_over_a_cycle() {
 fn three_of_forty_are_drawn_by_the_law_in_every_pair_of_places() {
     let weights: Vec<u32> = (0..40).map(|at| [1, 2, 3, 10][at % 4]).collect();
     let (mut law, mut by_query, mut by_client) =
-        (Pairs::default(), Pairs::default(), Pairs::default());
-    let mut naive = Law::new(&weights);
-    let mut draws = Draws::new(3);
-    let query = filled(&[group(&weights)], Picks::Count(3), Filling::Exact);
+        (PairCounts::default(), PairCounts::default(), PairCounts::default());
+    let mut naive = NaiveSampler::new(&weights);
+    let mut draws = DrawState::new(3);
+    let query = filled(&[group(&weights)], Picks::Count(3), FillMethod::Exact);
     // A table has errors of its own, within one percent: many tables, and clients of each.
     for name in 0..150 {
         let client = filled(&[renamed(&weights, name)], Picks::Count(3), STEADY);
         for number in 0..1_500 {
             law.note(&naive.draw(3), |member| member);
-            by_query.note(&drawn(&query, Seed::Random, &mut draws), |member| member);
+            by_query.note(&drawn(&query, DrawSeed::Random, &mut draws), |member| member);
             by_client.note(
-                &drawn(&client, Seed::Client(mix(name << 32 | number)), &mut draws),
+                &drawn(&client, DrawSeed::Client(mix(name << 32 | number)), &mut draws),
                 |member| member,
             );
         }
@@ -305,17 +313,17 @@ fn three_of_forty_are_drawn_by_the_law_in_every_pair_of_places() {
 fn beside_a_member_that_has_nearly_all_weight_the_others_are_drawn_by_theirs() {
     let weights: Vec<u32> = (0..40).map(|at| if at == 7 { 60_000 } else { at % 3 + 1 }).collect();
     let (mut law, mut by_query, mut by_client) =
-        (Pairs::default(), Pairs::default(), Pairs::default());
-    let mut naive = Law::new(&weights);
-    let mut draws = Draws::new(3);
-    let query = filled(&[group(&weights)], Picks::Count(3), Filling::Exact);
+        (PairCounts::default(), PairCounts::default(), PairCounts::default());
+    let mut naive = NaiveSampler::new(&weights);
+    let mut draws = DrawState::new(3);
+    let query = filled(&[group(&weights)], Picks::Count(3), FillMethod::Exact);
     for name in 0..20 {
         let client = filled(&[renamed(&weights, name)], Picks::Count(3), STEADY);
         for number in 0..500 {
             law.note(&naive.draw(3), |member| member);
-            by_query.note(&drawn(&query, Seed::Random, &mut draws), |member| member);
+            by_query.note(&drawn(&query, DrawSeed::Random, &mut draws), |member| member);
             by_client.note(
-                &drawn(&client, Seed::Client(mix(name << 32 | number)), &mut draws),
+                &drawn(&client, DrawSeed::Client(mix(name << 32 | number)), &mut draws),
                 |member| member,
             );
         }
@@ -328,22 +336,24 @@ fn beside_a_member_that_has_nearly_all_weight_the_others_are_drawn_by_theirs() {
 fn five_of_a_thousand_are_drawn_by_the_law_in_every_pair_of_places() {
     let weights: Vec<u32> = (0..1_000).map(|at| [1, 2, 3, 100][at % 4]).collect();
     let (mut law, mut by_query, mut by_client) =
-        (Pairs::default(), Pairs::default(), Pairs::default());
-    let mut naive = Law::new(&weights);
-    let mut draws = Draws::new(3);
+        (PairCounts::default(), PairCounts::default(), PairCounts::default());
+    let mut naive = NaiveSampler::new(&weights);
+    let mut draws = DrawState::new(3);
     let class = |member| member % 24;
-    let query = filled(&[group(&weights)], Picks::Count(5), Filling::Exact);
+    let query = filled(&[group(&weights)], Picks::Count(5), FillMethod::Exact);
     for name in 0..30 {
         let client = filled(
             &[renamed(&weights, name)],
             Picks::Count(5),
-            Filling::Steady { slots: steady_slots(1_000) },
+            FillMethod::Steady { slots: steady_slots(1_000) },
         );
         for number in 0..2_000 {
             law.note(&naive.draw(5), class);
-            by_query.note(&drawn(&query, Seed::Random, &mut draws), class);
-            by_client
-                .note(&drawn(&client, Seed::Client(mix(name << 32 | number)), &mut draws), class);
+            by_query.note(&drawn(&query, DrawSeed::Random, &mut draws), class);
+            by_client.note(
+                &drawn(&client, DrawSeed::Client(mix(name << 32 | number)), &mut draws),
+                class,
+            );
         }
     }
     law.assert_equal(&by_query);
@@ -353,7 +363,7 @@ fn five_of_a_thousand_are_drawn_by_the_law_in_every_pair_of_places() {
 #[test]
 fn members_that_hardly_differ_in_name_have_independent_ranks() {
     const BINS: usize = 16;
-    for slots in [PART_SLOTS, FEWER_SLOTS, MAX_SLOTS] {
+    for slots in [FRACTION_SLOTS, SMALL_POOL_SLOTS, MAX_SLOTS] {
         let bits = slots.ilog2() - 4;
         let mut random = fastrand::Rng::with_seed(11);
         let (mut sum, mut greatest, pairs) = (0.0, 0.0_f64, 192);
@@ -384,8 +394,8 @@ fn members_that_hardly_differ_in_name_have_independent_ranks() {
 
 #[test]
 fn scores_are_the_quantiles_of_the_exponential_distribution() {
-    for slots in [PART_SLOTS, FEWER_SLOTS, MAX_SLOTS] {
-        let curve = Curves::default().of(slots);
+    for slots in [FRACTION_SLOTS, SMALL_POOL_SLOTS, MAX_SLOTS] {
+        let curve = ScoreCurves::default().curve(slots);
         for (rank, score) in curve.iter().enumerate() {
             let wanted = -(-(rank as f64 + 0.5) / slots as f64).ln_1p();
             assert!((score / wanted - 1.0).abs() < 1e-13, "{rank}: {score}, not {wanted}");
@@ -396,11 +406,11 @@ fn scores_are_the_quantiles_of_the_exponential_distribution() {
 
 #[test]
 fn equal_members_share_a_table_whatever_the_scale_of_their_weights() {
-    let mut tables = SlotTables::default();
+    let mut tables = SlotTableCache::default();
     let mut of = |weights: &[u32], picks, filling| {
-        tables.of(Recipe::new(vec![group(weights)], picks, filling))
+        tables.table(TableSpec::new(vec![group(weights)], picks, filling))
     };
-    for filling in [Filling::Exact, STEADY] {
+    for filling in [FillMethod::Exact, STEADY] {
         for picks in [Picks::Count(1), Picks::Count(2), Picks::All] {
             assert!(Arc::ptr_eq(
                 &of(&[1, 2, 3], picks, filling),
@@ -415,12 +425,12 @@ fn equal_members_share_a_table_whatever_the_scale_of_their_weights() {
 fn exact_slots_do_not_depend_on_names_and_steady_ones_do_not_on_the_order_written() {
     let weights = [3, 1, 2];
     assert_eq!(
-        table(&one(&group(&weights), Filling::Exact)),
-        table(&one(&renamed(&weights, 7), Filling::Exact))
+        table(&one(&group(&weights), FillMethod::Exact)),
+        table(&one(&renamed(&weights, 7), FillMethod::Exact))
     );
     let written = group(&weights);
-    let turned: Vec<Stake> = written.iter().rev().copied().collect();
-    let names = |slots: &Slots, group: &[Stake]| -> Vec<u64> {
+    let turned: Vec<WeightedMember> = written.iter().rev().copied().collect();
+    let names = |slots: &Slots, group: &[WeightedMember]| -> Vec<u64> {
         table(slots).iter().map(|&member| group[usize::from(member)].id).collect()
     };
     assert_eq!(names(&one(&written, STEADY), &written), names(&one(&turned, STEADY), &turned));
@@ -429,7 +439,7 @@ fn exact_slots_do_not_depend_on_names_and_steady_ones_do_not_on_the_order_writte
 #[test]
 fn a_part_takes_its_share_of_the_slots_exactly_and_a_lesser_one_some_of_the_same() {
     let taken = |part: f64| -> BTreeSet<usize> {
-        let first = Stake { part: Part::of(part), ..group(&[1])[0] };
+        let first = WeightedMember { fraction: Fraction::from_share(part), ..group(&[1])[0] };
         let second = renamed(&[1], 1);
         let slots = filled(&[vec![first], second], Picks::Count(1), STEADY);
         (0..table(&slots).len()).filter(|&slot| table(&slots)[slot] == 0).collect()
@@ -437,7 +447,7 @@ fn a_part_takes_its_share_of_the_slots_exactly_and_a_lesser_one_some_of_the_same
     let mut before = BTreeSet::new();
     for part in [0.0, 0.125, 0.25, 0.5, 0.75] {
         let now = taken(part);
-        assert_eq!(now.len(), (part * FEWER_SLOTS as f64) as usize);
+        assert_eq!(now.len(), (part * SMALL_POOL_SLOTS as f64) as usize);
         assert!(now.is_superset(&before));
         before = now;
     }
@@ -446,17 +456,17 @@ fn a_part_takes_its_share_of_the_slots_exactly_and_a_lesser_one_some_of_the_same
 #[test]
 fn a_part_of_one_of_two_tied_members_goes_to_the_other_one() {
     let mut tied = group(&[1, 1]);
-    tied[0].part = Part::of(0.5);
+    tied[0].fraction = Fraction::from_share(0.5);
     let slots = filled(&[tied, renamed(&[1], 1)], Picks::Count(1), STEADY);
     // It takes half of the slots, and of these the other member wins half.
     assert!(greatest_error(&slots.shares(3), &[0.25, 0.75, 0.0]) < 0.01, "{:?}", slots.shares(3));
 }
 
 /// The names of the members drawn for each of many clients.
-fn answers(group: &[Stake], picks: usize) -> Vec<Vec<u64>> {
+fn answers(group: &[WeightedMember], picks: usize) -> Vec<Vec<u64>> {
     let slots = filled(&[group.to_vec()], Picks::Count(picks), STEADY);
     let answer = |client| {
-        let members = drawn(&slots, Seed::Client(mix(client)), &mut Draws::new(1));
+        let members = drawn(&slots, DrawSeed::Client(mix(client)), &mut DrawState::new(1));
         members.iter().map(|&member| group[usize::from(member)].id).collect()
     };
     (0..1_000).map(answer).collect()
@@ -472,7 +482,7 @@ proptest! {
 
     #[test]
     fn exact_shares_are_the_weights(weights in prop::collection::vec(1_u32..=65535, 1..40)) {
-        let slots = one(&group(&weights), Filling::Exact);
+        let slots = one(&group(&weights), FillMethod::Exact);
         prop_assert!(table(&slots).len().is_power_of_two() && table(&slots).len() <= MAX_SLOTS);
         prop_assert!(greatest_error(&slots.shares(weights.len()), &weight_shares(&weights)) < 0.001);
     }
@@ -500,19 +510,19 @@ proptest! {
         ],
         name: u64,
     ) {
-        let curve = Curves::default().of(PART_SLOTS);
-        let contenders = Contender::all(&renamed(&weights, name), PART_SLOTS);
-        let mut by_rank = Claims::new(&contenders, &curve);
-        by_rank.claim_by_rank();
-        by_rank.settle();
-        let mut by_weight = Claims::new(&contenders, &curve);
-        contenders.chunk_by(|a, b| a.inverse == b.inverse).fold(0, |first, class| {
+        let curve = ScoreCurves::default().curve(FRACTION_SLOTS);
+        let contenders = ScoredMember::all(&renamed(&weights, name), FRACTION_SLOTS);
+        let mut by_rank = LowestScores::new(&contenders, &curve);
+        by_rank.score_by_rank();
+        by_rank.score_open_slots();
+        let mut by_weight = LowestScores::new(&contenders, &curve);
+        contenders.chunk_by(|a, b| a.inverse_weight == b.inverse_weight).fold(0, |first, class| {
             let end = first + class.len() as u16;
-            by_weight.claim_all(&(first..end).collect::<Vec<_>>());
+            by_weight.score_weight_class(&(first..end).collect::<Vec<_>>());
             end
         });
         for (slot, (by_rank, by_weight)) in by_rank.least.iter().zip(&by_weight.least).enumerate() {
-            let claims = contenders.iter().zip(0..).map(|(one, at)| one.claim(slot as u16, at, &curve));
+            let claims = contenders.iter().zip(0..).map(|(one, at)| one.score(slot as u16, at, &curve));
             let least = claims.min().unwrap();
             prop_assert_eq!((*by_rank, *by_weight), (least, least), "slot {}", slot);
         }
@@ -520,7 +530,7 @@ proptest! {
 
     #[test]
     fn each_slot_has_a_rank_of_its_own_and_a_rank_leads_back_to_its_slot(seed: u64) {
-        for slots in [PART_SLOTS, FEWER_SLOTS, MAX_SLOTS] {
+        for slots in [FRACTION_SLOTS, SMALL_POOL_SLOTS, MAX_SLOTS] {
             let permutation = Permutation::new(seed, slots);
             let inverse = permutation.inverse();
             for slot in (0..slots).map(|slot| slot as u16) {
@@ -535,7 +545,7 @@ proptest! {
         weights in prop::collection::vec(1_u32..=100, 5..8),
         picks in 1_usize..4,
     ) {
-        let counted = filled(&[group(&weights)], Picks::Count(picks), Filling::Exact);
+        let counted = filled(&[group(&weights)], Picks::Count(picks), FillMethod::Exact);
         prop_assert!(matches!(counted, Slots::Lookup(_)));
         let integrated = inclusion::shares(weights.iter().map(|&weight| f64::from(weight)).collect(), picks);
         prop_assert!(greatest_error(&counted.shares(weights.len()), &integrated) < 1e-3, "{:?}", integrated);
@@ -549,7 +559,7 @@ proptest! {
     ) {
         let all = group(&weights);
         let gone = all[gone.index(all.len())].id;
-        let rest: Vec<Stake> = all.iter().copied().filter(|stake| stake.id != gone).collect();
+        let rest: Vec<WeightedMember> = all.iter().copied().filter(|stake| stake.id != gone).collect();
         for (before, now) in answers(&all, picks).iter().zip(&answers(&rest, picks)) {
             if !before.contains(&gone) {
                 prop_assert_eq!(before, now);

@@ -3,18 +3,18 @@
 use super::*;
 
 /// A service over a `failover` pool: the alias, then an address.
-fn bench() -> Bench {
-    let mut draft = Draft::default();
+fn bench() -> ServiceBench {
+    let mut draft = TopologyBuilder::default();
     let alias = draft.endpoint("lb", None);
-    draft.endpoints[0].target = Target::Alias("lb.example.net".parse().unwrap());
+    draft.endpoints[0].target = EndpointTarget::Alias("lb.example.net".parse().unwrap());
     let spare = draft.endpoint("192.0.2.9", None);
     let pool = draft.pool(Policy::Failover, &[(alias, 1), (spare, 1)]);
     draft.top(pool)
 }
 
-fn resolve(bench: &mut Bench, addresses: &[&str], ttl_secs: u32) {
+fn resolve(bench: &mut ServiceBench, addresses: &[&str], ttl_secs: u32) {
     let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
-    bench.conditions.aliases[0] = Arc::new(Resolved::new(addresses, ttl_secs));
+    bench.conditions.aliases[0] = Arc::new(ResolvedAlias::new(addresses, ttl_secs));
     bench.follow();
 }
 
@@ -46,17 +46,19 @@ fn an_alias_is_answered_by_what_it_stands_for_and_no_longer_than_that_may_be_kep
 
 #[test]
 fn a_family_that_an_alias_does_not_have_is_no_distress() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let alias = draft.endpoint("lb", None);
-    draft.endpoints[0].target = Target::Alias("lb.example.net".parse().unwrap());
+    draft.endpoints[0].target = EndpointTarget::Alias("lb.example.net".parse().unwrap());
     let pool = draft.pool(Policy::Weighted, &[(alias, 1)]);
     let mut bench = draft.top(pool);
-    let plights = |bench: &Bench| [Family::V4, Family::V6].map(|family| bench.chart.plight(family));
-    assert_eq!(plights(&bench), [Plight::AllDown; 2], "nothing is known of it");
+    let plights = |bench: &ServiceBench| {
+        [Family::V4, Family::V6].map(|family| bench.chart.fallback_stage(family))
+    };
+    assert_eq!(plights(&bench), [FallbackStage::AllDown; 2], "nothing is known of it");
     assert!(bench.chart.is_unresolved());
     assert_eq!(bench.ask(), [""; 0], "and nothing is made up");
     resolve(&mut bench, &["192.0.2.1"], 60);
-    assert_eq!(plights(&bench), [Plight::None; 2]);
+    assert_eq!(plights(&bench), [FallbackStage::Normal; 2]);
     assert!(!bench.chart.is_unresolved());
     assert_eq!((bench.ask().len(), bench.ask_from(Family::V6, "8.8.8.0/24").0.len()), (1, 0));
 }

@@ -9,15 +9,15 @@ use crate::geo::Database;
 /// A resolver's address that no rule and no database knows.
 const RESOLVER: &str = "9.9.9.9";
 
-fn course(bench: &Bench, client: &str, resolver: &str) -> (Vec<String>, u8) {
+fn course(bench: &ServiceBench, client: &str, resolver: &str) -> (Vec<String>, u8) {
     let (client, resolver) = (client.parse().unwrap(), resolver.parse().unwrap());
     answer(&bench.chart, client, resolver)
 }
 
 fn answer(chart: &Chart, client: IpAddr, resolver: IpAddr) -> (Vec<String>, u8) {
-    let course = chart.course(Family::V4, Some(client), &resolver);
+    let course = chart.route(Family::V4, Some(client), &resolver);
     let mut texts = Vec::new();
-    course.draw(&mut Draws::new(1), &mut |answer| texts.extend(answer.rdata.texts()));
+    course.draw(&mut DrawState::new(1), &mut |answer| texts.extend(answer.rdata.texts()));
     (texts, course.scope)
 }
 
@@ -60,14 +60,14 @@ fn an_empty_default_is_nodata_for_a_special_range_alone() {
 
 #[test]
 fn where_every_client_gets_the_same_the_scope_of_a_special_subnet_is_zero() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&[("192.0.2.1", 1)]);
     assert_eq!(course(&draft.top(pool), "10.1.2.0", RESOLVER).1, 0);
 }
 
 #[test]
 fn a_sticky_service_keeps_the_clients_of_a_special_range_together_and_tells_nobody_else() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1)]);
     draft.pools[pool.index()].spread = Spread::Client;
     let bench = draft.top(pool);
@@ -89,9 +89,9 @@ fn a_private_network_that_the_operators_database_knows_has_a_place() {
         writer.insert_value(network.parse::<ipnet::IpNet>().unwrap(), record).unwrap();
     }
     let database = Database::open("office", writer.to_bytes().unwrap()).unwrap();
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let members = [(draft.endpoint("192.0.2.0", None), 1), (draft.endpoint("192.0.2.1", None), 1)];
-    let rule = Rule { countries: vec!["DE".into()], members: vec![1], ..Rule::default() };
+    let rule = GeoRule { countries: vec!["DE".into()], members: vec![1], ..GeoRule::default() };
     let pool = draft.pool(Policy::Geo { rules: vec![rule], default: vec![0] }, &members);
     let bench = draft.top_in(pool, &Databases::new(vec![Arc::new(database)]));
     assert_eq!(course(&bench, "10.7.3.0", RESOLVER), (vec!["192.0.2.1".to_owned()], 16));
@@ -104,10 +104,13 @@ fn a_private_network_that_the_operators_database_knows_has_a_place() {
 
 #[test]
 fn without_client_subnets_the_resolver_decides_and_every_scope_is_zero() {
-    let mut draft = Draft { ignores_subnets: true, ..Draft::default() };
+    let mut draft = TopologyBuilder { ignores_subnets: true, ..TopologyBuilder::default() };
     let members = ["192.0.2.0", "192.0.2.1"].map(|name| (draft.endpoint(name, None), 1));
-    let rule =
-        Rule { subnets: vec!["8.8.8.0/24".parse().unwrap()], members: vec![1], ..Rule::default() };
+    let rule = GeoRule {
+        subnets: vec!["8.8.8.0/24".parse().unwrap()],
+        members: vec![1],
+        ..GeoRule::default()
+    };
     let pool = draft.pool(Policy::Geo { rules: vec![rule], default: vec![0] }, &members);
     let bench = draft.top(pool);
     assert_eq!(course(&bench, "8.8.8.0", RESOLVER), (vec!["192.0.2.0".to_owned()], 0));
@@ -117,9 +120,9 @@ fn without_client_subnets_the_resolver_decides_and_every_scope_is_zero() {
 /// A cache as RFC 7871 section 7.3 has it: an answer is kept for the prefix of its scope, at most
 /// as long as that asked with.
 #[derive(Default)]
-struct Cache(Vec<(ipnet::IpNet, Vec<String>)>);
+struct ResolverCache(Vec<(ipnet::IpNet, Vec<String>)>);
 
-impl Cache {
+impl ResolverCache {
     fn get(&self, client: IpAddr) -> Option<&Vec<String>> {
         let held = self.0.iter().filter(|(prefix, _)| prefix.contains(&client));
         held.max_by_key(|(prefix, _)| prefix.prefix_len()).map(|(_, answer)| answer)
@@ -165,11 +168,11 @@ fn network(client: IpAddr) -> ipnet::IpNet {
     ipnet::IpNet::new(client, if client.is_ipv4() { 24 } else { 56 }).unwrap().trunc()
 }
 
-fn rules() -> impl Strategy<Value = Vec<Rule>> {
+fn rules() -> impl Strategy<Value = Vec<GeoRule>> {
     let rule = (addresses(), 6..25_u8, prop::collection::vec(0..3_u32, 0..2), any::<bool>())
         .prop_map(|(address, length, members, strict)| {
             let subnet = ipnet::IpNet::new(address, length).unwrap().trunc();
-            Rule { subnets: vec![subnet], members, strict, ..Rule::default() }
+            GeoRule { subnets: vec![subnet], members, strict, ..GeoRule::default() }
         });
     prop::collection::vec(rule, 0..6)
 }
@@ -183,7 +186,7 @@ proptest! {
         down in any::<[bool; 3]>(),
         is_sticky in any::<bool>(),
     ) {
-        let mut draft = Draft::default();
+        let mut draft = TopologyBuilder::default();
         let members: Vec<_> = (0..3)
             .map(|at| {
                 let inner = draft.weighted(&[(&format!("192.0.2.{at}"), 1), (&format!("192.0.2.1{at}"), 1)]);
@@ -200,7 +203,7 @@ proptest! {
         }
         // One resolver that is unknown, and one that may be in any rule.
         for resolver in [RESOLVER.parse().unwrap(), clients[0]] {
-            let mut cache = Cache::default();
+            let mut cache = ResolverCache::default();
             for &client in &clients {
                 let asked = network(client);
                 let (own, scope) = answer(&bench.chart, asked.network(), resolver);

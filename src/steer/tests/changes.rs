@@ -8,18 +8,18 @@ use super::*;
 /// A member: an endpoint by the last octet of its address and its datacenter, or the pool of a
 /// number.
 #[derive(Debug, Clone, PartialEq)]
-enum Item {
+enum ModelMember {
     Endpoint(u8, Option<usize>),
     Pool(usize),
 }
 
 /// Policy, spread, answers, and members with their weights.
-type ModelPool = (u8, u8, u32, Vec<(Item, u16)>);
+type ModelPool = (u8, u8, u32, Vec<(ModelMember, u16)>);
 
 /// A configuration and its conditions, by name.
 #[derive(Debug, Clone)]
-struct Model {
-    states: Vec<State>,
+struct ModelConfig {
+    states: Vec<ServingState>,
     /// By number. Members that are pools have a higher number.
     pools: BTreeMap<usize, ModelPool>,
     /// By number: the pool, the TTL, and the pool that answers when all is down.
@@ -30,19 +30,19 @@ struct Model {
 
 const SPREADS: [Spread; 2] = [Spread::Query, Spread::Client];
 
-impl Model {
+impl ModelConfig {
     /// Two services of pools of their own, and one of both pools: endpoints 1 and 2 in datacenter
     /// 0, 3 and 4 in 1.
     fn small() -> Self {
         let endpoints = |first: u8, place| {
             (first..first + 2)
-                .map(|octet| (Item::Endpoint(octet, Some(place)), 1))
+                .map(|octet| (ModelMember::Endpoint(octet, Some(place)), 1))
                 .collect::<Vec<_>>()
         };
         Self {
-            states: vec![State::Active; 2],
+            states: vec![ServingState::Active; 2],
             pools: BTreeMap::from([
-                (0, (1, 0, 1, vec![(Item::Pool(1), 1), (Item::Pool(2), 1)])),
+                (0, (1, 0, 1, vec![(ModelMember::Pool(1), 1), (ModelMember::Pool(2), 1)])),
                 (1, (0, 0, 1, endpoints(1, 0))),
                 (2, (0, 1, 2, endpoints(3, 1))),
             ]),
@@ -53,7 +53,7 @@ impl Model {
     }
 
     fn topology(&self) -> Topology {
-        let mut draft = Draft::default();
+        let mut draft = TopologyBuilder::default();
         for (at, state) in self.states.iter().enumerate() {
             draft.datacenter(&format!("dc{at}"), *state);
         }
@@ -63,19 +63,19 @@ impl Model {
         for (number, (policy, spread, answers, members)) in &self.pools {
             let policy =
                 [Policy::Weighted, Policy::Failover, Policy::All][usize::from(*policy) % 3].clone();
-            let item = |(item, weight): &(Item, u16)| match item {
-                Item::Endpoint(octet, place) => {
+            let item = |(item, weight): &(ModelMember, u16)| match item {
+                ModelMember::Endpoint(octet, place) => {
                     let place = place.map(|place| DatacenterId(place as u32));
                     Some((draft.endpoint(&format!("192.0.2.{octet}"), place), *weight))
                 }
-                Item::Pool(number) => Some((MemberKind::Pool(position(number)?), *weight)),
+                ModelMember::Pool(number) => Some((MemberKind::Pool(position(number)?), *weight)),
             };
             let members: Vec<_> = members.iter().filter_map(item).collect();
             let id = draft.pool(policy, &members);
             let pool = &mut draft.pools[id.index()];
             pool.name = format!("p{number}").into();
             pool.spread = SPREADS[usize::from(*spread) % 2];
-            pool.answers = Answers::Count(NonZeroU32::new(*answers).unwrap());
+            pool.answers = AnswerCount::Count(NonZeroU32::new(*answers).unwrap());
         }
         let service =
             |(number, (pool, ttl_secs, fallback)): (&usize, &(usize, u32, Option<usize>))| {
@@ -83,7 +83,7 @@ impl Model {
                     fallback.as_ref().and_then(position).map_or(OnAllDown::All, OnAllDown::Pool);
                 Some(Service {
                     name: format!("s{number}.example.com").parse::<Name>().unwrap(),
-                    kind: Kind::default(),
+                    kind: RecordKind::default(),
                     zone: ZoneId(0),
                     pool: position(pool)?,
                     ttl_secs: *ttl_secs,
@@ -97,7 +97,7 @@ impl Model {
     }
 
     fn conditions(&self, topology: &Topology) -> Conditions {
-        let mut conditions = Conditions::unknown(topology, 0);
+        let mut conditions = Conditions::unprobed(topology, 0);
         for (probe, standing) in topology.probes.iter().zip(&mut conditions.standings) {
             let is_down = |octet: &u8| probe.target.to_string() == format!("192.0.2.{octet}");
             if self.down.iter().any(is_down) {
@@ -110,30 +110,30 @@ impl Model {
                 continue;
             };
             let weights = vec![u32::from(*weight); topology.pools[at].members.len()];
-            conditions.steering.weights.insert(PoolId(at as u32), weights.into());
+            conditions.adjustments.weights.insert(PoolId(at as u32), weights.into());
         }
         conditions
     }
 }
 
 /// What serves: charts of the latest model.
-struct Serving {
+struct ModelCharts {
     surveys: Surveys,
-    wheels: Wheels,
-    compiled: Compiled,
+    wheels: WheelCache,
+    compiled: CompiledCharts,
 }
 
-impl Serving {
-    fn new(model: &Model) -> Self {
+impl ModelCharts {
+    fn new(model: &ModelConfig) -> Self {
         let topology = Arc::new(model.topology());
         let mut surveys = Surveys::default();
         let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
         let compiled = compiler.compile(&model.conditions(&topology), &mut surveys);
-        Self { surveys, wheels: Wheels::default(), compiled }
+        Self { surveys, wheels: WheelCache::default(), compiled }
     }
 
     /// Loads another model, as a reload does; how many plans were compiled for it.
-    fn load(&mut self, model: &Model) -> usize {
+    fn load(&mut self, model: &ModelConfig) -> usize {
         let old = self.compiled.compiler();
         let written = Arc::new(model.topology());
         let topology = Numbering::after(&written, old.topology()).apply(&written, None);
@@ -142,7 +142,7 @@ impl Serving {
     }
 
     /// Follows a model's conditions; how many plans were compiled for it.
-    fn follow(&mut self, model: &Model) -> usize {
+    fn follow(&mut self, model: &ModelConfig) -> usize {
         let compiler = Arc::clone(self.compiled.compiler());
         let conditions = model.conditions(compiler.topology());
         self.compile(compiler, conditions)
@@ -152,7 +152,7 @@ impl Serving {
         let mut compilation = Compilation::after(&self.compiled, compiler, Arc::new(conditions));
         compilation.run(&mut self.surveys, &mut self.wheels, &mut || false);
         self.compiled = compilation.compiled(&self.wheels).unwrap();
-        compilation.count()
+        compilation.compiled_count()
     }
 
     /// Every chart, with all that a query or a report reads of it.
@@ -172,16 +172,16 @@ impl Serving {
 
 #[test]
 fn a_change_compiles_the_services_that_it_touches_and_no_other() {
-    let edit = |change: fn(&mut Model)| {
-        let mut model = Model::small();
-        let mut serving = Serving::new(&model);
+    let edit = |change: fn(&mut ModelConfig)| {
+        let mut model = ModelConfig::small();
+        let mut serving = ModelCharts::new(&model);
         change(&mut model);
         let count = serving.load(&model);
         assert_eq!(serving.described(), serving.compiled_afresh());
         count
     };
     for (change, wanted, why) in [
-        ((|_| {}) as fn(&mut Model), 0, "a comment"),
+        ((|_| {}) as fn(&mut ModelConfig), 0, "a comment"),
         (|model| model.services.get_mut(&1).unwrap().1 = 60, 1, "a service's TTL"),
         (
             |model| model.pools.get_mut(&1).unwrap().3[0].1 = 9,
@@ -189,12 +189,12 @@ fn a_change_compiles_the_services_that_it_touches_and_no_other() {
             "a weight: the service, and that of the pool above",
         ),
         (
-            |model| model.pools.get_mut(&2).unwrap().3[0].0 = Item::Endpoint(9, None),
+            |model| model.pools.get_mut(&2).unwrap().3[0].0 = ModelMember::Endpoint(9, None),
             2,
             "an address",
         ),
         (
-            |model| model.pools.get_mut(&1).unwrap().3.push((Item::Endpoint(9, None), 1)),
+            |model| model.pools.get_mut(&1).unwrap().3.push((ModelMember::Endpoint(9, None), 1)),
             2,
             "a member more",
         ),
@@ -206,14 +206,18 @@ fn a_change_compiles_the_services_that_it_touches_and_no_other() {
         ),
         (
             |model| {
-                model.pools.insert(7, (0, 0, 1, vec![(Item::Endpoint(7, None), 1)]));
+                model.pools.insert(7, (0, 0, 1, vec![(ModelMember::Endpoint(7, None), 1)]));
                 model.services.insert(1000, (7, 30, None));
             },
             1,
             "another service with a pool before all others",
         ),
         (|model| _ = model.services.remove(&1), 0, "a service less"),
-        (|model| model.states[1] = State::Draining, 2, "a drain: the services with a member there"),
+        (
+            |model| model.states[1] = ServingState::Draining,
+            2,
+            "a drain: the services with a member there",
+        ),
     ] {
         assert_eq!(edit(change), wanted, "{why}");
     }
@@ -221,8 +225,8 @@ fn a_change_compiles_the_services_that_it_touches_and_no_other() {
 
 #[test]
 fn a_status_compiles_the_services_that_reach_the_target() {
-    let mut model = Model::small();
-    let mut serving = Serving::new(&model);
+    let mut model = ModelConfig::small();
+    let mut serving = ModelCharts::new(&model);
     for (down, wanted) in
         [(vec![], 0), (vec![1], 2), (vec![1, 3], 2), (vec![3], 2), (vec![200], 2), (vec![], 0)]
     {
@@ -234,17 +238,17 @@ fn a_status_compiles_the_services_that_reach_the_target() {
 
 #[test]
 fn what_a_newer_change_touches_is_compiled_before_the_rest() {
-    let mut model = Model::small();
-    let mut serving = Serving::new(&model);
+    let mut model = ModelConfig::small();
+    let mut serving = ModelCharts::new(&model);
     let compiler = Arc::clone(serving.compiled.compiler());
     let before = serving.compiled.charts();
-    model.states[0] = State::Disabled;
+    model.states[0] = ServingState::Disabled;
     let drained = Arc::new(Conditions {
         datacenters: model.states.clone(),
         ..model.conditions(compiler.topology())
     });
     let mut compilation = Compilation::after(&serving.compiled, Arc::clone(&compiler), drained);
-    assert_eq!(compilation.left(), 2, "services 0 and 1 have members in the datacenter");
+    assert_eq!(compilation.remaining(), 2, "services 0 and 1 have members in the datacenter");
     model.down = vec![3];
     let newer = Arc::new(Conditions {
         datacenters: model.states.clone(),
@@ -259,26 +263,30 @@ fn what_a_newer_change_touches_is_compiled_before_the_rest() {
         [true, false, true],
         "services 0 and 2 reach the target"
     );
-    assert_eq!(compilation.left(), 1);
+    assert_eq!(compilation.remaining(), 1);
     compilation.run(&mut serving.surveys, &mut serving.wheels, &mut || false);
     serving.compiled = compilation.compiled(&serving.wheels).unwrap();
-    assert_eq!((compilation.left(), compilation.count()), (0, 3));
+    assert_eq!((compilation.remaining(), compilation.compiled_count()), (0, 3));
     assert_eq!(serving.described(), serving.compiled_afresh());
 }
 
 /// One change of a model, by numbers that are taken as far as the model goes.
-fn change(model: &mut Model, (kind, first, second, third): (u8, usize, usize, u16)) {
+fn change(model: &mut ModelConfig, (kind, first, second, third): (u8, usize, usize, u16)) {
     let pool_count = model.pools.len().max(1);
-    let number = |model: &Model| model.pools.keys().nth(first % pool_count).copied();
+    let number = |model: &ModelConfig| model.pools.keys().nth(first % pool_count).copied();
     match kind % 10 {
         0 => {
-            model.states[first % 2] =
-                [State::Active, State::Standby, State::Draining, State::Disabled][second % 4]
+            model.states[first % 2] = [
+                ServingState::Active,
+                ServingState::Standby,
+                ServingState::Draining,
+                ServingState::Disabled,
+            ][second % 4]
         }
         1 => model.down = (0..8).filter(|octet| third >> octet & 1 == 1).collect(),
         2 => {
             let members =
-                vec![(Item::Endpoint((third % 8) as u8, Some(second % 2)), 1 + third % 5)];
+                vec![(ModelMember::Endpoint((third % 8) as u8, Some(second % 2)), 1 + third % 5)];
             model.pools.insert(
                 first % 12,
                 ((second % 3) as u8, (third % 2) as u8, 1 + u32::from(third % 3), members),
@@ -287,10 +295,10 @@ fn change(model: &mut Model, (kind, first, second, third): (u8, usize, usize, u1
         3 if model.pools.len() > 1 => {
             if let Some(number) = number(model) {
                 model.pools.remove(&number);
-                let is_left = |item: &(Item, u16)| item.0 != Item::Pool(number);
+                let is_left = |item: &(ModelMember, u16)| item.0 != ModelMember::Pool(number);
                 model.pools.values_mut().for_each(|pool| pool.3.retain(is_left));
                 model.pools.retain(|_, pool| !pool.3.is_empty());
-                let Model { pools, services, .. } = model;
+                let ModelConfig { pools, services, .. } = model;
                 services.retain(|_, service| pools.contains_key(&service.0));
             }
         }
@@ -305,10 +313,11 @@ fn change(model: &mut Model, (kind, first, second, third): (u8, usize, usize, u1
         _ => {
             let Some(number) = number(model) else { return };
             let item = match kind % 10 {
-                7 => Item::Endpoint((third % 8) as u8, None),
-                _ => Item::Pool(number + 1 + second % 3),
+                7 => ModelMember::Endpoint((third % 8) as u8, None),
+                _ => ModelMember::Pool(number + 1 + second % 3),
             };
-            let is_there = !matches!(item, Item::Pool(inner) if !model.pools.contains_key(&inner));
+            let is_there =
+                !matches!(item, ModelMember::Pool(inner) if !model.pools.contains_key(&inner));
             let members = &mut model.pools.get_mut(&number).unwrap().3;
             match members.iter().position(|(known, _)| *known == item) {
                 Some(at) => members[at].1 = 1 + third % 7,
@@ -325,8 +334,8 @@ proptest! {
     fn charts_after_any_changes_are_those_of_a_compilation_from_nothing(
         changes in prop::collection::vec((any::<u8>(), 0_usize..100, 0_usize..100, any::<u16>()), 1..14),
     ) {
-        let mut model = Model::small();
-        let mut serving = Serving::new(&model);
+        let mut model = ModelConfig::small();
+        let mut serving = ModelCharts::new(&model);
         for one in changes {
             change(&mut model, one);
             if one.0 % 10 == 1 || one.0 % 10 == 6 {

@@ -8,19 +8,22 @@ const PENDING: Standing =
     Standing { verdict: Verdict::Unknown, flips_in_secs: Some(7), is_pending: true };
 
 /// A service over one pool of `192.0.2.1`, which was never judged, and `192.0.2.2`.
-fn two(policy: Policy, weights: [u16; 2], second: Standing) -> Bench {
-    let mut draft = Draft::default();
+fn two(policy: Policy, weights: [u16; 2], second: Standing) -> ServiceBench {
+    let mut draft = TopologyBuilder::default();
     let members = [draft.endpoint("192.0.2.1", None), draft.endpoint("192.0.2.2", None)];
     let pool = draft.pool(policy, &[(members[0], weights[0]), (members[1], weights[1])]);
     let mut bench = draft.top(pool);
-    bench.stand("192.0.2.1", PENDING);
-    bench.stand("192.0.2.2", second);
+    bench.set_standing("192.0.2.1", PENDING);
+    bench.set_standing("192.0.2.2", second);
     bench
 }
 
 fn policies() -> [Policy; 5] {
-    let rule =
-        Rule { subnets: vec!["0.0.0.0/0".parse().unwrap()], members: vec![0], ..Rule::default() };
+    let rule = GeoRule {
+        subnets: vec!["0.0.0.0/0".parse().unwrap()],
+        members: vec![0],
+        ..GeoRule::default()
+    };
     [
         Policy::Weighted,
         Policy::Failover,
@@ -39,7 +42,7 @@ fn what_was_never_judged_stands_behind_what_is_known_to_be_healthy_under_every_p
             assert_eq!(bench.ask(), ["192.0.2.2"], "{word}");
         }
         assert_eq!(bench.ttl(), 7, "{word}: no answer outlives the wait for the first outcome");
-        bench.stand("192.0.2.1", UP);
+        bench.set_standing("192.0.2.1", UP);
         assert_eq!(bench.ttl(), 30, "{word}");
         assert!(
             (0..50).any(|_| bench.ask().contains(&"192.0.2.1".to_owned())),
@@ -54,7 +57,7 @@ fn where_nothing_is_known_to_be_healthy_what_was_never_judged_counts_as_up() {
         let word = policy.word();
         let mut bench = two(policy.clone(), [1, 1], PENDING);
         assert!(bench.ask().contains(&"192.0.2.1".to_owned()) || word == "weighted", "{word}");
-        assert_eq!(bench.chart.plight(Family::V4), Plight::None, "{word}");
+        assert_eq!(bench.chart.fallback_stage(Family::V4), FallbackStage::Normal, "{word}");
         let mut bench = two(policy, [1, 1], Standing { verdict: Verdict::Down, ..UP });
         assert_eq!(bench.ask(), ["192.0.2.1"], "{word}");
     }
@@ -75,12 +78,12 @@ fn a_standby_known_to_be_healthy_stands_before_a_member_never_judged() {
 
 #[test]
 fn of_one_members_addresses_those_known_to_be_healthy_are_answered() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&[("192.0.2.1+192.0.2.2", 1)]);
     let mut bench = draft.top(pool);
-    bench.stand("192.0.2.1", PENDING);
+    bench.set_standing("192.0.2.1", PENDING);
     assert_eq!(bench.ask(), ["192.0.2.2"], "an address without a wait counts as up");
-    bench.stand("192.0.2.2", PENDING);
+    bench.set_standing("192.0.2.2", PENDING);
     assert_eq!(bench.ask(), ["192.0.2.1", "192.0.2.2"]);
 }
 
@@ -91,20 +94,20 @@ fn a_pool_is_no_better_known_than_the_members_that_it_depends_on() {
         (2, UP, "192.0.2.9", "the pool has enough members only if the other one works"),
         (1, PENDING, "192.0.2.9", "no member of the pool was judged"),
     ] {
-        let mut draft = Draft::default();
+        let mut draft = TopologyBuilder::default();
         let inner = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1)]);
         draft.pools[inner.index()].min_up = MinUp::Members(NonZeroU32::new(min_up).unwrap());
         let spare = draft.endpoint("192.0.2.9", None);
         let pool = draft.pool(Policy::Failover, &[(MemberKind::Pool(inner), 1), (spare, 1)]);
         let mut bench = draft.top(pool);
-        bench.stand("192.0.2.1", first);
-        bench.stand("192.0.2.2", PENDING);
-        bench.stand("192.0.2.9", UP);
+        bench.set_standing("192.0.2.1", first);
+        bench.set_standing("192.0.2.2", PENDING);
+        bench.set_standing("192.0.2.9", UP);
         assert_eq!(bench.ask(), [expected], "{why}");
         bench.down("192.0.2.9");
         assert_eq!(
-            bench.chart.plight(Family::V4),
-            Plight::None,
+            bench.chart.fallback_stage(Family::V4),
+            FallbackStage::Normal,
             "{why}: it is usable where nothing better is"
         );
     }
@@ -114,18 +117,18 @@ fn a_pool_is_no_better_known_than_the_members_that_it_depends_on() {
 fn what_waits_too_long_counts_as_up_again() {
     let mut bench = two(Policy::Failover, [1, 1], UP);
     assert_eq!(bench.ask(), ["192.0.2.2"]);
-    bench.stand("192.0.2.1", Standing::default());
+    bench.set_standing("192.0.2.1", Standing::default());
     assert_eq!(bench.ask(), ["192.0.2.1"]);
 }
 
 #[test]
 fn what_the_operator_forces_up_waits_for_no_health_check() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let members = [draft.endpoint("192.0.2.1", None), draft.endpoint("192.0.2.2", None)];
-    draft.endpoints[0].force = Some(Force::Up);
+    draft.endpoints[0].force = Some(HealthOverride::Up);
     let pool = draft.pool(Policy::Failover, &[(members[0], 1), (members[1], 1)]);
     let mut bench = draft.top(pool);
-    bench.stand("192.0.2.1", PENDING);
-    bench.stand("192.0.2.2", UP);
+    bench.set_standing("192.0.2.1", PENDING);
+    bench.set_standing("192.0.2.2", UP);
     assert_eq!(bench.ask(), ["192.0.2.1"]);
 }

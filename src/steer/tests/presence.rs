@@ -3,15 +3,15 @@
 use super::*;
 
 /// What presence finds of a datacenter: family and cause.
-fn found(bench: &Bench, wanted: DatacenterId) -> Vec<(Family, Cause)> {
-    let presence = Presence::new(&bench.topology, &bench.conditions, |id| id == wanted);
-    presence.sightings(&bench.chart).iter().map(|one| (one.family, one.cause)).collect()
+fn found(bench: &ServiceBench, wanted: DatacenterId) -> Vec<(Family, AnswerCause)> {
+    let presence = PresenceFinder::new(&bench.topology, &bench.conditions, |id| id == wanted);
+    presence.answered_datacenters(&bench.chart).iter().map(|one| (one.family, one.cause)).collect()
 }
 
 /// Two datacenters behind one pool; `fra` has both families and `iad` the addresses given.
-fn two_places(iad: &str) -> (Bench, DatacenterId, DatacenterId) {
-    let mut draft = Draft::default();
-    let [first, second] = ["fra", "iad"].map(|name| draft.datacenter(name, State::Active));
+fn two_places(iad: &str) -> (ServiceBench, DatacenterId, DatacenterId) {
+    let mut draft = TopologyBuilder::default();
+    let [first, second] = ["fra", "iad"].map(|name| draft.datacenter(name, ServingState::Active));
     let members =
         [draft.endpoint("192.0.2.1+2001:db8::1", Some(first)), draft.endpoint(iad, Some(second))]
             .map(|kind| (kind, 1));
@@ -19,7 +19,7 @@ fn two_places(iad: &str) -> (Bench, DatacenterId, DatacenterId) {
     (draft.top(pool), first, second)
 }
 
-fn drain(bench: &mut Bench, datacenter: DatacenterId, state: State) {
+fn drain(bench: &mut ServiceBench, datacenter: DatacenterId, state: ServingState) {
     bench.conditions.datacenters[datacenter.index()] = state;
     bench.compile();
 }
@@ -29,56 +29,59 @@ fn a_datacenter_in_service_is_found_in_both_families() {
     let (bench, fra, _) = two_places("192.0.2.2+2001:db8::2");
     assert_eq!(
         found(&bench, fra),
-        [(Family::V4, Cause::InService), (Family::V6, Cause::InService)]
+        [(Family::V4, AnswerCause::InService), (Family::V6, AnswerCause::InService)]
     );
 }
 
 #[test]
 fn a_drained_datacenter_is_found_nowhere_while_another_is_usable() {
     let (mut bench, fra, _) = two_places("192.0.2.2+2001:db8::2");
-    drain(&mut bench, fra, State::Draining);
+    drain(&mut bench, fra, ServingState::Draining);
     assert_eq!(found(&bench, fra), []);
 }
 
 #[test]
 fn a_drained_datacenter_that_is_alone_left_is_found_with_the_cause() {
     let (mut bench, fra, iad) = two_places("192.0.2.2+2001:db8::2");
-    drain(&mut bench, iad, State::Disabled);
-    drain(&mut bench, fra, State::Draining);
-    assert_eq!(found(&bench, fra), [(Family::V4, Cause::LastLeft), (Family::V6, Cause::LastLeft)]);
+    drain(&mut bench, iad, ServingState::Disabled);
+    drain(&mut bench, fra, ServingState::Draining);
+    assert_eq!(
+        found(&bench, fra),
+        [(Family::V4, AnswerCause::OnlyDrainedLeft), (Family::V6, AnswerCause::OnlyDrainedLeft)]
+    );
     assert_eq!(found(&bench, iad), [], "a drained member goes before a disabled one");
-    let presence = Presence::new(&bench.topology, &bench.conditions, |id| id == fra);
-    let sighting = presence.sightings(&bench.chart)[0];
-    let elsewhere = others(&bench.topology, &bench.conditions, ServiceId(0), &sighting);
-    assert_eq!(elsewhere, Others { disabled: 1, ..Others::default() });
-    drain(&mut bench, fra, State::Disabled);
-    assert_eq!(found(&bench, iad).first(), Some(&(Family::V4, Cause::LastDisabled)));
+    let presence = PresenceFinder::new(&bench.topology, &bench.conditions, |id| id == fra);
+    let sighting = presence.answered_datacenters(&bench.chart)[0];
+    let elsewhere = count_alternatives(&bench.topology, &bench.conditions, ServiceId(0), &sighting);
+    assert_eq!(elsewhere, AlternativeCounts { disabled: 1, ..AlternativeCounts::default() });
+    drain(&mut bench, fra, ServingState::Disabled);
+    assert_eq!(found(&bench, iad).first(), Some(&(Family::V4, AnswerCause::OnlyDisabledLeft)));
 }
 
 #[test]
 fn a_ramp_is_found_until_it_has_given_all_its_slots_away() {
     let (mut bench, fra, _) = two_places("192.0.2.2+2001:db8::2");
-    bench.conditions.steering.datacenter_parts.insert(fra, Part::of(0.25));
-    drain(&mut bench, fra, State::Draining);
+    bench.conditions.adjustments.datacenter_fractions.insert(fra, Fraction::from_share(0.25));
+    drain(&mut bench, fra, ServingState::Draining);
     assert_eq!(
         found(&bench, fra),
-        [(Family::V4, Cause::Ramp(0.25)), (Family::V6, Cause::Ramp(0.25))]
+        [(Family::V4, AnswerCause::Ramp(0.25)), (Family::V6, AnswerCause::Ramp(0.25))]
     );
-    bench.conditions.steering.datacenter_parts.insert(fra, Part::NONE);
-    drain(&mut bench, fra, State::Draining);
+    bench.conditions.adjustments.datacenter_fractions.insert(fra, Fraction::ZERO);
+    drain(&mut bench, fra, ServingState::Draining);
     assert_eq!(found(&bench, fra), []);
 }
 
 #[test]
 fn an_endpoint_of_a_region_is_answered_for_a_datacenter_in_service() {
-    let mut draft = Draft::default();
-    let [first, second] = ["ber", "fra"].map(|name| draft.datacenter(name, State::Active));
+    let mut draft = TopologyBuilder::default();
+    let [first, second] = ["ber", "fra"].map(|name| draft.datacenter(name, ServingState::Active));
     let kind = draft.endpoint("192.0.2.1", Some(first));
     draft.endpoints[0].datacenters.push(second);
     let pool = draft.pool(Policy::Weighted, &[(kind, 1)]);
     let mut bench = draft.top(pool);
     assert_eq!(found(&bench, first).len(), 1);
-    drain(&mut bench, first, State::Draining);
+    drain(&mut bench, first, ServingState::Draining);
     assert_eq!(
         (found(&bench, first).len(), found(&bench, second).len()),
         (0, 1),
@@ -88,18 +91,23 @@ fn an_endpoint_of_a_region_is_answered_for_a_datacenter_in_service() {
 
 #[test]
 fn every_draw_is_of_a_datacenter_that_presence_found() {
-    let states = [State::Active, State::Standby, State::Draining, State::Disabled];
+    let states = [
+        ServingState::Active,
+        ServingState::Standby,
+        ServingState::Draining,
+        ServingState::Disabled,
+    ];
     for fra_state in states {
         for iad_state in states {
             let (mut bench, fra, iad) = two_places("192.0.2.2");
             bench.conditions.datacenters = vec![fra_state, iad_state];
             bench.compile();
-            let presence = Presence::new(&bench.topology, &bench.conditions, |_| true);
-            let sightings = presence.sightings(&bench.chart);
+            let presence = PresenceFinder::new(&bench.topology, &bench.conditions, |_| true);
+            let sightings = presence.answered_datacenters(&bench.chart);
             for family in [Family::V4, Family::V6] {
                 let mut drawn = std::collections::BTreeSet::new();
                 for _ in 0..200 {
-                    let course = bench.chart.course(family, None, &"203.0.113.1".parse().unwrap());
+                    let course = bench.chart.route(family, None, &"203.0.113.1".parse().unwrap());
                     course.draw(&mut bench.draws, &mut |answer| drawn.extend(answer.datacenter));
                 }
                 let of_family = sightings.iter().filter(|one| one.family == family);

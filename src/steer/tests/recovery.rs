@@ -12,39 +12,39 @@ fn address(member: u8) -> String {
 }
 
 /// A service whose members were all up, then all down.
-struct Outage {
-    bench: Bench,
+struct OutageBench {
+    bench: ServiceBench,
     recovery: Recovery,
     now: Duration,
 }
 
-impl Outage {
+impl OutageBench {
     fn of(policy: Policy, weights: impl Fn(u8) -> u16) -> Self {
-        let mut draft = Draft::default();
+        let mut draft = TopologyBuilder::default();
         let members: Vec<_> =
             (0..MEMBERS).map(|at| (draft.endpoint(&address(at), None), weights(at))).collect();
         let pool = draft.pool(policy, &members);
         Self::at(draft.top(pool))
     }
 
-    fn at(bench: Bench) -> Self {
+    fn at(bench: ServiceBench) -> Self {
         let mut outage = Self { bench, recovery: Recovery::default(), now: Duration::ZERO };
-        outage.recovery.adopt(&outage.bench.topology);
+        outage.recovery.set_topology(&outage.bench.topology);
         let down = Standing { verdict: Verdict::Down, ..Standing::default() };
         outage.bench.conditions.standings.fill(down);
         outage.publish();
-        assert_eq!(outage.bench.chart.plight(Family::V4), Plight::AllDown);
+        assert_eq!(outage.bench.chart.fallback_stage(Family::V4), FallbackStage::AllDown);
         outage
     }
 
     /// As the controller does it: recovery first, then the charts, then what they show.
     fn publish(&mut self) {
-        let Bench { compiler, conditions, .. } = &mut self.bench;
+        let ServiceBench { compiler, conditions, .. } = &mut self.bench;
         self.recovery.follow(compiler, conditions, self.now);
         self.bench.compile();
-        let Bench { compiler, conditions, chart, .. } = &mut self.bench;
+        let ServiceBench { compiler, conditions, chart, .. } = &mut self.bench;
         let down = chart.is_down().then_some((ServiceId(0), &**chart));
-        self.recovery.note_dark(compiler, conditions, down.into_iter());
+        self.recovery.note_outages(compiler, conditions, down.into_iter());
     }
 
     fn set(&mut self, member: u8, verdict: Verdict) {
@@ -59,31 +59,31 @@ impl Outage {
     }
 
     /// The largest share of queries that one member gets, in percent.
-    fn most(&mut self) -> f64 {
+    fn largest_share(&mut self) -> f64 {
         self.bench.shares(2000).into_values().fold(0.0, f64::max)
     }
 }
 
 #[test]
 fn forty_members_that_recover_one_by_one_never_get_more_than_two_shares_each() {
-    let mut outage = Outage::of(Policy::Weighted, |_| 1);
+    let mut outage = OutageBench::of(Policy::Weighted, |_| 1);
     for member in 0..MEMBERS {
         outage.now += Duration::from_millis(100);
         outage.set(member, Verdict::Up);
         let back = member + 1;
         assert_eq!(outage.is_recovering(), back < MEMBERS / 2, "{back} are back");
-        let most = outage.most();
+        let most = outage.largest_share();
         assert!(most <= 100.0 / 20.0 * 1.6, "{back} are back, and one gets {most} %");
     }
-    assert_eq!(outage.bench.chart.plight(Family::V4), Plight::None);
+    assert_eq!(outage.bench.chart.fallback_stage(Family::V4), FallbackStage::Normal);
 }
 
 #[test]
 fn recovery_is_over_after_rise_times_interval_and_the_members_that_are_back_are_answered() {
-    let mut outage = Outage::of(Policy::Weighted, |_| 1);
+    let mut outage = OutageBench::of(Policy::Weighted, |_| 1);
     outage.now = Duration::from_secs(100);
     outage.set(7, Verdict::Up);
-    assert!(outage.is_recovering() && outage.most() < 10.0);
+    assert!(outage.is_recovering() && outage.largest_share() < 10.0);
     assert!(outage.bench.ttl() <= 5, "no answer outlives the recovery");
     assert_eq!(
         outage.recovery.next_due(),
@@ -102,12 +102,12 @@ fn recovery_is_over_after_rise_times_interval_and_the_members_that_are_back_are_
     assert!(!outage.is_recovering());
     let shares = outage.bench.shares(200);
     assert_eq!(shares.keys().collect::<Vec<_>>(), [&address(7), &address(8)]);
-    assert_eq!(outage.bench.chart.plight(Family::V4), Plight::None);
+    assert_eq!(outage.bench.chart.fallback_stage(Family::V4), FallbackStage::Normal);
 }
 
 #[test]
 fn half_is_by_weight_and_a_relapse_begins_again() {
-    let mut outage = Outage::of(Policy::Weighted, |at| if at == 0 { 39 } else { 1 });
+    let mut outage = OutageBench::of(Policy::Weighted, |at| if at == 0 { 39 } else { 1 });
     outage.set(1, Verdict::Up);
     assert!(outage.is_recovering());
     outage.set(1, Verdict::Down);
@@ -120,7 +120,7 @@ fn half_is_by_weight_and_a_relapse_begins_again() {
 
 #[test]
 fn a_service_that_never_lost_all_of_its_members_does_not_recover() {
-    let mut outage = Outage::of(Policy::Weighted, |_| 1);
+    let mut outage = OutageBench::of(Policy::Weighted, |_| 1);
     (0..MEMBERS).for_each(|member| outage.set(member, Verdict::Up));
     (1..MEMBERS).for_each(|member| outage.set(member, Verdict::Down));
     assert!(!outage.is_recovering());
@@ -138,7 +138,7 @@ fn every_policy_that_divides_clients_recovers_and_failover_does_not() {
         (Policy::Failover, false),
     ] {
         let word = policy.word();
-        let mut outage = Outage::of(policy, |_| 1);
+        let mut outage = OutageBench::of(policy, |_| 1);
         outage.set(9, Verdict::Up);
         assert_eq!(outage.is_recovering(), recovers, "{word}");
         let is_narrow = (0..20).all(|_| outage.bench.ask() == [address(9)]);
@@ -148,7 +148,7 @@ fn every_policy_that_divides_clients_recovers_and_failover_does_not() {
 
 #[test]
 fn a_failover_of_pools_recovers_as_they_do() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let mut pools = Vec::new();
     for half in 0..2 {
         let members: Vec<_> = (0..MEMBERS / 2)
@@ -157,10 +157,10 @@ fn a_failover_of_pools_recovers_as_they_do() {
         pools.push((MemberKind::Pool(draft.pool(Policy::Weighted, &members)), 1));
     }
     let pool = draft.pool(Policy::Failover, &pools);
-    let mut outage = Outage::at(draft.top(pool));
+    let mut outage = OutageBench::at(draft.top(pool));
     for member in 0..19 {
         outage.set(member, Verdict::Up);
-        assert!(outage.is_recovering() && outage.most() < 15.0, "{member}");
+        assert!(outage.is_recovering() && outage.largest_share() < 15.0, "{member}");
     }
     outage.set(19, Verdict::Up);
     assert!(!outage.is_recovering(), "the first pool is back");
@@ -168,17 +168,17 @@ fn a_failover_of_pools_recovers_as_they_do() {
 
 #[test]
 fn a_recovery_outlives_a_reload() {
-    let mut outage = Outage::of(Policy::Weighted, |_| 1);
+    let mut outage = OutageBench::of(Policy::Weighted, |_| 1);
     outage.set(3, Verdict::Up);
     let topology = Arc::clone(&outage.bench.topology);
-    outage.recovery.adopt(&topology);
+    outage.recovery.set_topology(&topology);
     outage.publish();
     assert!(outage.is_recovering());
 }
 
 #[test]
 fn a_standby_that_serves_everybody_ends_the_outage() {
-    let mut outage = Outage::of(Policy::Weighted, |at| u16::from(at < 4));
+    let mut outage = OutageBench::of(Policy::Weighted, |at| u16::from(at < 4));
     let standby = 9;
     outage.set(standby, Verdict::Up);
     assert_eq!(outage.bench.ask(), [address(standby)]);
@@ -192,7 +192,7 @@ fn a_standby_that_serves_everybody_ends_the_outage() {
 
 #[test]
 fn another_pool_that_serves_everybody_ends_the_outage() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let mut pools = Vec::new();
     for third in 0..3 {
         let members: Vec<_> =
@@ -200,7 +200,7 @@ fn another_pool_that_serves_everybody_ends_the_outage() {
         pools.push((MemberKind::Pool(draft.pool(Policy::Weighted, &members)), 1));
     }
     let pool = draft.pool(Policy::Failover, &pools);
-    let mut outage = Outage::at(draft.top(pool));
+    let mut outage = OutageBench::at(draft.top(pool));
     outage.set(10, Verdict::Up);
     assert!(
         (0..40).all(|_| outage.bench.ask() == [address(10)]),
@@ -212,14 +212,14 @@ fn another_pool_that_serves_everybody_ends_the_outage() {
 
 #[test]
 fn a_member_that_an_operator_puts_into_service_ends_the_outage() {
-    let outage = |state: State| {
-        let mut draft = Draft::default();
+    let outage = |state: ServingState| {
+        let mut draft = TopologyBuilder::default();
         let members: Vec<_> = (0..3).map(|at| (draft.endpoint(&address(at), None), 1)).collect();
         draft.endpoints[1].state = state;
         let pool = draft.pool(Policy::Weighted, &members);
         draft.top(pool)
     };
-    let mut before = outage(State::Draining);
+    let mut before = outage(ServingState::Draining);
     let (up, down) = (Verdict::Up, Verdict::Down);
     for (at, verdict) in [(0, down), (1, up), (2, down)] {
         let probe = before.probe(&address(at));
@@ -227,14 +227,14 @@ fn a_member_that_an_operator_puts_into_service_ends_the_outage() {
     }
     let standings = before.conditions.standings.clone();
     let mut outage_of_two =
-        Outage { bench: before, recovery: Recovery::default(), now: Duration::ZERO };
-    outage_of_two.recovery.adopt(&outage_of_two.bench.topology);
+        OutageBench { bench: before, recovery: Recovery::default(), now: Duration::ZERO };
+    outage_of_two.recovery.set_topology(&outage_of_two.bench.topology);
     outage_of_two.publish();
     assert_ne!(outage_of_two.bench.ask(), [address(1)], "it drains, so the others are answered");
-    let mut after = outage(State::Active);
+    let mut after = outage(ServingState::Active);
     after.conditions.standings = standings;
     outage_of_two.bench = after;
-    outage_of_two.recovery.adopt(&outage_of_two.bench.topology);
+    outage_of_two.recovery.set_topology(&outage_of_two.bench.topology);
     outage_of_two.publish();
     assert!(
         (0..40).all(|_| outage_of_two.bench.ask() == [address(1)]),
@@ -244,17 +244,17 @@ fn a_member_that_an_operator_puts_into_service_ends_the_outage() {
 
 #[test]
 fn clients_of_a_strict_rule_recover_by_themselves() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let pools = [0, 20].map(|first| {
         let members: Vec<_> =
             (0..10).map(|at| (draft.endpoint(&address(first + at), None), 1)).collect();
         (MemberKind::Pool(draft.pool(Policy::Weighted, &members)), 1)
     });
-    let rule = Rule {
+    let rule = GeoRule {
         subnets: vec!["8.0.0.0/8".parse().unwrap()],
         members: vec![0],
         strict: true,
-        ..Rule::default()
+        ..GeoRule::default()
     };
     let pool = draft.pool(Policy::Geo { rules: vec![rule], default: vec![1] }, &pools);
     draft.on_all_down = OnAllDown::All;
@@ -262,12 +262,12 @@ fn clients_of_a_strict_rule_recover_by_themselves() {
     for at in 0..10 {
         bench.down(&address(at));
     }
-    let mut outage = Outage { bench, recovery: Recovery::default(), now: Duration::ZERO };
-    outage.recovery.adopt(&outage.bench.topology);
+    let mut outage = OutageBench { bench, recovery: Recovery::default(), now: Duration::ZERO };
+    outage.recovery.set_topology(&outage.bench.topology);
     outage.publish();
     outage.set(3, Verdict::Up);
     assert!(
-        outage.is_recovering() && outage.most() < 25.0,
+        outage.is_recovering() && outage.largest_share() < 25.0,
         "all of its ten members are answered as before"
     );
     let (elsewhere, ..) = outage.bench.ask_from(Family::V4, "9.8.8.0/24");
@@ -280,12 +280,12 @@ fn clients_of_a_strict_rule_recover_by_themselves() {
 
 #[test]
 fn a_service_that_answers_nothing_in_an_outage_is_not_part_of_another_ones_recovery() {
-    let mut draft = Draft { on_all_down: OnAllDown::Empty, ..Draft::default() };
+    let mut draft = TopologyBuilder { on_all_down: OnAllDown::Empty, ..TopologyBuilder::default() };
     let members: Vec<_> = (0..MEMBERS).map(|at| (draft.endpoint(&address(at), None), 1)).collect();
     let pool = draft.pool(Policy::Weighted, &members);
     let mut bench = draft.top(pool);
     bench.conditions.standings.fill(Standing { verdict: Verdict::Down, ..Standing::default() });
-    bench.stand(&address(0), Standing { verdict: Verdict::Up, ..Standing::default() });
+    bench.set_standing(&address(0), Standing { verdict: Verdict::Up, ..Standing::default() });
     let group = ClientGroup { pool, members: (0..u16::from(MEMBERS)).collect(), is_strict: false };
     bench.conditions.recovering.insert(group, 5);
     bench.compile();
@@ -294,13 +294,13 @@ fn a_service_that_answers_nothing_in_an_outage_is_not_part_of_another_ones_recov
 
 #[test]
 fn a_recovery_outlives_a_restart() {
-    let mut outage = Outage::of(Policy::Weighted, |_| 1);
+    let mut outage = OutageBench::of(Policy::Weighted, |_| 1);
     outage.now = Duration::from_secs(100);
     outage.set(3, Verdict::Up);
     outage.now = Duration::from_secs(102);
     let saved = outage.recovery.saved(outage.now);
     outage.recovery = Recovery::default();
-    outage.recovery.adopt(&outage.bench.topology);
+    outage.recovery.set_topology(&outage.bench.topology);
     outage.recovery.restore(&saved, Duration::from_secs(1));
     outage.now = Duration::from_secs(1);
     outage.publish();

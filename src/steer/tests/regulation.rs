@@ -6,7 +6,7 @@ use mmdb_writer::{Value, Writer};
 use super::*;
 use crate::geo::{Coordinates, Database};
 
-impl Bench {
+impl ServiceBench {
     /// The answers of so many clients, one to a /24, where the pool spreads by client.
     fn clients(&mut self, count: u32) -> Vec<String> {
         let subnet = |at: u32| format!("{}.{}.{}.0/24", 20 + (at >> 16), at >> 8 & 255, at & 255);
@@ -14,15 +14,18 @@ impl Bench {
     }
 
     fn set_part(&mut self, datacenter: u32, share: f64) {
-        self.conditions.steering.datacenter_parts.insert(DatacenterId(datacenter), Part::of(share));
+        self.conditions
+            .adjustments
+            .datacenter_fractions
+            .insert(DatacenterId(datacenter), Fraction::from_share(share));
         self.compile();
     }
 }
 
 /// A pool of `policy` over one endpoint in each of three datacenters, the first of which drains.
-fn draining(policy: Policy, spread: Spread) -> Bench {
-    let mut draft = Draft::default();
-    let places = [State::Draining, State::Active, State::Active]
+fn draining(policy: Policy, spread: Spread) -> ServiceBench {
+    let mut draft = TopologyBuilder::default();
+    let places = [ServingState::Draining, ServingState::Active, ServingState::Active]
         .into_iter()
         .zip(["fra", "iad", "nrt"])
         .map(|(state, name)| draft.datacenter(name, state))
@@ -78,12 +81,16 @@ fn who_drains_without_a_ramp_gives_nothing_from_the_start() {
 #[test]
 fn a_slow_starter_has_its_part_of_its_share_among_its_equals() {
     for spread in [Spread::Query, Spread::Turn] {
-        let mut draft = Draft::default();
+        let mut draft = TopologyBuilder::default();
         let pool = draft.weighted(&[("192.0.2.1", 9), ("192.0.2.2", 1)]);
         draft.pools[pool.index()].spread = spread;
         let mut bench = draft.top(pool);
         bench.draws.reserve_turns(bench.wheels.turn_counters() + 4);
-        bench.conditions.steering.endpoint_parts.insert(EndpointId(0), Part::of(0.25));
+        bench
+            .conditions
+            .adjustments
+            .endpoint_fractions
+            .insert(EndpointId(0), Fraction::from_share(0.25));
         bench.compile();
         let shares = bench.shares(100_000);
         assert!((shares["192.0.2.1"] - 22.5).abs() < 0.5, "{shares:?}");
@@ -94,7 +101,7 @@ fn a_slow_starter_has_its_part_of_its_share_among_its_equals() {
 
 #[test]
 fn a_member_in_a_ramp_is_in_its_part_of_the_answers_and_the_others_of_an_answer_stay() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&[
         ("192.0.2.1", 3),
         ("192.0.2.2", 1),
@@ -103,9 +110,9 @@ fn a_member_in_a_ramp_is_in_its_part_of_the_answers_and_the_others_of_an_answer_
         ("192.0.2.5", 2),
     ]);
     draft.pools[pool.index()].spread = Spread::Client;
-    draft.pools[pool.index()].answers = Answers::Count(NonZeroU32::new(2).unwrap());
+    draft.pools[pool.index()].answers = AnswerCount::Count(NonZeroU32::new(2).unwrap());
     let mut bench = draft.top(pool);
-    let answers = |bench: &mut Bench| -> Vec<Vec<String>> {
+    let answers = |bench: &mut ServiceBench| -> Vec<Vec<String>> {
         let subnet = |at: u32| format!("{}.{}.{}.0/24", 20 + (at >> 16), at >> 8 & 255, at & 255);
         (0..4000).map(|at| bench.ask_from(Family::V4, &subnet(at)).0).collect()
     };
@@ -116,8 +123,16 @@ fn a_member_in_a_ramp_is_in_its_part_of_the_answers_and_the_others_of_an_answer_
     };
     let mut seen = vec![whole.clone()];
     for part in [0.75, 0.5, 0.25] {
-        bench.conditions.steering.endpoint_parts.insert(EndpointId(0), Part::of(part));
-        bench.conditions.steering.endpoint_parts.insert(EndpointId(3), Part::of(0.5));
+        bench
+            .conditions
+            .adjustments
+            .endpoint_fractions
+            .insert(EndpointId(0), Fraction::from_share(part));
+        bench
+            .conditions
+            .adjustments
+            .endpoint_fractions
+            .insert(EndpointId(3), Fraction::from_share(0.5));
         bench.compile();
         let now = answers(&mut bench);
         assert!(
@@ -145,16 +160,24 @@ fn a_member_in_a_ramp_is_in_its_part_of_the_answers_and_the_others_of_an_answer_
 
 #[test]
 fn a_pool_takes_all_while_one_of_its_members_does() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let inner = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1)]);
     let other = draft.weighted(&[("192.0.2.9", 1)]);
     let top =
         draft.pool(Policy::Failover, &[(MemberKind::Pool(inner), 1), (MemberKind::Pool(other), 1)]);
     let mut bench = draft.top(top);
-    bench.conditions.steering.endpoint_parts.insert(EndpointId(0), Part::of(0.1));
+    bench
+        .conditions
+        .adjustments
+        .endpoint_fractions
+        .insert(EndpointId(0), Fraction::from_share(0.1));
     bench.compile();
     assert!(!bench.shares(10_000).contains_key("192.0.2.9"));
-    bench.conditions.steering.endpoint_parts.insert(EndpointId(1), Part::of(0.1));
+    bench
+        .conditions
+        .adjustments
+        .endpoint_fractions
+        .insert(EndpointId(1), Fraction::from_share(0.1));
     bench.compile();
     let shares = bench.shares(100_000);
     assert!((shares["192.0.2.9"] - 90.0).abs() < 1.0, "{shares:?}");
@@ -162,7 +185,7 @@ fn a_pool_takes_all_while_one_of_its_members_does() {
 
 #[test]
 fn a_trickle_keeps_each_member_behind_the_first_proven() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let members: Vec<_> =
         (1..=3).map(|host| (draft.endpoint(&format!("192.0.2.{host}"), None), 1)).collect();
     let pool = draft.pool(Policy::Failover, &members);
@@ -179,7 +202,7 @@ fn a_trickle_keeps_each_member_behind_the_first_proven() {
 
 #[test]
 fn a_trickle_is_left_by_members_that_take_a_part_too() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let members: Vec<_> =
         (1..=3).map(|host| (draft.endpoint(&format!("192.0.2.{host}"), None), 1)).collect();
     let pool = draft.pool(Policy::Failover, &members);
@@ -199,7 +222,11 @@ fn a_trickle_is_left_by_members_that_take_a_part_too() {
         ([0.5, 0.5, 0.5], [60.0, 20.0, 20.0], "equal parts are as none"),
     ] {
         for (at, part) in (0..).zip(parts) {
-            bench.conditions.steering.endpoint_parts.insert(EndpointId(at), Part::of(part));
+            bench
+                .conditions
+                .adjustments
+                .endpoint_fractions
+                .insert(EndpointId(at), Fraction::from_share(part));
         }
         bench.compile();
         let shares = bench.shares(200_000);
@@ -213,12 +240,12 @@ fn a_trickle_is_left_by_members_that_take_a_part_too() {
 #[test]
 fn clients_stay_with_the_holder_while_it_is_usable_a_standby_too() {
     for weight in [1, 0] {
-        let mut draft = Draft::default();
+        let mut draft = TopologyBuilder::default();
         let members =
             [(draft.endpoint("192.0.2.1", None), 1), (draft.endpoint("192.0.2.2", None), weight)];
         let pool = draft.pool(Policy::Failover, &members);
         let mut bench = draft.top(pool);
-        bench.conditions.steering.holders.insert(pool, 1);
+        bench.conditions.adjustments.holders.insert(pool, 1);
         bench.compile();
         assert_eq!(bench.ask(), ["192.0.2.2"], "weight {weight}");
         bench.down("192.0.2.2");
@@ -229,14 +256,15 @@ fn clients_stay_with_the_holder_while_it_is_usable_a_standby_too() {
 #[test]
 fn clients_on_their_way_back_are_with_the_member_that_held_them_until_they_return() {
     for (weight, trickle) in [(1, None), (0, None), (1, Some(0.01))] {
-        let mut draft = Draft::default();
+        let mut draft = TopologyBuilder::default();
         let hosts = [("192.0.2.1", 1), ("192.0.2.2", 1), ("192.0.2.3", weight)];
         let members = hosts.map(|(name, weight)| (draft.endpoint(name, None), weight));
         let pool = draft.pool(Policy::Failover, &members);
         draft.pools[pool.index()].regulation.trickle = trickle;
         let mut bench = draft.top(pool);
-        let part = |share| Return { from: 2, to: 0, part: Part::of(share) };
-        bench.conditions.steering.returns.insert(pool, part(0.25));
+        let part =
+            |share| FailbackProgress { from: 2, to: 0, fraction: Fraction::from_share(share) };
+        bench.conditions.adjustments.failbacks.insert(pool, part(0.25));
         bench.compile();
         let shares = bench.shares(100_000);
         assert!(
@@ -245,11 +273,15 @@ fn clients_on_their_way_back_are_with_the_member_that_held_them_until_they_retur
         );
         assert_eq!(shares.contains_key("192.0.2.2"), trickle.is_some(), "{shares:?}");
         // The member has a slow start of its own, which is not as far.
-        bench.conditions.steering.endpoint_parts.insert(EndpointId(0), Part::of(0.1));
+        bench
+            .conditions
+            .adjustments
+            .endpoint_fractions
+            .insert(EndpointId(0), Fraction::from_share(0.1));
         bench.compile();
         let shares = bench.shares(100_000);
         assert!((shares["192.0.2.1"] - 10.0).abs() < 1.0, "{shares:?}");
-        bench.conditions.steering.endpoint_parts.clear();
+        bench.conditions.adjustments.endpoint_fractions.clear();
         bench.down("192.0.2.3");
         bench.down("192.0.2.2");
         assert_eq!(bench.ask(), ["192.0.2.1"], "there is no other to be with");
@@ -258,8 +290,8 @@ fn clients_on_their_way_back_are_with_the_member_that_held_them_until_they_retur
 
 #[test]
 fn a_load_pool_shares_by_what_reports_left_among_the_usable() {
-    let policy = LoadPolicy { by: Measure::Connections, soft: 0.7, hard: 0.9 };
-    let mut draft = Draft::default();
+    let policy = LoadPolicy { measure: LoadMeasure::Connections, soft: 0.7, hard: 0.9 };
+    let mut draft = TopologyBuilder::default();
     let members: Vec<_> =
         (1..=3).map(|host| (draft.endpoint(&format!("192.0.2.{host}"), None), 1)).collect();
     let pool = draft.pool(Policy::Load(policy), &members);
@@ -269,7 +301,7 @@ fn a_load_pool_shares_by_what_reports_left_among_the_usable() {
         (shares["192.0.2.1"] - 33.3).abs() < 1.0,
         "without reports the configured weights rule: {shares:?}"
     );
-    bench.conditions.steering.weights.insert(pool, [512_u32, 256, 256].as_slice().into());
+    bench.conditions.adjustments.weights.insert(pool, [512_u32, 256, 256].as_slice().into());
     bench.compile();
     let shares = bench.shares(100_000);
     assert!(
@@ -283,16 +315,16 @@ fn a_load_pool_shares_by_what_reports_left_among_the_usable() {
 
 #[test]
 fn a_pool_sheds_by_hand_to_the_next_choice() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let (first, second) =
         (draft.weighted(&[("192.0.2.1", 1)]), draft.weighted(&[("192.0.2.2", 1)]));
     let top = draft
         .pool(Policy::Failover, &[(MemberKind::Pool(first), 1), (MemberKind::Pool(second), 1)]);
-    draft.pools[first.index()].regulation.keep = Part::of(0.8);
+    draft.pools[first.index()].regulation.keep = Fraction::from_share(0.8);
     let mut bench = draft.top(top);
     let shares = bench.shares(100_000);
     assert!((shares["192.0.2.2"] - 20.0).abs() < 1.0, "{shares:?}");
-    bench.conditions.steering.keeps.insert(first, Part::of(0.5));
+    bench.conditions.adjustments.kept_fractions.insert(first, Fraction::from_share(0.5));
     bench.compile();
     let shares = bench.shares(100_000);
     assert!((shares["192.0.2.2"] - 60.0).abs() < 1.0, "{shares:?}");
@@ -323,10 +355,14 @@ fn equator() -> Databases {
 
 /// A `nearest` pool of two datacenters, of which the first may give clients away: `192.0.2.1` and
 /// `192.0.2.2`. The pool is the first one's.
-fn two_places(first: (f64, f64), second: (f64, f64), databases: &Databases) -> (Bench, PoolId) {
-    let mut draft = Draft::default();
+fn two_places(
+    first: (f64, f64),
+    second: (f64, f64),
+    databases: &Databases,
+) -> (ServiceBench, PoolId) {
+    let mut draft = TopologyBuilder::default();
     for (name, (latitude, longitude)) in [("first", first), ("second", second)] {
-        let at = draft.datacenter(name, State::Active);
+        let at = draft.datacenter(name, ServingState::Active);
         draft.datacenters[at.index()].location =
             Some(Coordinates::new(latitude, longitude).unwrap());
     }
@@ -335,11 +371,11 @@ fn two_places(first: (f64, f64), second: (f64, f64), databases: &Databases) -> (
     let second = draft.endpoint("192.0.2.2", Some(DatacenterId(1)));
     let top =
         draft.pool(Policy::Nearest { tie: None }, &[(MemberKind::Pool(first), 1), (second, 1)]);
-    draft.pools[first.index()].regulation.keep = Part::of(0.99);
+    draft.pools[first.index()].regulation.keep = Fraction::from_share(0.99);
     (draft.top_in(top, databases), first)
 }
 
-impl Bench {
+impl ServiceBench {
     /// The part of a /8's clients that gets `192.0.2.1`.
     fn part_with_first(&mut self, network: u32) -> f64 {
         let subnet = format!("{network}.1.2.0/24");
@@ -350,7 +386,7 @@ impl Bench {
 
     /// Lets the pool keep so much of its clients, beside the 99 % that are configured.
     fn keep(&mut self, pool: PoolId, keep: f64) {
-        self.conditions.steering.keeps.insert(pool, Part::of(keep / 0.99));
+        self.conditions.adjustments.kept_fractions.insert(pool, Fraction::from_share(keep / 0.99));
         self.compile();
     }
 }
@@ -410,10 +446,10 @@ fn losses_of_few_clients_are_told_apart_no_finer_than_a_128th_of_all() {
     let networks = (0..2000_u32)
         .map(|at| (format!("{}.{}.0.0/16", 20 + at / 250, at % 250), (0.0, f64::from(at) * 0.02)));
     let (mut bench, first) = two_places((0.0, 0.0), (0.0, 90.0), &places(networks));
-    let areas = bench.compiler.survey(ServiceId(0)).unwrap().0.sights.len();
+    let areas = bench.compiler.survey(ServiceId(0)).unwrap().0.rankings.len();
     // Two neighbours together have more than that.
     assert!((128..=256).contains(&areas), "{areas} areas");
-    let mixed = |bench: &mut Bench| {
+    let mixed = |bench: &mut ServiceBench| {
         let is_mixed = |at: &u32| {
             let subnet = format!("{}.{}.2.0/24", 20 + at / 250, at % 250);
             let answers: std::collections::BTreeSet<_> =
@@ -430,14 +466,18 @@ fn losses_of_few_clients_are_told_apart_no_finer_than_a_128th_of_all() {
 #[test]
 fn parts_of_two_answers_leave_each_answer_distinct() {
     let mut bench = {
-        let mut draft = Draft::default();
+        let mut draft = TopologyBuilder::default();
         let members: Vec<_> =
             (1..=3).map(|host| (draft.endpoint(&format!("192.0.2.{host}"), None), 1)).collect();
         let pool = draft.pool(Policy::Failover, &members);
-        draft.pools[pool.index()].answers = Answers::Count(NonZeroU32::new(2).unwrap());
+        draft.pools[pool.index()].answers = AnswerCount::Count(NonZeroU32::new(2).unwrap());
         draft.top(pool)
     };
-    bench.conditions.steering.endpoint_parts.insert(EndpointId(0), Part::of(0.3));
+    bench
+        .conditions
+        .adjustments
+        .endpoint_fractions
+        .insert(EndpointId(0), Fraction::from_share(0.3));
     bench.compile();
     let mut with_first = 0;
     for _ in 0..10_000 {

@@ -1,27 +1,27 @@
 //! Wheels: equal pools share tables, and the choices of their clients are independent.
 
 use super::*;
-use crate::steer::wheel::{Choice, Wheel};
+use crate::steer::wheel::{Wheel, WheelChoice};
 
 /// The wheel of a service's pool, for IPv4.
-fn wheel(bench: &Bench) -> Arc<Wheel> {
+fn wheel(bench: &ServiceBench) -> Arc<Wheel> {
     match bench.chart.family(Family::V4).areas[0].choice.as_ref() {
-        Some(Choice::Wheel(wheel)) => Arc::clone(wheel),
+        Some(WheelChoice::Wheel(wheel)) => Arc::clone(wheel),
         _ => panic!("the service has no wheel"),
     }
 }
 
 fn inner(wheel: &Wheel) -> Vec<Arc<Wheel>> {
-    let of = |choice: &Choice| match choice {
-        Choice::Wheel(wheel) => Arc::clone(wheel),
-        Choice::Answer(_) => panic!("a member is no pool"),
+    let of = |choice: &WheelChoice| match choice {
+        WheelChoice::Wheel(wheel) => Arc::clone(wheel),
+        WheelChoice::Answer(_) => panic!("a member is no pool"),
     };
     wheel.choices.iter().map(of).collect()
 }
 
 /// Two pools of ten equal members that spread by client, both of which are answered.
-fn twins() -> Bench {
-    let mut draft = Draft::default();
+fn twins() -> ServiceBench {
+    let mut draft = TopologyBuilder::default();
     let members: Vec<_> =
         (0..10).map(|host| (draft.endpoint(&format!("192.0.2.{host}"), None), 1)).collect();
     let pools = [(); 2].map(|()| {
@@ -67,6 +67,6 @@ fn a_recovered_member_finds_its_table_again() {
     bench.down("192.0.2.3");
     assert!(!Arc::ptr_eq(&before, &inner(&wheel(&bench))[0].slots));
     let up = Standing { verdict: Verdict::Up, flips_in_secs: None, ..Standing::default() };
-    bench.stand("192.0.2.3", up);
+    bench.set_standing("192.0.2.3", up);
     assert!(Arc::ptr_eq(&before, &inner(&wheel(&bench))[0].slots));
 }

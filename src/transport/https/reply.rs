@@ -17,7 +17,7 @@ use hyper::{
 use super::RequestReservation;
 use crate::{
     dns::freshness_secs,
-    engine::Tally,
+    engine::ReplyLabels,
     transport::{
         connections::{ConnectionPermit, UnsentReply},
         counters::Recorder,
@@ -30,7 +30,7 @@ pub(super) const MEDIA_TYPE: &str = "application/dns-message";
 /// A reply of the engine that is to be sent.
 pub(super) struct HttpReply {
     pub(super) octets: Vec<u8>,
-    pub(super) tally: Tally,
+    pub(super) tally: ReplyLabels,
     pub(super) recorder: Recorder,
     pub(super) reservation: RequestReservation,
     pub(super) permit: Arc<ConnectionPermit>,
@@ -57,7 +57,7 @@ impl HttpReply {
 
 /// For how long HTTP caches may keep the reply. One that a service chose for this client is no
 /// other client's: a shared cache knows nothing of client subnets.
-fn cache_control(octets: &[u8], tally: &Tally) -> HeaderValue {
+fn cache_control(octets: &[u8], tally: &ReplyLabels) -> HeaderValue {
     let is_private = if tally.service.is_some() { "private, " } else { "" };
     let text = format!("{is_private}max-age={}", freshness_secs(octets));
     // Nothing but letters and digits.
@@ -89,7 +89,7 @@ pub(in crate::transport) struct ReplyBody {
 /// could not be sent.
 struct SendRecorder {
     recorder: Recorder,
-    tally: Tally,
+    tally: ReplyLabels,
 }
 
 impl ReplyBody {

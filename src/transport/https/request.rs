@@ -18,7 +18,7 @@ use super::{
     reply::{MEDIA_TYPE, ReplyBody},
 };
 use crate::{
-    engine::Ignored,
+    engine::IgnoreReason,
     transport::{counters::NoReplyReason, stream::MAX_MESSAGE_OCTETS},
 };
 
@@ -56,10 +56,10 @@ impl HttpError {
     /// The status for a message that gets no reply on other transports.
     pub(super) fn for_no_reply(silence: NoReplyReason) -> Self {
         match silence {
-            NoReplyReason::Ignored(Ignored::Short) => {
+            NoReplyReason::Ignored(IgnoreReason::Short) => {
                 Self::new(StatusCode::BAD_REQUEST, "a DNS message has at least 12 octets")
             }
-            NoReplyReason::Ignored(Ignored::Response) => {
+            NoReplyReason::Ignored(IgnoreReason::Response) => {
                 Self::new(StatusCode::BAD_REQUEST, "the DNS message is a response (QR is set)")
             }
             NoReplyReason::Oversized | NoReplyReason::Unanswerable | NoReplyReason::Panicked => {

@@ -20,7 +20,7 @@ use tokio::{
 use super::*;
 use crate::{
     dns::{Rcode, Rtype},
-    engine::{Ignored, Transport},
+    engine::{IgnoreReason, Transport},
     snapshot::Snapshot,
 };
 
@@ -155,8 +155,8 @@ fn every_datagram_ends_in_exactly_one_counter() {
     let udp = totals.transport(Transport::Udp);
     assert_eq!(udp.received, 400);
     assert_eq!(udp.answered_with(Rcode::REFUSED), 80);
-    assert_eq!(udp.no_replies_for(NoReplyReason::Ignored(Ignored::Short)), 160);
-    assert_eq!(udp.no_replies_for(NoReplyReason::Ignored(Ignored::Response)), 80);
+    assert_eq!(udp.no_replies_for(NoReplyReason::Ignored(IgnoreReason::Short)), 160);
+    assert_eq!(udp.no_replies_for(NoReplyReason::Ignored(IgnoreReason::Response)), 80);
     assert_eq!(udp.no_replies_for(NoReplyReason::Oversized), 80);
     assert_eq!(udp.by_type().map(|(_, count)| count).sum::<u64>(), 80);
     server.shards.stop();
@@ -369,7 +369,9 @@ async fn messages_without_an_answer_do_not_end_the_connection() {
         eventually(&server.counters, |totals| totals.transport(Transport::Tcp).finished() == 3)
             .await;
     assert_eq!(
-        totals.transport(Transport::Tcp).no_replies_for(NoReplyReason::Ignored(Ignored::Short)),
+        totals
+            .transport(Transport::Tcp)
+            .no_replies_for(NoReplyReason::Ignored(IgnoreReason::Short)),
         2
     );
     server.streams.stop().await;

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::{diagnostics::Diagnostic, hostname, problems::Problems, sources::Sources},
     dns::{Name, Rtype},
-    steer::{Kind, Service},
+    steer::{RecordKind, Service},
     zone::{DraftedNode, ZoneBuilder},
 };
 
@@ -101,7 +101,7 @@ impl ServiceNames {
         services: &[Service],
         may_answer_cname: impl Fn(&&Service) -> bool,
     ) -> Self {
-        let answers = |service: &&Service| !matches!(service.kind, Kind::Srv);
+        let answers = |service: &&Service| !matches!(service.kind, RecordKind::Srv);
         let names: Vec<&Name> = services.iter().map(|service| &service.name).collect();
         Self {
             with_cname: services

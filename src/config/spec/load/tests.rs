@@ -10,7 +10,7 @@ use crate::{
 fn loads(text: &str) -> Vec<LoadSource> {
     let sources = Sources::from_texts(&SourceOptions::default(), [("zones/x.toml", text)]);
     let (config, _) = Config::load(&sources).unwrap_or_else(|errors| panic!("{errors}"));
-    config.topology.loads.clone()
+    config.topology.load_sources.clone()
 }
 
 fn load(text: &str) -> LoadSource {

@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::fullness::{Load, even};
 use crate::steer::{
-    policy::Reached,
+    policy::MatchedRules,
     pool::{MemberKind, Policy, Pool},
-    preference::{biased_km, points},
-    slots::raised,
+    preference::{biased_km, member_coordinates},
+    slots::raised_to_cover_all,
     topology::{PoolId, Topology},
 };
 
@@ -170,7 +170,7 @@ fn orders(topology: &Topology, pool: &Pool) -> Option<Vec<Vec<usize>>> {
         Policy::Failover => Some(vec![(0..count).collect()]),
         Policy::Nearest { .. } => {
             let places: Vec<_> =
-                pool.members.iter().map(|member| points(topology, member)).collect();
+                pool.members.iter().map(|member| member_coordinates(topology, member)).collect();
             let order = |from: usize| {
                 let km = |to: usize| {
                     let from = places[from].first().copied();
@@ -187,8 +187,8 @@ fn orders(topology: &Topology, pool: &Pool) -> Option<Vec<Vec<usize>>> {
         Policy::Geo { rules, default } => {
             let by_rule = rules
                 .iter()
-                .map(|rule| Reached::of(std::slice::from_ref(rule), &[0]).order(default));
-            let orders = by_rule.chain([Reached::of(&[], &[]).order(default)]);
+                .map(|rule| MatchedRules::new(std::slice::from_ref(rule), &[0]).order(default));
+            let orders = by_rule.chain([MatchedRules::new(&[], &[]).order(default)]);
             let orders: BTreeSet<Vec<usize>> =
                 orders.map(|order| order.into_iter().map(usize::from).collect()).collect();
             Some(orders.into_iter().collect())
@@ -372,7 +372,7 @@ impl Flows {
     pub(super) fn in_effect(&self, keeps: &mut [f64]) {
         for chain in &self.chains {
             let parts: Vec<f64> = chain.iter().map(|&at| keeps[at]).collect();
-            chain.iter().zip(raised(&parts)).for_each(|(&at, keep)| keeps[at] = keep);
+            chain.iter().zip(raised_to_cover_all(&parts)).for_each(|(&at, keep)| keeps[at] = keep);
         }
     }
 

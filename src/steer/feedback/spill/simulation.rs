@@ -11,10 +11,10 @@ use crate::{
     health::{Standing, Verdict},
     load::{LoadReport, LoadSource},
     steer::{
-        Answers, Capacity, Compiler, Conditions, Datacenter, DatacenterId, Endpoint, EndpointId,
-        Family, FeedId, Level, LoadId, Measure, Member, MemberKind, MinUp, MonitorId, OnAllDown,
-        Pace, Policy, Pool, PoolId, Regulation, Rule, Service, Spread, State, Surveys, Target,
-        Topology, ZoneId,
+        AnswerCount, Capacity, Compiler, Conditions, Datacenter, DatacenterId, Endpoint,
+        EndpointId, EndpointTarget, Family, FeedId, GeoRule, LoadId, LoadLevel, LoadMeasure,
+        Member, MemberKind, MinUp, MonitorId, OnAllDown, Policy, Pool, PoolId, RampTimes,
+        Regulation, Service, ServingState, Spread, Surveys, Topology, ZoneId,
     },
 };
 
@@ -116,7 +116,7 @@ fn pool(name: &str, policy: Policy, members: &[(MemberKind, u16)]) -> Pool {
         name: name.into(),
         policy,
         spread: Spread::Query,
-        answers: Answers::Count(std::num::NonZeroU32::MIN),
+        answers: AnswerCount::Count(std::num::NonZeroU32::MIN),
         min_up: MinUp::Members(std::num::NonZeroU32::MIN),
         families: Default::default(),
         members: members.iter().map(|&(kind, weight)| Member { kind, weight, bias: 0 }).collect(),
@@ -132,16 +132,19 @@ pub(super) fn topology(parent: Parent, regions: usize, times: Times) -> Topology
     };
     let endpoint = |at: usize| Endpoint {
         name: format!("lb{at}").into(),
-        target: Target::Addresses(vec![[192, 0, 2, at as u8].into()]),
+        target: EndpointTarget::Addresses(vec![[192, 0, 2, at as u8].into()]),
         datacenters: vec![DatacenterId(at as u32)],
         monitor: Some(MonitorId(0)),
-        state: State::Active,
+        state: ServingState::Active,
         force: None,
         load: Some(LoadId(at as u32)),
-        pace: Pace::default(),
+        ramp_times: RampTimes::default(),
     };
-    let capacity =
-        Capacity { by: Measure::Connections, target: Level::Share(TARGET), max: Level::Share(MAX) };
+    let capacity = Capacity {
+        measure: LoadMeasure::Connections,
+        target: LoadLevel::Share(TARGET),
+        max: LoadLevel::Share(MAX),
+    };
     let region = |at: usize| Pool {
         regulation: Regulation { capacity: Some(capacity.clone()), ..Regulation::default() },
         ..pool(
@@ -155,13 +158,13 @@ pub(super) fn topology(parent: Parent, regions: usize, times: Times) -> Topology
     let members: Vec<_> = (0..regions).map(member).collect();
     // A third of the networks prefers each of the first regions, and has the others behind it in
     // turn.
-    let rule = |first: usize| Rule {
+    let rule = |first: usize| GeoRule {
         subnets: (first..NETWORKS)
             .step_by(regions)
             .map(|network| format!("{}/10", address(network)).parse().unwrap())
             .collect(),
         members: (0..regions).map(|behind| ((first + behind) % regions) as u32).collect(),
-        ..Rule::default()
+        ..GeoRule::default()
     };
     pools.push(match parent {
         Parent::Failover => pool("top", Policy::Failover, &members),
@@ -193,7 +196,7 @@ pub(super) fn topology(parent: Parent, regions: usize, times: Times) -> Topology
     let loads: Vec<LoadSource> = (0..regions).map(|at| source(at, times)).collect();
     let monitors = vec![crate::steer::tests::monitor()];
     Topology::new(datacenters.collect(), monitors, endpoints.collect(), pools, vec![service])
-        .with_loads(loads)
+        .with_load_sources(loads)
 }
 
 impl World {
@@ -203,7 +206,7 @@ impl World {
         let topology = Arc::new(topology(parent, regions, times));
         let mut surveys = Surveys::default();
         let compiler = Compiler::new(Arc::clone(&topology), &equator(), &mut surveys);
-        let mut conditions = Conditions::unknown(&topology, 0);
+        let mut conditions = Conditions::unprobed(&topology, 0);
         let up = Standing { verdict: Verdict::Up, flips_in_secs: None, ..Standing::default() };
         conditions.standings.fill(up);
         let mut feedback = Feedback::default();
@@ -530,7 +533,7 @@ fn spill_settles_with_long_lived_answers() {
 fn what_was_kept_before_a_restart_is_kept_until_reports_can_have_come() {
     let mut world = World::new(Parent::Failover, 2, Times { ttl: 30, interval: 5 }, 1);
     let saved = SavedFeedback { keeps: vec![("region0".into(), 0.6)], ..SavedFeedback::default() };
-    world.conditions.steering = world.feedback.restore(saved);
+    world.conditions.adjustments = world.feedback.restore(saved);
     let mut kept_at = |secs: u64| {
         world.feedback.follow(
             &world.compiler,
@@ -538,7 +541,7 @@ fn what_was_kept_before_a_restart_is_kept_until_reports_can_have_come() {
             false,
             Duration::from_secs(secs),
         );
-        world.conditions.steering.keeps.get(&PoolId(0)).map_or(1.0, |part| part.share())
+        world.conditions.adjustments.kept_fractions.get(&PoolId(0)).map_or(1.0, |part| part.share())
     };
     for secs in 1..=15 {
         assert!((kept_at(secs) - 0.6).abs() < 1e-3, "after {secs} s");

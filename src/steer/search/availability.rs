@@ -1,11 +1,11 @@
 //! What recovery from an outage needs to know of a pool: how much of it is back, and the state of
 //! each endpoint below it.
 
-use super::{Search, View, state_of};
+use super::{PoolSearch, SearchContext, effective_state};
 use crate::steer::{
-    chart::{Family, Plight},
-    datacenter::State,
-    endpoint::Force,
+    chart::{FallbackStage, Family},
+    datacenter::ServingState,
+    endpoint::HealthOverride,
     policy,
     pool::{Member, MemberKind, Policy, Pool},
     recovery::ClientGroup,
@@ -16,16 +16,16 @@ const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 /// What one endpoint below a pool could do for clients.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::steer) struct Seen {
+pub(in crate::steer) struct PoolEndpoint {
     pub endpoint: EndpointId,
     /// The pool that it is a member of.
     pub pool: PoolId,
-    pub ability: Ability,
+    pub availability: EndpointAvailability,
 }
 
 /// Whether an endpoint can serve clients, and what keeps it from that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::steer) enum Ability {
+pub(in crate::steer) enum EndpointAvailability {
     /// An operator keeps clients away, whatever its health: draining, disabled, forced down.
     Withheld,
     /// Down, or never judged.
@@ -36,11 +36,15 @@ pub(in crate::steer) enum Ability {
     ForcedUp,
 }
 
-impl Search<'_> {
+impl PoolSearch<'_> {
     /// The clients of a pool that are offered the same members as those of the view's area.
-    pub(in crate::steer) fn client_group(&self, id: PoolId, view: View<'_>) -> ClientGroup {
+    pub(in crate::steer) fn client_group(
+        &self,
+        id: PoolId,
+        view: SearchContext<'_>,
+    ) -> ClientGroup {
         let pool = &self.topology.pools[id.index()];
-        let sight = view.pools.iter().position(|&at| at == id).and_then(|at| view.sights.get(at));
+        let sight = view.pools.iter().position(|&at| at == id).and_then(|at| view.rankings.get(at));
         let members = match (&pool.policy, sight) {
             (Policy::Geo { .. }, Some(_)) => policy::offered(pool, sight),
             _ => (0..pool.members.len() as u16).collect(),
@@ -50,7 +54,11 @@ impl Search<'_> {
 
     /// The seconds for which clients of the view's area are answered all members after an outage of
     /// all, if they are.
-    pub(in crate::steer) fn recovering(&self, pool: PoolId, view: View<'_>) -> Option<u32> {
+    pub(in crate::steer) fn recovering(
+        &self,
+        pool: PoolId,
+        view: SearchContext<'_>,
+    ) -> Option<u32> {
         let of_pool = |group: &ClientGroup| group.pool == pool;
         if !self.conditions.recovering.keys().any(of_pool) {
             return None;
@@ -60,11 +68,11 @@ impl Search<'_> {
 
     /// How much of what a group is offered is usable by weight, from 0 to 1. Standbys and members
     /// that are out of service by an operator's word count only where there are no others.
-    pub(in crate::steer) fn share_back(&mut self, group: &ClientGroup) -> f64 {
+    pub(in crate::steer) fn recovered_share(&mut self, group: &ClientGroup) -> f64 {
         let pool = &self.topology.pools[group.pool.index()];
         let offered = group.members.iter().map(|&at| &pool.members[usize::from(at)]);
-        let members: Vec<Back> =
-            offered.filter_map(|member| self.member_back(pool, member)).collect();
+        let members: Vec<MemberRecovery> =
+            offered.filter_map(|member| self.member_recovery(pool, member)).collect();
         // One member serves all clients of such a group. Where it is not the one that all would be
         // sent to as if everything were up, there is nothing to protect, and they must not be sent
         // to one that is down.
@@ -77,7 +85,8 @@ impl Search<'_> {
             return 1.0;
         }
         let has_weights = members.iter().any(|member| member.weight > 0);
-        let weight = |member: &Back| f64::from(if has_weights { member.weight } else { 1 });
+        let weight =
+            |member: &MemberRecovery| f64::from(if has_weights { member.weight } else { 1 });
         let total: f64 = members.iter().map(weight).sum();
         let back: f64 = members.iter().map(|member| weight(member) * member.share).sum();
         if total > 0.0 { back / total } else { 0.0 }
@@ -89,11 +98,11 @@ impl Search<'_> {
         group
             .members
             .iter()
-            .any(|&at| self.is_usable(pool, &pool.members[usize::from(at)], Plight::None))
+            .any(|&at| self.is_usable(pool, &pool.members[usize::from(at)], FallbackStage::Normal))
     }
 
     /// Every endpoint below what a group is offered.
-    pub(in crate::steer) fn endpoints_of(&mut self, group: &ClientGroup) -> Vec<Seen> {
+    pub(in crate::steer) fn endpoints_of(&mut self, group: &ClientGroup) -> Vec<PoolEndpoint> {
         let topology = self.topology;
         let top = &topology.pools[group.pool.index()];
         let mut open: Vec<(PoolId, MemberKind)> = group
@@ -105,7 +114,11 @@ impl Search<'_> {
         while let Some((pool, kind)) = open.pop() {
             match kind {
                 MemberKind::Endpoint(endpoint) => {
-                    seen.push(Seen { endpoint, pool, ability: self.ability(endpoint) });
+                    seen.push(PoolEndpoint {
+                        endpoint,
+                        pool,
+                        availability: self.availability(endpoint),
+                    });
                 }
                 MemberKind::Pool(inner) => {
                     let members = &topology.pools[inner.index()].members;
@@ -116,59 +129,77 @@ impl Search<'_> {
         seen
     }
 
-    fn ability(&mut self, id: EndpointId) -> Ability {
-        let mut best = |plight: Plight| {
-            let found =
-                FAMILIES.map(|family| self.endpoint(id, View { plight, ..View::blind(family) }));
+    fn availability(&mut self, id: EndpointId) -> EndpointAvailability {
+        let mut best = |plight: FallbackStage| {
+            let found = FAMILIES.map(|family| {
+                self.endpoint(
+                    id,
+                    SearchContext { stage: plight, ..SearchContext::without_geography(family) },
+                )
+            });
             found.into_iter().any(|finding| {
-                finding.choice.is_some() && (plight != Plight::None || !finding.tier.is_pending())
+                finding.choice.is_some()
+                    && (plight != FallbackStage::Normal || !finding.tier.is_pending())
             })
         };
-        let (is_open, is_healthy) = (best(Plight::AllDown), best(Plight::None));
+        let (is_open, is_healthy) = (best(FallbackStage::AllDown), best(FallbackStage::Normal));
         let force = self.topology.endpoints[id.index()].force;
         match force {
-            Some(Force::Up) if is_healthy => Ability::ForcedUp,
-            _ if is_healthy => Ability::Healthy,
-            Some(Force::Down) => Ability::Withheld,
-            _ if is_open => Ability::Unhealthy,
-            _ => match state_of(self.topology, self.conditions, id) {
-                State::Active | State::Standby => Ability::Unhealthy,
-                State::Draining | State::Disabled => Ability::Withheld,
+            Some(HealthOverride::Up) if is_healthy => EndpointAvailability::ForcedUp,
+            _ if is_healthy => EndpointAvailability::Healthy,
+            Some(HealthOverride::Down) => EndpointAvailability::Withheld,
+            _ if is_open => EndpointAvailability::Unhealthy,
+            _ => match effective_state(self.topology, self.conditions, id) {
+                ServingState::Active | ServingState::Standby => EndpointAvailability::Unhealthy,
+                ServingState::Draining | ServingState::Disabled => EndpointAvailability::Withheld,
             },
         }
     }
 
-    fn is_usable(&mut self, pool: &Pool, member: &Member, plight: Plight) -> bool {
-        let found = FAMILIES
-            .map(|family| self.member(pool, member, View { plight, ..View::blind(family) }));
+    fn is_usable(&mut self, pool: &Pool, member: &Member, plight: FallbackStage) -> bool {
+        let found = FAMILIES.map(|family| {
+            self.member(
+                pool,
+                member,
+                SearchContext { stage: plight, ..SearchContext::without_geography(family) },
+            )
+        });
         found.into_iter().any(|finding| finding.choice.is_some())
     }
 
-    /// How much of a member is back; `None` where it would not be answered though it were healthy.
-    fn member_back(&mut self, pool: &Pool, member: &Member) -> Option<Back> {
+    /// How much of a member is back; `Normal` where it would not be answered though it were
+    /// healthy.
+    fn member_recovery(&mut self, pool: &Pool, member: &Member) -> Option<MemberRecovery> {
         let in_service = FAMILIES
             .map(|family| {
-                self.member(pool, member, View { plight: Plight::AllDown, ..View::blind(family) })
+                self.member(
+                    pool,
+                    member,
+                    SearchContext {
+                        stage: FallbackStage::AllDown,
+                        ..SearchContext::without_geography(family)
+                    },
+                )
             })
             .into_iter()
             .filter(|finding| finding.choice.is_some())
             .map(|finding| finding.tier)
             .min()?;
         let weight = if in_service.is_standby() { 0 } else { u32::from(member.weight) };
-        let is_usable = self.is_usable(pool, member, Plight::None);
+        let is_usable = self.is_usable(pool, member, FallbackStage::Normal);
         let share = match member.kind {
             MemberKind::Pool(id) if is_usable => {
                 let members = (0..self.topology.pools[id.index()].members.len() as u16).collect();
-                self.share_back(&ClientGroup { pool: id, members, is_strict: false })
+                self.recovered_share(&ClientGroup { pool: id, members, is_strict: false })
             }
             MemberKind::Pool(_) | MemberKind::Endpoint(_) => f64::from(u8::from(is_usable)),
         };
-        Some(Back { weight, is_usable, share })
+        Some(MemberRecovery { weight, is_usable, share })
     }
 }
 
 /// What has come back of one member.
-struct Back {
+struct MemberRecovery {
     /// 0 for a standby.
     weight: u32,
     is_usable: bool,

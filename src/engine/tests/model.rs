@@ -11,7 +11,7 @@ use crate::{dns::Rtype, engine::Transport, snapshot::Snapshot, zone::Zones};
 
 /// What is compared: code, AA, and the sections as sets of owner, type and value.
 #[derive(Debug, PartialEq, Eq, Default)]
-struct Outcome {
+struct ModelReply {
     rcode: u8,
     authoritative: bool,
     answer: BTreeSet<(String, Rtype, String)>,
@@ -19,7 +19,7 @@ struct Outcome {
 }
 
 /// Owner, type, value; names without the final dot, the apex is `z`.
-type Rows = Vec<(String, Rtype, String)>;
+type ModelRecords = Vec<(String, Rtype, String)>;
 
 fn is_below_or_at(name: &str, ancestor: &str) -> bool {
     name == ancestor || name.ends_with(&format!(".{ancestor}"))
@@ -33,12 +33,12 @@ fn path(name: &str) -> Vec<&str> {
     starts
 }
 
-fn model(rows: &Rows, name: &str, rtype: Rtype) -> Outcome {
+fn model(rows: &ModelRecords, name: &str, rtype: Rtype) -> ModelReply {
     let of = |owner: &str, rtype: Rtype| -> Vec<_> {
         rows.iter().filter(|row| row.0 == owner && row.1 == rtype).cloned().collect()
     };
     let exists = |name: &str| rows.iter().any(|row| is_below_or_at(&row.0, name));
-    let mut outcome = Outcome { authoritative: true, ..Outcome::default() };
+    let mut outcome = ModelReply { authoritative: true, ..ModelReply::default() };
     let mut name = name.to_owned();
     let mut followed = BTreeSet::new();
     'alias: for hop in 0..16 {
@@ -108,7 +108,7 @@ fn model(rows: &Rows, name: &str, rtype: Rtype) -> Outcome {
     outcome
 }
 
-fn engine(rows: &Rows, name: &str, rtype: Rtype) -> Outcome {
+fn engine(rows: &ModelRecords, name: &str, rtype: Rtype) -> ModelReply {
     let line = |(owner, rtype, value): &(String, Rtype, String)| match *rtype {
         Rtype::A => format!("{owner}. 5 A @{value}\n"),
         Rtype::DS => format!("{owner}. 5 DS #1 #2\n"),
@@ -128,7 +128,7 @@ fn engine(rows: &Rows, name: &str, rtype: Rtype) -> Outcome {
         }
         _ => String::new(),
     };
-    Outcome {
+    ModelReply {
         rcode: message.response_code.low(),
         authoritative: message.authoritative,
         answer: message.answers.iter().map(|r| (text(&r.name), rtype_of(r), value(r))).collect(),
@@ -142,7 +142,7 @@ fn names() -> impl Strategy<Value = String> {
         .prop_map(|labels| labels.iter().map(|label| format!("{label}.")).collect::<String>() + "z")
 }
 
-fn rows() -> impl Strategy<Value = Rows> {
+fn rows() -> impl Strategy<Value = ModelRecords> {
     let rtypes = prop::sample::select(
         &[Rtype::A, Rtype::A, Rtype::CNAME, Rtype::CNAME, Rtype::NS, Rtype::DNAME, Rtype::DS][..],
     );

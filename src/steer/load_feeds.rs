@@ -3,45 +3,45 @@
 use std::collections::HashMap;
 
 use super::{
-    endpoint::Target,
+    endpoint::EndpointTarget,
     pool::MemberKind,
     topology::{DatacenterId, EndpointId, FeedId, LoadId, PoolId, ProbeTarget, Topology},
 };
 
 /// One thing that reports its load.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Feed {
+pub struct LoadFeed {
     /// How it is read.
-    pub load: LoadId,
+    pub source: LoadId,
     /// Whose it is, where each endpoint's address reports by itself.
     pub target: Option<ProbeTarget>,
 }
 
 /// Every feed once, and who is described by which.
 #[derive(Debug, Clone, Default)]
-pub struct Feeds {
+pub struct LoadFeeds {
     /// By [`FeedId`].
-    pub list: Vec<Feed>,
-    of_endpoint: HashMap<EndpointId, Vec<FeedId>>,
-    of_pool: HashMap<PoolId, Vec<FeedId>>,
-    of_datacenter: HashMap<DatacenterId, Vec<FeedId>>,
+    pub list: Vec<LoadFeed>,
+    by_endpoint: HashMap<EndpointId, Vec<FeedId>>,
+    by_pool: HashMap<PoolId, Vec<FeedId>>,
+    by_datacenter: HashMap<DatacenterId, Vec<FeedId>>,
 }
 
-impl Feeds {
+impl LoadFeeds {
     /// Lists what endpoints, pools and datacenters name.
-    pub(super) fn of(topology: &Topology) -> Self {
-        let mut known: HashMap<Feed, FeedId> = HashMap::new();
+    pub(super) fn new(topology: &Topology) -> Self {
+        let mut known: HashMap<LoadFeed, FeedId> = HashMap::new();
         let mut feeds = Self::default();
         let list = &mut feeds.list;
         let mut feed = |load: LoadId, target: Option<ProbeTarget>| {
-            let feed = Feed { load, target };
+            let feed = LoadFeed { source: load, target };
             *known.entry(feed.clone()).or_insert_with(|| {
                 list.push(feed);
                 FeedId(list.len() as u32 - 1)
             })
         };
         let reports_by_target = |load: LoadId| {
-            let source = &topology.loads[load.index()];
+            let source = &topology.load_sources[load.index()];
             source.is_per_address() || !source.is_polled()
         };
         for (endpoint, id) in topology.endpoints.iter().zip((0..).map(EndpointId)) {
@@ -54,16 +54,16 @@ impl Feeds {
             } else {
                 vec![feed(load, None)]
             };
-            feeds.of_endpoint.insert(id, of);
+            feeds.by_endpoint.insert(id, of);
         }
         for (pool, id) in topology.pools.iter().zip((0..).map(PoolId)) {
             if let Some(load) = pool.regulation.load {
-                feeds.of_pool.insert(id, vec![feed(load, None)]);
+                feeds.by_pool.insert(id, vec![feed(load, None)]);
             }
         }
         for (datacenter, id) in topology.datacenters.iter().zip((0..).map(DatacenterId)) {
             if let Some(load) = datacenter.load {
-                feeds.of_datacenter.insert(id, vec![feed(load, None)]);
+                feeds.by_datacenter.insert(id, vec![feed(load, None)]);
             }
         }
         feeds
@@ -71,7 +71,7 @@ impl Feeds {
 
     /// The feeds that describe a member, each once: a pool's own, else those of all below it; an
     /// endpoint's own, else those of its datacenters.
-    pub fn of_member(&self, topology: &Topology, kind: MemberKind) -> Vec<FeedId> {
+    pub fn describing(&self, topology: &Topology, kind: MemberKind) -> Vec<FeedId> {
         if self.list.is_empty() {
             return Vec::new();
         }
@@ -79,18 +79,18 @@ impl Feeds {
         let mut open = vec![kind];
         while let Some(kind) = open.pop() {
             match kind {
-                MemberKind::Pool(id) => match self.of_pool.get(&id) {
+                MemberKind::Pool(id) => match self.by_pool.get(&id) {
                     Some(own) => found.extend(own),
                     None => open.extend(
                         topology.pools[id.index()].members.iter().map(|member| member.kind),
                     ),
                 },
-                MemberKind::Endpoint(id) => match self.of_endpoint.get(&id) {
+                MemberKind::Endpoint(id) => match self.by_endpoint.get(&id) {
                     Some(own) => found.extend(own),
                     None => {
                         let places = &topology.endpoints[id.index()].datacenters;
                         found.extend(
-                            places.iter().filter_map(|at| self.of_datacenter.get(at)).flatten(),
+                            places.iter().filter_map(|at| self.by_datacenter.get(at)).flatten(),
                         );
                     }
                 },
@@ -112,13 +112,13 @@ impl Feeds {
             for member in &pool.members {
                 let MemberKind::Endpoint(endpoint) = member.kind else { continue };
                 let own = self
-                    .of_endpoint
+                    .by_endpoint
                     .get(&endpoint)
                     .into_iter()
-                    .chain(self.of_pool.get(&id))
+                    .chain(self.by_pool.get(&id))
                     .flatten();
                 let places = &topology.endpoints[endpoint.index()].datacenters;
-                let of_places = places.iter().filter_map(|at| self.of_datacenter.get(at)).flatten();
+                let of_places = places.iter().filter_map(|at| self.by_datacenter.get(at)).flatten();
                 own.chain(of_places).for_each(|feed| endpoints[feed.index()].push(endpoint));
             }
         }
@@ -126,12 +126,14 @@ impl Feeds {
     }
 }
 
-fn targets(target: &Target) -> Vec<ProbeTarget> {
+fn targets(target: &EndpointTarget) -> Vec<ProbeTarget> {
     match target {
-        Target::Addresses(addresses) => {
+        EndpointTarget::Addresses(addresses) => {
             addresses.iter().map(|&address| ProbeTarget::Address(address)).collect()
         }
-        Target::Cname(name) | Target::Alias(name) => vec![ProbeTarget::Host(name.clone())],
-        Target::Host(host) => vec![ProbeTarget::Host(host.name.clone())],
+        EndpointTarget::Cname(name) | EndpointTarget::Alias(name) => {
+            vec![ProbeTarget::Host(name.clone())]
+        }
+        EndpointTarget::Host(host) => vec![ProbeTarget::Host(host.name.clone())],
     }
 }

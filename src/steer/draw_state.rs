@@ -2,12 +2,12 @@
 
 /// A shard's randomness and turn counters. Not shared; each shard has its own.
 #[derive(Debug)]
-pub struct Draws {
+pub struct DrawState {
     random: fastrand::Rng,
     turns: Vec<u32>,
 }
 
-impl Draws {
+impl DrawState {
     /// `seed` decides every random draw that follows.
     pub fn new(seed: u64) -> Self {
         Self { random: fastrand::Rng::with_seed(seed), turns: Vec::new() }

@@ -4,18 +4,18 @@ mod binding;
 mod srv;
 
 use super::{
-    frame::Frame,
-    walk::{Walk, fixed, push_cname},
+    reply_builder::ReplyBuilder,
+    walk::{NameWalk, push_cname, record_header},
 };
 use crate::{
     dns::{Full, ReplyWriter, Rtype, Section},
-    steer::{Chart, Draws, Family, Kind, Rdata, ServiceId},
+    steer::{Chart, DrawState, Family, Rdata, RecordKind, ServiceId},
 };
 
 /// What a service gave.
-pub(super) enum Drawn<'s> {
+pub(super) enum ServiceAnswer<'s> {
     /// No record of the type: NODATA.
-    Nothing,
+    NoData,
     /// Records of the type.
     Records,
     /// A CNAME, whose target the message has at `target_at`.
@@ -25,28 +25,30 @@ pub(super) enum Drawn<'s> {
 /// Draws and writes a service's answer to the question's type; `owner` is where the message has the
 /// name.
 pub(super) fn draw<'s>(
-    walk: &Walk<'s, '_>,
+    walk: &NameWalk<'s, '_>,
     service: ServiceId,
     owner: u16,
-    draws: &mut Draws,
-    frame: &mut Frame<'_, '_>,
-) -> Result<Drawn<'s>, Full> {
-    let Some(chart) = walk.snapshot.charts.get(service.index()) else { return Ok(Drawn::Nothing) };
+    draws: &mut DrawState,
+    frame: &mut ReplyBuilder<'_, '_>,
+) -> Result<ServiceAnswer<'s>, Full> {
+    let Some(chart) = walk.snapshot.charts.get(service.index()) else {
+        return Ok(ServiceAnswer::NoData);
+    };
     match chart.kind() {
-        Kind::Addresses => {}
-        Kind::Srv => return srv::draw(walk, (service, chart), owner, draws, frame),
-        Kind::Binding(binding) if binding.rtype == walk.rtype => {
+        RecordKind::Addresses => {}
+        RecordKind::Srv => return srv::draw(walk, (service, chart), owner, draws, frame),
+        RecordKind::Binding(binding) if binding.rtype == walk.rtype => {
             return binding::draw(walk, (service, chart, binding), owner, draws, frame);
         }
-        Kind::Binding(_) => {}
+        RecordKind::Binding(_) => {}
     }
     // For ANY, the walk asks for one type after the other.
     let of_cname = || (walk.rtype != Rtype::ANY && chart.may_answer_cname()).then_some(Family::V4);
     let Some(family) = Family::asked_by(walk.rtype).or_else(of_cname) else {
-        return Ok(Drawn::Nothing);
+        return Ok(ServiceAnswer::NoData);
     };
     let subnet = walk.subnet();
-    let course = chart.course(family, subnet, &walk.query.source);
+    let course = chart.route(family, subnet, &walk.query.source);
     if subnet.is_some() {
         frame.scope = frame.scope.max(course.scope);
     }
@@ -55,10 +57,10 @@ pub(super) fn draw<'s>(
         if chart.publishes(family) {
             frame.negative_ttl_secs = course.ttl_secs;
         }
-        return Ok(Drawn::Nothing);
+        return Ok(ServiceAnswer::NoData);
     }
     let mut first_datacenter = None;
-    let mut section = Steered {
+    let mut section = AddressSection {
         rtype: walk.rtype,
         owner,
         ttl_secs: course.ttl_secs,
@@ -85,8 +87,8 @@ pub(super) fn draw<'s>(
 /// The part of the chart that answers a type, if there is one; for people, who ask in no hurry.
 pub(super) fn family(chart: &Chart, rtype: Rtype) -> Option<Family> {
     match (chart.kind(), rtype) {
-        (Kind::Srv, rtype) => (rtype == Rtype::SRV).then_some(Family::V4),
-        (Kind::Binding(binding), rtype) if rtype == binding.rtype => {
+        (RecordKind::Srv, rtype) => (rtype == Rtype::SRV).then_some(Family::V4),
+        (RecordKind::Binding(binding), rtype) if rtype == binding.rtype => {
             Some(if chart.area_count(Family::V4) > 0 { Family::V4 } else { Family::V6 })
         }
         // The first RRset of the service.
@@ -96,7 +98,7 @@ pub(super) fn family(chart: &Chart, rtype: Rtype) -> Option<Family> {
 }
 
 /// The records of one service in the answer section.
-struct Steered<'s> {
+struct AddressSection<'s> {
     rtype: Rtype,
     owner: u16,
     ttl_secs: u32,
@@ -109,7 +111,7 @@ struct Steered<'s> {
     target_at: u16,
 }
 
-impl<'s> Steered<'s> {
+impl<'s> AddressSection<'s> {
     /// Writes one endpoint's records, each address once; nothing after a CNAME or what did not fit.
     fn push(&mut self, writer: &mut ReplyWriter<'_>, rdata: &'s Rdata) {
         if self.is_full || self.target.is_some() {
@@ -140,7 +142,7 @@ impl<'s> Steered<'s> {
     ) -> Result<(), Full> {
         // An endpoint's own addresses differ; only those of endpoints before it can come again.
         let before = writer.position() - self.start;
-        let head = fixed(self.owner, self.rtype, self.ttl_secs, N as u16);
+        let head = record_header(self.owner, self.rtype, self.ttl_secs, N as u16);
         for address in addresses {
             let written = writer.written_from(self.start).get(..before).unwrap_or_default();
             if written.chunks_exact(head.len() + N).any(|record| record.ends_with(address)) {
@@ -156,15 +158,15 @@ impl<'s> Steered<'s> {
     }
 
     /// What all that was pushed comes to.
-    fn outcome(&self, negative_ttl_secs: &mut u32) -> Result<Drawn<'s>, Full> {
+    fn outcome(&self, negative_ttl_secs: &mut u32) -> Result<ServiceAnswer<'s>, Full> {
         match self.target {
             _ if self.is_full => Err(Full),
-            Some(target) => Ok(Drawn::Alias { target_at: self.target_at, target }),
+            Some(target) => Ok(ServiceAnswer::Alias { target_at: self.target_at, target }),
             None if self.count == 0 => {
                 *negative_ttl_secs = self.ttl_secs;
-                Ok(Drawn::Nothing)
+                Ok(ServiceAnswer::NoData)
             }
-            None => Ok(Drawn::Records),
+            None => Ok(ServiceAnswer::Records),
         }
     }
 }

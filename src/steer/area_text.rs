@@ -3,31 +3,31 @@
 
 use super::{
     compiler::Compiler,
-    pool::{Policy, Rule},
-    preference::Sight,
+    pool::{GeoRule, Policy},
+    preference::Ranking,
     topology::{PoolId, ServiceId, Topology},
 };
 use crate::listing;
 
 /// As many keys of a rule are named.
-const KEYS: usize = 4;
+const MAX_RULE_KEYS: usize = 4;
 
 impl Compiler {
     /// Whose clients these areas of a service's survey ([`super::Chart::distress`]) are, each once:
     /// by the rule of a `geo` pool that matches them, or by the member that is nearest to them.
     /// Nothing where the service tells no places apart, or where the areas are all that there are.
-    pub fn area_words(&self, service: ServiceId, areas: &[u32]) -> Vec<String> {
+    pub fn describe_areas(&self, service: ServiceId, areas: &[u32]) -> Vec<String> {
         let Some((survey, geographic)) = self.survey(service) else { return Vec::new() };
-        if areas.len() == survey.sights.len() {
+        if areas.len() == survey.rankings.len() {
             return Vec::new();
         }
         let mut words = Vec::new();
-        for sights in areas.iter().filter_map(|&area| survey.sights.get(area as usize)) {
+        for sights in areas.iter().filter_map(|&area| survey.rankings.get(area as usize)) {
             let Some(word) = geographic
                 .iter()
                 .zip(sights)
                 .next()
-                .map(|(&pool, sight)| word(self.topology(), pool, sight))
+                .map(|(&pool, sight)| describe_area(self.topology(), pool, sight))
             else {
                 continue;
             };
@@ -39,25 +39,25 @@ impl Compiler {
     }
 }
 
-fn word(topology: &Topology, id: PoolId, sight: &Sight) -> String {
+fn describe_area(topology: &Topology, id: PoolId, sight: &Ranking) -> String {
     let pool = &topology.pools[id.index()];
     match (sight, &pool.policy) {
-        (Sight::Geo(matching), Policy::Geo { rules, .. }) => match matching.first() {
-            Some(&rule) => rule_words(&rules[usize::from(rule)]),
+        (Ranking::Geo(matching), Policy::Geo { rules, .. }) => match matching.first() {
+            Some(&rule) => describe_rule(&rules[usize::from(rule)]),
             None => "clients that no rule matches".to_owned(),
         },
-        (Sight::Nearest { order, .. }, _) => {
+        (Ranking::Nearest { order, .. }, _) => {
             match order.first().and_then(|&at| pool.members.get(usize::from(at))) {
                 Some(member) => format!("clients nearest to {}", topology.member_name(member.kind)),
                 None => "all clients".to_owned(),
             }
         }
-        (Sight::Geo(_), _) => "all clients".to_owned(),
+        (Ranking::Geo(_), _) => "all clients".to_owned(),
     }
 }
 
 /// `country DE, AT`.
-fn rule_words(rule: &Rule) -> String {
+fn describe_rule(rule: &GeoRule) -> String {
     let texts = |codes: &[Box<str>]| codes.iter().map(ToString::to_string).collect::<Vec<_>>();
     let keys = [
         ("subnet", rule.subnets.iter().map(ToString::to_string).collect()),
@@ -67,7 +67,7 @@ fn rule_words(rule: &Rule) -> String {
         ("continent", texts(&rule.continents)),
     ];
     let words = |(key, codes): &(&str, Vec<String>)| {
-        format!("{key} {}", listing::join_first(codes, KEYS, codes.len()))
+        format!("{key} {}", listing::join_first(codes, MAX_RULE_KEYS, codes.len()))
     };
     keys.iter().filter(|(_, codes)| !codes.is_empty()).map(words).collect::<Vec<_>>().join("; ")
 }

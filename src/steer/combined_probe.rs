@@ -5,21 +5,21 @@ use crate::health::{Standing, Verdict};
 
 /// Several probes of one target, of which enough must be up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Combination {
+pub struct CombinedProbe {
     /// How many.
-    pub least: u32,
+    pub min_up: u32,
     /// Which, each once.
-    pub parts: Vec<ProbeId>,
+    pub probes: Vec<ProbeId>,
 }
 
-impl Combination {
+impl CombinedProbe {
     /// The standing that follows from those of the parts. An unknown part counts as up; a verdict
     /// that depends on it is unknown itself, and pending while the parts that are not pending are
     /// too few.
     pub fn standing(&self, standings: &[Standing]) -> Standing {
-        let parts = || self.parts.iter().filter_map(|part| standings.get(part.index()));
+        let parts = || self.probes.iter().filter_map(|part| standings.get(part.index()));
         let count = |is_it: fn(Verdict) -> bool| parts().filter(|part| is_it(part.verdict)).count();
-        let least = self.least as usize;
+        let least = self.min_up as usize;
         let (usable, up) = (count(Verdict::is_usable), count(|verdict| verdict == Verdict::Up));
         let verdict = match (up >= least, usable >= least) {
             (true, _) => Verdict::Up,
@@ -43,16 +43,16 @@ impl Combination {
 
     /// How many parts are up or unknown.
     pub fn usable(&self, standings: &[Standing]) -> usize {
-        let parts = self.parts.iter().filter_map(|part| standings.get(part.index()));
+        let parts = self.probes.iter().filter_map(|part| standings.get(part.index()));
         parts.filter(|part| part.verdict.is_usable()).count()
     }
 }
 
 /// Makes the standings of all combined probes follow those of their parts, and says which changed.
-pub fn combine(topology: &Topology, standings: &mut [Standing]) -> Vec<ProbeId> {
+pub fn update_combined(topology: &Topology, standings: &mut [Standing]) -> Vec<ProbeId> {
     let mut changed = Vec::new();
     // Parts stand before what is made of them, so that one pass is enough.
-    for (combination, id) in topology.combinations.iter().zip((0..).map(ProbeId)) {
+    for (combination, id) in topology.combined_probes.iter().zip((0..).map(ProbeId)) {
         let Some(combination) = combination else { continue };
         let standing = combination.standing(standings);
         if let Some(old) = standings.get_mut(id.index()).filter(|old| **old != standing) {
@@ -100,8 +100,10 @@ mod tests {
             ),
         ] {
             let standings: Vec<_> = parts.into_iter().map(standing).collect();
-            let combination =
-                Combination { least, parts: (0..standings.len() as u32).map(ProbeId).collect() };
+            let combination = CombinedProbe {
+                min_up: least,
+                probes: (0..standings.len() as u32).map(ProbeId).collect(),
+            };
             assert_eq!(combination.standing(&standings), standing((verdict, flips)), "{why}");
         }
     }
@@ -118,7 +120,7 @@ mod tests {
             (2, [late, pending], true, "all: the other still waits"),
             (2, [late, late], false, "all: both have waited long enough"),
         ] {
-            let combination = Combination { least, parts: vec![ProbeId(0), ProbeId(1)] };
+            let combination = CombinedProbe { min_up: least, probes: vec![ProbeId(0), ProbeId(1)] };
             let standing = combination.standing(&parts);
             assert_eq!(standing.is_pending, is_pending, "{why}");
             assert_eq!(standing.flips_in_secs, is_pending.then_some(7), "{why}");

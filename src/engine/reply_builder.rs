@@ -1,8 +1,8 @@
 //! What every reply has around its answer: header, question, OPT, and the limit on its size.
 
 use super::{
-    answer::{Query, Reply, Tally, Transport},
-    parsed::Parsed,
+    answer::{Query, ReplyLabels, Transport, WrittenReply},
+    parsed_query::ParsedQuery,
 };
 use crate::{
     dns::{
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A reply in the making: its sections, and what the header and OPT will say.
-pub(super) struct Frame<'o, 'q> {
+pub(super) struct ReplyBuilder<'o, 'q> {
     pub(super) writer: ReplyWriter<'o>,
     pub(super) is_authoritative: bool,
     /// The greatest scope of what was tailored (RFC 7871 section 7.2.1).
@@ -27,17 +27,17 @@ pub(super) struct Frame<'o, 'q> {
     is_truncated: bool,
     has_question: bool,
     edns: Option<EdnsEcho<'q>>,
-    parsed: &'q Parsed<'q>,
+    parsed: &'q ParsedQuery<'q>,
     identity: &'q ServerIdentity,
     after_question: Mark,
 }
 
-impl<'o, 'q> Frame<'o, 'q> {
+impl<'o, 'q> ReplyBuilder<'o, 'q> {
     /// Writes the question as it came and keeps room for OPT.
     #[inline]
     pub(super) fn new(
         identity: &'q ServerIdentity,
-        parsed: &'q Parsed<'q>,
+        parsed: &'q ParsedQuery<'q>,
         out: &'o mut [u8],
     ) -> Self {
         let edns = parsed
@@ -72,7 +72,7 @@ impl<'o, 'q> Frame<'o, 'q> {
     }
 
     /// The type asked for.
-    pub(super) fn asked(&self) -> Rtype {
+    pub(super) fn asked_type(&self) -> Rtype {
         self.parsed.rtype
     }
 
@@ -94,7 +94,8 @@ impl<'o, 'q> Frame<'o, 'q> {
     /// answered all the same and a fresh cookie sent (RFC 7873 sections 5.2.3 to 5.2.5).
     #[cold]
     fn is_sender_proven(&self) -> bool {
-        let Parsed { query: Query { transport, source, now_secs, .. }, edns, .. } = self.parsed;
+        let ParsedQuery { query: Query { transport, source, now_secs, .. }, edns, .. } =
+            self.parsed;
         let sent =
             edns.as_ref().and_then(|edns| edns.cookie).zip(self.identity.cookie_keys.as_ref());
         let is_own = |(cookie, keys): (Cookie<'_>, &CookieKeys)| {
@@ -116,7 +117,7 @@ impl<'o, 'q> Frame<'o, 'q> {
     /// Says that the key of a signed request is not known (RFC 8945 section 5.2.1): we have none.
     #[cold]
     pub(super) fn refuse_key(&mut self) -> Rcode {
-        let Parsed { query, tsig_at, .. } = self.parsed;
+        let ParsedQuery { query, tsig_at, .. } = self.parsed;
         let tsig = tsig_at.and_then(|at| Tsig::at(query.message, at).ok());
         // A key name that is compressed cannot be repeated as it stands; the code alone says
         // enough.
@@ -148,7 +149,7 @@ impl<'o, 'q> Frame<'o, 'q> {
     }
 
     /// Writes OPT and the header.
-    pub(super) fn finish(&mut self, rcode: Rcode) -> Reply {
+    pub(super) fn finish(&mut self, rcode: Rcode) -> WrittenReply {
         // Its room was kept; only a buffer below 512 octets can refuse, and then a reply without
         // OPT is all there is.
         let _ = self.push_edns((rcode.0 >> 4) as u8);
@@ -158,10 +159,13 @@ impl<'o, 'q> Frame<'o, 'q> {
             service,
             datacenter,
             is_truncated: truncated,
-            parsed: &Parsed { rtype, .. },
+            parsed: &ParsedQuery { rtype, .. },
             ..
         } = self;
-        Reply { length, tally: Tally { rtype, rcode, service, datacenter, truncated } }
+        WrittenReply {
+            length,
+            labels: ReplyLabels { rtype, rcode, service, datacenter, truncated },
+        }
     }
 
     /// Writes OPT, unless that is done.

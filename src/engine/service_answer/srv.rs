@@ -1,14 +1,14 @@
 //! SRV records of a service (RFC 2782), and the static addresses of their targets.
 
-use super::Drawn;
+use super::ServiceAnswer;
 use crate::{
     dns::{Full, LookupName, ReplyWriter, Rtype, Section},
     engine::{
         additional::push_addresses,
-        frame::Frame,
-        walk::{Walk, push_fixed},
+        reply_builder::ReplyBuilder,
+        walk::{NameWalk, push_record_header},
     },
-    steer::{Chart, Draws, Family, Rdata, ServiceId, SrvRdata},
+    steer::{Chart, DrawState, Family, Rdata, ServiceId, SrvRdata},
     zone::Zones,
 };
 
@@ -20,22 +20,22 @@ const NUMBERS_OCTETS: usize = 6;
 /// Draws and writes the records, and the addresses of their targets as far as they fit.
 #[cold]
 pub(super) fn draw<'s>(
-    walk: &Walk<'s, '_>,
+    walk: &NameWalk<'s, '_>,
     (service, chart): (ServiceId, &'s Chart),
     owner: u16,
-    draws: &mut Draws,
-    frame: &mut Frame<'_, '_>,
-) -> Result<Drawn<'s>, Full> {
+    draws: &mut DrawState,
+    frame: &mut ReplyBuilder<'_, '_>,
+) -> Result<ServiceAnswer<'s>, Full> {
     if walk.rtype != Rtype::SRV {
-        return Ok(Drawn::Nothing);
+        return Ok(ServiceAnswer::NoData);
     }
     let subnet = walk.subnet();
-    let course = chart.course(Family::V4, subnet, &walk.query.source);
+    let course = chart.route(Family::V4, subnet, &walk.query.source);
     if subnet.is_some() {
         frame.scope = frame.scope.max(course.scope);
     }
     frame.service.get_or_insert(service);
-    let mut section = Hosts {
+    let mut section = SrvSection {
         owner,
         ttl_secs: course.ttl_secs,
         keeps_order: course.keeps_order,
@@ -53,15 +53,15 @@ pub(super) fn draw<'s>(
     outcome?;
     if section.count == 0 {
         frame.negative_ttl_secs = course.ttl_secs;
-        return Ok(Drawn::Nothing);
+        return Ok(ServiceAnswer::NoData);
     }
     frame.writer.count(Section::Answer, section.count);
     section.push_targets(&walk.snapshot.zones, &mut frame.writer);
-    Ok(Drawn::Records)
+    Ok(ServiceAnswer::Records)
 }
 
 /// The records of one service in the answer section.
-struct Hosts {
+struct SrvSection {
     owner: u16,
     ttl_secs: u32,
     keeps_order: bool,
@@ -70,7 +70,7 @@ struct Hosts {
     count: u16,
 }
 
-impl Hosts {
+impl SrvSection {
     /// Writes one endpoint's record, unless its host and port stand there already.
     fn push(&mut self, writer: &mut ReplyWriter<'_>, srv: &SrvRdata) -> Result<(), Full> {
         let written = writer.written_from(self.start);
@@ -90,7 +90,7 @@ impl Hosts {
         let priority = srv.priority.max(least);
         self.last_priority = Some(priority);
         let length = NUMBERS_OCTETS + srv.target.len();
-        push_fixed(writer, self.owner, Rtype::SRV, self.ttl_secs, length as u16)?;
+        push_record_header(writer, self.owner, Rtype::SRV, self.ttl_secs, length as u16)?;
         for number in [priority, srv.weight, srv.port] {
             writer.push_u16(number)?;
         }

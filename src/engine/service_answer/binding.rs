@@ -1,14 +1,14 @@
 //! HTTPS and SVCB records of a service (RFC 9460): how to connect, and as hints the very addresses
 //! that the client gets.
 
-use super::Drawn;
+use super::ServiceAnswer;
 use crate::{
     dns::{Full, ReplyWriter, Section},
     engine::{
-        frame::Frame,
-        walk::{Walk, push_cname, push_fixed},
+        reply_builder::ReplyBuilder,
+        walk::{NameWalk, push_cname, push_record_header},
     },
-    steer::{Answer, Binding, Chart, Course, Draws, Family, Rdata, ServiceId},
+    steer::{Chart, DrawState, EndpointAnswer, Family, Rdata, Route, ServiceBinding, ServiceId},
 };
 
 /// Owner, type, class, TTL and length, the last two octets of these.
@@ -22,30 +22,30 @@ const IPV6HINT: u8 = 6;
 /// where the name has no address.
 #[cold]
 pub(super) fn draw<'s>(
-    walk: &Walk<'s, '_>,
-    (service, chart, binding): (ServiceId, &'s Chart, &'s Binding),
+    walk: &NameWalk<'s, '_>,
+    (service, chart, binding): (ServiceId, &'s Chart, &'s ServiceBinding),
     owner: u16,
-    draws: &mut Draws,
-    frame: &mut Frame<'_, '_>,
-) -> Result<Drawn<'s>, Full> {
+    draws: &mut DrawState,
+    frame: &mut ReplyBuilder<'_, '_>,
+) -> Result<ServiceAnswer<'s>, Full> {
     frame.service.get_or_insert(service);
     let subnet = walk.subnet();
     let courses =
-        [Family::V4, Family::V6].map(|family| chart.course(family, subnet, &walk.query.source));
+        [Family::V4, Family::V6].map(|family| chart.route(family, subnet, &walk.query.source));
     let is_drawn = binding.has_hints || chart.may_answer_cname();
     if subnet.is_some() && is_drawn {
         frame.scope = courses.iter().map(|course| course.scope).fold(frame.scope, u8::max);
     }
     let ttl_secs = courses[0].ttl_secs.min(courses[1].ttl_secs);
-    if courses.iter().all(Course::is_empty) {
+    if courses.iter().all(Route::is_empty) {
         frame.negative_ttl_secs = ttl_secs;
-        return Ok(Drawn::Nothing);
+        return Ok(ServiceAnswer::NoData);
     }
     let mark = frame.writer.mark();
     let start = frame.writer.position();
-    push_fixed(&mut frame.writer, owner, binding.rtype, ttl_secs, 0)?;
-    frame.writer.push(&binding.front)?;
-    let mut hints = Hints { has_any: false, first: None };
+    push_record_header(&mut frame.writer, owner, binding.rtype, ttl_secs, 0)?;
+    frame.writer.push(&binding.rdata_prefix)?;
+    let mut hints = HintWriter { has_any: false, first: None };
     if is_drawn {
         let hinted = [(&courses[0], IPV4HINT), (&courses[1], IPV6HINT)];
         for (course, key) in hinted {
@@ -57,7 +57,7 @@ pub(super) fn draw<'s>(
                 frame.writer.count(Section::Answer, 1);
                 frame.datacenter =
                     frame.datacenter.or(hints.first.and_then(|answer| answer.datacenter));
-                return Ok(Drawn::Alias { target_at, target });
+                return Ok(ServiceAnswer::Alias { target_at, target });
             }
             if !binding.has_hints {
                 frame.writer.rewind(before);
@@ -67,29 +67,29 @@ pub(super) fn draw<'s>(
     if binding.has_hints && !hints.has_any {
         frame.writer.rewind(mark);
         frame.negative_ttl_secs = ttl_secs;
-        return Ok(Drawn::Nothing);
+        return Ok(ServiceAnswer::NoData);
     }
     let length = frame.writer.position() - start - FIXED_OCTETS;
     set_length(&mut frame.writer, start + FIXED_OCTETS - 2, length)?;
     frame.writer.count(Section::Answer, 1);
     frame.datacenter = frame.datacenter.or(hints.first.and_then(|answer| answer.datacenter));
-    Ok(Drawn::Records)
+    Ok(ServiceAnswer::Records)
 }
 
 /// The hints of one record.
-struct Hints<'s> {
+struct HintWriter<'s> {
     has_any: bool,
     /// The first endpoint drawn.
-    first: Option<&'s Answer>,
+    first: Option<&'s EndpointAnswer>,
 }
 
-impl<'s> Hints<'s> {
+impl<'s> HintWriter<'s> {
     /// Writes one family's parameter, unless nothing of it is drawn; the target where a CNAME is.
     fn push(
         &mut self,
-        course: &Course<'s>,
+        course: &Route<'s>,
         key: u8,
-        draws: &mut Draws,
+        draws: &mut DrawState,
         writer: &mut ReplyWriter<'_>,
     ) -> Result<Option<&'s [u8]>, Full> {
         let mark = writer.mark();

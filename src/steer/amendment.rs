@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    Datacenter, DatacenterId, Endpoint, EndpointId, Feeds, Pool, PoolId, Service, ServiceId,
-    Target, Topology, topology::Probes,
+    Datacenter, DatacenterId, Endpoint, EndpointId, EndpointTarget, LoadFeeds, Pool, PoolId,
+    Service, ServiceId, Topology, topology::ProbeLists,
 };
 
 /// Parts that replace those of the same position. They refer to the same other parts as the
@@ -58,21 +58,26 @@ impl Topology {
             by.services.into_iter().for_each(|(id, service)| services[id.index()] = service);
         }
         if has_other_probes {
-            let Probes { probes, combinations, probes_of } =
-                Probes::of(&amended.monitors, &amended.endpoints);
-            amended = Self { probes, combinations, probes_of, ..amended };
+            let ProbeLists { probes, combinations, probes_of } =
+                ProbeLists::new(&amended.monitors, &amended.endpoints);
+            amended = Self {
+                probes,
+                combined_probes: combinations,
+                endpoint_probes: probes_of,
+                ..amended
+            };
         }
         if has_other_feeds {
-            amended.feeds = Arc::new(Feeds::of(&amended));
+            amended.feeds = Arc::new(LoadFeeds::new(&amended));
         }
         amended
     }
 }
 
 /// How many addresses a target names.
-fn addresses(target: &Target) -> usize {
+fn addresses(target: &EndpointTarget) -> usize {
     match target {
-        Target::Addresses(addresses) => addresses.len(),
-        Target::Cname(_) | Target::Alias(_) | Target::Host(_) => 1,
+        EndpointTarget::Addresses(addresses) => addresses.len(),
+        EndpointTarget::Cname(_) | EndpointTarget::Alias(_) | EndpointTarget::Host(_) => 1,
     }
 }

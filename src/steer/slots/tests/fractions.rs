@@ -3,13 +3,17 @@
 use super::*;
 
 /// Members with these weights and parts, all of one group.
-fn parted(members: &[(u32, f64)]) -> Vec<Stake> {
+fn parted(members: &[(u32, f64)]) -> Vec<WeightedMember> {
     let weights: Vec<u32> = members.iter().map(|(weight, _)| *weight).collect();
-    let parts = members.iter().map(|(_, part)| Part::of(*part));
-    group(&weights).into_iter().zip(parts).map(|(stake, part)| Stake { part, ..stake }).collect()
+    let parts = members.iter().map(|(_, part)| Fraction::from_share(*part));
+    group(&weights)
+        .into_iter()
+        .zip(parts)
+        .map(|(stake, part)| WeightedMember { fraction: part, ..stake })
+        .collect()
 }
 
-fn shares(members: &[(u32, f64)], filling: Filling) -> Vec<f64> {
+fn shares(members: &[(u32, f64)], filling: FillMethod) -> Vec<f64> {
     one(&parted(members), filling).shares(members.len())
 }
 
@@ -38,7 +42,8 @@ fn a_fifth_shed_is_a_fifth_of_the_share_whatever_the_weights() {
     for weights in [[9, 1], [1, 1], [1, 9]] {
         let share = f64::from(weights[0]) / f64::from(weights[0] + weights[1]);
         let wanted = 0.8 * share;
-        for (filling, error) in [(Filling::Exact, 0.0005), (Filling::Cycle, 0.0005), (STEADY, 0.01)]
+        for (filling, error) in
+            [(FillMethod::Exact, 0.0005), (FillMethod::Cycle, 0.0005), (STEADY, 0.01)]
         {
             let shares = shares(&[(weights[0], 0.8), (weights[1], 1.0)], filling);
             assert!((shares[0] - wanted).abs() < error, "{weights:?}, {filling:?}: {shares:?}");
@@ -49,7 +54,7 @@ fn a_fifth_shed_is_a_fifth_of_the_share_whatever_the_weights() {
 #[test]
 fn a_ramp_of_a_heavy_member_goes_as_evenly_as_its_part() {
     for second in (0..=20_u32).map(f64::from) {
-        for (filling, error) in [(Filling::Exact, 0.001), (STEADY, 0.01)] {
+        for (filling, error) in [(FillMethod::Exact, 0.001), (STEADY, 0.01)] {
             let shares = shares(&[(98, second / 20.0), (1, 1.0), (1, 1.0)], filling);
             let wanted = 0.98 * second / 20.0;
             assert!(
@@ -69,12 +74,17 @@ fn what_no_ranked_member_takes_is_shared_in_proportion_to_what_they_take() {
         (vec![0.2, 0.8, 0.4], vec![0.2 / 0.904, 0.64 / 0.904, 0.064 / 0.904], "9.6 % are left"),
         (vec![0.3], vec![1.0], "there is nobody else"),
     ] {
-        let groups: Vec<Vec<Stake>> = parts
+        let groups: Vec<Vec<WeightedMember>> = parts
             .iter()
             .zip(0..)
-            .map(|(&part, name)| vec![Stake { part: Part::of(part), ..renamed(&[1], name)[0] }])
+            .map(|(&part, name)| {
+                vec![WeightedMember {
+                    fraction: Fraction::from_share(part),
+                    ..renamed(&[1], name)[0]
+                }]
+            })
             .collect();
-        for filling in [Filling::Exact, Filling::Cycle, STEADY] {
+        for filling in [FillMethod::Exact, FillMethod::Cycle, STEADY] {
             let shares = filled(&groups, Picks::Count(1), filling).shares(parts.len());
             assert!(
                 greatest_error(&shares, &wanted) < 0.005,
@@ -97,7 +107,7 @@ fn tied_members_pass_on_what_none_of_them_takes() {
     ] {
         let tied = parted(&[(1, parts[0]), (1, parts[1])]);
         let groups = [tied, renamed(&[1], 9)];
-        for filling in [Filling::Exact, Filling::Cycle, STEADY] {
+        for filling in [FillMethod::Exact, FillMethod::Cycle, STEADY] {
             let shares = filled(&groups, Picks::Count(1), filling).shares(3);
             assert!(
                 greatest_error(&shares, &wanted) < 0.01,
@@ -127,7 +137,7 @@ fn members_that_drain_or_start_together_move_each_slot_at_most_once() {
         (|step| [1.0, 0.3, 0.6, step], "one drains while two are held"),
     ] {
         let tables = tables(parts);
-        assert!((0..FEWER_SLOTS).all(|slot| moves(&tables, slot) <= 1), "{why}");
+        assert!((0..SMALL_POOL_SLOTS).all(|slot| moves(&tables, slot) <= 1), "{why}");
     }
 }
 
@@ -161,7 +171,7 @@ fn a_part_that_has_fallen_to_nothing_is_that_of_a_member_that_is_gone() {
     let without = table(&one(without, STEADY)).to_vec();
     let moved =
         table(&with).iter().zip(&without).filter(|&(&with, &without)| with != without + 1).count();
-    assert!(moved <= FEWER_SLOTS / 1024, "{moved}");
+    assert!(moved <= SMALL_POOL_SLOTS / 1024, "{moved}");
 }
 
 #[test]
@@ -176,14 +186,14 @@ fn a_cycle_of_turns_is_as_long_as_the_weights_and_even() {
         // Beyond, a power of two of slots is right within a thousandth.
         (vec![65_535, 7, 1], 65_536),
     ] {
-        let slots = one(&group(&weights), Filling::Cycle);
+        let slots = one(&group(&weights), FillMethod::Cycle);
         assert_eq!(slots.count(), length, "{weights:?}");
-        let (mut draws, cycle) = (Draws::new(1), slots.cycle());
+        let (mut draws, cycle) = (DrawState::new(1), slots.cycle());
         draws.reserve_turns(1);
         let mut seen = Vec::new();
         for _ in 0..2 * length {
             let turn = draws.turn(0, cycle);
-            seen.extend(drawn(&slots, Seed::Turn(turn), &mut draws));
+            seen.extend(drawn(&slots, DrawSeed::Turn(turn), &mut draws));
         }
         assert_eq!(seen[..length], seen[length..], "{weights:?}");
         let total: u32 = weights.iter().sum();
@@ -210,9 +220,9 @@ fn a_cycle_of_turns_is_as_long_as_the_weights_and_even() {
 
 #[test]
 fn a_counter_goes_on_in_a_shorter_cycle() {
-    let mut draws = Draws::new(1);
+    let mut draws = DrawState::new(1);
     draws.reserve_turns(1);
-    let turns = |draws: &mut Draws, cycle, count| -> Vec<u32> {
+    let turns = |draws: &mut DrawState, cycle, count| -> Vec<u32> {
         (0..count).map(|_| draws.turn(0, cycle)).collect()
     };
     assert_eq!(turns(&mut draws, 10, 9), (0..9).collect::<Vec<_>>());
@@ -222,10 +232,10 @@ fn a_counter_goes_on_in_a_shorter_cycle() {
 
 #[test]
 fn all_in_turn_begin_with_each_member_as_often_as_its_weight_says() {
-    let slots = filled(&[group(&[3, 2, 1])], Picks::All, Filling::Cycle);
-    let mut draws = Draws::new(1);
+    let slots = filled(&[group(&[3, 2, 1])], Picks::All, FillMethod::Cycle);
+    let mut draws = DrawState::new(1);
     let first: Vec<u16> =
-        (0..slots.cycle()).map(|turn| drawn(&slots, Seed::Turn(turn), &mut draws)[0]).collect();
+        (0..slots.cycle()).map(|turn| drawn(&slots, DrawSeed::Turn(turn), &mut draws)[0]).collect();
     assert_eq!(
         [0, 1, 2].map(|member| first.iter().filter(|&&one| one == member).count()),
         [3, 2, 1]
@@ -240,9 +250,9 @@ proptest! {
         members in prop::collection::vec((1_u32..=100, prop_oneof![Just(1.0), 0.01..1.0_f64, Just(0.5)]), 2..12),
     ) {
         let wanted = model(&members);
-        let exact = shares(&members, Filling::Exact);
+        let exact = shares(&members, FillMethod::Exact);
         prop_assert!(greatest_error(&exact, &wanted) < 0.002, "{:?}, not {:?}", exact, wanted);
-        let turns = shares(&members, Filling::Cycle);
+        let turns = shares(&members, FillMethod::Cycle);
         prop_assert!(greatest_error(&turns, &wanted) < 0.002, "{:?}, not {:?}", turns, wanted);
         let steady = shares(&members, STEADY);
         prop_assert!(greatest_error(&steady, &wanted) < 0.012, "{:?}, not {:?}", steady, wanted);
@@ -254,7 +264,7 @@ proptest! {
         part in 0.0..1.0_f64,
     ) {
         let members: Vec<(u32, f64)> = weights.iter().map(|&weight| (weight, 1.0)).collect();
-        let (whole, part) = (weight_shares(&weights), Part::of(part).share());
+        let (whole, part) = (weight_shares(&weights), Fraction::from_share(part).share());
         let mut parted = members.clone();
         parted[0].1 = part;
         let wanted: Vec<f64> = whole
@@ -262,7 +272,7 @@ proptest! {
             .enumerate()
             .map(|(at, share)| if at == 0 { share * part } else { share * (1.0 - whole[0] * part) / (1.0 - whole[0]) })
             .collect();
-        let exact = shares(&parted, Filling::Exact);
+        let exact = shares(&parted, FillMethod::Exact);
         prop_assert!(greatest_error(&exact, &wanted) < 0.001, "{:?}, not {:?}", exact, wanted);
         let steady = shares(&parted, STEADY);
         prop_assert!(greatest_error(&steady, &wanted) < 0.01, "{:?}, not {:?}", steady, wanted);

@@ -2,40 +2,40 @@
 
 use crate::steer::{
     conditions::Conditions,
-    part::Part,
-    policy::Finding,
+    fraction::Fraction,
+    policy::SearchResult,
     pool::{MemberKind, Pool},
-    preference::Span,
+    preference::LossRange,
     topology::{DatacenterId, EndpointId, PoolId, Topology},
 };
 
 /// What beside rank and weight decides how much a member gets. Nothing of it holds for most members
 /// most of the time.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Terms {
+pub struct ShareModifiers {
     /// What it takes of its share, amid a drain or a slow start.
-    pub ramp: Option<Ramped>,
+    pub ramp: Option<RampEffect>,
     /// What it keeps of its clients, while it sheds or spills.
-    pub kept: Option<Kept>,
+    pub retained: Option<RetainedShare>,
     /// Of a `load` pool whose shares follow reports: its weight, and that of all members, 1024 or
     /// about.
-    pub by_load: Option<(u32, u32)>,
+    pub load_weight: Option<(u32, u32)>,
     /// Of a `failover` pool: clients stay with it although a member before it is usable.
     pub is_holder: bool,
 }
 
 /// A member amid a drain or a slow start.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Ramped {
+pub struct RampEffect {
     /// What it takes of its share.
-    pub part: Part,
+    pub fraction: Fraction,
     /// Whose drain or slow start it is.
-    pub by: RampedBy,
+    pub owner: RampOwner,
 }
 
 /// Whose drain or slow start it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RampedBy {
+pub enum RampOwner {
     /// A datacenter's.
     Datacenter(DatacenterId),
     /// An endpoint's own.
@@ -46,89 +46,99 @@ pub enum RampedBy {
 
 /// A member that keeps less than all of its clients.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Kept {
+pub struct RetainedShare {
     /// Of all its clients.
-    pub keep: Part,
+    pub fraction: Fraction,
     /// Of this client's area: of a `nearest` pool's first member, those leave first who lose the
     /// least distance.
-    pub here: Part,
+    pub fraction_in_area: Fraction,
     /// Where the area stands among those that have the same nearest member, by how little distance
     /// they lose: shares from 0 to 1. Nothing where clients leave evenly, wherever they are.
-    pub stands: Option<(f64, f64)>,
+    pub loss_range: Option<(f64, f64)>,
     /// It is a pool that is loaded beyond its capacity; else an operator's `shed`.
     pub is_spilling: bool,
 }
 
 /// What is asked of a pool's members.
-pub(super) struct Terming<'a> {
+pub(super) struct ModifierContext<'a> {
     pub(super) topology: &'a Topology,
     pub(super) conditions: &'a Conditions,
     pub(super) id: PoolId,
     /// The first member of a `nearest` pool, and where the client's area stands among those that
     /// have the same one.
-    pub(super) nearest: Option<(usize, Span)>,
+    pub(super) nearest: Option<(usize, LossRange)>,
 }
 
-impl Terming<'_> {
+impl ModifierContext<'_> {
     /// The terms of the member at a position, which came to `finding`.
-    pub(super) fn of(&self, at: usize, finding: &Finding) -> Terms {
+    pub(super) fn modifiers(&self, at: usize, finding: &SearchResult) -> ShareModifiers {
         let pool = &self.topology.pools[self.id.index()];
-        let steering = &self.conditions.steering;
+        let steering = &self.conditions.adjustments;
         let by_load = steering
             .weights
             .get(&self.id)
             .and_then(|weights| Some((*weights.get(at)?, weights.iter().sum())));
-        Terms {
-            ramp: self.ramp(at, finding.part),
-            kept: (!finding.keep.is_full()).then(|| self.kept(at, pool, finding.keep)),
-            by_load,
+        ShareModifiers {
+            ramp: self.ramp(at, finding.fraction),
+            retained: (!finding.kept_fraction.is_full())
+                .then(|| self.kept(at, pool, finding.kept_fraction)),
+            load_weight: by_load,
             is_holder: steering.holders.get(&self.id) == Some(&(at as u16)),
         }
     }
 
     /// What a member takes during a ramp of its own or a return of clients to it, whichever is
     /// less.
-    fn ramp(&self, at: usize, own: Part) -> Option<Ramped> {
-        let returning =
-            self.conditions.steering.returns.get(&self.id).filter(|one| usize::from(one.to) == at);
-        if let Some(one) = returning.filter(|one| one.part < own) {
-            return Some(Ramped { part: one.part, by: RampedBy::Failback(self.id) });
+    fn ramp(&self, at: usize, own: Fraction) -> Option<RampEffect> {
+        let returning = self
+            .conditions
+            .adjustments
+            .failbacks
+            .get(&self.id)
+            .filter(|one| usize::from(one.to) == at);
+        if let Some(one) = returning.filter(|one| one.fraction < own) {
+            return Some(RampEffect {
+                fraction: one.fraction,
+                owner: RampOwner::Failback(self.id),
+            });
         }
         let kind = self.topology.pools[self.id.index()].members[at].kind;
         let by = if own.is_full() { None } else { self.ramped_by(kind, own) };
-        by.map(|by| Ramped { part: own, by })
+        by.map(|by| RampEffect { fraction: own, owner: by })
     }
 
-    fn kept(&self, at: usize, pool: &Pool, keep: Part) -> Kept {
+    fn kept(&self, at: usize, pool: &Pool, keep: Fraction) -> RetainedShare {
         let span = self.nearest.filter(|(first, _)| *first == at).map(|(_, span)| span);
         let is_spilling = match pool.members[at].kind {
-            MemberKind::Pool(inner) => self.conditions.steering.keeps.contains_key(&inner),
+            MemberKind::Pool(inner) => {
+                self.conditions.adjustments.kept_fractions.contains_key(&inner)
+            }
             MemberKind::Endpoint(_) => false,
         };
-        Kept {
-            keep,
-            here: span.map_or(keep, |span| span.kept(keep)),
-            stands: span.map(|span| (span.from, span.to)),
+        RetainedShare {
+            fraction: keep,
+            fraction_in_area: span.map_or(keep, |span| span.kept_fraction(keep)),
+            loss_range: span.map(|span| (span.from, span.to)),
             is_spilling,
         }
     }
 
     /// Whose ramp leaves a member this part: the first found below it.
-    fn ramped_by(&self, kind: MemberKind, part: Part) -> Option<RampedBy> {
-        let steering = &self.conditions.steering;
+    fn ramped_by(&self, kind: MemberKind, part: Fraction) -> Option<RampOwner> {
+        let steering = &self.conditions.adjustments;
         match kind {
             MemberKind::Pool(id) => {
                 let mut members = self.topology.pools[id.index()].members.iter();
                 members.find_map(|member| self.ramped_by(member.kind, part))
             }
-            MemberKind::Endpoint(id) if steering.endpoint_parts.get(&id) == Some(&part) => {
-                Some(RampedBy::Endpoint(id))
+            MemberKind::Endpoint(id) if steering.endpoint_fractions.get(&id) == Some(&part) => {
+                Some(RampOwner::Endpoint(id))
             }
             MemberKind::Endpoint(id) => {
                 let mut places = self.topology.endpoints[id.index()].datacenters.iter();
                 let place =
-                    places.find(|place| steering.datacenter_parts.get(place) == Some(&part));
-                place.copied().map(RampedBy::Datacenter)
+                    places.find(|place| steering.datacenter_fractions.get(place) == Some(&part));
+                place.copied().map(RampOwner::Datacenter)
             }
         }
     }

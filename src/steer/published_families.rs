@@ -9,46 +9,46 @@ use std::net::IpAddr;
 
 use super::{
     chart::Family,
-    endpoint::Target,
-    kind::Kind,
-    policy::Finding,
-    search::{Search, View},
+    endpoint::EndpointTarget,
+    policy::SearchResult,
+    record_kind::RecordKind,
+    search::{PoolSearch, SearchContext},
     topology::{AliasId, EndpointId, PoolId, Topology},
 };
 
 /// The families that a service publishes, by the members of its own pool.
 #[derive(Debug)]
-pub(super) struct Published {
+pub(super) struct PublishedFamilies {
     /// By family: whether a fixed address or a CNAME belongs to it. An SRV service has its hosts in
     /// the place of IPv4.
-    fixed: [bool; 2],
+    has_fixed: [bool; 2],
     /// `ipv6 = false` publishes no AAAA.
     ipv6: bool,
     /// What they resolve to decides which families are published besides.
     aliases: Vec<AliasId>,
 }
 
-impl Published {
+impl PublishedFamilies {
     /// Of a service's own pool, given every endpoint below it.
-    pub(super) fn of(
+    pub(super) fn new(
         topology: &Topology,
-        kind: &Kind,
+        kind: &RecordKind,
         ipv6: bool,
         endpoints: &[EndpointId],
     ) -> Self {
         let holds = |is_family: fn(&IpAddr) -> bool| {
             endpoints.iter().any(|endpoint| match &topology.endpoints[endpoint.index()].target {
-                Target::Addresses(addresses) => addresses.iter().any(is_family),
-                Target::Cname(_) => true,
-                Target::Alias(_) | Target::Host(_) => false,
+                EndpointTarget::Addresses(addresses) => addresses.iter().any(is_family),
+                EndpointTarget::Cname(_) => true,
+                EndpointTarget::Alias(_) | EndpointTarget::Host(_) => false,
             })
         };
         let mut aliases: Vec<_> =
-            endpoints.iter().filter_map(|id| topology.alias_of[id.index()]).collect();
+            endpoints.iter().filter_map(|id| topology.endpoint_alias[id.index()]).collect();
         aliases.sort_unstable();
         aliases.dedup();
         Self {
-            fixed: [*kind == Kind::Srv || holds(IpAddr::is_ipv4), holds(IpAddr::is_ipv6)],
+            has_fixed: [*kind == RecordKind::Srv || holds(IpAddr::is_ipv4), holds(IpAddr::is_ipv6)],
             ipv6,
             aliases,
         }
@@ -60,15 +60,15 @@ impl Published {
     }
 
     /// Whether some alias was never resolved.
-    pub(super) fn awaits_alias(&self, search: &Search<'_>) -> bool {
+    pub(super) fn awaits_alias(&self, search: &PoolSearch<'_>) -> bool {
         self.aliases.iter().any(|&alias| search.is_unresolved(alias))
     }
 
     /// Whether a family is published under the present conditions.
-    pub(super) fn holds(&self, family: Family, search: &Search<'_>) -> bool {
+    pub(super) fn holds(&self, family: Family, search: &PoolSearch<'_>) -> bool {
         let (is_fixed, is_wanted) = match family {
-            Family::V4 => (self.fixed[0], true),
-            Family::V6 => (self.fixed[1], self.ipv6),
+            Family::V4 => (self.has_fixed[0], true),
+            Family::V6 => (self.has_fixed[1], self.ipv6),
         };
         is_wanted && (is_fixed || self.aliases.iter().any(|&alias| search.may_have(alias, family)))
     }
@@ -78,10 +78,10 @@ impl Published {
     pub(super) fn other_family(
         &self,
         pool: PoolId,
-        view: View<'_>,
-        search: &mut Search<'_>,
-    ) -> Option<Finding> {
+        view: SearchContext<'_>,
+        search: &mut PoolSearch<'_>,
+    ) -> Option<SearchResult> {
         let family = view.family.other();
-        self.holds(family, search).then(|| search.pool(pool, View { family, ..view }))
+        self.holds(family, search).then(|| search.pool(pool, SearchContext { family, ..view }))
     }
 }

@@ -10,28 +10,28 @@ const V4: Family = Family::V4;
 const V6: Family = Family::V6;
 const ANYWHERE: &str = "8.8.8.0/24";
 
-fn ask(bench: &mut Bench, family: Family) -> Vec<String> {
+fn ask(bench: &mut ServiceBench, family: Family) -> Vec<String> {
     bench.ask_from(family, ANYWHERE).0
 }
 
-fn plights(bench: &Bench) -> [Plight; 2] {
-    [V4, V6].map(|family| bench.chart.plight(family))
+fn plights(bench: &ServiceBench) -> [FallbackStage; 2] {
+    [V4, V6].map(|family| bench.chart.fallback_stage(family))
 }
 
 #[test]
 fn a_family_without_a_usable_member_is_nodata_while_the_other_family_has_one() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&[("192.0.2.1+2001:db8::1", 1), ("192.0.2.2", 1)]);
     let mut bench = draft.top(pool);
     bench.down("2001:db8::1");
     assert_eq!(
         (ask(&mut bench, V6), plights(&bench)),
-        (vec![], [Plight::None, Plight::OtherFamily])
+        (vec![], [FallbackStage::Normal, FallbackStage::OtherFamily])
     );
     assert_eq!(bench.shares(100).len(), 2, "IPv4 has both members");
     bench.down("192.0.2.1");
     bench.down("192.0.2.2");
-    assert_eq!(plights(&bench), [Plight::AllDown; 2]);
+    assert_eq!(plights(&bench), [FallbackStage::AllDown; 2]);
     assert_eq!(
         ask(&mut bench, V6),
         ["2001:db8::1"],
@@ -41,9 +41,11 @@ fn a_family_without_a_usable_member_is_nodata_while_the_other_family_has_one() {
 
 #[test]
 fn a_drained_datacenter_is_not_answered_for_ipv6_while_another_serves_ipv4() {
-    let mut draft = Draft::default();
-    let (fra, iad) =
-        (draft.datacenter("fra", State::Draining), draft.datacenter("iad", State::Active));
+    let mut draft = TopologyBuilder::default();
+    let (fra, iad) = (
+        draft.datacenter("fra", ServingState::Draining),
+        draft.datacenter("iad", ServingState::Active),
+    );
     let members = [
         (draft.endpoint("192.0.2.1+2001:db8::1", Some(fra)), 1),
         (draft.endpoint("192.0.2.2", Some(iad)), 1),
@@ -57,23 +59,23 @@ fn a_drained_datacenter_is_not_answered_for_ipv6_while_another_serves_ipv4() {
 
 /// Two members with both families and one with IPv4 alone, in a pool of `policy` that takes
 /// families together.
-fn together(policy: Policy) -> Bench {
-    let mut draft = Draft::default();
+fn together(policy: Policy) -> ServiceBench {
+    let mut draft = TopologyBuilder::default();
     let names = ["192.0.2.1+2001:db8::1", "192.0.2.2+2001:db8::2", "192.0.2.3"];
     let members = names.map(|name| (draft.endpoint(name, None), 1));
     let pool = draft.pool(policy, &members);
-    draft.pools[pool.index()].families = Families::Together;
+    draft.pools[pool.index()].families = FamilyCoupling::Coupled;
     draft.top(pool)
 }
 
 /// Every address that clients get in a family.
-fn all(bench: &mut Bench, family: Family) -> BTreeSet<String> {
+fn all(bench: &mut ServiceBench, family: Family) -> BTreeSet<String> {
     (0..200).flat_map(|_| ask(bench, family)).collect()
 }
 
 #[test]
 fn a_member_with_a_dead_family_is_down_for_both_where_families_are_taken_together() {
-    let load = LoadPolicy { by: Measure::Connections, soft: 0.7, hard: 0.9 };
+    let load = LoadPolicy { measure: LoadMeasure::Connections, soft: 0.7, hard: 0.9 };
     let geo = Policy::Geo { rules: Vec::new(), default: vec![0, 1, 2] };
     let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
     for policy in [
@@ -91,7 +93,7 @@ fn a_member_with_a_dead_family_is_down_for_both_where_families_are_taken_togethe
         let v4: &[&str] = if is_ranked { &["192.0.2.2"] } else { &["192.0.2.2", "192.0.2.3"] };
         assert_eq!(all(&mut bench, V4), names(v4), "{policy:?}: a member of one family is whole");
         assert_eq!(all(&mut bench, V6), names(&["2001:db8::2"]), "{policy:?}");
-        bench.stand("2001:db8::1", Standing { verdict: Verdict::Up, ..Standing::default() });
+        bench.set_standing("2001:db8::1", Standing { verdict: Verdict::Up, ..Standing::default() });
         bench.down("192.0.2.1");
         assert_eq!(all(&mut bench, V6), names(&["2001:db8::2"]), "{policy:?}: the same for IPv4");
         assert!(!all(&mut bench, V4).contains("192.0.2.1"), "{policy:?}");
@@ -100,17 +102,17 @@ fn a_member_with_a_dead_family_is_down_for_both_where_families_are_taken_togethe
 
 #[test]
 fn where_no_member_has_all_of_its_families_they_count_apart() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&[("192.0.2.1+2001:db8::1", 1), ("192.0.2.2+2001:db8::2", 1)]);
-    draft.pools[pool.index()].families = Families::Together;
+    draft.pools[pool.index()].families = FamilyCoupling::Coupled;
     draft.pools[pool.index()].min_up = MinUp::Members(NonZeroU32::new(2).unwrap());
     let mut bench = draft.top(pool);
     bench.down("2001:db8::1");
-    assert_eq!(plights(&bench), [Plight::AllDown; 2], "one member is too few");
+    assert_eq!(plights(&bench), [FallbackStage::AllDown; 2], "one member is too few");
     bench.down("2001:db8::2");
     assert_eq!(
         plights(&bench),
-        [Plight::None, Plight::OtherFamily],
+        [FallbackStage::Normal, FallbackStage::OtherFamily],
         "a dead family takes no service down"
     );
     assert_eq!(all(&mut bench, V4).len(), 2);
@@ -119,13 +121,13 @@ fn where_no_member_has_all_of_its_families_they_count_apart() {
 #[test]
 fn a_region_with_a_dead_family_gives_its_clients_to_the_next() {
     for is_inner in [true, false] {
-        let mut draft = Draft::default();
+        let mut draft = TopologyBuilder::default();
         let regions = ["192.0.2.1+2001:db8::1", "192.0.2.2+2001:db8::2"]
             .map(|name| draft.weighted(&[(name, 1)]));
         let top =
             draft.pool(Policy::Failover, &regions.map(|region| (MemberKind::Pool(region), 1)));
         let at = if is_inner { regions[0] } else { top };
-        draft.pools[at.index()].families = Families::Together;
+        draft.pools[at.index()].families = FamilyCoupling::Coupled;
         let mut bench = draft.top(top);
         assert_eq!(ask(&mut bench, V4), ["192.0.2.1"]);
         bench.down("2001:db8::1");
@@ -145,13 +147,13 @@ fn a_region_with_a_dead_family_gives_its_clients_to_the_next() {
 fn an_answer_is_cached_no_longer_than_until_the_other_family_may_change_it() {
     let mut bench = together(Policy::Failover);
     let standing = Standing { verdict: Verdict::Up, flips_in_secs: Some(7), ..Standing::default() };
-    bench.stand("2001:db8::1", standing);
+    bench.set_standing("2001:db8::1", standing);
     assert_eq!((ask(&mut bench, V4), bench.ttl()), (vec!["192.0.2.1".to_owned()], 7));
 }
 
 #[test]
 fn the_answer_to_on_all_down_is_for_both_families_or_none() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&[("192.0.2.1+2001:db8::1", 1)]);
     let sorry = draft.weighted(&[("192.0.2.9", 1)]);
     draft.on_all_down = OnAllDown::Pool(sorry);
@@ -168,7 +170,7 @@ fn the_answer_to_on_all_down_is_for_both_families_or_none() {
 
 #[test]
 fn a_family_that_is_not_published_keeps_nothing_alive() {
-    let mut draft = Draft { hides_ipv6: true, ..Draft::default() };
+    let mut draft = TopologyBuilder { hides_ipv6: true, ..TopologyBuilder::default() };
     let pool = draft.weighted(&[("192.0.2.1+2001:db8::1", 1)]);
     let mut bench = draft.top(pool);
     bench.down("192.0.2.1");
@@ -181,11 +183,14 @@ fn a_family_that_is_not_published_keeps_nothing_alive() {
 
 #[test]
 fn the_other_family_counts_in_the_area_of_the_client_alone() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let members = ["192.0.2.1+2001:db8::1", "192.0.2.2+2001:db8::2"]
         .map(|name| (draft.endpoint(name, None), 1));
-    let rule =
-        Rule { subnets: vec!["8.8.8.0/24".parse().unwrap()], members: vec![0], ..Rule::default() };
+    let rule = GeoRule {
+        subnets: vec!["8.8.8.0/24".parse().unwrap()],
+        members: vec![0],
+        ..GeoRule::default()
+    };
     let pool = draft.pool(Policy::Geo { rules: vec![rule], default: vec![1] }, &members);
     let mut bench = draft.top(pool);
     for address in ["192.0.2.1", "2001:db8::1", "2001:db8::2"] {
@@ -198,31 +203,38 @@ fn the_other_family_counts_in_the_area_of_the_client_alone() {
 
 #[test]
 fn an_area_that_has_no_member_of_a_family_is_no_distress_whatever_the_health() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let members =
         ["192.0.2.1", "192.0.2.2+2001:db8::2"].map(|name| (draft.endpoint(name, None), 1));
-    let rule =
-        Rule { subnets: vec!["9.0.0.0/8".parse().unwrap()], members: vec![1], ..Rule::default() };
+    let rule = GeoRule {
+        subnets: vec!["9.0.0.0/8".parse().unwrap()],
+        members: vec![1],
+        ..GeoRule::default()
+    };
     let pool = draft.pool(Policy::Geo { rules: vec![rule], default: vec![0] }, &members);
     let mut bench = draft.top(pool);
-    assert_eq!((ask(&mut bench, V6), plights(&bench)), (vec![], [Plight::None; 2]));
+    assert_eq!((ask(&mut bench, V6), plights(&bench)), (vec![], [FallbackStage::Normal; 2]));
     bench.down("192.0.2.1");
-    assert_eq!(plights(&bench), [Plight::AllDown, Plight::None], "only IPv4 has lost something");
+    assert_eq!(
+        plights(&bench),
+        [FallbackStage::AllDown, FallbackStage::Normal],
+        "only IPv4 has lost something"
+    );
 }
 
 #[test]
 fn nodata_of_a_family_may_be_kept_until_a_verdict_of_either_family_can_change_it() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&[("192.0.2.1+2001:db8::1", 1)]);
     let mut bench = draft.top(pool);
     bench.down("2001:db8::1");
     assert_eq!(bench.ask_from(V6, ANYWHERE).2, 30);
-    bench.stand(
+    bench.set_standing(
         "192.0.2.1",
         Standing { verdict: Verdict::Up, flips_in_secs: Some(4), ..Standing::default() },
     );
     assert_eq!(bench.ask_from(V6, ANYWHERE).2, 4, "then both are down, and IPv6 is answered again");
-    bench.stand(
+    bench.set_standing(
         "2001:db8::1",
         Standing { verdict: Verdict::Down, flips_in_secs: Some(2), ..Standing::default() },
     );
@@ -231,20 +243,21 @@ fn nodata_of_a_family_may_be_kept_until_a_verdict_of_either_family_can_change_it
 
 #[test]
 fn a_cname_serves_both_families_and_an_alias_those_that_it_has() {
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let members = ["192.0.2.1+2001:db8::1", "sorry"].map(|name| (draft.endpoint(name, None), 1));
     let pool = draft.pool(Policy::Failover, &members);
     let mut bench = draft.top(pool);
     bench.down("2001:db8::1");
     assert_eq!(ask(&mut bench, V6), ["sorry.example.net"], "a usable member of IPv6");
 
-    let mut draft = Draft::default();
+    let mut draft = TopologyBuilder::default();
     let alias = draft.endpoint("lb", None);
-    draft.endpoints[0].target = Target::Alias("lb.example.net".parse().unwrap());
+    draft.endpoints[0].target = EndpointTarget::Alias("lb.example.net".parse().unwrap());
     let fixed = draft.endpoint("2001:db8::9", None);
     let pool = draft.pool(Policy::Weighted, &[(alias, 1), (fixed, 1)]);
     let mut bench = draft.top(pool);
-    bench.conditions.aliases[0] = Arc::new(Resolved::new(vec!["192.0.2.7".parse().unwrap()], 60));
+    bench.conditions.aliases[0] =
+        Arc::new(ResolvedAlias::new(vec!["192.0.2.7".parse().unwrap()], 60));
     bench.compile();
     bench.down("2001:db8::9");
     assert_eq!((ask(&mut bench, V4), ask(&mut bench, V6)), (vec!["192.0.2.7".to_owned()], vec![]));
@@ -252,52 +265,57 @@ fn a_cname_serves_both_families_and_an_alias_those_that_it_has() {
 
 /// An endpoint of the model: by family whether it has an address, and whether that is up.
 #[derive(Debug, Clone)]
-struct Sketch {
+struct ModelEndpoint {
     addresses: [Option<bool>; 2],
-    state: State,
-    force: Option<Force>,
+    state: ServingState,
+    force: Option<HealthOverride>,
     weight: u16,
 }
 
 /// A pool of the model over endpoints, and its place in the top pool.
 #[derive(Debug, Clone)]
-struct Group {
+struct ModelGroup {
     policy: Policy,
     min_up: u32,
     weight: u16,
-    members: Vec<Sketch>,
+    members: Vec<ModelEndpoint>,
 }
 
 #[derive(Debug, Clone)]
-struct World {
-    groups: Vec<Group>,
+struct ModelService {
+    groups: Vec<ModelGroup>,
     top: Policy,
     on_all_down: usize,
     hides_ipv6: bool,
 }
 
-fn worlds() -> impl Strategy<Value = World> {
+fn worlds() -> impl Strategy<Value = ModelService> {
     let state = prop_oneof![
-        4 => Just(State::Active), 1 => Just(State::Standby), 1 => Just(State::Draining), 1 => Just(State::Disabled)
+        4 => Just(ServingState::Active), 1 => Just(ServingState::Standby), 1 => Just(ServingState::Draining), 1 => Just(ServingState::Disabled)
     ];
-    let force =
-        prop_oneof![5 => Just(None), 1 => Just(Some(Force::Up)), 1 => Just(Some(Force::Down))];
+    let force = prop_oneof![5 => Just(None), 1 => Just(Some(HealthOverride::Up)), 1 => Just(Some(HealthOverride::Down))];
     let addresses = prop_oneof![
         3 => any::<[bool; 2]>().prop_map(|[a, b]| [Some(a), Some(b)]),
         2 => any::<bool>().prop_map(|up| [Some(up), None]),
         1 => any::<bool>().prop_map(|up| [None, Some(up)]),
     ];
-    let sketch = (addresses, state, force, 0..3_u16)
-        .prop_map(|(addresses, state, force, weight)| Sketch { addresses, state, force, weight });
+    let sketch =
+        (addresses, state, force, 0..3_u16).prop_map(|(addresses, state, force, weight)| {
+            ModelEndpoint { addresses, state, force, weight }
+        });
     let plain = || prop_oneof![Just(Policy::Weighted), Just(Policy::Failover), Just(Policy::All)];
-    let group = (plain(), 1..3_u32, 0..3_u16, prop::collection::vec(sketch, 1..4))
-        .prop_map(|(policy, min_up, weight, members)| Group { policy, min_up, weight, members });
-    let rule =
-        |members| Rule { subnets: vec![ANYWHERE.parse().unwrap()], members, ..Rule::default() };
+    let group = (plain(), 1..3_u32, 0..3_u16, prop::collection::vec(sketch, 1..4)).prop_map(
+        |(policy, min_up, weight, members)| ModelGroup { policy, min_up, weight, members },
+    );
+    let rule = |members| GeoRule {
+        subnets: vec![ANYWHERE.parse().unwrap()],
+        members,
+        ..GeoRule::default()
+    };
     let geo = (prop::collection::vec(0..2_u32, 1), prop::collection::vec(0..2_u32, 0..2))
         .prop_map(move |(members, default)| Policy::Geo { rules: vec![rule(members)], default });
     (prop::collection::vec(group, 3), prop_oneof![plain(), geo], 0..3_usize, any::<bool>())
-        .prop_map(|(groups, top, on_all_down, hides_ipv6)| World {
+        .prop_map(|(groups, top, on_all_down, hides_ipv6)| ModelService {
             groups,
             top,
             on_all_down,
@@ -307,10 +325,10 @@ fn worlds() -> impl Strategy<Value = World> {
 
 /// What a member or a pool of the model comes to: whether it is a standby, and every address that
 /// may be drawn.
-type Drawn = Option<(bool, BTreeSet<String>)>;
+type ModelAnswer = Option<(bool, BTreeSet<String>)>;
 
 /// What a policy makes of members in the order tried.
-fn chosen(policy: &Policy, members: impl Iterator<Item = Drawn>) -> Drawn {
+fn chosen(policy: &Policy, members: impl Iterator<Item = ModelAnswer>) -> ModelAnswer {
     let usable: Vec<_> = members.flatten().collect();
     let is_standby = usable.iter().all(|(is_standby, _)| *is_standby);
     let mut tier =
@@ -325,7 +343,7 @@ fn chosen(policy: &Policy, members: impl Iterator<Item = Drawn>) -> Drawn {
     drawn.map(|drawn| (is_standby, drawn))
 }
 
-impl World {
+impl ModelService {
     fn address(group: usize, member: usize, family: usize) -> String {
         if family == 0 {
             format!("192.0.{group}.{member}")
@@ -334,37 +352,45 @@ impl World {
         }
     }
 
-    fn endpoint(&self, (group, member): (usize, usize), family: usize, stage: Plight) -> Drawn {
+    fn endpoint(
+        &self,
+        (group, member): (usize, usize),
+        family: usize,
+        stage: FallbackStage,
+    ) -> ModelAnswer {
         let sketch = &self.groups[group].members[member];
         let is_up = sketch.addresses[family]?;
         let is_open = match sketch.state {
-            State::Active | State::Standby => {
-                sketch.force != Some(Force::Down) || stage >= Plight::Drained
+            ServingState::Active | ServingState::Standby => {
+                sketch.force != Some(HealthOverride::Down)
+                    || stage >= FallbackStage::OnlyDrainedLeft
             }
-            State::Draining => stage >= Plight::Drained,
-            State::Disabled => stage == Plight::Disabled,
+            ServingState::Draining => stage >= FallbackStage::OnlyDrainedLeft,
+            ServingState::Disabled => stage == FallbackStage::OnlyDisabledLeft,
         };
-        let is_usable =
-            is_open && (stage != Plight::None || sketch.force == Some(Force::Up) || is_up);
-        let is_standby = sketch.state == State::Standby || sketch.weight == 0;
+        let is_usable = is_open
+            && (stage != FallbackStage::Normal
+                || sketch.force == Some(HealthOverride::Up)
+                || is_up);
+        let is_standby = sketch.state == ServingState::Standby || sketch.weight == 0;
         is_usable.then(|| (is_standby, BTreeSet::from([Self::address(group, member, family)])))
     }
 
-    fn group(&self, at: usize, family: usize, stage: Plight) -> Drawn {
+    fn group(&self, at: usize, family: usize, stage: FallbackStage) -> ModelAnswer {
         let group = &self.groups[at];
         let members = 0..group.members.len();
         let is_usable = |member: &usize| {
             (0..2).any(|family| self.endpoint((at, *member), family, stage).is_some())
         };
         let up = members.clone().filter(is_usable).count();
-        if stage == Plight::None && up < group.min_up as usize {
+        if stage == FallbackStage::Normal && up < group.min_up as usize {
             return None;
         }
         chosen(&group.policy, members.map(|member| self.endpoint((at, member), family, stage)))
     }
 
     /// The top pool has the first two groups; the third is the one that `on-all-down` may name.
-    fn top(&self, family: usize, stage: Plight, matches: bool) -> Drawn {
+    fn top(&self, family: usize, stage: FallbackStage, matches: bool) -> ModelAnswer {
         let member = |at: usize| {
             let found = self.group(at, family, stage)?;
             Some((found.0 || self.groups[at].weight == 0, found.1))
@@ -389,14 +415,21 @@ impl World {
             return Default::default();
         }
         let own = |stage| [0, 1].map(|family| self.top(family, stage, matches));
-        let mut stages = vec![own(Plight::None)];
+        let mut stages = vec![own(FallbackStage::Normal)];
         if self.on_all_down == 2 {
-            stages.push([0, 1].map(|family| self.group(2, family, Plight::None)));
+            stages.push([0, 1].map(|family| self.group(2, family, FallbackStage::Normal)));
         }
         if self.on_all_down != 1 {
-            stages.extend([Plight::AllDown, Plight::Drained, Plight::Disabled].map(own));
+            stages.extend(
+                [
+                    FallbackStage::AllDown,
+                    FallbackStage::OnlyDrainedLeft,
+                    FallbackStage::OnlyDisabledLeft,
+                ]
+                .map(own),
+            );
         }
-        let published = |stage: [Drawn; 2]| {
+        let published = |stage: [ModelAnswer; 2]| {
             let [v4, v6] = stage;
             [v4.filter(|_| is_published(0)), v6.filter(|_| is_published(1))]
         };
@@ -405,8 +438,9 @@ impl World {
         stage.unwrap_or_default().map(|drawn| drawn.unwrap_or_default().1)
     }
 
-    fn bench(&self) -> Bench {
-        let mut draft = Draft { hides_ipv6: self.hides_ipv6, ..Draft::default() };
+    fn bench(&self) -> ServiceBench {
+        let mut draft =
+            TopologyBuilder { hides_ipv6: self.hides_ipv6, ..TopologyBuilder::default() };
         let mut pools = Vec::new();
         for (at, group) in self.groups.iter().enumerate() {
             let mut members = Vec::new();

@@ -12,71 +12,76 @@ use std::{array, hint::black_box};
 use arrayvec::ArrayVec;
 
 use super::{
-    answer::{Ignored, Query, Reply},
-    parsed::Parsed,
+    answer::{IgnoreReason, Query, WrittenReply},
+    parsed_query::ParsedQuery,
 };
 use crate::{
     dns::LookupName,
     snapshot::Snapshot,
-    steer::{Chart, Draws, Family},
+    steer::{Chart, DrawState, Family},
     zone::{Finding, Lead, Outcome},
 };
 
 /// How many queries a group has at most: as many as a core has readings under way.
-pub const GROUP: usize = 16;
+pub const MAX_GROUP: usize = 16;
 
 /// One for each query of a group.
-type Each<T> = ArrayVec<T, GROUP>;
+type PerQuery<T> = ArrayVec<T, MAX_GROUP>;
 
 /// Room for the names asked for, to be used again: some 400 octets each.
 #[derive(Debug)]
-pub struct Names(Box<[LookupName; GROUP]>);
+pub struct NameBuffers(Box<[LookupName; MAX_GROUP]>);
 
-/// At most [`GROUP`] queries and the buffers for their replies.
+/// At most [`MAX_GROUP`] queries and the buffers for their replies.
 #[derive(Debug)]
-pub struct Group<'n, 'm> {
-    names: &'n mut [LookupName; GROUP],
-    members: Each<Member<'m>>,
+pub struct QueryGroup<'n, 'm> {
+    names: &'n mut [LookupName; MAX_GROUP],
+    members: PerQuery<GroupedQuery<'m>>,
 }
 
 #[derive(Debug)]
-struct Member<'m> {
+struct GroupedQuery<'m> {
     /// The caller's mark.
-    mark: usize,
-    parsed: Parsed<'m>,
+    tag: usize,
+    parsed: ParsedQuery<'m>,
     out: &'m mut [u8],
 }
 
-impl Names {
+impl NameBuffers {
     /// Room for one group.
     pub fn new() -> Self {
         Self(Box::new(array::from_fn(|_| LookupName::root())))
     }
 }
 
-impl Default for Names {
+impl Default for NameBuffers {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<'n, 'm> Group<'n, 'm> {
+impl<'n, 'm> QueryGroup<'n, 'm> {
     /// Without queries yet.
-    pub fn new(names: &'n mut Names) -> Self {
-        Self { names: &mut names.0, members: Each::new() }
+    pub fn new(names: &'n mut NameBuffers) -> Self {
+        Self { names: &mut names.0, members: PerQuery::new() }
     }
 
     /// Takes one more query, whose reply goes into `out`, which is as [`super::answer()`] wants it.
-    /// `mark` says whose it is.
+    /// `tag` says whose it is.
     ///
     /// # Errors
-    /// [`Ignored`] says why nothing is to be sent.
+    /// [`IgnoreReason`] says why nothing is to be sent.
     ///
     /// # Panics
-    /// In a group of [`GROUP`].
-    pub fn add(&mut self, mark: usize, query: Query<'m>, out: &'m mut [u8]) -> Result<(), Ignored> {
-        let parsed = Parsed::read(query, &mut self.names[self.members.len()])?;
-        self.members.push(Member { mark, parsed, out });
+    /// In a group of [`MAX_GROUP`].
+    pub fn add(
+        &mut self,
+        mark: usize,
+        query: Query<'m>,
+        out: &'m mut [u8],
+    ) -> Result<(), IgnoreReason> {
+        let parsed = ParsedQuery::read(query, &mut self.names[self.members.len()])?;
+        self.members.push(GroupedQuery { tag: mark, parsed, out });
         Ok(())
     }
 
@@ -85,69 +90,73 @@ impl<'n, 'm> Group<'n, 'm> {
     pub fn answer(
         &mut self,
         snapshot: &Snapshot,
-        draws: &mut Draws,
-        mut each: impl FnMut(usize, Reply),
+        draws: &mut DrawState,
+        mut each: impl FnMut(usize, WrittenReply),
     ) {
         let zones = &*snapshot.zones;
         // Whoever comes alone has nobody to share the waiting with.
         let is_alone = self.members.len() == 1;
         if !is_alone {
-            fetch(self.members.iter().map(|member| zones.first_cell(member.parsed.hashed)));
+            prefetch(self.members.iter().map(|member| zones.first_cell(member.parsed.name_hash)));
         }
-        let leads: Each<_> =
-            self.pairs().map(|(member, name)| member.parsed.lead(zones, name)).collect();
+        let leads: PerQuery<_> =
+            self.pairs().map(|(member, name)| member.parsed.start_lookup(zones, name)).collect();
         if !is_alone {
-            fetch_names(&self.members, &*self.names, &leads);
+            prefetch_names(&self.members, &*self.names, &leads);
         }
-        let findings: Each<_> = self
+        let findings: PerQuery<_> = self
             .pairs()
             .zip(&leads)
-            .map(|((member, name), &lead)| member.parsed.follow(zones, name, lead))
+            .map(|((member, name), &lead)| member.parsed.finish_lookup(zones, name, lead))
             .collect();
         if !is_alone {
-            fetch_places(snapshot, &self.members, &findings);
+            prefetch_areas(snapshot, &self.members, &findings);
         }
         for ((member, name), &finding) in
             self.members.iter_mut().zip(&mut *self.names).zip(&findings)
         {
             let reply = member.parsed.answer(snapshot, name, finding, draws, member.out);
-            each(member.mark, reply);
+            each(member.tag, reply);
         }
         self.members.clear();
     }
 
-    fn pairs(&self) -> impl Iterator<Item = (&Member<'m>, &LookupName)> {
+    fn pairs(&self) -> impl Iterator<Item = (&GroupedQuery<'m>, &LookupName)> {
         self.members.iter().zip(&*self.names)
     }
 }
 
 /// Reads: what was read is in the cache afterwards.
-fn fetch<T: Into<u32>>(readings: impl Iterator<Item = T>) {
+fn prefetch<T: Into<u32>>(readings: impl Iterator<Item = T>) {
     black_box(readings.fold(0, |sum: u32, reading| sum.wrapping_add(reading.into())));
 }
 
 /// Fetches the names, with their records.
-fn fetch_names(members: &[Member<'_>], names: &[LookupName], leads: &[Lead<'_>]) {
+fn prefetch_names(members: &[GroupedQuery<'_>], names: &[LookupName], leads: &[Lead<'_>]) {
     let leads = members
         .iter()
         .zip(names)
         .zip(leads)
-        .map(|((member, name), &lead)| (lead, name, member.parsed.hashed));
-    fetch(leads.clone().map(|(lead, _, hashed)| lead.first_cell(hashed)));
-    let octets: Each<_> = leads.map(|(lead, name, hashed)| lead.octets(name, hashed)).collect();
-    fetch(octets.iter().flat_map(|octets| [octets.first(), octets.last()]).flatten().copied());
+        .map(|((member, name), &lead)| (lead, name, member.parsed.name_hash));
+    prefetch(leads.clone().map(|(lead, _, hashed)| lead.first_cell(hashed)));
+    let octets: PerQuery<_> = leads.map(|(lead, name, hashed)| lead.octets(name, hashed)).collect();
+    prefetch(octets.iter().flat_map(|octets| [octets.first(), octets.last()]).flatten().copied());
 }
 
 /// Fetches that part of the atlases where the clients are. What else services answer than addresses
 /// (SRV, HTTPS, CNAME) is rare, and not fetched ahead.
-fn fetch_places(snapshot: &Snapshot, members: &[Member<'_>], findings: &[Option<Finding<'_>>]) {
-    let lead = |(member, finding): (&Member<'_>, &Option<Finding<'_>>)| {
+fn prefetch_areas(
+    snapshot: &Snapshot,
+    members: &[GroupedQuery<'_>],
+    findings: &[Option<Finding<'_>>],
+) {
+    let lead = |(member, finding): (&GroupedQuery<'_>, &Option<Finding<'_>>)| {
         let atlas =
             chart(snapshot, finding.as_ref()?)?.atlas(Family::asked_by(member.parsed.rtype)?)?;
         Some((atlas, atlas.lead(member.parsed.client())))
     };
-    let leads: Each<_> = members.iter().zip(findings).filter_map(lead).collect();
-    fetch(leads.iter().map(|&(atlas, lead)| atlas.follow(lead)));
+    let leads: PerQuery<_> = members.iter().zip(findings).filter_map(lead).collect();
+    prefetch(leads.iter().map(|&(atlas, lead)| atlas.follow(lead)));
 }
 
 /// The chart of the service of that name.

@@ -4,26 +4,26 @@
 /// A part of a whole in steps of 1/1024: coarse enough that small changes make no new wheels, fine
 /// enough that nobody sees a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Part(u16);
+pub struct Fraction(u16);
 
-impl Part {
+impl Fraction {
     /// How many steps make the whole.
-    pub(super) const WHOLE: u32 = 1024;
+    pub(super) const STEPS: u32 = 1024;
     /// All of it.
-    pub const FULL: Self = Self(Self::WHOLE as u16);
+    pub const FULL: Self = Self(Self::STEPS as u16);
     /// Nothing.
-    pub const NONE: Self = Self(0);
+    pub const ZERO: Self = Self(0);
 
     /// The nearest part to a share from 0 to 1; what lies outside counts as 0 or 1. Never 0 for a
     /// share above 0.
-    pub fn of(share: f64) -> Self {
-        let steps = (share.clamp(0.0, 1.0) * f64::from(Self::WHOLE)).round() as u16;
+    pub fn from_share(share: f64) -> Self {
+        let steps = (share.clamp(0.0, 1.0) * f64::from(Self::STEPS)).round() as u16;
         Self(if share > 0.0 { steps.max(1) } else { 0 })
     }
 
     /// From 0 to 1.
     pub fn share(self) -> f64 {
-        f64::from(self.0) / f64::from(Self::WHOLE)
+        f64::from(self.0) / f64::from(Self::STEPS)
     }
 
     /// The whole.
@@ -32,20 +32,20 @@ impl Part {
     }
 
     /// Nothing at all.
-    pub fn is_none(self) -> bool {
-        self == Self::NONE
+    pub fn is_zero(self) -> bool {
+        self == Self::ZERO
     }
 
     /// This part of that part.
     pub fn times(self, other: Self) -> Self {
         match (self, other) {
             (Self::FULL, part) | (part, Self::FULL) => part,
-            (a, b) => Self::of(a.share() * b.share()),
+            (a, b) => Self::from_share(a.share() * b.share()),
         }
     }
 }
 
-impl Default for Part {
+impl Default for Fraction {
     fn default() -> Self {
         Self::FULL
     }
@@ -57,11 +57,11 @@ mod tests {
 
     #[test]
     fn a_little_is_never_nothing_and_nothing_never_a_little() {
-        assert_eq!(Part::of(0.0), Part::NONE);
-        assert_eq!(Part::of(-3.0), Part::NONE);
-        assert!(!Part::of(1e-9).is_none());
-        assert!(Part::of(7.0).is_full());
-        assert!(!Part::of(1e-3).times(Part::of(1e-3)).is_none());
-        assert_eq!(Part::FULL.times(Part::of(0.25)).share(), 0.25);
+        assert_eq!(Fraction::from_share(0.0), Fraction::ZERO);
+        assert_eq!(Fraction::from_share(-3.0), Fraction::ZERO);
+        assert!(!Fraction::from_share(1e-9).is_zero());
+        assert!(Fraction::from_share(7.0).is_full());
+        assert!(!Fraction::from_share(1e-3).times(Fraction::from_share(1e-3)).is_zero());
+        assert_eq!(Fraction::FULL.times(Fraction::from_share(0.25)).share(), 0.25);
     }
 }

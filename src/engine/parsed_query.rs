@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::{
-    answer::{Ignored, Query, Reply},
-    frame::Frame,
+    answer::{IgnoreReason, Query, WrittenReply},
+    reply_builder::ReplyBuilder,
     walk::walk,
 };
 use crate::{
@@ -12,14 +12,14 @@ use crate::{
         Additional, ClientSubnet, Edns, Flags, Header, LookupName, Opcode, Question, Rcode, Rtype,
     },
     snapshot::Snapshot,
-    steer::Draws,
+    steer::DrawState,
     zone::{self, Finding, Lead, Zones},
 };
 
 /// A query as far as it could be read. The name asked for is beside it: it is large, and whoever
 /// answers many has room for it.
 #[derive(Debug)]
-pub(super) struct Parsed<'m> {
+pub(super) struct ParsedQuery<'m> {
     pub(super) query: Query<'m>,
     pub(super) id: u16,
     pub(super) flags: Flags,
@@ -31,28 +31,28 @@ pub(super) struct Parsed<'m> {
     /// Where the message has a TSIG record.
     pub(super) tsig_at: Option<u16>,
     /// Why there will be no answer to the question.
-    objection: Option<Rcode>,
+    error_rcode: Option<Rcode>,
     /// The hash of the name.
-    pub(super) hashed: u64,
+    pub(super) name_hash: u64,
 }
 
-impl<'m> Parsed<'m> {
+impl<'m> ParsedQuery<'m> {
     /// Reads a query, and the name asked for into `name`, which is of no use where there is no
     /// question.
     ///
     /// # Errors
-    /// [`Ignored`] says why nothing is to be sent.
+    /// [`IgnoreReason`] says why nothing is to be sent.
     #[inline(always)]
-    pub(super) fn read(query: Query<'m>, name: &mut LookupName) -> Result<Self, Ignored> {
-        let header = Header::read(query.message).ok_or(Ignored::Short)?;
+    pub(super) fn read(query: Query<'m>, name: &mut LookupName) -> Result<Self, IgnoreReason> {
+        let header = Header::read(query.message).ok_or(IgnoreReason::Short)?;
         if header.flags.has(Flags::QR) {
-            return Err(Ignored::Response);
+            return Err(IgnoreReason::Response);
         }
         let question =
             (header.counts[0] == 1).then(|| Question::read(query.message, name).ok()).flatten();
         let hashed = question.map_or(0, |_| zone::hash(name.as_wire()));
         let additional = read_additional(query.message, &header, question.as_ref());
-        let objection = objection(&header, question.as_ref(), &additional);
+        let objection = error_rcode(&header, question.as_ref(), &additional);
         let octets = question.and_then(|question| query.message.get(Header::OCTETS..question.end));
         Ok(Self {
             query,
@@ -62,8 +62,8 @@ impl<'m> Parsed<'m> {
             question: octets.unwrap_or_default(),
             edns: additional.edns,
             tsig_at: additional.tsig_at,
-            objection,
-            hashed,
+            error_rcode: objection,
+            name_hash: hashed,
         })
     }
 
@@ -77,31 +77,31 @@ impl<'m> Parsed<'m> {
     }
 
     /// Starts to look the name up, where the question is to be answered.
-    pub(super) fn lead<'s>(&self, zones: &'s Zones, name: &LookupName) -> Lead<'s> {
-        if self.objection.is_none() { zones.lead(name, self.hashed) } else { Lead::Outside }
+    pub(super) fn start_lookup<'s>(&self, zones: &'s Zones, name: &LookupName) -> Lead<'s> {
+        if self.error_rcode.is_none() { zones.lead(name, self.name_hash) } else { Lead::Outside }
     }
 
     /// Looks the name up to the end.
-    pub(super) fn follow<'s>(
+    pub(super) fn finish_lookup<'s>(
         &self,
         zones: &'s Zones,
         name: &LookupName,
         lead: Lead<'s>,
     ) -> Option<Finding<'s>> {
-        zones.follow(lead, (name, self.hashed), self.rtype)
+        zones.follow(lead, (name, self.name_hash), self.rtype)
     }
 
-    /// Writes the reply; `finding` is what [`Parsed::follow`] gave.
+    /// Writes the reply; `finding` is what [`ParsedQuery::finish_lookup`] gave.
     pub(super) fn answer(
         &self,
         snapshot: &Snapshot,
         name: &mut LookupName,
         finding: Option<Finding<'_>>,
-        draws: &mut Draws,
+        draws: &mut DrawState,
         out: &mut [u8],
-    ) -> Reply {
-        let mut frame = Frame::new(&snapshot.identity, self, out);
-        let rcode = match self.objection {
+    ) -> WrittenReply {
+        let mut frame = ReplyBuilder::new(&snapshot.identity, self, out);
+        let rcode = match self.error_rcode {
             None => walk(
                 snapshot,
                 &self.query,
@@ -133,7 +133,7 @@ fn read_additional<'m>(
 }
 
 /// Why a request gets no answer to its question, in the order in which the reasons weigh.
-fn objection(
+fn error_rcode(
     header: &Header,
     question: Option<&Question>,
     additional: &Additional<'_>,

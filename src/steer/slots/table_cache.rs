@@ -3,22 +3,22 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Recipe, Slots, rendezvous::Curves};
+use super::{Slots, TableSpec, rendezvous::ScoreCurves};
 
 /// Up to so many tables without a wheel are kept, for endpoints that flap.
-const SPARE: usize = 64;
+const MAX_UNUSED_TABLES: usize = 64;
 
 /// Every table in use, and a few that are no longer.
 #[derive(Debug, Clone, Default)]
-pub(in crate::steer) struct SlotTables {
-    known: HashMap<Recipe, Arc<Slots>>,
-    curves: Curves,
+pub(in crate::steer) struct SlotTableCache {
+    by_spec: HashMap<TableSpec, Arc<Slots>>,
+    curves: ScoreCurves,
 }
 
-impl SlotTables {
+impl SlotTableCache {
     /// The table of a recipe, filled if it is not known.
-    pub(in crate::steer) fn of(&mut self, recipe: Recipe) -> Arc<Slots> {
-        let Self { known, curves } = self;
+    pub(in crate::steer) fn table(&mut self, recipe: TableSpec) -> Arc<Slots> {
+        let Self { by_spec: known, curves } = self;
         let slots = known.entry(recipe).or_insert_with_key(|recipe| Arc::new(recipe.fill(curves)));
         Arc::clone(slots)
     }
@@ -26,14 +26,14 @@ impl SlotTables {
     /// Forgets the tables that have no user, where these are more than a few.
     pub(in crate::steer) fn prune(&mut self) {
         let is_unused = |slots: &Arc<Slots>| Arc::strong_count(slots) == 1;
-        if self.known.values().filter(|slots| is_unused(slots)).count() > SPARE {
-            self.known.retain(|_, slots| !is_unused(slots));
+        if self.by_spec.values().filter(|slots| is_unused(slots)).count() > MAX_UNUSED_TABLES {
+            self.by_spec.retain(|_, slots| !is_unused(slots));
         }
     }
 
     /// How many tables are kept, those without a user among them.
     #[cfg(test)]
     pub(in crate::steer) fn len(&self) -> usize {
-        self.known.len()
+        self.by_spec.len()
     }
 }

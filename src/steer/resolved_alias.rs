@@ -7,19 +7,20 @@ use super::chart::Family;
 
 /// How long what is answered instead of an alias that was never resolved may be cached, in seconds:
 /// it is tried again soon.
-const UNRESOLVED_SECS: u32 = 5;
+const UNRESOLVED_TTL_SECS: u32 = 5;
 
 /// What an alias stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resolved {
+pub struct ResolvedAlias {
     addresses: Vec<IpAddr>,
     ttl_secs: u32,
 }
 
 /// An alias of which nothing is known yet: it holds nothing usable.
-pub(super) static UNKNOWN: Resolved = Resolved { addresses: Vec::new(), ttl_secs: UNRESOLVED_SECS };
+pub(super) static UNRESOLVED: ResolvedAlias =
+    ResolvedAlias { addresses: Vec::new(), ttl_secs: UNRESOLVED_TTL_SECS };
 
-impl Resolved {
+impl ResolvedAlias {
     /// Sorts the addresses: resolvers rotate them, and a rotation is no change. `ttl_secs` counts
     /// as 1 at least; without an address nothing is known, which is the default.
     pub fn new(mut addresses: Vec<IpAddr>, ttl_secs: u32) -> Self {
@@ -44,12 +45,13 @@ impl Resolved {
 
     /// Whether it is known to have addresses, and none is of the family.
     pub(super) fn lacks(&self, family: Family) -> bool {
-        !self.addresses.is_empty() && !self.addresses.iter().any(|&address| family.holds(address))
+        !self.addresses.is_empty()
+            && !self.addresses.iter().any(|&address| family.contains(address))
     }
 }
 
-impl Default for Resolved {
+impl Default for ResolvedAlias {
     fn default() -> Self {
-        UNKNOWN.clone()
+        UNRESOLVED.clone()
     }
 }

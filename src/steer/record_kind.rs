@@ -7,7 +7,7 @@ use crate::dns::Rtype;
 
 /// Which records a service answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub enum Kind {
+pub enum RecordKind {
     /// A and AAAA.
     #[default]
     Addresses,
@@ -15,26 +15,26 @@ pub enum Kind {
     /// IPv4.
     Srv,
     /// A and AAAA, and beside them the record that says how to connect (RFC 9460).
-    Binding(Arc<Binding>),
+    Binding(Arc<ServiceBinding>),
 }
 
 /// A service binding (RFC 9460): the record of priority 1 for the owner itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Binding {
+pub struct ServiceBinding {
     /// HTTPS or SVCB.
     pub rtype: Rtype,
     /// The rdata up to the hints: SvcPriority, TargetName, and the parameters whose keys are below
     /// theirs, in rising order.
-    pub front: Box<[u8]>,
+    pub rdata_prefix: Box<[u8]>,
     /// Whether the client's addresses are in it. Every draw of such a service is then by the
     /// client's prefix, whatever its pools say: else A, AAAA and the hints, which are asked for one
     /// after the other, would name different endpoints.
     pub has_hints: bool,
 }
 
-impl Kind {
+impl RecordKind {
     /// The type of the records in a family's place of the chart.
-    pub fn records(&self, family: Family) -> &'static str {
+    pub fn record_type(&self, family: Family) -> &'static str {
         match (self, family) {
             (Self::Srv, Family::V4) => "SRV",
             (_, Family::V4) => "A",

@@ -4,36 +4,36 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    chart::{Chart, Distress, Family, FamilyChart, Plight, Reach},
-    endpoint::Target,
-    kind::Kind,
-    policy::Finding,
+    chart::{AreaAnswer, Chart, FallbackStage, Family, FamilyChart, UnusableArea},
+    endpoint::EndpointTarget,
+    policy::SearchResult,
     pool::MemberKind,
     preference::Preferences,
-    published::Published,
-    search::{Search, View},
+    published_families::PublishedFamilies,
+    record_kind::RecordKind,
+    search::{PoolSearch, SearchContext},
     service::{OnAllDown, Service},
     survey::{FoldId, Survey, Surveys},
     topology::{EndpointId, PoolId, Topology},
-    wheel::Choice,
+    wheel::WheelChoice,
 };
 use crate::geo::Databases;
 
 /// What services with one chart have in common.
 #[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) key: PlanKey,
+pub(super) struct ChartPlan {
+    pub(super) key: ChartKey,
     pub(super) survey: Option<Arc<Survey>>,
     /// The geographic pools of the tree, in the order of the survey's sights.
     pub(super) geographic: Vec<PoolId>,
-    published: Published,
+    published: PublishedFamilies,
     may_answer_cname: bool,
 }
 
 /// All of a service that its chart depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct PlanKey {
-    kind: Kind,
+pub(super) struct ChartKey {
+    kind: RecordKind,
     pool: PoolId,
     ttl_secs: u32,
     on_all_down: OnAllDown,
@@ -41,8 +41,8 @@ pub(super) struct PlanKey {
     client_subnet: bool,
 }
 
-impl PlanKey {
-    pub(super) fn of(service: &Service) -> Self {
+impl ChartKey {
+    pub(super) fn new(service: &Service) -> Self {
         Self {
             kind: service.kind.clone(),
             pool: service.pool,
@@ -64,18 +64,18 @@ impl PlanKey {
     }
 }
 
-impl Plan {
+impl ChartPlan {
     /// Surveys what the services need of the world; the slow part, and the only one that reads the
     /// databases.
     pub(super) fn new(
         topology: &Topology,
-        key: PlanKey,
+        key: ChartKey,
         databases: &Databases,
         surveys: &mut Surveys,
     ) -> Self {
         let (preferences, geographic) = Preferences::of(topology, &key.roots());
         let is_cname = |endpoint: &EndpointId| {
-            matches!(topology.endpoints[endpoint.index()].target, Target::Cname(_))
+            matches!(topology.endpoints[endpoint.index()].target, EndpointTarget::Cname(_))
         };
         let may_answer_cname = endpoints_below(topology, &key.roots()).iter().any(is_cname);
         let published = key.published(topology);
@@ -85,12 +85,12 @@ impl Plan {
 
     /// Whether the plan is valid in another topology whose pools and endpoints below its roots are
     /// the same.
-    pub(super) fn holds_in(&self, other: &Topology, own: &Topology) -> bool {
+    pub(super) fn is_valid_in(&self, other: &Topology, own: &Topology) -> bool {
         !self.published.has_aliases() || other.aliases == own.aliases
     }
 
     /// The chart under the conditions of `search`, but for its atlases.
-    pub(super) fn draft(&self, search: &mut Search<'_>, surveys: &mut Surveys) -> Draft {
+    pub(super) fn draft(&self, search: &mut PoolSearch<'_>, surveys: &mut Surveys) -> ChartDraft {
         let (v4, v4_fold) = self.family(Family::V4, search, surveys);
         let (v6, v6_fold) = self.family(Family::V6, search, surveys);
         let has_answers =
@@ -105,14 +105,14 @@ impl Plan {
             awaits_alias,
             is_unresolved: awaits_alias && !has_answers,
         };
-        Draft { chart, folds: [v4_fold, v6_fold] }
+        ChartDraft { chart, folds: [v4_fold, v6_fold] }
     }
 
     /// What the service comes to in one family, but for its atlas.
     fn family(
         &self,
         family: Family,
-        search: &mut Search<'_>,
+        search: &mut PoolSearch<'_>,
         surveys: &mut Surveys,
     ) -> (FamilyChart, Option<FoldId>) {
         if !self.published.holds(family, search) {
@@ -120,24 +120,30 @@ impl Plan {
         }
         // Areas that come to the same choice become one: that is what gives each answer its widest
         // scope.
-        let mut areas: Vec<Reach> = Vec::new();
+        let mut areas: Vec<AreaAnswer> = Vec::new();
         let mut number_of: HashMap<usize, u32> = HashMap::new();
         let mut map = Vec::new();
-        let (mut plight, mut distress) = (Plight::None, Vec::new());
+        let (mut plight, mut distress) = (FallbackStage::Normal, Vec::new());
         let no_sights = Vec::from([Box::default()]);
-        let every_sights = self.survey.as_ref().map_or(&no_sights, |survey| &survey.sights);
+        let every_sights = self.survey.as_ref().map_or(&no_sights, |survey| &survey.rankings);
         for (at, sights) in every_sights.iter().enumerate() {
             let pools = &self.geographic;
-            let spans = self.survey.as_ref().map_or(&[][..], |survey| survey.spans(at));
+            let spans = self.survey.as_ref().map_or(&[][..], |survey| survey.loss_ranges(at));
             let by_client = self.key.is_by_client();
-            let view = View { pools, sights, spans, by_client, ..View::blind(family) };
-            let Resolution { finding, plight: found_plight, pool, is_recovering } =
+            let view = SearchContext {
+                pools,
+                rankings: sights,
+                loss_ranges: spans,
+                is_by_client: by_client,
+                ..SearchContext::without_geography(family)
+            };
+            let AreaResolution { finding, stage: found_plight, pool, is_recovering } =
                 self.key.resolve(view, &self.published, search);
             plight = plight.max(found_plight);
-            let identity = finding.choice.as_ref().map_or(0, Choice::identity);
+            let identity = finding.choice.as_ref().map_or(0, WheelChoice::identity);
             let number = *number_of.entry(identity).or_insert_with(|| {
-                let keeps_order = finding.choice.as_ref().is_some_and(Choice::keeps_order);
-                areas.push(Reach {
+                let keeps_order = finding.choice.as_ref().is_some_and(WheelChoice::keeps_order);
+                areas.push(AreaAnswer {
                     choice: finding.choice.clone(),
                     flips_in_secs: u32::MAX,
                     keeps_order,
@@ -147,25 +153,26 @@ impl Plan {
             let flips_in_secs = &mut areas[number as usize].flips_in_secs;
             *flips_in_secs = finding.flips_in_secs.min(*flips_in_secs);
             map.push(number);
-            if found_plight != Plight::None {
-                distress.push(Distress {
+            if found_plight != FallbackStage::Normal {
+                distress.push(UnusableArea {
                     area: at as u32,
-                    reach: number,
-                    plight: found_plight,
+                    answer_index: number,
+                    stage: found_plight,
                     pool,
                     is_recovering,
                 });
             }
         }
-        let by_client =
-            areas.iter().any(|reach| reach.choice.as_ref().is_some_and(Choice::spreads_by_client));
+        let by_client = areas
+            .iter()
+            .any(|reach| reach.choice.as_ref().is_some_and(WheelChoice::spreads_by_client));
         let fold = match &self.survey {
             Some(survey) if areas.len() > 1 => Some(surveys.fold(survey, &map)),
             // One answer for all, but drawn by the client's prefix: special-purpose prefixes still
             // say nothing.
             _ if by_client => {
                 let undivided = surveys.undivided();
-                Some(surveys.fold(&undivided, &vec![0; undivided.sights.len()]))
+                Some(surveys.fold(&undivided, &vec![0; undivided.rankings.len()]))
             }
             _ => None,
         };
@@ -173,10 +180,10 @@ impl Plan {
             FamilyChart {
                 atlas: None,
                 areas: areas.into_boxed_slice(),
-                by_client,
+                is_by_client: by_client,
                 ignores_subnets: !self.key.client_subnet,
-                plight,
-                distress: distress.into_boxed_slice(),
+                stage: plight,
+                unusable_areas: distress.into_boxed_slice(),
             },
             fold,
         )
@@ -184,12 +191,12 @@ impl Plan {
 }
 
 /// A chart whose atlases are still to be made, with those of all others.
-pub(super) struct Draft {
+pub(super) struct ChartDraft {
     chart: Chart,
     folds: [Option<FoldId>; 2],
 }
 
-impl Draft {
+impl ChartDraft {
     /// The chart with its atlases, which are made by now.
     pub(super) fn chart(mut self, surveys: &Surveys) -> Chart {
         let [v4, v6] = self.folds.map(|fold| fold.and_then(|fold| surveys.atlas(fold)));
@@ -199,10 +206,10 @@ impl Draft {
 }
 
 /// What a service comes to in one area.
-struct Resolution {
-    finding: Finding,
+struct AreaResolution {
+    finding: SearchResult,
     /// How far it had to go for it.
-    plight: Plight,
+    stage: FallbackStage,
     /// The pool that it was found in; nothing for NODATA.
     pool: Option<PoolId>,
     /// Members are usable, but too few after an outage of all.
@@ -211,25 +218,36 @@ struct Resolution {
 
 /// A pool that a service turns to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Attempt {
+pub(super) struct PoolAttempt {
     /// The pool to search.
     pub pool: PoolId,
     /// What it is searched for.
-    pub within: Plight,
+    pub search_stage: FallbackStage,
     /// How far the service has gone by then.
-    pub plight: Plight,
+    pub stage: FallbackStage,
 }
 
-impl PlanKey {
+impl ChartKey {
     /// The pools that the service turns to, one after the other until one comes to something.
-    pub(super) fn attempts(&self) -> Vec<Attempt> {
-        let own = |plight| Attempt { pool: self.pool, within: plight, plight };
-        let mut attempts = vec![own(Plight::None)];
+    pub(super) fn attempts(&self) -> Vec<PoolAttempt> {
+        let own = |plight| PoolAttempt { pool: self.pool, search_stage: plight, stage: plight };
+        let mut attempts = vec![own(FallbackStage::Normal)];
         if let OnAllDown::Pool(other) = self.on_all_down {
-            attempts.push(Attempt { pool: other, within: Plight::None, plight: Plight::AllDown });
+            attempts.push(PoolAttempt {
+                pool: other,
+                search_stage: FallbackStage::Normal,
+                stage: FallbackStage::AllDown,
+            });
         }
         if self.on_all_down != OnAllDown::Empty {
-            attempts.extend([Plight::AllDown, Plight::Drained, Plight::Disabled].map(own));
+            attempts.extend(
+                [
+                    FallbackStage::AllDown,
+                    FallbackStage::OnlyDrainedLeft,
+                    FallbackStage::OnlyDisabledLeft,
+                ]
+                .map(own),
+            );
         }
         attempts
     }
@@ -237,40 +255,45 @@ impl PlanKey {
     /// What the service comes to in one area.
     fn resolve(
         &self,
-        view: View<'_>,
-        published: &Published,
-        search: &mut Search<'_>,
-    ) -> Resolution {
+        view: SearchContext<'_>,
+        published: &PublishedFamilies,
+        search: &mut PoolSearch<'_>,
+    ) -> AreaResolution {
         let mut found = self.search(view, published, search);
         // An area that the family has no member for is NODATA by configuration, whatever the
         // health.
-        if found.plight != Plight::None && !search.may_offer(self.pool, view) {
-            found.plight = Plight::None;
+        if found.stage != FallbackStage::Normal && !search.may_offer(self.pool, view) {
+            found.stage = FallbackStage::Normal;
         }
         found
     }
 
-    fn search(&self, view: View<'_>, published: &Published, search: &mut Search<'_>) -> Resolution {
+    fn search(
+        &self,
+        view: SearchContext<'_>,
+        published: &PublishedFamilies,
+        search: &mut PoolSearch<'_>,
+    ) -> AreaResolution {
         // The answer depends on the verdicts that left nothing usable in the stages before it, too.
         let is_strict = search.is_strict(self.pool, view);
         let recovering = search.recovering(self.pool, view).filter(|_| self.fails_open(is_strict));
         let mut flips_in_secs = recovering.unwrap_or(u32::MAX);
-        for Attempt { pool, within, plight } in self.attempts() {
+        for PoolAttempt { pool, search_stage: within, stage: plight } in self.attempts() {
             if is_strict && pool != self.pool {
                 continue;
             }
-            let view = View { plight: within, ..view };
+            let view = SearchContext { stage: within, ..view };
             let (found, _) = search.service(pool, view);
             flips_in_secs = flips_in_secs.min(found.flips_in_secs);
-            let is_passed_over = plight == Plight::None && recovering.is_some();
+            let is_passed_over = plight == FallbackStage::Normal && recovering.is_some();
             if found.choice.is_some() && !is_passed_over
-                || plight == Plight::None && found.deliberate
+                || plight == FallbackStage::Normal && found.is_empty_by_config
             {
                 let pool = found.choice.is_some().then_some(pool);
-                let is_recovering = recovering.is_some() && plight == Plight::AllDown;
-                return Resolution {
-                    finding: Finding { flips_in_secs, ..found },
-                    plight,
+                let is_recovering = recovering.is_some() && plight == FallbackStage::AllDown;
+                return AreaResolution {
+                    finding: SearchResult { flips_in_secs, ..found },
+                    stage: plight,
                     pool,
                     is_recovering,
                 };
@@ -281,14 +304,19 @@ impl PlanKey {
             if let Some(other) = published.other_family(pool, view, search) {
                 flips_in_secs = flips_in_secs.min(other.flips_in_secs);
                 if other.choice.is_some() {
-                    let finding = Finding::nothing(flips_in_secs);
-                    let plight = Plight::OtherFamily;
-                    return Resolution { finding, plight, pool: None, is_recovering: false };
+                    let finding = SearchResult::nothing(flips_in_secs);
+                    let plight = FallbackStage::OtherFamily;
+                    return AreaResolution {
+                        finding,
+                        stage: plight,
+                        pool: None,
+                        is_recovering: false,
+                    };
                 }
             }
         }
-        let finding = Finding::nothing(flips_in_secs);
-        Resolution { finding, plight: Plight::AllDown, pool: None, is_recovering: false }
+        let finding = SearchResult::nothing(flips_in_secs);
+        AreaResolution { finding, stage: FallbackStage::AllDown, pool: None, is_recovering: false }
     }
 
     /// Whether clients are answered all members as if they were up as soon as none is usable. A
@@ -307,8 +335,13 @@ impl PlanKey {
     }
 
     /// The families that the service publishes.
-    pub(super) fn published(&self, topology: &Topology) -> Published {
-        Published::of(topology, &self.kind, self.ipv6, &endpoints_below(topology, &[self.pool]))
+    pub(super) fn published(&self, topology: &Topology) -> PublishedFamilies {
+        PublishedFamilies::new(
+            topology,
+            &self.kind,
+            self.ipv6,
+            &endpoints_below(topology, &[self.pool]),
+        )
     }
 }
 
