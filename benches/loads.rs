@@ -20,7 +20,9 @@ use std::{
 };
 
 use portolan::{
-    load::{Haproxy, Host, LoadKind, LoadSource, Page, ShareUnit, TimeUnit, Wanted},
+    load::{
+        HaproxySource, LoadKind, LoadPage, LoadSource, PageHost, ReportMapping, ShareUnit, TimeUnit,
+    },
     probe::{Limits, LoadKey, Poller},
 };
 use tokio::{
@@ -115,9 +117,9 @@ async fn measure(kind: &str) -> Failed<()> {
 }
 
 fn source(kind: &str, port: u16) -> Failed<LoadSource> {
-    let page = Page {
+    let page = LoadPage {
         tls: false,
-        host: Host::Attached,
+        host: PageHost::Attached,
         port,
         path: "/stats;csv".into(),
         headers: Vec::new(),
@@ -126,7 +128,7 @@ fn source(kind: &str, port: u16) -> Failed<LoadSource> {
     };
     let kind = match kind {
         "nginx" => LoadKind::Nginx(page),
-        "haproxy" => LoadKind::Haproxy(Haproxy::Page { page, proxy: Some("www".into()) }),
+        "haproxy" => LoadKind::Haproxy(HaproxySource::Page { page, proxy: Some("www".into()) }),
         "prometheus" => {
             let selector = |text: &str| text.parse().map_err(|error| format!("{text}: {error}"));
             let connections =
@@ -149,8 +151,8 @@ fn source(kind: &str, port: u16) -> Failed<LoadSource> {
     })
 }
 
-fn wanted<P>(connections: P) -> Wanted<P> {
-    Wanted {
+fn wanted<P>(connections: P) -> ReportMapping<P> {
+    ReportMapping {
         connections: Some(connections),
         limit: None,
         cpu: None,

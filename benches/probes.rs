@@ -18,7 +18,9 @@ use std::{
 };
 
 use portolan::{
-    health::{Check, HttpCheck, Ledger, Monitor, Start, Target, TcpCheck, TlsTerms},
+    health::{
+        Check, HttpCheck, InitialVerdict, Ledger, LedgerTarget, Monitor, TcpCheck, TlsOptions,
+    },
     probe::{Limits, ProbeKey, Prober},
     steer::ProbeTarget,
 };
@@ -80,12 +82,12 @@ async fn measure(kind: &str) -> Failed<()> {
     let epoch = Instant::now();
     let prober = Prober::start(limits, epoch, reports);
     let mut ledger = Ledger::new(false);
-    let target = |key: &ProbeKey| Target {
+    let target = |key: &ProbeKey| LedgerTarget {
         key: key.clone(),
         monitor: Arc::clone(&key.monitor),
-        start: Start::Unknown,
+        start: InitialVerdict::Unknown,
     };
-    ledger.set(keys.iter().map(target), epoch.elapsed());
+    ledger.set_targets(keys.iter().map(target), epoch.elapsed());
     prober.set(keys).await;
     let feed = tokio::spawn(async move {
         while let Some(report) = inbox.recv().await {
@@ -128,8 +130,8 @@ fn monitor(kind: &str, port: u16) -> Monitor {
             path: "/healthz".into(),
             port,
             host: Some("www.example.com".into()),
-            body: Some("ok".into()),
-            tls: (kind == "https").then(|| TlsTerms { verify: false, ..TlsTerms::default() }),
+            required_text: Some("ok".into()),
+            tls: (kind == "https").then(|| TlsOptions { verify: false, ..TlsOptions::default() }),
             ..HttpCheck::default()
         }),
     };

@@ -24,11 +24,11 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use portolan::{
     config::{Config, SourceOptions, Sources},
     geo::Databases,
-    health::{Standing, Verdict},
+    health::{HealthStatus, Verdict},
     load::LoadReport,
     steer::{
-        Compilation, CompiledCharts, Compiler, Conditions, FeedId, Feedback, PoolId, ProbeId,
-        Reading, Surveys, Topology, WheelCache,
+        Compilation, CompiledCharts, Compiler, Conditions, FeedId, FeedReading, Feedback, PoolId,
+        ProbeId, Surveys, Topology, WheelCache,
     },
 };
 
@@ -140,7 +140,7 @@ impl World {
         let probe = ProbeId((round % self.topology.probes.len()) as u32);
         let standing = &mut self.conditions.standings[probe.index()];
         let verdict = if standing.verdict == Verdict::Down { Verdict::Up } else { Verdict::Down };
-        *standing = Standing { verdict, flips_in_secs: None, ..Standing::default() };
+        *standing = HealthStatus { verdict, flips_in_secs: None, ..HealthStatus::default() };
     }
 }
 
@@ -213,7 +213,7 @@ fn recompile(criterion: &mut Criterion) {
 fn follow(criterion: &mut Criterion) {
     let mut world = World::new(load_pools("query"));
     let mut feedback = Feedback::default();
-    world.conditions.adjustments = feedback.adopt(&world.topology);
+    world.conditions.adjustments = feedback.apply_topology(&world.topology);
     let feeds = world.topology.feeds.list.len() as u32;
     let mut now = Duration::from_secs(1);
     criterion.bench_function("reports of 1,000 pools, one look", |bencher| {
@@ -230,9 +230,13 @@ fn follow(criterion: &mut Criterion) {
                         limit: Some(1000.0),
                         ..LoadReport::default()
                     };
-                    feedback.note(FeedId(feed), Reading { report, at: now }, &world.conditions);
+                    feedback.record_report(
+                        FeedId(feed),
+                        FeedReading { report, read_at: now },
+                        &world.conditions,
+                    );
                 }
-                feedback.follow(&world.compiler, &mut world.conditions, false, now)
+                feedback.update(&world.compiler, &mut world.conditions, false, now)
             },
             BatchSize::PerIteration,
         );

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::{
     dns::CookieKeys,
     geo::Databases,
-    health::Standing,
+    health::HealthStatus,
     steer::{Chart, Topology},
     zone::Zones,
 };
@@ -32,7 +32,7 @@ pub struct Snapshot {
     pub topology: Arc<Topology>,
     /// The health the charts were compiled with, by [`crate::steer::ProbeId`]; for the same
     /// readers.
-    pub standings: Arc<[Standing]>,
+    pub standings: Arc<[HealthStatus]>,
 }
 
 /// What the server says of itself in replies.

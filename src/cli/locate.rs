@@ -8,7 +8,7 @@ use super::{args::Locate, output::Output};
 use crate::{
     config::SourceOptions,
     control::open_databases,
-    geo::{Databases, Finding, Location},
+    geo::{Databases, Location, MergedLookup},
 };
 
 pub(super) fn run(locate: &Locate, output: &Output) -> ExitCode {
@@ -17,7 +17,7 @@ pub(super) fn run(locate: &Locate, output: &Output) -> ExitCode {
         Ok(databases) => databases,
         Err(error) => return output.fail(&error),
     };
-    let findings: Vec<(IpAddr, Finding<'_>)> =
+    let findings: Vec<(IpAddr, MergedLookup<'_>)> =
         locate.addresses.iter().map(|&address| (address, databases.lookup(address))).collect();
     if output.json {
         output.document(
@@ -34,9 +34,11 @@ pub(super) fn run(locate: &Locate, output: &Output) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn text(address: IpAddr, finding: &Finding<'_>, databases: &Databases) -> String {
-    let carried =
-        finding.carried.map(|carried| format!(", which carries {carried}")).unwrap_or_default();
+fn text(address: IpAddr, finding: &MergedLookup<'_>, databases: &Databases) -> String {
+    let carried = finding
+        .embedded_ipv4
+        .map(|carried| format!(", which carries {carried}"))
+        .unwrap_or_default();
     let mut lines = vec![format!("{address}{carried}: {}", described(&finding.location))];
     lines.push(format!("  network      {}", finding.network));
     let location = &finding.location;
@@ -64,7 +66,7 @@ fn text(address: IpAddr, finding: &Finding<'_>, databases: &Databases) -> String
         }),
     );
     if databases.list().len() > 1 {
-        for source in &finding.sources {
+        for source in &finding.by_database {
             row(
                 "says",
                 Some(format!(
@@ -97,9 +99,9 @@ fn described(location: &Location) -> String {
     }
 }
 
-fn document(address: IpAddr, finding: &Finding<'_>) -> Value {
+fn document(address: IpAddr, finding: &MergedLookup<'_>) -> Value {
     let sources: Vec<Value> = finding
-        .sources
+        .by_database
         .iter()
         .map(|source| {
             let mut value = place(source.location);
@@ -113,7 +115,7 @@ fn document(address: IpAddr, finding: &Finding<'_>) -> Value {
     let mut value = place(&finding.location);
     value["address"] = json!(address.to_string());
     value["network"] = json!(finding.network.to_string());
-    value["carried"] = json!(finding.carried.map(|carried| carried.to_string()));
+    value["carried"] = json!(finding.embedded_ipv4.map(|carried| carried.to_string()));
     value["sources"] = json!(sources);
     value
 }

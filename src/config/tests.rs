@@ -197,7 +197,7 @@ fn the_hostmaster_becomes_an_rname_with_its_dots_escaped() {
     let mut config = load_tables("");
     let zone = config.zones[0].take_zone(7).unwrap();
     let soa = zone.soa().unwrap().records().next().unwrap();
-    let rest = &soa.stored()["ns1.example.com".len() + 2..];
+    let rest = &soa.stored_rdata()["ns1.example.com".len() + 2..];
     let rname = b"\x0bhost.master\x07example\x03com\x00";
     assert_eq!(&rest[..rname.len()], rname);
     assert_eq!(

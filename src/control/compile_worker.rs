@@ -317,7 +317,7 @@ mod tests {
     use crate::{
         config::{Colours, SourceOptions},
         control::LoadedConfig,
-        health::{Standing, Verdict},
+        health::{HealthStatus, Verdict},
         steer::{Chart, FallbackStage},
     };
 
@@ -375,7 +375,7 @@ mod tests {
                 .position(|probe| probe.target.to_string() == target)
                 .unwrap();
             conditions.standings[probe] =
-                Standing { verdict: Verdict::Down, ..Standing::default() };
+                HealthStatus { verdict: Verdict::Down, ..HealthStatus::default() };
         }
         Arc::new(conditions)
     }

@@ -388,7 +388,7 @@ impl Controller {
             self.publish_output(&product);
             is_in_force = product.is_complete;
         }
-        let (judged, endpoints) = (self.ledger.judged(), self.ledger.len());
+        let (judged, endpoints) = (self.ledger.judged_count(), self.ledger.len());
         tracing::info!(judged, endpoints, "first round of health checks done");
         if let Some(done) = self.first_round.take() {
             // The receiver is gone where a signal ended the start.

@@ -175,7 +175,7 @@ fn open(path: &Path) -> Result<Database, DatabaseOpenError> {
     let label = path.display().to_string();
     tracing::info!(file = %label, octets = octets.len(), "reading GeoIP database");
     let mut said = started;
-    let database = Database::open_watched(&label, octets, &mut |progress| {
+    let database = Database::open_with_progress(&label, octets, &mut |progress| {
         if said.elapsed().as_millis() >= 500 {
             said = Instant::now();
             tracing::info!(file = %label, networks = progress.networks, records = progress.records, "still reading GeoIP database");

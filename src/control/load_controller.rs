@@ -16,8 +16,9 @@ use crate::{
     load::{LoadReport, LoadSource},
     probe::{Limits, LoadKey, LoadReading, Poller, ProbeKey, Report, Tally},
     steer::{
-        Compiler, Conditions, Disagreement, EndpointId, Fallback, FeedId, Feedback, FeedbackReport,
-        LoadFeed, PoolId, ProbeId, ProbeTarget, Reading, SavedFeedback, Topology,
+        Compiler, Conditions, Disagreement, EndpointId, FeedId, FeedReading, Feedback,
+        FeedbackReport, LoadFeed, PoolId, ProbeId, ProbeTarget, SavedFeedback, Topology,
+        WeightFallback,
     },
 };
 
@@ -38,7 +39,7 @@ pub(super) struct LoadController {
     /// Polls that brought no report since the start.
     failed_polls: u64,
     /// Pools that go by their configured weights because of this.
-    fallbacks: HashMap<PoolId, Fallback>,
+    fallbacks: HashMap<PoolId, WeightFallback>,
     /// What the log knows of ramps, spilling pools and holders.
     transition_log: TransitionLog,
     epoch: Instant,
@@ -80,7 +81,7 @@ impl LoadController {
         conditions: &mut Conditions,
     ) {
         self.topology = Arc::clone(topology);
-        conditions.adjustments = self.feedback.adopt(topology);
+        conditions.adjustments = self.feedback.apply_topology(topology);
         self.sources = topology.load_sources.iter().cloned().map(Arc::new).collect();
         let old: HashMap<LoadKey, FeedId> = std::mem::take(&mut self.feed_ids);
         let old_failures = std::mem::take(&mut self.failures);
@@ -104,7 +105,7 @@ impl LoadController {
                         old.get(&key).and_then(|at| old_failures[at.index()].clone())
                     {
                         self.failures[id.index()] = Some(failure);
-                        self.feedback.note_failure(id);
+                        self.feedback.record_failure(id);
                     }
                     self.feed_ids.insert(key, id);
                 }
@@ -120,7 +121,7 @@ impl LoadController {
 
     /// What must survive a restart.
     pub(super) fn saved(&self) -> SavedFeedback {
-        self.feedback.saved(self.epoch.elapsed())
+        self.feedback.to_saved(self.epoch.elapsed())
     }
 
     /// Takes in what a poll came to.
@@ -140,7 +141,7 @@ impl LoadController {
         conditions: &Conditions,
     ) {
         if report.outcome.is_pass() {
-            self.feedback.note_latency(probe, report.outcome.latency, report.at);
+            self.feedback.record_latency(probe, report.outcome.latency, report.at);
         }
         if self.header_feeds.is_empty() || !report.outcome.is_pass() {
             return;
@@ -183,7 +184,7 @@ impl LoadController {
                 if before.is_some() {
                     tracing::info!(%load, monitor, endpoint, "load report received again");
                 }
-                self.record_report(feed, Reading { report, at }, conditions);
+                self.record_report(feed, FeedReading { report, read_at: at }, conditions);
             }
             Err(why) => {
                 if before.as_ref().is_none_or(|before| before.reason != why) {
@@ -194,16 +195,16 @@ impl LoadController {
                     .map_or_else(|| unix_now().saturating_sub_unsigned(age), |before| before.since);
                 self.failures[feed.index()] = Some(FeedFailure { reason: why, since });
                 self.failed_polls += 1;
-                self.feedback.note_failure(feed);
+                self.feedback.record_failure(feed);
             }
         }
     }
 
-    fn record_report(&mut self, feed: FeedId, reading: Reading, conditions: &Conditions) {
+    fn record_report(&mut self, feed: FeedId, reading: FeedReading, conditions: &Conditions) {
         let LoadFeed { source: load, target } = &self.topology.feeds.list[feed.index()];
         let load = &self.sources[load.index()].name;
         let endpoint = target.as_ref().map(display);
-        match self.feedback.note(feed, reading, conditions) {
+        match self.feedback.record_report(feed, reading, conditions) {
             Some(Some(found)) => {
                 tracing::warn!(%load, endpoint, difference = Disagreement::text(found), "probes and load report disagree")
             }
@@ -219,8 +220,8 @@ impl LoadController {
         conditions: &mut Conditions,
         has_news: bool,
     ) -> Vec<PoolId> {
-        let changed = self.feedback.follow(compiler, conditions, has_news, self.epoch.elapsed());
-        let now: HashMap<PoolId, Fallback> = self.feedback.fallbacks().collect();
+        let changed = self.feedback.update(compiler, conditions, has_news, self.epoch.elapsed());
+        let now: HashMap<PoolId, WeightFallback> = self.feedback.fallbacks().collect();
         for (id, fallback) in &now {
             if self.fallbacks.get(id) != Some(fallback) {
                 let (pool, why) = (self.pool_name(*id), self.fallback_text(*id, *fallback));
@@ -243,16 +244,16 @@ impl LoadController {
     }
 
     /// Why a pool goes by its configured weights.
-    pub(super) fn fallback_text(&self, id: PoolId, fallback: Fallback) -> String {
+    pub(super) fn fallback_text(&self, id: PoolId, fallback: WeightFallback) -> String {
         let member = |at: u16| {
             let member = self.topology.pools[id.index()].members.get(usize::from(at));
             member.map_or("", |member| self.topology.member_name(member.kind)).to_owned()
         };
         match fallback {
-            Fallback::NoReport(at) => {
+            WeightFallback::NoReport(at) => {
                 format!("member {:?} has no load report that is young enough", member(at))
             }
-            Fallback::NoMeasure(at) => {
+            WeightFallback::NoMeasure(at) => {
                 format!("the load report of member {:?} lacks what the pool goes by", member(at))
             }
         }
@@ -274,7 +275,7 @@ impl LoadController {
     /// whether it held any.
     pub(super) fn force_failback(&mut self, pool: &str) -> Option<bool> {
         let at = self.topology.pools.iter().position(|one| *one.name == *pool)?;
-        Some(self.feedback.give_back(PoolId(at as u32)))
+        Some(self.feedback.fail_back(PoolId(at as u32)))
     }
 
     /// All that is under way.

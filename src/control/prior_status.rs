@@ -15,7 +15,7 @@
 use std::collections::HashMap;
 
 use crate::{
-    health::{Check, Standing, Start, Verdict},
+    health::{Check, HealthStatus, InitialVerdict, Verdict},
     probe::ProbeKey,
     steer::{EndpointId, MemberKind, ProbeId, ProbeTarget, Topology},
 };
@@ -27,7 +27,7 @@ type EndpointName<'a> = (&'a str, &'a str);
 pub(super) struct PriorStatus<'a> {
     topology: &'a Topology,
     keys: &'a [ProbeKey],
-    standings: &'a [Standing],
+    standings: &'a [HealthStatus],
     same_check: HashMap<(&'a Check, &'a ProbeTarget), ProbeId>,
     same_name: HashMap<(&'a str, &'a ProbeTarget), ProbeId>,
 }
@@ -38,7 +38,7 @@ impl<'a> PriorStatus<'a> {
     pub(super) fn new(
         topology: &'a Topology,
         keys: &'a [ProbeKey],
-        standings: &'a [Standing],
+        standings: &'a [HealthStatus],
     ) -> Self {
         let ids = || keys.iter().zip((0..).map(ProbeId));
         Self {
@@ -51,25 +51,29 @@ impl<'a> PriorStatus<'a> {
     }
 
     /// What each of the new `keys`, which are those of the `new` topology's probes, starts from.
-    pub(super) fn starts(&self, new: &Topology, keys: &[ProbeKey]) -> Vec<Start<ProbeKey>> {
+    pub(super) fn starts(
+        &self,
+        new: &Topology,
+        keys: &[ProbeKey],
+    ) -> Vec<InitialVerdict<ProbeKey>> {
         let mut starts: Vec<_> = keys.iter().map(|key| self.by_monitor(key)).collect();
-        if starts.contains(&Start::Unknown) {
+        if starts.contains(&InitialVerdict::Unknown) {
             self.by_endpoint(new, &mut starts);
         }
         starts
     }
 
     /// Rules 1 and 2.
-    fn by_monitor(&self, key: &ProbeKey) -> Start<ProbeKey> {
+    fn by_monitor(&self, key: &ProbeKey) -> InitialVerdict<ProbeKey> {
         if let Some(id) = self.same_check.get(&(&key.monitor.check, &key.target)) {
-            return Start::Continued(self.keys[id.index()].clone());
+            return InitialVerdict::Continued(self.keys[id.index()].clone());
         }
         let same_name = self.same_name.get(&(&*key.monitor.name, &key.target));
-        same_name.map_or(Start::Unknown, |id| self.inherited(*id))
+        same_name.map_or(InitialVerdict::Unknown, |id| self.inherited(*id))
     }
 
     /// Rule 3, for the targets that have no start yet.
-    fn by_endpoint(&self, new: &Topology, starts: &mut [Start<ProbeKey>]) {
+    fn by_endpoint(&self, new: &Topology, starts: &mut [InitialVerdict<ProbeKey>]) {
         let old = endpoints(self.topology);
         for (name, id) in endpoints(new) {
             let Some(old_id) = old.get(&name) else { continue };
@@ -85,10 +89,10 @@ impl<'a> PriorStatus<'a> {
         }
     }
 
-    fn inherited(&self, id: ProbeId) -> Start<ProbeKey> {
+    fn inherited(&self, id: ProbeId) -> InitialVerdict<ProbeKey> {
         match self.standings.get(id.index()).map_or(Verdict::Unknown, |standing| standing.verdict) {
-            Verdict::Unknown => Start::Unknown,
-            verdict => Start::Inherited(verdict),
+            Verdict::Unknown => InitialVerdict::Unknown,
+            verdict => InitialVerdict::Inherited(verdict),
         }
     }
 }
@@ -97,10 +101,10 @@ impl<'a> PriorStatus<'a> {
 fn inherit(
     topology: &Topology,
     probe: ProbeId,
-    start: &Start<ProbeKey>,
-    starts: &mut [Start<ProbeKey>],
+    start: &InitialVerdict<ProbeKey>,
+    starts: &mut [InitialVerdict<ProbeKey>],
 ) {
-    if starts[probe.index()] == Start::Unknown {
+    if starts[probe.index()] == InitialVerdict::Unknown {
         starts[probe.index()] = start.clone();
     }
     if let Some(combination) = &topology.combined_probes[probe.index()] {
@@ -165,11 +169,13 @@ mod tests {
     #[test]
     fn every_edit_of_a_monitor_keeps_the_status_of_its_targets() {
         let (old, old_keys) = probes("[monitor.a]\nhttp = { port = 80 }", "a");
-        let down = Standing { verdict: Verdict::Down, ..Standing::default() };
+        let down = HealthStatus { verdict: Verdict::Down, ..HealthStatus::default() };
         let standings = [down];
         let heritage = PriorStatus::new(&old, &old_keys, &standings);
-        let (continued, inherited) =
-            (Start::Continued(old_keys[0].clone()), Start::Inherited(Verdict::Down));
+        let (continued, inherited) = (
+            InitialVerdict::Continued(old_keys[0].clone()),
+            InitialVerdict::Inherited(Verdict::Down),
+        );
         for (monitors, monitor, start, why) in [
             ("[monitor.a]\nhttp = { port = 80 }", "a", &continued, "nothing was edited"),
             (
@@ -198,14 +204,14 @@ mod tests {
     #[test]
     fn parts_of_a_combined_monitor_inherit_what_its_target_was() {
         let (old, old_keys) = probes("[monitor.a]\nhttp = { port = 80 }", "a");
-        let up = Standing { verdict: Verdict::Up, ..Standing::default() };
+        let up = HealthStatus { verdict: Verdict::Up, ..HealthStatus::default() };
         let combined = "[monitor.a]\nhttp = { port = 80 }\n[monitor.b]\ntcp = { port = 22 }\n[monitor.c]\ncombine = { all = [\"a\", \"b\"] }";
         let (new, keys) = probes(combined, "c");
         let starts = PriorStatus::new(&old, &old_keys, &[up]).starts(&new, &keys);
         let of =
             |name: &str| &starts[keys.iter().position(|key| &*key.monitor.name == name).unwrap()];
-        assert_eq!(of("a"), &Start::Continued(old_keys[0].clone()));
-        assert_eq!(of("b"), &Start::Inherited(Verdict::Up));
+        assert_eq!(of("a"), &InitialVerdict::Continued(old_keys[0].clone()));
+        assert_eq!(of("b"), &InitialVerdict::Inherited(Verdict::Up));
     }
 
     #[test]
@@ -213,12 +219,12 @@ mod tests {
         let (old, old_keys) = probes("[monitor.a]\nhttp = { port = 80 }", "a");
         let (new, keys) = probes("[monitor.a]\nhttp = { port = 81 }", "a");
         assert_eq!(
-            PriorStatus::new(&old, &old_keys, &[Standing::default()]).starts(&new, &keys),
-            [Start::Unknown]
+            PriorStatus::new(&old, &old_keys, &[HealthStatus::default()]).starts(&new, &keys),
+            [InitialVerdict::Unknown]
         );
         assert_eq!(
             PriorStatus::new(&Topology::default(), &[], &[]).starts(&new, &keys),
-            [Start::Unknown]
+            [InitialVerdict::Unknown]
         );
     }
 }

@@ -123,7 +123,7 @@ pub(super) fn status(
             .to_owned(),
             freezes: controller.freezes,
             targets: controller.ledger.len(),
-            judged: controller.ledger.judged(),
+            judged: controller.ledger.judged_count(),
             started: tally.started,
             late: tally.late,
             discarded: tally.discarded,
@@ -175,7 +175,7 @@ fn target(controller: &Controller, key: &ProbeKey, id: ProbeId, is_probed: bool)
     let last = controller.ledger.last_outcome(key);
     let since = controller
         .ledger
-        .since(key)
+        .verdict_since(key)
         .map(|since| super::unix_now() - (now - since).as_secs() as i64);
     let not_probed = || {
         (!is_probed).then(|| "not probed: every endpoint that it decides on is disabled".to_owned())
@@ -185,7 +185,7 @@ fn target(controller: &Controller, key: &ProbeKey, id: ProbeId, is_probed: bool)
         since,
         last: last.map(|(outcome, _)| outcome_text(outcome)).or_else(not_probed),
         latency_ms: last.map(|(outcome, _)| outcome.latency.as_millis() as u64),
-        flips_in_secs: controller.ledger.standing(key, now).flips_in_secs,
+        flips_in_secs: controller.ledger.health_status(key, now).flips_in_secs,
         ..named_target(key)
     }
 }
@@ -213,7 +213,7 @@ fn loads(controller: &Controller) -> Vec<LoadStatus> {
         LoadStatus {
             load: source.name.to_string(),
             target: target.as_ref().map(target_text),
-            age_secs: feed.reading.map(|reading| now.saturating_sub(reading.at).as_secs()),
+            age_secs: feed.reading.map(|reading| now.saturating_sub(reading.read_at).as_secs()),
             is_stale: feed.is_stale,
             error: failure.map(|failure| failure.reason.clone()),
             failing_since: failure.map(|failure| failure.since),
@@ -266,9 +266,9 @@ fn pools(controller: &mut Controller) -> Vec<PoolStatus> {
             fallback: report
                 .fallback
                 .map(|why| controller.load_controller.fallback_text(report.id, why)),
-            keep: report.keep,
-            level: report.levels.map(|(level, _)| level),
-            target: report.levels.map(|(_, target)| target),
+            keep: report.kept_share,
+            level: report.level_and_target.map(|(level, _)| level),
+            target: report.level_and_target.map(|(_, target)| target),
             holder: report.holder.and_then(|at| name(usize::from(at))),
         }
     };
@@ -302,15 +302,15 @@ pub(super) fn ramps(controller: &Controller) -> Vec<RampStatus> {
                 (name, Some(pool.to_string()))
             }
         };
-        let ends = super::unix_now() + ramp.ends.saturating_sub(now).as_secs() as i64;
-        let kind = match (&*ramp.key, ramp.goal.total_cmp(&ramp.at)) {
+        let ends = super::unix_now() + ramp.ends_at.saturating_sub(now).as_secs() as i64;
+        let kind = match (&*ramp.key, ramp.goal.total_cmp(&ramp.value)) {
             (RampKey::Failback(..), _) => "failback",
             (_, Ordering::Less) => "drain",
             (_, Ordering::Equal) => "held-drain",
             (_, Ordering::Greater) => "slow-start",
         };
         // As the answers have it, in steps.
-        let at = Fraction::from_share(ramp.at).share();
+        let at = Fraction::from_share(ramp.value).share();
         RampStatus {
             name: name.to_string(),
             pool,

@@ -37,7 +37,7 @@ impl TransitionLog {
             }
             let RampFields { datacenter, pool, endpoint, member } = RampFields::of(&ramp.key);
             let (share_percent, secs_left) =
-                (percent(ramp.at), ramp.ends.saturating_sub(now).as_secs());
+                (percent(ramp.value), ramp.ends_at.saturating_sub(now).as_secs());
             match goal {
                 _ if member.is_some() => {
                     tracing::info!(
@@ -48,7 +48,7 @@ impl TransitionLog {
                         "clients began to return after failback"
                     )
                 }
-                1..1000 if ramp.at == ramp.goal || secs_left == 0 => {
+                1..1000 if ramp.value == ramp.goal || secs_left == 0 => {
                     tracing::info!(datacenter, pool, endpoint, share_percent, "drain held")
                 }
                 0 => tracing::info!(
@@ -83,7 +83,7 @@ impl TransitionLog {
         }
         for (key, goal) in self.ramps.iter().filter(|(key, _)| !under_way.contains_key(*key)) {
             let RampFields { datacenter, pool, endpoint, member } = RampFields::of(key);
-            match feedback.ramp_at(key, now) {
+            match feedback.ramp_value_at(key, now) {
                 Some(1.0..) if member.is_some() => {
                     tracing::info!(pool, member, "all clients returned after failback")
                 }
@@ -108,10 +108,10 @@ impl TransitionLog {
 
     fn spilling(&mut self, report: &FeedbackReport<'_>, topology: &Topology) {
         let mut spilling = BTreeSet::new();
-        for one in report.pools.iter().filter(|one| one.keep.is_some_and(|keep| keep < 1.0)) {
+        for one in report.pools.iter().filter(|one| one.kept_share.is_some_and(|keep| keep < 1.0)) {
             let pool = &topology.pools[one.id.index()].name;
             if !self.spilling.contains(pool) {
-                let (load_level, target_level) = one.levels.unzip();
+                let (load_level, target_level) = one.level_and_target.unzip();
                 tracing::info!(%pool, load_level, target_level, "pool above its target: excess clients go to the next choice");
             }
             spilling.insert(pool.clone());

@@ -12,7 +12,7 @@ use siphasher::sip::SipHasher24;
 
 /// How old a server cookie may be, and how far in the future, in seconds (RFC 9018 section 4.3).
 const MAX_AGE_SECS: u32 = 3600;
-const MAX_LEAD_SECS: u32 = 300;
+const MAX_FUTURE_SECS: u32 = 300;
 /// The version of the cookies that RFC 9018 describes.
 const VERSION: u8 = 1;
 
@@ -93,7 +93,7 @@ impl CookieKeys {
 /// after it. Serial number arithmetic (RFC 1982): distances wrap.
 fn is_within(made_secs: u32, now_secs: u32, max_age_secs: u32) -> bool {
     now_secs.wrapping_sub(made_secs) <= max_age_secs
-        || made_secs.wrapping_sub(now_secs) <= MAX_LEAD_SECS
+        || made_secs.wrapping_sub(now_secs) <= MAX_FUTURE_SECS
 }
 
 fn hash(key: &CookieKey, client_cookie: [u8; 8], head: &[u8], source: IpAddr) -> u64 {

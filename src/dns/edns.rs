@@ -1,7 +1,7 @@
 //! EDNS (RFC 6891): the OPT record of a request, and the one that goes back.
 
 use super::{
-    reply::{Full, ReplyWriter, Section},
+    reply::{BufferFull, ReplyWriter, Section},
     request::Malformed,
     subnet::ClientSubnet,
 };
@@ -126,7 +126,7 @@ pub struct EdnsEcho<'e> {
 
 /// Octets of an OPT record without options: the root, type, payload size, upper rcode bits,
 /// version, flags, length.
-const FIXED_OCTETS: usize = 11;
+const OPT_FIXED_OCTETS: usize = 11;
 /// Octets of an option without its data.
 const OPTION_OCTETS: usize = 4;
 /// Octets of a client's cookie and a server's (RFC 9018 section 3).
@@ -147,7 +147,7 @@ impl EdnsEcho<'_> {
 
     /// How many octets [`EdnsEcho::write`] will write.
     pub fn octets(&self) -> usize {
-        FIXED_OCTETS + usize::from(self.options_octets)
+        OPT_FIXED_OCTETS + usize::from(self.options_octets)
     }
 
     /// Writes the OPT record: upper rcode bits, version 0, DO as asked, the options. `scope` goes
@@ -155,19 +155,19 @@ impl EdnsEcho<'_> {
     /// that; `None` where the server gives none.
     ///
     /// # Errors
-    /// [`Full`] where the room is less than [`EdnsEcho::octets`].
+    /// [`BufferFull`] where the room is less than [`EdnsEcho::octets`].
     pub fn write(
         &self,
         writer: &mut ReplyWriter<'_>,
         extended_rcode: u8,
         scope: u8,
         server_cookie: impl FnOnce([u8; 8]) -> Option<[u8; 16]>,
-    ) -> Result<(), Full> {
+    ) -> Result<(), BufferFull> {
         let [size_high, size_low] = Self::UDP_PAYLOAD.to_be_bytes();
         let flags = if self.edns.dnssec_ok { 0x80 } else { 0 };
         let [length_high, length_low] = self.options_octets.to_be_bytes();
         let (fixed, mut options) =
-            writer.claim(self.octets())?.split_first_chunk_mut().ok_or(Full)?;
+            writer.claim(self.octets())?.split_first_chunk_mut().ok_or(BufferFull)?;
         *fixed =
             [0, 0, 41, size_high, size_low, extended_rcode, 0, flags, 0, length_high, length_low];
         if !self.nsid.is_empty() {
@@ -200,11 +200,11 @@ fn put_option<'o>(
     out: &'o mut [u8],
     code: u16,
     data: &[u8],
-) -> Result<(&'o mut [u8], &'o mut [u8]), Full> {
+) -> Result<(&'o mut [u8], &'o mut [u8]), BufferFull> {
     let ([a, b], [c, d]) = (code.to_be_bytes(), (data.len() as u16).to_be_bytes());
-    let (head, rest) = out.split_first_chunk_mut().ok_or(Full)?;
+    let (head, rest) = out.split_first_chunk_mut().ok_or(BufferFull)?;
     *head = [a, b, c, d];
-    let (target, rest) = rest.split_at_mut_checked(data.len()).ok_or(Full)?;
+    let (target, rest) = rest.split_at_mut_checked(data.len()).ok_or(BufferFull)?;
     target.copy_from_slice(data);
     Ok((target, rest))
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Rcode, Rtype,
-    request::{Header, Malformed, chunk, skip_name},
+    request::{Header, Malformed, octets_at, skip_name},
 };
 
 /// Seconds for which an HTTP cache may keep this reply: the least TTL of its
@@ -25,7 +25,7 @@ fn read(reply: &[u8]) -> Result<u32, Malformed> {
     }
     let mut least = None;
     for _ in 0..answers {
-        let (record, end) = Record::read(reply, at)?;
+        let (record, end) = ReplyRecord::read(reply, at)?;
         least = Some(least.map_or(record.ttl_secs, |ttl: u32| ttl.min(record.ttl_secs)));
         at = end;
     }
@@ -33,7 +33,7 @@ fn read(reply: &[u8]) -> Result<u32, Malformed> {
         return Ok(ttl_secs);
     }
     for _ in 0..authorities {
-        let (record, end) = Record::read(reply, at)?;
+        let (record, end) = ReplyRecord::read(reply, at)?;
         if record.rtype == Rtype::SOA {
             let minimum = record.rdata.last_chunk().ok_or(Malformed)?;
             return Ok(record.ttl_secs.min(u32::from_be_bytes(*minimum)));
@@ -43,17 +43,17 @@ fn read(reply: &[u8]) -> Result<u32, Malformed> {
     Ok(0)
 }
 
-struct Record<'m> {
+struct ReplyRecord<'m> {
     rtype: Rtype,
     ttl_secs: u32,
     rdata: &'m [u8],
 }
 
-impl<'m> Record<'m> {
+impl<'m> ReplyRecord<'m> {
     /// The record at that offset, and the offset of what follows it.
     fn read(message: &'m [u8], at: usize) -> Result<(Self, usize), Malformed> {
         let at = skip_name(message, at)?;
-        let &[a, b, _, _, c, d, e, f, g, h] = chunk::<10>(message, at)?;
+        let &[a, b, _, _, c, d, e, f, g, h] = octets_at::<10>(message, at)?;
         let end = at + 10 + usize::from(u16::from_be_bytes([g, h]));
         let rdata = message.get(at + 10..end).ok_or(Malformed)?;
         Ok((

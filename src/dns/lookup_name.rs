@@ -9,15 +9,15 @@ use super::name::{Name, NameError};
 pub struct LookupName {
     octets: [u8; Name::MAX_OCTETS],
     /// The offset of each label's length octet, leftmost first; the root's follows the last.
-    starts: [u8; 128],
+    label_starts: [u8; 128],
     length: u8,
-    labels: u8,
+    label_count: u8,
 }
 
 impl LookupName {
     /// The root.
     pub fn root() -> Self {
-        Self { octets: [0; Name::MAX_OCTETS], starts: [0; 128], length: 1, labels: 0 }
+        Self { octets: [0; Name::MAX_OCTETS], label_starts: [0; 128], length: 1, label_count: 0 }
     }
 
     /// Becomes the uncompressed name (a question holds no other) at `at` of `message`, and gives
@@ -27,11 +27,11 @@ impl LookupName {
     /// [`NameError::BadWire`] where the message ends early or the name holds a pointer;
     /// [`NameError::LongName`] over 255 octets. The name is then of no use.
     pub fn read(&mut self, message: &[u8], at: usize) -> Result<usize, NameError> {
-        let end = self.append(message.get(at..).ok_or(NameError::BadWire)?)?;
+        let end = self.replace_with(message.get(at..).ok_or(NameError::BadWire)?)?;
         Ok(at + end)
     }
 
-    /// Becomes `labels` (whole labels without the root) followed by `suffix` (an uncompressed
+    /// Becomes `label_count` (whole labels without the root) followed by `suffix` (an uncompressed
     /// name).
     ///
     /// # Errors
@@ -44,7 +44,7 @@ impl LookupName {
             let (front, back) = target.split_at_mut(labels.len());
             front.copy_from_slice(labels);
             back.copy_from_slice(suffix);
-            self.append(target)
+            self.replace_with(target)
         });
         if result.is_err() {
             *self = Self::root();
@@ -53,12 +53,12 @@ impl LookupName {
     }
 
     /// Takes the one name at the front of `wire`, and says how many octets it has.
-    fn append(&mut self, wire: &[u8]) -> Result<usize, NameError> {
+    fn replace_with(&mut self, wire: &[u8]) -> Result<usize, NameError> {
         let (mut at, mut labels) = (0_usize, 0_usize);
         loop {
             let length = usize::from(*wire.get(at).ok_or(NameError::BadWire)?);
             // 127 labels of one octet fill a name, so that a 128th is the root's or too much.
-            *self.starts.get_mut(labels).ok_or(NameError::LongName)? = at as u8;
+            *self.label_starts.get_mut(labels).ok_or(NameError::LongName)? = at as u8;
             if length == 0 {
                 break;
             }
@@ -76,7 +76,7 @@ impl LookupName {
             self.octets.get_mut(..end).zip(wire.get(..end)).ok_or(NameError::LongName)?;
         copy_lowercase(target, wire);
         self.length = end as u8;
-        self.labels = labels as u8;
+        self.label_count = labels as u8;
         Ok(end)
     }
 
@@ -87,22 +87,22 @@ impl LookupName {
 
     /// The number of labels, the root not counted.
     pub fn label_count(&self) -> usize {
-        usize::from(self.labels)
+        usize::from(self.label_count)
     }
 
-    /// Where the suffix of the last `labels` labels starts, in octets from the name's start.
-    /// `labels` above the count means all.
+    /// Where the suffix of the last `label_count` labels starts, in octets from the name's start.
+    /// `label_count` above the count means all.
     pub fn suffix_start(&self, labels: usize) -> usize {
         let skipped = self.label_count().saturating_sub(labels);
-        self.starts.get(skipped).map_or(0, |&start| usize::from(start))
+        self.label_starts.get(skipped).map_or(0, |&start| usize::from(start))
     }
 
-    /// The last `labels` labels and the root, as wire bytes.
+    /// The last `label_count` labels and the root, as wire bytes.
     pub fn suffix(&self, labels: usize) -> &[u8] {
         self.as_wire().get(self.suffix_start(labels)..).unwrap_or(&[0])
     }
 
-    /// The labels in front of the last `labels` ones, as wire bytes without a root.
+    /// The labels in front of the last `label_count` ones, as wire bytes without a root.
     pub fn prefix(&self, labels: usize) -> &[u8] {
         self.as_wire().get(..self.suffix_start(labels)).unwrap_or(&[])
     }
@@ -149,7 +149,7 @@ impl From<&Name> for LookupName {
     fn from(name: &Name) -> Self {
         let mut lookup = Self::root();
         // A Name is one well-formed name of at most 255 octets, so that nothing can fail here.
-        let _ = lookup.append(name.as_wire());
+        let _ = lookup.replace_with(name.as_wire());
         lookup
     }
 }

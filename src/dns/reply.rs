@@ -5,7 +5,7 @@ use super::request::Header;
 
 /// No room for what was to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full;
+pub struct BufferFull;
 
 /// A section of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,15 +23,15 @@ pub enum Section {
 #[derive(Debug)]
 pub struct ReplyWriter<'o> {
     out: &'o mut [u8],
-    at: usize,
+    position: usize,
     limit: usize,
     counts: [u16; 3],
 }
 
 /// A point to go back to.
 #[derive(Debug, Clone, Copy)]
-pub struct Mark {
-    at: usize,
+pub struct ReplyCheckpoint {
+    position: usize,
     counts: [u16; 3],
 }
 
@@ -40,7 +40,7 @@ impl<'o> ReplyWriter<'o> {
     /// will be written.
     pub fn new(out: &'o mut [u8], limit: usize) -> Self {
         let limit = limit.min(out.len());
-        Self { out, at: Header::OCTETS, limit, counts: [0; 3] }
+        Self { out, position: Header::OCTETS, limit, counts: [0; 3] }
     }
 
     /// Keeps `octets` at the end free for what comes last.
@@ -60,16 +60,16 @@ impl<'o> ReplyWriter<'o> {
 
     /// Where the next octet goes, from the message's start.
     pub fn position(&self) -> usize {
-        self.at
+        self.position
     }
 
     /// Appends octets.
     ///
     /// # Errors
-    /// [`Full`] where they do not fit; nothing is written then.
+    /// [`BufferFull`] where they do not fit; nothing is written then.
     #[inline]
-    pub fn push(&mut self, octets: &[u8]) -> Result<(), Full> {
-        self.push_to_patch(octets).map(|_| ())
+    pub fn push(&mut self, octets: &[u8]) -> Result<(), BufferFull> {
+        self.push_for_patching(octets).map(|_| ())
     }
 
     /// Appends octets and hands them out for patching.
@@ -77,7 +77,7 @@ impl<'o> ReplyWriter<'o> {
     /// # Errors
     /// As [`ReplyWriter::push`].
     #[inline]
-    pub fn push_to_patch(&mut self, octets: &[u8]) -> Result<&mut [u8], Full> {
+    pub fn push_for_patching(&mut self, octets: &[u8]) -> Result<&mut [u8], BufferFull> {
         let target = self.claim(octets.len())?;
         target.copy_from_slice(octets);
         Ok(target)
@@ -88,8 +88,8 @@ impl<'o> ReplyWriter<'o> {
     /// # Errors
     /// As [`ReplyWriter::push`].
     #[inline]
-    pub fn push_array<const N: usize>(&mut self, octets: [u8; N]) -> Result<(), Full> {
-        *self.claim(N)?.first_chunk_mut().ok_or(Full)? = octets;
+    pub fn push_array<const N: usize>(&mut self, octets: [u8; N]) -> Result<(), BufferFull> {
+        *self.claim(N)?.first_chunk_mut().ok_or(BufferFull)? = octets;
         Ok(())
     }
 
@@ -98,13 +98,13 @@ impl<'o> ReplyWriter<'o> {
     /// # Errors
     /// As [`ReplyWriter::push`].
     #[inline]
-    pub fn claim(&mut self, octets: usize) -> Result<&mut [u8], Full> {
-        let end = self.at + octets;
+    pub fn claim(&mut self, octets: usize) -> Result<&mut [u8], BufferFull> {
+        let end = self.position + octets;
         if end > self.limit {
-            return Err(Full);
+            return Err(BufferFull);
         }
-        let target = self.out.get_mut(self.at..end).ok_or(Full)?;
-        self.at = end;
+        let target = self.out.get_mut(self.position..end).ok_or(BufferFull)?;
+        self.position = end;
         Ok(target)
     }
 
@@ -112,22 +112,22 @@ impl<'o> ReplyWriter<'o> {
     ///
     /// # Errors
     /// As [`ReplyWriter::push`].
-    pub fn push_u16(&mut self, value: u16) -> Result<(), Full> {
+    pub fn push_u16(&mut self, value: u16) -> Result<(), BufferFull> {
         self.push_array(value.to_be_bytes())
     }
 
     /// Overwrites an octet that was written; one that was not stays.
     pub fn set_octet(&mut self, at: usize, value: u8) {
-        if at < self.at
+        if at < self.position
             && let Some(octet) = self.out.get_mut(at)
         {
             *octet = value;
         }
     }
 
-    /// What was written from `at` on.
+    /// What was written from `position` on.
     pub fn written_from(&self, at: usize) -> &[u8] {
-        self.out.get(at..self.at).unwrap_or(&[])
+        self.out.get(at..self.position).unwrap_or(&[])
     }
 
     /// Counts records as part of a section.
@@ -148,13 +148,13 @@ impl<'o> ReplyWriter<'o> {
     }
 
     /// This point, to [`ReplyWriter::rewind`] to.
-    pub fn mark(&self) -> Mark {
-        Mark { at: self.at, counts: self.counts }
+    pub fn checkpoint(&self) -> ReplyCheckpoint {
+        ReplyCheckpoint { position: self.position, counts: self.counts }
     }
 
     /// Forgets what was written since.
-    pub fn rewind(&mut self, mark: Mark) {
-        self.at = mark.at;
+    pub fn rewind(&mut self, mark: ReplyCheckpoint) {
+        self.position = mark.position;
         self.counts = mark.counts;
     }
 
@@ -166,7 +166,7 @@ impl<'o> ReplyWriter<'o> {
         let [[a, b], [c, d], [e, f], [g, h], [i, j], [k, l]] =
             [id, flags, questions, answer, authority, additional].map(u16::to_be_bytes);
         *header = [a, b, c, d, e, f, g, h, i, j, k, l];
-        self.at
+        self.position
     }
 }
 
@@ -179,10 +179,10 @@ mod tests {
         let mut out = [0xee; 20];
         let mut writer = ReplyWriter::new(&mut out, 16);
         writer.reserve(2);
-        assert_eq!(writer.push(b"abc"), Err(Full));
+        assert_eq!(writer.push(b"abc"), Err(BufferFull));
         assert_eq!(writer.push(b"ab"), Ok(()));
-        let mark = writer.mark();
-        assert_eq!(writer.push(b"c"), Err(Full));
+        let mark = writer.checkpoint();
+        assert_eq!(writer.push(b"c"), Err(BufferFull));
         writer.release(2);
         writer.push(b"cd").unwrap();
         writer.count(Section::Answer, 1);

@@ -78,7 +78,7 @@ impl Question {
     /// [`Malformed`] where it ends early or its name is no uncompressed name.
     pub fn read(message: &[u8], name: &mut LookupName) -> Result<Self, Malformed> {
         let at = name.read(message, Header::OCTETS).map_err(|_| Malformed)?;
-        let &[a, b, c, d] = chunk(message, at)?;
+        let &[a, b, c, d] = octets_at(message, at)?;
         let [rtype, class] = [[a, b], [c, d]].map(u16::from_be_bytes);
         Ok(Self { rtype: Rtype(rtype), class, end: at + 4 })
     }
@@ -102,7 +102,7 @@ impl<'m> Tsig<'m> {
     #[cold]
     fn read(owner: Option<&'m [u8]>, rdata: &'m [u8]) -> Result<Self, Malformed> {
         let end = skip_name(rdata, 0)?;
-        let time_and_fudge = *chunk(rdata, end)?;
+        let time_and_fudge = *octets_at(rdata, end)?;
         let plain = |name: &'m [u8]| LookupName::root().read(name, 0).is_ok().then_some(name);
         let names = owner.and_then(plain).zip(rdata.get(..end).and_then(plain));
         Ok(Self { names, time_and_fudge })
@@ -113,7 +113,7 @@ impl<'m> Tsig<'m> {
     /// # Errors
     /// [`Malformed`] where none is there.
     #[cold]
-    pub fn at(message: &'m [u8], at: u16) -> Result<Self, Malformed> {
+    pub fn read_at(message: &'m [u8], at: u16) -> Result<Self, Malformed> {
         let owner = usize::from(at);
         let end = skip_name(message, owner)?;
         Self::read(message.get(owner..end), message.get(end + 10..).ok_or(Malformed)?)
@@ -122,7 +122,7 @@ impl<'m> Tsig<'m> {
 
 /// What the additional section of a request says, as far as it could be read.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Additional<'m> {
+pub struct AdditionalSection<'m> {
     /// The OPT record; without options where one of them is malformed, so that the reply can still
     /// have its own.
     pub edns: Option<Edns<'m>>,
@@ -133,8 +133,8 @@ pub struct Additional<'m> {
     pub is_malformed: bool,
 }
 
-impl<'m> Additional<'m> {
-    /// Reads the additional section, which starts at `at` and must be the rest of the message.
+impl<'m> AdditionalSection<'m> {
+    /// Reads the additional section, which starts at `read_at` and must be the rest of the message.
     #[inline(always)]
     pub fn read(message: &'m [u8], at: usize, count: u16) -> Self {
         let mut additional = Self::default();
@@ -155,7 +155,7 @@ impl<'m> Additional<'m> {
             }
             let owner = at;
             at = skip_name(message, at)?;
-            let &[a, b, c, d, ttl @ .., e, f] = chunk::<10>(message, at)?;
+            let &[a, b, c, d, ttl @ .., e, f] = octets_at::<10>(message, at)?;
             let [rtype, class, length] = [[a, b], [c, d], [e, f]].map(u16::from_be_bytes);
             let end = at + 10 + usize::from(length);
             let rdata = message.get(at + 10..end).ok_or(Malformed)?;
@@ -175,8 +175,8 @@ impl<'m> Additional<'m> {
     }
 }
 
-/// The offset that follows the name at `at`. Pointers are not followed: nothing here needs what
-/// they point to.
+/// The offset that follows the name at `read_at`. Pointers are not followed: nothing here needs
+/// what they point to.
 #[inline]
 pub(super) fn skip_name(message: &[u8], at: usize) -> Result<usize, Malformed> {
     // The owner of OPT.
@@ -198,8 +198,8 @@ fn skip_labels(message: &[u8], mut at: usize) -> Result<usize, Malformed> {
     }
 }
 
-/// So many octets from `at` on.
-pub(super) fn chunk<const N: usize>(bytes: &[u8], at: usize) -> Result<&[u8; N], Malformed> {
+/// So many octets from `read_at` on.
+pub(super) fn octets_at<const N: usize>(bytes: &[u8], at: usize) -> Result<&[u8; N], Malformed> {
     bytes.get(at..).and_then(<[u8]>::first_chunk).ok_or(Malformed)
 }
 
@@ -231,9 +231,9 @@ mod tests {
             ("a count above what is there", OPT.to_vec(), 2, false),
             ("rdata cut short", A[..A.len() - 1].to_vec(), 1, false),
         ] {
-            assert_eq!(Additional::read(&bytes, 0, count).is_malformed, !fine, "{why}");
+            assert_eq!(AdditionalSection::read(&bytes, 0, count).is_malformed, !fine, "{why}");
         }
-        let edns = Additional::read(OPT, 0, 1).edns.unwrap();
+        let edns = AdditionalSection::read(OPT, 0, 1).edns.unwrap();
         assert_eq!((edns.udp_payload, edns.version, edns.dnssec_ok), (1232, 0, true));
     }
 }

@@ -2,8 +2,8 @@
 //! never pushes an answer out.
 
 use crate::{
-    dns::{Full, LookupName, ReplyWriter, Rtype, Section},
-    zone::{Place, ReadyRrset, Zone},
+    dns::{BufferFull, LookupName, ReplyWriter, Rtype, Section},
+    zone::{NameOffsets, StoredRrset, Zone},
 };
 
 /// Writes the static addresses of the names that NS, MX and SRV records point to, as far as they
@@ -11,9 +11,9 @@ use crate::{
 #[inline]
 pub(super) fn push_additional(
     zone: &Zone,
-    rrset: &ReadyRrset<'_>,
+    rrset: &StoredRrset<'_>,
     start: usize,
-    place: Place,
+    place: NameOffsets,
     writer: &mut ReplyWriter<'_>,
 ) {
     if matches!(rrset.rtype, Rtype::NS | Rtype::MX | Rtype::SRV) {
@@ -24,15 +24,16 @@ pub(super) fn push_additional(
 #[inline(never)]
 fn push_mentioned(
     zone: &Zone,
-    rrset: &ReadyRrset<'_>,
+    rrset: &StoredRrset<'_>,
     start: usize,
-    place: Place,
+    place: NameOffsets,
     writer: &mut ReplyWriter<'_>,
 ) {
     let mut name = LookupName::root();
     for record in rrset.records() {
-        record.name(zone.apex.as_wire(), &mut name);
-        if push_addresses(zone, &name, start + record.name_offset(), place.apex, writer).is_err() {
+        record.read_target(zone.apex.as_wire(), &mut name);
+        if push_addresses(zone, &name, start + record.target_offset(), place.apex, writer).is_err()
+        {
             return;
         }
     }
@@ -41,21 +42,21 @@ fn push_mentioned(
 /// Writes the A and AAAA records of a name, whose labels the message has at `name_at`.
 ///
 /// # Errors
-/// [`Full`] where one of the two does not fit; neither is written then.
+/// [`BufferFull`] where one of the two does not fit; neither is written then.
 pub(super) fn push_addresses(
     zone: &Zone,
     name: &LookupName,
     name_at: usize,
     apex_at: u16,
     writer: &mut ReplyWriter<'_>,
-) -> Result<(), Full> {
+) -> Result<(), BufferFull> {
     let Some(node) = zone.address_node(name) else { return Ok(()) };
     // A pointer has 14 bits; an RRset that large has no use for additional records either.
-    let Ok(owner @ 0..0x4000) = u16::try_from(name_at) else { return Err(Full) };
-    let mark = writer.mark();
+    let Ok(owner @ 0..0x4000) = u16::try_from(name_at) else { return Err(BufferFull) };
+    let mark = writer.checkpoint();
     for rtype in [Rtype::A, Rtype::AAAA] {
         let Some(addresses) = node.rrset(rtype) else { continue };
-        if let Err(full) = addresses.write(writer, Place { owner, apex: apex_at }) {
+        if let Err(full) = addresses.write(writer, NameOffsets { owner, apex: apex_at }) {
             writer.rewind(mark);
             return Err(full);
         }

@@ -27,7 +27,7 @@ use crate::{
     geo::Databases,
     snapshot::Snapshot,
     steer::{Conditions, DrawState},
-    zone::{Finding, Node, Outcome},
+    zone::{LookupOutcome, LookupResult, Node},
 };
 
 pub(super) use modifier_phrases::format_duration;
@@ -214,7 +214,7 @@ fn describe_scope(subnet: Option<IpNet>, scope: Option<u8>) -> String {
 fn steps(
     world: &SnapshotContext<'_>,
     request: &ExplainRequest,
-    first: &Finding<'_>,
+    first: &LookupResult<'_>,
     reply: &ReplyView,
 ) -> Vec<StepView> {
     let mut steps =
@@ -249,7 +249,7 @@ fn step(
     world: &SnapshotContext<'_>,
     request: &ExplainRequest,
     name: &Name,
-    finding: Option<&Finding<'_>>,
+    finding: Option<&LookupResult<'_>>,
     reply: &ReplyView,
     client_subnet: bool,
 ) -> StepView {
@@ -262,7 +262,7 @@ fn step(
     };
     let (kind, means) = describe_name(name, request.rtype, finding, reply);
     let steering = match finding.outcome {
-        Outcome::Exists { service: Some(service), .. } if kind == "service" => {
+        LookupOutcome::Exists { service: Some(service), .. } if kind == "service" => {
             let asked = steering::ServiceQuestion {
                 service,
                 request,
@@ -281,21 +281,21 @@ fn step(
 fn describe_name(
     name: &Name,
     rtype: Rtype,
-    finding: &Finding<'_>,
+    finding: &LookupResult<'_>,
     reply: &ReplyView,
 ) -> (&'static str, String) {
     let node_name = |node: &Node<'_>| {
         Name::from_wire(node.name()).map_or_else(|_| String::new(), |name| name.to_string())
     };
     match finding.outcome {
-        Outcome::Missing => ("missing", "does not exist".to_owned()),
-        Outcome::Delegated(cut) => {
+        LookupOutcome::Missing => ("missing", "does not exist".to_owned()),
+        LookupOutcome::Delegated(cut) => {
             ("delegation", format!("delegated at {}: a referral", node_name(&cut)))
         }
-        Outcome::Redirected(owner) => {
+        LookupOutcome::Redirected(owner) => {
             ("dname", format!("below {}, whose DNAME gives it another name", node_name(&owner)))
         }
-        Outcome::Exists { node, service, is_wildcard } => {
+        LookupOutcome::Exists { node, service, is_wildcard } => {
             let alias = node.and_then(|node| node.rrset(Rtype::CNAME)).is_some();
             let target = reply
                 .answers

@@ -8,7 +8,7 @@ use super::explain::SnapshotContext;
 use crate::{
     dns::{Name, Rtype},
     geo::{Coordinates, Database, Databases},
-    health::{Check, Monitor, Standing, TcpCheck, Verdict},
+    health::{Check, HealthStatus, Monitor, TcpCheck, Verdict},
     snapshot::Snapshot,
     steer::{
         Adjustments, AnswerCount, Compiler, Conditions, Datacenter, DatacenterId, Endpoint,
@@ -26,7 +26,7 @@ pub(super) struct FixtureBuilder {
     pub(super) pools: Vec<Pool>,
     pub(super) services: Vec<Service>,
     /// Addresses with their standing; others are unknown.
-    pub(super) standings: Vec<(&'static str, Standing)>,
+    pub(super) standings: Vec<(&'static str, HealthStatus)>,
     pub(super) databases: Databases,
     /// What ramps and feedback come to.
     pub(super) steering: Adjustments,
@@ -49,10 +49,10 @@ impl Fixture {
     }
 }
 
-pub(super) const UP: Standing =
-    Standing { verdict: Verdict::Up, flips_in_secs: None, is_pending: false };
-pub(super) const DOWN: Standing =
-    Standing { verdict: Verdict::Down, flips_in_secs: None, is_pending: false };
+pub(super) const UP: HealthStatus =
+    HealthStatus { verdict: Verdict::Up, flips_in_secs: None, is_pending: false };
+pub(super) const DOWN: HealthStatus =
+    HealthStatus { verdict: Verdict::Down, flips_in_secs: None, is_pending: false };
 
 impl FixtureBuilder {
     /// `www` (nearest of two pools), `geo` (by country), `api` (failover with a standby), `sticky`
@@ -192,7 +192,7 @@ impl FixtureBuilder {
         PoolId(at as u32)
     }
 
-    pub(super) fn set_standing(&mut self, address: &'static str, standing: Standing) {
+    pub(super) fn set_standing(&mut self, address: &'static str, standing: HealthStatus) {
         self.standings.push((address, standing));
     }
 

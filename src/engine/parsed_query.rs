@@ -9,11 +9,12 @@ use super::{
 };
 use crate::{
     dns::{
-        Additional, ClientSubnet, Edns, Flags, Header, LookupName, Opcode, Question, Rcode, Rtype,
+        AdditionalSection, ClientSubnet, Edns, Flags, Header, LookupName, Opcode, Question, Rcode,
+        Rtype,
     },
     snapshot::Snapshot,
     steer::DrawState,
-    zone::{self, Finding, Lead, Zones},
+    zone::{self, LookupHint, LookupResult, Zones},
 };
 
 /// A query as far as it could be read. The name asked for is beside it: it is large, and whoever
@@ -50,7 +51,7 @@ impl<'m> ParsedQuery<'m> {
         }
         let question =
             (header.counts[0] == 1).then(|| Question::read(query.message, name).ok()).flatten();
-        let hashed = question.map_or(0, |_| zone::hash(name.as_wire()));
+        let hashed = question.map_or(0, |_| zone::hash_name(name.as_wire()));
         let additional = read_additional(query.message, &header, question.as_ref());
         let objection = error_rcode(&header, question.as_ref(), &additional);
         let octets = question.and_then(|question| query.message.get(Header::OCTETS..question.end));
@@ -77,8 +78,12 @@ impl<'m> ParsedQuery<'m> {
     }
 
     /// Starts to look the name up, where the question is to be answered.
-    pub(super) fn start_lookup<'s>(&self, zones: &'s Zones, name: &LookupName) -> Lead<'s> {
-        if self.error_rcode.is_none() { zones.lead(name, self.name_hash) } else { Lead::Outside }
+    pub(super) fn start_lookup<'s>(&self, zones: &'s Zones, name: &LookupName) -> LookupHint<'s> {
+        if self.error_rcode.is_none() {
+            zones.hint(name, self.name_hash)
+        } else {
+            LookupHint::NoZone
+        }
     }
 
     /// Looks the name up to the end.
@@ -86,17 +91,17 @@ impl<'m> ParsedQuery<'m> {
         &self,
         zones: &'s Zones,
         name: &LookupName,
-        lead: Lead<'s>,
-    ) -> Option<Finding<'s>> {
-        zones.follow(lead, (name, self.name_hash), self.rtype)
+        lead: LookupHint<'s>,
+    ) -> Option<LookupResult<'s>> {
+        zones.find_by_hint(lead, (name, self.name_hash), self.rtype)
     }
 
-    /// Writes the reply; `finding` is what [`ParsedQuery::finish_lookup`] gave.
+    /// Writes the reply; `finding` is what [`ParsedQuery::find_by_hint`] gave.
     pub(super) fn answer(
         &self,
         snapshot: &Snapshot,
         name: &mut LookupName,
-        finding: Option<Finding<'_>>,
+        finding: Option<LookupResult<'_>>,
         draws: &mut DrawState,
         out: &mut [u8],
     ) -> WrittenReply {
@@ -125,18 +130,22 @@ fn read_additional<'m>(
     message: &'m [u8],
     header: &Header,
     question: Option<&Question>,
-) -> Additional<'m> {
+) -> AdditionalSection<'m> {
     let [questions, answers, authority, additional] = header.counts;
     let start = question.map_or(Header::OCTETS, |question| question.end);
     let is_reachable = questions == u16::from(question.is_some()) && answers == 0 && authority == 0;
-    if is_reachable { Additional::read(message, start, additional) } else { Additional::default() }
+    if is_reachable {
+        AdditionalSection::read(message, start, additional)
+    } else {
+        AdditionalSection::default()
+    }
 }
 
 /// Why a request gets no answer to its question, in the order in which the reasons weigh.
 fn error_rcode(
     header: &Header,
     question: Option<&Question>,
-    additional: &Additional<'_>,
+    additional: &AdditionalSection<'_>,
 ) -> Option<Rcode> {
     if header.flags.opcode() != Opcode::QUERY {
         return Some(Rcode::NOTIMP);
@@ -169,7 +178,7 @@ fn error_rcode(
 
 /// Whether a request has no question because it asks for nothing but a server cookie (RFC 7873
 /// section 5.4).
-fn asks_for_a_cookie(header: &Header, additional: &Additional<'_>) -> bool {
+fn asks_for_a_cookie(header: &Header, additional: &AdditionalSection<'_>) -> bool {
     let has_cookie = additional.edns.is_some_and(|edns| edns.cookie.is_some());
     header.counts[0] == 0 && has_cookie && !additional.is_malformed && additional.tsig_at.is_none()
 }

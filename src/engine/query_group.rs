@@ -19,7 +19,7 @@ use crate::{
     dns::LookupName,
     snapshot::Snapshot,
     steer::{Chart, DrawState, Family},
-    zone::{Finding, Lead, Outcome},
+    zone::{LookupHint, LookupOutcome, LookupResult},
 };
 
 /// How many queries a group has at most: as many as a core has readings under way.
@@ -132,7 +132,7 @@ fn prefetch<T: Into<u32>>(readings: impl Iterator<Item = T>) {
 }
 
 /// Fetches the names, with their records.
-fn prefetch_names(members: &[GroupedQuery<'_>], names: &[LookupName], leads: &[Lead<'_>]) {
+fn prefetch_names(members: &[GroupedQuery<'_>], names: &[LookupName], leads: &[LookupHint<'_>]) {
     let leads = members
         .iter()
         .zip(names)
@@ -148,19 +148,19 @@ fn prefetch_names(members: &[GroupedQuery<'_>], names: &[LookupName], leads: &[L
 fn prefetch_areas(
     snapshot: &Snapshot,
     members: &[GroupedQuery<'_>],
-    findings: &[Option<Finding<'_>>],
+    findings: &[Option<LookupResult<'_>>],
 ) {
-    let lead = |(member, finding): (&GroupedQuery<'_>, &Option<Finding<'_>>)| {
+    let lead = |(member, finding): (&GroupedQuery<'_>, &Option<LookupResult<'_>>)| {
         let atlas =
             chart(snapshot, finding.as_ref()?)?.atlas(Family::asked_by(member.parsed.rtype)?)?;
-        Some((atlas, atlas.lead(member.parsed.client())))
+        Some((atlas, atlas.hint(member.parsed.client())))
     };
     let leads: PerQuery<_> = members.iter().zip(findings).filter_map(lead).collect();
-    prefetch(leads.iter().map(|&(atlas, lead)| atlas.follow(lead)));
+    prefetch(leads.iter().map(|&(atlas, lead)| atlas.prefetch(lead)));
 }
 
 /// The chart of the service of that name.
-fn chart<'s>(snapshot: &'s Snapshot, finding: &Finding<'_>) -> Option<&'s Chart> {
-    let Outcome::Exists { service: Some(service), .. } = finding.outcome else { return None };
+fn chart<'s>(snapshot: &'s Snapshot, finding: &LookupResult<'_>) -> Option<&'s Chart> {
+    let LookupOutcome::Exists { service: Some(service), .. } = finding.outcome else { return None };
     snapshot.charts.get(service.index()).map(|chart| &**chart)
 }

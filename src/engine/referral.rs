@@ -3,8 +3,8 @@
 
 use super::{additional::push_addresses, reply_builder::ReplyBuilder};
 use crate::{
-    dns::{Full, LookupName, Rtype, Section},
-    zone::{Node, Place, Zone},
+    dns::{BufferFull, LookupName, Rtype, Section},
+    zone::{NameOffsets, Node, Zone},
 };
 
 /// Writes a referral. Glue in the delegated zone must be there whole, or the reply is truncated;
@@ -13,9 +13,9 @@ use crate::{
 pub(super) fn refer(
     zone: &Zone,
     cut: Node<'_>,
-    place: Place,
+    place: NameOffsets,
     frame: &mut ReplyBuilder<'_, '_>,
-) -> Result<(), Full> {
+) -> Result<(), BufferFull> {
     let Some(servers) = cut.rrset(Rtype::NS) else { return Ok(()) };
     let writer = &mut frame.writer;
     let start = writer.position();
@@ -24,11 +24,11 @@ pub(super) fn refer(
     let mut name = LookupName::root();
     for in_domain in [true, false] {
         for server in servers.records() {
-            server.name(zone.apex.as_wire(), &mut name);
+            server.read_target(zone.apex.as_wire(), &mut name);
             let is_in_domain = name.suffix(cut.label_count()) == cut.name();
             if is_in_domain == in_domain {
                 let pushed =
-                    push_addresses(zone, &name, start + server.name_offset(), place.apex, writer);
+                    push_addresses(zone, &name, start + server.target_offset(), place.apex, writer);
                 if is_in_domain {
                     pushed?;
                 }

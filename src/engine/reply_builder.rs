@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     dns::{
-        Cookie, CookieKeys, EdnsEcho, Flags, Full, Mark, Opcode, Rcode, ReplyWriter, Rtype,
-        Section, Tsig,
+        BufferFull, Cookie, CookieKeys, EdnsEcho, Flags, Opcode, Rcode, ReplyCheckpoint,
+        ReplyWriter, Rtype, Section, Tsig,
     },
     snapshot::ServerIdentity,
     steer::{DatacenterId, ServiceId},
@@ -29,7 +29,7 @@ pub(super) struct ReplyBuilder<'o, 'q> {
     edns: Option<EdnsEcho<'q>>,
     parsed: &'q ParsedQuery<'q>,
     identity: &'q ServerIdentity,
-    after_question: Mark,
+    after_question: ReplyCheckpoint,
 }
 
 impl<'o, 'q> ReplyBuilder<'o, 'q> {
@@ -56,7 +56,7 @@ impl<'o, 'q> ReplyBuilder<'o, 'q> {
         let has_question = !parsed.question.is_empty() && writer.push(parsed.question).is_ok();
         writer.reserve(edns.as_ref().map_or(0, EdnsEcho::octets));
         Self {
-            after_question: writer.mark(),
+            after_question: writer.checkpoint(),
             writer,
             is_authoritative: false,
             scope: 0,
@@ -118,20 +118,25 @@ impl<'o, 'q> ReplyBuilder<'o, 'q> {
     #[cold]
     pub(super) fn refuse_key(&mut self) -> Rcode {
         let ParsedQuery { query, tsig_at, .. } = self.parsed;
-        let tsig = tsig_at.and_then(|at| Tsig::at(query.message, at).ok());
+        let tsig = tsig_at.and_then(|at| Tsig::read_at(query.message, at).ok());
         // A key name that is compressed cannot be repeated as it stands; the code alone says
         // enough.
         let Some((tsig, (key, algorithm))) = tsig.and_then(|tsig| Some((tsig, tsig.names?))) else {
             return Rcode::NOTAUTH;
         };
-        let mark = self.writer.mark();
+        let mark = self.writer.checkpoint();
         if self.push_tsig(&tsig, key, algorithm).is_err() {
             self.writer.rewind(mark);
         }
         Rcode::NOTAUTH
     }
 
-    fn push_tsig(&mut self, tsig: &Tsig<'_>, key: &[u8], algorithm: &[u8]) -> Result<(), Full> {
+    fn push_tsig(
+        &mut self,
+        tsig: &Tsig<'_>,
+        key: &[u8],
+        algorithm: &[u8],
+    ) -> Result<(), BufferFull> {
         const BADKEY: u16 = 17;
         // TSIG comes last, so that OPT is written before it and not by `finish`.
         self.push_edns(0)?;
@@ -170,7 +175,7 @@ impl<'o, 'q> ReplyBuilder<'o, 'q> {
 
     /// Writes OPT, unless that is done.
     #[inline]
-    fn push_edns(&mut self, extended_rcode: u8) -> Result<(), Full> {
+    fn push_edns(&mut self, extended_rcode: u8) -> Result<(), BufferFull> {
         let Some(edns) = self.edns.take() else { return Ok(()) };
         self.writer.release(edns.octets());
         let &Query { source, now_secs, .. } = &self.parsed.query;

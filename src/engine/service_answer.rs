@@ -8,7 +8,7 @@ use super::{
     walk::{NameWalk, push_cname, record_header},
 };
 use crate::{
-    dns::{Full, ReplyWriter, Rtype, Section},
+    dns::{BufferFull, ReplyWriter, Rtype, Section},
     steer::{Chart, DrawState, Family, Rdata, RecordKind, ServiceId},
 };
 
@@ -30,7 +30,7 @@ pub(super) fn draw<'s>(
     owner: u16,
     draws: &mut DrawState,
     frame: &mut ReplyBuilder<'_, '_>,
-) -> Result<ServiceAnswer<'s>, Full> {
+) -> Result<ServiceAnswer<'s>, BufferFull> {
     let Some(chart) = walk.snapshot.charts.get(service.index()) else {
         return Ok(ServiceAnswer::NoData);
     };
@@ -128,7 +128,11 @@ impl<'s> AddressSection<'s> {
         self.is_full = pushed.is_err();
     }
 
-    fn push_cname(&mut self, writer: &mut ReplyWriter<'_>, target: &'s [u8]) -> Result<(), Full> {
+    fn push_cname(
+        &mut self,
+        writer: &mut ReplyWriter<'_>,
+        target: &'s [u8],
+    ) -> Result<(), BufferFull> {
         self.target_at = push_cname(writer, self.owner, self.ttl_secs, target)?;
         (self.count, self.target) = (1, Some(target));
         Ok(())
@@ -139,7 +143,7 @@ impl<'s> AddressSection<'s> {
         &mut self,
         writer: &mut ReplyWriter<'_>,
         addresses: &[[u8; N]],
-    ) -> Result<(), Full> {
+    ) -> Result<(), BufferFull> {
         // An endpoint's own addresses differ; only those of endpoints before it can come again.
         let before = writer.position() - self.start;
         let head = record_header(self.owner, self.rtype, self.ttl_secs, N as u16);
@@ -149,18 +153,18 @@ impl<'s> AddressSection<'s> {
                 continue;
             }
             let (front, rdata) =
-                writer.claim(head.len() + N)?.split_first_chunk_mut().ok_or(Full)?;
+                writer.claim(head.len() + N)?.split_first_chunk_mut().ok_or(BufferFull)?;
             *front = head;
-            *rdata.first_chunk_mut().ok_or(Full)? = *address;
+            *rdata.first_chunk_mut().ok_or(BufferFull)? = *address;
             self.count += 1;
         }
         Ok(())
     }
 
     /// What all that was pushed comes to.
-    fn outcome(&self, negative_ttl_secs: &mut u32) -> Result<ServiceAnswer<'s>, Full> {
+    fn outcome(&self, negative_ttl_secs: &mut u32) -> Result<ServiceAnswer<'s>, BufferFull> {
         match self.target {
-            _ if self.is_full => Err(Full),
+            _ if self.is_full => Err(BufferFull),
             Some(target) => Ok(ServiceAnswer::Alias { target_at: self.target_at, target }),
             None if self.count == 0 => {
                 *negative_ttl_secs = self.ttl_secs;

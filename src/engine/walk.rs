@@ -11,10 +11,12 @@ use super::{
     whoami,
 };
 use crate::{
-    dns::{ClientSubnet, Full, Header, LookupName, Rcode, ReplyWriter, Rtype, Section},
+    dns::{BufferFull, ClientSubnet, Header, LookupName, Rcode, ReplyWriter, Rtype, Section},
     snapshot::Snapshot,
     steer::{Chart, DrawState, ServiceId},
-    zone::{Finding, Node, Outcome, Place, ReadyRecord, ReadyRrset, Zone, hash},
+    zone::{
+        LookupOutcome, LookupResult, NameOffsets, Node, StoredRecord, StoredRrset, Zone, hash_name,
+    },
 };
 
 /// How many aliases are followed, those of services and DNAMEs included.
@@ -27,7 +29,7 @@ pub(super) fn walk(
     query: &Query<'_>,
     rtype: Rtype,
     subnet: Option<ClientSubnet<'_>>,
-    (name, finding): (&mut LookupName, Option<Finding<'_>>),
+    (name, finding): (&mut LookupName, Option<LookupResult<'_>>),
     draws: &mut DrawState,
     frame: &mut ReplyBuilder<'_, '_>,
 ) -> Rcode {
@@ -45,7 +47,7 @@ pub(super) fn walk(
     };
     match walk.run(finding, draws, frame) {
         Ok(rcode) => rcode,
-        Err(Full) => {
+        Err(BufferFull) => {
             frame.truncate();
             Rcode::NOERROR
         }
@@ -94,7 +96,7 @@ impl VisitedAliases {
 enum WalkStep {
     /// The walk ends with this code.
     End(Rcode),
-    /// `name` is another one.
+    /// `read_target` is another one.
     Alias,
 }
 
@@ -112,10 +114,10 @@ impl NameWalk<'_, '_> {
 
     fn run(
         &mut self,
-        first: Option<Finding<'_>>,
+        first: Option<LookupResult<'_>>,
         draws: &mut DrawState,
         frame: &mut ReplyBuilder<'_, '_>,
-    ) -> Result<Rcode, Full> {
+    ) -> Result<Rcode, BufferFull> {
         let Some(mut finding) = first else { return Ok(Rcode::REFUSED) };
         frame.is_authoritative = true;
         if !finding.zone.client_subnet {
@@ -136,13 +138,13 @@ impl NameWalk<'_, '_> {
 
     fn step(
         &mut self,
-        finding: &Finding<'_>,
+        finding: &LookupResult<'_>,
         draws: &mut DrawState,
         frame: &mut ReplyBuilder<'_, '_>,
-    ) -> Result<WalkStep, Full> {
+    ) -> Result<WalkStep, BufferFull> {
         let zone = finding.zone;
         match finding.outcome {
-            Outcome::Exists { node, service, .. } => {
+            LookupOutcome::Exists { node, service, .. } => {
                 if let Some(node) = node
                     && let Some(step) = self.answer_static(finding, node, frame)?
                 {
@@ -161,15 +163,15 @@ impl NameWalk<'_, '_> {
                 self.push_soa(zone, frame)?;
                 Ok(WalkStep::End(Rcode::NOERROR))
             }
-            Outcome::Delegated(cut) => {
+            LookupOutcome::Delegated(cut) => {
                 // What was answered before the cut is ours; a bare referral is not (RFC 1034
                 // section 4.3.1).
                 frame.is_authoritative = self.hops > 0;
                 refer(zone, cut, self.place(zone, cut.label_count()), frame)?;
                 Ok(WalkStep::End(Rcode::NOERROR))
             }
-            Outcome::Redirected(owner) => self.redirect(finding, owner, frame),
-            Outcome::Missing => {
+            LookupOutcome::Redirected(owner) => self.redirect(finding, owner, frame),
+            LookupOutcome::Missing => {
                 self.push_soa(zone, frame)?;
                 Ok(WalkStep::End(Rcode::NXDOMAIN))
             }
@@ -179,10 +181,10 @@ impl NameWalk<'_, '_> {
     /// Answers from static records; `None` where there are none of the type.
     fn answer_static(
         &mut self,
-        finding: &Finding<'_>,
+        finding: &LookupResult<'_>,
         node: Node<'_>,
         frame: &mut ReplyBuilder<'_, '_>,
-    ) -> Result<Option<WalkStep>, Full> {
+    ) -> Result<Option<WalkStep>, BufferFull> {
         let zone = finding.zone;
         let place = self.place(zone, self.name.label_count());
         let found = match self.rtype {
@@ -226,11 +228,11 @@ impl NameWalk<'_, '_> {
         zone: &Zone,
         draws: &mut DrawState,
         frame: &mut ReplyBuilder<'_, '_>,
-    ) -> Result<Option<WalkStep>, Full> {
+    ) -> Result<Option<WalkStep>, BufferFull> {
         if self
             .trail
             .as_ref()
-            .is_some_and(|trail| trail.visited.contains(&hash(self.name.as_wire())))
+            .is_some_and(|trail| trail.visited.contains(&hash_name(self.name.as_wire())))
         {
             return Ok(Some(WalkStep::End(Rcode::NOERROR)));
         }
@@ -289,9 +291,9 @@ impl NameWalk<'_, '_> {
     #[cold]
     fn answer_whoami(
         &mut self,
-        place: Place,
+        place: NameOffsets,
         frame: &mut ReplyBuilder<'_, '_>,
-    ) -> Result<Option<WalkStep>, Full> {
+    ) -> Result<Option<WalkStep>, BufferFull> {
         whoami::answer(self, place.owner, frame).map(|()| Some(WalkStep::End(Rcode::NOERROR)))
     }
 
@@ -299,10 +301,10 @@ impl NameWalk<'_, '_> {
     #[cold]
     fn redirect(
         &mut self,
-        finding: &Finding<'_>,
+        finding: &LookupResult<'_>,
         owner: Node<'_>,
         frame: &mut ReplyBuilder<'_, '_>,
-    ) -> Result<WalkStep, Full> {
+    ) -> Result<WalkStep, BufferFull> {
         let zone = finding.zone;
         let Some(rrset) = owner.rrset(Rtype::DNAME) else {
             return Ok(WalkStep::End(Rcode::SERVFAIL));
@@ -319,7 +321,7 @@ impl NameWalk<'_, '_> {
         }
         let place = self.place(zone, self.name.label_count());
         let mut target = LookupName::root();
-        record.name(zone.apex.as_wire(), &mut target);
+        record.read_target(zone.apex.as_wire(), &mut target);
         let mut rewritten = LookupName::root();
         if rewritten.assemble(self.name.prefix(owner.label_count()), target.as_wire()).is_err() {
             return Ok(WalkStep::End(Rcode::YXDOMAIN));
@@ -338,7 +340,7 @@ impl NameWalk<'_, '_> {
     /// Notes that the name is an alias; `false` where it was one before, so that its record is
     /// written already, or the chain is too long.
     fn mark_visited(&mut self) -> bool {
-        let here = hash(self.name.as_wire());
+        let here = hash_name(self.name.as_wire());
         let trail = self.trail.get_or_insert(VisitedAliases::EMPTY);
         let (before, after) = trail.visited.split_at_mut(self.hops.min(MAX_CHAIN));
         match after.first_mut() {
@@ -361,11 +363,11 @@ impl NameWalk<'_, '_> {
 
     /// Goes on with the target of a CNAME that was written at `start`.
     #[inline(never)]
-    fn follow(&mut self, zone: &Zone, record: ReadyRecord<'_>, start: usize, place: Place) {
-        record.name(zone.apex.as_wire(), self.name);
+    fn follow(&mut self, zone: &Zone, record: StoredRecord<'_>, start: usize, place: NameOffsets) {
+        record.read_target(zone.apex.as_wire(), self.name);
         let labels = zone.apex_labels();
         let apex = record.is_compressed().then_some(ApexPointer { at: place.apex, labels });
-        self.set_name_offset((start + record.name_offset()) as u16, apex);
+        self.set_name_offset((start + record.target_offset()) as u16, apex);
     }
 
     fn set_name_offset(&mut self, whole_at: u16, apex: Option<ApexPointer>) {
@@ -373,8 +375,8 @@ impl NameWalk<'_, '_> {
     }
 
     /// Where the message has the suffix of so many labels of the name, and the zone's apex.
-    fn place(&self, zone: &Zone, labels: usize) -> Place {
-        Place { owner: self.suffix_at(labels), apex: self.suffix_at(zone.apex_labels()) }
+    fn place(&self, zone: &Zone, labels: usize) -> NameOffsets {
+        NameOffsets { owner: self.suffix_at(labels), apex: self.suffix_at(zone.apex_labels()) }
     }
 
     fn suffix_at(&self, labels: usize) -> u16 {
@@ -386,7 +388,7 @@ impl NameWalk<'_, '_> {
     }
 
     /// Writes the SOA of a negative answer (RFC 2308 section 3).
-    fn push_soa(&self, zone: &Zone, frame: &mut ReplyBuilder<'_, '_>) -> Result<(), Full> {
+    fn push_soa(&self, zone: &Zone, frame: &mut ReplyBuilder<'_, '_>) -> Result<(), BufferFull> {
         let Some(soa) = zone.soa() else { return Ok(()) };
         let labels = zone.apex_labels();
         let ttl_secs = zone.negative_ttl_secs().min(frame.negative_ttl_secs);
@@ -398,7 +400,7 @@ impl NameWalk<'_, '_> {
 
 /// The RRset that ANY is answered with: a CNAME, else the smallest; of equals the first (RFC 8482
 /// section 4.1).
-fn smallest_rrset(node: Node<'_>) -> Option<ReadyRrset<'_>> {
+fn smallest_rrset(node: Node<'_>) -> Option<StoredRrset<'_>> {
     node.rrsets().min_by_key(|rrset| (rrset.rtype != Rtype::CNAME, rrset.octets()))
 }
 
@@ -408,7 +410,7 @@ pub(super) fn push_cname(
     owner: u16,
     ttl_secs: u32,
     target: &[u8],
-) -> Result<u16, Full> {
+) -> Result<u16, BufferFull> {
     push_record_header(writer, owner, Rtype::CNAME, ttl_secs, target.len() as u16)?;
     let at = writer.position() as u16;
     writer.push(target)?;
@@ -422,7 +424,7 @@ pub(super) fn push_record_header(
     rtype: Rtype,
     ttl_secs: u32,
     length: u16,
-) -> Result<(), Full> {
+) -> Result<(), BufferFull> {
     writer.push_array(record_header(owner, rtype, ttl_secs, length))
 }
 

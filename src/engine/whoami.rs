@@ -15,7 +15,7 @@ use super::{
     walk::{NameWalk, push_record_header},
 };
 use crate::{
-    dns::{Full, ReplyWriter, Rtype, Section},
+    dns::{BufferFull, ReplyWriter, Rtype, Section},
     geo::{Coordinates, is_special_purpose},
     steer::Datacenter,
 };
@@ -29,12 +29,12 @@ const TTL_SECS: u32 = 0;
 /// Writes the record; `owner` is where the message has the name.
 ///
 /// # Errors
-/// [`Full`] where it does not fit.
+/// [`BufferFull`] where it does not fit.
 pub(super) fn answer(
     walk: &NameWalk<'_, '_>,
     owner: u16,
     frame: &mut ReplyBuilder<'_, '_>,
-) -> Result<(), Full> {
+) -> Result<(), BufferFull> {
     let subnet = walk.client_subnet().and_then(|subnet| subnet.network());
     let client = subnet.map_or(walk.query.source, |(address, _)| address);
     if subnet.is_some() {
@@ -75,7 +75,7 @@ struct FactWriter<'w, 'o>(&'w mut ReplyWriter<'o>);
 
 impl FactWriter<'_, '_> {
     /// Writes one character-string. What has more than 255 octets is cut off.
-    fn push(&mut self, text: fmt::Arguments<'_>) -> Result<(), Full> {
+    fn push(&mut self, text: fmt::Arguments<'_>) -> Result<(), BufferFull> {
         let mut string = CharacterString { octets: [0; 255], length: 0 };
         // A text that is cut off says so by an error, and is as long as it may be.
         let _ = string.write_fmt(text);
@@ -83,7 +83,11 @@ impl FactWriter<'_, '_> {
         self.0.push(string.octets.get(..usize::from(string.length)).unwrap_or_default())
     }
 
-    fn push_some(&mut self, name: &str, value: Option<impl fmt::Display>) -> Result<(), Full> {
+    fn push_some(
+        &mut self,
+        name: &str,
+        value: Option<impl fmt::Display>,
+    ) -> Result<(), BufferFull> {
         value.map_or(Ok(()), |value| self.push(format_args!("{name}={value}")))
     }
 
@@ -92,7 +96,7 @@ impl FactWriter<'_, '_> {
         &mut self,
         walk: &NameWalk<'_, '_>,
         client: IpAddr,
-    ) -> Result<Option<Coordinates>, Full> {
+    ) -> Result<Option<Coordinates>, BufferFull> {
         let place = walk.snapshot.databases.view(client);
         self.push(format_args!("area={}", place.network))?;
         self.push_some("continent", place.continent)?;
@@ -107,7 +111,11 @@ impl FactWriter<'_, '_> {
     }
 
     /// The nearest datacenters, whatever their state and health.
-    fn nearest(&mut self, datacenters: &[Datacenter], client: Coordinates) -> Result<(), Full> {
+    fn nearest(
+        &mut self,
+        datacenters: &[Datacenter],
+        client: Coordinates,
+    ) -> Result<(), BufferFull> {
         if datacenters.len() > MAX_RANKED {
             return Ok(());
         }
@@ -133,7 +141,7 @@ impl FactWriter<'_, '_> {
     }
 
     /// The server's identifier: as text, else in hexadecimal.
-    fn node(&mut self, nsid: &[u8]) -> Result<(), Full> {
+    fn node(&mut self, nsid: &[u8]) -> Result<(), BufferFull> {
         match std::str::from_utf8(nsid) {
             Ok("") => Ok(()),
             Ok(text) if !text.contains(char::is_control) => self.push(format_args!("node={text}")),

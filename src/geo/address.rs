@@ -138,7 +138,7 @@ address!(
 
 /// How an IPv6 address carries an IPv4 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Carriage {
+pub(super) enum Ipv4Embedding {
     /// `::ffff:0:0/96` (RFC 4291 section 2.5.5.2): the last 32 bits. What a dual-stack socket shows
     /// for an IPv4 client.
     Mapped,
@@ -150,7 +150,7 @@ pub(super) enum Carriage {
     Teredo,
 }
 
-impl Carriage {
+impl Ipv4Embedding {
     pub(super) const ALL: [Self; 3] = [Self::Mapped, Self::SixToFour, Self::Teredo];
 
     /// First address and length of the block.
@@ -162,7 +162,7 @@ impl Carriage {
         }
     }
 
-    fn of(address: u128) -> Option<Self> {
+    fn detect(address: u128) -> Option<Self> {
         let [mapped, six_to_four, teredo] = [address >> 32, address >> 112, address >> 96];
         match (mapped, six_to_four, teredo) {
             (0xffff, _, _) => Some(Self::Mapped),
@@ -172,7 +172,7 @@ impl Carriage {
         }
     }
 
-    fn unload(self, address: u128) -> u32 {
+    fn embedded_ipv4(self, address: u128) -> u32 {
         match self {
             Self::Mapped => address as u32,
             Self::SixToFour => (address >> 80) as u32,
@@ -195,23 +195,23 @@ impl Carriage {
 
 /// The IPv4 address that an IPv6 address carries, and how.
 #[inline]
-pub(super) fn carried(address: u128) -> Option<(u32, Carriage)> {
-    let carriage = Carriage::of(address)?;
-    Some((carriage.unload(address), carriage))
+pub(super) fn embedded_ipv4(address: u128) -> Option<(u32, Ipv4Embedding)> {
+    let carriage = Ipv4Embedding::detect(address)?;
+    Some((carriage.embedded_ipv4(address), carriage))
 }
 
 /// The prefix as lookups see it: one that lies in a block that carries IPv4, as the IPv4 prefix it
 /// carries, where it is one.
-pub(super) fn as_looked_up(prefix: IpNet) -> IpNet {
+pub(super) fn as_lookup_prefix(prefix: IpNet) -> IpNet {
     let IpNet::V6(v6) = prefix else { return prefix };
     let unload = |v6: Ipv6Net| {
-        let (address, carriage) = carried(u128::from(v6.network()))?;
+        let (address, carriage) = embedded_ipv4(u128::from(v6.network()))?;
         let length = match carriage {
-            Carriage::Mapped => v6.prefix_len().checked_sub(96)?,
-            Carriage::SixToFour => v6.prefix_len().checked_sub(16)?,
+            Ipv4Embedding::Mapped => v6.prefix_len().checked_sub(96)?,
+            Ipv4Embedding::SixToFour => v6.prefix_len().checked_sub(16)?,
             // Only a prefix that fixes all of the relay's part says something of the client, and
             // that is no client's prefix.
-            Carriage::Teredo => return None,
+            Ipv4Embedding::Teredo => return None,
         };
         Ipv4Net::new(Ipv4Addr::from(address), length).ok()
     };
@@ -233,36 +233,36 @@ mod tests {
     #[test]
     fn each_carrying_form_gives_the_ipv4_address_it_carries() {
         let v4 = u32::from(Ipv4Addr::new(192, 0, 2, 45));
-        assert_eq!(carried(v6("::ffff:192.0.2.45")), Some((v4, Carriage::Mapped)));
-        assert_eq!(carried(v6("2002:c000:22d:1::1")), Some((v4, Carriage::SixToFour)));
+        assert_eq!(embedded_ipv4(v6("::ffff:192.0.2.45")), Some((v4, Ipv4Embedding::Mapped)));
+        assert_eq!(embedded_ipv4(v6("2002:c000:22d:1::1")), Some((v4, Ipv4Embedding::SixToFour)));
         // The example of RFC 4380 section 4, as widely quoted: client 192.0.2.45 behind port 40000.
         assert_eq!(
-            carried(v6("2001:0:4136:e378:8000:63bf:3fff:fdd2")),
-            Some((v4, Carriage::Teredo))
+            embedded_ipv4(v6("2001:0:4136:e378:8000:63bf:3fff:fdd2")),
+            Some((v4, Ipv4Embedding::Teredo))
         );
-        assert_eq!(carried(v6("2001:db8::1")), None);
-        assert_eq!(carried(v6("::192.0.2.45")), None);
+        assert_eq!(embedded_ipv4(v6("2001:db8::1")), None);
+        assert_eq!(embedded_ipv4(v6("::192.0.2.45")), None);
     }
 
     #[test]
     fn blocks_are_what_their_addresses_are_told_by() {
-        for carriage in Carriage::ALL {
+        for carriage in Ipv4Embedding::ALL {
             let (first, length) = carriage.block();
             let last = first.last_of(length);
-            assert_eq!(carried(first).map(|(_, c)| c), Some(carriage));
-            assert_eq!(carried(last).map(|(_, c)| c), Some(carriage));
-            assert_eq!(carried(first - 1), None);
-            assert_ne!(carried(last + 1).map(|(_, c)| c), Some(carriage));
+            assert_eq!(embedded_ipv4(first).map(|(_, c)| c), Some(carriage));
+            assert_eq!(embedded_ipv4(last).map(|(_, c)| c), Some(carriage));
+            assert_eq!(embedded_ipv4(first - 1), None);
+            assert_ne!(embedded_ipv4(last + 1).map(|(_, c)| c), Some(carriage));
         }
     }
 
     #[test]
     fn a_prefix_inside_a_carrying_block_is_the_ipv4_prefix() {
-        assert_eq!(as_looked_up(net("::ffff:192.0.2.0/120")), net("192.0.2.0/24"));
-        assert_eq!(as_looked_up(net("2002:c000:200::/40")), net("192.0.2.0/24"));
-        assert_eq!(as_looked_up(net("2002:c000:200:1::/64")), net("2002:c000:200:1::/64"));
-        assert_eq!(as_looked_up(net("2000::/3")), net("2000::/3"));
-        assert_eq!(as_looked_up(net("192.0.2.0/24")), net("192.0.2.0/24"));
+        assert_eq!(as_lookup_prefix(net("::ffff:192.0.2.0/120")), net("192.0.2.0/24"));
+        assert_eq!(as_lookup_prefix(net("2002:c000:200::/40")), net("192.0.2.0/24"));
+        assert_eq!(as_lookup_prefix(net("2002:c000:200:1::/64")), net("2002:c000:200:1::/64"));
+        assert_eq!(as_lookup_prefix(net("2000::/3")), net("2000::/3"));
+        assert_eq!(as_lookup_prefix(net("192.0.2.0/24")), net("192.0.2.0/24"));
     }
 
     #[test]

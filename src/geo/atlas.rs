@@ -8,16 +8,16 @@
 use std::net::IpAddr;
 
 use super::{
-    address::{Address, carried},
-    blocks::{Blocks, Spot},
-    runs::{Found, Runs, Sorted},
+    address::{Address, embedded_ipv4},
+    blocks::{Blocks, ScopedValue},
+    runs::{IndexedRuns, SortedRuns, ValueRun},
 };
 
 /// The value of runs whose addresses are looked up as the IPv4 they carry.
-pub(super) const CARRIED: u32 = u32::MAX;
+pub(super) const EMBEDDED_IPV4: u32 = u32::MAX;
 
 /// An area's number with whether it is special: a run's value.
-pub(super) fn packed(area: u32, is_special: bool) -> u32 {
+pub(super) fn pack_area(area: u32, is_special: bool) -> u32 {
     area << 1 | u32::from(is_special)
 }
 
@@ -30,7 +30,7 @@ pub struct Area(pub u32);
 #[derive(Debug, Clone)]
 pub struct Atlas {
     v4: Blocks,
-    v6: Runs<u128>,
+    v6: IndexedRuns<u128>,
     area_count: usize,
     /// All addresses are in this one area, special ones too.
     only: Option<Area>,
@@ -38,7 +38,7 @@ pub struct Atlas {
 
 /// Where an address is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct AddressArea {
     /// Its area.
     pub area: Area,
     /// The length of the widest prefix around the address, in its own family, that lies wholly in
@@ -48,14 +48,14 @@ pub struct Place {
     pub scope: u8,
     /// A special-purpose address (RFC 6890) that no named prefix contains and no database knows: it
     /// says nothing of where a client is.
-    pub special: bool,
+    pub is_special: bool,
 }
 
 /// Something that [`Atlas::locate`] will read.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Lead {
+pub(crate) enum AtlasHint {
     /// The first look said it all.
-    Nowhere(u32),
+    Resolved(u32),
     /// A block's position.
     Block(u32),
     /// A run's number.
@@ -73,52 +73,58 @@ pub struct Run {
     pub addresses: u128,
     /// Their area.
     pub area: Area,
-    /// As [`Place::special`].
-    pub special: bool,
+    /// As [`AddressArea::is_special`].
+    pub is_special: bool,
 }
 
 impl Atlas {
-    pub(super) fn of_runs(v4: Sorted<u32>, v6: Sorted<u128>, area_count: usize) -> Self {
-        let (v4, v6) = (Blocks::of(&v4), Runs::of(v6));
+    pub(super) fn from_runs(v4: SortedRuns<u32>, v6: SortedRuns<u128>, area_count: usize) -> Self {
+        let (v4, v6) = (Blocks::from_runs(&v4), IndexedRuns::with_index(v6));
         let only = only_area(&v4, &v6);
         Self { v4, v6, area_count, only }
     }
 
     /// Where an address is. No allocation; about 20 ns.
     #[inline]
-    pub fn locate(&self, ip: &IpAddr) -> Place {
+    pub fn locate(&self, ip: &IpAddr) -> AddressArea {
         let place = match *ip {
-            IpAddr::V4(v4) => self.v4.find(u32::from(v4)).place(),
+            IpAddr::V4(v4) => self.v4.find(u32::from(v4)).address_area(),
             IpAddr::V6(v6) => self.locate_v6(u128::from(v6)),
         };
-        if self.only.is_some() && !place.special { Place { scope: 0, ..place } } else { place }
+        if self.only.is_some() && !place.is_special {
+            AddressArea { scope: 0, ..place }
+        } else {
+            place
+        }
     }
 
     #[inline]
-    fn locate_v6(&self, address: u128) -> Place {
-        match carried(address) {
+    fn locate_v6(&self, address: u128) -> AddressArea {
+        match embedded_ipv4(address) {
             Some((v4, carriage)) => {
-                let place = self.v4.find(v4).place();
-                Place { scope: carriage.prefix_length(place.scope), ..place }
+                let place = self.v4.find(v4).address_area();
+                AddressArea { scope: carriage.prefix_length(place.scope), ..place }
             }
             None => {
                 let found = self.v6.find(address);
-                Spot { value: found.value, scope: found.scope(address) }.place()
+                ScopedValue { value: found.value, scope: found.scope(address) }.address_area()
             }
         }
     }
 
     /// What [`Atlas::locate`] will read of an address after its first look.
     #[inline]
-    pub(crate) fn lead(&self, ip: IpAddr) -> Lead {
+    pub(crate) fn hint(&self, ip: IpAddr) -> AtlasHint {
         let v4 = |address| {
-            self.v4.cell(address).map_or_else(Lead::Block, |spot| Lead::Nowhere(spot.value))
+            self.v4
+                .cell_or_block(address)
+                .map_or_else(AtlasHint::Block, |spot| AtlasHint::Resolved(spot.value))
         };
         match ip {
             IpAddr::V4(address) => v4(u32::from(address)),
-            IpAddr::V6(address) => match carried(u128::from(address)) {
+            IpAddr::V6(address) => match embedded_ipv4(u128::from(address)) {
                 Some((address, _)) => v4(address),
-                None => Lead::Run(self.v6.bracket(u128::from(address)).0),
+                None => AtlasHint::Run(self.v6.candidate_runs(u128::from(address)).0),
             },
         }
     }
@@ -126,11 +132,11 @@ impl Atlas {
     /// Follows a lead that this atlas gave: what it leads to is in the cache afterwards. The number
     /// means nothing.
     #[inline]
-    pub(crate) fn follow(&self, lead: Lead) -> u32 {
+    pub(crate) fn prefetch(&self, lead: AtlasHint) -> u32 {
         match lead {
-            Lead::Nowhere(value) => value,
-            Lead::Block(at) => self.v4.head(at),
-            Lead::Run(run) => self.v6.start(run) as u32,
+            AtlasHint::Resolved(value) => value,
+            AtlasHint::Block(at) => self.v4.block_head(at),
+            AtlasHint::Run(run) => self.v6.start(run) as u32,
         }
     }
 
@@ -164,7 +170,7 @@ impl Atlas {
 #[cfg(test)]
 impl Atlas {
     /// An atlas with one area.
-    pub(super) fn whole() -> Self {
+    pub(super) fn single_area() -> Self {
         let (atlas, _) = Self::survey(&Default::default(), &[], |_, _| ());
         atlas.fold(&vec![0; atlas.area_count()])
     }
@@ -172,46 +178,52 @@ impl Atlas {
     /// The atlas in which area `a` has become area `map[a]`.
     pub(super) fn fold(&self, map: &[u32]) -> Self {
         fn mapped<K: Address>(
-            runs: impl Iterator<Item = Found<K>>,
+            runs: impl Iterator<Item = ValueRun<K>>,
             value: impl Fn(u32) -> u32,
-        ) -> Sorted<K> {
+        ) -> SortedRuns<K> {
             let mut builder = super::runs::RunsBuilder::new();
             runs.for_each(|run| builder.push(run.first, value(run.value)));
             builder.finish()
         }
         assert!(map.len() >= self.area_count, "every area needs one to become");
         let values: Vec<u32> =
-            map.iter().flat_map(|&to| [packed(to, false), packed(to, true)]).collect();
-        let value = |value: u32| if value == CARRIED { CARRIED } else { values[value as usize] };
+            map.iter().flat_map(|&to| [pack_area(to, false), pack_area(to, true)]).collect();
+        let value = |value: u32| {
+            if value == EMBEDDED_IPV4 { EMBEDDED_IPV4 } else { values[value as usize] }
+        };
         let area_count =
             map[..self.area_count].iter().max().map_or(0, |&highest| highest as usize + 1);
-        Self::of_runs(mapped(self.v4.iter(), value), mapped(self.v6.iter(), value), area_count)
+        Self::from_runs(mapped(self.v4.iter(), value), mapped(self.v6.iter(), value), area_count)
     }
 }
 
-impl Spot {
+impl ScopedValue {
     #[inline]
-    fn place(self) -> Place {
-        Place { area: Area(self.value >> 1), scope: self.scope, special: self.value & 1 == 1 }
+    fn address_area(self) -> AddressArea {
+        AddressArea {
+            area: Area(self.value >> 1),
+            scope: self.scope,
+            is_special: self.value & 1 == 1,
+        }
     }
 }
 
-fn run<K: Address>(found: Found<K>) -> Option<Run> {
-    (found.value != CARRIED).then(|| Run {
+fn run<K: Address>(found: ValueRun<K>) -> Option<Run> {
+    (found.value != EMBEDDED_IPV4).then(|| Run {
         first: found.first.to_ip(),
         last: found.last.to_ip(),
         addresses: K::count(found.first, found.last),
         area: Area(found.value >> 1),
-        special: found.value & 1 == 1,
+        is_special: found.value & 1 == 1,
     })
 }
 
-fn only_area(v4: &Blocks, v6: &Runs<u128>) -> Option<Area> {
+fn only_area(v4: &Blocks, v6: &IndexedRuns<u128>) -> Option<Area> {
     let mut areas = v4
         .iter()
         .map(|f| f.value)
         .chain(v6.iter().map(|f| f.value))
-        .filter(|&value| value != CARRIED);
+        .filter(|&value| value != EMBEDDED_IPV4);
     let first = areas.next()? >> 1;
     areas.all(|value| value >> 1 == first).then_some(Area(first))
 }

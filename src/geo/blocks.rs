@@ -9,46 +9,46 @@
 //! Invariants: the pieces of a block start at its first address and ascend; a block of one piece is
 //! a cell.
 
-use super::runs::{Found, Sorted, joined};
+use super::runs::{SortedRuns, ValueRun, merge_equal_neighbours};
 
 /// Bits of an address below its block.
 const LOW_BITS: u32 = 16;
 /// Blocks of one /8, and pages of the whole space.
-const FAN: usize = 256;
+const BLOCKS_PER_PAGE: usize = 256;
 /// Marks a cell that says all there is to say.
-const WHOLE: u32 = 1 << 31;
+const WHOLE_CELL: u32 = 1 << 31;
 const SCOPE_BITS: u32 = 5;
 
 /// Runs that cover IPv4.
 #[derive(Debug, Clone)]
 pub(super) enum Blocks {
     /// Values below 65,536: nearly every atlas.
-    Narrow(Table<u32>),
+    Narrow(BlockTable<u32>),
     /// Any values.
-    Wide(Table<u64>),
+    Wide(BlockTable<u64>),
 }
 
 /// The cells, and the pieces of the blocks that are not of one run.
 #[derive(Debug, Clone)]
-pub(super) struct Table<P> {
+pub(super) struct BlockTable<P> {
     /// By first octet: a whole /8, or the position of its page.
-    root: Box<[u32; FAN]>,
+    root: Box<[u32; BLOCKS_PER_PAGE]>,
     /// By second octet: a whole /16, or the position in `pieces` of its block, a head and its
     /// pieces.
-    pages: Box<[[u32; FAN]]>,
+    pages: Box<[[u32; BLOCKS_PER_PAGE]]>,
     pieces: Box<[P]>,
     runs: u32,
 }
 
 /// A part of a run in one block: where it starts there, and its value. Or, at the front of a block,
 /// how many follow the first one.
-pub(super) trait Piece: Copy {
+pub(super) trait BlockEntry: Copy {
     fn new(low: u32, value: u32) -> Self;
     fn low(self) -> u32;
     fn value(self) -> u32;
 }
 
-impl Piece for u32 {
+impl BlockEntry for u32 {
     fn new(low: u32, value: u32) -> Self {
         low << 16 | value
     }
@@ -62,7 +62,7 @@ impl Piece for u32 {
     }
 }
 
-impl Piece for u64 {
+impl BlockEntry for u64 {
     fn new(low: u32, value: u32) -> Self {
         Self::from(low) << 32 | Self::from(value)
     }
@@ -79,42 +79,43 @@ impl Piece for u64 {
 /// The value of an address's run, and the length of the widest prefix around the address that lies
 /// in the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Spot {
+pub(super) struct ScopedValue {
     pub(super) value: u32,
     pub(super) scope: u8,
 }
 
-impl Spot {
+impl ScopedValue {
     /// As a cell.
     ///
     /// # Panics
     /// Where an atlas has more than 33 million areas. Each is a record of a database, whose file is
     /// at most 4 GiB.
-    fn cell(self) -> u32 {
-        assert!(self.value < WHOLE >> SCOPE_BITS, "an area's number fits into a cell");
-        WHOLE | self.value << SCOPE_BITS | u32::from(self.scope)
+    fn to_cell(self) -> u32 {
+        assert!(self.value < WHOLE_CELL >> SCOPE_BITS, "an area's number fits into a cell");
+        WHOLE_CELL | self.value << SCOPE_BITS | u32::from(self.scope)
     }
 
     #[inline]
-    fn of_cell(cell: u32) -> Option<Self> {
-        let is_whole = cell & WHOLE != 0;
-        is_whole.then_some(Self { value: (cell & !WHOLE) >> SCOPE_BITS, scope: (cell & 31) as u8 })
+    fn from_cell(cell: u32) -> Option<Self> {
+        let is_whole = cell & WHOLE_CELL != 0;
+        is_whole
+            .then_some(Self { value: (cell & !WHOLE_CELL) >> SCOPE_BITS, scope: (cell & 31) as u8 })
     }
 }
 
 impl Blocks {
     /// The same runs, laid out.
-    pub(super) fn of(runs: &Sorted<u32>) -> Self {
+    pub(super) fn from_runs(runs: &SortedRuns<u32>) -> Self {
         if runs.values_fit_16_bits() {
-            Self::Narrow(Table::of(runs))
+            Self::Narrow(BlockTable::from_runs(runs))
         } else {
-            Self::Wide(Table::of(runs))
+            Self::Wide(BlockTable::from_runs(runs))
         }
     }
 
     /// The run that an address is in. No allocation.
     #[inline]
-    pub(super) fn find(&self, address: u32) -> Spot {
+    pub(super) fn find(&self, address: u32) -> ScopedValue {
         match self {
             Self::Narrow(table) => table.find(address),
             Self::Wide(table) => table.find(address),
@@ -123,28 +124,28 @@ impl Blocks {
 
     /// The cell that decides, or the position of the block that does.
     #[inline]
-    pub(super) fn cell(&self, address: u32) -> Result<Spot, u32> {
+    pub(super) fn cell_or_block(&self, address: u32) -> Result<ScopedValue, u32> {
         match self {
-            Self::Narrow(table) => table.cell(address),
-            Self::Wide(table) => table.cell(address),
+            Self::Narrow(table) => table.cell_or_block(address),
+            Self::Wide(table) => table.cell_or_block(address),
         }
     }
 
-    /// Something of the block at a position that [`Blocks::cell`] gave.
+    /// Something of the block at a position that [`Blocks::to_cell`] gave.
     #[inline]
-    pub(super) fn head(&self, at: u32) -> u32 {
+    pub(super) fn block_head(&self, at: u32) -> u32 {
         match self {
             Self::Narrow(table) => table.pieces[at as usize].low(),
             Self::Wide(table) => table.pieces[at as usize].low(),
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = Found<u32>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = ValueRun<u32>> {
         let (narrow, wide) = match self {
             Self::Narrow(table) => (Some(table.starts()), None),
             Self::Wide(table) => (None, Some(table.starts())),
         };
-        joined(narrow.into_iter().flatten().chain(wide.into_iter().flatten()))
+        merge_equal_neighbours(narrow.into_iter().flatten().chain(wide.into_iter().flatten()))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -162,16 +163,16 @@ impl Blocks {
     }
 }
 
-impl<P: Piece> Table<P> {
-    fn of(runs: &Sorted<u32>) -> Self {
-        let mut layout = Layout { pages: Vec::new(), pieces: Vec::new() };
-        let mut cursor = Cursor { runs, run: 0 };
+impl<P: BlockEntry> BlockTable<P> {
+    fn from_runs(runs: &SortedRuns<u32>) -> Self {
+        let mut layout = BlockLayout { pages: Vec::new(), pieces: Vec::new() };
+        let mut cursor = BlockCursor { runs, run: 0 };
         let root = std::array::from_fn(|octet| {
             let first = (octet as u32) << 24;
-            let whole = cursor.whole(first, 8);
+            let whole = cursor.whole_cell(first, 8);
             whole.unwrap_or_else(|| layout.page(first, &mut cursor))
         });
-        let Layout { pages, pieces } = layout;
+        let BlockLayout { pages, pieces } = layout;
         let runs = runs.len() as u32;
         Self {
             root: Box::new(root),
@@ -182,18 +183,19 @@ impl<P: Piece> Table<P> {
     }
 
     #[inline]
-    fn find(&self, address: u32) -> Spot {
-        self.cell(address).unwrap_or_else(|at| self.find_in(self.block(at), address & 0xffff))
+    fn find(&self, address: u32) -> ScopedValue {
+        self.cell_or_block(address)
+            .unwrap_or_else(|at| self.find_in(self.block(at), address & 0xffff))
     }
 
     #[inline]
-    fn cell(&self, address: u32) -> Result<Spot, u32> {
+    fn cell_or_block(&self, address: u32) -> Result<ScopedValue, u32> {
         let cell = self.root[(address >> 24) as usize];
-        if let Some(spot) = Spot::of_cell(cell) {
+        if let Some(spot) = ScopedValue::from_cell(cell) {
             return Ok(spot);
         }
         let cell = self.pages[cell as usize][(address >> LOW_BITS & 0xff) as usize];
-        Spot::of_cell(cell).ok_or(cell)
+        ScopedValue::from_cell(cell).ok_or(cell)
     }
 
     /// The pieces of a block.
@@ -204,25 +206,26 @@ impl<P: Piece> Table<P> {
     }
 
     #[inline]
-    fn find_in(&self, block: &[P], low: u32) -> Spot {
+    fn find_in(&self, block: &[P], low: u32) -> ScopedValue {
         // The first piece starts at the block's first address.
-        let following = pieces_up_to(block, low);
+        let following = count_entries_up_to(block, low);
         let piece = block[following - 1];
         let shared = |outside: u32| (low ^ outside).leading_zeros() as u8 + 1;
         let below = if following == 1 { 0 } else { shared(piece.low() - 1) };
         let above = block.get(following).map_or(0, |next| shared(next.low()));
-        Spot { value: piece.value(), scope: below.max(above) }
+        ScopedValue { value: piece.value(), scope: below.max(above) }
     }
 
     /// First addresses and values, ascending; neighbours may be alike.
     fn starts(&self) -> impl Iterator<Item = (u32, u32)> {
-        let whole = |first: u32, cell: u32| Spot::of_cell(cell).map(|spot| (first, spot.value));
+        let whole =
+            |first: u32, cell: u32| ScopedValue::from_cell(cell).map(|spot| (first, spot.value));
         let of_block = move |first: u32, cell: u32| {
             let pieces = if whole(first, cell).is_some() { &[] } else { self.block(cell) };
             let pieces = pieces.iter().map(move |piece| (first | piece.low(), piece.value()));
             whole(first, cell).into_iter().chain(pieces)
         };
-        (0..FAN as u32).flat_map(move |octet| {
+        (0..BLOCKS_PER_PAGE as u32).flat_map(move |octet| {
             let (first, cell) = (octet << 24, self.root[octet as usize]);
             let page =
                 if whole(first, cell).is_some() { &[][..] } else { &self.pages[cell as usize][..] };
@@ -241,7 +244,7 @@ impl<P: Piece> Table<P> {
 
 /// How many pieces of a block start at or below an address.
 #[inline]
-fn pieces_up_to<P: Piece>(block: &[P], low: u32) -> usize {
+fn count_entries_up_to<P: BlockEntry>(block: &[P], low: u32) -> usize {
     // Few pieces are counted sooner than searched: counting reads them all at once, and each step
     // of a search waits for the one before it.
     const FEW: usize = 64;
@@ -253,24 +256,24 @@ fn pieces_up_to<P: Piece>(block: &[P], low: u32) -> usize {
 }
 
 /// The pages and pieces so far.
-struct Layout<P> {
-    pages: Vec<[u32; FAN]>,
+struct BlockLayout<P> {
+    pages: Vec<[u32; BLOCKS_PER_PAGE]>,
     pieces: Vec<P>,
 }
 
-impl<P: Piece> Layout<P> {
+impl<P: BlockEntry> BlockLayout<P> {
     /// Lays out the /8 that starts at `first`; returns its cell.
-    fn page(&mut self, first: u32, cursor: &mut Cursor<'_>) -> u32 {
+    fn page(&mut self, first: u32, cursor: &mut BlockCursor<'_>) -> u32 {
         let page = std::array::from_fn(|octet| {
             let first = first | (octet as u32) << LOW_BITS;
-            cursor.whole(first, 16).unwrap_or_else(|| self.block(first, cursor))
+            cursor.whole_cell(first, 16).unwrap_or_else(|| self.block(first, cursor))
         });
         self.pages.push(page);
         self.pages.len() as u32 - 1
     }
 
     /// Lays out the /16 that starts at `first`; returns its cell.
-    fn block(&mut self, first: u32, cursor: &mut Cursor<'_>) -> u32 {
+    fn block(&mut self, first: u32, cursor: &mut BlockCursor<'_>) -> u32 {
         let at = self.pieces.len();
         self.pieces.push(P::new(0, 0));
         self.pieces.extend(cursor.pieces(first).map(|(low, value)| P::new(low, value)));
@@ -280,25 +283,26 @@ impl<P: Piece> Layout<P> {
 }
 
 /// A place among the runs, moving upwards.
-struct Cursor<'a> {
-    runs: &'a Sorted<u32>,
+struct BlockCursor<'a> {
+    runs: &'a SortedRuns<u32>,
     run: usize,
 }
 
-impl Cursor<'_> {
+impl BlockCursor<'_> {
     /// Moves to the run that holds `address`, which is not below it.
-    fn seek(&mut self, address: u32) -> Found<u32> {
-        while self.runs.at(self.run).last < address {
+    fn seek(&mut self, address: u32) -> ValueRun<u32> {
+        while self.runs.run(self.run).last < address {
             self.run += 1;
         }
-        self.runs.at(self.run)
+        self.runs.run(self.run)
     }
 
     /// The cell of a prefix that lies in one run.
-    fn whole(&mut self, first: u32, length: u8) -> Option<u32> {
+    fn whole_cell(&mut self, first: u32, length: u8) -> Option<u32> {
         let found = self.seek(first);
         let last = first | u32::MAX >> length;
-        (found.last >= last).then(|| Spot { value: found.value, scope: found.scope(first) }.cell())
+        (found.last >= last)
+            .then(|| ScopedValue { value: found.value, scope: found.scope(first) }.to_cell())
     }
 
     /// The parts of runs that lie in a block, by where they start there.
@@ -323,7 +327,7 @@ mod tests {
 
     /// Runs that start at these addresses, besides the first one; each has its position, times
     /// `step`, for a value.
-    fn sorted(starts: &[u32], step: u32) -> Sorted<u32> {
+    fn sorted(starts: &[u32], step: u32) -> SortedRuns<u32> {
         let mut starts = [&[0], starts].concat();
         starts.sort_unstable();
         starts.dedup();
@@ -332,10 +336,10 @@ mod tests {
         runs.finish()
     }
 
-    fn naive(runs: &Sorted<u32>, address: u32) -> Spot {
+    fn naive(runs: &SortedRuns<u32>, address: u32) -> ScopedValue {
         let found =
-            (0..runs.len()).map(|run| runs.at(run)).find(|run| run.last >= address).unwrap();
-        Spot { value: found.value, scope: found.scope(address) }
+            (0..runs.len()).map(|run| runs.run(run)).find(|run| run.last >= address).unwrap();
+        ScopedValue { value: found.value, scope: found.scope(address) }
     }
 
     proptest! {
@@ -348,14 +352,14 @@ mod tests {
             step in prop_oneof![Just(1_u32), Just(5_000)],
         ) {
             let runs = sorted(&starts, step);
-            let blocks = Blocks::of(&runs);
+            let blocks = Blocks::from_runs(&runs);
             prop_assert_eq!(matches!(blocks, Blocks::Narrow(_)), runs.values_fit_16_bits());
             let edges = starts.iter().flat_map(|&start| [start.wrapping_sub(1), start, start.wrapping_add(1)]);
             for address in edges.chain(others).chain([0, u32::MAX]) {
                 prop_assert_eq!(blocks.find(address), naive(&runs, address), "{:#x}", address);
             }
             let listed: Vec<_> = blocks.iter().collect();
-            prop_assert_eq!(listed, (0..runs.len()).map(|run| runs.at(run)).collect::<Vec<_>>());
+            prop_assert_eq!(listed, (0..runs.len()).map(|run| runs.run(run)).collect::<Vec<_>>());
         }
     }
 
@@ -363,9 +367,12 @@ mod tests {
     fn a_block_can_hold_a_run_for_each_of_its_addresses() {
         let starts: Vec<u32> = (0x0102_0000..=0x0102_ffff).collect();
         let runs = sorted(&starts, 1);
-        let blocks = Blocks::of(&runs);
+        let blocks = Blocks::from_runs(&runs);
         for address in [0x0102_0000, 0x0102_0001, 0x0102_8000, 0x0102_ffff] {
-            assert_eq!(blocks.find(address), Spot { value: address - 0x0102_0000 + 1, scope: 32 });
+            assert_eq!(
+                blocks.find(address),
+                ScopedValue { value: address - 0x0102_0000 + 1, scope: 32 }
+            );
         }
         assert_eq!(blocks.len(), 65_537);
     }

@@ -3,18 +3,18 @@
 
 /// Numbers in order; two octets each until one needs more.
 #[derive(Debug, Clone)]
-pub(super) enum Column {
+pub(super) enum CompactColumn {
     Narrow(Vec<u16>),
     Wide(Vec<u32>),
 }
 
-impl Default for Column {
+impl Default for CompactColumn {
     fn default() -> Self {
         Self::Narrow(Vec::new())
     }
 }
 
-impl Column {
+impl CompactColumn {
     pub(super) fn with_capacity(count: usize) -> Self {
         Self::Narrow(Vec::with_capacity(count))
     }
@@ -43,7 +43,7 @@ impl Column {
 
     /// The value at a position that has been pushed.
     #[inline]
-    pub(super) fn at(&self, position: usize) -> u32 {
+    pub(super) fn value_at(&self, position: usize) -> u32 {
         match self {
             Self::Narrow(values) => u32::from(values[position]),
             Self::Wide(values) => values[position],
@@ -71,14 +71,14 @@ mod tests {
 
     #[test]
     fn a_column_widens_when_a_number_needs_it_and_keeps_what_it_held() {
-        let mut column = Column::default();
+        let mut column = CompactColumn::default();
         for value in [0, 65_535, 65_536, u32::MAX, 7] {
             column.push(value);
         }
         assert_eq!(
-            (0..5).map(|i| column.at(i)).collect::<Vec<_>>(),
+            (0..5).map(|i| column.value_at(i)).collect::<Vec<_>>(),
             [0, 65_535, 65_536, u32::MAX, 7]
         );
-        assert!(matches!(column, Column::Wide(_)));
+        assert!(matches!(column, CompactColumn::Wide(_)));
     }
 }

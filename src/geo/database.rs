@@ -16,20 +16,20 @@ use maxminddb::{MaxMindDbError, Reader};
 
 use super::{
     Location, TreeFault,
-    address::{Address, Carriage, carried},
-    leaves::Leaves,
+    address::{Address, Ipv4Embedding, embedded_ipv4},
     metadata,
-    record::Record,
-    tree::Tree,
+    network_list::NetworkList,
+    record::DecodedRecord,
+    tree::SearchTree,
 };
 
-type Seeded = foldhash::fast::RandomState;
+type FastHashState = foldhash::fast::RandomState;
 
 /// Record 0 of every database: nothing is known.
 pub(super) const UNKNOWN: u32 = 0;
 
 /// How often a long walk tells how far it is, in networks.
-const REPORT_EVERY: u64 = 1 << 18;
+const PROGRESS_INTERVAL_NETWORKS: u64 = 1 << 18;
 
 /// What reading all records may cost, per octet of the file. Real City records share names and cost
 /// up to 5; a file made to cost more would make its reader spend seconds.
@@ -37,7 +37,7 @@ const COST_PER_OCTET: u64 = 64;
 
 /// How far a long walk is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
+pub struct DatabaseProgress {
     /// Networks walked so far.
     pub networks: u64,
     /// Distinct records decoded, or classified, so far.
@@ -52,24 +52,24 @@ pub struct Database {
     build_epoch: u64,
     /// By record; [`UNKNOWN`] is first.
     locations: Vec<Location>,
-    v4: Leaves<u32>,
-    v6: Leaves<u128>,
+    v4: NetworkList<u32>,
+    v6: NetworkList<u128>,
 }
 
 /// Why a file is not a database that can be used. One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseError {
     label: Box<str>,
-    fault: Fault,
+    fault: DatabaseErrorKind,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Fault {
+enum DatabaseErrorKind {
     Metadata(Box<str>),
     Tree(TreeFault),
     Record(IpNet, Box<str>),
-    Cost,
-    Nothing,
+    TooCostly,
+    NoLocations,
 }
 
 impl DatabaseError {
@@ -90,7 +90,7 @@ impl fmt::Display for DatabaseError {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for DatabaseErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Metadata(reason) => write!(f, "not a MaxMind DB file, or cut short: {reason}"),
@@ -110,8 +110,8 @@ impl fmt::Display for Fault {
                 f.write_str("broken search tree: its end is not where the number of nodes puts it")
             }
             Self::Record(network, reason) => write!(f, "broken record, that of {network}: {reason}"),
-            Self::Cost => f.write_str("its records overlap so much that reading them would take too long"),
-            Self::Nothing => f.write_str(
+            Self::TooCostly => f.write_str("its records overlap so much that reading them would take too long"),
+            Self::NoLocations => f.write_str(
                 "it has no description and says nothing of any place: damaged, or not about geography (countries, \
                  coordinates or autonomous systems)",
             ),
@@ -121,7 +121,7 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for DatabaseError {}
 
-impl From<TreeFault> for Fault {
+impl From<TreeFault> for DatabaseErrorKind {
     fn from(fault: TreeFault) -> Self {
         Self::Tree(fault)
     }
@@ -135,17 +135,18 @@ impl Database {
     /// [`DatabaseError`] for a file that is broken anywhere in its tree, in its metadata, or in a
     /// part of a record that is used.
     pub fn open(label: &str, bytes: Vec<u8>) -> Result<Self, DatabaseError> {
-        Self::open_watched(label, bytes, &mut |_| {})
+        Self::open_with_progress(label, bytes, &mut |_| {})
     }
 
-    /// As [`open`](Self::open), telling `watch` every quarter of a million networks how far it is.
+    /// As [`open`](Self::open), telling `on_progress` every quarter of a million networks how far
+    /// it is.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_watched(
+    pub fn open_with_progress(
         label: &str,
         bytes: Vec<u8>,
-        watch: &mut dyn FnMut(Progress),
+        watch: &mut dyn FnMut(DatabaseProgress),
     ) -> Result<Self, DatabaseError> {
         let bytes = metadata::with_optional_keys(bytes);
         read(label, &bytes, watch).map_err(|fault| DatabaseError { label: label.into(), fault })
@@ -183,13 +184,13 @@ impl Database {
     pub fn lookup(&self, ip: IpAddr) -> (&Location, IpNet) {
         let ip = match ip {
             IpAddr::V6(v6) => {
-                carried(u128::from(v6)).map_or(ip, |(v4, _)| IpAddr::V4(Ipv4Addr::from(v4)))
+                embedded_ipv4(u128::from(v6)).map_or(ip, |(v4, _)| IpAddr::V4(Ipv4Addr::from(v4)))
             }
             IpAddr::V4(_) => ip,
         };
         let (record, network) = match ip {
-            IpAddr::V4(v4) => found(&self.v4, u32::from(v4)),
-            IpAddr::V6(v6) => found(&self.v6, u128::from(v6)),
+            IpAddr::V4(v4) => find_network(&self.v4, u32::from(v4)),
+            IpAddr::V6(v6) => find_network(&self.v6, u128::from(v6)),
         };
         (self.location(record), network)
     }
@@ -204,11 +205,11 @@ impl Database {
         &self.locations[1..]
     }
 
-    pub(super) fn v4(&self) -> &Leaves<u32> {
+    pub(super) fn v4(&self) -> &NetworkList<u32> {
         &self.v4
     }
 
-    pub(super) fn v6(&self) -> &Leaves<u128> {
+    pub(super) fn v6(&self) -> &NetworkList<u128> {
         &self.v6
     }
 
@@ -220,75 +221,80 @@ impl Database {
     }
 }
 
-fn found<K: Address>(leaves: &Leaves<K>, address: K) -> (u32, IpNet) {
+fn find_network<K: Address>(leaves: &NetworkList<K>, address: K) -> (u32, IpNet) {
     let (record, length) = leaves.find(address);
     (record, address.prefix(length))
 }
 
-fn read(label: &str, bytes: &[u8], watch: &mut dyn FnMut(Progress)) -> Result<Database, Fault> {
-    let reader = Reader::from_source(bytes).map_err(|error| Fault::Metadata(reason(&error)))?;
+fn read(
+    label: &str,
+    bytes: &[u8],
+    watch: &mut dyn FnMut(DatabaseProgress),
+) -> Result<Database, DatabaseErrorKind> {
+    let reader = Reader::from_source(bytes)
+        .map_err(|error| DatabaseErrorKind::Metadata(one_line_reason(&error)))?;
     let metadata = reader.metadata();
-    let mut tree = Tree::new(bytes, metadata.node_count, metadata.record_size)?;
+    let mut tree = SearchTree::new(bytes, metadata.node_count, metadata.record_size)?;
     let is_ipv6 = metadata.ip_version == 6;
     let ipv4_root = tree.ipv4_root(is_ipv6);
-    let mut records = Records::new(&reader, bytes.len() as u64 * COST_PER_OCTET, watch);
+    let mut records = RecordDecoder::new(&reader, bytes.len() as u64 * COST_PER_OCTET, watch);
 
     // A tree with n nodes has n + 1 networks at most; nearly all are IPv4.
-    let mut v4 = Leaves::with_capacity(metadata.node_count as usize + 1);
+    let mut v4 = NetworkList::with_capacity(metadata.node_count as usize + 1);
     tree.walk(
         ipv4_root,
         |_, _, _| false,
         |start: u32, length, offset| {
-            v4.push(start, length, records.of(start, length, offset)?);
-            Ok::<(), Fault>(())
+            v4.push(start, length, records.record_number(start, length, offset)?);
+            Ok::<(), DatabaseErrorKind>(())
         },
     )?;
     v4.finish();
 
-    let mut v6 = Leaves::with_capacity(0);
+    let mut v6 = NetworkList::with_capacity(0);
     if is_ipv6 {
         // Whatever hangs below a block that carries IPv4 is never asked for: such addresses are
         // looked up as IPv4.
         let is_ipv4 = |start: u128, length: u8, node: u32| {
             length > 0 && node == ipv4_root
                 || (start, length) == (0, 96)
-                || Carriage::ALL.iter().any(|carriage| carriage.block() == (start, length))
+                || Ipv4Embedding::ALL.iter().any(|carriage| carriage.block() == (start, length))
         };
         tree.walk(0, is_ipv4, |start: u128, length, offset| {
-            v6.push(start, length, records.of(start, length, offset)?);
-            Ok::<(), Fault>(())
+            v6.push(start, length, records.record_number(start, length, offset)?);
+            Ok::<(), DatabaseErrorKind>(())
         })?;
         v6.finish();
     } else {
-        v6 = Leaves::whole(UNKNOWN);
+        v6 = NetworkList::single(UNKNOWN);
     }
 
     let locations = records.finish();
     // Vendors leave type and description empty. A file without places as well is more likely
     // damaged than meant.
     if metadata.description.is_empty() && locations.len() == 1 {
-        return Err(Fault::Nothing);
+        return Err(DatabaseErrorKind::NoLocations);
     }
     let kind = metadata.database_type.as_str().into();
     Ok(Database { label: label.into(), kind, build_epoch: metadata.build_epoch, locations, v4, v6 })
 }
 
 /// The records met so far, each decoded when first met; records that say the same are one.
-struct Records<'a> {
+struct RecordDecoder<'a> {
     reader: &'a Reader<&'a [u8]>,
-    by_offset: HashMap<u32, u32, Seeded>,
-    by_location: HashMap<Location, u32, Seeded>,
+    by_offset: HashMap<u32, u32, FastHashState>,
+    by_location: HashMap<Location, u32, FastHashState>,
     last: (Option<u32>, u32),
     cost_left: u64,
     networks: u64,
-    watch: &'a mut dyn FnMut(Progress),
+    on_progress: &'a mut dyn FnMut(DatabaseProgress),
 }
 
-impl<'a> Records<'a> {
+impl<'a> RecordDecoder<'a> {
     fn new(
         reader: &'a Reader<&'a [u8]>,
         cost_left: u64,
-        watch: &'a mut dyn FnMut(Progress),
+        on_progress: &'a mut dyn FnMut(DatabaseProgress),
     ) -> Self {
         let mut by_location = HashMap::default();
         by_location.insert(Location::default(), UNKNOWN);
@@ -300,16 +306,21 @@ impl<'a> Records<'a> {
             last,
             cost_left,
             networks: 0,
-            watch,
+            on_progress,
         }
     }
 
     /// The number of the record at `offset`, which `start` was found to have.
     #[inline]
-    fn of<K: Address>(&mut self, start: K, length: u8, offset: Option<u32>) -> Result<u32, Fault> {
+    fn record_number<K: Address>(
+        &mut self,
+        start: K,
+        length: u8,
+        offset: Option<u32>,
+    ) -> Result<u32, DatabaseErrorKind> {
         self.networks += 1;
-        if self.networks.is_multiple_of(REPORT_EVERY) {
-            (self.watch)(Progress {
+        if self.networks.is_multiple_of(PROGRESS_INTERVAL_NETWORKS) {
+            (self.on_progress)(DatabaseProgress {
                 networks: self.networks,
                 records: self.by_offset.len() as u32,
             });
@@ -327,19 +338,26 @@ impl<'a> Records<'a> {
     }
 
     #[cold]
-    fn decode(&mut self, network: IpNet, ip: IpAddr, offset: u32) -> Result<u32, Fault> {
-        let broken = |error: MaxMindDbError| Fault::Record(network, reason(&error));
+    fn decode(
+        &mut self,
+        network: IpNet,
+        ip: IpAddr,
+        offset: u32,
+    ) -> Result<u32, DatabaseErrorKind> {
+        let broken =
+            |error: MaxMindDbError| DatabaseErrorKind::Record(network, one_line_reason(&error));
         let found = self.reader.lookup(ip).map_err(broken)?;
         if found.offset() != Some(offset as usize) {
-            return Err(Fault::Record(
+            return Err(DatabaseErrorKind::Record(
                 network,
                 "it is not the one that its address leads to".into(),
             ));
         }
-        let Some(decoded) = found.decode::<Record>().map_err(broken)? else {
-            return Err(Fault::Record(network, "it is not there".into()));
+        let Some(decoded) = found.decode::<DecodedRecord>().map_err(broken)? else {
+            return Err(DatabaseErrorKind::Record(network, "it is not there".into()));
         };
-        self.cost_left = self.cost_left.checked_sub(decoded.cost).ok_or(Fault::Cost)?;
+        self.cost_left =
+            self.cost_left.checked_sub(decoded.cost).ok_or(DatabaseErrorKind::TooCostly)?;
         let next = self.by_location.len() as u32;
         let record = *self.by_location.entry(decoded.into_location()).or_insert(next);
         self.by_offset.insert(offset, record);
@@ -356,7 +374,7 @@ impl<'a> Records<'a> {
 }
 
 /// The crate's words, on one line and without what the message around them says already.
-fn reason(error: &MaxMindDbError) -> Box<str> {
+fn one_line_reason(error: &MaxMindDbError) -> Box<str> {
     let text = match error {
         MaxMindDbError::InvalidDatabase { message, offset: Some(offset) } => {
             format!("{message} (at octet {offset})")

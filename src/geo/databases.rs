@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::{Coordinates, Database, Location, address::carried, countries};
+use super::{Coordinates, Database, Location, address::embedded_ipv4, countries};
 
 /// Databases in order of precedence: for each field the first that has it wins. With none, nothing
 /// is known of anybody.
@@ -20,7 +20,7 @@ pub struct Databases {
 
 /// What all databases together say of one address, without a copy of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PlaceView<'a> {
+pub struct LocationRef<'a> {
     /// The narrowest of the networks that they say it of; of IPv4 where the address carries one.
     pub network: IpNet,
     /// As in [`Location`].
@@ -37,7 +37,7 @@ pub struct PlaceView<'a> {
     pub asn: Option<u32>,
 }
 
-impl PlaceView<'_> {
+impl LocationRef<'_> {
     /// Whether no database says anything of the address.
     pub fn is_unknown(&self) -> bool {
         let texts = [self.continent, self.country, self.subdivision, self.city];
@@ -47,20 +47,20 @@ impl PlaceView<'_> {
 
 /// What the databases say of one address.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Finding<'a> {
+pub struct MergedLookup<'a> {
     /// All databases together.
     pub location: Location,
     /// The narrowest of the networks that they say it of; of IPv4 where the address carries one.
     pub network: IpNet,
     /// The IPv4 address that an IPv6 address carries and is looked up as.
-    pub carried: Option<Ipv4Addr>,
+    pub embedded_ipv4: Option<Ipv4Addr>,
     /// Each database's own word, in order of precedence.
-    pub sources: Vec<Source<'a>>,
+    pub by_database: Vec<DatabaseLookup<'a>>,
 }
 
 /// What one database says of one address.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Source<'a> {
+pub struct DatabaseLookup<'a> {
     /// What the file is called.
     pub label: &'a str,
     /// Its type.
@@ -87,23 +87,23 @@ impl Databases {
 
     /// What they say of an address; each database's word apart and all together. For people: about
     /// a microsecond.
-    pub fn lookup(&self, ip: IpAddr) -> Finding<'_> {
-        let carried = carried_by(ip);
+    pub fn lookup(&self, ip: IpAddr) -> MergedLookup<'_> {
+        let carried = embedded_ipv4_of(ip);
         let ip = carried.map_or(ip, IpAddr::V4);
-        let sources: Vec<_> = self.list.iter().map(|database| source(database, ip)).collect();
+        let sources: Vec<_> = self.list.iter().map(|database| lookup_in(database, ip)).collect();
         let mut location =
             sources.iter().fold(Location::default(), |all, source| merged(&all, source.location));
-        self.complete(&mut location);
+        self.fill_from_country(&mut location);
         let network = sources.iter().map(|source| source.network).max_by_key(IpNet::prefix_len);
-        let network = network.unwrap_or_else(|| whole(ip));
-        Finding { location, network, carried, sources }
+        let network = network.unwrap_or_else(|| whole_family(ip));
+        MergedLookup { location, network, embedded_ipv4: carried, by_database: sources }
     }
 
     /// As [`Databases::lookup`], for queries: without allocation.
-    pub fn view(&self, ip: IpAddr) -> PlaceView<'_> {
-        let ip = carried_by(ip).map_or(ip, IpAddr::V4);
-        let mut view = PlaceView {
-            network: whole(ip),
+    pub fn view(&self, ip: IpAddr) -> LocationRef<'_> {
+        let ip = embedded_ipv4_of(ip).map_or(ip, IpAddr::V4);
+        let mut view = LocationRef {
+            network: whole_family(ip),
             continent: None,
             country: None,
             subdivision: None,
@@ -132,7 +132,7 @@ impl Databases {
     }
 
     /// Gives a location that has a country what follows from it: the continent, and coordinates.
-    pub(super) fn complete(&self, location: &mut Location) {
+    pub(super) fn fill_from_country(&self, location: &mut Location) {
         let Some(country) = &location.country else { return };
         if location.coordinates.is_none() {
             location.coordinates = self.coordinates_of(country);
@@ -181,21 +181,21 @@ pub struct Coverage {
 }
 
 /// The IPv4 address that an IPv6 address carries.
-fn carried_by(ip: IpAddr) -> Option<Ipv4Addr> {
+fn embedded_ipv4_of(ip: IpAddr) -> Option<Ipv4Addr> {
     match ip {
-        IpAddr::V6(v6) => carried(u128::from(v6)).map(|(v4, _)| Ipv4Addr::from(v4)),
+        IpAddr::V6(v6) => embedded_ipv4(u128::from(v6)).map(|(v4, _)| Ipv4Addr::from(v4)),
         IpAddr::V4(_) => None,
     }
 }
 
 /// All addresses of the family of this one.
-fn whole(ip: IpAddr) -> IpNet {
+fn whole_family(ip: IpAddr) -> IpNet {
     if ip.is_ipv4() { IpNet::V4(Default::default()) } else { IpNet::V6(Default::default()) }
 }
 
-fn source(database: &Database, ip: IpAddr) -> Source<'_> {
+fn lookup_in(database: &Database, ip: IpAddr) -> DatabaseLookup<'_> {
     let (location, network) = database.lookup(ip);
-    Source {
+    DatabaseLookup {
         label: database.label(),
         kind: database.kind(),
         build_epoch: database.build_epoch(),
@@ -231,12 +231,12 @@ pub(super) fn merged(first: &Location, second: &Location) -> Location {
 fn country_coordinates(list: &[Arc<Database>]) -> BTreeMap<Box<str>, Coordinates> {
     /// The best so far, by how much of a whole country it is of: 2 country, 1 subdivision, 0 city;
     /// and whether it is the only one of its kind.
-    struct Best {
+    struct CountryCandidate {
         rank: u8,
         coordinates: Coordinates,
         is_only: bool,
     }
-    let mut best: BTreeMap<Box<str>, Best> = BTreeMap::new();
+    let mut best: BTreeMap<Box<str>, CountryCandidate> = BTreeMap::new();
     for location in list.iter().flat_map(|database| database.locations()) {
         let (Some(country), Some(coordinates)) = (&location.country, location.coordinates) else {
             continue;
@@ -247,9 +247,13 @@ fn country_coordinates(list: &[Arc<Database>]) -> BTreeMap<Box<str>, Coordinates
             (None, []) => 2,
         };
         match best.get_mut(country) {
-            Some(known) if known.rank < rank => *known = Best { rank, coordinates, is_only: true },
+            Some(known) if known.rank < rank => {
+                *known = CountryCandidate { rank, coordinates, is_only: true }
+            }
             Some(known) => known.is_only &= known.rank != rank || known.coordinates == coordinates,
-            None => drop(best.insert(country.clone(), Best { rank, coordinates, is_only: true })),
+            None => drop(
+                best.insert(country.clone(), CountryCandidate { rank, coordinates, is_only: true }),
+            ),
         }
     }
     best.into_iter()

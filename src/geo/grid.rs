@@ -12,21 +12,21 @@ use ipnet::IpNet;
 
 use super::{
     Atlas, Databases, Location,
-    address::{Address, carried},
-    atlas::{self, CARRIED},
-    joint::Joint,
-    leaves::{Cursor, Leaves},
-    overlay::{Class, Classes, Overlay},
-    runs::{RunsBuilder, Sorted},
+    address::{Address, embedded_ipv4},
+    atlas::{self, EMBEDDED_IPV4},
+    joint_records::JointRecords,
+    network_list::{NetworkCursor, NetworkList},
+    overlay::{Overlay, PrefixClass, PrefixClasses},
+    runs::{RunsBuilder, SortedRuns},
 };
 
-type Seeded = foldhash::fast::RandomState;
+type FastHashState = foldhash::fast::RandomState;
 
 /// No cell has this number.
 const NO_CELL: u32 = u32::MAX;
 
 /// How many atlases are made in one sweep: more would want more memory at once than they save time.
-const AT_ONCE: usize = 16;
+const MAX_FOLDS_PER_SWEEP: usize = 16;
 
 /// All addresses in cells. Immutable.
 #[derive(Debug)]
@@ -35,9 +35,9 @@ pub struct Grid {
     named: Vec<IpNet>,
     v4: Overlay<u32>,
     v6: Overlay<u128>,
-    classes: Vec<Class>,
-    joint: Joint,
-    numbers: Numbers,
+    classes: Vec<PrefixClass>,
+    joint: JointRecords,
+    numbers: CellNumbers,
     cells: Vec<Cell>,
 }
 
@@ -52,11 +52,11 @@ struct Cell {
 
 /// The cells of combinations of a class and a joint record.
 #[derive(Debug, Default)]
-struct Numbers {
+struct CellNumbers {
     /// Of the first class, by joint record: nearly all networks are in it.
     common: Vec<u32>,
     /// Of the others.
-    rare: HashMap<(u32, u32), u32, Seeded>,
+    rare: HashMap<(u32, u32), u32, FastHashState>,
 }
 
 /// The areas that one way to tell places apart makes of a grid's cells.
@@ -70,15 +70,15 @@ pub struct Division {
 impl Grid {
     /// Of all that the databases tell apart, and these prefixes. About 10 ns a network.
     pub fn new(databases: &Databases, named: Vec<IpNet>) -> Self {
-        let mut classes = Classes::new();
+        let mut classes = PrefixClasses::new();
         let (v4, v6) =
             (Overlay::<u32>::new(&named, &mut classes), Overlay::<u128>::new(&named, &mut classes));
-        let mut joint = Joint::new(databases);
-        let mut numbers = Numbers::default();
+        let mut joint = JointRecords::new(databases);
+        let mut numbers = CellNumbers::default();
         let mut cells: Vec<Cell> = Vec::new();
         let mut found = |class, joint| {
             let new = cells.len() as u32;
-            let cell = numbers.of_new(class, joint, new);
+            let cell = numbers.find_or_insert(class, joint, new);
             if cell == new {
                 cells.push(Cell { class, joint, addresses: 0 });
             }
@@ -87,12 +87,14 @@ impl Grid {
         let leaves = databases.list().iter().map(|database| database.v4()).collect();
         let mut addresses: Vec<u64> = Vec::new();
         sweep(&v4, leaves, |start: u32, last, class, cursors| {
-            let cell = found(class, joint.of_new(cursors)) as usize;
+            let cell = found(class, joint.find_or_insert(cursors)) as usize;
             addresses.resize(addresses.len().max(cell + 1), 0);
             addresses[cell] += u64::from(last - start) + 1;
         });
         let leaves = databases.list().iter().map(|database| database.v6()).collect();
-        sweep(&v6, leaves, |_: u128, _, class, cursors| _ = found(class, joint.of_new(cursors)));
+        sweep(&v6, leaves, |_: u128, _, class, cursors| {
+            _ = found(class, joint.find_or_insert(cursors))
+        });
         cells.iter_mut().zip(addresses).for_each(|(cell, addresses)| cell.addresses = addresses);
         let classes = classes.into_list();
         Self { databases: databases.clone(), named, v4, v6, classes, joint, numbers, cells }
@@ -116,7 +118,7 @@ impl Grid {
         mut classify: impl FnMut(&Location, &[u32]) -> S,
     ) -> (Division, Vec<S>) {
         let mut areas: Vec<S> = Vec::new();
-        let mut known: HashMap<(S, bool), u32, Seeded> = HashMap::default();
+        let mut known: HashMap<(S, bool), u32, FastHashState> = HashMap::default();
         // Which of the classes differ for these prefixes.
         let own: Vec<Option<u32>> = if named == self.named {
             (0..named.len() as u32).map(Some).collect()
@@ -137,11 +139,11 @@ impl Grid {
                 (number << 1 | u32::from(is_special), list, is_special)
             })
             .collect();
-        let mut seen: HashMap<(u32, u32), u32, Seeded> = HashMap::default();
+        let mut seen: HashMap<(u32, u32), u32, FastHashState> = HashMap::default();
         let mut value = |cell: &Cell| {
             let (view, list, is_special) = &views[cell.class as usize];
-            if self.classes[cell.class as usize].is_carried {
-                return CARRIED;
+            if self.classes[cell.class as usize].is_embedded_ipv4 {
+                return EMBEDDED_IPV4;
             }
             *seen.entry((*view, cell.joint)).or_insert_with(|| {
                 let location = self.joint.location(&self.databases, cell.joint);
@@ -156,7 +158,7 @@ impl Grid {
                         *new.insert(next)
                     }
                 };
-                atlas::packed(area, is_special)
+                atlas::pack_area(area, is_special)
             })
         };
         let values = self.cells.iter().map(&mut value).collect();
@@ -185,19 +187,19 @@ impl Grid {
     /// # Panics
     /// Where a map is shorter than [`area_count`](Division::area_count).
     pub fn folds(&self, wanted: &[(&Division, &[u32])]) -> Vec<Atlas> {
-        wanted.chunks(AT_ONCE).flat_map(|some| self.folds_at_once(some)).collect()
+        wanted.chunks(MAX_FOLDS_PER_SWEEP).flat_map(|some| self.fold_chunk(some)).collect()
     }
 
-    fn folds_at_once(&self, wanted: &[(&Division, &[u32])]) -> Vec<Atlas> {
+    fn fold_chunk(&self, wanted: &[(&Division, &[u32])]) -> Vec<Atlas> {
         let width = wanted.len();
-        let mut values = vec![CARRIED; self.cells.len() * width];
+        let mut values = vec![EMBEDDED_IPV4; self.cells.len() * width];
         for (at, (division, map)) in wanted.iter().enumerate() {
             assert!(map.len() >= division.area_count, "every area needs one to become");
             for (cell, &value) in
-                division.values.iter().enumerate().filter(|(_, value)| **value != CARRIED)
+                division.values.iter().enumerate().filter(|(_, value)| **value != EMBEDDED_IPV4)
             {
                 values[cell * width + at] =
-                    atlas::packed(map[(value >> 1) as usize], value & 1 == 1);
+                    atlas::pack_area(map[(value >> 1) as usize], value & 1 == 1);
             }
         }
         let leaves = self.databases.list().iter().map(|database| database.v4()).collect();
@@ -210,7 +212,7 @@ impl Grid {
         v4.into_iter()
             .zip(v6)
             .zip(counts)
-            .map(|((v4, v6), count)| Atlas::of_runs(v4, v6, count))
+            .map(|((v4, v6), count)| Atlas::from_runs(v4, v6, count))
             .collect()
     }
 
@@ -218,14 +220,14 @@ impl Grid {
     fn runs<K: Address>(
         &self,
         overlay: &Overlay<K>,
-        leaves: Vec<&Leaves<K>>,
+        leaves: Vec<&NetworkList<K>>,
         values: &[u32],
         width: usize,
-    ) -> Vec<Sorted<K>> {
+    ) -> Vec<SortedRuns<K>> {
         let mut builders: Vec<RunsBuilder<K>> = (0..width).map(|_| RunsBuilder::new()).collect();
         let mut last = NO_CELL;
         sweep(overlay, leaves, |start, _, class, cursors| {
-            let cell = self.numbers.of(class, self.joint.of(cursors));
+            let cell = self.numbers.find(class, self.joint.find(cursors));
             if cell != last {
                 let row = &values[cell as usize * width..][..width];
                 builders
@@ -242,7 +244,7 @@ impl Grid {
     pub fn addresses(&self, division: &Division) -> Vec<f64> {
         let mut addresses = vec![0.0; division.area_count];
         for (cell, &value) in self.cells.iter().zip(&division.values) {
-            if value != CARRIED && value & 1 == 0 {
+            if value != EMBEDDED_IPV4 && value & 1 == 0 {
                 addresses[(value >> 1) as usize] += cell.addresses as f64;
             }
         }
@@ -255,14 +257,15 @@ impl Grid {
             IpAddr::V4(v4) => self.cell_of_v4(u32::from(v4)),
             IpAddr::V6(v6) => {
                 let address = u128::from(v6);
-                carried(address).map_or_else(
+                embedded_ipv4(address).map_or_else(
                     || {
                         let records = self
                             .databases
                             .list()
                             .iter()
                             .map(|database| database.v6().find(address).0);
-                        self.numbers.of(self.v6.class_at(address), self.joint.of_records(records))
+                        self.numbers
+                            .find(self.v6.class_at(address), self.joint.find_by_records(records))
                     },
                     |(v4, _)| self.cell_of_v4(v4),
                 )
@@ -273,7 +276,7 @@ impl Grid {
 
     fn cell_of_v4(&self, address: u32) -> u32 {
         let records = self.databases.list().iter().map(|database| database.v4().find(address).0);
-        self.numbers.of(self.v4.class_at(address), self.joint.of_records(records))
+        self.numbers.find(self.v4.class_at(address), self.joint.find_by_records(records))
     }
 }
 
@@ -283,17 +286,17 @@ impl Division {
     /// keep areas of their own.
     pub fn joined<S: Eq + Hash + Clone>(&self, said: &[S]) -> (Self, Vec<S>) {
         let mut areas: Vec<S> = Vec::new();
-        let mut known: HashMap<(&S, bool), u32, Seeded> = HashMap::default();
+        let mut known: HashMap<(&S, bool), u32, FastHashState> = HashMap::default();
         let mut join = |value: u32| {
-            if value == CARRIED {
-                return CARRIED;
+            if value == EMBEDDED_IPV4 {
+                return EMBEDDED_IPV4;
             }
             let (said, is_special) = (&said[(value >> 1) as usize], value & 1 == 1);
             let area = *known.entry((said, is_special)).or_insert_with(|| {
                 areas.push(said.clone());
                 areas.len() as u32 - 1
             });
-            atlas::packed(area, is_special)
+            atlas::pack_area(area, is_special)
         };
         let values = self.values.iter().map(|&value| join(value)).collect();
         (Self { values, area_count: areas.len() }, areas)
@@ -305,16 +308,16 @@ impl Division {
     }
 }
 
-impl Numbers {
+impl CellNumbers {
     /// The cell of a combination that the first sweep has met.
     #[inline]
-    fn of(&self, class: u32, joint: u32) -> u32 {
+    fn find(&self, class: u32, joint: u32) -> u32 {
         if class == 0 { self.common[joint as usize] } else { self.rare[&(class, joint)] }
     }
 
     /// The cell of a combination, which is `new` where it has not been met.
     #[inline]
-    fn of_new(&mut self, class: u32, joint: u32, new: u32) -> u32 {
+    fn find_or_insert(&mut self, class: u32, joint: u32, new: u32) -> u32 {
         if class != 0 {
             return *self.rare.entry((class, joint)).or_insert(new);
         }
@@ -334,10 +337,11 @@ impl Numbers {
 /// the first and the last address, the class, and the databases' records.
 fn sweep<'l, K: Address>(
     overlay: &Overlay<K>,
-    leaves: Vec<&'l Leaves<K>>,
-    mut piece: impl FnMut(K, K, u32, &[Cursor<'l, K>]),
+    leaves: Vec<&'l NetworkList<K>>,
+    mut piece: impl FnMut(K, K, u32, &[NetworkCursor<'l, K>]),
 ) {
-    let mut cursors: Vec<Cursor<'l, K>> = leaves.iter().map(|leaves| leaves.cursor()).collect();
+    let mut cursors: Vec<NetworkCursor<'l, K>> =
+        leaves.iter().map(|leaves| leaves.cursor()).collect();
     let mut start = K::MIN;
     for &(stretch_end, class) in &overlay.stretches {
         loop {

@@ -6,34 +6,34 @@ use maxminddb::Reader;
 /// What stands in front of the metadata, which is the last part of a file.
 const MARKER: &[u8] = b"\xab\xcd\xefMaxMind.com";
 /// The control octet of a map; the five lower bits are the number of its entries.
-const MAP: u8 = 0xe0;
+const MAP_CONTROL: u8 = 0xe0;
 /// With so many entries their number is not in the control octet alone.
-const MANY: u8 = 29;
+const EXTENDED_SIZE: u8 = 29;
 /// Each optional key with the octets of an empty entry: a string, and an empty map or array.
-const OPTIONAL: [(&str, &[u8]); 2] =
+const OPTIONAL_KEYS: [(&str, &[u8]); 2] =
     [("description", b"\x4bdescription\xe0"), ("languages", b"\x49languages\x00\x04")];
 
 /// The octets of a file with the optional keys that its metadata lacks.
 pub(super) fn with_optional_keys(mut bytes: Vec<u8>) -> Vec<u8> {
-    for (key, entry) in OPTIONAL {
+    for (key, entry) in OPTIONAL_KEYS {
         let is_missing = Reader::from_source(&bytes[..])
             .is_err_and(|error| error.to_string().contains(&format!("missing field `{key}`")));
         if is_missing {
-            add(&mut bytes, entry);
+            insert_entry(&mut bytes, entry);
         }
     }
     bytes
 }
 
 /// Puts an entry in front of the others.
-fn add(bytes: &mut Vec<u8>, entry: &[u8]) {
+fn insert_entry(bytes: &mut Vec<u8>, entry: &[u8]) {
     let Some(marker) = bytes.windows(MARKER.len()).rposition(|window| window == MARKER) else {
         return;
     };
     let at = marker + MARKER.len();
     if let Some(control) = bytes.get_mut(at)
-        && *control >= MAP
-        && *control & !MAP < MANY - 1
+        && *control >= MAP_CONTROL
+        && *control & !MAP_CONTROL < EXTENDED_SIZE - 1
     {
         *control += 1;
         bytes.splice(at + 1..at + 1, entry.iter().copied());

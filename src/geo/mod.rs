@@ -15,25 +15,25 @@ mod countries;
 mod database;
 mod databases;
 mod grid;
-mod joint;
-mod leaves;
+mod joint_records;
 mod location;
 mod metadata;
+mod network_list;
 mod overlay;
 mod record;
 mod runs;
-mod special;
+mod special_purpose;
 mod survey;
 mod tree;
 
-pub use atlas::{Area, Atlas, Place, Run};
+pub use atlas::{AddressArea, Area, Atlas, Run};
 pub use coordinates::{Coordinates, CoordinatesError};
 pub use countries::is_country;
-pub use database::{Database, DatabaseError, Progress};
-pub use databases::{Coverage, Databases, Finding, PlaceView, Source};
+pub use database::{Database, DatabaseError, DatabaseProgress};
+pub use databases::{Coverage, DatabaseLookup, Databases, LocationRef, MergedLookup};
 pub use grid::{Division, Grid};
 pub use location::Location;
-pub use special::is_special_purpose;
+pub use special_purpose::is_special_purpose;
 pub use tree::TreeFault;
 
 #[cfg(test)]

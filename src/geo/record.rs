@@ -1,5 +1,6 @@
 //! One record of a database, decoded: the shapes of MaxMind (City, Country, ASN), DB-IP (the same,
-//! without subdivision codes) and IPinfo (a flat map of strings) in one table, [`Spot::child`].
+//! without subdivision codes) and IPinfo (a flat map of strings) in one table,
+//! [`RecordPath::child`].
 //!
 //! A record is read whole, not only what is used of it, so that a broken one is found when the file
 //! is opened. What vendors fill and nobody here reads (names in other languages, the registered
@@ -16,14 +17,14 @@ use super::{Coordinates, Location};
 
 /// What a record says, and what it cost to read.
 #[derive(Debug, Default)]
-pub(super) struct Record {
-    fields: Fields,
+pub(super) struct DecodedRecord {
+    fields: LocationFields,
     /// Values and eighths of octets that were read, shared ones each time.
     pub(super) cost: u64,
 }
 
 #[derive(Debug, Default)]
-struct Fields {
+struct LocationFields {
     continent: Option<Box<str>>,
     country: Option<Box<str>>,
     /// The widest first.
@@ -37,7 +38,7 @@ struct Fields {
 
 /// Where in a record a value stands.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Spot {
+enum RecordPath {
     Root,
     Continent,
     Country,
@@ -55,12 +56,12 @@ enum Spot {
     Asn,
     Organization,
     /// Known and not used.
-    Passed,
+    Ignored,
     /// Not known: read for its form alone.
-    Other,
+    Unknown,
 }
 
-impl Spot {
+impl RecordPath {
     /// Where the value of `key` stands in a map that stands here.
     fn child(self, key: &str) -> Self {
         match (self, key) {
@@ -80,56 +81,56 @@ impl Spot {
             (Self::Root, "lng" | "longitude") | (Self::Location, "longitude") => Self::Longitude,
             (Self::City, "names") => Self::CityNames,
             (Self::CityNames, "en") => Self::CityName,
-            (Self::CityNames, _) => Self::Passed,
+            (Self::CityNames, _) => Self::Ignored,
             (Self::Root, "registered_country" | "represented_country" | "postal" | "traits") => {
-                Self::Passed
+                Self::Ignored
             }
-            (Self::Continent | Self::Country | Self::Subdivision, "names") => Self::Passed,
-            _ => Self::Other,
+            (Self::Continent | Self::Country | Self::Subdivision, "names") => Self::Ignored,
+            _ => Self::Unknown,
         }
     }
 }
 
-impl Fields {
-    fn text(&mut self, spot: Spot, text: &str) {
+impl LocationFields {
+    fn set_text(&mut self, spot: RecordPath, text: &str) {
         match spot {
             // IPinfo's flat files have a code or a name under these keys, by product; the codes
             // tell themselves apart.
-            Spot::Continent | Spot::ContinentCode => {
+            RecordPath::Continent | RecordPath::ContinentCode => {
                 self.continent = continent(text).or(self.continent.take())
             }
-            Spot::Country | Spot::CountryCode => {
+            RecordPath::Country | RecordPath::CountryCode => {
                 self.country = country(text).or(self.country.take())
             }
-            Spot::SubdivisionCode => self.subdivisions.extend(subdivision(text)),
-            Spot::City | Spot::CityName => self.city = shown(text),
-            Spot::Latitude => self.latitude = text.trim().parse().ok(),
-            Spot::Longitude => self.longitude = text.trim().parse().ok(),
-            Spot::Asn => {
+            RecordPath::SubdivisionCode => self.subdivisions.extend(subdivision(text)),
+            RecordPath::City | RecordPath::CityName => self.city = displayable_text(text),
+            RecordPath::Latitude => self.latitude = text.trim().parse().ok(),
+            RecordPath::Longitude => self.longitude = text.trim().parse().ok(),
+            RecordPath::Asn => {
                 self.asn = text.trim_start_matches("AS").parse().ok().filter(|&asn| asn != 0)
             }
-            Spot::Organization => self.organization = shown(text),
+            RecordPath::Organization => self.organization = displayable_text(text),
             _ => {}
         }
     }
 
-    fn float(&mut self, spot: Spot, value: f64) {
+    fn set_float(&mut self, spot: RecordPath, value: f64) {
         match spot {
-            Spot::Latitude => self.latitude = Some(value),
-            Spot::Longitude => self.longitude = Some(value),
+            RecordPath::Latitude => self.latitude = Some(value),
+            RecordPath::Longitude => self.longitude = Some(value),
             _ => {}
         }
     }
 
-    fn unsigned(&mut self, spot: Spot, value: u64) {
+    fn set_unsigned(&mut self, spot: RecordPath, value: u64) {
         match spot {
-            Spot::Asn => self.asn = u32::try_from(value).ok().filter(|&asn| asn != 0),
-            _ => self.float(spot, value as f64),
+            RecordPath::Asn => self.asn = u32::try_from(value).ok().filter(|&asn| asn != 0),
+            _ => self.set_float(spot, value as f64),
         }
     }
 }
 
-impl Record {
+impl DecodedRecord {
     /// What the record says of a place. Codes that are none and points that are not on Earth are
     /// left out; (0, 0) is how some databases write that they do not know.
     pub(super) fn into_location(self) -> Location {
@@ -176,31 +177,32 @@ fn subdivision(text: &str) -> Option<Box<str>> {
 }
 
 /// Text that only people read, and that must not forge a line of a log or a terminal's colours.
-fn shown(text: &str) -> Option<Box<str>> {
+fn displayable_text(text: &str) -> Option<Box<str>> {
     (!text.is_empty() && !text.chars().any(char::is_control)).then(|| text.into())
 }
 
-impl<'de> Deserialize<'de> for Record {
+impl<'de> Deserialize<'de> for DecodedRecord {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut record = Self::default();
-        deserializer.deserialize_any(Reading { spot: Spot::Root, record: &mut record })?;
+        deserializer
+            .deserialize_any(RecordVisitor { path: RecordPath::Root, record: &mut record })?;
         Ok(record)
     }
 }
 
 /// Reads one value, at its spot, into the record.
-struct Reading<'a> {
-    spot: Spot,
-    record: &'a mut Record,
+struct RecordVisitor<'a> {
+    path: RecordPath,
+    record: &'a mut DecodedRecord,
 }
 
-impl Reading<'_> {
-    fn charge(&mut self, octets: usize) {
+impl RecordVisitor<'_> {
+    fn add_cost(&mut self, octets: usize) {
         self.record.cost += 1 + (octets / 8) as u64;
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Reading<'_> {
+impl<'de> DeserializeSeed<'de> for RecordVisitor<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -208,47 +210,53 @@ impl<'de> DeserializeSeed<'de> for Reading<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Reading<'_> {
+impl<'de> Visitor<'de> for RecordVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.spot == Spot::Root { "a map" } else { "a value" })
+        f.write_str(if self.path == RecordPath::Root { "a map" } else { "a value" })
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        self.charge(0);
+        self.add_cost(0);
         while let Some(key) = map.next_key::<&str>()? {
-            let spot = self.spot.child(key);
-            self.charge(key.len());
-            if spot == Spot::Passed {
+            let spot = self.path.child(key);
+            self.add_cost(key.len());
+            if spot == RecordPath::Ignored {
                 map.next_value::<IgnoredAny>()?;
             } else {
-                map.next_value_seed(Reading { spot, record: self.record })?;
+                map.next_value_seed(RecordVisitor { path: spot, record: self.record })?;
             }
         }
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut values: A) -> Result<(), A::Error> {
-        self.charge(0);
-        if self.spot == Spot::Root {
+        self.add_cost(0);
+        if self.path == RecordPath::Root {
             return Err(de::Error::custom("a record is an array, not a map"));
         }
         // From the widest subdivision to the narrowest; rules name any of them.
-        let spot = if self.spot == Spot::Subdivisions { Spot::Subdivision } else { Spot::Other };
-        while values.next_element_seed(Reading { spot, record: self.record })?.is_some() {}
+        let spot = if self.path == RecordPath::Subdivisions {
+            RecordPath::Subdivision
+        } else {
+            RecordPath::Unknown
+        };
+        while values.next_element_seed(RecordVisitor { path: spot, record: self.record })?.is_some()
+        {
+        }
         Ok(())
     }
 
     fn visit_str<E: de::Error>(mut self, text: &str) -> Result<(), E> {
-        self.charge(text.len());
-        self.record.fields.text(self.spot, text);
+        self.add_cost(text.len());
+        self.record.fields.set_text(self.path, text);
         Ok(())
     }
 
     fn visit_f64<E: de::Error>(mut self, value: f64) -> Result<(), E> {
-        self.charge(0);
-        self.record.fields.float(self.spot, value);
+        self.add_cost(0);
+        self.record.fields.set_float(self.path, value);
         Ok(())
     }
 
@@ -257,8 +265,8 @@ impl<'de> Visitor<'de> for Reading<'_> {
     }
 
     fn visit_u64<E: de::Error>(mut self, value: u64) -> Result<(), E> {
-        self.charge(0);
-        self.record.fields.unsigned(self.spot, value);
+        self.add_cost(0);
+        self.record.fields.set_unsigned(self.path, value);
         Ok(())
     }
 
@@ -267,17 +275,17 @@ impl<'de> Visitor<'de> for Reading<'_> {
     }
 
     fn visit_u128<E: de::Error>(mut self, _: u128) -> Result<(), E> {
-        self.charge(0);
+        self.add_cost(0);
         Ok(())
     }
 
     fn visit_bool<E: de::Error>(mut self, _: bool) -> Result<(), E> {
-        self.charge(0);
+        self.add_cost(0);
         Ok(())
     }
 
     fn visit_bytes<E: de::Error>(mut self, octets: &[u8]) -> Result<(), E> {
-        self.charge(octets.len());
+        self.add_cost(octets.len());
         Ok(())
     }
 }
@@ -287,7 +295,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Location {
-        serde_json::from_str::<Record>(json).unwrap().into_location()
+        serde_json::from_str::<DecodedRecord>(json).unwrap().into_location()
     }
 
     #[test]
@@ -345,7 +353,10 @@ mod tests {
     fn a_record_that_is_no_map_is_refused() {
         for json in ["[]", "[{}]"] {
             assert!(
-                serde_json::from_str::<Record>(json).unwrap_err().to_string().contains("not a map")
+                serde_json::from_str::<DecodedRecord>(json)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("not a map")
             );
         }
     }

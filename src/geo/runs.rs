@@ -3,26 +3,26 @@
 //!
 //! Invariants: the first run starts at the first address; neighbours differ in value.
 
-use super::{address::Address, column::Column};
+use super::{address::Address, column::CompactColumn};
 
 /// Runs per index entry of a window, as a power of two: an entry costs four octets, a step of the
 /// search about two nanoseconds. Most IPv6 runs crowd into two of the six windows, so that all
 /// windows are made fine enough for those.
 const RUNS_PER_ENTRY_BITS: u32 = 2;
 /// The most index bits of a window: 4 MiB.
-const INDEX_BITS_LIMIT: u32 = 20;
+const MAX_INDEX_BITS: u32 = 20;
 
 /// Runs that cover a whole space, in order.
 #[derive(Debug, Clone)]
-pub(super) struct Sorted<K> {
+pub(super) struct SortedRuns<K> {
     starts: Vec<K>,
-    values: Column,
+    values: CompactColumn,
 }
 
 /// Runs with an index.
 #[derive(Debug, Clone)]
-pub(super) struct Runs<K> {
-    sorted: Sorted<K>,
+pub(super) struct IndexedRuns<K> {
+    sorted: SortedRuns<K>,
     /// For each window, for each step through it: the run that its first address is in; one more
     /// for the window's end.
     index: Box<[u32]>,
@@ -32,13 +32,13 @@ pub(super) struct Runs<K> {
 /// Makes runs from pieces in address order.
 pub(super) struct RunsBuilder<K> {
     starts: Vec<K>,
-    values: Column,
+    values: CompactColumn,
     last: Option<u32>,
 }
 
 /// The run that an address is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Found<K> {
+pub(super) struct ValueRun<K> {
     pub(super) value: u32,
     pub(super) first: K,
     pub(super) last: K,
@@ -46,7 +46,7 @@ pub(super) struct Found<K> {
 
 impl<K: Address> RunsBuilder<K> {
     pub(super) fn new() -> Self {
-        Self { starts: Vec::new(), values: Column::default(), last: None }
+        Self { starts: Vec::new(), values: CompactColumn::default(), last: None }
     }
 
     /// The next piece, which starts above the one before; it ends where the next starts.
@@ -60,17 +60,17 @@ impl<K: Address> RunsBuilder<K> {
     }
 
     /// The pieces must have begun at the first address.
-    pub(super) fn finish(self) -> Sorted<K> {
+    pub(super) fn finish(self) -> SortedRuns<K> {
         debug_assert_eq!(self.starts.first(), Some(&K::MIN));
-        Sorted { starts: self.starts, values: self.values }
+        SortedRuns { starts: self.starts, values: self.values }
     }
 }
 
-impl<K: Address> Sorted<K> {
+impl<K: Address> SortedRuns<K> {
     #[inline]
-    pub(super) fn at(&self, run: usize) -> Found<K> {
+    pub(super) fn run(&self, run: usize) -> ValueRun<K> {
         let last = self.starts.get(run + 1).and_then(|next| next.preceding()).unwrap_or(K::MAX);
-        Found { value: self.values.at(run), first: self.starts[run], last }
+        ValueRun { value: self.values.value_at(run), first: self.starts[run], last }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -79,7 +79,7 @@ impl<K: Address> Sorted<K> {
 
     /// Whether every value is below 65,536.
     pub(super) fn values_fit_16_bits(&self) -> bool {
-        matches!(self.values, Column::Narrow(_))
+        matches!(self.values, CompactColumn::Narrow(_))
     }
 
     fn shrink(&mut self) {
@@ -89,22 +89,22 @@ impl<K: Address> Sorted<K> {
 }
 
 /// The runs of ascending pieces, which cover the space; neighbours that are alike become one.
-pub(super) fn joined<K: Address>(
+pub(super) fn merge_equal_neighbours<K: Address>(
     pieces: impl Iterator<Item = (K, u32)>,
-) -> impl Iterator<Item = Found<K>> {
+) -> impl Iterator<Item = ValueRun<K>> {
     let mut pieces = pieces.peekable();
     std::iter::from_fn(move || {
         let (first, value) = pieces.next()?;
         while pieces.next_if(|&(_, next)| next == value).is_some() {}
         let last = pieces.peek().and_then(|(next, _)| next.preceding()).unwrap_or(K::MAX);
-        Some(Found { value, first, last })
+        Some(ValueRun { value, first, last })
     })
 }
 
 /// The index and the shift that makes an address's distance from its window's start a step.
 fn index<K: Address>(starts: &[K]) -> (Box<[u32]>, u8) {
     let count_bits = usize::BITS - starts.len().leading_zeros();
-    let bits = count_bits.saturating_sub(RUNS_PER_ENTRY_BITS).min(INDEX_BITS_LIMIT);
+    let bits = count_bits.saturating_sub(RUNS_PER_ENTRY_BITS).min(MAX_INDEX_BITS);
     let shift = K::WIDTH - K::WINDOW_LENGTH - bits as u8;
     let mut run = 0;
     let mut run_of = |address: Option<K>| {
@@ -122,9 +122,9 @@ fn index<K: Address>(starts: &[K]) -> (Box<[u32]>, u8) {
     (steps.map(&mut run_of).collect(), shift)
 }
 
-impl<K: Address> Runs<K> {
+impl<K: Address> IndexedRuns<K> {
     /// The same runs, with an index.
-    pub(super) fn of(mut sorted: Sorted<K>) -> Self {
+    pub(super) fn with_index(mut sorted: SortedRuns<K>) -> Self {
         sorted.shrink();
         let (index, shift) = index(&sorted.starts);
         Self { sorted, index, shift }
@@ -132,15 +132,15 @@ impl<K: Address> Runs<K> {
 
     /// The run that an address is in. No allocation.
     #[inline]
-    pub(super) fn find(&self, address: K) -> Found<K> {
-        let (low, high) = self.bracket(address);
+    pub(super) fn find(&self, address: K) -> ValueRun<K> {
+        let (low, high) = self.candidate_runs(address);
         // Between the two, the last run that starts at or below the address; `low` does.
         let above_low = &self.sorted.starts[low + 1..=high];
         let run = low + above_low.partition_point(|&start| start <= address);
-        self.sorted.at(run)
+        self.sorted.run(run)
     }
 
-    /// Something of a run that [`Runs::bracket`] gave.
+    /// Something of a run that [`IndexedRuns::candidate_runs`] gave.
     #[inline]
     pub(super) fn start(&self, run: usize) -> K {
         self.sorted.starts[run]
@@ -148,15 +148,15 @@ impl<K: Address> Runs<K> {
 
     /// The first and the last run that can hold the address.
     #[inline]
-    pub(super) fn bracket(&self, address: K) -> (usize, usize) {
+    pub(super) fn candidate_runs(&self, address: K) -> (usize, usize) {
         let Some(window) = address.window() else { return (0, self.len() - 1) };
         let steps = self.index.len() / K::WINDOWS.len();
         let step = window * steps + address.steps_above(K::WINDOWS[window], self.shift);
         (self.index[step] as usize, self.index[step + 1] as usize)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = Found<K>> {
-        (0..self.len()).map(|run| self.sorted.at(run))
+    pub(super) fn iter(&self) -> impl Iterator<Item = ValueRun<K>> {
+        (0..self.len()).map(|run| self.sorted.run(run))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -170,7 +170,7 @@ impl<K: Address> Runs<K> {
     }
 }
 
-impl<K: Address> Found<K> {
+impl<K: Address> ValueRun<K> {
     /// The length of the widest prefix around `address` that lies in this run: one bit more than
     /// what the address shares with the nearer of the two addresses just outside.
     #[inline]

@@ -28,7 +28,7 @@ pub enum TreeFault {
 }
 
 /// A search tree inside a file whose metadata has been checked against its size.
-pub(super) struct Tree<'a> {
+pub(super) struct SearchTree<'a> {
     nodes: &'a [u8],
     node_count: u32,
     record_bits: u16,
@@ -37,7 +37,7 @@ pub(super) struct Tree<'a> {
     visited: u32,
 }
 
-impl<'a> Tree<'a> {
+impl<'a> SearchTree<'a> {
     /// Of a file whose tree has `node_count` nodes of two pointers of 24, 28 or 32 bits.
     ///
     /// # Errors

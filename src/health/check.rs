@@ -25,10 +25,10 @@ pub enum Check {
 
 impl Check {
     /// What a check that speaks TLS trusts and shows.
-    pub fn tls_terms(&self) -> Option<&TlsTerms> {
+    pub fn tls_options(&self) -> Option<&TlsOptions> {
         match self {
             Self::Http(check) => check.tls.as_ref(),
-            Self::Tls(check) => Some(&check.terms),
+            Self::Tls(check) => Some(&check.tls),
             Self::Grpc(check) => check.tls.as_ref(),
             Self::Tcp(_) | Self::Dns(_) | Self::Icmp | Self::Exec(_) | Self::Combine(_) => None,
         }
@@ -36,7 +36,7 @@ impl Check {
 
     /// The files of certificates and keys that the check needs.
     pub fn credentials(&self) -> Vec<&Path> {
-        let terms = self.tls_terms();
+        let terms = self.tls_options();
         let client = terms.and_then(|terms| terms.client_certificate.as_ref());
         let client = client.into_iter().flat_map(|files| [&*files.certificate, &*files.key]);
         terms.and_then(|terms| terms.authorities.as_deref()).into_iter().chain(client).collect()
@@ -67,17 +67,18 @@ pub struct HttpCheck {
     /// The status codes that pass.
     pub status: Vec<StatusRange>,
     /// Text that the first 64 KiB of the body must hold.
-    pub body: Option<Box<str>>,
+    pub required_text: Option<Box<str>>,
     /// A regular expression that the first 64 KiB of the body must match.
-    pub body_regex: Option<Box<str>>,
+    pub required_pattern: Option<Box<str>>,
     /// Speak TLS, in this way.
-    pub tls: Option<TlsTerms>,
+    pub tls: Option<TlsOptions>,
     /// Begin the connection with a PROXY header.
     pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 impl HttpCheck {
-    /// The most memory that `body_regex` may take when compiled, and that a search with it may.
+    /// The most memory that `required_pattern` may take when compiled, and that a search with it
+    /// may.
     pub const MAX_PATTERN_OCTETS: usize = 1 << 20;
 }
 
@@ -94,8 +95,8 @@ impl Default for HttpCheck {
             version: HttpVersion::One,
             redirects: 0,
             status: vec![StatusRange { first: 200, last: 299 }],
-            body: None,
-            body_regex: None,
+            required_text: None,
+            required_pattern: None,
             tls: None,
             proxy_protocol: None,
         }
@@ -135,9 +136,9 @@ pub struct TlsCheck {
     /// The name in SNI and in the certificate; default: the target itself.
     pub host: Option<Box<str>>,
     /// Whom to trust.
-    pub terms: TlsTerms,
+    pub tls: TlsOptions,
     /// How long the certificate must hold yet.
-    pub expiry: Option<Expiry>,
+    pub expiry: Option<ExpiryLimit>,
     /// Begin the connection with a PROXY header.
     pub proxy_protocol: Option<ProxyProtocol>,
 }
@@ -153,7 +154,7 @@ pub struct GrpcCheck {
     /// itself.
     pub host: Option<Box<str>>,
     /// Speak TLS, in this way.
-    pub tls: Option<TlsTerms>,
+    pub tls: Option<TlsOptions>,
     /// Begin the connection with a PROXY header.
     pub proxy_protocol: Option<ProxyProtocol>,
 }
@@ -170,7 +171,7 @@ pub struct DnsCheck {
     pub rtype: u16,
     /// The rdata of records of that type that the answer must hold, each in wire form; it may hold
     /// others.
-    pub answers: Vec<Box<[u8]>>,
+    pub required_rdata: Vec<Box<[u8]>>,
     /// The response code that passes.
     pub rcode: u16,
     /// Ask over TCP.
@@ -190,15 +191,15 @@ pub struct ExecCheck {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CombineCheck {
     /// How many, from 1 to all of them.
-    pub least: u32,
+    pub min_up: u32,
     /// Their names, each once; none of them leads back to this one.
-    pub of: Vec<Box<str>>,
+    pub monitors: Vec<Box<str>>,
 }
 
 /// How TLS is spoken with a target, and whom to trust. Paths are absolute or relative to the
 /// working directory.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct TlsTerms {
+pub struct TlsOptions {
     /// Fail where the certificate is not valid for the name.
     pub verify: bool,
     /// A PEM file of authorities to trust instead of the system's.
@@ -207,7 +208,7 @@ pub struct TlsTerms {
     pub client_certificate: Option<ClientCertificate>,
 }
 
-impl Default for TlsTerms {
+impl Default for TlsOptions {
     /// What the system trusts, and no certificate of our own.
     fn default() -> Self {
         Self { verify: true, authorities: None, client_certificate: None }
@@ -225,11 +226,11 @@ pub struct ClientCertificate {
 
 /// How long a certificate must hold yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Expiry {
+pub struct ExpiryLimit {
     /// One that expires within this has not long enough.
     pub within: Duration,
     /// What that comes to.
-    pub then: OnExpiry,
+    pub on_expiry: OnExpiry,
 }
 
 /// What a certificate that expires soon comes to.

@@ -40,7 +40,7 @@ pub enum Doubt {
 
 /// What changed in the ledger's belief in itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Doubts {
+pub enum DoubtChange {
     /// Verdicts are frozen from now on.
     Frozen,
     /// Targets answer again: verdicts follow outcomes, and the downs were ours.
@@ -53,7 +53,7 @@ pub enum Doubts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Census {
     /// All targets.
-    pub(super) all: usize,
+    pub(super) total: usize,
     /// Up, with a failure as the latest outcome.
     pub(super) failing: usize,
     /// Down.
@@ -62,8 +62,8 @@ pub(super) struct Census {
 
 impl Census {
     /// Whether so many of all at once are more likely our own fault.
-    pub(super) fn is_suspect(&self, together: usize) -> bool {
-        together >= 3 && together * 2 > self.all
+    pub(super) fn suggests_own_fault(&self, together: usize) -> bool {
+        together >= 3 && together * 2 > self.total
     }
 }
 

@@ -10,45 +10,46 @@ use std::{
 };
 
 use super::{
-    Doubt, Doubts, Monitor, Outcome, Standing, Tracker, Verdict, doubt::Census, pending::Pending,
+    Doubt, DoubtChange, HealthStatus, Monitor, Outcome, Tracker, Verdict, doubt::Census,
+    pending::PendingTargets,
 };
 
 /// The trackers of all targets by key `K`: one (monitor, target).
 #[derive(Debug)]
 pub struct Ledger<K> {
-    entries: HashMap<K, Entry>,
+    entries: HashMap<K, TrackedTarget>,
     census: Census,
     doubt: Doubt,
     has_canaries: bool,
     /// Changes to down that a doubt would take back, oldest first, each with the end of its
     /// interval.
     recent_downs: VecDeque<(Duration, K)>,
-    pending: Pending<K>,
+    pending: PendingTargets<K>,
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
+struct TrackedTarget {
     monitor: Arc<Monitor>,
     tracker: Tracker,
-    last: Option<(Outcome, Duration)>,
+    last_outcome: Option<(Outcome, Duration)>,
     /// While the target was never judged, it ranks below those known to be healthy until then.
     pending_until: Duration,
 }
 
-/// One target for [`Ledger::set`].
+/// One target for [`Ledger::set_targets`].
 #[derive(Debug, Clone)]
-pub struct Target<K> {
+pub struct LedgerTarget<K> {
     /// Its key.
     pub key: K,
     /// What probes it.
     pub monitor: Arc<Monitor>,
     /// What it starts from where the ledger does not know the key.
-    pub start: Start<K>,
+    pub start: InitialVerdict<K>,
 }
 
 /// What a target that is new to the ledger starts from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Start<K> {
+pub enum InitialVerdict<K> {
     /// It was never judged.
     Unknown,
     /// The same check judged it under this key, with other times or another name: verdict, counts
@@ -61,7 +62,7 @@ pub enum Start<K> {
 
 /// What a previous run of the program knew of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Memory {
+pub enum PreviousVerdict {
     /// The same check came to this verdict.
     SameCheck(Verdict),
     /// Another check came to this verdict.
@@ -70,7 +71,7 @@ pub enum Memory {
 
 /// A verdict that changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Turn<K> {
+pub struct VerdictChange<K> {
     /// Whose.
     pub key: K,
     /// Before.
@@ -81,19 +82,19 @@ pub struct Turn<K> {
 
 /// What one outcome changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Effect<K> {
+pub struct OutcomeEffect<K> {
     /// Verdicts that changed: usually none or one; many after a freeze, a thaw or a confirmation.
-    pub turns: Vec<Turn<K>>,
-    /// Whether the target's [`Standing`] changed without a change of verdict, so that TTLs want to
-    /// follow.
-    pub is_nearer_or_farther: bool,
+    pub verdict_changes: Vec<VerdictChange<K>>,
+    /// Whether the target's [`HealthStatus`] changed without a change of verdict, so that TTLs want
+    /// to follow.
+    pub has_flip_time_changed: bool,
     /// Whether the ledger began or ceased to doubt itself.
-    pub doubts: Option<Doubts>,
+    pub doubt_change: Option<DoubtChange>,
 }
 
-impl<K> Default for Effect<K> {
+impl<K> Default for OutcomeEffect<K> {
     fn default() -> Self {
-        Self { turns: Vec::new(), is_nearer_or_farther: false, doubts: None }
+        Self { verdict_changes: Vec::new(), has_flip_time_changed: false, doubt_change: None }
     }
 }
 
@@ -106,13 +107,17 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
             doubt: Doubt::default(),
             has_canaries,
             recent_downs: VecDeque::new(),
-            pending: Pending::default(),
+            pending: PendingTargets::default(),
         }
     }
 
     /// Makes `targets` the targets from `now` on. Those known keep their trackers; new ones start
     /// as they say.
-    pub fn set(&mut self, targets: impl IntoIterator<Item = Target<K>>, now: Duration) {
+    pub fn set_targets(
+        &mut self,
+        targets: impl IntoIterator<Item = LedgerTarget<K>>,
+        now: Duration,
+    ) {
         let mut old = std::mem::take(&mut self.entries);
         let is_frozen = self.doubt.is_frozen();
         let (known, new): (Vec<_>, Vec<_>) =
@@ -121,11 +126,11 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         self.entries = new
             .into_iter()
             .map(|target| {
-                (target.key, Entry::new(target.monitor, target.start, &old, is_frozen, now))
+                (target.key, TrackedTarget::new(target.monitor, target.start, &old, is_frozen, now))
             })
             .collect();
-        let keep = |Target { key, monitor, .. }| {
-            old.remove_entry(&key).map(|(key, entry)| (key, Entry { monitor, ..entry }))
+        let keep = |LedgerTarget { key, monitor, .. }| {
+            old.remove_entry(&key).map(|(key, entry)| (key, TrackedTarget { monitor, ..entry }))
         };
         self.entries.extend(known.into_iter().filter_map(keep));
         self.recent_downs.retain(|(_, key)| self.entries.contains_key(key));
@@ -133,19 +138,19 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         self.pending.set(
             waiting.map(|(key, entry)| (entry.pending_until, key.clone())).collect::<Vec<_>>(),
         );
-        self.take_census();
+        self.recount();
     }
 
     /// When the next target stops waiting for its first outcome.
     pub fn next_pending_end(&self) -> Option<Duration> {
-        self.pending.next_end()
+        self.pending.next_deadline()
     }
 
     /// The targets that have waited long enough for a first outcome by `now`; each is returned
     /// once. They count as up.
     pub fn end_pending(&mut self, now: Duration) -> Vec<K> {
         let mut ended = Vec::new();
-        while let Some(key) = self.pending.pop(now) {
+        while let Some(key) = self.pending.pop_expired(now) {
             if self
                 .entries
                 .get(&key)
@@ -164,17 +169,19 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
 
     /// Gives each target without outcomes what a previous run knew of it, and says of how many that
     /// run knew anything.
-    pub fn restore(&mut self, saved: impl Fn(&K) -> Option<Memory>) -> usize {
+    pub fn restore(&mut self, saved: impl Fn(&K) -> Option<PreviousVerdict>) -> usize {
         let mut restored = 0;
-        for (key, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.last.is_none()) {
+        for (key, entry) in
+            self.entries.iter_mut().filter(|(_, entry)| entry.last_outcome.is_none())
+        {
             let Some(memory) = saved(key) else { continue };
             restored += 1;
             entry.tracker = match memory {
-                Memory::SameCheck(verdict) => Tracker::restored(verdict),
-                Memory::OtherCheck(verdict) => Tracker::inherited(verdict),
+                PreviousVerdict::SameCheck(verdict) => Tracker::restored(verdict),
+                PreviousVerdict::OtherCheck(verdict) => Tracker::inherited(verdict),
             };
         }
-        self.take_census();
+        self.recount();
         restored
     }
 
@@ -193,40 +200,41 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
 
     /// Counts an outcome that came in at `now`. A key that is not (or no longer) in the ledger
     /// changes nothing.
-    pub fn record(&mut self, key: &K, outcome: Outcome, now: Duration) -> Effect<K> {
-        let mut effect = Effect::default();
-        let before = self.standing(key, now);
+    pub fn record(&mut self, key: &K, outcome: Outcome, now: Duration) -> OutcomeEffect<K> {
+        let mut effect = OutcomeEffect::default();
+        let before = self.health_status(key, now);
         let Some(entry) = self.entries.get_mut(key) else { return effect };
-        let was = mark(&entry.tracker);
+        let was = census_class(&entry.tracker);
         let passed = outcome.is_pass();
         let ripe = entry.tracker.count(passed, &entry.monitor);
-        entry.last = Some((outcome, now));
-        self.census.shift(was, mark(&entry.tracker));
+        entry.last_outcome = Some((outcome, now));
+        self.census.reclassify(was, census_class(&entry.tracker));
         let is_first_pass = ripe == Some(Verdict::Up) && before.verdict == Verdict::Unknown;
         match self.doubt {
             // Unknown counts as up: to say so changes nothing that is frozen.
             Doubt::Suspecting { .. } if is_first_pass => {
-                self.turn(key, Verdict::Up, now, &mut effect)
+                self.change_verdict(key, Verdict::Up, now, &mut effect)
             }
             Doubt::Suspecting { .. } => self.reconsider(passed, now, &mut effect),
             Doubt::Trusting | Doubt::Convinced => {
                 if let Some(verdict) = ripe {
-                    self.turn_unless_suspect(key, verdict, now, &mut effect);
+                    self.change_unless_suspect(key, verdict, now, &mut effect);
                 }
             }
         }
         if self.doubt == Doubt::Convinced
-            && !self.census.is_suspect(self.census.failing + self.census.down)
+            && !self.census.suggests_own_fault(self.census.failing + self.census.down)
         {
             self.doubt = Doubt::Trusting;
         }
-        effect.is_nearer_or_farther = effect.turns.is_empty() && before != self.standing(key, now);
+        effect.has_flip_time_changed =
+            effect.verdict_changes.is_empty() && before != self.health_status(key, now);
         effect
     }
 
     /// Counts a canary's outcome. Only a pass while verdicts are frozen matters.
-    pub fn record_canary(&mut self, outcome: &Outcome, now: Duration) -> Effect<K> {
-        let mut effect = Effect::default();
+    pub fn record_canary(&mut self, outcome: &Outcome, now: Duration) -> OutcomeEffect<K> {
+        let mut effect = OutcomeEffect::default();
         if let Doubt::Suspecting { canary_answered, .. } = &mut self.doubt {
             *canary_answered |= outcome.is_pass();
             self.reconsider(false, now, &mut effect);
@@ -235,8 +243,8 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
     }
 
     /// What steering needs to know of a target; unknown for one that is not in the ledger.
-    pub fn standing(&self, key: &K, now: Duration) -> Standing {
-        let Some(entry) = self.entries.get(key) else { return Standing::default() };
+    pub fn health_status(&self, key: &K, now: Duration) -> HealthStatus {
+        let Some(entry) = self.entries.get(key) else { return HealthStatus::default() };
         let verdict = entry.tracker.verdict();
         let is_pending = entry.is_pending(now);
         let flips_in = match self.doubt {
@@ -249,12 +257,14 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
             }
             Doubt::Suspecting { .. } => None,
             Doubt::Trusting | Doubt::Convinced => {
-                let latency =
-                    entry.last.as_ref().map_or(Duration::ZERO, |(outcome, _)| outcome.latency);
+                let latency = entry
+                    .last_outcome
+                    .as_ref()
+                    .map_or(Duration::ZERO, |(outcome, _)| outcome.latency);
                 entry.tracker.flips_in(&entry.monitor, latency)
             }
         };
-        Standing {
+        HealthStatus {
             verdict,
             flips_in_secs: flips_in.map(|time| whole_secs(time).max(1)),
             is_pending,
@@ -277,18 +287,18 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
     }
 
     /// How many targets have an outcome.
-    pub fn judged(&self) -> usize {
-        self.entries.values().filter(|entry| entry.last.is_some()).count()
+    pub fn judged_count(&self) -> usize {
+        self.entries.values().filter(|entry| entry.last_outcome.is_some()).count()
     }
 
     /// The latest outcome of a target and when it came in.
     pub fn last_outcome(&self, key: &K) -> Option<&(Outcome, Duration)> {
-        self.entries.get(key)?.last.as_ref()
+        self.entries.get(key)?.last_outcome.as_ref()
     }
 
     /// When a target's verdict was settled; `None` while it is unknown, or of a previous run or
     /// another check.
-    pub fn since(&self, key: &K) -> Option<Duration> {
+    pub fn verdict_since(&self, key: &K) -> Option<Duration> {
         self.entries.get(key)?.tracker.since()
     }
 
@@ -304,35 +314,39 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
             .map(|(key, entry)| (key, entry.tracker.verdict(), entry.tracker.since()))
     }
 
-    fn turn_unless_suspect(
+    fn change_unless_suspect(
         &mut self,
         key: &K,
         verdict: Verdict,
         now: Duration,
-        effect: &mut Effect<K>,
+        effect: &mut OutcomeEffect<K>,
     ) {
         let Some(entry) = self.entries.get(key) else { return };
         let is_loss = verdict == Verdict::Down && entry.tracker.verdict() == Verdict::Up;
         let window = entry.monitor.interval + entry.monitor.interval / 10;
         if is_loss && self.doubt == Doubt::Trusting {
-            self.forget_old_downs(now);
-            if self.census.is_suspect(self.census.failing + self.recent_downs.len()) {
+            self.expire_recent_downs(now);
+            if self.census.suggests_own_fault(self.census.failing + self.recent_downs.len()) {
                 return self.freeze(now, effect);
             }
             self.recent_downs.push_back((now + window, key.clone()));
         }
-        self.turn(key, verdict, now, effect);
+        self.change_verdict(key, verdict, now, effect);
     }
 
-    fn freeze(&mut self, now: Duration, effect: &mut Effect<K>) {
+    fn freeze(&mut self, now: Duration, effect: &mut OutcomeEffect<K>) {
         for (_, key) in std::mem::take(&mut self.recent_downs) {
             let entry =
                 self.entries.get_mut(&key).filter(|entry| entry.tracker.verdict() == Verdict::Down);
             let Some(entry) = entry else { continue };
-            entry.tracker.take_back(&entry.monitor, now);
-            effect.turns.push(Turn { key, from: Verdict::Down, to: Verdict::Up });
+            entry.tracker.revert_to_up(&entry.monitor, now);
+            effect.verdict_changes.push(VerdictChange {
+                key,
+                from: Verdict::Down,
+                to: Verdict::Up,
+            });
         }
-        self.take_census();
+        self.recount();
         let hold = self.entries.values().filter(|entry| entry.tracker.is_failing());
         let hold =
             hold.map(|entry| entry.monitor.interval * u32::from(entry.monitor.fall.get())).max();
@@ -341,12 +355,12 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
             until: now + hold.unwrap_or_default(),
             canary_answered: false,
         };
-        effect.doubts = Some(Doubts::Frozen);
+        effect.doubt_change = Some(DoubtChange::Frozen);
     }
 
-    fn reconsider(&mut self, has_answered: bool, now: Duration, effect: &mut Effect<K>) {
+    fn reconsider(&mut self, has_answered: bool, now: Duration, effect: &mut OutcomeEffect<K>) {
         let Doubt::Suspecting { until, canary_answered, .. } = self.doubt else { return };
-        if !self.census.is_suspect(self.census.failing) {
+        if !self.census.suggests_own_fault(self.census.failing) {
             return self.thaw(now, effect);
         }
         // A target that has just answered may be the first of many.
@@ -355,80 +369,94 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         }
     }
 
-    fn thaw(&mut self, now: Duration, effect: &mut Effect<K>) {
+    fn thaw(&mut self, now: Duration, effect: &mut OutcomeEffect<K>) {
         for entry in self.entries.values_mut().filter(|entry| entry.tracker.is_failing()) {
-            entry.tracker.unripen(&entry.monitor);
+            entry.tracker.require_one_more(&entry.monitor);
         }
-        self.take_census();
-        self.turn_ripe(now, effect);
+        self.recount();
+        self.apply_ripe_verdicts(now, effect);
         self.doubt = Doubt::Trusting;
-        effect.doubts = Some(Doubts::Thawed);
+        effect.doubt_change = Some(DoubtChange::Thawed);
     }
 
-    fn confirm(&mut self, now: Duration, effect: &mut Effect<K>) {
-        self.turn_ripe(now, effect);
+    fn confirm(&mut self, now: Duration, effect: &mut OutcomeEffect<K>) {
+        self.apply_ripe_verdicts(now, effect);
         self.doubt = Doubt::Convinced;
-        effect.doubts = Some(Doubts::Confirmed);
+        effect.doubt_change = Some(DoubtChange::Confirmed);
     }
 
-    fn turn_ripe(&mut self, now: Duration, effect: &mut Effect<K>) {
+    fn apply_ripe_verdicts(&mut self, now: Duration, effect: &mut OutcomeEffect<K>) {
         let ripe: Vec<_> = self
             .entries
             .iter()
-            .filter_map(|(key, entry)| Some((key.clone(), entry.tracker.ripe(&entry.monitor)?)))
+            .filter_map(|(key, entry)| {
+                Some((key.clone(), entry.tracker.ripe_verdict(&entry.monitor)?))
+            })
             .collect();
         for (key, verdict) in ripe {
-            self.turn(&key, verdict, now, effect);
+            self.change_verdict(&key, verdict, now, effect);
         }
     }
 
-    fn turn(&mut self, key: &K, to: Verdict, now: Duration, effect: &mut Effect<K>) {
+    fn change_verdict(
+        &mut self,
+        key: &K,
+        to: Verdict,
+        now: Duration,
+        effect: &mut OutcomeEffect<K>,
+    ) {
         let Some(entry) = self.entries.get_mut(key) else { return };
-        let (from, was) = (entry.tracker.verdict(), mark(&entry.tracker));
+        let (from, was) = (entry.tracker.verdict(), census_class(&entry.tracker));
         entry.tracker.settle(to, now);
         if to == Verdict::Up {
             self.recent_downs.retain(|(_, down)| down != key);
         }
-        self.census.shift(was, mark(&entry.tracker));
-        effect.turns.push(Turn { key: key.clone(), from, to });
+        self.census.reclassify(was, census_class(&entry.tracker));
+        effect.verdict_changes.push(VerdictChange { key: key.clone(), from, to });
     }
 
-    fn forget_old_downs(&mut self, now: Duration) {
+    fn expire_recent_downs(&mut self, now: Duration) {
         while self.recent_downs.front().is_some_and(|(until, _)| *until < now) {
             self.recent_downs.pop_front();
         }
     }
 
-    fn take_census(&mut self) {
-        self.census = Census { all: self.entries.len(), ..Census::default() };
+    fn recount(&mut self) {
+        self.census = Census { total: self.entries.len(), ..Census::default() };
         for entry in self.entries.values() {
-            self.census.shift(Mark::Fine, mark(&entry.tracker));
+            self.census.reclassify(CensusClass::Healthy, census_class(&entry.tracker));
         }
     }
 }
 
-impl Entry {
+impl TrackedTarget {
     fn new<K: Eq + Hash>(
         monitor: Arc<Monitor>,
-        start: Start<K>,
+        start: InitialVerdict<K>,
         old: &HashMap<K, Self>,
         is_frozen: bool,
         now: Duration,
     ) -> Self {
-        let pending_until = now + Pending::<K>::longest(&monitor);
-        let fresh =
-            |tracker| Self { monitor: Arc::clone(&monitor), tracker, last: None, pending_until };
+        let pending_until = now + PendingTargets::<K>::max_wait(&monitor);
+        let fresh = |tracker| Self {
+            monitor: Arc::clone(&monitor),
+            tracker,
+            last_outcome: None,
+            pending_until,
+        };
         match start {
-            Start::Unknown | Start::Inherited(Verdict::Unknown) => fresh(Tracker::default()),
-            Start::Continued(key) => match old.get(&key) {
+            InitialVerdict::Unknown | InitialVerdict::Inherited(Verdict::Unknown) => {
+                fresh(Tracker::default())
+            }
+            InitialVerdict::Continued(key) => match old.get(&key) {
                 Some(entry) => Self { monitor, ..entry.clone() },
                 None => fresh(Tracker::default()),
             },
-            Start::Inherited(verdict) => {
+            InitialVerdict::Inherited(verdict) => {
                 let mut tracker = Tracker::inherited(verdict);
                 // Or an edit during a freeze would look as if the targets answered again.
                 if is_frozen && verdict == Verdict::Up {
-                    tracker.suspect();
+                    tracker.mark_failing();
                 }
                 fresh(tracker)
             }
@@ -443,31 +471,31 @@ impl Entry {
 
 /// What a target counts as in the census.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mark {
-    Fine,
+enum CensusClass {
+    Healthy,
     Failing,
     Down,
 }
 
-fn mark(tracker: &Tracker) -> Mark {
+fn census_class(tracker: &Tracker) -> CensusClass {
     match tracker.verdict() {
-        Verdict::Down => Mark::Down,
-        _ if tracker.is_failing() => Mark::Failing,
-        _ => Mark::Fine,
+        Verdict::Down => CensusClass::Down,
+        _ if tracker.is_failing() => CensusClass::Failing,
+        _ => CensusClass::Healthy,
     }
 }
 
 impl Census {
-    fn shift(&mut self, from: Mark, to: Mark) {
+    fn reclassify(&mut self, from: CensusClass, to: CensusClass) {
         match from {
-            Mark::Failing => self.failing -= 1,
-            Mark::Down => self.down -= 1,
-            Mark::Fine => {}
+            CensusClass::Failing => self.failing -= 1,
+            CensusClass::Down => self.down -= 1,
+            CensusClass::Healthy => {}
         }
         match to {
-            Mark::Failing => self.failing += 1,
-            Mark::Down => self.down += 1,
-            Mark::Fine => {}
+            CensusClass::Failing => self.failing += 1,
+            CensusClass::Down => self.down += 1,
+            CensusClass::Healthy => {}
         }
     }
 }

@@ -3,25 +3,27 @@
 //!
 //! Outcomes go into the [`Ledger`], which counts them in a [`Tracker`] for each target, doubts
 //! itself when most of the world seems to fall down together ([`Doubt`]), and gives out
-//! [`Standing`]s.
+//! [`HealthStatus`]s.
 
 mod check;
 mod doubt;
+mod health_status;
 mod ledger;
 mod monitor;
 mod outcome;
 mod pending;
 pub mod saved;
-mod standing;
 mod tracker;
 
 pub use check::{
-    Check, ClientCertificate, CombineCheck, DnsCheck, ExecCheck, Expiry, GrpcCheck, HttpCheck,
-    HttpVersion, OnExpiry, ProxyProtocol, StatusRange, TcpCheck, TlsCheck, TlsTerms,
+    Check, ClientCertificate, CombineCheck, DnsCheck, ExecCheck, ExpiryLimit, GrpcCheck, HttpCheck,
+    HttpVersion, OnExpiry, ProxyProtocol, StatusRange, TcpCheck, TlsCheck, TlsOptions,
 };
-pub use doubt::{Doubt, Doubts};
-pub use ledger::{Effect, Ledger, Memory, Start, Target, Turn};
+pub use doubt::{Doubt, DoubtChange};
+pub use health_status::{HealthStatus, Verdict};
+pub use ledger::{
+    InitialVerdict, Ledger, LedgerTarget, OutcomeEffect, PreviousVerdict, VerdictChange,
+};
 pub use monitor::Monitor;
-pub use outcome::{Expiring, Failure, Note, Outcome};
-pub use standing::{Standing, Verdict};
+pub use outcome::{CertificateExpiry, Failure, Outcome, ProbeNote};
 pub use tracker::Tracker;

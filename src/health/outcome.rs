@@ -16,7 +16,7 @@ pub struct Outcome {
     /// looked into: whoever uses it parses it.
     pub load_metrics: Option<Box<str>>,
     /// What an operator should know although the probe passed.
-    pub note: Option<Note>,
+    pub note: Option<ProbeNote>,
 }
 
 impl Outcome {
@@ -36,12 +36,12 @@ impl Outcome {
 
 /// What an operator should know although a probe passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Note {
+pub enum ProbeNote {
     /// The certificate will soon be no good.
-    CertificateExpires(Expiring),
+    CertificateExpires(CertificateExpiry),
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for ProbeNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CertificateExpires(expiring) => write!(f, "{expiring}"),
@@ -51,7 +51,7 @@ impl fmt::Display for Note {
 
 /// How soon a certificate is no good any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expiring {
+pub enum CertificateExpiry {
     /// The target's own, in so many whole days; less than 0 where its time is past.
     Certificate {
         /// Whole days from now.
@@ -64,7 +64,7 @@ pub enum Expiring {
     },
 }
 
-impl fmt::Display for Expiring {
+impl fmt::Display for CertificateExpiry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Certificate { days: ..0 } => f.write_str("certificate expired"),
@@ -103,16 +103,16 @@ pub enum Failure {
         want: Box<[StatusRange]>,
     },
     /// The first 64 KiB of the body do not hold the wanted text.
-    Body,
+    BodyMismatch,
     /// The first 64 KiB of the body do not match the wanted pattern.
-    BodyPattern,
+    BodyPatternMismatch,
     /// The end of the body is not where the reply announced it: a malformed chunk, or another
     /// length than the announced one.
     BodyFraming,
     /// A redirect that is not followed: to another host, port or scheme, or to no address at all.
     Redirect,
     /// The head of the reply is larger than the bound.
-    LongHead,
+    HeadTooLarge,
     /// The reply is not HTTP.
     NotHttp,
     /// The reply is not HTTP/2, or breaks its rules.
@@ -133,9 +133,9 @@ pub enum Failure {
         want: &'static str,
     },
     /// The answer lacks a wanted record.
-    Answer,
+    MissingRecord,
     /// The answer lacks a wanted record, and is truncated.
-    Truncated,
+    TruncatedAnswer,
     /// The program ended with this code.
     ExitCode(i32),
     /// A signal of this number ended the program.
@@ -147,7 +147,7 @@ pub enum Failure {
     /// The certificate is for other names.
     CertificateForOtherName,
     /// The certificate's time is nearly past.
-    CertificateExpires(Expiring),
+    CertificateExpires(CertificateExpiry),
     /// The target refuses the monitor's client certificate, or wants one; with its alert.
     ClientCertificate(Box<str>),
     /// No trusted authority signed the certificate.
@@ -159,7 +159,7 @@ pub enum Failure {
     Tls(Box<str>),
     /// The monitor itself cannot work, whatever the target: its authorities cannot be read, its
     /// host is no name.
-    Monitor(Box<str>),
+    MonitorUnusable(Box<str>),
     /// The monitor cannot work: it trusts the system's authorities, and there are none.
     NoSystemAuthorities,
     /// Anything else that the operating system says of the connection.
@@ -186,18 +186,24 @@ impl Failure {
             Self::GrpcStatus(status) => {
                 matches!(*status, "DEADLINE_EXCEEDED" | "CANCELLED" | "UNAVAILABLE")
             }
-            Self::Refused | Self::Redirect | Self::LongHead | Self::Body | Self::BodyPattern => {
+            Self::Refused
+            | Self::Redirect
+            | Self::HeadTooLarge
+            | Self::BodyMismatch
+            | Self::BodyPatternMismatch => false,
+            Self::NotHttp | Self::NotHttp2 | Self::NotGrpc | Self::NotServing(_) => false,
+            Self::NotDns | Self::Rcode { .. } | Self::MissingRecord | Self::TruncatedAnswer => {
                 false
             }
-            Self::NotHttp | Self::NotHttp2 | Self::NotGrpc | Self::NotServing(_) => false,
-            Self::NotDns | Self::Rcode { .. } | Self::Answer | Self::Truncated => false,
             Self::CertificateExpired
             | Self::CertificateNotYetValid
             | Self::CertificateForOtherName => false,
             Self::CertificateExpires(_) | Self::CertificateUntrusted | Self::CertificateBad(_) => {
                 false
             }
-            Self::ClientCertificate(_) | Self::Monitor(_) | Self::NoSystemAuthorities => false,
+            Self::ClientCertificate(_) | Self::MonitorUnusable(_) | Self::NoSystemAuthorities => {
+                false
+            }
         }
     }
 }
@@ -205,7 +211,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TimedOut(after) => write!(f, "no complete answer within {}", Seconds(*after)),
+            Self::TimedOut(after) => write!(f, "no complete answer within {}", ConfiguredDuration(*after)),
             Self::Refused => f.write_str("connection refused"),
             Self::Closed => f.write_str("connection closed before the answer was complete"),
             Self::Unreachable => f.write_str("no route to the target"),
@@ -221,13 +227,13 @@ impl fmt::Display for Failure {
                 }
                 Ok(())
             }
-            Self::Body => f.write_str("the first 64 KiB of the body do not hold the wanted text"),
-            Self::BodyPattern => f.write_str("the first 64 KiB of the body do not match the wanted pattern"),
+            Self::BodyMismatch => f.write_str("the first 64 KiB of the body do not hold the wanted text"),
+            Self::BodyPatternMismatch => f.write_str("the first 64 KiB of the body do not match the wanted pattern"),
             Self::BodyFraming => f.write_str(
                 "the body of the reply does not end as its head announced: a malformed chunk or a wrong length",
             ),
             Self::Redirect => f.write_str("redirected to another host, port or scheme"),
-            Self::LongHead => f.write_str("the head of the reply is larger than 16 KiB"),
+            Self::HeadTooLarge => f.write_str("the head of the reply is larger than 16 KiB"),
             Self::NotHttp => f.write_str("the reply is not valid HTTP"),
             Self::NotHttp2 => f.write_str("the reply is not valid HTTP/2"),
             Self::NotGrpc => f.write_str("the reply is not gRPC"),
@@ -235,8 +241,8 @@ impl fmt::Display for Failure {
             Self::NotServing(state) => write!(f, "the service is {state}"),
             Self::NotDns => f.write_str("the reply is not DNS, or answers another question"),
             Self::Rcode { got, want } => write!(f, "response code {got}, want {want}"),
-            Self::Answer => f.write_str("the answer lacks a wanted record"),
-            Self::Truncated => f.write_str("the answer lacks a wanted record and is truncated: ask with tcp = true"),
+            Self::MissingRecord => f.write_str("the answer lacks a wanted record"),
+            Self::TruncatedAnswer => f.write_str("the answer lacks a wanted record and is truncated: ask with tcp = true"),
             Self::ExitCode(code) => write!(f, "the program ended with code {code}"),
             Self::Signal(number) => write!(f, "the program was ended by signal {number}"),
             Self::CertificateExpired => f.write_str("certificate expired"),
@@ -249,7 +255,7 @@ impl fmt::Display for Failure {
             Self::CertificateUntrusted => f.write_str("certificate not signed by a trusted authority"),
             Self::CertificateBad(why) => write!(f, "bad certificate: {why}"),
             Self::Tls(why) => write!(f, "TLS handshake failed: {why}"),
-            Self::Monitor(why) => write!(f, "the monitor cannot work: {why}"),
+            Self::MonitorUnusable(why) => write!(f, "the monitor cannot work: {why}"),
             Self::NoSystemAuthorities => f.write_str(
                 "this system has no CA certificates: install the package `ca-certificates`, or name a file by `ca`",
             ),
@@ -261,9 +267,9 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// A duration as the configuration writes it: `2s`, `500ms`.
-struct Seconds(Duration);
+struct ConfiguredDuration(Duration);
 
-impl fmt::Display for Seconds {
+impl fmt::Display for ConfiguredDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.subsec_millis() {
             0 => write!(f, "{}s", self.0.as_secs()),
@@ -289,15 +295,15 @@ mod tests {
             (Failure::Refused, "connection refused"),
             (Failure::CertificateExpired, "certificate expired"),
             (
-                Failure::CertificateExpires(Expiring::Certificate { days: 5 }),
+                Failure::CertificateExpires(CertificateExpiry::Certificate { days: 5 }),
                 "certificate expires in 5 days",
             ),
             (
-                Failure::CertificateExpires(Expiring::Certificate { days: 0 }),
+                Failure::CertificateExpires(CertificateExpiry::Certificate { days: 0 }),
                 "certificate expires in less than a day",
             ),
             (
-                Failure::CertificateExpires(Expiring::Chain { within_days: 14 }),
+                Failure::CertificateExpires(CertificateExpiry::Chain { within_days: 14 }),
                 "a certificate of the chain expires within 14 days",
             ),
         ] {

@@ -12,19 +12,19 @@ use super::Monitor;
 /// The ends of all waits, soonest first. Targets that were judged meanwhile are passed by when
 /// their time comes.
 #[derive(Debug)]
-pub(super) struct Pending<K> {
-    ends: VecDeque<(Duration, K)>,
+pub(super) struct PendingTargets<K> {
+    deadlines: VecDeque<(Duration, K)>,
 }
 
-impl<K> Default for Pending<K> {
+impl<K> Default for PendingTargets<K> {
     fn default() -> Self {
-        Self { ends: VecDeque::new() }
+        Self { deadlines: VecDeque::new() }
     }
 }
 
-impl<K> Pending<K> {
+impl<K> PendingTargets<K> {
     /// How long a target of this monitor waits for its first outcome.
-    pub(super) fn longest(monitor: &Monitor) -> Duration {
+    pub(super) fn max_wait(monitor: &Monitor) -> Duration {
         monitor.interval + monitor.timeout
     }
 
@@ -32,17 +32,17 @@ impl<K> Pending<K> {
     pub(super) fn set(&mut self, ends: impl IntoIterator<Item = (Duration, K)>) {
         let mut ends: Vec<_> = ends.into_iter().collect();
         ends.sort_by_key(|(end, _)| *end);
-        self.ends = ends.into();
+        self.deadlines = ends.into();
     }
 
     /// When the next wait ends.
-    pub(super) fn next_end(&self) -> Option<Duration> {
-        self.ends.front().map(|(end, _)| *end)
+    pub(super) fn next_deadline(&self) -> Option<Duration> {
+        self.deadlines.front().map(|(end, _)| *end)
     }
 
     /// Takes out a target whose wait is over by `now`.
-    pub(super) fn pop(&mut self, now: Duration) -> Option<K> {
-        self.ends.front().filter(|(end, _)| *end <= now)?;
-        self.ends.pop_front().map(|(_, key)| key)
+    pub(super) fn pop_expired(&mut self, now: Duration) -> Option<K> {
+        self.deadlines.front().filter(|(end, _)| *end <= now)?;
+        self.deadlines.pop_front().map(|(_, key)| key)
     }
 }

@@ -12,13 +12,13 @@ use std::{collections::HashMap, fmt, hash::Hash};
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
-use super::{Memory, Monitor, Verdict};
+use super::{Monitor, PreviousVerdict, Verdict};
 
 /// A file above this is refused, and need not be read: 64 MiB, some 400,000 verdicts.
 pub const MAX_OCTETS: usize = 64 << 20;
 
 /// How far into the future a file may be dated: clocks of two machines differ, and are set.
-const TOLERANCE_SECS: i64 = 300;
+const MAX_CLOCK_SKEW_SECS: i64 = 300;
 
 const VERSION: u32 = 1;
 
@@ -37,7 +37,7 @@ pub struct SavedKey {
 
 impl SavedKey {
     /// The key of a monitor's target.
-    pub fn of(monitor: &Monitor, target: String) -> Self {
+    pub fn for_target(monitor: &Monitor, target: String) -> Self {
         Self {
             name: monitor.name.to_string(),
             check: fingerprint(&monitor.check),
@@ -53,7 +53,7 @@ pub struct SavedVerdict {
     /// Up or down; unknown is not saved.
     pub verdict: Verdict,
     /// When it was settled.
-    pub since: i64,
+    pub since_unix_secs: i64,
 }
 
 /// What a previous run knew of its targets.
@@ -66,15 +66,15 @@ pub struct SavedVerdicts {
 
 impl SavedVerdicts {
     /// What is known of a target: by the same check, else by the check that had the monitor's name.
-    pub fn of(&self, key: &SavedKey) -> Option<Memory> {
+    pub fn find(&self, key: &SavedKey) -> Option<PreviousVerdict> {
         let target = || key.target.clone();
         let same = self
             .by_check
             .get(&(key.check, target()))
             .or_else(|| self.by_monitor.get(&(key.monitor, target())));
         let other = || self.by_name.get(&(key.name.clone(), target()));
-        same.map(|verdict| Memory::SameCheck(*verdict))
-            .or_else(|| other().map(|verdict| Memory::OtherCheck(*verdict)))
+        same.map(|verdict| PreviousVerdict::SameCheck(*verdict))
+            .or_else(|| other().map(|verdict| PreviousVerdict::OtherCheck(*verdict)))
     }
 
     /// Whether the previous run knew nothing.
@@ -82,7 +82,7 @@ impl SavedVerdicts {
         self.by_monitor.is_empty()
     }
 
-    fn add(&mut self, spec: VerdictSpec) {
+    fn insert(&mut self, spec: VerdictSpec) {
         let VerdictSpec { name, check, monitor, target, verdict, .. } = spec;
         let verdict = match verdict {
             VerdictWord::Up => Verdict::Up,
@@ -98,7 +98,7 @@ impl SavedVerdicts {
 
 /// Why a file of verdicts is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SavedError {
+pub enum SavedVerdictsError {
     /// More octets than [`MAX_OCTETS`].
     TooLarge(usize),
     /// Not what [`encode`] writes: cut off, or something else altogether. Says where.
@@ -109,7 +109,7 @@ pub enum SavedError {
     Future(i64),
 }
 
-impl fmt::Display for SavedError {
+impl fmt::Display for SavedVerdictsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge(octets) => {
@@ -124,7 +124,7 @@ impl fmt::Display for SavedError {
     }
 }
 
-impl std::error::Error for SavedError {}
+impl std::error::Error for SavedVerdictsError {}
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -176,7 +176,14 @@ pub fn encode(verdicts: impl IntoIterator<Item = (SavedKey, SavedVerdict)>, now:
                 Verdict::Down => VerdictWord::Down,
             };
             let SavedKey { name, check, monitor, target } = key;
-            Some(VerdictSpec { name, check, monitor, target, verdict, since: saved.since })
+            Some(VerdictSpec {
+                name,
+                check,
+                monitor,
+                target,
+                verdict,
+                since: saved.since_unix_secs,
+            })
         })
         .collect();
     let file = FileSpec { version: VERSION, saved_at: now, verdicts };
@@ -188,23 +195,23 @@ pub fn encode(verdicts: impl IntoIterator<Item = (SavedKey, SavedVerdict)>, now:
 /// The verdicts in a file's octets. `now` is in seconds since 1970-01-01T00:00:00Z.
 ///
 /// # Errors
-/// A [`SavedError`] refuses the file whole.
-pub fn decode(octets: &[u8], now: i64) -> Result<SavedVerdicts, SavedError> {
+/// A [`SavedVerdictsError`] refuses the file whole.
+pub fn decode(octets: &[u8], now: i64) -> Result<SavedVerdicts, SavedVerdictsError> {
     if octets.len() > MAX_OCTETS {
-        return Err(SavedError::TooLarge(octets.len()));
+        return Err(SavedVerdictsError::TooLarge(octets.len()));
     }
-    let file: FileSpec =
-        serde_json::from_slice(octets).map_err(|error| SavedError::Malformed(error.to_string()))?;
+    let file: FileSpec = serde_json::from_slice(octets)
+        .map_err(|error| SavedVerdictsError::Malformed(error.to_string()))?;
     if file.version != VERSION {
-        return Err(SavedError::Version(file.version));
+        return Err(SavedVerdictsError::Version(file.version));
     }
     let newest = file.verdicts.iter().map(|spec| spec.since).fold(file.saved_at, i64::max);
     let ahead = newest.saturating_sub(now);
-    if ahead > TOLERANCE_SECS {
-        return Err(SavedError::Future(ahead));
+    if ahead > MAX_CLOCK_SKEW_SECS {
+        return Err(SavedVerdictsError::Future(ahead));
     }
     let mut verdicts = SavedVerdicts::default();
-    file.verdicts.into_iter().for_each(|spec| verdicts.add(spec));
+    file.verdicts.into_iter().for_each(|spec| verdicts.insert(spec));
     Ok(verdicts)
 }
 
@@ -216,10 +223,10 @@ mod tests {
     const NOW: i64 = 1_800_000_000;
 
     fn two() -> Vec<(SavedKey, SavedVerdict)> {
-        let key = |target: &str| SavedKey::of(&monitor(2, 3), target.into());
+        let key = |target: &str| SavedKey::for_target(&monitor(2, 3), target.into());
         vec![
-            (key("192.0.2.1"), SavedVerdict { verdict: Verdict::Down, since: NOW - 60 }),
-            (key("2001:db8::1"), SavedVerdict { verdict: Verdict::Up, since: NOW - 7 }),
+            (key("192.0.2.1"), SavedVerdict { verdict: Verdict::Down, since_unix_secs: NOW - 60 }),
+            (key("2001:db8::1"), SavedVerdict { verdict: Verdict::Up, since_unix_secs: NOW - 7 }),
         ]
     }
 
@@ -228,16 +235,16 @@ mod tests {
         let read = decode(encode(two(), NOW).as_bytes(), NOW + 1).unwrap();
         let port = |port| Check::Tcp(TcpCheck { port });
         for (change, memory, why) in [
-            (monitor(2, 3), Some(Memory::SameCheck(Verdict::Down)), "the same monitor"),
-            (monitor(1, 9), Some(Memory::SameCheck(Verdict::Down)), "other times"),
+            (monitor(2, 3), Some(PreviousVerdict::SameCheck(Verdict::Down)), "the same monitor"),
+            (monitor(1, 9), Some(PreviousVerdict::SameCheck(Verdict::Down)), "other times"),
             (
                 Monitor { name: "new".into(), ..monitor(2, 3) },
-                Some(Memory::SameCheck(Verdict::Down)),
+                Some(PreviousVerdict::SameCheck(Verdict::Down)),
                 "another name",
             ),
             (
                 Monitor { check: port(81), ..monitor(2, 3) },
-                Some(Memory::OtherCheck(Verdict::Down)),
+                Some(PreviousVerdict::OtherCheck(Verdict::Down)),
                 "another check",
             ),
             (
@@ -246,10 +253,14 @@ mod tests {
                 "another monitor",
             ),
         ] {
-            assert_eq!(read.of(&SavedKey::of(&change, "192.0.2.1".into())), memory, "{why}");
+            assert_eq!(
+                read.find(&SavedKey::for_target(&change, "192.0.2.1".into())),
+                memory,
+                "{why}"
+            );
         }
         assert_eq!(
-            read.of(&SavedKey::of(&monitor(2, 3), "192.0.2.9".into())),
+            read.find(&SavedKey::for_target(&monitor(2, 3), "192.0.2.9".into())),
             None,
             "another target"
         );
@@ -257,14 +268,14 @@ mod tests {
 
     #[test]
     fn a_file_of_an_older_program_is_read() {
-        let key = SavedKey::of(&monitor(2, 3), "192.0.2.1".into());
+        let key = SavedKey::for_target(&monitor(2, 3), "192.0.2.1".into());
         let text = format!(
             r#"{{"version":1,"saved-at":{NOW},"verdicts":[{{"monitor":{},"target":"192.0.2.1","verdict":"up","since":{NOW}}}]}}"#,
             key.monitor
         );
         assert_eq!(
-            decode(text.as_bytes(), NOW).unwrap().of(&key),
-            Some(Memory::SameCheck(Verdict::Up))
+            decode(text.as_bytes(), NOW).unwrap().find(&key),
+            Some(PreviousVerdict::SameCheck(Verdict::Up))
         );
     }
 
@@ -273,7 +284,7 @@ mod tests {
         let text = encode(two(), NOW);
         for end in 0..text.len() {
             let error = decode(&text.as_bytes()[..end], NOW).unwrap_err();
-            assert!(matches!(error, SavedError::Malformed(_)), "cut at {end}: {error}");
+            assert!(matches!(error, SavedVerdictsError::Malformed(_)), "cut at {end}: {error}");
         }
     }
 

@@ -26,13 +26,13 @@ use super::{Monitor, Verdict};
 pub struct Tracker {
     verdict: Verdict,
     since: Option<Duration>,
-    against: u8,
-    basis: Basis,
+    contrary_outcomes: u8,
+    origin: VerdictOrigin,
 }
 
 /// Where a tracker's verdict comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Basis {
+enum VerdictOrigin {
     /// Outcomes of the present check, or nothing yet.
     #[default]
     Outcomes,
@@ -46,13 +46,13 @@ impl Tracker {
     /// A tracker that starts with the verdict of a previous run. It takes `rise` passes or `fall`
     /// failures to change it.
     pub fn restored(verdict: Verdict) -> Self {
-        Self { verdict, basis: Basis::PreviousRun, ..Self::default() }
+        Self { verdict, origin: VerdictOrigin::PreviousRun, ..Self::default() }
     }
 
     /// A tracker that starts with the verdict that another check of the target came to, until its
     /// own first outcome.
     pub fn inherited(verdict: Verdict) -> Self {
-        Self { verdict, basis: Basis::OtherCheck, ..Self::default() }
+        Self { verdict, origin: VerdictOrigin::OtherCheck, ..Self::default() }
     }
 
     /// The settled state.
@@ -67,81 +67,87 @@ impl Tracker {
     }
 
     /// Outcomes in a row that speak against the verdict.
-    pub fn against(&self) -> u8 {
-        self.against
+    pub fn contrary_outcomes(&self) -> u8 {
+        self.contrary_outcomes
     }
 
     /// Whether the target counts as up while its latest outcome was a failure.
     pub fn is_failing(&self) -> bool {
-        self.verdict == Verdict::Up && self.against > 0
+        self.verdict == Verdict::Up && self.contrary_outcomes > 0
     }
 
     /// Whether the target is down by the word of a previous run alone.
     pub fn is_restored_down(&self) -> bool {
-        self.verdict == Verdict::Down && self.basis == Basis::PreviousRun
+        self.verdict == Verdict::Down && self.origin == VerdictOrigin::PreviousRun
     }
 
     /// Makes a verdict of a previous run yield to the next contrary outcome.
     pub fn distrust(&mut self) {
-        if self.basis == Basis::PreviousRun {
-            self.basis = Basis::OtherCheck;
+        if self.origin == VerdictOrigin::PreviousRun {
+            self.origin = VerdictOrigin::OtherCheck;
         }
     }
 
     /// Counts the target among the failing, without an outcome. Does not change the verdict.
-    pub(super) fn suspect(&mut self) {
-        self.against = self.against.max(1);
+    pub(super) fn mark_failing(&mut self) {
+        self.contrary_outcomes = self.contrary_outcomes.max(1);
     }
 
     /// Counts one outcome and says which verdict the target is ripe for, if another than it has.
     pub fn count(&mut self, passed: bool, monitor: &Monitor) -> Option<Verdict> {
         let heard = if passed { Verdict::Up } else { Verdict::Down };
         if heard == self.verdict {
-            self.against = 0;
-            self.basis = Basis::Outcomes;
+            self.contrary_outcomes = 0;
+            self.origin = VerdictOrigin::Outcomes;
             return None;
         }
-        self.against = self.against.saturating_add(1);
-        (self.against >= self.enough(heard, monitor)).then_some(heard)
+        self.contrary_outcomes = self.contrary_outcomes.saturating_add(1);
+        (self.contrary_outcomes >= self.required_outcomes(heard, monitor)).then_some(heard)
     }
 
     /// Makes `verdict` the settled state.
     pub fn settle(&mut self, verdict: Verdict, now: Duration) {
-        *self = Self { verdict, since: Some(now), against: 0, basis: Basis::Outcomes };
+        *self = Self {
+            verdict,
+            since: Some(now),
+            contrary_outcomes: 0,
+            origin: VerdictOrigin::Outcomes,
+        };
     }
 
     /// Goes back to up after a change to down that is doubted; ripe as before, so that the next
     /// pass clears it.
-    pub fn take_back(&mut self, monitor: &Monitor, now: Duration) {
+    pub fn revert_to_up(&mut self, monitor: &Monitor, now: Duration) {
         *self = Self {
             verdict: Verdict::Up,
             since: Some(now),
-            against: monitor.fall.get(),
-            basis: Basis::Outcomes,
+            contrary_outcomes: monitor.fall.get(),
+            origin: VerdictOrigin::Outcomes,
         };
     }
 
     /// Asks for one more outcome of a change that was held back, before it is ripe again.
-    pub fn unripen(&mut self, monitor: &Monitor) {
-        self.basis = Basis::Outcomes;
-        let enough = self.enough(self.opposite(), monitor);
-        self.against = self.against.min(enough - 1);
+    pub fn require_one_more(&mut self, monitor: &Monitor) {
+        self.origin = VerdictOrigin::Outcomes;
+        let enough = self.required_outcomes(self.opposite(), monitor);
+        self.contrary_outcomes = self.contrary_outcomes.min(enough - 1);
     }
 
     /// The verdict that a change held back would settle.
-    pub fn ripe(&self, monitor: &Monitor) -> Option<Verdict> {
+    pub fn ripe_verdict(&self, monitor: &Monitor) -> Option<Verdict> {
         let next = self.opposite();
-        (self.against >= self.enough(next, monitor)).then_some(next)
+        (self.contrary_outcomes >= self.required_outcomes(next, monitor)).then_some(next)
     }
 
     /// While outcomes against the verdict are counted: the least time until it could flip, counted
     /// from the latest outcome, which took `latency`. Probes start up to a tenth of the interval
     /// early, and the next may end at once.
     pub fn flips_in(&self, monitor: &Monitor, latency: Duration) -> Option<Duration> {
-        if self.against == 0 {
+        if self.contrary_outcomes == 0 {
             return None;
         }
-        let missing = self.enough(self.opposite(), monitor).saturating_sub(self.against);
+        let missing =
+            self.required_outcomes(self.opposite(), monitor).saturating_sub(self.contrary_outcomes);
         Some((monitor.interval * u32::from(missing) * 9 / 10).saturating_sub(latency))
     }
 
@@ -150,9 +156,9 @@ impl Tracker {
     }
 
     /// How many outcomes in a row make the verdict `heard`.
-    fn enough(&self, heard: Verdict, monitor: &Monitor) -> u8 {
-        match (self.verdict, self.basis, heard) {
-            (Verdict::Unknown, ..) | (_, Basis::OtherCheck, _) => 1,
+    fn required_outcomes(&self, heard: Verdict, monitor: &Monitor) -> u8 {
+        match (self.verdict, self.origin, heard) {
+            (Verdict::Unknown, ..) | (_, VerdictOrigin::OtherCheck, _) => 1,
             (_, _, Verdict::Up) => monitor.rise.get(),
             _ => monitor.fall.get(),
         }

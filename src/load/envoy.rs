@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::{
-    Fault, LoadReport, Memory, Selector, Servers, prometheus::Series, report::response_time,
+    LoadReport, PollHistory, ReportError, Selector, ServerCount, prometheus::SeriesReader,
+    report::response_time,
 };
 
 /// The page's metrics of a cluster, in the order in which [`report`] takes them.
@@ -21,8 +22,8 @@ const METRICS: [&str; 8] = [
 /// Envoy's histograms of time are in milliseconds.
 const MILLIS: f64 = 1000.0;
 
-pub(super) fn series<'s>(cluster: &str) -> Series<'s> {
-    Series::new(METRICS.into_iter().map(|metric| {
+pub(super) fn series<'s>(cluster: &str) -> SeriesReader<'s> {
+    SeriesReader::new(METRICS.into_iter().map(|metric| {
         let mut selector = Selector::labelled(metric, "envoy_cluster_name", cluster);
         if metric.ends_with("rq_time") {
             // A summary, which Envoy writes instead of buckets where it is told to.
@@ -38,12 +39,15 @@ pub(super) fn series<'s>(cluster: &str) -> Series<'s> {
 ///
 /// # Errors
 /// The cluster is not there, or its numbers cannot be true.
-pub(super) fn report(series: Series<'_>, memory: &mut Memory) -> Result<LoadReport, Fault> {
+pub(super) fn report(
+    series: SeriesReader<'_>,
+    memory: &mut PollHistory,
+) -> Result<LoadReport, ReportError> {
     let mut found = series.finish()?;
     let found: [Option<f64>; METRICS.len()] = std::array::from_fn(|_| found.next().flatten());
     let [connections, requests, healthy, total, remaining, sum, count, median] = found;
     if connections.is_none() && requests.is_none() {
-        return Err(Fault::Missing("`cluster`".into()));
+        return Err(ReportError::Missing("`cluster`".into()));
     }
     let mean = sum.zip(count).and_then(|(sum, count)| memory.mean_since(sum, count));
     Ok(LoadReport {
@@ -54,7 +58,7 @@ pub(super) fn report(series: Series<'_>, memory: &mut Memory) -> Result<LoadRepo
             .filter(|limit| *limit != 0.0),
         servers: healthy
             .zip(total)
-            .map(|(up, total)| Servers::from_numbers(up, total))
+            .map(|(up, total)| ServerCount::from_numbers(up, total))
             .transpose()?,
         response_time: median.or(mean).map(|millis| response_time(millis / MILLIS)).transpose()?,
         gauges: requests.map(|requests| ("requests".into(), requests)).into_iter().collect(),
@@ -68,7 +72,7 @@ mod tests {
 
     use super::*;
 
-    fn read(page: &str, memory: &mut Memory) -> Result<LoadReport, Fault> {
+    fn read(page: &str, memory: &mut PollHistory) -> Result<LoadReport, ReportError> {
         let mut series = series("web");
         series.feed(page.as_bytes()).unwrap();
         report(series, memory)
@@ -91,10 +95,10 @@ mod tests {
 
     #[test]
     fn a_cluster_is_read_and_its_response_time_is_that_since_the_poll_before() {
-        let mut memory = Memory::default();
+        let mut memory = PollHistory::default();
         let first = read(&page(1000, 10), &mut memory).unwrap();
         assert_eq!((first.connections, first.limit), (Some(40.0), Some(100.0)));
-        assert_eq!(first.servers, Some(Servers { up: 3, total: 4 }));
+        assert_eq!(first.servers, Some(ServerCount { up: 3, total: 4 }));
         assert_eq!(first.gauges.get("requests"), Some(&12.0));
         assert_eq!(first.response_time, None, "since the start of Envoy is not now");
         let second = read(&page(1500, 20), &mut memory).unwrap();
@@ -107,7 +111,7 @@ mod tests {
             + "envoy_cluster_upstream_rq_time{envoy_cluster_name=\"web\",quantile=\"0.5\"} 7\n\
                envoy_cluster_upstream_rq_time{envoy_cluster_name=\"web\",quantile=\"0.99\"} 700\n";
         assert_eq!(
-            read(&page, &mut Memory::default()).unwrap().response_time,
+            read(&page, &mut PollHistory::default()).unwrap().response_time,
             Some(Duration::from_millis(7))
         );
     }
@@ -115,7 +119,10 @@ mod tests {
     #[test]
     fn a_page_without_the_cluster_is_no_report() {
         let other = page(0, 0).replace("\"web\"", "\"shop\"");
-        assert_eq!(read(&other, &mut Memory::default()), Err(Fault::Missing("`cluster`".into())));
-        assert!(read("<html>", &mut Memory::default()).is_err());
+        assert_eq!(
+            read(&other, &mut PollHistory::default()),
+            Err(ReportError::Missing("`cluster`".into()))
+        );
+        assert!(read("<html>", &mut PollHistory::default()).is_err());
     }
 }

@@ -3,62 +3,62 @@
 //!
 //! Columns are found by their names: releases add some. What a server's weight would be without its
 //! agent stands only in `show servers state`; without that the highest weight that the server had
-//! has to do (see [`Memory`]).
+//! has to do (see [`PollHistory`]).
 
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap, HashSet, btree_map::Entry},
 };
 
-use super::{Fault, LoadReport, Memory, Servers, lines::Lines};
+use super::{LoadReport, PollHistory, ReportError, ServerCount, line_splitter::LineSplitter};
 
-const FORM: Fault = Fault::NotA("HAProxy's statistics in CSV");
-const MOST_SERVERS: usize = 4096;
-const MOST_PROXIES: usize = 4096;
+const WRONG_FORMAT: ReportError = ReportError::WrongFormat("HAProxy's statistics in CSV");
+const MAX_SERVERS: usize = 4096;
+const MAX_PROXIES: usize = 4096;
 /// What else the socket says has fewer in a line than a row of the statistics.
-const FEWEST_COMMAS: usize = 8;
+const MIN_STATISTICS_COMMAS: usize = 8;
 /// The longest name of a proxy or a server, in octets.
-const LONGEST_NAME: usize = 256;
+const MAX_NAME_OCTETS: usize = 256;
 
 /// What is kept of a page while it goes by.
 #[derive(Debug, Default)]
 pub(super) struct Statistics {
-    lines: Lines,
-    tables: Tables,
+    lines: LineSplitter,
+    tables: StatisticsParser,
 }
 
 #[derive(Debug, Default)]
-struct Tables {
+struct StatisticsParser {
     /// Only this proxy is kept.
-    wanted: Option<Box<str>>,
-    section: Section,
+    proxy_filter: Option<Box<str>>,
+    section: SocketSection,
     replies: Replies,
-    was_there: bool,
+    has_statistics: bool,
     proxies: BTreeMap<Box<str>, Proxy>,
-    servers: usize,
+    server_count: usize,
     /// By `proxy/server`: the weight of the configuration.
-    configured: HashMap<Box<str>, f64>,
+    configured_weights: HashMap<Box<str>, f64>,
 }
 
 /// The replies of the socket's commands, each of which ends with an empty line.
 #[derive(Debug, Default)]
 struct Replies {
-    whole: usize,
+    complete: usize,
     /// Whether a reply has begun whose empty line has not come.
     is_open: bool,
 }
 
 /// What the lines are that follow.
 #[derive(Debug, Default)]
-enum Section {
+enum SocketSection {
     #[default]
     None,
-    Statistics(Columns),
+    Statistics(StatisticsColumns),
     ServersState(StateColumns),
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Column {
+enum StatisticsColumn {
     Proxy,
     Server,
     Queued,
@@ -74,23 +74,24 @@ enum Column {
 
 /// What each column is, up to the last that is wanted.
 #[derive(Debug)]
-struct Columns {
-    wanted: Vec<Option<Column>>,
+struct StatisticsColumns {
+    wanted: Vec<Option<StatisticsColumn>>,
     /// So many of them tell of servers, which are most rows.
-    of_servers: usize,
+    server_column_count: usize,
 }
 
-impl Columns {
-    fn new(mut wanted: Vec<Option<Column>>) -> Self {
-        let end = |wanted: &[Option<Column>], is: fn(&Column) -> bool| {
+impl StatisticsColumns {
+    fn new(mut wanted: Vec<Option<StatisticsColumn>>) -> Self {
+        let end = |wanted: &[Option<StatisticsColumn>], is: fn(&StatisticsColumn) -> bool| {
             wanted
                 .iter()
                 .rposition(|column| column.as_ref().is_some_and(is))
                 .map_or(0, |last| last + 1)
         };
-        let of_servers = end(&wanted, |column| !matches!(column, Column::ResponseTime));
+        let server_column_count =
+            end(&wanted, |column| !matches!(column, StatisticsColumn::ResponseTime));
         wanted.truncate(end(&wanted, |_| true));
-        Self { wanted, of_servers }
+        Self { wanted, server_column_count }
     }
 }
 
@@ -103,7 +104,7 @@ struct StateColumns {
 
 /// A line of the statistics.
 #[derive(Debug, Default)]
-struct Row<'t> {
+struct StatisticsRow<'t> {
     proxy: Cow<'t, str>,
     server: Cow<'t, str>,
     status: Cow<'t, str>,
@@ -119,14 +120,14 @@ struct Row<'t> {
 
 #[derive(Debug, Default)]
 struct Proxy {
-    frontend: Option<Side>,
-    backend: Option<Side>,
-    servers: Vec<Server>,
+    frontend: Option<ProxySide>,
+    backend: Option<ProxySide>,
+    servers: Vec<HaproxyServer>,
 }
 
 /// A proxy's row as frontend or as backend.
 #[derive(Debug)]
-struct Side {
+struct ProxySide {
     sessions: f64,
     limit: Option<f64>,
     queued: Option<f64>,
@@ -134,7 +135,7 @@ struct Side {
 }
 
 #[derive(Debug)]
-struct Server {
+struct HaproxyServer {
     name: Box<str>,
     is_usable: bool,
     is_backup: bool,
@@ -147,7 +148,10 @@ impl Statistics {
     /// Keeps one proxy, or all backends.
     pub(super) fn new(proxy: Option<&str>) -> Self {
         Self {
-            tables: Tables { wanted: proxy.map(Into::into), ..Tables::default() },
+            tables: StatisticsParser {
+                proxy_filter: proxy.map(Into::into),
+                ..StatisticsParser::default()
+            },
             ..Self::default()
         }
     }
@@ -156,21 +160,21 @@ impl Statistics {
     ///
     /// # Errors
     /// They are no statistics, or more than is kept.
-    pub(super) fn feed(&mut self, octets: &[u8]) -> Result<(), Fault> {
+    pub(super) fn feed(&mut self, octets: &[u8]) -> Result<(), ReportError> {
         let Self { lines, tables } = self;
         lines.feed(octets, |line| tables.line(line))
     }
 
     /// Whether so many replies of the socket came, each to its end. What follows the last line end
     /// counts as cut off.
-    pub(super) fn holds_replies(&self, count: usize) -> bool {
+    pub(super) fn has_complete_replies(&self, count: usize) -> bool {
         let replies = &self.tables.replies;
-        replies.whole >= count && !replies.is_open && self.lines.is_at_line_start()
+        replies.complete >= count && !replies.is_open && self.lines.is_at_line_start()
     }
 
     /// Whether everything fed so far was whole lines and whole proxies: the backend's own row comes
     /// after its servers'.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         let is_whole = |proxy: &Proxy| proxy.servers.is_empty() || proxy.backend.is_some();
         self.lines.is_at_line_start() && self.tables.proxies.values().all(is_whole)
     }
@@ -179,11 +183,11 @@ impl Statistics {
     ///
     /// # Errors
     /// There were no statistics, or the proxy is not in them.
-    pub(super) fn finish(mut self, memory: &mut Memory) -> Result<LoadReport, Fault> {
+    pub(super) fn finish(mut self, memory: &mut PollHistory) -> Result<LoadReport, ReportError> {
         let Self { lines, tables } = &mut self;
         lines.finish(|line| tables.line(line))?;
-        if !tables.was_there {
-            return Err(FORM);
+        if !tables.has_statistics {
+            return Err(WRONG_FORMAT);
         }
         self.tables.report(memory)
     }
@@ -192,70 +196,74 @@ impl Statistics {
 impl Replies {
     fn line(&mut self, line: &str) {
         let is_end = line.trim().is_empty();
-        self.whole += usize::from(is_end && self.is_open);
+        self.complete += usize::from(is_end && self.is_open);
         self.is_open = !is_end;
     }
 }
 
-impl Tables {
-    fn line(&mut self, line: &[u8]) -> Result<(), Fault> {
+impl StatisticsParser {
+    fn line(&mut self, line: &[u8]) -> Result<(), ReportError> {
         let line = String::from_utf8_lossy(line);
         self.replies.line(&line);
         if let Some(header) = line.strip_prefix("# ") {
-            self.section = section(header);
-            self.was_there |= matches!(self.section, Section::Statistics(_));
+            self.section = parse_header(header);
+            self.has_statistics |= matches!(self.section, SocketSection::Statistics(_));
             return Ok(());
         }
         if line.trim().is_empty() {
-            self.section = Section::None;
+            self.section = SocketSection::None;
             return Ok(());
         }
         match &self.section {
             // A row after the empty line that ends the statistics: what should stand between them
             // is missing.
-            Section::None if self.was_there && line.matches(',').count() >= FEWEST_COMMAS => {
-                Err(Fault::Cut)
+            SocketSection::None
+                if self.has_statistics && line.matches(',').count() >= MIN_STATISTICS_COMMAS =>
+            {
+                Err(ReportError::Truncated)
             }
-            Section::None => Ok(()),
-            Section::Statistics(columns) => {
-                let row = row(&line, columns)?;
-                self.keep(row)
+            SocketSection::None => Ok(()),
+            SocketSection::Statistics(columns) => {
+                let row = parse_row(&line, columns)?;
+                self.add_row(row)
             }
-            Section::ServersState(columns) => {
+            SocketSection::ServersState(columns) => {
                 let fields: Vec<_> = line.split(' ').collect();
-                let field = |at: usize| fields.get(at).copied().ok_or(FORM);
-                let weight = field(columns.weight)?.parse().map_err(|_| FORM)?;
+                let field = |at: usize| fields.get(at).copied().ok_or(WRONG_FORMAT);
+                let weight = field(columns.weight)?.parse().map_err(|_| WRONG_FORMAT)?;
                 let (proxy, server) = (field(columns.proxy)?, field(columns.server)?);
-                if proxy.len() > LONGEST_NAME || server.len() > LONGEST_NAME {
-                    return Err(FORM);
+                if proxy.len() > MAX_NAME_OCTETS || server.len() > MAX_NAME_OCTETS {
+                    return Err(WRONG_FORMAT);
                 }
-                if self.wanted.as_deref().is_none_or(|wanted| wanted == proxy) {
-                    if self.configured.len() >= MOST_SERVERS {
-                        return Err(Fault::TooMany(MOST_SERVERS, "servers"));
+                if self.proxy_filter.as_deref().is_none_or(|wanted| wanted == proxy) {
+                    if self.configured_weights.len() >= MAX_SERVERS {
+                        return Err(ReportError::TooMany(MAX_SERVERS, "servers"));
                     }
-                    self.configured.insert(path(proxy, server), weight);
+                    self.configured_weights.insert(server_key(proxy, server), weight);
                 }
                 Ok(())
             }
         }
     }
 
-    fn keep(&mut self, row: Row<'_>) -> Result<(), Fault> {
-        if row.proxy.is_empty() || row.proxy.len() > LONGEST_NAME || row.server.len() > LONGEST_NAME
+    fn add_row(&mut self, row: StatisticsRow<'_>) -> Result<(), ReportError> {
+        if row.proxy.is_empty()
+            || row.proxy.len() > MAX_NAME_OCTETS
+            || row.server.len() > MAX_NAME_OCTETS
         {
-            return Err(FORM);
+            return Err(WRONG_FORMAT);
         }
-        if self.wanted.as_deref().is_some_and(|wanted| wanted != row.proxy) {
+        if self.proxy_filter.as_deref().is_some_and(|wanted| wanted != row.proxy) {
             return Ok(());
         }
         let count = self.proxies.len();
         let proxy = match self.proxies.entry(row.proxy.into()) {
-            Entry::Vacant(_) if count >= MOST_PROXIES => {
-                return Err(Fault::TooMany(MOST_PROXIES, "proxies"));
+            Entry::Vacant(_) if count >= MAX_PROXIES => {
+                return Err(ReportError::TooMany(MAX_PROXIES, "proxies"));
             }
             entry => entry.or_default(),
         };
-        let side = |sessions| Side {
+        let side = |sessions| ProxySide {
             sessions,
             // Empty or zero is no limit.
             limit: row.limit.filter(|limit| *limit != 0.0),
@@ -266,19 +274,19 @@ impl Tables {
         // Servers may be called like the rows of the proxy itself; their kind cannot be mistaken.
         match (row.kind.map(|kind| kind as i64), &*row.server) {
             (Some(0), _) | (None, "FRONTEND") => {
-                proxy.frontend = Some(side(row.sessions.ok_or(FORM)?))
+                proxy.frontend = Some(side(row.sessions.ok_or(WRONG_FORMAT)?))
             }
             (Some(1), _) | (None, "BACKEND") => {
-                proxy.backend = Some(side(row.sessions.ok_or(FORM)?))
+                proxy.backend = Some(side(row.sessions.ok_or(WRONG_FORMAT)?))
             }
             // A row without name or status is no server: it would count as one that is down.
             (Some(2) | None, _) if row.server.is_empty() || row.status.is_empty() => {}
             (Some(2) | None, _) => {
-                self.servers += 1;
-                if self.servers > MOST_SERVERS {
-                    return Err(Fault::TooMany(MOST_SERVERS, "servers"));
+                self.server_count += 1;
+                if self.server_count > MAX_SERVERS {
+                    return Err(ReportError::TooMany(MAX_SERVERS, "servers"));
                 }
-                proxy.servers.push(Server {
+                proxy.servers.push(HaproxyServer {
                     is_usable: takes_requests(&row.status) && row.weight != Some(0.0),
                     name: row.server.into(),
                     is_backup: row.is_backup,
@@ -292,8 +300,8 @@ impl Tables {
         Ok(())
     }
 
-    fn report(self, memory: &mut Memory) -> Result<LoadReport, Fault> {
-        let chosen = self.chosen()?;
+    fn report(self, memory: &mut PollHistory) -> Result<LoadReport, ReportError> {
+        let chosen = self.selected_proxies()?;
         let sides = || {
             chosen
                 .iter()
@@ -308,7 +316,7 @@ impl Tables {
         let report = LoadReport {
             connections: Some(sides().map(|side| side.sessions).sum()),
             limit: chosen.iter().map(|(_, proxy)| proxy.limit()).sum(),
-            servers: count(&servers),
+            servers: count_servers(&servers),
             capacity_share: self.capacity_share(&servers, memory),
             response_time: slowest
                 .map(|millis| super::report::response_time(millis / 1000.0))
@@ -319,14 +327,14 @@ impl Tables {
     }
 
     /// The proxy asked for; else all backends, those without servers only where no other is.
-    fn chosen(&self) -> Result<Vec<(&str, &Proxy)>, Fault> {
+    fn selected_proxies(&self) -> Result<Vec<(&str, &Proxy)>, ReportError> {
         let all = || self.proxies.iter().map(|(name, proxy)| (&**name, proxy));
-        if self.wanted.is_some() {
+        if self.proxy_filter.is_some() {
             let chosen: Vec<_> = all()
                 .filter(|(_, proxy)| proxy.backend.is_some() || proxy.frontend.is_some())
                 .collect();
             return if chosen.is_empty() {
-                Err(Fault::Missing("`proxy`".into()))
+                Err(ReportError::Missing("`proxy`".into()))
             } else {
                 Ok(chosen)
             };
@@ -337,24 +345,28 @@ impl Tables {
         match (serving.is_empty(), backends.is_empty()) {
             (false, _) => Ok(serving),
             (true, false) => Ok(backends),
-            (true, true) => Err(Fault::Missing("any backend".into())),
+            (true, true) => Err(ReportError::Missing("any backend".into())),
         }
     }
 
     /// Weights in force of the servers that serve over configured weights of all.
-    fn capacity_share(&self, servers: &[(&str, &Server)], memory: &mut Memory) -> Option<f64> {
+    fn capacity_share(
+        &self,
+        servers: &[(&str, &HaproxyServer)],
+        memory: &mut PollHistory,
+    ) -> Option<f64> {
         let mut whole = 0.0;
         let mut seen = HashSet::new();
         for (proxy, server) in servers.iter().filter(|(_, server)| !server.is_backup) {
-            let name = path(proxy, &server.name);
+            let name = server_key(proxy, &server.name);
             let weight = server.weight?;
-            whole += match self.configured.get(&name) {
+            whole += match self.configured_weights.get(&name) {
                 Some(&configured) => configured,
-                None => memory.highest(&name, weight),
+                None => memory.highest_weight(&name, weight),
             };
             seen.insert(name);
         }
-        memory.keep_servers(|name| seen.contains(name));
+        memory.retain_servers(|name| seen.contains(name));
         let left: f64 = serving(servers).filter_map(|(_, server)| server.weight).sum();
         // An operator may raise a weight above the configured one, and backups may weigh more than
         // those they stand in for.
@@ -369,24 +381,24 @@ impl Proxy {
     fn limit(&self) -> Option<f64> {
         let active = self.servers.iter().filter(|server| !server.is_backup);
         let of_servers: Option<f64> = active.map(|server| server.limit).sum();
-        let of = |side: &Option<Side>| side.as_ref().and_then(|side| side.limit);
+        let of = |side: &Option<ProxySide>| side.as_ref().and_then(|side| side.limit);
         of_servers.filter(|limit| *limit > 0.0).or(of(&self.frontend)).or(of(&self.backend))
     }
 }
 
 /// Servers that take requests: backups only where no other does.
 fn serving<'s>(
-    servers: &'s [(&'s str, &'s Server)],
-) -> impl Iterator<Item = &'s (&'s str, &'s Server)> {
+    servers: &'s [(&'s str, &'s HaproxyServer)],
+) -> impl Iterator<Item = &'s (&'s str, &'s HaproxyServer)> {
     let are_backups = !servers.iter().any(|(_, server)| server.is_usable && !server.is_backup);
     servers.iter().filter(move |(_, server)| server.is_usable && server.is_backup == are_backups)
 }
 
-fn count(servers: &[(&str, &Server)]) -> Option<Servers> {
+fn count_servers(servers: &[(&str, &HaproxyServer)]) -> Option<ServerCount> {
     let total = servers.iter().filter(|(_, server)| !server.is_backup).count();
     let up = serving(servers).count().min(total);
     let count = |number: usize| u32::try_from(number).ok();
-    Some(Servers { up: count(up)?, total: count(total)? }).filter(|_| total > 0)
+    Some(ServerCount { up: count(up)?, total: count(total)? }).filter(|_| total > 0)
 }
 
 /// Whether new requests go to a server in this state: `UP`, `UP 1/2` (failing checks) and `no
@@ -395,50 +407,55 @@ fn takes_requests(status: &str) -> bool {
     status == "UP" || status.starts_with("UP ") || status == "no check"
 }
 
-fn path(proxy: &str, server: &str) -> Box<str> {
+fn server_key(proxy: &str, server: &str) -> Box<str> {
     format!("{proxy}/{server}").into()
 }
 
 /// What follows a line that starts with `# `.
-fn section(header: &str) -> Section {
+fn parse_header(header: &str) -> SocketSection {
     let names: Vec<_> = header.split(',').collect();
     if names.contains(&"pxname")
         && ["svname", "scur", "status"].iter().all(|name| names.contains(name))
     {
-        return Section::Statistics(Columns::new(names.into_iter().map(column).collect()));
+        return SocketSection::Statistics(StatisticsColumns::new(
+            names.into_iter().map(parse_column).collect(),
+        ));
     }
     let names: Vec<_> = header.split(' ').collect();
     let at = |wanted: &str| names.iter().position(|name| *name == wanted);
     match (at("be_name"), at("srv_name"), at("srv_iweight")) {
         (Some(proxy), Some(server), Some(weight)) => {
-            Section::ServersState(StateColumns { proxy, server, weight })
+            SocketSection::ServersState(StateColumns { proxy, server, weight })
         }
-        _ => Section::None,
+        _ => SocketSection::None,
     }
 }
 
-fn column(name: &str) -> Option<Column> {
+fn parse_column(name: &str) -> Option<StatisticsColumn> {
     Some(match name {
-        "pxname" => Column::Proxy,
-        "svname" => Column::Server,
-        "qcur" => Column::Queued,
-        "scur" => Column::Sessions,
-        "slim" => Column::Limit,
-        "stot" => Column::SessionsEver,
-        "status" => Column::Status,
-        "weight" => Column::Weight,
-        "bck" => Column::IsBackup,
-        "rtime" => Column::ResponseTime,
-        "type" => Column::Kind,
+        "pxname" => StatisticsColumn::Proxy,
+        "svname" => StatisticsColumn::Server,
+        "qcur" => StatisticsColumn::Queued,
+        "scur" => StatisticsColumn::Sessions,
+        "slim" => StatisticsColumn::Limit,
+        "stot" => StatisticsColumn::SessionsEver,
+        "status" => StatisticsColumn::Status,
+        "weight" => StatisticsColumn::Weight,
+        "bck" => StatisticsColumn::IsBackup,
+        "rtime" => StatisticsColumn::ResponseTime,
+        "type" => StatisticsColumn::Kind,
         _ => return None,
     })
 }
 
-fn row<'t>(line: &'t str, columns: &Columns) -> Result<Row<'t>, Fault> {
-    let mut row = Row::default();
+fn parse_row<'t>(
+    line: &'t str,
+    columns: &StatisticsColumns,
+) -> Result<StatisticsRow<'t>, ReportError> {
+    let mut row = StatisticsRow::default();
     let mut rest = line;
     for (at, column) in columns.wanted.iter().enumerate() {
-        if at >= columns.of_servers && row.kind == Some(2.0) {
+        if at >= columns.server_column_count && row.kind == Some(2.0) {
             break;
         }
         // What is left away at the end is empty; a header of many columns must not make short lines
@@ -446,21 +463,21 @@ fn row<'t>(line: &'t str, columns: &Columns) -> Result<Row<'t>, Fault> {
         if rest.is_empty() {
             break;
         }
-        let (field, after) = field(rest).ok_or(FORM)?;
+        let (field, after) = split_field(rest).ok_or(WRONG_FORMAT)?;
         match column {
             None => {}
-            Some(Column::Proxy) => row.proxy = field,
-            Some(Column::Server) => row.server = field,
-            Some(Column::Status) => row.status = field,
-            Some(Column::Queued) => row.queued = number(&field)?,
-            Some(Column::Sessions) => row.sessions = number(&field)?,
-            Some(Column::Limit) => row.limit = number(&field)?,
-            Some(Column::SessionsEver) => row.sessions_ever = number(&field)?,
-            Some(Column::Weight) => row.weight = number(&field)?,
+            Some(StatisticsColumn::Proxy) => row.proxy = field,
+            Some(StatisticsColumn::Server) => row.server = field,
+            Some(StatisticsColumn::Status) => row.status = field,
+            Some(StatisticsColumn::Queued) => row.queued = parse_number(&field)?,
+            Some(StatisticsColumn::Sessions) => row.sessions = parse_number(&field)?,
+            Some(StatisticsColumn::Limit) => row.limit = parse_number(&field)?,
+            Some(StatisticsColumn::SessionsEver) => row.sessions_ever = parse_number(&field)?,
+            Some(StatisticsColumn::Weight) => row.weight = parse_number(&field)?,
             // Of a backend this counts its backups.
-            Some(Column::IsBackup) => row.is_backup = &*field == "1",
-            Some(Column::ResponseTime) => row.response_millis = number(&field)?,
-            Some(Column::Kind) => row.kind = number(&field)?,
+            Some(StatisticsColumn::IsBackup) => row.is_backup = &*field == "1",
+            Some(StatisticsColumn::ResponseTime) => row.response_millis = parse_number(&field)?,
+            Some(StatisticsColumn::Kind) => row.kind = parse_number(&field)?,
         }
         rest = after;
     }
@@ -468,7 +485,7 @@ fn row<'t>(line: &'t str, columns: &Columns) -> Result<Row<'t>, Fault> {
 }
 
 /// The next field of a line of CSV, and what follows its comma.
-fn field(text: &str) -> Option<(Cow<'_, str>, &str)> {
+fn split_field(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let Some(mut quoted) = text.strip_prefix('"') else {
         let (field, rest) = text.split_once(',').unwrap_or((text, ""));
         return Some((field.into(), rest));
@@ -487,10 +504,10 @@ fn field(text: &str) -> Option<(Cow<'_, str>, &str)> {
     }
 }
 
-fn number(field: &str) -> Result<Option<f64>, Fault> {
+fn parse_number(field: &str) -> Result<Option<f64>, ReportError> {
     match field {
         "" => Ok(None),
-        digits => digits.parse::<i64>().map(|number| Some(number as f64)).map_err(|_| FORM),
+        digits => digits.parse::<i64>().map(|number| Some(number as f64)).map_err(|_| WRONG_FORMAT),
     }
 }
 
@@ -505,8 +522,8 @@ mod tests {
     fn read_with(
         page: &str,
         proxy: Option<&str>,
-        memory: &mut Memory,
-    ) -> Result<LoadReport, Fault> {
+        memory: &mut PollHistory,
+    ) -> Result<LoadReport, ReportError> {
         let mut statistics = Statistics::new(proxy);
         statistics.feed(page.as_bytes())?;
         let report = statistics.finish(memory)?;
@@ -514,8 +531,8 @@ mod tests {
         Ok(report)
     }
 
-    fn read(rows: &str, proxy: Option<&str>) -> Result<LoadReport, Fault> {
-        read_with(&format!("{HEADER}{rows}"), proxy, &mut Memory::default())
+    fn read(rows: &str, proxy: Option<&str>) -> Result<LoadReport, ReportError> {
+        read_with(&format!("{HEADER}{rows}"), proxy, &mut PollHistory::default())
     }
 
     fn server(proxy: &str, name: &str, status: &str, weight: u32, limit: &str) -> String {
@@ -542,11 +559,11 @@ mod tests {
             (Some(6.0), Some(100.0)),
             "what the servers take together"
         );
-        assert_eq!(report.servers, Some(Servers { up: 2, total: 4 }));
+        assert_eq!(report.servers, Some(ServerCount { up: 2, total: 4 }));
         assert_eq!(report.capacity_share, Some(0.5), "150 of 300");
         assert_eq!(report.response_time, Some(Duration::from_millis(12)));
         assert_eq!(report.gauges.get("queue"), Some(&4.0));
-        assert_eq!(read(&rows, Some("shop")), Err(Fault::Missing("`proxy`".into())));
+        assert_eq!(read(&rows, Some("shop")), Err(ReportError::Missing("`proxy`".into())));
         let all = read(&rows, None).unwrap();
         assert_eq!(
             all.connections,
@@ -599,7 +616,7 @@ mod tests {
             let rows =
                 server("www", "a", status, 10, "") + "www,BACKEND,0,0,0,0,0,0,UP,1,1,0,1,0,,\n";
             let servers = read(&rows, None).unwrap().servers;
-            assert_eq!(servers, Some(Servers { up: is_up.into(), total: 1 }), "{status}");
+            assert_eq!(servers, Some(ServerCount { up: is_up.into(), total: 1 }), "{status}");
         }
     }
 
@@ -612,7 +629,7 @@ mod tests {
             let rows = [&server("www", "a", "UP", 10, ""), &*row, back].concat();
             assert_eq!(
                 read(&rows, None).unwrap().servers,
-                Some(Servers { up: 1, total: 1 }),
+                Some(ServerCount { up: 1, total: 1 }),
                 "{row}"
             );
         }
@@ -625,7 +642,7 @@ mod tests {
         let both = read(&[&server("www", "a", "UP", 10, ""), backup, back].concat(), None).unwrap();
         assert_eq!(
             (both.servers, both.capacity_share),
-            (Some(Servers { up: 1, total: 1 }), Some(1.0))
+            (Some(ServerCount { up: 1, total: 1 }), Some(1.0))
         );
         let alone = [
             &server("www", "a", "DOWN", 20, ""),
@@ -637,7 +654,7 @@ mod tests {
         let alone = read(&alone, None).unwrap();
         assert_eq!(
             (alone.servers, alone.capacity_share),
-            (Some(Servers { up: 1, total: 2 }), Some(0.25))
+            (Some(ServerCount { up: 1, total: 2 }), Some(0.25))
         );
     }
 
@@ -649,10 +666,10 @@ mod tests {
         };
         let state = "\n1\n# be_id be_name srv_id srv_name srv_addr srv_uweight srv_iweight\n\
                      4 www 1 a 192.0.2.1 100 100\n4 www 2 b 192.0.2.2 50 100\n4 api 2 b 192.0.2.2 50 300\n\n";
-        let share = |page: String, memory: &mut Memory| {
+        let share = |page: String, memory: &mut PollHistory| {
             read_with(&page, Some("www"), memory).unwrap().capacity_share.unwrap()
         };
-        let memory = &mut Memory::default();
+        let memory = &mut PollHistory::default();
         assert_eq!(share(page(50) + state, memory), 0.75, "150 of 200");
         assert_eq!(share(page(50), memory), 1.0, "nothing higher was seen");
         assert_eq!(share(page(100), memory), 1.0);
@@ -670,8 +687,8 @@ mod tests {
             statistics.feed("x,\n".repeat(5_000).as_bytes()).unwrap();
         }
         assert_eq!(
-            statistics.finish(&mut Memory::default()),
-            Err(Fault::Missing("`proxy`".into()))
+            statistics.finish(&mut PollHistory::default()),
+            Err(ReportError::Missing("`proxy`".into()))
         );
     }
 
@@ -687,15 +704,23 @@ mod tests {
             (row(",BACKEND,0,0,0,0,0,0,UP,1,1,0,1,0,,\n"), "no name"),
             (row("www,BACKEND,0,0,0,0,0,0,\"UP,1,1,0,1,0,,\n"), "a quotation without end"),
         ] {
-            assert_eq!(read_with(&page, None, &mut Memory::default()), Err(FORM), "{why}");
+            assert_eq!(
+                read_with(&page, None, &mut PollHistory::default()),
+                Err(WRONG_FORMAT),
+                "{why}"
+            );
         }
-        assert_eq!(read("", None), Err(Fault::Missing("any backend".into())), "a header alone");
+        assert_eq!(
+            read("", None),
+            Err(ReportError::Missing("any backend".into())),
+            "a header alone"
+        );
         let negative = read("www,BACKEND,0,0,-5,0,0,0,UP,1,1,0,1,0,,\n", None);
         assert_eq!(negative.unwrap_err().to_string(), "the number of connections is negative");
         let long = server("www", &"x".repeat(257), "UP", 1, "");
-        assert_eq!(read(&long, None), Err(FORM), "a name that nobody gives");
+        assert_eq!(read(&long, None), Err(WRONG_FORMAT), "a name that nobody gives");
         let many: String =
             (0..5000).map(|index| server("www", &index.to_string(), "UP", 1, "")).collect();
-        assert_eq!(read(&many, None), Err(Fault::TooMany(MOST_SERVERS, "servers")));
+        assert_eq!(read(&many, None), Err(ReportError::TooMany(MAX_SERVERS, "servers")));
     }
 }

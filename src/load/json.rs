@@ -4,39 +4,39 @@ use std::{fmt, str::FromStr};
 
 use serde_json::Value;
 
-use super::{Fault, LoadReport, Wanted};
+use super::{LoadReport, ReportError, ReportMapping};
 
 /// The longest document, in octets.
-pub(super) const MOST_OCTETS: usize = 256 << 10;
+pub(super) const MAX_OCTETS: usize = 256 << 10;
 
 /// A place in a JSON document (RFC 6901): empty, or tokens each after a slash.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Pointer(Box<str>);
+pub struct JsonPointer(Box<str>);
 
 /// A text is no pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BadPointer {
+pub enum JsonPointerError {
     /// It is not empty and does not start with a slash.
     NoSlash,
     /// A tilde without 0 or 1 after it.
     LoneTilde,
 }
 
-impl FromStr for Pointer {
-    type Err = BadPointer;
+impl FromStr for JsonPointer {
+    type Err = JsonPointerError;
 
-    fn from_str(text: &str) -> Result<Self, BadPointer> {
+    fn from_str(text: &str) -> Result<Self, JsonPointerError> {
         if !text.is_empty() && !text.starts_with('/') {
-            return Err(BadPointer::NoSlash);
+            return Err(JsonPointerError::NoSlash);
         }
         if text.split('~').skip(1).any(|after| !after.starts_with(['0', '1'])) {
-            return Err(BadPointer::LoneTilde);
+            return Err(JsonPointerError::LoneTilde);
         }
         Ok(Self(text.into()))
     }
 }
 
-impl fmt::Display for BadPointer {
+impl fmt::Display for JsonPointerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoSlash => {
@@ -53,9 +53,13 @@ impl fmt::Display for BadPointer {
 ///
 /// # Errors
 /// It is no JSON, or what is wanted is not in it.
-pub(super) fn read(octets: &[u8], wanted: &Wanted<Pointer>) -> Result<LoadReport, Fault> {
-    let document: Value = serde_json::from_slice(octets).map_err(|_| Fault::NotA("JSON"))?;
-    wanted.report(|Pointer(pointer)| match document.pointer(pointer)? {
+pub(super) fn read(
+    octets: &[u8],
+    wanted: &ReportMapping<JsonPointer>,
+) -> Result<LoadReport, ReportError> {
+    let document: Value =
+        serde_json::from_slice(octets).map_err(|_| ReportError::WrongFormat("JSON"))?;
+    wanted.build_report(|JsonPointer(pointer)| match document.pointer(pointer)? {
         Value::Null => None,
         value => Some(number(value)),
     })
@@ -77,15 +81,15 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::load::{Servers, ShareUnit, TimeUnit, tests::nothing_wanted};
+    use crate::load::{ServerCount, ShareUnit, TimeUnit, tests::empty_mapping};
 
-    fn at(text: &str) -> Option<Pointer> {
+    fn at(text: &str) -> Option<JsonPointer> {
         Some(text.parse().unwrap())
     }
 
     #[test]
     fn each_number_is_found_by_its_pointer_and_read_in_its_unit() {
-        let wanted = Wanted {
+        let wanted = ReportMapping {
             connections: at("/stats/active"),
             limit: at("/stats/max"),
             cpu: at("/cpu"),
@@ -99,14 +103,14 @@ mod tests {
         let report = read(document, &wanted).unwrap();
         assert_eq!((report.connections, report.limit), (Some(120.0), Some(1000.0)));
         assert_eq!(report.response_time, Some(Duration::from_micros(12_500)));
-        assert_eq!(report.servers, Some(Servers { up: 3, total: 4 }));
+        assert_eq!(report.servers, Some(ServerCount { up: 3, total: 4 }));
         let gauges: Vec<_> = report.gauges.iter().map(|(name, value)| (&**name, *value)).collect();
         assert_eq!(gauges, [("cpu", 0.35), ("queue", -2.0)]);
     }
 
     #[test]
     fn a_number_may_be_written_as_a_string() {
-        let wanted = Wanted { connections: at("/x"), ..nothing_wanted() };
+        let wanted = ReportMapping { connections: at("/x"), ..empty_mapping() };
         for (text, number) in [("7", 7.0), (" 12.5 ", 12.5), ("1e3", 1000.0), ("-0", 0.0)] {
             let document = format!("{{\"x\": \"{text}\"}}");
             assert_eq!(
@@ -132,27 +136,27 @@ mod tests {
             ("<html>", "/x", "what came is not JSON"),
             ("{\"x\": 1e999}", "/x", "what came is not JSON"),
         ] {
-            let wanted = Wanted { connections: at(pointer), ..nothing_wanted() };
+            let wanted = ReportMapping { connections: at(pointer), ..empty_mapping() };
             assert_eq!(
                 read(document.as_bytes(), &wanted).unwrap_err().to_string(),
                 fault,
                 "{document}"
             );
         }
-        let whole = Wanted { connections: at(""), ..nothing_wanted() };
+        let whole = ReportMapping { connections: at(""), ..empty_mapping() };
         assert_eq!(read(b"17", &whole).unwrap().connections, Some(17.0), "the whole document");
     }
 
     #[test]
     fn a_bad_pointer_is_told_how_to_write_it() {
-        assert_eq!("x".parse::<Pointer>(), Err(BadPointer::NoSlash));
-        assert_eq!("/a~2".parse::<Pointer>(), Err(BadPointer::LoneTilde));
-        assert_eq!("/a~".parse::<Pointer>(), Err(BadPointer::LoneTilde));
+        assert_eq!("x".parse::<JsonPointer>(), Err(JsonPointerError::NoSlash));
+        assert_eq!("/a~2".parse::<JsonPointer>(), Err(JsonPointerError::LoneTilde));
+        assert_eq!("/a~".parse::<JsonPointer>(), Err(JsonPointerError::LoneTilde));
     }
 
     #[test]
     fn a_document_of_nothing_but_brackets_is_refused_without_harm() {
-        let deep = "[".repeat(MOST_OCTETS);
-        assert_eq!(read(deep.as_bytes(), &nothing_wanted()), Err(Fault::NotA("JSON")));
+        let deep = "[".repeat(MAX_OCTETS);
+        assert_eq!(read(deep.as_bytes(), &empty_mapping()), Err(ReportError::WrongFormat("JSON")));
     }
 }

@@ -1,36 +1,36 @@
 //! Load reports: what downstream balancers say of themselves, read from what they publish. Layer 1:
 //! pure; octets come in as arguments, in pieces as they arrive.
 //!
-//! A [`LoadSource`] says where a balancer publishes and how to read it. Its [`Reader`] takes the
-//! octets of one poll and makes a [`LoadReport`] of them; what has to be remembered from one poll
-//! to the next is in a [`Memory`] that the poller keeps. One file per format: `haproxy`,
+//! A [`LoadSource`] says where a balancer publishes and how to read it. Its [`ReportReader`] takes
+//! the octets of one poll and makes a [`LoadReport`] of them; what has to be remembered from one
+//! poll to the next is in a [`PollHistory`] that the poller keeps. One file per format: `haproxy`,
 //! `stub_status`, `envoy`, `prometheus`, `json`, `orca`.
 //!
 //! Invariants: no octets make a reader panic; a reader holds a bounded part of a page; a report
-//! that leaves this module has no absurd value in it; a [`Fault`] never quotes what was read.
+//! that leaves this module has no absurd value in it; a [`ReportError`] never quotes what was read.
 
 mod envoy;
-mod fault;
 mod haproxy;
 mod json;
-mod lines;
-mod memory;
+mod line_splitter;
 mod orca;
+mod poll_history;
 mod prometheus;
 mod reader;
 mod report;
+mod report_error;
+mod report_mapping;
 mod source;
 mod stub_status;
-mod wanted;
 
 #[cfg(test)]
 mod tests;
 
-pub use fault::{Fault, Quantity};
-pub use json::{BadPointer, Pointer};
-pub use memory::Memory;
-pub use prometheus::{Aggregate, BadSelector, Matcher, Selector};
-pub use reader::{End, Reader};
-pub use report::{LoadReport, Servers};
-pub use source::{Haproxy, Header, Host, LoadKind, LoadSource, Page};
-pub use wanted::{ShareUnit, TimeUnit, Wanted};
+pub use json::{JsonPointer, JsonPointerError};
+pub use poll_history::PollHistory;
+pub use prometheus::{Aggregate, Matcher, Selector, SelectorError};
+pub use reader::{PageEnd, ReportReader};
+pub use report::{LoadReport, ServerCount};
+pub use report_error::{Quantity, ReportError};
+pub use report_mapping::{ReportMapping, ShareUnit, TimeUnit};
+pub use source::{HaproxySource, LoadKind, LoadPage, LoadSource, PageHeader, PageHost};

@@ -8,69 +8,73 @@
 use serde_json::Value;
 
 use super::{
-    Fault, LoadReport,
+    LoadReport, ReportError,
     json::number,
-    report::{LONGEST_GAUGE_NAME, MOST_GAUGES},
+    report::{MAX_GAUGE_NAME_OCTETS, MAX_GAUGES},
 };
 
 /// More than any head of a reply that is read.
-const MOST_OCTETS: usize = 16 << 10;
+const MAX_OCTETS: usize = 16 << 10;
 
-const FORM: Fault = Fault::NotA("an ORCA load report as TEXT or JSON");
+const WRONG_FORMAT: ReportError = ReportError::WrongFormat("an ORCA load report as TEXT or JSON");
 
 /// Reads a header's value.
 ///
 /// # Errors
 /// It is no load report.
-pub(super) fn read(value: &str) -> Result<LoadReport, Fault> {
-    if value.len() > MOST_OCTETS {
-        return Err(Fault::LongPage(MOST_OCTETS));
+pub(super) fn read(value: &str) -> Result<LoadReport, ReportError> {
+    if value.len() > MAX_OCTETS {
+        return Err(ReportError::PageTooLong(MAX_OCTETS));
     }
     let value = value.trim();
     let (form, rest) = value.split_once(' ').unwrap_or((value, ""));
     let mut report = LoadReport::default();
     match form {
-        "TEXT" => text(rest, &mut report)?,
-        "JSON" => json(rest, &mut report)?,
-        "BIN" => return Err(FORM),
-        _ if value.starts_with('{') => json(value, &mut report)?,
-        _ => text(value, &mut report)?,
+        "TEXT" => read_text(rest, &mut report)?,
+        "JSON" => read_json(rest, &mut report)?,
+        "BIN" => return Err(WRONG_FORMAT),
+        _ if value.starts_with('{') => read_json(value, &mut report)?,
+        _ => read_text(value, &mut report)?,
     }
-    if report.gauges.is_empty() { Err(FORM) } else { Ok(report) }
+    if report.gauges.is_empty() { Err(WRONG_FORMAT) } else { Ok(report) }
 }
 
 /// `name=number` or `name:number`, with commas between.
-fn text(text: &str, report: &mut LoadReport) -> Result<(), Fault> {
+fn read_text(text: &str, report: &mut LoadReport) -> Result<(), ReportError> {
     for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-        let (name, number) = pair.split_once(['=', ':']).ok_or(FORM)?;
-        put(name.trim(), number.trim().parse().map_err(|_| FORM)?, report)?;
+        let (name, number) = pair.split_once(['=', ':']).ok_or(WRONG_FORMAT)?;
+        insert_metric(name.trim(), number.trim().parse().map_err(|_| WRONG_FORMAT)?, report)?;
     }
     Ok(())
 }
 
-fn json(text: &str, report: &mut LoadReport) -> Result<(), Fault> {
-    let Ok(Value::Object(fields)) = serde_json::from_str(text) else { return Err(FORM) };
+fn read_json(text: &str, report: &mut LoadReport) -> Result<(), ReportError> {
+    let Ok(Value::Object(fields)) = serde_json::from_str(text) else { return Err(WRONG_FORMAT) };
     for (name, value) in &fields {
         match value {
             Value::Object(inner) => {
                 for (key, value) in inner {
-                    put(&format!("{name}.{key}"), number(value).ok_or(FORM)?, report)?;
+                    insert_metric(
+                        &format!("{name}.{key}"),
+                        number(value).ok_or(WRONG_FORMAT)?,
+                        report,
+                    )?;
                 }
             }
-            value => put(name, number(value).ok_or(FORM)?, report)?,
+            value => insert_metric(name, number(value).ok_or(WRONG_FORMAT)?, report)?,
         }
     }
     Ok(())
 }
 
-fn put(name: &str, number: f64, report: &mut LoadReport) -> Result<(), Fault> {
+fn insert_metric(name: &str, number: f64, report: &mut LoadReport) -> Result<(), ReportError> {
     let own = match name {
         "cpu_utilization" | "cpuUtilization" | "cpu" => "cpu",
         "mem_utilization" | "memUtilization" | "mem" => "memory",
         "application_utilization" | "applicationUtilization" => "application",
         "rps_fractional" | "rpsFractional" | "rps" => "rps",
         "eps" => "eps",
-        other => return put_named(other, number, report),
+        other => return insert_named_metric(other, number, report),
     };
     report.gauges.insert(own.into(), number);
     Ok(())
@@ -78,7 +82,11 @@ fn put(name: &str, number: f64, report: &mut LoadReport) -> Result<(), Fault> {
 
 /// A metric under the name that the application gave it. It never takes the place of one that has a
 /// meaning.
-fn put_named(name: &str, number: f64, report: &mut LoadReport) -> Result<(), Fault> {
+fn insert_named_metric(
+    name: &str,
+    number: f64,
+    report: &mut LoadReport,
+) -> Result<(), ReportError> {
     let name = match name.split_once('.') {
         // What one request cost says nothing of the whole.
         Some(("request_cost" | "requestCost", _)) => return Ok(()),
@@ -86,13 +94,13 @@ fn put_named(name: &str, number: f64, report: &mut LoadReport) -> Result<(), Fau
         _ => name,
     };
     if name.is_empty()
-        || name.len() > LONGEST_GAUGE_NAME
+        || name.len() > MAX_GAUGE_NAME_OCTETS
         || !name.bytes().all(|octet| octet.is_ascii_graphic())
     {
-        return Err(FORM);
+        return Err(WRONG_FORMAT);
     }
-    if report.gauges.len() >= MOST_GAUGES {
-        return Err(Fault::TooMany(MOST_GAUGES, "numbers"));
+    if report.gauges.len() >= MAX_GAUGES {
+        return Err(ReportError::TooMany(MAX_GAUGES, "numbers"));
     }
     report.gauges.entry(name.into()).or_insert(number);
     Ok(())

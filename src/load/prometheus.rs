@@ -5,9 +5,9 @@
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
-use super::{Fault, LoadReport, Wanted, lines::Lines};
+use super::{LoadReport, ReportError, ReportMapping, line_splitter::LineSplitter};
 
-const FORM: Fault = Fault::NotA("a page in the Prometheus text format");
+const WRONG_FORMAT: ReportError = ReportError::WrongFormat("a page in the Prometheus text format");
 
 /// Which series of a page, and how they become one number: `max(queue_depth{queue="in",
 /// host!="old"})`.
@@ -43,7 +43,7 @@ pub struct Matcher {
 
 /// Why a text is no selector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BadSelector {
+pub enum SelectorError {
     /// There is no metric name where one should be.
     Metric,
     /// The labels are not written as they should.
@@ -51,16 +51,16 @@ pub enum BadSelector {
     /// `=~` or `!~`.
     Pattern,
     /// Something follows that does not belong there.
-    Rest,
+    TrailingText,
 }
 
-impl fmt::Display for BadSelector {
+impl fmt::Display for SelectorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Metric => "it starts with the name of a metric: my_queue_depth{queue=\"in\"}",
             Self::Labels => "labels are written as {name=\"value\", other!=\"value\"}",
             Self::Pattern => "labels are compared by = and != alone; patterns are not read",
-            Self::Rest => {
+            Self::TrailingText => {
                 "after the labels nothing follows; sum(...) and max(...) go around all of it"
             }
         })
@@ -68,14 +68,14 @@ impl fmt::Display for BadSelector {
 }
 
 impl FromStr for Selector {
-    type Err = BadSelector;
+    type Err = SelectorError;
 
-    fn from_str(text: &str) -> Result<Self, BadSelector> {
-        let (aggregate, inner) = aggregate(text.trim());
-        let end = inner.find(|c: char| !is_of_metric(c)).unwrap_or(inner.len());
+    fn from_str(text: &str) -> Result<Self, SelectorError> {
+        let (aggregate, inner) = split_aggregate(text.trim());
+        let end = inner.find(|c: char| !is_metric_character(c)).unwrap_or(inner.len());
         let (metric, rest) = inner.split_at(end);
         if metric.starts_with(|c: char| c.is_ascii_digit()) {
-            return Err(BadSelector::Metric);
+            return Err(SelectorError::Metric);
         }
         let mut metric = Cow::Borrowed(metric);
         let mut matchers = Vec::new();
@@ -87,10 +87,10 @@ impl FromStr for Selector {
                         metric = label.name.into_owned().into();
                         return Ok(());
                     }
-                    "" => return Err(BadSelector::Labels),
+                    "" => return Err(SelectorError::Labels),
                     "=" => true,
                     "!=" => false,
-                    _ => return Err(BadSelector::Pattern),
+                    _ => return Err(SelectorError::Pattern),
                 };
                 matchers.push(Matcher {
                     label: label.name.into_owned().into(),
@@ -99,17 +99,17 @@ impl FromStr for Selector {
                 });
                 Ok(())
             })
-            .unwrap_or(Err(BadSelector::Labels))?,
+            .unwrap_or(Err(SelectorError::Labels))?,
         };
         match rest.trim() {
-            _ if metric.is_empty() => Err(BadSelector::Metric),
+            _ if metric.is_empty() => Err(SelectorError::Metric),
             "" => Ok(Self { aggregate, metric: metric.into(), matchers }),
-            _ => Err(BadSelector::Rest),
+            _ => Err(SelectorError::TrailingText),
         }
     }
 }
 
-fn aggregate(text: &str) -> (Aggregate, &str) {
+fn split_aggregate(text: &str) -> (Aggregate, &str) {
     for (word, aggregate) in [("sum", Aggregate::Sum), ("max", Aggregate::Max)] {
         let inner = text
             .strip_prefix(word)
@@ -128,7 +128,7 @@ impl Selector {
         Self { aggregate: Aggregate::Sum, metric: metric.into(), matchers: vec![matcher] }
     }
 
-    fn is_of(&self, labels: &[Label<'_>]) -> bool {
+    fn matches_labels(&self, labels: &[Label<'_>]) -> bool {
         self.matchers.iter().all(|matcher| {
             let found = labels
                 .iter()
@@ -137,7 +137,7 @@ impl Selector {
         })
     }
 
-    fn add(&self, found: &mut Option<f64>, value: f64) {
+    fn aggregate_value(&self, found: &mut Option<f64>, value: f64) {
         *found = Some(match (*found, self.aggregate) {
             (None, _) => value,
             (Some(before), Aggregate::Sum) => before + value,
@@ -148,8 +148,8 @@ impl Selector {
 
 /// The numbers that selectors find while a page goes by.
 #[derive(Debug)]
-pub(super) struct Series<'s> {
-    lines: Lines,
+pub(super) struct SeriesReader<'s> {
+    lines: LineSplitter,
     found: Vec<(Cow<'s, Selector>, Option<f64>)>,
     /// The last line was OpenMetrics' `# EOF`.
     has_end_mark: bool,
@@ -158,17 +158,17 @@ pub(super) struct Series<'s> {
 /// The last line of a page in OpenMetrics.
 const END_MARK: &[u8] = b"# EOF";
 
-impl<'s> Series<'s> {
+impl<'s> SeriesReader<'s> {
     pub(super) fn new(selectors: impl IntoIterator<Item = Cow<'s, Selector>>) -> Self {
         let found = selectors.into_iter().map(|selector| (selector, None)).collect();
-        Self { lines: Lines::default(), found, has_end_mark: false }
+        Self { lines: LineSplitter::default(), found, has_end_mark: false }
     }
 
     /// Takes the next octets of the page.
     ///
     /// # Errors
     /// A line is too long, or one of a wanted metric cannot be read.
-    pub(super) fn feed(&mut self, octets: &[u8]) -> Result<(), Fault> {
+    pub(super) fn feed(&mut self, octets: &[u8]) -> Result<(), ReportError> {
         let Self { lines, found, has_end_mark } = self;
         lines.feed(octets, |line| {
             *has_end_mark = line == END_MARK;
@@ -177,7 +177,7 @@ impl<'s> Series<'s> {
     }
 
     /// Whether the page says that it is whole. Its last line need not end.
-    pub(super) fn is_marked_as_whole(&self) -> bool {
+    pub(super) fn has_end_marker(&self) -> bool {
         match self.lines.pending() {
             b"" => self.has_end_mark,
             pending => pending == END_MARK,
@@ -193,7 +193,7 @@ impl<'s> Series<'s> {
     ///
     /// # Errors
     /// The last line cannot be read.
-    pub(super) fn finish(mut self) -> Result<impl Iterator<Item = Option<f64>>, Fault> {
+    pub(super) fn finish(mut self) -> Result<impl Iterator<Item = Option<f64>>, ReportError> {
         let Self { lines, found, .. } = &mut self;
         lines.finish(|line| read_line(line, found))?;
         Ok(self.found.into_iter().map(|(_, found)| found))
@@ -204,14 +204,23 @@ impl<'s> Series<'s> {
 ///
 /// # Errors
 /// Something wanted is not there.
-pub(super) fn report(series: Series<'_>, wanted: &Wanted<Selector>) -> Result<LoadReport, Fault> {
+pub(super) fn report(
+    series: SeriesReader<'_>,
+    wanted: &ReportMapping<Selector>,
+) -> Result<LoadReport, ReportError> {
     let mut found = series.finish()?;
-    wanted.report(|_| found.next().flatten().map(Some))
+    wanted.build_report(|_| found.next().flatten().map(Some))
 }
 
-fn read_line(line: &[u8], found: &mut [(Cow<'_, Selector>, Option<f64>)]) -> Result<(), Fault> {
+fn read_line(
+    line: &[u8],
+    found: &mut [(Cow<'_, Selector>, Option<f64>)],
+) -> Result<(), ReportError> {
     let line = line.trim_ascii_start();
-    let end = line.iter().position(|&octet| !is_of_metric(char::from(octet))).unwrap_or(line.len());
+    let end = line
+        .iter()
+        .position(|&octet| !is_metric_character(char::from(octet)))
+        .unwrap_or(line.len());
     let (metric, rest) = line.split_at(end);
     if line.starts_with(b"{") {
         return read_quoted(line, found);
@@ -220,35 +229,38 @@ fn read_line(line: &[u8], found: &mut [(Cow<'_, Selector>, Option<f64>)]) -> Res
     {
         return Ok(());
     }
-    let rest = std::str::from_utf8(rest).map_err(|_| FORM)?;
-    let (labels, value) = sample(rest).ok_or(FORM)?;
-    add(metric, &labels, value, found);
+    let rest = std::str::from_utf8(rest).map_err(|_| WRONG_FORMAT)?;
+    let (labels, value) = parse_sample(rest).ok_or(WRONG_FORMAT)?;
+    add_sample(metric, &labels, value, found);
     Ok(())
 }
 
 /// A line whose metric's name stands in quotation marks among the labels, as Prometheus 3 writes
 /// names that are not plain.
-fn read_quoted(line: &[u8], found: &mut [(Cow<'_, Selector>, Option<f64>)]) -> Result<(), Fault> {
-    let is_plain = |selector: &Selector| selector.metric.chars().all(is_of_metric);
+fn read_quoted(
+    line: &[u8],
+    found: &mut [(Cow<'_, Selector>, Option<f64>)],
+) -> Result<(), ReportError> {
+    let is_plain = |selector: &Selector| selector.metric.chars().all(is_metric_character);
     if found
         .iter()
-        .all(|(selector, _)| is_plain(selector) && !holds(line, selector.metric.as_bytes()))
+        .all(|(selector, _)| is_plain(selector) && !contains(line, selector.metric.as_bytes()))
     {
         return Ok(());
     }
-    let line = std::str::from_utf8(line).map_err(|_| FORM)?;
-    let (labels, value) = sample(line).ok_or(FORM)?;
-    let metric = labels.iter().find(|label| label.operator.is_empty()).ok_or(FORM)?;
-    add(metric.name.as_bytes(), &labels, value, found);
+    let line = std::str::from_utf8(line).map_err(|_| WRONG_FORMAT)?;
+    let (labels, value) = parse_sample(line).ok_or(WRONG_FORMAT)?;
+    let metric = labels.iter().find(|label| label.operator.is_empty()).ok_or(WRONG_FORMAT)?;
+    add_sample(metric.name.as_bytes(), &labels, value, found);
     Ok(())
 }
 
-fn holds(line: &[u8], text: &[u8]) -> bool {
+fn contains(line: &[u8], text: &[u8]) -> bool {
     line.windows(text.len()).any(|window| window == text)
 }
 
 /// Adds a sample to what each selector of its series found.
-fn add(
+fn add_sample(
     metric: &[u8],
     labels: &[Label<'_>],
     value: f64,
@@ -259,14 +271,14 @@ fn add(
         return;
     }
     for (selector, found) in found {
-        if selector.metric.as_bytes() == metric && selector.is_of(labels) {
-            selector.add(found, value);
+        if selector.metric.as_bytes() == metric && selector.matches_labels(labels) {
+            selector.aggregate_value(found, value);
         }
     }
 }
 
 /// The labels and the value; a timestamp and an exemplar may follow.
-fn sample(text: &str) -> Option<(Vec<Label<'_>>, f64)> {
+fn parse_sample(text: &str) -> Option<(Vec<Label<'_>>, f64)> {
     let mut labels = Vec::new();
     let rest = match text.trim_start().strip_prefix('{') {
         None => text,
@@ -301,10 +313,10 @@ fn each_label<'t, E>(
             return Some(Ok(rest));
         }
         let (name, rest) = match text.strip_prefix('"') {
-            Some(inner) => quoted(inner)?,
+            Some(inner) => read_quoted_text(inner)?,
             None => {
-                let (name, rest) =
-                    text.split_at(text.find(|c: char| !is_of_metric(c)).filter(|&end| end > 0)?);
+                let (name, rest) = text
+                    .split_at(text.find(|c: char| !is_metric_character(c)).filter(|&end| end > 0)?);
                 (name.into(), rest)
             }
         };
@@ -316,7 +328,7 @@ fn each_label<'t, E>(
                 None => return None,
                 Some(word) => {
                     let (value, rest) =
-                        quoted(rest.strip_prefix(word)?.trim_start().strip_prefix('"')?)?;
+                        read_quoted_text(rest.strip_prefix(word)?.trim_start().strip_prefix('"')?)?;
                     (word, value, rest)
                 }
             };
@@ -333,7 +345,7 @@ fn each_label<'t, E>(
 }
 
 /// A value up to its closing quotation mark, and what follows.
-fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
+fn read_quoted_text(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let end = text.find(['"', '\\'])?;
     let (plain, rest) = text.split_at(end);
     if let Some(rest) = rest.strip_prefix('"') {
@@ -353,23 +365,23 @@ fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
     }
 }
 
-fn is_of_metric(c: char) -> bool {
+fn is_metric_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == ':'
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::tests::nothing_wanted;
+    use crate::load::tests::empty_mapping;
 
     const PAGE: &str = "# HELP x_sessions Sessions.\n# TYPE x_sessions gauge\n\
         x_sessions{proxy=\"web\"} 12\nx_sessions{proxy=\"api\",zone=\"a \\\"b\\\"\"} 30 1700000000000\n\
         x_sessions_total{proxy=\"web\"} 1e6\nx_plain 7\nx_plain_nan NaN\nx_inf +Inf\n\
         x_sessions{ proxy = \"old\" , } NaN\nx_last{a=\"}\"} -3 # {trace=\"1\"} 4";
 
-    fn value(selector: &str, page: &str) -> Result<Option<f64>, Fault> {
+    fn value(selector: &str, page: &str) -> Result<Option<f64>, ReportError> {
         let selector: Selector = selector.parse().unwrap();
-        let mut series = Series::new([Cow::Borrowed(&selector)]);
+        let mut series = SeriesReader::new([Cow::Borrowed(&selector)]);
         series.feed(page.as_bytes())?;
         Ok(series.finish()?.next().flatten())
     }
@@ -415,10 +427,10 @@ mod tests {
             assert_eq!(value(selector, page), Ok(expected), "{selector}: {why}");
         }
         for broken in ["{\"a\"", "{\"a\"} ", "{\"a\" \"b\"} 1"] {
-            assert_eq!(value("a", broken), Err(FORM), "{broken}");
+            assert_eq!(value("a", broken), Err(WRONG_FORMAT), "{broken}");
         }
-        assert_eq!("{\"a\", \"b\"}".parse::<Selector>(), Err(BadSelector::Labels), "two names");
-        assert_eq!("a{\"b\"}".parse::<Selector>(), Err(BadSelector::Labels), "two names");
+        assert_eq!("{\"a\", \"b\"}".parse::<Selector>(), Err(SelectorError::Labels), "two names");
+        assert_eq!("a{\"b\"}".parse::<Selector>(), Err(SelectorError::Labels), "two names");
     }
 
     #[test]
@@ -433,26 +445,26 @@ mod tests {
             "x{a=\"\\",
             "x{} ",
         ] {
-            assert_eq!(value("x", line), Err(FORM), "{line}");
+            assert_eq!(value("x", line), Err(WRONG_FORMAT), "{line}");
             assert_eq!(value("y", line), Ok(None), "{line}");
         }
-        let mut series = Series::new([Cow::Owned("x".parse().unwrap())]);
-        assert_eq!(series.feed(b"x{a=\"\xff\"} 1\n"), Err(FORM), "not UTF-8");
+        let mut series = SeriesReader::new([Cow::Owned("x".parse().unwrap())]);
+        assert_eq!(series.feed(b"x{a=\"\xff\"} 1\n"), Err(WRONG_FORMAT), "not UTF-8");
     }
 
     #[test]
     fn a_selector_that_cannot_be_read_says_why() {
         for (text, error) in [
-            ("", BadSelector::Metric),
-            ("{a=\"b\"}", BadSelector::Metric),
-            ("7up", BadSelector::Metric),
-            ("x{a=b}", BadSelector::Labels),
-            ("x{a=\"b\"", BadSelector::Labels),
-            ("x{a=~\"b.*\"}", BadSelector::Pattern),
-            ("x{a!~\"b\"}", BadSelector::Pattern),
-            ("x{a=\"b\"} + y", BadSelector::Rest),
-            ("avg(x)", BadSelector::Rest),
-            ("max(x", BadSelector::Rest),
+            ("", SelectorError::Metric),
+            ("{a=\"b\"}", SelectorError::Metric),
+            ("7up", SelectorError::Metric),
+            ("x{a=b}", SelectorError::Labels),
+            ("x{a=\"b\"", SelectorError::Labels),
+            ("x{a=~\"b.*\"}", SelectorError::Pattern),
+            ("x{a!~\"b\"}", SelectorError::Pattern),
+            ("x{a=\"b\"} + y", SelectorError::TrailingText),
+            ("avg(x)", SelectorError::TrailingText),
+            ("max(x", SelectorError::TrailingText),
         ] {
             assert_eq!(text.parse::<Selector>(), Err(error), "{text}");
         }
@@ -460,13 +472,13 @@ mod tests {
 
     #[test]
     fn a_wanted_number_that_no_series_has_is_named() {
-        let wanted = Wanted {
+        let wanted = ReportMapping {
             connections: Some("x_plain".parse().unwrap()),
             limit: Some("x_none".parse().unwrap()),
-            ..nothing_wanted()
+            ..empty_mapping()
         };
-        let mut series = Series::new(wanted.places().map(Cow::Borrowed));
+        let mut series = SeriesReader::new(wanted.selectors().map(Cow::Borrowed));
         series.feed(PAGE.as_bytes()).unwrap();
-        assert_eq!(report(series, &wanted), Err(Fault::Missing("`limit`".into())));
+        assert_eq!(report(series, &wanted), Err(ReportError::Missing("`limit`".into())));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Fault, Quantity};
+use super::{Quantity, ReportError};
 
 /// What a balancer says of itself at one moment. What it does not say is `None`.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -12,7 +12,7 @@ pub struct LoadReport {
     /// The most connections that it can take; never zero.
     pub limit: Option<f64>,
     /// The servers behind it.
-    pub servers: Option<Servers>,
+    pub servers: Option<ServerCount>,
     /// What is left of the whole capacity, 0 to 1: the effective weights of usable servers over the
     /// weights of all.
     pub capacity_share: Option<f64>,
@@ -25,7 +25,7 @@ pub struct LoadReport {
 
 /// Servers behind a balancer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Servers {
+pub struct ServerCount {
     /// Those that take requests.
     pub up: u32,
     /// All of them; never less than `up`.
@@ -33,42 +33,44 @@ pub struct Servers {
 }
 
 /// More connections than any machine has.
-const MOST_CONNECTIONS: f64 = 1e12;
-const LONGEST_RESPONSE: Duration = Duration::from_secs(3600);
+const MAX_CONNECTIONS: f64 = 1e12;
+const MAX_RESPONSE_TIME: Duration = Duration::from_secs(3600);
 /// A processor's load beyond this many times its capacity is not one.
-const MOST_SHARE: f64 = 100.0;
+const MAX_LOAD_SHARE: f64 = 100.0;
 /// More named numbers than these are not kept.
-pub(super) const MOST_GAUGES: usize = 64;
+pub(super) const MAX_GAUGES: usize = 64;
 /// The longest name of one, in octets.
-pub(super) const LONGEST_GAUGE_NAME: usize = 128;
+pub(super) const MAX_GAUGE_NAME_OCTETS: usize = 128;
 
 impl LoadReport {
     /// Whether all of it can be true.
     ///
     /// # Errors
     /// The first number that cannot.
-    pub fn check(&self) -> Result<(), Fault> {
-        within(Quantity::Connections, self.connections, MOST_CONNECTIONS)?;
-        within(Quantity::Limit, self.limit, MOST_CONNECTIONS)?;
+    pub fn check(&self) -> Result<(), ReportError> {
+        check_range(Quantity::Connections, self.connections, MAX_CONNECTIONS)?;
+        check_range(Quantity::Limit, self.limit, MAX_CONNECTIONS)?;
         match self.limit {
-            Some(0.0) => return Err(Fault::Absurd(Quantity::Limit, "is zero")),
+            Some(0.0) => return Err(ReportError::Implausible(Quantity::Limit, "is zero")),
             Some(limit) if limit < 1.0 => {
-                return Err(Fault::Absurd(Quantity::Limit, "is less than one"));
+                return Err(ReportError::Implausible(Quantity::Limit, "is less than one"));
             }
             _ => {}
         }
         if self.servers.is_some_and(|servers| servers.up > servers.total) {
-            return Err(MORE_UP);
+            return Err(MORE_UP_THAN_TOTAL);
         }
-        within(Quantity::CapacityShare, self.capacity_share, 1.0)?;
-        if self.response_time.is_some_and(|time| time > LONGEST_RESPONSE) {
-            return Err(Fault::Absurd(Quantity::ResponseTime, TOO_MUCH));
+        check_range(Quantity::CapacityShare, self.capacity_share, 1.0)?;
+        if self.response_time.is_some_and(|time| time > MAX_RESPONSE_TIME) {
+            return Err(ReportError::Implausible(Quantity::ResponseTime, IMPLAUSIBLE));
         }
         for (name, &value) in &self.gauges {
             match &**name {
-                "cpu" => within(Quantity::Cpu, Some(value), MOST_SHARE)?,
-                "memory" => within(Quantity::Memory, Some(value), MOST_SHARE)?,
-                _ if !value.is_finite() => return Err(Fault::Absurd(Quantity::Gauge, NO_NUMBER)),
+                "cpu" => check_range(Quantity::Cpu, Some(value), MAX_LOAD_SHARE)?,
+                "memory" => check_range(Quantity::Memory, Some(value), MAX_LOAD_SHARE)?,
+                _ if !value.is_finite() => {
+                    return Err(ReportError::Implausible(Quantity::Gauge, NOT_FINITE));
+                }
                 _ => {}
             }
         }
@@ -76,14 +78,14 @@ impl LoadReport {
     }
 }
 
-impl Servers {
+impl ServerCount {
     /// Servers as numbers of a page.
     ///
     /// # Errors
     /// They are not whole, negative, too many, or more are up than there are.
-    pub(super) fn from_numbers(up: f64, total: f64) -> Result<Self, Fault> {
-        let servers = Self { up: whole(up)?, total: whole(total)? };
-        if servers.up > servers.total { Err(MORE_UP) } else { Ok(servers) }
+    pub(super) fn from_numbers(up: f64, total: f64) -> Result<Self, ReportError> {
+        let servers = Self { up: whole_number(up)?, total: whole_number(total)? };
+        if servers.up > servers.total { Err(MORE_UP_THAN_TOTAL) } else { Ok(servers) }
     }
 
     /// The share that is up, 0 to 1; `None` where there are none at all.
@@ -92,25 +94,26 @@ impl Servers {
     }
 }
 
-const MORE_UP: Fault = Fault::Absurd(Quantity::Servers, "that are up is greater than that of all");
-const NO_NUMBER: &str = "is not finite";
-const TOO_MUCH: &str = "is beyond belief";
+const MORE_UP_THAN_TOTAL: ReportError =
+    ReportError::Implausible(Quantity::Servers, "that are up is greater than that of all");
+const NOT_FINITE: &str = "is not finite";
+const IMPLAUSIBLE: &str = "is beyond belief";
 
-fn within(quantity: Quantity, value: Option<f64>, most: f64) -> Result<(), Fault> {
+fn check_range(quantity: Quantity, value: Option<f64>, most: f64) -> Result<(), ReportError> {
     match value {
-        Some(value) if !value.is_finite() => Err(Fault::Absurd(quantity, NO_NUMBER)),
-        Some(value) if value < 0.0 => Err(Fault::Absurd(quantity, "is negative")),
-        Some(value) if value > most => Err(Fault::Absurd(quantity, TOO_MUCH)),
+        Some(value) if !value.is_finite() => Err(ReportError::Implausible(quantity, NOT_FINITE)),
+        Some(value) if value < 0.0 => Err(ReportError::Implausible(quantity, "is negative")),
+        Some(value) if value > most => Err(ReportError::Implausible(quantity, IMPLAUSIBLE)),
         _ => Ok(()),
     }
 }
 
-fn whole(value: f64) -> Result<u32, Fault> {
-    within(Quantity::Servers, Some(value), f64::from(u32::MAX))?;
+fn whole_number(value: f64) -> Result<u32, ReportError> {
+    check_range(Quantity::Servers, Some(value), f64::from(u32::MAX))?;
     if value.fract() == 0.0 {
         Ok(value as u32)
     } else {
-        Err(Fault::Absurd(Quantity::Servers, "is not whole"))
+        Err(ReportError::Implausible(Quantity::Servers, "is not whole"))
     }
 }
 
@@ -118,8 +121,8 @@ fn whole(value: f64) -> Result<u32, Fault> {
 ///
 /// # Errors
 /// It is negative, not finite, or beyond belief.
-pub(super) fn response_time(secs: f64) -> Result<Duration, Fault> {
-    within(Quantity::ResponseTime, Some(secs), LONGEST_RESPONSE.as_secs_f64())?;
+pub(super) fn response_time(secs: f64) -> Result<Duration, ReportError> {
+    check_range(Quantity::ResponseTime, Some(secs), MAX_RESPONSE_TIME.as_secs_f64())?;
     Ok(Duration::from_secs_f64(secs))
 }
 
@@ -143,7 +146,7 @@ mod tests {
         let slow =
             LoadReport { response_time: Some(Duration::from_secs(3601)), ..LoadReport::default() };
         let servers =
-            LoadReport { servers: Some(Servers { up: 3, total: 2 }), ..LoadReport::default() };
+            LoadReport { servers: Some(ServerCount { up: 3, total: 2 }), ..LoadReport::default() };
         for (report, text) in [
             (of(-1.0), "the number of connections is negative"),
             (of(f64::NAN), "the number of connections is not finite"),
@@ -170,11 +173,11 @@ mod tests {
 
     #[test]
     fn servers_are_whole_numbers_of_which_some_are_up() {
-        assert_eq!(Servers::from_numbers(2.0, 3.0), Ok(Servers { up: 2, total: 3 }));
+        assert_eq!(ServerCount::from_numbers(2.0, 3.0), Ok(ServerCount { up: 2, total: 3 }));
         for (up, total) in [(1.5, 3.0), (-1.0, 3.0), (f64::NAN, 3.0), (4.0, 3.0), (1.0, 1e10)] {
-            assert!(Servers::from_numbers(up, total).is_err(), "{up} of {total}");
+            assert!(ServerCount::from_numbers(up, total).is_err(), "{up} of {total}");
         }
-        assert_eq!(Servers { up: 0, total: 0 }.share_up(), None);
-        assert_eq!(Servers { up: 1, total: 4 }.share_up(), Some(0.25));
+        assert_eq!(ServerCount { up: 0, total: 0 }.share_up(), None);
+        assert_eq!(ServerCount { up: 1, total: 4 }.share_up(), Some(0.25));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr, num::NonZeroU64, path::Path, time::Duration};
 
-use super::{Fault, LoadReport, Pointer, Reader, Selector, Wanted, orca};
+use super::{JsonPointer, LoadReport, ReportError, ReportMapping, ReportReader, Selector, orca};
 
 /// Where a balancer says how it is, how to read it, and how often.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -27,29 +27,29 @@ pub struct LoadSource {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum LoadKind {
     /// HAProxy's statistics.
-    Haproxy(Haproxy),
+    Haproxy(HaproxySource),
     /// nginx's `stub_status`.
-    Nginx(Page),
+    Nginx(LoadPage),
     /// One cluster of Envoy's statistics, as Prometheus text.
     Envoy {
         /// Where.
-        page: Page,
+        page: LoadPage,
         /// The cluster's name.
         cluster: Box<str>,
     },
     /// Any page in the Prometheus text format.
     Prometheus {
         /// Where.
-        page: Page,
+        page: LoadPage,
         /// What.
-        wanted: Wanted<Selector>,
+        wanted: ReportMapping<Selector>,
     },
     /// Any JSON document.
     Json {
         /// Where.
-        page: Page,
+        page: LoadPage,
         /// What.
-        wanted: Wanted<Pointer>,
+        wanted: ReportMapping<JsonPointer>,
     },
     /// Nothing is polled: the header `endpoint-load-metrics` of the health check's own reply.
     Orca,
@@ -57,11 +57,11 @@ pub enum LoadKind {
 
 /// HAProxy's statistics, of one proxy or of all backends.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Haproxy {
+pub enum HaproxySource {
     /// As CSV over HTTP.
     Page {
         /// Where.
-        page: Page,
+        page: LoadPage,
         /// Of this proxy.
         proxy: Option<Box<str>>,
     },
@@ -76,18 +76,18 @@ pub enum Haproxy {
 
 /// A page over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Page {
+pub struct LoadPage {
     /// Speak TLS.
     pub tls: bool,
     /// At whom.
-    pub host: Host,
+    pub host: PageHost,
     /// The TCP port.
     pub port: u16,
     /// The request target, starting with `/`; `{address}` in it stands for the address of whom the
     /// source is attached to.
     pub path: Box<str>,
     /// Headers to send.
-    pub headers: Vec<Header>,
+    pub headers: Vec<PageHeader>,
     /// Over TLS: fail where the certificate is not valid.
     pub verify: bool,
     /// Over TLS: a PEM file of authorities to trust instead of the system's.
@@ -96,7 +96,7 @@ pub struct Page {
 
 /// Whom a page is asked from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Host {
+pub enum PageHost {
     /// A name, resolved at each poll.
     Name(Box<str>),
     /// An address.
@@ -107,32 +107,32 @@ pub enum Host {
 
 /// A header to send. Its value may be a secret, and is not shown.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Header {
+pub struct PageHeader {
     /// The name.
     pub name: Box<str>,
     /// The value.
     pub value: Box<str>,
 }
 
-impl fmt::Debug for Header {
+impl fmt::Debug for PageHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ...", self.name)
     }
 }
 
 /// What stands for the address in a page's URL.
-const ADDRESS: &str = "{address}";
+const ADDRESS_PLACEHOLDER: &str = "{address}";
 
-impl Page {
+impl LoadPage {
     /// Whether each endpoint has a page of its own.
     pub fn is_per_address(&self) -> bool {
-        self.host == Host::Attached || self.path.contains(ADDRESS)
+        self.host == PageHost::Attached || self.path.contains(ADDRESS_PLACEHOLDER)
     }
 
     /// The request target for this address.
     pub fn path_for(&self, address: Option<IpAddr>) -> String {
         match address {
-            Some(address) => self.path.replace(ADDRESS, &address.to_string()),
+            Some(address) => self.path.replace(ADDRESS_PLACEHOLDER, &address.to_string()),
             None => self.path.to_string(),
         }
     }
@@ -140,20 +140,20 @@ impl Page {
 
 impl LoadSource {
     /// The page that is polled, if it is one.
-    pub fn page(&self) -> Option<&Page> {
+    pub fn page(&self) -> Option<&LoadPage> {
         match &self.kind {
-            LoadKind::Haproxy(Haproxy::Page { page, .. })
+            LoadKind::Haproxy(HaproxySource::Page { page, .. })
             | LoadKind::Nginx(page)
             | LoadKind::Envoy { page, .. }
             | LoadKind::Prometheus { page, .. }
             | LoadKind::Json { page, .. } => Some(page),
-            LoadKind::Haproxy(Haproxy::Socket { .. }) | LoadKind::Orca => None,
+            LoadKind::Haproxy(HaproxySource::Socket { .. }) | LoadKind::Orca => None,
         }
     }
 
     /// Whether each endpoint that it is attached to is polled by itself.
     pub fn is_per_address(&self) -> bool {
-        self.page().is_some_and(Page::is_per_address)
+        self.page().is_some_and(LoadPage::is_per_address)
     }
 
     /// Whether it is polled at all.
@@ -162,22 +162,22 @@ impl LoadSource {
     }
 
     /// What reads one poll; `None` where nothing is polled.
-    pub fn reader(&self) -> Option<Reader<'_>> {
-        Reader::new(self)
+    pub fn reader(&self) -> Option<ReportReader<'_>> {
+        ReportReader::new(self)
     }
 
     /// Reads the header `endpoint-load-metrics` of a health check's reply.
     ///
     /// # Errors
     /// It is no load report, or an absurd one.
-    pub fn read_header(&self, value: &str) -> Result<LoadReport, Fault> {
-        self.settle(orca::read(value)?)
+    pub fn read_header(&self, value: &str) -> Result<LoadReport, ReportError> {
+        self.check_report(orca::read(value)?)
     }
 
     /// The share of the whole capacity that is left by what the report says of servers; 1 where it
     /// says nothing, or the source does not go by it.
     pub fn capacity_left(&self, report: &LoadReport) -> f64 {
-        let share_up = || report.servers.and_then(super::Servers::share_up);
+        let share_up = || report.servers.and_then(super::ServerCount::share_up);
         match self.scales_by_servers {
             true => report.capacity_share.or_else(share_up).unwrap_or(1.0),
             false => 1.0,
@@ -185,7 +185,7 @@ impl LoadSource {
     }
 
     /// Puts the configured limit into a report and lets nothing absurd through.
-    pub(super) fn settle(&self, mut report: LoadReport) -> Result<LoadReport, Fault> {
+    pub(super) fn check_report(&self, mut report: LoadReport) -> Result<LoadReport, ReportError> {
         if let Some(limit) = self.limit {
             report.limit = Some(limit.get() as f64);
         }

@@ -1,48 +1,48 @@
 //! nginx's `stub_status`: four lines of text.
 
-use super::{Fault, LoadReport};
+use super::{LoadReport, ReportError};
 
 /// A page is about 100 octets.
-pub(super) const MOST_OCTETS: usize = 4 << 10;
+pub(super) const MAX_OCTETS: usize = 4 << 10;
 
-const FORM: Fault = Fault::NotA("nginx's stub_status");
+const WRONG_FORMAT: ReportError = ReportError::WrongFormat("nginx's stub_status");
 
 /// Reads a whole page.
 ///
 /// # Errors
 /// It is none.
-pub(super) fn read(octets: &[u8]) -> Result<LoadReport, Fault> {
-    let text = std::str::from_utf8(octets).map_err(|_| FORM)?;
+pub(super) fn read(octets: &[u8]) -> Result<LoadReport, ReportError> {
+    let text = std::str::from_utf8(octets).map_err(|_| WRONG_FORMAT)?;
     let (mut report, mut is_whole) = (LoadReport::default(), false);
     for line in text.lines() {
         match line.split_once(':') {
-            Some(("Active connections", count)) => report.connections = Some(number(count)?),
+            Some(("Active connections", count)) => report.connections = Some(parse_number(count)?),
             Some(("Reading", _)) => {
                 let words: Vec<_> = line.split_whitespace().collect();
                 is_whole = words.len() >= 6;
                 for pair in words.chunks_exact(2) {
-                    let [name, count] = pair else { return Err(FORM) };
+                    let [name, count] = pair else { return Err(WRONG_FORMAT) };
                     let name = match *name {
                         "Reading:" => "reading",
                         "Writing:" => "writing",
                         "Waiting:" => "waiting",
-                        _ => return Err(FORM),
+                        _ => return Err(WRONG_FORMAT),
                     };
-                    report.gauges.insert(name.into(), number(count)?);
+                    report.gauges.insert(name.into(), parse_number(count)?);
                 }
             }
             _ => {}
         }
     }
     match report.connections {
-        None => Err(FORM),
-        Some(_) if !is_whole => Err(Fault::Cut),
+        None => Err(WRONG_FORMAT),
+        Some(_) if !is_whole => Err(ReportError::Truncated),
         Some(_) => Ok(report),
     }
 }
 
-fn number(text: &str) -> Result<f64, Fault> {
-    text.trim().parse::<u64>().map(|count| count as f64).map_err(|_| FORM)
+fn parse_number(text: &str) -> Result<f64, ReportError> {
+    text.trim().parse::<u64>().map(|count| count as f64).map_err(|_| WRONG_FORMAT)
 }
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ mod tests {
             "Active connections: 5 \n",
             "Active connections: 5 \nserver accepts handled requests\n 1 1 1 \n",
         ] {
-            assert_eq!(read(cut.as_bytes()), Err(Fault::Cut), "{cut}");
+            assert_eq!(read(cut.as_bytes()), Err(ReportError::Truncated), "{cut}");
         }
         for page in [
             "",
@@ -76,7 +76,7 @@ mod tests {
             "Reading: 1 X: 2",
             "\u{0}",
         ] {
-            assert_eq!(read(page.as_bytes()), Err(FORM), "{page}");
+            assert_eq!(read(page.as_bytes()), Err(WRONG_FORMAT), "{page}");
         }
     }
 }

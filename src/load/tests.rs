@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::*;
 
 /// Nothing, in plain units.
-pub(super) fn nothing_wanted<P>() -> Wanted<P> {
-    Wanted {
+pub(super) fn empty_mapping<P>() -> ReportMapping<P> {
+    ReportMapping {
         connections: None,
         limit: None,
         cpu: None,
@@ -21,10 +21,10 @@ pub(super) fn nothing_wanted<P>() -> Wanted<P> {
     }
 }
 
-fn page() -> Page {
-    Page {
+fn page() -> LoadPage {
+    LoadPage {
         tls: false,
-        host: Host::Attached,
+        host: PageHost::Attached,
         port: 80,
         path: "/".into(),
         headers: Vec::new(),
@@ -48,22 +48,25 @@ fn source(kind: LoadKind) -> LoadSource {
 /// Each kind with a page that it reads.
 fn samples() -> Vec<(LoadSource, &'static str)> {
     let selector = |text: &str| Some(text.parse::<Selector>().unwrap());
-    let pointer = |text: &str| Some(text.parse::<Pointer>().unwrap());
-    let prometheus = Wanted {
+    let pointer = |text: &str| Some(text.parse::<JsonPointer>().unwrap());
+    let prometheus = ReportMapping {
         connections: selector("x{proxy=\"www\"}"),
         cpu: selector("max(cpu)"),
         servers: selector("up").zip(selector("all")),
-        ..nothing_wanted()
+        ..empty_mapping()
     };
-    let json = Wanted {
+    let json = ReportMapping {
         connections: pointer("/a/0"),
         response_time: pointer("/t"),
         gauges: vec![("queue".into(), pointer("/q").unwrap())],
-        ..nothing_wanted()
+        ..empty_mapping()
     };
     vec![
         (
-            source(LoadKind::Haproxy(Haproxy::Page { page: page(), proxy: Some("www".into()) })),
+            source(LoadKind::Haproxy(HaproxySource::Page {
+                page: page(),
+                proxy: Some("www".into()),
+            })),
             "# pxname,svname,qcur,scur,slim,stot,status,weight,bck,type,rtime,last_chk\n\
              www,FRONTEND,,7,200,50,OPEN,,,0,,\nwww,a,0,3,30,9,UP,100,0,2,3,\"a, \"\"b\"\"\"\n\
              www,b,0,3,30,9,DOWN 1/2,100,0,2,3,\nwww,BACKEND,4,6,20,50,UP,100,0,1,12,\n\n1\n\
@@ -91,12 +94,12 @@ fn samples() -> Vec<(LoadSource, &'static str)> {
     ]
 }
 
-fn read(source: &LoadSource, octets: &[u8], pieces: usize) -> Result<LoadReport, Fault> {
+fn read(source: &LoadSource, octets: &[u8], pieces: usize) -> Result<LoadReport, ReportError> {
     let mut reader = source.reader().expect("it is polled");
     for piece in octets.chunks(pieces.max(1)) {
         reader.feed(piece)?;
     }
-    reader.finish(&mut Memory::default())
+    reader.finish(&mut PollHistory::default())
 }
 
 #[test]
@@ -122,26 +125,30 @@ fn a_page_that_ends_with_its_connection_is_whole_or_cut() {
     let server = |name: &str| format!("www,{name},0,3,30,9,UP,100,0,2,3,\n");
     let (a, b) = (server("a"), server("b"));
     let text = |parts: &[&str]| [&[header], parts].concat().concat();
-    let whole = |source: &LoadSource, page: &str, end: End| {
+    let whole = |source: &LoadSource, page: &str, end: PageEnd| {
         let mut reader = source.reader().unwrap();
         reader.feed(page.as_bytes()).and_then(|()| reader.check_end(end))
     };
     for (page, expected, why) in [
         (text(&[front, &a, &b, back]), Ok(()), "whole"),
         (text(&[front, &a, &b, back, "\n"]), Ok(()), "whole, with an empty line"),
-        (text(&[front, &a]), Err(Fault::Cut), "cut after a server"),
-        (text(&[front, &a, &b]), Err(Fault::Cut), "cut before the backend"),
-        (text(&[front, &a, "\n", &b, back]), Err(Fault::Cut), "an empty line between rows"),
+        (text(&[front, &a]), Err(ReportError::Truncated), "cut after a server"),
+        (text(&[front, &a, &b]), Err(ReportError::Truncated), "cut before the backend"),
+        (
+            text(&[front, &a, "\n", &b, back]),
+            Err(ReportError::Truncated),
+            "an empty line between rows",
+        ),
     ] {
-        assert_eq!(whole(haproxy, &page, End::Closed), expected, "{why}");
+        assert_eq!(whole(haproxy, &page, PageEnd::ConnectionClosed), expected, "{why}");
     }
     for (page, expected, why) in [
         ("# TYPE cpu gauge\ncpu 5\n# EOF\n", Ok(()), "whole"),
         ("cpu 5\n# EOF", Ok(()), "the last line need not end"),
-        ("# TYPE cpu gauge\ncpu 5\n", Err(Fault::Cut), "no mark"),
-        ("cpu 5\n# EO", Err(Fault::Cut), "half of the mark"),
+        ("# TYPE cpu gauge\ncpu 5\n", Err(ReportError::Truncated), "no mark"),
+        ("cpu 5\n# EO", Err(ReportError::Truncated), "half of the mark"),
     ] {
-        assert_eq!(whole(prometheus, page, End::Marked), expected, "{why}");
+        assert_eq!(whole(prometheus, page, PageEnd::EndMarker), expected, "{why}");
     }
 }
 
@@ -167,7 +174,8 @@ fn the_configured_limit_rules() {
 
 #[test]
 fn servers_scale_the_capacity_where_the_source_says_so() {
-    let report = LoadReport { servers: Some(Servers { up: 1, total: 4 }), ..LoadReport::default() };
+    let report =
+        LoadReport { servers: Some(ServerCount { up: 1, total: 4 }), ..LoadReport::default() };
     let mut source = source(LoadKind::Orca);
     assert_eq!(source.capacity_left(&report), 1.0);
     source.scales_by_servers = true;
@@ -190,14 +198,14 @@ fn a_header_makes_a_report_and_an_absurd_one_does_not() {
 
 #[test]
 fn an_address_stands_in_host_and_path() {
-    let page = Page {
-        host: Host::Name("metrics.example".into()),
+    let page = LoadPage {
+        host: PageHost::Name("metrics.example".into()),
         path: "/of/{address}?x={address}".into(),
         ..page()
     };
     assert!(page.is_per_address());
     assert_eq!(page.path_for("192.0.2.1".parse().ok()), "/of/192.0.2.1?x=192.0.2.1");
-    let secret = Header { name: "authorization".into(), value: "Basic c2VjcmV0".into() };
+    let secret = PageHeader { name: "authorization".into(), value: "Basic c2VjcmV0".into() };
     assert_eq!(format!("{secret:?}"), "authorization: ...");
 }
 
@@ -242,6 +250,6 @@ proptest! {
 
     #[test]
     fn no_text_does_harm_as_a_selector_or_a_pointer(text in ".{0,40}") {
-        let _ = (text.parse::<Selector>(), text.parse::<Pointer>());
+        let _ = (text.parse::<Selector>(), text.parse::<JsonPointer>());
     }
 }

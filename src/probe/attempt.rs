@@ -27,7 +27,7 @@ use super::{
     tcp,
 };
 use crate::{
-    health::{Check, Failure, Monitor, Note, Outcome},
+    health::{Check, Failure, Monitor, Outcome, ProbeNote},
     steer::ProbeTarget,
 };
 
@@ -42,7 +42,7 @@ pub(super) struct Pass {
     /// The value of the reply's header of load metrics.
     pub(super) load_metrics: Option<Box<str>>,
     /// What an operator should know.
-    pub(super) note: Option<Note>,
+    pub(super) note: Option<ProbeNote>,
 }
 
 /// Why a probe did not pass.
@@ -98,7 +98,9 @@ impl Checker {
             // The controller has only its parts probed.
             Check::Combine(_) => (
                 0,
-                Err(Failure::Monitor("it is a combination, of which the parts are probed".into())),
+                Err(Failure::MonitorUnusable(
+                    "it is a combination, of which the parts are probed".into(),
+                )),
             ),
             Check::Exec(check) => (0, ExecProbe::new(check, &monitor.name).map(Kind::Exec)),
         };

@@ -73,12 +73,12 @@ impl Wanted {
     /// Compiles the check's pattern.
     ///
     /// # Errors
-    /// [`Failure::Monitor`] where it is none.
+    /// [`Failure::MonitorUnusable`] where it is none.
     pub(super) fn new(check: &HttpCheck) -> Result<Self, Failure> {
-        let text = check.body.clone().filter(|text| !text.is_empty());
-        let pattern = check.body_regex.as_deref().map(pattern).transpose();
-        let pattern =
-            pattern.map_err(|error| Failure::Monitor(format!("its body-regex: {error}").into()))?;
+        let text = check.required_text.clone().filter(|text| !text.is_empty());
+        let pattern = check.required_pattern.as_deref().map(pattern).transpose();
+        let pattern = pattern
+            .map_err(|error| Failure::MonitorUnusable(format!("its body-regex: {error}").into()))?;
         Ok(Self { text, pattern })
     }
 
@@ -109,10 +109,10 @@ impl Wanted {
             }
         }
         if is_missing {
-            return Err(Failure::Body.into());
+            return Err(Failure::BodyMismatch.into());
         }
         match &self.pattern {
-            Some(pattern) if !pattern.is_match(&read) => Err(Failure::BodyPattern.into()),
+            Some(pattern) if !pattern.is_match(&read) => Err(Failure::BodyPatternMismatch.into()),
             _ => Ok(()),
         }
     }

@@ -9,7 +9,7 @@ use super::{
     proxy,
     tls::{self, Security},
 };
-use crate::health::{Expiring, Failure, Note, OnExpiry, TlsCheck};
+use crate::health::{CertificateExpiry, Failure, OnExpiry, ProbeNote, TlsCheck};
 
 const SECS_PER_DAY: i64 = 24 * 3600;
 
@@ -26,7 +26,7 @@ impl TlsProbe {
     /// # Errors
     /// Why no probe of this check can pass.
     pub(super) fn new(check: &TlsCheck) -> Result<Self, Failure> {
-        Ok(Self { check: check.clone(), security: Security::new(&check.terms, &[])? })
+        Ok(Self { check: check.clone(), security: Security::new(&check.tls, &[])? })
     }
 
     /// Shakes hands with the target, whose own name or address as text is `literal`, at `address`.
@@ -39,11 +39,11 @@ impl TlsProbe {
         let secured = self.security.secure(name.clone(), stream).await?;
         let Some(expiry) = self.check.expiry else { return Ok(Pass::default()) };
         let chain = secured.get_ref().1.peer_certificates().unwrap_or_default();
-        match (expiring(expiry.within, chain, &name, &self.security)?, expiry.then) {
+        match (expiring(expiry.within, chain, &name, &self.security)?, expiry.on_expiry) {
             (None, _) => Ok(Pass::default()),
             (Some(expiring), OnExpiry::Fail) => Err(Failure::CertificateExpires(expiring).into()),
             (Some(expiring), OnExpiry::Warn) => {
-                Ok(Pass { note: Some(Note::CertificateExpires(expiring)), ..Pass::default() })
+                Ok(Pass { note: Some(ProbeNote::CertificateExpires(expiring)), ..Pass::default() })
             }
         }
     }
@@ -55,7 +55,7 @@ fn expiring(
     chain: &[CertificateDer<'_>],
     name: &ServerName<'_>,
     security: &Security,
-) -> Result<Option<Expiring>, Failure> {
+) -> Result<Option<CertificateExpiry>, Failure> {
     let now = UnixTime::now();
     let own =
         chain.first().ok_or_else(|| Failure::Tls("the target showed no certificate".into()))?;
@@ -63,9 +63,13 @@ fn expiring(
         .map_err(|error| Failure::CertificateBad(error.to_string().into()))?;
     let left_secs = own.validity().not_after.timestamp().saturating_sub_unsigned(now.as_secs());
     if left_secs < i64::try_from(within.as_secs()).unwrap_or(i64::MAX) {
-        return Ok(Some(Expiring::Certificate { days: left_secs.div_euclid(SECS_PER_DAY) }));
+        return Ok(Some(CertificateExpiry::Certificate {
+            days: left_secs.div_euclid(SECS_PER_DAY),
+        }));
     }
     let then = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()) + within);
     let within_days = within.as_secs().div_ceil(SECS_PER_DAY.unsigned_abs());
-    Ok(security.has_expired_by(then, chain, name).then_some(Expiring::Chain { within_days }))
+    Ok(security
+        .has_expired_by(then, chain, name)
+        .then_some(CertificateExpiry::Chain { within_days }))
 }

@@ -42,10 +42,10 @@ impl DnsProbe {
     /// Encodes the query, and decodes the wanted records as a reply's will be.
     ///
     /// # Errors
-    /// [`Failure::Monitor`] where either is not possible.
+    /// [`Failure::MonitorUnusable`] where either is not possible.
     pub(super) fn new(check: &DnsCheck) -> Result<Self, Failure> {
         let query = query(check);
-        let broken = |_| Failure::Monitor("its query or its answers are not DNS".into());
+        let broken = |_| Failure::MonitorUnusable("its query or its answers are not DNS".into());
         let asked = Message::from_vec(&query).map_err(broken)?;
         let wanted = Message::from_vec(&answer_of(check)).map_err(broken)?;
         let wanted = wanted.answers.into_iter().map(|record| record.data).collect();
@@ -83,8 +83,8 @@ impl DnsProbe {
         };
         match self.wanted.iter().all(holds) {
             true => Ok(()),
-            false if reply.metadata.truncation => Err(Failure::Truncated),
-            false => Err(Failure::Answer),
+            false if reply.metadata.truncation => Err(Failure::TruncatedAnswer),
+            false => Err(Failure::MissingRecord),
         }
     }
 }
@@ -101,9 +101,9 @@ fn answer_of(check: &DnsCheck) -> Vec<u8> {
     const RESPONSE: u8 = 0x80;
     const IN: u16 = 1;
     let mut reply = vec![0, 0, RESPONSE, 0, 0, 0];
-    reply.extend((check.answers.len() as u16).to_be_bytes());
+    reply.extend((check.required_rdata.len() as u16).to_be_bytes());
     reply.extend([0; 4]);
-    for rdata in &check.answers {
+    for rdata in &check.required_rdata {
         reply.push(0);
         reply.extend(check.rtype.to_be_bytes());
         reply.extend(IN.to_be_bytes());

@@ -42,12 +42,12 @@ pub(super) struct ExecProbe {
 
 impl ExecProbe {
     /// # Errors
-    /// [`Failure::Monitor`] where no program is named.
+    /// [`Failure::MonitorUnusable`] where no program is named.
     pub(super) fn new(check: &ExecCheck, monitor: &str) -> Result<Self, Failure> {
         let (program, arguments) = check
             .argv
             .split_first()
-            .ok_or_else(|| Failure::Monitor("its argv names no program".into()))?;
+            .ok_or_else(|| Failure::MonitorUnusable("its argv names no program".into()))?;
         Ok(Self {
             program: program.clone(),
             arguments: arguments.to_vec(),
@@ -126,7 +126,10 @@ impl ExecProbe {
     fn trouble_of_starting(&self, error: io::Error) -> Trouble {
         match NoResult::of_spawning(&error) {
             Some(reason) => Trouble::Ours(reason, error),
-            None => Failure::Monitor(format!("cannot run {}: {error}", self.program).into()).into(),
+            None => {
+                Failure::MonitorUnusable(format!("cannot run {}: {error}", self.program).into())
+                    .into()
+            }
         }
     }
 }

@@ -96,7 +96,7 @@ impl GrpcProbe {
         let mut request = Request::new(self.message.clone());
         *request.method_mut() = Method::POST;
         *request.uri_mut() =
-            uri.map_err(|_| Failure::Monitor("its host is no authority".into()))?;
+            uri.map_err(|_| Failure::MonitorUnusable("its host is no authority".into()))?;
         for (name, value) in [
             (CONTENT_TYPE, "application/grpc"),
             (TE, "trailers"),

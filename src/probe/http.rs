@@ -72,7 +72,7 @@ impl HttpProbe {
         Ok(Self {
             check: check.clone(),
             method: Method::from_bytes(check.method.as_bytes())
-                .map_err(|_| Failure::Monitor("its method is none".into()))?,
+                .map_err(|_| Failure::MonitorUnusable("its method is none".into()))?,
             headers: headers(check)?,
             wanted: Wanted::new(check)?,
             security: check
@@ -157,13 +157,13 @@ impl HttpProbe {
     fn request(&self, errand: &Errand, host: &str) -> Result<Request<Bytes>, Failure> {
         let mut request = Request::new(errand.body.clone());
         *request.method_mut() = errand.method.clone();
-        let no_target = |_| Failure::Monitor("its path is no request target".into());
+        let no_target = |_| Failure::MonitorUnusable("its path is no request target".into());
         let no_host = "its host cannot stand in a Host header";
         match self.check.version {
             HttpVersion::One => {
                 *request.uri_mut() = errand.path.parse().map_err(no_target)?;
-                let host =
-                    HeaderValue::from_str(host).map_err(|_| Failure::Monitor(no_host.into()))?;
+                let host = HeaderValue::from_str(host)
+                    .map_err(|_| Failure::MonitorUnusable(no_host.into()))?;
                 // First of all (RFC 9110 section 7.2).
                 request.headers_mut().insert(HOST, host);
                 request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -173,7 +173,8 @@ impl HttpProbe {
                     .scheme(self.scheme())
                     .authority(host)
                     .path_and_query(&*errand.path);
-                *request.uri_mut() = uri.build().map_err(|_| Failure::Monitor(no_host.into()))?;
+                *request.uri_mut() =
+                    uri.build().map_err(|_| Failure::MonitorUnusable(no_host.into()))?;
             }
         }
         request.headers_mut().extend(self.headers.clone());
@@ -238,7 +239,7 @@ fn headers(check: &HttpCheck) -> Result<HeaderMap, Failure> {
     for (name, value) in &check.headers {
         let (name, value) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value));
         let (Ok(name), Ok(value)) = (name, value) else {
-            return Err(Failure::Monitor("its headers are none".into()));
+            return Err(Failure::MonitorUnusable("its headers are none".into()));
         };
         headers.insert(name, value);
     }

@@ -69,7 +69,7 @@ pub(super) fn trouble_of(error: hyper::Error) -> Trouble {
     while let Some(inner) = source {
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
             if io.get_ref().is_some_and(|inner| inner.is::<LongHead>()) {
-                return Failure::LongHead.into();
+                return Failure::HeadTooLarge.into();
             }
             return if is_of_chunks(io) {
                 Failure::BodyFraming.into()

@@ -31,7 +31,7 @@ impl IcmpProbe {
     /// Sends an echo request and waits for the reply.
     ///
     /// # Errors
-    /// Why there is none; [`Failure::Monitor`] where the system permits no echo requests.
+    /// Why there is none; [`Failure::MonitorUnusable`] where the system permits no echo requests.
     pub(super) async fn probe(&self, address: IpAddr) -> Result<Pass, Trouble> {
         let socket = Self::open(address)?;
         let token = random::octets().map_err(Trouble::without_randomness)?;
@@ -61,7 +61,7 @@ impl IcmpProbe {
 
     fn trouble_of_opening(error: io::Error) -> Trouble {
         match error.kind() {
-            io::ErrorKind::PermissionDenied => Failure::Monitor(
+            io::ErrorKind::PermissionDenied => Failure::MonitorUnusable(
                 "this system does not permit echo requests: set net.ipv4.ping_group_range to a range that holds this \
                  server's group, or give it CAP_NET_RAW"
                     .into(),

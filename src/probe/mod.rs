@@ -80,7 +80,7 @@ pub struct Report {
 impl ProbeKey {
     /// The name under which its verdict is saved.
     pub fn saved(&self) -> saved::SavedKey {
-        saved::SavedKey::of(&self.monitor, self.target.to_string())
+        saved::SavedKey::for_target(&self.monitor, self.target.to_string())
     }
 }
 

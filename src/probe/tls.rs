@@ -28,7 +28,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use super::attempt::Trouble;
 use crate::{
     files::{self, SymlinkPolicy},
-    health::{ClientCertificate, Failure, TlsTerms},
+    health::{ClientCertificate, Failure, TlsOptions},
 };
 
 pub(super) use stream::Tolerant;
@@ -65,10 +65,11 @@ impl Security {
     /// chooses one.
     ///
     /// # Errors
-    /// [`Failure::Monitor`] where a file cannot be used, or nothing is trusted: no probe of the
-    /// check can pass.
-    pub(super) fn new(terms: &TlsTerms, protocols: &[&[u8]]) -> Result<Self, Failure> {
-        let unusable = |error: &dyn std::fmt::Display| Failure::Monitor(error.to_string().into());
+    /// [`Failure::MonitorUnusable`] where a file cannot be used, or nothing is trusted: no probe of
+    /// the check can pass.
+    pub(super) fn new(terms: &TlsOptions, protocols: &[&[u8]]) -> Result<Self, Failure> {
+        let unusable =
+            |error: &dyn std::fmt::Display| Failure::MonitorUnusable(error.to_string().into());
         let provider =
             if terms.verify { algorithms::provider() } else { algorithms::any_provider() };
         let verifier: Arc<dyn ServerCertVerifier> = if terms.verify {
@@ -95,7 +96,7 @@ impl Security {
                 builder.with_client_auth_cert(chain, key).map_err(|error| {
                     let files =
                         format!("{} and {}", files.certificate.display(), files.key.display());
-                    Failure::Monitor(
+                    Failure::MonitorUnusable(
                         format!("cannot use the client certificate in {files}: {error}").into(),
                     )
                 })?
@@ -156,13 +157,13 @@ impl Security {
 /// `literal`.
 ///
 /// # Errors
-/// [`Failure::Monitor`] where no certificate can be for that.
+/// [`Failure::MonitorUnusable`] where no certificate can be for that.
 pub(super) fn server_name(
     host: Option<&str>,
     literal: &str,
 ) -> Result<ServerName<'static>, Failure> {
     ServerName::try_from(host.unwrap_or(literal).to_owned())
-        .map_err(|_| Failure::Monitor("its host cannot stand in a certificate".into()))
+        .map_err(|_| Failure::MonitorUnusable("its host cannot stand in a certificate".into()))
 }
 
 /// What an error on a connection means, which may be one of TLS.
@@ -188,7 +189,7 @@ fn identity_in(
     own: &ClientCertificate,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Failure> {
     let broken = |what: &str, path: &Path, error: &dyn std::fmt::Display| {
-        Failure::Monitor(
+        Failure::MonitorUnusable(
             format!("cannot read the client {what} in {}: {error}", path.display()).into(),
         )
     };
@@ -211,7 +212,7 @@ fn identity_in(
 /// The certificates of a file: as authorities, and as what they are.
 fn authorities_in(path: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Failure> {
     let broken = |error: &dyn std::fmt::Display| {
-        Failure::Monitor(
+        Failure::MonitorUnusable(
             format!("cannot read the authorities in {}: {error}", path.display()).into(),
         )
     };

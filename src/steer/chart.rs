@@ -272,7 +272,7 @@ impl Chart {
         let chart = self.family(family);
         match &chart.atlas {
             _ if chart.ignores_subnets => DecidingAddress::Resolver,
-            Some(atlas) if atlas.locate(&subnet).special => {
+            Some(atlas) if atlas.locate(&subnet).is_special => {
                 DecidingAddress::ResolverForSpecialSubnet
             }
             _ => DecidingAddress::Subnet,
@@ -304,7 +304,7 @@ impl FamilyChart {
         match (&self.atlas, subnet) {
             (Some(atlas), Some(subnet)) if !self.ignores_subnets => {
                 let place = atlas.locate(subnet);
-                if place.special {
+                if place.is_special {
                     return by_resolver(atlas.locate(resolver).area.0 as usize, place.scope);
                 }
                 AreaLookup { area: place.area.0 as usize, scope: place.scope, is_by_subnet: true }

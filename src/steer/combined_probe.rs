@@ -1,7 +1,7 @@
 //! Combinations: how a target stands with a combined monitor, out of how it stands with the parts.
 
 use super::topology::{ProbeId, Topology};
-use crate::health::{Standing, Verdict};
+use crate::health::{HealthStatus, Verdict};
 
 /// Several probes of one target, of which enough must be up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,7 @@ impl CombinedProbe {
     /// The standing that follows from those of the parts. An unknown part counts as up; a verdict
     /// that depends on it is unknown itself, and pending while the parts that are not pending are
     /// too few.
-    pub fn standing(&self, standings: &[Standing]) -> Standing {
+    pub fn standing(&self, standings: &[HealthStatus]) -> HealthStatus {
         let parts = || self.probes.iter().filter_map(|part| standings.get(part.index()));
         let count = |is_it: fn(Verdict) -> bool| parts().filter(|part| is_it(part.verdict)).count();
         let least = self.min_up as usize;
@@ -38,18 +38,18 @@ impl CombinedProbe {
         let first_wait =
             || parts().filter(|part| part.is_pending).filter_map(|part| part.flips_in_secs).min();
         let flips_in_secs = if is_pending { first_wait() } else { flips.get(missing).copied() };
-        Standing { verdict, flips_in_secs, is_pending }
+        HealthStatus { verdict, flips_in_secs, is_pending }
     }
 
     /// How many parts are up or unknown.
-    pub fn usable(&self, standings: &[Standing]) -> usize {
+    pub fn usable(&self, standings: &[HealthStatus]) -> usize {
         let parts = self.probes.iter().filter_map(|part| standings.get(part.index()));
         parts.filter(|part| part.verdict.is_usable()).count()
     }
 }
 
 /// Makes the standings of all combined probes follow those of their parts, and says which changed.
-pub fn update_combined(topology: &Topology, standings: &mut [Standing]) -> Vec<ProbeId> {
+pub fn update_combined(topology: &Topology, standings: &mut [HealthStatus]) -> Vec<ProbeId> {
     let mut changed = Vec::new();
     // Parts stand before what is made of them, so that one pass is enough.
     for (combination, id) in topology.combined_probes.iter().zip((0..).map(ProbeId)) {
@@ -67,8 +67,8 @@ pub fn update_combined(topology: &Topology, standings: &mut [Standing]) -> Vec<P
 mod tests {
     use super::*;
 
-    fn standing((verdict, flips_in_secs): (Verdict, Option<u32>)) -> Standing {
-        Standing { verdict, flips_in_secs, ..Standing::default() }
+    fn standing((verdict, flips_in_secs): (Verdict, Option<u32>)) -> HealthStatus {
+        HealthStatus { verdict, flips_in_secs, ..HealthStatus::default() }
     }
 
     #[test]
@@ -111,8 +111,8 @@ mod tests {
     #[test]
     fn a_combination_is_pending_while_it_depends_on_a_part_never_judged() {
         let pending =
-            Standing { verdict: Verdict::Unknown, flips_in_secs: Some(7), is_pending: true };
-        let (up, late) = (standing((Verdict::Up, None)), Standing::default());
+            HealthStatus { verdict: Verdict::Unknown, flips_in_secs: Some(7), is_pending: true };
+        let (up, late) = (standing((Verdict::Up, None)), HealthStatus::default());
         for (least, parts, is_pending, why) in [
             (1, [up, pending], false, "any: one is up"),
             (2, [up, pending], true, "all: one was never judged"),

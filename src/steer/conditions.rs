@@ -14,7 +14,7 @@ use super::{
     search::effective_state,
     topology::{AliasId, DatacenterId, EndpointId, PoolId, Probe, ProbeId, ProbeTarget, Topology},
 };
-use crate::{dns::Name, health::Standing};
+use crate::{dns::Name, health::HealthStatus};
 
 /// What charts are compiled under, beside the topology.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,7 +22,7 @@ pub struct Conditions {
     /// Each datacenter's state at this hour: as written, or active once its `until` has passed.
     pub datacenters: Vec<ServingState>,
     /// Each probe's standing.
-    pub standings: Vec<Standing>,
+    pub standings: Vec<HealthStatus>,
     /// What each alias stands for, by [`AliasId`].
     pub aliases: Vec<Arc<ResolvedAlias>>,
     /// What ramps and feedback come to.
@@ -69,7 +69,7 @@ impl Conditions {
         Self {
             adjustments: Adjustments::settled(topology, &datacenters),
             datacenters,
-            standings: vec![Standing::default(); topology.probes.len()],
+            standings: vec![HealthStatus::default(); topology.probes.len()],
             aliases: vec![Arc::default(); topology.aliases.len()],
             recovering: BTreeMap::new(),
         }
@@ -91,7 +91,7 @@ impl Conditions {
         }
     }
 
-    fn carried_standings(&self, from: &Topology, to: &Topology) -> Vec<Standing> {
+    fn carried_standings(&self, from: &Topology, to: &Topology) -> Vec<HealthStatus> {
         let key = |topology: &'_ Topology, probe: &'_ Probe| -> (Box<str>, ProbeTarget) {
             (topology.monitors[probe.monitor.index()].name.clone(), probe.target.clone())
         };
@@ -104,7 +104,7 @@ impl Conditions {
         if is_same {
             return self.standings.clone();
         }
-        let known: HashMap<(Box<str>, ProbeTarget), Standing> = from
+        let known: HashMap<(Box<str>, ProbeTarget), HealthStatus> = from
             .probes
             .iter()
             .zip(&self.standings)
@@ -130,7 +130,7 @@ impl Conditions {
         self.aliases.get(alias.index()).map_or(&UNRESOLVED, |resolved| resolved)
     }
 
-    pub(super) fn standing(&self, probe: Option<ProbeId>) -> Standing {
+    pub(super) fn standing(&self, probe: Option<ProbeId>) -> HealthStatus {
         probe.and_then(|probe| self.standings.get(probe.index())).copied().unwrap_or_default()
     }
 }

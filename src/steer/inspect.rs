@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     geo::{Area, Atlas, Databases, Location},
-    health::Standing,
+    health::HealthStatus,
 };
 
 /// A client as preferences see it.
@@ -158,7 +158,7 @@ pub struct InspectedEndpoint {
     pub is_forced_down: bool,
     /// Each of its addresses, or those that its alias has now, with the standing where it is
     /// probed; none for a CNAME.
-    pub addresses: Vec<(Option<IpAddr>, Option<Standing>)>,
+    pub addresses: Vec<(Option<IpAddr>, Option<HealthStatus>)>,
 }
 
 /// Why a rule of a `geo` pool offers a member: the key that matched.

@@ -56,8 +56,8 @@ pub use datacenter::{Datacenter, ServingState};
 pub use draw_state::DrawState;
 pub use endpoint::{Endpoint, EndpointTarget, HealthOverride, SrvHost};
 pub use feedback::{
-    Disagreement, Fallback, FeedReport, Feedback, FeedbackReport, PoolReport, RampKey, RampReport,
-    Reading, SavedFeedback, SavedReturn, SavedShares,
+    Disagreement, FeedReading, FeedReport, Feedback, FeedbackReport, PoolReport, RampKey,
+    RampReport, SavedFailback, SavedFeedback, SavedShares, WeightFallback,
 };
 pub use fraction::Fraction;
 pub use inspect::{

@@ -24,7 +24,7 @@ use super::{
     topology::{AliasId, DatacenterId, EndpointId, PoolId, ProbeId, Topology},
     wheel::{Wheel, WheelChoice},
 };
-use crate::health::Standing;
+use crate::health::HealthStatus;
 
 pub(super) use availability::{EndpointAvailability, PoolEndpoint};
 use layers::LayerDraw;
@@ -743,7 +743,7 @@ enum TargetHealth {
 }
 
 impl TargetHealth {
-    fn from_standing(standing: Standing) -> Self {
+    fn from_standing(standing: HealthStatus) -> Self {
         match (standing.verdict.is_usable(), standing.is_pending) {
             (false, _) => Self::Down,
             (true, true) => Self::Pending,

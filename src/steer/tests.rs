@@ -16,7 +16,7 @@ use super::*;
 use crate::{
     dns::Name,
     geo::Databases,
-    health::{Check, Monitor, Standing, TcpCheck, Verdict},
+    health::{Check, HealthStatus, Monitor, TcpCheck, Verdict},
 };
 
 mod regulation;
@@ -179,7 +179,7 @@ impl ServiceBench {
         ProbeId(self.topology.probes.iter().position(|probe| probe.target == target).unwrap() as u32)
     }
 
-    fn set_standing(&mut self, address: &str, standing: Standing) {
+    fn set_standing(&mut self, address: &str, standing: HealthStatus) {
         let probe = self.probe(address);
         self.conditions.standings[probe.index()] = standing;
         self.follow();
@@ -188,7 +188,7 @@ impl ServiceBench {
     fn down(&mut self, address: &str) {
         self.set_standing(
             address,
-            Standing { verdict: Verdict::Down, flips_in_secs: None, ..Standing::default() },
+            HealthStatus { verdict: Verdict::Down, flips_in_secs: None, ..HealthStatus::default() },
         );
     }
 
@@ -264,7 +264,7 @@ fn endless_flapping_keeps_no_more_tables_and_turns_than_a_few() {
         let verdict = if is_down { Verdict::Down } else { Verdict::Up };
         bench.set_standing(
             &members[turned],
-            Standing { verdict, flips_in_secs: None, ..Standing::default() },
+            HealthStatus { verdict, flips_in_secs: None, ..HealthStatus::default() },
         );
         bench.draws.reserve_turns(bench.wheels.turn_counters());
         bench.ask();
@@ -485,14 +485,15 @@ fn the_ttl_is_lowered_while_a_verdict_that_matters_is_about_to_flip() {
     let members = [(draft.endpoint("192.0.2.1", None), 1), (draft.endpoint("192.0.2.2", None), 1)];
     let pool = draft.pool(Policy::Failover, &members);
     let mut bench = draft.top(pool);
-    let shaky = |verdict| Standing { verdict, flips_in_secs: Some(5), ..Standing::default() };
+    let shaky =
+        |verdict| HealthStatus { verdict, flips_in_secs: Some(5), ..HealthStatus::default() };
     bench.set_standing("192.0.2.2", shaky(Verdict::Up));
     assert_eq!(bench.ttl(), 30, "the answer does not hang on the second while the first is up");
     bench.set_standing("192.0.2.1", shaky(Verdict::Up));
     assert_eq!(bench.ttl(), 5);
     bench.set_standing(
         "192.0.2.2",
-        Standing { verdict: Verdict::Up, flips_in_secs: None, ..Standing::default() },
+        HealthStatus { verdict: Verdict::Up, flips_in_secs: None, ..HealthStatus::default() },
     );
     bench.set_standing("192.0.2.1", shaky(Verdict::Down));
     assert_eq!(

@@ -344,13 +344,13 @@ impl<'m> ProbeRegistry<'m> {
         let monitors = self.monitors;
         let combination = match monitors.get(probe.monitor.index()).map(|monitor| &monitor.check) {
             Some(Check::Combine(combined)) => {
-                let mut parts = Vec::with_capacity(combined.of.len());
-                for name in &combined.of {
+                let mut parts = Vec::with_capacity(combined.monitors.len());
+                for name in &combined.monitors {
                     if let Some(&monitor) = self.by_name.get(&**name) {
                         parts.push(self.add(Probe { monitor, target: probe.target.clone() }));
                     }
                 }
-                Some(CombinedProbe { min_up: combined.least, probes: parts })
+                Some(CombinedProbe { min_up: combined.min_up, probes: parts })
             }
             _ => None,
         };

@@ -9,11 +9,11 @@
 use hashbrown::{HashMap, HashTable};
 
 use super::{
-    content::{NONE, StoredNode, Zone, is_wildcard},
-    draft::{DraftNode, Refusal},
+    content::{NO_NODE, StoredNode, Zone, is_wildcard},
+    draft::{DraftNode, RrsetConflict},
     error::{RecordError, ZoneError},
-    hash::{LOADS, hash, hash_by},
-    index::Index,
+    hash::{LOAD_SEED, hash_by, hash_name},
+    index::NameIndex,
     rdata,
     record::Record,
     rrset,
@@ -22,12 +22,12 @@ use crate::dns::{LookupName, Name, Rtype};
 
 /// So many owners that come again are kept apart, beside large ones, before the small ones are laid
 /// out; where more are large, as many small ones as large ones.
-const MOST_APART: usize = 4096;
+const MAX_REOPENED_NODES: usize = 4096;
 /// Octets of RRsets up to which a node is small: it may be copied for each of its records.
-const SMALL_OCTETS: usize = 512;
+const SMALL_NODE_OCTETS: usize = 512;
 /// While records come, the arena is compacted once more octets than this, and more than an eighth
 /// of it, belong to no node.
-const LEFT_BEHIND_OCTETS: usize = 1 << 20;
+const MAX_UNUSED_OCTETS: usize = 1 << 20;
 
 /// Collects the records of a zone.
 #[derive(Debug, Clone)]
@@ -42,15 +42,15 @@ pub struct ZoneBuilder {
     /// times.
     index: HashTable<u32>,
     /// The node whose records are coming at present.
-    open: (u32, DraftNode),
+    open_node: (u32, DraftNode),
     /// Nodes that came again: their RRsets are no longer in the arena.
-    again: HashMap<u32, DraftNode>,
-    /// How many nodes `again` has when the small ones of them are laid out.
-    most_apart: usize,
+    reopened: HashMap<u32, DraftNode>,
+    /// How many nodes `reopened` has when the small ones of them are laid out.
+    max_reopened: usize,
     /// Octets of the arena that belong to no node any more.
-    left_behind: usize,
+    unused_octets: usize,
     /// The rdata of the record that is being added, as it will be stored.
-    stored: Vec<u8>,
+    rdata_buffer: Vec<u8>,
 }
 
 impl ZoneBuilder {
@@ -59,15 +59,15 @@ impl ZoneBuilder {
         let mut builder = Self {
             apex: apex.clone(),
             client_subnet: true,
-            whoami: NONE,
+            whoami: NO_NODE,
             arena: Vec::new(),
             nodes: Vec::new(),
             index: HashTable::new(),
-            open: (0, DraftNode::default()),
-            again: HashMap::new(),
-            most_apart: MOST_APART,
-            left_behind: 0,
-            stored: Vec::new(),
+            open_node: (0, DraftNode::default()),
+            reopened: HashMap::new(),
+            max_reopened: MAX_REOPENED_NODES,
+            unused_octets: 0,
+            rdata_buffer: Vec::new(),
         };
         builder.insert_node(apex.as_wire(), apex.label_count());
         builder
@@ -85,7 +85,7 @@ impl ZoneBuilder {
             Some(node) => node,
             None => {
                 self.open_new(name);
-                self.open.0
+                self.open_node.0
             }
         };
     }
@@ -96,37 +96,37 @@ impl ZoneBuilder {
     /// # Errors
     /// [`RecordError`] says why the record cannot be there; the zone is as it was.
     pub fn add(&mut self, record: Record) -> Result<(), RecordError> {
-        self.check_alone(&record)?;
+        self.check_record(&record)?;
         let known = self.known_node(record.owner.as_wire());
-        if self.arena.len() + record.rdata.len() + 128 * Name::MAX_OCTETS > NONE as usize {
-            return Err(RecordError::LargeZone);
+        if self.arena.len() + record.rdata.len() + 128 * Name::MAX_OCTETS > NO_NODE as usize {
+            return Err(RecordError::ZoneTooLarge);
         }
         let Record { owner, rtype, ttl_secs, rdata } = record;
-        let mut stored = std::mem::take(&mut self.stored);
+        let mut stored = std::mem::take(&mut self.rdata_buffer);
         stored.clear();
-        rdata::store(&self.apex, rtype, &rdata, &mut stored);
+        rdata::store_rdata(&self.apex, rtype, &rdata, &mut stored);
         let node = match known {
             Some(node) => self.draft_of(node),
             None => self.open_new(&owner),
         };
         let added = node.add(rtype, ttl_secs, &stored, rdata.len());
-        self.stored = stored;
+        self.rdata_buffer = stored;
         added.map_err(|refusal| match refusal {
-            Refusal::Second => RecordError::Second { owner, rtype },
-            Refusal::CnameAndOther(other) => RecordError::CnameAndOther { owner, other },
-            Refusal::Large => RecordError::LargeRrset { owner, rtype },
-            Refusal::ManyTypes => RecordError::ManyTypes { owner },
+            RrsetConflict::SecondOfSingleton => RecordError::SecondOfSingleton { owner, rtype },
+            RrsetConflict::CnameAndOther(other) => RecordError::CnameAndOther { owner, other },
+            RrsetConflict::RrsetTooLarge => RecordError::RrsetTooLarge { owner, rtype },
+            RrsetConflict::TooManyTypes => RecordError::TooManyTypes { owner },
         })
     }
 
     /// Checks what needs no other record.
-    fn check_alone(&self, record: &Record) -> Result<(), RecordError> {
+    fn check_record(&self, record: &Record) -> Result<(), RecordError> {
         let Record { owner, rtype, rdata, .. } = record;
         if !owner.is_at_or_below(&self.apex) {
             return Err(RecordError::OutOfZone { owner: owner.clone(), apex: self.apex.clone() });
         }
         if matches!(rtype.0, 0 | 41 | 128..=255) {
-            return Err(RecordError::NoData { rtype: *rtype });
+            return Err(RecordError::MetaType { rtype: *rtype });
         }
         if *rtype == Rtype::SOA && *owner != self.apex {
             return Err(RecordError::SoaBelowApex { owner: owner.clone() });
@@ -155,37 +155,41 @@ impl ZoneBuilder {
     }
 
     fn types_of(&self, node: u32) -> impl Iterator<Item = Rtype> {
-        let draft = if self.open.0 == node { Some(&self.open.1) } else { self.again.get(&node) };
+        let draft = if self.open_node.0 == node {
+            Some(&self.open_node.1)
+        } else {
+            self.reopened.get(&node)
+        };
         let stored = match draft {
             Some(_) => &[],
-            None => sets_of(&self.nodes[node as usize], &self.arena),
+            None => rrsets_of(&self.nodes[node as usize], &self.arena),
         };
         draft
             .into_iter()
             .flat_map(DraftNode::types)
-            .chain(rrset::stored(stored).map(|rrset| rrset.rtype))
+            .chain(rrset::stored_rrsets(stored).map(|rrset| rrset.rtype))
     }
 
     /// Lays out every record that was added, so that [`nodes`](Self::nodes) sees it. More may be
     /// added afterwards.
-    pub fn settle(&mut self) {
+    pub fn flush(&mut self) {
         const LITTLE: usize = 16;
-        let again = std::mem::take(&mut self.again);
-        self.store_again(again);
-        if self.left_behind > self.arena.len() / LITTLE {
+        let again = std::mem::take(&mut self.reopened);
+        self.store_reopened(again);
+        if self.unused_octets > self.arena.len() / LITTLE {
             self.compact();
         }
     }
 
     /// The names of the zone, those that exist only for names below them included; the apex first.
-    pub fn nodes(&self) -> impl Iterator<Item = DraftedNode<'_>> {
-        (0..self.nodes.len() as u32).map(|number| DraftedNode { builder: self, number })
+    pub fn nodes(&self) -> impl Iterator<Item = BuilderNode<'_>> {
+        (0..self.nodes.len() as u32).map(|number| BuilderNode { builder: self, number })
     }
 
-    /// The node of a name in wire form; records added since the last [`settle`](Self::settle) may
+    /// The node of a name in wire form; records added since the last [`flush`](Self::settle) may
     /// be missing from it.
-    pub fn node(&self, wire: &[u8]) -> Option<DraftedNode<'_>> {
-        self.find_node(wire).map(|number| DraftedNode { builder: self, number })
+    pub fn node(&self, wire: &[u8]) -> Option<BuilderNode<'_>> {
+        self.find_node(wire).map(|number| BuilderNode { builder: self, number })
     }
 
     /// Puts the zone together.
@@ -204,13 +208,13 @@ impl ZoneBuilder {
         if !errors.is_empty() {
             return Err(errors);
         }
-        self.settle();
+        self.flush();
         // What only the builder needs goes before the zone's own index comes.
-        (self.index, self.again) = (HashTable::new(), HashMap::new());
+        (self.index, self.reopened) = (HashTable::new(), HashMap::new());
         let Self { apex, client_subnet, whoami, mut arena, mut nodes, .. } = self;
         arena.shrink_to_fit();
         nodes.shrink_to_fit();
-        let index = Index::of(nodes.iter().map(|node| name_of(node, &arena)));
+        let index = NameIndex::new(nodes.iter().map(|node| name_of(node, &arena)));
         let has_wildcards = nodes.iter().any(|node| is_wildcard(name_of(node, &arena)));
         let label_counts = nodes.iter().fold(0, |counts, node| counts | 1_u128 << node.labels);
         let mut zone = Zone {
@@ -225,33 +229,33 @@ impl ZoneBuilder {
             has_wildcards,
             whoami,
         };
-        set_barriers(&mut zone);
+        set_occluders(&mut zone);
         zone.negative_ttl_secs = zone.soa().map_or(0, |soa| soa.ttl_secs().min(minimum(&soa)));
         Ok(zone)
     }
 
     /// The draft of a node that is there.
     fn draft_of(&mut self, number: u32) -> &mut DraftNode {
-        if self.open.0 == number {
-            return &mut self.open.1;
+        if self.open_node.0 == number {
+            return &mut self.open_node.1;
         }
-        if self.again.len() >= self.most_apart && !self.again.contains_key(&number) {
-            self.store_small();
+        if self.reopened.len() >= self.max_reopened && !self.reopened.contains_key(&number) {
+            self.store_small_reopened();
         }
         let (node, arena, left_behind) =
-            (&mut self.nodes[number as usize], &self.arena, &mut self.left_behind);
+            (&mut self.nodes[number as usize], &self.arena, &mut self.unused_octets);
         let apex = &self.apex;
-        self.again.entry(number).or_insert_with(|| {
-            let draft = DraftNode::of_stored(apex, sets_of(node, arena));
-            *left_behind += node.sets_octets as usize;
-            node.sets_octets = 0;
+        self.reopened.entry(number).or_insert_with(|| {
+            let draft = DraftNode::from_stored(apex, rrsets_of(node, arena));
+            *left_behind += node.rrsets_octets as usize;
+            node.rrsets_octets = 0;
             draft
         })
     }
 
     /// A new node, and the empty ones that must be above it (RFC 4592 section 2.2.2).
     fn open_new(&mut self, owner: &Name) -> &mut DraftNode {
-        self.close();
+        self.close_node();
         let name = LookupName::from(owner);
         for labels in self.apex.label_count()..name.label_count() {
             let suffix = name.suffix(labels);
@@ -260,45 +264,45 @@ impl ZoneBuilder {
             }
         }
         // Last, so that its RRsets can follow its name.
-        self.open.0 = self.insert_node(name.as_wire(), name.label_count());
-        &mut self.open.1
+        self.open_node.0 = self.insert_node(name.as_wire(), name.label_count());
+        &mut self.open_node.1
     }
 
     /// Lays the open node out, for good unless its owner comes again.
-    fn close(&mut self) {
-        let (number, draft) = &mut self.open;
+    fn close_node(&mut self) {
+        let (number, draft) = &mut self.open_node;
         if draft.is_empty() {
             return;
         }
         // Nothing was inserted since its name was.
         store(&mut self.nodes[*number as usize], draft, &mut self.arena);
         draft.clear();
-        self.open.0 = NONE;
+        self.open_node.0 = NO_NODE;
     }
 
     /// Lays out the small ones of the nodes that came again; large ones would be copied again and
     /// again.
-    fn store_small(&mut self) {
-        let is_small = |_: &u32, draft: &mut DraftNode| draft.stored_octets() <= SMALL_OCTETS;
-        let small: Vec<_> = self.again.extract_if(is_small).collect();
-        self.most_apart = self.again.len() + self.again.len().max(MOST_APART);
-        self.store_again(small);
-        if self.left_behind > LEFT_BEHIND_OCTETS.max(self.arena.len() / 8) {
+    fn store_small_reopened(&mut self) {
+        let is_small = |_: &u32, draft: &mut DraftNode| draft.stored_octets() <= SMALL_NODE_OCTETS;
+        let small: Vec<_> = self.reopened.extract_if(is_small).collect();
+        self.max_reopened = self.reopened.len() + self.reopened.len().max(MAX_REOPENED_NODES);
+        self.store_reopened(small);
+        if self.unused_octets > MAX_UNUSED_OCTETS.max(self.arena.len() / 8) {
             self.compact();
         }
     }
 
     /// Lays out nodes that came again behind all others.
-    fn store_again(&mut self, drafts: impl IntoIterator<Item = (u32, DraftNode)>) {
-        self.close();
+    fn store_reopened(&mut self, drafts: impl IntoIterator<Item = (u32, DraftNode)>) {
+        self.close_node();
         // Its name will not be the last in the arena.
-        self.open.0 = NONE;
+        self.open_node.0 = NO_NODE;
         for (number, draft) in drafts {
             let node = &mut self.nodes[number as usize];
-            let name_at = node.name_at as usize;
+            let name_at = node.name_offset as usize;
             let name_octets = usize::from(node.name_octets);
-            self.left_behind += name_octets;
-            node.name_at = self.arena.len() as u32;
+            self.unused_octets += name_octets;
+            node.name_offset = self.arena.len() as u32;
             self.arena.reserve(name_octets + draft.stored_octets());
             self.arena.extend_from_within(name_at..name_at + name_octets);
             store(node, &draft, &mut self.arena);
@@ -309,38 +313,40 @@ impl ZoneBuilder {
     /// memory of a load.
     fn compact(&mut self) {
         let mut order: Vec<u32> = (0..self.nodes.len() as u32).collect();
-        order.sort_unstable_by_key(|&number| self.nodes[number as usize].name_at);
+        order.sort_unstable_by_key(|&number| self.nodes[number as usize].name_offset);
         let mut end = 0;
         for number in order {
             let node = &mut self.nodes[number as usize];
-            let start = node.name_at as usize;
-            let octets = usize::from(node.name_octets) + node.sets_octets as usize;
+            let start = node.name_offset as usize;
+            let octets = usize::from(node.name_octets) + node.rrsets_octets as usize;
             self.arena.copy_within(start..start + octets, end);
-            node.name_at = end as u32;
+            node.name_offset = end as u32;
             end += octets;
         }
         self.arena.truncate(end);
-        self.left_behind = 0;
+        self.unused_octets = 0;
     }
 
     fn find_node(&self, wire: &[u8]) -> Option<u32> {
         let is_it = |&number: &u32| name_of(&self.nodes[number as usize], &self.arena) == wire;
-        self.index.find(hash_by(LOADS, wire), is_it).copied()
+        self.index.find(hash_by(LOAD_SEED, wire), is_it).copied()
     }
 
     /// As [`find_node`](Self::find_node); most records have the owner of the one before.
     fn known_node(&self, wire: &[u8]) -> Option<u32> {
-        let open =
-            self.nodes.get(self.open.0 as usize).filter(|node| name_of(node, &self.arena) == wire);
-        if open.is_some() { Some(self.open.0) } else { self.find_node(wire) }
+        let open = self
+            .nodes
+            .get(self.open_node.0 as usize)
+            .filter(|node| name_of(node, &self.arena) == wire);
+        if open.is_some() { Some(self.open_node.0) } else { self.find_node(wire) }
     }
 
     fn insert_node(&mut self, wire: &[u8], labels: usize) -> u32 {
         let number = self.nodes.len() as u32;
         self.nodes.push(StoredNode {
-            name_at: self.arena.len() as u32,
-            barrier: NONE,
-            sets_octets: 0,
+            name_offset: self.arena.len() as u32,
+            occluder: NO_NODE,
+            rrsets_octets: 0,
             name_octets: wire.len() as u8,
             labels: labels as u8,
             is_cut: false,
@@ -348,20 +354,20 @@ impl ZoneBuilder {
         });
         self.arena.extend_from_slice(wire);
         let (nodes, arena) = (&self.nodes, &self.arena);
-        let hash_of = |&number: &u32| hash_by(LOADS, name_of(&nodes[number as usize], arena));
-        self.index.insert_unique(hash_by(LOADS, wire), number, hash_of);
+        let hash_of = |&number: &u32| hash_by(LOAD_SEED, name_of(&nodes[number as usize], arena));
+        self.index.insert_unique(hash_by(LOAD_SEED, wire), number, hash_of);
         number
     }
 }
 
 /// A name of a zone that is being built, with its RRsets.
 #[derive(Clone, Copy)]
-pub struct DraftedNode<'b> {
+pub struct BuilderNode<'b> {
     builder: &'b ZoneBuilder,
     number: u32,
 }
 
-impl<'b> DraftedNode<'b> {
+impl<'b> BuilderNode<'b> {
     /// A number of its own in the zone, counted from 0, which is the apex.
     pub fn number(self) -> u32 {
         self.number
@@ -383,8 +389,11 @@ impl<'b> DraftedNode<'b> {
     }
 
     /// Its RRsets.
-    pub fn rrsets(self) -> impl Iterator<Item = rrset::ReadyRrset<'b>> {
-        rrset::stored(sets_of(&self.builder.nodes[self.number as usize], &self.builder.arena))
+    pub fn rrsets(self) -> impl Iterator<Item = rrset::StoredRrset<'b>> {
+        rrset::stored_rrsets(rrsets_of(
+            &self.builder.nodes[self.number as usize],
+            &self.builder.arena,
+        ))
     }
 
     /// The names that the records of one of its RRsets lead to (NS, CNAME, DNAME, PTR, MX, SRV), in
@@ -395,7 +404,7 @@ impl<'b> DraftedNode<'b> {
         rrset.into_iter().flat_map(move |rrset| {
             let targets: Vec<_> = rrset
                 .records()
-                .filter_map(|record| rdata::target(apex, rtype, record.stored()))
+                .filter_map(|record| rdata::target_name(apex, rtype, record.stored_rdata()))
                 .collect();
             targets
         })
@@ -406,24 +415,25 @@ impl<'b> DraftedNode<'b> {
 fn store(node: &mut StoredNode, draft: &DraftNode, arena: &mut Vec<u8>) {
     let start = arena.len();
     draft.store(arena);
-    node.sets_octets = (arena.len() - start) as u32;
+    node.rrsets_octets = (arena.len() - start) as u32;
 }
 
 fn name_of<'a>(node: &StoredNode, arena: &'a [u8]) -> &'a [u8] {
-    &arena[node.name_at as usize..][..usize::from(node.name_octets)]
+    &arena[node.name_offset as usize..][..usize::from(node.name_octets)]
 }
 
-fn sets_of<'a>(node: &StoredNode, arena: &'a [u8]) -> &'a [u8] {
-    &arena[node.name_at as usize + usize::from(node.name_octets)..][..node.sets_octets as usize]
+fn rrsets_of<'a>(node: &StoredNode, arena: &'a [u8]) -> &'a [u8] {
+    &arena[node.name_offset as usize + usize::from(node.name_octets)..]
+        [..node.rrsets_octets as usize]
 }
 
 /// Tells each node what it is, and where the zone's own data ends above it; parents before
 /// children.
-fn set_barriers(zone: &mut Zone) {
+fn set_occluders(zone: &mut Zone) {
     for number in 0..zone.nodes.len() {
         let node = &zone.nodes[number];
         let (mut has_ns, mut has_dname) = (false, false);
-        rrset::stored(sets_of(node, &zone.arena)).for_each(|rrset| {
+        rrset::stored_rrsets(rrsets_of(node, &zone.arena)).for_each(|rrset| {
             has_ns |= rrset.rtype == Rtype::NS;
             has_dname |= rrset.rtype == Rtype::DNAME;
         });
@@ -439,22 +449,22 @@ fn set_barriers(zone: &mut Zone) {
             }
             let name = zone.name_of(number as u32);
             let above = &name[1 + usize::from(name[0])..];
-            let parent = zone.node_of_wire(above, hash(above)).map_or(0, |node| node.number);
+            let parent = zone.node_of_wire(above, hash_name(above)).map_or(0, |node| node.number);
             let above = &zone.nodes[parent as usize];
-            let barrier = match above.barrier {
-                NONE if above.has_dname => parent,
-                NONE if zone.nodes[number].is_cut => number as u32,
+            let barrier = match above.occluder {
+                NO_NODE if above.has_dname => parent,
+                NO_NODE if zone.nodes[number].is_cut => number as u32,
                 barrier => barrier,
             };
-            zone.nodes[number].barrier = barrier;
+            zone.nodes[number].occluder = barrier;
         }
     }
 }
 
 /// The last number of an SOA.
-fn minimum(soa: &rrset::ReadyRrset<'_>) -> u32 {
+fn minimum(soa: &rrset::StoredRrset<'_>) -> u32 {
     let record = soa.records().next();
     record
-        .and_then(|record| record.stored().last_chunk::<4>())
+        .and_then(|record| record.stored_rdata().last_chunk::<4>())
         .map_or(0, |minimum| u32::from_be_bytes(*minimum))
 }

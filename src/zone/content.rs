@@ -1,7 +1,7 @@
 //! A zone's content, as compact as it is fast: names and ready RRsets in one arena, nodes of 16
 //! octets, a hash table of numbers.
 
-use super::{hash::hash, index::Index, rrset::ReadyRrset};
+use super::{hash::hash_name, index::NameIndex, rrset::StoredRrset};
 use crate::dns::{LookupName, Name, Rtype};
 
 /// The static records of one zone. Never changes; a reload shares the zones that stayed the same.
@@ -18,24 +18,24 @@ pub struct Zone {
     pub(super) apex_labels: usize,
     pub(super) arena: Box<[u8]>,
     pub(super) nodes: Box<[StoredNode]>,
-    pub(super) index: Index,
+    pub(super) index: NameIndex,
     /// Bit n: a node has n labels. A lookup looks for no other.
     pub(super) label_counts: u128,
     /// Whether any name is a wildcard.
     pub(super) has_wildcards: bool,
-    /// The node whose TXT record tells a client how it is seen: without records of its own. `NONE`
-    /// where there is none.
+    /// The node whose TXT record tells a client how it is seen: without records of its own.
+    /// `NO_NODE` where there is none.
     pub(super) whoami: u32,
 }
 
 /// A node as stored: 16 octets.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StoredNode {
-    pub(super) name_at: u32,
+    pub(super) name_offset: u32,
     /// The node, this one or above, where the zone's own data ends: the topmost cut at or above
     /// this node, or DNAME above it.
-    pub(super) barrier: u32,
-    pub(super) sets_octets: u32,
+    pub(super) occluder: u32,
+    pub(super) rrsets_octets: u32,
     pub(super) name_octets: u8,
     pub(super) labels: u8,
     pub(super) is_cut: bool,
@@ -43,7 +43,7 @@ pub(super) struct StoredNode {
 }
 
 /// No barrier.
-pub(super) const NONE: u32 = u32::MAX;
+pub(super) const NO_NODE: u32 = u32::MAX;
 
 /// A node of a zone: a name that exists, with records or for the sake of names below it.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +54,7 @@ pub struct Node<'z> {
 
 /// How a name stands in a zone, whether it exists or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standpoint {
+pub enum NameAuthority {
     /// The zone's own.
     Authoritative,
     /// At or below a delegation.
@@ -66,7 +66,7 @@ pub enum Standpoint {
 impl Zone {
     /// The node of a name, occluded or not.
     pub fn node(&self, name: &LookupName) -> Option<Node<'_>> {
-        self.node_of_wire(name.as_wire(), hash(name.as_wire()))
+        self.node_of_wire(name.as_wire(), hash_name(name.as_wire()))
     }
 
     pub(super) fn node_of_wire(&self, wire: &[u8], hash: u64) -> Option<Node<'_>> {
@@ -83,13 +83,13 @@ impl Zone {
     /// As [`Zone::node`], for the wire form of a name with so many labels.
     pub(super) fn wire_node(&self, wire: &[u8], labels: usize) -> Option<Node<'_>> {
         (self.label_counts >> labels & 1 == 1)
-            .then(|| self.node_of_wire(wire, hash(wire)))
+            .then(|| self.node_of_wire(wire, hash_name(wire)))
             .flatten()
     }
 
     pub(super) fn name_of(&self, number: u32) -> &[u8] {
         let node = &self.nodes[number as usize];
-        let at = node.name_at as usize;
+        let at = node.name_offset as usize;
         &self.arena[at..at + usize::from(node.name_octets)]
     }
 
@@ -99,12 +99,12 @@ impl Zone {
     }
 
     /// The closest node at or above `name`, which is in the zone.
-    pub(super) fn closest(&self, name: &LookupName) -> Node<'_> {
-        self.closest_of(name, hash(name.as_wire()))
+    pub(super) fn closest_node(&self, name: &LookupName) -> Node<'_> {
+        self.closest_node_by_hash(name, hash_name(name.as_wire()))
     }
 
-    /// As [`Zone::closest`], with the name's hash.
-    pub(super) fn closest_of(&self, name: &LookupName, hashed: u64) -> Node<'_> {
+    /// As [`Zone::closest_node`], with the name's hash.
+    pub(super) fn closest_node_by_hash(&self, name: &LookupName, hashed: u64) -> Node<'_> {
         if let Some(node) = self.node_of_wire(name.as_wire(), hashed) {
             return node;
         }
@@ -114,7 +114,7 @@ impl Zone {
             .filter(|&labels| self.label_counts >> labels & 1 == 1)
             .find_map(|labels| {
                 let suffix = name.suffix(labels);
-                self.node_of_wire(suffix, hash(suffix))
+                self.node_of_wire(suffix, hash_name(suffix))
             })
             .unwrap_or(self.apex_node())
     }
@@ -127,9 +127,9 @@ impl Zone {
         {
             return None;
         }
-        let closest = self.closest(name);
+        let closest = self.closest_node(name);
         let is_exact = closest.label_count() == name.label_count();
-        match closest.barrier_for(is_exact) {
+        match closest.occluder_for(is_exact) {
             Some(barrier) => (is_exact && barrier.is_cut()).then_some(closest),
             None if is_exact => Some(closest),
             None => self.wildcard_below(closest.name(), closest.label_count()),
@@ -143,24 +143,24 @@ impl Zone {
     }
 
     /// How a name, which is in the zone, stands in it.
-    pub fn standpoint(&self, name: &Name) -> Standpoint {
+    pub fn authority_of(&self, name: &Name) -> NameAuthority {
         let lookup = LookupName::from(name);
-        let closest = self.closest(&lookup);
+        let closest = self.closest_node(&lookup);
         let is_exact = closest.label_count() == lookup.label_count();
-        match closest.barrier_for(is_exact) {
-            Some(barrier) if barrier.is_cut() => Standpoint::Delegated,
-            Some(_) => Standpoint::Redirected,
-            None => Standpoint::Authoritative,
+        match closest.occluder_for(is_exact) {
+            Some(barrier) if barrier.is_cut() => NameAuthority::Delegated,
+            Some(_) => NameAuthority::Redirected,
+            None => NameAuthority::Authoritative,
         }
     }
 
     /// Whether a name has records of a type. Wildcards are not expanded.
-    pub fn holds(&self, name: &Name, rtype: Rtype) -> bool {
+    pub fn has_rrset(&self, name: &Name, rtype: Rtype) -> bool {
         self.node(&LookupName::from(name)).is_some_and(|node| node.rrset(rtype).is_some())
     }
 
     /// The types a name has records of, in no order; empty also where it does not exist.
-    pub fn types(&self, name: &Name) -> Vec<Rtype> {
+    pub fn types_of(&self, name: &Name) -> Vec<Rtype> {
         self.node(&LookupName::from(name))
             .map(|node| node.rrsets().map(|rrset| rrset.rtype).collect())
             .unwrap_or_default()
@@ -174,7 +174,7 @@ impl Zone {
     /// The serial number of its SOA (RFC 1982).
     pub fn serial(&self) -> u32 {
         let soa = self.soa().and_then(|soa| soa.records().next());
-        soa.and_then(|record| record.stored().last_chunk::<20>()).map_or(0, |numbers| {
+        soa.and_then(|record| record.stored_rdata().last_chunk::<20>()).map_or(0, |numbers| {
             let [a, b, c, d, ..] = *numbers;
             u32::from_be_bytes([a, b, c, d])
         })
@@ -183,7 +183,8 @@ impl Zone {
     /// The same zone with another serial in its SOA.
     pub fn with_serial(&self, serial: u32) -> Self {
         const NUMBERS: usize = 20;
-        let soa = self.soa().and_then(|soa| soa.records().next()).map(|record| record.stored());
+        let soa =
+            self.soa().and_then(|soa| soa.records().next()).map(|record| record.stored_rdata());
         // Rdata ends in five numbers, of which the serial is the first (RFC 1035 section 3.3.13).
         let at =
             soa.map(|rdata| rdata.as_ptr_range().end.addr() - self.arena.as_ptr().addr() - NUMBERS);
@@ -201,7 +202,7 @@ impl Zone {
     }
 
     /// The SOA. Every zone has one.
-    pub fn soa(&self) -> Option<ReadyRrset<'_>> {
+    pub fn soa(&self) -> Option<StoredRrset<'_>> {
         self.apex_node().rrset(Rtype::SOA)
     }
 
@@ -240,26 +241,26 @@ impl<'z> Node<'z> {
     }
 
     /// Its RRsets.
-    pub fn rrsets(self) -> impl Iterator<Item = ReadyRrset<'z>> {
+    pub fn rrsets(self) -> impl Iterator<Item = StoredRrset<'z>> {
         let node = self.stored();
-        let at = node.name_at as usize + usize::from(node.name_octets);
-        let mut rest = &self.zone.arena[at..at + node.sets_octets as usize];
+        let at = node.name_offset as usize + usize::from(node.name_octets);
+        let mut rest = &self.zone.arena[at..at + node.rrsets_octets as usize];
         std::iter::from_fn(move || {
-            let (rrset, tail) = ReadyRrset::split_first(rest)?;
+            let (rrset, tail) = StoredRrset::split_first(rest)?;
             rest = tail;
             Some(rrset)
         })
     }
 
     /// Its name and its RRsets, as they are stored.
-    pub(super) fn octets(self) -> &'z [u8] {
+    pub(super) fn stored_octets(self) -> &'z [u8] {
         let node = self.stored();
-        let at = node.name_at as usize;
-        &self.zone.arena[at..at + usize::from(node.name_octets) + node.sets_octets as usize]
+        let at = node.name_offset as usize;
+        &self.zone.arena[at..at + usize::from(node.name_octets) + node.rrsets_octets as usize]
     }
 
     /// Its records of one type.
-    pub fn rrset(self, rtype: Rtype) -> Option<ReadyRrset<'z>> {
+    pub fn rrset(self, rtype: Rtype) -> Option<StoredRrset<'z>> {
         self.rrsets().find(|rrset| rrset.rtype == rtype)
     }
 
@@ -285,10 +286,10 @@ impl<'z> Node<'z> {
 
     /// What stands between the zone's own data and a name whose closest node this is: a cut, or a
     /// DNAME above the name.
-    pub(super) fn barrier_for(self, is_exact: bool) -> Option<Self> {
+    pub(super) fn occluder_for(self, is_exact: bool) -> Option<Self> {
         let node = self.stored();
-        if node.barrier != NONE {
-            return Some(Self { number: node.barrier, ..self });
+        if node.occluder != NO_NODE {
+            return Some(Self { number: node.occluder, ..self });
         }
         (node.has_dname && !is_exact).then_some(self)
     }

@@ -2,15 +2,15 @@
 
 use super::{
     rdata,
-    rrset::{self, HEADER_OCTETS, MAX_OCTETS},
+    rrset::{self, HEADER_OCTETS, MAX_RRSET_OCTETS},
 };
 use crate::dns::{Name, Rtype};
 
 /// How many types one owner may have, as in BIND (`max-types-per-name`): every record that is added
 /// and every query for the owner looks at one type after the other.
-pub(super) const MOST_TYPES: usize = 100;
+pub(super) const MAX_TYPES_PER_OWNER: usize = 100;
 /// Emptied RRsets that are kept.
-const SPARE: usize = 8;
+const MAX_SPARE_RRSETS: usize = 8;
 
 /// The RRsets of one owner, the oldest first.
 #[derive(Debug, Clone, Default)]
@@ -34,26 +34,27 @@ struct DraftRrset {
 
 /// Why a record cannot be beside the others of its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum RrsetConflict {
     /// There may be one of the type.
-    Second,
+    SecondOfSingleton,
     /// A CNAME and another.
     CnameAndOther(Rtype),
     /// The RRset would not fit into a message.
-    Large,
-    /// The owner would have more than [`MOST_TYPES`] types.
-    ManyTypes,
+    RrsetTooLarge,
+    /// The owner would have more than [`MAX_TYPES_PER_OWNER`] types.
+    TooManyTypes,
 }
 
 impl DraftNode {
     /// Of RRsets that have been stored.
-    pub(super) fn of_stored(apex: &Name, stored: &[u8]) -> Self {
-        let mut rrsets: Vec<DraftRrset> = rrset::stored(stored)
+    pub(super) fn from_stored(apex: &Name, stored: &[u8]) -> Self {
+        let mut rrsets: Vec<DraftRrset> = rrset::stored_rrsets(stored)
             .map(|ready| {
                 let mut rrset = DraftRrset::new(ready.rtype, ready.ttl_secs());
                 for record in ready.records() {
-                    let octets = rdata::unstored_length(apex, ready.rtype, record.stored());
-                    rrset.push(record.stored(), octets);
+                    let octets =
+                        rdata::uncompressed_length(apex, ready.rtype, record.stored_rdata());
+                    rrset.push(record.stored_rdata(), octets);
                 }
                 rrset
             })
@@ -69,7 +70,7 @@ impl DraftNode {
         ttl_secs: u32,
         stored: &[u8],
         octets: usize,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), RrsetConflict> {
         self.check(rtype, stored)?;
         let rrset = match self.rrsets.iter().position(|rrset| rrset.rtype == rtype) {
             Some(at) => &mut self.rrsets[at],
@@ -85,21 +86,21 @@ impl DraftNode {
     }
 
     /// Checks a record against the others, the newest first.
-    fn check(&self, rtype: Rtype, stored: &[u8]) -> Result<(), Refusal> {
-        if self.rrsets.len() >= MOST_TYPES && self.types().all(|other| other != rtype) {
-            return Err(Refusal::ManyTypes);
+    fn check(&self, rtype: Rtype, stored: &[u8]) -> Result<(), RrsetConflict> {
+        if self.rrsets.len() >= MAX_TYPES_PER_OWNER && self.types().all(|other| other != rtype) {
+            return Err(RrsetConflict::TooManyTypes);
         }
         for rrset in self.rrsets.iter().rev() {
             let other = rrset.rtype;
             if other == rtype {
                 let is_single = matches!(rtype, Rtype::CNAME | Rtype::DNAME | Rtype::SOA);
-                if is_single && !rrset.has(stored) {
-                    return Err(Refusal::Second);
+                if is_single && !rrset.contains(stored) {
+                    return Err(RrsetConflict::SecondOfSingleton);
                 }
             } else if rtype == Rtype::CNAME && !may_be_beside_cname(other) {
-                return Err(Refusal::CnameAndOther(other));
+                return Err(RrsetConflict::CnameAndOther(other));
             } else if other == Rtype::CNAME && !may_be_beside_cname(rtype) {
-                return Err(Refusal::CnameAndOther(rtype));
+                return Err(RrsetConflict::CnameAndOther(rtype));
             }
         }
         Ok(())
@@ -116,7 +117,7 @@ impl DraftNode {
     /// Becomes empty.
     pub(super) fn clear(&mut self) {
         self.spare.append(&mut self.rrsets);
-        self.spare.truncate(SPARE);
+        self.spare.truncate(MAX_SPARE_RRSETS);
         for rrset in &mut self.spare {
             (rrset.count, rrset.is_full, rrset.octets) = (0, false, 0);
             rrset.records.clear();
@@ -146,36 +147,36 @@ impl DraftRrset {
         Self { rtype, ttl_secs, count: 0, is_full: false, octets: 0, records: Vec::new() }
     }
 
-    fn add(&mut self, ttl_secs: u32, stored: &[u8], octets: usize) -> Result<(), Refusal> {
+    fn add(&mut self, ttl_secs: u32, stored: &[u8], octets: usize) -> Result<(), RrsetConflict> {
         // Once full it is never searched again, or a file of a million records in one RRset would
         // take forever to refuse.
         if self.is_full {
-            return Err(Refusal::Large);
+            return Err(RrsetConflict::RrsetTooLarge);
         }
-        let is_known = self.has(stored);
+        let is_known = self.contains(stored);
         self.ttl_secs = self.ttl_secs.min(ttl_secs);
         if is_known {
             return Ok(());
         }
-        if self.octets + rrset::FIXED_OCTETS + octets > MAX_OCTETS {
+        if self.octets + rrset::RECORD_FIXED_OCTETS + octets > MAX_RRSET_OCTETS {
             self.is_full = true;
-            return Err(Refusal::Large);
+            return Err(RrsetConflict::RrsetTooLarge);
         }
         self.push(stored, octets);
         Ok(())
     }
 
     fn push(&mut self, stored: &[u8], octets: usize) {
-        self.octets += rrset::FIXED_OCTETS + octets;
+        self.octets += rrset::RECORD_FIXED_OCTETS + octets;
         self.count += 1;
         rrset::store_record(&mut self.records, self.rtype, self.ttl_secs, |out| {
             out.extend_from_slice(stored)
         });
     }
 
-    fn has(&self, stored: &[u8]) -> bool {
-        rrset::records(&self.records, self.rtype)
-            .any(|known| rdata::is_same(self.rtype, known.stored(), stored))
+    fn contains(&self, stored: &[u8]) -> bool {
+        rrset::stored_records(&self.records, self.rtype)
+            .any(|known| rdata::is_same_rdata(self.rtype, known.stored_rdata(), stored))
     }
 }
 

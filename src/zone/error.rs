@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::draft::MOST_TYPES;
+use super::draft::MAX_TYPES_PER_OWNER;
 use crate::dns::{Name, Rtype};
 
 /// Why a record is not taken into a zone.
@@ -23,7 +23,7 @@ pub enum RecordError {
         other: Rtype,
     },
     /// A second record of a type that a name has at most one of: CNAME, DNAME, SOA.
-    Second {
+    SecondOfSingleton {
         /// The owner.
         owner: Name,
         /// The type.
@@ -35,7 +35,7 @@ pub enum RecordError {
         owner: Name,
     },
     /// A type that no zone holds: OPT, a question type, or 0 (RFC 6895 section 3.1).
-    NoData {
+    MetaType {
         /// The type.
         rtype: Rtype,
     },
@@ -47,19 +47,19 @@ pub enum RecordError {
         rtype: Rtype,
     },
     /// The RRset would not fit into a message.
-    LargeRrset {
+    RrsetTooLarge {
         /// The owner.
         owner: Name,
         /// The type.
         rtype: Rtype,
     },
     /// The owner has more types of records than it may have.
-    ManyTypes {
+    TooManyTypes {
         /// The owner name with too many types.
         owner: Name,
     },
     /// The zone has more data than 4 GiB.
-    LargeZone,
+    ZoneTooLarge,
 }
 
 impl fmt::Display for RecordError {
@@ -69,25 +69,25 @@ impl fmt::Display for RecordError {
             Self::CnameAndOther { owner, other } => {
                 write!(f, "{owner} has a CNAME and a {other}; a name with a CNAME has nothing else")
             }
-            Self::Second { owner, rtype } => {
+            Self::SecondOfSingleton { owner, rtype } => {
                 write!(f, "{owner} has two {rtype} records; it may have one")
             }
             Self::SoaBelowApex { owner } => {
                 write!(f, "{owner} has an SOA; only the zone's apex has one")
             }
-            Self::NoData { rtype } => {
+            Self::MetaType { rtype } => {
                 write!(f, "{rtype} is a type for questions and protocol, not for data")
             }
             Self::BadRdata { owner, rtype } => {
                 write!(f, "the {rtype} record of {owner} has malformed data")
             }
-            Self::LargeRrset { owner, rtype } => {
+            Self::RrsetTooLarge { owner, rtype } => {
                 write!(f, "the {rtype} records of {owner} are together too large for one message")
             }
-            Self::ManyTypes { owner } => {
-                write!(f, "{owner} has records of more than {MOST_TYPES} types")
+            Self::TooManyTypes { owner } => {
+                write!(f, "{owner} has records of more than {MAX_TYPES_PER_OWNER} types")
             }
-            Self::LargeZone => f.write_str("the zone has more than 4 GiB of data"),
+            Self::ZoneTooLarge => f.write_str("the zone has more than 4 GiB of data"),
         }
     }
 }

@@ -10,25 +10,25 @@ use std::{hash::Hasher as _, sync::OnceLock};
 use foldhash::{SharedSeed, fast::FoldHasher};
 
 /// The number of seeds.
-pub(super) const SEEDS: usize = 4;
+pub(super) const SEED_COUNT: usize = 4;
 /// The seed of names in queries.
-pub(super) const QUERIES: usize = 0;
+pub(super) const QUERY_SEED: usize = 0;
 /// The seeds of tables in which names make too long a run under the seed of queries.
-pub(super) const SPARE: [usize; 2] = [1, 2];
+pub(super) const SPARE_SEEDS: [usize; 2] = [1, 2];
 /// The seed of tables that only a load uses. The time of a reply says nothing about it.
-pub(super) const LOADS: usize = 3;
+pub(super) const LOAD_SEED: usize = 3;
 
 /// The seeds of this process, once the first name was hashed or they were set.
-static SEEDS_OF_PROCESS: OnceLock<[Seed; SEEDS]> = OnceLock::new();
+static SEEDS_OF_PROCESS: OnceLock<[HashSeed; SEED_COUNT]> = OnceLock::new();
 
 /// One seed: foldhash multiplies names by the shared part, so that
 /// a known shared part makes collisions under every own part.
-pub(super) struct Seed {
+pub(super) struct HashSeed {
     own: u64,
     shared: SharedSeed,
 }
 
-impl Seed {
+impl HashSeed {
     pub(super) const fn new([own, shared]: [u64; 2]) -> Self {
         Self { own, shared: SharedSeed::from_u64(shared) }
     }
@@ -48,40 +48,40 @@ impl Seed {
 /// # Errors
 /// A name was hashed or seeds were set before: the tables that exist depend on the earlier seeds,
 /// which stay in force.
-pub fn set_hash_seeds(random: [[u64; 2]; 4]) -> Result<(), SeedsInUse> {
-    SEEDS_OF_PROCESS.set(random.map(Seed::new)).map_err(|_| SeedsInUse)
+pub fn set_hash_seeds(random: [[u64; 2]; 4]) -> Result<(), HashSeedsInUse> {
+    SEEDS_OF_PROCESS.set(random.map(HashSeed::new)).map_err(|_| HashSeedsInUse)
 }
 
 /// The hash seeds are in use and cannot change any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SeedsInUse;
+pub struct HashSeedsInUse;
 
-impl std::fmt::Display for SeedsInUse {
+impl std::fmt::Display for HashSeedsInUse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("names were hashed before the hash seeds were set")
     }
 }
 
-impl std::error::Error for SeedsInUse {}
+impl std::error::Error for HashSeedsInUse {}
 
 #[inline(always)]
-fn seeds() -> &'static [Seed; SEEDS] {
+fn seeds() -> &'static [HashSeed; SEED_COUNT] {
     SEEDS_OF_PROCESS.get_or_init(fixed_seeds)
 }
 
 /// The first is that of all versions without seeds of the process: benchmarks find the same
 /// collisions as ever.
 #[cold]
-fn fixed_seeds() -> [Seed; SEEDS] {
-    let first = Seed { own: 0x7841_88ec_8322_0de7, shared: SharedSeed::global_fixed().clone() };
-    let [second, third, fourth] = [1, 2, 3].map(|seed| Seed::new([seed, !seed]));
+fn fixed_seeds() -> [HashSeed; SEED_COUNT] {
+    let first = HashSeed { own: 0x7841_88ec_8322_0de7, shared: SharedSeed::global_fixed().clone() };
+    let [second, third, fourth] = [1, 2, 3].map(|seed| HashSeed::new([seed, !seed]));
     [first, second, third, fourth]
 }
 
 /// The hash of a lower-cased wire name under the seed of queries.
 #[inline]
-pub(crate) fn hash(wire: &[u8]) -> u64 {
-    seeds()[QUERIES].hash(wire)
+pub(crate) fn hash_name(wire: &[u8]) -> u64 {
+    seeds()[QUERY_SEED].hash(wire)
 }
 
 /// The hash of a lower-cased wire name under the seed with this number.
@@ -96,17 +96,17 @@ mod tests {
     #[test]
     fn no_two_seeds_make_the_same_hashes() {
         let name = b"\x03www\x04test\0";
-        let mut hashes: Vec<u64> = (0..SEEDS).map(|seed| hash_by(seed, name)).collect();
-        assert_eq!(hashes[QUERIES], hash(name));
+        let mut hashes: Vec<u64> = (0..SEED_COUNT).map(|seed| hash_by(seed, name)).collect();
+        assert_eq!(hashes[QUERY_SEED], hash_name(name));
         hashes.sort_unstable();
         hashes.dedup();
-        assert_eq!(hashes.len(), SEEDS);
+        assert_eq!(hashes.len(), SEED_COUNT);
     }
 
     #[test]
     fn seeds_do_not_change_once_a_name_was_hashed() {
-        let before = hash(b"\x01a\0");
-        assert_eq!(set_hash_seeds([[7, 8]; 4]), Err(SeedsInUse));
-        assert_eq!(hash(b"\x01a\0"), before);
+        let before = hash_name(b"\x01a\0");
+        assert_eq!(set_hash_seeds([[7, 8]; 4]), Err(HashSeedsInUse));
+        assert_eq!(hash_name(b"\x01a\0"), before);
     }
 }

@@ -7,44 +7,44 @@
 //! reading any other, and so it can be fetched ahead.
 //!
 //! A search is bounded whatever the names are. No run of used cells is longer than
-//! [`LONGEST_RUN`]: names that make a longer one under the seed of queries are hashed by a spare
+//! [`MAX_RUN_LENGTH`]: names that make a longer one under the seed of queries are hashed by a spare
 //! seed. Should they make a longer one under each of those as well, which takes a writer who
 //! knows all seeds of the process, they are sorted, and a search halves the list at each step.
 
-use super::hash::{SPARE, hash, hash_by};
+use super::hash::{SPARE_SEEDS, hash_by, hash_name};
 
 /// The longest run of used cells. A search reads one cell more at most, 2 KiB in all. Among 2^21
 /// cells, a random seed makes a longer run once in 2^32 times: a run of k cells starts at a given
 /// cell with a probability of e^(-0.072 k).
-const LONGEST_RUN: usize = 512;
+const MAX_RUN_LENGTH: usize = 512;
 
 /// Numbers from 0 on by name.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Index {
+pub(super) struct NameIndex {
     /// By the hash under the seed of queries; without a cell where that seed makes too long a run.
-    table: Table,
+    table: OpenAddressTable,
     /// How names are found where `table` has no cell.
-    fallback: Fallback,
+    fallback: IndexFallback,
 }
 
 #[derive(Debug, Clone, Default)]
-enum Fallback {
+enum IndexFallback {
     /// All names are in the table.
     #[default]
-    Nothing,
+    NotNeeded,
     /// A table by the hash under the spare seed with this number.
-    Spare(usize, Box<Table>),
+    SpareSeed(usize, Box<OpenAddressTable>),
     /// The numbers in the order of their names.
     Sorted(Box<[u32]>),
 }
 
-impl Index {
+impl NameIndex {
     /// The first name gets number 0, the next 1, and so on. Of equal names, the first is found.
     ///
     /// # Panics
     /// From 2^32 - 1 names on, which no zone has: a zone is at most 4 GiB.
-    pub(super) fn of<'n>(names: impl ExactSizeIterator<Item = &'n [u8]> + Clone) -> Self {
-        Self::hashed_by(names, hash, hash_by)
+    pub(super) fn new<'n>(names: impl ExactSizeIterator<Item = &'n [u8]> + Clone) -> Self {
+        Self::hashed_by(names, hash_name, hash_by)
     }
 
     fn hashed_by<'n>(
@@ -52,14 +52,16 @@ impl Index {
         hash: impl Fn(&[u8]) -> u64,
         hash_by: impl Fn(usize, &[u8]) -> u64,
     ) -> Self {
-        if let Some(table) = Table::of(names.clone().map(hash)) {
-            return Self { table, fallback: Fallback::Nothing };
+        if let Some(table) = OpenAddressTable::new(names.clone().map(hash)) {
+            return Self { table, fallback: IndexFallback::NotNeeded };
         }
-        for seed in SPARE {
-            if let Some(table) = Table::of(names.clone().map(|name| hash_by(seed, name))) {
+        for seed in SPARE_SEEDS {
+            if let Some(table) =
+                OpenAddressTable::new(names.clone().map(|name| hash_by(seed, name)))
+            {
                 return Self {
-                    table: Table::without_cells(),
-                    fallback: Fallback::Spare(seed, Box::new(table)),
+                    table: OpenAddressTable::without_cells(),
+                    fallback: IndexFallback::SpareSeed(seed, Box::new(table)),
                 };
             }
         }
@@ -67,7 +69,7 @@ impl Index {
         sorted.sort_unstable();
         sorted.dedup_by_key(|(name, _)| *name);
         let numbers = sorted.into_iter().map(|(_, number)| number).collect();
-        Self { table: Table::without_cells(), fallback: Fallback::Sorted(numbers) }
+        Self { table: OpenAddressTable::without_cells(), fallback: IndexFallback::Sorted(numbers) }
     }
 
     /// The number of a name with this hash; `name_of` gives the name of a number.
@@ -79,8 +81,8 @@ impl Index {
         name_of: impl Fn(u32) -> &'n [u8],
     ) -> Option<u32> {
         match self.table.find(hash, |number| name_of(number) == wire) {
-            Search::Ended(number) => number,
-            Search::NoCells => self.find_by_fallback(wire, name_of),
+            CellSearch::Completed(number) => number,
+            CellSearch::NoCells => self.find_by_fallback(wire, name_of),
         }
     }
 
@@ -94,40 +96,40 @@ impl Index {
         name_of: impl Fn(u32) -> &'n [u8],
     ) -> Option<u32> {
         match self.table.find(hash, |_| true) {
-            Search::Ended(number) => number,
-            Search::NoCells => self.find_by_fallback(wire, name_of),
+            CellSearch::Completed(number) => number,
+            CellSearch::NoCells => self.find_by_fallback(wire, name_of),
         }
     }
 
     #[cold]
     fn find_by_fallback<'n>(&self, wire: &[u8], name_of: impl Fn(u32) -> &'n [u8]) -> Option<u32> {
         match &self.fallback {
-            Fallback::Nothing => None,
-            Fallback::Spare(seed, table) => {
+            IndexFallback::NotNeeded => None,
+            IndexFallback::SpareSeed(seed, table) => {
                 match table.find(hash_by(*seed, wire), |number| name_of(number) == wire) {
-                    Search::Ended(number) => number,
-                    Search::NoCells => None,
+                    CellSearch::Completed(number) => number,
+                    CellSearch::NoCells => None,
                 }
             }
-            Fallback::Sorted(numbers) => {
+            IndexFallback::Sorted(numbers) => {
                 let found = numbers.binary_search_by(|&number| name_of(number).cmp(wire));
                 found.ok().map(|at| numbers[at])
             }
         }
     }
 
-    /// The first cell that [`Index::find`] will read.
+    /// The first cell that [`NameIndex::find`] will read.
     #[inline]
     pub(super) fn first_cell(&self, hash: u64) -> u32 {
-        self.table.cells.get(self.table.home(hash)).copied().unwrap_or(EMPTY)
+        self.table.cells.get(self.table.home_cell(hash)).copied().unwrap_or(EMPTY_CELL)
     }
 
     /// Memory held, in octets.
     pub(super) fn memory_octets(&self) -> usize {
         let fallback = match &self.fallback {
-            Fallback::Nothing => 0,
-            Fallback::Spare(_, table) => size_of_val(&*table.cells),
-            Fallback::Sorted(numbers) => size_of_val(&**numbers),
+            IndexFallback::NotNeeded => 0,
+            IndexFallback::SpareSeed(_, table) => size_of_val(&*table.cells),
+            IndexFallback::Sorted(numbers) => size_of_val(&**numbers),
         };
         size_of_val(&*self.table.cells) + fallback
     }
@@ -135,40 +137,40 @@ impl Index {
 
 /// Numbers from 0 on by hash.
 #[derive(Debug, Clone)]
-struct Table {
+struct OpenAddressTable {
     /// A power of two of them, or none.
     cells: Box<[u32]>,
     /// Ones where a cell has its number; all ones there say that the cell is empty.
     number_mask: u32,
 }
 
-const EMPTY: u32 = u32::MAX;
+const EMPTY_CELL: u32 = u32::MAX;
 
 /// What a search in a table came to.
-enum Search {
+enum CellSearch {
     /// The number, where there is one.
-    Ended(Option<u32>),
+    Completed(Option<u32>),
     /// The table has no cells: it knows nothing about the name.
     NoCells,
 }
 
-impl Table {
-    /// `None` where a run of used cells is longer than [`LONGEST_RUN`]. Takes no more than that
+impl OpenAddressTable {
+    /// `None` where a run of used cells is longer than [`MAX_RUN_LENGTH`]. Takes no more than that
     /// many steps for a hash.
-    fn of(hashes: impl ExactSizeIterator<Item = u64>) -> Option<Self> {
+    fn new(hashes: impl ExactSizeIterator<Item = u64>) -> Option<Self> {
         let count = u32::try_from(hashes.len())
             .ok()
-            .filter(|&count| count < EMPTY)
+            .filter(|&count| count < EMPTY_CELL)
             .expect("numbers have 32 bits");
         let number_mask = u32::MAX.checked_shr(count.leading_zeros()).unwrap_or(0);
         let cells =
-            vec![EMPTY; (count as usize * 3 / 2 + 1).next_power_of_two()].into_boxed_slice();
+            vec![EMPTY_CELL; (count as usize * 3 / 2 + 1).next_power_of_two()].into_boxed_slice();
         let mut table = Self { cells, number_mask };
         for (number, hash) in (0..count).zip(hashes) {
             let free = table.free_cell(hash)?;
             table.cells[free] = table.tag(hash) | number;
         }
-        (table.longest_run() <= LONGEST_RUN).then_some(table)
+        (table.longest_run() <= MAX_RUN_LENGTH).then_some(table)
     }
 
     fn without_cells() -> Self {
@@ -176,12 +178,12 @@ impl Table {
     }
 
     fn free_cell(&self, hash: u64) -> Option<usize> {
-        let mut at = self.home(hash);
-        for _ in 0..=LONGEST_RUN {
-            if self.cells[at] == EMPTY {
+        let mut at = self.home_cell(hash);
+        for _ in 0..=MAX_RUN_LENGTH {
+            if self.cells[at] == EMPTY_CELL {
                 return Some(at);
             }
-            at = self.after(at);
+            at = self.next_cell(at);
         }
         None
     }
@@ -191,8 +193,8 @@ impl Table {
     fn longest_run(&self) -> usize {
         let (mut longest, mut run) = (0, 0);
         // The first cells twice, for the run that the end of the table cuts in two.
-        for &cell in self.cells.iter().chain(self.cells.iter().take(LONGEST_RUN + 1)) {
-            run = if cell == EMPTY { 0 } else { run + 1 };
+        for &cell in self.cells.iter().chain(self.cells.iter().take(MAX_RUN_LENGTH + 1)) {
+            run = if cell == EMPTY_CELL { 0 } else { run + 1 };
             longest = longest.max(run);
         }
         longest
@@ -201,31 +203,31 @@ impl Table {
     /// The number with this hash for which `is_it` holds.
     // A call would cost a query some fifteen instructions for each name that it looks up.
     #[inline(always)]
-    fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Search {
+    fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> CellSearch {
         let tag = self.tag(hash);
-        let mut at = self.home(hash);
+        let mut at = self.home_cell(hash);
         // The check of the bound, which a read of a cell has anyway, also finds a table without
         // cells.
         while let Some(&cell) = self.cells.get(at) {
-            if cell == EMPTY {
-                return Search::Ended(None);
+            if cell == EMPTY_CELL {
+                return CellSearch::Completed(None);
             }
             let number = cell & self.number_mask;
             if cell & !self.number_mask == tag && is_it(number) {
-                return Search::Ended(Some(number));
+                return CellSearch::Completed(Some(number));
             }
-            at = self.after(at);
+            at = self.next_cell(at);
         }
-        Search::NoCells
+        CellSearch::NoCells
     }
 
     #[inline]
-    fn home(&self, hash: u64) -> usize {
+    fn home_cell(&self, hash: u64) -> usize {
         hash as usize & self.cells.len().wrapping_sub(1)
     }
 
     #[inline]
-    fn after(&self, at: usize) -> usize {
+    fn next_cell(&self, at: usize) -> usize {
         (at + 1) & self.cells.len().wrapping_sub(1)
     }
 
@@ -236,10 +238,10 @@ impl Table {
     }
 }
 
-impl Default for Table {
+impl Default for OpenAddressTable {
     /// A table of no names.
     fn default() -> Self {
-        Self { cells: Box::new([EMPTY]), number_mask: 0 }
+        Self { cells: Box::new([EMPTY_CELL]), number_mask: 0 }
     }
 }
 
@@ -248,18 +250,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::zone::hash::{LOADS, QUERIES, Seed};
+    use crate::zone::hash::{HashSeed, LOAD_SEED, QUERY_SEED};
 
-    fn find(table: &Table, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+    fn find(table: &OpenAddressTable, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         match table.find(hash, is_it) {
-            Search::Ended(number) => number,
-            Search::NoCells => panic!("a table of names has cells"),
+            CellSearch::Completed(number) => number,
+            CellSearch::NoCells => panic!("a table of names has cells"),
         }
     }
 
     #[test]
     fn an_empty_index_finds_nothing() {
-        for index in [Index::default(), Index::of(std::iter::empty())] {
+        for index in [NameIndex::default(), NameIndex::new(std::iter::empty())] {
             assert_eq!(index.find(b"\0", 0, |_| b"\0"), None);
             assert_eq!(index.find(b"\0", u64::MAX, |_| b"\0"), None);
         }
@@ -272,7 +274,7 @@ mod tests {
             hashes in prop::collection::vec(prop_oneof![0..8_u64, any::<u64>().prop_map(|hash| hash & 0xffff_ffff_0000_0003), any::<u64>()], 0..300),
             absent in any::<u64>(),
         ) {
-            let table = Table::of(hashes.iter().copied()).unwrap();
+            let table = OpenAddressTable::new(hashes.iter().copied()).unwrap();
             for (number, &hash) in (0_u32..).zip(&hashes) {
                 prop_assert_eq!(find(&table, hash, |found| found == number), Some(number));
                 prop_assert_eq!(find(&table, hash, |found| hashes[found as usize] == hash && found > number), {
@@ -293,34 +295,34 @@ mod tests {
     /// What an attacker who knows `seed` makes: more names of one
     /// home cell than a run may have, in a table of 2^12 cells.
     fn flood(seed: usize) -> Vec<Vec<u8>> {
-        let flood = chosen_names(LONGEST_RUN + 100, |name| hash_by(seed, name) & 0xfff == 0xffe);
+        let flood = chosen_names(MAX_RUN_LENGTH + 100, |name| hash_by(seed, name) & 0xfff == 0xffe);
         let others = chosen_names(2000, |name| !flood.iter().any(|other| other == name));
         [flood, others].concat()
     }
 
-    fn assert_finds_all(index: &Index, names: &[Vec<u8>]) {
+    fn assert_finds_all(index: &NameIndex, names: &[Vec<u8>]) {
         let name_of = |number: u32| &*names[number as usize];
         for (number, name) in (0_u32..).zip(names) {
-            assert_eq!(index.find(name, hash(name), name_of), Some(number));
-            assert_eq!(index.find_probable(name, hash(name), name_of), Some(number));
+            assert_eq!(index.find(name, hash_name(name), name_of), Some(number));
+            assert_eq!(index.find_probable(name, hash_name(name), name_of), Some(number));
         }
         for name in chosen_names(3000, |_| true) {
             let absent = [b"\x01x", &*name].concat();
-            assert_eq!(index.find(&absent, hash(&absent), name_of), None);
+            assert_eq!(index.find(&absent, hash_name(&absent), name_of), None);
         }
     }
 
     #[test]
     fn names_chosen_for_a_known_seed_make_a_long_run_under_few_random_ones() {
-        let names = flood(LOADS);
+        let names = flood(LOAD_SEED);
         assert!(
-            Table::of(names.iter().map(|name| hash_by(LOADS, name))).is_none(),
+            OpenAddressTable::new(names.iter().map(|name| hash_by(LOAD_SEED, name))).is_none(),
             "the attack works"
         );
         let mut random = fastrand::Rng::new();
         let mut makes_long_run = || {
-            let seed = Seed::new([random.u64(..), random.u64(..)]);
-            Table::of(names.iter().map(|name| seed.hash(name))).is_none()
+            let seed = HashSeed::new([random.u64(..), random.u64(..)]);
+            OpenAddressTable::new(names.iter().map(|name| seed.hash(name))).is_none()
         };
         // About two of a thousand: for those there are spare seeds.
         let count = (0..100).filter(|_| makes_long_run()).count();
@@ -329,35 +331,35 @@ mod tests {
 
     #[test]
     fn names_that_make_too_long_a_run_are_hashed_by_a_spare_seed() {
-        let names = flood(QUERIES);
-        let index = Index::of(names.iter().map(|name| &**name));
-        assert!(matches!(index.fallback, Fallback::Spare(1, _)), "{:?}", index.fallback);
+        let names = flood(QUERY_SEED);
+        let index = NameIndex::new(names.iter().map(|name| &**name));
+        assert!(matches!(index.fallback, IndexFallback::SpareSeed(1, _)), "{:?}", index.fallback);
         assert_finds_all(&index, &names);
     }
 
     #[test]
     fn names_that_make_too_long_a_run_under_every_seed_are_sorted() {
-        let names = flood(LOADS);
-        let index = Index::hashed_by(names.iter().map(|name| &**name), |_| 5, |_, _| 5);
-        assert!(matches!(index.fallback, Fallback::Sorted(_)), "{:?}", index.fallback);
+        let names = flood(LOAD_SEED);
+        let index = NameIndex::hashed_by(names.iter().map(|name| &**name), |_| 5, |_, _| 5);
+        assert!(matches!(index.fallback, IndexFallback::Sorted(_)), "{:?}", index.fallback);
         assert_finds_all(&index, &names);
     }
 
     #[test]
     fn a_run_of_names_that_each_have_their_own_home_cell_is_too_long_as_well() {
         // No insertion passes another name here, but the search for an absent name passes all.
-        let in_a_row = |count: usize| Table::of((0..count).map(|at| at as u64));
-        assert!(in_a_row(LONGEST_RUN).is_some());
-        assert!(in_a_row(LONGEST_RUN + 1).is_none());
+        let in_a_row = |count: usize| OpenAddressTable::new((0..count).map(|at| at as u64));
+        assert!(in_a_row(MAX_RUN_LENGTH).is_some());
+        assert!(in_a_row(MAX_RUN_LENGTH + 1).is_none());
     }
 
     #[test]
     fn a_run_goes_on_from_the_last_cell_to_the_first() {
-        let half = LONGEST_RUN as u64 / 2;
+        let half = MAX_RUN_LENGTH as u64 / 2;
         let around = |before: u64| {
             let hashes: Vec<u64> = (1024 - before..1024).chain(0..half).collect();
             assert_eq!((hashes.len() * 3 / 2 + 1).next_power_of_two(), 1024);
-            Table::of(hashes.into_iter())
+            OpenAddressTable::new(hashes.into_iter())
         };
         assert!(around(half).is_some());
         assert!(around(half + 1).is_none());

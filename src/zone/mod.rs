@@ -14,17 +14,18 @@ mod record;
 mod rrset;
 mod zones;
 
-pub use builder::{DraftedNode, ZoneBuilder};
-pub(crate) use hash::hash;
-pub use hash::{SeedsInUse, set_hash_seeds};
+pub use builder::{BuilderNode, ZoneBuilder};
+pub(crate) use hash::hash_name;
+pub use hash::{HashSeedsInUse, set_hash_seeds};
 
-pub use content::{Node, Standpoint, Zone};
+pub use content::{NameAuthority, Node, Zone};
 pub use error::{RecordError, ZoneError};
-pub(crate) use lookup::Lead;
-pub use lookup::{Finding, Outcome};
+pub(crate) use lookup::LookupHint;
+pub use lookup::{LookupOutcome, LookupResult};
 pub use record::Record;
 pub use rrset::{
-    FIXED_OCTETS as RECORD_OCTETS, MAX_OCTETS as MOST_RRSET_OCTETS, Place, ReadyRecord, ReadyRrset,
+    MAX_RRSET_OCTETS as MOST_RRSET_OCTETS, NameOffsets, RECORD_FIXED_OCTETS as RECORD_OCTETS,
+    StoredRecord, StoredRrset,
 };
 pub use zones::Zones;
 

@@ -29,7 +29,7 @@ pub(super) fn is_well_formed(rtype: Rtype, rdata: &[u8]) -> bool {
     let after_names = |skip: usize, names: usize| {
         let mut rest = rdata.get(skip..)?;
         for _ in 0..names {
-            rest = &rest[whole_name(rest)?..];
+            rest = &rest[name_length(rest)?..];
         }
         Some(rest.len())
     };
@@ -46,7 +46,7 @@ pub(super) fn is_well_formed(rtype: Rtype, rdata: &[u8]) -> bool {
 
 /// Whether two well-formed rdata of a type are one record: the case of names does not count (RFC
 /// 4343 section 3).
-pub(super) fn is_same(rtype: Rtype, one: &[u8], other: &[u8]) -> bool {
+pub(super) fn is_same_rdata(rtype: Rtype, one: &[u8], other: &[u8]) -> bool {
     if one == other {
         return true;
     }
@@ -69,7 +69,7 @@ pub(super) fn is_same(rtype: Rtype, one: &[u8], other: &[u8]) -> bool {
 }
 
 /// The octets of the uncompressed name at the front.
-fn whole_name(bytes: &[u8]) -> Option<usize> {
+fn name_length(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
         match usize::from(*bytes.get(at)?) {
@@ -93,14 +93,14 @@ pub(super) fn labels_length(stored: &[u8]) -> usize {
 /// in, all else stays as it is.
 ///
 /// Names in the root zone stay whole: a pointer is longer than the root.
-pub(super) fn store(apex: &Name, rtype: Rtype, rdata: &[u8], out: &mut Vec<u8>) {
+pub(super) fn store_rdata(apex: &Name, rtype: Rtype, rdata: &[u8], out: &mut Vec<u8>) {
     let Some((skip, names)) = compressible(rtype).filter(|_| !apex.is_root()) else {
         return out.extend_from_slice(rdata);
     };
     let (front, mut rest) = rdata.split_at(skip);
     out.extend_from_slice(front);
     for _ in 0..names {
-        let (name, tail) = rest.split_at(whole_name(rest).unwrap_or(rest.len()));
+        let (name, tail) = rest.split_at(name_length(rest).unwrap_or(rest.len()));
         match labels_in_zone(apex, name) {
             Some(labels) => {
                 out.extend_from_slice(labels);
@@ -114,7 +114,7 @@ pub(super) fn store(apex: &Name, rtype: Rtype, rdata: &[u8], out: &mut Vec<u8>) 
 }
 
 /// The octets that stored rdata had before its names were made to end in pointers.
-pub(super) fn unstored_length(apex: &Name, rtype: Rtype, stored: &[u8]) -> usize {
+pub(super) fn uncompressed_length(apex: &Name, rtype: Rtype, stored: &[u8]) -> usize {
     let Some((skip, names)) = compressible(rtype) else { return stored.len() };
     let mut rest = stored.get(skip..).unwrap_or_default();
     let mut octets = stored.len();
@@ -129,7 +129,7 @@ pub(super) fn unstored_length(apex: &Name, rtype: Rtype, stored: &[u8]) -> usize
 
 /// The name that stored rdata leads to, whole and in lower case; `None` for a type that leads to
 /// none.
-pub(super) fn target(apex: &Name, rtype: Rtype, stored: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn target_name(apex: &Name, rtype: Rtype, stored: &[u8]) -> Option<Vec<u8>> {
     let skip = match rtype {
         Rtype::NS | Rtype::CNAME | Rtype::DNAME | Rtype::PTR => 0,
         Rtype::MX => 2,
@@ -174,9 +174,9 @@ mod tests {
             (Rtype::NS, b"\0", b"\0"),
         ] {
             let mut out = Vec::new();
-            store(&apex, rtype, rdata, &mut out);
+            store_rdata(&apex, rtype, rdata, &mut out);
             assert_eq!(out, stored, "{rtype}");
-            assert_eq!(unstored_length(&apex, rtype, stored), rdata.len(), "{rtype}");
+            assert_eq!(uncompressed_length(&apex, rtype, stored), rdata.len(), "{rtype}");
         }
     }
 

@@ -21,6 +21,6 @@ impl Record {
     /// The name that the record leads to: that of a name server, mail exchange, SRV target, CNAME,
     /// DNAME or PTR.
     pub fn target(&self) -> Option<Name> {
-        Name::from_wire(&rdata::target(&Name::root(), self.rtype, &self.rdata)?).ok()
+        Name::from_wire(&rdata::target_name(&Name::root(), self.rtype, &self.rdata)?).ok()
     }
 }

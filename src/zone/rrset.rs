@@ -6,12 +6,12 @@
 //! zone's apex end in a pointer to wherever the message has the apex.
 
 use super::rdata::{additional_name_at, compressible, labels_length};
-use crate::dns::{Full, LookupName, ReplyWriter, Rtype};
+use crate::dns::{BufferFull, LookupName, ReplyWriter, Rtype};
 
 /// Where a message has the name that is being answered and the apex of its zone, in octets from the
 /// message's start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct NameOffsets {
     /// The owner.
     pub owner: u16,
     /// The apex.
@@ -20,7 +20,7 @@ pub struct Place {
 
 /// An RRset as stored.
 #[derive(Debug, Clone, Copy)]
-pub struct ReadyRrset<'z> {
+pub struct StoredRrset<'z> {
     /// Its type.
     pub rtype: Rtype,
     /// How many records it has.
@@ -30,7 +30,7 @@ pub struct ReadyRrset<'z> {
 
 /// A record of a stored RRset.
 #[derive(Debug, Clone, Copy)]
-pub struct ReadyRecord<'z> {
+pub struct StoredRecord<'z> {
     /// Where the record starts, from the start of the RRset's first one.
     pub offset: usize,
     /// The rdata as stored: compressible names in the zone lack the apex.
@@ -40,12 +40,12 @@ pub struct ReadyRecord<'z> {
 
 pub(super) const HEADER_OCTETS: usize = 6;
 /// Octets of a record before its rdata: owner (a pointer), type, class, TTL, rdata length.
-pub const FIXED_OCTETS: usize = 12;
+pub const RECORD_FIXED_OCTETS: usize = 12;
 /// Octets the records of one RRset may have: a message less header, question, and an ample OPT.
-pub const MAX_OCTETS: usize = 65_535 - 12 - 259 - 264;
+pub const MAX_RRSET_OCTETS: usize = 65_535 - 12 - 259 - 264;
 
 /// Owner pointers are filled in with this one and stay as they are for the question's own records.
-const TO_QUESTION: u16 = 0xc00c;
+const QUESTION_POINTER: u16 = 0xc00c;
 
 /// Appends one record as stored, apart from its rdata, which `rdata` appends.
 pub(super) fn store_record(
@@ -54,7 +54,7 @@ pub(super) fn store_record(
     ttl_secs: u32,
     rdata: impl FnOnce(&mut Vec<u8>),
 ) {
-    out.extend_from_slice(&TO_QUESTION.to_be_bytes());
+    out.extend_from_slice(&QUESTION_POINTER.to_be_bytes());
     out.extend_from_slice(&rtype.0.to_be_bytes());
     out.extend_from_slice(&[0, 1]);
     out.extend_from_slice(&ttl_secs.to_be_bytes());
@@ -67,7 +67,7 @@ pub(super) fn store_record(
 
 /// Gives all of these records a TTL, in seconds.
 pub(super) fn set_ttl(mut records: &mut [u8], ttl_secs: u32) {
-    while let Some((fixed, rest)) = records.split_first_chunk_mut::<FIXED_OCTETS>() {
+    while let Some((fixed, rest)) = records.split_first_chunk_mut::<RECORD_FIXED_OCTETS>() {
         fixed[6..10].copy_from_slice(&ttl_secs.to_be_bytes());
         let length = usize::from(u16::from_be_bytes([fixed[10], fixed[11]]));
         records = rest.get_mut(length..).unwrap_or_default();
@@ -75,28 +75,28 @@ pub(super) fn set_ttl(mut records: &mut [u8], ttl_secs: u32) {
 }
 
 /// RRsets as stored, one after the other.
-pub(super) fn stored(mut rest: &[u8]) -> impl Iterator<Item = ReadyRrset<'_>> {
+pub(super) fn stored_rrsets(mut rest: &[u8]) -> impl Iterator<Item = StoredRrset<'_>> {
     std::iter::from_fn(move || {
-        let (rrset, tail) = ReadyRrset::split_first(rest)?;
+        let (rrset, tail) = StoredRrset::split_first(rest)?;
         rest = tail;
         Some(rrset)
     })
 }
 
 /// Records of a type as stored, one after the other.
-pub(super) fn records(all: &[u8], rtype: Rtype) -> impl Iterator<Item = ReadyRecord<'_>> {
+pub(super) fn stored_records(all: &[u8], rtype: Rtype) -> impl Iterator<Item = StoredRecord<'_>> {
     let mut at = 0;
     std::iter::from_fn(move || {
-        let (fixed, rest) = all.get(at..)?.split_first_chunk::<FIXED_OCTETS>()?;
+        let (fixed, rest) = all.get(at..)?.split_first_chunk::<RECORD_FIXED_OCTETS>()?;
         let length = usize::from(u16::from_be_bytes([fixed[10], fixed[11]]));
-        let record = ReadyRecord { offset: at, stored: rest.get(..length)?, rtype };
-        at += FIXED_OCTETS + length;
+        let record = StoredRecord { offset: at, stored: rest.get(..length)?, rtype };
+        at += RECORD_FIXED_OCTETS + length;
         Some(record)
     })
 }
 
-impl<'z> ReadyRrset<'z> {
-    /// The RRset at the front of `stored`, and what follows it.
+impl<'z> StoredRrset<'z> {
+    /// The RRset at the front of `stored_rrsets`, and what follows it.
     pub(super) fn split_first(stored: &'z [u8]) -> Option<(Self, &'z [u8])> {
         let (header, rest) = stored.split_first_chunk::<HEADER_OCTETS>()?;
         let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
@@ -107,38 +107,42 @@ impl<'z> ReadyRrset<'z> {
     /// Writes the records with their own TTL.
     ///
     /// # Errors
-    /// [`Full`] where they do not all fit; nothing is written then.
-    pub fn write(&self, writer: &mut ReplyWriter<'_>, place: Place) -> Result<(), Full> {
+    /// [`BufferFull`] where they do not all fit; nothing is written then.
+    pub fn write(
+        &self,
+        writer: &mut ReplyWriter<'_>,
+        place: NameOffsets,
+    ) -> Result<(), BufferFull> {
         self.write_patched(writer, place, None)
     }
 
     /// Writes the records with another TTL, in seconds.
     ///
     /// # Errors
-    /// As [`ReadyRrset::write`].
+    /// As [`StoredRrset::write`].
     pub fn write_with_ttl(
         &self,
         writer: &mut ReplyWriter<'_>,
-        place: Place,
+        place: NameOffsets,
         ttl_secs: u32,
-    ) -> Result<(), Full> {
+    ) -> Result<(), BufferFull> {
         self.write_patched(writer, place, Some(ttl_secs))
     }
 
     fn write_patched(
         &self,
         writer: &mut ReplyWriter<'_>,
-        place: Place,
+        place: NameOffsets,
         ttl_secs: Option<u32>,
-    ) -> Result<(), Full> {
-        let records = writer.push_to_patch(self.records)?;
+    ) -> Result<(), BufferFull> {
+        let records = writer.push_for_patching(self.records)?;
         let names = compressible(self.rtype);
         let owner = 0xc000 | place.owner;
-        if owner == TO_QUESTION && names.is_none() && ttl_secs.is_none() {
+        if owner == QUESTION_POINTER && names.is_none() && ttl_secs.is_none() {
             return Ok(());
         }
         let mut rest = records;
-        while let Some((fixed, tail)) = rest.split_first_chunk_mut::<FIXED_OCTETS>() {
+        while let Some((fixed, tail)) = rest.split_first_chunk_mut::<RECORD_FIXED_OCTETS>() {
             fixed[..2].copy_from_slice(&owner.to_be_bytes());
             if let Some(ttl_secs) = ttl_secs {
                 fixed[6..10].copy_from_slice(&ttl_secs.to_be_bytes());
@@ -146,7 +150,7 @@ impl<'z> ReadyRrset<'z> {
             let length = usize::from(u16::from_be_bytes([fixed[10], fixed[11]]));
             let (rdata, tail) = tail.split_at_mut(length);
             if let Some((skip, count)) = names {
-                fill_in(&mut rdata[skip..], count, place.apex);
+                patch_apex_pointers(&mut rdata[skip..], count, place.apex);
             }
             rest = tail;
         }
@@ -154,8 +158,8 @@ impl<'z> ReadyRrset<'z> {
     }
 
     /// The records.
-    pub fn records(&self) -> impl Iterator<Item = ReadyRecord<'z>> + use<'z> {
-        records(self.records, self.rtype)
+    pub fn records(&self) -> impl Iterator<Item = StoredRecord<'z>> + use<'z> {
+        stored_records(self.records, self.rtype)
     }
 
     /// The TTL, in seconds; all records of an RRset have the same.
@@ -173,7 +177,7 @@ impl<'z> ReadyRrset<'z> {
 }
 
 /// Points the names at the front of `rdata` that end in a pointer to the apex.
-fn fill_in(mut rdata: &mut [u8], names: usize, apex: u16) {
+fn patch_apex_pointers(mut rdata: &mut [u8], names: usize, apex: u16) {
     for _ in 0..names {
         let at = labels_length(rdata);
         let octets = match rdata.get_mut(at..at + 2) {
@@ -187,21 +191,21 @@ fn fill_in(mut rdata: &mut [u8], names: usize, apex: u16) {
     }
 }
 
-impl<'z> ReadyRecord<'z> {
-    /// Where in the record's rdata the name starts that [`ReadyRecord::name`] reads, in octets from
-    /// the RRset's first record.
-    pub fn name_offset(&self) -> usize {
-        self.offset + FIXED_OCTETS + self.name_at()
+impl<'z> StoredRecord<'z> {
+    /// Where in the record's rdata the name starts that [`StoredRecord::read_target`] reads, in
+    /// octets from the RRset's first record.
+    pub fn target_offset(&self) -> usize {
+        self.offset + RECORD_FIXED_OCTETS + self.target_at()
     }
 
-    fn name_at(&self) -> usize {
+    fn target_at(&self) -> usize {
         additional_name_at(self.rtype).unwrap_or(0)
     }
 
-    /// Reads the name that the record points to (CNAME, DNAME, NS, PTR, MX, SRV) into `name`,
-    /// lower-cased. `apex` is the zone's.
-    pub fn name(&self, apex: &[u8], name: &mut LookupName) {
-        let stored = self.stored.get(self.name_at()..).unwrap_or(&[0]);
+    /// Reads the name that the record points to (CNAME, DNAME, NS, PTR, MX, SRV) into
+    /// `read_target`, lower-cased. `apex` is the zone's.
+    pub fn read_target(&self, apex: &[u8], name: &mut LookupName) {
+        let stored = self.stored.get(self.target_at()..).unwrap_or(&[0]);
         let (labels, end) = stored.split_at(labels_length(stored));
         // A stored name was whole and at most 255 octets when it was taken in.
         let _ = name.assemble(labels, if end.first() == Some(&0) { &[0] } else { apex });
@@ -209,13 +213,13 @@ impl<'z> ReadyRecord<'z> {
 
     /// Whether the name is written as labels in the zone and a pointer to the apex.
     pub fn is_compressed(&self) -> bool {
-        let stored = self.stored.get(self.name_at()..).unwrap_or(&[]);
+        let stored = self.stored.get(self.target_at()..).unwrap_or(&[]);
         compressible(self.rtype).is_some()
             && stored.get(labels_length(stored)).is_some_and(|&octet| octet != 0)
     }
 
     /// The rdata as stored.
-    pub fn stored(&self) -> &'z [u8] {
+    pub fn stored_rdata(&self) -> &'z [u8] {
         self.stored
     }
 }

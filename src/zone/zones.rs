@@ -5,9 +5,9 @@ use std::{cmp::Reverse, sync::Arc};
 use hashbrown::HashTable;
 
 use super::{
-    content::{Node, Standpoint, Zone, is_wildcard},
-    hash::{LOADS, hash, hash_by},
-    index::Index,
+    content::{NameAuthority, Node, Zone, is_wildcard},
+    hash::{LOAD_SEED, hash_by, hash_name},
+    index::NameIndex,
 };
 use crate::{
     dns::{LookupName, Name},
@@ -20,13 +20,13 @@ use crate::{
 pub struct Zones {
     zones: Vec<Arc<Zone>>,
     /// Positions in `zones`, by apex.
-    apexes: Index,
+    apex_index: NameIndex,
     /// By how many labels an apex has, the most first.
-    levels: Vec<Level>,
+    apex_depths: Vec<ApexDepth>,
     /// Shared by zones that differ in their serials alone.
     steered: Arc<[SteeredName]>,
     /// Positions in `steered`, by name.
-    services: Index,
+    steered_index: NameIndex,
     /// Bit n: a steered name has n labels.
     steered_label_counts: u128,
     /// Whether any steered name is a wildcard.
@@ -35,10 +35,10 @@ pub struct Zones {
 
 /// The apexes with so many labels.
 #[derive(Debug, Clone)]
-struct Level {
+struct ApexDepth {
     labels: usize,
     /// The position of their zone, where there is but one of them: it is found without a hash.
-    only: Option<u32>,
+    only_zone: Option<u32>,
 }
 
 /// A name that exists for a service: its own, or one between it and static names. All that a lookup
@@ -62,29 +62,30 @@ impl SteeredName {
 }
 
 impl Zones {
-    /// Puts zones and services together. `services` are in the zones that hold them, by position in
-    /// `zones`; a service at or below a delegation or below a DNAME cannot be reached and is left
-    /// out, and so is a zone whose apex another one has.
+    /// Puts zones and services together. `steered_index` are in the zones that hold them, by
+    /// position in `zones`; a service at or below a delegation or below a DNAME cannot be reached
+    /// and is left out, and so is a zone whose apex another one has.
     pub fn build(zones: Vec<Arc<Zone>>, services: &[(Name, ZoneId, ServiceId)]) -> Self {
         let mut built = Self { zones, ..Self::default() };
-        built.apexes = Index::of(built.zones.iter().map(|zone| zone.apex.as_wire()));
+        built.apex_index = NameIndex::new(built.zones.iter().map(|zone| zone.apex.as_wire()));
         for (number, zone) in (0..).zip(&built.zones) {
             let labels = zone.apex_labels;
-            match built.levels.iter_mut().find(|level| level.labels == labels) {
-                Some(level) => level.only = None,
-                None => built.levels.push(Level { labels, only: Some(number) }),
+            match built.apex_depths.iter_mut().find(|level| level.labels == labels) {
+                Some(level) => level.only_zone = None,
+                None => built.apex_depths.push(ApexDepth { labels, only_zone: Some(number) }),
             }
         }
-        built.levels.sort_unstable_by_key(|level| Reverse(level.labels));
+        built.apex_depths.sort_unstable_by_key(|level| Reverse(level.labels));
         let (mut known, mut steered) = (HashTable::new(), Vec::with_capacity(services.len()));
         for (name, zone, service) in services {
             let Some(zone) = built.zones.get(zone.index()).cloned() else { continue };
-            if name.is_at_or_below(&zone.apex) && zone.standpoint(name) == Standpoint::Authoritative
+            if name.is_at_or_below(&zone.apex)
+                && zone.authority_of(name) == NameAuthority::Authoritative
             {
                 built.insert_service(&mut steered, &mut known, name, &zone, *service);
             }
         }
-        built.services = Index::of(steered.iter().map(SteeredName::wire));
+        built.steered_index = NameIndex::new(steered.iter().map(SteeredName::wire));
         built.steered = steered.into();
         built
     }
@@ -97,10 +98,10 @@ impl Zones {
         }
         Self {
             zones,
-            apexes: self.apexes.clone(),
-            levels: self.levels.clone(),
+            apex_index: self.apex_index.clone(),
+            apex_depths: self.apex_depths.clone(),
             steered: Arc::clone(&self.steered),
-            services: self.services.clone(),
+            steered_index: self.steered_index.clone(),
             steered_label_counts: self.steered_label_counts,
             has_steered_wildcards: self.has_steered_wildcards,
         }
@@ -119,8 +120,8 @@ impl Zones {
         for labels in (zone.apex_labels..=lookup.label_count()).rev() {
             let suffix = lookup.suffix(labels);
             let is_own = labels == lookup.label_count();
-            let hashed = hash(suffix);
-            let known_by = hash_by(LOADS, suffix);
+            let hashed = hash_name(suffix);
+            let known_by = hash_by(LOAD_SEED, suffix);
             match known.find(known_by, |&at| steered[at as usize].wire() == suffix).copied() {
                 Some(at) if is_own => steered[at as usize].service = Some(service),
                 Some(_) => {}
@@ -136,7 +137,7 @@ impl Zones {
                     steered.push(SteeredName { name, service, zone: innermost, node, is_apex });
                     self.steered_label_counts |= 1 << labels;
                     known.insert_unique(known_by, at, |&at| {
-                        hash_by(LOADS, steered[at as usize].wire())
+                        hash_by(LOAD_SEED, steered[at as usize].wire())
                     });
                 }
             }
@@ -151,16 +152,17 @@ impl Zones {
     /// The innermost zone with an apex of at most `most_labels` labels that holds a name, and its
     /// number.
     pub(super) fn zone_of(&self, name: &LookupName, most_labels: usize) -> Option<(ZoneId, &Zone)> {
-        let number = self.levels.iter().skip_while(|level| level.labels > most_labels).find_map(
-            |level| {
-                let suffix = name.suffix(level.labels);
-                let apex_of = |number: u32| self.zones[number as usize].apex.as_wire();
-                match level.only {
-                    Some(number) => (apex_of(number) == suffix).then_some(number),
-                    None => self.apexes.find(suffix, hash(suffix), apex_of),
-                }
-            },
-        )?;
+        let number =
+            self.apex_depths.iter().skip_while(|level| level.labels > most_labels).find_map(
+                |level| {
+                    let suffix = name.suffix(level.labels);
+                    let apex_of = |number: u32| self.zones[number as usize].apex.as_wire();
+                    match level.only_zone {
+                        Some(number) => (apex_of(number) == suffix).then_some(number),
+                        None => self.apex_index.find(suffix, hash_name(suffix), apex_of),
+                    }
+                },
+            )?;
         Some((ZoneId(number), &self.zones[number as usize]))
     }
 
@@ -173,7 +175,7 @@ impl Zones {
     /// nothing.
     #[inline]
     pub(crate) fn first_cell(&self, hashed: u64) -> u32 {
-        self.services.first_cell(hashed)
+        self.steered_index.first_cell(hashed)
     }
 
     /// The name known to services that most likely is this one; `None` where services do not know
@@ -183,7 +185,7 @@ impl Zones {
         let is_possible = self.steered_label_counts >> name.label_count() & 1 == 1;
         let name_of = |at: u32| self.steered[at as usize].wire();
         let at = is_possible
-            .then(|| self.services.find_probable(name.as_wire(), hashed, name_of))
+            .then(|| self.steered_index.find_probable(name.as_wire(), hashed, name_of))
             .flatten()?;
         Some(&self.steered[at as usize])
     }
@@ -199,7 +201,7 @@ impl Zones {
         if self.steered_label_counts >> labels & 1 == 0 {
             return None;
         }
-        let at = self.services.find(wire, hashed(), |at| self.steered[at as usize].wire())?;
+        let at = self.steered_index.find(wire, hashed(), |at| self.steered[at as usize].wire())?;
         Some(&self.steered[at as usize])
     }
 }

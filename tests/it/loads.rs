@@ -14,7 +14,7 @@ use std::{
 
 use portolan::{
     config::{Config, SourceOptions, Sources},
-    load::{LoadReport, Servers},
+    load::{LoadReport, ServerCount},
     probe::{Limits, LoadKey, LoadReading, Poller},
 };
 use tokio::sync::mpsc;
@@ -161,8 +161,8 @@ impl Region {
     }
 }
 
-fn servers(up: u32, total: u32) -> Option<Servers> {
-    Some(Servers { up, total })
+fn servers(up: u32, total: u32) -> Option<ServerCount> {
+    Some(ServerCount { up, total })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -89,7 +89,7 @@ pub(super) fn check_system(specs: &Specs, problems: &mut Problems) {
         monitor
             .value
             .check
-            .tls_terms()
+            .tls_options()
             .is_some_and(|terms| terms.verify && terms.authorities.is_none())
     };
     let monitors: Vec<_> = specs.monitors.iter().filter(trusts_system).collect();

@@ -200,7 +200,7 @@ pub(super) fn compile(
         table_apexes: of_tables,
     };
     let mut used = HashSet::new();
-    let mut budget = Budget::of_load();
+    let mut budget = Budget::for_load();
     let mut drafts = Vec::with_capacity(specs.len());
     for spec in specs {
         let master = spec.records.as_ref().and_then(|path| {

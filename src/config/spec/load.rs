@@ -9,7 +9,7 @@ use crate::{
         reader::{TableReader, TableSubject, ValueReader},
         values,
     },
-    load::{Haproxy, LoadKind, LoadSource},
+    load::{HaproxySource, LoadKind, LoadSource},
 };
 
 mod metrics;
@@ -193,7 +193,7 @@ fn haproxy(
     keys: &mut PageKeys<'_>,
     directory: &Path,
     problems: &mut Problems,
-) -> Option<Haproxy> {
+) -> Option<HaproxySource> {
     let help = "write haproxy = { url = \"http://192.0.2.1:8404/stats;csv\" } or { socket = \"/run/haproxy/admin.sock\" }";
     let socket = table.value("socket");
     if let (Some(item), true) = (socket, table.has("url")) {
@@ -212,7 +212,7 @@ fn haproxy(
                 .help(help);
             return None;
         }
-        return Some(Haproxy::Socket { path: directory.join(path.value).into(), proxy });
+        return Some(HaproxySource::Socket { path: directory.join(path.value).into(), proxy });
     }
     let page = keys.page(table, help, directory, problems);
     let proxy = name(table, "proxy", problems)?;
@@ -222,7 +222,7 @@ fn haproxy(
             .warning(page.place, format!("{} has a url that does not end in ;csv", table.subject))
             .help("without it HAProxy sends a page for people, which is not read: \"http://192.0.2.1:8404/stats;csv\"");
     }
-    Some(Haproxy::Page { page: page.value, proxy })
+    Some(HaproxySource::Page { page: page.value, proxy })
 }
 
 fn envoy(

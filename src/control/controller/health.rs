@@ -14,7 +14,10 @@ use super::{COALESCE_DELAY, Controller, SAVE_DELAY};
 use crate::{
     control::{prior_status::PriorStatus, report, state::unix_now},
     dns::Name,
-    health::{Doubts, Effect, Failure, Monitor, Outcome, Target, Verdict, saved::SavedVerdict},
+    health::{
+        DoubtChange, Failure, LedgerTarget, Monitor, Outcome, OutcomeEffect, Verdict,
+        saved::SavedVerdict,
+    },
     probe::{LoadReading, ProbeKey, Report},
     resolve,
     steer::{AliasId, ProbeId, ServiceId, active_probes},
@@ -43,10 +46,10 @@ impl Controller {
         let heritage =
             PriorStatus::new(&self.probed_topology, &self.probe_keys, &self.conditions.standings);
         let starts = heritage.starts(&topology, &keys);
-        let active: Vec<Target<ProbeKey>> = std::iter::zip(&keys, starts)
+        let active: Vec<LedgerTarget<ProbeKey>> = std::iter::zip(&keys, starts)
             .zip(active_probes(&topology, &self.conditions))
             .filter(|(_, is_probed)| *is_probed)
-            .map(|((key, start), _)| Target {
+            .map(|((key, start), _)| LedgerTarget {
                 key: key.clone(),
                 monitor: Arc::clone(&key.monitor),
                 start,
@@ -56,7 +59,7 @@ impl Controller {
         self.probe_keys = keys;
         self.probed_topology = topology;
         let probed = active.iter().map(|target| target.key.clone()).collect();
-        self.ledger.set(active, self.epoch.elapsed());
+        self.ledger.set_targets(active, self.epoch.elapsed());
         self.credentials.record_stamps(&self.probed_topology).await;
         self.broken_targets.retain(|key, _| self.probe_ids.contains_key(key));
         self.prober.set(probed).await;
@@ -121,7 +124,7 @@ impl Controller {
         self.recovery.set_topology(&self.loaded.topology);
         self.recovery
             .restore(&self.state_directory.recoveries(SystemTime::now()), self.epoch.elapsed());
-        if saved.is_empty() { 0 } else { self.ledger.restore(|key| saved.of(&key.saved())) }
+        if saved.is_empty() { 0 } else { self.ledger.restore(|key| saved.find(&key.saved())) }
     }
 
     /// Targets that have waited for their first outcome for too long count as up from now on.
@@ -146,7 +149,7 @@ impl Controller {
     }
 
     pub(super) fn record_probe(&mut self, report: &Report) {
-        if let Err(failure @ Failure::Monitor(_)) = &report.outcome.result {
+        if let Err(failure @ Failure::MonitorUnusable(_)) = &report.outcome.result {
             self.record_monitor_failure(&report.key, Some(failure));
             return;
         }
@@ -184,8 +187,12 @@ impl Controller {
         self.apply_effect(&effect, None);
     }
 
-    pub(super) fn apply_effect(&mut self, effect: &Effect<ProbeKey>, key: Option<&ProbeKey>) {
-        for turn in &effect.turns {
+    pub(super) fn apply_effect(
+        &mut self,
+        effect: &OutcomeEffect<ProbeKey>,
+        key: Option<&ProbeKey>,
+    ) {
+        for turn in &effect.verdict_changes {
             let last = self
                 .ledger
                 .last_outcome(&turn.key)
@@ -194,13 +201,13 @@ impl Controller {
             self.mark_changed(&turn.key);
             self.save_at.get_or_insert_with(|| TokioInstant::now() + SAVE_DELAY);
         }
-        if effect.is_nearer_or_farther
+        if effect.has_flip_time_changed
             && let Some(key) = key
         {
             self.mark_changed(key);
         }
-        match effect.doubts {
-            Some(Doubts::Frozen) => {
+        match effect.doubt_change {
+            Some(DoubtChange::Frozen) => {
                 self.freezes += 1;
                 self.canary_at =
                     (!self.loaded.config.server.canaries.is_empty()).then(TokioInstant::now);
@@ -210,12 +217,12 @@ impl Controller {
                 );
                 self.mark_all_changed();
             }
-            Some(Doubts::Thawed) => {
+            Some(DoubtChange::Thawed) => {
                 self.canary_at = None;
                 tracing::info!("health status follows probes again: endpoints pass");
                 self.mark_all_changed();
             }
-            Some(Doubts::Confirmed) => {
+            Some(DoubtChange::Confirmed) => {
                 self.canary_at = None;
                 tracing::warn!("health status follows probes again: the failures are confirmed");
                 self.mark_all_changed();
@@ -248,7 +255,7 @@ impl Controller {
             .verdicts()
             .filter(|(_, verdict, _)| *verdict != Verdict::Unknown)
             .map(|(key, verdict, settled)| {
-                (key.saved(), SavedVerdict { verdict, since: since(settled) })
+                (key.saved(), SavedVerdict { verdict, since_unix_secs: since(settled) })
             })
             .collect();
         self.state_directory.save_verdicts(verdicts, now);

@@ -55,7 +55,7 @@ impl Controller {
     pub(super) fn rebuild_conditions(&mut self) {
         let now = self.epoch.elapsed();
         self.conditions.standings =
-            self.probe_keys.iter().map(|key| self.ledger.standing(key, now)).collect();
+            self.probe_keys.iter().map(|key| self.ledger.health_status(key, now)).collect();
         update_combined(&self.loaded.topology, &mut self.conditions.standings);
         self.changed_probes.clear();
         self.update_aliases();
@@ -80,7 +80,7 @@ impl Controller {
             self.changed_probes.drain().filter(|id| combinations[id.index()].is_none()).collect();
         let mut is_changed = false;
         for id in touched {
-            let standing = self.ledger.standing(&self.probe_keys[id.index()], now);
+            let standing = self.ledger.health_status(&self.probe_keys[id.index()], now);
             is_changed |=
                 std::mem::replace(&mut self.conditions.standings[id.index()], standing) != standing;
         }

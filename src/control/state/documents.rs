@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::steer::{RampKey, SavedFeedback, SavedRecovery, SavedReturn};
+use crate::steer::{RampKey, SavedFailback, SavedFeedback, SavedRecovery};
 
 const ALIAS_VERSION: u32 = 1;
 const FEEDBACK_VERSION: u32 = 1;
@@ -119,11 +119,11 @@ pub(super) fn decode_feedback(octets: &[u8]) -> Result<SavedFeedback, String> {
     let named = |members: Vec<(String, f64)>| {
         members.into_iter().map(|(name, at)| (name.into(), at)).collect()
     };
-    let returning = |(pool, from, to, at): (String, String, String, f64)| SavedReturn {
+    let returning = |(pool, from, to, at): (String, String, String, f64)| SavedFailback {
         pool: pool.into(),
         from: from.into(),
         to: to.into(),
-        at,
+        returned_fraction: at,
     };
     Ok(SavedFeedback {
         ramps: datacenters.chain(endpoints).collect(),
@@ -137,8 +137,8 @@ pub(super) fn decode_feedback(octets: &[u8]) -> Result<SavedFeedback, String> {
             .into_iter()
             .map(|(pool, members)| (pool.into(), named(members)))
             .collect(),
-        keeps: file.keeps.into_iter().map(|(pool, keep)| (pool.into(), keep)).collect(),
-        returns: file.returns.into_iter().map(returning).collect(),
+        kept_shares: file.keeps.into_iter().map(|(pool, keep)| (pool.into(), keep)).collect(),
+        failbacks: file.returns.into_iter().map(returning).collect(),
     })
 }
 
@@ -159,13 +159,13 @@ pub(super) fn encode_feedback(saved: &SavedFeedback) -> Vec<u8> {
     };
     file.shares =
         saved.shares.iter().map(|(pool, members)| (pool.to_string(), named(members))).collect();
-    file.keeps = saved.keeps.iter().map(|(pool, keep)| (pool.to_string(), *keep)).collect();
+    file.keeps = saved.kept_shares.iter().map(|(pool, keep)| (pool.to_string(), *keep)).collect();
     file.holders =
         saved.holders.iter().map(|(pool, member)| (pool.to_string(), member.to_string())).collect();
-    let returning = |one: &SavedReturn| {
-        (one.pool.to_string(), one.from.to_string(), one.to.to_string(), one.at)
+    let returning = |one: &SavedFailback| {
+        (one.pool.to_string(), one.from.to_string(), one.to.to_string(), one.returned_fraction)
     };
-    file.returns = saved.returns.iter().map(returning).collect();
+    file.returns = saved.failbacks.iter().map(returning).collect();
     to_json(&file)
 }
 

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     dns::Name,
     engine::service_answer::family,
-    geo::Finding,
+    geo::MergedLookup,
     steer::{
         Chart, ClientLocation, DatacenterId, DecidingAddress, Decision, EndpointTarget,
         FallbackStage, Family, FinalRule, Fraction, InspectedAttempt, InspectedEndpoint,
@@ -121,12 +121,12 @@ fn special_word(address: IpAddr) -> &'static str {
     }
 }
 
-fn location(found: &Finding<'_>, named: &[IpNet]) -> LocationView {
+fn location(found: &MergedLookup<'_>, named: &[IpNet]) -> LocationView {
     let text = |field: &Option<Box<str>>| field.as_ref().map(|text| text.to_string());
     let place = &found.location;
     LocationView {
         network: found.network.to_string(),
-        carried: found.carried.map(|carried| carried.to_string()),
+        carried: found.embedded_ipv4.map(|carried| carried.to_string()),
         continent: text(&place.continent),
         country: text(&place.country),
         subdivision: text(&place.subdivisions.last().cloned()),
@@ -136,7 +136,7 @@ fn location(found: &Finding<'_>, named: &[IpNet]) -> LocationView {
         longitude: place.coordinates.map(|point| rounded(point.longitude(), 1e4)),
         asn: place.asn,
         organization: text(&place.organization),
-        databases: found.sources.iter().map(|source| source.label.to_owned()).collect(),
+        databases: found.by_database.iter().map(|source| source.label.to_owned()).collect(),
         named: named.iter().map(IpNet::to_string).collect(),
     }
 }
@@ -375,7 +375,7 @@ fn datacenter(words: &PhraseContext<'_>, id: DatacenterId) -> DatacenterView {
 fn targets(words: &PhraseContext<'_>, endpoint: &InspectedEndpoint) -> Vec<TargetView> {
     let configured = &words.topology.endpoints[endpoint.id.index()];
     let view =
-        |(address, standing): &(Option<IpAddr>, Option<crate::health::Standing>)| TargetView {
+        |(address, standing): &(Option<IpAddr>, Option<crate::health::HealthStatus>)| TargetView {
             target: match (address, &configured.target) {
                 (Some(address), _) => address.to_string(),
                 (None, EndpointTarget::Cname(name)) => name.to_string(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     engine::fixture::{DOWN, FixtureBuilder, UP},
-    health::{Standing, Verdict},
+    health::{HealthStatus, Verdict},
     steer::{
         DatacenterId, EndpointId, EndpointTarget, Failback, FailbackProgress, FamilyCoupling,
         Fraction, GeoRule, HealthOverride, LoadMeasure, LoadPolicy, MinUp, OnAllDown, Policy,
@@ -329,7 +329,7 @@ fn a_ttl_that_is_lowered_names_the_verdict_that_may_flip() {
     let mut draft = FixtureBuilder::new();
     draft.set_standing(
         "192.0.2.31",
-        Standing { verdict: Verdict::Up, flips_in_secs: Some(6), ..Standing::default() },
+        HealthStatus { verdict: Verdict::Up, flips_in_secs: Some(6), ..HealthStatus::default() },
     );
     let explanation = ask(draft, "api", "A", None);
     assert_eq!(explanation.reply.answers[0].ttl, 6);

@@ -73,7 +73,7 @@ impl ClientCensus {
             Atlas::survey(databases, &[], |location, _| location.country.clone());
         let knows = |clients: ClientFamily| {
             atlas.runs().any(|run| {
-                clients.holds(&run) && !run.special && countries[run.area.0 as usize].is_some()
+                clients.holds(&run) && !run.is_special && countries[run.area.0 as usize].is_some()
             })
         };
         let is_by_country = ClientFamily::BOTH.map(knows);
@@ -185,7 +185,7 @@ fn runs_of<'a>(
         first: number(run.first),
         last: number(run.last),
         area: run.area.0,
-        is_special: run.special,
+        is_special: run.is_special,
     };
     match atlas {
         Some(atlas) => Box::new(atlas.runs().filter(move |run| clients.holds(run)).map(piece)),

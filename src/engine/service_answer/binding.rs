@@ -3,7 +3,7 @@
 
 use super::ServiceAnswer;
 use crate::{
-    dns::{Full, ReplyWriter, Section},
+    dns::{BufferFull, ReplyWriter, Section},
     engine::{
         reply_builder::ReplyBuilder,
         walk::{NameWalk, push_cname, push_record_header},
@@ -27,7 +27,7 @@ pub(super) fn draw<'s>(
     owner: u16,
     draws: &mut DrawState,
     frame: &mut ReplyBuilder<'_, '_>,
-) -> Result<ServiceAnswer<'s>, Full> {
+) -> Result<ServiceAnswer<'s>, BufferFull> {
     frame.service.get_or_insert(service);
     let subnet = walk.subnet();
     let courses =
@@ -41,7 +41,7 @@ pub(super) fn draw<'s>(
         frame.negative_ttl_secs = ttl_secs;
         return Ok(ServiceAnswer::NoData);
     }
-    let mark = frame.writer.mark();
+    let mark = frame.writer.checkpoint();
     let start = frame.writer.position();
     push_record_header(&mut frame.writer, owner, binding.rtype, ttl_secs, 0)?;
     frame.writer.push(&binding.rdata_prefix)?;
@@ -49,7 +49,7 @@ pub(super) fn draw<'s>(
     if is_drawn {
         let hinted = [(&courses[0], IPV4HINT), (&courses[1], IPV6HINT)];
         for (course, key) in hinted {
-            let before = frame.writer.mark();
+            let before = frame.writer.checkpoint();
             let cname = hints.push(course, key, draws, &mut frame.writer)?;
             if let (Some(target), false) = (cname, hints.has_any) {
                 frame.writer.rewind(mark);
@@ -91,8 +91,8 @@ impl<'s> HintWriter<'s> {
         key: u8,
         draws: &mut DrawState,
         writer: &mut ReplyWriter<'_>,
-    ) -> Result<Option<&'s [u8]>, Full> {
-        let mark = writer.mark();
+    ) -> Result<Option<&'s [u8]>, BufferFull> {
+        let mark = writer.checkpoint();
         writer.push(&[0, key, 0, 0])?;
         let start = writer.position();
         let (mut outcome, mut cname) = (Ok(()), None);
@@ -127,7 +127,7 @@ fn push_addresses<const N: usize>(
     writer: &mut ReplyWriter<'_>,
     start: usize,
     addresses: &[[u8; N]],
-) -> Result<(), Full> {
+) -> Result<(), BufferFull> {
     for address in addresses {
         if !writer.written_from(start).chunks_exact(N).any(|written| written == address) {
             writer.push(address)?;
@@ -137,8 +137,8 @@ fn push_addresses<const N: usize>(
 }
 
 /// Writes a length where it belongs; one that has no room there is more than a message has.
-fn set_length(writer: &mut ReplyWriter<'_>, at: usize, length: usize) -> Result<(), Full> {
-    let [high, low] = u16::try_from(length).map_err(|_| Full)?.to_be_bytes();
+fn set_length(writer: &mut ReplyWriter<'_>, at: usize, length: usize) -> Result<(), BufferFull> {
+    let [high, low] = u16::try_from(length).map_err(|_| BufferFull)?.to_be_bytes();
     writer.set_octet(at, high);
     writer.set_octet(at + 1, low);
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::ServiceAnswer;
 use crate::{
-    dns::{Full, LookupName, ReplyWriter, Rtype, Section},
+    dns::{BufferFull, LookupName, ReplyWriter, Rtype, Section},
     engine::{
         additional::push_addresses,
         reply_builder::ReplyBuilder,
@@ -25,7 +25,7 @@ pub(super) fn draw<'s>(
     owner: u16,
     draws: &mut DrawState,
     frame: &mut ReplyBuilder<'_, '_>,
-) -> Result<ServiceAnswer<'s>, Full> {
+) -> Result<ServiceAnswer<'s>, BufferFull> {
     if walk.rtype != Rtype::SRV {
         return Ok(ServiceAnswer::NoData);
     }
@@ -72,7 +72,7 @@ struct SrvSection {
 
 impl SrvSection {
     /// Writes one endpoint's record, unless its host and port stand there already.
-    fn push(&mut self, writer: &mut ReplyWriter<'_>, srv: &SrvRdata) -> Result<(), Full> {
+    fn push(&mut self, writer: &mut ReplyWriter<'_>, srv: &SrvRdata) -> Result<(), BufferFull> {
         let written = writer.written_from(self.start);
         let is_written = records(written).any(|at| {
             let rest = written.get(at + FIXED_OCTETS + 4..).unwrap_or_default();

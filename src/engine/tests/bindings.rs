@@ -21,7 +21,7 @@ use crate::{
     control::LoadedConfig,
     dns::Rtype,
     engine::{Query, Transport, answer},
-    health::{Standing, Verdict},
+    health::{HealthStatus, Verdict},
     snapshot::Snapshot,
     steer::{Conditions, DrawState},
 };
@@ -112,7 +112,7 @@ fn snapshot(world: &mut LoadedConfig, down: &[bool]) -> Snapshot {
     let mut conditions = Conditions::unprobed(&world.topology, 0);
     for (standing, is_down) in conditions.standings.iter_mut().zip(down) {
         let verdict = if *is_down { Verdict::Down } else { Verdict::Up };
-        *standing = Standing { verdict, flips_in_secs: None, ..Standing::default() };
+        *standing = HealthStatus { verdict, flips_in_secs: None, ..HealthStatus::default() };
     }
     let compiled = world.compiler.compile(&conditions, &mut world.surveys);
     Snapshot {

@@ -6,7 +6,7 @@ use maxminddb::{Reader, path};
 use proptest::prelude::*;
 
 use super::*;
-use crate::geo::{Atlas, Coordinates, Location, Progress};
+use crate::geo::{Atlas, Coordinates, DatabaseProgress, Location};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -44,7 +44,7 @@ fn city_and_asn_databases_give_both() {
     assert_eq!(finding.location.asn, Some(29518));
     assert_eq!(finding.network, "89.160.20.112/28".parse().unwrap());
     let words: Vec<_> =
-        finding.sources.iter().map(|s| (s.label, s.kind, s.network.to_string())).collect();
+        finding.by_database.iter().map(|s| (s.label, s.kind, s.network.to_string())).collect();
     assert_eq!(words[0], ("city", "GeoIP2-City", "89.160.20.112/28".to_owned()));
     assert_eq!((words[1].0, words[1].1), ("asn", "GeoLite2-ASN"));
 
@@ -255,7 +255,7 @@ fn an_address_that_carries_ipv4_is_looked_up_as_that() {
         let finding = databases.lookup(ip(carrier));
         assert_eq!(finding.location.country.as_deref(), Some("US"), "{carrier}");
         assert_eq!(
-            (finding.network, finding.carried),
+            (finding.network, finding.embedded_ipv4),
             ("8.8.8.0/24".parse().unwrap(), Some([8, 8, 8, 8].into()))
         );
     }
@@ -278,9 +278,9 @@ fn an_ipv6_tree_that_ends_above_ipv4_says_the_same_of_all_of_it() {
 #[test]
 fn long_work_says_how_far_it_is() {
     let Some(bytes) = sample("world-country.mmdb") else { return };
-    let mut steps: Vec<Progress> = Vec::new();
+    let mut steps: Vec<DatabaseProgress> = Vec::new();
     let database =
-        Database::open_watched("world", bytes, &mut |progress| steps.push(progress)).unwrap();
+        Database::open_with_progress("world", bytes, &mut |progress| steps.push(progress)).unwrap();
     assert!(
         steps.len() as u64 == database.network_count() as u64 >> 18
             && steps.is_sorted_by_key(|step| step.networks)

@@ -5,35 +5,35 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::geo::{Area, Atlas, Grid, Location, address::Address, special};
+use crate::geo::{Area, Atlas, Grid, Location, address::Address, special_purpose};
 
 /// The naive model: prefixes in a list, asked one after the other.
-struct Model {
+struct NaiveAtlas {
     named: Vec<IpNet>,
     /// Of `named`'s sets: what the classification says.
-    kinds: u32,
+    classification_count: u32,
 }
 
-impl Model {
+impl NaiveAtlas {
     /// What the classification says of an address, and whether it is special.
-    fn value(&self, ip: IpAddr) -> (u32, bool) {
+    fn classify_address(&self, ip: IpAddr) -> (u32, bool) {
         let mut around: Vec<u32> = (0..self.named.len() as u32)
             .filter(|&n| self.named[n as usize].contains(&ip))
             .collect();
         around.sort_by_key(|&n| std::cmp::Reverse(self.named[n as usize].prefix_len()));
         (
-            self.said(&around),
-            around.is_empty() && special::blocks().any(|block| block.contains(&ip)),
+            self.classify(&around),
+            around.is_empty() && special_purpose::blocks().any(|block| block.contains(&ip)),
         )
     }
 
-    fn said(&self, named: &[u32]) -> u32 {
-        named.first().map_or(0, |&longest| 1 + longest % self.kinds)
+    fn classify(&self, named: &[u32]) -> u32 {
+        named.first().map_or(0, |&longest| 1 + longest % self.classification_count)
     }
 
     /// First addresses of all stretches in which the value is the same.
     fn edges<K: Address>(&self) -> Vec<K> {
-        let blocks = special::blocks().chain(self.named.iter().copied());
+        let blocks = special_purpose::blocks().chain(self.named.iter().copied());
         let prefixes = blocks.filter_map(|prefix| K::of_prefix(&prefix));
         prefixes
             .flat_map(|(first, length)| [Some(first), first.last_of(length).following()])
@@ -44,7 +44,7 @@ impl Model {
     fn survey(&self) -> (Atlas, Vec<u32>) {
         Atlas::survey(&Databases::default(), &self.named, |location, named| {
             assert_eq!(location, &Location::default());
-            self.said(named)
+            self.classify(named)
         })
     }
 }
@@ -58,7 +58,7 @@ fn check<K: Address>(
 ) {
     let place = atlas.locate(&address.to_ip());
     let here = value(address.to_ip());
-    assert_eq!((place.area.0, place.special), here, "{}", address.to_ip());
+    assert_eq!((place.area.0, place.is_special), here, "{}", address.to_ip());
     let holds = |length: u8| {
         let (first, last) =
             (address.without_bits(K::host_bits(length)), address.with_bits(K::host_bits(length)));
@@ -106,15 +106,15 @@ fn v6_prefixes() -> impl Strategy<Value = Vec<IpNet>> {
 proptest! {
     #[test]
     fn ipv4_scopes_are_the_widest_that_hold(named in v4_prefixes(), kinds in 1..4u32, probes in prop::collection::vec(any::<u32>(), 20)) {
-        let model = Model { named, kinds };
+        let model = NaiveAtlas { named, classification_count: kinds };
         let (atlas, areas) = model.survey();
         let edges: Vec<u32> = model.edges();
         let near = edges.iter().flat_map(|&edge| [Some(edge), edge.preceding()]).flatten();
         for address in near.chain(probes) {
             let said = |ip| {
-                let (said, special) = model.value(ip);
+                let (said, special) = model.classify_address(ip);
                 let place = atlas.locate(&ip);
-                assert_eq!((areas[place.area.0 as usize], place.special), (said, special));
+                assert_eq!((areas[place.area.0 as usize], place.is_special), (said, special));
                 (place.area.0, special)
             };
             check(&atlas, said, &edges, address);
@@ -123,7 +123,7 @@ proptest! {
 
     #[test]
     fn ipv6_scopes_are_the_widest_that_hold(named in v6_prefixes(), kinds in 1..4u32, probes in prop::collection::vec(any::<u128>(), 20)) {
-        let model = Model { named, kinds };
+        let model = NaiveAtlas { named, classification_count: kinds };
         let (atlas, areas) = model.survey();
         let mut edges: Vec<u128> = model.edges();
         let near: Vec<u128> = edges.iter().flat_map(|&edge| [Some(edge), edge.preceding()]).flatten().collect();
@@ -135,12 +135,12 @@ proptest! {
             if carrying.iter().any(|block| block.contains(&ip)) {
                 return (u32::MAX, false);
             }
-            (atlas.locate(&ip).area.0, model.value(ip).1)
+            (atlas.locate(&ip).area.0, model.classify_address(ip).1)
         };
         for address in near.into_iter().chain(probes) {
             let ip = address.to_ip();
             if carrying.iter().all(|block| !block.contains(&ip)) {
-                prop_assert_eq!(areas[atlas.locate(&ip).area.0 as usize], model.value(ip).0);
+                prop_assert_eq!(areas[atlas.locate(&ip).area.0 as usize], model.classify_address(ip).0);
                 check(&atlas, value, &edges, address);
             }
         }
@@ -148,16 +148,16 @@ proptest! {
 
     #[test]
     fn a_folded_atlas_is_the_atlas_of_the_folded_areas(named in v4_prefixes(), map in prop::collection::vec(0..3u32, 40)) {
-        let model = Model { named, kinds: 100 };
+        let model = NaiveAtlas { named, classification_count: 100 };
         let (atlas, areas) = model.survey();
         let folded = atlas.fold(&map[..areas.len()]);
         let edges: Vec<u32> = model.edges();
         let value = |ip| {
             let place = atlas.locate(&ip);
-            (map[place.area.0 as usize], place.special)
+            (map[place.area.0 as usize], place.is_special)
         };
         for address in edges.iter().flat_map(|&edge| [Some(edge), edge.preceding()]).flatten() {
-            if folded.only_area().is_none() || folded.locate(&address.to_ip()).special {
+            if folded.only_area().is_none() || folded.locate(&address.to_ip()).is_special {
                 check(&folded, value, &edges, address);
             } else {
                 prop_assert_eq!(folded.locate(&address.to_ip()).scope, 0);
@@ -174,16 +174,16 @@ proptest! {
             prefixes.dedup();
             prefixes
         };
-        let model = Model { named: sorted(own), kinds: 100 };
+        let model = NaiveAtlas { named: sorted(own), classification_count: 100 };
         let (atlas, areas) = model.survey();
         let grid = Grid::new(&Databases::default(), sorted([&model.named[..], &others].concat()));
-        let (division, of_grid) = grid.divide(&model.named, |_, named| model.said(named));
+        let (division, of_grid) = grid.divide(&model.named, |_, named| model.classify(named));
         let among_others = grid.atlas(&division);
         prop_assert_eq!(among_others.run_count(), atlas.run_count());
-        let edges: Vec<u32> = Model { named: others, kinds: 1 }.edges().into_iter().chain(model.edges()).collect();
+        let edges: Vec<u32> = NaiveAtlas { named: others, classification_count: 1 }.edges().into_iter().chain(model.edges()).collect();
         for ip in edges.into_iter().map(|edge| edge.to_ip()) {
             let (alone, here) = (atlas.locate(&ip), among_others.locate(&ip));
-            prop_assert_eq!((alone.scope, alone.special), (here.scope, here.special));
+            prop_assert_eq!((alone.scope, alone.is_special), (here.scope, here.is_special));
             prop_assert_eq!(areas[alone.area.0 as usize], of_grid[here.area.0 as usize]);
             prop_assert_eq!(grid.area(&division, ip), here.area.0 as usize);
         }
@@ -220,13 +220,13 @@ fn an_atlas_of_one_area_has_scope_zero_but_for_special_addresses() {
     ] {
         let place = whole.locate(&ip.parse().unwrap());
         assert_eq!(
-            (place.special, place.scope),
+            (place.is_special, place.scope),
             (true, scope),
             "{ip}: its own range, since the resolver decides"
         );
     }
     assert_eq!(
-        Atlas::whole().locate(&"8.8.8.8".parse().unwrap()),
+        Atlas::single_area().locate(&"8.8.8.8".parse().unwrap()),
         whole.locate(&"8.8.8.8".parse().unwrap())
     );
 }
@@ -267,12 +267,12 @@ fn named_prefixes_are_told_longest_first_and_reach_into_special_blocks() {
     {
         let place = atlas.locate(&ip.parse().unwrap());
         assert_eq!(
-            (&areas[place.area.0 as usize][..], place.special, place.scope),
+            (&areas[place.area.0 as usize][..], place.is_special, place.scope),
             (expected, false, scope),
             "{ip}"
         );
     }
-    assert!(atlas.locate(&"fe80::1".parse().unwrap()).special);
+    assert!(atlas.locate(&"fe80::1".parse().unwrap()).is_special);
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn special_addresses_are_areas_of_their_own_whatever_is_said_of_them() {
         ("2a00::1", false),
         ("ff02::1", true),
     ] {
-        assert_eq!(atlas.locate(&ip.parse().unwrap()).special, special, "{ip}");
+        assert_eq!(atlas.locate(&ip.parse().unwrap()).is_special, special, "{ip}");
     }
 }
 
@@ -309,7 +309,7 @@ fn is_alike(databases: &Databases, prefix: IpNet, location: &Location, hops: &mu
     let mut ip = prefix.network();
     loop {
         let finding = databases.lookup(ip);
-        let special = special::blocks().any(|block| block.contains(&ip));
+        let special = special_purpose::blocks().any(|block| block.contains(&ip));
         if &finding.location != location || special {
             return false;
         }
@@ -339,7 +339,7 @@ fn the_atlas_of_a_real_database_agrees_with_it_and_its_scopes_are_the_widest() {
         let place = atlas.locate(&ip);
         let location = &areas[place.area.0 as usize];
         assert_eq!(location, &databases.lookup(ip).location, "{ip}");
-        if place.special {
+        if place.is_special {
             continue;
         }
         let scope = IpNet::new(ip, place.scope).unwrap();

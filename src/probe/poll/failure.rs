@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{health::Failure, load::Fault};
+use crate::{health::Failure, load::ReportError};
 
 /// Why a poll brought no report. The text is what an operator reads in `status` and in the log;
 /// what was received is never quoted in it.
@@ -11,7 +11,7 @@ pub enum LoadFailure {
     /// The balancer did not answer as it should.
     Balancer(Failure),
     /// It answered, and what it said is no report, or an absurd one.
-    Report(Fault),
+    Report(ReportError),
     /// The source itself cannot work, whatever the balancer: its authorities cannot be read, its
     /// socket is not there.
     Source(Box<str>),
@@ -20,15 +20,15 @@ pub enum LoadFailure {
 impl From<Failure> for LoadFailure {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Monitor(why) => Self::Source(why),
+            Failure::MonitorUnusable(why) => Self::Source(why),
             failure @ Failure::NoSystemAuthorities => Self::Source(failure.to_string().into()),
             failure => Self::Balancer(failure),
         }
     }
 }
 
-impl From<Fault> for LoadFailure {
-    fn from(fault: Fault) -> Self {
+impl From<ReportError> for LoadFailure {
+    fn from(fault: ReportError) -> Self {
         Self::Report(fault)
     }
 }

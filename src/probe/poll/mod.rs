@@ -1,10 +1,10 @@
 //! Polls of load sources: asks each once per interval and reports what it says of itself.
 //!
 //! A poll is a connection of its own (`page` over HTTP, `socket` to HAProxy), within the source's
-//! timeout. What comes is read as it arrives by the source's [`crate::load::Reader`], which bounds
-//! what is read and what is held; nothing is followed or decompressed. Connections are not kept: at
-//! 200 polls a second opening them costs less than one part in a hundred of a core, and an idle
-//! connection to each balancer would have to be watched.
+//! timeout. What comes is read as it arrives by the source's [`crate::load::ReportReader`], which
+//! bounds what is read and what is held; nothing is followed or decompressed. Connections are not
+//! kept: at 200 polls a second opening them costs less than one part in a hundred of a core, and an
+//! idle connection to each balancer would have to be watched.
 
 mod failure;
 mod page;
@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     health::Failure,
-    load::{Haproxy, LoadKind, LoadReport, LoadSource, Memory, Reader},
+    load::{HaproxySource, LoadKind, LoadReport, LoadSource, PollHistory, ReportReader},
 };
 
 /// What is polled, by content: a source, and where each endpoint has a page of its own, whose.
@@ -113,7 +113,7 @@ impl Poller {
 struct Polling {
     /// What is remembered of each key. Written by the key's poll, of which there is one at a time;
     /// the table itself by [`Job::prepare`].
-    memories: Mutex<HashMap<LoadKey, Arc<Mutex<Memory>>>>,
+    memories: Mutex<HashMap<LoadKey, Arc<Mutex<PollHistory>>>>,
 }
 
 /// A key made ready.
@@ -121,7 +121,7 @@ struct Polling {
 struct Ready {
     /// For a source that is a page: how to ask for it, or why nobody can.
     page: Option<Arc<Result<PageAsker, LoadFailure>>>,
-    memory: Arc<Mutex<Memory>>,
+    memory: Arc<Mutex<PollHistory>>,
 }
 
 impl Job for Polling {
@@ -253,12 +253,14 @@ async fn poll(key: &LoadKey, ready: &Ready) -> Result<LoadReport, Stop> {
     let Some(reader) = key.source.reader() else {
         return Err(LoadFailure::Source("it is not polled".into()).into());
     };
-    let finish = |reader: Reader<'_>| {
+    let finish = |reader: ReportReader<'_>| {
         let mut memory = ready.memory.lock().unwrap_or_else(PoisonError::into_inner);
         reader.finish(&mut memory)
     };
     let reader = match (&key.source.kind, ready.page.as_deref()) {
-        (LoadKind::Haproxy(Haproxy::Socket { path, .. }), _) => socket::read(path, reader).await?,
+        (LoadKind::Haproxy(HaproxySource::Socket { path, .. }), _) => {
+            socket::read(path, reader).await?
+        }
         (_, Some(Ok(page))) => page.read(key.target, reader).await?,
         (_, Some(Err(failure))) => return Err(failure.clone().into()),
         (_, None) => return Err(LoadFailure::Source("it is not polled".into()).into()),

@@ -16,8 +16,8 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
 use super::{LoadFailure, Stop, stop_of};
 use crate::{
-    health::{Failure, StatusRange, TlsTerms},
-    load::{End, Host, Page, Reader},
+    health::{Failure, StatusRange, TlsOptions},
+    load::{LoadPage, PageEnd, PageHost, ReportReader},
     probe::{
         attempt::Trouble,
         http::authority,
@@ -34,7 +34,7 @@ pub(super) const GOOD: StatusRange = StatusRange { first: 200, last: 299 };
 /// A page made ready: what does not depend on the target is parsed and read once.
 #[derive(Debug)]
 pub(super) struct PageAsker {
-    page: Page,
+    page: LoadPage,
     headers: HeaderMap,
     tls: Option<Security>,
 }
@@ -44,7 +44,7 @@ impl PageAsker {
     ///
     /// # Errors
     /// Why nobody can be asked for it.
-    pub(super) fn new(page: &Page) -> Result<Self, LoadFailure> {
+    pub(super) fn new(page: &LoadPage) -> Result<Self, LoadFailure> {
         let tls = if page.tls { Some(security(page)?) } else { None };
         Ok(Self { page: page.clone(), headers: headers(page)?, tls })
     }
@@ -56,8 +56,8 @@ impl PageAsker {
     pub(super) async fn read<'s>(
         &self,
         target: Option<IpAddr>,
-        reader: Reader<'s>,
-    ) -> Result<Reader<'s>, Stop> {
+        reader: ReportReader<'s>,
+    ) -> Result<ReportReader<'s>, Stop> {
         if self.page.is_per_address() && target.is_none() {
             return Err(
                 LoadFailure::Source("its url wants the address of an endpoint".into()).into()
@@ -65,9 +65,9 @@ impl PageAsker {
         }
         let port = self.page.port;
         let literal = match (&self.page.host, target) {
-            (Host::Name(name), _) => name.to_string(),
-            (Host::Address(address), _) => address.to_string(),
-            (Host::Attached, target) => {
+            (PageHost::Name(name), _) => name.to_string(),
+            (PageHost::Address(address), _) => address.to_string(),
+            (PageHost::Attached, target) => {
                 target.map(|address| address.to_string()).unwrap_or_default()
             }
         };
@@ -107,7 +107,7 @@ impl PageAsker {
 }
 
 /// What every request carries beside its host.
-fn headers(page: &Page) -> Result<HeaderMap, LoadFailure> {
+fn headers(page: &LoadPage) -> Result<HeaderMap, LoadFailure> {
     let mut headers = HeaderMap::new();
     headers.insert(
         USER_AGENT,
@@ -131,8 +131,8 @@ fn headers(page: &Page) -> Result<HeaderMap, LoadFailure> {
 }
 
 /// The page's side of TLS, as a probe of it would have.
-fn security(page: &Page) -> Result<Security, Failure> {
-    let terms = TlsTerms {
+fn security(page: &LoadPage) -> Result<Security, Failure> {
+    let terms = TlsOptions {
         verify: page.verify,
         authorities: page.authorities.clone(),
         client_certificate: None,
@@ -165,8 +165,8 @@ async fn open_any(host: &str, port: u16) -> Result<TcpStream, Trouble> {
 
 async fn hear<'s>(
     response: Response<Incoming>,
-    mut reader: Reader<'s>,
-) -> Result<Reader<'s>, Stop> {
+    mut reader: ReportReader<'s>,
+) -> Result<ReportReader<'s>, Stop> {
     let got = response.status().as_u16();
     if !(GOOD.first..=GOOD.last).contains(&got) {
         return Err(Failure::Status { got, want: vec![GOOD].into() }.into());
@@ -181,9 +181,9 @@ async fn hear<'s>(
         }
     }
     if has_end_mark {
-        reader.check_end(End::Marked)?;
+        reader.check_end(PageEnd::EndMarker)?;
     } else if !is_announced {
-        reader.check_end(End::Closed)?;
+        reader.check_end(PageEnd::ConnectionClosed)?;
     }
     Ok(reader)
 }

@@ -8,19 +8,22 @@ use tokio::{
 };
 
 use super::{LoadFailure, Stop, stop_of};
-use crate::load::{End, Reader};
+use crate::load::{PageEnd, ReportReader};
 
 /// The statistics, then what weights the configuration gives to servers. HAProxy closes after the
 /// last.
 const COMMANDS: &[u8] = b"show stat;show servers state\n";
 /// Each of them is answered to an empty line, so that a cut page is known.
-const REPLIES: End = End::Replies(2);
+const REPLIES: PageEnd = PageEnd::Replies(2);
 
 /// Feeds the reader with what HAProxy says.
 ///
 /// # Errors
 /// Why it says nothing, or nothing that can be read.
-pub(super) async fn read<'s>(path: &Path, mut reader: Reader<'s>) -> Result<Reader<'s>, Stop> {
+pub(super) async fn read<'s>(
+    path: &Path,
+    mut reader: ReportReader<'s>,
+) -> Result<ReportReader<'s>, Stop> {
     let mut stream =
         UnixStream::connect(path).await.map_err(|error| stop_of_opening(path, error))?;
     stream.write_all(COMMANDS).await.map_err(stop_of_io)?;

@@ -14,15 +14,17 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::load::{Fault, Header, Host, Page, ShareUnit, TimeUnit, Wanted};
+use crate::load::{
+    LoadPage, PageHeader, PageHost, ReportError, ReportMapping, ShareUnit, TimeUnit,
+};
 use crate::probe::pulse::Pulse;
 
 const TIMEOUT: Duration = Duration::from_millis(300);
 
-fn page(address: SocketAddr, path: &str) -> Page {
-    Page {
+fn page(address: SocketAddr, path: &str) -> LoadPage {
+    LoadPage {
         tls: false,
-        host: Host::Address(address.ip()),
+        host: PageHost::Address(address.ip()),
         port: address.port(),
         path: path.into(),
         headers: Vec::new(),
@@ -43,8 +45,8 @@ fn source(kind: LoadKind) -> LoadSource {
     }
 }
 
-fn wanted<P>(connections: P) -> Wanted<P> {
-    Wanted {
+fn wanted<P>(connections: P) -> ReportMapping<P> {
+    ReportMapping {
         connections: Some(connections),
         limit: None,
         cpu: None,
@@ -56,11 +58,11 @@ fn wanted<P>(connections: P) -> Wanted<P> {
     }
 }
 
-fn prometheus(page: Page) -> LoadKind {
+fn prometheus(page: LoadPage) -> LoadKind {
     LoadKind::Prometheus { page, wanted: wanted("x".parse().unwrap()) }
 }
 
-fn json(page: Page) -> LoadKind {
+fn json(page: LoadPage) -> LoadKind {
     LoadKind::Json { page, wanted: wanted("/x".parse().unwrap()) }
 }
 
@@ -153,22 +155,22 @@ async fn each_behaviour_has_its_failure_within_the_timeout_and_the_bounds() {
     for (act, is_prometheus, failure, why) in [
         is_prometheus(
             endless(HEAD, LINE),
-            LoadFailure::Report(Fault::LongPage(4 << 20)),
+            LoadFailure::Report(ReportError::PageTooLong(4 << 20)),
             "an endless page",
         ),
         is_prometheus(
             endless(HEAD, SPACES),
-            LoadFailure::Report(Fault::LongLine),
+            LoadFailure::Report(ReportError::LineTooLong),
             "an endless line",
         ),
         is_json(
             endless(HEAD, SPACES),
-            LoadFailure::Report(Fault::LongPage(256 << 10)),
+            LoadFailure::Report(ReportError::PageTooLong(256 << 10)),
             "an endless document",
         ),
         is_prometheus(
             endless("HTTP/1.1 200 OK\r\n", "a: b\r\n"),
-            LoadFailure::Balancer(Failure::LongHead),
+            LoadFailure::Balancer(Failure::HeadTooLarge),
             "endless headers",
         ),
         is_prometheus(drip("HTTP/1.1 200 OK\r\n\r\nx 1\n"), late(), "an octet at a time"),
@@ -203,7 +205,7 @@ async fn each_behaviour_has_its_failure_within_the_timeout_and_the_bounds() {
         ),
         is_prometheus(
             say("HTTP/1.1 200 OK\r\n\r\nx 1\nx 12"),
-            LoadFailure::Report(Fault::Cut),
+            LoadFailure::Report(ReportError::Truncated),
             "cut off in a line, which only its end shows",
         ),
         is_prometheus(
@@ -213,17 +215,17 @@ async fn each_behaviour_has_its_failure_within_the_timeout_and_the_bounds() {
         ),
         is_prometheus(
             say("HTTP/1.1 200 OK\r\n\r\n<html>x</html>\n"),
-            LoadFailure::Report(Fault::Missing("`connections`".into())),
+            LoadFailure::Report(ReportError::Missing("`connections`".into())),
             "a page for people",
         ),
         is_json(
             say("HTTP/1.1 200 OK\r\n\r\nx 1\n"),
-            LoadFailure::Report(Fault::NotA("JSON")),
+            LoadFailure::Report(ReportError::WrongFormat("JSON")),
             "another format",
         ),
         is_json(
             say("HTTP/1.1 200 OK\r\n\r\n{\"x\": \"many\"}"),
-            LoadFailure::Report(Fault::NotNumber("`connections`".into())),
+            LoadFailure::Report(ReportError::NotANumber("`connections`".into())),
             "a string",
         ),
     ] {
@@ -267,7 +269,7 @@ async fn a_closed_port_is_refused_and_a_missing_socket_named() {
     drop(listener);
     assert_eq!(ask(json(page(address, "/"))).await, Err(LoadFailure::Balancer(Failure::Refused)));
     let path = std::path::Path::new("/nonexistent/haproxy.sock");
-    let missing = LoadKind::Haproxy(Haproxy::Socket { path: path.into(), proxy: None });
+    let missing = LoadKind::Haproxy(HaproxySource::Socket { path: path.into(), proxy: None });
     let failure = ask(missing).await.unwrap_err().to_string();
     assert_eq!(
         failure,
@@ -280,8 +282,8 @@ async fn the_request_carries_what_is_configured_and_the_address_where_it_stands(
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut page = page(address, "/of/{address}?a=b");
-    page.host = Host::Attached;
-    page.headers = vec![Header { name: "authorization".into(), value: "Basic eDp5".into() }];
+    page.host = PageHost::Attached;
+    page.headers = vec![PageHeader { name: "authorization".into(), value: "Basic eDp5".into() }];
     let source = Arc::new(source(json(page)));
     let server = async {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -337,11 +339,11 @@ async fn over_tls_the_certificate_is_looked_at() {
     });
     let authorities = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(authorities.path(), certificate.pem()).unwrap();
-    let secured = Page { tls: true, ..page(address, "/") };
-    let trusted = Page { authorities: Some(authorities.path().into()), ..secured.clone() };
+    let secured = LoadPage { tls: true, ..page(address, "/") };
+    let trusted = LoadPage { authorities: Some(authorities.path().into()), ..secured.clone() };
     assert_eq!(ask(json(trusted.clone())).await.unwrap().connections, Some(1.0));
     assert_eq!(
-        ask(json(Page { verify: false, ..secured.clone() })).await.unwrap().connections,
+        ask(json(LoadPage { verify: false, ..secured.clone() })).await.unwrap().connections,
         Some(1.0)
     );
     assert_eq!(ask(json(secured)).await, Err(LoadFailure::Balancer(Failure::CertificateUntrusted)));
@@ -359,7 +361,10 @@ async fn a_socket_is_read_to_its_end_and_an_endless_one_to_its_bound() {
     let path = directory.path().join("haproxy.sock");
     let listener = UnixListener::bind(&path).unwrap();
     let kind = || {
-        LoadKind::Haproxy(Haproxy::Socket { path: path.clone().into(), proxy: Some("www".into()) })
+        LoadKind::Haproxy(HaproxySource::Socket {
+            path: path.clone().into(),
+            proxy: Some("www".into()),
+        })
     };
     let good = async {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -384,7 +389,7 @@ async fn a_socket_is_read_to_its_end_and_an_endless_one_to_its_bound() {
             stream.write_all(cut.as_bytes()).await.unwrap();
         };
         let ((), report) = tokio::join!(server, ask(kind()));
-        assert_eq!(report, Err(LoadFailure::Report(Fault::Cut)), "{cut}");
+        assert_eq!(report, Err(LoadFailure::Report(ReportError::Truncated)), "{cut}");
     }
     let endless = async {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -392,7 +397,7 @@ async fn a_socket_is_read_to_its_end_and_an_endless_one_to_its_bound() {
         while stream.write_all(&piece).await.is_ok() {}
     };
     let (_, report) = tokio::join!(endless, ask(kind()));
-    assert_eq!(report, Err(LoadFailure::Report(Fault::LongLine)));
+    assert_eq!(report, Err(LoadFailure::Report(ReportError::LineTooLong)));
 }
 
 #[tokio::test]
@@ -410,8 +415,10 @@ async fn each_source_is_read_once_per_interval_and_remembers_what_was() {
             let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n\r\n{page}").as_bytes()).await;
         }
     });
-    let mut haproxy =
-        source(LoadKind::Haproxy(Haproxy::Page { page: page(address, "/;csv"), proxy: None }));
+    let mut haproxy = source(LoadKind::Haproxy(HaproxySource::Page {
+        page: page(address, "/;csv"),
+        proxy: None,
+    }));
     (haproxy.interval, haproxy.timeout) = (3 * TIMEOUT, 2 * TIMEOUT);
     let orca = LoadKey { source: Arc::new(source(LoadKind::Orca)), target: None };
     let key = LoadKey { source: Arc::new(haproxy), target: None };

@@ -11,7 +11,7 @@ fn dns(port: u16) -> DnsCheck {
         port,
         name: NAME.into(),
         rtype: 1,
-        answers: vec![[192, 0, 2, 1].into()],
+        required_rdata: vec![[192, 0, 2, 1].into()],
         rcode: 0,
         tcp: false,
         recursion: false,
@@ -58,9 +58,13 @@ async fn a_reply_must_be_ours_and_hold_what_is_wanted() {
     let cases: Vec<(Answer, Result<(), Failure>, &str)> = vec![
         (|query| vec![reply(query, [QR, 0], &[ONE])], Ok(()), "good"),
         (|query| vec![reply(query, [QR, 0], &[OTHER, ONE])], Ok(()), "among others"),
-        (|query| vec![reply(query, [QR, 0], &[OTHER])], Err(Failure::Answer), "another record"),
-        (|query| vec![reply(query, [QR, 0], &[])], Err(Failure::Answer), "no record"),
-        (|query| vec![reply(query, [QR | TC, 0], &[])], Err(Failure::Truncated), "truncated"),
+        (
+            |query| vec![reply(query, [QR, 0], &[OTHER])],
+            Err(Failure::MissingRecord),
+            "another record",
+        ),
+        (|query| vec![reply(query, [QR, 0], &[])], Err(Failure::MissingRecord), "no record"),
+        (|query| vec![reply(query, [QR | TC, 0], &[])], Err(Failure::TruncatedAnswer), "truncated"),
         (
             |query| vec![reply(query, [QR | TC, 0], &[ONE])],
             Ok(()),
@@ -121,7 +125,7 @@ async fn a_reply_must_be_ours_and_hold_what_is_wanted() {
 #[tokio::test]
 async fn a_code_may_be_what_is_wanted() {
     let address = serve_udp(|query| vec![reply(query, [QR, 5], &[])]).await;
-    let check = DnsCheck { answers: Vec::new(), rcode: 5, ..dns(address.port()) };
+    let check = DnsCheck { required_rdata: Vec::new(), rcode: 5, ..dns(address.port()) };
     assert_eq!(ask(Check::Dns(check), address).await, Ok(()));
 }
 

@@ -35,13 +35,13 @@ async fn each_behaviour_has_its_outcome_and_ends_by_the_timeout() {
         (
             Act::Say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong"),
             body,
-            Err(Failure::Body),
+            Err(Failure::BodyMismatch),
             "wrong body",
         ),
         (
             Act::Say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
             body,
-            Err(Failure::Body),
+            Err(Failure::BodyMismatch),
             "empty body",
         ),
         (Act::Say("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"), None, Err(status(500)), "500"),
@@ -84,19 +84,19 @@ async fn each_behaviour_has_its_outcome_and_ends_by_the_timeout() {
         (
             Act::Endless("HTTP/1.1 200 OK\r\n\r\n", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
             body,
-            Err(Failure::Body),
+            Err(Failure::BodyMismatch),
             "endless body",
         ),
         (
             Act::Endless("HTTP/1.1 200 OK\r\n", LONG_LINE),
             None,
-            Err(Failure::LongHead),
+            Err(Failure::HeadTooLarge),
             "endless header",
         ),
         (
             Act::Endless("HTTP/1.1 200 OK\r\n", "a: b\r\n"),
             None,
-            Err(Failure::LongHead),
+            Err(Failure::HeadTooLarge),
             "endless headers",
         ),
         (
@@ -107,7 +107,7 @@ async fn each_behaviour_has_its_outcome_and_ends_by_the_timeout() {
         ),
     ] {
         let (address, written) = serve(act).await;
-        let check = HttpCheck { body: body.map(Into::into), ..http(address.port()) };
+        let check = HttpCheck { required_text: body.map(Into::into), ..http(address.port()) };
         let outcome = ask_target(Check::Http(check), ProbeTarget::Address(address.ip())).await;
         assert_eq!(outcome.result, result, "{why}");
         assert!(outcome.latency < 2 * TIMEOUT, "{why}: {:?}", outcome.latency);
@@ -256,14 +256,14 @@ async fn a_body_is_matched_by_text_and_pattern() {
     const READY: &str = "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nready: yes\r\n";
     for (body, regex, result) in [
         (None, Some(r"^ready: (yes|true)\s*$"), Ok(())),
-        (None, Some("^yes"), Err(Failure::BodyPattern)),
+        (None, Some("^yes"), Err(Failure::BodyPatternMismatch)),
         (Some("ready"), Some("yes"), Ok(())),
-        (Some("no"), Some("yes"), Err(Failure::Body)),
+        (Some("no"), Some("yes"), Err(Failure::BodyMismatch)),
     ] {
         let (address, _) = serve(Act::Say(READY)).await;
         let check = HttpCheck {
-            body: body.map(Into::into),
-            body_regex: regex.map(Into::into),
+            required_text: body.map(Into::into),
+            required_pattern: regex.map(Into::into),
             ..http(address.port())
         };
         assert_eq!(ask(Check::Http(check), address).await, result, "{body:?} {regex:?}");
@@ -271,8 +271,8 @@ async fn a_body_is_matched_by_text_and_pattern() {
     // A pattern for which backtracking would take for ever, over a body without an end.
     let (address, written) =
         serve(Act::Endless("HTTP/1.1 200 OK\r\n\r\n", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")).await;
-    let check = HttpCheck { body_regex: Some("(a*)*b".into()), ..http(address.port()) };
-    assert_eq!(ask(Check::Http(check), address).await, Err(Failure::BodyPattern));
+    let check = HttpCheck { required_pattern: Some("(a*)*b".into()), ..http(address.port()) };
+    assert_eq!(ask(Check::Http(check), address).await, Err(Failure::BodyPatternMismatch));
     assert!(written.load(Relaxed) < 256 * 1024);
 }
 
@@ -313,15 +313,22 @@ pub(super) async fn answer_http2(
 #[tokio::test]
 async fn http2_is_spoken_with_prior_knowledge_and_by_alpn() {
     let address = serve_http2("all fine", 1).await;
-    let check =
-        HttpCheck { version: HttpVersion::Two, body: Some("fine".into()), ..http(address.port()) };
+    let check = HttpCheck {
+        version: HttpVersion::Two,
+        required_text: Some("fine".into()),
+        ..http(address.port())
+    };
     let outcome = ask_target(Check::Http(check.clone()), ProbeTarget::Address(address.ip())).await;
     assert_eq!((outcome.result, outcome.load_metrics.as_deref()), (Ok(()), Some("TEXT a=1")));
-    let other = HttpCheck { body: Some("text".into()), ..check.clone() };
-    assert_eq!(ask(Check::Http(other), address).await, Err(Failure::Body));
+    let other = HttpCheck { required_text: Some("text".into()), ..check.clone() };
+    assert_eq!(ask(Check::Http(other), address).await, Err(Failure::BodyMismatch));
     let address = serve_http2("x".repeat(4096).leak(), 128).await;
     let check = HttpCheck { port: address.port(), ..check };
-    assert_eq!(ask(Check::Http(check.clone()), address).await, Err(Failure::Body), "half a MiB");
+    assert_eq!(
+        ask(Check::Http(check.clone()), address).await,
+        Err(Failure::BodyMismatch),
+        "half a MiB"
+    );
     for (act, failure) in [
         (Act::Say("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"), Failure::NotHttp2),
         (Act::Close, Failure::Closed),

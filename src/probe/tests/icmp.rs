@@ -32,6 +32,6 @@ async fn where_no_echo_may_be_sent_the_monitor_cannot_work_and_its_target_is_not
         .into_iter()
         .any(|kind| Socket::new(Domain::IPV4, kind, Some(Protocol::ICMPV4)).is_ok());
     let outcome = attempt(&checker, &key, &Stopwatch::new(&Pulse::new(), 0)).await.unwrap();
-    let is_fault_of_monitor = matches!(outcome.result, Err(Failure::Monitor(_)));
+    let is_fault_of_monitor = matches!(outcome.result, Err(Failure::MonitorUnusable(_)));
     assert_eq!(is_fault_of_monitor, !may, "{:?}", outcome.result);
 }

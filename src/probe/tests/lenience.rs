@@ -113,7 +113,7 @@ async fn a_head_that_a_recipient_may_accept_is_accepted() {
     ] {
         let act = Act::Cut(format!("{head}Content-Length: 4\r\n\r\nfine").leak());
         assert_eq!(
-            ask_http(act, HttpCheck { body: Some("fine".into()), ..http(0) }).await,
+            ask_http(act, HttpCheck { required_text: Some("fine".into()), ..http(0) }).await,
             Ok(()),
             "{why}"
         );

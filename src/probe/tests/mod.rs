@@ -39,9 +39,9 @@ use super::{
 };
 use crate::{
     health::{
-        Check, ClientCertificate, DnsCheck, ExecCheck, Expiring, Expiry, Failure, GrpcCheck,
-        HttpCheck, HttpVersion, Monitor, Note, OnExpiry, Outcome, StatusRange, TcpCheck, TlsCheck,
-        TlsTerms,
+        CertificateExpiry, Check, ClientCertificate, DnsCheck, ExecCheck, ExpiryLimit, Failure,
+        GrpcCheck, HttpCheck, HttpVersion, Monitor, OnExpiry, Outcome, ProbeNote, StatusRange,
+        TcpCheck, TlsCheck, TlsOptions,
     },
     steer::ProbeTarget,
 };
@@ -69,8 +69,8 @@ fn http(port: u16) -> HttpCheck {
     }
 }
 
-fn trusting(authorities: &Path) -> TlsTerms {
-    TlsTerms { authorities: Some(authorities.into()), ..TlsTerms::default() }
+fn trusting(authorities: &Path) -> TlsOptions {
+    TlsOptions { authorities: Some(authorities.into()), ..TlsOptions::default() }
 }
 
 fn https(port: u16, authorities: &Path) -> HttpCheck {

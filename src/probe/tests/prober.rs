@@ -111,13 +111,13 @@ async fn a_report_that_nobody_takes_stops_only_its_own_target() {
 async fn a_monitor_that_cannot_work_judges_nothing_and_is_named() {
     let listener = listen(LOOPBACK);
     let mut key = key_of(listener.local_addr().unwrap(), 50);
-    let terms = TlsTerms {
+    let terms = TlsOptions {
         authorities: Some(std::path::Path::new("/nonexistent/ca.pem").into()),
-        ..TlsTerms::default()
+        ..TlsOptions::default()
     };
     let port = listener.local_addr().unwrap().port();
     let check =
-        Check::Tls(TlsCheck { port, host: None, terms, expiry: None, proxy_protocol: None });
+        Check::Tls(TlsCheck { port, host: None, tls: terms, expiry: None, proxy_protocol: None });
     key.monitor = Arc::new(Monitor { check, ..(*key.monitor).clone() });
     let (prober, mut inbox) = start_prober();
     prober.set(vec![key.clone()]).await;

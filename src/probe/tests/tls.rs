@@ -100,7 +100,7 @@ async fn certificates_are_judged_by_time_name_and_authority() {
             result.is_ok() && is_named
         );
         let unverified =
-            HttpCheck { tls: Some(TlsTerms { verify: false, ..TlsTerms::default() }), ..check };
+            HttpCheck { tls: Some(TlsOptions { verify: false, ..TlsOptions::default() }), ..check };
         assert_eq!(ask(Check::Http(unverified), server.address).await, Ok(()), "verify = false");
     }
 }
@@ -126,8 +126,11 @@ fn handshake(server: &TlsServer, within_days: u64, then: OnExpiry) -> Check {
     Check::Tls(TlsCheck {
         port: server.address.port(),
         host: Some("www.example.com".into()),
-        terms: trusting(server.authorities.path()),
-        expiry: Some(Expiry { within: Duration::from_secs(within_days * 24 * 3600), then }),
+        tls: trusting(server.authorities.path()),
+        expiry: Some(ExpiryLimit {
+            within: Duration::from_secs(within_days * 24 * 3600),
+            on_expiry: then,
+        }),
         proxy_protocol: None,
     })
 }
@@ -146,10 +149,10 @@ fn in_days(days: i64) -> rcgen::CertificateParams {
 async fn a_certificate_that_expires_soon_fails_or_is_told() {
     let server = serve_tls(|leaf| leaf.not_after = in_days(5).not_after, false).await;
     let target = ProbeTarget::Address(server.address.ip());
-    let expiring = Expiring::Certificate { days: 5 };
+    let expiring = CertificateExpiry::Certificate { days: 5 };
     for (within_days, then, result, note) in [
         (14, OnExpiry::Fail, Err(Failure::CertificateExpires(expiring)), None),
-        (14, OnExpiry::Warn, Ok(()), Some(Note::CertificateExpires(expiring))),
+        (14, OnExpiry::Warn, Ok(()), Some(ProbeNote::CertificateExpires(expiring))),
         (5, OnExpiry::Fail, Ok(()), None),
     ] {
         let outcome = ask_target(handshake(&server, within_days, then), target.clone()).await;
@@ -175,7 +178,7 @@ async fn a_handshake_judges_the_chain_whatever_the_time_left() {
     let check = TlsCheck {
         port: address.port(),
         host: None,
-        terms: TlsTerms { verify: false, ..TlsTerms::default() },
+        tls: TlsOptions { verify: false, ..TlsOptions::default() },
         expiry: None,
         proxy_protocol: None,
     };
@@ -206,7 +209,7 @@ async fn a_certificate_of_the_chain_that_expires_soon_is_found_behind_one_that_l
     let key = KeyPair::generate().unwrap();
     let leaf = in_days(300).signed_by(&key, &between).unwrap().der().clone();
     let server = serve_chain(vec![leaf, between_der], key, &root_pem, None).await;
-    let failure = Failure::CertificateExpires(Expiring::Chain { within_days: 14 });
+    let failure = Failure::CertificateExpires(CertificateExpiry::Chain { within_days: 14 });
     assert_eq!(ask(handshake(&server, 14, OnExpiry::Fail), server.address).await, Err(failure));
     assert_eq!(ask(handshake(&server, 2, OnExpiry::Fail), server.address).await, Ok(()));
 }
@@ -236,7 +239,7 @@ async fn a_target_that_wants_a_certificate_gets_ours_and_is_not_passed_without_i
         let client_certificate =
             ClientCertificate { certificate: at(certificate).into(), key: at("own.key").into() };
         let terms = trusting(server.authorities.path());
-        let terms = TlsTerms { client_certificate: Some(client_certificate), ..terms };
+        let terms = TlsOptions { client_certificate: Some(client_certificate), ..terms };
         Check::Http(HttpCheck { tls: Some(terms), ..http(server.address.port()) })
     };
     assert_eq!(ask(with("own.pem"), server.address).await, Ok(()));
@@ -279,8 +282,8 @@ async fn over_tls_a_target_must_choose_http2_itself() {
         });
         let check = HttpCheck {
             version: HttpVersion::Two,
-            body: Some("fine".into()),
-            tls: Some(TlsTerms { verify: false, ..TlsTerms::default() }),
+            required_text: Some("fine".into()),
+            tls: Some(TlsOptions { verify: false, ..TlsOptions::default() }),
             ..http(address.port())
         };
         assert_eq!(ask(Check::Http(check), address).await, result, "{protocols:?}");

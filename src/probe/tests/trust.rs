@@ -74,7 +74,7 @@ async fn a_body_until_the_end_of_the_connection_needs_no_close_notify() {
                 let _ = secured.get_mut().0.shutdown().await;
             }
         });
-        let terms = TlsTerms { verify: false, ..TlsTerms::default() };
+        let terms = TlsOptions { verify: false, ..TlsOptions::default() };
         let check = HttpCheck { tls: Some(terms), ..http(address.port()) };
         assert_eq!(ask(Check::Http(check), address).await, result, "{why}");
     }
@@ -131,7 +131,7 @@ async fn s_server(directory: &Path, arguments: &str) -> Openssl {
 }
 
 /// What a probe of such a server finds.
-async fn ask_openssl(directory: &Path, arguments: &str, terms: TlsTerms) -> Result<(), Failure> {
+async fn ask_openssl(directory: &Path, arguments: &str, terms: TlsOptions) -> Result<(), Failure> {
     let server = s_server(directory, arguments).await;
     let check = HttpCheck { tls: Some(terms), ..http(server.port) };
     ask(Check::Http(check), SocketAddr::new(LOOPBACK, server.port)).await
@@ -159,7 +159,7 @@ fn curve(name: &str) -> String {
 async fn without_verification_any_certificate_will_do() {
     let Some(directory) = openssl_directory() else { return };
     let directory = directory.path();
-    let any = || TlsTerms { verify: false, ..TlsTerms::default() };
+    let any = || TlsOptions { verify: false, ..TlsOptions::default() };
     for (key, why) in [
         (RSA_1024.to_owned(), "RSA with 1024 bits"),
         (curve("P-521"), "P-521"),
@@ -281,7 +281,7 @@ async fn a_failed_handshake_quotes_the_alert() {
     let Some(directory) = openssl_directory() else { return };
     let directory = directory.path();
     assert!(make_own(directory, RSA_2048, SAN));
-    let any = || TlsTerms { verify: false, ..TlsTerms::default() };
+    let any = || TlsOptions { verify: false, ..TlsOptions::default() };
     for (arguments, text) in [
         (
             "-tls1_1 -cipher ALL:@SECLEVEL=0",
@@ -306,7 +306,7 @@ async fn a_target_that_wants_a_certificate_is_told_of_whatever_its_alert() {
     let Some(directory) = openssl_directory() else { return };
     let directory = directory.path();
     assert!(make_own(directory, RSA_2048, SAN));
-    let any = || TlsTerms { verify: false, ..TlsTerms::default() };
+    let any = || TlsOptions { verify: false, ..TlsOptions::default() };
     for (version, alert) in [("-tls1_3", "certificate_required"), ("-tls1_2", "handshake_failure")]
     {
         let failure =

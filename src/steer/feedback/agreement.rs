@@ -18,26 +18,26 @@ use crate::{
 
 /// Both must differ for so long, and for as many reports: verdicts need some probes, reports are
 /// seconds old.
-const LASTING: Duration = Duration::from_secs(30);
-const LASTING_REPORTS: u32 = 3;
+const MIN_DISAGREEMENT_DURATION: Duration = Duration::from_secs(30);
+const MIN_DISAGREEMENT_REPORTS: u32 = 3;
 
 /// A balancer and our probes say different things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disagreement {
     /// Our probes pass; it says that none of its servers is up.
-    OnlyOursUp,
+    OnlyProbesUp,
     /// Our probes fail; it says that servers are up.
-    OnlyTheirsUp,
+    OnlyBalancerUp,
 }
 
 impl Disagreement {
     /// In words.
     pub fn text(self) -> &'static str {
         match self {
-            Self::OnlyOursUp => {
+            Self::OnlyProbesUp => {
                 "our probes pass, but the balancer says that none of its servers is up"
             }
-            Self::OnlyTheirsUp => "our probes fail, but the balancer says that servers are up",
+            Self::OnlyBalancerUp => "our probes fail, but the balancer says that servers are up",
         }
     }
 }
@@ -52,7 +52,7 @@ pub(super) struct Agreement {
 impl Agreement {
     /// Takes note of a report. Whether a lasting disagreement began (`Some(Some)`) or ended
     /// (`Some(None)`) with it.
-    pub(super) fn note(
+    pub(super) fn record(
         &mut self,
         found: Option<Disagreement>,
         now: Duration,
@@ -66,21 +66,22 @@ impl Agreement {
             _ => (now, 1),
         };
         self.since = Some((found, since, count));
-        let lasts = count >= LASTING_REPORTS && now.saturating_sub(since) >= LASTING;
+        let lasts = count >= MIN_DISAGREEMENT_REPORTS
+            && now.saturating_sub(since) >= MIN_DISAGREEMENT_DURATION;
         let begins = lasts && !self.is_lasting;
         self.is_lasting |= lasts;
         begins.then_some(Some(found))
     }
 
     /// The disagreement, once it lasts.
-    pub(super) fn lasting(&self) -> Option<Disagreement> {
+    pub(super) fn lasting_disagreement(&self) -> Option<Disagreement> {
         self.since.filter(|_| self.is_lasting).map(|(found, ..)| found)
     }
 }
 
 /// What a report and the probes of `endpoints` differ in. Nothing where one of the two has nothing
 /// to say.
-pub(super) fn compare(
+pub(super) fn find_disagreement(
     topology: &Topology,
     conditions: &Conditions,
     endpoints: &[EndpointId],
@@ -96,8 +97,8 @@ pub(super) fn compare(
         return None;
     }
     match (ours, theirs) {
-        (true, false) => Some(Disagreement::OnlyOursUp),
-        (false, true) => Some(Disagreement::OnlyTheirsUp),
+        (true, false) => Some(Disagreement::OnlyProbesUp),
+        (false, true) => Some(Disagreement::OnlyBalancerUp),
         _ => None,
     }
 }
@@ -111,14 +112,14 @@ mod tests {
     #[test]
     fn only_a_disagreement_that_lasts_is_told_and_once() {
         let mut agreement = Agreement::default();
-        let found = Some(Disagreement::OnlyOursUp);
-        assert_eq!(agreement.note(found, SECOND), None);
-        assert_eq!(agreement.note(None, 6 * SECOND), None);
-        let told: Vec<_> = (2..20).map(|at| agreement.note(found, at * 5 * SECOND)).collect();
+        let found = Some(Disagreement::OnlyProbesUp);
+        assert_eq!(agreement.record(found, SECOND), None);
+        assert_eq!(agreement.record(None, 6 * SECOND), None);
+        let told: Vec<_> = (2..20).map(|at| agreement.record(found, at * 5 * SECOND)).collect();
         assert_eq!(told.iter().filter(|told| told.is_some()).count(), 1);
         assert_eq!(told[6], Some(found));
-        assert_eq!(agreement.lasting(), found);
-        assert_eq!(agreement.note(None, 200 * SECOND), Some(None));
-        assert_eq!(agreement.lasting(), None);
+        assert_eq!(agreement.lasting_disagreement(), found);
+        assert_eq!(agreement.record(None, 200 * SECOND), Some(None));
+        assert_eq!(agreement.lasting_disagreement(), None);
     }
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::{
     damper::Damper,
-    equilibrium::{Member, equilibrium, reported},
+    equilibrium::{LoadMember, equilibrium_shares, reported_shares},
     latency::Latency,
-    measure::Measured,
-    relief::{Lesson, Relief},
-    transit::Transit,
+    measured_load::MeasuredLoad,
+    relief::{LoadEstimate, Relief},
+    share_history::ShareHistory,
 };
 use crate::steer::{
     fraction::Fraction,
@@ -17,7 +17,7 @@ use crate::steer::{
 
 /// Where nobody says how many connections it can take, each counts as able to take so many times
 /// its fair share of all.
-const FAIR_TIMES: f64 = 2.0;
+const FAIR_SHARE_MULTIPLE: f64 = 2.0;
 
 /// The shares of a `load` pool.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub(super) struct Balance {
     weights: Vec<u16>,
     damper: Damper,
     /// The shares that clients come by.
-    transit: Transit,
+    share_history: ShareHistory,
     relief: Relief,
     /// By member: how slow it is against itself.
     pub(super) latencies: Vec<Latency>,
@@ -36,12 +36,12 @@ pub(super) struct Balance {
     /// or than this while a member is full.
     urgent_due: Duration,
     /// Why the configured weights rule, if they do.
-    fallback: Option<Fallback>,
+    fallback: Option<WeightFallback>,
 }
 
 /// How often shares may change.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
+pub(super) struct BalanceTiming {
     /// Between two looks.
     pub period: Duration,
     /// The same while a member is full.
@@ -54,16 +54,16 @@ pub(super) struct Pace {
 
 /// What is known of a member.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Known {
+pub(super) struct MemberReport {
     /// Its reports.
-    pub measured: Measured,
+    pub measured: MeasuredLoad,
     /// The latest moment whose load the reports show.
-    pub of: Duration,
+    pub load_at: Duration,
 }
 
 /// Why a pool goes by its configured weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fallback {
+pub enum WeightFallback {
     /// This member has no report that is young enough.
     NoReport(u16),
     /// Its report does not hold what the policy asks for.
@@ -72,14 +72,14 @@ pub enum Fallback {
 
 impl Balance {
     pub(super) fn new(policy: LoadPolicy, weights: Vec<u16>) -> Self {
-        let shares = configured(&weights);
+        let shares = configured_shares(&weights);
         let latencies = vec![Latency::default(); weights.len()];
-        let (damper, transit) = (Damper::new(shares.clone()), Transit::new(shares));
+        let (damper, share_history) = (Damper::new(shares.clone()), ShareHistory::new(shares));
         Self {
             policy,
             weights,
             damper,
-            transit,
+            share_history,
             relief: Relief::default(),
             latencies,
             due: Duration::ZERO,
@@ -91,8 +91,8 @@ impl Balance {
     /// Goes on from the balance of the pool as it was; `now_at` says where each of its members is,
     /// if it is there still. Who is new starts with the share of its weight. Shares that were as
     /// configured are so again.
-    pub(super) fn go_on_from(&mut self, old: &Self, now_at: impl Fn(usize) -> Option<usize>) {
-        let mut shares = configured(&self.weights);
+    pub(super) fn continue_from(&mut self, old: &Self, now_at: impl Fn(usize) -> Option<usize>) {
+        let mut shares = configured_shares(&self.weights);
         for (was_at, share) in old.damper.shares().iter().enumerate() {
             if let Some(at) = now_at(was_at) {
                 (shares[at], self.latencies[at]) = (*share, old.latencies[was_at]);
@@ -100,24 +100,24 @@ impl Balance {
         }
         (self.due, self.urgent_due) = (old.due, old.urgent_due);
         if old.weights().is_some() {
-            self.damper = Damper::moving(normalized(shares, &self.weights));
+            self.damper = Damper::new_moving(normalized(shares, &self.weights));
         }
         let was_at = |at: usize| (0..old.weights.len()).find(|&was_at| now_at(was_at) == Some(at));
-        self.transit = old.transit.moved(self.damper.shares(), was_at);
+        self.share_history = old.share_history.remapped(self.damper.shares(), was_at);
     }
 
     /// Goes on with the shares of an earlier life, where a member has one.
     pub(super) fn restore(&mut self, saved: impl Iterator<Item = Option<f64>>) {
-        let home = configured(&self.weights);
+        let home = configured_shares(&self.weights);
         let is_share = |share: &f64| (0.0..=1.0).contains(share);
         let shares =
             saved.zip(home).map(|(saved, home)| saved.filter(is_share).unwrap_or(home)).collect();
-        self.damper = Damper::moving(normalized(shares, &self.weights));
-        self.transit = Transit::new(self.damper.shares().to_vec());
+        self.damper = Damper::new_moving(normalized(shares, &self.weights));
+        self.share_history = ShareHistory::new(self.damper.shares().to_vec());
     }
 
     /// Why the configured weights rule, if they do.
-    pub(super) fn fallback(&self) -> Option<Fallback> {
+    pub(super) fn fallback(&self) -> Option<WeightFallback> {
         self.fallback
     }
 
@@ -138,11 +138,11 @@ impl Balance {
 
     /// Looks at the reports and moves a step. `known` are the members whose reports are young
     /// enough, `usable` those that take part.
-    pub(super) fn follow(
+    pub(super) fn update(
         &mut self,
-        known: &[Option<Known>],
+        known: &[Option<MemberReport>],
         usable: &[bool],
-        pace: &Pace,
+        pace: &BalanceTiming,
         now: Duration,
     ) {
         let is_due = self.due <= now;
@@ -150,26 +150,27 @@ impl Balance {
         let taking: Vec<usize> = (0..self.weights.len())
             .filter(|&at| self.weights[at] > 0 && usable.get(at) == Some(&true))
             .collect();
-        match self.members(&taking, known, pace.ttl) {
+        match self.load_members(&taking, known, pace.ttl) {
             Ok(members) => {
                 self.fallback = None;
                 if self.relieve(&taking, &members, now, pace.ttl) {
                     self.due = now + pace.period;
                 } else if is_due {
                     self.due = now + pace.period;
-                    let wanted = self.of_all(&taking, equilibrium(&members));
-                    self.damper.step(&wanted, &self.of_all(&taking, reported(&members)));
+                    let wanted = self.as_pool_shares(&taking, equilibrium_shares(&members));
+                    self.damper
+                        .step(&wanted, &self.as_pool_shares(&taking, reported_shares(&members)));
                 }
             }
             Err(fallback) if is_due => {
                 self.due = now + pace.period;
                 self.fallback = Some(fallback);
-                self.damper.step_home(&configured(&self.weights));
+                self.damper.step_to_configured(&configured_shares(&self.weights));
             }
             Err(_) => {}
         }
         let oldest = now.saturating_sub(pace.ttl + pace.stale_after * 2);
-        self.transit.note(self.damper.shares(), now, oldest);
+        self.share_history.record(self.damper.shares(), now, oldest);
     }
 
     /// Takes from full members what others can take, without waiting until caches have followed the
@@ -177,38 +178,38 @@ impl Balance {
     fn relieve(
         &mut self,
         taking: &[usize],
-        members: &[Member],
+        members: &[LoadMember],
         now: Duration,
         ttl: Duration,
     ) -> bool {
-        let held = self.held(taking);
+        let held = self.total_share(taking);
         let present: Vec<f64> = taking.iter().map(|&at| self.damper.shares()[at] / held).collect();
         let Some(wanted) = self.relief.shares(members, &present, now, ttl) else { return false };
-        self.damper.step_urgently(&self.of_all(taking, wanted));
+        self.damper.step_urgently(&self.as_pool_shares(taking, wanted));
         true
     }
 
     /// Shares of those that take part, which add up to 1, as shares of all: what those that are
     /// away had stays theirs, and is shared out by the wheel while they are.
-    fn of_all(&self, taking: &[usize], shares: Vec<f64>) -> Vec<f64> {
-        let held = self.held(taking);
+    fn as_pool_shares(&self, taking: &[usize], shares: Vec<f64>) -> Vec<f64> {
+        let held = self.total_share(taking);
         let mut all = self.damper.shares().to_vec();
         taking.iter().zip(shares).for_each(|(&at, share)| all[at] = share * held);
         all
     }
 
     /// What those that take part have together; above 0.
-    fn held(&self, taking: &[usize]) -> f64 {
+    fn total_share(&self, taking: &[usize]) -> f64 {
         let held: f64 = taking.iter().map(|&at| self.damper.shares()[at]).sum();
         held.max(f64::MIN_POSITIVE)
     }
 
-    fn members(
+    fn load_members(
         &mut self,
         taking: &[usize],
-        known: &[Option<Known>],
+        known: &[Option<MemberReport>],
         ttl: Duration,
-    ) -> Result<Vec<Member>, Fallback> {
+    ) -> Result<Vec<LoadMember>, WeightFallback> {
         let weight_of = |at: usize| f64::from(self.weights[at]);
         let weights: f64 = taking.iter().map(|&at| weight_of(at)).sum();
         let connections =
@@ -220,21 +221,30 @@ impl Balance {
         let relief = &mut self.relief;
         let member = |&at: &usize| {
             let number = at as u16;
-            let Known { measured, of } = known[at].as_ref().ok_or(Fallback::NoReport(number))?;
+            let MemberReport { measured, load_at: of } =
+                known[at].as_ref().ok_or(WeightFallback::NoReport(number))?;
             // Limits count where all have one, or none: guesses and numbers do not mix.
-            let measured = Measured { limit: measured.limit.filter(|_| knows_limits), ..*measured };
-            let fair_capacity = (FAIR_TIMES * all * weight_of(at) / weights).max(1.0);
+            let measured =
+                MeasuredLoad { limit: measured.limit.filter(|_| knows_limits), ..*measured };
+            let fair_capacity = (FAIR_SHARE_MULTIPLE * all * weight_of(at) / weights).max(1.0);
             let (left, demand) = measured
-                .demand(&self.policy, fair_capacity, self.latencies[at].times_usual())
-                .ok_or(Fallback::NoMeasure(number))?;
+                .load_signal(&self.policy, fair_capacity, self.latencies[at].slowdown_factor())
+                .ok_or(WeightFallback::NoMeasure(number))?;
             // A limit of connections weighs by itself; a guessed one holds the weight already.
             let is_weighed = self.policy.measure == LoadMeasure::Connections && !knows_limits;
             let weight = if is_weighed { 1.0 } else { weight_of(at) * left };
-            let share_at = |at: usize| self.transit.share(at, ttl, *of);
+            let share_at = |at: usize| self.share_history.answered_share(at, ttl, *of);
             let held: f64 = taking.iter().map(|&at| share_at(at)).sum();
             let share = share_at(at) / held.max(f64::MIN_POSITIVE);
-            let Lesson { follows, may_exceed } = relief.learn(at, share, demand);
-            Ok(Member { weight, share, follows, may_exceed, demand })
+            let LoadEstimate { following_fraction: follows, may_exceed_report: may_exceed } =
+                relief.record_report(at, share, demand);
+            Ok(LoadMember {
+                weight,
+                share,
+                following_fraction: follows,
+                may_exceed_report: may_exceed,
+                signal: demand,
+            })
         };
         taking.iter().map(member).collect()
     }
@@ -245,7 +255,7 @@ impl Balance {
         let shares = self.damper.shares();
         let differs =
             |(share, home): (&f64, f64)| (share - home).abs() > 0.5 / f64::from(Fraction::STEPS);
-        let has_moved = shares.iter().zip(configured(&self.weights)).any(differs);
+        let has_moved = shares.iter().zip(configured_shares(&self.weights)).any(differs);
         let of = |(share, &weight): (&f64, &u16)| {
             let steps = (share * f64::from(Fraction::STEPS)).round() as u32;
             if weight > 0 { steps.max(1) } else { 0 }
@@ -255,7 +265,7 @@ impl Balance {
 }
 
 /// Shares by configured weight.
-fn configured(weights: &[u16]) -> Vec<f64> {
+fn configured_shares(weights: &[u16]) -> Vec<f64> {
     let sum: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
     weights.iter().map(|&weight| if sum > 0.0 { f64::from(weight) / sum } else { 0.0 }).collect()
 }
@@ -265,7 +275,11 @@ fn normalized(shares: Vec<f64>, weights: &[u16]) -> Vec<f64> {
     let held = |(share, &weight): (f64, &u16)| if weight > 0 { share } else { 0.0 };
     let shares: Vec<f64> = shares.into_iter().zip(weights).map(held).collect();
     let sum: f64 = shares.iter().sum();
-    if sum > 0.0 { shares.iter().map(|share| share / sum).collect() } else { configured(weights) }
+    if sum > 0.0 {
+        shares.iter().map(|share| share / sum).collect()
+    } else {
+        configured_shares(weights)
+    }
 }
 
 #[cfg(test)]
@@ -282,26 +296,26 @@ mod tests {
     #[test]
     fn a_member_keeps_its_share_wherever_it_is_written_and_whoever_joins() {
         let mut old = balance(&[1, 1]);
-        old.damper = Damper::moving(vec![0.1, 0.9]);
+        old.damper = Damper::new_moving(vec![0.1, 0.9]);
         let mut swapped = balance(&[1, 1]);
-        swapped.go_on_from(&old, |at| Some(1 - at));
+        swapped.continue_from(&old, |at| Some(1 - at));
         assert_eq!(swapped.shares(), [0.9, 0.1]);
         let mut joined = balance(&[1, 1, 1]);
-        joined.go_on_from(&old, Some);
+        joined.continue_from(&old, Some);
         let shares = joined.shares();
         assert!(
             (shares[1] / shares[0] - 9.0).abs() < 1e-9 && (shares[2] - 0.25).abs() < 1e-9,
             "{shares:?}"
         );
         let mut reweighed = balance(&[4, 1]);
-        reweighed.go_on_from(&old, Some);
+        reweighed.continue_from(&old, Some);
         assert_eq!(reweighed.shares(), [0.1, 0.9], "weights pull by steps, too");
     }
 
     #[test]
     fn shares_that_were_as_configured_are_so_again() {
         let mut heavier = balance(&[3, 1]);
-        heavier.go_on_from(&balance(&[1, 1]), Some);
+        heavier.continue_from(&balance(&[1, 1]), Some);
         assert_eq!((heavier.shares(), heavier.weights()), (&[0.75, 0.25][..], None));
     }
 

@@ -9,30 +9,30 @@
 /// Shares at rest stay there while each is wrong by less than this.
 const DEAD_BAND: f64 = 0.05;
 /// Shares that move go the last step, and come to rest, when that changes each by less than this.
-const REST: f64 = 0.004;
+const REST_THRESHOLD: f64 = 0.004;
 /// The most that changes its owner in one step.
-pub(super) const STEP: f64 = 0.10;
+pub(super) const MAX_STEP: f64 = 0.10;
 /// The same of an urgent step.
-const URGENT_STEP: f64 = 0.25;
+const MAX_URGENT_STEP: f64 = 0.25;
 /// The weight of the newest report among all before it.
-const SMOOTHING: f64 = 0.35;
+const SMOOTHING_FACTOR: f64 = 0.35;
 
 /// Shares on their way.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Damper {
     shares: Vec<f64>,
     /// What is wanted, smoothed over reports.
-    wanted: Vec<f64>,
+    smoothed_target: Vec<f64>,
     is_moving: bool,
 }
 
 impl Damper {
     pub(super) fn new(shares: Vec<f64>) -> Self {
-        Self { wanted: shares.clone(), shares, is_moving: false }
+        Self { smoothed_target: shares.clone(), shares, is_moving: false }
     }
 
     /// On the way: the next step is taken whatever the dead band says.
-    pub(super) fn moving(shares: Vec<f64>) -> Self {
+    pub(super) fn new_moving(shares: Vec<f64>) -> Self {
         Self { is_moving: true, ..Self::new(shares) }
     }
 
@@ -41,33 +41,33 @@ impl Damper {
         &self.shares
     }
 
-    /// One step towards `wanted`, which adds up to 1. Shares at rest are held against `reported`:
-    /// what reports would have if no load followed.
+    /// One step towards `smoothed_target`, which adds up to 1. Shares at rest are held against
+    /// `reported`: what reports would have if no load followed.
     pub(super) fn step(&mut self, wanted: &[f64], reported: &[f64]) {
-        for (smooth, wanted) in self.wanted.iter_mut().zip(wanted) {
-            *smooth += SMOOTHING * (wanted - *smooth);
+        for (smooth, wanted) in self.smoothed_target.iter_mut().zip(wanted) {
+            *smooth += SMOOTHING_FACTOR * (wanted - *smooth);
         }
-        self.is_moving |= worst(&self.shares, reported) >= DEAD_BAND;
+        self.is_moving |= largest_error(&self.shares, reported) >= DEAD_BAND;
         if self.is_moving {
-            let target = self.wanted.clone();
-            self.go(&target, STEP);
+            let target = self.smoothed_target.clone();
+            self.move_towards(&target, MAX_STEP);
         }
     }
 
-    /// One urgent step towards `wanted`, which adds up to 1.
+    /// One urgent step towards `smoothed_target`, which adds up to 1.
     pub(super) fn step_urgently(&mut self, wanted: &[f64]) {
-        self.wanted = wanted.to_vec();
-        self.go(wanted, URGENT_STEP);
+        self.smoothed_target = wanted.to_vec();
+        self.move_towards(wanted, MAX_URGENT_STEP);
     }
 
     /// One step towards shares that are not measured but known, such as the configured ones.
-    pub(super) fn step_home(&mut self, wanted: &[f64]) {
-        self.wanted = wanted.to_vec();
-        self.go(wanted, STEP);
+    pub(super) fn step_to_configured(&mut self, wanted: &[f64]) {
+        self.smoothed_target = wanted.to_vec();
+        self.move_towards(wanted, MAX_STEP);
     }
 
-    fn go(&mut self, wanted: &[f64], step: f64) {
-        self.is_moving = worst(&self.shares, wanted) >= REST;
+    fn move_towards(&mut self, wanted: &[f64], step: f64) {
+        self.is_moving = largest_error(&self.shares, wanted) >= REST_THRESHOLD;
         // Each share that one loses another gains.
         let moved = self
             .shares
@@ -84,7 +84,7 @@ impl Damper {
 }
 
 /// How wrong the worst share is.
-fn worst(shares: &[f64], wanted: &[f64]) -> f64 {
+fn largest_error(shares: &[f64], wanted: &[f64]) -> f64 {
     shares.iter().zip(wanted).map(|(share, wanted)| (wanted - share).abs()).fold(0.0, f64::max)
 }
 
@@ -100,7 +100,7 @@ mod tests {
             damper.step(&[0.0, 0.5, 0.5], &[0.0, 0.5, 0.5]);
             let moved: f64 =
                 before.iter().zip(damper.shares()).map(|(a, b)| (a - b).abs()).sum::<f64>() / 2.0;
-            assert!(moved <= STEP + 1e-9, "{moved}");
+            assert!(moved <= MAX_STEP + 1e-9, "{moved}");
         }
         assert!(damper.shares()[0] < 0.02, "{:?}", damper.shares());
     }

@@ -9,23 +9,23 @@
 
 /// What is known of one member.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Member {
+pub(super) struct LoadMember {
     /// Its configured weight, above 0.
     pub weight: f64,
     /// The share that its load comes from.
     pub share: f64,
     /// The part of its load that follows its share, from 0 to 1: all of it but where reports have
     /// shown otherwise.
-    pub follows: f64,
+    pub following_fraction: f64,
     /// Its load may be greater than what it reports.
-    pub may_exceed: bool,
+    pub may_exceed_report: bool,
     /// What its report says.
-    pub demand: Demand,
+    pub signal: LoadSignal,
 }
 
 /// A load report as the policy reads it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Demand {
+pub(super) enum LoadSignal {
     /// Connections of a capacity: what is left of it counts.
     Headroom {
         load: f64,
@@ -41,40 +41,40 @@ pub(super) enum Demand {
 
 /// A member that is full keeps this much of its weight: a metric never empties one, only health and
 /// drains do.
-const LEAST: f64 = 0.02;
+const MIN_REMAINING: f64 = 0.02;
 /// The slowest counts as so many times slower than usual.
-const SLOWEST: f64 = 20.0;
+const MAX_SLOWDOWN: f64 = 20.0;
 /// The least share that a load is extrapolated from.
-const LEAST_SHARE: f64 = 0.005;
+const MIN_EXTRAPOLATED_SHARE: f64 = 0.005;
 /// Halvings of an interval: to a millionth.
-const HALVINGS: u32 = 24;
+const BISECTION_STEPS: u32 = 24;
 
-impl Demand {
+impl LoadSignal {
     /// What is left for clients where load is so many times the present one.
-    fn left(self, times: f64) -> f64 {
+    fn remaining_at(self, times: f64) -> f64 {
         match self {
             Self::Headroom { load, capacity, .. } => {
-                (capacity - load * times).max(capacity * LEAST)
+                (capacity - load * times).max(capacity * MIN_REMAINING)
             }
             Self::Gauge { level, soft, hard } => {
                 let excess = (level * times - soft) / (hard - soft);
-                1.0 - excess.clamp(0.0, 1.0) * (1.0 - LEAST)
+                1.0 - excess.clamp(0.0, 1.0) * (1.0 - MIN_REMAINING)
             }
-            Self::Slowness { times: slower } => 1.0 / (slower * times).clamp(1.0, SLOWEST),
+            Self::Slowness { times: slower } => 1.0 / (slower * times).clamp(1.0, MAX_SLOWDOWN),
         }
     }
 }
 
-impl Demand {
+impl LoadSignal {
     /// Whether the member has nothing left: it is at its limit, at its gauge's hard mark, or
-    /// `SLOWEST` times as slow as usual.
+    /// `MAX_SLOWDOWN` times as slow as usual.
     pub(super) fn is_full(self) -> bool {
         match self {
             Self::Headroom { load, capacity, is_limit } => {
-                is_limit && load >= capacity * (1.0 - LEAST)
+                is_limit && load >= capacity * (1.0 - MIN_REMAINING)
             }
             Self::Gauge { level, hard, .. } => level >= hard,
-            Self::Slowness { times } => times >= SLOWEST,
+            Self::Slowness { times } => times >= MAX_SLOWDOWN,
         }
     }
 
@@ -90,15 +90,15 @@ impl Demand {
     /// Whether the load is at its limit, or at 1 on a gauge from 0 to 1: the true load may be
     /// greater.
     pub(super) fn is_at_limit(self) -> bool {
-        self.of_limit().is_some_and(|part| (1.0 - LEAST..=1.0).contains(&part))
+        self.fraction_of_limit().is_some_and(|part| (1.0 - MIN_REMAINING..=1.0).contains(&part))
     }
 
     /// Whether the load is more than that, so that reports do not end there.
     pub(super) fn is_above_limit(self) -> bool {
-        self.of_limit().is_some_and(|part| part > 1.0)
+        self.fraction_of_limit().is_some_and(|part| part > 1.0)
     }
 
-    fn of_limit(self) -> Option<f64> {
+    fn fraction_of_limit(self) -> Option<f64> {
         match self {
             Self::Headroom { load, capacity, is_limit } => is_limit.then_some(load / capacity),
             Self::Gauge { level, hard, .. } => (hard <= 1.0).then_some(level),
@@ -107,21 +107,23 @@ impl Demand {
     }
 }
 
-impl Member {
+impl LoadMember {
     /// The share that fits its own consequences where all that is left is worth `worth` a unit.
     /// Falls in no part as `worth` rises.
     fn share_at(&self, worth: f64) -> f64 {
-        let times = |share: f64| 1.0 + self.follows * (share / self.share.max(LEAST_SHARE) - 1.0);
-        let wanted = |share: f64| worth * self.weight * self.demand.left(times(share));
+        let times = |share: f64| {
+            1.0 + self.following_fraction * (share / self.share.max(MIN_EXTRAPOLATED_SHARE) - 1.0)
+        };
+        let wanted = |share: f64| worth * self.weight * self.signal.remaining_at(times(share));
         bisect(0.0, 1.0, |share| share >= wanted(share))
     }
 }
 
 /// The shares at equilibrium; they add up to 1. None for no members.
-pub(super) fn equilibrium(members: &[Member]) -> Vec<f64> {
+pub(super) fn equilibrium_shares(members: &[LoadMember]) -> Vec<f64> {
     let sum_at = |worth: f64| members.iter().map(|member| member.share_at(worth)).sum::<f64>();
     // Nobody wants less than the least that is left of its weight.
-    let least = |member: &Member| member.weight * member.demand.left(f64::INFINITY);
+    let least = |member: &LoadMember| member.weight * member.signal.remaining_at(f64::INFINITY);
     let most_worth =
         members.iter().map(|member| 1.0 / least(member).max(f64::MIN_POSITIVE)).fold(0.0, f64::max);
     // By its logarithm: capacities may be a handful or millions.
@@ -129,18 +131,22 @@ pub(super) fn equilibrium(members: &[Member]) -> Vec<f64> {
         * most_worth;
     let shares: Vec<f64> = members.iter().map(|member| member.share_at(worth)).collect();
     let sum: f64 = shares.iter().sum();
-    if sum > 0.0 { shares.iter().map(|share| share / sum).collect() } else { by_weight(members) }
+    if sum > 0.0 {
+        shares.iter().map(|share| share / sum).collect()
+    } else {
+        shares_by_weight(members)
+    }
 }
 
 /// The shares by what is reported to be left, as if no load followed; they add up to 1.
-pub(super) fn reported(members: &[Member]) -> Vec<f64> {
+pub(super) fn reported_shares(members: &[LoadMember]) -> Vec<f64> {
     let left: Vec<f64> =
-        members.iter().map(|member| member.weight * member.demand.left(1.0)).collect();
+        members.iter().map(|member| member.weight * member.signal.remaining_at(1.0)).collect();
     let sum: f64 = left.iter().sum();
-    if sum > 0.0 { left.iter().map(|left| left / sum).collect() } else { by_weight(members) }
+    if sum > 0.0 { left.iter().map(|left| left / sum).collect() } else { shares_by_weight(members) }
 }
 
-fn by_weight(members: &[Member]) -> Vec<f64> {
+fn shares_by_weight(members: &[LoadMember]) -> Vec<f64> {
     let sum: f64 = members.iter().map(|member| member.weight).sum();
     members.iter().map(|member| member.weight / sum).collect()
 }
@@ -148,7 +154,7 @@ fn by_weight(members: &[Member]) -> Vec<f64> {
 /// The least number between the two, about, at which `holds` does, which then holds for all greater
 /// ones.
 pub(super) fn bisect(mut low: f64, mut high: f64, holds: impl Fn(f64) -> bool) -> f64 {
-    for _ in 0..HALVINGS {
+    for _ in 0..BISECTION_STEPS {
         let middle = (low + high) / 2.0;
         if holds(middle) { high = middle } else { low = middle }
     }
@@ -161,13 +167,13 @@ mod tests {
 
     use super::*;
 
-    fn headroom(weight: f64, share: f64, load: f64, capacity: f64) -> Member {
-        Member {
+    fn headroom(weight: f64, share: f64, load: f64, capacity: f64) -> LoadMember {
+        LoadMember {
             weight,
             share,
-            follows: 1.0,
-            may_exceed: false,
-            demand: Demand::Headroom { load, capacity, is_limit: true },
+            following_fraction: 1.0,
+            may_exceed_report: false,
+            signal: LoadSignal::Headroom { load, capacity, is_limit: true },
         }
     }
 
@@ -178,7 +184,7 @@ mod tests {
                 headroom(1.0, share, share * total, 700.0),
                 headroom(1.0, 1.0 - share, (1.0 - share) * total, 300.0),
             ];
-            let shares = equilibrium(&members);
+            let shares = equilibrium_shares(&members);
             assert!((shares[0] - 0.7).abs() < 1e-3, "{share} {total}: {shares:?}");
         }
     }
@@ -188,7 +194,7 @@ mod tests {
         // Reports that never change: shares are carried along step by step.
         let mut shares = vec![0.5, 0.5];
         for _ in 0..200 {
-            shares = equilibrium(&[
+            shares = equilibrium_shares(&[
                 headroom(1.0, shares[0], 50.0, 100.0),
                 headroom(1.0, shares[1], 0.0, 100.0),
             ]);
@@ -198,33 +204,34 @@ mod tests {
 
     #[test]
     fn weights_count_where_all_are_idle() {
-        let shares = equilibrium(&[headroom(3.0, 0.5, 0.0, 10.0), headroom(1.0, 0.5, 0.0, 10.0)]);
+        let shares =
+            equilibrium_shares(&[headroom(3.0, 0.5, 0.0, 10.0), headroom(1.0, 0.5, 0.0, 10.0)]);
         assert!((shares[0] - 0.75).abs() < 1e-4, "{shares:?}");
     }
 
     #[test]
     fn a_gauge_below_its_soft_mark_takes_nothing() {
-        let gauge = |level| Member {
+        let gauge = |level| LoadMember {
             weight: 1.0,
             share: 0.5,
-            follows: 1.0,
-            may_exceed: false,
-            demand: Demand::Gauge { level, soft: 0.7, hard: 0.9 },
+            following_fraction: 1.0,
+            may_exceed_report: false,
+            signal: LoadSignal::Gauge { level, soft: 0.7, hard: 0.9 },
         };
-        assert!((equilibrium(&[gauge(0.6), gauge(0.1)])[0] - 0.5).abs() < 1e-4);
-        assert!(equilibrium(&[gauge(0.85), gauge(0.1)])[0] < 0.47);
+        assert!((equilibrium_shares(&[gauge(0.6), gauge(0.1)])[0] - 0.5).abs() < 1e-4);
+        assert!(equilibrium_shares(&[gauge(0.85), gauge(0.1)])[0] < 0.47);
     }
 
     #[test]
     fn twice_as_slow_as_usual_is_sent_less() {
-        let slow = |times| Member {
+        let slow = |times| LoadMember {
             weight: 1.0,
             share: 0.5,
-            follows: 1.0,
-            may_exceed: false,
-            demand: Demand::Slowness { times },
+            following_fraction: 1.0,
+            may_exceed_report: false,
+            signal: LoadSignal::Slowness { times },
         };
-        let shares = equilibrium(&[slow(2.0), slow(1.0)]);
+        let shares = equilibrium_shares(&[slow(2.0), slow(1.0)]);
         assert!(shares[0] < 0.45 && shares[0] > 0.3, "{shares:?}");
     }
 
@@ -234,7 +241,7 @@ mod tests {
             members in prop::collection::vec((1.0_f64..65535.0, 0.0_f64..1.0, 0.0_f64..1e9, 1.0_f64..1e9), 1..8)
         ) {
             let members: Vec<_> = members.into_iter().map(|(w, s, l, c)| headroom(w, s, l, c)).collect();
-            let shares = equilibrium(&members);
+            let shares = equilibrium_shares(&members);
             prop_assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{shares:?}");
             prop_assert!(shares.iter().all(|share| *share > 0.0), "{shares:?}");
         }

@@ -28,7 +28,7 @@ impl Holder {
 
     /// The same over other members; `now_at` says where each of the old ones is, if it is there
     /// still.
-    pub(super) fn moved(&self, members: usize, now_at: impl Fn(u16) -> Option<usize>) -> Self {
+    pub(super) fn remapped(&self, members: usize, now_at: impl Fn(u16) -> Option<usize>) -> Self {
         let mut moved = Self::new(members);
         moved.member = self.member.and_then(&now_at).map(|at| at as u16);
         for (old, (since, was_usable)) in
@@ -42,7 +42,7 @@ impl Holder {
     }
 
     /// Takes note of who is usable at `now`.
-    pub(super) fn follow(&mut self, usable: &[bool], failback: Failback, now: Duration) {
+    pub(super) fn update(&mut self, usable: &[bool], failback: Failback, now: Duration) {
         for (since, &is_usable) in self.usable_since.iter_mut().zip(usable) {
             *since = if is_usable { since.or(Some(now)) } else { None };
         }
@@ -86,13 +86,13 @@ impl Holder {
     }
 
     /// Gives the clients to the first usable member: an operator's word.
-    pub(super) fn give_back(&mut self) {
+    pub(super) fn fail_back(&mut self) {
         self.member =
             self.usable_since.iter().position(Option::is_some).map(|at| at as u16).or(self.member);
     }
 
     /// The holder, where a member before it is usable; else the order written says it all.
-    pub(super) fn out_of_order(&self) -> Option<u16> {
+    pub(super) fn non_preferred_member(&self) -> Option<u16> {
         let holder = self.member?;
         self.usable_since[..usize::from(holder)].iter().any(Option::is_some).then_some(holder)
     }
@@ -129,7 +129,7 @@ mod tests {
         ] {
             let mut holder = Holder::new(3);
             for ((second, usable, why), wanted) in story.into_iter().zip(holders) {
-                holder.follow(usable, failback, second * SECOND);
+                holder.update(usable, failback, second * SECOND);
                 assert_eq!(holder.member, Some(wanted), "{failback:?}: {why}");
             }
         }
@@ -142,49 +142,49 @@ mod tests {
         for (second, first) in
             [(0, true), (1, false), (10, true), (35, false), (36, true), (60, true)]
         {
-            holder.follow(&[first, true], failback, second * SECOND);
+            holder.update(&[first, true], failback, second * SECOND);
         }
         assert_eq!(holder.member, Some(1));
         assert_eq!(holder.next_due(failback), Some(66 * SECOND));
-        holder.follow(&[true, true], failback, 66 * SECOND);
-        assert_eq!((holder.member, holder.out_of_order()), (Some(0), None));
+        holder.update(&[true, true], failback, 66 * SECOND);
+        assert_eq!((holder.member, holder.non_preferred_member()), (Some(0), None));
     }
 
     #[test]
     fn who_comes_for_the_first_time_does_not_come_back() {
         let mut holder = Holder::new(2);
-        holder.follow(&[false, true], Failback::Manual, SECOND);
-        holder.follow(&[true, true], Failback::Manual, 2 * SECOND);
-        assert_eq!(holder.out_of_order(), None);
+        holder.update(&[false, true], Failback::Manual, SECOND);
+        holder.update(&[true, true], Failback::Manual, 2 * SECOND);
+        assert_eq!(holder.non_preferred_member(), None);
     }
 
     #[test]
     fn other_members_do_not_change_who_holds() {
         let mut holder = Holder::new(2);
         for usable in [[true, true], [false, true], [true, true]] {
-            holder.follow(&usable, Failback::Manual, SECOND);
+            holder.update(&usable, Failback::Manual, SECOND);
         }
         // A third one is put first.
-        let mut moved = holder.moved(3, |old| Some(usize::from(old) + 1));
-        moved.follow(&[false, true, true], Failback::Manual, 2 * SECOND);
-        assert_eq!(moved.out_of_order(), Some(2));
+        let mut moved = holder.remapped(3, |old| Some(usize::from(old) + 1));
+        moved.update(&[false, true, true], Failback::Manual, 2 * SECOND);
+        assert_eq!(moved.non_preferred_member(), Some(2));
     }
 
     #[test]
     fn an_operator_gives_the_clients_back() {
         let mut holder = Holder::restored(2, 1);
-        holder.follow(&[true, true], Failback::Manual, SECOND);
-        assert_eq!(holder.out_of_order(), Some(1));
-        holder.give_back();
-        assert_eq!((holder.member, holder.out_of_order()), (Some(0), None));
+        holder.update(&[true, true], Failback::Manual, SECOND);
+        assert_eq!(holder.non_preferred_member(), Some(1));
+        holder.fail_back();
+        assert_eq!((holder.member, holder.non_preferred_member()), (Some(0), None));
     }
 
     #[test]
     fn when_nobody_is_usable_whoever_recovers_first_holds() {
         let mut holder = Holder::new(2);
         for usable in [[true, true], [false, false], [false, true], [true, true]] {
-            holder.follow(&usable, Failback::Manual, SECOND);
+            holder.update(&usable, Failback::Manual, SECOND);
         }
-        assert_eq!(holder.out_of_order(), Some(1));
+        assert_eq!(holder.non_preferred_member(), Some(1));
     }
 }

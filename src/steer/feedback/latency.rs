@@ -3,42 +3,47 @@
 use std::time::Duration;
 
 /// The weight of the newest time among those before it.
-const SMOOTHING: f64 = 0.3;
+const SMOOTHING_FACTOR: f64 = 0.3;
 /// A usual time that was too long is found out quickly: a member is seldom faster than it can be.
-const FALL: f64 = 0.2;
+const BASELINE_FALL_FACTOR: f64 = 0.2;
 /// One that was too short is believed only over so long: a slow hour is not usual.
-const RISE_SECS: f64 = 3600.0;
+const BASELINE_RISE_SECS: f64 = 3600.0;
 /// Added to both times, so that a millisecond more is not three times as slow.
-const GRAIN_SECS: f64 = 0.002;
+const NOISE_FLOOR_SECS: f64 = 0.002;
 
 /// The times that a member takes to respond.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Latency {
     /// At present and usually, in seconds.
-    known: Option<(f64, f64)>,
-    at: Duration,
+    present_and_usual_secs: Option<(f64, f64)>,
+    measured_at: Duration,
 }
 
 impl Latency {
     /// Takes note of a time that was measured at `now`.
-    pub(super) fn note(&mut self, time: Duration, now: Duration) {
+    pub(super) fn record(&mut self, time: Duration, now: Duration) {
         let secs = time.as_secs_f64();
-        let since = now.saturating_sub(self.at).as_secs_f64();
-        self.at = now;
-        let (present, usual) = self.known.unwrap_or((secs, secs));
-        let present = present + SMOOTHING * (secs - present);
-        let pace = if present < usual { FALL } else { (since / RISE_SECS).min(1.0) };
-        self.known = Some((present, usual + pace * (present - usual)));
+        let since = now.saturating_sub(self.measured_at).as_secs_f64();
+        self.measured_at = now;
+        let (present, usual) = self.present_and_usual_secs.unwrap_or((secs, secs));
+        let present = present + SMOOTHING_FACTOR * (secs - present);
+        let pace = if present < usual {
+            BASELINE_FALL_FACTOR
+        } else {
+            (since / BASELINE_RISE_SECS).min(1.0)
+        };
+        self.present_and_usual_secs = Some((present, usual + pace * (present - usual)));
     }
 
     /// How many times its usual time the member takes at present; `None` before it was measured.
-    pub(super) fn times_usual(&self) -> Option<f64> {
-        self.known.map(|(present, usual)| (present + GRAIN_SECS) / (usual + GRAIN_SECS))
+    pub(super) fn slowdown_factor(&self) -> Option<f64> {
+        self.present_and_usual_secs
+            .map(|(present, usual)| (present + NOISE_FLOOR_SECS) / (usual + NOISE_FLOOR_SECS))
     }
 
     /// When it was last measured.
-    pub(super) fn at(&self) -> Duration {
-        self.at
+    pub(super) fn measured_at(&self) -> Duration {
+        self.measured_at
     }
 }
 
@@ -49,9 +54,9 @@ mod tests {
     fn fed(times: &[(u64, u64)]) -> f64 {
         let mut latency = Latency::default();
         times.iter().for_each(|&(secs, ms)| {
-            latency.note(Duration::from_millis(ms), Duration::from_secs(secs))
+            latency.record(Duration::from_millis(ms), Duration::from_secs(secs))
         });
-        latency.times_usual().unwrap()
+        latency.slowdown_factor().unwrap()
     }
 
     #[test]

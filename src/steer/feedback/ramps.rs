@@ -28,16 +28,16 @@ pub enum RampKey {
 pub(super) struct Ramps {
     datacenters: Vec<(DatacenterId, RampKey)>,
     endpoints: Vec<(EndpointId, RampKey)>,
-    known: HashMap<RampKey, Ramp>,
+    ramps_by_key: HashMap<RampKey, Ramp>,
     /// When the next step of any ramp is due.
-    next: Option<Duration>,
+    next_step_at: Option<Duration>,
 }
 
 impl Ramps {
     /// Follows every datacenter, for a drain may bring its pace with it, and the endpoints that the
     /// topology paces. Ramps under way go on; an endpoint that was in service before it got a pace
     /// starts from there; the others begin where they are to end.
-    pub(super) fn adopt(&mut self, topology: &Topology, old: &Topology) {
+    pub(super) fn apply_topology(&mut self, topology: &Topology, old: &Topology) {
         let is_paced = |pace: &RampTimes| *pace != RampTimes::default();
         let datacenters = topology.datacenters.iter().zip((0..).map(DatacenterId));
         self.datacenters = datacenters
@@ -60,21 +60,21 @@ impl Ramps {
             .map(|(_, key)| key)
             .chain(self.endpoints.iter().map(|(_, key)| key))
             .collect();
-        self.known.retain(|key, _| keys.contains(key));
-        if self.endpoints.iter().any(|(_, key)| !self.known.contains_key(key)) {
-            for key in in_service(old).filter(|key| keys.contains(key)) {
-                self.known.entry(key).or_insert_with(|| Ramp::resting(1.0));
+        self.ramps_by_key.retain(|key, _| keys.contains(key));
+        if self.endpoints.iter().any(|(_, key)| !self.ramps_by_key.contains_key(key)) {
+            for key in keys_in_service(old).filter(|key| keys.contains(key)) {
+                self.ramps_by_key.entry(key).or_insert_with(|| Ramp::at_rest(1.0));
             }
         }
     }
 
     /// Where a ramp of an earlier life was, and where it went.
     pub(super) fn restore(&mut self, key: RampKey, at: f64) {
-        self.known.insert(key, Ramp::resting(at));
+        self.ramps_by_key.insert(key, Ramp::at_rest(at));
     }
 
     /// Turns each ramp to where states and verdicts say that it goes, and writes down where it is.
-    pub(super) fn follow(
+    pub(super) fn update(
         &mut self,
         topology: &Topology,
         conditions: &mut Conditions,
@@ -85,10 +85,16 @@ impl Ramps {
             let datacenter = &topology.datacenters[id.index()];
             let hold = datacenter.drain_hold_fraction.map_or(0.0, Fraction::share);
             let state = conditions.datacenters.get(id.index()).copied().unwrap_or_default();
-            let ramp =
-                turned(&mut self.known, key, state, true, (datacenter.ramp_times, hold), now);
+            let ramp = update_ramp(
+                &mut self.ramps_by_key,
+                key,
+                state,
+                true,
+                (datacenter.ramp_times, hold),
+                now,
+            );
             if !ramp.is_over(now) || ramp.goal() < 1.0 {
-                conditions.adjustments.datacenter_fractions.insert(*id, ramp.part(now));
+                conditions.adjustments.datacenter_fractions.insert(*id, ramp.fraction_at(now));
             }
         }
         conditions.adjustments.endpoint_fractions.clear();
@@ -99,8 +105,8 @@ impl Ramps {
                     && topology.endpoint_probes[id.index()]
                         .iter()
                         .any(|probe| conditions.standing(*probe).verdict.is_usable());
-            let ramp = turned(
-                &mut self.known,
+            let ramp = update_ramp(
+                &mut self.ramps_by_key,
                 key,
                 endpoint.state,
                 is_up,
@@ -108,45 +114,50 @@ impl Ramps {
                 now,
             );
             if !ramp.is_over(now) || ramp.goal() < 1.0 && is_up {
-                conditions.adjustments.endpoint_fractions.insert(*id, ramp.part(now));
+                conditions.adjustments.endpoint_fractions.insert(*id, ramp.fraction_at(now));
             }
         }
-        self.next = self.known.values().filter_map(|ramp| ramp.next_step(now)).min();
+        self.next_step_at =
+            self.ramps_by_key.values().filter_map(|ramp| ramp.next_step_at(now)).min();
     }
 
     /// When the next step of any ramp is due.
-    pub(super) fn next_step(&self) -> Option<Duration> {
-        self.next
+    pub(super) fn next_step_at(&self) -> Option<Duration> {
+        self.next_step_at
     }
 
     /// Whether a step of some ramp is due.
     pub(super) fn is_due(&self, now: Duration) -> bool {
-        self.next.is_some_and(|next| next <= now)
+        self.next_step_at.is_some_and(|next| next <= now)
     }
 
     /// Where a ramp is.
-    pub(super) fn at(&self, key: &RampKey, now: Duration) -> Option<f64> {
-        self.known.get(key).map(|ramp| ramp.at(now))
+    pub(super) fn value_at(&self, key: &RampKey, now: Duration) -> Option<f64> {
+        self.ramps_by_key.get(key).map(|ramp| ramp.value_at(now))
     }
 
     /// Ramps under way, held ones among them: where each is, where it goes, and when it is there.
-    pub(super) fn under_way(
+    pub(super) fn in_progress(
         &self,
         now: Duration,
     ) -> impl Iterator<Item = (&RampKey, f64, f64, Duration)> {
         let is_held = |ramp: &Ramp| ramp.goal() > 0.0 && ramp.goal() < 1.0;
-        let known = self.known.iter().filter(move |(_, ramp)| !ramp.is_over(now) || is_held(ramp));
-        known.map(move |(key, ramp)| (key, ramp.at(now), ramp.goal(), ramp.ends()))
+        let known =
+            self.ramps_by_key.iter().filter(move |(_, ramp)| !ramp.is_over(now) || is_held(ramp));
+        known.map(move |(key, ramp)| (key, ramp.value_at(now), ramp.goal(), ramp.ends_at()))
     }
 
     /// Every ramp that is not at its usual place, to be saved.
-    pub(super) fn unusual(&self, now: Duration) -> impl Iterator<Item = (&RampKey, f64)> {
-        self.known.iter().map(move |(key, ramp)| (key, ramp.at(now))).filter(|(_, at)| *at < 1.0)
+    pub(super) fn below_full(&self, now: Duration) -> impl Iterator<Item = (&RampKey, f64)> {
+        self.ramps_by_key
+            .iter()
+            .map(move |(key, ramp)| (key, ramp.value_at(now)))
+            .filter(|(_, at)| *at < 1.0)
     }
 }
 
 /// The endpoints that their own state has in service.
-fn in_service(topology: &Topology) -> impl Iterator<Item = RampKey> {
+fn keys_in_service(topology: &Topology) -> impl Iterator<Item = RampKey> {
     let members = topology
         .pools
         .iter()
@@ -161,7 +172,7 @@ fn in_service(topology: &Topology) -> impl Iterator<Item = RampKey> {
 
 /// The ramp of `key`, turned to where its state and its verdict say that it goes. A ramp seen for
 /// the first time is there.
-fn turned<'k>(
+fn update_ramp<'k>(
     known: &'k mut HashMap<RampKey, Ramp>,
     key: &RampKey,
     state: ServingState,
@@ -174,17 +185,17 @@ fn turned<'k>(
         ServingState::Draining if is_up => hold,
         _ => 0.0,
     };
-    let ramp = known.entry(key.clone()).or_insert_with(|| Ramp::resting(goal));
+    let ramp = known.entry(key.clone()).or_insert_with(|| Ramp::at_rest(goal));
     match state {
         // Who is down or disabled gives nothing at once, and starts slowly when it is back.
-        _ if !is_up => ramp.jump(0.0),
-        ServingState::Disabled => ramp.jump(0.0),
+        _ if !is_up => ramp.jump_to(0.0),
+        ServingState::Disabled => ramp.jump_to(0.0),
         ServingState::Draining => {
             // A hold that was moved up gives clients back as a slow start does.
-            let whole = if goal < ramp.at(now) { pace.drain_over } else { pace.slow_start };
-            ramp.turn(goal, whole, now);
+            let whole = if goal < ramp.value_at(now) { pace.drain_over } else { pace.slow_start };
+            ramp.retarget(goal, whole, now);
         }
-        ServingState::Active | ServingState::Standby => ramp.turn(goal, pace.slow_start, now),
+        ServingState::Active | ServingState::Standby => ramp.retarget(goal, pace.slow_start, now),
     }
     ramp
 }
@@ -210,7 +221,7 @@ mod tests {
     /// What the datacenter takes at `second`.
     fn part_at(ramps: &mut Ramps, topology: &Topology, second: u32) -> f64 {
         let mut conditions = Conditions::unprobed(topology, 0);
-        ramps.follow(topology, &mut conditions, second * SECOND);
+        ramps.update(topology, &mut conditions, second * SECOND);
         conditions
             .adjustments
             .datacenter_fractions
@@ -225,12 +236,12 @@ mod tests {
         let active = topology(ServingState::Active, Duration::ZERO);
         let draining = topology(ServingState::Draining, 100 * SECOND);
         let mut ramps = Ramps::default();
-        ramps.adopt(&active, &Topology::default());
+        ramps.apply_topology(&active, &Topology::default());
         assert_eq!(part_at(&mut ramps, &active, 1), 1.0);
-        ramps.adopt(&draining, &active);
+        ramps.apply_topology(&draining, &active);
         assert_eq!(part_at(&mut ramps, &draining, 10), 1.0);
         assert!((part_at(&mut ramps, &draining, 60) - 0.5).abs() < 0.01);
-        ramps.adopt(&active, &draining);
+        ramps.apply_topology(&active, &draining);
         assert_eq!(part_at(&mut ramps, &active, 70), 1.0, "it comes back at once");
     }
 
@@ -239,7 +250,7 @@ mod tests {
         let draining = topology(ServingState::Draining, 100 * SECOND);
         for (saved, wanted) in [(None, 0.0), (Some(0.5), 0.5)] {
             let mut ramps = Ramps::default();
-            ramps.adopt(&draining, &Topology::default());
+            ramps.apply_topology(&draining, &Topology::default());
             saved.into_iter().for_each(|at| ramps.restore(RampKey::Datacenter("fra".into()), at));
             assert_eq!(part_at(&mut ramps, &draining, 1), wanted);
         }

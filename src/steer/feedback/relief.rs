@@ -16,57 +16,57 @@
 
 use std::time::Duration;
 
-use super::equilibrium::{Demand, Member, equilibrium};
+use super::equilibrium::{LoadMember, LoadSignal, equilibrium_shares};
 
 /// No relief begins for a loss below this part of the member's share.
-const LEAST_LOSS: f64 = 0.15;
+const MIN_RELATIVE_LOSS: f64 = 0.15;
 /// A relief begins at once for a loss of this share of all clients,
-const MUCH_OF_ALL: f64 = 0.05;
+const IMMEDIATE_LOSS: f64 = 0.05;
 /// or of this part of the member's share.
-const MUCH_OF_OWN: f64 = 0.25;
+const IMMEDIATE_RELATIVE_LOSS: f64 = 0.25;
 /// A smaller loss must last for a TTL, and at least for this time.
-const LEAST_WAIT: Duration = Duration::from_secs(10);
+const MIN_LOSS_DURATION: Duration = Duration::from_secs(10);
 /// A relief that has begun continues while a full member is to lose this part of its share.
-const LEAST_STEP: f64 = 0.05;
+const MIN_RELATIVE_STEP: f64 = 0.05;
 /// What a full member gets less, as a share of all clients, if its reports do not show its excess.
 /// No more than this is steered away without need.
-const MARGIN: f64 = 0.03;
+const SAFETY_MARGIN: f64 = 0.03;
 /// The most that an uncertain report takes from a member in one step, as a part of its share.
-const DOUBT: f64 = 0.4;
+const MAX_UNCERTAIN_REDUCTION: f64 = 0.4;
 /// Whether load follows the share is judged only after the share has fallen by this part.
-const LEAST_FALL: f64 = 0.2;
+const MIN_SHARE_REDUCTION: f64 = 0.2;
 /// Load counts as following the share if at least this part of it does.
-const MOST_FOLLOWING: f64 = 0.5;
+const MIN_FOLLOWING_FRACTION: f64 = 0.5;
 
 /// The relief of a pool's full members.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Relief {
     /// It has begun, and some member has been full since.
-    is_on: bool,
-    /// Since when some full member is to lose `LEAST_LOSS` at each look.
-    since: Option<Duration>,
+    is_active: bool,
+    /// Since when some full member is to lose `MIN_RELATIVE_LOSS` at each look.
+    large_loss_since: Option<Duration>,
     /// By member.
-    seen: Vec<Seen>,
+    history_by_member: Vec<FullnessHistory>,
 }
 
 /// What was seen of a member since it is full.
 #[derive(Debug, Clone, Default)]
-struct Seen {
+struct FullnessHistory {
     /// Its share and its load at first.
-    first: Option<(f64, f64)>,
+    first_share_and_load: Option<(f64, f64)>,
     /// At the latest look it was not full.
-    has_paused: bool,
+    was_below_limit: bool,
     /// It reports what is above its limit, too.
-    tells_excess: bool,
+    reports_excess: bool,
 }
 
 /// What the reports of a full member come to.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Lesson {
+pub(super) struct LoadEstimate {
     /// The part of its load that follows its share, from 0 to 1.
-    pub follows: f64,
+    pub following_fraction: f64,
     /// Its load may be greater than what it reports.
-    pub may_exceed: bool,
+    pub may_exceed_report: bool,
 }
 
 impl Relief {
@@ -75,34 +75,39 @@ impl Relief {
     /// be urgent.
     pub(super) fn shares(
         &mut self,
-        members: &[Member],
+        members: &[LoadMember],
         present: &[f64],
         now: Duration,
         ttl: Duration,
     ) -> Option<Vec<f64>> {
-        let is_full: Vec<bool> = members.iter().map(|member| member.demand.is_full()).collect();
+        let is_full: Vec<bool> = members.iter().map(|member| member.signal.is_full()).collect();
         if !(is_full.contains(&true) && is_full.contains(&false)) {
-            (self.is_on, self.since) = (false, None);
+            (self.is_active, self.large_loss_since) = (false, None);
             return None;
         }
         let full = || (0..members.len()).filter(|&at| is_full[at]);
-        let mut wanted = equilibrium(members);
+        let mut wanted = equilibrium_shares(members);
         let loses =
             |wanted: &[f64], at: usize, part: f64| present[at] - wanted[at] >= part * present[at];
-        self.is_on |=
+        self.is_active |=
             self.begins(full().map(|at| (present[at] - wanted[at], present[at])), now, ttl);
         for at in full() {
-            let Member { share, follows, may_exceed, .. } = members[at];
+            let LoadMember {
+                share,
+                following_fraction: follows,
+                may_exceed_report: may_exceed,
+                ..
+            } = members[at];
             if may_exceed {
-                wanted[at] -= MARGIN.min(DOUBT * wanted[at]);
+                wanted[at] -= SAFETY_MARGIN.min(MAX_UNCERTAIN_REDUCTION * wanted[at]);
             }
             if follows < 1.0 {
-                wanted[at] = wanted[at].max((1.0 - DOUBT) * share);
+                wanted[at] = wanted[at].max((1.0 - MAX_UNCERTAIN_REDUCTION) * share);
             }
             wanted[at] = wanted[at].min(present[at]);
         }
-        share_out_rest(&mut wanted, &is_full);
-        (self.is_on && full().any(|at| loses(&wanted, at, LEAST_STEP))).then_some(wanted)
+        distribute_rest(&mut wanted, &is_full);
+        (self.is_active && full().any(|at| loses(&wanted, at, MIN_RELATIVE_STEP))).then_some(wanted)
     }
 
     /// Whether a relief begins for one of these losses, each with the share that it is taken from.
@@ -115,53 +120,63 @@ impl Relief {
         ttl: Duration,
     ) -> bool {
         let losses: Vec<(f64, f64)> =
-            losses.filter(|(lost, of)| *lost >= LEAST_LOSS * of).collect();
+            losses.filter(|(lost, of)| *lost >= MIN_RELATIVE_LOSS * of).collect();
         if losses.is_empty() {
-            self.since = None;
+            self.large_loss_since = None;
             return false;
         }
-        let since = *self.since.get_or_insert(now);
-        let is_much = |(lost, of): &(f64, f64)| *lost >= MUCH_OF_ALL.min(MUCH_OF_OWN * of);
-        losses.iter().any(is_much) || now - since >= ttl.max(LEAST_WAIT)
+        let since = *self.large_loss_since.get_or_insert(now);
+        let is_much =
+            |(lost, of): &(f64, f64)| *lost >= IMMEDIATE_LOSS.min(IMMEDIATE_RELATIVE_LOSS * of);
+        losses.iter().any(is_much) || now - since >= ttl.max(MIN_LOSS_DURATION)
     }
 
     /// Learns from a report of the member at this place, whose load comes from this share.
-    pub(super) fn learn(&mut self, at: usize, share: f64, demand: Demand) -> Lesson {
-        if self.seen.len() <= at {
-            self.seen.resize(at + 1, Seen::default());
+    pub(super) fn record_report(
+        &mut self,
+        at: usize,
+        share: f64,
+        demand: LoadSignal,
+    ) -> LoadEstimate {
+        if self.history_by_member.len() <= at {
+            self.history_by_member.resize(at + 1, FullnessHistory::default());
         }
-        self.seen[at].learn(share, demand)
+        self.history_by_member[at].record_report(share, demand)
     }
 }
 
-impl Seen {
-    fn learn(&mut self, share: f64, demand: Demand) -> Lesson {
-        let certain = Lesson { follows: 1.0, may_exceed: false };
+impl FullnessHistory {
+    fn record_report(&mut self, share: f64, demand: LoadSignal) -> LoadEstimate {
+        let certain = LoadEstimate { following_fraction: 1.0, may_exceed_report: false };
         if !demand.is_full() {
             // One report below the mark forgets nothing: reports may hover about it.
-            if std::mem::replace(&mut self.has_paused, true) {
-                *self = Self { has_paused: true, ..Self::default() };
+            if std::mem::replace(&mut self.was_below_limit, true) {
+                *self = Self { was_below_limit: true, ..Self::default() };
             }
             return certain;
         }
-        self.has_paused = false;
-        self.tells_excess |= demand.is_above_limit();
-        if demand.is_at_limit() && !self.tells_excess {
-            self.first = None;
-            return Lesson { may_exceed: true, ..certain };
+        self.was_below_limit = false;
+        self.reports_excess |= demand.is_above_limit();
+        if demand.is_at_limit() && !self.reports_excess {
+            self.first_share_and_load = None;
+            return LoadEstimate { may_exceed_report: true, ..certain };
         }
-        let (first_share, first_load) = *self.first.get_or_insert((share, demand.load()));
+        let (first_share, first_load) =
+            *self.first_share_and_load.get_or_insert((share, demand.load()));
         let fall = if first_share > 0.0 { 1.0 - share / first_share } else { 0.0 };
-        if fall < LEAST_FALL {
+        if fall < MIN_SHARE_REDUCTION {
             return certain;
         }
         let follows = ((1.0 - demand.load() / first_load) / fall).max(0.0);
-        Lesson { follows: if follows < MOST_FOLLOWING { follows } else { 1.0 }, ..certain }
+        LoadEstimate {
+            following_fraction: if follows < MIN_FOLLOWING_FRACTION { follows } else { 1.0 },
+            ..certain
+        }
     }
 }
 
 /// Gives those that are not full all that is left, in proportion to what they are to have.
-fn share_out_rest(wanted: &mut [f64], is_full: &[bool]) {
+fn distribute_rest(wanted: &mut [f64], is_full: &[bool]) {
     let sum = |wanted: &[f64], of_full: bool| -> f64 {
         wanted
             .iter()

@@ -6,7 +6,7 @@ use std::{num::NonZeroU64, sync::Arc, time::Duration};
 use super::*;
 use crate::{
     geo::Databases,
-    load::{Host, LoadKind, LoadSource, Page},
+    load::{LoadKind, LoadPage, LoadSource, PageHost},
     steer::{
         AnswerCount, Compiler, Conditions, Endpoint, EndpointId, EndpointTarget, Family, LoadId,
         LoadMeasure, LoadPolicy, Member, MinUp, OnAllDown, Policy, Pool, RampTimes, Regulation,
@@ -20,7 +20,7 @@ const INTERVAL_SECS: u64 = 5;
 const LAG_SECS: usize = 5;
 
 /// Two datacenters behind one name.
-struct World {
+struct LoadSimulation {
     feedback: Feedback,
     compiler: Arc<Compiler>,
     conditions: Conditions,
@@ -32,19 +32,19 @@ struct World {
     resolvers: Vec<(f64, usize, u64)>,
     capacities: [f64; 2],
     /// Load that no answer steers.
-    fixed: [f64; 2],
+    unsteered_load: [f64; 2],
     demand: f64,
     loads: Vec<[f64; 2]>,
     /// The first one's share of answers, second by second.
     shares: Vec<f64>,
-    reports: bool,
+    is_reporting: bool,
 }
 
 /// A balancer that reports its connections.
-pub(super) fn source() -> LoadSource {
-    let page = Page {
+pub(super) fn load_source() -> LoadSource {
+    let page = LoadPage {
         tls: false,
-        host: Host::Name("lb.example.com".into()),
+        host: PageHost::Name("lb.example.com".into()),
         port: 80,
         path: "/".into(),
         headers: Vec::new(),
@@ -110,7 +110,7 @@ fn topology(policy: LoadPolicy, capacity: Option<crate::steer::Capacity>) -> Arc
         ipv6: true,
         client_subnet: true,
     };
-    let sources = ["lb0", "lb1"].map(|name| LoadSource { name: name.into(), ..source() });
+    let sources = ["lb0", "lb1"].map(|name| LoadSource { name: name.into(), ..load_source() });
     let pools = vec![first, second, top];
     Arc::new(
         Topology::new(vec![], vec![], vec![endpoint(0), endpoint(1)], pools, vec![service])
@@ -118,7 +118,7 @@ fn topology(policy: LoadPolicy, capacity: Option<crate::steer::Capacity>) -> Arc
     )
 }
 
-impl World {
+impl LoadSimulation {
     fn new(
         policy: LoadPolicy,
         capacity: Option<crate::steer::Capacity>,
@@ -129,7 +129,7 @@ impl World {
         let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
         let conditions = Conditions::unprobed(&topology, 0);
         let mut feedback = Feedback::default();
-        feedback.adopt(&topology);
+        feedback.apply_topology(&topology);
         let mut random = fastrand::Rng::with_seed(11);
         // A few resolvers have most of the clients.
         let weights: Vec<f64> = (0..3000).map(|at| 1.0 / f64::from(at + 40)).collect();
@@ -145,11 +145,11 @@ impl World {
             random,
             resolvers,
             capacities,
-            fixed: [0.0; 2],
+            unsteered_load: [0.0; 2],
             demand: 0.0,
             loads: Vec::new(),
             shares: Vec::new(),
-            reports: true,
+            is_reporting: true,
         }
     }
 
@@ -175,10 +175,10 @@ impl World {
                     *until = self.now + TTL_SECS;
                 }
             }
-            let mut load = self.fixed;
+            let mut load = self.unsteered_load;
             self.resolvers.iter().for_each(|(part, at, _)| load[*at] += part * self.demand);
             self.loads.push(load);
-            if self.reports && self.now.is_multiple_of(INTERVAL_SECS) {
+            if self.is_reporting && self.now.is_multiple_of(INTERVAL_SECS) {
                 let told = self.loads[self.loads.len().saturating_sub(1 + LAG_SECS)];
                 for ((load, capacity), feed) in
                     told.into_iter().zip(self.capacities).zip((0..).map(FeedId))
@@ -189,13 +189,17 @@ impl World {
                         gauges: [("cpu".into(), load / capacity)].into(),
                         ..LoadReport::default()
                     };
-                    self.feedback.note(feed, Reading { report, at: now }, &self.conditions);
+                    self.feedback.record_report(
+                        feed,
+                        FeedReading { report, read_at: now },
+                        &self.conditions,
+                    );
                 }
             }
             if self.feedback.next_due(now).is_some_and(|due| due <= now)
                 && !self
                     .feedback
-                    .follow(&self.compiler, &mut self.conditions, false, now)
+                    .update(&self.compiler, &mut self.conditions, false, now)
                     .is_empty()
             {
                 share = self.share();
@@ -205,22 +209,22 @@ impl World {
     }
 
     /// The shares of the last so many TTLs.
-    fn last(&self, ttls: u64) -> &[f64] {
+    fn recent_shares(&self, ttls: u64) -> &[f64] {
         &self.shares[self.shares.len() - (ttls * TTL_SECS) as usize..]
     }
 }
 
-fn by(by: LoadMeasure) -> LoadPolicy {
+fn policy_by(by: LoadMeasure) -> LoadPolicy {
     LoadPolicy { measure: by, soft: 0.5, hard: 1.0 }
 }
 
 /// Settled within ten TTLs of a step, at most five points beyond, and no more than two points
 /// around afterwards.
-fn assert_settles(world: &mut World, wanted: f64, tolerance: f64, what: &str) {
+fn assert_settles(world: &mut LoadSimulation, wanted: f64, tolerance: f64, what: &str) {
     let from = world.shares.last().copied().unwrap_or(0.5);
     world.run(10 * TTL_SECS);
     let beyond = |share: &f64| if wanted > from { share - wanted } else { wanted - share };
-    let overshoot = world.last(10).iter().map(beyond).fold(0.0, f64::max);
+    let overshoot = world.recent_shares(10).iter().map(beyond).fold(0.0, f64::max);
     assert!(overshoot <= 0.05, "{what}: overshoot {overshoot}");
     let settled = world.shares.last().copied().unwrap();
     assert!(
@@ -228,25 +232,25 @@ fn assert_settles(world: &mut World, wanted: f64, tolerance: f64, what: &str) {
         "{what}: {settled} after ten TTLs, not {wanted}"
     );
     world.run(40 * TTL_SECS);
-    let low = world.last(40).iter().copied().fold(1.0, f64::min);
-    let high = world.last(40).iter().copied().fold(0.0, f64::max);
+    let low = world.recent_shares(40).iter().copied().fold(1.0, f64::min);
+    let high = world.recent_shares(40).iter().copied().fold(0.0, f64::max);
     assert!(high - low <= 0.04, "{what}: between {low} and {high} afterwards");
 }
 
 #[test]
 fn a_demand_step_settles_without_oscillation() {
     for (what, policy) in [
-        ("connections", by(LoadMeasure::Connections)),
-        ("cpu", by(LoadMeasure::Gauge("cpu".into()))),
+        ("connections", policy_by(LoadMeasure::Connections)),
+        ("cpu", policy_by(LoadMeasure::Gauge("cpu".into()))),
     ] {
         // Capacities of 700 and 300, with equal weights: idle by weight, then at 60 to 95 % of all
         // there is.
         for demand in [600.0, 800.0, 950.0] {
-            let mut world = World::new(policy.clone(), None, [700.0, 300.0]);
+            let mut world = LoadSimulation::new(policy.clone(), None, [700.0, 300.0]);
             world.demand = 10.0;
             world.run(10 * TTL_SECS);
             world.demand = demand;
-            let wanted = if what == "cpu" { rest(demand) } else { 0.7 };
+            let wanted = if what == "cpu" { equilibrium_share(demand) } else { 0.7 };
             assert_settles(&mut world, wanted, 0.05, &format!("{what} at {demand}"));
         }
     }
@@ -254,7 +258,7 @@ fn a_demand_step_settles_without_oscillation() {
 
 /// Where a gauge with a soft mark of 0.5 and a hard one of 1 comes to rest: shares in proportion to
 /// what it leaves.
-fn rest(demand: f64) -> f64 {
+fn equilibrium_share(demand: f64) -> f64 {
     let left = |share: f64, capacity: f64| {
         1.0 - ((share * demand / capacity - 0.5) / 0.5).clamp(0.0, 1.0) * 0.98
     };
@@ -269,28 +273,29 @@ fn rest(demand: f64) -> f64 {
 
 #[test]
 fn load_that_no_answer_steers_is_steered_around() {
-    let mut world = World::new(by(LoadMeasure::Connections), None, [1000.0, 1000.0]);
+    let mut world =
+        LoadSimulation::new(policy_by(LoadMeasure::Connections), None, [1000.0, 1000.0]);
     world.demand = 600.0;
     world.run(20 * TTL_SECS);
     // Four tenths more of the first one's capacity are taken by others: 70 to 30 where shares stay
     // as they are.
-    world.fixed = [400.0, 0.0];
+    world.unsteered_load = [400.0, 0.0];
     assert_settles(&mut world, 600.0 / 1600.0, 0.05, "load of others");
 }
 
 #[test]
 fn stale_reports_fall_back_to_the_configured_weights() {
-    let mut world = World::new(by(LoadMeasure::Connections), None, [800.0, 200.0]);
+    let mut world = LoadSimulation::new(policy_by(LoadMeasure::Connections), None, [800.0, 200.0]);
     world.demand = 800.0;
     world.run(40 * TTL_SECS);
     assert!(world.shares.last().copied().unwrap() > 0.75);
-    world.reports = false;
+    world.is_reporting = false;
     world.run(10 * TTL_SECS);
     let settled = world.shares.last().copied().unwrap();
     assert!((settled - 0.5).abs() < 0.01, "{settled}");
     assert_eq!(
         world.feedback.report(Duration::from_secs(world.now)).pools[0].fallback,
-        Some(Fallback::NoReport(0))
+        Some(WeightFallback::NoReport(0))
     );
     assert_eq!(
         world.feedback.next_due(Duration::from_secs(world.now)),
@@ -306,10 +311,14 @@ fn the_excess_over_a_pools_target_goes_to_the_next_choice() {
         target: crate::steer::LoadLevel::Share(0.8),
         max: crate::steer::LoadLevel::Share(0.95),
     };
-    let mut world = World::new(by(LoadMeasure::Connections), Some(capacity), [500.0, 5000.0]);
+    let mut world =
+        LoadSimulation::new(policy_by(LoadMeasure::Connections), Some(capacity), [500.0, 5000.0]);
     world.demand = 300.0;
     world.run(10 * TTL_SECS);
-    assert!(world.last(9).iter().all(|share| *share == 1.0), "below the target it keeps all");
+    assert!(
+        world.recent_shares(9).iter().all(|share| *share == 1.0),
+        "below the target it keeps all"
+    );
     world.demand = 800.0;
     assert_settles(&mut world, 0.5, 0.05, "the excess");
     world.demand = 300.0;
@@ -320,8 +329,9 @@ fn the_excess_over_a_pools_target_goes_to_the_next_choice() {
 #[test]
 fn reports_that_never_change_are_followed_to_the_shares_that_they_name() {
     for (first, second) in [(80.0, 20.0), (50.0, 0.0), (95.0, 95.0), (10.0, 90.0)] {
-        let mut world = World::new(by(LoadMeasure::Connections), None, [100.0, 100.0]);
-        world.fixed = [first, second];
+        let mut world =
+            LoadSimulation::new(policy_by(LoadMeasure::Connections), None, [100.0, 100.0]);
+        world.unsteered_load = [first, second];
         world.run(60 * TTL_SECS);
         let (settled, wanted) =
             (world.shares.last().unwrap(), (100.0 - first) / (200.0 - first - second));
@@ -334,13 +344,15 @@ fn reports_that_never_change_are_followed_to_the_shares_that_they_name() {
 
 #[test]
 fn a_full_member_does_not_wait_until_caches_have_followed_each_step() {
-    let mut world = World::new(by(LoadMeasure::Gauge("cpu".into())), None, [1000.0, 1000.0]);
+    let mut world =
+        LoadSimulation::new(policy_by(LoadMeasure::Gauge("cpu".into())), None, [1000.0, 1000.0]);
     world.demand = 800.0;
     world.run(20 * TTL_SECS);
     world.capacities = [150.0, 1000.0];
     let began = world.shares.len();
     world.run(60 * TTL_SECS);
-    let settled = world.last(20).iter().sum::<f64>() / world.last(20).len() as f64;
+    let settled =
+        world.recent_shares(20).iter().sum::<f64>() / world.recent_shares(20).len() as f64;
     let in_time = began + (3 * TTL_SECS + 2 * INTERVAL_SECS) as usize + LAG_SECS;
     for (at, share) in world.shares.iter().enumerate().skip(in_time) {
         assert!((share - settled).abs() <= 0.05, "{share} after {} s, not {settled}", at - began);

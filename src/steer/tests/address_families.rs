@@ -93,7 +93,10 @@ fn a_member_with_a_dead_family_is_down_for_both_where_families_are_taken_togethe
         let v4: &[&str] = if is_ranked { &["192.0.2.2"] } else { &["192.0.2.2", "192.0.2.3"] };
         assert_eq!(all(&mut bench, V4), names(v4), "{policy:?}: a member of one family is whole");
         assert_eq!(all(&mut bench, V6), names(&["2001:db8::2"]), "{policy:?}");
-        bench.set_standing("2001:db8::1", Standing { verdict: Verdict::Up, ..Standing::default() });
+        bench.set_standing(
+            "2001:db8::1",
+            HealthStatus { verdict: Verdict::Up, ..HealthStatus::default() },
+        );
         bench.down("192.0.2.1");
         assert_eq!(all(&mut bench, V6), names(&["2001:db8::2"]), "{policy:?}: the same for IPv4");
         assert!(!all(&mut bench, V4).contains("192.0.2.1"), "{policy:?}");
@@ -146,7 +149,8 @@ fn a_region_with_a_dead_family_gives_its_clients_to_the_next() {
 #[test]
 fn an_answer_is_cached_no_longer_than_until_the_other_family_may_change_it() {
     let mut bench = together(Policy::Failover);
-    let standing = Standing { verdict: Verdict::Up, flips_in_secs: Some(7), ..Standing::default() };
+    let standing =
+        HealthStatus { verdict: Verdict::Up, flips_in_secs: Some(7), ..HealthStatus::default() };
     bench.set_standing("2001:db8::1", standing);
     assert_eq!((ask(&mut bench, V4), bench.ttl()), (vec!["192.0.2.1".to_owned()], 7));
 }
@@ -231,12 +235,12 @@ fn nodata_of_a_family_may_be_kept_until_a_verdict_of_either_family_can_change_it
     assert_eq!(bench.ask_from(V6, ANYWHERE).2, 30);
     bench.set_standing(
         "192.0.2.1",
-        Standing { verdict: Verdict::Up, flips_in_secs: Some(4), ..Standing::default() },
+        HealthStatus { verdict: Verdict::Up, flips_in_secs: Some(4), ..HealthStatus::default() },
     );
     assert_eq!(bench.ask_from(V6, ANYWHERE).2, 4, "then both are down, and IPv6 is answered again");
     bench.set_standing(
         "2001:db8::1",
-        Standing { verdict: Verdict::Down, flips_in_secs: Some(2), ..Standing::default() },
+        HealthStatus { verdict: Verdict::Down, flips_in_secs: Some(2), ..HealthStatus::default() },
     );
     assert_eq!(bench.ask_from(V6, ANYWHERE).2, 2);
 }
@@ -470,7 +474,7 @@ impl ModelService {
                     let probe = bench.probe(&Self::address(at, member, family));
                     let verdict = if is_up { Verdict::Up } else { Verdict::Down };
                     bench.conditions.standings[probe.index()] =
-                        Standing { verdict, flips_in_secs: None, ..Standing::default() };
+                        HealthStatus { verdict, flips_in_secs: None, ..HealthStatus::default() };
                 }
             }
         }

@@ -72,7 +72,7 @@ fn an_alias_is_probed_by_its_name() {
         ProbeTarget::Host("lb.example.net".parse().unwrap())
     );
     bench.conditions.standings[0] =
-        Standing { verdict: Verdict::Down, flips_in_secs: None, ..Standing::default() };
+        HealthStatus { verdict: Verdict::Down, flips_in_secs: None, ..HealthStatus::default() };
     bench.compile();
     assert_eq!(bench.ask(), ["192.0.2.9"]);
 }

@@ -3,12 +3,13 @@
 
 use super::*;
 
-const UP: Standing = Standing { verdict: Verdict::Up, flips_in_secs: None, is_pending: false };
-const PENDING: Standing =
-    Standing { verdict: Verdict::Unknown, flips_in_secs: Some(7), is_pending: true };
+const UP: HealthStatus =
+    HealthStatus { verdict: Verdict::Up, flips_in_secs: None, is_pending: false };
+const PENDING: HealthStatus =
+    HealthStatus { verdict: Verdict::Unknown, flips_in_secs: Some(7), is_pending: true };
 
 /// A service over one pool of `192.0.2.1`, which was never judged, and `192.0.2.2`.
-fn two(policy: Policy, weights: [u16; 2], second: Standing) -> ServiceBench {
+fn two(policy: Policy, weights: [u16; 2], second: HealthStatus) -> ServiceBench {
     let mut draft = TopologyBuilder::default();
     let members = [draft.endpoint("192.0.2.1", None), draft.endpoint("192.0.2.2", None)];
     let pool = draft.pool(policy, &[(members[0], weights[0]), (members[1], weights[1])]);
@@ -58,7 +59,7 @@ fn where_nothing_is_known_to_be_healthy_what_was_never_judged_counts_as_up() {
         let mut bench = two(policy.clone(), [1, 1], PENDING);
         assert!(bench.ask().contains(&"192.0.2.1".to_owned()) || word == "weighted", "{word}");
         assert_eq!(bench.chart.fallback_stage(Family::V4), FallbackStage::Normal, "{word}");
-        let mut bench = two(policy, [1, 1], Standing { verdict: Verdict::Down, ..UP });
+        let mut bench = two(policy, [1, 1], HealthStatus { verdict: Verdict::Down, ..UP });
         assert_eq!(bench.ask(), ["192.0.2.1"], "{word}");
     }
 }
@@ -117,7 +118,7 @@ fn a_pool_is_no_better_known_than_the_members_that_it_depends_on() {
 fn what_waits_too_long_counts_as_up_again() {
     let mut bench = two(Policy::Failover, [1, 1], UP);
     assert_eq!(bench.ask(), ["192.0.2.2"]);
-    bench.set_standing("192.0.2.1", Standing::default());
+    bench.set_standing("192.0.2.1", HealthStatus::default());
     assert_eq!(bench.ask(), ["192.0.2.1"]);
 }
 

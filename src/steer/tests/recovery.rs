@@ -30,7 +30,7 @@ impl OutageBench {
     fn at(bench: ServiceBench) -> Self {
         let mut outage = Self { bench, recovery: Recovery::default(), now: Duration::ZERO };
         outage.recovery.set_topology(&outage.bench.topology);
-        let down = Standing { verdict: Verdict::Down, ..Standing::default() };
+        let down = HealthStatus { verdict: Verdict::Down, ..HealthStatus::default() };
         outage.bench.conditions.standings.fill(down);
         outage.publish();
         assert_eq!(outage.bench.chart.fallback_stage(Family::V4), FallbackStage::AllDown);
@@ -50,7 +50,7 @@ impl OutageBench {
     fn set(&mut self, member: u8, verdict: Verdict) {
         let probe = self.bench.probe(&address(member));
         self.bench.conditions.standings[probe.index()] =
-            Standing { verdict, ..Standing::default() };
+            HealthStatus { verdict, ..HealthStatus::default() };
         self.publish();
     }
 
@@ -223,7 +223,8 @@ fn a_member_that_an_operator_puts_into_service_ends_the_outage() {
     let (up, down) = (Verdict::Up, Verdict::Down);
     for (at, verdict) in [(0, down), (1, up), (2, down)] {
         let probe = before.probe(&address(at));
-        before.conditions.standings[probe.index()] = Standing { verdict, ..Standing::default() };
+        before.conditions.standings[probe.index()] =
+            HealthStatus { verdict, ..HealthStatus::default() };
     }
     let standings = before.conditions.standings.clone();
     let mut outage_of_two =
@@ -284,8 +285,14 @@ fn a_service_that_answers_nothing_in_an_outage_is_not_part_of_another_ones_recov
     let members: Vec<_> = (0..MEMBERS).map(|at| (draft.endpoint(&address(at), None), 1)).collect();
     let pool = draft.pool(Policy::Weighted, &members);
     let mut bench = draft.top(pool);
-    bench.conditions.standings.fill(Standing { verdict: Verdict::Down, ..Standing::default() });
-    bench.set_standing(&address(0), Standing { verdict: Verdict::Up, ..Standing::default() });
+    bench
+        .conditions
+        .standings
+        .fill(HealthStatus { verdict: Verdict::Down, ..HealthStatus::default() });
+    bench.set_standing(
+        &address(0),
+        HealthStatus { verdict: Verdict::Up, ..HealthStatus::default() },
+    );
     let group = ClientGroup { pool, members: (0..u16::from(MEMBERS)).collect(), is_strict: false };
     bench.conditions.recovering.insert(group, 5);
     bench.compile();

@@ -66,7 +66,7 @@ fn a_recovered_member_finds_its_table_again() {
     let before = Arc::clone(&inner(&wheel(&bench))[0].slots);
     bench.down("192.0.2.3");
     assert!(!Arc::ptr_eq(&before, &inner(&wheel(&bench))[0].slots));
-    let up = Standing { verdict: Verdict::Up, flips_in_secs: None, ..Standing::default() };
+    let up = HealthStatus { verdict: Verdict::Up, flips_in_secs: None, ..HealthStatus::default() };
     bench.set_standing("192.0.2.3", up);
     assert!(Arc::ptr_eq(&before, &inner(&wheel(&bench))[0].slots));
 }

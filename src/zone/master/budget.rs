@@ -12,17 +12,17 @@ pub(super) enum Resource {
     Text,
     /// Records that $GENERATE makes.
     Generated,
-    /// Octets of memory for records: owner, rdata and [`RECORD_OCTETS`] for each.
+    /// Octets of memory for records: owner, rdata and [`RECORD_OVERHEAD_OCTETS`] for each.
     Records,
 }
 
 /// What a record takes beside its owner and its rdata, in octets: its header, its node and its
 /// cells in two tables.
-const RECORD_OCTETS: u64 = 64;
+const RECORD_OVERHEAD_OCTETS: u64 = 64;
 
 /// A bound that would be passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Excess {
+pub(super) struct BudgetExceeded {
     pub(super) resource: Resource,
     /// Whether it is the bound on all zones of the load, and not that on the zone.
     pub(super) is_of_load: bool,
@@ -30,7 +30,7 @@ pub(super) struct Excess {
     limit: u64,
 }
 
-impl Excess {
+impl BudgetExceeded {
     /// The sentence that reports the bound.
     pub(super) fn message(self) -> String {
         const COUNTED: &str = "a file counts once for each $INCLUDE";
@@ -91,14 +91,14 @@ pub(super) fn mebibytes(octets: u64) -> String {
 
 /// How much of each resource there is.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+struct ResourceAmounts {
     text_octets: u64,
     generated: u64,
     records_octets: u64,
 }
 
-impl Limits {
-    fn of(self, resource: Resource) -> u64 {
+impl ResourceAmounts {
+    fn amount(self, resource: Resource) -> u64 {
         match resource {
             Resource::Text => self.text_octets,
             Resource::Generated => self.generated,
@@ -110,47 +110,48 @@ impl Limits {
 /// What the zones of one load may take together, and what they have taken.
 #[derive(Debug, Clone)]
 pub struct Budget {
-    limits: Limits,
-    taken: Limits,
-    is_passed: bool,
+    limits: ResourceAmounts,
+    used: ResourceAmounts,
+    is_exceeded: bool,
 }
 
 impl Budget {
-    const NOTHING: Limits = Limits { text_octets: 0, generated: 0, records_octets: 0 };
+    const NOTHING: ResourceAmounts =
+        ResourceAmounts { text_octets: 0, generated: 0, records_octets: 0 };
 
     /// The budget of all zones of a load: 1 GiB of text, 2^24 generated records, 2 GiB of memory
     /// for records.
-    pub fn of_load() -> Self {
+    pub fn for_load() -> Self {
         Self::new(1 << 30, 1 << 24, 2 << 30)
     }
 
     /// The budget of one zone: 256 MiB of text, 2^20 generated records, 1 GiB of memory for
     /// records.
-    pub(super) fn of_zone() -> Self {
+    pub(super) fn for_zone() -> Self {
         Self::new(256 << 20, 1 << 20, 1 << 30)
     }
 
     /// A budget of octets of text, of generated records, and of octets of memory for records. A
     /// file counts once for each `$INCLUDE`, a record as its owner, its rdata and 64 octets.
     pub fn new(text_octets: u64, generated: u64, records_octets: u64) -> Self {
-        let limits = Limits { text_octets, generated, records_octets };
-        Self { limits, taken: Self::NOTHING, is_passed: false }
+        let limits = ResourceAmounts { text_octets, generated, records_octets };
+        Self { limits, used: Self::NOTHING, is_exceeded: false }
     }
 
     /// Whether a bound was met. Nothing more is read then.
-    pub fn is_passed(&self) -> bool {
-        self.is_passed
+    pub fn is_exceeded(&self) -> bool {
+        self.is_exceeded
     }
 
     fn take(&mut self, resource: Resource, amount: u64) -> Result<(), u64> {
-        let limit = self.limits.of(resource);
+        let limit = self.limits.amount(resource);
         let taken = match resource {
-            Resource::Text => &mut self.taken.text_octets,
-            Resource::Generated => &mut self.taken.generated,
-            Resource::Records => &mut self.taken.records_octets,
+            Resource::Text => &mut self.used.text_octets,
+            Resource::Generated => &mut self.used.generated,
+            Resource::Records => &mut self.used.records_octets,
         };
         *taken = taken.saturating_add(amount);
-        self.is_passed |= *taken > limit;
+        self.is_exceeded |= *taken > limit;
         if *taken > limit { Err(limit) } else { Ok(()) }
     }
 }
@@ -163,16 +164,16 @@ pub(super) struct Budgets<'l> {
 
 impl Budgets<'_> {
     /// Whether a bound was met.
-    pub(super) fn are_passed(&self) -> bool {
-        self.zone.is_passed || self.load.is_passed
+    pub(super) fn are_exceeded(&self) -> bool {
+        self.zone.is_exceeded || self.load.is_exceeded
     }
 
     /// Takes some of a resource from both.
     ///
     /// # Errors
     /// The bound that would be passed. Nothing more is to be read then.
-    pub(super) fn take(&mut self, resource: Resource, amount: u64) -> Result<(), Excess> {
-        let excess = |is_of_load| move |limit| Excess { resource, is_of_load, limit };
+    pub(super) fn take(&mut self, resource: Resource, amount: u64) -> Result<(), BudgetExceeded> {
+        let excess = |is_of_load| move |limit| BudgetExceeded { resource, is_of_load, limit };
         self.zone.take(resource, amount).map_err(excess(false))?;
         self.load.take(resource, amount).map_err(excess(true))
     }
@@ -185,7 +186,10 @@ impl Budgets<'_> {
         &mut self,
         owner_octets: usize,
         rdata_octets: usize,
-    ) -> Result<(), Excess> {
-        self.take(Resource::Records, owner_octets as u64 + rdata_octets as u64 + RECORD_OCTETS)
+    ) -> Result<(), BudgetExceeded> {
+        self.take(
+            Resource::Records,
+            owner_octets as u64 + rdata_octets as u64 + RECORD_OVERHEAD_OCTETS,
+        )
     }
 }

@@ -2,13 +2,13 @@
 //! $GENERATE (BIND).
 
 use super::{
-    fields::{Fields, MAX_TTL_SECS, append_name},
-    lexer::{Kind, MAX_LINE, Token},
-    problem::{Problem, Spot},
+    field_reader::{FieldReader, MAX_TTL_SECS, append_name},
+    lexer::{FieldToken, MAX_LINE_OCTETS, TokenKind},
+    problem::{Problem, TextSpan},
 };
 
 /// How many records one $GENERATE may make.
-pub(super) const MAX_GENERATED: u64 = 65_536;
+pub(super) const MAX_GENERATED_PER_DIRECTIVE: u64 = 65_536;
 
 /// A directive, read.
 pub(super) enum Directive {
@@ -17,37 +17,40 @@ pub(super) enum Directive {
     /// Records without a TTL have this many seconds.
     Ttl(u32),
     /// Another file stands here, with an origin of its own if one is given.
-    Include { path: String, origin: Option<Vec<u8>>, spot: Spot },
+    Include { path: String, origin: Option<Vec<u8>>, spot: TextSpan },
     /// A record for each number of a range.
-    Generate(Series),
+    Generate(GeneratedRecords),
 }
 
 /// The records of one $GENERATE: a range and the text into which each of its numbers goes.
-pub(super) struct Series {
+pub(super) struct GeneratedRecords {
     start: u64,
     stop: u64,
     step: u64,
-    template: Vec<Part>,
-    pub(super) spot: Spot,
+    template: Vec<TemplatePart>,
+    pub(super) span: TextSpan,
 }
 
 /// A piece of a template.
-enum Part {
+enum TemplatePart {
     Text(Vec<u8>),
     Number { offset: i64, width: usize, base: u8 },
 }
 
-/// Reads the directive that `fields` hold, its `$` word the first of them.
-pub(super) fn read(fields: &mut Fields<'_, '_>, origin: &[u8]) -> Result<Directive, Problem> {
+/// Reads the directive that `field_reader` hold, its `$` word the first of them.
+pub(super) fn read_directive(
+    fields: &mut FieldReader<'_, '_>,
+    origin: &[u8],
+) -> Result<Directive, Problem> {
     let word = fields.word("directive")?;
-    let spot = fields.last();
+    let spot = fields.last_span();
     let directive = match word.to_ascii_uppercase().as_str() {
         "$ORIGIN" => Directive::Origin(name("origin", fields)?),
         "$TTL" => Directive::Ttl(fields.period("TTL", MAX_TTL_SECS)?),
         "$INCLUDE" => include(fields, origin)?,
         "$GENERATE" => return generate(fields, spot).map(Directive::Generate),
         _ => {
-            return Err(fields.wrong(format!("{word:?} is not a directive")).help(
+            return Err(fields.problem(format!("{word:?} is not a directive")).with_help(
                 "known are $ORIGIN, $TTL, $INCLUDE and $GENERATE; a name that starts with \"$\" is written \\$",
             ));
         }
@@ -56,26 +59,26 @@ pub(super) fn read(fields: &mut Fields<'_, '_>, origin: &[u8]) -> Result<Directi
     Ok(directive)
 }
 
-fn name(what: &str, fields: &mut Fields<'_, '_>) -> Result<Vec<u8>, Problem> {
+fn name(what: &str, fields: &mut FieldReader<'_, '_>) -> Result<Vec<u8>, Problem> {
     let mut wire = Vec::new();
     fields.name(what, &mut wire)?;
     Ok(wire)
 }
 
-fn include(fields: &mut Fields<'_, '_>, outer: &[u8]) -> Result<Directive, Problem> {
+fn include(fields: &mut FieldReader<'_, '_>, outer: &[u8]) -> Result<Directive, Problem> {
     let path = fields.octets("path")?;
-    let path =
-        String::from_utf8(path.into_owned()).map_err(|_| fields.wrong("the path is not UTF-8"))?;
-    let spot = fields.last();
+    let path = String::from_utf8(path.into_owned())
+        .map_err(|_| fields.problem("the path is not UTF-8"))?;
+    let spot = fields.last_span();
     if path.is_empty() {
-        return Err(fields.wrong("the path is empty"));
+        return Err(fields.problem("the path is empty"));
     }
     let origin = match fields.peek() {
         Some(token) => {
             let mut wire = Vec::new();
             fields.token("origin")?;
             append_name(token.text, outer, &mut wire).map_err(|error| {
-                fields.wrong(format!("the origin is not a domain name: {error}"))
+                fields.problem(format!("the origin is not a domain name: {error}"))
             })?;
             Some(wire)
         }
@@ -85,30 +88,32 @@ fn include(fields: &mut Fields<'_, '_>, outer: &[u8]) -> Result<Directive, Probl
 }
 
 /// Reads `start-stop[/step]` and the record that follows it as a template.
-fn generate(fields: &mut Fields<'_, '_>, spot: Spot) -> Result<Series, Problem> {
+fn generate(fields: &mut FieldReader<'_, '_>, spot: TextSpan) -> Result<GeneratedRecords, Problem> {
     let range = fields.word("range")?;
     let (start, stop, step) = read_range(range).ok_or_else(|| {
         fields
-            .wrong(format!("{range:?} is not a range"))
-            .help("write start-stop or start-stop/step: 1-254 or 0-30/2")
+            .problem(format!("{range:?} is not a range"))
+            .with_help("write start-stop or start-stop/step: 1-254 or 0-30/2")
     })?;
-    if (stop - start) / step >= MAX_GENERATED {
+    if (stop - start) / step >= MAX_GENERATED_PER_DIRECTIVE {
         return Err(fields
-            .wrong(format!("the range {range} makes more than {MAX_GENERATED} records"))
-            .help("split it into several $GENERATE lines"));
+            .problem(format!(
+                "the range {range} makes more than {MAX_GENERATED_PER_DIRECTIVE} records"
+            ))
+            .with_help("split it into several $GENERATE lines"));
     }
     let mut template = Vec::new();
     fields.peek().map_or_else(|| fields.token("owner").map(|_| ()), |_| Ok(()))?;
     while let Some(token) = fields.peek() {
         fields.token("record")?;
         append_template(token, &mut template).ok_or_else(|| {
-            fields
-                .wrong("a \"${\" is not followed by offset, width and base")
-                .help("write ${offset,width,base}, as in ${0,3,d}; bases are d, o, x, X, n and N")
+            fields.problem("a \"${\" is not followed by offset, width and base").with_help(
+                "write ${offset,width,base}, as in ${0,3,d}; bases are d, o, x, X, n and N",
+            )
         })?;
-        template.push(Part::Text(b" ".to_vec()));
+        template.push(TemplatePart::Text(b" ".to_vec()));
     }
-    Ok(Series { start, stop, step, template, spot })
+    Ok(GeneratedRecords { start, stop, step, template, span: spot })
 }
 
 fn read_range(text: &str) -> Option<(u64, u64, u64)> {
@@ -121,8 +126,8 @@ fn read_range(text: &str) -> Option<(u64, u64, u64)> {
 }
 
 /// Takes a field apart at its dollar signs; `$$` and `\$` are a dollar sign itself.
-fn append_template(token: Token<'_>, template: &mut Vec<Part>) -> Option<()> {
-    let quote: &[u8] = if token.kind == Kind::Quoted { b"\"" } else { b"" };
+fn append_template(token: FieldToken<'_>, template: &mut Vec<TemplatePart>) -> Option<()> {
+    let quote: &[u8] = if token.kind == TokenKind::Quoted { b"\"" } else { b"" };
     let mut text = quote.to_vec();
     let mut rest = token.text;
     while let Some((&byte, tail)) = rest.split_first() {
@@ -143,21 +148,21 @@ fn append_template(token: Token<'_>, template: &mut Vec<Part>) -> Option<()> {
                         rest = &tail[end + 1..];
                         read_modifiers(std::str::from_utf8(&tail[1..end]).ok()?)?
                     }
-                    _ => Part::Number { offset: 0, width: 0, base: b'd' },
+                    _ => TemplatePart::Number { offset: 0, width: 0, base: b'd' },
                 };
-                template.push(Part::Text(std::mem::take(&mut text)));
+                template.push(TemplatePart::Text(std::mem::take(&mut text)));
                 template.push(number);
             }
             _ => text.push(byte),
         }
     }
     text.extend_from_slice(quote);
-    template.push(Part::Text(text));
+    template.push(TemplatePart::Text(text));
     Some(())
 }
 
 /// Reads `offset[,width[,base]]`.
-fn read_modifiers(text: &str) -> Option<Part> {
+fn read_modifiers(text: &str) -> Option<TemplatePart> {
     let mut parts = text.split(',');
     let offset = parts.next()?.parse::<i32>().ok()?;
     let width = parts
@@ -167,10 +172,14 @@ fn read_modifiers(text: &str) -> Option<Part> {
         [base @ (b'd' | b'o' | b'x' | b'X' | b'n' | b'N')] => *base,
         _ => return None,
     };
-    parts.next().is_none().then_some(Part::Number { offset: i64::from(offset), width, base })
+    parts.next().is_none().then_some(TemplatePart::Number {
+        offset: i64::from(offset),
+        width,
+        base,
+    })
 }
 
-impl Series {
+impl GeneratedRecords {
     /// How many records it makes.
     pub(super) fn length(&self) -> u64 {
         (self.stop - self.start) / self.step + 1
@@ -183,12 +192,12 @@ impl Series {
             let number = (self.start + index * self.step) as i64;
             let mut text = Vec::new();
             for part in &self.template {
-                if text.len() > MAX_LINE {
+                if text.len() > MAX_LINE_OCTETS {
                     break;
                 }
                 match part {
-                    Part::Text(piece) => text.extend_from_slice(piece),
-                    Part::Number { offset, width, base } => {
+                    TemplatePart::Text(piece) => text.extend_from_slice(piece),
+                    TemplatePart::Number { offset, width, base } => {
                         append_number(number + offset, *width, *base, &mut text)
                     }
                 }
@@ -231,6 +240,6 @@ fn nibbles(bits: u32, width: usize) -> String {
 }
 
 /// Whether an entry that starts with this field is a directive.
-pub(super) fn is_directive(token: &Token<'_>) -> bool {
-    token.kind == Kind::Word && token.text.first() == Some(&b'$')
+pub(super) fn is_directive(token: &FieldToken<'_>) -> bool {
+    token.kind == TokenKind::Word && token.text.first() == Some(&b'$')
 }

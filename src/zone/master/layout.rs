@@ -11,18 +11,17 @@ use data_encoding::{
 };
 
 use super::{
-    fields::Fields,
-    location,
+    field_reader::FieldReader,
+    help, loc,
     problem::Problem,
-    remedy,
-    special::{self, CERTIFICATE_KINDS, DNSSEC_ALGORITHMS},
+    rdata_fields::{self, CERTIFICATE_TYPES, DNSSEC_ALGORITHMS},
     svcb,
 };
 use crate::dns::Rtype;
 
 /// One kind of rdata field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum RdataField {
     /// An unsigned number of 8, 16 or 32 bits.
     U8,
     U16,
@@ -30,7 +29,7 @@ pub(super) enum Form {
     /// 32 bits of seconds.
     Period,
     /// 32 bits, a moment modulo 2^32 (RFC 4034 section 3.1.5).
-    Moment,
+    Timestamp,
     Ipv4,
     Ipv6,
     Name,
@@ -80,39 +79,40 @@ pub(super) enum Form {
     Nsap,
 }
 
-use Form::{
+use RdataField::{
     Algorithm, Base64, CertificateKind, Eui48, Eui64, Gateway, Hash, Hex, HostIdentity, Ipv4, Ipv6,
-    Location, Locator, Moment, Name, Names, Nsap, Octets, OptionalText, Parameters, Period,
-    Prefixes, Relay, Salt, Tag, Text, Texts, Type, Types, U8, U16, U32,
+    Location, Locator, Name, Names, Nsap, Octets, OptionalText, Parameters, Period, Prefixes,
+    Relay, Salt, Tag, Text, Texts, Timestamp, Type, Types, U8, U16, U32,
 };
 
-type Layout = &'static [(Form, &'static str)];
+type RdataLayout = &'static [(RdataField, &'static str)];
 
-const DELEGATION: Layout =
+const DELEGATION: RdataLayout =
     &[(U16, "key tag"), (Algorithm, "algorithm"), (U8, "digest type"), (Hex, "digest")];
-const PUBLIC_KEY: Layout =
+const PUBLIC_KEY: RdataLayout =
     &[(U16, "flags"), (U8, "protocol"), (Algorithm, "algorithm"), (Base64, "public key")];
-const SIGNATURE: Layout = &[
+const SIGNATURE: RdataLayout = &[
     (Type, "type covered"),
     (Algorithm, "algorithm"),
     (U8, "number of labels"),
     (Period, "original TTL"),
-    (Moment, "expiration"),
-    (Moment, "inception"),
+    (Timestamp, "expiration"),
+    (Timestamp, "inception"),
     (U16, "key tag"),
     (Name, "signer's name"),
     (Base64, "signature"),
 ];
-const ASSOCIATION: Layout = &[
+const ASSOCIATION: RdataLayout = &[
     (U8, "certificate usage"),
     (U8, "selector"),
     (U8, "matching type"),
     (Hex, "certificate association"),
 ];
-const SERVICE_BINDING: Layout = &[(U16, "priority"), (Name, "target"), (Parameters, "parameter")];
+const SERVICE_BINDING: RdataLayout =
+    &[(U16, "priority"), (Name, "target"), (Parameters, "parameter")];
 
 /// The fields of a type's rdata; `None` where only the octets of RFC 3597 are known.
-fn layout(rtype: Rtype) -> Option<Layout> {
+fn rdata_layout(rtype: Rtype) -> Option<RdataLayout> {
     Some(match rtype {
         Rtype::A => &[(Ipv4, "IPv4 address")],
         Rtype::AAAA => &[(Ipv6, "IPv6 address")],
@@ -199,29 +199,29 @@ fn layout(rtype: Rtype) -> Option<Layout> {
     })
 }
 
-/// Reads the rdata of `rtype`, in presentation format or as `\#` octets, into `out`.
+/// Reads the rdata of `read_rtype`, in presentation format or as `\#` octets, into `out`.
 pub(super) fn read_rdata(
     rtype: Rtype,
-    fields: &mut Fields<'_, '_>,
+    fields: &mut FieldReader<'_, '_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Problem> {
     if fields.peek().is_some_and(|token| token.text == b"\\#") {
         return read_octets(rtype, fields, out);
     }
-    let Some(layout) = layout(rtype) else {
+    let Some(layout) = rdata_layout(rtype) else {
         return Err(fields
-            .wrong(format!("the rdata of type {rtype} has no text form here"))
-            .help("write \\#, its length and its octets in hexadecimal (RFC 3597)"));
+            .problem(format!("the rdata of type {rtype} has no text form here"))
+            .with_help("write \\#, its length and its octets in hexadecimal (RFC 3597)"));
     };
     let whole = *fields;
     for &(form, what) in layout {
-        read(form, what, fields, out)
+        read_field(form, what, fields, out)
             .map_err(|problem| help_with_fields(problem, rtype, layout, whole))?;
     }
     fields
         .finish(&format!("the {rtype} record"))
         .map_err(|problem| help_with_fields(problem, rtype, layout, whole))?;
-    check_digest(rtype, out).map_err(|message| fields.wrong(message))
+    check_digest(rtype, out).map_err(|message| fields.problem(message))
 }
 
 /// Says which fields a type has, where a record has another number of them: a wrong number shifts
@@ -229,16 +229,16 @@ pub(super) fn read_rdata(
 fn help_with_fields(
     problem: Problem,
     rtype: Rtype,
-    layout: Layout,
-    written: Fields<'_, '_>,
+    layout: RdataLayout,
+    written: FieldReader<'_, '_>,
 ) -> Problem {
-    let has_any_number = |form: &Form| {
+    let has_any_number = |form: &RdataField| {
         !matches!(
             form,
             U8 | U16
                 | U32
                 | Period
-                | Moment
+                | Timestamp
                 | Ipv4
                 | Ipv6
                 | Name
@@ -250,8 +250,8 @@ fn help_with_fields(
         )
     };
     let count = written.count();
-    if let Some(help) = swapped(layout, written) {
-        return problem.help(help);
+    if let Some(help) = help_for_swapped_fields(layout, written) {
+        return problem.with_help(help);
     }
     if count == layout.len() || layout.iter().any(|(form, _)| has_any_number(form)) {
         return problem;
@@ -259,14 +259,17 @@ fn help_with_fields(
     let names: Vec<&str> = layout.iter().map(|(_, what)| *what).collect();
     let fields = if names.len() == 1 { "one field" } else { "these fields" };
     let comment = if count > names.len() { "; a comment starts with \";\"" } else { "" };
-    problem.help(format!(
+    problem.with_help(format!(
         "the data of {rtype} is {fields}: {}; this record has {count}{comment}",
         names.join(", ")
     ))
 }
 
 /// What to write where the number and the name of a record stand in the wrong order.
-fn swapped(layout: Layout, mut written: Fields<'_, '_>) -> Option<String> {
+fn help_for_swapped_fields(
+    layout: RdataLayout,
+    mut written: FieldReader<'_, '_>,
+) -> Option<String> {
     let ([(U16, what), (Name, _)], 2) = (layout, written.count()) else { return None };
     let (first, second) = (written.word(what).ok()?, written.word(what).ok()?);
     let is_swapped = first.parse::<u16>().is_err() && second.parse::<u16>().is_ok();
@@ -276,14 +279,14 @@ fn swapped(layout: Layout, mut written: Fields<'_, '_>) -> Option<String> {
 /// Reads `\# length hex` (RFC 3597 section 5).
 fn read_octets(
     rtype: Rtype,
-    fields: &mut Fields<'_, '_>,
+    fields: &mut FieldReader<'_, '_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Problem> {
     fields.token("\\#")?;
     let length = fields.number("length of the rdata", 65535)? as usize;
-    let at = fields.last();
+    let at = fields.last_span();
     if length > 0 || fields.peek().is_some() {
-        decode(&HEXLOWER_PERMISSIVE, "hexadecimal", "rdata", fields, out)?;
+        decode_remaining(&HEXLOWER_PERMISSIVE, "hexadecimal", "rdata", fields, out)?;
     }
     if out.len() != length {
         return Err(Problem::new(
@@ -297,18 +300,19 @@ fn read_octets(
     Err(Problem::new(at, format!("these octets are not the rdata of type {rtype}")))
 }
 
-/// Whether `wire` is exactly the rdata of `rtype`. Any octets are, for a type without a layout.
+/// Whether `wire` is exactly the rdata of `read_rtype`. Any octets are, for a type without a
+/// layout.
 fn is_wire_form(rtype: Rtype, wire: &[u8]) -> bool {
-    let Some(layout) = layout(rtype) else { return true };
+    let Some(layout) = rdata_layout(rtype) else { return true };
     let mut rest = wire;
-    layout.iter().all(|&(form, _)| pass(form, &mut rest).is_some()) && rest.is_empty()
+    layout.iter().all(|&(form, _)| skip_field(form, &mut rest).is_some()) && rest.is_empty()
 }
 
 /// Reads one field from text.
-fn read(
-    form: Form,
+fn read_field(
+    form: RdataField,
     what: &str,
-    fields: &mut Fields<'_, '_>,
+    fields: &mut FieldReader<'_, '_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Problem> {
     match form {
@@ -317,12 +321,15 @@ fn read(
         U32 if what == "serial" => {
             const HELP: &str = "a serial is a number up to 4294967295: the day and two digits, 2026013101, have ten";
             out.extend(
-                fields.number(what, u32::MAX).map_err(|problem| problem.help(HELP))?.to_be_bytes(),
+                fields
+                    .number(what, u32::MAX)
+                    .map_err(|problem| problem.with_help(HELP))?
+                    .to_be_bytes(),
             );
         }
         U32 => out.extend(fields.number(what, u32::MAX)?.to_be_bytes()),
         Period => out.extend(fields.period(what, u32::MAX)?.to_be_bytes()),
-        Moment => out.extend(special::moment(what, fields)?.to_be_bytes()),
+        Timestamp => out.extend(rdata_fields::read_timestamp(what, fields)?.to_be_bytes()),
         Ipv4 => out.extend(address::<Ipv4Addr>(what, fields)?.octets()),
         Ipv6 => out.extend(address::<Ipv6Addr>(what, fields)?.octets()),
         Name => fields.name(what, out)?,
@@ -341,73 +348,83 @@ fn read(
         OptionalText if fields.peek().is_none() => {}
         OptionalText => fields.string(what, out)?,
         Octets => out.extend_from_slice(&fields.octets(what)?),
-        Tag => special::read_tag(what, fields, out)?,
-        Hex => decode(&HEXLOWER_PERMISSIVE, "hexadecimal", what, fields, out)?,
-        Base64 => decode(&BASE64, "base64", what, fields, out)?,
-        Salt => special::read_salt(what, fields, out)?,
+        Tag => rdata_fields::read_tag(what, fields, out)?,
+        Hex => decode_remaining(&HEXLOWER_PERMISSIVE, "hexadecimal", what, fields, out)?,
+        Base64 => decode_remaining(&BASE64, "base64", what, fields, out)?,
+        Salt => rdata_fields::read_salt(what, fields, out)?,
         Hash => read_hash(what, fields, out)?,
-        Type => out.extend(special::rtype(what, fields)?.0.to_be_bytes()),
-        Types => special::read_types(what, fields, out)?,
-        Algorithm => out.push(special::code(what, DNSSEC_ALGORITHMS, 0xff, fields)? as u8),
-        CertificateKind => {
-            out.extend(special::code(what, CERTIFICATE_KINDS, 0xffff, fields)?.to_be_bytes())
+        Type => out.extend(rdata_fields::read_rtype(what, fields)?.0.to_be_bytes()),
+        Types => rdata_fields::read_types(what, fields, out)?,
+        Algorithm => {
+            out.push(rdata_fields::read_code(what, DNSSEC_ALGORITHMS, 0xff, fields)? as u8)
         }
-        Locator => special::read_groups::<4, 4>(what, ':', fields, out)?,
-        Eui48 => special::read_groups::<6, 2>(what, '-', fields, out)?,
-        Eui64 => special::read_groups::<8, 2>(what, '-', fields, out)?,
-        Location => location::read(fields, out)?,
+        CertificateKind => out.extend(
+            rdata_fields::read_code(what, CERTIFICATE_TYPES, 0xffff, fields)?.to_be_bytes(),
+        ),
+        Locator => rdata_fields::read_groups::<4, 4>(what, ':', fields, out)?,
+        Eui48 => rdata_fields::read_groups::<6, 2>(what, '-', fields, out)?,
+        Eui64 => rdata_fields::read_groups::<8, 2>(what, '-', fields, out)?,
+        Location => loc::read_loc(fields, out)?,
         Parameters => svcb::read_parameters(fields, out)?,
-        Prefixes => special::read_prefixes(what, fields, out)?,
-        Gateway => special::read_gateway(fields, out)?,
-        Relay => special::read_relay(fields, out)?,
-        HostIdentity => special::read_host_identity(fields, out)?,
-        Nsap => special::read_nsap(what, fields, out)?,
+        Prefixes => rdata_fields::read_prefixes(what, fields, out)?,
+        Gateway => rdata_fields::read_gateway(fields, out)?,
+        Relay => rdata_fields::read_relay(fields, out)?,
+        HostIdentity => rdata_fields::read_host_identity(fields, out)?,
+        Nsap => rdata_fields::read_nsap(what, fields, out)?,
     }
     Ok(())
 }
 
 /// Reads a base32 hash (RFC 5155 section 3.3) behind its length.
-fn read_hash(what: &str, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+fn read_hash(
+    what: &str,
+    fields: &mut FieldReader<'_, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Problem> {
     let word = fields.word(what)?.to_ascii_uppercase();
     let hash =
         BASE32HEX_NOPAD.decode(word.as_bytes()).ok().filter(|hash| (1..=255).contains(&hash.len()));
-    let hash =
-        hash.ok_or_else(|| fields.wrong(format!("the {what} {word:?} is not base32 (0-9, A-V)")))?;
+    let hash = hash
+        .ok_or_else(|| fields.problem(format!("the {what} {word:?} is not base32 (0-9, A-V)")))?;
     out.push(hash.len() as u8);
     out.extend(hash);
     Ok(())
 }
 
 /// Reads an address of one family.
-fn address<A: std::str::FromStr>(what: &str, fields: &mut Fields<'_, '_>) -> Result<A, Problem> {
+fn address<A: std::str::FromStr>(
+    what: &str,
+    fields: &mut FieldReader<'_, '_>,
+) -> Result<A, Problem> {
     let word = fields.word(what)?;
     word.parse().map_err(|_| {
-        let problem = fields.wrong(format!("{word:?} is not an {what}"));
+        let problem = fields.problem(format!("{word:?} is not an {what}"));
         if word.contains(':') && word.parse::<Ipv6Addr>().is_ok() {
-            return problem.help("an IPv6 address goes into an AAAA record");
+            return problem.with_help("an IPv6 address goes into an AAAA record");
         }
         if word.parse::<Ipv4Addr>().is_ok() {
-            return problem.help("an IPv4 address goes into an A record");
+            return problem.with_help("an IPv4 address goes into an A record");
         }
-        match remedy::of_address(word) {
-            Some(help) => problem.help(help),
-            None => problem
-                .help("write an address: 192.0.2.1 in an A record, 2001:db8::1 in an AAAA record"),
+        match help::address_help(word) {
+            Some(help) => problem.with_help(help),
+            None => problem.with_help(
+                "write an address: 192.0.2.1 in an A record, 2001:db8::1 in an AAAA record",
+            ),
         }
     })
 }
 
 /// Decodes the fields that are left, put together, and appends their octets.
-pub(super) fn decode(
+pub(super) fn decode_remaining(
     encoding: &Encoding,
     language: &str,
     what: &str,
-    fields: &mut Fields<'_, '_>,
+    fields: &mut FieldReader<'_, '_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Problem> {
-    let digits = fields.joined(what)?;
+    let digits = fields.remaining_joined(what)?;
     append_decoded(encoding, &digits, out)
-        .map_err(|error| fields.wrong(format!("the {what} is not {language}: {error}")))
+        .map_err(|error| fields.problem(format!("the {what} is not {language}: {error}")))
 }
 
 /// Appends what `digits` stand for.
@@ -428,64 +445,64 @@ pub(super) fn append_decoded(
 }
 
 /// Passes one field of wire form; `None` where the octets are not one.
-fn pass(form: Form, rest: &mut &[u8]) -> Option<()> {
+fn skip_field(form: RdataField, rest: &mut &[u8]) -> Option<()> {
     match form {
-        U8 | Algorithm => take(rest, 1)?,
-        U16 | Type | CertificateKind => take(rest, 2)?,
-        U32 | Period | Moment | Ipv4 => take(rest, 4)?,
-        Ipv6 => take(rest, 16)?,
-        Locator | Eui64 => take(rest, 8)?,
-        Eui48 => take(rest, 6)?,
-        Location => take(rest, 16).filter(|octets| octets[0] == 0)?,
-        Name => pass_name(rest)?,
+        U8 | Algorithm => take_octets(rest, 1)?,
+        U16 | Type | CertificateKind => take_octets(rest, 2)?,
+        U32 | Period | Timestamp | Ipv4 => take_octets(rest, 4)?,
+        Ipv6 => take_octets(rest, 16)?,
+        Locator | Eui64 => take_octets(rest, 8)?,
+        Eui48 => take_octets(rest, 6)?,
+        Location => take_octets(rest, 16).filter(|octets| octets[0] == 0)?,
+        Name => take_name(rest)?,
         Names => {
             while !rest.is_empty() {
-                pass_name(rest)?;
+                take_name(rest)?;
             }
             &[]
         }
         OptionalText if rest.is_empty() => &[],
-        Text | Salt | OptionalText => pass_counted(rest)?,
-        Hash | Tag => pass_counted(rest).filter(|octets| !octets.is_empty())?,
+        Text | Salt | OptionalText => take_counted(rest)?,
+        Hash | Tag => take_counted(rest).filter(|octets| !octets.is_empty())?,
         Texts => {
-            pass_counted(rest)?;
+            take_counted(rest)?;
             while !rest.is_empty() {
-                pass_counted(rest)?;
+                take_counted(rest)?;
             }
             &[]
         }
         Octets => std::mem::take(rest),
         Hex | Base64 | Nsap => Some(std::mem::take(rest)).filter(|octets| !octets.is_empty())?,
-        Types => special::pass_types(rest)?,
-        Parameters => svcb::pass_parameters(rest)?,
-        Prefixes => special::pass_prefixes(rest)?,
-        Gateway => special::pass_gateway(rest)?,
-        Relay => special::pass_relay(rest)?,
-        HostIdentity => special::pass_host_identity(rest)?,
+        Types => rdata_fields::skip_types(rest)?,
+        Parameters => svcb::skip_parameters(rest)?,
+        Prefixes => rdata_fields::skip_prefixes(rest)?,
+        Gateway => rdata_fields::skip_gateway(rest)?,
+        Relay => rdata_fields::skip_relay(rest)?,
+        HostIdentity => rdata_fields::skip_host_identity(rest)?,
     };
     Some(())
 }
 
 /// Takes octets off the front.
-pub(super) fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+pub(super) fn take_octets<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     let (front, tail) = rest.split_at_checked(length)?;
     *rest = tail;
     Some(front)
 }
 
 /// Takes a length octet and as many octets as it says.
-pub(super) fn pass_counted<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = take(rest, 1)?[0];
-    take(rest, usize::from(length))
+pub(super) fn take_counted<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = take_octets(rest, 1)?[0];
+    take_octets(rest, usize::from(length))
 }
 
 /// Takes an uncompressed name (compression is not allowed in stored rdata).
-pub(super) fn pass_name<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(super) fn take_name<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let whole = *rest;
     loop {
-        match take(rest, 1)?[0] {
+        match take_octets(rest, 1)?[0] {
             0 => break,
-            length @ 1..=63 => take(rest, usize::from(length))?,
+            length @ 1..=63 => take_octets(rest, usize::from(length))?,
             _ => return None,
         };
     }

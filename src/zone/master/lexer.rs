@@ -6,17 +6,17 @@
 //! every error. Its work is linear in the text but for parentheses that are never closed; the
 //! parser's limit on errors bounds those.
 
-use super::problem::{Problem, Spot};
+use super::problem::{Problem, TextSpan};
 
 /// How long a line may be, in octets.
-pub(super) const MAX_LINE: usize = 1 << 20;
+pub(super) const MAX_LINE_OCTETS: usize = 1 << 20;
 /// How many fields an entry may have: two more than a hexadecimal digit a field fills the largest
 /// rdata with.
 const MAX_FIELDS: usize = 2 * 65535 + 16;
 
 /// How a field was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     /// Bare characters.
     Word,
     /// Between quotes.
@@ -27,30 +27,30 @@ pub(super) enum Kind {
 
 /// One field, as it was written: escapes are still in it, the quotes around a quoted field are not.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Token<'a> {
+pub(super) struct FieldToken<'a> {
     pub(super) text: &'a [u8],
-    pub(super) kind: Kind,
-    pub(super) spot: Spot,
+    pub(super) kind: TokenKind,
+    pub(super) span: TextSpan,
 }
 
 /// What an entry starts with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Start {
+pub(super) enum EntryStart {
     /// The first field stands at the line's start.
-    Flush,
+    HasOwner,
     /// A blank does, so the owner is that of the record before.
-    Blank,
+    InheritsOwner,
 }
 
 /// A cursor over one file.
 pub(super) struct Lexer<'a> {
     text: &'a [u8],
-    at: usize,
+    position: usize,
     line: u32,
     line_start: usize,
-    depth: u32,
+    open_parentheses: u32,
     /// The outermost parenthesis that is open.
-    opened: Spot,
+    opened_at: TextSpan,
 }
 
 impl<'a> Lexer<'a> {
@@ -58,26 +58,29 @@ impl<'a> Lexer<'a> {
     pub(super) fn new(text: &'a [u8], line: u32) -> Self {
         Self {
             text,
-            at: 0,
+            position: 0,
             line,
             line_start: 0,
-            depth: 0,
-            opened: Spot { start: 0, length: 0, line },
+            open_parentheses: 0,
+            opened_at: TextSpan { start: 0, length: 0, line },
         }
     }
 
     /// Reads the fields of the next entry into `tokens`; `None` at the end of the text. Empty lines
     /// are no entries.
-    pub(super) fn entry(&mut self, tokens: &mut Vec<Token<'a>>) -> Result<Option<Start>, Problem> {
-        while self.at < self.text.len() {
-            let start = if matches!(self.text[self.at], b' ' | b'\t') {
-                Start::Blank
+    pub(super) fn next_entry(
+        &mut self,
+        tokens: &mut Vec<FieldToken<'a>>,
+    ) -> Result<Option<EntryStart>, Problem> {
+        while self.position < self.text.len() {
+            let start = if matches!(self.text[self.position], b' ' | b'\t') {
+                EntryStart::InheritsOwner
             } else {
-                Start::Flush
+                EntryStart::HasOwner
             };
             tokens.clear();
-            self.depth = 0;
-            if let Err(problem) = self.fill(tokens) {
+            self.open_parentheses = 0;
+            if let Err(problem) = self.read_fields(tokens) {
                 self.recover(tokens);
                 return Err(problem);
             }
@@ -89,17 +92,17 @@ impl<'a> Lexer<'a> {
     }
 
     /// Reads up to the end of the line, or of the line that closes the last parenthesis.
-    fn fill(&mut self, tokens: &mut Vec<Token<'a>>) -> Result<(), Problem> {
-        while let Some(&byte) = self.text.get(self.at) {
+    fn read_fields(&mut self, tokens: &mut Vec<FieldToken<'a>>) -> Result<(), Problem> {
+        while let Some(&byte) = self.text.get(self.position) {
             match byte {
-                b' ' | b'\t' => self.at += 1,
+                b' ' | b'\t' => self.position += 1,
                 b'\n' => {
                     self.newline()?;
-                    if self.depth == 0 {
+                    if self.open_parentheses == 0 {
                         return Ok(());
                     }
                 }
-                b'\r' if self.text.get(self.at + 1) == Some(&b'\n') => self.at += 1,
+                b'\r' if self.text.get(self.position + 1) == Some(&b'\n') => self.position += 1,
                 b';' => self.skip_line(),
                 b'(' => self.open(),
                 b')' => self.close()?,
@@ -109,14 +112,14 @@ impl<'a> Lexer<'a> {
             }
             if tokens.len() > MAX_FIELDS {
                 return Err(Problem::new(
-                    self.spot(self.at, 0),
+                    self.span(self.position, 0),
                     "the entry has more fields than any record can hold",
                 ));
             }
         }
-        if self.depth > 0 {
-            return Err(Problem::new(self.opened, "this parenthesis is never closed")
-                .help("a record that spans lines ends with \")\""));
+        if self.open_parentheses > 0 {
+            return Err(Problem::new(self.opened_at, "this parenthesis is never closed")
+                .with_help("a record that spans lines ends with \")\""));
         }
         self.check_line_length()
     }
@@ -124,16 +127,16 @@ impl<'a> Lexer<'a> {
     /// Passes a line feed.
     fn newline(&mut self) -> Result<(), Problem> {
         let checked = self.check_line_length();
-        self.at += 1;
+        self.position += 1;
         self.line += 1;
-        self.line_start = self.at;
+        self.line_start = self.position;
         checked
     }
 
     fn check_line_length(&self) -> Result<(), Problem> {
-        if self.at - self.line_start > MAX_LINE {
+        if self.position - self.line_start > MAX_LINE_OCTETS {
             return Err(Problem::new(
-                self.spot(self.line_start, 1),
+                self.span(self.line_start, 1),
                 "the line is longer than 1 MiB",
             ));
         }
@@ -142,107 +145,114 @@ impl<'a> Lexer<'a> {
 
     /// Goes to the line feed that ends this line, or to the end of the text.
     fn skip_line(&mut self) {
-        let rest = &self.text[self.at..];
-        self.at += rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len());
+        let rest = &self.text[self.position..];
+        self.position += rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len());
     }
 
     fn open(&mut self) {
-        if self.depth == 0 {
-            self.opened = self.spot(self.at, 1);
+        if self.open_parentheses == 0 {
+            self.opened_at = self.span(self.position, 1);
         }
-        self.depth += 1;
-        self.at += 1;
+        self.open_parentheses += 1;
+        self.position += 1;
     }
 
     fn close(&mut self) -> Result<(), Problem> {
-        self.at += 1;
-        if self.depth == 0 {
-            return Err(Problem::new(self.spot(self.at - 1, 1), "no parenthesis is open here"));
+        self.position += 1;
+        if self.open_parentheses == 0 {
+            return Err(Problem::new(
+                self.span(self.position - 1, 1),
+                "no parenthesis is open here",
+            ));
         }
-        self.depth -= 1;
+        self.open_parentheses -= 1;
         Ok(())
     }
 
     /// Reads bare characters up to a blank, a comment, a parenthesis or a quote that opens the next
     /// field.
-    fn word(&mut self) -> Result<Token<'a>, Problem> {
-        let start = self.at;
-        let mut kind = Kind::Word;
-        while let Some(&byte) = self.text.get(self.at) {
+    fn word(&mut self) -> Result<FieldToken<'a>, Problem> {
+        let start = self.position;
+        let mut kind = TokenKind::Word;
+        while let Some(&byte) = self.text.get(self.position) {
             match byte {
-                b'"' if self.text[start..self.at].ends_with(b"=") => {
-                    kind = Kind::Pair;
-                    self.quote_body()?;
+                b'"' if self.text[start..self.position].ends_with(b"=") => {
+                    kind = TokenKind::Pair;
+                    self.skip_quoted()?;
                 }
-                b'\\' => self.escape(),
+                b'\\' => self.skip_escape(),
                 0..=b' ' | 127 | b'"' | b';' | b'(' | b')' => break,
-                _ => self.at += 1,
+                _ => self.position += 1,
             }
         }
-        let spot = self.spot(start, self.at - start);
-        Ok(Token { text: &self.text[start..self.at], kind, spot })
+        let spot = self.span(start, self.position - start);
+        Ok(FieldToken { text: &self.text[start..self.position], kind, span: spot })
     }
 
-    fn quoted(&mut self) -> Result<Token<'a>, Problem> {
-        let start = self.at;
-        self.quote_body()?;
-        let spot = self.spot(start, self.at - start);
-        Ok(Token { text: &self.text[start + 1..self.at - 1], kind: Kind::Quoted, spot })
+    fn quoted(&mut self) -> Result<FieldToken<'a>, Problem> {
+        let start = self.position;
+        self.skip_quoted()?;
+        let spot = self.span(start, self.position - start);
+        Ok(FieldToken {
+            text: &self.text[start + 1..self.position - 1],
+            kind: TokenKind::Quoted,
+            span: spot,
+        })
     }
 
     /// Passes a quote, what follows it, and the quote that ends it.
-    fn quote_body(&mut self) -> Result<(), Problem> {
-        let start = self.at;
-        self.at += 1;
-        while let Some(&byte) = self.text.get(self.at) {
+    fn skip_quoted(&mut self) -> Result<(), Problem> {
+        let start = self.position;
+        self.position += 1;
+        while let Some(&byte) = self.text.get(self.position) {
             match byte {
                 b'"' => {
-                    self.at += 1;
+                    self.position += 1;
                     return Ok(());
                 }
-                b'\\' => self.escape(),
+                b'\\' => self.skip_escape(),
                 b'\n' => break,
-                _ => self.at += 1,
+                _ => self.position += 1,
             }
         }
-        Err(Problem::new(self.spot(start, 1), "this quote is not closed on its line")
-            .help("close it with \"; a quote inside a string is written \\\""))
+        Err(Problem::new(self.span(start, 1), "this quote is not closed on its line")
+            .with_help("close it with \"; a quote inside a string is written \\\""))
     }
 
     /// Passes a backslash and the character it escapes; a line feed is never escaped.
-    fn escape(&mut self) {
-        self.at += 1;
-        if self.text.get(self.at).is_some_and(|&byte| byte != b'\n') {
-            self.at += 1;
+    fn skip_escape(&mut self) {
+        self.position += 1;
+        if self.text.get(self.position).is_some_and(|&byte| byte != b'\n') {
+            self.position += 1;
         }
     }
 
     fn control_character(&mut self, byte: u8) -> Problem {
-        self.at += 1;
+        self.position += 1;
         Problem::new(
-            self.spot(self.at - 1, 1),
+            self.span(self.position - 1, 1),
             format!("a control character (\\{byte:03}) stands here"),
         )
-        .help("write it as a backslash and three decimal digits, inside a string")
+        .with_help("write it as a backslash and three decimal digits, inside a string")
     }
 
     /// Goes to the entry after the one that could not be read.
-    fn recover(&mut self, tokens: &mut Vec<Token<'a>>) {
-        if self.depth == 0 {
-            if self.at > self.line_start {
+    fn recover(&mut self, tokens: &mut Vec<FieldToken<'a>>) {
+        if self.open_parentheses == 0 {
+            if self.position > self.line_start {
                 self.skip_line();
                 // A long line was the error already told, if this one is.
-                let _told = if self.at < self.text.len() { self.newline() } else { Ok(()) };
+                let _told = if self.position < self.text.len() { self.newline() } else { Ok(()) };
             }
             return;
         }
-        while self.depth > 0 && self.at < self.text.len() {
+        while self.open_parentheses > 0 && self.position < self.text.len() {
             tokens.clear();
-            if self.fill(tokens).is_ok() {
+            if self.read_fields(tokens).is_ok() {
                 return;
             }
         }
-        if self.depth > 0 {
+        if self.open_parentheses > 0 {
             self.leave_unclosed();
         }
     }
@@ -250,24 +260,24 @@ impl<'a> Lexer<'a> {
     /// Goes back to behind an open parenthesis that nothing closes: to the next line that looks
     /// like an entry's first.
     fn leave_unclosed(&mut self) {
-        self.at = self.opened.start;
-        self.line = self.opened.line;
+        self.position = self.opened_at.start;
+        self.line = self.opened_at.line;
         loop {
             self.skip_line();
-            let Some(&next) = self.text.get(self.at + 1) else {
-                self.at = self.text.len();
+            let Some(&next) = self.text.get(self.position + 1) else {
+                self.position = self.text.len();
                 return;
             };
-            self.at += 1;
+            self.position += 1;
             self.line += 1;
-            self.line_start = self.at;
+            self.line_start = self.position;
             if !matches!(next, b' ' | b'\t' | b')' | b';' | b'\r' | b'\n') {
                 return;
             }
         }
     }
 
-    fn spot(&self, start: usize, length: usize) -> Spot {
-        Spot { start, length, line: self.line }
+    fn span(&self, start: usize, length: usize) -> TextSpan {
+        TextSpan { start, length, line: self.line }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::budget::{Excess, mebibytes};
+use super::budget::{BudgetExceeded, mebibytes};
 
 /// Where in one file's text something stands.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Spot {
+pub(super) struct TextSpan {
     /// The first octet, counted from 0.
     pub(super) start: usize,
     /// How many octets, quotes included.
@@ -15,38 +15,46 @@ pub(super) struct Spot {
     pub(super) line: u32,
 }
 
-/// What is wrong at a [`Spot`], and how to mend it.
+/// What is wrong at a [`TextSpan`], and how to mend it.
 #[derive(Debug)]
 pub(super) struct Problem {
-    pub(super) spot: Spot,
+    pub(super) span: TextSpan,
     pub(super) message: Cow<'static, str>,
     pub(super) help: Option<Cow<'static, str>>,
     /// The other file that it is about: its path.
-    pub(super) about: Option<String>,
+    pub(super) about_path: Option<String>,
     /// The bound that it is about.
-    pub(super) excess: Option<Excess>,
+    pub(super) excess: Option<BudgetExceeded>,
 }
 
 impl Problem {
-    pub(super) fn new(spot: Spot, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { spot, message: message.into(), help: None, about: None, excess: None }
+    pub(super) fn new(span: TextSpan, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { span, message: message.into(), help: None, about_path: None, excess: None }
     }
 
-    pub(super) fn help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn with_help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
         self.help = Some(help.into());
         self
     }
 
     /// A bound is passed here.
-    pub(super) fn of_excess(spot: Spot, excess: Excess) -> Self {
-        Self { excess: Some(excess), ..Self::new(spot, excess.message()) }.help(excess.help())
+    pub(super) fn budget_exceeded(spot: TextSpan, excess: BudgetExceeded) -> Self {
+        Self { excess: Some(excess), ..Self::new(spot, excess.message()) }.with_help(excess.help())
     }
 
     /// A bound would be passed by the file with this path, of so many octets, that is named here.
-    pub(super) fn of_large_file(spot: Spot, excess: Excess, path: &str, octets: u64) -> Self {
+    pub(super) fn file_exceeds_budget(
+        spot: TextSpan,
+        excess: BudgetExceeded,
+        path: &str,
+        octets: u64,
+    ) -> Self {
         let message = format!("{path} ({}) is too much: {}", mebibytes(octets), excess.message());
-        let problem =
-            Self { excess: Some(excess), about: Some(path.to_owned()), ..Self::new(spot, message) };
-        problem.help(excess.help())
+        let problem = Self {
+            excess: Some(excess),
+            about_path: Some(path.to_owned()),
+            ..Self::new(spot, message)
+        };
+        problem.with_help(excess.help())
     }
 }

@@ -14,9 +14,9 @@ use std::{
 use data_encoding::BASE64;
 
 use super::{
-    fields::{Fields, unescape},
-    layout::{append_decoded, take},
-    lexer::Kind,
+    field_reader::{FieldReader, unescape},
+    layout::{append_decoded, take_octets},
+    lexer::TokenKind,
     problem::Problem,
 };
 
@@ -44,28 +44,28 @@ const DOHPATH: u16 = 7;
 const OHTTP: u16 = 8;
 const TLS_SUPPORTED_GROUPS: u16 = 9;
 /// "Invalid key", reserved.
-const INVALID: u16 = 65535;
+const INVALID_KEY: u16 = 65535;
 
 /// Reads the parameters that are left.
 pub(super) fn read_parameters(
-    fields: &mut Fields<'_, '_>,
+    fields: &mut FieldReader<'_, '_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Problem> {
     let mut parameters = BTreeMap::new();
     while fields.peek().is_some() {
         let (key, value) = read_parameter(fields)?;
         if parameters.insert(key, value).is_some() {
-            return Err(fields.wrong("this parameter is given twice"));
+            return Err(fields.problem("this parameter is given twice"));
         }
     }
     if let Some(mandatory) = parameters.get(&MANDATORY) {
         let absent = keys_in(mandatory).find(|key| !parameters.contains_key(key));
         if let Some(key) = absent {
-            return Err(fields.wrong(format!("{} is mandatory, but is not given", key_word(key))));
+            return Err(fields.problem(format!("{} is mandatory, but is not given", key_word(key))));
         }
     }
     if parameters.contains_key(&NO_DEFAULT_ALPN) && !parameters.contains_key(&ALPN) {
-        return Err(fields.wrong("no-default-alpn leaves no protocol, since alpn is not given"));
+        return Err(fields.problem("no-default-alpn leaves no protocol, since alpn is not given"));
     }
     for (key, value) in parameters {
         out.extend(key.to_be_bytes());
@@ -76,37 +76,37 @@ pub(super) fn read_parameters(
 }
 
 /// Reads `key`, `key=value` or `key="value"`.
-fn read_parameter(fields: &mut Fields<'_, '_>) -> Result<(u16, Vec<u8>), Problem> {
+fn read_parameter(fields: &mut FieldReader<'_, '_>) -> Result<(u16, Vec<u8>), Problem> {
     let token = fields.token("parameter")?;
-    if token.kind == Kind::Quoted {
+    if token.kind == TokenKind::Quoted {
         return Err(fields
-            .wrong("a parameter starts with its key, not with a quote")
-            .help("write alpn=\"h2,h3\""));
+            .problem("a parameter starts with its key, not with a quote")
+            .with_help("write alpn=\"h2,h3\""));
     }
     let equals = token.text.iter().position(|&byte| byte == b'=').unwrap_or(token.text.len());
     let (word, value) = token.text.split_at(equals);
     let word = String::from_utf8_lossy(word);
     let key = key_number(&word).ok_or_else(|| {
         fields
-            .wrong(format!("{word:?} is not a parameter key"))
-            .help("known are mandatory, alpn, no-default-alpn, port, ipv4hint, ech, ipv6hint, dohpath, ohttp; others are written key and their number: key667")
+            .problem(format!("{word:?} is not a parameter key"))
+            .with_help("known are mandatory, alpn, no-default-alpn, port, ipv4hint, ech, ipv6hint, dohpath, ohttp; others are written key and their number: key667")
     })?;
     let value = value.strip_prefix(b"=").unwrap_or(value);
     let value = match token.kind {
-        Kind::Pair => value
+        TokenKind::Pair => value
             .strip_prefix(b"\"")
             .and_then(|value| value.strip_suffix(b"\""))
             .ok_or_else(|| {
                 fields
-                    .wrong("a quote in a parameter goes around its whole value")
-                    .help("write alpn=\"h2,h3\"")
+                    .problem("a quote in a parameter goes around its whole value")
+                    .with_help("write alpn=\"h2,h3\"")
             })?,
         _ => value,
     };
     let value = unescape(value).ok_or_else(|| fields.bad_escape("value"))?;
     let wire = wire_value(key, &value)
         .filter(|wire| wire.len() <= 65535)
-        .ok_or_else(|| fields.wrong(format!("{word} {}", expectation(key))))?;
+        .ok_or_else(|| fields.problem(format!("{word} {}", expectation(key))))?;
     Ok((key, wire))
 }
 
@@ -117,7 +117,7 @@ fn key_number(word: &str) -> Option<u16> {
     let digits = word.strip_prefix("key")?;
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit())
         && (digits == "0" || !digits.starts_with('0'));
-    digits.parse().ok().filter(|&number| plain && number != INVALID)
+    digits.parse().ok().filter(|&number| plain && number != INVALID_KEY)
 }
 
 fn key_word(key: u16) -> String {
@@ -157,22 +157,22 @@ fn wire_value(key: u16, value: &[u8]) -> Option<Vec<u8>> {
             wire.extend(keys.into_iter().flat_map(u16::to_be_bytes));
         }
         ALPN => {
-            for item in list(value)? {
+            for item in split_list(value)? {
                 wire.push(u8::try_from(item.len()).ok().filter(|&length| length > 0)?);
                 wire.extend(item);
             }
         }
         NO_DEFAULT_ALPN | OHTTP => return value.is_empty().then_some(wire),
-        PORT => wire.extend(number(std::str::from_utf8(value).ok()?)?.to_be_bytes()),
-        IPV4HINT => {
-            wire.extend(parsed::<Ipv4Addr>(value)?.into_iter().flat_map(|address| address.octets()))
-        }
-        IPV6HINT => {
-            wire.extend(parsed::<Ipv6Addr>(value)?.into_iter().flat_map(|address| address.octets()))
-        }
+        PORT => wire.extend(parse_number(std::str::from_utf8(value).ok()?)?.to_be_bytes()),
+        IPV4HINT => wire.extend(
+            parse_items::<Ipv4Addr>(value)?.into_iter().flat_map(|address| address.octets()),
+        ),
+        IPV6HINT => wire.extend(
+            parse_items::<Ipv6Addr>(value)?.into_iter().flat_map(|address| address.octets()),
+        ),
         ECH => append_decoded(&BASE64, value, &mut wire).ok().filter(|()| !value.is_empty())?,
         TLS_SUPPORTED_GROUPS => {
-            let groups = text_items(value)?.map(number).collect::<Option<Vec<_>>>()?;
+            let groups = text_items(value)?.map(parse_number).collect::<Option<Vec<_>>>()?;
             if groups.iter().enumerate().any(|(at, group)| groups[..at].contains(group)) {
                 return None;
             }
@@ -187,7 +187,7 @@ fn wire_value(key: u16, value: &[u8]) -> Option<Vec<u8>> {
     Some(wire)
 }
 
-fn number(word: &str) -> Option<u16> {
+fn parse_number(word: &str) -> Option<u16> {
     word.parse().ok().filter(|_| word.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
@@ -196,13 +196,13 @@ fn text_items(value: &[u8]) -> Option<std::str::Split<'_, char>> {
     Some(std::str::from_utf8(value).ok().filter(|value| value.len() <= 65535)?.split(','))
 }
 
-fn parsed<T: FromStr>(value: &[u8]) -> Option<Vec<T>> {
+fn parse_items<T: FromStr>(value: &[u8]) -> Option<Vec<T>> {
     text_items(value)?.map(|item| item.parse().ok()).collect()
 }
 
 /// The items of a list, in which a backslash makes the comma or the backslash behind it part of an
 /// item.
-fn list(value: &[u8]) -> Option<Vec<Vec<u8>>> {
+fn split_list(value: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut items = vec![Vec::new()];
     let mut bytes = value.iter();
     while let Some(&byte) = bytes.next() {
@@ -224,12 +224,12 @@ fn keys_in(mandatory: &[u8]) -> impl Iterator<Item = u16> {
 }
 
 /// Passes parameters to the end: keys in rising order, each with its value.
-pub(super) fn pass_parameters<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(super) fn skip_parameters<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let mut last = None;
     while !rest.is_empty() {
-        let head = take(rest, 4)?;
+        let head = take_octets(rest, 4)?;
         let key = u16::from_be_bytes([head[0], head[1]]);
-        let value = take(rest, usize::from(u16::from_be_bytes([head[2], head[3]])))?;
+        let value = take_octets(rest, usize::from(u16::from_be_bytes([head[2], head[3]])))?;
         if last.is_some_and(|last| key <= last) || !is_wire_value(key, value) {
             return None;
         }
@@ -256,6 +256,6 @@ fn is_wire_value(key: u16, value: &[u8]) -> bool {
         PORT => value.len() == 2,
         IPV4HINT => !value.is_empty() && value.len().is_multiple_of(4),
         IPV6HINT => !value.is_empty() && value.len().is_multiple_of(16),
-        _ => key != INVALID,
+        _ => key != INVALID_KEY,
     }
 }

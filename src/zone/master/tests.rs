@@ -37,7 +37,7 @@ fn show(record: &Record) -> String {
 /// Errors as `file:line:column message`.
 fn errors(file: &MasterFile) -> Vec<String> {
     let show = |error: &MasterError| {
-        let Position { file, line, column } = error.position;
+        let FilePosition { file, line, column } = error.position;
         format!("{file}:{line}:{column} {}", error.message)
     };
     file.errors.iter().map(show).collect()
@@ -150,7 +150,7 @@ ok A 192.0.2.1
         ]
     );
     assert_eq!(file.entries.len(), 1);
-    assert_eq!(file.entries[0].position, Position { file: 0, line: 16, column: 1 });
+    assert_eq!(file.entries[0].position, FilePosition { file: 0, line: 16, column: 1 });
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn included_files_have_their_own_origin_and_change_nothing_outside() {
         errors(&file),
         ["2:6:5 \"bad\" is not an IPv4 address", "0:5:10 there is no file nowhere"]
     );
-    assert_eq!(file.entries[3].position, Position { file: 2, line: 5, column: 1 });
+    assert_eq!(file.entries[3].position, FilePosition { file: 2, line: 5, column: 1 });
     let paths: Vec<&str> = file.included.iter().map(|file| &*file.path).collect();
     assert_eq!(paths, ["deep", "hosts"]);
     assert_eq!(*file.included[0].bytes, files[1].1.as_bytes());
@@ -398,16 +398,16 @@ fn a_file_that_is_included_a_thousand_times_is_never_copied_and_read_only_up_to_
     let large = Arc::new(line.repeat(128));
     let files = [("large", Arc::clone(&large))];
     let (file, count) =
-        read_within(&"$INCLUDE large\n".repeat(1000), &files, &mut Budget::of_load());
+        read_within(&"$INCLUDE large\n".repeat(1000), &files, &mut Budget::for_load());
     let help = "include each file once, or split the zone";
     let what = "large (65 MiB) is too much: the files of this zone have more than 256 MiB together \
                 (a file counts once for each $INCLUDE)";
     assert_eq!(errors(&file), [format!("0:4:10 {what}")], "the line, the file and the bound, once");
     assert_eq!(
-        (file.errors[0].help.as_deref(), file.errors[0].about.as_deref()),
+        (file.errors[0].help.as_deref(), file.errors[0].about_path.as_deref()),
         (Some(help), Some("large"))
     );
-    assert!(file.is_cut && !file.errors[0].is_of_load);
+    assert!(file.is_truncated && !file.errors[0].is_load_budget);
     assert_eq!(count, 3 * 128, "three of them are read");
     assert!(file.included.iter().all(|included| Arc::ptr_eq(&included.bytes, &large)));
 }
@@ -430,12 +430,16 @@ fn the_zones_of_a_load_share_a_budget_and_nothing_is_read_once_it_is_passed() {
         ),
     ] {
         let (first, _) = read_within(text, &files, &mut budget);
-        assert_eq!((errors(&first), first.is_cut), (vec![], false));
+        assert_eq!((errors(&first), first.is_truncated), (vec![], false));
         let (second, _) = read_within(text, &files, &mut budget);
         assert_eq!(errors(&second), [format!("{place} {expected}")]);
-        assert!(second.is_cut && second.errors[0].is_of_load);
+        assert!(second.is_truncated && second.errors[0].is_load_budget);
         let (third, count) = read_within("a A 192.0.2.1\n", &files, &mut budget);
-        assert_eq!((errors(&third), third.is_cut, count), (vec![], true, 0), "one error is enough");
+        assert_eq!(
+            (errors(&third), third.is_truncated, count),
+            (vec![], true, 0),
+            "one error is enough"
+        );
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     config::{diagnostics::Diagnostic, hostname, problems::Problems, sources::Sources},
     dns::{Name, Rtype},
     steer::{RecordKind, Service},
-    zone::{DraftedNode, ZoneBuilder},
+    zone::{BuilderNode, ZoneBuilder},
 };
 
 /// How many findings of one zone are reported, each with its place; the rest is counted.
@@ -158,7 +158,7 @@ impl CompiledZones {
 
     /// Lays out every record, so that the builders can be asked for them.
     pub(in crate::config::compile) fn settle(&mut self) {
-        self.list.iter_mut().for_each(|zone| zone.builder.settle());
+        self.list.iter_mut().for_each(|zone| zone.builder.flush());
     }
 
     fn report(
@@ -317,7 +317,7 @@ enum NameLookup<'z> {
     Elsewhere,
     Redirected,
     Missing,
-    AnsweredBy { source: Name, node: Option<DraftedNode<'z>> },
+    AnsweredBy { source: Name, node: Option<BuilderNode<'z>> },
 }
 
 /// The topmost cut or DNAME above a name of the zone, all in wire form.
@@ -351,7 +351,7 @@ impl IntegrityCheck<'_> {
     fn run(&mut self) {
         let builder = &self.zones.list[self.zone].builder;
         let apex = builder.apex();
-        let hides = |node: DraftedNode<'_>| {
+        let hides = |node: BuilderNode<'_>| {
             node.has(Rtype::DNAME) || node.number() != 0 && node.has(Rtype::NS)
         };
         let referenced = if builder.nodes().any(hides) { Some(self.referenced()) } else { None };
@@ -398,7 +398,7 @@ impl IntegrityCheck<'_> {
         }
     }
 
-    fn check_count(&mut self, node: DraftedNode<'_>, rtype: Rtype, records: u16) {
+    fn check_count(&mut self, node: BuilderNode<'_>, rtype: Rtype, records: u16) {
         if u64::from(records) > MAX_RECORDS_PER_TYPE {
             let finding = self.finding(node, None, FindingKind::TooManyRecords { records });
             self.push_finding(finding.map(|finding| ZoneFinding { rtype, ..finding }));
@@ -407,7 +407,7 @@ impl IntegrityCheck<'_> {
 
     fn finding(
         &self,
-        node: DraftedNode<'_>,
+        node: BuilderNode<'_>,
         about: Option<(Rtype, Name)>,
         what: FindingKind,
     ) -> Option<ZoneFinding> {
@@ -437,7 +437,7 @@ impl IntegrityCheck<'_> {
                 for number in node
                     .targets(rtype)
                     .filter_map(|target| builder.node(&target))
-                    .map(DraftedNode::number)
+                    .map(BuilderNode::number)
                 {
                     if referenced.len() <= number as usize {
                         referenced.resize(number as usize + 1, false);
@@ -453,7 +453,7 @@ impl IntegrityCheck<'_> {
     /// hands them out. Whether a name above does.
     fn note_occluded(
         &self,
-        node: DraftedNode<'_>,
+        node: BuilderNode<'_>,
         referenced: &[bool],
         hidden: &mut OccludedNames,
     ) -> bool {
@@ -482,7 +482,7 @@ impl IntegrityCheck<'_> {
     }
 
     /// Checks where the records of an RRset lead.
-    fn check_targets(&mut self, node: DraftedNode<'_>, rtype: Rtype) {
+    fn check_targets(&mut self, node: BuilderNode<'_>, rtype: Rtype) {
         for target in node.targets(rtype) {
             let Ok(target) = Name::from_wire(&target) else { continue };
             if let Some(what) = self.target_fault(node, rtype, &target) {
@@ -493,7 +493,7 @@ impl IntegrityCheck<'_> {
 
     fn target_fault(
         &self,
-        node: DraftedNode<'_>,
+        node: BuilderNode<'_>,
         rtype: Rtype,
         target: &Name,
     ) -> Option<FindingKind> {
@@ -569,17 +569,18 @@ impl IntegrityCheck<'_> {
         (!is_found).then_some(FindingKind::SiblingCyclicGlue(other))
     }
 
-    fn check_mapped(&mut self, node: DraftedNode<'_>) {
+    fn check_mapped(&mut self, node: BuilderNode<'_>) {
         let rrset = node.rrsets().find(|rrset| rrset.rtype == Rtype::AAAA);
         let is_mapped = |stored: &[u8]| stored.starts_with(b"\0\0\0\0\0\0\0\0\0\0\xff\xff");
-        if rrset.is_some_and(|rrset| rrset.records().any(|record| is_mapped(record.stored()))) {
+        if rrset.is_some_and(|rrset| rrset.records().any(|record| is_mapped(record.stored_rdata())))
+        {
             let finding = self.finding(node, None, FindingKind::Ipv4Mapped);
             self.push_finding(finding.map(|finding| ZoneFinding { rtype: Rtype::AAAA, ..finding }));
         }
     }
 
     /// Notes a URL or a port in the name of a host. Whether there is none.
-    fn check_owner(&mut self, node: DraftedNode<'_>) -> bool {
+    fn check_owner(&mut self, node: BuilderNode<'_>) -> bool {
         let apex = &self.zones.list[self.zone].apex;
         if !node.wire().contains(&b':') {
             return true;
@@ -595,7 +596,7 @@ impl IntegrityCheck<'_> {
     }
 
     /// What stands where no delegation is.
-    fn check_delegation(&mut self, node: DraftedNode<'_>) {
+    fn check_delegation(&mut self, node: BuilderNode<'_>) {
         let has_ns = node.has(Rtype::NS);
         if has_ns && node.wire().starts_with(b"\x01*") {
             let finding = self.finding(node, None, FindingKind::WildcardNs);
@@ -609,7 +610,7 @@ impl IntegrityCheck<'_> {
 
     /// Names of hosts with octets that no resolver asks for. Names of services may have any (RFC
     /// 6763 section 4.1).
-    fn check_letters(&mut self, node: DraftedNode<'_>) {
+    fn check_letters(&mut self, node: BuilderNode<'_>) {
         if node.wire().is_ascii() {
             return;
         }

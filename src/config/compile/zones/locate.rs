@@ -141,7 +141,7 @@ fn in_master_file(
         }
     }
     // What fitted into a budget once does so again.
-    let budget = &mut Budget::of_load();
+    let budget = &mut Budget::for_load();
     let parsed = master::parse(sources, file, &zones.list[zone].apex, None, budget, &mut |entry| {
         let Some(indexes) = by_owner.get(&entry.record.owner) else { return };
         for &index in indexes {

@@ -15,7 +15,9 @@ use crate::{
     dns::{Name, Rtype},
     zone::{
         Record, RecordError, ZoneBuilder,
-        master::{self, Budget, Entry, IncludedFile, MasterError, MasterFile, Position},
+        master::{
+            self, Budget, FilePosition, IncludedFile, LocatedRecord, MasterError, MasterFile,
+        },
     },
 };
 
@@ -45,13 +47,13 @@ pub(super) struct MasterRecords {
     /// In the order in which they were reached.
     pub(super) included: Vec<FileId>,
     pub(super) has_errors: bool,
-    refused: Vec<(Position, RecordError)>,
+    refused: Vec<(FilePosition, RecordError)>,
     /// Records that are left out because their owner is outside of the zone: the first ones, and
     /// how many there are.
-    outside: Vec<(Position, Name)>,
+    outside: Vec<(FilePosition, Name)>,
     outside_count: usize,
     /// The first SOA record whose owner is not the apex.
-    foreign_soa: Option<(Name, Position)>,
+    foreign_soa: Option<(Name, FilePosition)>,
     /// The `$ORIGIN` that lacks its final dot.
     repeated_origin: Option<SourcePlace>,
     /// Whether the whole file is reported as that of another zone: its records are not judged one
@@ -59,12 +61,12 @@ pub(super) struct MasterRecords {
     pub(super) is_misplaced: bool,
     /// The first of each type at the apex that the zone's authority is made of, or that it cannot
     /// be beside.
-    apex_records: Vec<(Record, Position)>,
+    apex_records: Vec<(Record, FilePosition)>,
     /// What the apex has as nameservers.
-    nameservers: HashMap<Name, Position>,
+    nameservers: HashMap<Name, FilePosition>,
     dnames: HashSet<Name>,
-    static_types: HashMap<Name, Vec<(Rtype, Position)>>,
-    first_below_cuts: HashMap<Name, (Name, Rtype, Position)>,
+    static_types: HashMap<Name, Vec<(Rtype, FilePosition)>>,
+    first_below_cuts: HashMap<Name, (Name, Rtype, FilePosition)>,
 }
 
 impl MasterRecords {
@@ -125,7 +127,7 @@ impl MasterRecords {
     ) {
         let place = SourcePlace::new(self.file_of(error.position, id), error.span);
         let diagnostic = problems.error(place, error.message);
-        if !error.is_of_load {
+        if !error.is_load_budget {
             diagnostic.stage = Stage::Reading;
         }
         diagnostic
@@ -135,7 +137,12 @@ impl MasterRecords {
         }
     }
 
-    fn add_entry(&mut self, Entry { record, position }: Entry, apex: &Name, wanted: &TrackedNames) {
+    fn add_entry(
+        &mut self,
+        LocatedRecord { record, position }: LocatedRecord,
+        apex: &Name,
+        wanted: &TrackedNames,
+    ) {
         if record.rtype == Rtype::SOA && record.owner != *apex && self.foreign_soa.is_none() {
             self.foreign_soa = Some((record.owner.clone(), position));
         }
@@ -172,7 +179,7 @@ impl MasterRecords {
 
     /// Notes a record that the zone refuses. A million records of one owner are mostly refused for
     /// one reason.
-    fn refuse(&mut self, position: Position, error: RecordError) {
+    fn refuse(&mut self, position: FilePosition, error: RecordError) {
         let is_known = self.refused.last().is_some_and(|(_, last)| *last == error);
         if !is_known && self.refused.len() < MAX_REFUSED_RECORDS {
             self.refused.push((position, error));
@@ -181,7 +188,7 @@ impl MasterRecords {
 
     /// A record outside of the zone is ignored, as BIND does: glue of a neighbour, say, or a name
     /// without its origin.
-    fn ignore_out_of_zone(&mut self, record: Record, position: Position) {
+    fn ignore_out_of_zone(&mut self, record: Record, position: FilePosition) {
         self.outside_count += 1;
         if self.outside.len() < MAX_OUT_OF_ZONE_REPORTED {
             self.outside.push((position, record.owner));
@@ -192,7 +199,7 @@ impl MasterRecords {
         &mut self,
         owner: &Name,
         rtype: Rtype,
-        position: Position,
+        position: FilePosition,
         wanted: &TrackedNames,
     ) {
         let mut at = Some(owner.clone());
@@ -204,7 +211,7 @@ impl MasterRecords {
         }
     }
 
-    fn file_of(&self, position: Position, main: FileId) -> FileId {
+    fn file_of(&self, position: FilePosition, main: FileId) -> FileId {
         file_of(position, main, &self.included)
     }
 
@@ -218,7 +225,7 @@ impl MasterRecords {
         self.file.into_iter().chain(self.included.iter().copied())
     }
 
-    fn place(&self, sources: &Sources, position: Position) -> SourcePlace {
+    fn place(&self, sources: &Sources, position: FilePosition) -> SourcePlace {
         let Some(main) = self.file else { return SourcePlace::whole_file(FileId(0)) };
         place(sources, main, &self.included, position)
     }
@@ -282,8 +289,8 @@ impl MasterRecords {
     fn report_refused(&self, sources: &Sources, problems: &mut Problems) {
         let mut reported = HashSet::new();
         for (position, error) in &self.refused {
-            if let RecordError::CnameAndOther { owner, .. } | RecordError::Second { owner, .. } =
-                error
+            if let RecordError::CnameAndOther { owner, .. }
+            | RecordError::SecondOfSingleton { owner, .. } = error
                 && !reported.insert((std::mem::discriminant(error), owner))
             {
                 continue;
@@ -363,7 +370,7 @@ pub(super) struct MasterParse {
     is_truncated: bool,
     /// The files that it includes.
     pub(super) included: Vec<FileId>,
-    repeated_origin: Option<(Position, std::ops::Range<usize>)>,
+    repeated_origin: Option<(FilePosition, std::ops::Range<usize>)>,
 }
 
 /// Reads a master file that is known to be readable.
@@ -373,7 +380,7 @@ pub(super) fn parse(
     apex: &Name,
     default_ttl_secs: Option<u32>,
     budget: &mut Budget,
-    take: &mut dyn FnMut(Entry),
+    take: &mut dyn FnMut(LocatedRecord),
 ) -> MasterParse {
     let file = sources.file(id);
     let directory = file.path.parent().unwrap_or(Path::new(""));
@@ -390,21 +397,21 @@ pub(super) fn parse(
         ids.insert(&file.shown, id);
         Ok(IncludedFile { path: file.shown.to_string(), bytes: Arc::clone(content) })
     };
-    let MasterFile { errors, included, doubled_origin, is_cut, .. } =
+    let MasterFile { errors, included, doubled_origin, is_truncated: is_cut, .. } =
         master::parse_each(file.octets(), apex, default_ttl_secs, &mut include, budget, take);
     // The parser may refuse a file after it was handed over, a loop say: its own list is the one
     // that counts.
     let by_path = |path: &str| ids.get(path).copied();
     let included = included.iter().map(|file| by_path(&file.path).unwrap_or(id)).collect();
     let with_file = |error: MasterError| {
-        let about = error.about.as_deref().and_then(by_path);
+        let about = error.about_path.as_deref().and_then(by_path);
         (error, about)
     };
     let errors = errors.into_iter().map(with_file).collect();
     MasterParse { errors, included, repeated_origin: doubled_origin, is_truncated: is_cut }
 }
 
-fn file_of(position: Position, main: FileId, included: &[FileId]) -> FileId {
+fn file_of(position: FilePosition, main: FileId, included: &[FileId]) -> FileId {
     match (position.file as usize).checked_sub(1) {
         None => main,
         Some(index) => included.get(index).copied().unwrap_or(main),
@@ -416,7 +423,7 @@ pub(super) fn place(
     sources: &Sources,
     main: FileId,
     included: &[FileId],
-    position: Position,
+    position: FilePosition,
 ) -> SourcePlace {
     let file = file_of(position, main, included);
     let start = sources.file(file).line_start(position.line as usize).unwrap_or(0);
@@ -433,16 +440,16 @@ fn help(error: &RecordError) -> &'static str {
             "an owner without a final dot is relative to $ORIGIN; one with it must end in the zone's name"
         }
         RecordError::CnameAndOther { .. } => "remove the CNAME, or everything else of that name",
-        RecordError::Second { .. } => "remove one of them",
+        RecordError::SecondOfSingleton { .. } => "remove one of them",
         RecordError::SoaBelowApex { .. } => "remove it, or make a zone of that name",
-        RecordError::NoData { .. } => "remove it",
+        RecordError::MetaType { .. } => "remove it",
         RecordError::BadRdata { .. } => "compare it with the type's RFC",
-        RecordError::LargeRrset { .. } => {
+        RecordError::RrsetTooLarge { .. } => {
             "all records of one name and type go into one message of 64 KiB: leave some away"
         }
-        RecordError::ManyTypes { .. } => {
+        RecordError::TooManyTypes { .. } => {
             "a query looks at one type after the other: give some of the records another owner"
         }
-        RecordError::LargeZone => "make several zones of it",
+        RecordError::ZoneTooLarge => "make several zones of it",
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     dns::{Name, Rtype},
-    zone::DraftedNode,
+    zone::BuilderNode,
 };
 
 /// One step of a chain of names.
@@ -44,7 +44,7 @@ impl CompiledZones {
     pub(super) fn cname_circle(
         &self,
         served: &ServiceNames,
-        node: DraftedNode<'_>,
+        node: BuilderNode<'_>,
         target: &Name,
     ) -> Option<Vec<Name>> {
         let start = Name::from_wire(node.wire()).ok()?;
@@ -66,7 +66,7 @@ impl CompiledZones {
 
     /// The owners of DNAMEs that lead names back below the first of them, as they are or longer.
     /// Reported once, at the first in wire order.
-    pub(super) fn dname_circle(&self, node: DraftedNode<'_>) -> Option<Vec<Name>> {
+    pub(super) fn dname_circle(&self, node: BuilderNode<'_>) -> Option<Vec<Name>> {
         let start = Name::from_wire(node.wire()).ok()?;
         let mut path = vec![start.clone()];
         // Any name below will do.

@@ -8,7 +8,7 @@ use crate::{
         problems::Problems,
         reader::{TableReader, TableSubject, ValueReader},
     },
-    load::{Pointer, Selector, ShareUnit, TimeUnit, Wanted},
+    load::{JsonPointer, ReportMapping, Selector, ShareUnit, TimeUnit},
 };
 
 const MAX_GAUGES: usize = 32;
@@ -17,7 +17,7 @@ const MAX_GAUGES: usize = 32;
 pub(super) fn selectors(
     table: &mut TableReader<'_>,
     problems: &mut Problems,
-) -> Option<Wanted<Selector>> {
+) -> Option<ReportMapping<Selector>> {
     read(
         table,
         MetricSyntax {
@@ -33,7 +33,7 @@ pub(super) fn selectors(
 pub(super) fn pointers(
     table: &mut TableReader<'_>,
     problems: &mut Problems,
-) -> Option<Wanted<Pointer>> {
+) -> Option<ReportMapping<JsonPointer>> {
     read(
         table,
         MetricSyntax {
@@ -57,7 +57,7 @@ fn read<P>(
     table: &mut TableReader<'_>,
     form: MetricSyntax,
     problems: &mut Problems,
-) -> Option<Wanted<P>>
+) -> Option<ReportMapping<P>>
 where
     P: FromStr<Err: fmt::Display>,
 {
@@ -92,7 +92,7 @@ where
     if !is_whole {
         return None;
     }
-    let wanted = Wanted {
+    let wanted = ReportMapping {
         connections,
         limit,
         cpu,
@@ -102,7 +102,7 @@ where
         cpu_unit: cpu_unit.unwrap_or(ShareUnit::Share),
         response_time_unit: response_time_unit.unwrap_or(form.default_time_unit),
     };
-    if wanted.places().next().is_none() {
+    if wanted.selectors().next().is_none() {
         problems.error(table.place, format!("{} does not say which numbers to read", table.subject)).help(
             "add one of connections, limit, cpu, response-time, servers-up with servers-total, gauges = { NAME = ... }",
         );

@@ -10,7 +10,7 @@ use crate::{
         problems::Problems,
         reader::{TableReader, TableSubject, ValueReader},
     },
-    load::{Header, LoadKind, Page},
+    load::{LoadKind, LoadPage, PageHeader},
 };
 
 /// Headers that are ours to write.
@@ -44,7 +44,7 @@ impl<'t> PageKeys<'t> {
     ) {
         let is_page = !matches!(
             kind,
-            LoadKind::Orca | LoadKind::Haproxy(crate::load::Haproxy::Socket { .. })
+            LoadKind::Orca | LoadKind::Haproxy(crate::load::HaproxySource::Socket { .. })
         );
         if is_page {
             return;
@@ -63,7 +63,7 @@ impl<'t> PageKeys<'t> {
         help: &str,
         directory: &Path,
         problems: &mut Problems,
-    ) -> Option<Placed<Page>> {
+    ) -> Option<Placed<LoadPage>> {
         let headers = self.headers(problems);
         let verify = self.verify.map_or(Some(true), |item| item.boolean(problems));
         let item = table.required("url", help, problems)?;
@@ -85,7 +85,7 @@ impl<'t> PageKeys<'t> {
             None => None,
             Some(item) => Some(directory.join(item.text(problems)?.value).into()),
         };
-        let page = Page {
+        let page = LoadPage {
             tls: url.tls,
             host: url.host,
             port: url.port,
@@ -97,7 +97,7 @@ impl<'t> PageKeys<'t> {
         Some(Placed::new(page, text.place))
     }
 
-    fn headers(&self, problems: &mut Problems) -> Option<Vec<Header>> {
+    fn headers(&self, problems: &mut Problems) -> Option<Vec<PageHeader>> {
         let mut headers = Vec::new();
         if let Some(item) = self.headers {
             let table = item.table(
@@ -115,7 +115,11 @@ impl<'t> PageKeys<'t> {
     }
 }
 
-fn header(name: Placed<&str>, item: ValueReader<'_>, problems: &mut Problems) -> Option<Header> {
+fn header(
+    name: Placed<&str>,
+    item: ValueReader<'_>,
+    problems: &mut Problems,
+) -> Option<PageHeader> {
     let lower = name.value.to_ascii_lowercase();
     let is_token = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
     if lower.is_empty()
@@ -147,11 +151,11 @@ fn header(name: Placed<&str>, item: ValueReader<'_>, problems: &mut Problems) ->
             .help("a header's value is one line of ASCII");
         return None;
     }
-    Some(Header { name: lower.into(), value: text.value.into() })
+    Some(PageHeader { name: lower.into(), value: text.value.into() })
 }
 
 /// The header of RFC 7617.
-fn credentials(item: ValueReader<'_>, problems: &mut Problems) -> Option<Header> {
+fn credentials(item: ValueReader<'_>, problems: &mut Problems) -> Option<PageHeader> {
     let mut table = item
         .table(TableSubject { kind: "`basic-auth` of load", name: item.subject.name }, problems)?;
     let help = "write basic-auth = { user = \"stats\", password = \"...\" }";
@@ -168,5 +172,5 @@ fn credentials(item: ValueReader<'_>, problems: &mut Problems) -> Option<Header>
     }
     let encoded =
         data_encoding::BASE64.encode(format!("{}:{}", user.value, password.value).as_bytes());
-    Some(Header { name: "authorization".into(), value: format!("Basic {encoded}").into() })
+    Some(PageHeader { name: "authorization".into(), value: format!("Basic {encoded}").into() })
 }

@@ -4,7 +4,7 @@ use std::{num::NonZeroU64, path::Path, time::Duration};
 
 use crate::{
     config::{Config, SourceOptions, Sources},
-    load::{Haproxy, Host, LoadKind, LoadSource, ShareUnit, TimeUnit},
+    load::{HaproxySource, LoadKind, LoadSource, PageHost, ShareUnit, TimeUnit},
 };
 
 fn loads(text: &str) -> Vec<LoadSource> {
@@ -35,15 +35,15 @@ fn each_kind_is_read() {
     let source = load(
         "haproxy = { url = \"http://10.0.0.5:8404/stats;csv\", proxy = \"www\" }\nscale-by-servers = false",
     );
-    let LoadKind::Haproxy(Haproxy::Page { page, proxy }) = source.kind else {
+    let LoadKind::Haproxy(HaproxySource::Page { page, proxy }) = source.kind else {
         panic!("{source:?}")
     };
     assert_eq!((page.port, &*page.path, proxy.as_deref()), (8404, "/stats;csv", Some("www")));
-    assert_eq!(page.host, Host::Address("10.0.0.5".parse().unwrap()));
+    assert_eq!(page.host, PageHost::Address("10.0.0.5".parse().unwrap()));
 
     let socket = |path: &str| load(&format!("haproxy = {{ socket = \"{path}\" }}")).kind;
     let at = |path: &str| {
-        LoadKind::Haproxy(Haproxy::Socket { path: Path::new(path).into(), proxy: None })
+        LoadKind::Haproxy(HaproxySource::Socket { path: Path::new(path).into(), proxy: None })
     };
     assert_eq!(socket("/run/haproxy/admin.sock"), at("/run/haproxy/admin.sock"));
     assert_eq!(socket("admin.sock"), at("zones/admin.sock"), "beside the file that names it");
@@ -66,7 +66,7 @@ fn each_kind_is_read() {
     let headers: Vec<_> =
         page.headers.iter().map(|header| (&*header.name, &*header.value)).collect();
     assert_eq!(headers, [("x-team", "edge"), ("authorization", "Basic YTpi")]);
-    assert_eq!(wanted.places().count(), 7);
+    assert_eq!(wanted.selectors().count(), 7);
     assert_eq!((wanted.response_time_unit, wanted.cpu_unit), (TimeUnit::Seconds, ShareUnit::Share));
 
     let json = load(

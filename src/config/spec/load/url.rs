@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::load::Host;
+use crate::load::PageHost;
 
 const ADDRESS_PLACEHOLDER: &str = "{address}";
 
@@ -11,7 +11,7 @@ const ADDRESS_PLACEHOLDER: &str = "{address}";
 #[derive(Debug, PartialEq)]
 pub(super) struct Url {
     pub(super) tls: bool,
-    pub(super) host: Host,
+    pub(super) host: PageHost,
     pub(super) port: u16,
     pub(super) path: Box<str>,
 }
@@ -67,19 +67,19 @@ fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
     }
 }
 
-fn read_host(text: &str) -> Result<Host, &'static str> {
+fn read_host(text: &str) -> Result<PageHost, &'static str> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     let is_of_name = |octet: u8| octet.is_ascii_alphanumeric() || b"-._".contains(&octet);
     match (bare.unwrap_or(text), bare.is_some()) {
-        (ADDRESS_PLACEHOLDER, _) => Ok(Host::Attached),
+        (ADDRESS_PLACEHOLDER, _) => Ok(PageHost::Attached),
         (inner, true) => match inner.parse() {
-            Ok(address) => Ok(Host::Address(IpAddr::V6(address))),
+            Ok(address) => Ok(PageHost::Address(IpAddr::V6(address))),
             Err(_) => Err("only an IPv6 address stands in brackets"),
         },
         (text, false) => match text.parse() {
-            Ok(address) => Ok(Host::Address(IpAddr::V4(address))),
+            Ok(address) => Ok(PageHost::Address(IpAddr::V4(address))),
             Err(_) if !text.is_empty() && text.len() <= 253 && text.bytes().all(is_of_name) => {
-                Ok(Host::Name(text.into()))
+                Ok(PageHost::Name(text.into()))
             }
             Err(_) if text.contains('{') => {
                 Err("the only thing in braces is {address}: http://{address}:8404/stats;csv")
@@ -113,24 +113,24 @@ mod tests {
 
     #[test]
     fn a_url_is_scheme_host_port_and_path() {
-        let address = |text: &str| Host::Address(text.parse().unwrap());
+        let address = |text: &str| PageHost::Address(text.parse().unwrap());
         for (text, tls, host, port, path) in [
             ("http://10.0.0.5:8404/stats;csv", false, address("10.0.0.5"), 8404, "/stats;csv"),
-            ("https://lb.example", true, Host::Name("lb.example".into()), 443, "/"),
+            ("https://lb.example", true, PageHost::Name("lb.example".into()), 443, "/"),
             ("http://[2001:db8::1]/x?y=z", false, address("2001:db8::1"), 80, "/x?y=z"),
             ("http://[2001:db8::1]:81", false, address("2001:db8::1"), 81, "/"),
             (
                 "http://{address}:9901/stats?format=prometheus",
                 false,
-                Host::Attached,
+                PageHost::Attached,
                 9901,
                 "/stats?format=prometheus",
             ),
-            ("http://[{address}]?a", false, Host::Attached, 80, "/?a"),
+            ("http://[{address}]?a", false, PageHost::Attached, 80, "/?a"),
             (
                 "http://m.example/of/{address}",
                 false,
-                Host::Name("m.example".into()),
+                PageHost::Name("m.example".into()),
                 80,
                 "/of/{address}",
             ),

@@ -52,7 +52,7 @@ pub(super) fn check(
             parts.extend(names.into_iter().flatten());
             least
                 .and_then(|least| u32::try_from(least).ok())
-                .map(|least| CombineCheck { least, of })
+                .map(|least| CombineCheck { min_up: least, monitors: of })
         }
         [] => {
             problems.error(item.place, format!("{} names no monitors", table.subject)).help(HELP);
@@ -68,7 +68,7 @@ pub(super) fn check(
         }
     };
     table.finish(problems);
-    check.filter(|check| !check.of.is_empty())
+    check.filter(|check| !check.monitors.is_empty())
 }
 
 fn names(list: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<Placed<Box<str>>>> {

@@ -14,7 +14,7 @@ use crate::{
         reader::{TableReader, TableSubject, ValueReader},
         spec::monitor::credentials::{ClientCredential, Credential},
     },
-    health::{ClientCertificate, ProxyProtocol, TlsTerms},
+    health::{ClientCertificate, ProxyProtocol, TlsOptions},
 };
 
 /// A TCP or UDP port.
@@ -158,7 +158,7 @@ pub(super) fn tls(
     directory: &Path,
     credentials: &mut Vec<Credential>,
     problems: &mut Problems,
-) -> Option<TlsTerms> {
+) -> Option<TlsOptions> {
     let verify = table.optional("verify", problems, ValueReader::boolean).unwrap_or(true);
     let authorities = table.value("ca").map(|item| path(item, directory, problems));
     let client =
@@ -172,7 +172,7 @@ pub(super) fn tls(
         ClientCertificate { certificate: certificate.value.clone(), key: key.value.clone() }
     });
     credentials.extend(client.map(Credential::Client));
-    Some(TlsTerms { verify, authorities: authorities.map(|path| path.value), client_certificate })
+    Some(TlsOptions { verify, authorities: authorities.map(|path| path.value), client_certificate })
 }
 
 /// Reports keys of [`tls`] where no TLS is spoken.

@@ -44,7 +44,7 @@ pub(super) fn check(item: ValueReader<'_>, problems: &mut Problems) -> Option<Dn
         port: port?,
         name: name?.value.as_wire().into(),
         rtype: rtype?.0,
-        answers: answers?,
+        required_rdata: answers?,
         rcode: rcode?.0,
         tcp,
         recursion,

@@ -99,8 +99,8 @@ pub(super) fn check(
         version: version?,
         redirects: redirects?,
         status: status?,
-        body: valid_or_absent(body)?,
-        body_regex: valid_or_absent(body_regex)?,
+        required_text: valid_or_absent(body)?,
+        required_pattern: valid_or_absent(body_regex)?,
         tls: tls?,
         proxy_protocol: proxy_protocol?,
     })

@@ -13,7 +13,7 @@ use crate::{
         reader::{TableSubject, ValueReader},
         values,
     },
-    health::{Expiry, OnExpiry, TlsCheck},
+    health::{ExpiryLimit, OnExpiry, TlsCheck},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -46,12 +46,12 @@ pub(super) fn check(
     table.finish(problems);
     let expiry = match within {
         None => None,
-        Some(within) => Some(Expiry { within: within?, then: then? }),
+        Some(within) => Some(ExpiryLimit { within: within?, on_expiry: then? }),
     };
     Some(TlsCheck {
         port: port?,
         host: host?,
-        terms: terms?,
+        tls: terms?,
         expiry,
         proxy_protocol: proxy_protocol?,
     })

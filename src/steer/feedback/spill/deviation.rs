@@ -1,13 +1,13 @@
 //! Deviation: how far a load is from where it is to rest, as far as that is more than noise.
 
 /// The least mean difference that counts over many reports. A single report must differ by the sum
-/// of `LASTING` and `SINGLE`.
-const LASTING: f64 = 0.005;
-const SINGLE: f64 = 0.05;
+/// of `MIN_LASTING_DIFFERENCE` and `SINGLE_REPORT_MARGIN`.
+const MIN_LASTING_DIFFERENCE: f64 = 0.005;
+const SINGLE_REPORT_MARGIN: f64 = 0.05;
 /// A mean of reports counts where it is so many times its standard error.
 const STANDARD_ERRORS: f64 = 2.0;
 /// The mean is over so many reports at most.
-const MOST: f64 = 16.0;
+const MAX_REPORT_COUNT: f64 = 16.0;
 /// The weight of the newest report in the variance.
 const VARIANCE_WEIGHT: f64 = 0.2;
 
@@ -23,14 +23,14 @@ pub(super) struct Deviation {
 
 impl Deviation {
     /// Takes note of a report's difference. The mean since the last step.
-    pub(super) fn note(&mut self, difference: f64) -> f64 {
+    pub(super) fn record(&mut self, difference: f64) -> f64 {
         if self.count > 0.0 {
             // Of successive reports, so that a mean that drifts is not taken for noise.
             let square = (difference - self.newest).powi(2) / 2.0;
             self.variance += VARIANCE_WEIGHT * (square - self.variance);
         }
         self.newest = difference;
-        self.count = (self.count + 1.0).min(MOST);
+        self.count = (self.count + 1.0).min(MAX_REPORT_COUNT);
         self.mean += (difference - self.mean) / self.count;
         self.mean
     }
@@ -39,7 +39,8 @@ impl Deviation {
     pub(super) fn is_significant(&self) -> bool {
         let root = self.count.sqrt();
         self.mean.abs()
-            > (LASTING + SINGLE / root).max(STANDARD_ERRORS * self.variance.sqrt() / root)
+            > (MIN_LASTING_DIFFERENCE + SINGLE_REPORT_MARGIN / root)
+                .max(STANDARD_ERRORS * self.variance.sqrt() / root)
     }
 
     /// Begins a new mean: a step was taken.
@@ -57,14 +58,14 @@ mod tests {
         let mut lasting = Deviation::default();
         let counts: Vec<bool> = (0..10)
             .map(|_| {
-                lasting.note(0.04);
+                lasting.record(0.04);
                 lasting.is_significant()
             })
             .collect();
         assert_eq!(counts.iter().position(|counts| *counts), Some(2), "{counts:?}");
         let mut noisy = Deviation::default();
         for at in 0..100 {
-            noisy.note(if at % 2 == 0 { 0.15 } else { -0.15 });
+            noisy.record(if at % 2 == 0 { 0.15 } else { -0.15 });
             assert!(at == 0 || !noisy.is_significant(), "report {at}");
         }
     }

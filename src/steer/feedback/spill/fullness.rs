@@ -3,12 +3,12 @@
 use super::super::equilibrium::bisect;
 
 /// A unit is taken from so many connections and more.
-const LEAST_CONNECTIONS: f64 = 1.0;
+const MIN_CONNECTIONS: f64 = 1.0;
 
 /// What a pool's report says of its load. All fields but `unit` are 0 or more, in the unit of the
 /// pool's own measure.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::steer::feedback) struct Load {
+pub(in crate::steer::feedback) struct PoolLoad {
     /// At present.
     pub level: f64,
     /// Above this the excess goes to the next choice.
@@ -20,18 +20,18 @@ pub(in crate::steer::feedback) struct Load {
     pub unit: Option<f64>,
 }
 
-impl Load {
+impl PoolLoad {
     /// A load by this measure, of so many connections if they are known.
     pub(in crate::steer::feedback) fn new(
         [level, target, max]: [f64; 3],
         connections: Option<f64>,
     ) -> Self {
-        let connections = connections.filter(|count| level > 0.0 && *count >= LEAST_CONNECTIONS);
+        let connections = connections.filter(|count| level > 0.0 && *count >= MIN_CONNECTIONS);
         Self { level, target, max: max.max(target), unit: connections.map(|count| count / level) }
     }
 
     /// The same loads, all with a unit: where one is not known, pools count as equally large.
-    pub(super) fn in_one_unit(loads: &[Option<Self>]) -> Vec<Option<Self>> {
+    pub(super) fn with_common_unit(loads: &[Option<Self>]) -> Vec<Option<Self>> {
         let are_known = loads.iter().flatten().all(|load| load.unit.is_some());
         let unit = |load: &Self| load.unit.filter(|_| are_known).unwrap_or(1.0 / load.target);
         loads
@@ -63,13 +63,13 @@ impl Load {
     }
 
     /// The level of so much of the load of all pools.
-    pub(super) fn level_of(&self, amount: f64) -> f64 {
+    pub(super) fn level_of_amount(&self, amount: f64) -> f64 {
         amount / self.unit.unwrap_or(1.0).max(f64::MIN_POSITIVE)
     }
 }
 
 /// The fullness at which these pools would be equally full if they shared their present total load.
-pub(super) fn even(loads: &[&Load]) -> f64 {
+pub(super) fn even_fullness(loads: &[&PoolLoad]) -> f64 {
     let sum: f64 = loads.iter().map(|load| load.amount(load.level)).sum();
     let at =
         |fullness: f64| loads.iter().map(|load| load.amount(load.level_at(fullness))).sum::<f64>();
@@ -83,8 +83,8 @@ pub(super) fn even(loads: &[&Load]) -> f64 {
 mod tests {
     use super::*;
 
-    fn connections(level: f64, limit: f64) -> Load {
-        Load::new([level, limit * 0.5, limit * 0.7], Some(level))
+    fn connections(level: f64, limit: f64) -> PoolLoad {
+        PoolLoad::new([level, limit * 0.5, limit * 0.7], Some(level))
     }
 
     #[test]
@@ -95,8 +95,9 @@ mod tests {
             ([60.0, 60.0], 1.5),
             ([130.0, 30.0], 160.0 / 70.0),
         ] {
-            let loads = levels.map(|level| Load { unit: Some(1.0), ..connections(level, 100.0) });
-            let found = even(&[&loads[0], &loads[1]]);
+            let loads =
+                levels.map(|level| PoolLoad { unit: Some(1.0), ..connections(level, 100.0) });
+            let found = even_fullness(&[&loads[0], &loads[1]]);
             assert!((found - wanted).abs() < 1e-3, "{levels:?}: {found}, not {wanted}");
         }
     }
@@ -104,8 +105,8 @@ mod tests {
     #[test]
     fn a_larger_pool_takes_more_of_what_is_even() {
         let loads = [connections(150.0, 100.0), connections(10.0, 300.0)];
-        let loads = loads.map(|load| Load { unit: Some(1.0), ..load });
-        let found = even(&[&loads[0], &loads[1]]);
+        let loads = loads.map(|load| PoolLoad { unit: Some(1.0), ..load });
+        let found = even_fullness(&[&loads[0], &loads[1]]);
         assert!(
             (loads[0].level_at(found) - 40.0).abs() < 0.1
                 && (loads[1].level_at(found) - 120.0).abs() < 0.1,
@@ -115,8 +116,9 @@ mod tests {
 
     #[test]
     fn pools_of_unknown_size_count_as_equally_large() {
-        let gauge = |level: f64| Load::new([level, 0.5, 0.7], None);
-        let loads = Load::in_one_unit(&[Some(gauge(0.8)), None, Some(connections(10.0, 100.0))]);
+        let gauge = |level: f64| PoolLoad::new([level, 0.5, 0.7], None);
+        let loads =
+            PoolLoad::with_common_unit(&[Some(gauge(0.8)), None, Some(connections(10.0, 100.0))]);
         let amounts: Vec<f64> =
             loads.iter().flatten().map(|load| load.amount(load.target)).collect();
         assert_eq!(amounts, [1.0, 1.0]);

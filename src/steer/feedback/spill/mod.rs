@@ -25,142 +25,155 @@ mod neighbours;
 #[cfg(test)]
 mod simulation;
 
-pub(super) use fullness::Load;
+pub(super) use fullness::PoolLoad;
 pub(super) use neighbours::{Flows, Neighbours};
 
-use super::damper::STEP;
+use super::damper::MAX_STEP;
 use deviation::Deviation;
 
 /// A pool never keeps less than this: a metric never empties one.
-const LEAST: f64 = 0.05;
+const MIN_KEPT_SHARE: f64 = 0.05;
 /// A pool that would keep more than this keeps all of its clients.
-const NEARLY_ALL: f64 = 0.985;
+const FULL_SHARE_THRESHOLD: f64 = 0.985;
 /// The most that a pool at its max gives away in one step.
-const URGENT_STEP: f64 = 0.20;
+const MAX_URGENT_STEP: f64 = 0.20;
 /// The most that a pool passes on, or keeps again, in one step because of what others give or take
 /// back.
-const PASSING_STEP: f64 = 0.40;
+const MAX_PASS_THROUGH_STEP: f64 = 0.40;
 /// How much of a difference is corrected at once where clients leave by place.
-const GAIN_BY_PLACE: f64 = 0.5;
+const GAIN_BY_DISTANCE: f64 = 0.5;
 /// Loads below this share of the target count as this.
-const LEAST_LEVEL: f64 = 1e-3;
+const MIN_RELATIVE_LEVEL: f64 = 1e-3;
 
 /// What one pool keeps of its clients.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Spill {
     /// From 0 to 1.
-    keep: f64,
+    kept_share: f64,
     deviation: Deviation,
 }
 
 impl Default for Spill {
     fn default() -> Self {
-        Self { keep: 1.0, deviation: Deviation::default() }
+        Self { kept_share: 1.0, deviation: Deviation::default() }
     }
 }
 
 /// What a pool is to do in a step.
 #[derive(Debug, Clone, Copy)]
-struct Intent {
+struct PlannedStep {
     /// Its level at present, and the one it is to have.
     level: f64,
-    wanted: f64,
+    target_level: f64,
     /// Whether the difference is to be corrected. Else the level is kept as it is, whatever others
     /// give.
-    moves: bool,
+    corrects_level: bool,
     /// The most that what it keeps changes.
-    most: f64,
+    max_change: f64,
 }
 
 impl Spill {
     /// As it was in the previous run.
     pub(super) fn restored(keep: f64) -> Self {
-        let keep = if keep.is_finite() { keep.clamp(LEAST, 1.0) } else { 1.0 };
-        Self { keep, ..Self::default() }
+        let kept_share = if keep.is_finite() { keep.clamp(MIN_KEPT_SHARE, 1.0) } else { 1.0 };
+        Self { kept_share, ..Self::default() }
     }
 
     /// From 0 to 1.
-    pub(super) fn keep(&self) -> f64 {
-        self.keep
+    pub(super) fn kept_share(&self) -> f64 {
+        self.kept_share
     }
 
-    /// What a report asks for, where the load is to rest at `rest` (a fullness).
+    /// What a report asks for, where the load is to rest at `rest_fullness` (a fullness).
     ///
     /// What a `nearest` pool gives away is a share of addresses, of which some places have more
     /// clients than others: only `gain` of the difference is corrected, and steps are as much
     /// smaller.
-    fn intend(&mut self, load: &Load, rest: f64, gain: f64) -> Intent {
-        let level = load.level.max(load.target * LEAST_LEVEL);
+    fn plan_step(&mut self, load: &PoolLoad, rest: f64, gain: f64) -> PlannedStep {
+        let level = load.level.max(load.target * MIN_RELATIVE_LEVEL);
         let goal = load.level_at(rest.max(1.0));
         let scale = goal.max(level);
-        let difference = self.deviation.note((goal - level) / scale);
-        let can_move = if difference < 0.0 { self.keep > LEAST } else { self.keep < 1.0 };
+        let difference = self.deviation.record((goal - level) / scale);
+        let can_move =
+            if difference < 0.0 { self.kept_share > MIN_KEPT_SHARE } else { self.kept_share < 1.0 };
         if !can_move {
             self.deviation.restart();
         }
         let moves = can_move && self.deviation.is_significant();
-        let most = gain * if load.is_at_max() && goal < level { URGENT_STEP } else { STEP };
+        let most = gain * if load.is_at_max() && goal < level { MAX_URGENT_STEP } else { MAX_STEP };
         if !moves {
-            return Intent { level, wanted: level.max(goal), moves, most };
+            return PlannedStep {
+                level,
+                target_level: level.max(goal),
+                corrects_level: moves,
+                max_change: most,
+            };
         }
         self.deviation.restart();
-        Intent { level, wanted: level + gain * difference * scale, moves, most }
+        PlannedStep {
+            level,
+            target_level: level + gain * difference * scale,
+            corrects_level: moves,
+            max_change: most,
+        }
     }
 
     /// What it keeps after a step in which `inflow` is added to the load that comes to it.
-    fn stepped(&self, intent: &Intent, inflow: f64) -> f64 {
-        let Intent { level, wanted, moves, most } = *intent;
-        let expected = (level + inflow * self.keep).max(level * LEAST_LEVEL);
-        let towards = |wanted: f64| self.keep * wanted / expected;
-        let limited = |keep: f64, most: f64| self.keep + (keep - self.keep).clamp(-most, most);
+    fn kept_after_step(&self, intent: &PlannedStep, inflow: f64) -> f64 {
+        let PlannedStep { level, target_level: wanted, corrects_level: moves, max_change: most } =
+            *intent;
+        let expected = (level + inflow * self.kept_share).max(level * MIN_RELATIVE_LEVEL);
+        let towards = |wanted: f64| self.kept_share * wanted / expected;
+        let limited =
+            |keep: f64, most: f64| self.kept_share + (keep - self.kept_share).clamp(-most, most);
         let keep = match (moves, inflow > 0.0) {
             (true, passes) if expected > wanted => {
-                limited(towards(wanted), if passes { PASSING_STEP / 2.0 } else { most })
+                limited(towards(wanted), if passes { MAX_PASS_THROUGH_STEP / 2.0 } else { most })
             }
             (true, _) => limited(towards(wanted), most),
             // What others give passes through where there is no room for it.
-            (false, true) if expected > wanted => limited(towards(wanted), PASSING_STEP),
+            (false, true) if expected > wanted => limited(towards(wanted), MAX_PASS_THROUGH_STEP),
             // What others take back leaves room for its own.
-            (false, false) if inflow < 0.0 && self.keep < 1.0 => {
-                limited(towards(level), PASSING_STEP)
+            (false, false) if inflow < 0.0 && self.kept_share < 1.0 => {
+                limited(towards(level), MAX_PASS_THROUGH_STEP)
             }
-            (false, _) => self.keep,
+            (false, _) => self.kept_share,
         };
-        bounded(keep)
+        bounded_share(keep)
     }
 
     /// Goes a step back to keeping all: nothing is known of the load.
-    fn step_home(&mut self) {
+    fn step_to_full(&mut self) {
         self.deviation.restart();
-        self.keep = bounded(self.keep + STEP);
+        self.kept_share = bounded_share(self.kept_share + MAX_STEP);
     }
 }
 
 /// Never less than the least that a pool keeps, and nearly all is all.
-fn bounded(keep: f64) -> f64 {
-    if keep > NEARLY_ALL { 1.0 } else { keep.max(LEAST) }
+fn bounded_share(keep: f64) -> f64 {
+    if keep > FULL_SHARE_THRESHOLD { 1.0 } else { keep.max(MIN_KEPT_SHARE) }
 }
 
 /// One step of pools that look together: each with its load, if it is known, and who gives to whom.
 /// A pool that has nobody to give to keeps all, so that whoever comes back gets its clients step by
 /// step.
-pub(super) fn step(spills: &mut [&mut Spill], loads: &[Option<Load>], flows: &Flows) {
-    let loads = Load::in_one_unit(loads);
-    let intents: Vec<Option<Intent>> = (0..spills.len())
+pub(super) fn step_group(spills: &mut [&mut Spill], loads: &[Option<PoolLoad>], flows: &Flows) {
+    let loads = PoolLoad::with_common_unit(loads);
+    let intents: Vec<Option<PlannedStep>> = (0..spills.len())
         .map(|at| {
-            if !flows.gives(at) {
+            if !flows.has_receivers(at) {
                 return None;
             }
             let Some(load) = &loads[at] else {
-                spills[at].step_home();
+                spills[at].step_to_full();
                 return None;
             };
-            let rest = flows.rest(at, &loads);
-            let gain = if flows.is_by_place(at) { GAIN_BY_PLACE } else { 1.0 };
-            Some(spills[at].intend(load, rest, gain))
+            let rest = flows.rest_fullness(at, &loads);
+            let gain = if flows.is_by_distance(at) { GAIN_BY_DISTANCE } else { 1.0 };
+            Some(spills[at].plan_step(load, rest, gain))
         })
         .collect();
-    let mut keeps: Vec<f64> = spills.iter().map(|spill| spill.keep).collect();
+    let mut keeps: Vec<f64> = spills.iter().map(|spill| spill.kept_share).collect();
     let mut inflows = vec![0.0; spills.len()];
     // What one gives to the next, that one gives on: as many rounds as there are pools reach the
     // last.
@@ -169,27 +182,27 @@ pub(super) fn step(spills: &mut [&mut Spill], loads: &[Option<Load>], flows: &Fl
         for (at, intent) in intents.iter().enumerate() {
             let Some(intent) = intent else { continue };
             let spill = &*spills[at];
-            keeps[at] = spill.stepped(intent, inflows[at]);
-            let arriving = intent.level / spill.keep;
+            keeps[at] = spill.kept_after_step(intent, inflows[at]);
+            let arriving = intent.level / spill.kept_share;
             given[at] =
-                (1.0 - keeps[at]) * (arriving + inflows[at]) - (1.0 - spill.keep) * arriving;
+                (1.0 - keeps[at]) * (arriving + inflows[at]) - (1.0 - spill.kept_share) * arriving;
         }
         inflows = flows.inflows(&given, &loads);
     }
-    flows.in_effect(&mut keeps);
-    for set in flows.closed_by_weight() {
-        let most = set.iter().map(|&at| keeps[at]).fold(LEAST, f64::max);
+    flows.redistribute_unkept(&mut keeps);
+    for set in flows.closed_weighted_sets() {
+        let most = set.iter().map(|&at| keeps[at]).fold(MIN_KEPT_SHARE, f64::max);
         set.iter().for_each(|&at| keeps[at] /= most);
     }
     for (at, (spill, keep)) in spills.iter_mut().zip(keeps).enumerate() {
-        spill.keep = if flows.gives(at) { bounded(keep) } else { 1.0 };
+        spill.kept_share = if flows.has_receivers(at) { bounded_share(keep) } else { 1.0 };
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        simulation::{Parent, Times, topology},
+        simulation::{ParentPolicy, SimulationTiming, topology},
         *,
     };
     use crate::steer::topology::PoolId;
@@ -200,12 +213,16 @@ mod tests {
     }
 
     fn flows_held_by(holder: Option<u16>, serving: &[bool]) -> Flows {
-        let topology = topology(Parent::Failover, serving.len(), Times { ttl: 30, interval: 5 });
+        let topology = topology(
+            ParentPolicy::Failover,
+            serving.len(),
+            SimulationTiming { ttl: 30, interval: 5 },
+        );
         let capped: Vec<PoolId> = (0..serving.len() as u32).map(PoolId).collect();
-        let groups = Neighbours::groups(&topology, &capped);
+        let groups = Neighbours::group_pools(&topology, &capped);
         assert_eq!(groups.len(), 1);
         let top = PoolId(serving.len() as u32);
-        groups[0].1.flows(
+        groups[0].1.spill_flows(
             serving.len(),
             &[serving.to_vec()],
             &holder.map(|at| (top, at)).into_iter().collect(),
@@ -213,11 +230,11 @@ mod tests {
     }
 
     fn stepped(levels: &[f64], flows: &Flows) -> Vec<f64> {
-        let load = |&level: &f64| Some(Load::new([level, 50.0, 70.0], Some(level)));
-        let loads: Vec<Option<Load>> = levels.iter().map(load).collect();
+        let load = |&level: &f64| Some(PoolLoad::new([level, 50.0, 70.0], Some(level)));
+        let loads: Vec<Option<PoolLoad>> = levels.iter().map(load).collect();
         let mut spills = vec![Spill::default(); levels.len()];
-        step(&mut spills.iter_mut().collect::<Vec<_>>(), &loads, flows);
-        spills.iter().map(Spill::keep).collect()
+        step_group(&mut spills.iter_mut().collect::<Vec<_>>(), &loads, flows);
+        spills.iter().map(Spill::kept_share).collect()
     }
 
     #[test]
@@ -253,15 +270,15 @@ mod tests {
         let flows = flows(&[true; 2]);
         let mut spills = [Spill::restored(0.55), Spill::default()];
         for _ in 0..5 {
-            step(&mut spills.iter_mut().collect::<Vec<_>>(), &[None, None], &flows);
+            step_group(&mut spills.iter_mut().collect::<Vec<_>>(), &[None, None], &flows);
         }
-        assert_eq!(spills[0].keep(), 1.0);
+        assert_eq!(spills[0].kept_share(), 1.0);
     }
 
     #[test]
     fn what_nobody_keeps_is_shared_in_proportion_to_what_each_takes() {
         let mut keeps = [0.2, 0.5, 0.5];
-        flows(&[true; 3]).in_effect(&mut keeps);
+        flows(&[true; 3]).redistribute_unkept(&mut keeps);
         // They take 0.2, 0.4 and 0.2, of 0.8.
         let wanted = [0.25, 0.5 / 0.75, 1.0];
         assert!(
@@ -269,7 +286,7 @@ mod tests {
             "{keeps:?}"
         );
         let mut keeps = [0.2, 1.0, 0.05];
-        flows(&[true; 3]).in_effect(&mut keeps);
+        flows(&[true; 3]).redistribute_unkept(&mut keeps);
         assert_eq!(keeps, [0.2, 1.0, 0.05], "somebody keeps all");
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::fullness::{Load, even};
+use super::fullness::{PoolLoad, even_fullness};
 use crate::steer::{
     policy::MatchedRules,
     pool::{MemberKind, Policy, Pool},
@@ -14,20 +14,20 @@ use crate::steer::{
 
 /// A pool whose members give clients to each other, if some of them have a capacity.
 #[derive(Debug, Clone, PartialEq)]
-struct Parent {
+struct ParentPool {
     id: PoolId,
     /// The orders in which clients are offered the members; `None` where they are offered all of
     /// them at once.
     orders: Option<Vec<Vec<usize>>>,
-    is_by_place: bool,
-    members: Vec<Below>,
+    is_by_distance: bool,
+    members: Vec<CappedSubtree>,
 }
 
 /// The pools with a capacity at and below a member, by position in the group.
 #[derive(Debug, Clone, PartialEq, Default)]
-struct Below {
+struct CappedSubtree {
     /// The member itself, if it is one of them.
-    own: Option<usize>,
+    itself: Option<usize>,
     /// All of them: any may give clients to another member.
     all: Vec<usize>,
     /// Those that are below no other: they stand for the member's load. Where there is none its
@@ -39,29 +39,29 @@ struct Below {
 /// members of.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(in crate::steer::feedback) struct Neighbours {
-    parents: Vec<Parent>,
+    parents: Vec<ParentPool>,
 }
 
 impl Neighbours {
     /// The neighbours among pools with a capacity, in groups that have nothing to do with each
     /// other: the positions in `capped`, and the neighbours by position in the group.
-    pub(in crate::steer::feedback) fn groups(
+    pub(in crate::steer::feedback) fn group_pools(
         topology: &Topology,
         capped: &[PoolId],
     ) -> Vec<(Vec<usize>, Self)> {
-        let parents: Vec<Parent> = topology
+        let parents: Vec<ParentPool> = topology
             .pools
             .iter()
             .zip((0..).map(PoolId))
             .filter(|(pool, _)| pool.members.len() > 1 && pool.policy != Policy::All)
-            .map(|(pool, id)| Parent {
+            .map(|(pool, id)| ParentPool {
                 id,
-                orders: orders(topology, pool),
-                is_by_place: matches!(pool.policy, Policy::Nearest { .. }),
+                orders: member_orders(topology, pool),
+                is_by_distance: matches!(pool.policy, Policy::Nearest { .. }),
                 members: pool
                     .members
                     .iter()
-                    .map(|member| Below::of(topology, capped, member.kind))
+                    .map(|member| CappedSubtree::new(topology, capped, member.kind))
                     .collect(),
             })
             .filter(|parent| parent.members.iter().any(|below| !below.all.is_empty()))
@@ -98,7 +98,7 @@ impl Neighbours {
 
     /// Which of so many pools can give clients to which; `serving` says for each parent whether
     /// each member answers clients.
-    pub(in crate::steer::feedback) fn flows(
+    pub(in crate::steer::feedback) fn spill_flows(
         &self,
         pools: usize,
         serving: &[Vec<bool>],
@@ -106,12 +106,15 @@ impl Neighbours {
     ) -> Flows {
         let nobody = Receivers { is_by_weight: true, ..Receivers::default() };
         let mut flows = Flows { receivers: vec![nobody; pools], chains: Vec::new() };
-        let parents: Vec<Parent> =
-            self.in_service(serving).into_iter().map(|parent| parent.held(holders)).collect();
+        let parents: Vec<ParentPool> = self
+            .in_service(serving)
+            .into_iter()
+            .map(|parent| parent.with_holder_first(holders))
+            .collect();
         for (parent, serving) in parents.iter().zip(serving) {
             let is_serving = |at: usize| serving.get(at) == Some(&true);
             for at in (0..parent.members.len()).filter(|&at| is_serving(at)) {
-                let ways = parent.ways(at, is_serving);
+                let ways = parent.next_choices(at, is_serving);
                 for &giver in &parent.members[at].all {
                     let receivers = &mut flows.receivers[giver];
                     ways.iter().flatten().for_each(|&taker| receivers.add(&parent.members[taker]));
@@ -125,23 +128,28 @@ impl Neighbours {
                     };
                     let takes_part = ways.iter().any(|way| !way.is_empty());
                     receivers.is_by_weight &= parent.orders.is_none() || !takes_part;
-                    receivers.is_by_place |= parent.is_by_place && takes_part;
+                    receivers.is_by_distance |= parent.is_by_distance && takes_part;
                     receivers
-                        .ways
-                        .extend(ways.iter().map(|way| Way::over(&first(way), &parent.members)));
+                        .destinations
+                        .extend(ways.iter().map(|way| {
+                            SpillDestinations::to_members(&first(way), &parent.members)
+                        }));
                 }
             }
         }
-        let chains =
-            parents.iter().zip(serving).filter_map(|(parent, serving)| parent.chain(serving));
-        flows.chains =
-            chains.filter(|chain| chain.last().is_some_and(|&last| flows.is_last(last))).collect();
+        let chains = parents
+            .iter()
+            .zip(serving)
+            .filter_map(|(parent, serving)| parent.failover_chain(serving));
+        flows.chains = chains
+            .filter(|chain| chain.last().is_some_and(|&last| flows.only_receives(last)))
+            .collect();
         flows
     }
 
     /// The parents without the pools that answer clients in none of them: such pools have no
     /// clients to give.
-    fn in_service(&self, serving: &[Vec<bool>]) -> Vec<Parent> {
+    fn in_service(&self, serving: &[Vec<bool>]) -> Vec<ParentPool> {
         let members = || {
             self.parents
                 .iter()
@@ -150,7 +158,7 @@ impl Neighbours {
         };
         let (mut serves, mut rests) = (BTreeSet::new(), BTreeSet::new());
         for (below, is_serving) in members() {
-            below.own.into_iter().for_each(|pool| {
+            below.itself.into_iter().for_each(|pool| {
                 _ = if *is_serving { serves.insert(pool) } else { rests.insert(pool) }
             });
         }
@@ -163,7 +171,7 @@ impl Neighbours {
 /// The orders in which a pool's clients are offered its members; `None` where by weight. Those of a
 /// `nearest` pool are not known without the clients: they are taken to be as far from the members
 /// as the nearest of these is.
-fn orders(topology: &Topology, pool: &Pool) -> Option<Vec<Vec<usize>>> {
+fn member_orders(topology: &Topology, pool: &Pool) -> Option<Vec<Vec<usize>>> {
     let count = pool.members.len();
     match &pool.policy {
         Policy::Weighted | Policy::Load(_) | Policy::All => None,
@@ -196,9 +204,9 @@ fn orders(topology: &Topology, pool: &Pool) -> Option<Vec<Vec<usize>>> {
     }
 }
 
-impl Parent {
+impl ParentPool {
     /// The same where clients stay with a member although one before it is usable: it comes first.
-    fn held(mut self, holders: &HashMap<PoolId, u16>) -> Self {
+    fn with_holder_first(mut self, holders: &HashMap<PoolId, u16>) -> Self {
         if let Some(&holder) = holders.get(&self.id) {
             let holder = usize::from(holder);
             for order in self.orders.iter_mut().flatten() {
@@ -210,7 +218,7 @@ impl Parent {
     }
 
     /// Where the clients of a member can go, by order: those in service, the next choice first.
-    fn ways(&self, member: usize, is_serving: impl Fn(usize) -> bool) -> Vec<Vec<usize>> {
+    fn next_choices(&self, member: usize, is_serving: impl Fn(usize) -> bool) -> Vec<Vec<usize>> {
         let Some(orders) = &self.orders else {
             let others =
                 (0..self.members.len()).filter(|&other| other != member && is_serving(other));
@@ -232,7 +240,7 @@ impl Parent {
 
     /// The pools in service in the order in which every client is offered them, if each member is
     /// one and there is one order.
-    fn chain(&self, serving: &[bool]) -> Option<Vec<usize>> {
+    fn failover_chain(&self, serving: &[bool]) -> Option<Vec<usize>> {
         let [order] = self.orders.as_deref()? else { return None };
         let members = order.iter().filter(|&&at| serving.get(at) == Some(&true));
         members
@@ -246,8 +254,8 @@ impl Parent {
 
     fn renumbered(&self, number: &impl Fn(usize) -> Option<usize>) -> Self {
         let renumber = |pools: &[usize]| pools.iter().filter_map(|&pool| number(pool)).collect();
-        let below = |below: &Below| Below {
-            own: below.own.and_then(number),
+        let below = |below: &CappedSubtree| CappedSubtree {
+            itself: below.itself.and_then(number),
             all: renumber(&below.all),
             outermost: renumber(&below.outermost),
         };
@@ -259,13 +267,13 @@ impl Parent {
     }
 }
 
-impl Below {
-    fn of(topology: &Topology, capped: &[PoolId], kind: MemberKind) -> Self {
+impl CappedSubtree {
+    fn new(topology: &Topology, capped: &[PoolId], kind: MemberKind) -> Self {
         let own = |kind| match kind {
             MemberKind::Pool(id) => capped.iter().position(|capped| *capped == id),
             MemberKind::Endpoint(_) => None,
         };
-        let mut below = Self { own: own(kind), ..Self::default() };
+        let mut below = Self { itself: own(kind), ..Self::default() };
         let mut open = vec![(kind, true)];
         while let Some((kind, is_outermost)) = open.pop() {
             let MemberKind::Pool(id) = kind else { continue };
@@ -301,31 +309,31 @@ struct Receivers {
     /// All of them take clients at once, by weight.
     is_by_weight: bool,
     /// Some clients leave in the order of what they lose by it.
-    is_by_place: bool,
+    is_by_distance: bool,
     /// One for each pool that it is a member of: where its clients go at first.
-    ways: Vec<Way>,
+    destinations: Vec<SpillDestinations>,
 }
 
 /// Where clients go that a member gives away: to these pools, or to so many members of which no
 /// load is known.
 #[derive(Debug, Clone, PartialEq)]
-struct Way {
+struct SpillDestinations {
     pools: Vec<usize>,
-    unknown: usize,
+    unknown_members: usize,
 }
 
-impl Way {
-    fn over(members: &[usize], below: &[Below]) -> Self {
+impl SpillDestinations {
+    fn to_members(members: &[usize], below: &[CappedSubtree]) -> Self {
         let pools = members.iter().flat_map(|&at| below[at].outermost.iter().copied()).collect();
         Self {
             pools,
-            unknown: members.iter().filter(|&&at| below[at].outermost.is_empty()).count(),
+            unknown_members: members.iter().filter(|&&at| below[at].outermost.is_empty()).count(),
         }
     }
 }
 
 impl Receivers {
-    fn add(&mut self, member: &Below) {
+    fn add(&mut self, member: &CappedSubtree) {
         self.pools.extend(member.outermost.iter().copied());
         self.has_unknown |= member.outermost.is_empty();
     }
@@ -333,34 +341,34 @@ impl Receivers {
 
 impl Flows {
     /// Whether anybody takes what a pool gives away.
-    pub(in crate::steer::feedback) fn gives(&self, pool: usize) -> bool {
+    pub(in crate::steer::feedback) fn has_receivers(&self, pool: usize) -> bool {
         let receivers = &self.receivers[pool];
         receivers.has_unknown || !receivers.pools.is_empty()
     }
 
     /// The fullness at which a pool and those that take what it gives would be equally full; 0
     /// where one of them has an unknown load.
-    pub(super) fn rest(&self, pool: usize, loads: &[Option<Load>]) -> f64 {
+    pub(super) fn rest_fullness(&self, pool: usize, loads: &[Option<PoolLoad>]) -> f64 {
         let receivers = &self.receivers[pool];
         let all = receivers.pools.iter().chain([&pool]);
-        let known: Option<Vec<&Load>> = all.map(|&at| loads[at].as_ref()).collect();
-        known.filter(|_| !receivers.has_unknown).map_or(0.0, |known| even(&known))
+        let known: Option<Vec<&PoolLoad>> = all.map(|&at| loads[at].as_ref()).collect();
+        known.filter(|_| !receivers.has_unknown).map_or(0.0, |known| even_fullness(&known))
     }
 
     /// What comes to each pool where these give so much, each in the unit of its own measure.
-    pub(super) fn inflows(&self, given: &[f64], loads: &[Option<Load>]) -> Vec<f64> {
+    pub(super) fn inflows(&self, given: &[f64], loads: &[Option<PoolLoad>]) -> Vec<f64> {
         let mut inflows = vec![0.0; given.len()];
         let size = |at: usize| loads[at].as_ref().map_or(0.0, |load| load.amount(load.target));
         for (giver, receivers) in self.receivers.iter().enumerate() {
             let Some(load) = &loads[giver] else { continue };
-            let amount = load.amount(given[giver]) / receivers.ways.len().max(1) as f64;
-            for way in &receivers.ways {
+            let amount = load.amount(given[giver]) / receivers.destinations.len().max(1) as f64;
+            for way in &receivers.destinations {
                 let sizes: f64 = way.pools.iter().map(|&at| size(at)).sum();
                 let mean = sizes / way.pools.len().max(1) as f64;
-                let all = sizes + mean * way.unknown as f64;
+                let all = sizes + mean * way.unknown_members as f64;
                 for &at in way.pools.iter().filter(|_| all > 0.0) {
                     let Some(load) = &loads[at] else { continue };
-                    inflows[at] += load.level_of(amount * size(at) / all);
+                    inflows[at] += load.level_of_amount(amount * size(at) / all);
                 }
             }
         }
@@ -369,7 +377,7 @@ impl Flows {
 
     /// What each pool keeps in effect: what nobody in a chain keeps is shared by all in proportion
     /// to what they take, and the last one is left with what comes.
-    pub(super) fn in_effect(&self, keeps: &mut [f64]) {
+    pub(super) fn redistribute_unkept(&self, keeps: &mut [f64]) {
         for chain in &self.chains {
             let parts: Vec<f64> = chain.iter().map(|&at| keeps[at]).collect();
             chain.iter().zip(raised_to_cover_all(&parts)).for_each(|(&at, keep)| keeps[at] = keep);
@@ -378,7 +386,7 @@ impl Flows {
 
     /// The pools that give clients to each other by weight, and to nobody else, in sets: of what
     /// they keep only the proportions count.
-    pub(super) fn closed_by_weight(&self) -> Vec<Vec<usize>> {
+    pub(super) fn closed_weighted_sets(&self) -> Vec<Vec<usize>> {
         let sets: BTreeSet<BTreeSet<usize>> = (0..self.receivers.len())
             .filter(|&pool| !self.receivers[pool].pools.is_empty())
             .map(|pool| self.receivers[pool].pools.iter().copied().chain([pool]).collect())
@@ -396,12 +404,13 @@ impl Flows {
     }
 
     /// Whether some of a pool's clients leave in the order of what they lose by it.
-    pub(super) fn is_by_place(&self, pool: usize) -> bool {
-        self.receivers[pool].is_by_place
+    pub(super) fn is_by_distance(&self, pool: usize) -> bool {
+        self.receivers[pool].is_by_distance
     }
 
     /// Whether a pool takes what others give, and gives nothing itself.
-    pub(super) fn is_last(&self, pool: usize) -> bool {
-        !self.gives(pool) && self.receivers.iter().any(|receivers| receivers.pools.contains(&pool))
+    pub(super) fn only_receives(&self, pool: usize) -> bool {
+        !self.has_receivers(pool)
+            && self.receivers.iter().any(|receivers| receivers.pools.contains(&pool))
     }
 }

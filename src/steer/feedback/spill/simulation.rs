@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use mmdb_writer::{Value, Writer};
 
-use super::super::{Feedback, Reading, SavedFeedback, simulation};
+use super::super::{FeedReading, Feedback, SavedFeedback, simulation};
 use crate::{
     geo::{Coordinates, Database, Databases},
-    health::{Standing, Verdict},
+    health::{HealthStatus, Verdict},
     load::{LoadReport, LoadSource},
     steer::{
         AnswerCount, Capacity, Compiler, Conditions, Datacenter, DatacenterId, Endpoint,
@@ -29,7 +29,7 @@ const CAPACITIES: [f64; 5] = [1000.0, 1000.0, 1500.0, 800.0, 1200.0];
 
 /// How the regions are arranged.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Parent {
+pub(super) enum ParentPolicy {
     Failover,
     Weighted,
     Nearest,
@@ -38,37 +38,42 @@ pub(super) enum Parent {
     Nested,
 }
 
-const PARENTS: [Parent; 5] =
-    [Parent::Failover, Parent::Weighted, Parent::Nearest, Parent::Geo, Parent::Nested];
+const PARENT_POLICIES: [ParentPolicy; 5] = [
+    ParentPolicy::Failover,
+    ParentPolicy::Weighted,
+    ParentPolicy::Nearest,
+    ParentPolicy::Geo,
+    ParentPolicy::Nested,
+];
 
 /// How fast answers and reports are.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
+pub(super) struct SimulationTiming {
     pub(super) ttl: u64,
     /// Between two reports, and how old each is.
     pub(super) interval: u64,
 }
 
-impl Times {
+impl SimulationTiming {
     /// Between two looks at the loads.
     fn period(self) -> u64 {
         self.ttl + 2 * self.interval
     }
 }
 
-struct World {
+struct SpillSimulation {
     regions: usize,
-    times: Times,
+    times: SimulationTiming,
     feedback: Feedback,
     compiler: Arc<Compiler>,
     conditions: Conditions,
     surveys: Surveys,
     now: u64,
     random: fastrand::Rng,
-    resolvers: Vec<Resolver>,
+    resolvers: Vec<SimulatedResolver>,
     demand: f64,
     /// A region that reports this instead of its load.
-    lies: Option<(usize, f64)>,
+    false_report: Option<(usize, f64)>,
     /// Second by second: each region's load, and its share of the answers.
     loads: Vec<Vec<f64>>,
     shares: Vec<Vec<f64>>,
@@ -78,19 +83,19 @@ struct World {
 
 /// Of a resolver: its clients' part of the demand, where they are, where they go, and until when
 /// that is kept.
-struct Resolver {
-    part: f64,
+struct SimulatedResolver {
+    client_share: f64,
     network: usize,
     region: usize,
-    until: u64,
+    cached_until: u64,
 }
 
-fn source(at: usize, times: Times) -> LoadSource {
+fn source(at: usize, times: SimulationTiming) -> LoadSource {
     LoadSource {
         name: format!("lb{at}").into(),
         interval: Duration::from_secs(times.interval),
         stale_after: Duration::from_secs(3 * times.interval),
-        ..simulation::source()
+        ..simulation::load_source()
     }
 }
 
@@ -124,7 +129,7 @@ fn pool(name: &str, policy: Policy, members: &[(MemberKind, u16)]) -> Pool {
     }
 }
 
-pub(super) fn topology(parent: Parent, regions: usize, times: Times) -> Topology {
+pub(super) fn topology(parent: ParentPolicy, regions: usize, times: SimulationTiming) -> Topology {
     let datacenter = |at: usize| Datacenter {
         name: format!("dc{at}").into(),
         location: Coordinates::new(0.0, (at as f64 + 0.5) * 120.0 / regions as f64).ok(),
@@ -167,17 +172,17 @@ pub(super) fn topology(parent: Parent, regions: usize, times: Times) -> Topology
         ..GeoRule::default()
     };
     pools.push(match parent {
-        Parent::Failover => pool("top", Policy::Failover, &members),
-        Parent::Weighted => pool("top", Policy::Weighted, &members),
-        Parent::Nearest => pool("top", Policy::Nearest { tie: None }, &members),
-        Parent::Geo => pool(
+        ParentPolicy::Failover => pool("top", Policy::Failover, &members),
+        ParentPolicy::Weighted => pool("top", Policy::Weighted, &members),
+        ParentPolicy::Nearest => pool("top", Policy::Nearest { tie: None }, &members),
+        ParentPolicy::Geo => pool(
             "top",
             Policy::Geo { rules: (0..regions).map(rule).collect(), default: vec![0] },
             &members,
         ),
-        Parent::Nested => pool("inner", Policy::Failover, &members[..2]),
+        ParentPolicy::Nested => pool("inner", Policy::Failover, &members[..2]),
     });
-    if parent == Parent::Nested {
+    if parent == ParentPolicy::Nested {
         pools.push(pool("outer", Policy::Weighted, &members[2..]));
         let inner = [regions, regions + 1].map(|at| (MemberKind::Pool(PoolId(at as u32)), 1));
         pools.push(pool("top", Policy::Failover, &inner[..if regions > 2 { 2 } else { 1 }]));
@@ -199,25 +204,36 @@ pub(super) fn topology(parent: Parent, regions: usize, times: Times) -> Topology
         .with_load_sources(loads)
 }
 
-impl World {
+impl SpillSimulation {
     /// Six of ten clients are in the first third of the networks, and a few resolvers have most of
     /// them.
-    fn new(parent: Parent, regions: usize, times: Times, resolvers: usize) -> Self {
+    fn new(
+        parent: ParentPolicy,
+        regions: usize,
+        times: SimulationTiming,
+        resolvers: usize,
+    ) -> Self {
         let topology = Arc::new(topology(parent, regions, times));
         let mut surveys = Surveys::default();
         let compiler = Compiler::new(Arc::clone(&topology), &equator(), &mut surveys);
         let mut conditions = Conditions::unprobed(&topology, 0);
-        let up = Standing { verdict: Verdict::Up, flips_in_secs: None, ..Standing::default() };
+        let up =
+            HealthStatus { verdict: Verdict::Up, flips_in_secs: None, ..HealthStatus::default() };
         conditions.standings.fill(up);
         let mut feedback = Feedback::default();
-        feedback.adopt(&topology);
+        feedback.apply_topology(&topology);
         let mut random = fastrand::Rng::with_seed(11);
         let weight = |at: usize| 1.0 / (at as f64 + resolvers as f64 / 3.0);
         let all: f64 = (0..resolvers).map(weight).sum();
         let mut resolver = |at: usize| {
             let is_crowded = random.f64() < 0.6;
             let network = random.usize(0..if is_crowded { NETWORKS / 3 } else { NETWORKS });
-            Resolver { part: weight(at) / all, network, region: 0, until: random.u64(0..times.ttl) }
+            SimulatedResolver {
+                client_share: weight(at) / all,
+                network,
+                region: 0,
+                cached_until: random.u64(0..times.ttl),
+            }
         };
         let resolvers = (0..resolvers).map(&mut resolver).collect();
         let mut world = Self {
@@ -231,7 +247,7 @@ impl World {
             random,
             resolvers,
             demand: 0.0,
-            lies: None,
+            false_report: None,
             loads: Vec::new(),
             shares: Vec::new(),
             by_network: Vec::new(),
@@ -267,7 +283,10 @@ impl World {
         let mut shares = vec![0.0; self.regions];
         for resolver in &self.resolvers {
             let own = &self.by_network[resolver.network];
-            shares.iter_mut().zip(own).for_each(|(share, own)| *share += resolver.part * own);
+            shares
+                .iter_mut()
+                .zip(own)
+                .for_each(|(share, own)| *share += resolver.client_share * own);
         }
         shares
     }
@@ -275,7 +294,7 @@ impl World {
     fn set_up(&mut self, region: usize, is_up: bool) {
         let verdict = if is_up { Verdict::Up } else { Verdict::Down };
         self.conditions.standings[region] =
-            Standing { verdict, flips_in_secs: None, ..Standing::default() };
+            HealthStatus { verdict, flips_in_secs: None, ..HealthStatus::default() };
         self.compile();
     }
 
@@ -284,7 +303,8 @@ impl World {
         for _ in 0..periods * self.times.period() {
             self.now += 1;
             let now = Duration::from_secs(self.now);
-            for resolver in self.resolvers.iter_mut().filter(|resolver| resolver.until <= self.now)
+            for resolver in
+                self.resolvers.iter_mut().filter(|resolver| resolver.cached_until <= self.now)
             {
                 let mut left = self.random.f64();
                 let shares = &self.by_network[resolver.network];
@@ -292,13 +312,13 @@ impl World {
                     left -= share;
                     left < 0.0
                 });
-                (resolver.region, resolver.until) =
+                (resolver.region, resolver.cached_until) =
                     (drawn.unwrap_or(resolver.region), self.now + self.times.ttl);
             }
             let mut load = vec![0.0; self.regions];
             self.resolvers
                 .iter()
-                .for_each(|resolver| load[resolver.region] += resolver.part * self.demand);
+                .for_each(|resolver| load[resolver.region] += resolver.client_share * self.demand);
             self.loads.push(load);
             if self.now.is_multiple_of(self.times.interval) {
                 self.report(now);
@@ -306,7 +326,7 @@ impl World {
             if self.feedback.next_due(now).is_some_and(|due| due <= now)
                 && !self
                     .feedback
-                    .follow(&self.compiler, &mut self.conditions, false, now)
+                    .update(&self.compiler, &mut self.conditions, false, now)
                     .is_empty()
             {
                 self.compile();
@@ -319,15 +339,22 @@ impl World {
     fn report(&mut self, at: Duration) {
         let told = &self.loads[self.loads.len().saturating_sub(1 + self.times.interval as usize)];
         for (region, &load) in told.iter().enumerate() {
-            let load = self.lies.filter(|(liar, _)| *liar == region).map_or(load, |(_, told)| told);
+            let load = self
+                .false_report
+                .filter(|(liar, _)| *liar == region)
+                .map_or(load, |(_, told)| told);
             let limit = Some(CAPACITIES[region]);
             let report = LoadReport { connections: Some(load), limit, ..LoadReport::default() };
-            self.feedback.note(FeedId(region as u32), Reading { report, at }, &self.conditions);
+            self.feedback.record_report(
+                FeedId(region as u32),
+                FeedReading { report, read_at: at },
+                &self.conditions,
+            );
         }
     }
 
     /// The shares of the answers of the last so many periods.
-    fn last(&self, periods: u64) -> &[Vec<f64>] {
+    fn recent_shares(&self, periods: u64) -> &[Vec<f64>] {
         &self.shares[self.shares.len() - (periods * self.times.period()) as usize..]
     }
 
@@ -344,17 +371,17 @@ fn mean(shares: &[Vec<f64>], region: usize) -> f64 {
 /// What a world may be wrong by: in shares of all clients, and for levels in shares of the highest
 /// level or of what a region takes.
 #[derive(Debug, Clone, Copy)]
-struct Bounds {
+struct Tolerances {
     overshoot: f64,
     swing: f64,
     uneven: f64,
 }
 
-impl Bounds {
+impl Tolerances {
     /// The order in which the clients of a `nearest` pool leave is that of addresses, not of
     /// clients, and in a row of five regions each learns late of what those before it give.
-    fn of(parent: Parent, regions: usize) -> Self {
-        if regions > 3 || parent == Parent::Nearest {
+    fn for_parent(parent: ParentPolicy, regions: usize) -> Self {
+        if regions > 3 || parent == ParentPolicy::Nearest {
             Self { overshoot: 0.14, swing: 0.07, uneven: 0.08 }
         } else {
             Self { overshoot: 0.05, swing: 0.04, uneven: 0.05 }
@@ -363,13 +390,18 @@ impl Bounds {
 }
 
 /// What is wrong ten periods after a change, if anything, among these regions.
-fn faults(world: &mut World, up: &[usize], evenly: bool, bounds: Bounds) -> Vec<String> {
+fn violations(
+    world: &mut SpillSimulation,
+    up: &[usize],
+    evenly: bool,
+    bounds: Tolerances,
+) -> Vec<String> {
     world.run(10);
-    let way = world.last(10).to_vec();
+    let way = world.recent_shares(10).to_vec();
     // What a loss or a return does by itself, before any step, is no overshoot.
     let before = way.first().cloned().unwrap_or_default();
     world.run(30);
-    let rest = world.last(30).to_vec();
+    let rest = world.recent_shares(30).to_vec();
     let mut faults = Vec::new();
     let rests: Vec<f64> = (0..world.regions).map(|region| mean(&rest, region)).collect();
     let levels: Vec<f64> = up.iter().map(|&region| world.level(region, rests[region])).collect();
@@ -426,75 +458,81 @@ fn faults(world: &mut World, up: &[usize], evenly: bool, bounds: Bounds) -> Vec<
 
 /// What happens to a world.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Change {
+enum Disturbance {
     /// Demand grows by two thirds.
-    Demand,
+    DemandIncrease,
     /// The last region fails.
     Loss,
     /// It comes back.
     Return,
     /// It reports a load just below its max, whatever it has.
-    Lie,
+    FalseReport,
 }
 
-const CHANGES: [Change; 4] = [Change::Demand, Change::Loss, Change::Return, Change::Lie];
+const DISTURBANCES: [Disturbance; 4] =
+    [Disturbance::DemandIncrease, Disturbance::Loss, Disturbance::Return, Disturbance::FalseReport];
 
 /// What is wrong after a change where demand is so many percent of what all regions take, if
 /// anything.
-fn faults_of(
-    parent: Parent,
+fn violations_after(
+    parent: ParentPolicy,
     regions: usize,
-    times: Times,
+    times: SimulationTiming,
     percent: f64,
-    change: Change,
+    change: Disturbance,
 ) -> Vec<String> {
-    let mut world = World::new(parent, regions, times, RESOLVERS);
+    let mut world = SpillSimulation::new(parent, regions, times, RESOLVERS);
     let demand = CAPACITIES[..regions].iter().sum::<f64>() * percent / 100.0;
     let last = regions - 1;
     world.demand = demand;
     let mut up: Vec<usize> = (0..regions).collect();
     match change {
-        Change::Demand => {
+        Disturbance::DemandIncrease => {
             world.demand = demand * 0.6;
             world.run(15);
             world.demand = demand;
         }
-        Change::Loss => {
+        Disturbance::Loss => {
             world.run(20);
             world.set_up(last, false);
             up.pop();
         }
-        Change::Return => {
+        Disturbance::Return => {
             world.run(15);
             world.set_up(last, false);
             world.run(15);
             world.set_up(last, true);
         }
-        Change::Lie => {
+        Disturbance::FalseReport => {
             world.run(15);
-            world.lies = Some((last, 0.65 * CAPACITIES[last]));
+            world.false_report = Some((last, 0.65 * CAPACITIES[last]));
             up.pop();
         }
     }
-    faults(&mut world, &up, change != Change::Lie, Bounds::of(parent, regions))
+    violations(
+        &mut world,
+        &up,
+        change != Disturbance::FalseReport,
+        Tolerances::for_parent(parent, regions),
+    )
 }
 
 /// A claim of the simulation: these worlds, and what happens to them.
-struct Claim<'a> {
+struct SimulationCase<'a> {
     regions: &'a [usize],
-    times: Times,
+    times: SimulationTiming,
     percents: &'a [f64],
-    changes: &'a [Change],
+    changes: &'a [Disturbance],
 }
 
-impl Claim<'_> {
+impl SimulationCase<'_> {
     fn assert(&self) {
         let mut wrong = Vec::new();
-        for parent in PARENTS {
+        for parent in PARENT_POLICIES {
             for &regions in self.regions {
                 for &percent in self.percents {
                     for &change in self.changes {
-                        let found = faults_of(parent, regions, self.times, percent, change);
+                        let found = violations_after(parent, regions, self.times, percent, change);
                         if !found.is_empty() {
                             let found = found.join("; ");
                             wrong.push(format!(
@@ -511,31 +549,48 @@ impl Claim<'_> {
 
 #[test]
 fn excess_goes_as_far_as_there_is_room_and_then_evens_out() {
-    let times = Times { ttl: 30, interval: 5 };
-    Claim { regions: &[2, 3, 5], times, percents: &[45.0, 80.0, 120.0], changes: &CHANGES }
-        .assert();
+    let times = SimulationTiming { ttl: 30, interval: 5 };
+    SimulationCase {
+        regions: &[2, 3, 5],
+        times,
+        percents: &[45.0, 80.0, 120.0],
+        changes: &DISTURBANCES,
+    }
+    .assert();
 }
 
 #[test]
 fn spill_settles_with_short_lived_answers() {
-    let times = Times { ttl: 5, interval: 2 };
-    Claim { regions: &[2, 3], times, percents: &[60.0, 100.0], changes: &CHANGES }.assert();
-}
-
-#[test]
-fn spill_settles_with_long_lived_answers() {
-    let times = Times { ttl: 300, interval: 10 };
-    Claim { regions: &[3], times, percents: &[100.0], changes: &[Change::Demand, Change::Loss] }
+    let times = SimulationTiming { ttl: 5, interval: 2 };
+    SimulationCase { regions: &[2, 3], times, percents: &[60.0, 100.0], changes: &DISTURBANCES }
         .assert();
 }
 
 #[test]
+fn spill_settles_with_long_lived_answers() {
+    let times = SimulationTiming { ttl: 300, interval: 10 };
+    SimulationCase {
+        regions: &[3],
+        times,
+        percents: &[100.0],
+        changes: &[Disturbance::DemandIncrease, Disturbance::Loss],
+    }
+    .assert();
+}
+
+#[test]
 fn what_was_kept_before_a_restart_is_kept_until_reports_can_have_come() {
-    let mut world = World::new(Parent::Failover, 2, Times { ttl: 30, interval: 5 }, 1);
-    let saved = SavedFeedback { keeps: vec![("region0".into(), 0.6)], ..SavedFeedback::default() };
+    let mut world = SpillSimulation::new(
+        ParentPolicy::Failover,
+        2,
+        SimulationTiming { ttl: 30, interval: 5 },
+        1,
+    );
+    let saved =
+        SavedFeedback { kept_shares: vec![("region0".into(), 0.6)], ..SavedFeedback::default() };
     world.conditions.adjustments = world.feedback.restore(saved);
     let mut kept_at = |secs: u64| {
-        world.feedback.follow(
+        world.feedback.update(
             &world.compiler,
             &mut world.conditions,
             false,

@@ -1,19 +1,20 @@
 //! LOC rdata: `52 22 23.000 N 4 53 32.000 E -2.00m 1m 10000m 10m` (RFC 1876 section 3).
 
-use super::{fields::Fields, problem::Problem};
+use super::{field_reader::FieldReader, problem::Problem};
 
 /// The equator and the prime meridian: 2^31 thousandths of an arc second.
-const MIDDLE: i64 = 1 << 31;
+const ANGLE_ZERO: i64 = 1 << 31;
 /// The altitude that is written as 0: 100 km below the WGS 84 spheroid.
-const BASE_CM: i64 = 100_000 * 100;
+const ALTITUDE_ZERO_CM: i64 = 100_000 * 100;
 /// The greatest altitude, in centimetres above the spheroid.
-const MAX_CM: i64 = u32::MAX as i64 - BASE_CM;
+const MAX_ALTITUDE_CM: i64 = u32::MAX as i64 - ALTITUDE_ZERO_CM;
 
 /// Reads a location; size and precisions default to 1 m, 10,000 m and 10 m.
-pub(super) fn read(fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+pub(super) fn read_loc(fields: &mut FieldReader<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
     let latitude = angle("latitude", 90, ["N", "S"], fields)?;
     let longitude = angle("longitude", 180, ["E", "W"], fields)?;
-    let altitude = centimetres("altitude", -BASE_CM, MAX_CM, fields)? + BASE_CM;
+    let altitude =
+        centimetres("altitude", -ALTITUDE_ZERO_CM, MAX_ALTITUDE_CM, fields)? + ALTITUDE_ZERO_CM;
     out.push(0);
     for (what, default) in
         [("size", 100), ("horizontal precision", 1_000_000), ("vertical precision", 1_000)]
@@ -36,7 +37,7 @@ fn angle(
     what: &str,
     max: u32,
     hemispheres: [&str; 2],
-    fields: &mut Fields<'_, '_>,
+    fields: &mut FieldReader<'_, '_>,
 ) -> Result<i64, Problem> {
     let mut total = 0;
     for (part, unit_milliseconds) in [3_600_000, 60_000, 1_000].into_iter().enumerate() {
@@ -52,8 +53,8 @@ fn angle(
             .map(|number| number * unit_milliseconds / scale)
             .ok_or_else(|| {
                 fields
-                    .wrong(format!("{word:?} does not fit into the {what}"))
-                    .help("write degrees, minutes, seconds and the hemisphere: 52 22 23.000 N")
+                    .problem(format!("{word:?} does not fit into the {what}"))
+                    .with_help("write degrees, minutes, seconds and the hemisphere: 52 22 23.000 N")
             })?;
     }
     let word = fields.word(&format!("hemisphere of the {what}"))?;
@@ -66,19 +67,19 @@ fn signed(
     max: u32,
     word: &str,
     [positive, negative]: [&str; 2],
-    fields: &Fields<'_, '_>,
+    fields: &FieldReader<'_, '_>,
 ) -> Result<i64, Problem> {
     if milliseconds > i64::from(max) * 3_600_000 {
-        return Err(fields.wrong(format!("the {what} is beyond {max} degrees")));
+        return Err(fields.problem(format!("the {what} is beyond {max} degrees")));
     }
     if word.eq_ignore_ascii_case(positive) {
-        return Ok(MIDDLE + milliseconds);
+        return Ok(ANGLE_ZERO + milliseconds);
     }
     if word.eq_ignore_ascii_case(negative) {
-        return Ok(MIDDLE - milliseconds);
+        return Ok(ANGLE_ZERO - milliseconds);
     }
     Err(fields
-        .wrong(format!("the hemisphere of the {what} is {positive} or {negative}, not {word:?}")))
+        .problem(format!("the hemisphere of the {what} is {positive} or {negative}, not {word:?}")))
 }
 
 /// Reads metres with up to two decimals, an `m` behind them or not, as centimetres.
@@ -86,19 +87,19 @@ fn centimetres(
     what: &str,
     min: i64,
     max: i64,
-    fields: &mut Fields<'_, '_>,
+    fields: &mut FieldReader<'_, '_>,
 ) -> Result<i64, Problem> {
     let word = fields.word(what)?;
     decimal(word.strip_suffix(['m', 'M']).unwrap_or(word), 2)
         .filter(|number| (min..=max).contains(number))
         .ok_or_else(|| {
             fields
-                .wrong(format!(
+                .problem(format!(
                     "the {what} {word:?} is not a length from {} to {} m",
                     min / 100,
                     max / 100
                 ))
-                .help("write metres with at most two decimals: 10.50m")
+                .with_help("write metres with at most two decimals: 10.50m")
         })
 }
 

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 /// The blocks, as text so that they read like the registries; disjoint or nested, in no order that
 /// matters.
-const BLOCKS: &[&str] = &[
+const SPECIAL_PURPOSE_BLOCKS: &[&str] = &[
     "0.0.0.0/8",       // this network, RFC 791
     "10.0.0.0/8",      // private, RFC 1918
     "100.64.0.0/10",   // shared (carrier-grade NAT), RFC 6598
@@ -42,7 +42,7 @@ const BLOCKS: &[&str] = &[
 
 /// All special-purpose blocks of both families.
 pub(super) fn blocks() -> impl Iterator<Item = IpNet> {
-    BLOCKS.iter().filter_map(|text| text.parse().ok())
+    SPECIAL_PURPOSE_BLOCKS.iter().filter_map(|text| text.parse().ok())
 }
 
 /// Whether an address is special-purpose. For what few ask: it reads the list. No allocation.
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn every_block_is_a_prefix_without_host_bits() {
         let parsed: Vec<_> = blocks().collect();
-        assert_eq!(parsed.len(), BLOCKS.len());
+        assert_eq!(parsed.len(), SPECIAL_PURPOSE_BLOCKS.len());
         for block in parsed {
             assert_eq!(block, block.trunc());
         }

@@ -4,31 +4,31 @@
 //!
 //! Invariant: the networks cover the whole space without gap or overlap.
 
-use super::{address::Address, column::Column};
+use super::{address::Address, column::CompactColumn};
 
 /// Networks from one kept address to the next; a lookup passes half of them on average.
 const STRIDE: usize = 64;
 
 /// Consecutive networks that cover the whole space.
 #[derive(Debug)]
-pub(super) struct Leaves<K> {
+pub(super) struct NetworkList<K> {
     lengths: Vec<u8>,
-    records: Column,
-    marks: Vec<K>,
+    records: CompactColumn,
+    sampled_starts: Vec<K>,
 }
 
-impl<K: Address> Leaves<K> {
+impl<K: Address> NetworkList<K> {
     /// Room for `count` networks; what is not used is given back by [`finish`](Self::finish).
     pub(super) fn with_capacity(count: usize) -> Self {
         Self {
             lengths: Vec::with_capacity(count),
-            records: Column::with_capacity(count),
-            marks: Vec::new(),
+            records: CompactColumn::with_capacity(count),
+            sampled_starts: Vec::new(),
         }
     }
 
     /// One network for the whole space.
-    pub(super) fn whole(record: u32) -> Self {
+    pub(super) fn single(record: u32) -> Self {
         let mut leaves = Self::with_capacity(1);
         leaves.push(K::MIN, 0, record);
         leaves
@@ -38,7 +38,7 @@ impl<K: Address> Leaves<K> {
     #[inline]
     pub(super) fn push(&mut self, start: K, length: u8, record: u32) {
         if self.lengths.len().is_multiple_of(STRIDE) {
-            self.marks.push(start);
+            self.sampled_starts.push(start);
         }
         self.lengths.push(length);
         self.records.push(record);
@@ -47,7 +47,7 @@ impl<K: Address> Leaves<K> {
     pub(super) fn finish(&mut self) {
         self.lengths.shrink_to_fit();
         self.records.shrink();
-        self.marks.shrink_to_fit();
+        self.sampled_starts.shrink_to_fit();
     }
 
     pub(super) fn len(&self) -> usize {
@@ -56,38 +56,38 @@ impl<K: Address> Leaves<K> {
 
     /// The record and the length of the network that an address is in.
     pub(super) fn find(&self, address: K) -> (u32, u8) {
-        let mark = self.marks.partition_point(|&start| start <= address).saturating_sub(1);
-        let mut cursor = self.cursor_at(mark * STRIDE, self.marks[mark]);
+        let mark = self.sampled_starts.partition_point(|&start| start <= address).saturating_sub(1);
+        let mut cursor = self.cursor_at(mark * STRIDE, self.sampled_starts[mark]);
         while cursor.last < address && cursor.advance() {}
         (cursor.record, cursor.length)
     }
 
     /// At the first network.
-    pub(super) fn cursor(&self) -> Cursor<'_, K> {
+    pub(super) fn cursor(&self) -> NetworkCursor<'_, K> {
         self.cursor_at(0, K::MIN)
     }
 
-    fn cursor_at(&self, position: usize, start: K) -> Cursor<'_, K> {
+    fn cursor_at(&self, position: usize, start: K) -> NetworkCursor<'_, K> {
         let length = self.lengths[position];
-        Cursor {
+        NetworkCursor {
             leaves: self,
             position,
             last: start.last_of(length),
             length,
-            record: self.records.at(position),
+            record: self.records.value_at(position),
         }
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
         self.lengths.capacity()
             + self.records.memory_bytes()
-            + self.marks.capacity() * size_of::<K>()
+            + self.sampled_starts.capacity() * size_of::<K>()
     }
 }
 
 /// A place among the networks, moving upwards.
-pub(super) struct Cursor<'a, K> {
-    leaves: &'a Leaves<K>,
+pub(super) struct NetworkCursor<'a, K> {
+    leaves: &'a NetworkList<K>,
     position: usize,
     /// The network's last address.
     pub(super) last: K,
@@ -96,7 +96,7 @@ pub(super) struct Cursor<'a, K> {
     pub(super) record: u32,
 }
 
-impl<K: Address> Cursor<'_, K> {
+impl<K: Address> NetworkCursor<'_, K> {
     /// Moves to the next network; false, and no move, at the last one.
     #[inline]
     pub(super) fn advance(&mut self) -> bool {
@@ -108,7 +108,7 @@ impl<K: Address> Cursor<'_, K> {
         self.position = next;
         self.length = length;
         self.last = start.last_of(length);
-        self.record = self.leaves.records.at(next);
+        self.record = self.leaves.records.value_at(next);
         true
     }
 }
@@ -121,7 +121,7 @@ mod tests {
     fn every_address_is_found_in_its_network() {
         // 200 networks of /32, then what is left in ever larger ones: what a tree with one deep
         // corner looks like.
-        let mut leaves = Leaves::<u32>::with_capacity(0);
+        let mut leaves = NetworkList::<u32>::with_capacity(0);
         let mut start = 0u32;
         for record in 0..256 {
             leaves.push(start, 32, record);
@@ -138,6 +138,6 @@ mod tests {
         }
         assert_eq!(leaves.find(256), (1024, 24));
         assert_eq!(leaves.find(u32::MAX), (1001, 1));
-        assert_eq!(Leaves::<u128>::whole(9).find(77), (9, 0));
+        assert_eq!(NetworkList::<u128>::single(9).find(77), (9, 0));
     }
 }

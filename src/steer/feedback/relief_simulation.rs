@@ -4,8 +4,8 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{
-    balance::{Balance, Known, Pace},
-    measure::Measured,
+    balance::{Balance, BalanceTiming, MemberReport},
+    measured_load::MeasuredLoad,
 };
 use crate::steer::pool::{LoadMeasure, LoadPolicy};
 
@@ -15,34 +15,34 @@ const LAG_SECS: usize = 5;
 
 /// What a pool has to cope with.
 #[derive(Debug, Clone)]
-struct Region {
+struct PoolScenario {
     by: LoadMeasure,
     weights: Vec<u16>,
     capacities: Vec<f64>,
     /// Load that no answer steers.
-    fixed: Vec<f64>,
+    unsteered_loads: Vec<f64>,
     demand: f64,
     /// Reports end at the capacity.
     ends_at_limit: bool,
 }
 
-impl Region {
+impl PoolScenario {
     /// Two members, by the processor's load, of which the first is to have 52 % of the clients
     /// while all is well.
-    fn usual() -> Self {
+    fn healthy() -> Self {
         Self {
             by: LoadMeasure::Gauge("cpu".into()),
             weights: vec![13, 12],
             capacities: vec![500.0, 1500.0],
-            fixed: vec![0.0, 0.0],
+            unsteered_loads: vec![0.0, 0.0],
             demand: 500.0,
             ends_at_limit: true,
         }
     }
 }
 
-struct World {
-    region: Region,
+struct ReliefSimulation {
+    region: PoolScenario,
     balance: Balance,
     ttl_secs: u64,
     /// Reports are wrong by so much, and so is what a few large resolvers make of shares, once per
@@ -61,8 +61,8 @@ struct World {
     is_urgent: bool,
 }
 
-impl World {
-    fn new(region: Region, ttl_secs: u64, noise: f64) -> Self {
+impl ReliefSimulation {
+    fn new(region: PoolScenario, ttl_secs: u64, noise: f64) -> Self {
         let policy = LoadPolicy { measure: region.by.clone(), soft: 0.7, hard: 0.9 };
         let balance = Balance::new(policy, region.weights.clone());
         let answered = (0..ttl_secs).map(|_| balance.shares().to_vec()).collect();
@@ -87,12 +87,12 @@ impl World {
         self.ttl_secs.max(2 * INTERVAL_SECS)
     }
 
-    fn noisy(&mut self) -> f64 {
+    fn noise_factor(&mut self) -> f64 {
         1.0 + self.noise * (2.0 * self.random.f64() - 1.0)
     }
 
     /// As the wheel has them: in steps of 1/1024.
-    fn steered(&self) -> Vec<f64> {
+    fn steered_shares(&self) -> Vec<f64> {
         let weights = self.balance.weights();
         let weights = weights
             .unwrap_or_else(|| self.region.weights.iter().map(|&weight| weight.into()).collect());
@@ -103,30 +103,30 @@ impl World {
     fn run(&mut self, secs: u64) {
         for _ in 0..secs {
             self.now += 1;
-            let shares = self.steered();
+            let shares = self.steered_shares();
             self.shares.push(shares[0]);
             self.answered.push_back(shares);
             self.answered.pop_front();
             if self.now.is_multiple_of(self.ttl_secs) {
-                self.skew = (0..self.skew.len()).map(|_| self.noisy()).collect();
+                self.skew = (0..self.skew.len()).map(|_| self.noise_factor()).collect();
             }
             let load = |at: usize| {
                 let clients: f64 = self.answered.iter().map(|shares| shares[at]).sum::<f64>()
                     / self.ttl_secs as f64;
-                self.region.fixed[at] + self.region.demand * clients * self.skew[at]
+                self.region.unsteered_loads[at] + self.region.demand * clients * self.skew[at]
             };
             self.loads.push((0..self.skew.len()).map(load).collect());
             if self.now.is_multiple_of(INTERVAL_SECS) {
                 self.report();
             }
-            self.look();
+            self.update_balance();
         }
     }
 
     fn report(&mut self) {
         let told = self.loads[self.loads.len().saturating_sub(1 + LAG_SECS)].clone();
         let parts = told.iter().zip(self.region.capacities.clone()).map(|(load, capacity)| {
-            let part = load / capacity * self.noisy();
+            let part = load / capacity * self.noise_factor();
             if self.region.ends_at_limit { part.min(1.0) } else { part }
         });
         let parts: Vec<f64> = parts.collect();
@@ -135,46 +135,46 @@ impl World {
         self.read = Some((parts, self.now));
     }
 
-    fn look(&mut self) {
+    fn update_balance(&mut self) {
         let (due, now) = (self.balance.due(), Duration::from_secs(self.now));
         let due = if self.is_urgent { due.min(self.balance.urgent_due()) } else { due };
         let Some((parts, read)) = self.read.as_ref().filter(|_| due <= now) else { return };
         let known = |(part, capacity): (&f64, &f64)| {
             let connections = Some(part * capacity);
-            let measured = Measured {
+            let measured = MeasuredLoad {
                 connections,
                 limit: Some(*capacity),
-                left: 1.0,
+                capacity_left: 1.0,
                 gauge: Some(*part),
                 response_time: None,
             };
-            Some(Known { measured, of: Duration::from_secs(read - INTERVAL_SECS) })
+            Some(MemberReport { measured, load_at: Duration::from_secs(read - INTERVAL_SECS) })
         };
         let known: Vec<_> = parts.iter().zip(&self.region.capacities).map(known).collect();
-        let pace = Pace {
+        let pace = BalanceTiming {
             period: Duration::from_secs(self.period()),
             urgent_period: Duration::from_secs((self.ttl_secs / 32).max(2 * INTERVAL_SECS)),
             ttl: Duration::from_secs(self.ttl_secs),
             stale_after: Duration::from_secs(3 * INTERVAL_SECS),
         };
         self.is_urgent = false;
-        self.balance.follow(&known, &vec![true; known.len()], &pace, now);
+        self.balance.update(&known, &vec![true; known.len()], &pace, now);
     }
 }
 
 /// What became of the first member's share after something happened.
-struct Course {
-    from: f64,
-    rest: f64,
+struct StepResponse {
+    initial_share: f64,
+    final_share: f64,
     /// The farthest that it went beyond its rest.
     overshoot: f64,
     /// Periods until it stayed within five points of its rest, but for the lag of reports.
-    periods: f64,
+    settling_periods: f64,
     /// Between the least and the greatest share once it has come to rest.
     swing: f64,
 }
 
-fn course(mut world: World, happens: impl Fn(&mut Region)) -> Course {
+fn step_response(mut world: ReliefSimulation, happens: impl Fn(&mut PoolScenario)) -> StepResponse {
     world.run(20 * world.period());
     let from = world.shares[world.shares.len() - 1];
     happens(&mut world.region);
@@ -189,33 +189,33 @@ fn course(mut world: World, happens: impl Fn(&mut Region)) -> Course {
     let (low, high) = late
         .iter()
         .fold((1.0_f64, 0.0_f64), |(low, high), share| (low.min(*share), high.max(*share)));
-    Course {
-        from,
-        rest,
+    StepResponse {
+        initial_share: from,
+        final_share: rest,
         overshoot: after[..10 * period].iter().map(beyond).fold(0.0, f64::max),
-        periods: outside.saturating_sub(lag) as f64 / period as f64,
+        settling_periods: outside.saturating_sub(lag) as f64 / period as f64,
         swing: high - low,
     }
 }
 
 /// Something that happens to a region, the most periods until the first member's share is within
 /// five points of its rest, and why.
-type Case = (Region, fn(&mut Region), f64, &'static str);
+type ReliefCase = (PoolScenario, fn(&mut PoolScenario), f64, &'static str);
 
-fn cases() -> Vec<Case> {
-    let usual = Region::usual;
-    let three = Region {
+fn cases() -> Vec<ReliefCase> {
+    let usual = PoolScenario::healthy;
+    let three = PoolScenario {
         weights: vec![1; 3],
         capacities: vec![300.0; 3],
-        fixed: vec![0.0; 3],
+        unsteered_loads: vec![0.0; 3],
         demand: 400.0,
         ..usual()
     };
 
-    let twenty = Region {
+    let twenty = PoolScenario {
         weights: vec![1; 20],
         capacities: vec![50.0; 20],
-        fixed: vec![0.0; 20],
+        unsteered_loads: vec![0.0; 20],
         ..usual()
     };
     vec![
@@ -227,44 +227,44 @@ fn cases() -> Vec<Case> {
         ),
         (usual(), |it| it.capacities[0] = 200.0, 3.0, "the same, with less to lose"),
         (
-            Region { ends_at_limit: false, ..usual() },
+            PoolScenario { ends_at_limit: false, ..usual() },
             |it| it.capacities[0] = 80.0,
             3.0,
             "a gauge that tells all",
         ),
         (
-            Region { ends_at_limit: false, ..usual() },
+            PoolScenario { ends_at_limit: false, ..usual() },
             |it| it.capacities[0] = 260.0,
             3.0,
             "rest just below hard",
         ),
         (
             usual(),
-            |it| (it.capacities, it.fixed) = (vec![1e9; 2], vec![0.95e9, 0.3e9]),
+            |it| (it.capacities, it.unsteered_loads) = (vec![1e9; 2], vec![0.95e9, 0.3e9]),
             5.0,
             "no load follows",
         ),
         (
             usual(),
-            |it| (it.capacities, it.fixed) = (vec![1e9; 2], vec![1e9, 0.3e9]),
+            |it| (it.capacities, it.unsteered_loads) = (vec![1e9; 2], vec![1e9, 0.3e9]),
             6.0,
             "none follows, at the limit",
         ),
         (
             usual(),
-            |it| (it.fixed[0], it.demand) = (400.0, 400.0),
+            |it| (it.unsteered_loads[0], it.demand) = (400.0, 400.0),
             6.0,
             "a half of the load follows",
         ),
         (usual(), |it| it.demand = 3000.0, 0.0, "all are full: no member can take anything"),
         (
-            Region { by: LoadMeasure::Connections, ..usual() },
+            PoolScenario { by: LoadMeasure::Connections, ..usual() },
             |it| it.capacities[0] = 60.0,
             3.0,
             "connections at the limit",
         ),
         (
-            Region { by: LoadMeasure::Connections, ..usual() },
+            PoolScenario { by: LoadMeasure::Connections, ..usual() },
             |it| it.demand = 2500.0,
             3.0,
             "all at their limits",
@@ -285,8 +285,13 @@ fn a_full_member_is_relieved_in_time_without_overshoot_or_swing() {
     for ttl_secs in [5, 30, 300] {
         for noise in [0.0, 0.05] {
             for (region, happens, most_periods, why) in cases() {
-                let Course { from, rest, overshoot, periods, swing } =
-                    course(World::new(region, ttl_secs, noise), happens);
+                let StepResponse {
+                    initial_share: from,
+                    final_share: rest,
+                    overshoot,
+                    settling_periods: periods,
+                    swing,
+                } = step_response(ReliefSimulation::new(region, ttl_secs, noise), happens);
                 let what = format!("{why}: TTL {ttl_secs}, noise {noise}: {from:.3} to {rest:.3}");
                 assert!(overshoot <= 0.05, "{what}: overshoot {overshoot:.3}");
                 assert!(periods <= most_periods, "{what}: {periods:.1} periods");
@@ -299,9 +304,16 @@ fn a_full_member_is_relieved_in_time_without_overshoot_or_swing() {
 #[test]
 fn who_was_full_gets_its_clients_back_step_by_step() {
     for ttl_secs in [5, 30, 300] {
-        let region = Region { capacities: vec![60.0, 1500.0], ..Region::usual() };
-        let Course { from, rest, overshoot, periods, swing } =
-            course(World::new(region, ttl_secs, 0.05), |it| it.capacities[0] = 1500.0);
+        let region = PoolScenario { capacities: vec![60.0, 1500.0], ..PoolScenario::healthy() };
+        let StepResponse {
+            initial_share: from,
+            final_share: rest,
+            overshoot,
+            settling_periods: periods,
+            swing,
+        } = step_response(ReliefSimulation::new(region, ttl_secs, 0.05), |it| {
+            it.capacities[0] = 1500.0
+        });
         let what = format!(
             "TTL {ttl_secs}: {from:.3} to {rest:.3}, beyond {overshoot:.3}, {periods:.1} periods, {swing:.3}"
         );
@@ -313,8 +325,8 @@ fn who_was_full_gets_its_clients_back_step_by_step() {
 #[test]
 fn members_that_are_nearly_full_alike_take_nothing_from_each_other() {
     for demand in [1700.0, 1800.0, 1900.0] {
-        let region = Region { capacities: vec![1000.0; 2], ..Region::usual() };
-        let mut world = World::new(region, 30, 0.05);
+        let region = PoolScenario { capacities: vec![1000.0; 2], ..PoolScenario::healthy() };
+        let mut world = ReliefSimulation::new(region, 30, 0.05);
         world.region.demand = demand;
         world.run(3000);
         let (low, high) = world

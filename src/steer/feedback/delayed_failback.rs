@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::{holder::Holder, pools::moved_to, ramp::Ramp};
+use super::{holder::Holder, load_pool::new_position, ramp::Ramp};
 use crate::steer::{
     conditions::FailbackProgress,
     fraction::Fraction,
@@ -17,22 +17,22 @@ use crate::steer::{
 
 /// A `failover` pool whose clients do not go back at once.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct DelayedFailback {
     pub id: PoolId,
     holder: Holder,
     failback: Failback,
     /// By member: the longest slow start that applies to it.
     slow_starts: Vec<Duration>,
     /// The member that held the clients at the last look.
-    held_by: Option<u16>,
-    returning: Option<Returning>,
+    last_holder: Option<u16>,
+    failback_ramp: Option<FailbackRamp>,
     /// When clients on their way back take their next step.
-    next_step: Option<Duration>,
+    next_step_at: Option<Duration>,
 }
 
 /// Clients on their way back from one member to another.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Returning {
+struct FailbackRamp {
     from: u16,
     to: u16,
     ramp: Ramp,
@@ -40,7 +40,7 @@ struct Returning {
     part: Fraction,
 }
 
-impl Held {
+impl DelayedFailback {
     pub(super) fn new(
         topology: &Topology,
         id: PoolId,
@@ -56,116 +56,120 @@ impl Held {
             holder: Holder::new(count),
             failback: pool.regulation.failback,
             slow_starts,
-            held_by: None,
-            returning: None,
-            next_step: None,
+            last_holder: None,
+            failback_ramp: None,
+            next_step_at: None,
         };
         let Some(old) = old else { return new };
-        let now_at = |at: u16| moved_to(topology, id, old_topology, old.id, at.into());
-        let moved = |one: Returning| {
-            Some(Returning { from: now_at(one.from)? as u16, to: now_at(one.to)? as u16, ..one })
+        let now_at = |at: u16| new_position(topology, id, old_topology, old.id, at.into());
+        let moved = |one: FailbackRamp| {
+            Some(FailbackRamp { from: now_at(one.from)? as u16, to: now_at(one.to)? as u16, ..one })
         };
         Self {
-            holder: old.holder.moved(count, now_at),
-            held_by: old.held_by.and_then(now_at).map(|at| at as u16),
-            returning: old.returning.and_then(moved),
-            next_step: old.next_step,
+            holder: old.holder.remapped(count, now_at),
+            last_holder: old.last_holder.and_then(now_at).map(|at| at as u16),
+            failback_ramp: old.failback_ramp.and_then(moved),
+            next_step_at: old.next_step_at,
             ..new
         }
     }
 
     /// Goes on where the previous run ended: with the member that held the clients.
     pub(super) fn restore(&mut self, topology: &Topology, member: &str) {
-        if let Some(at) = self.member_at(topology, member) {
+        if let Some(at) = self.member_position(topology, member) {
             self.holder = Holder::restored(self.slow_starts.len(), at);
-            self.held_by = Some(at);
+            self.last_holder = Some(at);
         }
     }
 
-    /// Goes on where the previous run ended: with clients on their way back, of whom the share `at`
-    /// has returned.
-    pub(super) fn restore_return(
+    /// Goes on where the previous run ended: with clients on their way back, of whom the share
+    /// `value_at` has returned.
+    pub(super) fn restore_failback(
         &mut self,
         topology: &Topology,
         (from, to): (&str, &str),
         at: f64,
     ) {
         if let (Some(from), Some(to)) =
-            (self.member_at(topology, from), self.member_at(topology, to))
+            (self.member_position(topology, from), self.member_position(topology, to))
         {
             self.holder = Holder::restored(self.slow_starts.len(), to);
-            self.held_by = Some(to);
-            self.returning = Some(Returning {
+            self.last_holder = Some(to);
+            self.failback_ramp = Some(FailbackRamp {
                 from,
                 to,
-                ramp: Ramp::resting(at),
+                ramp: Ramp::at_rest(at),
                 part: Fraction::from_share(at),
             });
         }
     }
 
-    fn member_at(&self, topology: &Topology, name: &str) -> Option<u16> {
+    fn member_position(&self, topology: &Topology, name: &str) -> Option<u16> {
         let members = &topology.pools[self.id.index()].members;
         members.iter().position(|one| topology.member_name(one.kind) == name).map(|at| at as u16)
     }
 
     /// Notes which members are usable at `now`. Returns the member that holds the clients, if a
     /// member before it is usable.
-    pub(super) fn follow(&mut self, usable: &[bool], now: Duration) -> Option<u16> {
+    pub(super) fn update(&mut self, usable: &[bool], now: Duration) -> Option<u16> {
         let was_usable = self.holder.was_usable().to_vec();
-        self.holder.follow(usable, self.failback, now);
-        let (before, holder) = (self.held_by, self.holder.member());
-        self.held_by = holder;
+        self.holder.update(usable, self.failback, now);
+        let (before, holder) = (self.last_holder, self.holder.member());
+        self.last_holder = holder;
         match (before, holder) {
             (Some(from), Some(to))
                 if to < from && usable[usize::from(from)] && was_usable[usize::from(to)] =>
             {
-                self.begin(from, to);
+                self.begin_failback(from, to);
             }
-            _ => self.returning = self.returning.filter(|one| Some(one.to) == holder),
+            _ => self.failback_ramp = self.failback_ramp.filter(|one| Some(one.to) == holder),
         }
-        self.step(now);
-        self.holder.out_of_order()
+        self.step_failback(now);
+        self.holder.non_preferred_member()
     }
 
     /// Clients begin to return. Where they were on their way back to yet another member, they come
     /// from the one that has more.
-    fn begin(&mut self, from: u16, to: u16) {
-        let from = match self.returning {
+    fn begin_failback(&mut self, from: u16, to: u16) {
+        let from = match self.failback_ramp {
             Some(one) if one.to == from && one.part.share() < 0.5 => one.from,
             _ => from,
         };
         let is_slow = !self.slow_starts[usize::from(to)].is_zero();
-        self.returning =
-            is_slow.then(|| Returning { from, to, ramp: Ramp::resting(0.0), part: Fraction::ZERO });
+        self.failback_ramp = is_slow.then(|| FailbackRamp {
+            from,
+            to,
+            ramp: Ramp::at_rest(0.0),
+            part: Fraction::ZERO,
+        });
     }
 
-    fn step(&mut self, now: Duration) {
-        if let Some(one) = &mut self.returning {
-            one.ramp.turn(1.0, self.slow_starts[usize::from(one.to)], now);
-            one.part = one.ramp.part(now);
-            self.next_step = one.ramp.next_step(now);
-            self.returning = self.returning.filter(|one| !one.ramp.is_over(now));
+    fn step_failback(&mut self, now: Duration) {
+        if let Some(one) = &mut self.failback_ramp {
+            one.ramp.retarget(1.0, self.slow_starts[usize::from(one.to)], now);
+            one.part = one.ramp.fraction_at(now);
+            self.next_step_at = one.ramp.next_step_at(now);
+            self.failback_ramp = self.failback_ramp.filter(|one| !one.ramp.is_over(now));
         }
-        self.next_step = self.next_step.filter(|_| self.returning.is_some());
+        self.next_step_at = self.next_step_at.filter(|_| self.failback_ramp.is_some());
     }
 
     /// Gives the clients to the first usable member. `false` where no member holds them against the
     /// order written.
-    pub(super) fn give_back(&mut self) -> bool {
-        let is_held = self.holder.out_of_order().is_some();
-        self.holder.give_back();
+    pub(super) fn fail_back(&mut self) -> bool {
+        let is_held = self.holder.non_preferred_member().is_some();
+        self.holder.fail_back();
         is_held
     }
 
     /// The member that clients stay with, where the order written does not say so.
     pub(super) fn holder(&self) -> Option<u16> {
-        self.holder.out_of_order()
+        self.holder.non_preferred_member()
     }
 
     /// Clients on their way back, as of the last look.
-    pub(super) fn returning(&self) -> Option<FailbackProgress> {
-        self.returning.map(|Returning { from, to, part, .. }| FailbackProgress {
+    pub(super) fn failback_progress(&self) -> Option<FailbackProgress> {
+        self.failback_ramp.map(|FailbackRamp { from, to, part, .. }| FailbackProgress {
             from,
             to,
             fraction: part,
@@ -173,18 +177,19 @@ impl Held {
     }
 
     /// The member that clients return to, how many have, and when all will have.
-    pub(super) fn progress(&self, now: Duration) -> Option<(u16, f64, Duration)> {
-        self.returning.map(|one| (one.to, one.ramp.at(now), one.ramp.ends()))
+    pub(super) fn failback_report(&self, now: Duration) -> Option<(u16, f64, Duration)> {
+        self.failback_ramp.map(|one| (one.to, one.ramp.value_at(now), one.ramp.ends_at()))
     }
 
     /// How much of its share a member takes that clients went back to; `None` where they are with
     /// another one.
-    pub(super) fn returned_to(&self, member: u16, now: Duration) -> Option<f64> {
-        (self.held_by == Some(member)).then(|| self.returning.map_or(1.0, |one| one.ramp.at(now)))
+    pub(super) fn returned_fraction(&self, member: u16, now: Duration) -> Option<f64> {
+        (self.last_holder == Some(member))
+            .then(|| self.failback_ramp.map_or(1.0, |one| one.ramp.value_at(now)))
     }
 
     pub(super) fn next_due(&self) -> Option<Duration> {
-        self.holder.next_due(self.failback).into_iter().chain(self.next_step).min()
+        self.holder.next_due(self.failback).into_iter().chain(self.next_step_at).min()
     }
 }
 
@@ -256,18 +261,18 @@ mod tests {
     }
 
     /// The pool after its first member failed, and its clients went to the second.
-    fn failed_over(topology: &Topology, failback: Failback) -> Held {
-        let mut held = Held::new(topology, PoolId(0), &Topology::default(), None);
+    fn failed_over(topology: &Topology, failback: Failback) -> DelayedFailback {
+        let mut held = DelayedFailback::new(topology, PoolId(0), &Topology::default(), None);
         for usable in [ALL, [false, true, true], ALL] {
-            held.follow(&usable, SECOND);
-            assert_eq!(held.returning(), None, "{failback:?}");
+            held.update(&usable, SECOND);
+            assert_eq!(held.failback_progress(), None, "{failback:?}");
         }
         assert_eq!(held.holder(), Some(1));
         held
     }
 
-    fn part(held: &Held) -> f64 {
-        held.returning().map_or(1.0, |one| one.fraction.share())
+    fn part(held: &DelayedFailback) -> f64 {
+        held.failback_progress().map_or(1.0, |one| one.fraction.share())
     }
 
     #[test]
@@ -275,23 +280,23 @@ mod tests {
         for failback in [Failback::After(30 * SECOND), Failback::Manual] {
             let topology = topology(failback);
             let mut held = failed_over(&topology, failback);
-            held.follow(&ALL, 30 * SECOND);
+            held.update(&ALL, 30 * SECOND);
             assert_eq!(
-                (held.holder(), held.returning()),
+                (held.holder(), held.failback_progress()),
                 (Some(1), None),
                 "{failback:?}: all still stay"
             );
-            held.give_back();
-            held.follow(&ALL, 31 * SECOND);
+            held.fail_back();
+            held.update(&ALL, 31 * SECOND);
             assert_eq!(
-                held.returning().map(|one| (one.from, one.to)),
+                held.failback_progress().map(|one| (one.from, one.to)),
                 Some((1, 0)),
                 "{failback:?}"
             );
             assert!(part(&held) < 0.01);
             for second in 32..41 {
                 assert!(held.next_due().is_some_and(|due| due <= second * SECOND));
-                held.follow(&ALL, second * SECOND);
+                held.update(&ALL, second * SECOND);
                 let wanted = f64::from(second - 31) / 10.0;
                 assert!(
                     (part(&held) - wanted).abs() < 0.01,
@@ -299,9 +304,9 @@ mod tests {
                     part(&held)
                 );
             }
-            held.follow(&ALL, 41 * SECOND);
+            held.update(&ALL, 41 * SECOND);
             assert_eq!(
-                (held.holder(), held.returning(), held.next_due()),
+                (held.holder(), held.failback_progress(), held.next_due()),
                 (None, None, None),
                 "{failback:?}: it is over"
             );
@@ -311,33 +316,33 @@ mod tests {
     #[test]
     fn a_member_without_a_slow_start_gets_its_clients_at_once() {
         let topology = topology(Failback::Manual);
-        let mut held = Held::new(&topology, PoolId(0), &Topology::default(), None);
+        let mut held = DelayedFailback::new(&topology, PoolId(0), &Topology::default(), None);
         for usable in [[false, true, true], [false, false, true], [false, true, true]] {
-            held.follow(&usable, SECOND);
+            held.update(&usable, SECOND);
         }
         assert_eq!(held.holder(), Some(2));
-        held.give_back();
-        held.follow(&[false, true, true], 2 * SECOND);
-        assert_eq!((held.holder(), held.returning()), (None, None));
+        held.fail_back();
+        held.update(&[false, true, true], 2 * SECOND);
+        assert_eq!((held.holder(), held.failback_progress()), (None, None));
     }
 
     #[test]
     fn a_return_ends_when_the_member_fails_again_and_begins_anew() {
         let topology = topology(Failback::After(30 * SECOND));
         let mut held = failed_over(&topology, Failback::After(30 * SECOND));
-        held.follow(&ALL, 31 * SECOND);
-        held.follow(&ALL, 36 * SECOND);
+        held.update(&ALL, 31 * SECOND);
+        held.update(&ALL, 36 * SECOND);
         assert!((part(&held) - 0.5).abs() < 0.01);
-        held.follow(&[false, true, true], 37 * SECOND);
-        assert_eq!((held.holder(), held.returning()), (None, None));
-        held.follow(&ALL, 40 * SECOND);
+        held.update(&[false, true, true], 37 * SECOND);
+        assert_eq!((held.holder(), held.failback_progress()), (None, None));
+        held.update(&ALL, 40 * SECOND);
         assert_eq!(
-            (held.holder(), held.returning()),
+            (held.holder(), held.failback_progress()),
             (Some(1), None),
             "it has to prove itself again"
         );
-        held.follow(&ALL, 70 * SECOND);
-        assert!(held.returning().is_some() && part(&held) < 0.01);
+        held.update(&ALL, 70 * SECOND);
+        assert!(held.failback_progress().is_some() && part(&held) < 0.01);
     }
 
     #[test]
@@ -370,13 +375,13 @@ mod tests {
     #[test]
     fn a_return_goes_on_after_a_restart() {
         let topology = topology(Failback::Manual);
-        let mut held = Held::new(&topology, PoolId(0), &Topology::default(), None);
-        held.restore_return(&topology, ("192.0.2.2", "192.0.2.1"), 0.4);
-        held.follow(&ALL, 100 * SECOND);
+        let mut held = DelayedFailback::new(&topology, PoolId(0), &Topology::default(), None);
+        held.restore_failback(&topology, ("192.0.2.2", "192.0.2.1"), 0.4);
+        held.update(&ALL, 100 * SECOND);
         assert!((part(&held) - 0.4).abs() < 0.01);
-        held.follow(&ALL, 103 * SECOND);
+        held.update(&ALL, 103 * SECOND);
         assert!((part(&held) - 0.7).abs() < 0.01);
-        held.follow(&ALL, 106 * SECOND);
-        assert_eq!(held.returning(), None);
+        held.update(&ALL, 106 * SECOND);
+        assert_eq!(held.failback_progress(), None);
     }
 }

@@ -2,20 +2,22 @@
 
 use hashbrown::HashMap;
 
-use super::{Databases, Location, database::UNKNOWN, databases::merged, leaves::Cursor};
+use super::{
+    Databases, Location, database::UNKNOWN, databases::merged, network_list::NetworkCursor,
+};
 
-type Seeded = foldhash::fast::RandomState;
+type FastHashState = foldhash::fast::RandomState;
 
 /// Combinations of one record of each database. Of a single database they are its records.
 #[derive(Debug)]
-pub(super) struct Joint {
+pub(super) struct JointRecords {
     /// For each database but the first: (combination of those before, its record) to combination.
-    pairs: Vec<HashMap<(u32, u32), u32, Seeded>>,
+    pairs: Vec<HashMap<(u32, u32), u32, FastHashState>>,
     /// For each database but the first: the pair of each combination, to go back by.
     origins: Vec<Vec<(u32, u32)>>,
 }
 
-impl Joint {
+impl JointRecords {
     pub(super) fn new(databases: &Databases) -> Self {
         let further = databases.list().len().saturating_sub(1);
         Self { pairs: vec![HashMap::default(); further], origins: vec![Vec::new(); further] }
@@ -23,7 +25,7 @@ impl Joint {
 
     /// Of the records that the cursors are at, met before or not.
     #[inline]
-    pub(super) fn of_new<K>(&mut self, cursors: &[Cursor<'_, K>]) -> u32 {
+    pub(super) fn find_or_insert<K>(&mut self, cursors: &[NetworkCursor<'_, K>]) -> u32 {
         let Some((first, further)) = cursors.split_first() else { return UNKNOWN };
         let levels = self.pairs.iter_mut().zip(&mut self.origins);
         further.iter().zip(levels).fold(first.record, |joint, (cursor, (pairs, origins))| {
@@ -37,13 +39,13 @@ impl Joint {
 
     /// Of the records that the cursors are at, a combination that has been met.
     #[inline]
-    pub(super) fn of<K>(&self, cursors: &[Cursor<'_, K>]) -> u32 {
-        self.of_records(cursors.iter().map(|cursor| cursor.record))
+    pub(super) fn find<K>(&self, cursors: &[NetworkCursor<'_, K>]) -> u32 {
+        self.find_by_records(cursors.iter().map(|cursor| cursor.record))
     }
 
     /// Of these records, a combination that has been met.
     #[inline]
-    pub(super) fn of_records(&self, mut records: impl Iterator<Item = u32>) -> u32 {
+    pub(super) fn find_by_records(&self, mut records: impl Iterator<Item = u32>) -> u32 {
         let Some(first) = records.next() else { return UNKNOWN };
         records.zip(&self.pairs).fold(first, |joint, (record, pairs)| pairs[&(joint, record)])
     }
@@ -64,7 +66,7 @@ impl Joint {
             .zip(records.iter().rev())
             .map(|(database, &record)| database.location(record));
         let mut location = said.fold(Location::default(), |all, next| merged(&all, next));
-        databases.complete(&mut location);
+        databases.fill_from_country(&mut location);
         location
     }
 }

@@ -4,14 +4,18 @@
 //! gdnsd.
 
 use super::{
-    fields::{Fields, append_name},
+    field_reader::{FieldReader, append_name},
     problem::Problem,
 };
 use crate::dns::Name;
 
-/// Adds the help for a type of another server to a problem; `fields` start where the TTL, the class
-/// or the type stands.
-pub(super) fn help_for_type(problem: Problem, owner: &Name, mut fields: Fields<'_, '_>) -> Problem {
+/// Adds the help for a type of another server to a problem; `field_reader` start where the TTL, the
+/// class or the type stands.
+pub(super) fn help_for_type(
+    problem: Problem,
+    owner: &Name,
+    mut fields: FieldReader<'_, '_>,
+) -> Problem {
     let is = |text: &[u8], words: &[&str]| {
         words.iter().any(|word| text.eq_ignore_ascii_case(word.as_bytes()))
     };
@@ -23,12 +27,12 @@ pub(super) fn help_for_type(problem: Problem, owner: &Name, mut fields: Fields<'
             let target = fields.peek().and_then(|token| target_of(token.text, fields.origin()));
             let target =
                 target.map_or_else(|| "cdn.example.net".to_owned(), |name| name.to_string());
-            return problem.help(format!(
+            return problem.with_help(format!(
                 "remove the record, and serve the name from a *.toml file: [service.\"{owner}\"] with members = [{{ alias = \"{target}\" }}]"
             ));
         }
         if is(token.text, &["DYNA", "DYNC", "LUA"]) {
-            return problem.help(format!(
+            return problem.with_help(format!(
                 "remove the record, and serve the name from a *.toml file, where pools, policies and monitors choose the answer: [service.\"{owner}\"] with members = [{{ addresses = [\"192.0.2.1\"] }}]"
             ));
         }

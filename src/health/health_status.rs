@@ -3,7 +3,7 @@
 /// The settled state of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Verdict {
-    /// No outcome yet: counts as up, but see [`Standing::is_pending`].
+    /// No outcome yet: counts as up, but see [`HealthStatus::is_pending`].
     #[default]
     Unknown,
     /// Answers.
@@ -30,7 +30,7 @@ impl Verdict {
 
 /// What steering knows of one probed target at the moment a snapshot is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Standing {
+pub struct HealthStatus {
     /// The settled state.
     pub verdict: Verdict,
     /// While outcomes against the verdict are counted: the least time until it could flip, in whole

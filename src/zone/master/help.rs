@@ -4,8 +4,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::{
-    fields::period_secs,
-    lexer::{Kind, Start, Token},
+    field_reader::period_secs,
+    lexer::{EntryStart, FieldToken, TokenKind},
     problem::Problem,
 };
 use crate::dns::Rtype;
@@ -17,34 +17,40 @@ const COMMON_TYPES: [&str; 18] = [
 ];
 
 /// Whether an entry starts with a mark of a merge conflict.
-pub(super) fn is_conflict(first: &Token<'_>) -> bool {
-    first.kind == Kind::Word && matches!(first.text, b"<<<<<<<" | b">>>>>>>")
+pub(super) fn is_merge_conflict(first: &FieldToken<'_>) -> bool {
+    first.kind == TokenKind::Word && matches!(first.text, b"<<<<<<<" | b">>>>>>>")
 }
 
 /// What to say of it.
-pub(super) fn conflict(first: &Token<'_>) -> Problem {
-    Problem::new(first.spot, "the marks of a merge conflict stand here").help(
+pub(super) fn merge_conflict(first: &FieldToken<'_>) -> Problem {
+    Problem::new(first.span, "the marks of a merge conflict stand here").with_help(
         "keep what is to hold of the two versions, and remove the lines that start with <<<<<<<, ======= and >>>>>>>",
     )
 }
 
 /// A problem of an entry, with the help that the whole entry shows.
-pub(super) fn of_entry(problem: Problem, start: Start, tokens: &[Token<'_>]) -> Problem {
+pub(super) fn with_entry_help(
+    problem: Problem,
+    start: EntryStart,
+    tokens: &[FieldToken<'_>],
+) -> Problem {
     if problem.excess.is_some() {
         return problem;
     }
-    let is_comment = |token: &Token<'_>| {
-        token.kind == Kind::Word && (token.text.starts_with(b"#") || token.text.starts_with(b"//"))
+    let is_comment = |token: &FieldToken<'_>| {
+        token.kind == TokenKind::Word
+            && (token.text.starts_with(b"#") || token.text.starts_with(b"//"))
     };
     if tokens.iter().any(is_comment) {
-        return problem
-            .help("a comment starts with \";\" in a master file: write it in place of # or //");
+        return problem.with_help(
+            "a comment starts with \";\" in a master file: write it in place of # or //",
+        );
     }
-    if let (Start::Blank, [first, second, ..]) = (start, tokens)
+    if let (EntryStart::InheritsOwner, [first, second, ..]) = (start, tokens)
         && !is_before_data(first)
         && is_before_data(second)
     {
-        return problem.help(
+        return problem.with_help(
             "remove the blank at the start of the line: behind one, the record has the owner of the record before it",
         );
     }
@@ -52,7 +58,7 @@ pub(super) fn of_entry(problem: Problem, start: Start, tokens: &[Token<'_>]) -> 
 }
 
 /// Whether a field can stand between the owner and the data: a TTL, a class or a type.
-fn is_before_data(token: &Token<'_>) -> bool {
+fn is_before_data(token: &FieldToken<'_>) -> bool {
     let Ok(word) = std::str::from_utf8(token.text) else { return false };
     word.eq_ignore_ascii_case("IN")
         || word.parse::<Rtype>().is_ok()
@@ -89,7 +95,7 @@ fn is_near(word: &[u8], known: &[u8]) -> bool {
 }
 
 /// What to write in place of a word that is no address.
-pub(super) fn of_address(word: &str) -> Option<String> {
+pub(super) fn address_help(word: &str) -> Option<String> {
     if let Ok(address) = word.parse::<SocketAddr>() {
         return Some(format!("leave the port away: {}", address.ip()));
     }

@@ -6,8 +6,8 @@
 use std::{borrow::Cow, str};
 
 use super::{
-    lexer::{Kind, Token},
-    problem::{Problem, Spot},
+    lexer::{FieldToken, TokenKind},
+    problem::{Problem, TextSpan},
 };
 use crate::dns::NameError;
 
@@ -16,28 +16,29 @@ pub(super) const MAX_TTL_SECS: u32 = (1 << 31) - 1;
 
 /// The fields of an entry that were not read yet.
 #[derive(Clone, Copy)]
-pub(super) struct Fields<'t, 'a> {
-    tokens: &'t [Token<'a>],
+pub(super) struct FieldReader<'t, 'a> {
+    tokens: &'t [FieldToken<'a>],
     /// The wire form of the origin, in the case it was written in.
     origin: &'t [u8],
     /// The field read last, where something is found missing.
-    last: Spot,
+    last_span: TextSpan,
 }
 
-impl<'t, 'a> Fields<'t, 'a> {
+impl<'t, 'a> FieldReader<'t, 'a> {
     /// The fields of an entry that has at least one.
-    pub(super) fn new(tokens: &'t [Token<'a>], origin: &'t [u8]) -> Self {
-        let last = tokens.first().map_or(Spot { start: 0, length: 0, line: 1 }, |token| token.spot);
-        Self { tokens, origin, last }
+    pub(super) fn new(tokens: &'t [FieldToken<'a>], origin: &'t [u8]) -> Self {
+        let last_span =
+            tokens.first().map_or(TextSpan { start: 0, length: 0, line: 1 }, |token| token.span);
+        Self { tokens, origin, last_span }
     }
 
     /// Where the field read last stands.
-    pub(super) fn last(&self) -> Spot {
-        self.last
+    pub(super) fn last_span(&self) -> TextSpan {
+        self.last_span
     }
 
     /// The field to be read next.
-    pub(super) fn peek(&self) -> Option<Token<'a>> {
+    pub(super) fn peek(&self) -> Option<FieldToken<'a>> {
         self.tokens.first().copied()
     }
 
@@ -52,12 +53,12 @@ impl<'t, 'a> Fields<'t, 'a> {
     }
 
     /// The next field, however it is written; `what` it should be goes into the message.
-    pub(super) fn token(&mut self, what: &str) -> Result<Token<'a>, Problem> {
+    pub(super) fn token(&mut self, what: &str) -> Result<FieldToken<'a>, Problem> {
         let Some((&token, rest)) = self.tokens.split_first() else {
-            return Err(Problem::new(self.last, format!("the {what} is missing after this")));
+            return Err(Problem::new(self.last_span, format!("the {what} is missing after this")));
         };
         self.tokens = rest;
-        self.last = token.spot;
+        self.last_span = token.span;
         Ok(token)
     }
 
@@ -65,9 +66,11 @@ impl<'t, 'a> Fields<'t, 'a> {
     pub(super) fn word(&mut self, what: &str) -> Result<&'a str, Problem> {
         let token = self.token(what)?;
         match (token.kind, str::from_utf8(token.text)) {
-            (Kind::Word, Ok(word)) => Ok(word),
-            (Kind::Word, Err(_)) => Err(self.wrong(format!("the {what} is not text"))),
-            _ => Err(self.wrong(format!("the {what} is in quotes")).help("write it without them")),
+            (TokenKind::Word, Ok(word)) => Ok(word),
+            (TokenKind::Word, Err(_)) => Err(self.problem(format!("the {what} is not text"))),
+            _ => Err(self
+                .problem(format!("the {what} is in quotes"))
+                .with_help("write it without them")),
         }
     }
 
@@ -75,11 +78,11 @@ impl<'t, 'a> Fields<'t, 'a> {
     pub(super) fn number(&mut self, what: &str, max: u32) -> Result<u32, Problem> {
         let word = self.word(what)?;
         if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(self.wrong(format!("the {what} {word:?} is not a number")));
+            return Err(self.problem(format!("the {what} {word:?} is not a number")));
         }
         word.parse().ok().filter(|&number| number <= max).ok_or_else(|| {
-            self.wrong(format!("the {what} {word} is above its maximum, {max}"))
-                .help(format!("write a number from 0 to {max}"))
+            self.problem(format!("the {what} {word} is above its maximum, {max}"))
+                .with_help(format!("write a number from 0 to {max}"))
         })
     }
 
@@ -87,12 +90,13 @@ impl<'t, 'a> Fields<'t, 'a> {
     pub(super) fn period(&mut self, what: &str, max: u32) -> Result<u32, Problem> {
         let word = self.word(what)?;
         let secs = period_secs(word.as_bytes()).ok_or_else(|| {
-            self.wrong(format!("the {what} {word:?} is not a period"))
-                .help("write seconds, or numbers with the units s, m, h, d and w: 3600 or 1h30m")
+            self.problem(format!("the {what} {word:?} is not a period")).with_help(
+                "write seconds, or numbers with the units s, m, h, d and w: 3600 or 1h30m",
+            )
         })?;
         if secs > u64::from(max) {
             return Err(
-                self.wrong(format!("the {what} {word} is above its maximum, {max} seconds"))
+                self.problem(format!("the {what} {word} is above its maximum, {max} seconds"))
             );
         }
         Ok(secs as u32)
@@ -101,20 +105,20 @@ impl<'t, 'a> Fields<'t, 'a> {
     /// The next field as a domain name, appended to `out` in wire form.
     pub(super) fn name(&mut self, what: &str, out: &mut Vec<u8>) -> Result<(), Problem> {
         let token = self.token(what)?;
-        if token.kind != Kind::Word {
+        if token.kind != TokenKind::Word {
             return Err(self
-                .wrong(format!("the {what} is in quotes"))
-                .help("names are written without them"));
+                .problem(format!("the {what} is in quotes"))
+                .with_help("names are written without them"));
         }
         let start = out.len();
-        self.append(what, token, out)?;
+        self.append_name(what, token, out)?;
         self.check_letters(what, token, &out[start..])
     }
 
     /// Refuses letters outside of ASCII: resolvers ask for A-labels (RFC 5890). The names of
     /// services may have them (RFC 6763 section 4.1), and any octet may be written as a backslash
     /// and three digits.
-    fn check_letters(&self, what: &str, token: Token<'_>, wire: &[u8]) -> Result<(), Problem> {
+    fn check_letters(&self, what: &str, token: FieldToken<'_>, wire: &[u8]) -> Result<(), Problem> {
         if token.text.is_ascii() || has_service_label(wire) {
             return Ok(());
         }
@@ -122,23 +126,27 @@ impl<'t, 'a> Fields<'t, 'a> {
         let labels = text.and_then(|text| idna::domain_to_ascii(text).ok());
         let shown = String::from_utf8_lossy(token.text);
         Err(self
-            .wrong(format!(
+            .problem(format!(
                 "the {what} {shown:?} has letters outside of ASCII, which no resolver asks for"
             ))
-            .help(labels.map_or_else(
+            .with_help(labels.map_or_else(
                 || "write the A-labels of the internationalised name: xn--...".to_owned(),
                 |labels| format!("write its A-labels: {labels}"),
             )))
     }
 
-    fn append(&self, what: &str, token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+    fn append_name(
+        &self,
+        what: &str,
+        token: FieldToken<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Problem> {
         append_name(token.text, self.origin, out).map_err(|error| {
-            let problem = self.wrong(format!("the {what} is not a domain name: {error}"));
+            let problem = self.problem(format!("the {what} is not a domain name: {error}"));
             match error {
-                NameError::BadEscape => problem.help("write a backslash itself as \\\\"),
-                NameError::LongName if !token.text.ends_with(b".") => {
-                    problem.help("a name without a dot at its end is completed with the origin")
-                }
+                NameError::BadEscape => problem.with_help("write a backslash itself as \\\\"),
+                NameError::LongName if !token.text.ends_with(b".") => problem
+                    .with_help("a name without a dot at its end is completed with the origin"),
                 _ => problem,
             }
         })
@@ -147,20 +155,20 @@ impl<'t, 'a> Fields<'t, 'a> {
     /// The next field as octets: what was written, escapes resolved.
     pub(super) fn octets(&mut self, what: &str) -> Result<Cow<'a, [u8]>, Problem> {
         let token = self.token(what)?;
-        if token.kind == Kind::Pair {
+        if token.kind == TokenKind::Pair {
             return Err(self
-                .wrong(format!("a quote stands in the middle of the {what}"))
-                .help("put the whole string in quotes: \"key=value\""));
+                .problem(format!("a quote stands in the middle of the {what}"))
+                .with_help("put the whole string in quotes: \"key=value\""));
         }
         unescape(token.text).ok_or_else(|| self.bad_escape(what))
     }
 
     /// What to say of a backslash that escapes nothing.
     pub(super) fn bad_escape(&self, what: &str) -> Problem {
-        self.wrong(format!(
+        self.problem(format!(
             "the {what} has a backslash that neither escapes a character nor starts three digits up to 255"
         ))
-        .help("write a backslash itself as \\\\")
+        .with_help("write a backslash itself as \\\\")
     }
 
     /// The next field as a character string (RFC 1035 section 3.3), appended to `out` with its
@@ -168,8 +176,8 @@ impl<'t, 'a> Fields<'t, 'a> {
     pub(super) fn string(&mut self, what: &str, out: &mut Vec<u8>) -> Result<(), Problem> {
         let octets = self.octets(what)?;
         let length = u8::try_from(octets.len()).map_err(|_| {
-            self.wrong(format!("the {what} is {} octets long; the maximum is 255", octets.len()))
-                .help("split it into several strings: \"first part\" \"second part\"")
+            self.problem(format!("the {what} is {} octets long; the maximum is 255", octets.len()))
+                .with_help("split it into several strings: \"first part\" \"second part\"")
         })?;
         out.push(length);
         out.extend_from_slice(&octets);
@@ -177,7 +185,7 @@ impl<'t, 'a> Fields<'t, 'a> {
     }
 
     /// All the fields that are left, put together without blanks; each must be bare.
-    pub(super) fn joined(&mut self, what: &str) -> Result<Cow<'a, [u8]>, Problem> {
+    pub(super) fn remaining_joined(&mut self, what: &str) -> Result<Cow<'a, [u8]>, Problem> {
         let first = self.word(what)?;
         let mut all = Cow::Borrowed(first.as_bytes());
         while !self.tokens.is_empty() {
@@ -187,16 +195,16 @@ impl<'t, 'a> Fields<'t, 'a> {
     }
 
     /// A problem of the field read last.
-    pub(super) fn wrong(&self, message: impl Into<Cow<'static, str>>) -> Problem {
-        Problem::new(self.last, message)
+    pub(super) fn problem(&self, message: impl Into<Cow<'static, str>>) -> Problem {
+        Problem::new(self.last_span, message)
     }
 
     /// Checks that nothing is left.
     pub(super) fn finish(&self, what: &str) -> Result<(), Problem> {
         match self.tokens.first() {
             None => Ok(()),
-            Some(token) => Err(Problem::new(token.spot, format!("{what} ends before this field"))
-                .help("a string with blanks needs quotes, and a comment starts with \";\"")),
+            Some(token) => Err(Problem::new(token.span, format!("{what} ends before this field"))
+                .with_help("a string with blanks needs quotes, and a comment starts with \";\"")),
         }
     }
 }
@@ -256,13 +264,13 @@ pub(super) fn unescape(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     let mut rest = text;
     while let Some((&byte, tail)) = rest.split_first() {
         rest = tail;
-        octets.push(if byte == b'\\' { escaped(&mut rest)? } else { byte });
+        octets.push(if byte == b'\\' { read_escape(&mut rest)? } else { byte });
     }
     Some(Cow::Owned(octets))
 }
 
 /// Reads what follows a backslash: three digits, or any other character.
-fn escaped(rest: &mut &[u8]) -> Option<u8> {
+fn read_escape(rest: &mut &[u8]) -> Option<u8> {
     let (&first, tail) = rest.split_first()?;
     if !first.is_ascii_digit() {
         *rest = tail;
@@ -304,7 +312,7 @@ pub(super) fn append_name(text: &[u8], origin: &[u8], out: &mut Vec<u8>) -> Resu
                 length_at = out.len();
                 out.push(0);
             }
-            b'\\' => out.push(escaped(&mut rest).ok_or(NameError::BadEscape)?),
+            b'\\' => out.push(read_escape(&mut rest).ok_or(NameError::BadEscape)?),
             _ => out.push(byte),
         }
     }

@@ -1,10 +1,10 @@
 //! Which of a page's numbers make a report, for formats in which the operator says so.
 
-use super::{Fault, LoadReport, Servers, report};
+use super::{LoadReport, ReportError, ServerCount, report};
 
 /// Where each part of a report is found on a page, `P` being how the format names a place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Wanted<P> {
+pub struct ReportMapping<P> {
     /// Connections at this moment.
     pub connections: Option<P>,
     /// The most connections.
@@ -43,7 +43,7 @@ pub enum TimeUnit {
 
 /// What a place is wanted for; as a key of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum For<'w> {
+enum ReportField<'w> {
     Connections,
     Limit,
     Cpu,
@@ -53,8 +53,8 @@ enum For<'w> {
     Gauge(&'w str),
 }
 
-impl For<'_> {
-    fn key(self) -> Box<str> {
+impl ReportField<'_> {
+    fn config_key(self) -> Box<str> {
         match self {
             Self::Connections => "`connections`".into(),
             Self::Limit => "`limit`".into(),
@@ -67,27 +67,26 @@ impl For<'_> {
     }
 }
 
-impl<P> Wanted<P> {
+impl<P> ReportMapping<P> {
     /// Every place, always in the same order.
-    pub fn places(&self) -> impl Iterator<Item = &P> {
-        self.each().map(|(_, place)| place)
+    pub fn selectors(&self) -> impl Iterator<Item = &P> {
+        self.fields().map(|(_, place)| place)
     }
 
-    fn each(&self) -> impl Iterator<Item = (For<'_>, &P)> {
+    fn fields(&self) -> impl Iterator<Item = (ReportField<'_>, &P)> {
         let single = [
-            (For::Connections, &self.connections),
-            (For::Limit, &self.limit),
-            (For::Cpu, &self.cpu),
-            (For::ResponseTime, &self.response_time),
+            (ReportField::Connections, &self.connections),
+            (ReportField::Limit, &self.limit),
+            (ReportField::Cpu, &self.cpu),
+            (ReportField::ResponseTime, &self.response_time),
         ];
         let single = single.into_iter().filter_map(|(what, place)| Some((what, place.as_ref()?)));
-        let servers = self
-            .servers
-            .iter()
-            .flat_map(|(up, total)| [(For::ServersUp, up), (For::ServersTotal, total)]);
+        let servers = self.servers.iter().flat_map(|(up, total)| {
+            [(ReportField::ServersUp, up), (ReportField::ServersTotal, total)]
+        });
         single
             .chain(servers)
-            .chain(self.gauges.iter().map(|(name, place)| (For::Gauge(name), place)))
+            .chain(self.gauges.iter().map(|(name, place)| (ReportField::Gauge(name), place)))
     }
 
     /// The report, `value` being what stands at a place: nothing, something that is no number, or a
@@ -95,26 +94,30 @@ impl<P> Wanted<P> {
     ///
     /// # Errors
     /// Something wanted is not there, no number, or absurd.
-    pub(super) fn report(
+    pub(super) fn build_report(
         &self,
         mut value: impl FnMut(&P) -> Option<Option<f64>>,
-    ) -> Result<LoadReport, Fault> {
+    ) -> Result<LoadReport, ReportError> {
         let mut report = LoadReport::default();
         let mut up = 0.0;
-        for (what, place) in self.each() {
-            let found = value(place).ok_or_else(|| Fault::Missing(what.key()))?;
-            let number = found.ok_or_else(|| Fault::NotNumber(what.key()))?;
+        for (what, place) in self.fields() {
+            let found = value(place).ok_or_else(|| ReportError::Missing(what.config_key()))?;
+            let number = found.ok_or_else(|| ReportError::NotANumber(what.config_key()))?;
             match what {
-                For::Connections => report.connections = Some(number),
-                For::Limit => report.limit = Some(number),
-                For::Cpu => _ = report.gauges.insert("cpu".into(), self.cpu_unit.share(number)),
-                For::ResponseTime => {
+                ReportField::Connections => report.connections = Some(number),
+                ReportField::Limit => report.limit = Some(number),
+                ReportField::Cpu => {
+                    _ = report.gauges.insert("cpu".into(), self.cpu_unit.share(number))
+                }
+                ReportField::ResponseTime => {
                     report.response_time =
                         Some(report::response_time(self.response_time_unit.secs(number))?);
                 }
-                For::ServersUp => up = number,
-                For::ServersTotal => report.servers = Some(Servers::from_numbers(up, number)?),
-                For::Gauge(name) => _ = report.gauges.insert(name.into(), number),
+                ReportField::ServersUp => up = number,
+                ReportField::ServersTotal => {
+                    report.servers = Some(ServerCount::from_numbers(up, number)?)
+                }
+                ReportField::Gauge(name) => _ = report.gauges.insert(name.into(), number),
             }
         }
         Ok(report)

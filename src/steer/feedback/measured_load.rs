@@ -2,40 +2,44 @@
 
 use std::time::Duration;
 
-use super::equilibrium::Demand;
+use super::equilibrium::LoadSignal;
 use crate::{
     load::{LoadReport, LoadSource},
     steer::pool::{Capacity, LoadLevel, LoadMeasure, LoadPolicy},
 };
 
 /// The least that servers which are down leave of a member: none at all would be for health to say.
-const LEAST_LEFT: f64 = 0.02;
+const MIN_CAPACITY_LEFT: f64 = 0.02;
 
 /// The reports of one member, put together.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Measured {
+pub(super) struct MeasuredLoad {
     /// Connections of all.
     pub connections: Option<f64>,
     /// The most connections of all, less what is down.
     pub limit: Option<f64>,
     /// What is left of the whole, above 0.
-    pub left: f64,
+    pub capacity_left: f64,
     /// The gauge asked for.
     pub gauge: Option<f64>,
     /// In the mean.
     pub response_time: Option<Duration>,
 }
 
-impl Measured {
+impl MeasuredLoad {
     /// Puts together the reports of one member; `gauge` names the gauge that is asked for. `None`
     /// where there are none.
-    pub(super) fn of(reports: &[(&LoadReport, &LoadSource)], gauge: Option<&str>) -> Option<Self> {
+    pub(super) fn from_reports(
+        reports: &[(&LoadReport, &LoadSource)],
+        gauge: Option<&str>,
+    ) -> Option<Self> {
         if reports.is_empty() {
             return None;
         }
         let count = reports.len() as f64;
-        let left_of =
-            |report: &LoadReport, source: &LoadSource| source.capacity_left(report).max(LEAST_LEFT);
+        let left_of = |report: &LoadReport, source: &LoadSource| {
+            source.capacity_left(report).max(MIN_CAPACITY_LEFT)
+        };
         let sum = |of: &dyn Fn(&LoadReport, &LoadSource) -> Option<f64>| {
             reports.iter().map(|(report, source)| of(report, source)).sum::<Option<f64>>()
         };
@@ -46,7 +50,10 @@ impl Measured {
         Some(Self {
             connections: sum(&|report, _| report.connections),
             limit: sum(&limit),
-            left: reports.iter().map(|(report, source)| left_of(report, source)).sum::<f64>()
+            capacity_left: reports
+                .iter()
+                .map(|(report, source)| left_of(report, source))
+                .sum::<f64>()
                 / count,
             gauge: sum(&|report, _| report.gauges.get(gauge?).copied()).map(|sum| sum / count),
             response_time: response_time.map(|sum| Duration::from_secs_f64(sum / count)),
@@ -56,18 +63,18 @@ impl Measured {
     /// What a `load` policy makes of it: the weight that is left, and the demand. `fair_capacity`
     /// stands for a limit that nobody knows; `times_usual` is how slow the member is against
     /// itself.
-    pub(super) fn demand(
+    pub(super) fn load_signal(
         &self,
         policy: &LoadPolicy,
         fair_capacity: f64,
         times_usual: Option<f64>,
-    ) -> Option<(f64, Demand)> {
+    ) -> Option<(f64, LoadSignal)> {
         match &policy.measure {
             LoadMeasure::Connections => {
-                let capacity = self.limit.unwrap_or(fair_capacity * self.left);
+                let capacity = self.limit.unwrap_or(fair_capacity * self.capacity_left);
                 Some((
                     1.0,
-                    Demand::Headroom {
+                    LoadSignal::Headroom {
                         load: self.connections?,
                         capacity,
                         is_limit: self.limit.is_some(),
@@ -75,11 +82,11 @@ impl Measured {
                 ))
             }
             LoadMeasure::ResponseTime => {
-                Some((self.left, Demand::Slowness { times: times_usual? }))
+                Some((self.capacity_left, LoadSignal::Slowness { times: times_usual? }))
             }
             LoadMeasure::Gauge(_) => Some((
-                self.left,
-                Demand::Gauge { level: self.gauge?, soft: policy.soft, hard: policy.hard },
+                self.capacity_left,
+                LoadSignal::Gauge { level: self.gauge?, soft: policy.soft, hard: policy.hard },
             )),
         }
     }

@@ -1,18 +1,18 @@
 //! Lines out of octets that come in pieces.
 
-use super::Fault;
+use super::ReportError;
 
 /// The longest line, in octets. All that is held of a page that is read line by line.
-pub(super) const LONGEST: usize = 64 << 10;
+pub(super) const MAX_LINE_OCTETS: usize = 64 << 10;
 
 /// Puts lines together.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(super) struct LineSplitter {
     /// The start of a line whose end has not come.
     pending: Vec<u8>,
 }
 
-impl Lines {
+impl LineSplitter {
     /// Takes the next octets and gives out each line that they complete, without its end (LF or
     /// CRLF).
     ///
@@ -21,21 +21,21 @@ impl Lines {
     pub(super) fn feed(
         &mut self,
         octets: &[u8],
-        mut each: impl FnMut(&[u8]) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+        mut each: impl FnMut(&[u8]) -> Result<(), ReportError>,
+    ) -> Result<(), ReportError> {
         let mut pieces = octets.split(|&octet| octet == b'\n');
         let last = pieces.next_back().unwrap_or_default();
         for piece in pieces {
             if self.pending.is_empty() {
-                bounded(piece.len())?;
+                check_length(piece.len())?;
                 each(without_return(piece))?;
                 continue;
             }
-            self.hold(piece)?;
+            self.append_pending(piece)?;
             let line = std::mem::take(&mut self.pending);
             each(without_return(&line))?;
         }
-        self.hold(last)
+        self.append_pending(last)
     }
 
     /// Whether everything fed so far was whole lines.
@@ -54,23 +54,23 @@ impl Lines {
     /// What `each` says.
     pub(super) fn finish(
         &mut self,
-        mut each: impl FnMut(&[u8]) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+        mut each: impl FnMut(&[u8]) -> Result<(), ReportError>,
+    ) -> Result<(), ReportError> {
         match std::mem::take(&mut self.pending) {
             line if line.is_empty() => Ok(()),
             line => each(without_return(&line)),
         }
     }
 
-    fn hold(&mut self, piece: &[u8]) -> Result<(), Fault> {
-        bounded(self.pending.len() + piece.len())?;
+    fn append_pending(&mut self, piece: &[u8]) -> Result<(), ReportError> {
+        check_length(self.pending.len() + piece.len())?;
         self.pending.extend_from_slice(piece);
         Ok(())
     }
 }
 
-fn bounded(octets: usize) -> Result<(), Fault> {
-    if octets > LONGEST { Err(Fault::LongLine) } else { Ok(()) }
+fn check_length(octets: usize) -> Result<(), ReportError> {
+    if octets > MAX_LINE_OCTETS { Err(ReportError::LineTooLong) } else { Ok(()) }
 }
 
 fn without_return(line: &[u8]) -> &[u8] {
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     fn lines_of(pieces: &[&str]) -> Vec<String> {
-        let (mut lines, mut found) = (Lines::default(), Vec::new());
+        let (mut lines, mut found) = (LineSplitter::default(), Vec::new());
         let mut keep = |line: &[u8]| {
             found.push(String::from_utf8(line.to_vec()).unwrap());
             Ok(())
@@ -109,14 +109,14 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_held_up_to_the_bound() {
-        let mut lines = Lines::default();
+        let mut lines = LineSplitter::default();
         let piece = vec![b'x'; 1000];
         let fed = (0..).find(|_| lines.feed(&piece, |_| Ok(())).is_err()).unwrap();
-        assert_eq!(fed, LONGEST / 1000);
-        let long = vec![b'x'; LONGEST + 1];
+        assert_eq!(fed, MAX_LINE_OCTETS / 1000);
+        let long = vec![b'x'; MAX_LINE_OCTETS + 1];
         assert_eq!(
-            Lines::default().feed(&[&long[..], b"\n"].concat(), |_| Ok(())),
-            Err(Fault::LongLine)
+            LineSplitter::default().feed(&[&long[..], b"\n"].concat(), |_| Ok(())),
+            Err(ReportError::LineTooLong)
         );
     }
 }

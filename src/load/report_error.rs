@@ -5,23 +5,23 @@ use std::fmt;
 /// Why there is no report. The text is what an operator reads in `status` and in the log; what was
 /// received is never quoted in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
+pub enum ReportError {
     /// It is not in the form that it should have.
-    NotA(&'static str),
+    WrongFormat(&'static str),
     /// A line is longer than the bound.
-    LongLine,
+    LineTooLong,
     /// The whole is longer than the bound, in octets.
-    LongPage(usize),
+    PageTooLong(usize),
     /// It ends before it is complete.
-    Cut,
+    Truncated,
     /// There is more of something than is kept.
     TooMany(usize, &'static str),
     /// What the configuration wants is not there.
     Missing(Box<str>),
     /// What the configuration wants is there, and is no number.
-    NotNumber(Box<str>),
+    NotANumber(Box<str>),
     /// A number that cannot be true.
-    Absurd(Quantity, &'static str),
+    Implausible(Quantity, &'static str),
 }
 
 /// What a number in a report is of.
@@ -60,24 +60,28 @@ impl Quantity {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ReportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotA(form) => write!(f, "what came is not {form}"),
-            Self::LongLine => {
-                write!(f, "a line is longer than {} KiB", super::lines::LONGEST >> 10)
+            Self::WrongFormat(form) => write!(f, "what came is not {form}"),
+            Self::LineTooLong => {
+                write!(
+                    f,
+                    "a line is longer than {} KiB",
+                    super::line_splitter::MAX_LINE_OCTETS >> 10
+                )
             }
-            Self::LongPage(most) => write!(f, "the page is longer than {} KiB", most >> 10),
-            Self::Cut => f.write_str("the page was cut off before its end"),
+            Self::PageTooLong(most) => write!(f, "the page is longer than {} KiB", most >> 10),
+            Self::Truncated => f.write_str("the page was cut off before its end"),
             Self::TooMany(most, what) => write!(f, "there are more than {most} {what}"),
             Self::Missing(what) => write!(f, "nothing there for {what}"),
-            Self::NotNumber(what) => write!(f, "what is there for {what} is no number"),
-            Self::Absurd(quantity, why) => write!(f, "{} {why}", quantity.words()),
+            Self::NotANumber(what) => write!(f, "what is there for {what} is no number"),
+            Self::Implausible(quantity, why) => write!(f, "{} {why}", quantity.words()),
         }
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for ReportError {}
 
 #[cfg(test)]
 mod tests {
@@ -87,16 +91,16 @@ mod tests {
     fn a_fault_reads_as_a_person_would_say_it() {
         for (fault, text) in [
             (
-                Fault::NotA("HAProxy's statistics in CSV"),
+                ReportError::WrongFormat("HAProxy's statistics in CSV"),
                 "what came is not HAProxy's statistics in CSV",
             ),
-            (Fault::LongLine, "a line is longer than 64 KiB"),
-            (Fault::LongPage(4 << 20), "the page is longer than 4096 KiB"),
-            (Fault::TooMany(4096, "servers"), "there are more than 4096 servers"),
-            (Fault::Missing("`limit`".into()), "nothing there for `limit`"),
-            (Fault::NotNumber("`cpu`".into()), "what is there for `cpu` is no number"),
+            (ReportError::LineTooLong, "a line is longer than 64 KiB"),
+            (ReportError::PageTooLong(4 << 20), "the page is longer than 4096 KiB"),
+            (ReportError::TooMany(4096, "servers"), "there are more than 4096 servers"),
+            (ReportError::Missing("`limit`".into()), "nothing there for `limit`"),
+            (ReportError::NotANumber("`cpu`".into()), "what is there for `cpu` is no number"),
             (
-                Fault::Absurd(Quantity::Connections, "is negative"),
+                ReportError::Implausible(Quantity::Connections, "is negative"),
                 "the number of connections is negative",
             ),
         ] {

@@ -7,11 +7,11 @@ use std::{
 };
 
 use super::{
-    Reading,
-    balance::{Balance, Fallback, Known, Pace},
-    equilibrium::Demand,
+    FeedReading,
+    balance::{Balance, BalanceTiming, MemberReport, WeightFallback},
+    equilibrium::LoadSignal,
     latency::Latency,
-    measure::Measured,
+    measured_load::MeasuredLoad,
 };
 use crate::{
     load::{LoadReport, LoadSource},
@@ -23,33 +23,38 @@ use crate::{
 };
 
 /// How often a pool without reports is looked at.
-const IDLE_PERIOD: Duration = Duration::from_secs(5);
+const IDLE_LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// The most changes of shares within a TTL while a member is full. It bounds the history that must
 /// be kept.
-const URGENT_STEPS: u32 = 32;
+const MAX_URGENT_STEPS_PER_TTL: u32 = 32;
 /// A latency is a moving average: it shows the load of so many intervals ago.
 const LATENCY_INTERVALS: u32 = 3;
 
 /// The pools of a topology that feedback has a part in.
-pub(super) struct Watched {
-    pub loaded: Vec<PoolId>,
-    pub spilling: Vec<PoolId>,
-    pub held: Vec<PoolId>,
+pub(super) struct RegulatedPools {
+    pub load_pools: Vec<PoolId>,
+    pub capped_pools: Vec<PoolId>,
+    pub delayed_failbacks: Vec<PoolId>,
     /// The longest TTL of any service that a pool answers for.
     longest_ttl: HashMap<PoolId, Duration>,
 }
 
-impl Watched {
-    pub(super) fn of(topology: &Topology) -> Self {
+impl RegulatedPools {
+    pub(super) fn new(topology: &Topology) -> Self {
         let pools = || topology.pools.iter().zip((0..).map(PoolId));
         let ids = |is_one: fn(&crate::steer::Pool) -> bool| -> Vec<PoolId> {
             pools().filter(|(pool, _)| is_one(pool)).map(|(_, id)| id).collect()
         };
-        let loaded = ids(|pool| matches!(pool.policy, Policy::Load(_)));
-        let spilling = ids(|pool| pool.regulation.capacity.is_some());
-        let held = ids(|pool| pool.regulation.failback != Failback::Auto);
-        let paced: HashSet<PoolId> = loaded.iter().chain(&spilling).copied().collect();
-        Self { longest_ttl: longest_ttls(topology, &paced), loaded, spilling, held }
+        let load_pools = ids(|pool| matches!(pool.policy, Policy::Load(_)));
+        let capped_pools = ids(|pool| pool.regulation.capacity.is_some());
+        let delayed_failbacks = ids(|pool| pool.regulation.failback != Failback::Auto);
+        let paced: HashSet<PoolId> = load_pools.iter().chain(&capped_pools).copied().collect();
+        Self {
+            longest_ttl: longest_ttls(topology, &paced),
+            load_pools,
+            capped_pools,
+            delayed_failbacks,
+        }
     }
 
     /// How often a pool's shares may change: after its longest TTL, and after twice the interval of
@@ -66,7 +71,7 @@ impl Watched {
 
     /// How often what a pool keeps may change: when the last change has reached every cache, and a
     /// report that was begun after that has come.
-    pub(super) fn seen_period(
+    pub(super) fn settled_period(
         &self,
         topology: &Topology,
         id: PoolId,
@@ -83,13 +88,14 @@ impl Watched {
         feeds: &[FeedId],
         timed: Option<Duration>,
     ) -> Duration {
-        (self.ttl(id) / URGENT_STEPS).max(Self::shortest_period(topology, feeds, timed))
+        (self.ttl(id) / MAX_URGENT_STEPS_PER_TTL).max(Self::shortest_period(topology, feeds, timed))
     }
 
     /// Twice the interval of the reports, so that a step is seen before the next.
     fn shortest_period(topology: &Topology, feeds: &[FeedId], timed: Option<Duration>) -> Duration {
-        let interval = feeds.iter().map(|feed| source(topology, *feed).interval).chain(timed).max();
-        interval.map_or(IDLE_PERIOD, |interval| interval * 2).max(Duration::from_secs(1))
+        let interval =
+            feeds.iter().map(|feed| load_source(topology, *feed).interval).chain(timed).max();
+        interval.map_or(IDLE_LOOK_INTERVAL, |interval| interval * 2).max(Duration::from_secs(1))
     }
 
     fn ttl(&self, id: PoolId) -> Duration {
@@ -122,26 +128,27 @@ fn longest_ttls(topology: &Topology, wanted: &HashSet<PoolId>) -> HashMap<PoolId
     longest
 }
 
-pub(super) fn source(topology: &Topology, feed: FeedId) -> &LoadSource {
+pub(super) fn load_source(topology: &Topology, feed: FeedId) -> &LoadSource {
     &topology.load_sources[topology.feeds.list[feed.index()].source.index()]
 }
 
 /// The reports of these feeds, if all of them are young enough.
-pub(super) fn fresh<'a>(
+pub(super) fn fresh_reports<'a>(
     topology: &'a Topology,
-    readings: &'a [Option<Reading>],
+    readings: &'a [Option<FeedReading>],
     feeds: &[FeedId],
     now: Duration,
 ) -> Option<Vec<(&'a LoadReport, &'a LoadSource)>> {
     let one = |feed: &FeedId| {
-        let source = source(topology, *feed);
+        let source = load_source(topology, *feed);
         let reading = readings.get(feed.index())?.as_ref()?;
-        (now.saturating_sub(reading.at) <= source.stale_after).then_some((&reading.report, source))
+        (now.saturating_sub(reading.read_at) <= source.stale_after)
+            .then_some((&reading.report, source))
     };
     feeds.iter().map(one).collect()
 }
 
-pub(super) fn gauge(by: &LoadMeasure) -> Option<&str> {
+pub(super) fn gauge_name(by: &LoadMeasure) -> Option<&str> {
     match by {
         LoadMeasure::Gauge(name) => Some(name),
         LoadMeasure::Connections | LoadMeasure::ResponseTime => None,
@@ -150,35 +157,35 @@ pub(super) fn gauge(by: &LoadMeasure) -> Option<&str> {
 
 /// A `source` pool.
 #[derive(Debug)]
-pub(super) struct Loaded {
+pub(super) struct LoadPool {
     pub id: PoolId,
     balance: Balance,
     policy: LoadPolicy,
     /// By member.
     feeds: Vec<Vec<FeedId>>,
     /// By member: whether a report told its response time.
-    is_told: Vec<bool>,
+    reports_response_time: Vec<bool>,
     /// How often its shares may change. A latency older than `stale_after` says nothing.
-    pace: Pace,
+    timing: BalanceTiming,
     /// By member: the age of the load that a report shows, at the time it is read.
-    lags: Vec<Duration>,
+    report_lags: Vec<Duration>,
     /// When the first reports must be in.
-    grace: Option<Duration>,
+    grace_ends: Option<Duration>,
     /// Until then nothing is looked at but for a report.
-    held_until: Duration,
+    idle_until: Duration,
     /// As last compiled, to share what stays the same.
     weights: Option<Arc<[u32]>>,
     /// A report came in since the last look.
-    has_heard: bool,
+    has_new_report: bool,
     /// It said that a member is full.
     is_urgent: bool,
 }
 
-impl Loaded {
+impl LoadPool {
     pub(super) fn new(
         topology: &Topology,
         id: PoolId,
-        watched: &Watched,
+        watched: &RegulatedPools,
         old: Option<(&Topology, Self)>,
     ) -> Self {
         let pool = &topology.pools[id.index()];
@@ -191,13 +198,13 @@ impl Loaded {
             .iter()
             .map(|member| topology.feeds.describing(topology, member.kind))
             .collect();
-        let (mut balance, mut is_told) =
+        let (mut balance, mut reports_response_time) =
             (Balance::new(policy.clone(), weights), vec![false; feeds.len()]);
         if let Some((old_topology, old)) = old {
-            let now_at = |at| moved_to(topology, id, old_topology, old.id, at);
-            balance.go_on_from(&old.balance, now_at);
-            for (at, told) in old.is_told.iter().enumerate() {
-                now_at(at).into_iter().for_each(|at| is_told[at] = *told);
+            let now_at = |at| new_position(topology, id, old_topology, old.id, at);
+            balance.continue_from(&old.balance, now_at);
+            for (at, told) in old.reports_response_time.iter().enumerate() {
+                now_at(at).into_iter().for_each(|at| reports_response_time[at] = *told);
             }
         }
         let probes = |at: usize| probes_below(topology, pool.members[at].kind);
@@ -207,9 +214,11 @@ impl Loaded {
         let probed = (0..pool.members.len()).flat_map(probes).map(interval).max();
         let is_timed = policy.measure == LoadMeasure::ResponseTime;
         let timed = probed.filter(|_| is_timed);
-        let reported = feeds.iter().flatten().map(|feed| source(topology, *feed).stale_after).max();
-        let stale_after = probed.map(|interval| interval * 3).max(reported).unwrap_or(IDLE_PERIOD);
-        let pace = Pace {
+        let reported =
+            feeds.iter().flatten().map(|feed| load_source(topology, *feed).stale_after).max();
+        let stale_after =
+            probed.map(|interval| interval * 3).max(reported).unwrap_or(IDLE_LOOK_INTERVAL);
+        let timing = BalanceTiming {
             period: watched.period(topology, id, &feeds.concat(), timed),
             urgent_period: watched.urgent_period(topology, id, &feeds.concat(), timed),
             ttl: watched.ttl(id),
@@ -218,26 +227,26 @@ impl Loaded {
         let lag = |feeds: &Vec<FeedId>| {
             let interval = feeds
                 .iter()
-                .map(|feed| source(topology, *feed).interval)
+                .map(|feed| load_source(topology, *feed).interval)
                 .max()
                 .or(timed)
                 .unwrap_or_default();
             if is_timed { interval * LATENCY_INTERVALS } else { interval }
         };
-        let lags = feeds.iter().map(lag).collect();
+        let report_lags = feeds.iter().map(lag).collect();
         let weights = balance.weights().map(Into::into);
         Self {
             id,
             balance,
             policy,
             feeds,
-            pace,
-            lags,
-            is_told,
-            grace: None,
-            held_until: Duration::ZERO,
+            timing,
+            report_lags,
+            reports_response_time,
+            grace_ends: None,
+            idle_until: Duration::ZERO,
             weights,
-            has_heard: true,
+            has_new_report: true,
             is_urgent: false,
         }
     }
@@ -256,8 +265,13 @@ impl Loaded {
         })
     }
 
-    pub(super) fn note(&mut self, topology: &Topology, feed: FeedId, reading: &Reading) {
-        self.has_heard = true;
+    pub(super) fn record_report(
+        &mut self,
+        topology: &Topology,
+        feed: FeedId,
+        reading: &FeedReading,
+    ) {
+        self.has_new_report = true;
         for at in 0..self.feeds.len() {
             if !self.feeds[at].contains(&feed) {
                 continue;
@@ -265,27 +279,30 @@ impl Loaded {
             if let Some(time) = reading.report.response_time {
                 // What a balancer measures and what a probe takes are not to be compared.
                 let latency = &mut self.balance.latencies[at];
-                if !std::mem::replace(&mut self.is_told[at], true) {
+                if !std::mem::replace(&mut self.reports_response_time[at], true) {
                     *latency = Latency::default();
                 }
-                latency.note(time, reading.at);
-                self.note_slowness(at);
+                latency.record(time, reading.read_at);
+                self.mark_urgent_if_slow(at);
             }
         }
-        let source = source(topology, feed);
-        let measured = Measured::of(&[(&reading.report, source)], gauge(&self.policy.measure));
+        let source = load_source(topology, feed);
+        let measured = MeasuredLoad::from_reports(
+            &[(&reading.report, source)],
+            gauge_name(&self.policy.measure),
+        );
         let demand =
-            measured.and_then(|measured| measured.demand(&self.policy, f64::INFINITY, None));
+            measured.and_then(|measured| measured.load_signal(&self.policy, f64::INFINITY, None));
         self.is_urgent |= demand.is_some_and(|(_, demand)| demand.is_full());
     }
 
-    fn note_slowness(&mut self, member: usize) {
-        let times = self.balance.latencies[member].times_usual();
-        self.is_urgent |= times.is_some_and(|times| Demand::Slowness { times }.is_full());
+    fn mark_urgent_if_slow(&mut self, member: usize) {
+        let times = self.balance.latencies[member].slowdown_factor();
+        self.is_urgent |= times.is_some_and(|times| LoadSignal::Slowness { times }.is_full());
     }
 
-    pub(super) fn note_failure(&mut self) {
-        self.has_heard = true;
+    pub(super) fn record_failure(&mut self) {
+        self.has_new_report = true;
     }
 
     /// What it goes by, each once.
@@ -293,33 +310,34 @@ impl Loaded {
         self.feeds.iter().flatten().copied().collect::<std::collections::BTreeSet<_>>().into_iter()
     }
 
-    pub(super) fn note_latency(&mut self, member: usize, latency: Duration, now: Duration) {
-        if !self.is_told[member] {
-            self.has_heard = true;
-            self.balance.latencies[member].note(latency, now);
-            self.note_slowness(member);
+    pub(super) fn record_latency(&mut self, member: usize, latency: Duration, now: Duration) {
+        if !self.reports_response_time[member] {
+            self.has_new_report = true;
+            self.balance.latencies[member].record(latency, now);
+            self.mark_urgent_if_slow(member);
         }
     }
 
-    pub(super) fn follow(
+    pub(super) fn update(
         &mut self,
         topology: &Topology,
-        readings: &[Option<Reading>],
+        readings: &[Option<FeedReading>],
         usable: &[bool],
         now: Duration,
     ) -> Option<Arc<[u32]>> {
-        let known: Vec<Option<Known>> =
-            (0..self.feeds.len()).map(|at| self.known(topology, readings, at, now)).collect();
-        (self.has_heard, self.is_urgent) = (false, false);
+        let known: Vec<Option<MemberReport>> = (0..self.feeds.len())
+            .map(|at| self.member_report(topology, readings, at, now))
+            .collect();
+        (self.has_new_report, self.is_urgent) = (false, false);
         // At the start, and after a reload that brings new sources, reports come in one by one: the
         // first is not to be looked at without the others.
-        let grace = *self.grace.get_or_insert(now + self.pace.stale_after);
+        let grace = *self.grace_ends.get_or_insert(now + self.timing.stale_after);
         let is_missing = |at: usize| usable.get(at) == Some(&true) && known[at].is_none();
         if now < grace && (0..known.len()).any(is_missing) {
-            self.held_until = grace;
+            self.idle_until = grace;
             return self.weights.clone();
         }
-        self.balance.follow(&known, usable, &self.pace, now);
+        self.balance.update(&known, usable, &self.timing, now);
         let weights = self.balance.weights();
         if self.weights.as_deref() != weights.as_deref() {
             self.weights = weights.map(Into::into);
@@ -328,49 +346,50 @@ impl Loaded {
     }
 
     /// What is known of a member.
-    fn known(
+    fn member_report(
         &self,
         topology: &Topology,
-        readings: &[Option<Reading>],
+        readings: &[Option<FeedReading>],
         at: usize,
         now: Duration,
-    ) -> Option<Known> {
-        let reports = fresh(topology, readings, &self.feeds[at], now);
-        let (measured, read) =
-            if self.policy.measure == LoadMeasure::ResponseTime && !self.is_told[at] {
-                (
-                    self.by_latency(at, &reports.unwrap_or_default(), now)?,
-                    self.balance.latencies[at].at(),
-                )
-            } else {
-                let oldest = self.feeds[at]
-                    .iter()
-                    .filter_map(|feed| Some(readings.get(feed.index())?.as_ref()?.at))
-                    .min();
-                (Measured::of(&reports?, gauge(&self.policy.measure))?, oldest?)
-            };
-        Some(Known { measured, of: read.saturating_sub(self.lags[at]) })
+    ) -> Option<MemberReport> {
+        let reports = fresh_reports(topology, readings, &self.feeds[at], now);
+        let (measured, read) = if self.policy.measure == LoadMeasure::ResponseTime
+            && !self.reports_response_time[at]
+        {
+            (
+                self.load_by_latency(at, &reports.unwrap_or_default(), now)?,
+                self.balance.latencies[at].measured_at(),
+            )
+        } else {
+            let oldest = self.feeds[at]
+                .iter()
+                .filter_map(|feed| Some(readings.get(feed.index())?.as_ref()?.read_at))
+                .min();
+            (MeasuredLoad::from_reports(&reports?, gauge_name(&self.policy.measure))?, oldest?)
+        };
+        Some(MemberReport { measured, load_at: read.saturating_sub(self.report_lags[at]) })
     }
 
     /// A member that is timed by its probes; its reports, if there are any, tell what is left of
     /// it.
-    fn by_latency(
+    fn load_by_latency(
         &self,
         member: usize,
         reports: &[(&LoadReport, &LoadSource)],
         now: Duration,
-    ) -> Option<Measured> {
+    ) -> Option<MeasuredLoad> {
         let latency: &Latency = &self.balance.latencies[member];
-        let is_fresh = latency.times_usual().is_some()
-            && now.saturating_sub(latency.at()) <= self.pace.stale_after;
-        let unreported = Measured {
+        let is_fresh = latency.slowdown_factor().is_some()
+            && now.saturating_sub(latency.measured_at()) <= self.timing.stale_after;
+        let unreported = MeasuredLoad {
             connections: None,
             limit: None,
-            left: 1.0,
+            capacity_left: 1.0,
             gauge: None,
             response_time: None,
         };
-        is_fresh.then(|| Measured::of(reports, None).unwrap_or(unreported))
+        is_fresh.then(|| MeasuredLoad::from_reports(reports, None).unwrap_or(unreported))
     }
 
     /// When its shares are to be looked at; `None` while they rest as configured and no report
@@ -379,15 +398,15 @@ impl Loaded {
         let due = self.balance.due();
         let due = if self.is_urgent { due.min(self.balance.urgent_due()) } else { due };
         match &self.weights {
-            _ if self.has_heard => Some(due),
+            _ if self.has_new_report => Some(due),
             // Within the grace only a report is a reason to look again.
-            Some(_) => Some(due.max(self.held_until)),
+            Some(_) => Some(due.max(self.idle_until)),
             // Who never reports is told of when the grace ends.
-            None => self.grace.filter(|_| due.is_zero()),
+            None => self.grace_ends.filter(|_| due.is_zero()),
         }
     }
 
-    pub(super) fn fallback(&self) -> Option<Fallback> {
+    pub(super) fn fallback(&self) -> Option<WeightFallback> {
         self.balance.fallback()
     }
 
@@ -434,7 +453,7 @@ fn probes_below(topology: &Topology, kind: MemberKind) -> Vec<ProbeId> {
 }
 
 /// Where a member of an old pool is in the new one, by its name.
-pub(super) fn moved_to(
+pub(super) fn new_position(
     new: &Topology,
     id: PoolId,
     old: &Topology,

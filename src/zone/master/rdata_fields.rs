@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 
 use super::{
-    fields::Fields,
-    layout::{append_decoded, decode, pass_counted, pass_name, take},
+    field_reader::FieldReader,
+    layout::{append_decoded, decode_remaining, take_counted, take_name, take_octets},
     problem::Problem,
 };
 use crate::dns::Rtype;
@@ -34,7 +34,7 @@ pub(super) const DNSSEC_ALGORITHMS: &[(&str, u16)] = &[
 ];
 
 /// The certificate types of RFC 4398 section 2.1.
-pub(super) const CERTIFICATE_KINDS: &[(&str, u16)] = &[
+pub(super) const CERTIFICATE_TYPES: &[(&str, u16)] = &[
     ("PKIX", 1),
     ("SPKI", 2),
     ("PGP", 3),
@@ -48,11 +48,11 @@ pub(super) const CERTIFICATE_KINDS: &[(&str, u16)] = &[
 ];
 
 /// Reads a number, or one of the words that stand for some.
-pub(super) fn code(
+pub(super) fn read_code(
     what: &str,
     words: &[(&str, u16)],
     max: u32,
-    fields: &mut Fields<'_, '_>,
+    fields: &mut FieldReader<'_, '_>,
 ) -> Result<u16, Problem> {
     let mut ahead = *fields;
     let word = ahead.word(what)?;
@@ -64,13 +64,13 @@ pub(super) fn code(
 }
 
 /// Reads a record type.
-pub(super) fn rtype(what: &str, fields: &mut Fields<'_, '_>) -> Result<Rtype, Problem> {
+pub(super) fn read_rtype(what: &str, fields: &mut FieldReader<'_, '_>) -> Result<Rtype, Problem> {
     let word = fields.word(what)?;
-    word.parse().map_err(|error| fields.wrong(format!("the {what} {word:?} is {error}")))
+    word.parse().map_err(|error| fields.problem(format!("the {what} {word:?} is {error}")))
 }
 
 /// Reads `YYYYMMDDHHmmSS` in UTC, or seconds since 1970 (RFC 4034 section 3.2), modulo 2^32.
-pub(super) fn moment(what: &str, fields: &mut Fields<'_, '_>) -> Result<u32, Problem> {
+pub(super) fn read_timestamp(what: &str, fields: &mut FieldReader<'_, '_>) -> Result<u32, Problem> {
     let mut ahead = *fields;
     let word = ahead.word(what)?;
     if word.len() != 14 || !word.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -88,7 +88,9 @@ pub(super) fn moment(what: &str, fields: &mut Fields<'_, '_>) -> Result<u32, Pro
         && hour < 24
         && minute < 60;
     if !fits || second > 60 {
-        return Err(fields.wrong(format!("the {what} {word} is no date and time (YYYYMMDDHHmmSS)")));
+        return Err(
+            fields.problem(format!("the {what} {word} is no date and time (YYYYMMDDHHmmSS)"))
+        );
     }
     Ok((((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second) as u32)
 }
@@ -103,12 +105,14 @@ fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
 /// Reads a CAA property tag: 1 to 255 letters and digits (RFC 8659 section 4.1).
 pub(super) fn read_tag(
     what: &str,
-    fields: &mut Fields<'_, '_>,
+    fields: &mut FieldReader<'_, '_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Problem> {
     let word = fields.word(what)?;
     if !(1..=255).contains(&word.len()) || !word.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Err(fields.wrong(format!("the {what} {word:?} is not made of letters and digits")));
+        return Err(
+            fields.problem(format!("the {what} {word:?} is not made of letters and digits"))
+        );
     }
     out.push(word.len() as u8);
     out.extend_from_slice(word.as_bytes());
@@ -118,7 +122,7 @@ pub(super) fn read_tag(
 /// Reads an NSEC3 salt behind its length; `-` is the empty one.
 pub(super) fn read_salt(
     what: &str,
-    fields: &mut Fields<'_, '_>,
+    fields: &mut FieldReader<'_, '_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Problem> {
     let word = fields.word(what)?;
@@ -126,22 +130,22 @@ pub(super) fn read_salt(
     out.push(0);
     if word != "-" {
         append_decoded(&HEXLOWER_PERMISSIVE, word.as_bytes(), out)
-            .map_err(|error| fields.wrong(format!("the {what} is not hexadecimal: {error}")))?;
+            .map_err(|error| fields.problem(format!("the {what} is not hexadecimal: {error}")))?;
     }
     out[length_at] = u8::try_from(out.len() - length_at - 1)
-        .map_err(|_| fields.wrong(format!("the {what} is longer than 255 octets")))?;
+        .map_err(|_| fields.problem(format!("the {what} is longer than 255 octets")))?;
     Ok(())
 }
 
 /// Reads the types that are left into a bit map (RFC 4034 section 4.1.2).
 pub(super) fn read_types(
     what: &str,
-    fields: &mut Fields<'_, '_>,
+    fields: &mut FieldReader<'_, '_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Problem> {
     let mut types = Vec::new();
     while fields.peek().is_some() {
-        types.push(rtype(what, fields)?.0);
+        types.push(read_rtype(what, fields)?.0);
     }
     types.sort_unstable();
     for window in types.chunk_by(|a, b| a >> 8 == b >> 8) {
@@ -157,11 +161,11 @@ pub(super) fn read_types(
 }
 
 /// Passes a type bit map: windows in rising order, 1 to 32 octets each.
-pub(super) fn pass_types<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(super) fn skip_types<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let mut last = None;
     while !rest.is_empty() {
-        let window = take(rest, 1)?[0];
-        let bits = pass_counted(rest)?;
+        let window = take_octets(rest, 1)?[0];
+        let bits = take_counted(rest)?;
         if last.is_some_and(|last| window <= last) || !(1..=32).contains(&bits.len()) {
             return None;
         }
@@ -174,7 +178,7 @@ pub(super) fn pass_types<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 pub(super) fn read_groups<const GROUPS: usize, const DIGITS: usize>(
     what: &str,
     separator: char,
-    fields: &mut Fields<'_, '_>,
+    fields: &mut FieldReader<'_, '_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Problem> {
     let word = fields.word(what)?;
@@ -191,7 +195,7 @@ pub(super) fn read_groups<const GROUPS: usize, const DIGITS: usize>(
     if count == GROUPS {
         return Ok(());
     }
-    Err(fields.wrong(format!(
+    Err(fields.problem(format!(
         "the {what} {word:?} is not {GROUPS} groups of {DIGITS} hexadecimal digits with {separator:?} between"
     )))
 }
@@ -199,7 +203,7 @@ pub(super) fn read_groups<const GROUPS: usize, const DIGITS: usize>(
 /// Reads `0x` and hexadecimal digits, which dots may part (RFC 1706 section 7).
 pub(super) fn read_nsap(
     what: &str,
-    fields: &mut Fields<'_, '_>,
+    fields: &mut FieldReader<'_, '_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Problem> {
     let word = fields.word(what)?;
@@ -209,7 +213,7 @@ pub(super) fn read_nsap(
         .unwrap_or_default()
         .replace('.', "");
     if digits.is_empty() || append_decoded(&HEXLOWER_PERMISSIVE, digits.as_bytes(), out).is_err() {
-        return Err(fields.wrong(format!("the {what} {word:?} is not 0x and hexadecimal digits")));
+        return Err(fields.problem(format!("the {what} {word:?} is not 0x and hexadecimal digits")));
     }
     Ok(())
 }
@@ -217,15 +221,15 @@ pub(super) fn read_nsap(
 /// Reads address prefixes, `!1:192.0.2.0/24` (RFC 3123 section 5).
 pub(super) fn read_prefixes(
     what: &str,
-    fields: &mut Fields<'_, '_>,
+    fields: &mut FieldReader<'_, '_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Problem> {
     while fields.peek().is_some() {
         let word = fields.word(what)?;
         append_prefix(word, out).ok_or_else(|| {
             fields
-                .wrong(format!("{word:?} is not an {what}"))
-                .help("write the family, the address and the length: 1:192.0.2.0/24, with \"!\" in front to exclude it")
+                .problem(format!("{word:?} is not an {what}"))
+                .with_help("write the family, the address and the length: 1:192.0.2.0/24, with \"!\" in front to exclude it")
         })?;
     }
     Ok(())
@@ -249,16 +253,19 @@ fn append_prefix(word: &str, out: &mut Vec<u8>) -> Option<()> {
 }
 
 /// Passes address prefixes to the end.
-pub(super) fn pass_prefixes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(super) fn skip_prefixes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     while !rest.is_empty() {
-        let head = take(rest, 4)?;
-        take(rest, usize::from(head[3] & 0x7f))?;
+        let head = take_octets(rest, 4)?;
+        take_octets(rest, usize::from(head[3] & 0x7f))?;
     }
     Some(&[])
 }
 
 /// Reads the gateway's kind, the algorithm, the gateway and the key (RFC 4025 section 3.1).
-pub(super) fn read_gateway(fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+pub(super) fn read_gateway(
+    fields: &mut FieldReader<'_, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Problem> {
     let kind = fields.number("gateway type", 0xff)?;
     let algorithm = fields.number("algorithm", 0xff)?;
     out.extend([kind as u8, algorithm as u8]);
@@ -266,33 +273,36 @@ pub(super) fn read_gateway(fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Re
     if algorithm == 0 && fields.peek().is_none() {
         return Ok(());
     }
-    decode(&BASE64, "base64", "public key", fields, out)
+    decode_remaining(&BASE64, "base64", "public key", fields, out)
 }
 
-pub(super) fn pass_gateway<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let head = take(rest, 2)?;
-    pass_host(head[0], rest)?;
+pub(super) fn skip_gateway<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let head = take_octets(rest, 2)?;
+    skip_host(head[0], rest)?;
     Some(std::mem::take(rest))
 }
 
 /// Reads the discovery bit, the relay's kind and the relay (RFC 8777 section 4.3).
-pub(super) fn read_relay(fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<(), Problem> {
+pub(super) fn read_relay(
+    fields: &mut FieldReader<'_, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Problem> {
     let discovery = fields.number("discovery bit", 1)?;
     let kind = fields.number("relay type", 127)?;
     out.push((discovery << 7 | kind) as u8);
     read_host(kind, "relay", fields, out)
 }
 
-pub(super) fn pass_relay<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let head = take(rest, 1)?;
-    pass_host(head[0] & 0x7f, rest)
+pub(super) fn skip_relay<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let head = take_octets(rest, 1)?;
+    skip_host(head[0] & 0x7f, rest)
 }
 
 /// Reads nothing (kind 0, written `.`), an IPv4 address (1), an IPv6 address (2) or a name (3).
 fn read_host(
     kind: u32,
     what: &str,
-    fields: &mut Fields<'_, '_>,
+    fields: &mut FieldReader<'_, '_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Problem> {
     if kind == 3 {
@@ -304,22 +314,22 @@ fn read_host(
         (1, Ok(IpAddr::V4(address))) => out.extend(Ipv4Addr::octets(&address)),
         (2, Ok(IpAddr::V6(address))) => out.extend(Ipv6Addr::octets(&address)),
         (0..=2, _) => {
-            return Err(fields.wrong(format!("the {what} {word:?} is not of its type, {kind}")));
+            return Err(fields.problem(format!("the {what} {word:?} is not of its type, {kind}")));
         }
         _ => {
             return Err(fields
-                .wrong(format!("a {what} of type {kind} has no text form (RFC 3597 \\# has)")));
+                .problem(format!("a {what} of type {kind} has no text form (RFC 3597 \\# has)")));
         }
     }
     Ok(())
 }
 
-fn pass_host<'a>(kind: u8, rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+fn skip_host<'a>(kind: u8, rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     match kind {
         0 => Some(&[]),
-        1 => take(rest, 4),
-        2 => take(rest, 16),
-        3 => pass_name(rest),
+        1 => take_octets(rest, 4),
+        2 => take_octets(rest, 16),
+        3 => take_name(rest),
         _ => Some(std::mem::take(rest)),
     }
 }
@@ -327,22 +337,22 @@ fn pass_host<'a>(kind: u8, rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 /// Reads the algorithm, the identity tag and the key; in wire form both lengths stand in front (RFC
 /// 8005 section 5).
 pub(super) fn read_host_identity(
-    fields: &mut Fields<'_, '_>,
+    fields: &mut FieldReader<'_, '_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Problem> {
     let algorithm = fields.number("algorithm", 0xff)?;
     let (mut tag, mut key) = (Vec::new(), Vec::new());
     let word = fields.word("host identity tag")?;
     append_decoded(&HEXLOWER_PERMISSIVE, word.as_bytes(), &mut tag).map_err(|error| {
-        fields.wrong(format!("the host identity tag is not hexadecimal: {error}"))
+        fields.problem(format!("the host identity tag is not hexadecimal: {error}"))
     })?;
     let tag_length = u8::try_from(tag.len())
-        .map_err(|_| fields.wrong("the host identity tag is longer than 255 octets"))?;
+        .map_err(|_| fields.problem("the host identity tag is longer than 255 octets"))?;
     let word = fields.word("public key")?;
     append_decoded(&BASE64, word.as_bytes(), &mut key)
-        .map_err(|error| fields.wrong(format!("the public key is not base64: {error}")))?;
+        .map_err(|error| fields.problem(format!("the public key is not base64: {error}")))?;
     let key_length = u16::try_from(key.len())
-        .map_err(|_| fields.wrong("the public key is longer than 65535 octets"))?;
+        .map_err(|_| fields.problem("the public key is longer than 65535 octets"))?;
     out.extend([tag_length, algorithm as u8]);
     out.extend(key_length.to_be_bytes());
     out.append(&mut tag);
@@ -350,8 +360,8 @@ pub(super) fn read_host_identity(
     Ok(())
 }
 
-pub(super) fn pass_host_identity<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let head = take(rest, 4)?;
-    take(rest, usize::from(head[0]))?;
-    take(rest, usize::from(u16::from_be_bytes([head[2], head[3]])))
+pub(super) fn skip_host_identity<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let head = take_octets(rest, 4)?;
+    take_octets(rest, usize::from(head[0]))?;
+    take_octets(rest, usize::from(u16::from_be_bytes([head[2], head[3]])))
 }
