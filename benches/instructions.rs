@@ -19,14 +19,14 @@ use portolan::{
 };
 
 /// A shard that has answered before: what is counted is the second answer to the same question.
-struct Desk {
+struct WarmShard {
     snapshot: Snapshot,
     draws: DrawState,
     message: Vec<u8>,
     out: Vec<u8>,
 }
 
-impl Desk {
+impl WarmShard {
     fn new(owner: &str, rtype: Rtype, options: &[u8]) -> Self {
         let message = request(owner, rtype, options);
         let mut desk = Self {
@@ -57,18 +57,18 @@ const SUBNET_V6: [u8; 15] = [0, 8, 0, 11, 0, 2, 56, 0, 0x2a, 0x02, 0x81, 0x08, 0
 const COOKIE: [u8; 12] = [0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8];
 
 #[library_benchmark]
-#[bench::steered_with_client_subnet(Desk::new("www.gslb.example.com", Rtype::A, &SUBNET_V4))]
-#[bench::steered_with_client_subnet_of_ipv6(Desk::new("www.gslb.example.com", Rtype::A, &SUBNET_V6))]
-#[bench::steered(Desk::new("www.gslb.example.com", Rtype::A, &[]))]
-#[bench::steered_with_cookie(Desk::new("www.gslb.example.com", Rtype::A, &COOKIE))]
-#[bench::steered_without_data(Desk::new("www.gslb.example.com", Rtype::AAAA, &[]))]
-#[bench::fixed(Desk::new("host77.gslb.example.com", Rtype::A, &[]))]
-#[bench::no_data(Desk::new("host77.gslb.example.com", Rtype::TXT, &[]))]
-#[bench::no_such_name(Desk::new("nothing.gslb.example.com", Rtype::A, &[]))]
-#[bench::alias(Desk::new("alias.gslb.example.com", Rtype::A, &[]))]
-#[bench::referral(Desk::new("www.sub.gslb.example.com", Rtype::A, &[]))]
-#[bench::refused(Desk::new("www.example.net", Rtype::A, &[]))]
-fn answers(mut desk: Desk) -> Desk {
+#[bench::steered_with_client_subnet(WarmShard::new("www.gslb.example.com", Rtype::A, &SUBNET_V4))]
+#[bench::steered_with_client_subnet_of_ipv6(WarmShard::new("www.gslb.example.com", Rtype::A, &SUBNET_V6))]
+#[bench::steered(WarmShard::new("www.gslb.example.com", Rtype::A, &[]))]
+#[bench::steered_with_cookie(WarmShard::new("www.gslb.example.com", Rtype::A, &COOKIE))]
+#[bench::steered_without_data(WarmShard::new("www.gslb.example.com", Rtype::AAAA, &[]))]
+#[bench::fixed(WarmShard::new("host77.gslb.example.com", Rtype::A, &[]))]
+#[bench::no_data(WarmShard::new("host77.gslb.example.com", Rtype::TXT, &[]))]
+#[bench::no_such_name(WarmShard::new("nothing.gslb.example.com", Rtype::A, &[]))]
+#[bench::alias(WarmShard::new("alias.gslb.example.com", Rtype::A, &[]))]
+#[bench::referral(WarmShard::new("www.sub.gslb.example.com", Rtype::A, &[]))]
+#[bench::refused(WarmShard::new("www.example.net", Rtype::A, &[]))]
+fn answers(mut desk: WarmShard) -> WarmShard {
     black_box(desk.answer());
     // Handed back, lest its end be counted.
     desk

@@ -23,7 +23,7 @@ use portolan::{
     load::{
         HaproxySource, LoadKind, LoadPage, LoadSource, PageHost, ReportMapping, ShareUnit, TimeUnit,
     },
-    probe::{Limits, LoadKey, Poller},
+    probe::{PollKey, Poller, SchedulerLimits},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -37,9 +37,9 @@ const WARM_UP: Duration = Duration::from_secs(6);
 const MEASURED: Duration = Duration::from_secs(20);
 const KINDS: [&str; 4] = ["nginx", "haproxy", "prometheus", "json"];
 
-type Failed<T> = Result<T, Box<dyn std::error::Error>>;
+type BenchResult<T> = Result<T, Box<dyn std::error::Error>>;
 
-fn main() -> Failed<()> {
+fn main() -> BenchResult<()> {
     let arguments: Vec<String> =
         std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let runtime =
@@ -65,7 +65,7 @@ impl Drop for Balancers {
     }
 }
 
-async fn measure(kind: &str) -> Failed<()> {
+async fn measure(kind: &str) -> BenchResult<()> {
     let mut child = Command::new(std::env::current_exe()?)
         .arg(format!("serve={kind}"))
         .stdout(Stdio::piped())
@@ -75,14 +75,16 @@ async fn measure(kind: &str) -> Failed<()> {
     let _balancers = Balancers(child);
     let source = Arc::new(source(kind, line.trim().parse()?)?);
     let keys: Vec<_> = (0..SOURCES)
-        .map(|index| LoadKey::new(Arc::clone(&source), Ipv4Addr::from(0x7f01_0001 + index).into()))
+        .map(|index| PollKey::new(Arc::clone(&source), Ipv4Addr::from(0x7f01_0001 + index).into()))
         .collect();
 
     let (readings, mut inbox) = mpsc::channel(4096);
-    let limits =
-        Limits { in_flight: NonZeroUsize::new(512).ok_or("no limit")?, further_descriptors: 0 };
+    let limits = SchedulerLimits {
+        in_flight: NonZeroUsize::new(512).ok_or("no limit")?,
+        extra_descriptors: 0,
+    };
     let poller = Poller::start(limits, Instant::now(), readings);
-    poller.set(keys).await;
+    poller.set_keys(keys).await;
     let feed = tokio::spawn(async move {
         let mut failure = None;
         while let Some(reading) = inbox.recv().await {
@@ -92,9 +94,9 @@ async fn measure(kind: &str) -> Failed<()> {
     });
 
     tokio::time::sleep(WARM_UP).await;
-    let (before, cpu, start) = (poller.tally(), cpu_times(id())?, Instant::now());
+    let (before, cpu, start) = (poller.read_counts(), cpu_times(id())?, Instant::now());
     tokio::time::sleep(MEASURED).await;
-    let (after, secs) = (poller.tally(), start.elapsed().as_secs_f64());
+    let (after, secs) = (poller.read_counts(), start.elapsed().as_secs_f64());
     let used = cpu_times(id())?.iter().sum::<Duration>() - cpu.iter().sum::<Duration>();
     println!(
         "{kind:10} page of {} octets: {:.0} polls/s ({} reports, {} failures, {} discarded), late {}, left out {}, \
@@ -104,7 +106,7 @@ async fn measure(kind: &str) -> Failed<()> {
         after.passed - before.passed,
         after.failed - before.failed,
         after.discarded - before.discarded,
-        after.late,
+        after.started_late,
         after.skipped,
         used.as_secs_f64() / secs * 100.0,
         memory_kib(id(), "VmRSS:")? as f64 / 1024.0,
@@ -116,7 +118,7 @@ async fn measure(kind: &str) -> Failed<()> {
     Ok(())
 }
 
-fn source(kind: &str, port: u16) -> Failed<LoadSource> {
+fn source(kind: &str, port: u16) -> BenchResult<LoadSource> {
     let page = LoadPage {
         tls: false,
         host: PageHost::Attached,
@@ -194,7 +196,7 @@ fn body(kind: &str) -> String {
     }
 }
 
-async fn serve(kind: &str) -> Failed<()> {
+async fn serve(kind: &str) -> BenchResult<()> {
     let socket = tokio::net::TcpSocket::new_v4()?;
     socket.bind(SocketAddr::from(([0, 0, 0, 0], 0)))?;
     let listener = socket.listen(8192)?;

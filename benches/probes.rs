@@ -21,7 +21,7 @@ use portolan::{
     health::{
         Check, HttpCheck, InitialVerdict, Ledger, LedgerTarget, Monitor, TcpCheck, TlsOptions,
     },
-    probe::{Limits, ProbeKey, Prober},
+    probe::{ProbeKey, Prober, SchedulerLimits},
     steer::ProbeTarget,
 };
 use rcgen::{CertificateParams, KeyPair};
@@ -36,9 +36,9 @@ const TARGETS: u32 = 10_000;
 const WARM_UP: Duration = Duration::from_secs(6);
 const MEASURED: Duration = Duration::from_secs(20);
 
-type Failed<T> = Result<T, Box<dyn std::error::Error>>;
+type BenchResult<T> = Result<T, Box<dyn std::error::Error>>;
 
-fn main() -> Failed<()> {
+fn main() -> BenchResult<()> {
     let arguments: Vec<String> =
         std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let runtime =
@@ -64,7 +64,7 @@ impl Drop for Targets {
     }
 }
 
-async fn measure(kind: &str) -> Failed<()> {
+async fn measure(kind: &str) -> BenchResult<()> {
     let mut child = Command::new(std::env::current_exe()?)
         .arg(format!("serve={kind}"))
         .stdout(Stdio::piped())
@@ -77,8 +77,10 @@ async fn measure(kind: &str) -> Failed<()> {
 
     let idle_kib = memory_kib(id(), "VmRSS:")?;
     let (reports, mut inbox) = mpsc::channel(4096);
-    let limits =
-        Limits { in_flight: NonZeroUsize::new(8192).ok_or("no limit")?, further_descriptors: 0 };
+    let limits = SchedulerLimits {
+        in_flight: NonZeroUsize::new(8192).ok_or("no limit")?,
+        extra_descriptors: 0,
+    };
     let epoch = Instant::now();
     let prober = Prober::start(limits, epoch, reports);
     let mut ledger = Ledger::new(false);
@@ -88,21 +90,21 @@ async fn measure(kind: &str) -> Failed<()> {
         start: InitialVerdict::Unknown,
     };
     ledger.set_targets(keys.iter().map(target), epoch.elapsed());
-    prober.set(keys).await;
+    prober.set_keys(keys).await;
     let feed = tokio::spawn(async move {
         while let Some(report) = inbox.recv().await {
-            ledger.record(&report.key, report.outcome, report.at);
+            ledger.record(&report.key, report.outcome, report.ended_at);
         }
     });
 
     tokio::time::sleep(WARM_UP).await;
-    let (before, cpu, start) = (prober.tally(), cpu_times(id())?, Instant::now());
+    let (before, cpu, start) = (prober.read_counts(), cpu_times(id())?, Instant::now());
     let mut in_flight = 0;
     while start.elapsed() < MEASURED {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        in_flight = prober.tally().in_flight.max(in_flight);
+        in_flight = prober.read_counts().in_flight.max(in_flight);
     }
-    let (after, secs) = (prober.tally(), start.elapsed().as_secs_f64());
+    let (after, secs) = (prober.read_counts(), start.elapsed().as_secs_f64());
     let used = cpu_times(id())?.iter().sum::<Duration>() - cpu.iter().sum::<Duration>();
     println!(
         "{kind:5} {:.0} probes/s ({} passed, {} failed, {} discarded), late {}, left out {}, in flight {in_flight}, \
@@ -111,7 +113,7 @@ async fn measure(kind: &str) -> Failed<()> {
         after.passed - before.passed,
         after.failed - before.failed,
         after.discarded - before.discarded,
-        after.late,
+        after.started_late,
         after.skipped,
         used.as_secs_f64() / secs * 100.0,
         memory_kib(id(), "VmRSS:")? as f64 / 1024.0,
@@ -150,7 +152,7 @@ fn key(monitor: &Arc<Monitor>, index: u32) -> ProbeKey {
     ProbeKey { monitor: Arc::clone(monitor), target: ProbeTarget::Address(address.into()) }
 }
 
-async fn serve(kind: &str) -> Failed<()> {
+async fn serve(kind: &str) -> BenchResult<()> {
     let socket = tokio::net::TcpSocket::new_v4()?;
     socket.bind(SocketAddr::from(([0, 0, 0, 0], 0)))?;
     let listener = socket.listen(8192)?;
@@ -173,7 +175,7 @@ async fn serve(kind: &str) -> Failed<()> {
     }
 }
 
-fn acceptor() -> Failed<TlsAcceptor> {
+fn acceptor() -> BenchResult<TlsAcceptor> {
     let key = KeyPair::generate()?;
     let certificate =
         CertificateParams::new(vec!["www.example.com".to_owned()])?.self_signed(&key)?;

@@ -95,7 +95,7 @@ fn large(keys: &str, count: usize) -> String {
     format!("[service.\"s.x.example\"]\n{keys}\nmembers = [{}]", members.join(", "))
 }
 
-struct World {
+struct CompiledFixture {
     topology: Arc<Topology>,
     compiler: Arc<Compiler>,
     surveys: Surveys,
@@ -104,7 +104,7 @@ struct World {
     compiled: CompiledCharts,
 }
 
-impl World {
+impl CompiledFixture {
     fn new(topology: Arc<Topology>) -> Self {
         let mut surveys = Surveys::default();
         let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
@@ -162,10 +162,12 @@ fn compile(criterion: &mut Criterion) {
     ] {
         let topology = topology(&tables);
         let before = OCTETS.load(Relaxed);
-        let world = black_box(World::new(Arc::clone(&topology)));
+        let world = black_box(CompiledFixture::new(Arc::clone(&topology)));
         println!("compile/{name}: {} KiB", OCTETS.load(Relaxed).saturating_sub(before) / 1024);
         drop(world);
-        group.bench_function(name, |bencher| bencher.iter(|| World::new(Arc::clone(&topology))));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| CompiledFixture::new(Arc::clone(&topology)))
+        });
     }
     group.finish();
 }
@@ -176,7 +178,8 @@ fn flap(criterion: &mut Criterion) {
     for (name, keys) in [("query", "answers = 3"), ("client", "answers = 3\nspread = \"client\"")] {
         let mut round = 0;
         group.bench_function(format!("{name}, 3 of 500"), |bencher| {
-            let mut world = World::new(topology(&large(&format!("monitor = \"m\"\n{keys}"), 500)));
+            let mut world =
+                CompiledFixture::new(topology(&large(&format!("monitor = \"m\"\n{keys}"), 500)));
             bencher.iter(|| {
                 round += 1;
                 world.flap(round);
@@ -195,7 +198,7 @@ fn load_pools(spread: &str) -> Arc<Topology> {
 
 fn recompile(criterion: &mut Criterion) {
     for spread in ["query", "client"] {
-        let mut world = World::new(load_pools(spread));
+        let mut world = CompiledFixture::new(load_pools(spread));
         let mut round = 0;
         let mut group = criterion.benchmark_group("wheels of 1,000 pools");
         group.sample_size(10);
@@ -211,7 +214,7 @@ fn recompile(criterion: &mut Criterion) {
 }
 
 fn follow(criterion: &mut Criterion) {
-    let mut world = World::new(load_pools("query"));
+    let mut world = CompiledFixture::new(load_pools("query"));
     let mut feedback = Feedback::default();
     world.conditions.adjustments = feedback.apply_topology(&world.topology);
     let feeds = world.topology.feeds.list.len() as u32;

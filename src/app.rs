@@ -191,8 +191,8 @@ async fn start(
         state_directory: state,
         identity,
         counters: counters.clone(),
-        probe_limits: probe::Limits::within_descriptors(shares.probes),
-        poll_limits: probe::Limits::within_descriptors(shares.polls),
+        probe_limits: probe::SchedulerLimits::within_descriptors(shares.probes),
+        poll_limits: probe::SchedulerLimits::within_descriptors(shares.polls),
         metronome,
         certificates,
     };

@@ -63,27 +63,27 @@ const IMPURE: [(&str, &str); 18] = [
 
 /// Modules that a query passes through: they do not log either. (`steer` tells of a survey, which
 /// takes long.)
-const ON_THE_WAY: [&str; 5] = ["dns", "geo", "zone", "snapshot", "engine"];
+const QUERY_PATH: [&str; 5] = ["dns", "geo", "zone", "snapshot", "engine"];
 
 /// The one module that may hold `unsafe`.
 const UNSAFE: &str = "transport";
 
 #[test]
 fn every_module_imports_only_from_below() {
-    let offences: Vec<Offence> = sources().iter().flat_map(imports_from_above).collect();
-    assert!(offences.is_empty(), "{}", told(&offences));
+    let offences: Vec<Violation> = sources().iter().flat_map(imports_from_above).collect();
+    assert!(offences.is_empty(), "{}", listed(&offences));
 }
 
 #[test]
 fn pure_modules_know_no_clock_no_lock_no_socket_and_no_file() {
-    let offences: Vec<Offence> = sources().iter().flat_map(impurities).collect();
-    assert!(offences.is_empty(), "{}", told(&offences));
+    let offences: Vec<Violation> = sources().iter().flat_map(impurities).collect();
+    assert!(offences.is_empty(), "{}", listed(&offences));
 }
 
 #[test]
 fn unsafe_stands_in_transport_alone() {
-    let offences: Vec<Offence> = sources().iter().flat_map(unsafe_elsewhere).collect();
-    assert!(offences.is_empty(), "{}", told(&offences));
+    let offences: Vec<Violation> = sources().iter().flat_map(unsafe_elsewhere).collect();
+    assert!(offences.is_empty(), "{}", listed(&offences));
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn an_import_from_above_is_found_in_every_form() {
         ),
         ("use super::name::Name;\nuse crate::dns::Rcode;", vec![], "its own module"),
     ] {
-        let source = Source::new("dns", "src/dns/sample.rs", text);
+        let source = ModuleFile::new("dns", "src/dns/sample.rs", text);
         let found: Vec<_> = imports_from_above(&source)
             .into_iter()
             .map(|offence| (offence.line, offence.what))
@@ -141,57 +141,58 @@ fn an_impurity_is_found_wherever_it_hides() {
         ("const X: &str = r#\"Mutex \"quoted\" fs\"#;", vec![], "a raw string"),
         ("fn f(fs_type: u8) {}", vec![], "part of a longer word"),
     ] {
-        let found: Vec<usize> = impurities(&Source::new("engine", "src/engine/sample.rs", text))
-            .iter()
-            .map(|found| found.line)
-            .collect();
+        let found: Vec<usize> =
+            impurities(&ModuleFile::new("engine", "src/engine/sample.rs", text))
+                .iter()
+                .map(|found| found.line)
+                .collect();
         assert_eq!(found, expected, "{why}");
     }
     let elsewhere =
-        Source::new("control", "src/control/sample.rs", "use std::{fs, time::Instant};");
+        ModuleFile::new("control", "src/control/sample.rs", "use std::{fs, time::Instant};");
     assert!(impurities(&elsewhere).is_empty(), "the control side may have both");
-    let steer = Source::new("steer", "src/steer/sample.rs", "unsafe fn f() {}");
+    let steer = ModuleFile::new("steer", "src/steer/sample.rs", "unsafe fn f() {}");
     assert_eq!(unsafe_elsewhere(&steer).len(), 1);
 }
 
 /// A rule that a line breaks.
 #[derive(Debug)]
-struct Offence {
+struct Violation {
     path: String,
     line: usize,
     what: String,
     why: String,
 }
 
-impl fmt::Display for Offence {
+impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: `{}`: {}", self.path, self.line, self.what, self.why)
     }
 }
 
-fn told(offences: &[Offence]) -> String {
+fn listed(offences: &[Violation]) -> String {
     let lines: Vec<String> = offences.iter().map(ToString::to_string).collect();
     format!("{} lines break a wall:\n{}", lines.len(), lines.join("\n"))
 }
 
 /// A file of `src/`: its top module and its words.
-struct Source {
+struct ModuleFile {
     module: String,
     path: String,
     /// How many modules it is inside of, its own included.
     depth: usize,
-    words: Vec<Word>,
+    words: Vec<Lexeme>,
 }
 
-impl Source {
+impl ModuleFile {
     fn new(module: &str, path: &str, text: &str) -> Self {
         let inside = path.trim_start_matches("src/").trim_end_matches(".rs");
         let depth = inside.trim_end_matches("/mod").split('/').count();
         Self { module: module.into(), path: path.into(), depth, words: without_tests(words(text)) }
     }
 
-    fn offence(&self, word: &Word, why: impl Into<String>) -> Offence {
-        Offence {
+    fn offence(&self, word: &Lexeme, why: impl Into<String>) -> Violation {
+        Violation {
             path: self.path.clone(),
             line: word.line,
             what: word.text.clone(),
@@ -201,11 +202,11 @@ impl Source {
 }
 
 /// Every file of `src/` but the tests and the binary.
-fn sources() -> Vec<Source> {
+fn sources() -> Vec<ModuleFile> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     collect(&root.join("src"), &mut files);
-    let sources: Vec<Source> = files
+    let sources: Vec<ModuleFile> = files
         .iter()
         .filter_map(|file| {
             let path = file.strip_prefix(root).expect("found below it").to_str()?;
@@ -213,7 +214,7 @@ fn sources() -> Vec<Source> {
             let is_test = path.contains("/tests/") || path.ends_with("/tests.rs");
             let is_root = ["lib", "main"].contains(&module);
             (!is_test && !is_root).then(|| {
-                Source::new(module, path, &fs::read_to_string(file).expect("a source file"))
+                ModuleFile::new(module, path, &fs::read_to_string(file).expect("a source file"))
             })
         })
         .collect();
@@ -235,7 +236,7 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
 
 // The rules
 
-fn imports_from_above(source: &Source) -> Vec<Offence> {
+fn imports_from_above(source: &ModuleFile) -> Vec<Violation> {
     let places: BTreeMap<&str, (usize, usize)> = LAYERS
         .iter()
         .enumerate()
@@ -244,7 +245,7 @@ fn imports_from_above(source: &Source) -> Vec<Offence> {
         })
         .collect();
     let Some(&(row, column)) = places.get(source.module.as_str()) else {
-        let line = Word { text: source.module.clone(), line: 1 };
+        let line = Lexeme { text: source.module.clone(), line: 1 };
         return vec![source.offence(
             &line,
             "a module without a layer: add it to the tables here and in src/lib.rs",
@@ -268,7 +269,7 @@ fn imports_from_above(source: &Source) -> Vec<Offence> {
 }
 
 /// The top modules that paths name, each with its place.
-fn imported(source: &Source) -> Vec<&Word> {
+fn imported(source: &ModuleFile) -> Vec<&Lexeme> {
     let words = &source.words;
     let mut found = Vec::new();
     for start in 0..words.len() {
@@ -298,7 +299,7 @@ fn imported(source: &Source) -> Vec<&Word> {
 }
 
 /// In `{ a::b, c::{d, e} }` the names `a` and `c`.
-fn first_names(tree: &[Word]) -> Vec<&Word> {
+fn first_names(tree: &[Lexeme]) -> Vec<&Lexeme> {
     let mut depth = 0;
     let mut names = Vec::new();
     for (at, word) in tree.iter().enumerate() {
@@ -316,18 +317,18 @@ fn first_names(tree: &[Word]) -> Vec<&Word> {
     names
 }
 
-fn impurities(source: &Source) -> Vec<Offence> {
+fn impurities(source: &ModuleFile) -> Vec<Violation> {
     let is_in = |modules: &[&str]| modules.contains(&source.module.as_str());
-    let why = |word: &Word| match word.text.as_str() {
-        "tracing" if is_in(&ON_THE_WAY) => Some("nothing is logged on a query's way"),
+    let why = |word: &Lexeme| match word.text.as_str() {
+        "tracing" if is_in(&QUERY_PATH) => Some("nothing is logged on a query's way"),
         text if is_in(&PURE) => IMPURE.iter().find(|(name, _)| *name == text).map(|(_, why)| *why),
         _ => None,
     };
     source.words.iter().filter_map(|word| Some(source.offence(word, why(word)?))).collect()
 }
 
-fn unsafe_elsewhere(source: &Source) -> Vec<Offence> {
-    let is_unsafe = |word: &&Word| source.module != UNSAFE && word.text == "unsafe";
+fn unsafe_elsewhere(source: &ModuleFile) -> Vec<Violation> {
+    let is_unsafe = |word: &&Lexeme| source.module != UNSAFE && word.text == "unsafe";
     source
         .words
         .iter()
@@ -340,13 +341,13 @@ fn unsafe_elsewhere(source: &Source) -> Vec<Offence> {
 
 /// An identifier, `::`, or one other character that is not space.
 #[derive(Debug)]
-struct Word {
+struct Lexeme {
     text: String,
     line: usize,
 }
 
 /// The words of a file without comments, strings, characters and lifetimes.
-fn words(text: &str) -> Vec<Word> {
+fn words(text: &str) -> Vec<Lexeme> {
     let mut words = Vec::new();
     let mut rest = text;
     let mut line = 1;
@@ -362,7 +363,7 @@ fn words(text: &str) -> Vec<Word> {
             first.len_utf8()
         };
         if skipped == 0 && !first.is_whitespace() {
-            words.push(Word { text: rest[..length].into(), line });
+            words.push(Lexeme { text: rest[..length].into(), line });
         }
         line += rest[..length].matches('\n').count();
         rest = &rest[length..];
@@ -418,7 +419,7 @@ fn quoted(rest: &str, open: usize, quote: char) -> usize {
 }
 
 /// Leaves off everything from `#[cfg(test)] mod name {` on: tests come last in a file.
-fn without_tests(mut words: Vec<Word>) -> Vec<Word> {
+fn without_tests(mut words: Vec<Lexeme>) -> Vec<Lexeme> {
     let opening = ["#", "[", "cfg", "(", "test", ")", "]", "mod"];
     let is_tests = |at: usize| {
         let window = words.get(at..at + opening.len() + 2);

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::Failed;
+use crate::BenchResult;
 
 /// Enough to keep every server busy, and few enough that no socket buffer of the default size
 /// overflows.
@@ -18,7 +18,7 @@ const CLIENTS: u32 = 4;
 
 /// What one run came to.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Score {
+pub(crate) struct DnsperfResult {
     pub(crate) completed: u64,
     pub(crate) lost: u64,
     pub(crate) per_second: f64,
@@ -33,7 +33,7 @@ pub(crate) fn run(
     address: SocketAddr,
     questions: &Path,
     duration: Duration,
-) -> Failed<Score> {
+) -> BenchResult<DnsperfResult> {
     let output = Command::new("dnsperf")
         .args(["-B", "-f", "inet", "-m", "udp", "-T", "1"])
         .args(["-a", &source.to_string()])
@@ -61,12 +61,12 @@ pub(crate) fn run(
     })
 }
 
-fn read(text: &str) -> Option<Score> {
+fn read(text: &str) -> Option<DnsperfResult> {
     let figure = |name: &str| {
         let rest = text.lines().find_map(|line| line.trim().strip_prefix(name))?;
         rest.split_whitespace().next()?.parse::<f64>().ok()
     };
-    Some(Score {
+    Some(DnsperfResult {
         completed: figure("Queries completed:")? as u64,
         lost: figure("Queries lost:")? as u64,
         per_second: figure("Queries per second:")?,

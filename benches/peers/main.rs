@@ -7,22 +7,22 @@
 //! needs, what the figures mean and how each server is configured.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is its purpose")]
 
-mod agree;
+mod agreement;
 #[path = "../support/cores.rs"]
 mod cores;
+mod cpu_usage;
 mod dnsperf;
 #[path = "../support/echo.rs"]
 mod echo;
-mod entrants;
 #[path = "../support/load.rs"]
 mod load;
 mod measure;
-mod meter;
 mod options;
 mod plot;
 mod report;
 mod servers;
 mod sources;
+mod started_peers;
 mod statistics;
 #[path = "../support/usage.rs"]
 mod usage;
@@ -34,17 +34,17 @@ use std::{collections::HashMap, net::Ipv4Addr, path::PathBuf, process::ExitCode,
 use clap::Parser;
 
 use crate::{
-    agree::{Manner, Voice},
-    entrants::Entrant,
-    measure::{Drive, Sample},
+    agreement::{ComparedServer, ReplyTraits},
+    measure::{LoadSpec, Sample},
     options::Options,
     report::{Cell, Figures, Machine, Report, Server, Settings},
-    servers::Reach,
+    servers::WorkloadSupport,
     sources::Sources,
+    started_peers::StartedPeer,
     workload::{Question, Workload},
 };
 
-type Failed<T> = Result<T, Box<dyn std::error::Error>>;
+type BenchResult<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
     match run() {
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Failed<()> {
+fn run() -> BenchResult<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [echo, address] = &arguments[..]
         && echo == "echo"
@@ -67,13 +67,13 @@ fn run() -> Failed<()> {
     cores::move_to_load_core()?;
     let site = tempfile::tempdir()?;
     let clients = workload::clients(&options.database)?;
-    let tasks: Vec<Task> = options
+    let tasks: Vec<PreparedWorkload> = options
         .workloads()
         .into_iter()
-        .map(|workload| Task::new(workload, &clients, &site))
-        .collect::<Failed<_>>()?;
+        .map(|workload| PreparedWorkload::new(workload, &clients, &site))
+        .collect::<BenchResult<_>>()?;
     let sources = Sources::new(&options.database, &clients, site.path())?;
-    let entrants = entrants::enter(&options, &sources, site.path())?;
+    let entrants = started_peers::enter(&options, &sources, site.path())?;
     let manners = agree(&tasks, &entrants, &sources)?;
     let source = sources.of(clients[0]);
     let samples = measure(&options, &tasks, &entrants, source)?;
@@ -87,15 +87,19 @@ fn run() -> Failed<()> {
 }
 
 /// A workload with its questions in every form that is needed.
-struct Task {
+struct PreparedWorkload {
     workload: Workload,
     questions: Vec<Question>,
     messages: Vec<Vec<u8>>,
     file: PathBuf,
 }
 
-impl Task {
-    fn new(workload: Workload, clients: &[Ipv4Addr], site: &tempfile::TempDir) -> Failed<Self> {
+impl PreparedWorkload {
+    fn new(
+        workload: Workload,
+        clients: &[Ipv4Addr],
+        site: &tempfile::TempDir,
+    ) -> BenchResult<Self> {
         let questions = workload.questions(clients);
         let messages: Vec<_> = questions.iter().map(Question::message).collect();
         let file = site.path().join(workload.name());
@@ -105,17 +109,21 @@ impl Task {
 }
 
 /// By workload and label.
-type Manners = HashMap<(&'static str, String), Manner>;
+type Manners = HashMap<(&'static str, String), ReplyTraits>;
 
 /// Makes sure that all who answer in full answer the same.
-fn agree(tasks: &[Task], entrants: &[Entrant], sources: &Sources) -> Failed<Manners> {
+fn agree(
+    tasks: &[PreparedWorkload],
+    entrants: &[StartedPeer],
+    sources: &Sources,
+) -> BenchResult<Manners> {
     let mut manners = Manners::new();
     for task in tasks {
-        let voices: Vec<Voice<'_>> =
+        let voices: Vec<ComparedServer<'_>> =
             entrants.iter().filter_map(|entrant| entrant.voice(task.workload, sources)).collect();
-        let found = agree::compare(task.workload, &task.questions, &voices)?;
+        let found = agreement::compare(task.workload, &task.questions, &voices)?;
         println!("{}: {} servers agree", task.workload, voices.len());
-        let key = |voice: &Voice<'_>| (task.workload.name(), voice.label.to_owned());
+        let key = |voice: &ComparedServer<'_>| (task.workload.name(), voice.label.to_owned());
         manners.extend(voices.iter().map(key).zip(found));
     }
     Ok(manners)
@@ -125,15 +133,15 @@ fn agree(tasks: &[Task], entrants: &[Entrant], sources: &Sources) -> Failed<Mann
 /// for a while disturbs all alike.
 fn measure(
     options: &Options,
-    tasks: &[Task],
-    entrants: &[Entrant],
+    tasks: &[PreparedWorkload],
+    entrants: &[StartedPeer],
     placed: Ipv4Addr,
-) -> Failed<Vec<Sample>> {
+) -> BenchResult<Vec<Sample>> {
     let mut samples = Vec::new();
     for round in 1..=options.rounds {
         println!("round {round} of {}", options.rounds);
         for task in tasks {
-            let drive = Drive {
+            let drive = LoadSpec {
                 workload: task.workload,
                 messages: &task.messages,
                 file: &task.file,
@@ -143,9 +151,9 @@ fn measure(
             // Nobody always comes first.
             for entrant in entrants.iter().cycle().skip(round as usize).take(entrants.len()) {
                 let source = match entrant.reach(task.workload) {
-                    Reach::Whole | Reach::Echo => Ipv4Addr::LOCALHOST,
-                    Reach::SourceAddress => placed,
-                    Reach::Cannot => continue,
+                    WorkloadSupport::Whole | WorkloadSupport::Echo => Ipv4Addr::LOCALHOST,
+                    WorkloadSupport::SourceAddress => placed,
+                    WorkloadSupport::Cannot => continue,
                 };
                 samples.push(drive.measure(entrant.label(), round, source, &entrant.server)?);
             }
@@ -157,10 +165,10 @@ fn measure(
 /// Medians and spreads, and what is to be known beside.
 fn summarise(
     options: &Options,
-    entrants: &[Entrant],
+    entrants: &[StartedPeer],
     manners: Manners,
     samples: Vec<Sample>,
-) -> Failed<Report> {
+) -> BenchResult<Report> {
     let mut cells = Vec::new();
     for workload in options.workloads() {
         for entrant in entrants {
@@ -176,7 +184,7 @@ fn summarise(
             });
         }
     }
-    let server = |entrant: &Entrant| -> Failed<Server> {
+    let server = |entrant: &StartedPeer| -> BenchResult<Server> {
         let resident_mib = entrant.server.resident_kib()? as f64 / 1024.0;
         Ok(Server {
             label: entrant.label().to_owned(),
@@ -193,7 +201,7 @@ fn summarise(
             rate: options.rate,
             database,
         },
-        servers: entrants.iter().map(server).collect::<Failed<_>>()?,
+        servers: entrants.iter().map(server).collect::<BenchResult<_>>()?,
         cells,
         samples,
     })

@@ -5,12 +5,15 @@ use std::{net::Ipv4Addr, path::Path, time::Duration};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::{Failed, dnsperf, load::Plan, meter::Usage, servers::Running, workload::Workload};
+use crate::{
+    BenchResult, cpu_usage::Usage, dnsperf, load::LoadPlan, servers::ServerProcess,
+    workload::Workload,
+};
 
 const WARM_UP: Duration = Duration::from_millis(500);
 
 /// What is asked, and how hard.
-pub(crate) struct Drive<'a> {
+pub(crate) struct LoadSpec<'a> {
     pub(crate) workload: Workload,
     /// The messages, and the file that has them for dnsperf.
     pub(crate) messages: &'a [Vec<u8>],
@@ -28,9 +31,9 @@ pub(crate) struct Sample {
     pub(crate) workload: Workload,
     pub(crate) round: u32,
     /// Under as many queries as dnsperf gets answered.
-    pub(crate) saturated: Saturated,
+    pub(crate) saturated: MaxRateResult,
     /// At the fixed rate.
-    pub(crate) paced: Paced,
+    pub(crate) paced: FixedRateResult,
     pub(crate) resident_kib: u64,
 }
 
@@ -55,7 +58,7 @@ impl Cost {
 
 /// As fast as it goes.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Saturated {
+pub(crate) struct MaxRateResult {
     pub(crate) per_second: f64,
     pub(crate) completed: u64,
     pub(crate) lost: u64,
@@ -64,7 +67,7 @@ pub(crate) struct Saturated {
 
 /// At a rate that everyone bears.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Paced {
+pub(crate) struct FixedRateResult {
     pub(crate) sent: u64,
     pub(crate) lost: u64,
     pub(crate) p50_us: f64,
@@ -75,7 +78,7 @@ pub(crate) struct Paced {
     pub(crate) cost: Cost,
 }
 
-impl Drive<'_> {
+impl LoadSpec<'_> {
     /// Measures a server, asked from an address.
     ///
     /// # Errors
@@ -85,8 +88,8 @@ impl Drive<'_> {
         label: &str,
         round: u32,
         source: Ipv4Addr,
-        server: &Running,
-    ) -> Failed<Sample> {
+        server: &ServerProcess,
+    ) -> BenchResult<Sample> {
         dnsperf::run(source, server.address, self.file, WARM_UP)?;
         let saturated = self.saturate(source, server)?;
         let paced = self.pace(source, server)?;
@@ -101,11 +104,11 @@ impl Drive<'_> {
         })
     }
 
-    fn saturate(&self, source: Ipv4Addr, server: &Running) -> Failed<Saturated> {
+    fn saturate(&self, source: Ipv4Addr, server: &ServerProcess) -> BenchResult<MaxRateResult> {
         let before = server.usage()?;
         let score = dnsperf::run(source, server.address, self.file, self.duration)?;
         let cost = Cost::of(server.usage()? - before, score.completed);
-        Ok(Saturated {
+        Ok(MaxRateResult {
             per_second: score.per_second,
             completed: score.completed,
             lost: score.lost,
@@ -113,8 +116,8 @@ impl Drive<'_> {
         })
     }
 
-    fn pace(&self, source: Ipv4Addr, server: &Running) -> Failed<Paced> {
-        let plan = |duration| Plan {
+    fn pace(&self, source: Ipv4Addr, server: &ServerProcess) -> BenchResult<FixedRateResult> {
+        let plan = |duration| LoadPlan {
             source,
             address: server.address,
             questions: self.messages,
@@ -127,7 +130,7 @@ impl Drive<'_> {
         let cost = Cost::of(server.usage()? - before, outcome.sent - outcome.lost);
         let at =
             |latency: &Histogram<u64>, quantile| latency.value_at_quantile(quantile) as f64 / 1e3;
-        Ok(Paced {
+        Ok(FixedRateResult {
             sent: outcome.sent,
             lost: outcome.lost,
             p50_us: at(&outcome.latency, 0.5),

@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use crate::{
     report::{Cell, Figures, Report},
-    servers::Reach,
-    statistics::Spread,
+    servers::WorkloadSupport,
+    statistics::MedianRange,
 };
 
 const WIDTH: f64 = 1080.0;
@@ -150,9 +150,11 @@ fn head(report: &Report, cost: &Axis, latency: &Axis) -> String {
     swatch(&mut body, cost.left + 275.0, SYSTEM, "system");
     let title = format!("Latency at {} queries/s:", report.settings.rate);
     text(&mut body, latency.left, 78.0, 12, INK, "start", &title);
-    for (left, mark, name) in
-        [(188.0, Mark::P50, "p50"), (236.0, Mark::P99, "p99"), (280.0, Mark::P999, "p99.9")]
-    {
+    for (left, mark, name) in [
+        (188.0, QuantileMark::P50, "p50"),
+        (236.0, QuantileMark::P99, "p99"),
+        (280.0, QuantileMark::P999, "p99.9"),
+    ] {
         mark.draw(&mut body, latency.left + left, 74.0);
         text(&mut body, latency.left + left + 9.0, 78.0, 12, INK, "start", name);
     }
@@ -178,7 +180,7 @@ fn scale(body: &mut String, axis: &Axis, top: f64, bottom: f64) {
 
 fn row(body: &mut String, cell: &Cell, top: f64, cost: &Axis, latency: &Axis) {
     let base = top + 13.0;
-    let note = if cell.reach == Reach::SourceAddress { " (no ECS)" } else { "" };
+    let note = if cell.reach == WorkloadSupport::SourceAddress { " (no ECS)" } else { "" };
     let weight = if cell.server.starts_with("portolan") { "600" } else { "400" };
     let name = format!("<tspan font-weight=\"{weight}\">{}</tspan>{note}", cell.server);
     text(body, cost.left - 8.0, base, 12, INK, "end", &name);
@@ -194,7 +196,7 @@ fn row(body: &mut String, cell: &Cell, top: f64, cost: &Axis, latency: &Axis) {
 }
 
 fn bars(body: &mut String, figures: &Figures, top: f64, axis: &Axis) {
-    let Spread { median, least, most } = figures.cost;
+    let MedianRange { median, least, most } = figures.cost;
     // Medians of parts need not add up to the median of the whole, which is what the bar's end
     // shows.
     let middle =
@@ -221,7 +223,9 @@ fn marks(body: &mut String, figures: &Figures, y: f64, axis: &Axis) {
         body,
         "<path d=\"M{p50:.1} {y:.1}H{p999:.1}\" stroke=\"{SYSTEM}\" stroke-width=\"3\"/>"
     );
-    for (mark, x) in [(Mark::P50, p50), (Mark::P99, p99), (Mark::P999, p999)] {
+    for (mark, x) in
+        [(QuantileMark::P50, p50), (QuantileMark::P99, p99), (QuantileMark::P999, p999)]
+    {
         mark.draw(body, x, y);
     }
     let label = format!("{} · {}", time(figures.p50.median), time(figures.p99.median));
@@ -230,13 +234,13 @@ fn marks(body: &mut String, figures: &Figures, y: f64, axis: &Axis) {
 
 /// How a quantile is shown.
 #[derive(Clone, Copy)]
-enum Mark {
+enum QuantileMark {
     P50,
     P99,
     P999,
 }
 
-impl Mark {
+impl QuantileMark {
     fn draw(self, body: &mut String, x: f64, y: f64) {
         let width = match self {
             Self::P50 => {

@@ -5,7 +5,8 @@ use std::{fmt::Write, fs, io, path::Path};
 use serde::Serialize;
 
 use crate::{
-    agree::Manner, measure::Sample, plot, servers::Reach, statistics::Spread, workload::Workload,
+    agreement::ReplyTraits, measure::Sample, plot, servers::WorkloadSupport,
+    statistics::MedianRange, workload::Workload,
 };
 
 /// A generator with a core of its own is not late by so much.
@@ -53,32 +54,33 @@ pub(crate) struct Server {
 pub(crate) struct Cell {
     pub(crate) workload: Workload,
     pub(crate) server: String,
-    pub(crate) reach: Reach,
-    pub(crate) manner: Option<Manner>,
+    pub(crate) reach: WorkloadSupport,
+    pub(crate) manner: Option<ReplyTraits>,
     pub(crate) figures: Option<Figures>,
 }
 
 /// Medians and spreads; times in microseconds, CPU times per answered query.
 #[derive(Debug, Serialize)]
 pub(crate) struct Figures {
-    pub(crate) per_second: Spread,
+    pub(crate) per_second: MedianRange,
     pub(crate) lost: u64,
-    pub(crate) cost: Spread,
-    pub(crate) user: Spread,
-    pub(crate) system: Spread,
-    pub(crate) paced_cost: Spread,
+    pub(crate) cost: MedianRange,
+    pub(crate) user: MedianRange,
+    pub(crate) system: MedianRange,
+    pub(crate) paced_cost: MedianRange,
     pub(crate) paced_lost: u64,
-    pub(crate) p50: Spread,
-    pub(crate) p99: Spread,
-    pub(crate) p999: Spread,
-    pub(crate) behind: Spread,
+    pub(crate) p50: MedianRange,
+    pub(crate) p99: MedianRange,
+    pub(crate) p999: MedianRange,
+    pub(crate) behind: MedianRange,
 }
 
 impl Figures {
     /// Of what a server did under a workload, if it did anything.
     pub(crate) fn of(samples: &[&Sample]) -> Option<Self> {
-        let spread =
-            |figure: fn(&Sample) -> f64| Spread::of(samples.iter().map(|sample| figure(sample)));
+        let spread = |figure: fn(&Sample) -> f64| {
+            MedianRange::of(samples.iter().map(|sample| figure(sample)))
+        };
         Some(Self {
             per_second: spread(|sample| sample.saturated.per_second)?,
             lost: samples.iter().map(|sample| sample.saturated.lost).sum(),
@@ -245,7 +247,7 @@ impl Report {
             "\n## Replies\n\n| workload | server | median octets | median ECS scope |\n|---|---|---:|---:|\n",
         );
         for cell in &self.cells {
-            let Some(Manner { scope, octets }) = cell.manner else { continue };
+            let Some(ReplyTraits { scope, octets }) = cell.manner else { continue };
             let scope = scope.map_or_else(|| "–".to_owned(), |scope| format!("{scope:.0}"));
             let _ =
                 writeln!(text, "| {} | {} | {octets:.0} | {scope} |", cell.workload, cell.server);
@@ -255,7 +257,7 @@ impl Report {
              threads used, divided by the queries answered. All servers gave the same answers, but for:\n\n\
              - echo, which sends each question back: the floor;\n",
         );
-        if self.cells.iter().any(|cell| cell.reach == Reach::SourceAddress) {
+        if self.cells.iter().any(|cell| cell.reach == WorkloadSupport::SourceAddress) {
             text.push_str(
                 "- ¹ no ECS: its views look at the address that a query comes from, and ignore the client subnet. Asked from an \
                  address with the client's record in the database, it gave the same answers; measured, it was sent the same \
@@ -267,12 +269,12 @@ impl Report {
 
 impl Cell {
     fn mark(&self) -> &'static str {
-        if self.reach == Reach::SourceAddress { " ¹" } else { "" }
+        if self.reach == WorkloadSupport::SourceAddress { " ¹" } else { "" }
     }
 }
 
 /// `12.3 (11.9–14.0)`
-fn span(spread: Spread, digits: usize) -> String {
-    let Spread { median, least, most } = spread;
+fn span(spread: MedianRange, digits: usize) -> String {
+    let MedianRange { median, least, most } = spread;
     format!("{median:.digits$} ({least:.digits$}–{most:.digits$})")
 }

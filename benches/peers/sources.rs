@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use maxminddb::{Reader, WithinOptions};
 use mmdb_writer::{IpVersion, Ipv4Aliasing, Value, Writer};
 
-use crate::Failed;
+use crate::BenchResult;
 
 /// The first of 65,536 addresses that stand for clients.
 const FIRST: u32 = 0x7f01_0000;
@@ -32,7 +32,7 @@ impl Sources {
     ///
     /// # Errors
     /// The original cannot be read, or the copy not written.
-    pub(crate) fn new(database: &Path, clients: &[Ipv4Addr], site: &Path) -> Failed<Self> {
+    pub(crate) fn new(database: &Path, clients: &[Ipv4Addr], site: &Path) -> BenchResult<Self> {
         let sources = (FIRST..).map(Ipv4Addr::from);
         let by_client: HashMap<Ipv4Addr, Ipv4Addr> = clients.iter().copied().zip(sources).collect();
         let reader = Reader::open_readfile(database)?;

@@ -12,7 +12,7 @@ use maxminddb::{PathElement, Reader};
 use serde::{Serialize, Serializer};
 
 use crate::{
-    Failed,
+    BenchResult,
     zone::{self, GEO, LARGE, STEERED, WEIGHTED},
 };
 
@@ -163,7 +163,7 @@ impl fmt::Display for Question {
 ///
 /// # Errors
 /// The database cannot be read.
-pub(crate) fn clients(database: &Path) -> Failed<Vec<Ipv4Addr>> {
+pub(crate) fn clients(database: &Path) -> BenchResult<Vec<Ipv4Addr>> {
     let reader = Reader::open_readfile(database)?;
     let mut random = fastrand::Rng::with_seed(SEED);
     let mut clients = Vec::with_capacity(CLIENTS);

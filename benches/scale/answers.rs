@@ -59,7 +59,7 @@ fn measure(draw: Draw, targets: &Targets) -> Measured {
     let Some(server) = Server::start(&mut Peer::Portolan.command(directory.path()), dns)? else {
         return Ok(None);
     };
-    let mut asking = Asking { sampler: Sampler::new(dns, 1)?, draw };
+    let mut asking = ServiceSampler { sampler: Sampler::new(dns, 1)?, draw };
     asking.until_serving()?;
     let mut figures = vec![
         figure("start s", began.elapsed().as_secs_f64()),
@@ -121,12 +121,12 @@ fn flap(switches: &[AtomicBool], is_over: &AtomicBool) {
 }
 
 /// Asks for the service: over TCP where its answer fits into no datagram.
-struct Asking {
+struct ServiceSampler {
     sampler: Sampler,
     draw: Draw,
 }
 
-impl Asking {
+impl ServiceSampler {
     fn ask(&mut self) -> io::Result<Answer> {
         match self.draw.answers {
             Some(_) => self.sampler.ask(NAME, 0),

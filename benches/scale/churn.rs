@@ -17,7 +17,7 @@ use super::{
     answers::pool,
     cores,
     figures::{Figure, Measured, tabulate},
-    load::Plan,
+    load::LoadPlan,
     peers::Peer,
     process::{Server, free_address, question},
     sampling::Sampler,
@@ -82,7 +82,7 @@ fn churned(
     texts: &[String; 2],
 ) -> io::Result<Vec<Figure>> {
     let questions = [question(0, NAME)];
-    let plan = Plan {
+    let plan = LoadPlan {
         source: Ipv4Addr::LOCALHOST,
         address: at.dns,
         questions: &questions,

@@ -12,9 +12,9 @@ use std::{
 
 use super::{
     cores,
-    load::{Outcome, Plan},
+    load::{LoadOutcome, LoadPlan},
     peers::Peer,
-    process::{Server, Wanted, free_address, question},
+    process::{ExpectedAnswer, Server, free_address, question},
     targets::{Targets, address, services, turn},
 };
 
@@ -50,8 +50,11 @@ pub(crate) fn run() -> io::Result<()> {
 }
 
 /// A service whose first member is a target and whose second is the next.
-fn wanted(target: usize, member: usize) -> Wanted {
-    Wanted { name: format!("s{target}.x.example"), address: address((target + member) % TARGETS) }
+fn wanted(target: usize, member: usize) -> ExpectedAnswer {
+    ExpectedAnswer {
+        name: format!("s{target}.x.example"),
+        address: address((target + member) % TARGETS),
+    }
 }
 
 /// Turns one target after the other down.
@@ -60,7 +63,7 @@ fn react(targets: &Targets, server: &mut Server) -> io::Result<()> {
     for at in 0..TURNS {
         let target = at * 7;
         turn(&targets.is_down, target);
-        let (_, decided) = targets.told.recv().map_err(io::Error::other)?;
+        let (_, decided) = targets.answer_changes.recv().map_err(io::Error::other)?;
         server.wait_for(&wanted(target, 1))?;
         took.push(decided.elapsed());
     }
@@ -85,7 +88,7 @@ fn react(targets: &Targets, server: &mut Server) -> io::Result<()> {
 fn latency(targets: &Targets, address: SocketAddr) -> io::Result<()> {
     let questions: Vec<_> =
         (0..1000).map(|at| question(0, &format!("s{}.x.example", at * 97))).collect();
-    let plan = Plan {
+    let plan = LoadPlan {
         source: Ipv4Addr::LOCALHOST,
         address,
         questions: &questions,
@@ -102,7 +105,7 @@ fn latency(targets: &Targets, address: SocketAddr) -> io::Result<()> {
             is_over.store(true, Relaxed);
             flapping
         })?;
-        let changes = targets.told.try_iter().count();
+        let changes = targets.answer_changes.try_iter().count();
         println!("  at rest   {}", shown(&rest));
         println!("  flapping  {}; {changes} probes decided", shown(&flapping));
         ratios.push(
@@ -131,7 +134,7 @@ fn flap(switches: &[AtomicBool], is_over: &AtomicBool) {
     (step.saturating_sub(10)..step).flat_map(turned).for_each(|target| turn(switches, target));
 }
 
-pub(crate) fn shown(outcome: &Outcome) -> String {
+pub(crate) fn shown(outcome: &LoadOutcome) -> String {
     let micros = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1000.0;
     format!(
         "{} sent, {} lost, p50 {:.0} µs, p99 {:.0} µs, p99.9 {:.0} µs, most {:.0} µs, load late by {:.0} µs",

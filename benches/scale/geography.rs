@@ -3,7 +3,7 @@
 
 use std::{fmt::Write, fs, io, net::Ipv4Addr, path::Path};
 
-use super::{Case, measure, peers::Peer, process::Wanted};
+use super::{Case, measure, peers::Peer, process::ExpectedAnswer};
 
 /// The first datacenter's: a client on loopback has no place and gets it.
 const FIRST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -41,7 +41,7 @@ fn run(what: &str, sizes: [usize; 3], of_size: fn(usize) -> (usize, usize)) -> i
             .iter()
             .zip(&writers)
             .map(|(&size, write)| {
-                let first = Wanted { name: "w0.x.example".into(), address: FIRST };
+                let first = ExpectedAnswer { name: "w0.x.example".into(), address: FIRST };
                 Case { size, write, first, edit: None }
             })
             .collect();

@@ -14,7 +14,7 @@
 use std::{fs, io, path::Path, process::Command, time::Instant};
 
 use peers::Peer;
-use process::{Figures, Server, Wanted, free_address};
+use process::{ExpectedAnswer, ResourceUsage, Server, free_address};
 use table::Row;
 
 mod admin;
@@ -80,7 +80,7 @@ struct Case<'c> {
     /// The server's files, in its directory.
     write: &'c dyn Fn(&Path) -> io::Result<()>,
     /// Asked for after the start.
-    first: Wanted,
+    first: ExpectedAnswer,
     /// What to change in a file, and what is to be asked for then.
     edit: Option<Edit>,
 }
@@ -91,7 +91,7 @@ struct Edit {
     file: &'static str,
     old: String,
     new: String,
-    then: Wanted,
+    then: ExpectedAnswer,
 }
 
 /// How often each case is measured.
@@ -144,7 +144,12 @@ fn once(peer: Peer, case: &Case<'_>) -> io::Result<Option<Row>> {
 }
 
 /// Edits and waits for the answer that shows it.
-fn edited(peer: Peer, directory: &Path, server: &mut Server, edit: &Edit) -> io::Result<Figures> {
+fn edited(
+    peer: Peer,
+    directory: &Path,
+    server: &mut Server,
+    edit: &Edit,
+) -> io::Result<ResourceUsage> {
     let path = directory.join(edit.file);
     let text = fs::read_to_string(&path)?;
     assert!(text.contains(&edit.old), "{} has no {:?}", path.display(), edit.old);
@@ -157,13 +162,13 @@ fn edited(peer: Peer, directory: &Path, server: &mut Server, edit: &Edit) -> io:
         None => server.figures(&edit.then, since, cpu_before),
         Some(mut command) if peer.is_replaced() => {
             let Some(mut next) = Server::start(&mut command, server.address()?)? else {
-                return Ok(Figures::default());
+                return Ok(ResourceUsage::default());
             };
             // Both are in memory until the new one has taken over: the peak is of both together.
             let old_mib = server.resident_mib()?;
             let figures = next.figures(&edit.then, since, 0.0)?;
             std::mem::swap(server, &mut next);
-            Ok(Figures { peak_mib: figures.peak_mib + old_mib, ..figures })
+            Ok(ResourceUsage { peak_mib: figures.peak_mib + old_mib, ..figures })
         }
         Some(mut command) => {
             Command::output(&mut command)?;

@@ -21,7 +21,7 @@ pub(crate) enum Peer {
 
 /// What was edited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TakeUp {
+pub(crate) enum EditKind {
     /// The server's own configuration.
     Configuration,
     /// The file of this zone.
@@ -113,20 +113,20 @@ impl Peer {
     /// What makes it take up an edit, where it does not do so by itself.
     pub(crate) fn take_up(self, directory: &Path) -> Option<Command> {
         let what =
-            if self.is_replaced() { TakeUp::Configuration } else { TakeUp::Zone("x.example.") };
+            if self.is_replaced() { EditKind::Configuration } else { EditKind::Zone("x.example.") };
         self.take_up_of(directory, what)
     }
 
     /// The command that makes it apply an edit of `what`, where it does not do so by itself.
-    pub(crate) fn take_up_of(self, directory: &Path, what: TakeUp) -> Option<Command> {
+    pub(crate) fn take_up_of(self, directory: &Path, what: EditKind) -> Option<Command> {
         match (self, what) {
             (Self::Portolan, _) => None,
-            (Self::Gdnsd { .. }, TakeUp::Configuration) => {
+            (Self::Gdnsd { .. }, EditKind::Configuration) => {
                 let mut command = Command::new(program("gdnsd"));
                 command.arg("-c").arg(directory).args(["-R", "start"]);
                 Some(command)
             }
-            (Self::Gdnsd { .. }, TakeUp::Zone(_)) => {
+            (Self::Gdnsd { .. }, EditKind::Zone(_)) => {
                 let mut command = Command::new("gdnsdctl");
                 command.arg("-c").arg(directory).arg("reload-zones");
                 Some(command)
@@ -135,8 +135,8 @@ impl Peer {
                 let mut command = Command::new(program("knotc"));
                 command.arg("-c").arg(directory.join("knot.conf"));
                 match what {
-                    TakeUp::Configuration => command.arg("reload"),
-                    TakeUp::Zone(zone) => command.args(["zone-reload", zone]),
+                    EditKind::Configuration => command.arg("reload"),
+                    EditKind::Zone(zone) => command.args(["zone-reload", zone]),
                 };
                 Some(command)
             }

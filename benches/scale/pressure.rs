@@ -16,9 +16,9 @@ use std::{
 use super::{
     cores,
     flapping::shown,
-    load::Plan,
+    load::LoadPlan,
     peers::Peer,
-    process::{Server, Wanted, free_address, question},
+    process::{ExpectedAnswer, Server, free_address, question},
     targets::{address, services},
 };
 
@@ -50,7 +50,7 @@ pub(crate) fn run() -> io::Result<()> {
     let Some(mut server) = Server::start_apart(&mut Peer::Portolan.command(directory), dns)? else {
         return Ok(());
     };
-    server.wait_for(&Wanted { name: "s0.x.example".to_owned(), address: address(0) })?;
+    server.wait_for(&ExpectedAnswer { name: "s0.x.example".to_owned(), address: address(0) })?;
     println!("\nportolan: {SERVICES} services over {TARGETS} targets");
     latency(directory, (dns, admin), port)
 }
@@ -62,7 +62,7 @@ fn latency(directory: &Path, (dns, admin): (SocketAddr, SocketAddr), port: u16) 
         .unwrap_or(RATE);
     let questions: Vec<_> =
         (0..1000).map(|at| question(0, &format!("s{}.x.example", at * 17))).collect();
-    let plan = Plan {
+    let plan = LoadPlan {
         source: Ipv4Addr::LOCALHOST,
         address: dns,
         questions: &questions,
@@ -75,7 +75,7 @@ fn latency(directory: &Path, (dns, admin): (SocketAddr, SocketAddr), port: u16) 
         return Ok(());
     };
     echo.wait_for_a_word()?;
-    let floor = Plan { address: at, ..plan };
+    let floor = LoadPlan { address: at, ..plan };
     for _ in 0..ROUNDS {
         println!("  bare echo       {}", shown(&floor.run()?));
         println!("  at rest         {}", shown(&plan.run()?));

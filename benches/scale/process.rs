@@ -15,13 +15,13 @@ use super::{
 };
 
 /// Longer nothing may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a reply is waited for before the question is asked again.
-const PACE: Duration = Duration::from_millis(2);
+const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A question of type A whose answer is looked for by an address in it.
 #[derive(Debug, Clone)]
-pub(crate) struct Wanted {
+pub(crate) struct ExpectedAnswer {
     /// The name, without its final dot.
     pub(crate) name: String,
     /// The address.
@@ -37,7 +37,7 @@ pub(crate) struct Server {
 
 /// What it took until the wanted answer came.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Figures {
+pub(crate) struct ResourceUsage {
     /// From the start, or from the end of the edit, to the answer.
     pub(crate) wall_secs: f64,
     /// User and system.
@@ -81,7 +81,7 @@ impl Server {
             Err(error) => return Err(error),
         };
         let socket = UdpSocket::bind(("127.0.0.1", 0))?;
-        socket.set_read_timeout(Some(PACE))?;
+        socket.set_read_timeout(Some(RETRY_INTERVAL))?;
         socket.connect(address)?;
         Ok(Some(Self { child, socket, next_id: 1 }))
     }
@@ -95,13 +95,13 @@ impl Server {
     /// `cpu_before`.
     pub(crate) fn figures(
         &mut self,
-        wanted: &Wanted,
+        wanted: &ExpectedAnswer,
         since: Instant,
         cpu_before: f64,
-    ) -> io::Result<Figures> {
+    ) -> io::Result<ResourceUsage> {
         self.wait_for(wanted)?;
         let wall_secs = since.elapsed().as_secs_f64();
-        Ok(Figures {
+        Ok(ResourceUsage {
             wall_secs,
             cpu_secs: cpu_secs(self.id())? - cpu_before,
             resident_mib: memory_mib(self.id(), "VmRSS:")?,
@@ -110,10 +110,10 @@ impl Server {
     }
 
     /// Asks until the answer holds the wanted address.
-    pub(crate) fn wait_for(&mut self, wanted: &Wanted) -> io::Result<()> {
+    pub(crate) fn wait_for(&mut self, wanted: &ExpectedAnswer) -> io::Result<()> {
         let began = Instant::now();
         let mut buffer = [0; 4096];
-        while began.elapsed() < PATIENCE {
+        while began.elapsed() < ANSWER_TIMEOUT {
             self.next_id = self.next_id.wrapping_add(1);
             // Refused while the server does not listen yet, and that shows at the next call.
             let sent = self.socket.send(&question(self.next_id, &wanted.name));
@@ -125,7 +125,7 @@ impl Server {
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => std::thread::sleep(PACE),
+                Err(_) => std::thread::sleep(RETRY_INTERVAL),
             }
             if let Some(status) = self.child.try_wait()? {
                 return Err(io::Error::other(format!("the server ended: {status}")));
@@ -133,7 +133,7 @@ impl Server {
         }
         Err(io::Error::new(
             io::ErrorKind::TimedOut,
-            format!("no answer for {} within {PATIENCE:?}", wanted.name),
+            format!("no answer for {} within {ANSWER_TIMEOUT:?}", wanted.name),
         ))
     }
 
@@ -149,10 +149,10 @@ impl Server {
             if let Some(status) = self.child.try_wait()? {
                 return Err(io::Error::other(format!("the server ended: {status}")));
             }
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > ANSWER_TIMEOUT {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "no word from the server"));
             }
-            std::thread::sleep(PACE);
+            std::thread::sleep(RETRY_INTERVAL);
         }
         Ok(())
     }

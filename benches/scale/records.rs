@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, fs, io, net::Ipv4Addr, path::Path};
 
-use super::{Case, Edit, measure, peers::Peer, process::Wanted};
+use super::{Case, Edit, measure, peers::Peer, process::ExpectedAnswer};
 
 const EDITED: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 77);
 
@@ -27,12 +27,12 @@ fn case<'c>(peer: Peer, size: usize, write: &'c dyn Fn(&Path) -> io::Result<()>)
     Case {
         size,
         write,
-        first: Wanted { name: name.clone(), address: address(middle) },
+        first: ExpectedAnswer { name: name.clone(), address: address(middle) },
         edit: Some(Edit {
             file: file(peer),
             old: line(address(middle)),
             new: line(EDITED),
-            then: Wanted { name, address: EDITED },
+            then: ExpectedAnswer { name, address: EDITED },
         }),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{fmt::Write, fs, io, net::Ipv4Addr, path::Path};
 
-use super::{Case, Edit, measure, peers::Peer, process::Wanted};
+use super::{Case, Edit, measure, peers::Peer, process::ExpectedAnswer};
 
 const EDITED: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 77);
 
@@ -38,8 +38,8 @@ fn case<'c>(peer: Peer, size: usize, write: &'c dyn Fn(&Path) -> io::Result<()>)
     Case {
         size,
         write,
-        first: Wanted { name: name.clone(), address: address(0, middle) },
-        edit: Some(Edit { file, old, new, then: Wanted { name, address: EDITED } }),
+        first: ExpectedAnswer { name: name.clone(), address: address(0, middle) },
+        edit: Some(Edit { file, old, new, then: ExpectedAnswer { name, address: EDITED } }),
     }
 }
 

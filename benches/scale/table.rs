@@ -1,17 +1,17 @@
 //! The figures of one server at several sizes, and by how much they grow.
 
-use super::process::Figures;
+use super::process::ResourceUsage;
 
 /// One size.
 pub(crate) struct Row {
     /// How many of what is counted.
     pub(crate) size: usize,
     /// Of the start.
-    pub(crate) start: Figures,
+    pub(crate) start: ResourceUsage,
     /// Resident once nothing goes on any more.
     pub(crate) settled_mib: f64,
     /// Of one edit.
-    pub(crate) edit: Option<Figures>,
+    pub(crate) edit: Option<ResourceUsage>,
 }
 
 /// The row in the middle, figure by figure.
@@ -21,7 +21,7 @@ pub(crate) fn median(rows: &[Row]) -> Option<Row> {
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
     };
-    let figures = |of: &dyn Fn(&Row) -> Figures| Figures {
+    let figures = |of: &dyn Fn(&Row) -> ResourceUsage| ResourceUsage {
         wall_secs: middle(&|row| of(row).wall_secs),
         cpu_secs: middle(&|row| of(row).cpu_secs),
         resident_mib: middle(&|row| of(row).resident_mib),
@@ -43,13 +43,13 @@ pub(crate) fn print(server: &str, what: &str, rows: &[Row]) {
         "  {what:>12}   start s   CPU s   peak MiB   resident MiB   edit s   CPU s   peak MiB   of resident"
     );
     for row in rows {
-        let Figures { wall_secs, cpu_secs, peak_mib, .. } = row.start;
+        let ResourceUsage { wall_secs, cpu_secs, peak_mib, .. } = row.start;
         print!(
             "  {:>12}   {wall_secs:7.3}   {cpu_secs:5.2}   {peak_mib:8.1}   {:12.1}",
             row.size, row.settled_mib
         );
         match row.edit {
-            Some(Figures { wall_secs, cpu_secs, peak_mib, .. }) => {
+            Some(ResourceUsage { wall_secs, cpu_secs, peak_mib, .. }) => {
                 println!(
                     "   {wall_secs:6.3}   {cpu_secs:5.2}   {peak_mib:8.1}   {:11.2}",
                     peak_mib / row.settled_mib

@@ -29,7 +29,7 @@ pub(crate) struct Targets {
     /// By target.
     pub(crate) is_down: Switches,
     /// Receives each target whose answer changed, and when the first probe got the new answer.
-    pub(crate) told: mpsc::Receiver<(usize, Instant)>,
+    pub(crate) answer_changes: mpsc::Receiver<(usize, Instant)>,
     answered: Arc<AtomicU64>,
 }
 
@@ -62,10 +62,10 @@ pub(crate) fn services(count: usize, targets: usize, ttl_secs: usize, monitor: &
 
 /// What the threads that answer probes share.
 #[derive(Clone)]
-struct Desk {
+struct ProbeResponder {
     is_down: Switches,
     was_down: Switches,
-    tell: mpsc::Sender<(usize, Instant)>,
+    answer_changes: mpsc::Sender<(usize, Instant)>,
     answered: Arc<AtomicU64>,
 }
 
@@ -78,15 +78,19 @@ impl Targets {
         let port = listener.local_addr()?.port();
         let switches = || -> Switches { (0..count).map(|_| AtomicBool::new(false)).collect() };
         let (tell, told) = mpsc::channel();
-        let desk =
-            Desk { is_down: switches(), was_down: switches(), tell, answered: Arc::default() };
+        let desk = ProbeResponder {
+            is_down: switches(),
+            was_down: switches(),
+            answer_changes: tell,
+            answered: Arc::default(),
+        };
         for _ in 0..THREADS {
             let (desk, listener) = (desk.clone(), listener.try_clone()?);
             thread::spawn(move || {
                 listener.incoming().flatten().for_each(|stream| desk.serve(stream))
             });
         }
-        Ok(Self { port, is_down: desk.is_down, told, answered: desk.answered })
+        Ok(Self { port, is_down: desk.is_down, answer_changes: told, answered: desk.answered })
     }
 
     /// How many probes were answered so far.
@@ -97,10 +101,10 @@ impl Targets {
     /// Switches a target between 200 and 500; returns when the first probe got the new answer.
     pub(crate) fn turn_and_wait(&self, target: usize) -> io::Result<Instant> {
         const LONGEST: Duration = Duration::from_secs(120);
-        self.told.try_iter().for_each(drop);
+        self.answer_changes.try_iter().for_each(drop);
         turn(&self.is_down, target);
         loop {
-            match self.told.recv_timeout(LONGEST).map_err(io::Error::other)? {
+            match self.answer_changes.recv_timeout(LONGEST).map_err(io::Error::other)? {
                 (told, when) if told == target => return Ok(when),
                 _ => {}
             }
@@ -108,7 +112,7 @@ impl Targets {
     }
 }
 
-impl Desk {
+impl ProbeResponder {
     fn serve(&self, stream: TcpStream) {
         let Ok(IpAddr::V4(address)) = stream.local_addr().map(|local| local.ip()) else { return };
         let target = target_of(address);
@@ -119,7 +123,7 @@ impl Desk {
         }
         self.answered.fetch_add(1, Relaxed);
         if self.was_down[target].swap(down, Relaxed) != down {
-            let _ = self.tell.send((target, Instant::now()));
+            let _ = self.answer_changes.send((target, Instant::now()));
         }
     }
 }

@@ -17,7 +17,7 @@ use super::{
         BALANCERS, DATACENTERS, EDITED_TTL_SECS, Fleet, Kind, OTHER, State, datacenters,
         gdnsd_states, other_record, other_zone,
     },
-    peers::{Peer, TakeUp},
+    peers::{EditKind, Peer},
     process::{Server, free_address},
     sampling::{LONGEST, Sampler},
     targets::{Targets, address},
@@ -38,7 +38,7 @@ pub(crate) fn measure(peer: Peer, fleet: Fleet, targets: &Targets) -> Measured {
         return Ok(None);
     };
     let sampler = Sampler::new(dns, fleet.clients())?;
-    let mut trial = Trial {
+    let mut trial = FleetTrial {
         peer,
         fleet,
         directory,
@@ -52,7 +52,7 @@ pub(crate) fn measure(peer: Peer, fleet: Fleet, targets: &Targets) -> Measured {
         figures: Vec::new(),
     };
     trial.start(began)?;
-    let clock = Clock::start(&trial)?;
+    let clock = ProbeCounter::start(&trial)?;
     trial.edits()?;
     trial.drains_by_file()?;
     if peer == Peer::Portolan {
@@ -67,7 +67,7 @@ pub(crate) fn measure(peer: Peer, fleet: Fleet, targets: &Targets) -> Measured {
 }
 
 /// A running server and its figures so far.
-struct Trial<'t> {
+struct FleetTrial<'t> {
     peer: Peer,
     fleet: Fleet,
     directory: TempDir,
@@ -84,7 +84,7 @@ struct Trial<'t> {
     figures: Vec<Figure>,
 }
 
-impl Trial<'_> {
+impl FleetTrial<'_> {
     fn note(&mut self, heading: &'static str, value: Option<f64>) {
         self.figures.push(Figure { heading, value });
     }
@@ -144,7 +144,7 @@ impl Trial<'_> {
             trial.replace(file, &old, &new)
         };
         self.step("edit of one service s", act, |trial| {
-            trial.take_up(TakeUp::Configuration)?;
+            trial.take_up(EditKind::Configuration)?;
             trial.until_edited(middle)
         })
     }
@@ -184,7 +184,7 @@ impl Trial<'_> {
     }
 
     fn until_other(&mut self, to: usize) -> io::Result<Instant> {
-        self.take_up(TakeUp::Zone("other.example."))?;
+        self.take_up(EditKind::Zone("other.example."))?;
         self.sampler.until("r.other.example", |answer| answer.names(&[OTHER[to]]))
     }
 
@@ -255,11 +255,11 @@ impl Trial<'_> {
     }
 
     /// Makes a server that does not watch its files apply an edit.
-    fn take_up(&mut self, what: TakeUp) -> io::Result<()> {
+    fn take_up(&mut self, what: EditKind) -> io::Result<()> {
         let Some(mut command) = self.peer.take_up_of(self.directory.path(), what) else {
             return Ok(());
         };
-        if what == TakeUp::Configuration && self.peer.is_replaced() {
+        if what == EditKind::Configuration && self.peer.is_replaced() {
             let address = self.server.address()?;
             if let Some(next) = Server::start(&mut command, address)? {
                 // Both are in memory until the new process has taken over.
@@ -273,18 +273,18 @@ impl Trial<'_> {
 }
 
 /// Counts probes between two moments.
-struct Clock {
+struct ProbeCounter {
     since: Instant,
     answered: u64,
     late: f64,
 }
 
-impl Clock {
-    fn start(trial: &Trial<'_>) -> io::Result<Self> {
+impl ProbeCounter {
+    fn start(trial: &FleetTrial<'_>) -> io::Result<Self> {
         Ok(Self { since: Instant::now(), answered: trial.targets.answered(), late: late(trial)? })
     }
 
-    fn end(self, trial: &mut Trial<'_>) -> io::Result<()> {
+    fn end(self, trial: &mut FleetTrial<'_>) -> io::Result<()> {
         if trial.peer != Peer::Portolan {
             return Ok(());
         }
@@ -298,7 +298,7 @@ impl Clock {
 }
 
 /// Probes that the server itself counts as late.
-fn late(trial: &Trial<'_>) -> io::Result<f64> {
+fn late(trial: &FleetTrial<'_>) -> io::Result<f64> {
     if trial.peer != Peer::Portolan {
         return Ok(0.0);
     }

@@ -16,11 +16,11 @@ use hdrhistogram::Histogram;
 /// Each has a space of 65,536 message IDs, enough for seconds at any rate that this loop can hold.
 const SOCKETS: usize = 4;
 /// How long after the last query a reply may come.
-const PATIENCE: Duration = Duration::from_secs(1);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What to send, where, how fast and for how long.
 #[derive(Clone, Copy)]
-pub(crate) struct Plan<'a> {
+pub(crate) struct LoadPlan<'a> {
     /// Where from: an address of this machine.
     pub(crate) source: Ipv4Addr,
     /// Where to.
@@ -34,7 +34,7 @@ pub(crate) struct Plan<'a> {
 }
 
 /// What came of it.
-pub(crate) struct Outcome {
+pub(crate) struct LoadOutcome {
     /// As many as the schedule has.
     pub(crate) sent: u64,
     /// Sent and not answered.
@@ -46,24 +46,24 @@ pub(crate) struct Outcome {
     pub(crate) latency: Histogram<u64>,
 }
 
-impl Plan<'_> {
+impl LoadPlan<'_> {
     /// Runs it.
     ///
     /// # Errors
     /// No sockets, or no questions.
-    pub(crate) fn run(&self) -> io::Result<Outcome> {
+    pub(crate) fn run(&self) -> io::Result<LoadOutcome> {
         if self.questions.is_empty() || self.rate == 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "nothing to send"));
         }
         let mut lanes = (0..SOCKETS)
-            .map(|_| Lane::open(self.source, self.address))
+            .map(|_| LoadSocket::open(self.source, self.address))
             .collect::<io::Result<Vec<_>>>()?;
         let total = (self.duration.as_secs_f64() * f64::from(self.rate)) as u64;
         let start = Instant::now();
         let due = |index: u64| Duration::from_nanos(index * 1_000_000_000 / u64::from(self.rate));
         let mut outcome =
-            Outcome { sent: 0, lost: 0, behind: Duration::ZERO, latency: histogram() };
-        let end = due(total) + PATIENCE;
+            LoadOutcome { sent: 0, lost: 0, behind: Duration::ZERO, latency: histogram() };
+        let end = due(total) + REPLY_TIMEOUT;
         loop {
             let now = start.elapsed();
             if outcome.sent < total && due(outcome.sent) <= now {
@@ -86,7 +86,7 @@ impl Plan<'_> {
 }
 
 /// A socket and the queries that wait for replies on it.
-struct Lane {
+struct LoadSocket {
     socket: UdpSocket,
     /// By message ID: when the query was due.
     waiting: Vec<Option<Duration>>,
@@ -94,7 +94,7 @@ struct Lane {
     buffer: [u8; 4096],
 }
 
-impl Lane {
+impl LoadSocket {
     fn open(source: Ipv4Addr, address: SocketAddr) -> io::Result<Self> {
         let socket = UdpSocket::bind((source, 0))?;
         socket.connect(address)?;

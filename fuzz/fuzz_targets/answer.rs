@@ -11,9 +11,9 @@ use hickory_proto::op::Message;
 use libfuzzer_sys::fuzz_target;
 use portolan::{
     dns::{Name, Rtype},
-    engine::{Ignored, Query, Transport, answer},
+    engine::{IgnoreReason, Query, Transport, answer},
     snapshot::Snapshot,
-    steer::Draws,
+    steer::DrawState,
     zone::{Record, ZoneBuilder, Zones},
 };
 
@@ -47,11 +47,11 @@ fuzz_target!(|input: &[u8]| {
         if choice & 1 == 0 { (Transport::Udp, 1232) } else { (Transport::Tcp, 65_535) };
     let query = Query { message, source: [192, 0, 2, 99].into(), transport, now_secs: 0 };
     let mut out = vec![0; 65_535];
-    match answer(&SNAPSHOT, &query, &mut Draws::new(1), &mut out) {
+    match answer(&SNAPSHOT, &query, &mut DrawState::new(1), &mut out) {
         Ok(reply) => {
             assert!(message[2] & 0x80 == 0 && reply.length <= most);
             match Message::from_vec(&out[..reply.length]) {
-                Ok(decoded) => assert_eq!(decoded.truncation, reply.tally.truncated),
+                Ok(decoded) => assert_eq!(decoded.truncation, reply.labels.truncated),
                 // A client subnet of a family that the decoder does not know is echoed as it came.
                 Err(error) => assert!(
                     error.to_string().contains("address family"),
@@ -59,7 +59,7 @@ fuzz_target!(|input: &[u8]| {
                 ),
             }
         }
-        Err(Ignored::Short) => assert!(message.len() < 12),
-        Err(Ignored::Response) => assert!(message[2] & 0x80 != 0),
+        Err(IgnoreReason::Short) => assert!(message.len() < 12),
+        Err(IgnoreReason::Response) => assert!(message[2] & 0x80 != 0),
     }
 });

@@ -4,11 +4,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use portolan::config::{Colours, Config, Locations, Sources, Summary};
+use portolan::config::{Colours, Config, SourceOptions, Sources, Summary};
 
 fuzz_target!(|text: &str| {
     let files = [("zones/x.toml", text), ("portolan.toml", text), ("zones/x.example.zone", text)];
-    let sources = Sources::from_texts(&Locations::default(), files);
+    let sources = Sources::from_texts(&SourceOptions::default(), files);
     let diagnostics = match Config::load(&sources) {
         Ok((mut config, warnings)) => {
             let _ = Summary::new(&config, 0).to_string();

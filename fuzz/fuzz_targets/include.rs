@@ -42,7 +42,7 @@ fuzz_target!(|input: &[u8]| {
         },
     );
     assert!(taken <= RECORDS);
-    assert_eq!(read.is_cut, budget.is_passed());
+    assert_eq!(read.is_truncated, budget.is_exceeded());
     let texts: u64 = read.included.iter().map(|file| file.bytes.len() as u64).sum();
     assert!(texts <= TEXT);
     for file in &read.included {

@@ -8,8 +8,8 @@ use std::{sync::LazyLock, time::Duration};
 
 use libfuzzer_sys::fuzz_target;
 use portolan::{
-    config::{Config, Locations, Sources},
-    load::{LoadSource, Memory},
+    config::{Config, SourceOptions, Sources},
+    load::{LoadSource, PollHistory},
 };
 
 /// Sources of every kind, as a configuration makes them.
@@ -28,10 +28,10 @@ static SOURCES: LazyLock<Vec<LoadSource>> = LazyLock::new(|| {
     let tables: String =
         kinds.iter().enumerate().map(|(at, kind)| format!("[load.l{at}]\n{kind}\n")).collect();
     std::fs::write(directory.join("loads.toml"), tables).expect("a file");
-    let locations = Locations { zones: Some(directory.clone()), ..Locations::default() };
+    let locations = SourceOptions { zones: Some(directory.clone()), ..SourceOptions::default() };
     let (config, _) = Config::load(&Sources::read(&locations)).expect("a good configuration");
     std::fs::remove_dir_all(directory).expect("our own directory");
-    config.topology.loads.clone()
+    config.topology.load_sources.clone()
 });
 
 fuzz_target!(|bytes: &[u8]| {
@@ -43,7 +43,7 @@ fuzz_target!(|bytes: &[u8]| {
             if pieces.into_iter().any(|piece| reader.feed(piece).is_err()) {
                 return;
             }
-            reader.finish(&mut Memory::default())
+            reader.finish(&mut PollHistory::default())
         }
         None => source.read_header(&String::from_utf8_lossy(page)),
     };

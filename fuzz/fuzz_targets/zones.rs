@@ -8,12 +8,12 @@
 use hickory_proto::op::Message;
 use libfuzzer_sys::fuzz_target;
 use portolan::{
-    config::{Colours, Config, Locations, Sources},
-    control::World,
+    config::{Colours, Config, SourceOptions, Sources},
+    control::LoadedConfig,
     dns::{Name, Rtype},
     engine::{Query, Transport, answer},
     snapshot::Snapshot,
-    steer::Draws,
+    steer::DrawState,
 };
 
 const FILES: [&str; 5] = [
@@ -26,7 +26,7 @@ const FILES: [&str; 5] = [
 
 fuzz_target!(|text: &str| {
     let files = FILES.into_iter().zip(text.split("\n---\n"));
-    let sources = Sources::from_texts(&Locations::default(), files);
+    let sources = Sources::from_texts(&SourceOptions::default(), files);
     let (config, warnings) = match Config::load(&sources) {
         Ok(loaded) => loaded,
         Err(errors) => {
@@ -36,7 +36,7 @@ fuzz_target!(|text: &str| {
         }
     };
     // What shows only now is a mistake as well: a zone without SOA, say.
-    let Ok(mut world) = World::of(sources, config, &warnings) else { return };
+    let Ok(mut world) = LoadedConfig::of(sources, config, &warnings) else { return };
     let names: Vec<Name> =
         world.topology.services.iter().map(|service| service.name.clone()).take(5).collect();
     let (snapshot, _) = world.first_snapshot();
@@ -70,6 +70,6 @@ fn ask(snapshot: &Snapshot, name: &Name, rtype: Rtype) {
     };
     let mut out = vec![0; 65_535];
     let reply =
-        answer(snapshot, &query, &mut Draws::new(1), &mut out).expect("a well-formed query");
+        answer(snapshot, &query, &mut DrawState::new(1), &mut out).expect("a well-formed query");
     Message::from_vec(&out[..reply.length]).expect("a reply that decodes");
 }

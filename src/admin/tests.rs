@@ -100,8 +100,8 @@ impl AdminTestServer {
             state_directory: StateDirectory::open(directory.path().join("state")),
             identity: ServerIdentity::default(),
             counters: counters.clone(),
-            probe_limits: probe::Limits::within_descriptors(128),
-            poll_limits: probe::Limits::within_descriptors(16),
+            probe_limits: probe::SchedulerLimits::within_descriptors(128),
+            poll_limits: probe::SchedulerLimits::within_descriptors(16),
             metronome: PreemptionTimer::default(),
             certificates,
         })

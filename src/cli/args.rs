@@ -57,30 +57,30 @@ pub enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve until SIGTERM; SIGHUP or a change of the files reloads.
-    Serve(Files),
+    Serve(FileArguments),
     /// Validate everything that `serve` would, and say what it would serve.
-    Check(Check),
+    Check(CheckArguments),
     /// Show the answer that a client would get, and why.
-    Explain(Explain),
+    Explain(ExplainArguments),
     /// Show what a change would move: who, how much, from where to where.
-    Plan(Plan),
+    Plan(PlanArguments),
     /// Show where addresses are, as the GeoIP databases have it.
-    Locate(Locate),
+    Locate(LocateArguments),
     /// Take a datacenter (or a region) out of service by editing its state in its zone file.
-    Drain(Drain),
+    Drain(DrainArguments),
     /// Put a datacenter (or a region) back into service.
-    Undrain(Undrain),
+    Undrain(UndrainArguments),
     /// Give the clients of a failover pool back to its first usable member.
-    Failback(Failback),
+    Failback(FailbackArguments),
     /// Show the state of the running server.
-    Status(Remote),
+    Status(ServerArguments),
     /// Make the running server read its files now, and say what it applied and what it held.
-    Reload(Reload),
+    Reload(ReloadArguments),
 }
 
 /// Where the files are.
 #[derive(Debug, Clone, Args)]
-pub struct Files {
+pub struct FileArguments {
     /// The configuration file [default: portolan.toml, if there is one].
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -95,7 +95,7 @@ pub struct Files {
     pub listen: Vec<SocketAddr>,
 }
 
-impl Files {
+impl FileArguments {
     /// As the configuration reads it.
     pub fn locations(&self) -> SourceOptions {
         SourceOptions {
@@ -110,7 +110,7 @@ impl Files {
 
 /// `check`.
 #[derive(Debug, Args)]
-pub struct Check {
+pub struct CheckArguments {
     /// The directory that holds portolan.toml or zones/, or a zones directory itself [default: the
     /// working directory].
     #[arg(value_name = "DIR", conflicts_with_all = ["config", "zones"])]
@@ -119,10 +119,10 @@ pub struct Check {
     #[arg(long)]
     pub strict: bool,
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileArguments,
 }
 
-impl Check {
+impl CheckArguments {
     /// As the configuration reads it.
     ///
     /// # Errors
@@ -137,7 +137,7 @@ impl Check {
 
 /// `explain`.
 #[derive(Debug, Args)]
-pub struct Explain {
+pub struct ExplainArguments {
     /// The name asked for.
     pub name: Name,
     /// The type asked for.
@@ -147,7 +147,7 @@ pub struct Explain {
     #[arg(long, value_name = "IP")]
     pub client: IpAddr,
     /// The EDNS Client Subnet that the resolver sends along.
-    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    #[arg(long, value_name = "PREFIX", value_parser = parse_prefix)]
     pub subnet: Option<IpNet>,
     /// Ask the running server at this URL or host:port [default: PORTOLAN_SERVER, else the
     /// configured admin address; where none answers, or with --zones or --geoip, the files, with
@@ -155,35 +155,35 @@ pub struct Explain {
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileArguments,
 }
 
 /// `plan`.
 #[derive(Debug, Args)]
-pub struct Plan {
+pub struct PlanArguments {
     /// The zones directory as it is in use now, to compare `--zones` with.
     #[arg(long, value_name = "DIR")]
     pub against: PathBuf,
     /// Forbid moving more than this share of the address space, for any service.
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
     pub max_moved: Option<f64>,
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileArguments,
 }
 
 /// `locate`.
 #[derive(Debug, Args)]
-pub struct Locate {
+pub struct LocateArguments {
     /// The addresses.
     #[arg(required = true)]
     pub addresses: Vec<IpAddr>,
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileArguments,
 }
 
 /// Which running server to talk to.
 #[derive(Debug, Clone, Args)]
-pub struct Remote {
+pub struct ServerArguments {
     /// The server's admin address, a URL or host:port [default: that of the configuration, else
     /// http://127.0.0.1:8053].
     #[arg(long, value_name = "URL", env = "PORTOLAN_SERVER", hide_env_values = true)]
@@ -195,15 +195,15 @@ pub struct Remote {
 
 /// `drain`.
 #[derive(Debug, Args)]
-pub struct Drain {
+pub struct DrainArguments {
     /// A datacenter, or a region for all of its datacenters.
     pub datacenter: String,
     /// For how long; then it is in service again.
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_positive_duration)]
     pub duration: Option<Duration>,
     /// Over how long clients leave, a few at a time, each once; 0s: at once, whatever `drain-over`
     /// says.
-    #[arg(long, value_name = "DURATION", value_parser = any_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub over: Option<Duration>,
     /// Hold a drain that goes on over a time where it is now.
     #[arg(long, conflicts_with_all = ["duration", "over", "reason", "force", "resume"])]
@@ -218,47 +218,47 @@ pub struct Drain {
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
-    pub remote: Remote,
+    pub remote: ServerArguments,
 }
 
 /// `undrain`.
 #[derive(Debug, Args)]
-pub struct Undrain {
+pub struct UndrainArguments {
     /// A datacenter, or a region for all of its datacenters.
     pub datacenter: String,
     #[command(flatten)]
-    pub remote: Remote,
+    pub remote: ServerArguments,
 }
 
 /// `failback`.
 #[derive(Debug, Args)]
-pub struct Failback {
+pub struct FailbackArguments {
     /// The pool.
     pub pool: String,
     #[command(flatten)]
-    pub remote: Remote,
+    pub remote: ServerArguments,
 }
 
 /// `reload`.
 #[derive(Debug, Args)]
-pub struct Reload {
+pub struct ReloadArguments {
     /// Apply the files even if they remove all zones, or most zones or services.
     #[arg(long)]
     pub accept_removal: bool,
     #[command(flatten)]
-    pub remote: Remote,
+    pub remote: ServerArguments,
 }
 
 /// A prefix; an address alone is a prefix of all its bits, and host bits are taken as zero, as a
 /// resolver sends them.
-fn prefix(text: &str) -> Result<IpNet, String> {
+fn parse_prefix(text: &str) -> Result<IpNet, String> {
     let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     parsed
         .map(|prefix| prefix.trunc())
         .map_err(|_| "not a prefix; write 192.0.2.0/24 or 2001:db8::/56".to_owned())
 }
 
-fn percent(text: &str) -> Result<f64, String> {
+fn parse_percent(text: &str) -> Result<f64, String> {
     let share = text
         .trim_end_matches('%')
         .parse::<f64>()
@@ -268,19 +268,19 @@ fn percent(text: &str) -> Result<f64, String> {
 }
 
 /// `2h`, `90m`, `1h30m`, `45s`.
-fn duration(text: &str) -> Result<Duration, String> {
-    any_duration(text).and_then(|parsed| {
-        if parsed.as_secs() > 0 { Ok(parsed) } else { Err(NO_DURATION.to_owned()) }
+fn parse_positive_duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).and_then(|parsed| {
+        if parsed.as_secs() > 0 { Ok(parsed) } else { Err(NOT_A_DURATION.to_owned()) }
     })
 }
 
 /// The same, or `0s`.
-fn any_duration(text: &str) -> Result<Duration, String> {
+fn parse_duration(text: &str) -> Result<Duration, String> {
     let parsed = text
         .parse::<jiff::SignedDuration>()
         .ok()
         .and_then(|parsed| Duration::try_from(parsed).ok());
-    parsed.ok_or_else(|| NO_DURATION.to_owned())
+    parsed.ok_or_else(|| NOT_A_DURATION.to_owned())
 }
 
-const NO_DURATION: &str = "not a duration; write 2h, 90m or 1h30m";
+const NOT_A_DURATION: &str = "not a duration; write 2h, 90m or 1h30m";

@@ -4,7 +4,7 @@ use std::{fmt, process::ExitCode};
 
 use serde_json::json;
 
-use super::{args::Check, output::Output};
+use super::{args::CheckArguments, output::Output};
 use crate::{
     config::{
         Config, Diagnostics, FileRole, ServerSettings, Severity, Sources, Summary, TlsSettings,
@@ -13,30 +13,31 @@ use crate::{
     transport::CertificateRegistry,
 };
 
-pub(super) fn run(check: &Check, output: &Output) -> ExitCode {
+pub(super) fn run(check: &CheckArguments, output: &Output) -> ExitCode {
     let locations = match check.locations() {
         Ok(locations) => locations,
         Err(error) => return output.fail(&error),
     };
     let sources = Sources::read(&locations);
-    let checked = Checked::of(&sources);
+    let checked = CheckedFiles::of(&sources);
     let (config, found) = match Config::load(&sources) {
         Ok(loaded) => loaded,
         Err(errors) => {
             if output.json {
-                output.document(&json!({
+                output.print_document(&json!({
                     "valid": false, "checked": checked.to_json(), "diagnostics": errors.to_json(),
                 }));
             } else {
-                output.message(&errors.render(output.message_colours()));
-                output.message(&format!("{}; {checked}", counts(&errors)));
+                output.print_message(&errors.render(output.message_colours()));
+                output.print_message(&format!("{}; {checked}", count_text(&errors)));
             }
             return ExitCode::FAILURE;
         }
     };
     // What the files say fits together; whether databases and certificates can be read and all of
     // it compiles is known by doing it.
-    let Certified { mut errors, warnings: expiring } = Certified::of(&config.server, unix_now());
+    let CertificateReport { mut errors, warnings: expiring } =
+        CertificateReport::of(&config.server, unix_now());
     let mut rendered: String = errors.iter().map(|error| format!("error: {error}\n")).collect();
     let summary = Summary::new(&config, unix_now());
     let known: Vec<String> = found.lines().collect();
@@ -52,45 +53,47 @@ pub(super) fn run(check: &Check, output: &Output) -> ExitCode {
     }
     if !errors.is_empty() {
         if output.json {
-            output.document(
+            output.print_document(
                 &json!({ "valid": false, "checked": checked.to_json(), "errors": errors }),
             );
         } else {
-            output.message(rendered.trim_end());
-            output.message(&checked.to_string());
+            output.print_message(rendered.trim_end());
+            output.print_message(&checked.to_string());
         }
         return ExitCode::FAILURE;
     }
     let warnings = found.count() + others.len();
     let is_valid = warnings == 0 || !check.strict;
     if output.json {
-        output.document(&json!({
+        output.print_document(&json!({
             "valid": is_valid, "checked": checked.to_json(), "diagnostics": found.to_json(), "warnings": others,
             "serves": summary.to_json(),
         }));
     } else {
         if !found.is_empty() {
-            output.message(&found.render(output.message_colours()));
+            output.print_message(&found.render(output.message_colours()));
         }
-        others.iter().for_each(|warning| output.message(&format!("warning: {warning}\n")));
-        output.line(&checked.to_string());
-        output.line(summary.to_string().trim_end());
+        others.iter().for_each(|warning| output.print_message(&format!("warning: {warning}\n")));
+        output.print_line(&checked.to_string());
+        output.print_line(summary.to_string().trim_end());
         if !is_valid {
-            output
-                .message(&format!("{}, and --strict allows none", number_of(warnings, "warning")));
+            output.print_message(&format!(
+                "{}, and --strict allows none",
+                counted(warnings, "warning")
+            ));
         }
     }
     if is_valid { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Which files were read. Displays as a sentence.
-struct Checked {
+struct CheckedFiles {
     config: Option<String>,
     zones: String,
     files: usize,
 }
 
-impl Checked {
+impl CheckedFiles {
     fn of(sources: &Sources) -> Self {
         let shown = |role| {
             sources.files().iter().find(|file| file.role == role).map(|file| file.shown.to_string())
@@ -114,9 +117,9 @@ impl Checked {
     }
 }
 
-impl fmt::Display for Checked {
+impl fmt::Display for CheckedFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "checked {} in {}", number_of(self.files, "file"), self.zones)?;
+        write!(f, "checked {} in {}", counted(self.files, "file"), self.zones)?;
         match &self.config {
             Some(config) => write!(f, ", and {config}"),
             None => f.write_str("; there is no portolan.toml, so its defaults hold"),
@@ -125,26 +128,26 @@ impl fmt::Display for Checked {
 }
 
 /// How many errors and warnings there are.
-fn counts(found: &Diagnostics) -> String {
+fn count_text(found: &Diagnostics) -> String {
     let warnings =
         found.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning).count();
-    let errors = number_of(found.count() - warnings, "error");
-    if warnings == 0 { errors } else { format!("{errors}, {}", number_of(warnings, "warning")) }
+    let errors = counted(found.count() - warnings, "error");
+    if warnings == 0 { errors } else { format!("{errors}, {}", counted(warnings, "warning")) }
 }
 
-fn number_of(number: usize, what: &str) -> String {
+fn counted(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 /// What becomes of the certificates that the settings name.
-struct Certified {
+struct CertificateReport {
     /// Why `serve` could not use them; each error once, though two transports share a file.
     errors: Vec<String>,
     /// Those that have expired or soon will.
     warnings: Vec<String>,
 }
 
-impl Certified {
+impl CertificateReport {
     fn of(settings: &ServerSettings, now: i64) -> Self {
         let of_https = settings.https.as_ref().map(|https| &https.tls);
         let mut certificates = CertificateRegistry::default();
@@ -182,7 +185,7 @@ mod tests {
         let locations =
             SourceOptions { config: Some(at("portolan.toml")), ..SourceOptions::default() };
         let (config, _) = Config::load(&Sources::read(&locations)).unwrap();
-        let Certified { errors, .. } = Certified::of(&config.server, unix_now());
+        let CertificateReport { errors, .. } = CertificateReport::of(&config.server, unix_now());
         assert_eq!(errors.len(), 1, "{errors:?}");
         assert!(errors[0].contains("empty.pem: no certificate in it"), "{errors:?}");
     }

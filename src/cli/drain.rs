@@ -4,9 +4,9 @@
 use std::process::ExitCode;
 
 use super::{
-    args::{Drain, Failback, Remote, Undrain},
+    args::{DrainArguments, FailbackArguments, ServerArguments, UndrainArguments},
+    client::{ServerReply, percent_encoded, request},
     output::Output,
-    remote::{Answered, ask, encoded},
     status,
 };
 use crate::{
@@ -15,9 +15,9 @@ use crate::{
 };
 
 /// As many names and types are shown that are still answered from a drained datacenter.
-const SHOWN: usize = 10;
+const MAX_SHOWN: usize = 10;
 
-pub(super) fn drain(drain: &Drain, output: &Output) -> ExitCode {
+pub(super) fn drain(drain: &DrainArguments, output: &Output) -> ExitCode {
     let change = DrainBody {
         for_secs: drain.duration.map(|duration| duration.as_secs()),
         over_secs: drain.over.map(|duration| duration.as_secs()),
@@ -32,19 +32,19 @@ pub(super) fn drain(drain: &Drain, output: &Output) -> ExitCode {
     set_state(&drain.remote, &drain.datacenter, verb, &change, output)
 }
 
-pub(super) fn undrain(undrain: &Undrain, output: &Output) -> ExitCode {
+pub(super) fn undrain(undrain: &UndrainArguments, output: &Output) -> ExitCode {
     set_state(&undrain.remote, &undrain.datacenter, "undrain", &DrainBody::default(), output)
 }
 
-pub(super) fn failback(failback: &Failback, output: &Output) -> ExitCode {
-    let path = format!("/api/v1/pools/{}/failback", encoded(&failback.pool));
-    let answered: Answered<serde_json::Value> =
-        match ask(&failback.remote, &path, Some(&DrainBody::default())) {
+pub(super) fn failback(failback: &FailbackArguments, output: &Output) -> ExitCode {
+    let path = format!("/api/v1/pools/{}/failback", percent_encoded(&failback.pool));
+    let answered: ServerReply<serde_json::Value> =
+        match request(&failback.remote, &path, Some(&DrainBody::default())) {
             Ok(answered) => answered,
             Err(error) => return error.report(output),
         };
     if output.json {
-        output.document(&answered);
+        output.print_document(&answered);
         return ExitCode::SUCCESS;
     }
     let was_held =
@@ -54,42 +54,42 @@ pub(super) fn failback(failback: &Failback, output: &Output) -> ExitCode {
     } else {
         "no member holds its clients back"
     };
-    output.line(&answered.source());
-    output.line(&format!("{}: {what}", failback.pool));
+    output.print_line(&answered.server_line());
+    output.print_line(&format!("{}: {what}", failback.pool));
     ExitCode::SUCCESS
 }
 
 fn set_state(
-    remote: &Remote,
+    remote: &ServerArguments,
     datacenter: &str,
     verb: &str,
     change: &DrainBody,
     output: &Output,
 ) -> ExitCode {
-    let path = format!("/api/v1/datacenters/{}/{verb}", encoded(datacenter));
-    let answered: Answered<DrainReport> = match ask(remote, &path, Some(change)) {
+    let path = format!("/api/v1/datacenters/{}/{verb}", percent_encoded(datacenter));
+    let answered: ServerReply<DrainReport> = match request(remote, &path, Some(change)) {
         Ok(answered) => answered,
         Err(error) => return error.report(output),
     };
     if output.json {
-        output.document(&answered);
+        output.print_document(&answered);
         return ExitCode::SUCCESS;
     }
-    let answered = answered.for_people();
+    let answered = answered.escaped();
     let report = &answered.document;
-    output.line(&answered.source());
-    report.files.iter().for_each(|file| output.line(&format!("edited {file}")));
+    output.print_line(&answered.server_line());
+    report.files.iter().for_each(|file| output.print_line(&format!("edited {file}")));
     for outcome in &report.outcomes {
-        output.line(&outcome_text(outcome, report));
-        still_answered(outcome).iter().for_each(|line| output.line(line));
+        output.print_line(&outcome_text(outcome, report));
+        still_answered(outcome).iter().for_each(|line| output.print_line(line));
     }
-    for NewlyDistressed { subject, answers } in report.distressed.iter().take(SHOWN) {
-        output.message(&format!(
+    for NewlyDistressed { subject, answers } in report.distressed.iter().take(MAX_SHOWN) {
+        output.print_message(&format!(
             "warning: no usable member for {subject} once drained: answered with {answers}"
         ));
     }
-    if let Some(more) = report.distressed.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-        output.message(&format!(
+    if let Some(more) = report.distressed.len().checked_sub(MAX_SHOWN).filter(|more| *more > 0) {
+        output.print_message(&format!(
             "warning: no usable member for {more} more; `portolan status --json` lists all"
         ));
     }
@@ -100,26 +100,26 @@ fn set_state(
 fn outcome_text(outcome: &DrainOutcome, report: &DrainReport) -> String {
     let DrainOutcome { datacenter: name, unchanged, state, effective, .. } = outcome;
     if let Some(why) = unchanged {
-        return format!("{name}: {why}{}", planned_end(outcome));
+        return format!("{name}: {why}{}", planned_end_text(outcome));
     }
     let drain = report.datacenters.iter().find(|(of, _)| of == name).and_then(|(_, drain)| *drain);
     let ramp = report.ramps.iter().find(|ramp| ramp.name == *name && ramp.pool.is_none());
     match (state.as_str(), ramp, drain) {
         ("draining" | "disabled", _, Some(drain)) if *effective => {
-            format!("{name}: {}{}", effective_text(drain), planned_end(outcome))
+            format!("{name}: {}{}", effective_text(drain), planned_end_text(outcome))
         }
         ("draining", Some(ramp), _) => {
             format!(
                 "{name}: draining, not effective yet: {}{}",
                 status::ramp_text(ramp),
-                planned_end(outcome)
+                planned_end_text(outcome)
             )
         }
         ("active", Some(ramp), _) => {
             format!("{name}: coming back into service: {}", status::ramp_text(ramp))
         }
         ("active", None, _) if outcome.answered_count > 0 => {
-            format!("{name}: in service: {} name it", answers(outcome.answered_count))
+            format!("{name}: in service: {} name it", answers_text(outcome.answered_count))
         }
         ("active", None, _) if outcome.services == 0 => {
             format!("{name}: active; no service has a member in it")
@@ -134,8 +134,8 @@ fn outcome_text(outcome: &DrainOutcome, report: &DrainReport) -> String {
         }
         _ => format!(
             "{name}: {state}, not effective: {} still name it{}",
-            answers(outcome.answered_count),
-            planned_end(outcome)
+            answers_text(outcome.answered_count),
+            planned_end_text(outcome)
         ),
     }
 }
@@ -143,25 +143,25 @@ fn outcome_text(outcome: &DrainOutcome, report: &DrainReport) -> String {
 fn effective_text(drain: DrainStatus) -> String {
     format!(
         "out of every new answer since {}; the longest TTL handed out is {} s, so the last cached answer expires at {} ({})",
-        status::moment(drain.effective),
+        status::format_time(drain.effective),
         drain.longest_ttl,
-        status::moment(drain.expires),
-        status::from_now(drain.expires - unix_now()),
+        status::format_time(drain.expires),
+        status::format_relative_time(drain.expires - unix_now()),
     )
 }
 
 /// `; until 2026-12-01 06:00:00 UTC, then active ("kernel upgrade")`.
-fn planned_end(outcome: &DrainOutcome) -> String {
+fn planned_end_text(outcome: &DrainOutcome) -> String {
     let until = outcome
         .until
-        .map(|until| format!("; until {}, then active", status::moment(until)))
+        .map(|until| format!("; until {}, then active", status::format_time(until)))
         .unwrap_or_default();
     let reason =
         outcome.reason.as_deref().map(|reason| format!(" ({reason:?})")).unwrap_or_default();
     until + &reason
 }
 
-fn answers(count: usize) -> String {
+fn answers_text(count: usize) -> String {
     match count {
         1 => "the answers of 1 name and type".to_owned(),
         many => format!("the answers of {many} names and types"),
@@ -173,11 +173,14 @@ fn still_answered(outcome: &DrainOutcome) -> Vec<String> {
     let all = &outcome.still_answered;
     let mut lines: Vec<String> = all
         .iter()
-        .take(SHOWN)
+        .take(MAX_SHOWN)
         .map(|still| format!("  {} {}: {}", still.service, still.rtype, still.why))
         .collect();
-    if all.len() > SHOWN {
-        lines.push(format!("  and {} more; `portolan status --json` lists all", all.len() - SHOWN));
+    if all.len() > MAX_SHOWN {
+        lines.push(format!(
+            "  and {} more; `portolan status --json` lists all",
+            all.len() - MAX_SHOWN
+        ));
     }
     lines
 }

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::{
-    args::{Explain, Plan},
+    args::{ExplainArguments, PlanArguments},
+    client::{self, RemoteError, ServerReply, percent_encoded, request_at, server_url},
     output::Output,
-    remote::{self, Answered, RemoteError, ask_at, encoded, server_url},
 };
 use crate::{
     config::SourceOptions,
@@ -16,12 +16,12 @@ use crate::{
 };
 
 /// The exit code of a plan that a rule forbids.
-const FORBIDDEN: u8 = 3;
+const EXIT_FORBIDDEN: u8 = 3;
 
 /// An explanation and where it comes from.
 #[derive(Debug, Serialize)]
-struct Sourced {
-    source: Source,
+struct SourcedExplanation {
+    source: ExplanationSource,
     #[serde(flatten)]
     explanation: Explanation,
 }
@@ -29,7 +29,7 @@ struct Sourced {
 /// Where an explanation comes from.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Source {
+enum ExplanationSource {
     /// A running server, with the health that it sees.
     Server(ServerStatus),
     /// The files, with every monitor unknown.
@@ -40,18 +40,20 @@ enum Source {
     },
 }
 
-pub(super) fn explain(explain: &Explain, output: &Output) -> ExitCode {
-    match sourced(explain, output) {
-        Ok(sourced) if output.json => output.document(&sourced),
-        Ok(Sourced { source, explanation }) => {
-            output.line(&match source {
-                Source::Server(server) => format!("from the running {}", remote::source(&server)),
-                Source::Files { because } => {
+pub(super) fn explain(explain: &ExplainArguments, output: &Output) -> ExitCode {
+    match explain_with_source(explain, output) {
+        Ok(sourced) if output.json => output.print_document(&sourced),
+        Ok(SourcedExplanation { source, explanation }) => {
+            output.print_line(&match source {
+                ExplanationSource::Server(server) => {
+                    format!("from the running {}", client::server_line(&server))
+                }
+                ExplanationSource::Files { because } => {
                     format!("from the files, with every monitor unknown: {because}")
                 }
             });
-            let explanation = remote::for_people(explanation);
-            output.line(engine::render_text(&explanation, output.is_coloured()).trim_end());
+            let explanation = client::escape_document(explanation);
+            output.print_line(engine::render_text(&explanation, output.is_coloured()).trim_end());
         }
         Err(why) => return output.fail(&why),
     }
@@ -60,10 +62,13 @@ pub(super) fn explain(explain: &Explain, output: &Output) -> ExitCode {
 
 /// From the running server, if one answers; else from the files. A server that answers with an
 /// error is not passed over, nor one that `--server` names.
-fn sourced(explain: &Explain, output: &Output) -> Result<Sourced, String> {
+fn explain_with_source(
+    explain: &ExplainArguments,
+    output: &Output,
+) -> Result<SourcedExplanation, String> {
     let from_files = |because: String| {
-        let explanation = from_files(explain, output)?;
-        Ok(Sourced { source: Source::Files { because }, explanation })
+        let explanation = explain_from_files(explain, output)?;
+        Ok(SourcedExplanation { source: ExplanationSource::Files { because }, explanation })
     };
     if explain.server.is_none()
         && (explain.files.zones.is_some() || !explain.files.geoip.is_empty())
@@ -73,17 +78,18 @@ fn sourced(explain: &Explain, output: &Output) -> Result<Sourced, String> {
     let named = || std::env::var("PORTOLAN_SERVER").ok().filter(|server| !server.is_empty());
     let url = match explain.server.clone().or_else(named) {
         Some(server) => server_url(&server).map_err(|error| error.to_string())?,
-        None => match remote::configured_url(&explain.files.locations()) {
+        None => match client::configured_url(&explain.files.locations()) {
             Ok(url) => url,
             Err(error) => {
                 return from_files(error.to_string().lines().next().unwrap_or_default().to_owned());
             }
         },
     };
-    match from_server(explain, &url) {
-        Ok(Answered { server, document }) => {
-            Ok(Sourced { source: Source::Server(server), explanation: document })
-        }
+    match explain_from_server(explain, &url) {
+        Ok(ServerReply { server, document }) => Ok(SourcedExplanation {
+            source: ExplanationSource::Server(server),
+            explanation: document,
+        }),
         Err(RemoteError::Unreachable(url, why)) if explain.server.is_none() => {
             from_files(format!("no server answers at {url} ({why})"))
         }
@@ -91,7 +97,7 @@ fn sourced(explain: &Explain, output: &Output) -> Result<Sourced, String> {
     }
 }
 
-fn from_files(explain: &Explain, output: &Output) -> Result<Explanation, String> {
+fn explain_from_files(explain: &ExplainArguments, output: &Output) -> Result<Explanation, String> {
     let loaded = LoadedConfig::load(&explain.files.locations(), output.message_colours());
     let mut world = loaded.map_err(|refusal| refusal.rendered)?;
     let (snapshot, conditions) = world.first_snapshot();
@@ -110,20 +116,24 @@ fn from_files(explain: &Explain, output: &Output) -> Result<Explanation, String>
     engine::explain(&seen, &request).map_err(|not_ours| not_ours.to_string())
 }
 
-fn from_server(explain: &Explain, url: &str) -> Result<Answered<Explanation>, RemoteError> {
-    let (name, rtype, client) = (encoded(&explain.name.to_string()), explain.rtype, explain.client);
+fn explain_from_server(
+    explain: &ExplainArguments,
+    url: &str,
+) -> Result<ServerReply<Explanation>, RemoteError> {
+    let (name, rtype, client) =
+        (percent_encoded(&explain.name.to_string()), explain.rtype, explain.client);
     let subnet = explain
         .subnet
-        .map(|subnet| format!("&subnet={}", encoded(&subnet.to_string())))
+        .map(|subnet| format!("&subnet={}", percent_encoded(&subnet.to_string())))
         .unwrap_or_default();
     let path = format!(
         "/api/v1/explain?name={name}&type={rtype}&client={}{subnet}",
-        encoded(&client.to_string())
+        percent_encoded(&client.to_string())
     );
-    ask_at(url, &path, None)
+    request_at(url, &path, None)
 }
 
-pub(super) fn plan(plan: &Plan, output: &Output) -> ExitCode {
+pub(super) fn plan(plan: &PlanArguments, output: &Output) -> ExitCode {
     let after = plan.files.locations();
     let before = SourceOptions { zones: Some(plan.against.clone()), ..after.clone() };
     let load = |locations: &SourceOptions| LoadedConfig::load(locations, output.message_colours());
@@ -150,10 +160,12 @@ pub(super) fn plan(plan: &Plan, output: &Output) -> ExitCode {
     let violations = planned
         .violations(&PlanLimits { max_moved_percent: plan.max_moved, ..PlanLimits::default() });
     if output.json {
-        output.document(&serde_json::json!({ "plan": planned, "violations": violations }));
+        output.print_document(&serde_json::json!({ "plan": planned, "violations": violations }));
     } else {
-        output.line(engine::render_plan(&planned, output.is_coloured()).trim_end());
+        output.print_line(engine::render_plan(&planned, output.is_coloured()).trim_end());
     }
-    violations.iter().for_each(|violation| output.message(&format!("forbidden: {violation}")));
-    if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FORBIDDEN) }
+    violations
+        .iter()
+        .for_each(|violation| output.print_message(&format!("forbidden: {violation}")));
+    if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FORBIDDEN) }
 }

@@ -4,14 +4,14 @@ use std::{net::IpAddr, process::ExitCode};
 
 use serde_json::{Value, json};
 
-use super::{args::Locate, output::Output};
+use super::{args::LocateArguments, output::Output};
 use crate::{
     config::SourceOptions,
     control::open_databases,
     geo::{Databases, Location, MergedLookup},
 };
 
-pub(super) fn run(locate: &Locate, output: &Output) -> ExitCode {
+pub(super) fn run(locate: &LocateArguments, output: &Output) -> ExitCode {
     let locations: SourceOptions = locate.files.locations();
     let databases = match open_databases(&locations) {
         Ok(databases) => databases,
@@ -20,16 +20,16 @@ pub(super) fn run(locate: &Locate, output: &Output) -> ExitCode {
     let findings: Vec<(IpAddr, MergedLookup<'_>)> =
         locate.addresses.iter().map(|&address| (address, databases.lookup(address))).collect();
     if output.json {
-        output.document(
+        output.print_document(
             &findings
                 .iter()
-                .map(|(address, finding)| document(*address, finding))
+                .map(|(address, finding)| to_json(*address, finding))
                 .collect::<Vec<_>>(),
         );
         return ExitCode::SUCCESS;
     }
     for (address, finding) in &findings {
-        output.line(&text(*address, finding, &databases));
+        output.print_line(&text(*address, finding, &databases));
     }
     ExitCode::SUCCESS
 }
@@ -39,7 +39,7 @@ fn text(address: IpAddr, finding: &MergedLookup<'_>, databases: &Databases) -> S
         .embedded_ipv4
         .map(|carried| format!(", which carries {carried}"))
         .unwrap_or_default();
-    let mut lines = vec![format!("{address}{carried}: {}", described(&finding.location))];
+    let mut lines = vec![format!("{address}{carried}: {}", place_text(&finding.location))];
     lines.push(format!("  network      {}", finding.network));
     let location = &finding.location;
     let mut row = |label: &str, value: Option<String>| {
@@ -74,7 +74,7 @@ fn text(address: IpAddr, finding: &MergedLookup<'_>, databases: &Databases) -> S
                     source.label,
                     source.kind,
                     source.network,
-                    described(source.location)
+                    place_text(source.location)
                 )),
             );
         }
@@ -83,7 +83,7 @@ fn text(address: IpAddr, finding: &MergedLookup<'_>, databases: &Databases) -> S
 }
 
 /// A place in a few words.
-fn described(location: &Location) -> String {
+fn place_text(location: &Location) -> String {
     let wide = [&location.country, &location.continent];
     let parts: Vec<String> = location
         .city
@@ -99,12 +99,12 @@ fn described(location: &Location) -> String {
     }
 }
 
-fn document(address: IpAddr, finding: &MergedLookup<'_>) -> Value {
+fn to_json(address: IpAddr, finding: &MergedLookup<'_>) -> Value {
     let sources: Vec<Value> = finding
         .by_database
         .iter()
         .map(|source| {
-            let mut value = place(source.location);
+            let mut value = location_to_json(source.location);
             value["database"] = json!(source.label);
             value["type"] = json!(source.kind);
             value["built"] = json!(source.build_epoch);
@@ -112,7 +112,7 @@ fn document(address: IpAddr, finding: &MergedLookup<'_>) -> Value {
             value
         })
         .collect();
-    let mut value = place(&finding.location);
+    let mut value = location_to_json(&finding.location);
     value["address"] = json!(address.to_string());
     value["network"] = json!(finding.network.to_string());
     value["carried"] = json!(finding.embedded_ipv4.map(|carried| carried.to_string()));
@@ -120,7 +120,7 @@ fn document(address: IpAddr, finding: &MergedLookup<'_>) -> Value {
     value
 }
 
-fn place(location: &Location) -> Value {
+fn location_to_json(location: &Location) -> Value {
     json!({
         "continent": location.continent,
         "country": location.country,

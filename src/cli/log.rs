@@ -33,21 +33,23 @@ use super::args::LogFormat;
 use crate::printable::{escaped_json, is_unprintable, redacted};
 
 /// The environment variable that selects records.
-const VARIABLE: &str = "PORTOLAN_LOG";
+const FILTER_VARIABLE: &str = "PORTOLAN_LOG";
 /// The crate whose records a bare level selects.
-const OWN: &str = "portolan";
+const CRATE_NAME: &str = "portolan";
 /// Keys of a JSON record that are not fields of its event.
-const OWN_KEYS: [&str; 4] = ["timestamp", "level", "message", "target"];
+const RESERVED_KEYS: [&str; 4] = ["timestamp", "level", "message", "target"];
 
 /// Starts logging to stderr.
 ///
 /// # Errors
 /// `PORTOLAN_LOG` cannot be parsed.
 pub(super) fn start(format: LogFormat) -> Result<(), FilterError> {
-    let directives = env::var_os(VARIABLE).unwrap_or_default();
+    let directives = env::var_os(FILTER_VARIABLE).unwrap_or_default();
     let filter = filter(&directives.to_string_lossy())?;
-    let records =
-        Records { format, is_coloured: format == LogFormat::Text && io::stderr().is_terminal() };
+    let records = LogFormatter {
+        format,
+        is_coloured: format == LogFormat::Text && io::stderr().is_terminal(),
+    };
     let layer = tracing_subscriber::fmt::layer().event_format(records).with_writer(io::stderr);
     // A second subscriber cannot be set, and there is none: this runs once.
     let _ = tracing_subscriber::registry().with(filter).with(layer).try_init();
@@ -64,9 +66,9 @@ impl fmt::Display for FilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{VARIABLE}: {:?} is neither a level nor MODULE=LEVEL\n  \
-             help: the levels are off, error, warn, info, debug and trace; write for example {VARIABLE}=debug, or \
-             {VARIABLE}=info,{OWN}::probe=debug",
+            "{FILTER_VARIABLE}: {:?} is neither a level nor MODULE=LEVEL\n  \
+             help: the levels are off, error, warn, info, debug and trace; write for example {FILTER_VARIABLE}=debug, or \
+             {FILTER_VARIABLE}=info,{CRATE_NAME}::probe=debug",
             self.directive
         )
     }
@@ -77,10 +79,10 @@ impl fmt::Display for FilterError {
 /// A bare level applies to portolan alone. Libraries log only where a directive names them: they
 /// repeat what clients send, so that a client could fill the log and choose its words.
 fn filter(directives: &str) -> Result<Targets, FilterError> {
-    let mut targets = Targets::new().with_target(OWN, LevelFilter::INFO);
+    let mut targets = Targets::new().with_target(CRATE_NAME, LevelFilter::INFO);
     for directive in directives.split(',').map(str::trim).filter(|directive| !directive.is_empty())
     {
-        let (module, level) = directive.split_once('=').unwrap_or((OWN, directive));
+        let (module, level) = directive.split_once('=').unwrap_or((CRATE_NAME, directive));
         let (module, level) = (module.trim(), level.trim());
         let is_path = !module.is_empty()
             && module.chars().all(|c| c.is_ascii_alphanumeric() || "_-:".contains(c));
@@ -95,12 +97,12 @@ fn filter(directives: &str) -> Result<Targets, FilterError> {
 }
 
 /// Formats log records as text or as JSON.
-struct Records {
+struct LogFormatter {
     format: LogFormat,
     is_coloured: bool,
 }
 
-impl<S, N> FormatEvent<S, N> for Records
+impl<S, N> FormatEvent<S, N> for LogFormatter
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -113,7 +115,7 @@ where
     ) -> fmt::Result {
         let mut moment = String::new();
         SystemTime.format_time(&mut Writer::new(&mut moment))?;
-        let record = Record::new(moment, event);
+        let record = LogRecord::new(moment, event);
         match self.format {
             LogFormat::Text => writeln!(writer, "{}", record.text(self.is_coloured)),
             LogFormat::Json => writeln!(writer, "{}", record.json()),
@@ -122,24 +124,24 @@ where
 }
 
 /// One log record, ready to be formatted.
-struct Record {
-    moment: String,
+struct LogRecord {
+    timestamp: String,
     level: Level,
     /// The module that logs.
-    module: String,
-    phrase: String,
+    target: String,
+    message: String,
     fields: Vec<(&'static str, Value)>,
 }
 
-impl Record {
+impl LogRecord {
     fn new(moment: String, event: &Event<'_>) -> Self {
         let metadata = event.metadata();
         let (phrase, fields) = (String::new(), Vec::new());
         let mut record = Self {
-            moment,
+            timestamp: moment,
             level: *metadata.level(),
-            module: metadata.target().to_owned(),
-            phrase,
+            target: metadata.target().to_owned(),
+            message: phrase,
             fields,
         };
         event.record(&mut record);
@@ -152,9 +154,9 @@ impl Record {
             other => other,
         };
         match (field.name(), value) {
-            ("message", Value::String(text)) => self.phrase = text,
+            ("message", Value::String(text)) => self.message = text,
             // A record of the `log` crate says its place in fields.
-            ("log.target", Value::String(module)) => self.module = module,
+            ("log.target", Value::String(module)) => self.target = module,
             (name, _) if name.starts_with("log.") => {}
             (name, value) if self.fields.iter().all(|(known, _)| *known != name) => {
                 self.fields.push((name, value))
@@ -165,7 +167,7 @@ impl Record {
 
     /// The record as a line of text, without its end.
     fn text(&self, is_coloured: bool) -> String {
-        let mut line = format!("{} ", self.moment);
+        let mut line = format!("{} ", self.timestamp);
         let colour = match self.level {
             Level::ERROR => 31,
             Level::WARN => 33,
@@ -178,13 +180,13 @@ impl Record {
         } else {
             write!(line, "{:>5} ", self.level.as_str())
         };
-        escape_into(&mut line, &self.phrase);
-        if self.module != OWN && !self.module.starts_with("portolan::") {
-            let _ = write!(line, " module={}", quoted(&self.module));
+        escape_into(&mut line, &self.message);
+        if self.target != CRATE_NAME && !self.target.starts_with("portolan::") {
+            let _ = write!(line, " module={}", logfmt_value(&self.target));
         }
         for (name, value) in &self.fields {
             let _ = match value {
-                Value::String(text) => write!(line, " {name}={}", quoted(text)),
+                Value::String(text) => write!(line, " {name}={}", logfmt_value(text)),
                 other => write!(line, " {name}={other}"),
             };
         }
@@ -202,13 +204,13 @@ impl Record {
 
     fn serialize_json<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("timestamp", &self.moment)?;
+        map.serialize_entry("timestamp", &self.timestamp)?;
         map.serialize_entry("level", self.level.as_str())?;
-        map.serialize_entry("message", &self.phrase)?;
-        map.serialize_entry("target", &self.module)?;
+        map.serialize_entry("message", &self.message)?;
+        map.serialize_entry("target", &self.target)?;
         for (name, value) in &self.fields {
             // No event of portolan has such a field (`tests/logs.rs`); a library's may.
-            if OWN_KEYS.contains(name) {
+            if RESERVED_KEYS.contains(name) {
                 map.serialize_entry(&format!("{name}_"), value)?;
             } else {
                 map.serialize_entry(name, value)?;
@@ -218,7 +220,7 @@ impl Record {
     }
 }
 
-impl Visit for Record {
+impl Visit for LogRecord {
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.add(field, value.into());
     }
@@ -246,7 +248,7 @@ impl Visit for Record {
 }
 
 /// A value of a text record: as it is where it is one plain word, else in quotes.
-fn quoted(text: &str) -> String {
+fn logfmt_value(text: &str) -> String {
     let is_plain =
         |c: char| !(c.is_whitespace() || matches!(c, '"' | '=' | '\\') || is_unprintable(c));
     if !text.is_empty() && text.chars().all(is_plain) {
@@ -359,7 +361,7 @@ mod tests {
             ("\u{1b}[31m\u{7f}\u{9b}\0", r#""\u001b[31m\u007f\u009b\u0000""#),
             ("a\u{2028}b\u{202e}c\u{200b}", r#""a\u2028b\u202ec\u200b""#),
         ] {
-            assert_eq!(quoted(value), expected);
+            assert_eq!(logfmt_value(value), expected);
         }
     }
 
@@ -408,8 +410,8 @@ mod tests {
     /// The lines that `act` logs, without their time.
     fn logged(format: LogFormat, act: impl FnOnce()) -> Vec<String> {
         #[derive(Clone, Default)]
-        struct Sink(Arc<Mutex<Vec<u8>>>);
-        impl io::Write for Sink {
+        struct LogBuffer(Arc<Mutex<Vec<u8>>>);
+        impl io::Write for LogBuffer {
             fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
                 self.0.lock().unwrap().extend(octets);
                 Ok(octets.len())
@@ -418,9 +420,9 @@ mod tests {
                 Ok(())
             }
         }
-        let sink = Sink::default();
+        let sink = LogBuffer::default();
         let writer = sink.clone();
-        let records = Records { format, is_coloured: false };
+        let records = LogFormatter { format, is_coloured: false };
         let layer = tracing_subscriber::fmt::layer()
             .event_format(records)
             .with_writer(move || writer.clone());

@@ -6,7 +6,7 @@
 //! | `explain` | `explain`, `plan` |
 //! | `locate` | `locate` |
 //! | `drain` | `drain`, `undrain`, `failback`: over a running server's admin API |
-//! | `remote` | `status`, `reload`, and which server is asked |
+//! | `client` | `status`, `reload`, and which server is asked |
 //! | `log` | the log of `serve`, and its filter |
 //! | `output` | colours, JSON |
 //!
@@ -14,12 +14,12 @@
 
 mod args;
 mod check;
+mod client;
 mod drain;
 mod explain;
 mod locate;
 mod log;
 mod output;
-mod remote;
 mod status;
 
 use std::process::ExitCode;
@@ -45,7 +45,7 @@ pub fn run() -> ExitCode {
                 return ExitCode::from(2);
             }
             let served = app::serve(files.locations(), output.message_colours(), &mut |line| {
-                output.line(line)
+                output.print_line(line)
             });
             match served {
                 Ok(()) => ExitCode::SUCCESS,
@@ -59,7 +59,7 @@ pub fn run() -> ExitCode {
         Command::Drain(drain) => drain::drain(&drain, &output),
         Command::Undrain(undrain) => drain::undrain(&undrain, &output),
         Command::Failback(failback) => drain::failback(&failback, &output),
-        Command::Status(status) => remote::status(&status, &output),
-        Command::Reload(reload) => remote::reload(&reload, &output),
+        Command::Status(status) => client::status(&status, &output),
+        Command::Reload(reload) => client::reload(&reload, &output),
     }
 }

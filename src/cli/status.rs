@@ -12,24 +12,24 @@ use crate::{
 };
 
 /// As many targets that are well are shown; the failing ones all are.
-const SHOWN_TARGETS: usize = 20;
+const MAX_TARGETS: usize = 20;
 /// As many zones are shown.
-const SHOWN_ZONES: usize = 20;
+const MAX_ZONES: usize = 20;
 /// As many services are shown of those without a usable member, and of each drained datacenter that
 /// is still answered.
-const SHOWN_SERVICES: usize = 20;
+const MAX_SERVICES: usize = 20;
 /// As many warnings are shown.
-const SHOWN_WARNINGS: usize = 20;
+const MAX_WARNINGS: usize = 20;
 /// As many held files are shown.
-const SHOWN_HELD: usize = 20;
+const MAX_HELD_FILES: usize = 20;
 
 /// The whole status as text.
 pub(super) fn render(status: &Status, is_coloured: bool) -> String {
     let mut text = String::new();
-    let paint = Paint { is_coloured };
+    let paint = StatusStyle { is_coloured };
     // Writing to a string does not fail.
-    let _ = head(&mut text, status, paint)
-        .and_then(|()| troubles(&mut text, status, paint))
+    let _ = headline(&mut text, status, paint)
+        .and_then(|()| problems(&mut text, status, paint))
         .and_then(|()| datacenters(&mut text, status, paint))
         .and_then(|()| targets(&mut text, status, paint))
         .and_then(|()| aliases(&mut text, status, paint))
@@ -39,11 +39,11 @@ pub(super) fn render(status: &Status, is_coloured: bool) -> String {
 }
 
 #[derive(Clone, Copy)]
-struct Paint {
+struct StatusStyle {
     is_coloured: bool,
 }
 
-impl Paint {
+impl StatusStyle {
     fn good(self, text: &str) -> String {
         self.with("32", text)
     }
@@ -65,7 +65,7 @@ impl Paint {
     }
 }
 
-fn head(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
+fn headline(text: &mut String, status: &Status, paint: StatusStyle) -> std::fmt::Result {
     let is_refused = !status.configuration.errors.is_empty();
     let word = if !status.is_listening {
         paint.bad("starting: DNS queries are not answered before the first round of health checks")
@@ -86,12 +86,12 @@ fn head(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
         "portolan {}: {word}; generation {}, up {}",
         status.version,
         status.generation,
-        span(status.now - status.started)
+        format_duration(status.now - status.started)
     )
 }
 
 /// Files that are not in use as they are.
-fn held(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
+fn held_files(text: &mut String, status: &Status, paint: StatusStyle) -> std::fmt::Result {
     if let Some(removal) = &status.configuration.removal {
         writeln!(text, "\n{} {removal}", paint.bad("a removal waits for an operator:"))?;
     }
@@ -99,8 +99,8 @@ fn held(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
         return Ok(());
     }
     writeln!(text, "\n{}", paint.bad("files that are not in use as they are"))?;
-    for file in status.held.iter().take(SHOWN_HELD) {
-        writeln!(text, "  {} since {}: {}", file.file, moment(file.since), file.in_use())?;
+    for file in status.held.iter().take(MAX_HELD_FILES) {
+        writeln!(text, "  {} since {}: {}", file.file, format_time(file.since), file.in_use())?;
         // A removal that waits is written once, above.
         let mut errors = file
             .errors
@@ -108,19 +108,19 @@ fn held(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
             .filter(|error| Some(*error) != status.configuration.removal.as_ref());
         errors.try_for_each(|error| writeln!(text, "    {error}"))?;
     }
-    match status.held.len().checked_sub(SHOWN_HELD) {
+    match status.held.len().checked_sub(MAX_HELD_FILES) {
         None | Some(0) => Ok(()),
         Some(more) => writeln!(text, "  and {more} more; --json lists all"),
     }
 }
 
-fn troubles(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
+fn problems(text: &mut String, status: &Status, paint: StatusStyle) -> std::fmt::Result {
     let configuration = &status.configuration;
-    held(text, status, paint)?;
+    held_files(text, status, paint)?;
     if let Some(refused) = configuration.refused.filter(|_| status.held.is_empty()) {
         let heading = format!(
             "the newest files are refused since {}; the ones before stay in use:",
-            moment(refused)
+            format_time(refused)
         );
         writeln!(text, "\n{}", paint.bad(&heading))?;
         configuration.errors.iter().try_for_each(|error| writeln!(text, "  {error}"))?;
@@ -179,25 +179,29 @@ fn troubles(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Resul
             "no usable member for"
         };
         writeln!(text, "\n{}", paint.bad(heading))?;
-        for service in status.distressed.iter().take(SHOWN_SERVICES) {
+        for service in status.distressed.iter().take(MAX_SERVICES) {
             writeln!(text, "  {}: answered with {}", service.subject(), service.plight)?;
         }
-        let hidden = status.distressed_count.saturating_sub(SHOWN_SERVICES);
-        and_more(text, hidden, "names and types")?;
+        let hidden = status.distressed_count.saturating_sub(MAX_SERVICES);
+        write_hidden_count(text, hidden, "names and types")?;
     }
     if !configuration.warnings.is_empty() {
         writeln!(text, "\n{}", paint.warn("warnings"))?;
         configuration
             .warnings
             .iter()
-            .take(SHOWN_WARNINGS)
+            .take(MAX_WARNINGS)
             .try_for_each(|warning| writeln!(text, "  {warning}"))?;
-        and_more(text, configuration.warnings.len().saturating_sub(SHOWN_WARNINGS), "warnings")?;
+        write_hidden_count(
+            text,
+            configuration.warnings.len().saturating_sub(MAX_WARNINGS),
+            "warnings",
+        )?;
     }
     Ok(())
 }
 
-fn datacenters(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
+fn datacenters(text: &mut String, status: &Status, paint: StatusStyle) -> std::fmt::Result {
     if status.datacenters.is_empty() {
         return Ok(());
     }
@@ -224,7 +228,7 @@ fn datacenters(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Re
             datacenter.name,
             datacenter.region.as_deref().unwrap_or("-"),
             datacenter.services,
-            verdicts(datacenter, paint)
+            health_summary(datacenter, paint)
         )?;
         if datacenter.state != "active" {
             let reason = datacenter
@@ -234,46 +238,50 @@ fn datacenters(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Re
                 .unwrap_or_default();
             let until = datacenter
                 .until
-                .map(|until| format!("  until {}", moment(until)))
+                .map(|until| format!("  until {}", format_time(until)))
                 .unwrap_or_default();
             write!(text, "{reason}{until}")?;
         }
         if let Some(drain) = datacenter.drain {
-            let expires = expiry(drain.expires - status.now);
+            let expires = expiry_text(drain.expires - status.now);
             write!(
                 text,
                 "  effective since {}, last cached answer {expires}",
-                moment(drain.effective)
+                format_time(drain.effective)
             )?;
         }
         writeln!(text)?;
-        still_answered(text, &StillListed::of(datacenter), paint)?;
+        still_answered(text, &StillAnsweredList::of(datacenter), paint)?;
     }
     Ok(())
 }
 
 /// `expires in 25 s`, `expired 4 m ago`.
-fn expiry(secs: i64) -> String {
+fn expiry_text(secs: i64) -> String {
     let verb = if secs > 0 { "expires" } else { "expired" };
-    format!("{verb} {}", from_now(secs))
+    format!("{verb} {}", format_relative_time(secs))
 }
 
 /// A drained datacenter's services that are still answered from it.
-pub(super) struct StillListed<'a> {
+pub(super) struct StillAnsweredList<'a> {
     datacenter: &'a str,
     state: &'a str,
     list: &'a [RemainingAnswer],
     count: usize,
 }
 
-impl<'a> StillListed<'a> {
+impl<'a> StillAnsweredList<'a> {
     fn of(datacenter: &'a DatacenterStatus) -> Self {
         let DatacenterStatus { name, state, still_answered, still_answered_count, .. } = datacenter;
         Self { datacenter: name, state, list: still_answered, count: *still_answered_count }
     }
 }
 
-fn still_answered(text: &mut String, still: &StillListed<'_>, paint: Paint) -> std::fmt::Result {
+fn still_answered(
+    text: &mut String,
+    still: &StillAnsweredList<'_>,
+    paint: StatusStyle,
+) -> std::fmt::Result {
     if still.count == 0 {
         return Ok(());
     }
@@ -284,14 +292,14 @@ fn still_answered(text: &mut String, still: &StillListed<'_>, paint: Paint) -> s
         still.count
     );
     writeln!(text, "{}", paint.warn(&heading))?;
-    for RemainingAnswer { service, rtype, why } in still.list.iter().take(SHOWN_SERVICES) {
+    for RemainingAnswer { service, rtype, why } in still.list.iter().take(MAX_SERVICES) {
         writeln!(text, "    {service} {rtype}: {why}")?;
     }
-    and_more(text, still.count.saturating_sub(SHOWN_SERVICES), "names and types")
+    write_hidden_count(text, still.count.saturating_sub(MAX_SERVICES), "names and types")
 }
 
 /// Says what a list leaves out, and the command that prints all of it.
-fn and_more(text: &mut String, hidden: usize, what: &str) -> std::fmt::Result {
+fn write_hidden_count(text: &mut String, hidden: usize, what: &str) -> std::fmt::Result {
     if hidden == 0 {
         return Ok(());
     }
@@ -299,7 +307,7 @@ fn and_more(text: &mut String, hidden: usize, what: &str) -> std::fmt::Result {
 }
 
 /// `all 4 targets up`, `1 of 4 targets down`: health, whatever the state.
-fn verdicts(datacenter: &DatacenterStatus, paint: Paint) -> String {
+fn health_summary(datacenter: &DatacenterStatus, paint: StatusStyle) -> String {
     let DatacenterStatus { up, down, unknown, .. } = datacenter;
     let all = up + down + unknown;
     let targets = if all == 1 { "target" } else { "targets" };
@@ -313,7 +321,7 @@ fn verdicts(datacenter: &DatacenterStatus, paint: Paint) -> String {
     }
 }
 
-fn targets(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
+fn targets(text: &mut String, status: &Status, paint: StatusStyle) -> std::fmt::Result {
     if status.targets.is_empty() {
         return Ok(());
     }
@@ -321,7 +329,7 @@ fn targets(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result
         .targets
         .iter()
         .partition(|target| target.verdict == "down" || target.flips_in_secs.is_some());
-    let shown = failing.iter().chain(well.iter().take(SHOWN_TARGETS)).copied();
+    let shown = failing.iter().chain(well.iter().take(MAX_TARGETS)).copied();
     let monitor = shown.clone().map(|target| target.monitor.chars().count()).fold(7, usize::max);
     let address = shown.clone().map(|target| target.target.chars().count()).fold(6, usize::max);
     let places =
@@ -345,9 +353,9 @@ fn targets(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result
         };
         let last = target.last.as_deref().unwrap_or("none yet");
         let latency = target.latency_ms.map(|ms| format!(" ({ms} ms)")).unwrap_or_default();
-        let since = target
-            .since
-            .map(|since| format!(", {} for {}", target.verdict, span(status.now - since)));
+        let since = target.since.map(|since| {
+            format!(", {} for {}", target.verdict, format_duration(status.now - since))
+        });
         // Without a verdict there is none that could change; it counts as up after a while.
         let flips = target.flips_in_secs.filter(|_| target.verdict != "unknown");
         let flips = flips.map(|secs| format!(", may flip in {secs} s")).unwrap_or_default();
@@ -360,20 +368,20 @@ fn targets(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result
             places(target)
         )?;
     }
-    let hidden = well.len().saturating_sub(SHOWN_TARGETS);
+    let hidden = well.len().saturating_sub(MAX_TARGETS);
     if hidden > 0 {
         writeln!(text, "and {hidden} more that are well; --json lists all")?;
     }
     Ok(())
 }
 
-fn aliases(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
+fn aliases(text: &mut String, status: &Status, paint: StatusStyle) -> std::fmt::Result {
     if status.aliases.is_empty() {
         return Ok(());
     }
     let (failing, well): (Vec<_>, Vec<_>) =
         status.aliases.iter().partition(|alias| alias.error.is_some());
-    let shown = failing.iter().chain(well.iter().take(SHOWN_TARGETS)).copied();
+    let shown = failing.iter().chain(well.iter().take(MAX_TARGETS)).copied();
     let name = shown.clone().map(|alias| alias.name.chars().count()).fold(5, usize::max);
     writeln!(text, "\n{}", paint.strong(&format!("{:<name$}  addresses", "alias")))?;
     for alias in shown {
@@ -384,13 +392,13 @@ fn aliases(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result
         };
         let resolved = alias
             .resolved
-            .map(|at| format!(", resolved {}", from_now(at - status.now)))
+            .map(|at| format!(", resolved {}", format_relative_time(at - status.now)))
             .unwrap_or_default();
         let error =
             alias.error.as_ref().map(|why| format!("  {}", paint.bad(why))).unwrap_or_default();
         writeln!(text, "{:<name$}  {addresses}{resolved}{error}", alias.name)?;
     }
-    let hidden = well.len().saturating_sub(SHOWN_TARGETS);
+    let hidden = well.len().saturating_sub(MAX_TARGETS);
     if hidden > 0 {
         writeln!(text, "and {hidden} more that are well; --json lists all")?;
     }
@@ -401,16 +409,16 @@ fn inventory(text: &mut String, status: &Status) -> std::fmt::Result {
     let plural = |count: usize| if count == 1 { "" } else { "s" };
     let (services, zones) = (status.services, status.zones.len());
     writeln!(text, "\n{services} service{} in {zones} zone{}", plural(services), plural(zones))?;
-    for zone in status.zones.iter().take(SHOWN_ZONES) {
+    for zone in status.zones.iter().take(MAX_ZONES) {
         let (records, services) =
             (listing::counted(zone.records, "record"), listing::counted(zone.services, "service"));
         writeln!(text, "  {}: {records}, {services}, serial {}", zone.name, zone.serial)?;
     }
-    if status.zones.len() > SHOWN_ZONES {
-        writeln!(text, "  and {} more; --json lists all", status.zones.len() - SHOWN_ZONES)?;
+    if status.zones.len() > MAX_ZONES {
+        writeln!(text, "  and {} more; --json lists all", status.zones.len() - MAX_ZONES)?;
     }
     for database in &status.databases {
-        let built = i64::try_from(database.built).map(moment).unwrap_or_default();
+        let built = i64::try_from(database.built).map(format_time).unwrap_or_default();
         writeln!(
             text,
             "GeoIP {}: {}, {} networks, built {built}",
@@ -429,7 +437,7 @@ fn inventory(text: &mut String, status: &Status) -> std::fmt::Result {
 }
 
 /// `2026-12-01 06:00:00 UTC`.
-pub(super) fn moment(secs: i64) -> String {
+pub(super) fn format_time(secs: i64) -> String {
     match jiff::Timestamp::from_second(secs) {
         Ok(moment) => moment.strftime("%F %T UTC").to_string(),
         Err(_) => format!("{secs} s after 1970"),
@@ -437,16 +445,16 @@ pub(super) fn moment(secs: i64) -> String {
 }
 
 /// `in 25 s`, `4 m ago`.
-pub(super) fn from_now(secs: i64) -> String {
+pub(super) fn format_relative_time(secs: i64) -> String {
     match secs {
         0 => "now".to_owned(),
-        1.. => format!("in {}", span(secs)),
-        _ => format!("{} ago", span(-secs)),
+        1.. => format!("in {}", format_duration(secs)),
+        _ => format!("{} ago", format_duration(-secs)),
     }
 }
 
 /// `45 s`, `12 m 3 s`, `5 h 10 m`, `3 d 4 h`.
-fn span(secs: i64) -> String {
+fn format_duration(secs: i64) -> String {
     match secs {
         ..60 => format!("{secs} s"),
         60..3600 => format!("{} m {} s", secs / 60, secs % 60),

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     dns::Name,
-    steer::{Datacenter, LoadId, Topology},
+    steer::{Datacenter, LoadSourceId, Topology},
 };
 
 mod aliases;
@@ -221,7 +221,7 @@ pub(super) fn compile(
 }
 
 /// A datacenter as a domain value.
-fn datacenter(spec: &DatacenterSpec, load: Option<LoadId>) -> Datacenter {
+fn datacenter(spec: &DatacenterSpec, load: Option<LoadSourceId>) -> Datacenter {
     Datacenter {
         name: spec.name.value.clone(),
         location: spec.location,

@@ -12,7 +12,7 @@ use std::{
 use super::{state::SavedAlias, status::AliasStatus};
 use crate::{
     dns::Name,
-    resolve::{Answered, Failure, Report, is_fit},
+    resolve::{AliasReport, FamilyAddresses, ResolveFailure, is_usable_address},
     steer::{ResolvedAlias, Topology},
 };
 
@@ -64,8 +64,10 @@ impl Aliases {
         for SavedAlias { name, addresses, resolved } in saved {
             let Ok(name) = name.parse::<Name>() else { continue };
             let Some(known) = self.states.get_mut(&name) else { continue };
-            let (v4, v6) =
-                addresses.into_iter().filter(|&address| is_fit(address)).partition(IpAddr::is_ipv4);
+            let (v4, v6) = addresses
+                .into_iter()
+                .filter(|&address| is_usable_address(address))
+                .partition(IpAddr::is_ipv4);
             *known = AliasState {
                 v4,
                 v6,
@@ -91,7 +93,7 @@ impl Aliases {
     }
 
     /// Takes up what resolving came to. Whether anything is to be saved.
-    pub(super) fn apply_report(&mut self, report: Report, now: i64) -> bool {
+    pub(super) fn apply_report(&mut self, report: AliasReport, now: i64) -> bool {
         let Some(known) = self.states.get_mut(&report.alias) else { return false };
         self.unreported.remove(&report.alias);
         let before = (known.v4.clone(), known.v6.clone());
@@ -171,12 +173,12 @@ impl AliasState {
     /// Applies what was found. Whether the alias is resolved by it.
     fn apply(
         &mut self,
-        v4: Result<Answered, Failure>,
-        v6: Result<Answered, Failure>,
+        v4: Result<FamilyAddresses, ResolveFailure>,
+        v6: Result<FamilyAddresses, ResolveFailure>,
         now: i64,
     ) -> bool {
         let failure = [&v4, &v6].into_iter().find_map(|family| family.as_ref().err().cloned());
-        if let Some(Failure::NoSuchName(_)) = failure {
+        if let Some(ResolveFailure::NoSuchName(_)) = failure {
             self.ttl_secs = self.ttl_secs.min(STALE_TTL_SECS);
             return false;
         }
@@ -186,7 +188,7 @@ impl AliasState {
             .filter(|answered| !answered.addresses.is_empty())
             .map(|answered| answered.ttl_secs)
             .min();
-        let kept = |found: Result<Answered, Failure>, old: &Vec<IpAddr>| {
+        let kept = |found: Result<FamilyAddresses, ResolveFailure>, old: &Vec<IpAddr>| {
             found.map_or_else(|_| old.clone(), |answered| answered.addresses)
         };
         let (v4, v6) = (kept(v4, &self.v4), kept(v6, &self.v6));
@@ -233,13 +235,13 @@ fn log_changes(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resolve::{Reply, Said};
+    use crate::resolve::{FailedReply, ReplyFault};
 
     const NOW: i64 = 1_800_000_000;
 
-    fn found(addresses: &[&str], ttl_secs: u32) -> Result<Answered, Failure> {
+    fn found(addresses: &[&str], ttl_secs: u32) -> Result<FamilyAddresses, ResolveFailure> {
         let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
-        Ok(Answered { addresses, ttl_secs, nothing: None })
+        Ok(FamilyAddresses { addresses, ttl_secs, empty_reason: None })
     }
 
     #[test]
@@ -249,8 +251,11 @@ mod tests {
         aliases.track(std::slice::from_ref(&alias));
         assert!(!aliases.is_complete());
         let resolver: std::net::SocketAddr = "192.0.2.53:53".parse().unwrap();
-        let failed =
-            || Err(Failure::Resolvers([Reply { server: resolver, said: Said::Nothing }].into()));
+        let failed = || {
+            Err(ResolveFailure::Resolvers(
+                [FailedReply { server: resolver, fault: ReplyFault::TimedOut }].into(),
+            ))
+        };
         for (v4, v6, addresses, ttl, error, why) in [
             (failed(), failed(), &[][..], None, true, "never resolved"),
             (found(&[], 0), found(&[], 0), &[], None, true, "a name without any address"),
@@ -280,7 +285,7 @@ mod tests {
                 "one of them fails",
             ),
             (
-                Err(Failure::NoSuchName(resolver)),
+                Err(ResolveFailure::NoSuchName(resolver)),
                 found(&[], 0),
                 &["192.0.2.3", "2001:db8::2"],
                 Some(30),
@@ -304,7 +309,7 @@ mod tests {
                 "one family is gone",
             ),
         ] {
-            aliases.apply_report(Report { alias: alias.clone(), v4, v6 }, NOW);
+            aliases.apply_report(AliasReport { alias: alias.clone(), v4, v6 }, NOW);
             assert!(aliases.is_complete());
             let [status] = &aliases.status()[..] else { panic!("one alias") };
             assert_eq!(

@@ -62,8 +62,8 @@ use crate::{
     dns::Name,
     engine,
     health::{Failure, Ledger, Outcome},
-    probe::{Limits, LoadReading, ProbeKey, Prober, Report},
-    resolve::{self, Resolver},
+    probe::{PollReport, ProbeKey, ProbeReport, Prober, SchedulerLimits},
+    resolve::{self, AliasResolver},
     snapshot::{ServerIdentity, Snapshot},
     steer::{
         CompiledCharts, Conditions, FallbackStage, ProbeId, Recovery, ServiceId, Topology,
@@ -95,9 +95,9 @@ pub struct ControllerSetup {
     /// Gets names for what is counted.
     pub counters: Counters,
     /// What probes may use.
-    pub probe_limits: Limits,
+    pub probe_limits: SchedulerLimits,
     /// What the load polls may use.
-    pub poll_limits: Limits,
+    pub poll_limits: SchedulerLimits,
     /// Beats while something is computed.
     pub metronome: PreemptionTimer,
     /// What TLS and HTTPS show: read again on a reload, and reported.
@@ -167,7 +167,7 @@ pub struct Controller {
     /// When a signal asked for a reload last, if the removal that is held now was held then.
     removal_signalled_at: Option<TokioInstant>,
     pub(super) aliases: Aliases,
-    resolver: Resolver,
+    resolver: AliasResolver,
     pub(super) load_controller: LoadController,
     pub(super) drain_tracker: DrainTracker,
     pub(super) freezes: u64,
@@ -216,9 +216,9 @@ enum PendingReply {
 /// What the controller listens to.
 struct EventChannels {
     commands: mpsc::Receiver<ControllerCommand>,
-    reports: mpsc::Receiver<Report>,
-    resolved: mpsc::Receiver<resolve::Report>,
-    readings: mpsc::Receiver<LoadReading>,
+    reports: mpsc::Receiver<ProbeReport>,
+    resolved: mpsc::Receiver<resolve::AliasReport>,
+    readings: mpsc::Receiver<PollReport>,
     edits: mpsc::Receiver<()>,
     canaries: mpsc::Receiver<Outcome>,
     canary: mpsc::Sender<Outcome>,
@@ -303,7 +303,7 @@ impl Controller {
             reload_trigger: ReloadTrigger::default(),
             removal_signalled_at: None,
             aliases: Aliases::default(),
-            resolver: Resolver::new(resolution),
+            resolver: AliasResolver::new(resolution),
             load_controller: LoadController::new(poll_limits, epoch, reading),
             drain_tracker: DrainTracker::default(),
             freezes: 0,
@@ -350,7 +350,7 @@ impl Controller {
             commands,
             published,
             server,
-            probe_counts: controller.prober.counts(),
+            probe_counts: controller.prober.counts_handle(),
             certificates,
         };
         let inbox = EventChannels {
@@ -398,7 +398,7 @@ impl Controller {
 
     async fn run(mut self, mut inbox: EventChannels) {
         let prober = Arc::clone(&self.prober);
-        let mut first_round = std::pin::pin!(prober.first_round());
+        let mut first_round = std::pin::pin!(prober.wait_for_first_round());
         loop {
             let wake = self.wake_at();
             tokio::select! {

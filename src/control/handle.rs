@@ -16,7 +16,7 @@ use super::{
 use crate::{
     engine::{ExplainRequest, Explanation, NameNotServed},
     listing,
-    probe::Counts,
+    probe::CountsHandle,
     snapshot::Snapshot,
     transport::CertificateRegistry,
 };
@@ -32,7 +32,7 @@ pub struct ControllerHandle {
     pub(super) commands: mpsc::Sender<ControllerCommand>,
     pub(super) published: Arc<ArcSwap<Snapshot>>,
     pub(super) server: Arc<ServerStatus>,
-    pub(super) probe_counts: Counts,
+    pub(super) probe_counts: CountsHandle,
     pub(super) certificates: CertificateRegistry,
 }
 
@@ -344,7 +344,7 @@ impl ControllerHandle {
 
     /// Which targets are unchecked at this moment, whether the controller has time or not.
     pub fn unchecked(&self) -> UncheckedStatus {
-        self.probe_counts.tally().into()
+        self.probe_counts.read().into()
     }
 
     /// The whole state at this moment.

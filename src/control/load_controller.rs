@@ -14,7 +14,7 @@ use super::{state::unix_now, transition_log::TransitionLog};
 use crate::{
     health::Check,
     load::{LoadReport, LoadSource},
-    probe::{Limits, LoadKey, LoadReading, Poller, ProbeKey, Report, Tally},
+    probe::{PollKey, PollReport, Poller, ProbeKey, ProbeReport, SchedulerCounts, SchedulerLimits},
     steer::{
         Compiler, Conditions, Disagreement, EndpointId, FeedId, FeedReading, Feedback,
         FeedbackReport, LoadFeed, PoolId, ProbeId, ProbeTarget, SavedFeedback, Topology,
@@ -29,7 +29,7 @@ pub(super) struct LoadController {
     poller: Poller,
     topology: Arc<Topology>,
     sources: Vec<Arc<LoadSource>>,
-    feed_ids: HashMap<LoadKey, FeedId>,
+    feed_ids: HashMap<PollKey, FeedId>,
     /// Feeds that report in the replies to health checks, by whom those ask.
     header_feeds: HashMap<ProbeTarget, Vec<FeedId>>,
     /// By feed: the monitor of kind http whose replies carry it.
@@ -57,7 +57,11 @@ pub(super) struct FeedFailure {
 impl LoadController {
     /// Polls nothing yet. Readings go to `readings` and come back by
     /// [`LoadController::record_poll`].
-    pub(super) fn new(limits: Limits, epoch: Instant, readings: mpsc::Sender<LoadReading>) -> Self {
+    pub(super) fn new(
+        limits: SchedulerLimits,
+        epoch: Instant,
+        readings: mpsc::Sender<PollReport>,
+    ) -> Self {
         Self {
             feedback: Feedback::default(),
             poller: Poller::start(limits, epoch, readings),
@@ -83,7 +87,7 @@ impl LoadController {
         self.topology = Arc::clone(topology);
         conditions.adjustments = self.feedback.apply_topology(topology);
         self.sources = topology.load_sources.iter().cloned().map(Arc::new).collect();
-        let old: HashMap<LoadKey, FeedId> = std::mem::take(&mut self.feed_ids);
+        let old: HashMap<PollKey, FeedId> = std::mem::take(&mut self.feed_ids);
         let old_failures = std::mem::take(&mut self.failures);
         self.failures = vec![None; topology.feeds.list.len()];
         self.header_feeds.clear();
@@ -100,7 +104,7 @@ impl LoadController {
                         Some(ProbeTarget::Address(address)) => Some(*address),
                         _ => None,
                     };
-                    let key = LoadKey { source: Arc::clone(source), target };
+                    let key = PollKey { source: Arc::clone(source), target };
                     if let Some(failure) =
                         old.get(&key).and_then(|at| old_failures[at.index()].clone())
                     {
@@ -111,7 +115,7 @@ impl LoadController {
                 }
             }
         }
-        self.poller.set(self.feed_ids.keys().cloned().collect()).await;
+        self.poller.set_keys(self.feed_ids.keys().cloned().collect()).await;
     }
 
     /// Goes on where an earlier life ended.
@@ -125,11 +129,16 @@ impl LoadController {
     }
 
     /// Takes in what a poll came to.
-    pub(super) fn record_poll(&mut self, reading: LoadReading, conditions: &Conditions) {
+    pub(super) fn record_poll(&mut self, reading: PollReport, conditions: &Conditions) {
         // A reading of a configuration that is gone is nobody's.
         let Some(&feed) = self.feed_ids.get(&reading.key) else { return };
         let read = reading.result.map_err(|failure| failure.to_string());
-        self.record_result(feed, (&reading.key.to_string(), None), (read, reading.at), conditions);
+        self.record_result(
+            feed,
+            (&reading.key.to_string(), None),
+            (read, reading.ended_at),
+            conditions,
+        );
     }
 
     /// Takes in what a health check says beside its outcome: how long it took, and what the reply
@@ -137,11 +146,11 @@ impl LoadController {
     pub(super) fn record_probe(
         &mut self,
         probe: ProbeId,
-        report: &Report,
+        report: &ProbeReport,
         conditions: &Conditions,
     ) {
         if report.outcome.is_pass() {
-            self.feedback.record_latency(probe, report.outcome.latency, report.at);
+            self.feedback.record_latency(probe, report.outcome.latency, report.ended_at);
         }
         if self.header_feeds.is_empty() || !report.outcome.is_pass() {
             return;
@@ -162,7 +171,7 @@ impl LoadController {
             self.record_result(
                 feed,
                 (&source.name, Some(&report.key)),
-                (read, report.at),
+                (read, report.ended_at),
                 conditions,
             );
         }
@@ -294,8 +303,8 @@ impl LoadController {
     }
 
     /// What the poller has done since the start.
-    pub(super) fn polls(&self) -> Tally {
-        self.poller.tally()
+    pub(super) fn polls(&self) -> SchedulerCounts {
+        self.poller.read_counts()
     }
 
     /// The time since the epoch of readings and ramps.

@@ -43,7 +43,7 @@ pub(super) fn status(
     let controller = &*controller;
     let world = &controller.loaded;
     let distressed: Vec<DistressedClients> = distressed(&snapshot.charts).collect();
-    let tally = controller.prober.tally();
+    let tally = controller.prober.read_counts();
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         server: (*controller.server).clone(),
@@ -125,7 +125,7 @@ pub(super) fn status(
             targets: controller.ledger.len(),
             judged: controller.ledger.judged_count(),
             started: tally.started,
-            late: tally.late,
+            late: tally.started_late,
             discarded: tally.discarded,
             in_flight: tally.in_flight,
             checks: tally.into(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::probe::{NoResult, Tally};
+use crate::probe::{NoResult, SchedulerCounts};
 
 /// Health checks, or polls of load sources, that give no result for reasons that lie in this server
 /// or its system.
@@ -22,14 +22,14 @@ pub struct UncheckedStatus {
     pub unmade: BTreeMap<String, u64>,
 }
 
-impl From<Tally> for UncheckedStatus {
-    fn from(tally: Tally) -> Self {
-        let named = |(reason, count): (NoResult, u64)| (reason.word().to_owned(), count);
+impl From<SchedulerCounts> for UncheckedStatus {
+    fn from(tally: SchedulerCounts) -> Self {
+        let named = |(reason, count): (NoResult, u64)| (reason.label().to_owned(), count);
         Self {
             all: tally.targets as u64,
             unchecked: tally.unchecked.sum(),
             reasons: tally.unchecked.iter().filter(|(_, count)| *count > 0).map(named).collect(),
-            unmade: tally.unmade.iter().map(named).collect(),
+            unmade: tally.without_result.iter().map(named).collect(),
         }
     }
 }
@@ -61,7 +61,7 @@ impl UncheckedStatus {
         }
         let present = NoResult::ALL
             .into_iter()
-            .filter_map(|reason| Some((reason, self.reasons.get(reason.word())?)));
+            .filter_map(|reason| Some((reason, self.reasons.get(reason.label())?)));
         let reasons: Vec<String> = present
             .clone()
             .map(|(reason, count)| format!("{}: {count}", reason_text(reason)))
@@ -115,7 +115,7 @@ mod tests {
 
     fn status(all: u64, reasons: &[(NoResult, u64)]) -> UncheckedStatus {
         let reasons: BTreeMap<_, _> =
-            reasons.iter().map(|(reason, count)| (reason.word().to_owned(), *count)).collect();
+            reasons.iter().map(|(reason, count)| (reason.label().to_owned(), *count)).collect();
         UncheckedStatus {
             all,
             unchecked: reasons.values().sum(),

@@ -17,18 +17,18 @@ pub(super) struct AliasAddresses(watch::Sender<HashMap<Name, Arc<[IpAddr]>>>);
 
 /// What is known of a name that is to be probed.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum AliasResolution {
     /// It is no alias.
-    Other,
+    NotAnAlias,
     /// It is an alias that is not resolved.
     Unresolved,
     /// It is an alias for these addresses.
-    Addresses(Arc<[IpAddr]>),
+    Resolved(Arc<[IpAddr]>),
 }
 
 impl AliasAddresses {
     /// Makes `aliases` the names that are aliases; what is known of them stays.
-    pub(super) fn set(&self, aliases: &[Name]) {
+    pub(super) fn set_aliases(&self, aliases: &[Name]) {
         self.0.send_modify(|known| {
             let wanted: HashSet<&Name> = aliases.iter().collect();
             known.retain(|alias, _| wanted.contains(alias));
@@ -39,7 +39,7 @@ impl AliasAddresses {
     }
 
     /// Notes what an alias stands for.
-    pub(super) fn note(&self, alias: &Name, addresses: Vec<IpAddr>) {
+    pub(super) fn set_addresses(&self, alias: &Name, addresses: Vec<IpAddr>) {
         self.0.send_if_modified(|known| match known.get_mut(alias) {
             Some(old) if **old != *addresses => {
                 *old = addresses.into();
@@ -51,14 +51,17 @@ impl AliasAddresses {
 
     /// What a name stands for. An alias that is not resolved is waited for, but no longer than
     /// `longest`.
-    pub(super) async fn of(&self, name: &Name, longest: Duration) -> Known {
+    pub(super) async fn wait_for(&self, name: &Name, longest: Duration) -> AliasResolution {
         let mut changes = self.0.subscribe();
         let is_known = |known: &HashMap<Name, Arc<[IpAddr]>>| {
             known.get(name).is_none_or(|found| !found.is_empty())
         };
         match timeout(longest, changes.wait_for(is_known)).await {
-            Ok(Ok(known)) => known.get(name).cloned().map_or(Known::Other, Known::Addresses),
-            Ok(Err(_)) | Err(_) => Known::Unresolved,
+            Ok(Ok(known)) => known
+                .get(name)
+                .cloned()
+                .map_or(AliasResolution::NotAnAlias, AliasResolution::Resolved),
+            Ok(Err(_)) | Err(_) => AliasResolution::Unresolved,
         }
     }
 }
@@ -71,19 +74,23 @@ mod tests {
     async fn an_alias_is_waited_for_until_it_is_resolved_and_other_names_are_not() {
         let (aliases, lb): (_, Name) =
             (AliasAddresses::default(), "lb.example.net".parse().unwrap());
-        aliases.set(std::slice::from_ref(&lb));
-        assert_eq!(aliases.of(&lb, Duration::from_millis(1)).await, Known::Unresolved);
+        aliases.set_aliases(std::slice::from_ref(&lb));
         assert_eq!(
-            aliases.of(&"www.example.net".parse().unwrap(), Duration::MAX).await,
-            Known::Other
+            aliases.wait_for(&lb, Duration::from_millis(1)).await,
+            AliasResolution::Unresolved
+        );
+        assert_eq!(
+            aliases.wait_for(&"www.example.net".parse().unwrap(), Duration::MAX).await,
+            AliasResolution::NotAnAlias
         );
         let (waiting, addresses) = (aliases.clone(), vec![IpAddr::from([192, 0, 2, 1])]);
         let of_lb = lb.clone();
-        let found = tokio::spawn(async move { waiting.of(&of_lb, Duration::from_secs(60)).await });
+        let found =
+            tokio::spawn(async move { waiting.wait_for(&of_lb, Duration::from_secs(60)).await });
         tokio::task::yield_now().await;
-        aliases.note(&lb, addresses.clone());
-        assert_eq!(found.await.unwrap(), Known::Addresses(addresses.into()));
-        aliases.set(&[]);
-        assert_eq!(aliases.of(&lb, Duration::MAX).await, Known::Other);
+        aliases.set_addresses(&lb, addresses.clone());
+        assert_eq!(found.await.unwrap(), AliasResolution::Resolved(addresses.into()));
+        aliases.set_aliases(&[]);
+        assert_eq!(aliases.wait_for(&lb, Duration::MAX).await, AliasResolution::NotAnAlias);
     }
 }

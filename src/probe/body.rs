@@ -9,27 +9,27 @@ use h2::RecvStream;
 use hyper::body::{Body, Bytes, Incoming};
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::{attempt::Trouble, http1, http2};
+use super::{check::ProbeError, http1, http2};
 use crate::health::{Failure, HttpCheck};
 
 /// The most of a body that is read.
-const BODY_OCTETS: usize = 64 * 1024;
+const MAX_BODY_OCTETS: usize = 64 * 1024;
 
 /// A body on its way, over either version of HTTP.
 #[derive(Debug)]
-pub(super) enum Reply {
-    One(Incoming),
-    Two(RecvStream),
+pub(super) enum ResponseBody {
+    Http1(Incoming),
+    Http2(RecvStream),
 }
 
-impl Reply {
+impl ResponseBody {
     /// The next octets; `None` at the end.
-    pub(super) async fn next(&mut self) -> Option<Result<Bytes, Trouble>> {
+    pub(super) async fn next_chunk(&mut self) -> Option<Result<Bytes, ProbeError>> {
         match self {
-            Self::Two(stream) => {
-                Some(stream.data().await?.map_err(|error| http2::trouble_in_body(&error)))
+            Self::Http2(stream) => {
+                Some(stream.data().await?.map_err(|error| http2::error_in_body(&error)))
             }
-            Self::One(body) => {
+            Self::Http1(body) => {
                 let frame = std::future::poll_fn(|context| {
                     match Pin::new(&mut *body).poll_frame(context) {
                         // Trailers are not octets of the body.
@@ -37,7 +37,7 @@ impl Reply {
                             Poll::Ready(Some(Ok(frame.into_data().unwrap_or_default())))
                         }
                         Poll::Ready(Some(Err(error))) => {
-                            Poll::Ready(Some(Err(http1::trouble_of(error))))
+                            Poll::Ready(Some(Err(http1::probe_error(error))))
                         }
                         Poll::Ready(None) => Poll::Ready(None),
                         Poll::Pending => Poll::Pending,
@@ -52,10 +52,10 @@ impl Reply {
     ///
     /// # Errors
     /// Why the body does not end as the reply announced.
-    async fn finish(mut self) -> Result<(), Trouble> {
+    async fn read_to_end(mut self) -> Result<(), ProbeError> {
         let mut read = 0;
-        while read < BODY_OCTETS {
-            let Some(octets) = self.next().await else { break };
+        while read < MAX_BODY_OCTETS {
+            let Some(octets) = self.next_chunk().await else { break };
             read += octets?.len();
         }
         Ok(())
@@ -64,19 +64,19 @@ impl Reply {
 
 /// What a body must hold.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(super) struct BodyCondition {
     text: Option<Box<str>>,
     pattern: Option<Regex>,
 }
 
-impl Wanted {
+impl BodyCondition {
     /// Compiles the check's pattern.
     ///
     /// # Errors
     /// [`Failure::MonitorUnusable`] where it is none.
     pub(super) fn new(check: &HttpCheck) -> Result<Self, Failure> {
         let text = check.required_text.clone().filter(|text| !text.is_empty());
-        let pattern = check.required_pattern.as_deref().map(pattern).transpose();
+        let pattern = check.required_pattern.as_deref().map(compile_pattern).transpose();
         let pattern = pattern
             .map_err(|error| Failure::MonitorUnusable(format!("its body-regex: {error}").into()))?;
         Ok(Self { text, pattern })
@@ -87,17 +87,17 @@ impl Wanted {
     ///
     /// # Errors
     /// What is missing, or why the body could not be read.
-    pub(super) async fn search(&self, mut body: Reply) -> Result<(), Trouble> {
+    pub(super) async fn check(&self, mut body: ResponseBody) -> Result<(), ProbeError> {
         let mut is_missing = self.text.is_some();
         if !is_missing && self.pattern.is_none() {
-            return body.finish().await;
+            return body.read_to_end().await;
         }
         let wanted = self.text.as_deref().unwrap_or_default().as_bytes();
         let mut read: Vec<u8> = Vec::new();
-        while read.len() < BODY_OCTETS {
-            let Some(octets) = body.next().await else { break };
+        while read.len() < MAX_BODY_OCTETS {
+            let Some(octets) = body.next_chunk().await else { break };
             let searched = read.len().saturating_sub(wanted.len().saturating_sub(1));
-            let room = BODY_OCTETS - read.len();
+            let room = MAX_BODY_OCTETS - read.len();
             read.extend(octets?.iter().take(room));
             if is_missing {
                 is_missing =
@@ -119,7 +119,7 @@ impl Wanted {
 }
 
 /// A pattern of bounded size, for octets.
-fn pattern(text: &str) -> Result<Regex, regex::Error> {
+fn compile_pattern(text: &str) -> Result<Regex, regex::Error> {
     let most = HttpCheck::MAX_PATTERN_OCTETS;
     RegexBuilder::new(text).size_limit(most).dfa_size_limit(most).build()
 }

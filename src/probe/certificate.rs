@@ -5,9 +5,9 @@ use std::{net::SocketAddr, time::Duration};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::{
-    attempt::{Pass, Trouble},
+    check::{PassDetails, ProbeError},
     proxy,
-    tls::{self, Security},
+    tls::{self, TlsClient},
 };
 use crate::health::{CertificateExpiry, Failure, OnExpiry, ProbeNote, TlsCheck};
 
@@ -17,7 +17,7 @@ const SECS_PER_DAY: i64 = 24 * 3600;
 #[derive(Debug)]
 pub(super) struct TlsProbe {
     check: TlsCheck,
-    security: Security,
+    tls: TlsClient,
 }
 
 impl TlsProbe {
@@ -26,35 +26,40 @@ impl TlsProbe {
     /// # Errors
     /// Why no probe of this check can pass.
     pub(super) fn new(check: &TlsCheck) -> Result<Self, Failure> {
-        Ok(Self { check: check.clone(), security: Security::new(&check.tls, &[])? })
+        Ok(Self { check: check.clone(), tls: TlsClient::new(&check.tls, &[])? })
     }
 
     /// Shakes hands with the target, whose own name or address as text is `literal`, at `address`.
     ///
     /// # Errors
     /// Why the target does not pass.
-    pub(super) async fn probe(&self, literal: &str, address: SocketAddr) -> Result<Pass, Trouble> {
+    pub(super) async fn probe(
+        &self,
+        literal: &str,
+        address: SocketAddr,
+    ) -> Result<PassDetails, ProbeError> {
         let name = tls::server_name(self.check.host.as_deref(), literal)?;
         let stream = proxy::open(address, self.check.proxy_protocol).await?;
-        let secured = self.security.secure(name.clone(), stream).await?;
-        let Some(expiry) = self.check.expiry else { return Ok(Pass::default()) };
+        let secured = self.tls.connect(name.clone(), stream).await?;
+        let Some(expiry) = self.check.expiry else { return Ok(PassDetails::default()) };
         let chain = secured.get_ref().1.peer_certificates().unwrap_or_default();
-        match (expiring(expiry.within, chain, &name, &self.security)?, expiry.on_expiry) {
-            (None, _) => Ok(Pass::default()),
+        match (find_expiring(expiry.within, chain, &name, &self.tls)?, expiry.on_expiry) {
+            (None, _) => Ok(PassDetails::default()),
             (Some(expiring), OnExpiry::Fail) => Err(Failure::CertificateExpires(expiring).into()),
-            (Some(expiring), OnExpiry::Warn) => {
-                Ok(Pass { note: Some(ProbeNote::CertificateExpires(expiring)), ..Pass::default() })
-            }
+            (Some(expiring), OnExpiry::Warn) => Ok(PassDetails {
+                note: Some(ProbeNote::CertificateExpires(expiring)),
+                ..PassDetails::default()
+            }),
         }
     }
 }
 
 /// What of a chain expires `within` this.
-fn expiring(
+fn find_expiring(
     within: Duration,
     chain: &[CertificateDer<'_>],
     name: &ServerName<'_>,
-    security: &Security,
+    security: &TlsClient,
 ) -> Result<Option<CertificateExpiry>, Failure> {
     let now = UnixTime::now();
     let own =

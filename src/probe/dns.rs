@@ -8,7 +8,7 @@ use hickory_proto::{
 };
 
 use super::{
-    attempt::{Pass, Trouble},
+    check::{PassDetails, ProbeError},
     tcp,
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     random,
 };
 
-impl From<DnsClientError> for Trouble {
+impl From<DnsClientError> for ProbeError {
     fn from(error: DnsClientError) -> Self {
         match error {
             DnsClientError::Io(error) => error.into(),
@@ -34,8 +34,8 @@ pub(super) struct DnsProbe {
     /// The query, with an id of 0.
     query: Vec<u8>,
     /// The question that a reply must repeat.
-    asked: Message,
-    wanted: Vec<RData>,
+    question: Message,
+    expected_rdata: Vec<RData>,
 }
 
 impl DnsProbe {
@@ -47,28 +47,28 @@ impl DnsProbe {
         let query = query(check);
         let broken = |_| Failure::MonitorUnusable("its query or its answers are not DNS".into());
         let asked = Message::from_vec(&query).map_err(broken)?;
-        let wanted = Message::from_vec(&answer_of(check)).map_err(broken)?;
+        let wanted = Message::from_vec(&expected_reply(check)).map_err(broken)?;
         let wanted = wanted.answers.into_iter().map(|record| record.data).collect();
-        Ok(Self { check: check.clone(), query, asked, wanted })
+        Ok(Self { check: check.clone(), query, question: asked, expected_rdata: wanted })
     }
 
     /// Asks the target at `address`.
     ///
     /// # Errors
     /// Why the target does not pass.
-    pub(super) async fn probe(&self, address: SocketAddr) -> Result<Pass, Trouble> {
-        let id = random::query_id().map_err(Trouble::without_randomness)?;
+    pub(super) async fn probe(&self, address: SocketAddr) -> Result<PassDetails, ProbeError> {
+        let id = random::query_id().map_err(ProbeError::from_randomness)?;
         let mut query = self.query.clone();
         query.splice(..2, id.to_be_bytes());
-        let is_asked = |query: &op::Query| self.asked.queries.first() == Some(query);
+        let is_asked = |query: &op::Query| self.question.queries.first() == Some(query);
         let reply = match self.check.tcp {
             true => dns_client::query_tcp(tcp::open(address).await?, &query, is_asked).await?,
             false => dns_client::query_udp(&query, address, is_asked).await?,
         };
-        self.judge(&reply).map(|()| Pass::default()).map_err(Trouble::Target)
+        self.evaluate_reply(&reply).map(|()| PassDetails::default()).map_err(ProbeError::Target)
     }
 
-    fn judge(&self, reply: &Message) -> Result<(), Failure> {
+    fn evaluate_reply(&self, reply: &Message) -> Result<(), Failure> {
         let (got, want) = (Rcode(reply.metadata.response_code.into()), Rcode(self.check.rcode));
         if got != want {
             let name = |code: Rcode| code.mnemonic().unwrap_or("of no name");
@@ -81,7 +81,7 @@ impl DnsProbe {
                 .iter()
                 .any(|record| record.record_type() == rtype && record.data == *wanted)
         };
-        match self.wanted.iter().all(holds) {
+        match self.expected_rdata.iter().all(holds) {
             true => Ok(()),
             false if reply.metadata.truncation => Err(Failure::TruncatedAnswer),
             false => Err(Failure::MissingRecord),
@@ -97,7 +97,7 @@ fn query(check: &DnsCheck) -> Vec<u8> {
 }
 
 /// A reply that holds the wanted records and nothing else.
-fn answer_of(check: &DnsCheck) -> Vec<u8> {
+fn expected_reply(check: &DnsCheck) -> Vec<u8> {
     const RESPONSE: u8 = 0x80;
     const IN: u16 = 1;
     let mut reply = vec![0, 0, RESPONSE, 0, 0, 0];

@@ -18,19 +18,19 @@ use tokio::{
 };
 
 use super::{
-    attempt::{Pass, Trouble},
+    check::{PassDetails, ProbeError},
     no_result::NoResult,
 };
 use crate::health::{ExecCheck, Failure};
 
 /// What is kept of each of the program's two streams.
-const OUTPUT_OCTETS: usize = 32 * 1024;
+const MAX_OUTPUT_OCTETS: usize = 32 * 1024;
 
 /// What is shown of them.
-const SHOWN_OCTETS: usize = 512;
+const MAX_LOGGED_OCTETS: usize = 512;
 
 /// In an argument: the target.
-const ADDRESS: &str = "{address}";
+const ADDRESS_PLACEHOLDER: &str = "{address}";
 
 /// A check made ready.
 #[derive(Debug)]
@@ -59,19 +59,18 @@ impl ExecProbe {
     ///
     /// # Errors
     /// How the program ended, or why it did not run.
-    pub(super) async fn probe(&self, literal: &str) -> Result<Pass, Trouble> {
+    pub(super) async fn probe(&self, literal: &str) -> Result<PassDetails, ProbeError> {
         // Before the program starts, so that its end is not missed.
         let mut ends = signal(SignalKind::child())?;
-        let mut child =
-            self.command(literal).spawn().map_err(|error| self.trouble_of_starting(error))?;
+        let mut child = self.command(literal).spawn().map_err(|error| self.spawn_error(error))?;
         // Declared after the child and so dropped before it, which reaps it.
-        let group = Group::of(&child);
+        let group = ProcessGroup::new(&child);
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let reading = {
             let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
             let (out, err) = (&mut out, &mut err);
             async move {
-                tokio::join!(keep(stdout, out), keep(stderr, err));
+                tokio::join!(read_bounded(stdout, out), read_bounded(stderr, err));
                 // A program that closes its output goes on.
                 std::future::pending::<Infallible>().await
             }
@@ -90,14 +89,14 @@ impl ExecProbe {
         drop(group);
         let status = child.wait().await?;
         if status.success() {
-            return Ok(Pass::default());
+            return Ok(PassDetails::default());
         }
         tracing::debug!(
             monitor = %self.monitor,
             endpoint = literal,
             %status,
-            stdout = %shown(&out),
-            stderr = %shown(&err),
+            stdout = %logged_prefix(&out),
+            stderr = %logged_prefix(&err),
             "exec monitor's program failed"
         );
         Err(match (status.code(), std::os::unix::process::ExitStatusExt::signal(&status)) {
@@ -110,7 +109,11 @@ impl ExecProbe {
     fn command(&self, literal: &str) -> Command {
         let mut command = Command::new(&*self.program);
         command
-            .args(self.arguments.iter().map(|argument| argument.replace(ADDRESS, literal)))
+            .args(
+                self.arguments
+                    .iter()
+                    .map(|argument| argument.replace(ADDRESS_PLACEHOLDER, literal)),
+            )
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .env("PORTOLAN_TARGET", literal)
@@ -123,9 +126,9 @@ impl ExecProbe {
         command
     }
 
-    fn trouble_of_starting(&self, error: io::Error) -> Trouble {
-        match NoResult::of_spawning(&error) {
-            Some(reason) => Trouble::Ours(reason, error),
+    fn spawn_error(&self, error: io::Error) -> ProbeError {
+        match NoResult::from_spawn(&error) {
+            Some(reason) => ProbeError::Local(reason, error),
             None => {
                 Failure::MonitorUnusable(format!("cannot run {}: {error}", self.program).into())
                     .into()
@@ -135,10 +138,10 @@ impl ExecProbe {
 }
 
 /// A process group that ends when this is dropped.
-struct Group(Option<Pid>);
+struct ProcessGroup(Option<Pid>);
 
-impl Group {
-    fn of(child: &Child) -> Self {
+impl ProcessGroup {
+    fn new(child: &Child) -> Self {
         Self(child.id().and_then(|id| Pid::from_raw(id.cast_signed())))
     }
 
@@ -158,7 +161,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(leader) = self.0 {
             // An error means that all of it has ended.
@@ -168,18 +171,18 @@ impl Drop for Group {
 }
 
 /// Reads a stream to its end and keeps what comes first.
-async fn keep(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+async fn read_bounded(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     let Some(mut stream) = stream else { return };
     let mut octets = [0; 4096];
     while let Ok(length @ 1..) = stream.read(&mut octets).await {
-        let room = OUTPUT_OCTETS - kept.len();
+        let room = MAX_OUTPUT_OCTETS - kept.len();
         kept.extend(octets.iter().take(length.min(room)));
     }
 }
 
 /// The beginning of an output, without control sequences.
-fn shown(output: &[u8]) -> String {
-    output.escape_ascii().take(SHOWN_OCTETS).map(char::from).collect()
+fn logged_prefix(output: &[u8]) -> String {
+    output.escape_ascii().take(MAX_LOGGED_OCTETS).map(char::from).collect()
 }
 
 #[cfg(test)]
@@ -192,7 +195,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "exit 7"]).process_group(0);
         let mut child = command.spawn().unwrap();
-        let group = Group::of(&child);
+        let group = ProcessGroup::new(&child);
         while !group.has_ended().unwrap() {
             ends.recv().await;
         }

@@ -12,21 +12,21 @@ use hyper::{
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
-    attempt::{Pass, Trouble},
+    check::{PassDetails, ProbeError},
     http::authority,
     http2, proxy,
-    tls::{self, Security},
+    tls::{self, TlsClient},
 };
 use crate::health::{Failure, GrpcCheck, StatusRange};
 
-const CALL: &str = "/grpc.health.v1.Health/Check";
+const CHECK_PATH: &str = "/grpc.health.v1.Health/Check";
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// The most that is read of a reply's messages.
-const MESSAGE_OCTETS: usize = 4096;
+const MAX_MESSAGE_OCTETS: usize = 4096;
 
 /// The names of gRPC's status codes, by number.
-const STATUS: [&str; 17] = [
+const STATUS_NAMES: [&str; 17] = [
     "OK",
     "CANCELLED",
     "UNKNOWN",
@@ -47,14 +47,14 @@ const STATUS: [&str; 17] = [
 ];
 
 /// The states that a service may say it is in, by number.
-const SERVING: [&str; 4] = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
+const SERVING_STATUS_NAMES: [&str; 4] = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
 
 /// A check made ready.
 #[derive(Debug)]
 pub(super) struct GrpcProbe {
     check: GrpcCheck,
-    message: Bytes,
-    security: Option<Security>,
+    request_message: Bytes,
+    tls: Option<TlsClient>,
 }
 
 impl GrpcProbe {
@@ -64,36 +64,49 @@ impl GrpcProbe {
     /// Why no probe of this check can pass.
     pub(super) fn new(check: &GrpcCheck) -> Result<Self, Failure> {
         let security =
-            check.tls.as_ref().map(|terms| Security::new(terms, &[b"h2"])).transpose()?;
-        Ok(Self { check: check.clone(), message: request(&check.service).into(), security })
+            check.tls.as_ref().map(|terms| TlsClient::new(terms, &[b"h2"])).transpose()?;
+        Ok(Self {
+            check: check.clone(),
+            request_message: encode_request(&check.service).into(),
+            tls: security,
+        })
     }
 
     /// Asks the target, whose own name or address as text is `literal`, at `address`.
     ///
     /// # Errors
     /// Why the target does not pass.
-    pub(super) async fn probe(&self, literal: &str, address: SocketAddr) -> Result<Pass, Trouble> {
-        let Some(security) = &self.security else {
+    pub(super) async fn probe(
+        &self,
+        literal: &str,
+        address: SocketAddr,
+    ) -> Result<PassDetails, ProbeError> {
+        let Some(security) = &self.tls else {
             let stream = proxy::open(address, self.check.proxy_protocol).await?;
             return self.call(stream, literal, address).await;
         };
         let name = tls::server_name(self.check.host.as_deref(), literal)?;
         let stream = proxy::open(address, self.check.proxy_protocol).await?;
-        self.call(security.secure(name, stream).await?, literal, address).await
+        self.call(security.connect(name, stream).await?, literal, address).await
     }
 
-    async fn call<S>(&self, stream: S, literal: &str, address: SocketAddr) -> Result<Pass, Trouble>
+    async fn call<S>(
+        &self,
+        stream: S,
+        literal: &str,
+        address: SocketAddr,
+    ) -> Result<PassDetails, ProbeError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let is_tls = self.security.is_some();
+        let is_tls = self.tls.is_some();
         let host = match &self.check.host {
             Some(host) => host.to_string(),
             None => authority(literal, address, is_tls),
         };
         let scheme = if is_tls { "https" } else { "http" };
-        let uri = Uri::builder().scheme(scheme).authority(host).path_and_query(CALL).build();
-        let mut request = Request::new(self.message.clone());
+        let uri = Uri::builder().scheme(scheme).authority(host).path_and_query(CHECK_PATH).build();
+        let mut request = Request::new(self.request_message.clone());
         *request.method_mut() = Method::POST;
         *request.uri_mut() =
             uri.map_err(|_| Failure::MonitorUnusable("its host is no authority".into()))?;
@@ -104,11 +117,11 @@ impl GrpcProbe {
         ] {
             request.headers_mut().insert(name, HeaderValue::from_static(value));
         }
-        http2::exchange(stream, request, judge).await
+        http2::exchange(stream, request, evaluate_reply).await
     }
 }
 
-async fn judge(reply: Response<RecvStream>) -> Result<Pass, Trouble> {
+async fn evaluate_reply(reply: Response<RecvStream>) -> Result<PassDetails, ProbeError> {
     let (head, mut body) = reply.into_parts();
     let got = head.status.as_u16();
     if got != 200 {
@@ -127,23 +140,24 @@ async fn judge(reply: Response<RecvStream>) -> Result<Pass, Trouble> {
     }
     let mut read = Vec::new();
     while let Some(octets) = body.data().await {
-        let octets = octets.map_err(|error| http2::trouble_in_body(&error))?;
-        if read.len() + octets.len() > MESSAGE_OCTETS {
+        let octets = octets.map_err(|error| http2::error_in_body(&error))?;
+        if read.len() + octets.len() > MAX_MESSAGE_OCTETS {
             return Err(Failure::NotGrpc.into());
         }
         read.extend_from_slice(&octets);
     }
-    if let Some(trailers) = body.trailers().await.map_err(|error| http2::trouble_in_body(&error))? {
+    if let Some(trailers) = body.trailers().await.map_err(|error| http2::error_in_body(&error))? {
         check_status(&trailers)?;
         is_told = true;
     }
     if !is_told {
         return Err(Failure::NotGrpc.into());
     }
-    match state(&read).ok_or(Failure::NotGrpc)? {
-        1 => Ok(Pass::default()),
+    match decode_serving_status(&read).ok_or(Failure::NotGrpc)? {
+        1 => Ok(PassDetails::default()),
         other => {
-            let name = usize::try_from(other).ok().and_then(|other| SERVING.get(other));
+            let name =
+                usize::try_from(other).ok().and_then(|other| SERVING_STATUS_NAMES.get(other));
             Err(Failure::NotServing(name.copied().unwrap_or("in a state of no name")).into())
         }
     }
@@ -156,14 +170,14 @@ fn check_status(headers: &HeaderMap) -> Result<(), Failure> {
     match status {
         Some(0) => Ok(()),
         Some(status) => {
-            Err(Failure::GrpcStatus(STATUS.get(status).copied().unwrap_or("of no name")))
+            Err(Failure::GrpcStatus(STATUS_NAMES.get(status).copied().unwrap_or("of no name")))
         }
         None => Err(Failure::NotGrpc),
     }
 }
 
 /// `HealthCheckRequest { service }`: a message of gRPC around one string, field 1.
-fn request(service: &str) -> Vec<u8> {
+fn encode_request(service: &str) -> Vec<u8> {
     let mut message = Vec::with_capacity(service.len() + 10);
     if !service.is_empty() {
         message.push(1 << 3 | 2);
@@ -182,7 +196,7 @@ fn request(service: &str) -> Vec<u8> {
 }
 
 /// `HealthCheckResponse { status }`: an enumeration, field 1; 0 where it is not there.
-fn state(framed: &[u8]) -> Option<u64> {
+fn decode_serving_status(framed: &[u8]) -> Option<u64> {
     let (&is_compressed, rest) = framed.split_first()?;
     let (length, mut message) = rest.split_first_chunk::<4>()?;
     if is_compressed != 0 || message.len() != u32::from_be_bytes(*length) as usize {
@@ -190,13 +204,13 @@ fn state(framed: &[u8]) -> Option<u64> {
     }
     let mut state = 0;
     while !message.is_empty() {
-        let tag = varint(&mut message)?;
+        let tag = take_varint(&mut message)?;
         match tag & 7 {
-            0 if tag >> 3 == 1 => state = varint(&mut message)?,
-            0 => _ = varint(&mut message)?,
+            0 if tag >> 3 == 1 => state = take_varint(&mut message)?,
+            0 => _ = take_varint(&mut message)?,
             1 => message = message.get(8..)?,
             2 => {
-                let length = usize::try_from(varint(&mut message)?).ok()?;
+                let length = usize::try_from(take_varint(&mut message)?).ok()?;
                 message = message.get(length..)?;
             }
             5 => message = message.get(4..)?,
@@ -207,7 +221,7 @@ fn state(framed: &[u8]) -> Option<u64> {
 }
 
 /// A number of protobuf: seven bits an octet, the lowest first.
-fn varint(rest: &mut &[u8]) -> Option<u64> {
+fn take_varint(rest: &mut &[u8]) -> Option<u64> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
         let (&octet, tail) = rest.split_first()?;
@@ -226,9 +240,9 @@ mod tests {
 
     #[test]
     fn messages_are_those_of_the_protocol() {
-        assert_eq!(request(""), [0, 0, 0, 0, 0]);
-        assert_eq!(request("web"), *b"\0\0\0\0\x05\x0a\x03web");
-        assert_eq!(request(&"x".repeat(300))[..8], [0, 0, 0, 0x01, 0x2f, 0x0a, 0xac, 0x02]);
+        assert_eq!(encode_request(""), [0, 0, 0, 0, 0]);
+        assert_eq!(encode_request("web"), *b"\0\0\0\0\x05\x0a\x03web");
+        assert_eq!(encode_request(&"x".repeat(300))[..8], [0, 0, 0, 0x01, 0x2f, 0x0a, 0xac, 0x02]);
         for (framed, wanted, why) in [
             (&b"\0\0\0\0\x02\x08\x01"[..], Some(1), "SERVING"),
             (b"\0\0\0\0\0", Some(0), "empty: the default"),
@@ -244,7 +258,7 @@ mod tests {
             (b"\0\0\0\0\x07\x12\xff\xff\xff\xff\x0f\x08", None, "a length beyond the message"),
             (b"", None, "nothing"),
         ] {
-            assert_eq!(state(framed), wanted, "{why}");
+            assert_eq!(decode_serving_status(framed), wanted, "{why}");
         }
     }
 }

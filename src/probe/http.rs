@@ -23,11 +23,11 @@ use hyper::{
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
-    attempt::{Pass, Trouble},
-    body::{Reply, Wanted},
+    body::{BodyCondition, ResponseBody},
+    check::{PassDetails, ProbeError},
     http1, http2, proxy,
-    redirect::{Origin, redirected},
-    tls::{self, Security, Tolerant},
+    redirect::{HttpOrigin, redirect_target},
+    tls::{self, LenientTlsStream, TlsClient},
 };
 use crate::health::{Failure, HttpCheck, HttpVersion, Outcome};
 
@@ -40,13 +40,13 @@ pub(super) struct HttpProbe {
     check: HttpCheck,
     method: Method,
     headers: HeaderMap,
-    wanted: Wanted,
-    security: Option<Security>,
+    body_condition: BodyCondition,
+    tls: Option<TlsClient>,
 }
 
 /// What is asked for: first as the check says, then as redirects do.
 #[derive(Debug, Clone)]
-struct Errand {
+struct PendingRequest {
     method: Method,
     path: Box<str>,
     body: Bytes,
@@ -54,9 +54,9 @@ struct Errand {
 }
 
 /// What came of an errand.
-enum Heard {
-    Passed(Pass),
-    Moved(Errand),
+enum ExchangeResult {
+    Passed(PassDetails),
+    Redirected(PendingRequest),
 }
 
 impl HttpProbe {
@@ -73,13 +73,9 @@ impl HttpProbe {
             check: check.clone(),
             method: Method::from_bytes(check.method.as_bytes())
                 .map_err(|_| Failure::MonitorUnusable("its method is none".into()))?,
-            headers: headers(check)?,
-            wanted: Wanted::new(check)?,
-            security: check
-                .tls
-                .as_ref()
-                .map(|terms| Security::new(terms, &[protocol]))
-                .transpose()?,
+            headers: request_headers(check)?,
+            body_condition: BodyCondition::new(check)?,
+            tls: check.tls.as_ref().map(|terms| TlsClient::new(terms, &[protocol])).transpose()?,
         })
     }
 
@@ -87,8 +83,12 @@ impl HttpProbe {
     ///
     /// # Errors
     /// Why the target does not pass.
-    pub(super) async fn probe(&self, literal: &str, address: SocketAddr) -> Result<Pass, Trouble> {
-        let mut errand = Errand {
+    pub(super) async fn probe(
+        &self,
+        literal: &str,
+        address: SocketAddr,
+    ) -> Result<PassDetails, ProbeError> {
+        let mut errand = PendingRequest {
             method: self.method.clone(),
             path: self.check.path.clone(),
             body: self
@@ -100,39 +100,44 @@ impl HttpProbe {
             redirects_left: self.check.redirects,
         };
         loop {
-            match self.ask(&errand, literal, address).await? {
-                Heard::Passed(pass) => return Ok(pass),
-                Heard::Moved(next) => errand = next,
+            match self.send(&errand, literal, address).await? {
+                ExchangeResult::Passed(pass) => return Ok(pass),
+                ExchangeResult::Redirected(next) => errand = next,
             }
         }
     }
 
-    async fn ask(
+    async fn send(
         &self,
-        errand: &Errand,
+        errand: &PendingRequest,
         literal: &str,
         address: SocketAddr,
-    ) -> Result<Heard, Trouble> {
+    ) -> Result<ExchangeResult, ProbeError> {
         let host = match &self.check.host {
             Some(host) => host.to_string(),
             None => authority(literal, address, self.check.tls.is_some()),
         };
-        let Some(security) = &self.security else {
+        let Some(security) = &self.tls else {
             let stream = proxy::open(address, self.check.proxy_protocol).await?;
             return self.exchange(errand, &host, stream).await;
         };
         let name = tls::server_name(self.check.host.as_deref(), literal)?;
         let stream = proxy::open(address, self.check.proxy_protocol).await?;
-        let secured = security.secure(name, stream).await?;
+        let secured = security.connect(name, stream).await?;
         if self.check.version == HttpVersion::Two
             && secured.get_ref().1.alpn_protocol() != Some(b"h2")
         {
             return Err(Failure::NotHttp2.into());
         }
-        self.exchange(errand, &host, Tolerant(secured)).await
+        self.exchange(errand, &host, LenientTlsStream(secured)).await
     }
 
-    async fn exchange<S>(&self, errand: &Errand, host: &str, stream: S) -> Result<Heard, Trouble>
+    async fn exchange<S>(
+        &self,
+        errand: &PendingRequest,
+        host: &str,
+        stream: S,
+    ) -> Result<ExchangeResult, ProbeError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -140,21 +145,21 @@ impl HttpProbe {
             HttpVersion::One => {
                 let request = self.request(errand, host)?.map(Full::new);
                 http1::exchange(stream, request, |reply| {
-                    self.judge(errand, host, reply.map(Reply::One))
+                    self.evaluate_reply(errand, host, reply.map(ResponseBody::Http1))
                 })
                 .await
             }
             HttpVersion::Two => {
                 let request = self.request(errand, host)?;
                 http2::exchange(stream, request, |reply| {
-                    self.judge(errand, host, reply.map(Reply::Two))
+                    self.evaluate_reply(errand, host, reply.map(ResponseBody::Http2))
                 })
                 .await
             }
         }
     }
 
-    fn request(&self, errand: &Errand, host: &str) -> Result<Request<Bytes>, Failure> {
+    fn request(&self, errand: &PendingRequest, host: &str) -> Result<Request<Bytes>, Failure> {
         let mut request = Request::new(errand.body.clone());
         *request.method_mut() = errand.method.clone();
         let no_target = |_| Failure::MonitorUnusable("its path is no request target".into());
@@ -185,50 +190,60 @@ impl HttpProbe {
         if self.check.tls.is_some() { "https" } else { "http" }
     }
 
-    async fn judge(
+    async fn evaluate_reply(
         &self,
-        errand: &Errand,
+        errand: &PendingRequest,
         host: &str,
-        reply: Response<Reply>,
-    ) -> Result<Heard, Trouble> {
+        reply: Response<ResponseBody>,
+    ) -> Result<ExchangeResult, ProbeError> {
         let (head, body) = reply.into_parts();
         if errand.redirects_left > 0
-            && let Some(location) = redirect_of(head.status, &head.headers)
+            && let Some(location) = redirect_location(head.status, &head.headers)
         {
-            return Ok(Heard::Moved(self.follow(errand, host, head.status, location)?));
+            return Ok(ExchangeResult::Redirected(self.redirected_request(
+                errand,
+                host,
+                head.status,
+                location,
+            )?));
         }
         let got = head.status.as_u16();
         if !self.check.status.iter().any(|range| (range.first..=range.last).contains(&got)) {
             return Err(Failure::Status { got, want: self.check.status.as_slice().into() }.into());
         }
-        self.wanted.search(body).await?;
-        Ok(Heard::Passed(Pass { load_metrics: load_metrics(&head.headers), ..Pass::default() }))
+        self.body_condition.check(body).await?;
+        Ok(ExchangeResult::Passed(PassDetails {
+            load_metrics: load_metrics(&head.headers),
+            ..PassDetails::default()
+        }))
     }
 
     /// The errand that a redirect makes of this one (RFC 9110 section 15.4).
-    fn follow(
+    fn redirected_request(
         &self,
-        errand: &Errand,
+        errand: &PendingRequest,
         host: &str,
         status: StatusCode,
         location: &[u8],
-    ) -> Result<Errand, Failure> {
+    ) -> Result<PendingRequest, Failure> {
         let location = std::str::from_utf8(location).map_err(|_| Failure::Redirect)?;
-        let origin = Origin { scheme: self.scheme(), host, port: self.check.port };
-        let path = redirected(location, origin, &errand.path).ok_or(Failure::Redirect)?;
+        let origin = HttpOrigin { scheme: self.scheme(), host, port: self.check.port };
+        let path = redirect_target(location, origin, &errand.path).ok_or(Failure::Redirect)?;
         let redirects_left = errand.redirects_left - 1;
         let is_repeated =
             matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
                 || matches!(errand.method, Method::GET | Method::HEAD);
         Ok(match is_repeated {
-            true => Errand { path, redirects_left, ..errand.clone() },
-            false => Errand { method: Method::GET, path, body: Bytes::new(), redirects_left },
+            true => PendingRequest { path, redirects_left, ..errand.clone() },
+            false => {
+                PendingRequest { method: Method::GET, path, body: Bytes::new(), redirects_left }
+            }
         })
     }
 }
 
 /// What every request carries beside its host.
-fn headers(check: &HttpCheck) -> Result<HeaderMap, Failure> {
+fn request_headers(check: &HttpCheck) -> Result<HeaderMap, Failure> {
     let mut headers = HeaderMap::new();
     headers.insert(
         USER_AGENT,
@@ -247,7 +262,7 @@ fn headers(check: &HttpCheck) -> Result<HeaderMap, Failure> {
 }
 
 /// Where a reply sends its client, if it is a redirect.
-fn redirect_of(status: StatusCode, headers: &HeaderMap) -> Option<&[u8]> {
+fn redirect_location(status: StatusCode, headers: &HeaderMap) -> Option<&[u8]> {
     let is_redirect = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
     headers.get(LOCATION).filter(|_| is_redirect).map(HeaderValue::as_bytes)
 }

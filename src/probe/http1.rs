@@ -1,10 +1,10 @@
 //! HTTP/1.1 (RFC 9112): one exchange on a fresh connection.
 //!
-//! A reply is read leniently (`normal`): old forms and invalid header fields do not make a working
-//! server look down. What decides where the body ends is read strictly (RFC 9112 section 6.3): a
-//! wrong length, two different lengths or a malformed chunk are failures.
+//! A reply is read leniently (`normalized`): old forms and invalid header fields do not make a
+//! working server look down. What decides where the body ends is read strictly (RFC 9112 section
+//! 6.3): a wrong length, two different lengths or a malformed chunk are failures.
 
-mod normal;
+mod normalized;
 
 use http_body_util::Full;
 use hyper::{
@@ -15,13 +15,13 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{attempt::Trouble, tls};
+use super::{check::ProbeError, tls};
 use crate::health::Failure;
-use normal::{HEAD_OCTETS, LongHead, Normal};
+use normalized::{LongHead, MAX_HEAD_OCTETS, NormalizedStream};
 
 /// The most that hyper holds of a reply: a head in its normal form, which may have a few octets
 /// more than it came with.
-const BUFFER_OCTETS: usize = HEAD_OCTETS + 1024;
+const MAX_BUFFER_OCTETS: usize = MAX_HEAD_OCTETS + 1024;
 
 /// Sends a request and lets `hear` make something of the reply.
 ///
@@ -34,16 +34,16 @@ pub(super) async fn exchange<S, T, E, F>(
 ) -> Result<T, E>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    E: From<Trouble>,
+    E: From<ProbeError>,
     F: Future<Output = Result<T, E>>,
 {
     let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(BUFFER_OCTETS)
-        .handshake(TokioIo::new(Normal::new(stream)))
+        .max_buf_size(MAX_BUFFER_OCTETS)
+        .handshake(TokioIo::new(NormalizedStream::new(stream)))
         .await
-        .map_err(trouble_of)?;
+        .map_err(probe_error)?;
     let exchange =
-        async move { hear(sender.send_request(request).await.map_err(trouble_of)?).await };
+        async move { hear(sender.send_request(request).await.map_err(probe_error)?).await };
     drive(connection, exchange).await
 }
 
@@ -59,9 +59,9 @@ pub(super) async fn drive<T>(connection: impl Future, exchange: impl Future<Outp
 }
 
 /// What an error of hyper says of the target.
-pub(super) fn trouble_of(error: hyper::Error) -> Trouble {
-    // A head that is too large is told by `normal`: what is too large here is the announced length,
-    // or the number of lengths.
+pub(super) fn probe_error(error: hyper::Error) -> ProbeError {
+    // A head that is too large is told by `normalized`: what is too large here is the announced
+    // length, or the number of lengths.
     if error.is_parse() || error.is_parse_too_large() {
         return Failure::NotHttp.into();
     }
@@ -71,10 +71,10 @@ pub(super) fn trouble_of(error: hyper::Error) -> Trouble {
             if io.get_ref().is_some_and(|inner| inner.is::<LongHead>()) {
                 return Failure::HeadTooLarge.into();
             }
-            return if is_of_chunks(io) {
+            return if is_chunk_error(io) {
                 Failure::BodyFraming.into()
             } else {
-                tls::trouble_of(io)
+                tls::connection_error(io)
             };
         }
         source = inner.source();
@@ -84,7 +84,7 @@ pub(super) fn trouble_of(error: hyper::Error) -> Trouble {
 
 /// Whether hyper made this error itself because it cannot read a chunk. Errors of the operating
 /// system have a number, and those of TLS hold an error of rustls.
-fn is_of_chunks(error: &std::io::Error) -> bool {
+fn is_chunk_error(error: &std::io::Error) -> bool {
     let is_malformed =
         matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData);
     let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());

@@ -12,7 +12,7 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
-use super::attempt::{Pass, Trouble};
+use super::check::{PassDetails, ProbeError};
 use crate::{health::Failure, random};
 
 const ECHO_REQUEST_V4: u8 = 8;
@@ -21,7 +21,7 @@ const ECHO_REQUEST_V6: u8 = 128;
 const ECHO_REPLY_V6: u8 = 129;
 
 /// What an echo carries, so that its reply is told from all others.
-type Token = [u8; 16];
+type EchoToken = [u8; 16];
 
 /// The check made ready.
 #[derive(Debug, Default)]
@@ -32,34 +32,34 @@ impl IcmpProbe {
     ///
     /// # Errors
     /// Why there is none; [`Failure::MonitorUnusable`] where the system permits no echo requests.
-    pub(super) async fn probe(&self, address: IpAddr) -> Result<Pass, Trouble> {
+    pub(super) async fn probe(&self, address: IpAddr) -> Result<PassDetails, ProbeError> {
         let socket = Self::open(address)?;
-        let token = random::octets().map_err(Trouble::without_randomness)?;
+        let token = random::octets().map_err(ProbeError::from_randomness)?;
         socket.send(&request(address, token)).await?;
         let mut octets = [0; 1024];
         loop {
             let length = socket.recv(&mut octets).await?;
             if octets.get(..length).is_some_and(|packet| is_reply(address, packet, token)) {
-                return Ok(Pass::default());
+                return Ok(PassDetails::default());
             }
         }
     }
 
-    fn open(address: IpAddr) -> Result<UdpSocket, Trouble> {
+    fn open(address: IpAddr) -> Result<UdpSocket, ProbeError> {
         let (domain, protocol) = match address {
             IpAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4),
             IpAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6),
         };
         let socket = Socket::new(domain, Type::DGRAM, Some(protocol))
             .or_else(|_| Socket::new(domain, Type::RAW, Some(protocol)))
-            .map_err(Self::trouble_of_opening)?;
+            .map_err(Self::socket_error)?;
         socket.set_nonblocking(true)?;
         socket.connect(&SocketAddr::new(address, 0).into())?;
         // To the runtime it is a socket of datagrams like any other.
         Ok(UdpSocket::from_std(socket.into())?)
     }
 
-    fn trouble_of_opening(error: io::Error) -> Trouble {
+    fn socket_error(error: io::Error) -> ProbeError {
         match error.kind() {
             io::ErrorKind::PermissionDenied => Failure::MonitorUnusable(
                 "this system does not permit echo requests: set net.ipv4.ping_group_range to a range that holds this \
@@ -74,7 +74,7 @@ impl IcmpProbe {
 
 /// An echo request. Over a ping socket the kernel puts in its own identifier, and for IPv6 the
 /// checksum always.
-fn request(address: IpAddr, token: Token) -> Vec<u8> {
+fn request(address: IpAddr, token: EchoToken) -> Vec<u8> {
     let kind = if address.is_ipv4() { ECHO_REQUEST_V4 } else { ECHO_REQUEST_V6 };
     let mut packet = vec![kind, 0, 0, 0, 0, 0, 0, 1];
     packet.extend(token);
@@ -85,7 +85,7 @@ fn request(address: IpAddr, token: Token) -> Vec<u8> {
 
 /// Whether a packet replies to our request. A raw IPv4 socket hands over the IP header, too, and
 /// what is for others.
-fn is_reply(address: IpAddr, packet: &[u8], token: Token) -> bool {
+fn is_reply(address: IpAddr, packet: &[u8], token: EchoToken) -> bool {
     let (reply, header) = match (address, packet.first()) {
         (IpAddr::V4(_), Some(first)) if first >> 4 == 4 => {
             (ECHO_REPLY_V4, usize::from(first & 15) * 4)
@@ -114,7 +114,7 @@ mod tests {
     fn a_reply_is_told_from_all_else_by_its_token() {
         let (v4, v6) = ("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
         let token = [7; 16];
-        let echo = |kind: u8, token: Token| [&[kind, 0, 0, 0, 1, 2, 0, 1], &token[..]].concat();
+        let echo = |kind: u8, token: EchoToken| [&[kind, 0, 0, 0, 1, 2, 0, 1], &token[..]].concat();
         let in_ip = |echo: Vec<u8>| [&[0x45; 20], &echo[..]].concat();
         for (address, packet, is_ours, why) in [
             (v4, echo(0, token), true, "from a ping socket"),

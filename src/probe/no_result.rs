@@ -44,7 +44,7 @@ impl NoResult {
     ];
 
     /// The value of the label `reason` in metrics.
-    pub fn word(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Descriptors => "descriptors",
             Self::Ports => "ports",
@@ -60,7 +60,7 @@ impl NoResult {
 
     /// The reason for an error of the operating system that no target can cause; `None` for all
     /// other errors.
-    pub(super) fn of(error: &io::Error) -> Option<Self> {
+    pub(super) fn from_io(error: &io::Error) -> Option<Self> {
         match error.raw_os_error()? {
             libc::EMFILE | libc::ENFILE => Some(Self::Descriptors),
             // The second is what binding a datagram socket to any port says.
@@ -71,17 +71,17 @@ impl NoResult {
     }
 
     /// The reason for an error of starting a program.
-    pub(super) fn of_spawning(error: &io::Error) -> Option<Self> {
+    pub(super) fn from_spawn(error: &io::Error) -> Option<Self> {
         match error.raw_os_error()? {
             libc::EAGAIN => Some(Self::Processes),
-            _ => Self::of(error),
+            _ => Self::from_io(error),
         }
     }
 
     /// Whether a failed resolution of a name is due to a lack of descriptors. The C library does
     /// not say: without a descriptor it reports a temporary failure of the resolver.
-    pub(super) fn of_resolution(error: &io::Error) -> Option<Self> {
-        Self::of(error).or_else(|| Self::of(&File::open("/dev/null").err()?))
+    pub(super) fn from_resolution(error: &io::Error) -> Option<Self> {
+        Self::from_io(error).or_else(|| Self::from_io(&File::open("/dev/null").err()?))
     }
 
     /// Whether the process lacks a resource, so that the check is worth another attempt before its
@@ -103,17 +103,17 @@ impl NoResult {
 
 /// A count for each reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ByReason([u64; NoResult::ALL.len()]);
+pub struct CountsByReason([u64; NoResult::ALL.len()]);
 
-impl ByReason {
+impl CountsByReason {
     /// The count for a reason.
-    pub fn of(&self, reason: NoResult) -> u64 {
+    pub fn count(&self, reason: NoResult) -> u64 {
         self.0[reason.index()]
     }
 
     /// All counts, in the order of [`NoResult::ALL`].
     pub fn iter(&self) -> impl Iterator<Item = (NoResult, u64)> {
-        NoResult::ALL.into_iter().map(|reason| (reason, self.of(reason)))
+        NoResult::ALL.into_iter().map(|reason| (reason, self.count(reason)))
     }
 
     /// The sum of all counts.
@@ -125,17 +125,17 @@ impl ByReason {
         self.0[reason.index()] += count;
     }
 
-    pub(super) fn take_one(&mut self, reason: NoResult) {
+    pub(super) fn subtract_one(&mut self, reason: NoResult) {
         self.0[reason.index()] -= 1;
     }
 }
 
-impl fmt::Display for ByReason {
+impl fmt::Display for CountsByReason {
     /// `descriptors 9, starved 3`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, (reason, count)) in self.iter().filter(|(_, count)| *count > 0).enumerate() {
             let comma = if place > 0 { ", " } else { "" };
-            write!(f, "{comma}{} {count}", reason.word())?;
+            write!(f, "{comma}{} {count}", reason.label())?;
         }
         Ok(())
     }
@@ -147,15 +147,15 @@ mod tests {
 
     #[test]
     fn each_reason_has_a_place_and_a_word_of_its_own() {
-        let mut counts = ByReason::default();
+        let mut counts = CountsByReason::default();
         for (count, reason) in (1..).zip(NoResult::ALL) {
             counts.add(reason, count);
         }
         assert!(counts.iter().map(|(_, count)| count).eq(1..=NoResult::ALL.len() as u64));
         let words: std::collections::HashSet<_> =
-            NoResult::ALL.iter().map(|reason| reason.word()).collect();
+            NoResult::ALL.iter().map(|reason| reason.label()).collect();
         assert_eq!(words.len(), NoResult::ALL.len());
-        let mut counts = ByReason::default();
+        let mut counts = CountsByReason::default();
         counts.add(NoResult::Descriptors, 9);
         counts.add(NoResult::Starved, 3);
         assert_eq!((counts.to_string(), counts.sum()), ("descriptors 9, starved 3".to_owned(), 12));
@@ -174,9 +174,9 @@ mod tests {
             (libc::ENETUNREACH, None),
             (libc::EAGAIN, None),
         ] {
-            assert_eq!(NoResult::of(&io::Error::from_raw_os_error(code)), reason, "{code}");
+            assert_eq!(NoResult::from_io(&io::Error::from_raw_os_error(code)), reason, "{code}");
         }
         let error = io::Error::from_raw_os_error(libc::EAGAIN);
-        assert_eq!(NoResult::of_spawning(&error), Some(NoResult::Processes));
+        assert_eq!(NoResult::from_spawn(&error), Some(NoResult::Processes));
     }
 }

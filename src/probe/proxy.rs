@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use super::{attempt::Trouble, tcp};
+use super::{check::ProbeError, tcp};
 use crate::health::ProxyProtocol;
 
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
@@ -26,7 +26,7 @@ const TCP_OVER_IPV6: u8 = 0x21;
 pub(super) async fn open(
     address: SocketAddr,
     version: Option<ProxyProtocol>,
-) -> Result<TcpStream, Trouble> {
+) -> Result<TcpStream, ProbeError> {
     let mut stream = tcp::open(address).await?;
     if let Some(version) = version {
         let header = header(version, stream.local_addr()?, stream.peer_addr()?);

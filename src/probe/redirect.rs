@@ -6,7 +6,7 @@ use std::fmt::Write;
 /// The origin that was asked. A redirect may name it by either port: a server behind another port
 /// knows one of them only.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Origin<'o> {
+pub(super) struct HttpOrigin<'o> {
     /// `http` or `https`.
     pub(super) scheme: &'o str,
     /// The Host header, which may name a port.
@@ -17,19 +17,23 @@ pub(super) struct Origin<'o> {
 
 /// The request target that `location` means in a reply to a request for `path`; `None` if it is of
 /// another origin or is no URL.
-pub(super) fn redirected(location: &str, origin: Origin<'_>, path: &str) -> Option<Box<str>> {
+pub(super) fn redirect_target(
+    location: &str,
+    origin: HttpOrigin<'_>,
+    path: &str,
+) -> Option<Box<str>> {
     let location = location.split('#').next().unwrap_or_default();
     let target = match location.split_once("://") {
         Some((scheme, rest)) if is_scheme(scheme) => {
             let rest = scheme.eq_ignore_ascii_case(origin.scheme).then_some(rest)?;
-            origin.target(rest)?
+            origin.same_origin_target(rest)?
         }
         _ => match location.strip_prefix("//") {
-            Some(rest) => origin.target(rest)?,
-            None => resolved(location, path),
+            Some(rest) => origin.same_origin_target(rest)?,
+            None => resolve_reference(location, path),
         },
     };
-    encoded(&target)
+    percent_encoded(&target)
 }
 
 fn is_scheme(text: &str) -> bool {
@@ -37,9 +41,9 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"+-.".contains(&octet))
 }
 
-impl Origin<'_> {
+impl HttpOrigin<'_> {
     /// What follows the authority of `rest`, if that authority is this origin.
-    fn target(self, rest: &str) -> Option<String> {
+    fn same_origin_target(self, rest: &str) -> Option<String> {
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
         let (host, port) = self.host_and_port(authority)?;
@@ -47,7 +51,11 @@ impl Origin<'_> {
         if !host.eq_ignore_ascii_case(own_host) || (port != own_port && port != self.port) {
             return None;
         }
-        Some(if target.starts_with('/') { without_dots(target) } else { format!("/{target}") })
+        Some(if target.starts_with('/') {
+            remove_dot_segments(target)
+        } else {
+            format!("/{target}")
+        })
     }
 
     /// An authority's host, and its port or that of the scheme.
@@ -64,21 +72,21 @@ impl Origin<'_> {
 
 /// A reference without an authority, resolved against the request target that it answers (RFC 3986
 /// section 5.2.2).
-fn resolved(reference: &str, base: &str) -> String {
+fn resolve_reference(reference: &str, base: &str) -> String {
     let path = base.split('?').next().unwrap_or_default();
     match reference.as_bytes().first() {
         None => base.to_owned(),
-        Some(b'/') => without_dots(reference),
+        Some(b'/') => remove_dot_segments(reference),
         Some(b'?') => format!("{path}{reference}"),
         Some(_) => {
             let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-            without_dots(&format!("{directory}/{reference}"))
+            remove_dot_segments(&format!("{directory}/{reference}"))
         }
     }
 }
 
 /// A target with the segments `.` and `..` of its path applied (RFC 3986 section 5.2.4).
-fn without_dots(target: &str) -> String {
+fn remove_dot_segments(target: &str) -> String {
     let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
     let mut kept: Vec<&str> = Vec::new();
     let mut is_directory = false;
@@ -98,7 +106,7 @@ fn without_dots(target: &str) -> String {
 
 /// A target with blanks and octets beyond ASCII percent-encoded, as clients do for servers that do
 /// not; `None` if it holds a control character.
-fn encoded(target: &str) -> Option<Box<str>> {
+fn percent_encoded(target: &str) -> Option<Box<str>> {
     let mut encoded = String::with_capacity(target.len());
     for octet in target.bytes() {
         match octet {
@@ -114,7 +122,7 @@ fn encoded(target: &str) -> Option<Box<str>> {
 mod tests {
     use super::*;
 
-    const PLAIN: Origin<'_> = Origin { scheme: "http", host: "www.example.com", port: 80 };
+    const PLAIN: HttpOrigin<'_> = HttpOrigin { scheme: "http", host: "www.example.com", port: 80 };
 
     #[test]
     fn a_redirect_stays_with_the_origin_or_leads_nowhere() {
@@ -147,21 +155,24 @@ mod tests {
             ("file:///etc/passwd", None, "a file"),
         ] {
             assert_eq!(
-                redirected(location, PLAIN, "/health/check?q").as_deref(),
+                redirect_target(location, PLAIN, "/health/check?q").as_deref(),
                 target,
                 "{why}: {location}"
             );
         }
-        let address = Origin { scheme: "https", host: "[2001:db8::1]:8443", port: 8443 };
-        assert_eq!(redirected("https://[2001:db8::1]:8443/x", address, "/").as_deref(), Some("/x"));
-        assert_eq!(redirected("https://[2001:db8::1]/x", address, "/"), None);
-        let address = Origin { host: "[2001:db8::1]", port: 443, ..address };
-        assert_eq!(redirected("https://[2001:db8::1]/x", address, "/").as_deref(), Some("/x"));
+        let address = HttpOrigin { scheme: "https", host: "[2001:db8::1]:8443", port: 8443 };
+        assert_eq!(
+            redirect_target("https://[2001:db8::1]:8443/x", address, "/").as_deref(),
+            Some("/x")
+        );
+        assert_eq!(redirect_target("https://[2001:db8::1]/x", address, "/"), None);
+        let address = HttpOrigin { host: "[2001:db8::1]", port: 443, ..address };
+        assert_eq!(redirect_target("https://[2001:db8::1]/x", address, "/").as_deref(), Some("/x"));
     }
 
     #[test]
     fn a_redirect_may_name_the_port_that_was_asked_or_that_of_the_host_header() {
-        let behind = Origin { port: 8080, ..PLAIN };
+        let behind = HttpOrigin { port: 8080, ..PLAIN };
         for (location, is_followed, why) in [
             ("http://www.example.com:8080/x", true, "the port of the connection"),
             ("http://www.example.com/x", true, "the port of the Host header"),
@@ -169,7 +180,7 @@ mod tests {
             ("http://www.example.com:8081/x", false, "neither"),
             ("http://other.example:8080/x", false, "another host"),
         ] {
-            assert_eq!(redirected(location, behind, "/").is_some(), is_followed, "{why}");
+            assert_eq!(redirect_target(location, behind, "/").is_some(), is_followed, "{why}");
         }
     }
 }

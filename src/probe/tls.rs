@@ -1,12 +1,12 @@
 //! TLS for probes and polls: what to trust, the handshake, and what a failed one means.
 //!
 //! TLS 1.2 and 1.3 with ECDHE, as rustls speaks them. A target that offers only TLS 1.1 or RSA key
-//! exchange fails, and the failure quotes its alert (`words`).
+//! exchange fails, and the failure quotes its alert (`failures`).
 
 mod algorithms;
-mod stream;
+mod failures;
+mod lenient_stream;
 mod verifiers;
-mod words;
 
 use std::{
     path::Path,
@@ -25,33 +25,33 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::attempt::Trouble;
+use super::check::ProbeError;
 use crate::{
     files::{self, SymlinkPolicy},
     health::{ClientCertificate, Failure, TlsOptions},
 };
 
-pub(super) use stream::Tolerant;
-use verifiers::{AnyCertificate, Verifier};
+pub(super) use lenient_stream::LenientTlsStream;
+use verifiers::{AnyCertificate, CertificateVerifier};
 
 /// The terms of a check made ready.
 #[derive(Debug, Clone)]
-pub(super) struct Security {
+pub(super) struct TlsClient {
     config: Arc<ClientConfig>,
     /// Says whether a chain will hold later.
     verifier: Arc<dyn ServerCertVerifier>,
-    has_identity: bool,
+    has_client_certificate: bool,
 }
 
 /// Shows no certificate, and remembers that the target has asked for one.
 #[derive(Debug, Default)]
-struct Nobody {
-    was_asked: AtomicBool,
+struct NoClientCertificate {
+    was_requested: AtomicBool,
 }
 
-impl ResolvesClientCert for Nobody {
+impl ResolvesClientCert for NoClientCertificate {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.was_asked.store(true, Relaxed);
+        self.was_requested.store(true, Relaxed);
         None
     }
 
@@ -60,7 +60,7 @@ impl ResolvesClientCert for Nobody {
     }
 }
 
-impl Security {
+impl TlsClient {
     /// Reads the files that the terms name: not for an async task. Of `protocols` (ALPN) the target
     /// chooses one.
     ///
@@ -71,14 +71,14 @@ impl Security {
         let unusable =
             |error: &dyn std::fmt::Display| Failure::MonitorUnusable(error.to_string().into());
         let provider =
-            if terms.verify { algorithms::provider() } else { algorithms::any_provider() };
+            if terms.verify { algorithms::provider() } else { algorithms::unverified_provider() };
         let verifier: Arc<dyn ServerCertVerifier> = if terms.verify {
             let (roots, named) = match &terms.authorities {
-                Some(path) => authorities_in(path)?,
+                Some(path) => read_authorities(path)?,
                 None => (system_roots()?, Vec::new()),
             };
             Arc::new(
-                Verifier::new(roots, named, Arc::clone(&provider))
+                CertificateVerifier::new(roots, named, Arc::clone(&provider))
                     .map_err(|error| unusable(&error))?,
             )
         } else {
@@ -92,7 +92,7 @@ impl Security {
         let mut config = match &terms.client_certificate {
             None => builder.with_no_client_auth(),
             Some(files) => {
-                let (chain, key) = identity_in(files)?;
+                let (chain, key) = read_client_certificate(files)?;
                 builder.with_client_auth_cert(chain, key).map_err(|error| {
                     let files =
                         format!("{} and {}", files.certificate.display(), files.key.display());
@@ -107,20 +107,20 @@ impl Security {
         // passing.
         config.resumption = Resumption::disabled();
         let has_identity = terms.client_certificate.is_some();
-        Ok(Self { config: Arc::new(config), verifier, has_identity })
+        Ok(Self { config: Arc::new(config), verifier, has_client_certificate: has_identity })
     }
 
     /// Shakes hands.
     ///
     /// # Errors
     /// Why there is no secured connection.
-    pub(super) async fn secure(
+    pub(super) async fn connect(
         &self,
         name: ServerName<'static>,
         stream: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, Trouble> {
-        let nobody = Arc::new(Nobody::default());
-        let config = match self.has_identity {
+    ) -> Result<TlsStream<TcpStream>, ProbeError> {
+        let nobody = Arc::new(NoClientCertificate::default());
+        let config = match self.has_client_certificate {
             true => Arc::clone(&self.config),
             false => {
                 let mut config = ClientConfig::clone(&self.config);
@@ -131,11 +131,15 @@ impl Security {
         };
         TlsConnector::from(config).connect(name.clone(), stream).await.map_err(|error| {
             match tls_error(&error) {
-                Some(inner) if nobody.was_asked.load(Relaxed) => {
-                    words::asked_in_vain(inner, words::failure_of(inner, Some(&name))).into()
+                Some(inner) if nobody.was_requested.load(Relaxed) => {
+                    failures::missing_client_certificate(
+                        inner,
+                        failures::tls_failure(inner, Some(&name)),
+                    )
+                    .into()
                 }
-                Some(inner) => words::failure_of(inner, Some(&name)).into(),
-                None => trouble_of(&error),
+                Some(inner) => failures::tls_failure(inner, Some(&name)).into(),
+                None => connection_error(&error),
             }
         })
     }
@@ -149,7 +153,8 @@ impl Security {
     ) -> bool {
         let Some((own, between)) = chain.split_first() else { return false };
         let judged = self.verifier.verify_server_cert(own, between, name, &[], time);
-        judged.is_err_and(|error| words::failure_of(&error, None) == Failure::CertificateExpired)
+        judged
+            .is_err_and(|error| failures::tls_failure(&error, None) == Failure::CertificateExpired)
     }
 }
 
@@ -167,9 +172,9 @@ pub(super) fn server_name(
 }
 
 /// What an error on a connection means, which may be one of TLS.
-pub(super) fn trouble_of(error: &std::io::Error) -> Trouble {
+pub(super) fn connection_error(error: &std::io::Error) -> ProbeError {
     match tls_error(error) {
-        Some(inner) => words::failure_of(inner, None).into(),
+        Some(inner) => failures::tls_failure(inner, None).into(),
         None => match error.raw_os_error() {
             Some(code) => std::io::Error::from_raw_os_error(code).into(),
             None => std::io::Error::from(error.kind()).into(),
@@ -183,9 +188,9 @@ fn tls_error(error: &std::io::Error) -> Option<&rustls::Error> {
 }
 
 /// The largest file of certificates or keys that is read, in octets.
-const MOST_OCTETS: u64 = 1 << 20;
+const MAX_FILE_OCTETS: u64 = 1 << 20;
 
-fn identity_in(
+fn read_client_certificate(
     own: &ClientCertificate,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Failure> {
     let broken = |what: &str, path: &Path, error: &dyn std::fmt::Display| {
@@ -195,14 +200,14 @@ fn identity_in(
     };
     let certificate =
         |error: &dyn std::fmt::Display| broken("certificate", &own.certificate, error);
-    let octets = files::read(&own.certificate, SymlinkPolicy::Follow, MOST_OCTETS)
+    let octets = files::read(&own.certificate, SymlinkPolicy::Follow, MAX_FILE_OCTETS)
         .map_err(|error| certificate(&error))?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets).collect();
     let chain: Vec<CertificateDer<'static>> = chain.map_err(|error| certificate(&error))?;
     if chain.is_empty() {
         return Err(certificate(&"the file holds no certificate"));
     }
-    let octets = files::read(&own.key, SymlinkPolicy::Follow, MOST_OCTETS)
+    let octets = files::read(&own.key, SymlinkPolicy::Follow, MAX_FILE_OCTETS)
         .map_err(|error| broken("key", &own.key, &error))?;
     let key =
         PrivateKeyDer::from_pem_slice(&octets).map_err(|error| broken("key", &own.key, &error))?;
@@ -210,15 +215,15 @@ fn identity_in(
 }
 
 /// The certificates of a file: as authorities, and as what they are.
-fn authorities_in(path: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Failure> {
+fn read_authorities(path: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Failure> {
     let broken = |error: &dyn std::fmt::Display| {
         Failure::MonitorUnusable(
             format!("cannot read the authorities in {}: {error}", path.display()).into(),
         )
     };
     let (mut roots, mut named) = (RootCertStore::empty(), Vec::new());
-    let octets =
-        files::read(path, SymlinkPolicy::Follow, MOST_OCTETS).map_err(|error| broken(&error))?;
+    let octets = files::read(path, SymlinkPolicy::Follow, MAX_FILE_OCTETS)
+        .map_err(|error| broken(&error))?;
     for certificate in CertificateDer::pem_slice_iter(&octets) {
         let certificate: CertificateDer<'static> = certificate.map_err(|error| broken(&error))?;
         roots

@@ -10,20 +10,20 @@ use hickory_proto::{
     rr::{Name, RData, Record, RecordType},
 };
 
-use super::Said;
+use super::ReplyFault;
 
 /// A longer chain is not followed.
-pub(super) const MOST_LINKS: usize = 16;
+pub(super) const MAX_CNAMES: usize = 16;
 
 /// Where the records of a reply lead from a name.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum ChainEnd {
     /// To these addresses, with the least TTL on the way in seconds.
     Addresses(Vec<IpAddr>, u32),
     /// To no address of the family; what the reply says instead.
-    Nothing(Said),
+    NoAddress(ReplyFault),
     /// To a name of which the reply says nothing.
-    Name(Name, u32),
+    OpenEnd(Name, u32),
 }
 
 /// Follows the chain from `owner`. `visited` are the names on the chain so far, those of earlier
@@ -31,12 +31,12 @@ pub(super) enum End {
 ///
 /// # Errors
 /// The chain is a loop or too long.
-pub(super) fn follow(
+pub(super) fn follow_cnames(
     reply: &Message,
     owner: &Name,
     rtype: RecordType,
     visited: &mut Vec<Name>,
-) -> Result<End, Said> {
+) -> Result<ChainEnd, ReplyFault> {
     let (mut owner, mut ttl_secs, mut has_link) = (owner, u32::MAX, false);
     loop {
         visited.push(owner.clone());
@@ -44,41 +44,44 @@ pub(super) fn follow(
         let found: Vec<&Record> = own().filter(|record| record.record_type() == rtype).collect();
         if !found.is_empty() {
             let least = found.iter().map(|record| record.ttl).fold(ttl_secs, u32::min);
-            return Ok(End::Addresses(found.into_iter().filter_map(address).collect(), least));
+            return Ok(ChainEnd::Addresses(
+                found.into_iter().filter_map(record_address).collect(),
+                least,
+            ));
         }
-        match own().find_map(|record| Some((target(record)?, record.ttl))) {
-            Some((target, _)) if visited.contains(target) => return Err(Said::Loop),
-            Some(_) if visited.len() > MOST_LINKS => return Err(Said::LongChain),
+        match own().find_map(|record| Some((cname_target(record)?, record.ttl))) {
+            Some((target, _)) if visited.contains(target) => return Err(ReplyFault::CnameLoop),
+            Some(_) if visited.len() > MAX_CNAMES => return Err(ReplyFault::CnameChainTooLong),
             Some((target, ttl)) => (owner, ttl_secs, has_link) = (target, ttl_secs.min(ttl), true),
             // The SOA record says that the name is known and has no such record (RFC 2308 section
             // 2.2).
             None if !has_link || is_negative(reply) => {
-                return Ok(End::Nothing(nothing(reply, owner, visited)));
+                return Ok(ChainEnd::NoAddress(no_address_reason(reply, owner, visited)));
             }
-            None => return Ok(End::Name(owner.clone(), ttl_secs)),
+            None => return Ok(ChainEnd::OpenEnd(owner.clone(), ttl_secs)),
         }
     }
 }
 
 /// What a reply without an address of the family says of the last name of the chain.
-fn nothing(reply: &Message, owner: &Name, visited: &[Name]) -> Said {
+fn no_address_reason(reply: &Message, owner: &Name, visited: &[Name]) -> ReplyFault {
     let is_own = |record: &Record| record.name == *owner;
     match () {
-        () if visited.len() > 1 => Said::DeadEnd,
-        () if is_negative(reply) || reply.answers.iter().any(is_own) => Said::NoData,
-        () if reply.answers.is_empty() => Said::Empty,
-        () => Said::OtherNames,
+        () if visited.len() > 1 => ReplyFault::CnameWithoutAddress,
+        () if is_negative(reply) || reply.answers.iter().any(is_own) => ReplyFault::NoData,
+        () if reply.answers.is_empty() => ReplyFault::NoRecords,
+        () => ReplyFault::OnlyOtherNames,
     }
 }
 
-fn target(record: &Record) -> Option<&Name> {
+fn cname_target(record: &Record) -> Option<&Name> {
     match &record.data {
         RData::CNAME(target) => Some(&target.0),
         _ => None,
     }
 }
 
-fn address(record: &Record) -> Option<IpAddr> {
+fn record_address(record: &Record) -> Option<IpAddr> {
     match record.data {
         RData::A(address) => Some(IpAddr::V4(address.0)),
         RData::AAAA(address) => Some(IpAddr::V6(address.0)),

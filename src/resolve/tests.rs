@@ -19,7 +19,7 @@ const AAAA: u16 = 28;
 
 /// What a resolver says to a question of this type, without EDNS and over which protocol it came.
 #[derive(Debug, Clone, Default)]
-struct Say {
+struct ScriptedReply {
     rcode: u8,
     is_truncated: bool,
     answers: Vec<Vec<u8>>,
@@ -30,7 +30,7 @@ struct Say {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Asked {
+struct ReceivedQuery {
     rtype: u16,
     has_edns: bool,
     is_tcp: bool,
@@ -58,10 +58,14 @@ fn soa(owner: &str) -> Vec<u8> {
 }
 
 /// The reply to a query with one question.
-fn reply(query: &[u8], is_tcp: bool, say: &dyn Fn(Asked) -> Say) -> Option<Vec<u8>> {
+fn reply(
+    query: &[u8],
+    is_tcp: bool,
+    say: &dyn Fn(ReceivedQuery) -> ScriptedReply,
+) -> Option<Vec<u8>> {
     let end = 12 + query[12..].iter().position(|&octet| octet == 0).unwrap() + 5;
     let rtype = u16::from_be_bytes([query[end - 4], query[end - 3]]);
-    let say = say(Asked { rtype, has_edns: query[11] > 0, is_tcp });
+    let say = say(ReceivedQuery { rtype, has_edns: query[11] > 0, is_tcp });
     let count = |records: &[Vec<u8>]| (records.len() as u16).to_be_bytes();
     let flags = [0x81 | u8::from(say.is_truncated) << 1, u8::from(!say.is_lame) << 7 | say.rcode];
     let header =
@@ -74,7 +78,7 @@ fn reply(query: &[u8], is_tcp: bool, say: &dyn Fn(Asked) -> Say) -> Option<Vec<u
 
 /// A resolver over UDP and TCP; and how many queries came.
 async fn resolver(
-    say: impl Fn(Asked) -> Say + Send + Sync + Clone + 'static,
+    say: impl Fn(ReceivedQuery) -> ScriptedReply + Send + Sync + Clone + 'static,
 ) -> (SocketAddr, Arc<AtomicUsize>) {
     let (udp, tcp) = loop {
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -109,19 +113,19 @@ async fn resolver(
     (address, asked)
 }
 
-async fn resolve(servers: &[SocketAddr]) -> Report {
+async fn resolve(servers: &[SocketAddr]) -> AliasReport {
     lookup(&"lb.ex".parse().unwrap(), servers).await
 }
 
-fn found(family: &Result<Answered, Failure>) -> Vec<String> {
+fn found(family: &Result<FamilyAddresses, ResolveFailure>) -> Vec<String> {
     family.as_ref().unwrap().addresses.iter().map(IpAddr::to_string).collect()
 }
 
 #[tokio::test]
 async fn a_name_with_one_family_keeps_it_when_the_other_one_is_nxdomain() {
-    let only_a = |asked: Asked| match asked.rtype {
-        A => Say { answers: vec![a("lb.ex", 60, 8)], ..Say::default() },
-        _ => Say { rcode: 3, ..Say::default() },
+    let only_a = |asked: ReceivedQuery| match asked.rtype {
+        A => ScriptedReply { answers: vec![a("lb.ex", 60, 8)], ..ScriptedReply::default() },
+        _ => ScriptedReply { rcode: 3, ..ScriptedReply::default() },
     };
     let (server, _) = resolver(only_a).await;
     let report = resolve(&[server]).await;
@@ -130,11 +134,11 @@ async fn a_name_with_one_family_keeps_it_when_the_other_one_is_nxdomain() {
         (vec!["198.51.100.8".to_owned()], Vec::new())
     );
     assert_eq!(report.ttl_secs(), Some(60));
-    let (server, _) = resolver(|_| Say { rcode: 3, ..Say::default() }).await;
+    let (server, _) = resolver(|_| ScriptedReply { rcode: 3, ..ScriptedReply::default() }).await;
     let report = resolve(&[server]).await;
     assert_eq!(
         (&report.v4, &report.v6),
-        (&Err(Failure::NoSuchName(server)), &Err(Failure::NoSuchName(server)))
+        (&Err(ResolveFailure::NoSuchName(server)), &Err(ResolveFailure::NoSuchName(server)))
     );
 }
 
@@ -148,9 +152,9 @@ async fn a_chain_is_followed_in_any_order_and_nothing_beside_it_counts() {
         vec![second.clone(), address(), a("other.ex", 1, 9), first.clone()],
     ];
     for answers in orders {
-        let say = move |asked: Asked| Say {
+        let say = move |asked: ReceivedQuery| ScriptedReply {
             answers: if asked.rtype == A { answers.clone() } else { Vec::new() },
-            ..Say::default()
+            ..ScriptedReply::default()
         };
         let (server, _) = resolver(say).await;
         let report = resolve(&[server]).await;
@@ -160,16 +164,16 @@ async fn a_chain_is_followed_in_any_order_and_nothing_beside_it_counts() {
         );
     }
     // The chain ends at a name without addresses: known to have none.
-    let dead_end = move |_| Say {
+    let dead_end = move |_| ScriptedReply {
         answers: vec![first.clone()],
         authorities: vec![soa("ex")],
-        ..Say::default()
+        ..ScriptedReply::default()
     };
     let (server, _) = resolver(dead_end).await;
     assert!(found(&resolve(&[server]).await.v4).is_empty());
-    let circle = |_| Say {
+    let circle = |_| ScriptedReply {
         answers: vec![cname("lb.ex", 1, "b.ex"), cname("b.ex", 1, "lb.ex")],
-        ..Say::default()
+        ..ScriptedReply::default()
     };
     let (server, _) = resolver(circle).await;
     let failure = resolve(&[server]).await.v4.unwrap_err().to_string();
@@ -182,10 +186,12 @@ async fn a_chain_is_followed_in_any_order_and_nothing_beside_it_counts() {
 #[tokio::test]
 async fn a_resolver_that_fails_on_edns_is_asked_without_it() {
     for (rcode, is_silent) in [(1, false), (4, false), (2, false), (0, true)] {
-        let say = move |asked: Asked| match asked {
-            Asked { has_edns: true, .. } => Say { rcode, is_silent, ..Say::default() },
-            Asked { rtype: AAAA, .. } => Say::default(),
-            _ => Say { answers: vec![a("lb.ex", 60, 1)], ..Say::default() },
+        let say = move |asked: ReceivedQuery| match asked {
+            ReceivedQuery { has_edns: true, .. } => {
+                ScriptedReply { rcode, is_silent, ..ScriptedReply::default() }
+            }
+            ReceivedQuery { rtype: AAAA, .. } => ScriptedReply::default(),
+            _ => ScriptedReply { answers: vec![a("lb.ex", 60, 1)], ..ScriptedReply::default() },
         };
         let (server, _) = resolver(say).await;
         assert_eq!(
@@ -198,12 +204,17 @@ async fn a_resolver_that_fails_on_edns_is_asked_without_it() {
 
 #[tokio::test]
 async fn a_truncated_reply_is_asked_for_over_tcp() {
-    let say = |asked: Asked| match asked {
-        Asked { rtype: AAAA, .. } => Say::default(),
-        Asked { is_tcp: false, .. } => {
-            Say { is_truncated: true, answers: vec![a("lb.ex", 60, 1)], ..Say::default() }
-        }
-        _ => Say { answers: (1..=40).map(|last| a("lb.ex", 60, last)).collect(), ..Say::default() },
+    let say = |asked: ReceivedQuery| match asked {
+        ReceivedQuery { rtype: AAAA, .. } => ScriptedReply::default(),
+        ReceivedQuery { is_tcp: false, .. } => ScriptedReply {
+            is_truncated: true,
+            answers: vec![a("lb.ex", 60, 1)],
+            ..ScriptedReply::default()
+        },
+        _ => ScriptedReply {
+            answers: (1..=40).map(|last| a("lb.ex", 60, last)).collect(),
+            ..ScriptedReply::default()
+        },
     };
     let (server, _) = resolver(say).await;
     assert_eq!(found(&resolve(&[server]).await.v4).len(), 40);
@@ -211,9 +222,13 @@ async fn a_truncated_reply_is_asked_for_over_tcp() {
 
 #[tokio::test]
 async fn the_next_resolver_is_asked_and_a_failure_says_what_each_one_said() {
-    let (bad, asked) = resolver(|_| Say { rcode: 5, ..Say::default() }).await;
-    let (broken, _) = resolver(|_| Say { rcode: 2, ..Say::default() }).await;
-    let (good, _) = resolver(|_| Say { answers: vec![a("lb.ex", 60, 1)], ..Say::default() }).await;
+    let (bad, asked) = resolver(|_| ScriptedReply { rcode: 5, ..ScriptedReply::default() }).await;
+    let (broken, _) = resolver(|_| ScriptedReply { rcode: 2, ..ScriptedReply::default() }).await;
+    let (good, _) = resolver(|_| ScriptedReply {
+        answers: vec![a("lb.ex", 60, 1)],
+        ..ScriptedReply::default()
+    })
+    .await;
     assert_eq!(found(&resolve(&[bad, broken, good]).await.v4), ["198.51.100.1"]);
     assert_eq!(asked.load(Relaxed), 2, "once for each family");
     let failure = resolve(&[bad, broken]).await.v4.unwrap_err().to_string();
@@ -229,15 +244,21 @@ fn ns(owner: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_resolver_that_does_not_resolve_is_passed_over() {
-    let referral = || Say { authorities: vec![ns("ex")], ..Say::default() };
+    let referral = || ScriptedReply { authorities: vec![ns("ex")], ..ScriptedReply::default() };
     for (say, why) in [
         (referral(), "a referral"),
-        (Say { is_lame: true, ..referral() }, "a referral without recursion"),
-        (Say { is_lame: true, ..Say::default() }, "an empty reply without recursion"),
+        (ScriptedReply { is_lame: true, ..referral() }, "a referral without recursion"),
+        (
+            ScriptedReply { is_lame: true, ..ScriptedReply::default() },
+            "an empty reply without recursion",
+        ),
     ] {
         let (lame, _) = resolver(move |_| say.clone()).await;
-        let (good, _) =
-            resolver(|_| Say { answers: vec![a("lb.ex", 60, 1)], ..Say::default() }).await;
+        let (good, _) = resolver(|_| ScriptedReply {
+            answers: vec![a("lb.ex", 60, 1)],
+            ..ScriptedReply::default()
+        })
+        .await;
         let report = resolve(&[lame, good]).await;
         assert_eq!(found(&report.v4), ["198.51.100.1"], "{why}");
         let reason = resolve(&[lame]).await.reason();
@@ -281,10 +302,10 @@ async fn whatever_keeps_a_name_from_being_resolved_is_said_with_the_resolver() {
              address (NODATA)",
         ),
     ] {
-        let say = move |_| Say {
+        let say = move |_| ScriptedReply {
             answers: answers.clone(),
             authorities: authorities.clone(),
-            ..Say::default()
+            ..ScriptedReply::default()
         };
         let (server, _) = resolver(say).await;
         let report = resolve(&[server]).await;
@@ -295,9 +316,9 @@ async fn whatever_keeps_a_name_from_being_resolved_is_said_with_the_resolver() {
 
 #[tokio::test]
 async fn the_family_that_alone_fails_is_named() {
-    let say = |asked: Asked| match asked.rtype {
-        A => Say { answers: vec![a("lb.ex", 60, 8)], ..Say::default() },
-        _ => Say { rcode: 2, ..Say::default() },
+    let say = |asked: ReceivedQuery| match asked.rtype {
+        A => ScriptedReply { answers: vec![a("lb.ex", 60, 8)], ..ScriptedReply::default() },
+        _ => ScriptedReply { rcode: 2, ..ScriptedReply::default() },
     };
     let (server, _) = resolver(say).await;
     assert_eq!(
@@ -313,7 +334,7 @@ async fn a_truncated_reply_without_tcp_says_what_is_missing() {
     tokio::spawn(async move {
         let mut octets = [0; 4096];
         while let Ok((length, from)) = udp.recv_from(&mut octets).await {
-            let say = |_| Say { is_truncated: true, ..Say::default() };
+            let say = |_| ScriptedReply { is_truncated: true, ..ScriptedReply::default() };
             udp.send_to(&reply(&octets[..length], false, &say).unwrap(), from).await.unwrap();
         }
     });

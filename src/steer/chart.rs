@@ -104,7 +104,7 @@ pub struct UnusableArea {
 /// What one area's clients get.
 #[derive(Debug, Clone)]
 pub(super) struct AreaAnswer {
-    /// `Normal` is NODATA.
+    /// `NormalizedStream` is NODATA.
     pub choice: Option<WheelChoice>,
     /// Until a verdict that this choice hangs on could flip, in seconds.
     pub flips_in_secs: u32,

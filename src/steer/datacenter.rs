@@ -1,6 +1,6 @@
 //! Datacenters: places with a state.
 
-use super::{fraction::Fraction, pool::RampTimes, topology::LoadId};
+use super::{fraction::Fraction, pool::RampTimes, topology::LoadSourceId};
 use crate::geo::Coordinates;
 
 /// Whether clients may be sent to a datacenter or an endpoint.
@@ -46,7 +46,7 @@ pub struct Datacenter {
     pub until: Option<i64>,
     /// What the datacenter's balancer says of its load; for endpoints that have no report of their
     /// own.
-    pub load: Option<LoadId>,
+    pub load: Option<LoadSourceId>,
     /// How fast clients come and go.
     pub ramp_times: RampTimes,
     /// Where a drain stops until an operator lets it go on: what the datacenter keeps of its

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{
     datacenter::ServingState,
     pool::RampTimes,
-    topology::{DatacenterId, LoadId, MonitorId},
+    topology::{DatacenterId, LoadSourceId, MonitorId},
 };
 use crate::dns::Name;
 
@@ -26,7 +26,7 @@ pub struct Endpoint {
     /// What the operator says instead of the monitor.
     pub force: Option<HealthOverride>,
     /// What it, or the balancer behind it, says of its load.
-    pub load: Option<LoadId>,
+    pub load: Option<LoadSourceId>,
     /// How fast clients come and go.
     pub ramp_times: RampTimes,
 }

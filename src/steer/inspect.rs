@@ -63,8 +63,8 @@ pub struct Inspection {
 pub struct InspectedAttempt {
     /// How far the service had gone by then.
     pub stage: FallbackStage,
-    /// What the tree was searched for: past [`FallbackStage::Normal`], members count whatever their
-    /// probes say.
+    /// What the tree was searched for: past [`FallbackStage::NormalizedStream`], members count
+    /// whatever their probes say.
     pub search_stage: FallbackStage,
     /// The pool.
     pub tree: InspectedPool,
@@ -78,8 +78,8 @@ pub struct InspectedAttempt {
 pub struct InspectedPool {
     /// Which.
     pub id: PoolId,
-    /// What it was searched for: past [`FallbackStage::Normal`], members count whatever their
-    /// probes say.
+    /// What it was searched for: past [`FallbackStage::NormalizedStream`], members count whatever
+    /// their probes say.
     pub search_stage: FallbackStage,
     /// The rule that ends the search for this client, in a `geo` pool.
     pub final_rule: Option<FinalRule>,

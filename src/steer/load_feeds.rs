@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use super::{
     endpoint::EndpointTarget,
     pool::MemberKind,
-    topology::{DatacenterId, EndpointId, FeedId, LoadId, PoolId, ProbeTarget, Topology},
+    topology::{DatacenterId, EndpointId, FeedId, LoadSourceId, PoolId, ProbeTarget, Topology},
 };
 
 /// One thing that reports its load.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LoadFeed {
     /// How it is read.
-    pub source: LoadId,
+    pub source: LoadSourceId,
     /// Whose it is, where each endpoint's address reports by itself.
     pub target: Option<ProbeTarget>,
 }
@@ -33,14 +33,14 @@ impl LoadFeeds {
         let mut known: HashMap<LoadFeed, FeedId> = HashMap::new();
         let mut feeds = Self::default();
         let list = &mut feeds.list;
-        let mut feed = |load: LoadId, target: Option<ProbeTarget>| {
+        let mut feed = |load: LoadSourceId, target: Option<ProbeTarget>| {
             let feed = LoadFeed { source: load, target };
             *known.entry(feed.clone()).or_insert_with(|| {
                 list.push(feed);
                 FeedId(list.len() as u32 - 1)
             })
         };
-        let reports_by_target = |load: LoadId| {
+        let reports_by_target = |load: LoadSourceId| {
             let source = &topology.load_sources[load.index()];
             source.is_per_address() || !source.is_polled()
         };

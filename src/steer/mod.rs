@@ -82,6 +82,6 @@ pub use search::WheelCache;
 pub use service::{OnAllDown, Service};
 pub use survey::Surveys;
 pub use topology::{
-    AliasId, DatacenterId, EndpointId, FeedId, LoadId, MonitorId, PoolId, Probe, ProbeId,
+    AliasId, DatacenterId, EndpointId, FeedId, LoadSourceId, MonitorId, PoolId, Probe, ProbeId,
     ProbeTarget, ServiceId, Topology, ZoneId,
 };

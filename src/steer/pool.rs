@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::{
     fraction::Fraction,
-    topology::{EndpointId, LoadId, PoolId},
+    topology::{EndpointId, LoadSourceId, PoolId},
 };
 
 /// Members and a policy. A member is an endpoint or another pool; pools never form a cycle.
@@ -35,7 +35,7 @@ pub struct Pool {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Regulation {
     /// What the balancer behind the pool says of itself.
-    pub load: Option<LoadId>,
+    pub load: Option<LoadSourceId>,
     /// How much the pool takes before its excess goes to the next choice of whoever holds it.
     pub capacity: Option<Capacity>,
     /// What an operator lets the pool keep of its clients: less than all of them under `shed`.

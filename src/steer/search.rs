@@ -146,7 +146,7 @@ impl SearchContext<'_> {
 pub(super) struct PoolSearch<'a> {
     topology: &'a Topology,
     conditions: &'a Conditions,
-    /// Where wheels get their slots; `Normal` in a search that only finds what is usable.
+    /// Where wheels get their slots; `NormalizedStream` in a search that only finds what is usable.
     wheel_cache: Option<&'a mut WheelCache>,
     /// By endpoint, family and plight, and whether it counts without an address of the family.
     endpoints: HashMap<(EndpointId, Family, FallbackStage, bool), SearchResult>,

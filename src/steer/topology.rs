@@ -39,7 +39,7 @@ ids! {
     /// A position in [`Topology::monitors`].
     MonitorId,
     /// A position in [`Topology::load_sources`].
-    LoadId,
+    LoadSourceId,
     /// A position in [`Topology::endpoints`].
     EndpointId,
     /// A position in [`Topology::pools`].

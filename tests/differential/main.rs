@@ -23,7 +23,7 @@ use portolan::{
     zone::{ZoneBuilder, Zones, master},
 };
 
-use message::{Edns, Record, Reply};
+use message::{EdnsMode, Record, Reply};
 use peers::Peer;
 use zones::{Question, Zone};
 
@@ -76,27 +76,27 @@ fn static_zones_are_answered_as_knot_or_nsd_answer_them() {
     for peer in &mut peers {
         zones.iter().for_each(|zone| peer.wait_until_it_serves(zone));
     }
-    let mut trial = Trial {
+    let mut trial = Comparison {
         snapshot: snapshot(&zones),
         peers,
-        asked: 0,
-        split: 0,
-        wrong: 0,
-        census: BTreeMap::new(),
+        questions_sent: 0,
+        referee_disagreements: 0,
+        wrong_replies: 0,
+        replies_by_branch: BTreeMap::new(),
     };
     for zone in &zones {
         for question in zones::questions(&mut rng, zone) {
-            let edns = [Edns::No, Edns::Plain, Edns::DnssecOk][rng.usize(0..3)];
+            let edns = [EdnsMode::No, EdnsMode::Plain, EdnsMode::DnssecOk][rng.usize(0..3)];
             trial.compare(zone, &question, edns);
         }
     }
     println!(
         "seed {seed}: {} questions, referees at odds in {}: {:?}",
-        trial.asked, trial.split, trial.census
+        trial.questions_sent, trial.referee_disagreements, trial.replies_by_branch
     );
-    assert_eq!(trial.wrong, 0, "disagreements, seed {seed}");
+    assert_eq!(trial.wrong_replies, 0, "disagreements, seed {seed}");
     let missed: Vec<_> =
-        BRANCHES.iter().filter(|branch| !trial.census.contains_key(*branch)).collect();
+        BRANCHES.iter().filter(|branch| !trial.replies_by_branch.contains_key(*branch)).collect();
     assert!(missed.is_empty(), "no question reached {missed:?}, seed {seed}");
 }
 
@@ -122,26 +122,26 @@ fn snapshot(zones: &[Zone]) -> Snapshot {
     Snapshot { zones: Arc::new(Zones::build(built, &[])), ..Snapshot::default() }
 }
 
-struct Trial {
+struct Comparison {
     snapshot: Snapshot,
     peers: Vec<Peer>,
-    asked: usize,
+    questions_sent: usize,
     /// How often the referees differ.
-    split: usize,
-    wrong: usize,
+    referee_disagreements: usize,
+    wrong_replies: usize,
     /// How many replies of each branch of the lookup.
-    census: BTreeMap<&'static str, usize>,
+    replies_by_branch: BTreeMap<&'static str, usize>,
 }
 
-impl Trial {
-    fn compare(&mut self, zone: &Zone, question: &Question, edns: Edns) {
+impl Comparison {
+    fn compare(&mut self, zone: &Zone, question: &Question, edns: EdnsMode) {
         let ours = self.answer(question, edns);
         let theirs: Vec<Reply> =
             self.peers.iter_mut().map(|peer| peer.ask(question, edns)).collect();
-        self.asked += 1;
-        *self.census.entry(branch(question, &ours)).or_default() += 1;
+        self.questions_sent += 1;
+        *self.replies_by_branch.entry(branch(question, &ours)).or_default() += 1;
         if theirs.windows(2).any(|pair| objection(&pair[0], &pair[1]).is_some()) {
-            self.split += 1;
+            self.referee_disagreements += 1;
         }
         let mut objections: Vec<String> =
             theirs.iter().map_while(|theirs| objection(&ours, theirs)).collect();
@@ -152,8 +152,8 @@ impl Trial {
         if objections.is_empty() {
             return;
         }
-        self.wrong += 1;
-        if self.wrong <= SHOWN {
+        self.wrong_replies += 1;
+        if self.wrong_replies <= SHOWN {
             println!(
                 "\n{} type {} ({edns:?}): {}\n  portolan\n{ours}",
                 question.name,
@@ -167,7 +167,7 @@ impl Trial {
         }
     }
 
-    fn answer(&self, question: &Question, edns: Edns) -> Reply {
+    fn answer(&self, question: &Question, edns: EdnsMode) -> Reply {
         let request = message::request(7, question, edns);
         let source = "127.0.0.1".parse().unwrap();
         let query = Query { message: &request, source, transport: Transport::Udp, now_secs: 0 };
@@ -197,11 +197,11 @@ fn branch(question: &Question, ours: &Reply) -> &'static str {
 }
 
 /// What is wrong with a reply by itself.
-fn self_objection(question: &Question, edns: Edns, ours: &Reply) -> Option<String> {
+fn self_objection(question: &Question, edns: EdnsMode, ours: &Reply) -> Option<String> {
     let wanted = match edns {
-        Edns::No => None,
-        Edns::Plain => Some(false),
-        Edns::DnssecOk => Some(true),
+        EdnsMode::No => None,
+        EdnsMode::Plain => Some(false),
+        EdnsMode::DnssecOk => Some(true),
     };
     if ours.edns != wanted {
         return Some(format!("OPT is {:?}, not {wanted:?}", ours.edns));

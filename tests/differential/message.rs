@@ -7,7 +7,7 @@ use crate::zones::{Question, TYPES};
 
 /// How a question is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Edns {
+pub(crate) enum EdnsMode {
     No,
     Plain,
     DnssecOk,
@@ -37,14 +37,14 @@ pub(crate) struct Record {
 }
 
 /// A request with the RD bit off.
-pub(crate) fn request(id: u16, question: &Question, edns: Edns) -> Vec<u8> {
+pub(crate) fn request(id: u16, question: &Question, edns: EdnsMode) -> Vec<u8> {
     let mut message = id.to_be_bytes().to_vec();
-    message.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns != Edns::No)]);
+    message.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns != EdnsMode::No)]);
     message.extend(wire(&question.name));
     message.extend(question.rtype.to_be_bytes());
     message.extend([0, 1]);
-    if edns != Edns::No {
-        let dnssec_ok = if edns == Edns::DnssecOk { 0x80 } else { 0 };
+    if edns != EdnsMode::No {
+        let dnssec_ok = if edns == EdnsMode::DnssecOk { 0x80 } else { 0 };
         message.extend([0, 0, 41, 0x04, 0xd0, 0, 0, dnssec_ok, 0, 0, 0]);
     }
     message

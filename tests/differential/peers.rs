@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    message::{self, Edns, Reply},
+    message::{self, EdnsMode, Reply},
     ports::free_port,
     zones::{Question, Zone},
 };
@@ -110,7 +110,7 @@ impl Peer {
         let soa = Question { name: zone.apex.clone(), rtype: 6 };
         for _ in 0..TRIES {
             let ready = self
-                .try_ask(&soa, Edns::No)
+                .try_ask(&soa, EdnsMode::No)
                 .is_some_and(|reply| reply.rcode == 0 && reply.is_authoritative);
             if ready {
                 return;
@@ -123,13 +123,13 @@ impl Peer {
     }
 
     /// Asks, again where a datagram was lost.
-    pub(crate) fn ask(&mut self, question: &Question, edns: Edns) -> Reply {
+    pub(crate) fn ask(&mut self, question: &Question, edns: EdnsMode) -> Reply {
         (0..TRIES)
             .find_map(|_| self.try_ask(question, edns))
             .unwrap_or_else(|| panic!("{} does not answer {question:?}", self.name))
     }
 
-    fn try_ask(&mut self, question: &Question, edns: Edns) -> Option<Reply> {
+    fn try_ask(&mut self, question: &Question, edns: EdnsMode) -> Option<Reply> {
         self.next_id = self.next_id.wrapping_add(1);
         let id = self.next_id;
         let mut buffer = [0; 65535];

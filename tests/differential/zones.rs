@@ -50,7 +50,7 @@ pub(crate) fn generate(rng: &mut Rng, count: usize) -> Vec<Zone> {
     let mut zones = Vec::new();
     for number in 0..count {
         let apex = format!("z{number}.test");
-        let mut draft = Draft::new(&apex);
+        let mut draft = ZoneDraft::new(&apex);
         draft.fill(rng);
         if number % 3 == 1 {
             draft.add_dname(
@@ -65,7 +65,7 @@ pub(crate) fn generate(rng: &mut Rng, count: usize) -> Vec<Zone> {
             if rng.bool() {
                 draft.add(&child, "DS", DS);
             }
-            let mut below = Draft::new(&child);
+            let mut below = ZoneDraft::new(&child);
             below.fill(rng);
             zones.push(below.finish());
         }
@@ -77,12 +77,12 @@ pub(crate) fn generate(rng: &mut Rng, count: usize) -> Vec<Zone> {
 const DS: &str = "12345 13 2 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// A zone in the making: the records of each owner, by type.
-struct Draft {
+struct ZoneDraft {
     apex: String,
     records: BTreeMap<String, BTreeMap<&'static str, BTreeSet<String>>>,
 }
 
-impl Draft {
+impl ZoneDraft {
     fn new(apex: &str) -> Self {
         let mut draft = Self { apex: apex.to_owned(), records: BTreeMap::new() };
         draft.add(apex, "SOA", "ns Host.Master 2024010101 3600 600 86400 120");

@@ -4,8 +4,8 @@
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use crate::{
-    ask::Ask,
-    harness::{LONG, Site},
+    harness::{ServerDirectory, WAIT_TIMEOUT},
+    query::TestQuery,
     upstream::Upstream,
 };
 
@@ -23,8 +23,8 @@ members = [{ alias = "missing.lb.test" }, { addresses = ["192.0.2.99"] }]
 
 const FIRST: &str = "eu 7 CNAME real\nreal 20 A 192.0.2.2\nreal 20 A 192.0.2.1\nreal 20 A 127.0.0.1\nreal 20 AAAA 2001:db8::1\n";
 
-fn site(upstream: &Upstream) -> Site {
-    let site = Site::new(&[("zones/gslb.toml", ZONE)]);
+fn site(upstream: &Upstream) -> ServerDirectory {
+    let site = ServerDirectory::new(&[("zones/gslb.toml", ZONE)]);
     let settings = site.read("portolan.toml");
     site.write("portolan.toml", &format!("{settings}resolvers = [\"{}\"]\n", upstream.address()));
     site
@@ -36,16 +36,16 @@ fn an_alias_follows_its_name_and_outlives_its_resolver() {
     let site = site(&upstream);
     let server = site.serve();
 
-    server.until_answers("gslb.test", &["192.0.2.1", "192.0.2.2"], LONG);
+    server.until_answers("gslb.test", &["192.0.2.1", "192.0.2.2"], WAIT_TIMEOUT);
     // At the apex, beside SOA and NS, in both families; the TTL is the least of the chain's, the
     // loopback address is not taken.
-    let reply = server.ask(&Ask::new("gslb.test", "A"));
+    let reply = server.ask(&TestQuery::new("gslb.test", "A"));
     assert_eq!(
         (reply.answers(), reply.ttl()),
         (vec!["192.0.2.1".to_owned(), "192.0.2.2".to_owned()], 7)
     );
-    assert_eq!(server.ask(&Ask::new("gslb.test", "AAAA")).answers(), ["2001:db8::1"]);
-    assert_eq!(server.ask(&Ask::new("gslb.test", "SOA")).answers().len(), 1);
+    assert_eq!(server.ask(&TestQuery::new("gslb.test", "AAAA")).answers(), ["2001:db8::1"]);
+    assert_eq!(server.ask(&TestQuery::new("gslb.test", "SOA")).answers().len(), 1);
     assert_eq!(server.addresses("spare.gslb.test"), ["192.0.2.99"], "a name that does not exist");
     server.until_logged("alias=missing.lb.test");
     assert_eq!(server.metric("portolan_alias_failing", "alias=\"missing.lb.test\""), 1.0);
@@ -54,19 +54,19 @@ fn an_alias_follows_its_name_and_outlives_its_resolver() {
     // Another answer is taken up when the old one may no longer be kept; a name that appears,
     // within the retries.
     upstream.serve("eu 20 A 192.0.2.3\nmissing 20 A 192.0.2.4\n");
-    server.until_answers("gslb.test", &["192.0.2.3"], LONG);
-    server.until_answers("spare.gslb.test", &["192.0.2.4"], 2 * LONG);
-    assert!(server.ask(&Ask::new("gslb.test", "AAAA")).answers().is_empty());
+    server.until_answers("gslb.test", &["192.0.2.3"], WAIT_TIMEOUT);
+    server.until_answers("spare.gslb.test", &["192.0.2.4"], 2 * WAIT_TIMEOUT);
+    assert!(server.ask(&TestQuery::new("gslb.test", "AAAA")).answers().is_empty());
 
     // The resolver goes away: the last good answer stays, with a shorter TTL, and everybody is
     // told.
     upstream.serve("eu 1 A 192.0.2.3\nmissing 1 A 192.0.2.4\n");
-    server.until("the short TTL is taken up", 3 * LONG, |server| {
+    server.until("the short TTL is taken up", 3 * WAIT_TIMEOUT, |server| {
         let aliases = server.status().aliases;
         aliases.iter().all(|alias| alias.ttl == Some(1))
     });
     upstream.stop();
-    server.until("an alias fails", LONG, |server| {
+    server.until("an alias fails", WAIT_TIMEOUT, |server| {
         server.metric("portolan_alias_failing", "alias=\"eu.lb.test\"") == 1.0
     });
     assert_eq!(server.addresses("gslb.test"), ["192.0.2.3"]);
@@ -85,19 +85,19 @@ fn an_alias_follows_its_name_and_outlives_its_resolver() {
     assert_eq!(server.addresses("gslb.test"), ["192.0.2.3"]);
 
     upstream.start();
-    server.until_answers("gslb.test", &["192.0.2.3"], LONG);
-    server.until("it is resolved again", 2 * LONG, |server| {
+    server.until_answers("gslb.test", &["192.0.2.3"], WAIT_TIMEOUT);
+    server.until("it is resolved again", 2 * WAIT_TIMEOUT, |server| {
         server.metric("portolan_alias_failing", "alias=\"eu.lb.test\"") == 0.0
     });
 }
 
 /// A resolver that has not answered yet: what it is asked stays in its socket.
-struct Mute(UdpSocket);
+struct SilentResolver(UdpSocket);
 
-impl Mute {
+impl SilentResolver {
     fn start() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(LONG)).unwrap();
+        socket.set_read_timeout(Some(WAIT_TIMEOUT)).unwrap();
         Self(socket)
     }
 
@@ -131,11 +131,11 @@ impl Mute {
 
 #[test]
 fn an_alias_that_was_never_resolved_keeps_only_its_own_service_waiting() {
-    let resolver = Mute::start();
+    let resolver = SilentResolver::start();
     let zone = format!(
         "{ZONE}[service.\"plain.gslb.test\"]\nmembers = [{{ addresses = [\"192.0.2.7\"] }}]\n"
     );
-    let site = Site::new(&[("zones/gslb.toml", &zone)]);
+    let site = ServerDirectory::new(&[("zones/gslb.toml", &zone)]);
     let settings = site.read("portolan.toml");
     let address = resolver.0.local_addr().unwrap();
     site.write("portolan.toml", &format!("{settings}resolvers = [\"{address}\"]\n"));
@@ -143,7 +143,7 @@ fn an_alias_that_was_never_resolved_keeps_only_its_own_service_waiting() {
     assert_eq!(server.addresses("plain.gslb.test"), ["192.0.2.7"]);
     assert_eq!(server.addresses("spare.gslb.test"), ["192.0.2.99"], "the next member answers");
     for rtype in ["A", "AAAA", "ANY"] {
-        let reply = server.ask(&Ask::new("gslb.test", rtype));
+        let reply = server.ask(&TestQuery::new("gslb.test", rtype));
         // At the apex ANY finds static records.
         let wanted = if rtype == "ANY" { "NOERROR" } else { "SERVFAIL" };
         assert_eq!(
@@ -153,7 +153,7 @@ fn an_alias_that_was_never_resolved_keeps_only_its_own_service_waiting() {
         );
     }
     assert_eq!(
-        server.ask(&Ask::new("gslb.test", "TXT")).rcode(),
+        server.ask(&TestQuery::new("gslb.test", "TXT")).rcode(),
         "NOERROR",
         "an alias has no such records"
     );
@@ -177,9 +177,9 @@ fn an_alias_that_was_never_resolved_keeps_only_its_own_service_waiting() {
     );
 
     resolver.answer(Ipv4Addr::new(192, 0, 2, 1));
-    server.until_answers("gslb.test", &["192.0.2.1"], 2 * LONG);
+    server.until_answers("gslb.test", &["192.0.2.1"], 2 * WAIT_TIMEOUT);
     assert_eq!(
-        server.ask(&Ask::new("gslb.test", "AAAA")).rcode(),
+        server.ask(&TestQuery::new("gslb.test", "AAAA")).rcode(),
         "NOERROR",
         "now it is known to have none"
     );

@@ -10,16 +10,16 @@ use std::{
 };
 
 use crate::{
-    ask::{Ask, PATIENCE},
-    harness::{LONG, Server, Site},
+    harness::{Server, ServerDirectory, WAIT_TIMEOUT},
+    query::{REPLY_TIMEOUT, TestQuery},
 };
 
 const WWW: &str = "www.example.org";
 /// The interval times `fall`, and the timeout, are one second and a half: far below.
-const VERDICT: Duration = Duration::from_secs(20);
+const VERDICT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Two targets, the first of which is answered while it is healthy, and HTTPS.
-fn site(targets: &[TcpListener; 2]) -> Site {
+fn site(targets: &[TcpListener; 2]) -> ServerDirectory {
     let [first, second] = targets.each_ref().map(|target| target.local_addr().unwrap());
     let zone = format!(
         "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
@@ -32,7 +32,7 @@ fn site(targets: &[TcpListener; 2]) -> Site {
         first.ip(),
         second.ip()
     );
-    Site::new(&[
+    ServerDirectory::new(&[
         ("zones/example.org.toml", &zone),
         (
             "portolan.toml",
@@ -50,7 +50,7 @@ fn targets() -> [TcpListener; 2] {
 }
 
 /// Writes a certificate with an ECDSA key.
-fn certificate(site: &Site) {
+fn certificate(site: &ServerDirectory) {
     let made = rcgen::generate_simple_self_signed(vec!["ns1.example.net".to_owned()]).unwrap();
     site.write("cert.pem", &made.cert.pem());
     site.write("key.pem", &made.signing_key.serialize_pem());
@@ -94,8 +94,8 @@ impl Drop for Flood {
 }
 
 fn healthz(server: &Server) -> String {
-    let mut stream = TcpStream::connect_timeout(&server.admin.unwrap(), PATIENCE).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = TcpStream::connect_timeout(&server.admin.unwrap(), REPLY_TIMEOUT).unwrap();
+    stream.set_read_timeout(Some(REPLY_TIMEOUT)).unwrap();
     stream
         .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .unwrap();
@@ -119,14 +119,14 @@ fn connections_of_clients_take_no_descriptor_from_health_checks_admin_and_drains
     ]);
     command.args(["--listen", "127.0.0.1:0"]).current_dir(site.path("."));
     let server = Server::start(command).unwrap();
-    server.until_answers(WWW, &["127.0.71.1"], LONG);
+    server.until_answers(WWW, &["127.0.71.1"], WAIT_TIMEOUT);
     let _flood = Flood::start(server.https.unwrap(), Vec::new(), 600, Duration::from_millis(1));
-    server.until("connections are evicted", LONG, |server| {
+    server.until("connections are evicted", WAIT_TIMEOUT, |server| {
         server.metric("portolan_connections_total", "transport=\"https\",event=\"evicted\"") > 0.0
     });
     assert!(server.descriptors() <= 400 - 64, "{}", server.descriptors());
     assert_eq!(healthz(&server), "HTTP/1.1 200 OK");
-    let mut over_tcp = Ask::new(WWW, "A");
+    let mut over_tcp = TestQuery::new(WWW, "A");
     over_tcp.tcp = true;
     assert_eq!(server.ask(&over_tcp).answers(), ["127.0.71.1"]);
     let url = format!("http://{}", server.admin.unwrap());
@@ -136,7 +136,7 @@ fn connections_of_clients_take_no_descriptor_from_health_checks_admin_and_drains
     assert_eq!(code, 0, "{out}{error}");
     let [dead, _alive] = targets;
     drop(dead);
-    server.until_answers(WWW, &["127.0.71.2"], VERDICT);
+    server.until_answers(WWW, &["127.0.71.2"], VERDICT_TIMEOUT);
     assert_eq!(
         server.metric("portolan_connections_total", "transport=\"https\",event=\"accept-failed\""),
         0.0
@@ -184,16 +184,16 @@ fn handshakes_of_clients_delay_no_verdict_and_no_answer() {
         return;
     }
     let server = site.serve();
-    server.until_answers(WWW, &["127.0.71.1"], LONG);
+    server.until_answers(WWW, &["127.0.71.1"], WAIT_TIMEOUT);
     // More hellos than the cores can sign.
     let flood = || Flood::start(server.https.unwrap(), hello(), 200, Duration::from_millis(1));
     let _floods = [flood(), flood()];
-    server.until("the flood has come", LONG, |server| {
+    server.until("the flood has come", WAIT_TIMEOUT, |server| {
         server.metric("portolan_connections_total", "transport=\"https\",event=\"opened\"") > 500.0
     });
     let [dead, _alive] = targets;
     drop(dead);
     let started = Instant::now();
-    server.until_answers(WWW, &["127.0.71.2"], VERDICT);
+    server.until_answers(WWW, &["127.0.71.2"], VERDICT_TIMEOUT);
     println!("a verdict after {:?}", started.elapsed());
 }

@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{ask::Deadline, harness::LONG};
+use crate::{harness::WAIT_TIMEOUT, query::Deadline};
 
 /// A balancer at work. Killed when dropped.
 pub struct Balancer {
@@ -20,7 +20,7 @@ pub struct Balancer {
 
 /// What it serves.
 #[derive(Debug, Clone, Copy)]
-pub enum Serves<'a> {
+pub enum BalancerContent<'a> {
     /// 200 on /healthz.
     Health,
     /// The same over TLS, with this certificate and key.
@@ -33,19 +33,19 @@ pub enum Serves<'a> {
 
 impl Balancer {
     /// Starts nginx on `address` and waits until it listens.
-    pub fn nginx(address: &str, port: u16, serves: Serves<'_>) -> Self {
+    pub fn nginx(address: &str, port: u16, serves: BalancerContent<'_>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (flag, tls) = match serves {
-            Serves::Health | Serves::Proxied(_) => ("", ""),
-            Serves::BehindProxy => (" proxy_protocol", ""),
-            Serves::Tls { certificate, key } => {
+            BalancerContent::Health | BalancerContent::Proxied(_) => ("", ""),
+            BalancerContent::BehindProxy => (" proxy_protocol", ""),
+            BalancerContent::Tls { certificate, key } => {
                 fs::write(directory.path().join("cert.pem"), certificate).unwrap();
                 fs::write(directory.path().join("key.pem"), key).unwrap();
                 (" ssl", "ssl_certificate cert.pem; ssl_certificate_key key.pem;")
             }
         };
         let health = match serves {
-            Serves::Proxied(port) => format!("proxy_pass http://127.0.0.1:{port};"),
+            BalancerContent::Proxied(port) => format!("proxy_pass http://127.0.0.1:{port};"),
             _ => "return 200 \"ok\";".to_owned(),
         };
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -114,7 +114,7 @@ impl Balancer {
             .unwrap();
         let mut balancer = Self { child, directory };
         let address = SocketAddr::new(address.parse::<IpAddr>().unwrap(), port);
-        let deadline = Deadline::after(LONG);
+        let deadline = Deadline::after(WAIT_TIMEOUT);
         while TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err() {
             assert!(balancer.child.try_wait().unwrap().is_none(), "{command:?} ended");
             assert!(deadline.tick(), "{command:?} does not listen on {address}");

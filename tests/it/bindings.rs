@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::harness::{Server, Site};
+use crate::harness::{Server, ServerDirectory};
 
 const ZONE: &str = r#"
 [zone."example.org"]
@@ -50,7 +50,7 @@ fn kdig(server: &Server, name: &str, rtype: &str, subnet: &str) -> Option<Vec<St
 
 #[test]
 fn what_a_client_reads_names_the_same_endpoint_in_every_type() {
-    let site = Site::new(&[("zones/example.org.toml", ZONE)]);
+    let site = ServerDirectory::new(&[("zones/example.org.toml", ZONE)]);
     let server = site.serve();
     let mut seen = std::collections::BTreeSet::new();
     for network in 0..20 {

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use super::harness::{LONG, Server, Site};
+use super::harness::{Server, ServerDirectory, WAIT_TIMEOUT};
 
 const TLS: &str = "tls = { listen = [\"127.0.0.1:0\"], certificate = \"chain.pem\", key = \"key.pem\" }\n\
                    https = { listen = [\"127.0.0.1:0\"], certificate = \"chain.pem\", key = \"key.pem\" }\n";
@@ -10,8 +10,8 @@ const TLS: &str = "tls = { listen = [\"127.0.0.1:0\"], certificate = \"chain.pem
 const ZONE: &str = "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"hostmaster@example.com\"\n";
 
 /// A site that serves over TLS and HTTPS, with a certificate of this year's end.
-fn site(until: i32) -> Site {
-    let site = Site::new(&[("zones/x.toml", ZONE)]);
+fn site(until: i32) -> ServerDirectory {
+    let site = ServerDirectory::new(&[("zones/x.toml", ZONE)]);
     site.write("portolan.toml", &format!("{}{TLS}", site.read("portolan.toml")));
     let (chain, key) = certificate(until);
     site.write("chain.pem", &chain);
@@ -27,7 +27,7 @@ fn certificate(year: i32) -> (String, String) {
     (params.self_signed(&pair).unwrap().pem(), pair.serialize_pem())
 }
 
-fn asked(site: &Site, server: &Server, command: &str) -> (i32, String) {
+fn asked(site: &ServerDirectory, server: &Server, command: &str) -> (i32, String) {
     let (code, out, err) = site.run(&[command, "--server", &server.admin.unwrap().to_string()]);
     (code, out + &err)
 }
@@ -58,7 +58,7 @@ fn a_half_renewed_certificate_is_reported_everywhere_and_used_once_it_is_whole()
     // By SIGHUP or by the next tick, whichever is first.
     server.signal(libc::SIGHUP);
     server.until_logged("certificate replaced certificate=chain.pem expires=2098-01-01T00:00:00Z");
-    server.until("the concern ends", LONG, |server| {
+    server.until("the concern ends", WAIT_TIMEOUT, |server| {
         !asked(&site, server, "status").1.contains("cannot be used")
     });
     assert_eq!(

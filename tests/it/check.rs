@@ -2,13 +2,13 @@
 
 use std::fs;
 
-use super::harness::Site;
+use super::harness::ServerDirectory;
 
 const ZONE: &str = "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"hostmaster@example.com\"\n";
 
 #[test]
 fn a_directory_to_check_holds_everything_or_is_a_zones_directory() {
-    let site = Site::new(&[("zones/x.toml", ZONE), ("other/zones/y.zone", "")]);
+    let site = ServerDirectory::new(&[("zones/x.toml", ZONE), ("other/zones/y.zone", "")]);
     site.write("other/zones/z.toml", &ZONE.replace("x.example", "z.example"));
     fs::remove_file(site.path("other/zones/y.zone")).unwrap();
     let shown = |arguments: &[&str]| {
@@ -37,7 +37,7 @@ fn a_directory_to_check_holds_everything_or_is_a_zones_directory() {
 
 #[test]
 fn a_warning_fails_a_strict_check_alone() {
-    let site = Site::new(&[("zones/x.toml", &ZONE.replace("ns1.example.com", "ns1"))]);
+    let site = ServerDirectory::new(&[("zones/x.toml", &ZONE.replace("ns1.example.com", "ns1"))]);
     let (code, out, err) = site.run(&["check"]);
     assert!(code == 0 && err.contains("single label"), "{code} {out}{err}");
     let (code, out, err) = site.run(&["check", "--strict"]);
@@ -52,7 +52,7 @@ fn a_warning_fails_a_strict_check_alone() {
 
 #[test]
 fn a_database_that_cannot_be_used_is_an_error_on_the_line_that_names_it() {
-    let site = Site::new(&[("zones/x.toml", ZONE), ("geoip/bad.mmdb", "no database")]);
+    let site = ServerDirectory::new(&[("zones/x.toml", ZONE), ("geoip/bad.mmdb", "no database")]);
     site.write(
         "portolan.toml",
         "[geoip]\ndatabases = [\n  \"geoip/world.mmdb\",\n  \"geoip/bad.mmdb\",\n]\n",

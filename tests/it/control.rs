@@ -9,15 +9,15 @@ use std::{
 };
 
 use crate::{
-    ask::{Ask, PATIENCE},
-    harness::{LONG, Site, world},
+    harness::{ServerDirectory, WAIT_TIMEOUT, sample_database},
+    query::{REPLY_TIMEOUT, TestQuery},
 };
 
 const WWW: &str = "www.example.org";
 const ZONE: &str = "zones/example.org.toml";
 const PLACES: &str = "zones/datacenters.toml";
 /// A saved edit answers within this.
-const AT_ONCE: Duration = Duration::from_secs(1);
+const APPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn places(state: &str) -> String {
     format!(
@@ -33,8 +33,8 @@ fn zone() -> &'static str {
      { datacenter = \"fra\", addresses = [\"192.0.2.1\"] },\n{ datacenter = \"iad\", addresses = [\"192.0.2.2\"] },\n]\n"
 }
 
-fn site() -> Site {
-    Site::new(&[(PLACES, &places("active")), (ZONE, zone())])
+fn site() -> ServerDirectory {
+    ServerDirectory::new(&[(PLACES, &places("active")), (ZONE, zone())])
 }
 
 #[test]
@@ -43,14 +43,14 @@ fn a_drain_answers_within_a_second_however_it_is_saved() {
     let server = site.serve();
     assert_eq!(server.addresses(WWW), ["192.0.2.1"]);
     site.write(PLACES, &places("draining"));
-    server.until_answers(WWW, &["192.0.2.2"], AT_ONCE);
+    server.until_answers(WWW, &["192.0.2.2"], APPLY_TIMEOUT);
     site.replace(PLACES, &places("active"));
-    server.until_answers(WWW, &["192.0.2.1"], AT_ONCE);
+    server.until_answers(WWW, &["192.0.2.1"], APPLY_TIMEOUT);
 }
 
 #[test]
 fn a_drain_answers_within_a_second_when_kubernetes_swaps_a_link() {
-    let site = Site::new(&[(ZONE, zone())]);
+    let site = ServerDirectory::new(&[(ZONE, zone())]);
     // As a ConfigMap is mounted: files are links into `..data`, which is a link to a directory of
     // one version.
     for (version, state) in [("..1", "active"), ("..2", "draining")] {
@@ -62,7 +62,7 @@ fn a_drain_answers_within_a_second_when_kubernetes_swaps_a_link() {
     assert_eq!(server.addresses(WWW), ["192.0.2.1"]);
     symlink("..2", site.path("zones/map/..data_tmp")).unwrap();
     fs::rename(site.path("zones/map/..data_tmp"), site.path("zones/map/..data")).unwrap();
-    server.until_answers(WWW, &["192.0.2.2"], AT_ONCE);
+    server.until_answers(WWW, &["192.0.2.2"], APPLY_TIMEOUT);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn the_commands_drain_and_undrain_and_keep_every_comment() {
     );
     assert_eq!(run(&["drain", "iad", "--force"]).0, 0);
     // Rule: a name never goes dark by a drain.
-    assert_eq!(server.ask(&Ask::new(WWW, "A")).answers().len(), 1);
+    assert_eq!(server.ask(&TestQuery::new(WWW, "A")).answers().len(), 1);
     for datacenter in ["iad", "eu"] {
         let (code, out, err) = run(&["undrain", datacenter]);
         assert_eq!(code, 0, "{out}{err}");
@@ -114,7 +114,7 @@ fn a_broken_edit_is_told_of_and_the_old_answers_stay_until_it_is_mended() {
     assert!(body.contains("datacenters.toml:5:"), "{body}");
     assert_eq!(server.metric("portolan_configuration_refused", ""), 1.0);
     site.write(PLACES, &places("draining"));
-    server.until_answers(WWW, &["192.0.2.2"], AT_ONCE);
+    server.until_answers(WWW, &["192.0.2.2"], APPLY_TIMEOUT);
     assert!(!server.http("/readyz").1.contains("datacenters.toml:5:"));
     assert_eq!(server.metric("portolan_reload_failures_total", ""), 1.0);
 }
@@ -142,7 +142,7 @@ fn a_file_written_piece_by_piece_is_never_adopted_in_part() {
         });
     }
     drop(file);
-    server.until_answers("s19.example.org", &["192.0.2.20"], AT_ONCE);
+    server.until_answers("s19.example.org", &["192.0.2.20"], APPLY_TIMEOUT);
     assert_eq!(server.addresses("s0.example.org"), ["192.0.2.20"]);
     assert!(!server.log().contains("refused"), "{}", server.log());
 }
@@ -153,18 +153,18 @@ fn a_broken_database_changes_nothing_and_a_good_one_is_taken_up() {
     site.edit(ZONE, "failover", "nearest");
     let server = site.serve();
     let american = |server: &crate::harness::Server| {
-        server.ask(&Ask::new(WWW, "A").subnet("8.1.2.0/24")).answers()
+        server.ask(&TestQuery::new(WWW, "A").subnet("8.1.2.0/24")).answers()
     };
     assert_eq!(american(&server), ["192.0.2.2"]);
-    fs::write(site.path("geoip/new"), &world()[..700]).unwrap();
+    fs::write(site.path("geoip/new"), &sample_database()[..700]).unwrap();
     fs::rename(site.path("geoip/new"), site.path("geoip/world.mmdb")).unwrap();
-    server.until("the error is shown", LONG, |server| {
+    server.until("the error is shown", WAIT_TIMEOUT, |server| {
         server.http("/readyz").1.contains("world.mmdb")
     });
     assert_eq!(american(&server), ["192.0.2.2"]);
     fs::remove_file(site.path("geoip/world.mmdb")).unwrap();
     server.signal(libc::SIGHUP);
-    server.stays("the old database", AT_ONCE, |server| american(server) == ["192.0.2.2"]);
+    server.stays("the old database", APPLY_TIMEOUT, |server| american(server) == ["192.0.2.2"]);
     // The new one has no America: its clients are nowhere and get the first member.
     let mut writer =
         mmdb_writer::Writer::builder("GeoLite2-City").description(&[("en", "made up")]).build();
@@ -188,8 +188,9 @@ fn sighup_reads_the_files_anew() {
     let before = server.status().configuration.reloads;
     site.write(PLACES, &places("draining"));
     server.signal(libc::SIGHUP);
-    server
-        .until("it was taken up", AT_ONCE, |server| server.status().configuration.reloads > before);
+    server.until("it was taken up", APPLY_TIMEOUT, |server| {
+        server.status().configuration.reloads > before
+    });
     assert_eq!(server.addresses(WWW), ["192.0.2.2"]);
 }
 
@@ -199,10 +200,10 @@ fn sigterm_answers_what_was_received_and_exits_with_0() {
     let server = site.serve();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(server.address).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(REPLY_TIMEOUT)).unwrap();
     const SENT: u16 = 100;
     for id in 0..SENT {
-        socket.send(&Ask::new(WWW, "A").message(id)).unwrap();
+        socket.send(&TestQuery::new(WWW, "A").message(id)).unwrap();
     }
     let (status, log) = server.terminate();
     assert_eq!(status.code(), Some(0), "{log}");
@@ -227,7 +228,7 @@ fn verdicts_survive_a_restart() {
     let site = site();
     site.write(ZONE, &probed());
     let server = site.serve();
-    server.until("both are down", LONG, |server| {
+    server.until("both are down", WAIT_TIMEOUT, |server| {
         server.verdicts().iter().all(|(_, verdict)| verdict == "down")
     });
     assert!(server.terminate().0.success());
@@ -242,8 +243,8 @@ fn verdicts_survive_a_restart() {
 #[test]
 fn a_state_directory_of_no_use_is_a_warning() {
     for make in [
-        |site: &Site| site.write("state", "a file where the directory should be"),
-        |site: &Site| {
+        |site: &ServerDirectory| site.write("state", "a file where the directory should be"),
+        |site: &ServerDirectory| {
             for file in ["verdicts.json", "serials.json", "cookie-key"] {
                 site.write(&format!("state/{file}"), "\u{0}garbage{");
             }
@@ -287,7 +288,7 @@ fn zones_that_went_away_and_came_back_are_followed_again() {
     let site = site();
     let server = site.serve();
     fs::rename(site.path("zones"), site.path("away")).unwrap();
-    server.until("the loss is told", LONG, |server| {
+    server.until("the loss is told", WAIT_TIMEOUT, |server| {
         server.http("/readyz").1.contains("cannot be read")
     });
     assert_eq!(server.addresses(WWW), ["192.0.2.1"]);
@@ -295,11 +296,11 @@ fn zones_that_went_away_and_came_back_are_followed_again() {
     for file in ["datacenters.toml", "example.org.toml"] {
         fs::copy(site.path(&format!("away/{file}")), site.path(&format!("zones/{file}"))).unwrap();
     }
-    server.until("they are back", LONG, |server| {
+    server.until("they are back", WAIT_TIMEOUT, |server| {
         !server.http("/readyz").1.contains("cannot be read")
     });
     site.write(PLACES, &places("draining"));
-    server.until_answers(WWW, &["192.0.2.2"], LONG);
+    server.until_answers(WWW, &["192.0.2.2"], WAIT_TIMEOUT);
 }
 
 #[test]
@@ -314,7 +315,7 @@ fn sighup_amid_a_write_waits_for_its_end() {
     server.signal(libc::SIGHUP);
     server.stays("the old file", Duration::from_millis(500), is_old);
     drop(file);
-    server.until_answers("new.example.org", &["192.0.2.9"], AT_ONCE);
+    server.until_answers("new.example.org", &["192.0.2.9"], APPLY_TIMEOUT);
 }
 
 #[test]
@@ -327,7 +328,9 @@ fn what_waits_for_a_restart_is_told() {
     site.edit("portolan.toml", "threads = 2", "threads = 1\nsocket-affinity = true");
     server.until_logged("`socket-affinity` of `server` has changed");
     site.edit("portolan.toml", "\nsocket-affinity = true", "");
-    server.until("it is as before", LONG, |server| !server.http("/readyz").1.contains("`threads`"));
+    server.until("it is as before", WAIT_TIMEOUT, |server| {
+        !server.http("/readyz").1.contains("`threads`")
+    });
 }
 
 #[test]

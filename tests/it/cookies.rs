@@ -5,8 +5,8 @@ use std::{net::IpAddr, time::SystemTime};
 use portolan::dns::CookieKeys;
 
 use crate::{
-    ask::Ask,
-    harness::{LONG, Server, Site},
+    harness::{Server, ServerDirectory, WAIT_TIMEOUT},
+    query::TestQuery,
 };
 
 const CLIENT: [u8; 8] = *b"a client";
@@ -21,8 +21,8 @@ fn is_valid(server: &Server, key: u8) -> bool {
 
 fn is_accepted(server: &Server, cookie: &[u8]) -> bool {
     let option = (10, [&CLIENT[..], cookie].concat());
-    let reply =
-        server.ask(&Ask::new("big.example.org", "ANY").edns(|edns| edns.options.push(option)));
+    let reply = server
+        .ask(&TestQuery::new("big.example.org", "ANY").edns(|edns| edns.options.push(option)));
     !reply.answers().is_empty()
 }
 
@@ -32,7 +32,7 @@ fn cookies_are_valid_over_a_rotation_of_their_keys_which_a_restart_knows_of() {
     let zone = format!(
         "$ORIGIN example.org.\n@ 60 IN SOA ns h 1 2 3 4 5\n@ 60 IN NS ns.example.net.\nbig 60 IN TXT {long} {long} {long}\n"
     );
-    let site = Site::new(&[("zones/example.org.zone", &zone)]);
+    let site = ServerDirectory::new(&[("zones/example.org.zone", &zone)]);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let (current, next) = ("11".repeat(16), "22".repeat(16));
     // Due some seconds after the start.
@@ -51,12 +51,12 @@ fn cookies_are_valid_over_a_rotation_of_their_keys_which_a_restart_knows_of() {
     assert!(!is_valid(&server, 0x33), "no key of this server");
     let keys = CookieKeys { current: [0x11; 16], next: [0; 16], previous: None, rotated_secs: 0 };
     let early = keys.server_cookie(CLIENT, IpAddr::from([127, 0, 0, 1]), now as u32);
-    server.until("the keys are rotated", LONG, |_| {
+    server.until("the keys are rotated", WAIT_TIMEOUT, |_| {
         let file = site.read("state/cookie.key");
         file.contains(&format!("\"previous\":\"{current}\""))
             && file.contains(&format!("\"current\":\"{next}\""))
     });
-    server.until("one publication", LONG, |server| {
+    server.until("one publication", WAIT_TIMEOUT, |server| {
         server.metric("portolan_generation", "") == before + 1.0
     });
     assert!(is_accepted(&server, &early), "made before the rotation");

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use crate::harness::{LONG, Server, Site};
+use crate::harness::{Server, ServerDirectory, WAIT_TIMEOUT};
 
 const PAGE: &str = "Active connections: 5 \nserver accepts handled requests\n 9 9 9 \nReading: 0 Writing: 1 Waiting: 4 \n";
 
@@ -80,10 +80,11 @@ fn a_load_source_that_fails_is_a_concern_until_it_reports_again_or_is_no_longer_
     };
     let fra = "{ addresses = [\"192.0.2.1\"], load = \"fra\" }";
     let iad = "{ addresses = [\"192.0.2.2\"], load = \"iad\" }";
-    let site = Site::new(&[("zones/example.org.toml", &zone(&format!("{fra}, {iad}")))]);
+    let site = ServerDirectory::new(&[("zones/example.org.toml", &zone(&format!("{fra}, {iad}")))]);
     let server = site.serve();
     let fails = |load: &str| format!("load source \"{load}\" has given no report since ");
-    server.until("the failing one is a concern", LONG, |server| concerns(server).len() == 1);
+    server
+        .until("the failing one is a concern", WAIT_TIMEOUT, |server| concerns(server).len() == 1);
     let text = concerns(&server).remove(0);
     assert!(text.starts_with(&fails("iad")) && text.contains(" UTC: status 404"), "{text}");
     let (_, status, _) =
@@ -91,15 +92,15 @@ fn a_load_source_that_fails_is_a_concern_until_it_reports_again_or_is_no_longer_
     assert!(status.contains("404") && status.contains("(since "), "{status}");
 
     second.works.store(true, SeqCst);
-    server.until("it reports again", LONG, |server| concerns(server).is_empty());
+    server.until("it reports again", WAIT_TIMEOUT, |server| concerns(server).is_empty());
 
     first.works.store(false, SeqCst);
-    server.until("the other one fails", LONG, |server| {
+    server.until("the other one fails", WAIT_TIMEOUT, |server| {
         concerns(server).iter().any(|text| text.contains("\"fra\""))
     });
     assert!(
         concerns(&server)[0].contains("pools keep the shares of the last report until it expires")
     );
     site.write("zones/example.org.toml", &zone(iad));
-    server.until("it is no longer configured", LONG, |server| concerns(server).is_empty());
+    server.until("it is no longer configured", WAIT_TIMEOUT, |server| concerns(server).is_empty());
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 
 use crate::{
-    ask::Ask,
-    balancers::{Balancer, Serves, are_installed},
-    harness::{LONG, Server, Site},
+    balancers::{Balancer, BalancerContent, are_installed},
+    harness::{Server, ServerDirectory, WAIT_TIMEOUT},
     ports::free_port,
+    query::TestQuery,
 };
 
 /// interval x fall + timeout + 1 s, of [`MONITOR`].
@@ -17,7 +17,7 @@ const MOVES_WITHIN: Duration = Duration::from_millis(500 * 2 + 400 + 1000);
 pub const MONITOR: &str = "interval = \"500ms\"\ntimeout = \"400ms\"\nrise = 2\nfall = 2\n";
 
 /// A zone whose service `www` fails over along `addresses`, all probed by `check`.
-pub fn site(check: &str, addresses: &[&str]) -> Site {
+pub fn site(check: &str, addresses: &[&str]) -> ServerDirectory {
     let members: String =
         addresses.iter().map(|address| format!("  {{ addresses = [\"{address}\"] }},\n")).collect();
     let zone = format!(
@@ -26,7 +26,7 @@ pub fn site(check: &str, addresses: &[&str]) -> Site {
          [service.\"www.example.org\"]\npolicy = \"failover\"\nmonitor = \"web\"\nmembers = [\n{members}]\n\
          [service.\"all.example.org\"]\npolicy = \"all\"\nmonitor = \"web\"\nmembers = [\n{members}]\n"
     );
-    Site::new(&[("zones/example.org.toml", &zone)])
+    ServerDirectory::new(&[("zones/example.org.toml", &zone)])
 }
 
 fn http(port: u16) -> String {
@@ -41,8 +41,8 @@ fn when_an_nginx_stops_its_clients_move_on_and_come_back_with_it() {
         return;
     }
     let (port, addresses) = (free_port(), ["127.0.11.1", "127.0.11.2"]);
-    let first = Balancer::nginx(addresses[0], port, Serves::Health);
-    let _second = Balancer::nginx(addresses[1], port, Serves::Health);
+    let first = Balancer::nginx(addresses[0], port, BalancerContent::Health);
+    let _second = Balancer::nginx(addresses[1], port, BalancerContent::Health);
     let site = site(&http(port), &addresses);
     let server = site.serve();
     assert_eq!(server.addresses(WWW), [addresses[0]]);
@@ -52,7 +52,7 @@ fn when_an_nginx_stops_its_clients_move_on_and_come_back_with_it() {
         server.addresses(WWW) == addresses[1..]
     });
     assert_eq!(server.metric("portolan_target_up", "127.0.11.1"), 0.0);
-    let _first = Balancer::nginx(addresses[0], port, Serves::Health);
+    let _first = Balancer::nginx(addresses[0], port, BalancerContent::Health);
     server.until_answers(WWW, &addresses[..1], MOVES_WITHIN);
 }
 
@@ -63,7 +63,7 @@ fn when_haproxy_has_no_backend_left_its_503_moves_clients_on() {
     }
     let (port, addresses) = (free_port(), ["127.0.12.1", "127.0.12.2"]);
     let first = Balancer::haproxy(addresses[0], port, true);
-    let _second = Balancer::nginx(addresses[1], port, Serves::Health);
+    let _second = Balancer::nginx(addresses[1], port, BalancerContent::Health);
     let site = site(&http(port), &addresses);
     let server = site.serve();
     assert_eq!(server.addresses(WWW), [addresses[0]]);
@@ -89,15 +89,17 @@ fn when_everything_is_down_the_answer_is_as_if_all_were_up() {
         return;
     }
     let (port, addresses) = (free_port(), ["127.0.13.1", "127.0.13.2"]);
-    let balancers = addresses.map(|address| Balancer::nginx(address, port, Serves::Health));
+    let balancers =
+        addresses.map(|address| Balancer::nginx(address, port, BalancerContent::Health));
     let site = site(&http(port), &addresses);
     let server = site.serve();
     drop(balancers);
-    server.until("both are down", LONG, |server| {
+    server.until("both are down", WAIT_TIMEOUT, |server| {
         server.verdicts().iter().all(|(_, verdict)| verdict == "down")
     });
-    server
-        .until("both are answered", LONG, |server| server.addresses("all.example.org").len() == 2);
+    server.until("both are answered", WAIT_TIMEOUT, |server| {
+        server.addresses("all.example.org").len() == 2
+    });
     assert_eq!(server.addresses(WWW), [addresses[0]]);
     let status = server.status();
     assert_eq!(
@@ -114,25 +116,31 @@ fn when_most_targets_fail_at_once_the_checker_doubts_itself_first() {
         return;
     }
     let (port, addresses) = (free_port(), ["127.0.14.1", "127.0.14.2", "127.0.14.3", "127.0.14.4"]);
-    let mut balancers: Vec<_> =
-        addresses.iter().map(|address| Balancer::nginx(address, port, Serves::Health)).collect();
+    let mut balancers: Vec<_> = addresses
+        .iter()
+        .map(|address| Balancer::nginx(address, port, BalancerContent::Health))
+        .collect();
     let site = site(&http(port), &addresses);
     let server = site.serve();
     assert_eq!(server.addresses("all.example.org").len(), 4);
     balancers.truncate(1);
     // Three of four fail together: nothing is believed for interval x fall, then the world is taken
     // to be so.
-    server.until("the checker doubts itself", LONG, |server| {
+    server.until("the checker doubts itself", WAIT_TIMEOUT, |server| {
         server.status().checker.doubt == "suspecting"
     });
     assert_eq!(server.addresses("all.example.org").len(), 4);
     assert_eq!(server.status().checker.freezes, 1);
-    server.until_answers("all.example.org", &addresses[..1], LONG);
+    server.until_answers("all.example.org", &addresses[..1], WAIT_TIMEOUT);
     assert_eq!(server.status().checker.doubt, "convinced");
     balancers.extend(
-        addresses[1..].iter().map(|address| Balancer::nginx(address, port, Serves::Health)),
+        addresses[1..]
+            .iter()
+            .map(|address| Balancer::nginx(address, port, BalancerContent::Health)),
     );
-    server.until("all are back", LONG, |server| server.addresses("all.example.org").len() == 4);
+    server.until("all are back", WAIT_TIMEOUT, |server| {
+        server.addresses("all.example.org").len() == 4
+    });
 }
 
 #[test]
@@ -156,7 +164,7 @@ fn balancers_that_want_a_proxy_header_are_up_with_one_and_down_without() {
         return;
     }
     let (port, addresses) = (free_port(), ["127.0.18.1", "127.0.18.2", "127.0.18.3"]);
-    let _nginx = Balancer::nginx(addresses[0], port, Serves::BehindProxy);
+    let _nginx = Balancer::nginx(addresses[0], port, BalancerContent::BehindProxy);
     let _haproxy = Balancer::haproxy_bound(addresses[1], port, true, "accept-proxy");
     let _plain = Balancer::haproxy(addresses[2], port, true);
     for (key, verdicts) in [
@@ -171,7 +179,7 @@ fn balancers_that_want_a_proxy_header_are_up_with_one_and_down_without() {
         let judged = |server: &Server| {
             server.verdicts().into_iter().map(|(_, verdict)| verdict).collect::<Vec<_>>()
         };
-        server.until("each has its verdict", LONG, |server| judged(server) == verdicts);
+        server.until("each has its verdict", WAIT_TIMEOUT, |server| judged(server) == verdicts);
     }
 }
 
@@ -187,7 +195,7 @@ fn a_balancer_that_speaks_http2_without_tls_is_asked_so() {
         format!("http = {{ path = \"/healthz\", port = {port}, body = \"ok\", version = \"2\" }}");
     let site = site(&check, &addresses);
     let server = site.serve();
-    server.until_answers(WWW, &addresses[..1], LONG);
+    server.until_answers(WWW, &addresses[..1], WAIT_TIMEOUT);
     let verdicts: Vec<_> = server.verdicts().into_iter().map(|(_, verdict)| verdict).collect();
     assert_eq!(verdicts, ["up", "down"], "{:?}", server.status().targets);
 }
@@ -209,7 +217,7 @@ fn an_https_monitor_believes_no_certificate_that_is_expired_or_anothers() {
         .iter()
         .zip(&certificates)
         .map(|(address, (certificate, key))| {
-            Balancer::nginx(address, port, Serves::Tls { certificate, key })
+            Balancer::nginx(address, port, BalancerContent::Tls { certificate, key })
         })
         .collect();
     let check = format!(
@@ -219,7 +227,7 @@ fn an_https_monitor_believes_no_certificate_that_is_expired_or_anothers() {
     site.write("zones/ca.pem", &authority.certificate);
     let server = site.serve();
     // The valid one alone is up: expired, of another name and of another authority are not.
-    server.until_answers(WWW, &addresses[3..], LONG);
+    server.until_answers(WWW, &addresses[3..], WAIT_TIMEOUT);
     let verdicts: Vec<_> = server.verdicts().into_iter().map(|(_, verdict)| verdict).collect();
     assert_eq!(verdicts, ["down", "down", "down", "up"], "{:?}", server.status().targets);
 }
@@ -230,19 +238,19 @@ fn while_a_member_fails_the_ttl_falls_to_the_moment_of_the_verdict() {
         return;
     }
     let (port, addresses) = (free_port(), ["127.0.17.1", "127.0.17.2"]);
-    let first = Balancer::nginx(addresses[0], port, Serves::Health);
-    let _second = Balancer::nginx(addresses[1], port, Serves::Health);
+    let first = Balancer::nginx(addresses[0], port, BalancerContent::Health);
+    let _second = Balancer::nginx(addresses[1], port, BalancerContent::Health);
     let site = site(&http(port), &addresses);
     site.edit("zones/example.org.toml", MONITOR, "interval = \"2s\"\ntimeout = \"1s\"\nfall = 3\n");
     let server = site.serve();
-    let asked = |server: &Server| server.ask(&Ask::new(WWW, "A"));
+    let asked = |server: &Server| server.ask(&TestQuery::new(WWW, "A"));
     assert_eq!(asked(&server).ttl(), 30);
     drop(first);
-    server.until("the TTL is lowered", LONG, |server| asked(server).ttl() < 30);
+    server.until("the TTL is lowered", WAIT_TIMEOUT, |server| asked(server).ttl() < 30);
     let reply = asked(&server);
     assert_eq!(reply.answers(), [addresses[0]], "no verdict yet");
     assert!((1..=6).contains(&reply.ttl()), "{}", reply.ttl());
-    server.until_answers(WWW, &addresses[1..], LONG);
+    server.until_answers(WWW, &addresses[1..], WAIT_TIMEOUT);
     assert_eq!(asked(&server).ttl(), 30);
 }
 
@@ -283,8 +291,8 @@ fn a_datacenter_that_is_disabled_until_a_time_is_probed_again_from_then_on() {
          [service.\"www.example.org\"]\nmonitor = \"web\"\nmembers = [{{ datacenter = \"fra\", addresses = [\"127.0.11.9\"] }}]\n",
         free_port()
     );
-    let site = Site::new(&[("zones/example.org.toml", &zone)]);
+    let site = ServerDirectory::new(&[("zones/example.org.toml", &zone)]);
     let server = site.serve();
     assert_eq!(server.verdicts(), [("127.0.11.9".to_owned(), "unknown".to_owned())]);
-    server.until("it is probed, and down", LONG, |server| server.verdicts()[0].1 == "down");
+    server.until("it is probed, and down", WAIT_TIMEOUT, |server| server.verdicts()[0].1 == "down");
 }

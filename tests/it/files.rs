@@ -13,13 +13,13 @@ use std::{
     time::Duration,
 };
 
-use crate::harness::{LONG, Server, Site};
+use crate::harness::{Server, ServerDirectory, WAIT_TIMEOUT};
 
 const NAME: &str = "w.x.test";
 /// A saved edit answers within this.
-const AT_ONCE: Duration = Duration::from_secs(1);
+const APPLY_TIMEOUT: Duration = Duration::from_secs(1);
 /// A link that was swapped, which causes no event, answers within this.
-const SWAPPED: Duration = Duration::from_secs(3);
+const SWAP_TIMEOUT: Duration = Duration::from_secs(3);
 
 fn zone(address: &str) -> String {
     format!(
@@ -28,14 +28,14 @@ fn zone(address: &str) -> String {
 }
 
 /// Makes `link` lead to `target` in one step, as git-sync does.
-fn swap(site: &Site, link: &str, target: &str) {
+fn swap(site: &ServerDirectory, link: &str, target: &str) {
     let new = site.path("new-link");
     symlink(target, &new).unwrap();
     fs::rename(new, site.path(link)).unwrap();
 }
 
 /// The program with these arguments, run by a user that file permissions apply to.
-fn unprivileged(site: &Site, arguments: &[&str]) -> Command {
+fn unprivileged(site: &ServerDirectory, arguments: &[&str]) -> Command {
     const NOBODY: u32 = 65534;
     let program = site.path("portolan");
     fs::copy(env!("CARGO_BIN_EXE_portolan"), &program).unwrap();
@@ -63,7 +63,7 @@ const SERVE: [&str; 5] = ["serve", "--config", "portolan.toml", "--listen", "127
 
 #[test]
 fn a_log_that_is_written_all_the_time_delays_neither_an_edit_nor_a_signal() {
-    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
+    let site = ServerDirectory::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
     let server = site.serve();
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -78,22 +78,22 @@ fn a_log_that_is_written_all_the_time_delays_neither_an_edit_nor_a_signal() {
                 thread::yield_now();
             }
         });
-        server.until("the log is there", LONG, |_| site.path("zones/access.log").exists());
+        server.until("the log is there", WAIT_TIMEOUT, |_| site.path("zones/access.log").exists());
         site.write("zones/x.test.zone", &zone("192.0.2.2"));
-        server.until_answers(NAME, &["192.0.2.2"], AT_ONCE);
+        server.until_answers(NAME, &["192.0.2.2"], APPLY_TIMEOUT);
         server.signal(libc::SIGHUP);
-        server.until("the signal is obeyed", AT_ONCE, |server| {
+        server.until("the signal is obeyed", APPLY_TIMEOUT, |server| {
             server.log().contains("reload by SIGHUP applied")
         });
         site.replace("zones/x.test.zone", &zone("192.0.2.3"));
-        server.until_answers(NAME, &["192.0.2.3"], AT_ONCE);
+        server.until_answers(NAME, &["192.0.2.3"], APPLY_TIMEOUT);
         is_over.store(true, Relaxed);
     });
 }
 
 #[test]
 fn a_file_that_stays_open_half_written_delays_no_other_edit_and_is_not_used() {
-    let site = Site::new(&[
+    let site = ServerDirectory::new(&[
         ("zones/x.test.zone", &zone("192.0.2.1")),
         ("zones/y.test.zone", &zone("192.0.2.7")),
     ]);
@@ -105,22 +105,22 @@ fn a_file_that_stays_open_half_written_delays_no_other_edit_and_is_not_used() {
     let (half, rest) = new.split_at(new.find("w 300").unwrap());
     file.write_all(half.as_bytes()).unwrap();
     site.replace("zones/x.test.zone", &zone("192.0.2.2"));
-    server.until_answers(NAME, &["192.0.2.2"], AT_ONCE);
+    server.until_answers(NAME, &["192.0.2.2"], APPLY_TIMEOUT);
     assert_eq!(server.addresses("w.y.test"), ["192.0.2.7"]);
-    server.until("it is a concern", LONG, |server| {
+    server.until("it is a concern", WAIT_TIMEOUT, |server| {
         server.http("/readyz").1.contains("open for writing")
     });
     file.write_all(rest.as_bytes()).unwrap();
     drop(file);
-    server.until_answers("w.y.test", &["192.0.2.8"], AT_ONCE);
-    server.until("it is no concern", LONG, |server| {
+    server.until_answers("w.y.test", &["192.0.2.8"], APPLY_TIMEOUT);
+    server.until("it is no concern", WAIT_TIMEOUT, |server| {
         !server.http("/readyz").1.contains("open for writing")
     });
 }
 
 #[test]
 fn a_link_above_the_zones_is_followed_each_time_that_it_is_swapped() {
-    let site = Site::new(&[]);
+    let site = ServerDirectory::new(&[]);
     for (release, address) in [("1", "192.0.2.1"), ("2", "192.0.2.2"), ("3", "192.0.2.3")] {
         site.write(&format!("wt/{release}/zones/x.test.zone"), &zone(address));
     }
@@ -130,15 +130,15 @@ fn a_link_above_the_zones_is_followed_each_time_that_it_is_swapped() {
     assert_eq!(server.addresses(NAME), ["192.0.2.1"]);
     for (release, address) in [("2", "192.0.2.2"), ("3", "192.0.2.3"), ("1", "192.0.2.1")] {
         swap(&site, "current", &format!("wt/{release}"));
-        server.until_answers(NAME, &[address], SWAPPED);
+        server.until_answers(NAME, &[address], SWAP_TIMEOUT);
     }
     site.write("wt/1/zones/x.test.zone", &zone("192.0.2.4"));
-    server.until_answers(NAME, &["192.0.2.4"], AT_ONCE);
+    server.until_answers(NAME, &["192.0.2.4"], APPLY_TIMEOUT);
 }
 
 #[test]
 fn a_linked_directory_and_linked_configuration_are_followed_when_they_are_swapped() {
-    let site = Site::new(&[
+    let site = ServerDirectory::new(&[
         ("away/1/x.test.zone", &zone("192.0.2.1")),
         ("away/2/x.test.zone", &zone("192.0.2.2")),
     ]);
@@ -153,12 +153,12 @@ fn a_linked_directory_and_linked_configuration_are_followed_when_they_are_swappe
     assert_eq!(server.addresses(NAME), ["192.0.2.1"]);
     for release in ["2", "1", "2"] {
         swap(&site, "zones/shared", &format!("../away/{release}"));
-        server.until_answers(NAME, &[&format!("192.0.2.{release}")], SWAPPED);
+        server.until_answers(NAME, &[&format!("192.0.2.{release}")], SWAP_TIMEOUT);
     }
     swap(&site, "portolan.toml", "conf/2");
-    server.until_answers(NAME, &["192.0.2.3"], SWAPPED);
+    server.until_answers(NAME, &["192.0.2.3"], SWAP_TIMEOUT);
     swap(&site, "portolan.toml", "conf/1");
-    server.until_answers(NAME, &["192.0.2.2"], SWAPPED);
+    server.until_answers(NAME, &["192.0.2.2"], SWAP_TIMEOUT);
 }
 
 #[test]
@@ -174,22 +174,22 @@ fn edits_are_followed_where_the_kernel_has_no_watch_left() {
         println!("skipped: this user may not make a user namespace");
         return;
     }
-    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
+    let site = ServerDirectory::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
     let mut command = Command::new("unshare");
     command.args(enter).arg(env!("CARGO_BIN_EXE_portolan")).args(SERVE);
     command.current_dir(site.path("")).env("NO_COLOR", "1").env("PORTOLAN_LOG", "info");
     let server = Server::start(command).unwrap();
     site.write("zones/x.test.zone", &zone("192.0.2.2"));
-    server.until_answers(NAME, &["192.0.2.2"], SWAPPED);
+    server.until_answers(NAME, &["192.0.2.2"], SWAP_TIMEOUT);
     site.replace("zones/x.test.zone", &zone("192.0.2.3"));
-    server.until_answers(NAME, &["192.0.2.3"], SWAPPED);
+    server.until_answers(NAME, &["192.0.2.3"], SWAP_TIMEOUT);
     site.write("zones/y.test.zone", &zone("192.0.2.4"));
-    server.until_answers("w.y.test", &["192.0.2.4"], SWAPPED);
+    server.until_answers("w.y.test", &["192.0.2.4"], SWAP_TIMEOUT);
 }
 
 #[test]
 fn a_directory_that_may_not_be_read_is_an_error_of_check_and_start_by_name() {
-    let site = Site::new(&[
+    let site = ServerDirectory::new(&[
         ("zones/x.test.zone", &zone("192.0.2.1")),
         ("zones/sub/y.test.zone", &zone("192.0.2.2")),
     ]);
@@ -219,37 +219,41 @@ fn a_directory_that_may_not_be_read_is_an_error_of_check_and_start_by_name() {
 
 #[test]
 fn zones_that_may_no_longer_be_read_are_answered_on_and_followed_when_they_may_be_read_again() {
-    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
+    let site = ServerDirectory::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
     let server = Server::start(unprivileged(&site, &SERVE)).unwrap();
     fs::set_permissions(site.path("zones"), fs::Permissions::from_mode(0o000)).unwrap();
-    server.until("the concern", LONG, |server| {
+    server.until("the concern", WAIT_TIMEOUT, |server| {
         server.http("/readyz").1.contains("Permission denied")
     });
     assert_eq!(server.addresses(NAME), ["192.0.2.1"]);
     fs::set_permissions(site.path("zones"), fs::Permissions::from_mode(0o755)).unwrap();
-    server.until("no concern", LONG, |server| {
+    server.until("no concern", WAIT_TIMEOUT, |server| {
         !server.http("/readyz").1.contains("Permission denied")
     });
     site.write("zones/x.test.zone", &zone("192.0.2.2"));
-    server.until_answers(NAME, &["192.0.2.2"], LONG);
+    server.until_answers(NAME, &["192.0.2.2"], WAIT_TIMEOUT);
 }
 
 #[test]
 fn an_edit_saved_while_no_file_could_be_opened_is_applied_once_one_can() {
-    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
+    let site = ServerDirectory::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
     let server = site.serve();
     server.limit_descriptors(3);
     site.replace("zones/x.test.zone", &zone("192.0.2.2"));
-    server.until("the concern", LONG, |server| server.log().contains("Too many open files"));
+    server
+        .until("the concern", WAIT_TIMEOUT, |server| server.log().contains("Too many open files"));
     assert_eq!(server.addresses(NAME), ["192.0.2.1"]);
     server.limit_descriptors(1024);
-    server.until_answers(NAME, &["192.0.2.2"], LONG);
+    server.until_answers(NAME, &["192.0.2.2"], WAIT_TIMEOUT);
 }
 
 #[test]
 fn idle_connections_that_take_every_descriptor_do_not_keep_an_edit_from_being_applied() {
     let places = "[datacenter.fra]\nstate = \"active\"\n";
-    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1")), ("zones/dc.toml", places)]);
+    let site = ServerDirectory::new(&[
+        ("zones/x.test.zone", &zone("192.0.2.1")),
+        ("zones/dc.toml", places),
+    ]);
     let mut command = Command::new("sh");
     command
         .args(["-c", "ulimit -n 64; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_portolan")])
@@ -262,7 +266,7 @@ fn idle_connections_that_take_every_descriptor_do_not_keep_an_edit_from_being_ap
     for host in 2..6 {
         let address = format!("192.0.2.{host}");
         site.replace("zones/x.test.zone", &zone(&address));
-        server.until_answers(NAME, &[&address], SWAPPED);
+        server.until_answers(NAME, &[&address], SWAP_TIMEOUT);
     }
     assert!(!server.log().contains("Too many open files (os error 24) (help"), "{}", server.log());
     // The edit of a drain needs descriptors, too; so does the state.
@@ -276,7 +280,7 @@ fn idle_connections_that_take_every_descriptor_do_not_keep_an_edit_from_being_ap
 
 #[test]
 fn a_database_that_cannot_be_used_delays_no_other_edit_and_no_restart() {
-    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
+    let site = ServerDirectory::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
     fs::remove_dir_all(site.path("geoip")).unwrap();
     let good = site.read("portolan.toml");
     let mut server = site.serve();
@@ -285,7 +289,7 @@ fn a_database_that_cannot_be_used_delays_no_other_edit_and_no_restart() {
         host += 1;
         let address = format!("192.0.2.{host}");
         site.replace("zones/x.test.zone", &zone(&address));
-        server.until_answers(NAME, &[&address], AT_ONCE);
+        server.until_answers(NAME, &[&address], APPLY_TIMEOUT);
         let concerns = server.http("/readyz").1;
         assert!(concerns.contains(why), "{concerns}");
     };
@@ -301,7 +305,7 @@ fn a_database_that_cannot_be_used_delays_no_other_edit_and_no_restart() {
         ),
     ] {
         site.write("portolan.toml", &format!("{good}[geoip]\ndatabases = {databases}\n"));
-        server.until("the concern", LONG, |server| {
+        server.until("the concern", WAIT_TIMEOUT, |server| {
             server.http("/readyz").1.contains("portolan.toml is held")
         });
         follows(&server, why);
@@ -313,7 +317,7 @@ fn a_database_that_cannot_be_used_delays_no_other_edit_and_no_restart() {
     }
     site.write("portolan.toml", &good);
     fs::write(site.path("geoip"), "a file").unwrap();
-    server.until("the concern", LONG, |server| {
+    server.until("the concern", WAIT_TIMEOUT, |server| {
         server.http("/readyz").1.contains("geoip cannot be listed")
     });
     follows(&server, "geoip is left out");
@@ -322,13 +326,15 @@ fn a_database_that_cannot_be_used_delays_no_other_edit_and_no_restart() {
         "its remedy is about another directory"
     );
     fs::remove_file(site.path("geoip")).unwrap();
-    server.until("no concern", LONG, |server| server.http("/readyz").1.contains("\"concerns\":[]"));
+    server.until("no concern", WAIT_TIMEOUT, |server| {
+        server.http("/readyz").1.contains("\"concerns\":[]")
+    });
 }
 
 #[test]
 fn a_database_that_was_in_use_and_is_gone_at_a_restart_is_left_out() {
-    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
-    fs::write(site.path("a.mmdb"), crate::harness::world()).unwrap();
+    let site = ServerDirectory::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
+    fs::write(site.path("a.mmdb"), crate::harness::sample_database()).unwrap();
     site.write(
         "portolan.toml",
         &format!("{}[geoip]\ndatabases = [\"a.mmdb\"]\n", site.read("portolan.toml")),
@@ -347,8 +353,8 @@ fn a_database_that_was_in_use_and_is_gone_at_a_restart_is_left_out() {
             "{concerns}"
         );
         assert_eq!(server.metric("portolan_held_files", ""), 1.0);
-        fs::write(site.path("a.mmdb"), crate::harness::world()).unwrap();
-        server.until("it is used again", LONG, |server| {
+        fs::write(site.path("a.mmdb"), crate::harness::sample_database()).unwrap();
+        server.until("it is used again", WAIT_TIMEOUT, |server| {
             server.http("/readyz").1.contains("\"concerns\":[]")
         });
     }
@@ -356,20 +362,24 @@ fn a_database_that_was_in_use_and_is_gone_at_a_restart_is_left_out() {
 
 #[test]
 fn a_database_directory_that_could_not_be_looked_for_is_looked_for_again() {
-    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
+    let site = ServerDirectory::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
     fs::remove_dir_all(site.path("geoip")).unwrap();
     let server = site.serve();
     server.limit_descriptors(3);
     site.replace("zones/x.test.zone", &zone("192.0.2.2"));
-    server.until("the concern", LONG, |server| server.log().contains("geoip cannot be listed"));
+    server.until("the concern", WAIT_TIMEOUT, |server| {
+        server.log().contains("geoip cannot be listed")
+    });
     server.limit_descriptors(1024);
-    server.until_answers(NAME, &["192.0.2.2"], LONG);
-    server.until("no concern", LONG, |server| server.http("/readyz").1.contains("\"concerns\":[]"));
+    server.until_answers(NAME, &["192.0.2.2"], WAIT_TIMEOUT);
+    server.until("no concern", WAIT_TIMEOUT, |server| {
+        server.http("/readyz").1.contains("\"concerns\":[]")
+    });
 }
 
 /// The program in a mount namespace of its own, which is left to the tests by `nsenter`; `None`
 /// where that is not permitted.
-fn in_a_namespace(site: &Site, before: &str) -> Option<Server> {
+fn in_a_namespace(site: &ServerDirectory, before: &str) -> Option<Server> {
     let script = format!("{before} && exec \"$@\"");
     let mut command = Command::new("unshare");
     command.args(["-m", "sh", "-c", &script, "sh", env!("CARGO_BIN_EXE_portolan")]).args(SERVE);
@@ -394,7 +404,7 @@ fn a_file_that_is_mounted_on_another_is_followed_and_edited_in_place() {
                    [service.\"w.y.test\"]\npolicy = \"failover\"\nmembers = [\n\
                    { datacenter = \"fra\", addresses = [\"192.0.2.1\"] },\n\
                    { datacenter = \"iad\", addresses = [\"192.0.2.2\"] },\n]\n";
-    let site = Site::new(&[
+    let site = ServerDirectory::new(&[
         ("zones/x.test.zone", &zone("192.0.2.1")),
         ("zones/y.toml", service),
         ("zones/dc.toml", ""),
@@ -407,15 +417,15 @@ fn a_file_that_is_mounted_on_another_is_followed_and_edited_in_place() {
     assert_eq!(server.addresses("w.y.test"), ["192.0.2.1"]);
     // Edited by its other name, which no event of the mounted one tells.
     site.write("host/dc.toml", &PLACES.replace("active", "draining"));
-    server.until_answers("w.y.test", &["192.0.2.2"], SWAPPED);
+    server.until_answers("w.y.test", &["192.0.2.2"], SWAP_TIMEOUT);
     site.write("host/dc.toml", PLACES);
-    server.until_answers("w.y.test", &["192.0.2.1"], SWAPPED);
+    server.until_answers("w.y.test", &["192.0.2.1"], SWAP_TIMEOUT);
     // It cannot be replaced by rename.
     let url = format!("http://{}", server.admin.unwrap());
     let (code, out, err) = site.run(&["drain", "fra", "--server", &url]);
     assert_eq!(code, 0, "{out}{err}");
     assert!(site.read("host/dc.toml").contains("draining"));
-    server.until_answers("w.y.test", &["192.0.2.2"], AT_ONCE);
+    server.until_answers("w.y.test", &["192.0.2.2"], APPLY_TIMEOUT);
     // Mounted and taken away while it runs.
     let enter = |arguments: &[&str]| {
         let entered = Command::new("nsenter")
@@ -426,7 +436,7 @@ fn a_file_that_is_mounted_on_another_is_followed_and_edited_in_place() {
     };
     let path = |relative: &str| site.path(relative).display().to_string();
     enter(&["mount", "--bind", &path("host/x.test.zone"), &path("zones/x.test.zone")]);
-    server.until_answers(NAME, &["192.0.2.7"], SWAPPED);
+    server.until_answers(NAME, &["192.0.2.7"], SWAP_TIMEOUT);
     enter(&["umount", &path("zones/x.test.zone")]);
-    server.until_answers(NAME, &["192.0.2.1"], SWAPPED);
+    server.until_answers(NAME, &["192.0.2.1"], SWAP_TIMEOUT);
 }

@@ -13,17 +13,17 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::ask::{Ask, Deadline, Reply};
+use crate::query::{Deadline, Reply, TestQuery};
 
 /// How long anything may take that should take a moment: the machine may be busy.
-pub const LONG: Duration = Duration::from_secs(20);
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A directory with the program's files.
-pub struct Site {
+pub struct ServerDirectory {
     directory: TempDir,
 }
 
-impl Site {
+impl ServerDirectory {
     /// With a configuration that picks free ports and the given files; a database of made-up
     /// geography lies in `geoip/`.
     pub fn new(files: &[(&str, &str)]) -> Self {
@@ -34,7 +34,7 @@ impl Site {
         );
         fs::create_dir_all(site.path("zones")).unwrap();
         fs::create_dir_all(site.path("geoip")).unwrap();
-        fs::write(site.path("geoip/world.mmdb"), world()).unwrap();
+        fs::write(site.path("geoip/world.mmdb"), sample_database()).unwrap();
         for (path, text) in files {
             site.write(path, text);
         }
@@ -158,14 +158,14 @@ impl Server {
     }
 
     /// Asks one question; the server must reply.
-    pub fn ask(&self, ask: &Ask) -> Reply {
+    pub fn ask(&self, ask: &TestQuery) -> Reply {
         ask.send(self.address)
             .unwrap_or_else(|error| panic!("{} {}: {error}\n{}", ask.name, ask.rtype, self.log()))
     }
 
     /// The data of the answer to a question for addresses.
     pub fn addresses(&self, name: &str) -> Vec<String> {
-        self.ask(&Ask::new(name, "A")).answers()
+        self.ask(&TestQuery::new(name, "A")).answers()
     }
 
     /// Waits until `is_so`; panics with `what` and the log if it takes longer than `patience`. How
@@ -205,7 +205,9 @@ impl Server {
 
     /// Waits for words in the log.
     pub fn until_logged(&self, words: &str) {
-        self.until(&format!("the log says {words:?}"), LONG, |server| server.log().contains(words));
+        self.until(&format!("the log says {words:?}"), WAIT_TIMEOUT, |server| {
+            server.log().contains(words)
+        });
     }
 
     /// The process, for signals and /proc.
@@ -269,7 +271,7 @@ pub fn send_signal(pid: u32, signal: i32) {
 
 /// Made-up geography: Germany, the USA and Japan have networks of known sizes; one network knows
 /// its country alone.
-pub fn world() -> Vec<u8> {
+pub fn sample_database() -> Vec<u8> {
     use mmdb_writer::{Value, Writer};
     let place = |country: &str, continent: &str, at: Option<(f64, f64)>| {
         let code = |code: &str| Value::map([("iso_code", Value::from(code))]);

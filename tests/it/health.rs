@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    harness::{LONG, Server, Site},
+    harness::{Server, ServerDirectory, WAIT_TIMEOUT},
     ports::free_port,
 };
 
@@ -88,9 +88,9 @@ fn an_edited_monitor_keeps_the_status_of_its_targets() {
     let with =
         |name: &str, check: &str| zone(&monitor(name, check), &[(&dead, name), (&good, name)]);
     let http = |port: u16| format!("http = {{ port = {port} }}");
-    let site = Site::new(&[(FILE, &with("m", &http(ports[0])))]);
+    let site = ServerDirectory::new(&[(FILE, &with("m", &http(ports[0])))]);
     let server = site.serve();
-    server.until_answers(W, &[&good], LONG);
+    server.until_answers(W, &[&good], WAIT_TIMEOUT);
     let edits = [
         (with("m", &http(ports[0])).replace("1500ms", "1600ms"), "its interval"),
         (with("n", &http(ports[0])), "its name"),
@@ -102,11 +102,15 @@ fn an_edited_monitor_keeps_the_status_of_its_targets() {
         let seen: usize = deads.iter().map(Target::seen).sum();
         site.write(FILE, &edited);
         // Watched until the dead member's new check has been at work for a whole probe.
-        server.until(&format!("the first outcome after an edit of {what}"), LONG, |server| {
-            assert_eq!(server.addresses(W), [good.as_str()], "{what}");
-            let is_loaded = server.status().configuration.reloads == reload;
-            is_loaded && deads.iter().map(Target::seen).sum::<usize>() >= seen + 2
-        });
+        server.until(
+            &format!("the first outcome after an edit of {what}"),
+            WAIT_TIMEOUT,
+            |server| {
+                assert_eq!(server.addresses(W), [good.as_str()], "{what}");
+                let is_loaded = server.status().configuration.reloads == reload;
+                is_loaded && deads.iter().map(Target::seen).sum::<usize>() >= seen + 2
+            },
+        );
     }
 }
 
@@ -117,18 +121,18 @@ fn a_new_member_stands_behind_one_that_is_known_to_be_healthy() {
     let (new_target, _good) = (Target::at(new, port, false), Target::at(good, port, true));
     let (new, good) = (new.to_string(), good.to_string());
     let monitors = monitor("m", &format!("http = {{ port = {port} }}"));
-    let site = Site::new(&[(FILE, &zone(&monitors, &[(&good, "m")]))]);
+    let site = ServerDirectory::new(&[(FILE, &zone(&monitors, &[(&good, "m")]))]);
     let server = site.serve();
-    server.until("the only member is up", LONG, |server| {
+    server.until("the only member is up", WAIT_TIMEOUT, |server| {
         server.verdicts().iter().all(|(_, verdict)| verdict == "up")
     });
     site.write(FILE, &zone(&monitors, &[(&new, "m"), (&good, "m")]));
-    server.until("the new member is judged", LONG, |server| {
+    server.until("the new member is judged", WAIT_TIMEOUT, |server| {
         assert_eq!(server.addresses(W), [good.as_str()]);
         server.verdicts().iter().any(|(target, verdict)| target.contains(&new) && verdict == "down")
     });
     new_target.answers.store(true, SeqCst);
-    server.until_answers(W, &[&new], LONG);
+    server.until_answers(W, &[&new], WAIT_TIMEOUT);
 }
 
 #[test]
@@ -138,9 +142,9 @@ fn after_a_restart_one_failure_removes_no_member_and_fall_failures_do() {
     let (target, _second) = (Target::at(first, port, true), Target::at(second, port, true));
     let (first, second) = (first.to_string(), second.to_string());
     let monitors = monitor("m", &format!("http = {{ port = {port} }}\nfall = 3"));
-    let site = Site::new(&[(FILE, &zone(&monitors, &[(&first, "m"), (&second, "m")]))]);
+    let site = ServerDirectory::new(&[(FILE, &zone(&monitors, &[(&first, "m"), (&second, "m")]))]);
     let server = site.serve();
-    server.until("both are up", LONG, |server| {
+    server.until("both are up", WAIT_TIMEOUT, |server| {
         server.verdicts().iter().all(|(_, verdict)| verdict == "up")
     });
     assert!(server.terminate().0.success());
@@ -148,7 +152,7 @@ fn after_a_restart_one_failure_removes_no_member_and_fall_failures_do() {
     let seen = target.seen();
     let server = site.serve();
     assert_eq!(server.addresses(W), [first.as_str()], "saved status is served at once");
-    server.until_answers(W, &[&second], LONG);
+    server.until_answers(W, &[&second], WAIT_TIMEOUT);
     assert!(target.seen() >= seen + 3, "{} probes", target.seen() - seen);
 }
 
@@ -160,7 +164,7 @@ fn a_first_start_waits_for_its_first_round_no_longer_than_the_timeout_and_says_s
     let (dead, good) = (dead.to_string(), good.to_string());
     let monitors =
         format!("[monitor.m]\nhttp = {{ port = {port} }}\ninterval = \"30s\"\ntimeout = \"2s\"\n");
-    let site = Site::new(&[(FILE, &zone(&monitors, &[(&dead, "m"), (&good, "m")]))]);
+    let site = ServerDirectory::new(&[(FILE, &zone(&monitors, &[(&dead, "m"), (&good, "m")]))]);
     let admin = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()));
     site.write("portolan.toml", &format!("[server]\nadmin = \"{admin}\"\nthreads = 1\n"));
     std::thread::scope(|scope| {
@@ -168,7 +172,7 @@ fn a_first_start_waits_for_its_first_round_no_longer_than_the_timeout_and_says_s
         let serving = scope.spawn(|| site.serve());
         let mut said = String::new();
         while !said.contains("503") {
-            assert!(start.elapsed() < LONG, "not ready was never said: {said}");
+            assert!(start.elapsed() < WAIT_TIMEOUT, "not ready was never said: {said}");
             said = readyz(admin);
         }
         assert!(said.contains("waiting for the first round of health checks, "), "{said}");
@@ -201,11 +205,11 @@ fn a_certificate_file_that_breaks_later_stops_the_judgement_and_no_other_edit() 
         rcgen::generate_simple_self_signed(vec!["www.example.org".to_owned()]).unwrap().cert.pem()
     };
     let zone = zone(&monitor("m", "https = { port = 1, ca = \"ca.pem\" }"), &[("127.0.65.1", "m")]);
-    let site = Site::new(&[(FILE, &zone), ("zones/ca.pem", &certificate())]);
+    let site = ServerDirectory::new(&[(FILE, &zone), ("zones/ca.pem", &certificate())]);
     let server = site.serve();
     site.write("zones/ca.pem", "no certificate\n");
     site.write(FILE, &zone.replace("127.0.65.1", "127.0.65.2"));
-    server.until_answers(W, &["127.0.65.2"], LONG);
+    server.until_answers(W, &["127.0.65.2"], WAIT_TIMEOUT);
     let faults = server.status().monitor_faults;
     assert!(faults.len() == 1 && faults[0].error.contains("ca.pem"), "{faults:?}");
     assert!(
@@ -226,19 +230,23 @@ fn a_certificate_file_that_breaks_later_stops_the_judgement_and_no_other_edit() 
         server.http("/readyz").1
     );
     site.write("zones/ca.pem", &certificate());
-    server
-        .until("the monitor works again", LONG, |server| server.status().monitor_faults.is_empty());
+    server.until("the monitor works again", WAIT_TIMEOUT, |server| {
+        server.status().monitor_faults.is_empty()
+    });
 }
 
 #[test]
 fn a_system_without_ca_certificates_is_said_once_with_the_remedy() {
     let monitors = monitor("m", "https = { port = 1 }") + &monitor("n", "https = { port = 2 }");
-    let site = Site::new(&[(FILE, &zone(&monitors, &[("127.0.65.1", "m"), ("127.0.65.2", "n")]))]);
+    let site = ServerDirectory::new(&[(
+        FILE,
+        &zone(&monitors, &[("127.0.65.1", "m"), ("127.0.65.2", "n")]),
+    )]);
     let mut command =
         site.command(&["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]);
     command.env("SSL_CERT_FILE", site.path("none.pem")).env("SSL_CERT_DIR", site.path("none"));
     let server = Server::start(command).unwrap();
-    server.until("the faults", LONG, |server| server.status().monitor_faults.len() == 2);
+    server.until("the faults", WAIT_TIMEOUT, |server| server.status().monitor_faults.len() == 2);
     let readiness = server.http("/readyz").1;
     assert!(readiness.contains("monitors \\\"m\\\", \\\"n\\\" judge nothing"), "{readiness}");
     assert!(!server.log().contains("monitor judges nothing"), "{}", server.log());
@@ -254,8 +262,10 @@ fn a_system_without_ca_certificates_is_said_once_with_the_remedy() {
 
 #[test]
 fn commands_reach_a_server_over_plain_http_on_a_host_without_ca_certificates() {
-    let site =
-        Site::new(&[(FILE, &zone(&monitor("m", "tcp = { port = 1 }"), &[("127.0.66.1", "m")]))]);
+    let site = ServerDirectory::new(&[(
+        FILE,
+        &zone(&monitor("m", "tcp = { port = 1 }"), &[("127.0.66.1", "m")]),
+    )]);
     let server = site.serve();
     let run = |url: &str| {
         let mut command = site.command(&["status", "--server", url]);

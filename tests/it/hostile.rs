@@ -9,16 +9,16 @@ use std::{
 use fastrand::Rng;
 
 use crate::{
-    ask::{Ask, PATIENCE, framed, read_framed},
-    harness::{LONG, Server, Site},
+    harness::{Server, ServerDirectory, WAIT_TIMEOUT},
+    query::{REPLY_TIMEOUT, TestQuery, framed, read_framed},
 };
 
 const WWW: &str = "www.example.org";
 /// What hostile traffic may cost.
 const GROWTH_KIB: u64 = 32 << 10;
 
-fn site() -> Site {
-    Site::new(&[(
+fn site() -> ServerDirectory {
+    ServerDirectory::new(&[(
         "zones/example.org.toml",
         "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
          [service.\"www.example.org\"]\nmembers = [{ addresses = [\"192.0.2.1\"] }]\n",
@@ -27,7 +27,7 @@ fn site() -> Site {
 
 /// Answers over both transports, as if nothing had been.
 fn answers(server: &Server) {
-    let mut ask = Ask::new(WWW, "A");
+    let mut ask = TestQuery::new(WWW, "A");
     for tcp in [false, true] {
         ask.tcp = tcp;
         assert_eq!(server.ask(&ask).answers(), ["192.0.2.1"]);
@@ -59,9 +59,11 @@ fn mutated_datagrams_get_a_reply_or_none_and_cost_nothing() {
     let server = site.serve();
     answers(&server);
     let seeds = [
-        Ask::new(WWW, "A").message(1),
-        Ask::new(WWW, "AAAA").subnet("80.1.2.0/24").message(2),
-        Ask::new("example.org", "SOA").edns(|edns| edns.options.push((10, vec![7; 8]))).message(3),
+        TestQuery::new(WWW, "A").message(1),
+        TestQuery::new(WWW, "AAAA").subnet("80.1.2.0/24").message(2),
+        TestQuery::new("example.org", "SOA")
+            .edns(|edns| edns.options.push((10, vec![7; 8])))
+            .message(3),
     ];
     let (before, mut rng) = (server.resident_kib(), Rng::with_seed(1035));
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -95,14 +97,14 @@ fn mutated_datagrams_get_a_reply_or_none_and_cost_nothing() {
 fn a_response_gets_no_reply() {
     let site = site();
     let server = site.serve();
-    let mut response = Ask::new(WWW, "A").message(9);
+    let mut response = TestQuery::new(WWW, "A").message(9);
     response[2] |= 0x80;
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(server.address).unwrap();
     for _ in 0..100 {
         socket.send(&response).unwrap();
     }
-    server.until("all are counted", LONG, |server| {
+    server.until("all are counted", WAIT_TIMEOUT, |server| {
         server.metric("portolan_messages_ignored_total", "udp") == 100.0
     });
     socket.set_nonblocking(true).unwrap();
@@ -115,7 +117,7 @@ fn idle_and_lying_connections_leave_others_alone_and_leave_nothing_behind() {
     let server = site.serve();
     answers(&server);
     let (resident, descriptors) = (server.resident_kib(), server.descriptors());
-    let question = framed(&Ask::new(WWW, "A").message(1));
+    let question = framed(&TestQuery::new(WWW, "A").message(1));
     let beginnings: [&[u8]; 5] = [
         b"",
         // A length and nothing of it; a length of nothing; half a length; half a question.
@@ -126,7 +128,7 @@ fn idle_and_lying_connections_leave_others_alone_and_leave_nothing_behind() {
     ];
     let connections: Vec<TcpStream> = (0..300)
         .map(|number| {
-            let mut stream = TcpStream::connect_timeout(&server.address, PATIENCE).unwrap();
+            let mut stream = TcpStream::connect_timeout(&server.address, REPLY_TIMEOUT).unwrap();
             // One that was closed at once cannot be written to.
             let _ = stream.write_all(beginnings[number % beginnings.len()]);
             stream
@@ -136,8 +138,9 @@ fn idle_and_lying_connections_leave_others_alone_and_leave_nothing_behind() {
     let growth = server.resident_kib().saturating_sub(resident);
     assert!(growth < GROWTH_KIB, "{growth} KiB");
     drop(connections);
-    server
-        .until("their sockets are closed", LONG, |server| server.descriptors() <= descriptors + 1);
+    server.until("their sockets are closed", WAIT_TIMEOUT, |server| {
+        server.descriptors() <= descriptors + 1
+    });
     answers(&server);
 }
 
@@ -145,11 +148,11 @@ fn idle_and_lying_connections_leave_others_alone_and_leave_nothing_behind() {
 fn many_questions_on_one_connection_are_all_answered() {
     let site = site();
     let server = site.serve();
-    let mut stream = TcpStream::connect_timeout(&server.address, PATIENCE).unwrap();
+    let mut stream = TcpStream::connect_timeout(&server.address, REPLY_TIMEOUT).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     // RFC 7766 section 6.2.1.1: pipelined; the replies may come in any order.
     let questions: Vec<u8> =
-        (0..50).flat_map(|id| framed(&Ask::new(WWW, "A").message(id))).collect();
+        (0..50).flat_map(|id| framed(&TestQuery::new(WWW, "A").message(id))).collect();
     stream.write_all(&questions).unwrap();
     let mut ids: Vec<u16> = (0..50)
         .map(|_| read_framed(&mut stream).unwrap())

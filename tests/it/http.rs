@@ -7,14 +7,14 @@ use std::{
 
 use portolan::control::Status;
 
-use crate::{ask::PATIENCE, harness::Server};
+use crate::{harness::Server, query::REPLY_TIMEOUT};
 
 impl Server {
     /// One document: HTTP status and body.
     pub fn http(&self, path: &str) -> (u16, String) {
         let address = self.admin.expect("the admin address is on");
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
-        stream.set_read_timeout(Some(crate::harness::LONG)).unwrap();
+        let mut stream = TcpStream::connect_timeout(&address, REPLY_TIMEOUT).unwrap();
+        stream.set_read_timeout(Some(crate::harness::WAIT_TIMEOUT)).unwrap();
         // HTTP/1.0: the body ends with the connection, so there are no chunks to put together.
         write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
         let mut reply = String::new();

@@ -15,23 +15,23 @@ use std::{
 use portolan::{
     config::{Config, SourceOptions, Sources},
     load::{LoadReport, ServerCount},
-    probe::{Limits, LoadKey, LoadReading, Poller},
+    probe::{PollKey, PollReport, Poller, SchedulerLimits},
 };
 use tokio::sync::mpsc;
 
 use crate::{
-    balancers::{Balancer, Serves, are_installed},
-    harness::LONG,
+    balancers::{Balancer, BalancerContent, are_installed},
+    harness::WAIT_TIMEOUT,
     ports::free_port,
 };
 
 /// What the sources of a configuration say, one after the other.
-struct Watch {
+struct PollWatcher {
     _poller: Poller,
-    inbox: mpsc::Receiver<LoadReading>,
+    inbox: mpsc::Receiver<PollReport>,
 }
 
-impl Watch {
+impl PollWatcher {
     /// Polls the one source of this text, attached to `address`.
     async fn start(load: &str, address: &str) -> Self {
         let text = format!("[load.it]\n{load}\ninterval = \"200ms\"\ntimeout = \"190ms\"\n");
@@ -39,12 +39,12 @@ impl Watch {
         let (config, _) = Config::load(&sources).unwrap_or_else(|errors| panic!("{errors}"));
         let (readings, inbox) = mpsc::channel(16);
         let poller = Poller::start(
-            Limits { in_flight: NonZeroUsize::MIN, further_descriptors: 0 },
+            SchedulerLimits { in_flight: NonZeroUsize::MIN, extra_descriptors: 0 },
             Instant::now(),
             readings,
         );
         let source = Arc::new(config.topology.load_sources[0].clone());
-        poller.set(vec![LoadKey::new(source, address.parse().unwrap())]).await;
+        poller.set_keys(vec![PollKey::new(source, address.parse().unwrap())]).await;
         Self { _poller: poller, inbox }
     }
 
@@ -55,7 +55,7 @@ impl Watch {
         mut is_so: impl FnMut(&LoadReport) -> bool,
     ) -> LoadReport {
         let mut last = None;
-        let found = tokio::time::timeout(LONG, async {
+        let found = tokio::time::timeout(WAIT_TIMEOUT, async {
             loop {
                 let reading = self.inbox.recv().await.expect("the poller lives");
                 match reading.result {
@@ -64,7 +64,9 @@ impl Watch {
                 }
             }
         });
-        found.await.unwrap_or_else(|_| panic!("not within {LONG:?}: {what}; the last: {last:?}"))
+        found
+            .await
+            .unwrap_or_else(|_| panic!("not within {WAIT_TIMEOUT:?}: {what}; the last: {last:?}"))
     }
 }
 
@@ -93,7 +95,7 @@ fn mute(address: &str) -> u16 {
 
 /// HAProxy with four servers: up, with an agent, down, in maintenance; its statistics on one port,
 /// its service on another.
-struct Region {
+struct HaproxyRegion {
     balancer: Balancer,
     address: &'static str,
     statistics: u16,
@@ -101,7 +103,7 @@ struct Region {
     percent: Arc<AtomicU32>,
 }
 
-impl Region {
+impl HaproxyRegion {
     fn start(address: &'static str) -> Self {
         let (statistics, service, server) = (free_port(), free_port(), mute(address));
         let (agent, percent) = agent(address);
@@ -170,10 +172,10 @@ async fn haproxy_tells_its_load_over_http_and_over_its_socket() {
     if !are_installed(&["haproxy"]) {
         return;
     }
-    let region = Region::start("127.0.12.1");
+    let region = HaproxyRegion::start("127.0.12.1");
     let mut watches = [
-        Watch::start(&region.csv(), region.address).await,
-        Watch::start(&region.socket(), region.address).await,
+        PollWatcher::start(&region.csv(), region.address).await,
+        PollWatcher::start(&region.socket(), region.address).await,
     ];
     for watch in &mut watches {
         let whole = watch
@@ -216,14 +218,14 @@ async fn haproxys_own_prometheus_page_is_read_by_selectors() {
     if !are_installed(&["haproxy"]) {
         return;
     }
-    let region = Region::start("127.0.12.2");
+    let region = HaproxyRegion::start("127.0.12.2");
     let keys = "connections = \"haproxy_backend_current_sessions{proxy=\\\"www\\\"}\", \
                 limit = \"haproxy_frontend_limit_sessions{proxy=\\\"web\\\"}\", \
                 servers-up = \"haproxy_server_status{proxy=\\\"www\\\", state=\\\"UP\\\"}\", \
                 servers-total = \"haproxy_server_status{proxy=\\\"www\\\", state!=\\\"NOLB\\\"}\", \
                 response-time = \"haproxy_backend_response_time_average_seconds{proxy=\\\"www\\\"}\", \
                 gauges = { queue = \"max(haproxy_server_current_queue)\" }";
-    let mut watch = Watch::start(&region.metrics(keys), region.address).await;
+    let mut watch = PollWatcher::start(&region.metrics(keys), region.address).await;
     let _requests = region.requests(3);
     let is_settled =
         |report: &LoadReport| report.connections == Some(3.0) && report.servers == servers(2, 4);
@@ -239,10 +241,10 @@ async fn nginx_tells_its_connections() {
         return;
     }
     let (address, port) = ("127.0.12.3", free_port());
-    let _nginx = Balancer::nginx(address, port, Serves::Health);
+    let _nginx = Balancer::nginx(address, port, BalancerContent::Health);
     let load =
         format!("nginx = {{ url = \"http://{{address}}:{port}/stub_status\" }}\nlimit = 512");
-    let mut watch = Watch::start(&load, address).await;
+    let mut watch = PollWatcher::start(&load, address).await;
     let report = watch.until("our own poll alone", |report| report.connections == Some(1.0)).await;
     assert_eq!(report.limit, Some(512.0));
     let held: Vec<_> = (0..4).map(|_| TcpStream::connect((address, port)).unwrap()).collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use crate::harness::Site;
+use crate::harness::ServerDirectory;
 
 const PLACES: &str = "[datacenter.fra]\nlocation = { latitude = 50.11, longitude = 8.68 }\n\
                       [datacenter.iad]\nlocation = { latitude = 38.95, longitude = -77.45 }\n";
@@ -18,7 +18,8 @@ const HOSTILE_REASON: &str = "upgrade\n2026-01-01T00:00:00Z ERROR forged=\"yes\"
 
 #[test]
 fn a_hostile_reason_stays_in_its_record_of_text() {
-    let site = Site::new(&[("zones/places.toml", PLACES), ("zones/example.org.toml", ZONE)]);
+    let site =
+        ServerDirectory::new(&[("zones/places.toml", PLACES), ("zones/example.org.toml", ZONE)]);
     let server = site.serve();
     let url = format!("http://{}", server.admin.unwrap());
     let (code, out, err) =
@@ -48,7 +49,8 @@ fn a_hostile_reason_stays_in_its_record_of_text() {
 
 #[test]
 fn every_json_record_is_an_object_without_duplicate_keys() {
-    let site = Site::new(&[("zones/places.toml", PLACES), ("zones/example.org.toml", ZONE)]);
+    let site =
+        ServerDirectory::new(&[("zones/places.toml", PLACES), ("zones/example.org.toml", ZONE)]);
     let server = site.serve_with(&["--log-format", "json"]).unwrap();
     let url = format!("http://{}", server.admin.unwrap());
     site.run(&["drain", "fra", "--force", "--reason", HOSTILE_REASON, "--server", &url]);
@@ -56,11 +58,11 @@ fn every_json_record_is_an_object_without_duplicate_keys() {
     server.until_logged("health status changed");
     server.until_logged("\"frra\"");
     let (_, log) = server.terminate();
-    let records: Vec<Record> =
+    let records: Vec<LogRecord> =
         log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let find = |phrase: &str, level: &str| {
         let is_it =
-            |record: &&Record| record.text("message") == phrase && record.text("level") == level;
+            |record: &&LogRecord| record.text("message") == phrase && record.text("level") == level;
         records.iter().find(is_it).unwrap_or_else(|| panic!("no {level} {phrase:?}:\n{log}"))
     };
     let down = find("health status changed", "WARN");
@@ -78,7 +80,8 @@ fn every_json_record_is_an_object_without_duplicate_keys() {
 
 #[test]
 fn debug_shows_portolan_and_not_its_libraries() {
-    let site = Site::new(&[("zones/places.toml", PLACES), ("zones/example.org.toml", ZONE)]);
+    let site =
+        ServerDirectory::new(&[("zones/places.toml", PLACES), ("zones/example.org.toml", ZONE)]);
     let mut command =
         site.command(&["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]);
     command.args(["--log-format", "json"]).env("PORTOLAN_LOG", "debug");
@@ -88,14 +91,15 @@ fn debug_shows_portolan_and_not_its_libraries() {
     server.until_logged("\"DEBUG\"");
     let (_, log) = server.terminate();
     for line in log.lines() {
-        let record: Record = serde_json::from_str(line).expect(line);
+        let record: LogRecord = serde_json::from_str(line).expect(line);
         assert!(record.text("target").starts_with("portolan"), "{line}");
     }
 }
 
 #[test]
 fn a_filter_that_cannot_be_parsed_ends_the_start_with_the_remedy() {
-    let site = Site::new(&[("zones/places.toml", PLACES), ("zones/example.org.toml", ZONE)]);
+    let site =
+        ServerDirectory::new(&[("zones/places.toml", PLACES), ("zones/example.org.toml", ZONE)]);
     let mut command =
         site.command(&["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]);
     let output = command.env("PORTOLAN_LOG", "debgu").output().unwrap();
@@ -108,26 +112,26 @@ fn a_filter_that_cannot_be_parsed_ends_the_start_with_the_remedy() {
 }
 
 /// A JSON record; to read one with a duplicate key is an error.
-struct Record(Vec<(String, Value)>);
+struct LogRecord(Vec<(String, Value)>);
 
-impl Record {
+impl LogRecord {
     fn text(&self, key: &str) -> &str {
         let found = self.0.iter().find(|(name, _)| name == key);
         found.and_then(|(_, value)| value.as_str()).unwrap_or_default()
     }
 }
 
-impl<'de> Deserialize<'de> for Record {
+impl<'de> Deserialize<'de> for LogRecord {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Entries;
         impl<'de> Visitor<'de> for Entries {
-            type Value = Record;
+            type Value = LogRecord;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Record, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LogRecord, A::Error> {
                 let (mut entries, mut keys) = (Vec::new(), BTreeSet::new());
                 while let Some((key, value)) = map.next_entry::<String, Value>()? {
                     if !keys.insert(key.clone()) {
@@ -135,7 +139,7 @@ impl<'de> Deserialize<'de> for Record {
                     }
                     entries.push((key, value));
                 }
-                Ok(Record(entries))
+                Ok(LogRecord(entries))
             }
         }
         deserializer.deserialize_map(Entries)

@@ -4,12 +4,12 @@
 //! | file | what it is |
 //! |---|---|
 //! | `harness` | starts and stops the program, edits its files, waits for what it does |
-//! | `ask` | questions and replies over UDP and TCP |
+//! | `query` | questions and replies over UDP and TCP |
 //! | `script` | reads and plays the scenarios of `tests/scenarios` |
 //! | `http` | the admin address |
 //! | `balancers` | nginx and HAProxy |
 //! | `upstream` | Knot, in the place of a recursive resolver |
-//! | `aliases` `attacks` `bindings` `blind` `bounds` `certificates` `check` `control` `cookies` `failing_loads` `failures` `files` `health` `held` `hostile` `loads` `logs` `monitors` `regions` `reload` `reports` `resolvers` `scenarios` `secrets` | the tests |
+//! | `aliases` `attacks` `bindings` `unchecked` `memory_bounds` `certificates` `check` `control` `cookies` `failing_loads` `failures` `files` `health` `held_files` `hostile` `loads` `logs` `monitors` `regions` `reload` `reports` `resolvers` `scenarios` `secrets` | the tests |
 
 #![allow(
     dead_code,
@@ -21,12 +21,9 @@
 )]
 
 mod aliases;
-mod ask;
 mod attacks;
 mod balancers;
 mod bindings;
-mod blind;
-mod bounds;
 mod certificates;
 mod check;
 mod control;
@@ -36,14 +33,16 @@ mod failures;
 mod files;
 mod harness;
 mod health;
-mod held;
+mod held_files;
 mod hostile;
 mod http;
 mod loads;
 mod logs;
+mod memory_bounds;
 mod monitors;
 #[path = "../support/ports.rs"]
 mod ports;
+mod query;
 mod regions;
 mod reload;
 mod reports;
@@ -51,4 +50,5 @@ mod resolvers;
 mod scenarios;
 mod script;
 mod secrets;
+mod unchecked;
 mod upstream;

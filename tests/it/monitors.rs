@@ -3,9 +3,9 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use crate::{
-    balancers::{Balancer, Serves, are_installed},
+    balancers::{Balancer, BalancerContent, are_installed},
     failures::{Authority, MONITOR, WWW, site},
-    harness::{LONG, Server, Site},
+    harness::{Server, ServerDirectory, WAIT_TIMEOUT},
     ports::free_port,
 };
 
@@ -24,7 +24,7 @@ fn a_combined_monitor_follows_its_parts_and_is_shown_beside_them() {
         return;
     }
     let (page, port, addresses) = (free_port(), free_port(), ["127.0.20.1", "127.0.20.2"]);
-    let _pages = addresses.map(|address| Balancer::nginx(address, page, Serves::Health));
+    let _pages = addresses.map(|address| Balancer::nginx(address, page, BalancerContent::Health));
     let first = Balancer::haproxy(addresses[0], port, true);
     let _second = Balancer::haproxy(addresses[1], port, true);
     let check = format!(
@@ -36,7 +36,7 @@ fn a_combined_monitor_follows_its_parts_and_is_shown_beside_them() {
     );
     let site = site(&check, &addresses);
     let server = site.serve();
-    server.until_answers(WWW, &addresses[..1], LONG);
+    server.until_answers(WWW, &addresses[..1], WAIT_TIMEOUT);
     assert_eq!(verdict(&server, "web", addresses[0]).as_deref(), Some("up"));
     let last = |server: &Server| {
         let targets = server.status().targets;
@@ -49,7 +49,7 @@ fn a_combined_monitor_follows_its_parts_and_is_shown_beside_them() {
     assert_eq!(last(&server), "ok; 2 of 2 parts are up or unknown");
     assert_eq!(verdict(&server, "gone", addresses[0]).as_deref(), Some("down"));
     drop(first);
-    server.until_answers(WWW, &addresses[1..], LONG);
+    server.until_answers(WWW, &addresses[1..], WAIT_TIMEOUT);
     for (monitor, expected) in
         [("port", "down"), ("page", "up"), ("either", "down"), ("web", "down")]
     {
@@ -59,12 +59,12 @@ fn a_combined_monitor_follows_its_parts_and_is_shown_beside_them() {
     server.until_logged("combined from its parts");
     assert_eq!(server.metric("portolan_target_up", "monitor=\"web\",target=\"127.0.20.1\""), 0.0);
     let _first = Balancer::haproxy(addresses[0], port, true);
-    server.until_answers(WWW, &addresses[..1], LONG);
+    server.until_answers(WWW, &addresses[..1], WAIT_TIMEOUT);
 }
 
 #[test]
 fn a_name_server_is_asked_for_records_over_udp_and_tcp() {
-    let asked = Site::new(&[(
+    let asked = ServerDirectory::new(&[(
         "zones/static.example.zone",
         "$TTL 60\n@ SOA ns1.example.net. h.example.net. 1 1 1 1 1\n@ NS ns1.example.net.\n\
          www A 192.0.2.1\nwww A 192.0.2.2\n@ MX 10 Mail\n",
@@ -86,7 +86,7 @@ fn a_name_server_is_asked_for_records_over_udp_and_tcp() {
     ] {
         let site = site(&format!("dns = {{ port = {port}, {keys} }}"), &["127.0.0.1"]);
         let server = site.serve();
-        server.until("it is judged", LONG, |server| {
+        server.until("it is judged", WAIT_TIMEOUT, |server| {
             verdict(server, "web", "127.0.0.1").as_deref() == Some(expected)
         });
     }
@@ -106,8 +106,8 @@ fn a_program_judges_and_ends_with_the_server() {
     site.write("zones/check", &script);
     fs::set_permissions(site.path("zones/check"), fs::Permissions::from_mode(0o755)).unwrap();
     let server = site.serve();
-    server.until_answers("all.example.org", &["127.0.0.2"], LONG);
-    server.until("it runs", LONG, |_| pid.exists());
+    server.until_answers("all.example.org", &["127.0.0.2"], WAIT_TIMEOUT);
+    server.until("it runs", WAIT_TIMEOUT, |_| pid.exists());
     let (status, log) = server.terminate();
     assert!(status.success(), "{log}");
     let sleeper = fs::read_to_string(pid).unwrap();
@@ -126,10 +126,16 @@ fn a_certificate_that_expires_soon_is_told_of_and_may_count_as_up() {
     let year = jiff::Timestamp::now().strftime("%Y").to_string().parse::<i32>().unwrap();
     let soon = authority.sign("www.example.org", year + 1);
     let late = authority.sign("www.example.org", year + 9);
-    let _first =
-        Balancer::nginx(addresses[0], port, Serves::Tls { certificate: &soon.0, key: &soon.1 });
-    let _second =
-        Balancer::nginx(addresses[1], port, Serves::Tls { certificate: &late.0, key: &late.1 });
+    let _first = Balancer::nginx(
+        addresses[0],
+        port,
+        BalancerContent::Tls { certificate: &soon.0, key: &soon.1 },
+    );
+    let _second = Balancer::nginx(
+        addresses[1],
+        port,
+        BalancerContent::Tls { certificate: &late.0, key: &late.1 },
+    );
     for (then, verdicts) in [("warn", ["up", "up"]), ("fail", ["down", "up"])] {
         let check = format!(
             "tls = {{ port = {port}, host = \"www.example.org\", ca = \"ca.pem\", expires-within = \"400d\", on-expiry = \"{then}\" }}"
@@ -137,7 +143,7 @@ fn a_certificate_that_expires_soon_is_told_of_and_may_count_as_up() {
         let site = site(&check, &addresses);
         site.write("zones/ca.pem", &authority.certificate);
         let server = site.serve();
-        server.until("both are judged", LONG, |server| {
+        server.until("both are judged", WAIT_TIMEOUT, |server| {
             addresses.map(|address| verdict(server, "web", address).unwrap_or_default()) == verdicts
         });
         let last = server.status().targets.into_iter().find(|status| status.target == addresses[0]);
@@ -159,20 +165,21 @@ fn a_program_that_goes_missing_later_stops_the_judgement() {
     };
     write();
     let server = site.serve();
-    server.until_answers("all.example.org", &["127.0.0.2"], LONG);
+    server.until_answers("all.example.org", &["127.0.0.2"], WAIT_TIMEOUT);
     fs::remove_file(site.path("zones/check")).unwrap();
-    server.until("it is said", LONG, |server| !server.status().monitor_faults.is_empty());
+    server.until("it is said", WAIT_TIMEOUT, |server| !server.status().monitor_faults.is_empty());
     let (faults, readiness) = (server.status().monitor_faults, server.http("/readyz").1);
     assert!(faults.len() == 1 && faults[0].error.contains("cannot run"), "{faults:?}");
     assert!(readiness.contains("judges nothing"), "{readiness}");
     let started = server.metric("portolan_probes_started_total", "");
-    server.until("more probes than `fall`", LONG, |server| {
+    server.until("more probes than `fall`", WAIT_TIMEOUT, |server| {
         assert_eq!(verdict(server, "web", "127.0.0.2").as_deref(), Some("up"));
         server.metric("portolan_probes_started_total", "") > started + 8.0
     });
     write();
-    server
-        .until("the monitor works again", LONG, |server| server.status().monitor_faults.is_empty());
+    server.until("the monitor works again", WAIT_TIMEOUT, |server| {
+        server.status().monitor_faults.is_empty()
+    });
     assert_eq!(server.addresses("all.example.org"), ["127.0.0.2"]);
 }
 
@@ -184,20 +191,24 @@ fn a_ca_file_that_is_replaced_is_read_again_without_a_reload() {
     let (old, new) = (Authority::new(), Authority::new());
     let (port, address) = (free_port(), "127.0.22.1");
     let (certificate, key) = new.sign("www.example.org", 2100);
-    let _balancer =
-        Balancer::nginx(address, port, Serves::Tls { certificate: &certificate, key: &key });
+    let _balancer = Balancer::nginx(
+        address,
+        port,
+        BalancerContent::Tls { certificate: &certificate, key: &key },
+    );
     let site = site(
         &format!("tls = {{ port = {port}, host = \"www.example.org\", ca = \"ca.pem\" }}"),
         &[address],
     );
     site.write("zones/ca.pem", &old.certificate);
     let server = site.serve();
-    server.until("it is down", LONG, |server| {
+    server.until("it is down", WAIT_TIMEOUT, |server| {
         verdict(server, "web", address).as_deref() == Some("down")
     });
     site.replace("zones/ca.pem", &new.certificate);
-    server
-        .until("it is up", LONG, |server| verdict(server, "web", address).as_deref() == Some("up"));
+    server.until("it is up", WAIT_TIMEOUT, |server| {
+        verdict(server, "web", address).as_deref() == Some("up")
+    });
     assert_eq!(
         server.status().configuration.reloads,
         0,

@@ -20,17 +20,17 @@ use std::{
 use portolan::control::PoolStatus;
 
 use crate::{
-    balancers::{Balancer, Serves},
-    harness::{Server, Site},
+    balancers::{Balancer, BalancerContent},
+    harness::{Server, ServerDirectory},
     ports::free_port,
 };
 
 const WWW: &str = "www.example.org";
 const ZONE: &str = "zones/example.org.toml";
 /// As often as anything here is probed and polled.
-const PACE: &str = "interval = \"200ms\"\ntimeout = \"190ms\"\n";
+const CHECK_TIMING: &str = "interval = \"200ms\"\ntimeout = \"190ms\"\n";
 /// As many connections each server behind HAProxy takes, and as many servers there are.
-const TAKES: usize = 30;
+const SERVER_CONNECTIONS: usize = 30;
 const SERVERS: usize = 4;
 /// As many questions make a share that is right within three points.
 const QUESTIONS: usize = 4000;
@@ -58,10 +58,10 @@ impl Regions {
             Self { fra, iad, port, statistics, origins, servers, haproxy: None, nginx: None };
         regions.servers = origins
             .iter()
-            .map(|&origin| Some(Balancer::nginx(fra, origin, Serves::Health)))
+            .map(|&origin| Some(Balancer::nginx(fra, origin, BalancerContent::Health)))
             .collect();
         regions.start_haproxy();
-        regions.nginx = Some(Balancer::nginx(iad, port, Serves::Health));
+        regions.nginx = Some(Balancer::nginx(iad, port, BalancerContent::Health));
         regions
     }
 
@@ -78,7 +78,7 @@ impl Regions {
              defaults\n  mode http\n  retries 0\n  timeout connect 1s\n  timeout client 30s\n  timeout server 30s\n\
              frontend statistics\n  bind {fra}:{statistics}\n  stats enable\n  stats uri /stats\n\
              frontend web\n  bind {fra}:{port}\n  default_backend be\n\
-             backend be\n  default-server inter 100ms fastinter 100ms downinter 100ms fall 1 rise 1 maxconn {TAKES}\n{servers}"
+             backend be\n  default-server inter 100ms fastinter 100ms downinter 100ms fall 1 rise 1 maxconn {SERVER_CONNECTIONS}\n{servers}"
         );
         self.haproxy = Some(Balancer::haproxy_with(&configuration, fra, port));
     }
@@ -90,7 +90,7 @@ impl Regions {
 
     fn revive(&mut self, server: usize) {
         self.servers[server - 1] =
-            Some(Balancer::nginx(self.fra, self.origins[server - 1], Serves::Health));
+            Some(Balancer::nginx(self.fra, self.origins[server - 1], BalancerContent::Health));
     }
 
     /// What an operator types at HAProxy's socket.
@@ -105,13 +105,14 @@ impl Regions {
 
     /// Where both are, with what each says of its load, and a monitor for both.
     fn places(&self) -> String {
-        let (fra, port, statistics, most) = (self.fra, self.port, self.statistics, TAKES * SERVERS);
+        let (fra, port, statistics, most) =
+            (self.fra, self.port, self.statistics, SERVER_CONNECTIONS * SERVERS);
         format!(
             "# Our regions.\n[datacenter.fra]   # Frankfurt\n[datacenter.iad]\n\
              [load.haproxy]\nhaproxy = {{ url = \"http://{fra}:{statistics}/stats;csv\", proxy = \"be\" }}\n\
-             stale-after = \"2s\"\n{PACE}\
-             [load.nginx]\nnginx = {{ url = \"http://{{address}}:{port}/stub_status\" }}\nlimit = {most}\nstale-after = \"2s\"\n{PACE}\
-             [monitor.web]\nhttp = {{ path = \"/healthz\", port = {port}, body = \"ok\" }}\nrise = 2\nfall = 2\n{PACE}"
+             stale-after = \"2s\"\n{CHECK_TIMING}\
+             [load.nginx]\nnginx = {{ url = \"http://{{address}}:{port}/stub_status\" }}\nlimit = {most}\nstale-after = \"2s\"\n{CHECK_TIMING}\
+             [monitor.web]\nhttp = {{ path = \"/healthz\", port = {port}, body = \"ok\" }}\nrise = 2\nfall = 2\n{CHECK_TIMING}"
         )
     }
 
@@ -125,35 +126,35 @@ impl Regions {
     }
 
     /// A site whose `www` chooses between both with these keys.
-    fn site(&self, keys: &str, members: &str) -> Site {
+    fn site(&self, keys: &str, members: &str) -> ServerDirectory {
         site(&self.places(), &format!("monitor = \"web\"\n{keys}{members}"))
     }
 
     /// With `policy = "load"`, and each telling its load.
-    fn loaded_site(&self) -> Site {
+    fn loaded_site(&self) -> ServerDirectory {
         let members = self.members(", load = \"haproxy\"", ", load = \"nginx\"");
         self.site("policy = \"load\"\n", &members)
     }
 }
 
 /// A site with these tables and a `www` with these keys.
-fn site(tables: &str, www: &str) -> Site {
+fn site(tables: &str, www: &str) -> ServerDirectory {
     let zone = format!(
         "{tables}[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
          [service.\"{WWW}\"]\nttl = 1\n{www}"
     );
-    Site::new(&[(ZONE, &zone)])
+    ServerDirectory::new(&[(ZONE, &zone)])
 }
 
 /// The share of the answers to [`QUESTIONS`] questions that name `address`.
-fn asked(server: &Server, address: &str) -> f64 {
+fn answer_share(server: &Server, address: &str) -> f64 {
     let named = (0..QUESTIONS).filter(|_| server.addresses(WWW) == [address]).count();
     named as f64 / QUESTIONS as f64
 }
 
 /// Asserts a share of answers, within three points.
 fn assert_asked(server: &Server, address: &str, wanted: f64) {
-    let share = asked(server, address);
+    let share = answer_share(server, address);
     assert!((share - wanted).abs() < 0.03, "{address} has {share}, not {wanted}\n{}", server.log());
 }
 
@@ -170,7 +171,7 @@ fn first_share(server: &Server) -> f64 {
 }
 
 /// What `portolan ARGUMENTS` says to somebody who asks this server; it must succeed.
-fn told(site: &Site, server: &Server, arguments: &[&str]) -> String {
+fn run_command(site: &ServerDirectory, server: &Server, arguments: &[&str]) -> String {
     let url = format!("http://{}", server.admin.unwrap());
     let (code, out, err) = site.run(&[arguments, &["--server", &url]].concat());
     assert_eq!(code, 0, "{arguments:?}: {out}{err}");

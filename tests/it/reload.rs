@@ -11,9 +11,9 @@ use std::{
 use hickory_proto::{op::Message, rr::RData};
 
 use crate::{
-    ask::{Ask, Deadline, PATIENCE},
-    harness::{LONG, Server, Site},
+    harness::{Server, ServerDirectory, WAIT_TIMEOUT},
     ports::free_port,
+    query::{Deadline, REPLY_TIMEOUT, TestQuery},
 };
 
 /// As many questions are on their way at once.
@@ -41,14 +41,16 @@ fn records(version: u8) -> String {
 #[test]
 fn no_query_is_lost_and_no_rrset_mixes_versions_while_all_changes() {
     let port = free_port();
-    let site =
-        Site::new(&[("zones/example.org.toml", &zone(0, port)), ("zones/records", &records(0))]);
+    let site = ServerDirectory::new(&[
+        ("zones/example.org.toml", &zone(0, port)),
+        ("zones/records", &records(0)),
+    ]);
     let server = site.serve();
     let (seen, is_over) = (AtomicU8::new(0), AtomicBool::new(false));
     let generation = server.status().generation;
     let sent = thread::scope(|scope| {
         let load = scope.spawn(|| {
-            let (mut sent, deadline) = (0_u64, Deadline::after(4 * LONG));
+            let (mut sent, deadline) = (0_u64, Deadline::after(4 * WAIT_TIMEOUT));
             let socket = client(server.address);
             // Some 2,000 a second.
             while deadline.tick() && (sent < 5000 || !is_over.load(Relaxed)) {
@@ -64,8 +66,8 @@ fn no_query_is_lost_and_no_rrset_mixes_versions_while_all_changes() {
             site.replace("zones/records", &records(version));
             site.replace("zones/example.org.toml", &zone(version, port));
             let expected: &[&str] = if version % 2 == 0 { &["127.0.22.1"] } else { &["192.0.2.2"] };
-            server.until("the version is in use", LONG, |_| seen.load(Relaxed) == version);
-            server.until_answers("probed.example.org", expected, LONG);
+            server.until("the version is in use", WAIT_TIMEOUT, |_| seen.load(Relaxed) == version);
+            server.until_answers("probed.example.org", expected, WAIT_TIMEOUT);
         }
         is_over.store(true, Relaxed);
         load.join().unwrap()
@@ -89,7 +91,7 @@ fn no_query_is_lost_and_no_rrset_mixes_versions_while_all_changes() {
 fn client(server: SocketAddr) -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(server).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(REPLY_TIMEOUT)).unwrap();
     socket
 }
 
@@ -98,7 +100,7 @@ fn client(server: SocketAddr) -> UdpSocket {
 fn burst(socket: &UdpSocket, sent: u64) -> u8 {
     for id in 0..BURST {
         let name = ["static.example.org", "steered.example.org"][usize::from(id % 2)];
-        socket.send(&Ask::new(name, "A").message(id)).unwrap();
+        socket.send(&TestQuery::new(name, "A").message(id)).unwrap();
     }
     let (mut newest, mut buffer) = (0, [0; 2048]);
     for _ in 0..BURST {
@@ -134,7 +136,7 @@ fn over_100_000_queries_each_share_is_within_a_hundredth_of_its_weight() {
         "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
          [service.\"www.example.org\"]\nmembers = [{members}{{ addresses = [\"192.0.2.9\"], weight = 0 }}]\n"
     );
-    let site = Site::new(&[("zones/example.org.toml", &zone)]);
+    let site = ServerDirectory::new(&[("zones/example.org.toml", &zone)]);
     let server = site.serve();
     const QUERIES: u32 = 100_000;
     let (counts, took) = count(&server, QUERIES);
@@ -155,7 +157,7 @@ fn over_100_000_queries_each_share_is_within_a_hundredth_of_its_weight() {
 fn count(server: &Server, queries: u32) -> (BTreeMap<u8, u32>, Duration) {
     const WINDOW: u32 = 50;
     let socket = client(server.address);
-    let question = Ask::new("www.example.org", "A").message(7);
+    let question = TestQuery::new("www.example.org", "A").message(7);
     let (mut counts, mut buffer, start) = (BTreeMap::new(), [0; 512], std::time::Instant::now());
     for _ in 0..queries / WINDOW {
         for _ in 0..WINDOW {

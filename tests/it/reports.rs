@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::{
-    ask::Ask,
-    harness::{LONG, Server, Site},
+    harness::{Server, ServerDirectory, WAIT_TIMEOUT},
+    query::TestQuery,
 };
 
 const PLACES: &str = "zones/datacenters.toml";
@@ -18,7 +18,7 @@ const QUERIES: usize = 120;
 const FRA: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
 
 /// Services that differ in which families each datacenter has.
-fn site() -> Site {
+fn site() -> ServerDirectory {
     let service = |name: &str, keys: &str, fra: &str, others: &str| {
         format!(
             "[service.\"{name}.example.org\"]\nttl = 20\n{keys}\
@@ -38,16 +38,16 @@ fn site() -> Site {
     let places = "[datacenter.fra]  # Frankfurt\nregion = \"eu\"\n[datacenter.iad]\nregion = \"us\"\n\
                   [datacenter.off]\nregion = \"us\"\nstate = \"disabled\"  # for the year\n\
                   [datacenter.spare]\nstate = \"standby\"\n";
-    Site::new(&[(PLACES, places), (ZONE, &zone)])
+    ServerDirectory::new(&[(PLACES, places), (ZONE, &zone)])
 }
 
 /// The program's exit code, its text and its messages.
-fn run(site: &Site, server: &Server, arguments: &[&str]) -> (i32, String, String) {
+fn run(site: &ServerDirectory, server: &Server, arguments: &[&str]) -> (i32, String, String) {
     let admin = server.admin.unwrap().to_string();
     site.run(&[arguments, &["--server", &admin]].concat())
 }
 
-fn document(site: &Site, server: &Server, arguments: &[&str]) -> Value {
+fn document(site: &ServerDirectory, server: &Server, arguments: &[&str]) -> Value {
     let (code, out, err) = run(site, server, &[arguments, &["--json"]].concat());
     assert_eq!(code, 0, "{out}{err}");
     serde_json::from_str(&out).unwrap()
@@ -63,7 +63,7 @@ fn asked(server: &Server) -> (BTreeSet<(String, String)>, usize) {
         for rtype in ["A", "AAAA"] {
             for number in 0..QUERIES {
                 let answers = server
-                    .ask(&Ask::new(&name, rtype).subnet(&format!("8.0.{number}.0/24")))
+                    .ask(&TestQuery::new(&name, rtype).subnet(&format!("8.0.{number}.0/24")))
                     .answers();
                 if answers.iter().any(|address| FRA.contains(&address.as_str())) {
                     named.insert((name.clone(), rtype.to_owned()));
@@ -86,7 +86,7 @@ fn listed(list: &Value) -> BTreeSet<(String, String)> {
 
 /// Compares what `status` and the metrics say of `fra` with what queries are answered; what they
 /// all say.
-fn agreed(site: &Site, server: &Server) -> BTreeSet<(String, String)> {
+fn agreed(site: &ServerDirectory, server: &Server) -> BTreeSet<(String, String)> {
     let answers =
         || server.metric("portolan_datacenter_answers_total", "datacenter=\"fra\"") as usize;
     let before = answers();
@@ -196,7 +196,8 @@ fn a_refused_drain_says_whose_answers_it_would_take() {
                 [pool.us]\nmembers = [{ datacenter = \"iad\", addresses = [\"192.0.2.2\"] }]\n\
                 [service.\"geo.example.org\"]\npolicy = \"geo\"\n\
                 rules = [{ country = [\"DE\", \"FR\"], members = [\"eu\"] }]\ndefault = [\"us\"]\n";
-    let site = Site::new(&[(PLACES, "[datacenter.fra]\n[datacenter.iad]\n"), (ZONE, zone)]);
+    let site =
+        ServerDirectory::new(&[(PLACES, "[datacenter.fra]\n[datacenter.iad]\n"), (ZONE, zone)]);
     let server = site.serve();
     let (code, _, err) = run(&site, &server, &["drain", "fra"]);
     assert_ne!(code, 0);
@@ -270,9 +271,9 @@ members = [{ addresses = ["127.0.68.1"], monitor = "up" }, { addresses = ["127.0
 fn what_is_answered_without_a_usable_member_is_said_by_type_and_clients() {
     let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let site = Site::new(&[(ZONE, &DARK.replace("PORT", &port.to_string()))]);
+    let site = ServerDirectory::new(&[(ZONE, &DARK.replace("PORT", &port.to_string()))]);
     let server = site.serve();
-    server.until("the probed members are down", LONG, |server| {
+    server.until("the probed members are down", WAIT_TIMEOUT, |server| {
         server.log().matches("to=down").count() == 4
     });
     let said: Vec<(String, String)> =
@@ -291,7 +292,7 @@ fn what_is_answered_without_a_usable_member_is_said_by_type_and_clients() {
         for _ in 0..QUERIES {
             found.extend(
                 server
-                    .ask(&Ask::new(&format!("{name}.example.org"), rtype).subnet(subnet))
+                    .ask(&TestQuery::new(&format!("{name}.example.org"), rtype).subnet(subnet))
                     .answers(),
             );
         }
@@ -320,13 +321,15 @@ fn the_https_record_of_a_drained_datacenter_is_named_as_well() {
     let zone = "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
                 [service.\"w.example.org\"]\ntype = \"HTTPS\"\n\
                 members = [{ datacenter = \"fra\", addresses = [\"192.0.2.1\"] }]\n";
-    let site = Site::new(&[(PLACES, "[datacenter.fra]\n"), (ZONE, zone)]);
+    let site = ServerDirectory::new(&[(PLACES, "[datacenter.fra]\n"), (ZONE, zone)]);
     let server = site.serve();
     let report = document(&site, &server, &["drain", "fra", "--force"]);
     let still = report["outcomes"][0]["still-answered"].as_array().unwrap();
     let types: Vec<&str> = still.iter().map(|one| one["type"].as_str().unwrap()).collect();
     assert_eq!(types, ["A", "HTTPS"]);
-    assert!(server.ask(&Ask::new("w.example.org", "HTTPS")).answers()[0].contains("192.0.2.1"));
+    assert!(
+        server.ask(&TestQuery::new("w.example.org", "HTTPS")).answers()[0].contains("192.0.2.1")
+    );
 }
 
 #[test]
@@ -347,7 +350,8 @@ fn a_ramp_and_a_held_drain_are_not_effective() {
     assert_eq!(agreed(&site, &server).len(), 8);
     let (code, text, err) = run(&site, &server, &["drain", "fra", "--pause"]);
     assert_eq!(code, 0, "{text}{err}");
-    server.until("it is held", LONG, |server| server.status().ramps[0].kind == "held-drain");
+    server
+        .until("it is held", WAIT_TIMEOUT, |server| server.status().ramps[0].kind == "held-drain");
     let (_, text, _) = run(&site, &server, &["status"]);
     assert!(text.contains("its share is held at ") && text.contains("the drain is held"), "{text}");
     agreed(&site, &server);
@@ -411,7 +415,7 @@ fn a_drain_that_ends_leaves_the_datacenter_in_service() {
     );
     let server = site.serve();
     document(&site, &server, &["drain", "fra", "--force", "--for", "1s"]);
-    server.until("fra is in service again", LONG, |server| {
+    server.until("fra is in service again", WAIT_TIMEOUT, |server| {
         server.status().datacenters[0].state == "active"
     });
     assert_eq!(agreed(&site, &server).len(), 8);

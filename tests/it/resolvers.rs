@@ -11,9 +11,9 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    ask::{Ask, Deadline},
-    harness::{LONG, Server, Site},
+    harness::{Server, ServerDirectory, WAIT_TIMEOUT},
     ports::free_port,
+    query::{Deadline, TestQuery},
 };
 
 const PROGRAM: &str = "/usr/sbin/unbound";
@@ -39,8 +39,8 @@ impl Unbound {
         let mut command = Command::new(PROGRAM);
         command.arg("-d").arg("-c").arg(&path).stdin(Stdio::null()).stdout(Stdio::null());
         let mut unbound = Self { address, child: command.spawn().unwrap(), _directory: directory };
-        let deadline = Deadline::after(LONG);
-        while Ask::new("localhost", "A").recursive().send(address).is_err() {
+        let deadline = Deadline::after(WAIT_TIMEOUT);
+        while TestQuery::new("localhost", "A").recursive().send(address).is_err() {
             let ended = unbound.child.try_wait().unwrap();
             assert!(ended.is_none(), "unbound ended: {ended:?}");
             assert!(deadline.tick(), "unbound does not answer");
@@ -50,7 +50,7 @@ impl Unbound {
 
     /// What a client of that network gets.
     fn addresses(&self, name: &str, network: &str) -> Vec<String> {
-        let ask = Ask::new(name, "A").recursive().subnet(network);
+        let ask = TestQuery::new(name, "A").recursive().subnet(network);
         let reply =
             ask.send(self.address).unwrap_or_else(|error| panic!("{name} for {network}: {error}"));
         assert_eq!(reply.rcode(), "NOERROR", "{name} for {network}");
@@ -117,7 +117,7 @@ const SPECIAL: [&str; 7] = [
 
 #[test]
 fn what_a_resolver_keeps_for_a_special_network_is_given_to_no_public_client() {
-    let site = Site::new(&[("zones/lb.test.toml", ZONE)]);
+    let site = ServerDirectory::new(&[("zones/lb.test.toml", ZONE)]);
     let server = site.serve();
     let Some(unbound) = Unbound::before(&server) else { return };
     for network in SPECIAL {

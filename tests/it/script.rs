@@ -26,15 +26,15 @@ use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 use data_encoding::HEXLOWER_PERMISSIVE;
 
 use crate::{
-    ask::{Ask, Deadline, Reply, line},
-    harness::{Server, Site},
+    harness::{Server, ServerDirectory},
+    query::{Deadline, Reply, TestQuery, line},
 };
 
 /// Plays a scenario file to its end.
 pub fn play(path: &Path) {
     let text = fs::read_to_string(path).unwrap();
     let scenario = Scenario::read(&text);
-    let site = Site::new(&scenario.files);
+    let site = ServerDirectory::new(&scenario.files);
     let server = site.serve();
     for step in &scenario.steps {
         if let Err(why) = step.play(&site, &server) {
@@ -92,7 +92,7 @@ impl<'t> Scenario<'t> {
 }
 
 impl Step<'_> {
-    fn play(&self, site: &Site, server: &Server) -> Result<(), String> {
+    fn play(&self, site: &ServerDirectory, server: &Server) -> Result<(), String> {
         match self.words[..] {
             ["query", name, rtype, ref options @ ..] => self.query(server, name, rtype, options),
             ["edit", file] => {
@@ -117,7 +117,7 @@ impl Step<'_> {
         rtype: &str,
         options: &[&str],
     ) -> Result<(), String> {
-        let mut ask = Ask::new(name, rtype);
+        let mut ask = TestQuery::new(name, rtype);
         let (mut patience, mut times) = (Duration::ZERO, 1);
         for option in options {
             let (key, value) = option.split_once('=').unwrap_or((option, ""));

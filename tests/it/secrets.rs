@@ -2,11 +2,11 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
-use super::harness::{Server, Site};
+use super::harness::{Server, ServerDirectory};
 
 #[test]
 fn no_command_prints_the_password_of_the_server_that_it_is_given() {
-    let site = Site::new(&[]);
+    let site = ServerDirectory::new(&[]);
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for server in [
         format!("http://ada:hunter2@{closed}"),
@@ -42,7 +42,7 @@ const ZONE: &str = "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nh
 
 #[test]
 fn the_state_directory_is_the_users_alone_whatever_the_umask() {
-    let site = Site::new(&[("zones/x.toml", ZONE)]);
+    let site = ServerDirectory::new(&[("zones/x.toml", ZONE)]);
     let mut command = Command::new("sh");
     command.args(["-c", "umask 0; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_portolan")]);
     command

@@ -11,9 +11,9 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    ask::{Ask, Deadline},
-    harness::{LONG, send_signal},
+    harness::{WAIT_TIMEOUT, send_signal},
     ports::free_port,
+    query::{Deadline, TestQuery},
 };
 
 /// A name server at work over one zone. Killed when dropped.
@@ -88,9 +88,9 @@ impl Upstream {
 
     /// Until the newest serial is served.
     fn wait(&self) {
-        let (serial, deadline) = (format!(" {} ", self.serial), Deadline::after(LONG));
+        let (serial, deadline) = (format!(" {} ", self.serial), Deadline::after(WAIT_TIMEOUT));
         let is_served = || {
-            let reply = Ask::new("lb.test", "SOA").send(self.address);
+            let reply = TestQuery::new("lb.test", "SOA").send(self.address);
             reply.is_ok_and(|reply| reply.answers().iter().any(|soa| soa.contains(&serial)))
         };
         while !is_served() {

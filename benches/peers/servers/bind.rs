@@ -3,15 +3,15 @@
 
 use std::{fmt::Write, os::unix::fs::symlink};
 
-use super::{Contender, Ground, Reach};
+use super::{PeerDirectory, PeerServer, WorkloadSupport};
 use crate::{
-    Failed,
+    BenchResult,
     workload::Workload,
     zone::{self, DATACENTERS, GEO, LARGE, STEERED, STEERED_TTL},
 };
 
-pub(super) fn contender() -> Contender {
-    Contender {
+pub(super) fn contender() -> PeerServer {
+    PeerServer {
         label: "bind".into(),
         kind: "bind",
         program: "named".into(),
@@ -19,14 +19,14 @@ pub(super) fn contender() -> Contender {
         packages: "bind9",
         prepare,
         reach: |workload| match workload {
-            Workload::Static | Workload::Many => Reach::Whole,
-            Workload::Geo | Workload::Mixed => Reach::SourceAddress,
-            Workload::Weighted => Reach::Cannot,
+            Workload::Static | Workload::Many => WorkloadSupport::Whole,
+            Workload::Geo | Workload::Mixed => WorkloadSupport::SourceAddress,
+            Workload::Weighted => WorkloadSupport::Cannot,
         },
     }
 }
 
-fn prepare(ground: &Ground) -> Failed<Vec<String>> {
+fn prepare(ground: &PeerDirectory) -> BenchResult<Vec<String>> {
     let mut text = format!(
         "options {{\n  directory \"{directory}\";\n  listen-on port {port} {{ {address}; }};\n  listen-on-v6 {{ none; }};\n  \
          recursion no;\n  minimal-responses yes;\n  querylog no;\n  notify no;\n  dnssec-validation no;\n  \

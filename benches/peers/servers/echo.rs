@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use super::{Contender, Reach};
+use super::{PeerServer, WorkloadSupport};
 
-pub(super) fn contender(program: PathBuf) -> Contender {
-    Contender {
+pub(super) fn contender(program: PathBuf) -> PeerServer {
+    PeerServer {
         label: "echo".into(),
         kind: "echo",
         program,
         version: &["--version"],
         packages: "none: it is this benchmark itself",
         prepare: |ground| Ok(vec!["echo".into(), ground.address.to_string()]),
-        reach: |_| Reach::Echo,
+        reach: |_| WorkloadSupport::Echo,
     }
 }

@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use super::{Contender, Ground, Reach};
+use super::{PeerDirectory, PeerServer, WorkloadSupport};
 use crate::{
-    Failed,
+    BenchResult,
     zone::{self, DATACENTERS, GEO, LARGE, MEMBERS, STEERED, STEERED_TTL, WEIGHTED},
 };
 
-pub(super) fn contender() -> Contender {
-    Contender {
+pub(super) fn contender() -> PeerServer {
+    PeerServer {
         label: "gdnsd".into(),
         kind: "gdnsd",
         program: "gdnsd".into(),
@@ -17,11 +17,11 @@ pub(super) fn contender() -> Contender {
         version: &["-h"],
         packages: "gdnsd",
         prepare,
-        reach: |_| Reach::Whole,
+        reach: |_| WorkloadSupport::Whole,
     }
 }
 
-fn prepare(ground: &Ground) -> Failed<Vec<String>> {
+fn prepare(ground: &PeerDirectory) -> BenchResult<Vec<String>> {
     let options = format!(
         "options => {{\n  listen => {}\n  udp_threads => 1\n  tcp_threads => 1\n  run_dir => \"{}\"\n  state_dir => \"{}\"\n}}\n",
         ground.address,
@@ -39,7 +39,7 @@ fn prepare(ground: &Ground) -> Failed<Vec<String>> {
     Ok(["-c", &ground.path(""), "start"].map(str::to_owned).to_vec())
 }
 
-fn plugins(ground: &Ground) -> String {
+fn plugins(ground: &PeerDirectory) -> String {
     let (mut map, mut addresses, mut names) = (String::new(), String::new(), String::new());
     for place in &DATACENTERS {
         for continent in place.continents {

@@ -3,25 +3,25 @@
 
 use std::fmt::Write;
 
-use super::{Contender, Ground, Reach};
+use super::{PeerDirectory, PeerServer, WorkloadSupport};
 use crate::{
-    Failed,
+    BenchResult,
     zone::{self, DATACENTERS, GEO, LARGE, MEMBERS, STEERED, STEERED_TTL, WEIGHTED},
 };
 
-pub(super) fn contender() -> Contender {
-    Contender {
+pub(super) fn contender() -> PeerServer {
+    PeerServer {
         label: "knot".into(),
         kind: "knot",
         program: "knotd".into(),
         version: &["--version"],
         packages: "knot, knot-module-geoip",
         prepare,
-        reach: |_| Reach::Whole,
+        reach: |_| WorkloadSupport::Whole,
     }
 }
 
-fn prepare(ground: &Ground) -> Failed<Vec<String>> {
+fn prepare(ground: &PeerDirectory) -> BenchResult<Vec<String>> {
     let address = format!("{}@{}", ground.address.ip(), ground.address.port());
     let directory = ground.path("");
     ground.write(

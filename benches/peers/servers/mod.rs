@@ -22,18 +22,18 @@ use std::{
 };
 
 use crate::{
-    Failed, agree, cores, meter,
+    BenchResult, agreement, cores, cpu_usage,
     workload::{Kind, Question, Workload},
     zone,
 };
 
 /// 100,000 names in YAML take PowerDNS a while.
-const PATIENCE: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How a server takes a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Reach {
+pub(crate) enum WorkloadSupport {
     /// As everyone is meant to.
     Whole,
     /// It sends the question back, whatever it is.
@@ -45,7 +45,7 @@ pub(crate) enum Reach {
 }
 
 /// A server that could take part.
-pub(crate) struct Contender {
+pub(crate) struct PeerServer {
     /// In tables; unique.
     pub(crate) label: String,
     /// By which `--only` names it.
@@ -56,16 +56,16 @@ pub(crate) struct Contender {
     /// The Debian packages that bring it.
     packages: &'static str,
     /// Writes its files and says with what arguments it runs.
-    prepare: fn(&Ground) -> Failed<Vec<String>>,
+    prepare: fn(&PeerDirectory) -> BenchResult<Vec<String>>,
     /// What it makes of a workload.
-    pub(crate) reach: fn(Workload) -> Reach,
+    pub(crate) reach: fn(Workload) -> WorkloadSupport,
 }
 
 /// Everyone, portolan first, under each of these labels.
 ///
 /// # Errors
 /// Two have the same label.
-pub(crate) fn all(portolans: Vec<(String, PathBuf)>) -> Failed<Vec<Contender>> {
+pub(crate) fn all(portolans: Vec<(String, PathBuf)>) -> BenchResult<Vec<PeerServer>> {
     let mut contenders: Vec<_> =
         portolans.into_iter().map(|(label, program)| portolan::contender(label, program)).collect();
     contenders.extend([
@@ -86,14 +86,14 @@ pub(crate) fn all(portolans: Vec<(String, PathBuf)>) -> Failed<Vec<Contender>> {
 }
 
 /// Where a server is set up.
-pub(crate) struct Ground {
+pub(crate) struct PeerDirectory {
     directory: PathBuf,
     address: SocketAddr,
     /// The GeoIP database, an absolute path.
     database: PathBuf,
 }
 
-impl Ground {
+impl PeerDirectory {
     fn write(&self, path: &str, text: &str) -> io::Result<()> {
         let path = self.directory.join(path);
         fs::create_dir_all(path.parent().unwrap_or(&self.directory))?;
@@ -105,10 +105,12 @@ impl Ground {
     }
 }
 
-impl Contender {
+impl PeerServer {
     /// Whether it takes clients by their source address under any workload.
     pub(crate) fn needs_sources(&self) -> bool {
-        Workload::ALL.into_iter().any(|workload| (self.reach)(workload) == Reach::SourceAddress)
+        Workload::ALL
+            .into_iter()
+            .any(|workload| (self.reach)(workload) == WorkloadSupport::SourceAddress)
     }
 
     /// What the program says of its version; why it cannot run where it is missing.
@@ -137,10 +139,13 @@ impl Contender {
     ///
     /// # Errors
     /// It ended, or did not answer in time: with its log.
-    pub(crate) fn start(&self, site: &Path, database: &Path) -> Failed<Running> {
+    pub(crate) fn start(&self, site: &Path, database: &Path) -> BenchResult<ServerProcess> {
         let address = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let ground =
-            Ground { directory: site.join(&self.label), address, database: database.to_owned() };
+        let ground = PeerDirectory {
+            directory: site.join(&self.label),
+            address,
+            database: database.to_owned(),
+        };
         fs::create_dir_all(&ground.directory)?;
         let arguments = (self.prepare)(&ground)?;
         let log = ground.directory.join("log");
@@ -155,8 +160,8 @@ impl Contender {
             .stdout(File::create(&log)?)
             .stderr(File::options().append(true).open(&log)?);
         let child = cores::spawn_server(&mut command)?;
-        let mut running = Running { child, address };
-        let zones = if (self.reach)(Workload::Static) == Reach::Echo {
+        let mut running = ServerProcess { child, address };
+        let zones = if (self.reach)(Workload::Static) == WorkloadSupport::Echo {
             &[][..]
         } else {
             &[zone::STEERED, zone::LARGE]
@@ -170,18 +175,18 @@ impl Contender {
 }
 
 /// A server that runs, until this value is dropped.
-pub(crate) struct Running {
+pub(crate) struct ServerProcess {
     child: Child,
     pub(crate) address: SocketAddr,
 }
 
-impl Running {
-    pub(crate) fn usage(&self) -> io::Result<meter::Usage> {
-        meter::Usage::of(self.child.id())
+impl ServerProcess {
+    pub(crate) fn usage(&self) -> io::Result<cpu_usage::Usage> {
+        cpu_usage::Usage::of(self.child.id())
     }
 
     pub(crate) fn resident_kib(&self) -> io::Result<u64> {
-        meter::resident_kib(self.child.id())
+        cpu_usage::resident_kib(self.child.id())
     }
 
     /// Waits until hosts of these zones are answered.
@@ -189,7 +194,7 @@ impl Running {
         let start = Instant::now();
         let is_answered = |zone| {
             let host = zone::hosts(zone).last().map(|host| host.name).unwrap_or_default();
-            let reply = agree::exchange(
+            let reply = agreement::exchange(
                 Ipv4Addr::LOCALHOST,
                 self.address,
                 &Question::new(&host, Kind::A).message(),
@@ -203,8 +208,8 @@ impl Running {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(format!("it ended: {status}"));
             }
-            if start.elapsed() > PATIENCE {
-                return Err(format!("no answer within {PATIENCE:?}"));
+            if start.elapsed() > START_TIMEOUT {
+                return Err(format!("no answer within {START_TIMEOUT:?}"));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -212,7 +217,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         // It may have ended by itself; either way it is gone.
         let _ = self.child.kill().and_then(|()| self.child.wait());

@@ -2,25 +2,25 @@
 
 use std::{fmt::Write, path::PathBuf};
 
-use super::{Contender, Ground, Reach};
+use super::{PeerDirectory, PeerServer, WorkloadSupport};
 use crate::{
-    Failed,
+    BenchResult,
     zone::{self, DATACENTERS, GEO, LARGE, MEMBERS, STEERED, STEERED_TTL, WEIGHTED},
 };
 
-pub(super) fn contender(label: String, program: PathBuf) -> Contender {
-    Contender {
+pub(super) fn contender(label: String, program: PathBuf) -> PeerServer {
+    PeerServer {
         label,
         kind: "portolan",
         program,
         version: &["--version"],
         packages: "none: cargo builds it",
         prepare,
-        reach: |_| Reach::Whole,
+        reach: |_| WorkloadSupport::Whole,
     }
 }
 
-fn prepare(ground: &Ground) -> Failed<Vec<String>> {
+fn prepare(ground: &PeerDirectory) -> BenchResult<Vec<String>> {
     let server = format!(
         "[server]\nlisten = [\"{}\"]\nthreads = 1\nadmin = false\nstate = \"state\"\n[geoip]\ndatabases = [\"{}\"]\n",
         ground.address,

@@ -3,28 +3,28 @@
 
 use std::fmt::Write;
 
-use super::{Contender, Ground, Reach};
+use super::{PeerDirectory, PeerServer, WorkloadSupport};
 use crate::{
-    Failed,
+    BenchResult,
     zone::{
         self, DATACENTERS, GEO, Host, LARGE, MEMBERS, NAMESERVER, NAMESERVER_ADDRESS, SOA, STEERED,
         STEERED_TTL, TTL, WEIGHTED,
     },
 };
 
-pub(super) fn contender() -> Contender {
-    Contender {
+pub(super) fn contender() -> PeerServer {
+    PeerServer {
         label: "powerdns".into(),
         kind: "powerdns",
         program: "pdns_server".into(),
         version: &["--version"],
         packages: "pdns-server, pdns-backend-geoip",
         prepare,
-        reach: |_| Reach::Whole,
+        reach: |_| WorkloadSupport::Whole,
     }
 }
 
-fn prepare(ground: &Ground) -> Failed<Vec<String>> {
+fn prepare(ground: &PeerDirectory) -> BenchResult<Vec<String>> {
     let directory = ground.path("");
     ground.write(
         "pdns.conf",

@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use super::{Paint, SHOWN_TARGETS, from_now, moment};
+use super::{MAX_TARGETS, StatusStyle, format_relative_time, format_time};
 use crate::{
     control::{LoadStatus, PoolStatus, RampStatus, Status},
     engine::percent,
 };
 
-pub(super) fn render(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
+pub(super) fn render(text: &mut String, status: &Status, paint: StatusStyle) -> std::fmt::Result {
     loads(text, status, paint)?;
     pools(text, status, paint)?;
     if !status.ramps.is_empty() {
@@ -22,14 +22,14 @@ pub(super) fn render(text: &mut String, status: &Status, paint: Paint) -> std::f
     Ok(())
 }
 
-fn loads(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
+fn loads(text: &mut String, status: &Status, paint: StatusStyle) -> std::fmt::Result {
     if status.loads.is_empty() {
         return Ok(());
     }
     let is_failing =
         |load: &&LoadStatus| load.error.is_some() || load.is_stale || load.disagreement.is_some();
     let (failing, well): (Vec<_>, Vec<_>) = status.loads.iter().partition(is_failing);
-    let shown = failing.iter().chain(well.iter().take(SHOWN_TARGETS)).copied();
+    let shown = failing.iter().chain(well.iter().take(MAX_TARGETS)).copied();
     let name = |load: &LoadStatus| match &load.target {
         Some(target) => format!("{} {target}", load.load),
         None => load.load.clone(),
@@ -37,13 +37,13 @@ fn loads(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
     let width = shown.clone().map(|load| name(load).chars().count()).fold(4, usize::max);
     writeln!(text, "\n{}", paint.strong(&format!("{:<width$}  report", "load")))?;
     for load in shown {
-        write!(text, "{:<width$}  {}", name(load), report(load))?;
+        write!(text, "{:<width$}  {}", name(load), report_text(load))?;
         if load.is_stale {
             write!(text, "  {}", paint.bad("too old to count"))?;
         }
         let since = load
             .failing_since
-            .map(|since| format!(" (since {})", moment(since)))
+            .map(|since| format!(" (since {})", format_time(since)))
             .unwrap_or_default();
         let error = load.error.as_ref().map(|error| format!("{error}{since}"));
         for why in [&error, &load.disagreement].into_iter().flatten() {
@@ -51,7 +51,7 @@ fn loads(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
         }
         writeln!(text)?;
     }
-    let hidden = well.len().saturating_sub(SHOWN_TARGETS);
+    let hidden = well.len().saturating_sub(MAX_TARGETS);
     if hidden > 0 {
         writeln!(text, "and {hidden} more that are well; --json lists all")?;
     }
@@ -59,7 +59,7 @@ fn loads(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
 }
 
 /// `120 of 1000 connections, 3 of 4 servers up, 12.5 ms, cpu 35%, 3 s ago`.
-fn report(load: &LoadStatus) -> String {
+fn report_text(load: &LoadStatus) -> String {
     let Some(age) = load.age_secs else { return "none yet".to_owned() };
     let mut parts = Vec::new();
     match (load.connections, load.limit) {
@@ -78,7 +78,7 @@ fn report(load: &LoadStatus) -> String {
     parts.join(", ")
 }
 
-fn pools(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
+fn pools(text: &mut String, status: &Status, paint: StatusStyle) -> std::fmt::Result {
     let says = |pool: &&PoolStatus| {
         !pool.shares.is_empty() || pool.keep.is_some_and(|keep| keep < 1.0) || pool.holder.is_some()
     };
@@ -88,7 +88,7 @@ fn pools(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
     }
     let width = shown.iter().map(|pool| pool.name.chars().count()).fold(4, usize::max);
     writeln!(text, "\n{}", paint.strong(&format!("{:<width$}  steering", "pool")))?;
-    for pool in shown.iter().take(SHOWN_TARGETS) {
+    for pool in shown.iter().take(MAX_TARGETS) {
         let mut parts = Vec::new();
         let shares =
             pool.shares.iter().map(|(member, share)| format!("{member} {}", percent(*share)));
@@ -115,7 +115,7 @@ fn pools(text: &mut String, status: &Status, paint: Paint) -> std::fmt::Result {
         );
         writeln!(text, "{:<width$}  {}", pool.name, parts.join("; "))?;
     }
-    let hidden = shown.len().saturating_sub(SHOWN_TARGETS);
+    let hidden = shown.len().saturating_sub(MAX_TARGETS);
     if hidden > 0 {
         writeln!(text, "and {hidden} more; --json lists all")?;
     }
@@ -129,5 +129,10 @@ pub(in crate::cli) fn ramp_text(ramp: &RampStatus) -> String {
     if ramp.kind == "held-drain" || left <= 0 && ramp.goal > 0.0 && ramp.goal < 1.0 {
         return format!("its share is held at {}", percent(ramp.goal));
     }
-    format!("its share is {}, and {} {}", percent(ramp.at), percent(ramp.goal), from_now(left))
+    format!(
+        "its share is {}, and {} {}",
+        percent(ramp.at),
+        percent(ramp.goal),
+        format_relative_time(left)
+    )
 }

@@ -11,7 +11,7 @@ use crate::{
     health::Check,
     load::LoadSource,
     steer::{
-        Endpoint, EndpointTarget, LoadId, LoadMeasure, MemberKind, Policy, PoolId, Regulation,
+        Endpoint, EndpointTarget, LoadMeasure, LoadSourceId, MemberKind, Policy, PoolId, Regulation,
     },
 };
 
@@ -20,8 +20,8 @@ pub(super) fn resolve_load(
     scope: &mut NameScope<'_>,
     name: Option<&Placed<Box<str>>>,
     problems: &mut Problems,
-) -> Option<LoadId> {
-    scope.loads.resolve(name?, problems).map(|index| LoadId(index as u32))
+) -> Option<LoadSourceId> {
+    scope.loads.resolve(name?, problems).map(|index| LoadSourceId(index as u32))
 }
 
 /// What a pool's table says, with names as positions.
@@ -46,7 +46,7 @@ pub(super) struct LoadSourceCheck<'a> {
     pub(super) pools: &'a [&'a PoolSpec],
     pub(super) compiled: &'a CompiledPools,
     /// By datacenter.
-    pub(super) loads: &'a [Option<LoadId>],
+    pub(super) loads: &'a [Option<LoadSourceId>],
 }
 
 impl LoadSourceCheck<'_> {
@@ -71,7 +71,7 @@ impl LoadSourceCheck<'_> {
         }
     }
 
-    fn source(&self, id: LoadId) -> &LoadSource {
+    fn source(&self, id: LoadSourceId) -> &LoadSource {
         &self.specs.loads[id.index()].value
     }
 
@@ -212,7 +212,7 @@ impl LoadSourceCheck<'_> {
     fn check_datacenter(
         &self,
         spec: &DatacenterSpec,
-        load: Option<LoadId>,
+        load: Option<LoadSourceId>,
         problems: &mut Problems,
     ) {
         if let (Some(id), Some(name)) = (load, &spec.load) {
@@ -227,7 +227,7 @@ impl LoadSourceCheck<'_> {
 
     fn check_not_per_address(
         &self,
-        id: LoadId,
+        id: LoadSourceId,
         place: SourcePlace,
         why: &str,
         problems: &mut Problems,

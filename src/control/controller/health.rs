@@ -18,7 +18,7 @@ use crate::{
         DoubtChange, Failure, LedgerTarget, Monitor, Outcome, OutcomeEffect, Verdict,
         saved::SavedVerdict,
     },
-    probe::{LoadReading, ProbeKey, Report},
+    probe::{PollReport, ProbeKey, ProbeReport},
     resolve,
     steer::{AliasId, ProbeId, ServiceId, active_probes},
 };
@@ -62,7 +62,7 @@ impl Controller {
         self.ledger.set_targets(active, self.epoch.elapsed());
         self.credentials.record_stamps(&self.probed_topology).await;
         self.broken_targets.retain(|key, _| self.probe_ids.contains_key(key));
-        self.prober.set(probed).await;
+        self.prober.set_keys(probed).await;
         self.update_monitor_faults();
         self.changed_probes.clear();
     }
@@ -71,7 +71,7 @@ impl Controller {
     pub(super) async fn reread_credentials(&mut self) {
         let probed = self.ledger.keys().cloned().collect();
         self.credentials.record_stamps(&self.probed_topology).await;
-        self.prober.set(probed).await;
+        self.prober.set_keys(probed).await;
         self.update_monitor_faults();
     }
 
@@ -92,7 +92,7 @@ impl Controller {
     /// Logs which monitors cannot work any more, and which can again. While there are any, their
     /// files are looked at again.
     fn update_monitor_faults(&mut self) {
-        let mut faults = self.prober.faults();
+        let mut faults = self.prober.monitor_faults();
         let is_unreadable = !faults.is_empty();
         faults.extend(
             self.broken_targets
@@ -124,7 +124,7 @@ impl Controller {
         self.recovery.set_topology(&self.loaded.topology);
         self.recovery
             .restore(&self.state_directory.recoveries(SystemTime::now()), self.epoch.elapsed());
-        if saved.is_empty() { 0 } else { self.ledger.restore(|key| saved.find(&key.saved())) }
+        if saved.is_empty() { 0 } else { self.ledger.restore(|key| saved.find(&key.saved_key())) }
     }
 
     /// Targets that have waited for their first outcome for too long count as up from now on.
@@ -148,7 +148,7 @@ impl Controller {
         self.loaded.compiler.services_of(probe).any(is_down)
     }
 
-    pub(super) fn record_probe(&mut self, report: &Report) {
+    pub(super) fn record_probe(&mut self, report: &ProbeReport) {
         if let Err(failure @ Failure::MonitorUnusable(_)) = &report.outcome.result {
             self.record_monitor_failure(&report.key, Some(failure));
             return;
@@ -167,7 +167,7 @@ impl Controller {
         {
             self.ledger.distrust(&report.key);
         }
-        let effect = self.ledger.record(&report.key, report.outcome.clone(), report.at);
+        let effect = self.ledger.record(&report.key, report.outcome.clone(), report.ended_at);
         if !report.outcome.is_pass() {
             tracing::debug!(
                 monitor = %report.key.monitor.name,
@@ -255,7 +255,7 @@ impl Controller {
             .verdicts()
             .filter(|(_, verdict, _)| *verdict != Verdict::Unknown)
             .map(|(key, verdict, settled)| {
-                (key.saved(), SavedVerdict { verdict, since_unix_secs: since(settled) })
+                (key.saved_key(), SavedVerdict { verdict, since_unix_secs: since(settled) })
             })
             .collect();
         self.state_directory.save_verdicts(verdicts, now);
@@ -270,21 +270,21 @@ impl Controller {
     pub(super) fn set_aliases(&mut self, aliases: &[Name], resolvers: &[std::net::SocketAddr]) {
         self.aliases.track(aliases);
         self.prober.set_aliases(aliases);
-        self.resolver.set(aliases, resolvers);
+        self.resolver.set_aliases(aliases, resolvers);
     }
 
     /// Gives aliases what they stood for in a previous run.
     pub(super) fn restore_aliases(&mut self, now: i64) {
         self.aliases.restore(self.state_directory.aliases(now));
         for (alias, addresses) in self.aliases.addresses() {
-            self.prober.note_alias(alias, addresses);
+            self.prober.set_alias_addresses(alias, addresses);
         }
     }
 
     /// Waits until every alias was asked for that no earlier life knows of. Probes go on meanwhile.
     pub(super) async fn first_resolution(
         &mut self,
-        resolved: &mut mpsc::Receiver<resolve::Report>,
+        resolved: &mut mpsc::Receiver<resolve::AliasReport>,
     ) {
         let end = TokioInstant::now() + FIRST_RESOLUTION_TIMEOUT;
         while !self.aliases.is_complete() {
@@ -298,13 +298,13 @@ impl Controller {
         }
     }
 
-    pub(super) fn apply_resolution(&mut self, report: resolve::Report) {
+    pub(super) fn apply_resolution(&mut self, report: resolve::AliasReport) {
         let now = TokioInstant::now();
         let alias = report.alias.clone();
         if self.aliases.apply_report(report, unix_now()) {
             self.save_at.get_or_insert(now + SAVE_DELAY);
         }
-        self.prober.note_alias(&alias, self.aliases.addresses_of(&alias));
+        self.prober.set_alias_addresses(&alias, self.aliases.addresses_of(&alias));
         self.publish_at.get_or_insert(now + COALESCE_DELAY);
     }
 
@@ -325,7 +325,7 @@ impl Controller {
         self.load_controller.set_topology(&topology, &mut self.conditions).await;
     }
 
-    pub(super) fn apply_load_reading(&mut self, reading: LoadReading) {
+    pub(super) fn apply_load_reading(&mut self, reading: PollReport) {
         self.load_controller.record_poll(reading, &self.conditions);
         self.publish_at.get_or_insert_with(|| TokioInstant::now() + COALESCE_DELAY);
     }

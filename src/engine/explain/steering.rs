@@ -34,7 +34,7 @@ pub(super) struct ServiceQuestion<'a> {
     pub(super) answers: &'a [RecordView],
 }
 
-/// How a service chose; `Normal` for a type that it has no say in.
+/// How a service chose; `NormalizedStream` for a type that it has no say in.
 pub(super) fn steering(
     world: &SnapshotContext<'_>,
     asked: &ServiceQuestion<'_>,

@@ -7,7 +7,7 @@ use crate::{health::Failure, load::ReportError};
 /// Why a poll brought no report. The text is what an operator reads in `status` and in the log;
 /// what was received is never quoted in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LoadFailure {
+pub enum PollFailure {
     /// The balancer did not answer as it should.
     Balancer(Failure),
     /// It answered, and what it said is no report, or an absurd one.
@@ -17,7 +17,7 @@ pub enum LoadFailure {
     Source(Box<str>),
 }
 
-impl From<Failure> for LoadFailure {
+impl From<Failure> for PollFailure {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::MonitorUnusable(why) => Self::Source(why),
@@ -27,13 +27,13 @@ impl From<Failure> for LoadFailure {
     }
 }
 
-impl From<ReportError> for LoadFailure {
+impl From<ReportError> for PollFailure {
     fn from(fault: ReportError) -> Self {
         Self::Report(fault)
     }
 }
 
-impl fmt::Display for LoadFailure {
+impl fmt::Display for PollFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Balancer(failure) => failure.fmt(f),
@@ -43,4 +43,4 @@ impl fmt::Display for LoadFailure {
     }
 }
 
-impl std::error::Error for LoadFailure {}
+impl std::error::Error for PollFailure {}

@@ -14,39 +14,39 @@ use hyper::{
 };
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
-use super::{LoadFailure, Stop, stop_of};
+use super::{PollError, PollFailure, poll_error};
 use crate::{
     health::{Failure, StatusRange, TlsOptions},
     load::{LoadPage, PageEnd, PageHost, ReportReader},
     probe::{
-        attempt::Trouble,
+        check::ProbeError,
         http::authority,
         http1,
-        tls::{self, Security},
+        tls::{self, TlsClient},
     },
 };
 
 /// A name's addresses beyond these are not asked.
-const MOST_ADDRESSES: usize = 8;
+const MAX_ADDRESSES: usize = 8;
 
-pub(super) const GOOD: StatusRange = StatusRange { first: 200, last: 299 };
+pub(super) const SUCCESS_STATUS: StatusRange = StatusRange { first: 200, last: 299 };
 
 /// A page made ready: what does not depend on the target is parsed and read once.
 #[derive(Debug)]
-pub(super) struct PageAsker {
+pub(super) struct PageClient {
     page: LoadPage,
     headers: HeaderMap,
-    tls: Option<Security>,
+    tls: Option<TlsClient>,
 }
 
-impl PageAsker {
+impl PageClient {
     /// Reads the page's authorities: not for an async task.
     ///
     /// # Errors
     /// Why nobody can be asked for it.
-    pub(super) fn new(page: &LoadPage) -> Result<Self, LoadFailure> {
-        let tls = if page.tls { Some(security(page)?) } else { None };
-        Ok(Self { page: page.clone(), headers: headers(page)?, tls })
+    pub(super) fn new(page: &LoadPage) -> Result<Self, PollFailure> {
+        let tls = if page.tls { Some(tls_client(page)?) } else { None };
+        Ok(Self { page: page.clone(), headers: request_headers(page)?, tls })
     }
 
     /// Feeds the reader with the page of `target`.
@@ -57,10 +57,10 @@ impl PageAsker {
         &self,
         target: Option<IpAddr>,
         reader: ReportReader<'s>,
-    ) -> Result<ReportReader<'s>, Stop> {
+    ) -> Result<ReportReader<'s>, PollError> {
         if self.page.is_per_address() && target.is_none() {
             return Err(
-                LoadFailure::Source("its url wants the address of an endpoint".into()).into()
+                PollFailure::Source("its url wants the address of an endpoint".into()).into()
             );
         }
         let port = self.page.port;
@@ -72,14 +72,14 @@ impl PageAsker {
             }
         };
         let stream = match literal.parse() {
-            Ok(address) => open(SocketAddr::new(address, port)).await.map_err(stop_of)?,
-            Err(_) => open_any(&literal, port).await.map_err(stop_of)?,
+            Ok(address) => connect(SocketAddr::new(address, port)).await.map_err(poll_error)?,
+            Err(_) => connect_any(&literal, port).await.map_err(poll_error)?,
         };
         let request = self.request(&literal, target)?;
-        let hear = |response| hear(response, reader);
+        let hear = |response| read_response(response, reader);
         let Some(security) = &self.tls else { return http1::exchange(stream, request, hear).await };
         let name = tls::server_name(None, &literal)?;
-        let secured = security.secure(name, stream).await.map_err(stop_of)?;
+        let secured = security.connect(name, stream).await.map_err(poll_error)?;
         http1::exchange(secured, request, hear).await
     }
 
@@ -87,18 +87,18 @@ impl PageAsker {
         &self,
         literal: &str,
         target: Option<IpAddr>,
-    ) -> Result<Request<Full<Bytes>>, LoadFailure> {
+    ) -> Result<Request<Full<Bytes>>, PollFailure> {
         let mut request = Request::new(Full::default());
         *request.uri_mut() =
             self.page.path_for(target).parse().map_err(|_| {
-                LoadFailure::Source("the path of its url is no request target".into())
+                PollFailure::Source("the path of its url is no request target".into())
             })?;
         *request.headers_mut() = self.headers.clone();
         if !self.headers.contains_key(HOST) {
             // Only the port of this address is looked at.
             let address = SocketAddr::from(([0, 0, 0, 0], self.page.port));
             let host = HeaderValue::from_str(&authority(literal, address, self.page.tls)).map_err(
-                |_| LoadFailure::Source("its host cannot stand in a Host header".into()),
+                |_| PollFailure::Source("its host cannot stand in a Host header".into()),
             )?;
             request.headers_mut().insert(HOST, host);
         }
@@ -107,7 +107,7 @@ impl PageAsker {
 }
 
 /// What every request carries beside its host.
-fn headers(page: &LoadPage) -> Result<HeaderMap, LoadFailure> {
+fn request_headers(page: &LoadPage) -> Result<HeaderMap, PollFailure> {
     let mut headers = HeaderMap::new();
     headers.insert(
         USER_AGENT,
@@ -122,7 +122,7 @@ fn headers(page: &LoadPage) -> Result<HeaderMap, LoadFailure> {
     for header in &page.headers {
         let name = HeaderName::from_bytes(header.name.as_bytes());
         let (Ok(name), Ok(mut value)) = (name, HeaderValue::from_str(&header.value)) else {
-            return Err(LoadFailure::Source("one of its headers cannot be sent".into()));
+            return Err(PollFailure::Source("one of its headers cannot be sent".into()));
         };
         value.set_sensitive(true);
         headers.insert(name, value);
@@ -131,51 +131,51 @@ fn headers(page: &LoadPage) -> Result<HeaderMap, LoadFailure> {
 }
 
 /// The page's side of TLS, as a probe of it would have.
-fn security(page: &LoadPage) -> Result<Security, Failure> {
+fn tls_client(page: &LoadPage) -> Result<TlsClient, Failure> {
     let terms = TlsOptions {
         verify: page.verify,
         authorities: page.authorities.clone(),
         client_certificate: None,
     };
-    Security::new(&terms, &[b"http/1.1"])
+    TlsClient::new(&terms, &[b"http/1.1"])
 }
 
 /// Opens a connection. Dropped, it is reset and leaves no port in TIME_WAIT. The kernel sizes the
 /// buffer: what comes is read at once, and a long page from far away must not wait for a small
 /// window.
-async fn open(address: SocketAddr) -> Result<TcpStream, Trouble> {
+async fn connect(address: SocketAddr) -> Result<TcpStream, ProbeError> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_zero_linger()?;
     socket.set_nodelay(true)?;
-    socket.connect(address).await.map_err(|error| Trouble::from(error).at(address))
+    socket.connect(address).await.map_err(|error| ProbeError::from(error).for_address(address))
 }
 
 /// Opens a connection to the first address of a name that takes one.
-async fn open_any(host: &str, port: u16) -> Result<TcpStream, Trouble> {
-    let addresses = lookup_host((host, port)).await.map_err(Trouble::of_resolution)?;
-    let mut trouble = Trouble::from(Failure::Unresolved);
-    for address in addresses.take(MOST_ADDRESSES) {
-        match open(address).await {
+async fn connect_any(host: &str, port: u16) -> Result<TcpStream, ProbeError> {
+    let addresses = lookup_host((host, port)).await.map_err(ProbeError::from_resolution)?;
+    let mut trouble = ProbeError::from(Failure::Unresolved);
+    for address in addresses.take(MAX_ADDRESSES) {
+        match connect(address).await {
             Ok(stream) => return Ok(stream),
-            Err(later) => trouble = trouble.and(later),
+            Err(later) => trouble = trouble.or_later(later),
         }
     }
     Err(trouble)
 }
 
-async fn hear<'s>(
+async fn read_response<'s>(
     response: Response<Incoming>,
     mut reader: ReportReader<'s>,
-) -> Result<ReportReader<'s>, Stop> {
+) -> Result<ReportReader<'s>, PollError> {
     let got = response.status().as_u16();
-    if !(GOOD.first..=GOOD.last).contains(&got) {
-        return Err(Failure::Status { got, want: vec![GOOD].into() }.into());
+    if !(SUCCESS_STATUS.first..=SUCCESS_STATUS.last).contains(&got) {
+        return Err(Failure::Status { got, want: vec![SUCCESS_STATUS].into() }.into());
     }
     let is_announced = is_end_announced(response.headers());
     let has_end_mark = is_open_metrics(response.headers());
     let mut body = response.into_body();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| stop_of(http1::trouble_of(error)))?;
+        let frame = frame.map_err(|error| poll_error(http1::probe_error(error)))?;
         if let Some(octets) = frame.data_ref() {
             reader.feed(octets)?;
         }

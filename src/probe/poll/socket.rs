@@ -7,50 +7,49 @@ use tokio::{
     net::UnixStream,
 };
 
-use super::{LoadFailure, Stop, stop_of};
+use super::{PollError, PollFailure, poll_error};
 use crate::load::{PageEnd, ReportReader};
 
 /// The statistics, then what weights the configuration gives to servers. HAProxy closes after the
 /// last.
 const COMMANDS: &[u8] = b"show stat;show servers state\n";
 /// Each of them is answered to an empty line, so that a cut page is known.
-const REPLIES: PageEnd = PageEnd::Replies(2);
+const EXPECTED_END: PageEnd = PageEnd::Replies(2);
 
 /// Feeds the reader with what HAProxy says.
 ///
 /// # Errors
 /// Why it says nothing, or nothing that can be read.
-pub(super) async fn read<'s>(
+pub(super) async fn read_statistics<'s>(
     path: &Path,
     mut reader: ReportReader<'s>,
-) -> Result<ReportReader<'s>, Stop> {
-    let mut stream =
-        UnixStream::connect(path).await.map_err(|error| stop_of_opening(path, error))?;
-    stream.write_all(COMMANDS).await.map_err(stop_of_io)?;
+) -> Result<ReportReader<'s>, PollError> {
+    let mut stream = UnixStream::connect(path).await.map_err(|error| connect_error(path, error))?;
+    stream.write_all(COMMANDS).await.map_err(io_error)?;
     let mut octets = vec![0; 16 << 10];
     loop {
-        let read = stream.read(&mut octets).await.map_err(stop_of_io)?;
+        let read = stream.read(&mut octets).await.map_err(io_error)?;
         if read == 0 {
-            reader.check_end(REPLIES)?;
+            reader.check_end(EXPECTED_END)?;
             return Ok(reader);
         }
         reader.feed(octets.get(..read).unwrap_or_default())?;
     }
 }
 
-fn stop_of_opening(path: &Path, error: io::Error) -> Stop {
+fn connect_error(path: &Path, error: io::Error) -> PollError {
     let path = path.display();
     match error.kind() {
         io::ErrorKind::NotFound => {
-            LoadFailure::Source(format!("there is no socket {path}").into()).into()
+            PollFailure::Source(format!("there is no socket {path}").into()).into()
         }
         io::ErrorKind::PermissionDenied => {
-            LoadFailure::Source(format!("no permission to open {path}").into()).into()
+            PollFailure::Source(format!("no permission to open {path}").into()).into()
         }
-        _ => stop_of_io(error),
+        _ => io_error(error),
     }
 }
 
-fn stop_of_io(error: io::Error) -> Stop {
-    stop_of(error.into())
+fn io_error(error: io::Error) -> PollError {
+    poll_error(error.into())
 }

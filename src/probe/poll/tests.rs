@@ -17,7 +17,7 @@ use super::*;
 use crate::load::{
     LoadPage, PageHeader, PageHost, ReportError, ReportMapping, ShareUnit, TimeUnit,
 };
-use crate::probe::pulse::Pulse;
+use crate::probe::stall_detector::StallDetector;
 
 const TIMEOUT: Duration = Duration::from_millis(300);
 
@@ -68,50 +68,50 @@ fn json(page: LoadPage) -> LoadKind {
 
 /// Polls while the pulse beats, until there is a result: on a starved machine not every poll has
 /// one.
-async fn ask(kind: LoadKind) -> Result<LoadReport, LoadFailure> {
-    ask_key(LoadKey { source: Arc::new(source(kind)), target: None }).await
+async fn poll_source(kind: LoadKind) -> Result<LoadReport, PollFailure> {
+    poll_key(PollKey { source: Arc::new(source(kind)), target: None }).await
 }
 
-async fn ask_key(key: LoadKey) -> Result<LoadReport, LoadFailure> {
-    let pulse = Pulse::new();
-    let (key, ready) = Polling::default().prepare(vec![key]).pop().unwrap();
+async fn poll_key(key: PollKey) -> Result<LoadReport, PollFailure> {
+    let pulse = StallDetector::new();
+    let (key, ready) = PollJob::default().prepare(vec![key]).pop().unwrap();
     let asking = async {
         loop {
-            if let Ok(result) = Polling::run(&key, &ready, &Stopwatch::new(&pulse, 0)).await {
+            if let Ok(result) = PollJob::run(&key, &ready, &AttemptTimer::new(&pulse, 0)).await {
                 return result;
             }
         }
     };
     tokio::select! {
         result = asking => result,
-        () = pulse.beat() => unreachable!("a pulse beats until dropped"),
+        () = pulse.run() => unreachable!("a pulse beats until dropped"),
     }
 }
 
 /// Says the first, then the second for as long as it is read; with a pause between octets where it
 /// drips.
 #[derive(Debug, Clone, Copy)]
-struct Act {
+struct BalancerScript {
     first: &'static str,
-    then: &'static str,
+    repeated: &'static str,
     drips: bool,
 }
 
-fn say(first: &'static str) -> Act {
-    Act { first, then: "", drips: false }
+fn say(first: &'static str) -> BalancerScript {
+    BalancerScript { first, repeated: "", drips: false }
 }
 
-fn endless(first: &'static str, then: &'static str) -> Act {
-    Act { first, then, drips: false }
+fn endless(first: &'static str, then: &'static str) -> BalancerScript {
+    BalancerScript { first, repeated: then, drips: false }
 }
 
-fn drip(first: &'static str) -> Act {
-    Act { first, then: "x", drips: true }
+fn drip(first: &'static str) -> BalancerScript {
+    BalancerScript { first, repeated: "x", drips: true }
 }
 
 /// A balancer that plays one act for every request. Its buffers are small, so that what nobody
 /// reads cannot be written.
-async fn serve(act: Act) -> (SocketAddr, Arc<AtomicUsize>) {
+async fn serve(act: BalancerScript) -> (SocketAddr, Arc<AtomicUsize>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_send_buffer_size(8 * 1024).unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -124,12 +124,12 @@ async fn serve(act: Act) -> (SocketAddr, Arc<AtomicUsize>) {
             tokio::spawn(async move {
                 let _ = stream.read(&mut [0; 4096]).await;
                 let _ = stream.write_all(act.first.as_bytes()).await;
-                while !act.then.is_empty() {
+                while !act.repeated.is_empty() {
                     // Whole: half of it would be another act.
-                    if stream.write_all(act.then.as_bytes()).await.is_err() {
+                    if stream.write_all(act.repeated.as_bytes()).await.is_err() {
                         return;
                     }
-                    counted.fetch_add(act.then.len(), Relaxed);
+                    counted.fetch_add(act.repeated.len(), Relaxed);
                     if act.drips {
                         tokio::time::sleep(Duration::from_millis(20)).await;
                     }
@@ -147,30 +147,31 @@ async fn each_behaviour_has_its_failure_within_the_timeout_and_the_bounds() {
         "y{a=\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"} 1\n";
     const SPACES: &str =
         "                                                                                ";
-    let late = || LoadFailure::Balancer(Failure::TimedOut(TIMEOUT));
-    let status =
-        |got| LoadFailure::Balancer(Failure::Status { got, want: vec![page::GOOD].into() });
+    let late = || PollFailure::Balancer(Failure::TimedOut(TIMEOUT));
+    let status = |got| {
+        PollFailure::Balancer(Failure::Status { got, want: vec![page::SUCCESS_STATUS].into() })
+    };
     let is_prometheus = |act, failure, why| (act, true, failure, why);
     let is_json = |act, failure, why| (act, false, failure, why);
     for (act, is_prometheus, failure, why) in [
         is_prometheus(
             endless(HEAD, LINE),
-            LoadFailure::Report(ReportError::PageTooLong(4 << 20)),
+            PollFailure::Report(ReportError::PageTooLong(4 << 20)),
             "an endless page",
         ),
         is_prometheus(
             endless(HEAD, SPACES),
-            LoadFailure::Report(ReportError::LineTooLong),
+            PollFailure::Report(ReportError::LineTooLong),
             "an endless line",
         ),
         is_json(
             endless(HEAD, SPACES),
-            LoadFailure::Report(ReportError::PageTooLong(256 << 10)),
+            PollFailure::Report(ReportError::PageTooLong(256 << 10)),
             "an endless document",
         ),
         is_prometheus(
             endless("HTTP/1.1 200 OK\r\n", "a: b\r\n"),
-            LoadFailure::Balancer(Failure::HeadTooLarge),
+            PollFailure::Balancer(Failure::HeadTooLarge),
             "endless headers",
         ),
         is_prometheus(drip("HTTP/1.1 200 OK\r\n\r\nx 1\n"), late(), "an octet at a time"),
@@ -194,38 +195,38 @@ async fn each_behaviour_has_its_failure_within_the_timeout_and_the_bounds() {
         ),
         is_prometheus(
             say("\u{0}\u{1}\u{2}garbage"),
-            LoadFailure::Balancer(Failure::NotHttp),
+            PollFailure::Balancer(Failure::NotHttp),
             "garbage",
         ),
-        is_prometheus(say(""), LoadFailure::Balancer(Failure::Closed), "closed"),
+        is_prometheus(say(""), PollFailure::Balancer(Failure::Closed), "closed"),
         is_prometheus(
             say("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx 1\n"),
-            LoadFailure::Balancer(Failure::Closed),
+            PollFailure::Balancer(Failure::Closed),
             "cut off in the middle",
         ),
         is_prometheus(
             say("HTTP/1.1 200 OK\r\n\r\nx 1\nx 12"),
-            LoadFailure::Report(ReportError::Truncated),
+            PollFailure::Report(ReportError::Truncated),
             "cut off in a line, which only its end shows",
         ),
         is_prometheus(
             say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nx 1\n\r\n"),
-            LoadFailure::Balancer(Failure::Closed),
+            PollFailure::Balancer(Failure::Closed),
             "no last chunk",
         ),
         is_prometheus(
             say("HTTP/1.1 200 OK\r\n\r\n<html>x</html>\n"),
-            LoadFailure::Report(ReportError::Missing("`connections`".into())),
+            PollFailure::Report(ReportError::Missing("`connections`".into())),
             "a page for people",
         ),
         is_json(
             say("HTTP/1.1 200 OK\r\n\r\nx 1\n"),
-            LoadFailure::Report(ReportError::WrongFormat("JSON")),
+            PollFailure::Report(ReportError::WrongFormat("JSON")),
             "another format",
         ),
         is_json(
             say("HTTP/1.1 200 OK\r\n\r\n{\"x\": \"many\"}"),
-            LoadFailure::Report(ReportError::NotANumber("`connections`".into())),
+            PollFailure::Report(ReportError::NotANumber("`connections`".into())),
             "a string",
         ),
     ] {
@@ -233,7 +234,7 @@ async fn each_behaviour_has_its_failure_within_the_timeout_and_the_bounds() {
         let kind =
             if is_prometheus { prometheus(page(address, "/")) } else { json(page(address, "/")) };
         let start = std::time::Instant::now();
-        let result = ask(kind).await;
+        let result = poll_source(kind).await;
         let is_slow = result == Err(late());
         // A busy machine may not read four MiB in time; that ends the poll as well.
         assert!(
@@ -257,7 +258,7 @@ async fn a_report_comes_whatever_way_the_body_is_sent() {
         ("HTTP/1.0 203 Fine\r\n\r\n{\"x\": 12}", "an old server"),
     ] {
         let (address, _) = serve(say(reply)).await;
-        let report = ask(json(page(address, "/"))).await;
+        let report = poll_source(json(page(address, "/"))).await;
         assert_eq!(report.map(|report| report.connections), Ok(Some(12.0)), "{why}");
     }
 }
@@ -267,10 +268,13 @@ async fn a_closed_port_is_refused_and_a_missing_socket_named() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    assert_eq!(ask(json(page(address, "/"))).await, Err(LoadFailure::Balancer(Failure::Refused)));
+    assert_eq!(
+        poll_source(json(page(address, "/"))).await,
+        Err(PollFailure::Balancer(Failure::Refused))
+    );
     let path = std::path::Path::new("/nonexistent/haproxy.sock");
     let missing = LoadKind::Haproxy(HaproxySource::Socket { path: path.into(), proxy: None });
-    let failure = ask(missing).await.unwrap_err().to_string();
+    let failure = poll_source(missing).await.unwrap_err().to_string();
     assert_eq!(
         failure,
         "the load source cannot work: there is no socket /nonexistent/haproxy.sock"
@@ -293,7 +297,7 @@ async fn the_request_carries_what_is_configured_and_the_address_where_it_stands(
         String::from_utf8(request[..octets].to_vec()).unwrap()
     };
     let (request, report) =
-        tokio::join!(server, ask_key(LoadKey::new(Arc::clone(&source), address.ip())));
+        tokio::join!(server, poll_key(PollKey::new(Arc::clone(&source), address.ip())));
     assert_eq!(report.unwrap().connections, Some(1.0));
     assert!(request.starts_with("GET /of/127.0.0.1?a=b HTTP/1.1\r\n"), "{request}");
     for header in [
@@ -303,7 +307,7 @@ async fn the_request_carries_what_is_configured_and_the_address_where_it_stands(
     ] {
         assert!(request.contains(&header), "{header} in {request}");
     }
-    let nobody = ask_key(LoadKey { source, target: None }).await.unwrap_err();
+    let nobody = poll_key(PollKey { source, target: None }).await.unwrap_err();
     assert_eq!(
         nobody.to_string(),
         "the load source cannot work: its url wants the address of an endpoint"
@@ -341,14 +345,17 @@ async fn over_tls_the_certificate_is_looked_at() {
     std::fs::write(authorities.path(), certificate.pem()).unwrap();
     let secured = LoadPage { tls: true, ..page(address, "/") };
     let trusted = LoadPage { authorities: Some(authorities.path().into()), ..secured.clone() };
-    assert_eq!(ask(json(trusted.clone())).await.unwrap().connections, Some(1.0));
+    assert_eq!(poll_source(json(trusted.clone())).await.unwrap().connections, Some(1.0));
     assert_eq!(
-        ask(json(LoadPage { verify: false, ..secured.clone() })).await.unwrap().connections,
+        poll_source(json(LoadPage { verify: false, ..secured.clone() })).await.unwrap().connections,
         Some(1.0)
     );
-    assert_eq!(ask(json(secured)).await, Err(LoadFailure::Balancer(Failure::CertificateUntrusted)));
+    assert_eq!(
+        poll_source(json(secured)).await,
+        Err(PollFailure::Balancer(Failure::CertificateUntrusted))
+    );
     std::fs::write(authorities.path(), "").unwrap();
-    let failure = ask(json(trusted)).await.unwrap_err().to_string();
+    let failure = poll_source(json(trusted)).await.unwrap_err().to_string();
     assert!(
         failure.starts_with("the load source cannot work: cannot read the authorities in"),
         "{failure}"
@@ -375,7 +382,7 @@ async fn a_socket_is_read_to_its_end_and_an_endless_one_to_its_bound() {
         stream.write_all(statistics.as_bytes()).await.unwrap();
         String::from_utf8(request[..octets].to_vec()).unwrap()
     };
-    let (request, report) = tokio::join!(good, ask(kind()));
+    let (request, report) = tokio::join!(good, poll_source(kind()));
     assert_eq!(request, "show stat;show servers state\n");
     assert_eq!(report.unwrap().capacity_share, Some(0.5));
     for cut in [
@@ -388,16 +395,16 @@ async fn a_socket_is_read_to_its_end_and_an_endless_one_to_its_bound() {
             let _ = stream.read(&mut [0; 4096]).await;
             stream.write_all(cut.as_bytes()).await.unwrap();
         };
-        let ((), report) = tokio::join!(server, ask(kind()));
-        assert_eq!(report, Err(LoadFailure::Report(ReportError::Truncated)), "{cut}");
+        let ((), report) = tokio::join!(server, poll_source(kind()));
+        assert_eq!(report, Err(PollFailure::Report(ReportError::Truncated)), "{cut}");
     }
     let endless = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let piece = [b'x'; 4096];
         while stream.write_all(&piece).await.is_ok() {}
     };
-    let (_, report) = tokio::join!(endless, ask(kind()));
-    assert_eq!(report, Err(LoadFailure::Report(ReportError::LineTooLong)));
+    let (_, report) = tokio::join!(endless, poll_source(kind()));
+    assert_eq!(report, Err(PollFailure::Report(ReportError::LineTooLong)));
 }
 
 #[tokio::test]
@@ -420,21 +427,22 @@ async fn each_source_is_read_once_per_interval_and_remembers_what_was() {
         proxy: None,
     }));
     (haproxy.interval, haproxy.timeout) = (3 * TIMEOUT, 2 * TIMEOUT);
-    let orca = LoadKey { source: Arc::new(source(LoadKind::Orca)), target: None };
-    let key = LoadKey { source: Arc::new(haproxy), target: None };
+    let orca = PollKey { source: Arc::new(source(LoadKind::Orca)), target: None };
+    let key = PollKey { source: Arc::new(haproxy), target: None };
     let (readings, mut inbox) = mpsc::channel(16);
-    let limits = Limits { in_flight: NonZeroUsize::new(16).unwrap(), further_descriptors: 64 };
+    let limits =
+        SchedulerLimits { in_flight: NonZeroUsize::new(16).unwrap(), extra_descriptors: 64 };
     let poller = Poller::start(limits, std::time::Instant::now(), readings);
-    poller.set(vec![key.clone(), orca.clone()]).await;
-    poller.first_round().await;
+    poller.set_keys(vec![key.clone(), orca.clone()]).await;
+    poller.wait_for_first_round().await;
     let mut shares = Vec::new();
     while shares.len() < 3 {
         let reading = inbox.recv().await.unwrap();
         assert_eq!(reading.key, key);
         shares.extend(reading.result.unwrap().capacity_share);
         // What is remembered stays when the set changes.
-        poller.set(vec![orca.clone(), key.clone()]).await;
+        poller.set_keys(vec![orca.clone(), key.clone()]).await;
     }
     assert_eq!(shares, [1.0, 0.5, 0.25]);
-    assert!(poller.tally().passed >= 3);
+    assert!(poller.read_counts().passed >= 3);
 }

@@ -110,13 +110,13 @@ async fn a_reply_must_be_ours_and_hold_what_is_wanted() {
     ];
     for (answer, result, why) in cases {
         let address = serve_udp(answer).await;
-        assert_eq!(ask(Check::Dns(dns(address.port())), address).await, result, "{why}");
+        assert_eq!(probe_address(Check::Dns(dns(address.port())), address).await, result, "{why}");
     }
     let socket = UdpSocket::bind((LOOPBACK, 0)).await.unwrap();
     let address = socket.local_addr().unwrap();
     drop(socket);
     assert_eq!(
-        ask(Check::Dns(dns(address.port())), address).await,
+        probe_address(Check::Dns(dns(address.port())), address).await,
         Err(Failure::Refused),
         "a closed port"
     );
@@ -126,7 +126,7 @@ async fn a_reply_must_be_ours_and_hold_what_is_wanted() {
 async fn a_code_may_be_what_is_wanted() {
     let address = serve_udp(|query| vec![reply(query, [QR, 5], &[])]).await;
     let check = DnsCheck { required_rdata: Vec::new(), rcode: 5, ..dns(address.port()) };
-    assert_eq!(ask(Check::Dns(check), address).await, Ok(()));
+    assert_eq!(probe_address(Check::Dns(check), address).await, Ok(()));
 }
 
 #[tokio::test]
@@ -154,6 +154,6 @@ async fn over_tcp_a_reply_is_read_as_long_as_it_says_it_is() {
             }
         });
         let check = DnsCheck { tcp: true, ..dns(address.port()) };
-        assert_eq!(ask(Check::Dns(check), address).await, result, "{why}");
+        assert_eq!(probe_address(Check::Dns(check), address).await, result, "{why}");
     }
 }

@@ -9,7 +9,7 @@ fn exec(argv: &[&str]) -> Check {
 }
 
 async fn run(argv: &[&str]) -> Result<(), Failure> {
-    ask_target(exec(argv), ProbeTarget::Address(LOOPBACK)).await.result
+    probe_target(exec(argv), ProbeTarget::Address(LOOPBACK)).await.result
 }
 
 #[tokio::test]

@@ -23,10 +23,14 @@ async fn a_real_health_server_passes_while_its_service_serves() {
     tokio::spawn(
         tonic::transport::Server::builder().add_service(health).serve_with_incoming(incoming),
     );
-    assert_eq!(ask(grpc(address.port(), ""), address).await, Ok(()), "the server as such");
+    assert_eq!(
+        probe_address(grpc(address.port(), ""), address).await,
+        Ok(()),
+        "the server as such"
+    );
     let unknown = Err(Failure::GrpcStatus("NOT_FOUND"));
     assert_eq!(
-        ask(grpc(address.port(), "web"), address).await,
+        probe_address(grpc(address.port(), "web"), address).await,
         unknown,
         "a service of that name is not there"
     );
@@ -37,29 +41,29 @@ async fn a_real_health_server_passes_while_its_service_serves() {
         (ServingStatus::Serving, Ok(())),
     ] {
         reporter.set_service_status("web", status).await;
-        assert_eq!(ask(grpc(address.port(), "web"), address).await, result, "{status:?}");
+        assert_eq!(probe_address(grpc(address.port(), "web"), address).await, result, "{status:?}");
     }
 }
 
 /// What a server of HTTP/2 replies to each call.
 #[derive(Debug, Clone, Copy)]
-struct Words {
+struct GrpcReply {
     status: u16,
-    kind: &'static str,
+    content_type: &'static str,
     message: &'static [u8],
     times: usize,
     trailer: Option<&'static str>,
 }
 
-const GOOD: Words = Words {
+const GOOD: GrpcReply = GrpcReply {
     status: 200,
-    kind: "application/grpc",
+    content_type: "application/grpc",
     message: b"\0\0\0\0\x02\x08\x01",
     times: 1,
     trailer: Some("0"),
 };
 
-async fn serve_words(words: Words) -> SocketAddr {
+async fn serve_reply(words: GrpcReply) -> SocketAddr {
     let listener = listen(LOOPBACK);
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -68,7 +72,7 @@ async fn serve_words(words: Words) -> SocketAddr {
             while let Some(Ok((_, mut reply))) = connection.accept().await {
                 let head = hyper::Response::builder()
                     .status(words.status)
-                    .header("content-type", words.kind);
+                    .header("content-type", words.content_type);
                 let Ok(mut sending) = reply.send_response(head.body(()).unwrap(), false) else {
                     continue;
                 };
@@ -91,40 +95,43 @@ async fn what_is_no_health_server_fails_with_what_it_is() {
     for (words, result, why) in [
         (GOOD, Ok(()), "good"),
         (
-            Words { trailer: Some("12"), ..GOOD },
+            GrpcReply { trailer: Some("12"), ..GOOD },
             Err(Failure::GrpcStatus("UNIMPLEMENTED")),
             "no such call",
         ),
         (
-            Words { trailer: Some("99"), ..GOOD },
+            GrpcReply { trailer: Some("99"), ..GOOD },
             Err(Failure::GrpcStatus("of no name")),
             "no such status",
         ),
-        (Words { trailer: Some("x"), ..GOOD }, Err(Failure::NotGrpc), "a status that is none"),
-        (Words { trailer: None, ..GOOD }, Err(Failure::NotGrpc), "no status"),
-        (Words { kind: "text/html", ..GOOD }, Err(Failure::NotGrpc), "a web page"),
-        (Words { message: b"ok", ..GOOD }, Err(Failure::NotGrpc), "no message"),
-        (Words { times: 2, ..GOOD }, Err(Failure::NotGrpc), "two messages"),
-        (Words { message: &[0; 1000], times: 20, ..GOOD }, Err(Failure::NotGrpc), "a long one"),
+        (GrpcReply { trailer: Some("x"), ..GOOD }, Err(Failure::NotGrpc), "a status that is none"),
+        (GrpcReply { trailer: None, ..GOOD }, Err(Failure::NotGrpc), "no status"),
+        (GrpcReply { content_type: "text/html", ..GOOD }, Err(Failure::NotGrpc), "a web page"),
+        (GrpcReply { message: b"ok", ..GOOD }, Err(Failure::NotGrpc), "no message"),
+        (GrpcReply { times: 2, ..GOOD }, Err(Failure::NotGrpc), "two messages"),
+        (GrpcReply { message: &[0; 1000], times: 20, ..GOOD }, Err(Failure::NotGrpc), "a long one"),
         (
-            Words { message: b"\0\0\0\0\x02\x08\x09", ..GOOD },
+            GrpcReply { message: b"\0\0\0\0\x02\x08\x09", ..GOOD },
             Err(Failure::NotServing("in a state of no name")),
             "a state of a later version",
         ),
     ] {
-        let address = serve_words(words).await;
-        assert_eq!(ask(grpc(address.port(), "web"), address).await, result, "{why}");
+        let address = serve_reply(words).await;
+        assert_eq!(probe_address(grpc(address.port(), "web"), address).await, result, "{why}");
     }
     let status =
         Failure::Status { got: 503, want: vec![StatusRange { first: 200, last: 200 }].into() };
-    let address = serve_words(Words { status: 503, ..GOOD }).await;
-    assert_eq!(ask(grpc(address.port(), "web"), address).await, Err(status));
+    let address = serve_reply(GrpcReply { status: 503, ..GOOD }).await;
+    assert_eq!(probe_address(grpc(address.port(), "web"), address).await, Err(status));
     for (act, failure) in [
-        (Act::Say("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"), Failure::NotHttp2),
-        (Act::Hang, Failure::TimedOut(TIMEOUT)),
-        (Act::Reset, Failure::Closed),
+        (
+            ServerScript::Reply("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
+            Failure::NotHttp2,
+        ),
+        (ServerScript::Hang, Failure::TimedOut(TIMEOUT)),
+        (ServerScript::Reset, Failure::Closed),
     ] {
         let (address, _) = serve(act).await;
-        assert_eq!(ask(grpc(address.port(), ""), address).await, Err(failure), "{act:?}");
+        assert_eq!(probe_address(grpc(address.port(), ""), address).await, Err(failure), "{act:?}");
     }
 }

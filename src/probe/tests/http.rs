@@ -11,96 +11,110 @@ async fn each_behaviour_has_its_outcome_and_ends_by_the_timeout() {
     let late = || Failure::TimedOut(TIMEOUT);
     let body = Some("fine");
     for (act, body, result, why) in [
-        (Act::Say(OK), None, Ok(()), "a good reply"),
-        (Act::Say(OK), body, Ok(()), "with the wanted text"),
-        (Act::Say("HTTP/1.1 204 No Content\r\n\r\n"), None, Ok(()), "the whole range passes"),
+        (ServerScript::Reply(OK), None, Ok(()), "a good reply"),
+        (ServerScript::Reply(OK), body, Ok(()), "with the wanted text"),
         (
-            Act::Say("HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n"),
+            ServerScript::Reply("HTTP/1.1 204 No Content\r\n\r\n"),
+            None,
+            Ok(()),
+            "the whole range passes",
+        ),
+        (
+            ServerScript::Reply("HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n"),
             None,
             Ok(()),
             "204 has no body, whatever it says",
         ),
         (
-            Act::Say("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"),
+            ServerScript::Reply("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"),
             None,
             Err(status(304)),
             "nor has 304",
         ),
         (
-            Act::Say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nfi\r\n2\r\nne\r\n"),
+            ServerScript::Reply(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nfi\r\n2\r\nne\r\n",
+            ),
             body,
             Ok(()),
             "text over two chunks, found before the end",
         ),
         (
-            Act::Say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong"),
+            ServerScript::Reply("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong"),
             body,
             Err(Failure::BodyMismatch),
             "wrong body",
         ),
         (
-            Act::Say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+            ServerScript::Reply("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
             body,
             Err(Failure::BodyMismatch),
             "empty body",
         ),
-        (Act::Say("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"), None, Err(status(500)), "500"),
         (
-            Act::Say("HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\n\r\n"),
+            ServerScript::Reply("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"),
+            None,
+            Err(status(500)),
+            "500",
+        ),
+        (
+            ServerScript::Reply("HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\n\r\n"),
             None,
             Err(status(302)),
             "a redirect is not followed",
         ),
         (
-            Act::Say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nab"),
+            ServerScript::Reply(
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nab",
+            ),
             body,
             Err(Failure::NotHttp),
             "two lengths",
         ),
-        (Act::Say("SSH-2.0-OpenSSH_9.2\r\n"), None, Err(Failure::NotHttp), "garbage"),
-        (Act::Say("\0\u{1}\u{2}"), None, Err(Failure::NotHttp), "binary garbage"),
-        (Act::Close, None, Err(Failure::Closed), "closed without a reply"),
-        (Act::Reset, None, Err(Failure::Closed), "reset"),
-        (Act::Hang, None, Err(late()), "never replies"),
-        (Act::Drip("HTTP/1.1 200 OK\r\nx: "), None, Err(late()), "an octet at a time"),
+        (ServerScript::Reply("SSH-2.0-OpenSSH_9.2\r\n"), None, Err(Failure::NotHttp), "garbage"),
+        (ServerScript::Reply("\0\u{1}\u{2}"), None, Err(Failure::NotHttp), "binary garbage"),
+        (ServerScript::Close, None, Err(Failure::Closed), "closed without a reply"),
+        (ServerScript::Reset, None, Err(Failure::Closed), "reset"),
+        (ServerScript::Hang, None, Err(late()), "never replies"),
+        (ServerScript::Drip("HTTP/1.1 200 OK\r\nx: "), None, Err(late()), "an octet at a time"),
         (
-            Act::Drip("HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"),
+            ServerScript::Drip("HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"),
             body,
             Err(late()),
             "a body an octet at a time",
         ),
         (
-            Act::Drip("HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"),
+            ServerScript::Drip("HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"),
             None,
             Err(late()),
             "a body an octet at a time without a condition",
         ),
         (
-            Act::Endless("HTTP/1.1 200 OK\r\n\r\n", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+            ServerScript::Endless("HTTP/1.1 200 OK\r\n\r\n", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
             None,
             Ok(()),
             "64 KiB of a body have come, and more comes",
         ),
         (
-            Act::Endless("HTTP/1.1 200 OK\r\n\r\n", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+            ServerScript::Endless("HTTP/1.1 200 OK\r\n\r\n", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
             body,
             Err(Failure::BodyMismatch),
             "endless body",
         ),
         (
-            Act::Endless("HTTP/1.1 200 OK\r\n", LONG_LINE),
+            ServerScript::Endless("HTTP/1.1 200 OK\r\n", LONG_LINE),
             None,
             Err(Failure::HeadTooLarge),
             "endless header",
         ),
         (
-            Act::Endless("HTTP/1.1 200 OK\r\n", "a: b\r\n"),
+            ServerScript::Endless("HTTP/1.1 200 OK\r\n", "a: b\r\n"),
             None,
             Err(Failure::HeadTooLarge),
             "endless headers",
         ),
         (
-            Act::Endless("HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n"),
+            ServerScript::Endless("HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n"),
             None,
             Err(late()),
             "endless continues",
@@ -108,7 +122,7 @@ async fn each_behaviour_has_its_outcome_and_ends_by_the_timeout() {
     ] {
         let (address, written) = serve(act).await;
         let check = HttpCheck { required_text: body.map(Into::into), ..http(address.port()) };
-        let outcome = ask_target(Check::Http(check), ProbeTarget::Address(address.ip())).await;
+        let outcome = probe_target(Check::Http(check), ProbeTarget::Address(address.ip())).await;
         assert_eq!(outcome.result, result, "{why}");
         assert!(outcome.latency < 2 * TIMEOUT, "{why}: {:?}", outcome.latency);
         if !why.ends_with("continues") {
@@ -124,8 +138,11 @@ async fn a_closed_port_is_refused_by_both_kinds() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let tcp = Check::Tcp(TcpCheck { port: address.port() });
-    assert_eq!(ask(tcp, address).await, Err(Failure::Refused));
-    assert_eq!(ask(Check::Http(http(address.port())), address).await, Err(Failure::Refused));
+    assert_eq!(probe_address(tcp, address).await, Err(Failure::Refused));
+    assert_eq!(
+        probe_address(Check::Http(http(address.port())), address).await,
+        Err(Failure::Refused)
+    );
 }
 
 #[tokio::test]
@@ -141,7 +158,7 @@ async fn the_request_names_the_host_or_else_the_target() {
             stream.write_all(OK.as_bytes()).await.unwrap();
             String::from_utf8(request[..octets].to_vec()).unwrap()
         };
-        let (request, outcome) = tokio::join!(server, ask(Check::Http(check), address));
+        let (request, outcome) = tokio::join!(server, probe_address(Check::Http(check), address));
         assert_eq!(outcome, Ok(()));
         (request, address.port())
     }
@@ -158,9 +175,10 @@ async fn what_a_reply_says_of_load_is_handed_on_with_the_outcome() {
         let reply = format!(
             "HTTP/1.1 200 OK\r\nEndpoint-Load-Metrics: {value}\r\nContent-Length: 0\r\n\r\n"
         );
-        let (address, _) = serve(Act::Say(reply.leak())).await;
+        let (address, _) = serve(ServerScript::Reply(reply.leak())).await;
         let outcome =
-            ask_target(Check::Http(http(address.port())), ProbeTarget::Address(address.ip())).await;
+            probe_target(Check::Http(http(address.port())), ProbeTarget::Address(address.ip()))
+                .await;
         assert_eq!(outcome.result, Ok(()));
         outcome.load_metrics
     };
@@ -170,9 +188,9 @@ async fn what_a_reply_says_of_load_is_handed_on_with_the_outcome() {
     );
     assert_eq!(ask_with(&"x".repeat(4096)).await.map(|text| text.len()), Some(4096));
     assert_eq!(ask_with(&"x".repeat(4097)).await, None, "too long");
-    let (address, _) = serve(Act::Say(OK)).await;
+    let (address, _) = serve(ServerScript::Reply(OK)).await;
     let outcome =
-        ask_target(Check::Http(http(address.port())), ProbeTarget::Address(address.ip())).await;
+        probe_target(Check::Http(http(address.port())), ProbeTarget::Address(address.ip())).await;
     assert_eq!(outcome.load_metrics, None);
 }
 
@@ -207,7 +225,7 @@ async fn a_request_is_sent_as_the_check_says() {
         request_body: Some("{\"deep\":true}".into()),
         ..http(address.port())
     };
-    assert_eq!(ask(Check::Http(check), address).await, Ok(()));
+    assert_eq!(probe_address(Check::Http(check), address).await, Ok(()));
     let request = &requests.await.unwrap()[0];
     assert!(request.starts_with("POST /healthz HTTP/1.1\r\n"), "{request}");
     for line in ["x-probe: 1", "user-agent: checker", "content-length: 13", "host: www.example.com"]
@@ -241,7 +259,7 @@ async fn redirects_are_followed_to_the_same_origin_and_only_as_often_as_asked() 
     ] {
         let (address, requests) = converse(replies.to_vec().leak()).await;
         let check = HttpCheck { redirects, ..http(address.port()) };
-        assert_eq!(ask(Check::Http(check), address).await, result, "{why}");
+        assert_eq!(probe_address(Check::Http(check), address).await, result, "{why}");
         let requests = requests.await.unwrap();
         assert_eq!(requests.len(), replies.len(), "{why}");
         let is_ready = |request: &String| {
@@ -260,19 +278,20 @@ async fn a_body_is_matched_by_text_and_pattern() {
         (Some("ready"), Some("yes"), Ok(())),
         (Some("no"), Some("yes"), Err(Failure::BodyMismatch)),
     ] {
-        let (address, _) = serve(Act::Say(READY)).await;
+        let (address, _) = serve(ServerScript::Reply(READY)).await;
         let check = HttpCheck {
             required_text: body.map(Into::into),
             required_pattern: regex.map(Into::into),
             ..http(address.port())
         };
-        assert_eq!(ask(Check::Http(check), address).await, result, "{body:?} {regex:?}");
+        assert_eq!(probe_address(Check::Http(check), address).await, result, "{body:?} {regex:?}");
     }
     // A pattern for which backtracking would take for ever, over a body without an end.
     let (address, written) =
-        serve(Act::Endless("HTTP/1.1 200 OK\r\n\r\n", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")).await;
+        serve(ServerScript::Endless("HTTP/1.1 200 OK\r\n\r\n", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"))
+            .await;
     let check = HttpCheck { required_pattern: Some("(a*)*b".into()), ..http(address.port()) };
-    assert_eq!(ask(Check::Http(check), address).await, Err(Failure::BodyPatternMismatch));
+    assert_eq!(probe_address(Check::Http(check), address).await, Err(Failure::BodyPatternMismatch));
     assert!(written.load(Relaxed) < 256 * 1024);
 }
 
@@ -318,26 +337,33 @@ async fn http2_is_spoken_with_prior_knowledge_and_by_alpn() {
         required_text: Some("fine".into()),
         ..http(address.port())
     };
-    let outcome = ask_target(Check::Http(check.clone()), ProbeTarget::Address(address.ip())).await;
+    let outcome =
+        probe_target(Check::Http(check.clone()), ProbeTarget::Address(address.ip())).await;
     assert_eq!((outcome.result, outcome.load_metrics.as_deref()), (Ok(()), Some("TEXT a=1")));
     let other = HttpCheck { required_text: Some("text".into()), ..check.clone() };
-    assert_eq!(ask(Check::Http(other), address).await, Err(Failure::BodyMismatch));
+    assert_eq!(probe_address(Check::Http(other), address).await, Err(Failure::BodyMismatch));
     let address = serve_http2("x".repeat(4096).leak(), 128).await;
     let check = HttpCheck { port: address.port(), ..check };
     assert_eq!(
-        ask(Check::Http(check.clone()), address).await,
+        probe_address(Check::Http(check.clone()), address).await,
         Err(Failure::BodyMismatch),
         "half a MiB"
     );
     for (act, failure) in [
-        (Act::Say("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"), Failure::NotHttp2),
-        (Act::Close, Failure::Closed),
-        (Act::Reset, Failure::Closed),
-        (Act::Hang, Failure::TimedOut(TIMEOUT)),
-        (Act::Endless("\0\0\0\u{4}\0\0\0\0\0", "\0\0\0\u{4}\0\0\0\0\0"), Failure::NotHttp2),
+        (
+            ServerScript::Reply("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
+            Failure::NotHttp2,
+        ),
+        (ServerScript::Close, Failure::Closed),
+        (ServerScript::Reset, Failure::Closed),
+        (ServerScript::Hang, Failure::TimedOut(TIMEOUT)),
+        (
+            ServerScript::Endless("\0\0\0\u{4}\0\0\0\0\0", "\0\0\0\u{4}\0\0\0\0\0"),
+            Failure::NotHttp2,
+        ),
     ] {
         let (address, _) = serve(act).await;
         let check = HttpCheck { port: address.port(), ..check.clone() };
-        assert_eq!(ask(Check::Http(check), address).await, Err(failure), "{act:?}");
+        assert_eq!(probe_address(Check::Http(check), address).await, Err(failure), "{act:?}");
     }
 }

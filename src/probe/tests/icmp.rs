@@ -17,7 +17,11 @@ async fn an_echo_is_replied_to_by_what_is_there() {
             println!("skipped: no ICMP to {address} here");
             continue;
         }
-        assert_eq!(ask(Check::Icmp, SocketAddr::new(address, 0)).await, Ok(()), "{address}");
+        assert_eq!(
+            probe_address(Check::Icmp, SocketAddr::new(address, 0)).await,
+            Ok(()),
+            "{address}"
+        );
     }
 }
 
@@ -27,11 +31,12 @@ async fn where_no_echo_may_be_sent_the_monitor_cannot_work_and_its_target_is_not
         monitor: Arc::new(monitor(Check::Icmp)),
         target: ProbeTarget::Address(LOOPBACK),
     };
-    let checker = checker_of(&key);
+    let checker = prepare_check(&key);
     let may = [Type::DGRAM, Type::RAW]
         .into_iter()
         .any(|kind| Socket::new(Domain::IPV4, kind, Some(Protocol::ICMPV4)).is_ok());
-    let outcome = attempt(&checker, &key, &Stopwatch::new(&Pulse::new(), 0)).await.unwrap();
+    let outcome =
+        check_target(&checker, &key, &AttemptTimer::new(&StallDetector::new(), 0)).await.unwrap();
     let is_fault_of_monitor = matches!(outcome.result, Err(Failure::MonitorUnusable(_)));
     assert_eq!(is_fault_of_monitor, !may, "{:?}", outcome.result);
 }

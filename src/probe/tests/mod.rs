@@ -24,18 +24,18 @@ mod exec;
 mod grpc;
 mod http;
 mod icmp;
-mod lenience;
+mod lenient_http;
+mod openssl;
 mod prober;
 mod scheduler;
 mod tls;
-mod trust;
 
 use super::{
-    Limits, NoResult, ProbeKey, Prober, Report,
+    NoResult, ProbeKey, ProbeReport, Prober, SchedulerLimits,
     aliases::AliasAddresses,
-    attempt::{Checker, attempt},
-    pulse::Pulse,
-    stopwatch::Stopwatch,
+    attempt_timer::AttemptTimer,
+    check::{PreparedCheck, check_target},
+    stall_detector::StallDetector,
 };
 use crate::{
     health::{
@@ -78,39 +78,43 @@ fn https(port: u16, authorities: &Path) -> HttpCheck {
 }
 
 /// A checker whose probes may have so many descriptors beyond the first of each.
-fn checker_within(key: &ProbeKey, aliases: AliasAddresses, further: usize) -> Arc<Checker> {
-    Arc::new(Checker::new(&key.monitor, aliases, Arc::new(Semaphore::new(further))))
+fn prepare_check_within(
+    key: &ProbeKey,
+    aliases: AliasAddresses,
+    further: usize,
+) -> Arc<PreparedCheck> {
+    Arc::new(PreparedCheck::new(&key.monitor, aliases, Arc::new(Semaphore::new(further))))
 }
 
-fn checker_of(key: &ProbeKey) -> Arc<Checker> {
-    checker_within(key, AliasAddresses::default(), 64)
+fn prepare_check(key: &ProbeKey) -> Arc<PreparedCheck> {
+    prepare_check_within(key, AliasAddresses::default(), 64)
 }
 
 /// Probes while the pulse beats, until there is an outcome: on a starved machine not every attempt
 /// has one.
-async fn ask_target(check: Check, target: ProbeTarget) -> Outcome {
+async fn probe_target(check: Check, target: ProbeTarget) -> Outcome {
     let key = ProbeKey { monitor: Arc::new(monitor(check)), target };
-    let pulse = Pulse::new();
-    let checker = checker_of(&key);
+    let pulse = StallDetector::new();
+    let checker = prepare_check(&key);
     // A monitor that cannot work has no outcomes, but a reason.
     if let Some(fault) = checker.fault() {
         return Outcome::new(Err(fault.clone()), Duration::ZERO);
     }
     let asking = async {
         loop {
-            if let Ok(outcome) = attempt(&checker, &key, &Stopwatch::new(&pulse, 0)).await {
+            if let Ok(outcome) = check_target(&checker, &key, &AttemptTimer::new(&pulse, 0)).await {
                 return outcome;
             }
         }
     };
     tokio::select! {
         outcome = asking => outcome,
-        () = pulse.beat() => unreachable!("a pulse beats until dropped"),
+        () = pulse.run() => unreachable!("a pulse beats until dropped"),
     }
 }
 
-async fn ask(check: Check, address: SocketAddr) -> Result<(), Failure> {
-    ask_target(check, ProbeTarget::Address(address.ip())).await.result
+async fn probe_address(check: Check, address: SocketAddr) -> Result<(), Failure> {
+    probe_target(check, ProbeTarget::Address(address.ip())).await.result
 }
 
 /// A listener with small buffers, so that what a probe does not read cannot be written.
@@ -125,10 +129,10 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// What a bad server does once it has read the request.
 #[derive(Debug, Clone, Copy)]
-enum Act {
-    Say(&'static str),
+enum ServerScript {
+    Reply(&'static str),
     /// Says it and closes the connection.
-    Cut(&'static str),
+    ReplyAndClose(&'static str),
     /// Says the first, then the second for as long as it is read.
     Endless(&'static str, &'static str),
     /// The first at once, then an octet at a time.
@@ -138,54 +142,58 @@ enum Act {
     Reset,
 }
 
-async fn perform(act: Act, mut stream: impl AsyncRead + AsyncWrite + Unpin, written: &AtomicUsize) {
+async fn run_script(
+    act: ServerScript,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    written: &AtomicUsize,
+) {
     let mut request = [0; 4096];
     if stream.read(&mut request).await.is_err() {
         return;
     }
     match act {
-        Act::Say(text) => {
+        ServerScript::Reply(text) => {
             let _ = stream.write_all(text.as_bytes()).await;
             let _ = stream.flush().await;
             let _ = stream.read(&mut request).await;
         }
-        Act::Cut(text) => {
+        ServerScript::ReplyAndClose(text) => {
             let _ = stream.write_all(text.as_bytes()).await;
             let _ = stream.shutdown().await;
         }
-        Act::Endless(head, more) => {
+        ServerScript::Endless(head, more) => {
             let mut next = head;
             while let Ok(octets @ 1..) = stream.write(next.as_bytes()).await {
                 written.fetch_add(octets, Relaxed);
                 next = more;
             }
         }
-        Act::Drip(head) => {
+        ServerScript::Drip(head) => {
             let _ = stream.write_all(head.as_bytes()).await;
             while stream.write_all(b"x").await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
-        Act::Hang => while !matches!(stream.read(&mut request).await, Ok(0) | Err(_)) {},
-        Act::Close | Act::Reset => {}
+        ServerScript::Hang => while !matches!(stream.read(&mut request).await, Ok(0) | Err(_)) {},
+        ServerScript::Close | ServerScript::Reset => {}
     }
 }
 
-async fn serve(act: Act) -> (SocketAddr, Arc<AtomicUsize>) {
+async fn serve(act: ServerScript) -> (SocketAddr, Arc<AtomicUsize>) {
     serve_at(LOOPBACK, act).await
 }
 
-async fn serve_at(address: IpAddr, act: Act) -> (SocketAddr, Arc<AtomicUsize>) {
+async fn serve_at(address: IpAddr, act: ServerScript) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = listen(address);
     let (address, written) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&written);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            if matches!(act, Act::Reset) {
+            if matches!(act, ServerScript::Reset) {
                 stream.set_zero_linger().unwrap();
             }
             let counted = Arc::clone(&counted);
-            tokio::spawn(async move { perform(act, stream, &counted).await });
+            tokio::spawn(async move { run_script(act, stream, &counted).await });
         }
     });
     (address, written)
@@ -196,15 +204,15 @@ async fn tcp_passes_where_a_connection_opens_over_ipv4_ipv6_and_a_name() {
     let listener = listen(LOOPBACK);
     let address = listener.local_addr().unwrap();
     let tcp = |address: SocketAddr| Check::Tcp(TcpCheck { port: address.port() });
-    assert_eq!(ask(tcp(address), address).await, Ok(()));
+    assert_eq!(probe_address(tcp(address), address).await, Ok(()));
     let name = ProbeTarget::Host("localhost".parse().unwrap());
-    assert_eq!(ask_target(tcp(address), name).await.result, Ok(()));
+    assert_eq!(probe_target(tcp(address), name).await.result, Ok(()));
     if std::net::TcpListener::bind("[::1]:0").is_err() {
         return println!("skipped: no IPv6 here");
     }
     let listener = listen("::1".parse().unwrap());
     let address = listener.local_addr().unwrap();
-    assert_eq!(ask(tcp(address), address).await, Ok(()));
+    assert_eq!(probe_address(tcp(address), address).await, Ok(()));
 }
 
 #[tokio::test]
@@ -213,16 +221,16 @@ async fn an_alias_is_probed_at_the_addresses_that_it_stands_for() {
     let check = Check::Tcp(TcpCheck { port: listener.local_addr().unwrap().port() });
     let (aliases, alias): (_, crate::dns::Name) =
         (AliasAddresses::default(), "lb.invalid".parse().unwrap());
-    aliases.set(std::slice::from_ref(&alias));
-    aliases.note(&alias, vec![LOOPBACK]);
+    aliases.set_aliases(std::slice::from_ref(&alias));
+    aliases.set_addresses(&alias, vec![LOOPBACK]);
     let key =
         ProbeKey { monitor: Arc::new(monitor(check)), target: ProbeTarget::Host(alias.clone()) };
-    let (checker, pulse) = (checker_within(&key, aliases.clone(), 64), Pulse::new());
-    let stopwatch = Stopwatch::new(&pulse, 0);
-    let outcome = attempt(&checker, &key, &stopwatch).await.unwrap();
+    let (checker, pulse) = (prepare_check_within(&key, aliases.clone(), 64), StallDetector::new());
+    let stopwatch = AttemptTimer::new(&pulse, 0);
+    let outcome = check_target(&checker, &key, &stopwatch).await.unwrap();
     assert_eq!(outcome.result, Ok(()), "the system's resolver knows no such name");
-    aliases.note(&alias, Vec::new());
-    let unresolved = attempt(&checker, &key, &stopwatch).await;
+    aliases.set_addresses(&alias, Vec::new());
+    let unresolved = check_target(&checker, &key, &stopwatch).await;
     assert_eq!(unresolved, Err(NoResult::Alias), "one that is not resolved is not judged");
 }
 
@@ -232,15 +240,16 @@ async fn the_addresses_of_a_name_are_probed_one_after_the_other_where_descriptor
     let check = Check::Tcp(TcpCheck { port: listener.local_addr().unwrap().port() });
     let (aliases, alias): (_, crate::dns::Name) =
         (AliasAddresses::default(), "lb.invalid".parse().unwrap());
-    aliases.set(std::slice::from_ref(&alias));
+    aliases.set_aliases(std::slice::from_ref(&alias));
     // Nothing listens at the first four.
     let addresses =
         [9, 8, 7, 6].map(|last| IpAddr::from([127, 0, 0, last])).into_iter().chain([LOOPBACK]);
-    aliases.note(&alias, addresses.collect());
+    aliases.set_addresses(&alias, addresses.collect());
     let key = ProbeKey { monitor: Arc::new(monitor(check)), target: ProbeTarget::Host(alias) };
     for further in [0, 1, 64] {
-        let (checker, pulse) = (checker_within(&key, aliases.clone(), further), Pulse::new());
-        let outcome = attempt(&checker, &key, &Stopwatch::new(&pulse, 0)).await.unwrap();
+        let (checker, pulse) =
+            (prepare_check_within(&key, aliases.clone(), further), StallDetector::new());
+        let outcome = check_target(&checker, &key, &AttemptTimer::new(&pulse, 0)).await.unwrap();
         assert_eq!(outcome.result, Ok(()), "{further} descriptors beyond one");
     }
 }
@@ -249,7 +258,7 @@ async fn the_addresses_of_a_name_are_probed_one_after_the_other_where_descriptor
 async fn a_tcp_probe_leaves_no_port_in_time_wait() {
     let listener = listen(LOOPBACK);
     let address = listener.local_addr().unwrap();
-    assert_eq!(ask(Check::Tcp(TcpCheck { port: address.port() }), address).await, Ok(()));
+    assert_eq!(probe_address(Check::Tcp(TcpCheck { port: address.port() }), address).await, Ok(()));
     let (mut stream, _) = listener.accept().await.unwrap();
     assert_eq!(
         stream.read(&mut [0]).await.unwrap_err().kind(),
@@ -259,19 +268,19 @@ async fn a_tcp_probe_leaves_no_port_in_time_wait() {
 
 #[tokio::test]
 async fn a_failure_while_the_process_did_not_run_is_no_outcome() {
-    let (address, _) = serve(Act::Hang).await;
+    let (address, _) = serve(ServerScript::Hang).await;
     let key = ProbeKey {
         monitor: Arc::new(monitor(Check::Http(http(address.port())))),
         target: ProbeTarget::Address(address.ip()),
     };
-    let checker = checker_of(&key);
+    let checker = prepare_check(&key);
     // A pulse that does not beat is what a stopped process looks like.
-    let pulse = Pulse::new();
+    let pulse = StallDetector::new();
     for starved_before in 0..2 {
-        let stopwatch = Stopwatch::new(&pulse, starved_before);
-        assert_eq!(attempt(&checker, &key, &stopwatch).await, Err(NoResult::Starved));
+        let stopwatch = AttemptTimer::new(&pulse, starved_before);
+        assert_eq!(check_target(&checker, &key, &stopwatch).await, Err(NoResult::Starved));
     }
-    let outcome = attempt(&checker, &key, &Stopwatch::new(&pulse, 2)).await;
+    let outcome = check_target(&checker, &key, &AttemptTimer::new(&pulse, 2)).await;
     assert_eq!(
         outcome.unwrap().result,
         Err(Failure::TimedOut(TIMEOUT)),
@@ -282,32 +291,36 @@ async fn a_failure_while_the_process_did_not_run_is_no_outcome() {
 #[tokio::test]
 async fn what_a_target_said_itself_counts_however_little_the_process_ran() {
     let (address, _) =
-        serve(Act::Say("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")).await;
+        serve(ServerScript::Reply("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"))
+            .await;
     let key = ProbeKey {
         monitor: Arc::new(monitor(Check::Http(http(address.port())))),
         target: ProbeTarget::Address(address.ip()),
     };
-    let checker = checker_of(&key);
-    let pulse = Pulse::new();
-    let stopwatch = Stopwatch::new(&pulse, 0);
-    let (asking, blocking) = (attempt(&checker, &key, &stopwatch), async {
+    let checker = prepare_check(&key);
+    let pulse = StallDetector::new();
+    let stopwatch = AttemptTimer::new(&pulse, 0);
+    let (asking, blocking) = (check_target(&checker, &key, &stopwatch), async {
         tokio::task::yield_now().await;
         std::thread::sleep(TIMEOUT);
     });
     let (outcome, ()) = tokio::join!(asking, blocking);
-    assert!(pulse.lost(tokio::time::Instant::now()) > TIMEOUT / 4);
+    assert!(pulse.stalled_until(tokio::time::Instant::now()) > TIMEOUT / 4);
     assert!(matches!(outcome.unwrap().result, Err(Failure::Status { got: 503, .. })));
 }
 
 #[test]
 fn a_want_of_files_is_not_the_targets_fault() {
-    use super::attempt::Trouble;
+    use super::check::ProbeError;
     for code in [libc::EMFILE, libc::ENFILE, libc::EADDRNOTAVAIL] {
         assert!(
-            matches!(Trouble::from(std::io::Error::from_raw_os_error(code)), Trouble::Ours(..)),
+            matches!(
+                ProbeError::from(std::io::Error::from_raw_os_error(code)),
+                ProbeError::Local(..)
+            ),
             "{code}"
         );
     }
-    let unreachable = Trouble::from(std::io::Error::from_raw_os_error(libc::ENETUNREACH));
-    assert!(matches!(unreachable, Trouble::Target(Failure::Unreachable)));
+    let unreachable = ProbeError::from(std::io::Error::from_raw_os_error(libc::ENETUNREACH));
+    assert!(matches!(unreachable, ProbeError::Target(Failure::Unreachable)));
 }

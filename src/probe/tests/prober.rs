@@ -9,9 +9,10 @@ fn key_of(address: SocketAddr, interval_ms: u64) -> ProbeKey {
     ProbeKey { monitor: Arc::new(monitor), target: ProbeTarget::Address(address.ip()) }
 }
 
-fn start_prober() -> (Prober, mpsc::Receiver<Report>) {
+fn start_prober() -> (Prober, mpsc::Receiver<ProbeReport>) {
     let (reports, inbox) = mpsc::channel(1024);
-    let limits = Limits { in_flight: NonZeroUsize::new(1024).unwrap(), further_descriptors: 64 };
+    let limits =
+        SchedulerLimits { in_flight: NonZeroUsize::new(1024).unwrap(), extra_descriptors: 64 };
     (Prober::start(limits, std::time::Instant::now(), reports), inbox)
 }
 
@@ -22,17 +23,17 @@ async fn each_target_is_reported_once_per_interval_and_the_first_round_can_be_aw
         (key_of(up.local_addr().unwrap(), 100), key_of(down.local_addr().unwrap(), 100));
     drop(down);
     let (prober, mut inbox) = start_prober();
-    prober.first_round().await;
-    prober.set(vec![up_key.clone(), down_key.clone(), up_key.clone()]).await;
-    prober.first_round().await;
-    assert!(prober.tally().passed + prober.tally().failed >= 2);
+    prober.wait_for_first_round().await;
+    prober.set_keys(vec![up_key.clone(), down_key.clone(), up_key.clone()]).await;
+    prober.wait_for_first_round().await;
+    assert!(prober.read_counts().passed + prober.read_counts().failed >= 2);
     let (mut ups, mut downs) = (Vec::new(), Vec::new());
     while ups.len() < 6 || downs.len() < 6 {
         let report = inbox.recv().await.unwrap();
         let (seen, is_up) =
             if report.key == up_key { (&mut ups, true) } else { (&mut downs, false) };
         assert_eq!(report.outcome.is_pass(), is_up);
-        seen.push(report.at);
+        seen.push(report.ended_at);
     }
     assert!(ups.len().abs_diff(downs.len()) <= 2, "{} {}", ups.len(), downs.len());
     assert!(ups.is_sorted());
@@ -44,19 +45,23 @@ async fn a_target_that_is_gone_is_not_probed_and_one_that_stays_keeps_its_time()
     let (stays_key, goes_key) =
         (key_of(stays.local_addr().unwrap(), 200), key_of(goes.local_addr().unwrap(), 200));
     let (prober, mut inbox) = start_prober();
-    prober.set(vec![stays_key.clone(), goes_key]).await;
-    prober.first_round().await;
+    prober.set_keys(vec![stays_key.clone(), goes_key]).await;
+    prober.wait_for_first_round().await;
     // Were the time not kept, each set would start a new round at once.
     for _ in 0..50 {
-        prober.set(vec![stays_key.clone()]).await;
+        prober.set_keys(vec![stays_key.clone()]).await;
     }
     while inbox.try_recv().is_ok() {}
-    let mut last = inbox.recv().await.unwrap().at;
+    let mut last = inbox.recv().await.unwrap().ended_at;
     for _ in 0..3 {
         let report = inbox.recv().await.unwrap();
         assert_eq!(report.key, stays_key);
-        assert!(report.at - last >= Duration::from_millis(100), "{:?}", report.at - last);
-        last = report.at;
+        assert!(
+            report.ended_at - last >= Duration::from_millis(100),
+            "{:?}",
+            report.ended_at - last
+        );
+        last = report.ended_at;
     }
 }
 
@@ -64,7 +69,7 @@ async fn a_target_that_is_gone_is_not_probed_and_one_that_stays_keeps_its_time()
 async fn targets_that_hang_do_not_hold_up_the_others() {
     const EVERY_LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let good = listen(EVERY_LOOPBACK);
-    let (hanging, _) = serve_at(EVERY_LOOPBACK, Act::Hang).await;
+    let (hanging, _) = serve_at(EVERY_LOOPBACK, ServerScript::Hang).await;
     let good_address = good.local_addr().unwrap();
     let mut hang = monitor(Check::Http(http(hanging.port())));
     hang.interval = Duration::from_millis(400);
@@ -78,7 +83,7 @@ async fn targets_that_hang_do_not_hold_up_the_others() {
         })
         .collect();
     let (prober, mut inbox) = start_prober();
-    prober.set(keys).await;
+    prober.set_keys(keys).await;
     let (mut passes, mut timeouts) = (0, 0);
     while timeouts < 100 {
         match inbox.recv().await.unwrap().outcome.result {
@@ -95,13 +100,14 @@ async fn a_report_that_nobody_takes_stops_only_its_own_target() {
     let listener = listen(LOOPBACK);
     let key = key_of(listener.local_addr().unwrap(), 50);
     let (reports, mut inbox) = mpsc::channel(1);
-    let limits = Limits { in_flight: NonZeroUsize::new(8).unwrap(), further_descriptors: 64 };
+    let limits =
+        SchedulerLimits { in_flight: NonZeroUsize::new(8).unwrap(), extra_descriptors: 64 };
     let prober = Prober::start(limits, std::time::Instant::now(), reports);
-    prober.set(vec![key]).await;
-    while prober.tally().skipped < 2 {
+    prober.set_keys(vec![key]).await;
+    while prober.read_counts().skipped < 2 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(prober.tally().in_flight, 1);
+    assert_eq!(prober.read_counts().in_flight, 1);
     assert!(inbox.recv().await.unwrap().outcome.is_pass());
     drop(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
     assert!(inbox.recv().await.unwrap().outcome.is_pass());
@@ -120,14 +126,14 @@ async fn a_monitor_that_cannot_work_judges_nothing_and_is_named() {
         Check::Tls(TlsCheck { port, host: None, tls: terms, expiry: None, proxy_protocol: None });
     key.monitor = Arc::new(Monitor { check, ..(*key.monitor).clone() });
     let (prober, mut inbox) = start_prober();
-    prober.set(vec![key.clone()]).await;
-    let faults = prober.faults();
+    prober.set_keys(vec![key.clone()]).await;
+    let faults = prober.monitor_faults();
     assert_eq!(&*faults[0].0, &*key.monitor.name);
     assert!(faults[0].1.to_string().contains("/nonexistent/ca.pem"), "{}", faults[0].1);
-    while prober.tally().discarded < 2 {
+    while prober.read_counts().discarded < 2 {
         tokio::task::yield_now().await;
     }
     assert!(inbox.try_recv().is_err(), "no outcome");
-    prober.set(Vec::new()).await;
-    assert!(prober.faults().is_empty());
+    prober.set_keys(Vec::new()).await;
+    assert!(prober.monitor_faults().is_empty());
 }

@@ -6,16 +6,16 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::probe::{
-    ByReason,
-    currency::Change,
-    job::{Job, Pace},
-    scheduler::Scheduled,
+    CountsByReason,
+    check_history::UncheckedChange,
+    job::{Job, JobTiming},
+    scheduler::SchedulerHandle,
 };
 
 /// A key whose checks lack a descriptor, panic or hang, as long as the test says so; else they
 /// pass.
 #[derive(Debug, Clone)]
-struct Key(&'static str, Duration, Arc<Script>);
+struct ScriptedKey(&'static str, Duration, Arc<Script>);
 
 #[derive(Debug, Default)]
 struct Script {
@@ -25,50 +25,54 @@ struct Script {
     attempts: AtomicUsize,
 }
 
-impl PartialEq for Key {
+impl PartialEq for ScriptedKey {
     fn eq(&self, other: &Self) -> bool {
         self.0 == other.0
     }
 }
 
-impl Eq for Key {}
+impl Eq for ScriptedKey {}
 
-impl std::hash::Hash for Key {
+impl std::hash::Hash for ScriptedKey {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.0.hash(state);
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for ScriptedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
     }
 }
 
 #[derive(Debug)]
-struct Scripted;
+struct ScriptedJob;
 
-impl Job for Scripted {
-    const WORD: &'static str = "scripted check";
+impl Job for ScriptedJob {
+    const LOG_NAME: &'static str = "scripted check";
 
-    type Key = Key;
-    type Ready = ();
-    type Outcome = ();
+    type Key = ScriptedKey;
+    type Prepared = ();
+    type RunOutcome = ();
     type Report = &'static str;
 
-    fn new(_limits: Limits) -> Self {
+    fn new(_limits: SchedulerLimits) -> Self {
         Self
     }
 
-    fn pace(key: &Key) -> Pace {
-        Pace { interval: key.1, timeout: key.1 / 4 }
+    fn timing(key: &ScriptedKey) -> JobTiming {
+        JobTiming { interval: key.1, timeout: key.1 / 4 }
     }
 
-    fn prepare(&self, keys: Vec<Key>) -> Vec<(Key, Arc<()>)> {
+    fn prepare(&self, keys: Vec<ScriptedKey>) -> Vec<(ScriptedKey, Arc<()>)> {
         keys.into_iter().map(|key| (key, Arc::new(()))).collect()
     }
 
-    async fn run(Key(.., script): &Key, _: &Arc<()>, _: &Stopwatch<'_>) -> Result<(), NoResult> {
+    async fn run(
+        ScriptedKey(.., script): &ScriptedKey,
+        _: &Arc<()>,
+        _: &AttemptTimer<'_>,
+    ) -> Result<(), NoResult> {
         script.attempts.fetch_add(1, Relaxed);
         if script.hangs.load(Relaxed) {
             std::future::pending::<()>().await;
@@ -81,34 +85,34 @@ impl Job for Scripted {
         true
     }
 
-    fn report(key: Key, (): (), _: Duration) -> &'static str {
+    fn report(key: ScriptedKey, (): (), _: Duration) -> &'static str {
         key.0
     }
 
-    fn log_change(_: &Change, _: &ByReason, _: usize) {}
+    fn log_change(_: &UncheckedChange, _: &CountsByReason, _: usize) {}
 }
 
 const INTERVAL: Duration = Duration::from_millis(50);
 
-fn key(name: &'static str, interval: Duration) -> (Key, Arc<Script>) {
+fn key(name: &'static str, interval: Duration) -> (ScriptedKey, Arc<Script>) {
     let script = Arc::<Script>::default();
-    (Key(name, interval, Arc::clone(&script)), script)
+    (ScriptedKey(name, interval, Arc::clone(&script)), script)
 }
 
-fn start(in_flight: usize) -> (Scheduled<Scripted>, mpsc::Receiver<&'static str>) {
+fn start(in_flight: usize) -> (SchedulerHandle<ScriptedJob>, mpsc::Receiver<&'static str>) {
     let (reports, inbox) = mpsc::channel(1024);
     let limits =
-        Limits { in_flight: NonZeroUsize::new(in_flight).unwrap(), further_descriptors: 64 };
-    (Scheduled::start(limits, std::time::Instant::now(), reports), inbox)
+        SchedulerLimits { in_flight: NonZeroUsize::new(in_flight).unwrap(), extra_descriptors: 64 };
+    (SchedulerHandle::start(limits, std::time::Instant::now(), reports), inbox)
 }
 
 /// Waits until the counts of unchecked keys are these.
-async fn until_unchecked(scheduled: &Scheduled<Scripted>, expected: &[(NoResult, u64)]) {
+async fn until_unchecked(scheduled: &SchedulerHandle<ScriptedJob>, expected: &[(NoResult, u64)]) {
     let wait = async {
         loop {
-            let unchecked = scheduled.counts().tally().unchecked;
+            let unchecked = scheduled.counts_handle().read().unchecked;
             let sum: u64 = expected.iter().map(|(_, count)| count).sum();
-            let is_so = |(reason, count): &(NoResult, u64)| unchecked.of(*reason) == *count;
+            let is_so = |(reason, count): &(NoResult, u64)| unchecked.count(*reason) == *count;
             if unchecked.sum() == sum && expected.iter().all(is_so) {
                 return;
             }
@@ -123,17 +127,17 @@ async fn a_key_whose_checks_cannot_be_made_is_unchecked_until_a_check_gives_a_re
     let ((good, _), (short, script)) = (key("good", INTERVAL), key("short", INTERVAL));
     let (scheduled, mut inbox) = start(8);
     script.is_short.store(true, Relaxed);
-    scheduled.set(vec![good, short.clone()]).await;
+    scheduled.set_keys(vec![good, short.clone()]).await;
     until_unchecked(&scheduled, &[(NoResult::Descriptors, 1)]).await;
-    let tally = scheduled.counts().tally();
+    let tally = scheduled.counts_handle().read();
     assert_eq!(tally.targets, 2);
-    assert!(tally.unmade.of(NoResult::Descriptors) >= 2, "{tally:?}");
+    assert!(tally.without_result.count(NoResult::Descriptors) >= 2, "{tally:?}");
     script.is_short.store(false, Relaxed);
     while inbox.recv().await.unwrap() != "short" {}
     until_unchecked(&scheduled, &[]).await;
     script.is_short.store(true, Relaxed);
     until_unchecked(&scheduled, &[(NoResult::Descriptors, 1)]).await;
-    scheduled.set(Vec::new()).await;
+    scheduled.set_keys(Vec::new()).await;
     until_unchecked(&scheduled, &[]).await;
 }
 
@@ -143,7 +147,7 @@ async fn a_check_for_which_a_resource_is_missing_is_attempted_again_before_its_n
     let (scheduled, mut inbox) = start(8);
     script.is_short.store(true, Relaxed);
     let start = Instant::now();
-    scheduled.set(vec![short]).await;
+    scheduled.set_keys(vec![short]).await;
     while script.attempts.load(Relaxed) == 0 {
         tokio::task::yield_now().await;
     }
@@ -161,7 +165,7 @@ async fn however_long_a_resource_is_missing_a_turn_has_four_attempts_at_most() {
     let (short, script) = key("short", Duration::from_millis(400));
     let (scheduled, _inbox) = start(8);
     script.is_short.store(true, Relaxed);
-    scheduled.set(vec![short]).await;
+    scheduled.set_keys(vec![short]).await;
     until_unchecked(&scheduled, &[(NoResult::Descriptors, 1)]).await;
     // Unchecked by the first attempt of the second turn: four of the first turn, and that one.
     assert!(script.attempts.load(Relaxed) <= 5, "{}", script.attempts.load(Relaxed));
@@ -172,14 +176,14 @@ async fn keys_whose_checks_find_no_place_or_panic_are_unchecked() {
     let ((hangs, hanging), (waits, _)) = (key("hangs", INTERVAL), key("waits", INTERVAL));
     let (scheduled, _inbox) = start(1);
     hanging.hangs.store(true, Relaxed);
-    scheduled.set(vec![hangs]).await;
+    scheduled.set_keys(vec![hangs]).await;
     while hanging.attempts.load(Relaxed) == 0 {
         tokio::task::yield_now().await;
     }
-    scheduled.set(vec![key("hangs", INTERVAL).0, waits]).await;
+    scheduled.set_keys(vec![key("hangs", INTERVAL).0, waits]).await;
     until_unchecked(&scheduled, &[(NoResult::Late, 2)]).await;
     let (panics, script) = key("panics", INTERVAL);
     script.panics.store(true, Relaxed);
-    scheduled.set(vec![panics]).await;
+    scheduled.set_keys(vec![panics]).await;
     until_unchecked(&scheduled, &[(NoResult::Internal, 1)]).await;
 }

@@ -68,7 +68,7 @@ pub(super) async fn serve_chain(
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             if let Ok(stream) = acceptor.accept(stream).await {
-                perform(Act::Say(OK), stream, &AtomicUsize::new(0)).await;
+                run_script(ServerScript::Reply(OK), stream, &AtomicUsize::new(0)).await;
             }
         }
     });
@@ -92,28 +92,32 @@ async fn certificates_are_judged_by_time_name_and_authority() {
     ] {
         let server = serve_tls(change, is_self_signed).await;
         let check = https(server.address.port(), server.authorities.path());
-        assert_eq!(ask(Check::Http(check.clone()), server.address).await, result);
+        assert_eq!(probe_address(Check::Http(check.clone()), server.address).await, result);
         let by_address = HttpCheck { host: None, ..check.clone() };
         let is_named = change as usize != other as usize;
         assert_eq!(
-            ask(Check::Http(by_address), server.address).await.is_ok(),
+            probe_address(Check::Http(by_address), server.address).await.is_ok(),
             result.is_ok() && is_named
         );
         let unverified =
             HttpCheck { tls: Some(TlsOptions { verify: false, ..TlsOptions::default() }), ..check };
-        assert_eq!(ask(Check::Http(unverified), server.address).await, Ok(()), "verify = false");
+        assert_eq!(
+            probe_address(Check::Http(unverified), server.address).await,
+            Ok(()),
+            "verify = false"
+        );
     }
 }
 
 #[tokio::test]
 async fn what_is_no_tls_fails_the_handshake_and_what_is_no_authority_the_monitor() {
-    let (address, _) = serve(Act::Say("HTTP/1.1 400 Bad Request\r\n\r\n")).await;
+    let (address, _) = serve(ServerScript::Reply("HTTP/1.1 400 Bad Request\r\n\r\n")).await;
     let server = serve_tls(|_| {}, false).await;
     let check = https(address.port(), server.authorities.path());
-    assert_eq!(ask(Check::Http(check.clone()), address).await, Err(not_tls()));
+    assert_eq!(probe_address(Check::Http(check.clone()), address).await, Err(not_tls()));
     for contents in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         std::fs::write(server.authorities.path(), contents).unwrap();
-        let failure = ask(Check::Http(check.clone()), address).await.unwrap_err();
+        let failure = probe_address(Check::Http(check.clone()), address).await.unwrap_err();
         assert!(failure.to_string().contains("cannot read the authorities in"), "{failure}");
     }
 }
@@ -155,7 +159,7 @@ async fn a_certificate_that_expires_soon_fails_or_is_told() {
         (14, OnExpiry::Warn, Ok(()), Some(ProbeNote::CertificateExpires(expiring))),
         (5, OnExpiry::Fail, Ok(()), None),
     ] {
-        let outcome = ask_target(handshake(&server, within_days, then), target.clone()).await;
+        let outcome = probe_target(handshake(&server, within_days, then), target.clone()).await;
         assert_eq!((outcome.result, outcome.note), (result, note), "{within_days} {then:?}");
     }
 }
@@ -172,9 +176,12 @@ async fn a_handshake_judges_the_chain_whatever_the_time_left() {
             }
         };
         let server = serve_tls(rename, is_self_signed).await;
-        assert_eq!(ask(handshake(&server, 1, OnExpiry::Fail), server.address).await, Err(failure));
+        assert_eq!(
+            probe_address(handshake(&server, 1, OnExpiry::Fail), server.address).await,
+            Err(failure)
+        );
     }
-    let (address, _) = serve(Act::Say("220 mail.example.com ESMTP\r\n")).await;
+    let (address, _) = serve(ServerScript::Reply("220 mail.example.com ESMTP\r\n")).await;
     let check = TlsCheck {
         port: address.port(),
         host: None,
@@ -182,11 +189,11 @@ async fn a_handshake_judges_the_chain_whatever_the_time_left() {
         expiry: None,
         proxy_protocol: None,
     };
-    assert_eq!(ask(Check::Tls(check.clone()), address).await, Err(not_tls()), "not TLS");
-    let (address, _) = serve(Act::Hang).await;
+    assert_eq!(probe_address(Check::Tls(check.clone()), address).await, Err(not_tls()), "not TLS");
+    let (address, _) = serve(ServerScript::Hang).await;
     let check = TlsCheck { port: address.port(), ..check };
     assert_eq!(
-        ask(Check::Tls(check), address).await,
+        probe_address(Check::Tls(check), address).await,
         Err(Failure::TimedOut(TIMEOUT)),
         "never answers"
     );
@@ -210,8 +217,11 @@ async fn a_certificate_of_the_chain_that_expires_soon_is_found_behind_one_that_l
     let leaf = in_days(300).signed_by(&key, &between).unwrap().der().clone();
     let server = serve_chain(vec![leaf, between_der], key, &root_pem, None).await;
     let failure = Failure::CertificateExpires(CertificateExpiry::Chain { within_days: 14 });
-    assert_eq!(ask(handshake(&server, 14, OnExpiry::Fail), server.address).await, Err(failure));
-    assert_eq!(ask(handshake(&server, 2, OnExpiry::Fail), server.address).await, Ok(()));
+    assert_eq!(
+        probe_address(handshake(&server, 14, OnExpiry::Fail), server.address).await,
+        Err(failure)
+    );
+    assert_eq!(probe_address(handshake(&server, 2, OnExpiry::Fail), server.address).await, Ok(()));
 }
 
 #[tokio::test]
@@ -242,14 +252,14 @@ async fn a_target_that_wants_a_certificate_gets_ours_and_is_not_passed_without_i
         let terms = TlsOptions { client_certificate: Some(client_certificate), ..terms };
         Check::Http(HttpCheck { tls: Some(terms), ..http(server.address.port()) })
     };
-    assert_eq!(ask(with("own.pem"), server.address).await, Ok(()));
-    let failure = ask(with("empty.pem"), server.address).await.unwrap_err();
+    assert_eq!(probe_address(with("own.pem"), server.address).await, Ok(()));
+    let failure = probe_address(with("empty.pem"), server.address).await.unwrap_err();
     assert!(failure.to_string().contains("holds no certificate"), "{failure}");
-    let failure = ask(with("none.pem"), server.address).await.unwrap_err();
+    let failure = probe_address(with("none.pem"), server.address).await.unwrap_err();
     assert!(failure.to_string().contains("none.pem"), "{failure}");
     let without = Check::Http(https(server.address.port(), server.authorities.path()));
     assert_eq!(
-        ask(without, server.address).await,
+        probe_address(without, server.address).await,
         Err(Failure::ClientCertificate("certificate_required".into()))
     );
 }
@@ -286,6 +296,6 @@ async fn over_tls_a_target_must_choose_http2_itself() {
             tls: Some(TlsOptions { verify: false, ..TlsOptions::default() }),
             ..http(address.port())
         };
-        assert_eq!(ask(Check::Http(check), address).await, result, "{protocols:?}");
+        assert_eq!(probe_address(Check::Http(check), address).await, result, "{protocols:?}");
     }
 }

@@ -35,7 +35,7 @@ enum Curve {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Hash {
+enum HashAlgorithm {
     Sha256,
     Sha384,
     Sha512,
@@ -43,20 +43,20 @@ enum Hash {
 
 /// ECDSA over one curve with one hash.
 #[derive(Debug)]
-struct Ecdsa {
+struct EcdsaAlgorithm {
     curve: Curve,
-    hash: Hash,
+    hash: HashAlgorithm,
 }
 
 /// RSA-PSS by a key that is for nothing else (RFC 4055 section 1.2).
 #[derive(Debug)]
-struct RsaPss {
-    hash: Hash,
+struct RsaPssAlgorithm {
+    hash: HashAlgorithm,
 }
 
-static PSS_SHA256: RsaPss = RsaPss { hash: Hash::Sha256 };
-static PSS_SHA384: RsaPss = RsaPss { hash: Hash::Sha384 };
-static PSS_SHA512: RsaPss = RsaPss { hash: Hash::Sha512 };
+static PSS_SHA256: RsaPssAlgorithm = RsaPssAlgorithm { hash: HashAlgorithm::Sha256 };
+static PSS_SHA384: RsaPssAlgorithm = RsaPssAlgorithm { hash: HashAlgorithm::Sha384 };
+static PSS_SHA512: RsaPssAlgorithm = RsaPssAlgorithm { hash: HashAlgorithm::Sha512 };
 
 /// rsa_pss_pss_sha256, rsa_pss_pss_sha384 and rsa_pss_pss_sha512 (RFC 8446 section 4.2.3), which
 /// rustls has no names for.
@@ -66,17 +66,22 @@ pub(super) const PSS_SCHEMES: [SignatureScheme; 3] = [
     SignatureScheme::Unknown(0x080b),
 ];
 
-static P256_SHA512: Ecdsa = Ecdsa { curve: Curve::P256, hash: Hash::Sha512 };
-static P384_SHA512: Ecdsa = Ecdsa { curve: Curve::P384, hash: Hash::Sha512 };
-static P521_SHA256: Ecdsa = Ecdsa { curve: Curve::P521, hash: Hash::Sha256 };
-static P521_SHA384: Ecdsa = Ecdsa { curve: Curve::P521, hash: Hash::Sha384 };
-static P521_SHA512: Ecdsa = Ecdsa { curve: Curve::P521, hash: Hash::Sha512 };
+static P256_SHA512: EcdsaAlgorithm =
+    EcdsaAlgorithm { curve: Curve::P256, hash: HashAlgorithm::Sha512 };
+static P384_SHA512: EcdsaAlgorithm =
+    EcdsaAlgorithm { curve: Curve::P384, hash: HashAlgorithm::Sha512 };
+static P521_SHA256: EcdsaAlgorithm =
+    EcdsaAlgorithm { curve: Curve::P521, hash: HashAlgorithm::Sha256 };
+static P521_SHA384: EcdsaAlgorithm =
+    EcdsaAlgorithm { curve: Curve::P521, hash: HashAlgorithm::Sha384 };
+static P521_SHA512: EcdsaAlgorithm =
+    EcdsaAlgorithm { curve: Curve::P521, hash: HashAlgorithm::Sha512 };
 
 type Algorithms = &'static [&'static dyn SignatureVerificationAlgorithm];
 
 /// What a handshake may be signed with beside ring's schemes. TLS 1.3 ties a scheme to the first
 /// curve, TLS 1.2 to none.
-static SCHEMES: [(SignatureScheme, Algorithms); 6] = [
+static EXTRA_SCHEMES: [(SignatureScheme, Algorithms); 6] = [
     (SignatureScheme::ECDSA_NISTP256_SHA256, &[&P521_SHA256]),
     (SignatureScheme::ECDSA_NISTP384_SHA384, &[&P521_SHA384]),
     (SignatureScheme::ECDSA_NISTP521_SHA512, &[&P521_SHA512, &P384_SHA512, &P256_SHA512]),
@@ -90,7 +95,7 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
         let mut provider = ring::default_provider();
         provider.signature_verification_algorithms =
-            extended(provider.signature_verification_algorithms);
+            with_extra_schemes(provider.signature_verification_algorithms);
         provider.kx_groups.push(&Secp521r1);
         Arc::new(provider)
     });
@@ -99,7 +104,7 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
 
 /// The same for targets whose signatures are not looked at: over TLS 1.2 they may sign by Ed448,
 /// too (RFC 8422 section 5.1.1).
-pub(super) fn any_provider() -> Arc<CryptoProvider> {
+pub(super) fn unverified_provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
         let mut provider = CryptoProvider::clone(&provider());
         for suite in &mut provider.cipher_suites {
@@ -127,12 +132,12 @@ fn signed_by_ed448(suite: &Tls12CipherSuite) -> Tls12CipherSuite {
     }
 }
 
-/// Adds [`SCHEMES`]. What rustls wants to live for ever is leaked once, by the only caller.
-fn extended(of_ring: WebPkiSupportedAlgorithms) -> WebPkiSupportedAlgorithms {
-    let ours = SCHEMES.iter().flat_map(|(_, algorithms)| algorithms.iter().copied());
+/// Adds [`EXTRA_SCHEMES`]. What rustls wants to live for ever is leaked once, by the only caller.
+fn with_extra_schemes(of_ring: WebPkiSupportedAlgorithms) -> WebPkiSupportedAlgorithms {
+    let ours = EXTRA_SCHEMES.iter().flat_map(|(_, algorithms)| algorithms.iter().copied());
     let all: Vec<_> = of_ring.all.iter().copied().chain(ours).collect();
     let mut mapping = of_ring.mapping.to_vec();
-    for &(scheme, algorithms) in &SCHEMES {
+    for &(scheme, algorithms) in &EXTRA_SCHEMES {
         match mapping.iter_mut().find(|(known, _)| *known == scheme) {
             Some((_, known)) => *known = [known, algorithms].concat().leak(),
             None => mapping.push((scheme, algorithms)),
@@ -141,14 +146,14 @@ fn extended(of_ring: WebPkiSupportedAlgorithms) -> WebPkiSupportedAlgorithms {
     WebPkiSupportedAlgorithms { all: all.leak(), mapping: mapping.leak() }
 }
 
-impl SignatureVerificationAlgorithm for Ecdsa {
+impl SignatureVerificationAlgorithm for EcdsaAlgorithm {
     fn verify_signature(
         &self,
         public_key: &[u8],
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), InvalidSignature> {
-        self.verified(public_key, &self.hash.digest(message), signature).ok_or(InvalidSignature)
+        self.verify(public_key, &self.hash.digest(message), signature).ok_or(InvalidSignature)
     }
 
     fn public_key_alg_id(&self) -> AlgorithmIdentifier {
@@ -161,20 +166,20 @@ impl SignatureVerificationAlgorithm for Ecdsa {
 
     fn signature_alg_id(&self) -> AlgorithmIdentifier {
         match self.hash {
-            Hash::Sha256 => alg_id::ECDSA_SHA256,
-            Hash::Sha384 => alg_id::ECDSA_SHA384,
-            Hash::Sha512 => alg_id::ECDSA_SHA512,
+            HashAlgorithm::Sha256 => alg_id::ECDSA_SHA256,
+            HashAlgorithm::Sha384 => alg_id::ECDSA_SHA384,
+            HashAlgorithm::Sha512 => alg_id::ECDSA_SHA512,
         }
     }
 }
 
-impl RsaPss {
+impl RsaPssAlgorithm {
     /// ring's algorithm for the same signatures by an ordinary key.
-    fn ordinary(&self) -> Option<&'static dyn SignatureVerificationAlgorithm> {
+    fn ring_algorithm(&self) -> Option<&'static dyn SignatureVerificationAlgorithm> {
         let wanted = match self.hash {
-            Hash::Sha256 => SignatureScheme::RSA_PSS_SHA256,
-            Hash::Sha384 => SignatureScheme::RSA_PSS_SHA384,
-            Hash::Sha512 => SignatureScheme::RSA_PSS_SHA512,
+            HashAlgorithm::Sha256 => SignatureScheme::RSA_PSS_SHA256,
+            HashAlgorithm::Sha384 => SignatureScheme::RSA_PSS_SHA384,
+            HashAlgorithm::Sha512 => SignatureScheme::RSA_PSS_SHA512,
         };
         let mapping = ring::default_provider().signature_verification_algorithms.mapping;
         mapping
@@ -184,14 +189,16 @@ impl RsaPss {
     }
 }
 
-impl SignatureVerificationAlgorithm for RsaPss {
+impl SignatureVerificationAlgorithm for RsaPssAlgorithm {
     fn verify_signature(
         &self,
         public_key: &[u8],
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), InvalidSignature> {
-        self.ordinary().ok_or(InvalidSignature)?.verify_signature(public_key, message, signature)
+        self.ring_algorithm()
+            .ok_or(InvalidSignature)?
+            .verify_signature(public_key, message, signature)
     }
 
     /// id-RSASSA-PSS without parameters: the key may be used with any of them.
@@ -203,9 +210,9 @@ impl SignatureVerificationAlgorithm for RsaPss {
 
     fn signature_alg_id(&self) -> AlgorithmIdentifier {
         match self.hash {
-            Hash::Sha256 => alg_id::RSA_PSS_SHA256,
-            Hash::Sha384 => alg_id::RSA_PSS_SHA384,
-            Hash::Sha512 => alg_id::RSA_PSS_SHA512,
+            HashAlgorithm::Sha256 => alg_id::RSA_PSS_SHA256,
+            HashAlgorithm::Sha384 => alg_id::RSA_PSS_SHA384,
+            HashAlgorithm::Sha512 => alg_id::RSA_PSS_SHA512,
         }
     }
 }
@@ -219,8 +226,8 @@ macro_rules! verified {
     }};
 }
 
-impl Ecdsa {
-    fn verified(&self, public_key: &[u8], digest: &[u8], signature: &[u8]) -> Option<()> {
+impl EcdsaAlgorithm {
+    fn verify(&self, public_key: &[u8], digest: &[u8], signature: &[u8]) -> Option<()> {
         match self.curve {
             Curve::P256 => verified!(p256, public_key, digest, signature),
             Curve::P384 => verified!(p384, public_key, digest, signature),
@@ -235,7 +242,7 @@ impl Ecdsa {
     }
 }
 
-impl Hash {
+impl HashAlgorithm {
     fn digest(self, message: &[u8]) -> Vec<u8> {
         match self {
             Self::Sha256 => Sha256::digest(message).to_vec(),
@@ -250,16 +257,16 @@ impl Hash {
 struct Secp521r1;
 
 /// One exchange: our secret, and the point that the target is sent.
-struct Exchange {
+struct P521KeyExchange {
     secret: p521::SecretKey,
     point: Vec<u8>,
 }
 
 impl SupportedKxGroup for Secp521r1 {
     fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
-        let secret = secret(ring::default_provider().secure_random)?;
+        let secret = random_secret(ring::default_provider().secure_random)?;
         let point = secret.public_key().to_sec1_point(false).as_bytes().to_vec();
-        Ok(Box::new(Exchange { secret, point }))
+        Ok(Box::new(P521KeyExchange { secret, point }))
     }
 
     fn name(&self) -> NamedGroup {
@@ -267,7 +274,7 @@ impl SupportedKxGroup for Secp521r1 {
     }
 }
 
-impl ActiveKeyExchange for Exchange {
+impl ActiveKeyExchange for P521KeyExchange {
     fn complete(self: Box<Self>, point: &[u8]) -> Result<SharedSecret, Error> {
         let theirs =
             p521::PublicKey::from_sec1_bytes(point).map_err(|_| PeerMisbehaved::InvalidKeyShare)?;
@@ -286,7 +293,7 @@ impl ActiveKeyExchange for Exchange {
 
 /// A random number below the order of the curve, which is barely less than 2^521: nearly the first
 /// one is.
-fn secret(random: &dyn SecureRandom) -> Result<p521::SecretKey, GetRandomFailed> {
+fn random_secret(random: &dyn SecureRandom) -> Result<p521::SecretKey, GetRandomFailed> {
     loop {
         let mut octets = [0; P521_OCTETS];
         random.fill(&mut octets)?;

@@ -19,7 +19,7 @@ use x509_parser::{
     x509::X509Version,
 };
 
-use super::{algorithms::PSS_SCHEMES, words::Refusal};
+use super::{algorithms::PSS_SCHEMES, failures::CertificateRefusal};
 
 /// Trusts what authorities signed (RFC 5280), and certificates that the operator named as they are.
 ///
@@ -30,14 +30,14 @@ use super::{algorithms::PSS_SCHEMES, words::Refusal};
 /// octet as the operator named it needs no path: only its validity, its name and the handshake's
 /// signature count.
 #[derive(Debug)]
-pub(super) struct Verifier {
+pub(super) struct CertificateVerifier {
     authorities: Arc<WebPkiServerVerifier>,
-    named: Vec<CertificateDer<'static>>,
+    pinned: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
 }
 
-impl Verifier {
-    /// Trusts `roots`, and `named` as they are.
+impl CertificateVerifier {
+    /// Trusts `roots`, and `pinned` as they are.
     ///
     /// # Errors
     /// There are no roots.
@@ -49,11 +49,11 @@ impl Verifier {
         let authorities =
             WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
                 .build()?;
-        Ok(Self { authorities, named, provider })
+        Ok(Self { authorities, pinned: named, provider })
     }
 
-    fn is_named(&self, certificate: &CertificateDer<'_>) -> bool {
-        self.named.iter().any(|named| named.as_ref() == certificate.as_ref())
+    fn is_pinned(&self, certificate: &CertificateDer<'_>) -> bool {
+        self.pinned.iter().any(|named| named.as_ref() == certificate.as_ref())
     }
 
     /// Whether the key of a certificate of any version made this signature. `most` algorithms of
@@ -66,7 +66,7 @@ impl Verifier {
         most: usize,
     ) -> Result<HandshakeSignatureValid, Error> {
         let der = certificate;
-        let certificate = parsed(der)?;
+        let certificate = parse_certificate(der)?;
         let key = SubjectPublicKeyInfoDer::from(certificate.public_key().raw);
         let key = RawPublicKeyEntity::try_from(&key).map_err(|_| CertificateError::BadEncoding)?;
         let schemes = self.provider.signature_verification_algorithms.mapping;
@@ -78,15 +78,15 @@ impl Verifier {
             |algorithm| key.verify_signature(algorithm, message, signed.signature()).is_ok();
         match algorithms.iter().take(most).any(|&algorithm| is_valid(algorithm)) {
             true => Ok(HandshakeSignatureValid::assertion()),
-            false if is_short_rsa(der) => Err(Refusal::ShortRsaKey.into()),
+            false if is_short_rsa(der) => Err(CertificateRefusal::ShortRsaKey.into()),
             false => Err(CertificateError::BadSignature.into()),
         }
     }
 
     /// Whether an authority that the operator named has signed a certificate itself.
-    fn has_signed(&self, certificate: &X509Certificate<'_>) -> bool {
-        self.named.iter().any(|named| {
-            let Ok(authority) = parsed(named) else { return false };
+    fn is_signed_by_pinned(&self, certificate: &X509Certificate<'_>) -> bool {
+        self.pinned.iter().any(|named| {
+            let Ok(authority) = parse_certificate(named) else { return false };
             let is_issuer = authority.subject().as_raw() == certificate.issuer().as_raw();
             is_issuer
                 && !has_name_constraints(&authority)
@@ -108,7 +108,7 @@ impl Verifier {
     }
 }
 
-impl ServerCertVerifier for Verifier {
+impl ServerCertVerifier for CertificateVerifier {
     fn verify_server_cert(
         &self,
         own: &CertificateDer<'_>,
@@ -117,10 +117,10 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if self.is_named(own) {
-            let certificate = parsed(own)?;
-            is_in_time(&certificate, now)?;
-            is_for(own, &certificate, name)?;
+        if self.is_pinned(own) {
+            let certificate = parse_certificate(own)?;
+            check_validity(&certificate, now)?;
+            check_name(own, &certificate, name)?;
             return Ok(ServerCertVerified::assertion());
         }
         let error =
@@ -128,27 +128,27 @@ impl ServerCertVerifier for Verifier {
                 Ok(verified) => return Ok(verified),
                 Err(error) => error,
             };
-        let certificate = parsed(own)?;
+        let certificate = parse_certificate(own)?;
         let is_refused_by_form = is_chain_error(&error, |error| {
             matches!(
                 error,
                 webpki::Error::CaUsedAsEndEntity | webpki::Error::UnsupportedCertVersion
             )
         });
-        if is_refused_by_form && self.has_signed(&certificate) {
+        if is_refused_by_form && self.is_signed_by_pinned(&certificate) {
             let has_names = matches!(certificate.subject_alternative_name(), Ok(Some(_)));
-            is_in_time(&certificate, now)?;
-            is_for(own, &certificate, name)?;
-            is_for_servers(&certificate)?;
+            check_validity(&certificate, now)?;
+            check_name(own, &certificate, name)?;
+            check_server_purpose(&certificate)?;
             if certificate.version() == X509Version::V3 && !has_names {
                 return Err(CertificateError::NotValidForName.into());
             }
             return Ok(ServerCertVerified::assertion());
         }
-        let is_short = || [own].into_iter().chain(between).chain(&self.named).any(is_short_rsa);
+        let is_short = || [own].into_iter().chain(between).chain(&self.pinned).any(is_short_rsa);
         match error {
             Error::InvalidCertificate(CertificateError::BadSignature) if is_short() => {
-                Err(Refusal::ShortRsaKey.into())
+                Err(CertificateRefusal::ShortRsaKey.into())
             }
             error => Err(error),
         }
@@ -160,7 +160,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        if self.is_named(certificate) || EndEntityCert::try_from(certificate).is_err() {
+        if self.is_pinned(certificate) || EndEntityCert::try_from(certificate).is_err() {
             return self.verify_with_key(message, certificate, signed, usize::MAX);
         }
         verify_tls12_signature(
@@ -169,7 +169,7 @@ impl ServerCertVerifier for Verifier {
             signed,
             &self.provider.signature_verification_algorithms,
         )
-        .map_err(|error| told_of_short_key(error, certificate))
+        .map_err(|error| with_short_key_reason(error, certificate))
     }
 
     fn verify_tls13_signature(
@@ -178,7 +178,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        if self.is_named(certificate) || EndEntityCert::try_from(certificate).is_err() {
+        if self.is_pinned(certificate) || EndEntityCert::try_from(certificate).is_err() {
             // TLS 1.3 ties each scheme to one algorithm, the first.
             return self.verify_with_key(message, certificate, signed, 1);
         }
@@ -188,7 +188,7 @@ impl ServerCertVerifier for Verifier {
             signed,
             &self.provider.signature_verification_algorithms,
         )
-        .map_err(|error| told_of_short_key(error, certificate))
+        .map_err(|error| with_short_key_reason(error, certificate))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -196,7 +196,9 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-fn parsed<'c>(certificate: &'c CertificateDer<'_>) -> Result<X509Certificate<'c>, Error> {
+fn parse_certificate<'c>(
+    certificate: &'c CertificateDer<'_>,
+) -> Result<X509Certificate<'c>, Error> {
     let parsed = x509_parser::parse_x509_certificate(certificate)
         .map_err(|_| CertificateError::BadEncoding)?;
     Ok(parsed.1)
@@ -215,14 +217,14 @@ fn is_chain_error(error: &Error, is_it: impl Fn(&webpki::Error) -> bool) -> bool
 /// ring verifies no RSA signature by a key of less than 2048 bits, and says no more than that it is
 /// wrong.
 fn is_short_rsa(certificate: &CertificateDer<'_>) -> bool {
-    let Ok(certificate) = parsed(certificate) else { return false };
+    let Ok(certificate) = parse_certificate(certificate) else { return false };
     matches!(certificate.public_key().parsed(), Ok(PublicKey::RSA(key)) if key.key_size() < 2048)
 }
 
-fn told_of_short_key(error: Error, certificate: &CertificateDer<'_>) -> Error {
+fn with_short_key_reason(error: Error, certificate: &CertificateDer<'_>) -> Error {
     match error {
         Error::InvalidCertificate(CertificateError::BadSignature) if is_short_rsa(certificate) => {
-            Refusal::ShortRsaKey.into()
+            CertificateRefusal::ShortRsaKey.into()
         }
         error => error,
     }
@@ -234,7 +236,7 @@ fn has_name_constraints(certificate: &X509Certificate<'_>) -> bool {
 
 /// What path validation looks at besides, for a certificate that it does not take: extensions and
 /// the key's purpose.
-fn is_for_servers(certificate: &X509Certificate<'_>) -> Result<(), Error> {
+fn check_server_purpose(certificate: &X509Certificate<'_>) -> Result<(), Error> {
     let is_known = |extension: &X509Extension<'_>| {
         matches!(
             extension.parsed_extension(),
@@ -245,16 +247,16 @@ fn is_for_servers(certificate: &X509Certificate<'_>) -> Result<(), Error> {
         )
     };
     if certificate.extensions().iter().any(|extension| extension.critical && !is_known(extension)) {
-        return Err(Refusal::CriticalExtension.into());
+        return Err(CertificateRefusal::CriticalExtension.into());
     }
     match certificate.extended_key_usage() {
         Ok(None) => Ok(()),
         Ok(Some(usage)) if usage.value.server_auth || usage.value.any => Ok(()),
-        _ => Err(Refusal::Purpose.into()),
+        _ => Err(CertificateRefusal::WrongPurpose.into()),
     }
 }
 
-fn is_in_time(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), Error> {
+fn check_validity(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), Error> {
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
     let validity = certificate.validity();
     if now < validity.not_before.timestamp() {
@@ -269,7 +271,7 @@ fn is_in_time(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), Er
 /// Compares the name with the certificate's alternative names; without any, with its common name
 /// (RFC 6125 section 6.4.4). What an authority has signed needs alternative names, unless it is of
 /// a version that has none.
-fn is_for(
+fn check_name(
     der: &CertificateDer<'_>,
     certificate: &X509Certificate<'_>,
     name: &ServerName<'_>,

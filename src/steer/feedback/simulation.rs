@@ -8,9 +8,9 @@ use crate::{
     geo::Databases,
     load::{LoadKind, LoadPage, LoadSource, PageHost},
     steer::{
-        AnswerCount, Compiler, Conditions, Endpoint, EndpointId, EndpointTarget, Family, LoadId,
-        LoadMeasure, LoadPolicy, Member, MinUp, OnAllDown, Policy, Pool, RampTimes, Regulation,
-        Service, ServingState, Spread, Surveys, ZoneId,
+        AnswerCount, Compiler, Conditions, Endpoint, EndpointId, EndpointTarget, Family,
+        LoadMeasure, LoadPolicy, LoadSourceId, Member, MinUp, OnAllDown, Policy, Pool, RampTimes,
+        Regulation, Service, ServingState, Spread, Surveys, ZoneId,
     },
 };
 
@@ -70,7 +70,7 @@ fn topology(policy: LoadPolicy, capacity: Option<crate::steer::Capacity>) -> Arc
         monitor: None,
         state: ServingState::Active,
         force: None,
-        load: Some(LoadId(u32::from(at))),
+        load: Some(LoadSourceId(u32::from(at))),
         ramp_times: RampTimes::default(),
     };
     let pool =

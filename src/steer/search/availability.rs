@@ -167,8 +167,8 @@ impl PoolSearch<'_> {
         found.into_iter().any(|finding| finding.choice.is_some())
     }
 
-    /// How much of a member is back; `Normal` where it would not be answered though it were
-    /// healthy.
+    /// How much of a member is back; `NormalizedStream` where it would not be answered though it
+    /// were healthy.
     fn member_recovery(&mut self, pool: &Pool, member: &Member) -> Option<MemberRecovery> {
         let in_service = FAMILIES
             .map(|family| {

@@ -7,19 +7,19 @@ use std::{
     time::Duration,
 };
 
-use super::{PACE, Regions, WWW, asked, assert_asked, pool, site, told};
+use super::{CHECK_TIMING, Regions, WWW, answer_share, assert_asked, pool, run_command, site};
 use crate::{
     balancers::{Balancer, are_installed},
-    harness::{LONG, Server},
+    harness::{Server, WAIT_TIMEOUT},
     ports::free_port,
 };
 
 /// Stops the primary until its clients have moved, and brings it back: until it is up.
 fn fail_over(regions: &mut Regions, server: &Server) {
     regions.haproxy = None;
-    server.until_answers(WWW, &[regions.iad], LONG);
+    server.until_answers(WWW, &[regions.iad], WAIT_TIMEOUT);
     regions.start_haproxy();
-    server.until("the primary is up", LONG, |server| server.verdicts()[0].1 == "up");
+    server.until("the primary is up", WAIT_TIMEOUT, |server| server.verdicts()[0].1 == "up");
 }
 
 #[test]
@@ -33,10 +33,10 @@ fn after_a_manual_failover_clients_stay_until_an_operator_gives_them_back() {
     let server = site.serve();
     assert_eq!(server.addresses(WWW), [regions.fra]);
     fail_over(&mut regions, &server);
-    server.until("the holder is told", LONG, |server| {
+    server.until("the holder is told", WAIT_TIMEOUT, |server| {
         pool(server, WWW).holder.as_deref() == Some(regions.iad)
     });
-    let text = told(&site, &server, &["status"]);
+    let text = run_command(&site, &server, &["status"]);
     assert!(text.contains(&format!("clients stay with {}", regions.iad)), "{text}");
     server.until_logged("failover pool stays with this member until failback");
     server.stays("clients stay", Duration::from_millis(500), |server| {
@@ -47,11 +47,11 @@ fn after_a_manual_failover_clients_stay_until_an_operator_gives_them_back() {
     server.stays("clients stay after a restart", Duration::from_millis(500), |server| {
         server.addresses(WWW) == [regions.iad]
     });
-    let said = told(&site, &server, &["failback", WWW]);
+    let said = run_command(&site, &server, &["failback", WWW]);
     assert!(said.contains("go back"), "{said}");
-    server.until_answers(WWW, &[regions.fra], LONG);
+    server.until_answers(WWW, &[regions.fra], WAIT_TIMEOUT);
     assert_eq!(pool(&server, WWW).holder, None);
-    assert!(told(&site, &server, &["failback", WWW]).contains("no member holds"));
+    assert!(run_command(&site, &server, &["failback", WWW]).contains("no member holds"));
 }
 
 /// How many clients have returned after failback.
@@ -70,26 +70,28 @@ fn after_a_failback_clients_return_bit_by_bit_over_the_slow_start() {
     let server = site.serve();
     assert_eq!(server.addresses(WWW), [regions.fra]);
     fail_over(&mut regions, &server);
-    server.until("its own slow start is over", LONG, |server| server.status().ramps.is_empty());
-    server.stays("clients stay", Duration::from_millis(300), |server| {
-        asked(server, regions.fra) == 0.0
+    server.until("its own slow start is over", WAIT_TIMEOUT, |server| {
+        server.status().ramps.is_empty()
     });
-    told(&site, &server, &["failback", WWW]);
+    server.stays("clients stay", Duration::from_millis(300), |server| {
+        answer_share(server, regions.fra) == 0.0
+    });
+    run_command(&site, &server, &["failback", WWW]);
     server.until_logged("clients began to return after failback");
-    let first = asked(&server, regions.fra);
+    let first = answer_share(&server, regions.fra);
     assert!(first < 0.6, "{first} of the clients returned at once");
-    let text = told(&site, &server, &["status"]);
+    let text = run_command(&site, &server, &["status"]);
     assert!(
         text.contains(&format!("clients return to {} of pool {WWW}: its share is ", regions.fra)),
         "{text}"
     );
-    let text = told(&site, &server, &["explain", WWW, "--client", "192.0.2.1"]);
+    let text = run_command(&site, &server, &["explain", WWW, "--client", "192.0.2.1"]);
     assert!(
         text.contains("return after failback: takes ") && text.contains("takes what"),
         "{text}"
     );
     let mut seen = Vec::new();
-    server.until("a third has returned", LONG, |server| {
+    server.until("a third has returned", WAIT_TIMEOUT, |server| {
         seen.extend(returned(server));
         returned(server).is_none_or(|at| at > 0.35)
     });
@@ -98,7 +100,7 @@ fn after_a_failback_clients_return_bit_by_bit_over_the_slow_start() {
     let server = site.serve();
     let after = returned(&server).expect("the return goes on after a restart");
     assert!(after > 0.3, "{after} after {seen:?}");
-    server.until("all have returned", LONG, |server| {
+    server.until("all have returned", WAIT_TIMEOUT, |server| {
         seen.extend(returned(server));
         returned(server).is_none()
     });
@@ -120,12 +122,12 @@ fn after_a_time_that_a_member_must_prove_itself_clients_go_back() {
     let server = site.serve();
     fail_over(&mut regions, &server);
     assert_eq!(server.addresses(WWW), [regions.iad]);
-    server.until("the holder is told", LONG, |server| pool(server, WWW).holder.is_some());
+    server.until("the holder is told", WAIT_TIMEOUT, |server| pool(server, WWW).holder.is_some());
     // Whoever restarts does not know for how long: the time begins anew.
     assert!(server.terminate().0.success());
     let server = site.serve();
     assert_eq!(server.addresses(WWW), [regions.iad]);
-    let waited = server.until_answers(WWW, &[regions.fra], LONG);
+    let waited = server.until_answers(WWW, &[regions.fra], WAIT_TIMEOUT);
     assert!(waited > Duration::from_millis(1000), "{waited:?}");
     assert_eq!(pool(&server, WWW).holder, None);
 }
@@ -141,7 +143,9 @@ fn a_trickle_keeps_a_tenth_on_the_standby() {
     assert_asked(&server, regions.fra, 0.9);
     assert_asked(&server, regions.iad, 0.1);
     regions.haproxy = None;
-    server.until("the standby has all", LONG, |server| asked(server, regions.iad) == 1.0);
+    server.until("the standby has all", WAIT_TIMEOUT, |server| {
+        answer_share(server, regions.iad) == 1.0
+    });
 }
 
 #[test]
@@ -150,7 +154,7 @@ fn connections_above_a_target_send_the_excess_on_until_they_close() {
         return;
     }
     let (addresses, port, statistics) = (["127.0.41.1", "127.0.41.2"], free_port(), free_port());
-    let mute = Mute::start();
+    let mute = SilentServer::start();
     let configuration = format!(
         "global\n  maxconn 500\ndefaults\n  mode http\n  timeout connect 1s\n  timeout client 60s\n  timeout server 60s\n\
          frontend statistics\n  bind {0}:{statistics}\n  stats enable\n  stats uri /stats\n\
@@ -161,15 +165,15 @@ fn connections_above_a_target_send_the_excess_on_until_they_close() {
     let _haproxy = Balancer::haproxy_with(&configuration, addresses[0], port);
     let _other = Balancer::haproxy(addresses[1], port, true);
     let tables = format!(
-        "[load.haproxy]\nhaproxy = {{ url = \"http://{}:{statistics}/stats;csv\", proxy = \"be\" }}\n{PACE}\
-         [monitor.web]\nhttp = {{ path = \"/healthz\", port = {port} }}\n{PACE}\
+        "[load.haproxy]\nhaproxy = {{ url = \"http://{}:{statistics}/stats;csv\", proxy = \"be\" }}\n{CHECK_TIMING}\
+         [monitor.web]\nhttp = {{ path = \"/healthz\", port = {port} }}\n{CHECK_TIMING}\
          [pool.fra]\nload = \"haproxy\"\nmonitor = \"web\"\ncapacity = {{ target = \"40%\", max = \"60%\" }}\n\
          members = [{{ addresses = [\"{0}\"] }}]\n[pool.iad]\nmonitor = \"web\"\nmembers = [{{ addresses = [\"{1}\"] }}]\n",
         addresses[0], addresses[1]
     );
     let site = site(&tables, "policy = \"failover\"\nmembers = [\"fra\", \"iad\"]\n");
     let server = site.serve();
-    server.until("it reports", LONG, |server| pool(server, "fra").level.is_some());
+    server.until("it reports", WAIT_TIMEOUT, |server| pool(server, "fra").level.is_some());
     assert_asked(&server, addresses[0], 1.0);
     let open = |_| {
         let mut stream = TcpStream::connect((addresses[0], port)).unwrap();
@@ -177,16 +181,17 @@ fn connections_above_a_target_send_the_excess_on_until_they_close() {
         stream
     };
     let held: Vec<TcpStream> = (0..80).map(open).collect();
-    server.until("some are sent on", LONG, |server| {
+    server.until("some are sent on", WAIT_TIMEOUT, |server| {
         pool(server, "fra").keep.is_some_and(|keep| keep < 0.75)
     });
-    let share = asked(&server, addresses[0]);
+    let share = answer_share(&server, addresses[0]);
     assert!((0.4..0.78).contains(&share), "{share}");
-    let text = told(&site, &server, &["status"]);
+    let text = run_command(&site, &server, &["status"]);
     assert!(text.contains("to the next choice, load 80 of 40 wanted"), "{text}");
     drop(held);
     mute.hang_up();
-    server.until("it keeps all again", LONG, |server| pool(server, "fra").keep == Some(1.0));
+    server
+        .until("it keeps all again", WAIT_TIMEOUT, |server| pool(server, "fra").keep == Some(1.0));
     assert_asked(&server, addresses[0], 1.0);
     let log = server.log();
     assert!(
@@ -197,12 +202,12 @@ fn connections_above_a_target_send_the_excess_on_until_they_close() {
 }
 
 /// Clients behind caches that each keep one connection open to where the last answer sent them.
-struct Caches {
+struct CachedClients {
     port: u16,
     connections: Vec<Option<(String, TcpStream)>>,
 }
 
-impl Caches {
+impl CachedClients {
     fn new(count: usize, port: u16) -> Self {
         Self { port, connections: (0..count).map(|_| None).collect() }
     }
@@ -258,7 +263,7 @@ fn assert_spills_evenly(addresses: [&str; 2], demand: usize, wanted: f64) {
     let _haproxies = addresses.map(|address| holding_haproxy(address, port, statistics));
     let region = |name: &str, address: &str| {
         format!(
-            "[load.{name}]\nhaproxy = {{ url = \"http://{address}:{statistics}/stats;csv\", proxy = \"be\" }}\n{PACE}\
+            "[load.{name}]\nhaproxy = {{ url = \"http://{address}:{statistics}/stats;csv\", proxy = \"be\" }}\n{CHECK_TIMING}\
              [pool.{name}]\nload = \"{name}\"\ncapacity = {{ target = \"50%\", max = \"70%\" }}\n\
              members = [{{ addresses = [\"{address}\"] }}]\n"
         )
@@ -267,26 +272,30 @@ fn assert_spills_evenly(addresses: [&str; 2], demand: usize, wanted: f64) {
     let tables = [region("fra", addresses[0]), region("iad", addresses[1])].concat();
     let site = site(&tables, "policy = \"failover\"\nmembers = [\"fra\", \"iad\"]\n");
     let server = site.serve();
-    let mut caches = Caches::new(demand, port);
+    let mut caches = CachedClients::new(demand, port);
     let level = |server: &Server, name: &str| pool(server, name).level;
-    server.until("both report", LONG, |server| {
+    server.until("both report", WAIT_TIMEOUT, |server| {
         level(server, "fra").is_some() && level(server, "iad").is_some()
     });
     // The looks of four seconds on end, by the levels that they found.
     let mut looks: Vec<f64> = Vec::new();
     let mut last = None;
-    server.until(&format!("of {demand} the first choice has {wanted}"), LONG * 2, |server| {
-        caches.ask(server);
-        let found = (level(server, "fra"), level(server, "iad"));
-        if last.replace(found) != Some(found) {
-            looks.extend(found.0);
-        }
-        let newest = &looks[looks.len().saturating_sub(8)..];
-        let mean = newest.iter().sum::<f64>() / newest.len().max(1) as f64;
-        newest.len() == 8
-            && (mean - wanted).abs() < 5.0
-            && (caches.at(addresses[0]) as f64 - wanted).abs() < 18.0
-    });
+    server.until(
+        &format!("of {demand} the first choice has {wanted}"),
+        WAIT_TIMEOUT * 2,
+        |server| {
+            caches.ask(server);
+            let found = (level(server, "fra"), level(server, "iad"));
+            if last.replace(found) != Some(found) {
+                looks.extend(found.0);
+            }
+            let newest = &looks[looks.len().saturating_sub(8)..];
+            let mean = newest.iter().sum::<f64>() / newest.len().max(1) as f64;
+            newest.len() == 8
+                && (mean - wanted).abs() < 5.0
+                && (caches.at(addresses[0]) as f64 - wanted).abs() < 18.0
+        },
+    );
 }
 
 #[test]
@@ -311,12 +320,12 @@ fn beside_an_empty_region_a_full_one_keeps_its_target() {
 }
 
 /// A server that takes connections and never answers.
-struct Mute {
+struct SilentServer {
     port: u16,
     held: Arc<Mutex<Vec<TcpStream>>>,
 }
 
-impl Mute {
+impl SilentServer {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (port, held) =

@@ -10,10 +10,12 @@ use std::{
     time::Duration,
 };
 
-use super::{PACE, Regions, WWW, asked, assert_asked, first_share, pool, site, told};
+use super::{
+    CHECK_TIMING, Regions, WWW, answer_share, assert_asked, first_share, pool, run_command, site,
+};
 use crate::{
-    balancers::{Balancer, Serves, are_installed},
-    harness::{LONG, Server},
+    balancers::{Balancer, BalancerContent, are_installed},
+    harness::{Server, WAIT_TIMEOUT},
     ports::free_port,
 };
 
@@ -25,9 +27,9 @@ const BAND: f64 = 0.05;
 
 fn until_share(server: &Server, what: &str, wanted: f64) {
     // Shares move on while they are asked for: both are looked at until they agree.
-    server.until(what, LONG, |server| {
+    server.until(what, WAIT_TIMEOUT, |server| {
         (first_share(server) - wanted).abs() < BAND
-            && (asked(server, &pool(server, WWW).shares[0].0) - wanted).abs() < BAND + 0.03
+            && (answer_share(server, &pool(server, WWW).shares[0].0) - wanted).abs() < BAND + 0.03
     });
 }
 
@@ -39,7 +41,7 @@ fn servers_killed_behind_haproxy_shrink_its_share_until_they_return() {
     let mut regions = Regions::start(["127.0.31.1", "127.0.31.2"]);
     let site = regions.loaded_site();
     let server = site.serve();
-    server.until("both report", LONG, |server| {
+    server.until("both report", WAIT_TIMEOUT, |server| {
         server.status().loads.iter().all(|load| load.age_secs.is_some())
     });
     assert_asked(&server, regions.fra, 0.5);
@@ -49,7 +51,7 @@ fn servers_killed_behind_haproxy_shrink_its_share_until_they_return() {
     let load = server.status().loads.into_iter().find(|load| load.load == "haproxy").unwrap();
     assert_eq!((load.servers, load.capacity_left), (Some((2, 4)), Some(0.5)));
     assert_eq!(server.verdicts()[0].1, "up", "a metric is no verdict");
-    let text = told(&site, &server, &["status"]);
+    let text = run_command(&site, &server, &["status"]);
     assert!(text.contains("2 of 4 servers up, 50% of the capacity left"), "{text}");
     regions.revive(1);
     regions.revive(2);
@@ -86,10 +88,10 @@ fn a_region_that_grows_slow_is_sent_less() {
          frontend web\n  bind {}:{port}\n  default_backend be\nbackend be\n  server s1 127.0.0.1:{}\n",
         addresses[1], quick.0
     );
-    let _nginx = Balancer::nginx(addresses[0], port, Serves::Proxied(slow.0));
+    let _nginx = Balancer::nginx(addresses[0], port, BalancerContent::Proxied(slow.0));
     let _haproxy = Balancer::haproxy_with(&configuration, addresses[1], port);
     let monitor = format!(
-        "[monitor.web]\nhttp = {{ path = \"/healthz\", port = {port}, body = \"ok\" }}\n{PACE}"
+        "[monitor.web]\nhttp = {{ path = \"/healthz\", port = {port}, body = \"ok\" }}\n{CHECK_TIMING}"
     );
     let members = addresses.map(|address| format!("{{ addresses = [\"{address}\"] }}")).join(", ");
     let www = format!(
@@ -100,11 +102,11 @@ fn a_region_that_grows_slow_is_sent_less() {
     // A machine that is busy delays the first replies, of either.
     until_share(&server, "both are as quick", 0.5);
     slow.1.store(170, Relaxed);
-    server.until("the slow one has less", LONG, |server| first_share(server) < 0.4);
-    assert!(asked(&server, addresses[0]) < 0.43);
+    server.until("the slow one has less", WAIT_TIMEOUT, |server| first_share(server) < 0.4);
+    assert!(answer_share(&server, addresses[0]) < 0.43);
     assert!(server.verdicts().iter().all(|(_, verdict)| verdict == "up"), "slow is not down");
     slow.1.store(60, Relaxed);
-    server.until("it gets its share back", LONG, |server| first_share(server) > 0.44);
+    server.until("it gets its share back", WAIT_TIMEOUT, |server| first_share(server) > 0.44);
 }
 
 /// A server that answers after so many milliseconds: its port, and how many.
@@ -150,7 +152,7 @@ fn when_reports_stop_the_configured_weights_rule_until_they_come_again() {
     let why = pool(&server, WWW).fallback.unwrap();
     assert!(why.contains(regions.fra), "{why}");
     until_share(&server, "the configured weights rule", 0.5);
-    let text = told(&site, &server, &["status"]);
+    let text = run_command(&site, &server, &["status"]);
     assert!(
         text.contains("too old to count") && text.contains("configured weights rule: "),
         "{text}"
@@ -158,6 +160,6 @@ fn when_reports_stop_the_configured_weights_rule_until_they_come_again() {
     assert_eq!(server.verdicts()[0].1, "up", "only its statistics are gone");
     regions.command("enable frontend statistics");
     server.until_logged("pool uses load reports again");
-    server.until("reports count again", LONG, |server| first_share(server) < 0.42);
+    server.until("reports count again", WAIT_TIMEOUT, |server| first_share(server) < 0.42);
     assert_eq!(pool(&server, WWW).fallback, None);
 }

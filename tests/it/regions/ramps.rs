@@ -1,9 +1,9 @@
 //! Clients come back slowly and leave slowly.
 
-use super::{Regions, WWW, ZONE, asked, assert_asked, told};
+use super::{Regions, WWW, ZONE, answer_share, assert_asked, run_command};
 use crate::{
     balancers::are_installed,
-    harness::{LONG, Server, Site},
+    harness::{Server, ServerDirectory, WAIT_TIMEOUT},
 };
 
 /// How much of its share the one ramp under way takes.
@@ -14,7 +14,7 @@ fn ramp(server: &Server) -> Option<f64> {
 /// Watches the ramp until `is_so`; what was seen, each value once.
 fn watch(server: &Server, what: &str, mut is_so: impl FnMut(Option<f64>) -> bool) -> Vec<f64> {
     let mut seen = Vec::new();
-    server.until(what, LONG, |server| {
+    server.until(what, WAIT_TIMEOUT, |server| {
         let at = ramp(server);
         seen.extend(at);
         is_so(at)
@@ -34,13 +34,17 @@ fn a_region_that_comes_back_takes_its_share_bit_by_bit() {
     let server = site.serve();
     assert_asked(&server, regions.fra, 0.5);
     regions.haproxy = None;
-    server.until("its clients go to the other", LONG, |server| server.verdicts()[0].1 == "down");
-    server.until("no answer names it", LONG, |server| asked(server, regions.fra) == 0.0);
+    server.until("its clients go to the other", WAIT_TIMEOUT, |server| {
+        server.verdicts()[0].1 == "down"
+    });
+    server.until("no answer names it", WAIT_TIMEOUT, |server| {
+        answer_share(server, regions.fra) == 0.0
+    });
     regions.start_haproxy();
     let mut seen = watch(&server, "it starts", |at| at.is_some_and(|at| at > 0.3));
-    let share = asked(&server, regions.fra);
+    let share = answer_share(&server, regions.fra);
     assert!((0.1..0.45).contains(&share), "{share} amid a slow start\n{}", server.log());
-    let text = told(&site, &server, &["status"]);
+    let text = run_command(&site, &server, &["status"]);
     assert!(text.contains(&format!("{} of pool {WWW}: its share is ", regions.fra)), "{text}");
     seen.extend(watch(&server, "it is whole", |at| at.is_none()));
     assert!(seen.is_sorted(), "{seen:?}");
@@ -50,8 +54,8 @@ fn a_region_that_comes_back_takes_its_share_bit_by_bit() {
     assert_asked(&server, regions.fra, 0.5);
 }
 
-fn drain(site: &Site, server: &Server, arguments: &[&str]) -> String {
-    told(site, server, &[&["drain", "fra"], arguments].concat())
+fn drain(site: &ServerDirectory, server: &Server, arguments: &[&str]) -> String {
+    run_command(site, server, &[&["drain", "fra"], arguments].concat())
 }
 
 #[test]
@@ -85,7 +89,7 @@ fn a_drain_over_a_time_is_held_goes_on_and_outlives_restarts() {
             && text.contains("# Frankfurt"),
         "{text}"
     );
-    assert!(told(&site, &server, &["status"]).contains("held"));
+    assert!(run_command(&site, &server, &["status"]).contains("held"));
     // So much of its half.
     let share = held / 2.0;
     assert_asked(&server, regions.fra, share);
@@ -105,11 +109,13 @@ fn a_drain_over_a_time_is_held_goes_on_and_outlives_restarts() {
         seen.first().is_some_and(|at| (0.05..held - 0.1).contains(at)),
         "it went on where it was: {seen:?}"
     );
-    server.until("no answer names it", LONG, |server| asked(server, regions.fra) == 0.0);
-    let text = told(&site, &server, &["status"]);
+    server.until("no answer names it", WAIT_TIMEOUT, |server| {
+        answer_share(server, regions.fra) == 0.0
+    });
+    let text = run_command(&site, &server, &["status"]);
     assert!(text.contains("effective since"), "{text}");
 
-    let said = told(&site, &server, &["undrain", "fra"]);
+    let said = run_command(&site, &server, &["undrain", "fra"]);
     assert!(said.contains("fra: in service"), "{said}");
     assert_asked(&server, regions.fra, 0.5);
     let text = site.read(ZONE);
@@ -131,17 +137,18 @@ fn a_drain_written_by_hand_goes_over_the_time_written_beside_it() {
     let server = site.serve();
     let keys = "# Frankfurt\nstate = \"draining\"\ndrain-over = \"10m\"\n";
     site.edit(ZONE, "# Frankfurt\n", keys);
-    server
-        .until("it is taken up", LONG, |server| server.status().datacenters[0].state == "draining");
+    server.until("it is taken up", WAIT_TIMEOUT, |server| {
+        server.status().datacenters[0].state == "draining"
+    });
     assert!(ramp(&server).is_some_and(|at| at > 0.9), "{:?}", server.status().ramps);
     site.edit(ZONE, keys, "# Frankfurt\n");
-    server.until("it is taken back", LONG, |server| ramp(server).is_none());
+    server.until("it is taken back", WAIT_TIMEOUT, |server| ramp(server).is_none());
     site.edit(
         ZONE,
         "addresses = [\"127.0.37.1\"]",
         "addresses = [\"127.0.37.1\"], state = \"draining\", drain-over = \"10m\"",
     );
-    server.until("an endpoint drains so, too", LONG, |server| {
+    server.until("an endpoint drains so, too", WAIT_TIMEOUT, |server| {
         ramp(server).is_some_and(|at| at > 0.9)
     });
     assert_asked(&server, regions.fra, 0.5);

@@ -12,7 +12,7 @@ use crate::{
     load::{LoadReport, LoadSource},
     steer::{
         AnswerCount, Capacity, Compiler, Conditions, Datacenter, DatacenterId, Endpoint,
-        EndpointId, EndpointTarget, Family, FeedId, GeoRule, LoadId, LoadLevel, LoadMeasure,
+        EndpointId, EndpointTarget, Family, FeedId, GeoRule, LoadLevel, LoadMeasure, LoadSourceId,
         Member, MemberKind, MinUp, MonitorId, OnAllDown, Policy, Pool, PoolId, RampTimes,
         Regulation, Service, ServingState, Spread, Surveys, Topology, ZoneId,
     },
@@ -142,7 +142,7 @@ pub(super) fn topology(parent: ParentPolicy, regions: usize, times: SimulationTi
         monitor: Some(MonitorId(0)),
         state: ServingState::Active,
         force: None,
-        load: Some(LoadId(at as u32)),
+        load: Some(LoadSourceId(at as u32)),
         ramp_times: RampTimes::default(),
     };
     let capacity = Capacity {

@@ -23,16 +23,20 @@ async fn a_target_that_is_its_own_authority_passes_where_ca_holds_its_certificat
         [(serve_own(authority).await, "CA:TRUE"), (serve_own(no_authority).await, "CA:FALSE")]
     {
         let check = https(server.address.port(), server.authorities.path());
-        assert_eq!(ask(Check::Http(check.clone()), server.address).await, Ok(()), "{why}");
+        assert_eq!(
+            probe_address(Check::Http(check.clone()), server.address).await,
+            Ok(()),
+            "{why}"
+        );
         let other = HttpCheck { host: Some("other.example".into()), ..check };
         assert_eq!(
-            ask(Check::Http(other), server.address).await,
+            probe_address(Check::Http(other), server.address).await,
             Err(Failure::CertificateForOtherName),
             "{why}"
         );
         let stranger = serve_own(authority).await;
         let check = https(server.address.port(), stranger.authorities.path());
-        let failure = ask(Check::Http(check), server.address).await.unwrap_err();
+        let failure = probe_address(Check::Http(check), server.address).await.unwrap_err();
         let is_refused =
             matches!(failure, Failure::CertificateUntrusted | Failure::CertificateBad(_));
         assert!(is_refused, "{why}, but another certificate is named: {failure}");
@@ -43,7 +47,10 @@ async fn a_target_that_is_its_own_authority_passes_where_ca_holds_its_certificat
     };
     let server = serve_own(expired).await;
     let check = https(server.address.port(), server.authorities.path());
-    assert_eq!(ask(Check::Http(check), server.address).await, Err(Failure::CertificateExpired));
+    assert_eq!(
+        probe_address(Check::Http(check), server.address).await,
+        Err(Failure::CertificateExpired)
+    );
 }
 
 #[tokio::test]
@@ -76,17 +83,17 @@ async fn a_body_until_the_end_of_the_connection_needs_no_close_notify() {
         });
         let terms = TlsOptions { verify: false, ..TlsOptions::default() };
         let check = HttpCheck { tls: Some(terms), ..http(address.port()) };
-        assert_eq!(ask(Check::Http(check), address).await, result, "{why}");
+        assert_eq!(probe_address(Check::Http(check), address).await, result, "{why}");
     }
 }
 
 /// `openssl s_server`, ended when dropped.
-struct Openssl {
+struct OpensslServer {
     child: Child,
     port: u16,
 }
 
-impl Drop for Openssl {
+impl Drop for OpensslServer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -110,7 +117,7 @@ fn openssl(directory: &Path, arguments: &str) -> bool {
 }
 
 /// A server with `own.pem` and `own.key` of `directory`, and these further arguments.
-async fn s_server(directory: &Path, arguments: &str) -> Openssl {
+async fn start_openssl(directory: &Path, arguments: &str) -> OpensslServer {
     let port = listen(LOOPBACK).local_addr().unwrap().port();
     let line = format!(
         "s_server -quiet -www -accept 127.0.0.1:{port} -cert own.pem -key own.key {arguments}"
@@ -127,14 +134,18 @@ async fn s_server(directory: &Path, arguments: &str) -> Openssl {
         assert!(matches!(child.try_wait(), Ok(None)), "openssl {line}: it has ended");
         tokio::task::yield_now().await;
     }
-    Openssl { child, port }
+    OpensslServer { child, port }
 }
 
 /// What a probe of such a server finds.
-async fn ask_openssl(directory: &Path, arguments: &str, terms: TlsOptions) -> Result<(), Failure> {
-    let server = s_server(directory, arguments).await;
+async fn probe_openssl(
+    directory: &Path,
+    arguments: &str,
+    terms: TlsOptions,
+) -> Result<(), Failure> {
+    let server = start_openssl(directory, arguments).await;
     let check = HttpCheck { tls: Some(terms), ..http(server.port) };
-    ask(Check::Http(check), SocketAddr::new(LOOPBACK, server.port)).await
+    probe_address(Check::Http(check), SocketAddr::new(LOOPBACK, server.port)).await
 }
 
 /// Makes `own.key` and a self-signed `own.pem` by these arguments; whether this OpenSSL can.
@@ -168,22 +179,26 @@ async fn without_verification_any_certificate_will_do() {
         assert!(make_own(directory, &key, SAN), "{why}");
         for version in ["-tls1_3", "-tls1_2"] {
             let arguments = format!("{version} -cipher DEFAULT:@SECLEVEL=0");
-            assert_eq!(ask_openssl(directory, &arguments, any()).await, Ok(()), "{why} {version}");
+            assert_eq!(
+                probe_openssl(directory, &arguments, any()).await,
+                Ok(()),
+                "{why} {version}"
+            );
         }
     }
     assert!(make_own(directory, "-algorithm ED448", SAN));
     for version in ["-tls1_3", "-tls1_2"] {
         assert_eq!(
-            ask_openssl(directory, version, any()).await,
+            probe_openssl(directory, version, any()).await,
             Ok(()),
             "Ed448, which cannot be verified {version}"
         );
     }
     assert!(make_own(directory, RSA_PSS, SAN));
-    assert_eq!(ask_openssl(directory, "-tls1_3", any()).await, Ok(()), "a key for RSA-PSS alone");
+    assert_eq!(probe_openssl(directory, "-tls1_3", any()).await, Ok(()), "a key for RSA-PSS alone");
     make_v1(directory);
     for version in ["-tls1_3", "-tls1_2"] {
-        assert_eq!(ask_openssl(directory, version, any()).await, Ok(()), "X.509 v1 {version}");
+        assert_eq!(probe_openssl(directory, version, any()).await, Ok(()), "X.509 v1 {version}");
     }
 }
 
@@ -220,12 +235,12 @@ async fn certificates_that_openssl_makes_are_verified() {
     ] {
         assert!(make_own(directory, &key, certificate), "{why}");
         for version in ["-tls1_3", "-tls1_2"] {
-            assert_eq!(ask_openssl(directory, version, own()).await, Ok(()), "{why} {version}");
+            assert_eq!(probe_openssl(directory, version, own()).await, Ok(()), "{why} {version}");
         }
     }
     make_v1(directory);
     for version in ["-tls1_3", "-tls1_2"] {
-        assert_eq!(ask_openssl(directory, version, own()).await, Ok(()), "X.509 v1 {version}");
+        assert_eq!(probe_openssl(directory, version, own()).await, Ok(()), "X.509 v1 {version}");
     }
 }
 
@@ -250,13 +265,13 @@ async fn chains_signed_by_ecdsa_of_any_curve_and_hash_are_verified() {
             assert!(openssl(directory, &format!("{signing} {hash}")));
             let terms = trusting(&directory.join("ca.pem"));
             assert_eq!(
-                ask_openssl(directory, "-tls1_3", terms.clone()).await,
+                probe_openssl(directory, "-tls1_3", terms.clone()).await,
                 Ok(()),
                 "{name} {hash}"
             );
             let scheme = format!("-tls1_2 -sigalgs ECDSA+SHA{}", &hash[4..]);
             assert_eq!(
-                ask_openssl(directory, &scheme, terms).await,
+                probe_openssl(directory, &scheme, terms).await,
                 Ok(()),
                 "{name} {hash} in the handshake, too"
             );
@@ -267,9 +282,10 @@ async fn chains_signed_by_ecdsa_of_any_curve_and_hash_are_verified() {
             directory,
             "req -x509 -key stranger.key -out stranger.pem -days 30 -subj /CN=authority"
         ));
-        let failure = ask_openssl(directory, "-tls1_3", trusting(&directory.join("stranger.pem")))
-            .await
-            .unwrap_err();
+        let failure =
+            probe_openssl(directory, "-tls1_3", trusting(&directory.join("stranger.pem")))
+                .await
+                .unwrap_err();
         let is_refused =
             matches!(failure, Failure::CertificateUntrusted | Failure::CertificateBad(_));
         assert!(is_refused, "{name}: {failure}");
@@ -296,7 +312,7 @@ async fn a_failed_handshake_quotes_the_alert() {
             "unrecognized_name: it does not know the monitor's `host`, or its own name where none is written",
         ),
     ] {
-        let failure = ask_openssl(directory, arguments, any()).await.unwrap_err().to_string();
+        let failure = probe_openssl(directory, arguments, any()).await.unwrap_err().to_string();
         assert_eq!(failure, format!("TLS handshake failed: the target's alert is {text}"));
     }
 }
@@ -310,7 +326,7 @@ async fn a_target_that_wants_a_certificate_is_told_of_whatever_its_alert() {
     for (version, alert) in [("-tls1_3", "certificate_required"), ("-tls1_2", "handshake_failure")]
     {
         let failure =
-            ask_openssl(directory, &format!("{version} -Verify 1 -verify_return_error"), any())
+            probe_openssl(directory, &format!("{version} -Verify 1 -verify_return_error"), any())
                 .await;
         assert_eq!(failure, Err(Failure::ClientCertificate(alert.into())), "{version}");
     }
@@ -357,18 +373,18 @@ async fn what_an_authority_has_signed_itself_passes_in_old_forms_too() {
         assert!(openssl(directory, format!("{request} {extensions}").trim_end()), "{why}");
         assert!(openssl(directory, format!("{signing} {copied}").trim_end()), "{why}");
         for version in ["-tls1_3", "-tls1_2"] {
-            assert_eq!(ask_openssl(directory, version, terms()).await, result, "{why} {version}");
+            assert_eq!(probe_openssl(directory, version, terms()).await, result, "{why} {version}");
         }
     }
     // Another authority of the same name has not signed it.
     authority("authority");
-    assert!(ask_openssl(directory, "-tls1_3", terms()).await.is_err());
+    assert!(probe_openssl(directory, "-tls1_3", terms()).await.is_err());
     // The target's own certificate, by a key for RSA-PSS alone; and by one that is too short.
     let own = || trusting(&directory.join("own.pem"));
     assert!(make_own(directory, RSA_PSS, SAN));
-    assert_eq!(ask_openssl(directory, "-tls1_3", own()).await, Ok(()));
+    assert_eq!(probe_openssl(directory, "-tls1_3", own()).await, Ok(()));
     assert!(make_own(directory, RSA_1024, SAN));
-    let failure = ask_openssl(directory, "-tls1_3 -cipher DEFAULT:@SECLEVEL=0", own()).await;
+    let failure = probe_openssl(directory, "-tls1_3 -cipher DEFAULT:@SECLEVEL=0", own()).await;
     let reason = "an RSA key of it or of its chain has fewer than 2048 bits";
     assert_eq!(failure, Err(Failure::CertificateBad(reason.into())));
 }

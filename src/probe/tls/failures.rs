@@ -11,39 +11,39 @@ use crate::health::Failure;
 
 /// Why a certificate is refused that no error of rustls tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum CertificateRefusal {
     /// RSA keys need 2048 bits.
     ShortRsaKey,
     /// It has a critical extension that is not known here (RFC 5280 section 4.2).
     CriticalExtension,
     /// Its extended key usage leaves servers out.
-    Purpose,
+    WrongPurpose,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for CertificateRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ShortRsaKey => "an RSA key of it or of its chain has fewer than 2048 bits",
             Self::CriticalExtension => "it has a critical extension that is not known here",
-            Self::Purpose => "its extended key usage does not allow a server",
+            Self::WrongPurpose => "its extended key usage does not allow a server",
         })
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for CertificateRefusal {}
 
-impl From<Refusal> for rustls::Error {
-    fn from(refusal: Refusal) -> Self {
+impl From<CertificateRefusal> for rustls::Error {
+    fn from(refusal: CertificateRefusal) -> Self {
         CertificateError::Other(rustls::OtherError(std::sync::Arc::new(refusal))).into()
     }
 }
 
 /// What an error of a connection to `name` says of the target; `None` where the handshake was over.
-pub(super) fn failure_of(error: &rustls::Error, name: Option<&ServerName<'_>>) -> Failure {
+pub(super) fn tls_failure(error: &rustls::Error, name: Option<&ServerName<'_>>) -> Failure {
     use rustls::Error as Tls;
     match error {
-        Tls::InvalidCertificate(bad) => failure_of_certificate(bad),
-        Tls::AlertReceived(alert) if is_about_our_certificate(*alert) => {
+        Tls::InvalidCertificate(bad) => certificate_failure(bad),
+        Tls::AlertReceived(alert) if rejects_client_certificate(*alert) => {
             Failure::ClientCertificate(alert_name(*alert).into())
         }
         Tls::AlertReceived(alert) => Failure::Tls(alert_text(*alert, name).into()),
@@ -68,7 +68,7 @@ pub(super) fn failure_of(error: &rustls::Error, name: Option<&ServerName<'_>>) -
     }
 }
 
-fn failure_of_certificate(bad: &CertificateError) -> Failure {
+fn certificate_failure(bad: &CertificateError) -> Failure {
     use CertificateError as Bad;
     match bad {
         Bad::Expired | Bad::ExpiredContext { .. } => Failure::CertificateExpired,
@@ -78,7 +78,10 @@ fn failure_of_certificate(bad: &CertificateError) -> Failure {
         }
         Bad::UnknownIssuer => Failure::CertificateUntrusted,
         Bad::Other(other) => {
-            match (other.0.downcast_ref::<webpki::Error>(), other.0.downcast_ref::<Refusal>()) {
+            match (
+                other.0.downcast_ref::<webpki::Error>(),
+                other.0.downcast_ref::<CertificateRefusal>(),
+            ) {
                 // No authority that is trusted has signed it.
                 (Some(webpki::Error::CaUsedAsEndEntity), _) => Failure::CertificateUntrusted,
                 (Some(error), _) => Failure::CertificateBad(chain_text(error).into()),
@@ -177,7 +180,7 @@ fn alert_name(alert: AlertDescription) -> String {
 }
 
 /// Whether a target's alert says that it does not like what we showed of ourselves.
-fn is_about_our_certificate(alert: AlertDescription) -> bool {
+fn rejects_client_certificate(alert: AlertDescription) -> bool {
     use AlertDescription as Alert;
     matches!(
         alert,
@@ -194,7 +197,7 @@ fn is_about_our_certificate(alert: AlertDescription) -> bool {
 
 /// The same failure of a target that has asked for a certificate and was shown none: over TLS 1.2
 /// its alert may be any.
-pub(super) fn asked_in_vain(error: &rustls::Error, failure: Failure) -> Failure {
+pub(super) fn missing_client_certificate(error: &rustls::Error, failure: Failure) -> Failure {
     match error {
         rustls::Error::AlertReceived(alert) => {
             Failure::ClientCertificate(alert_name(*alert).into())
@@ -240,13 +243,13 @@ mod tests {
             CertificateError::BadSignature.into(),
             other(webpki::Error::UnsupportedCertVersion).into(),
             other(webpki::Error::UnsupportedCriticalExtension).into(),
-            Refusal::ShortRsaKey.into(),
+            CertificateRefusal::ShortRsaKey.into(),
             PeerMisbehaved::SelectedUnofferedCipherSuite.into(),
             PeerMisbehaved::SignedKxWithWrongAlgorithm.into(),
             PeerIncompatible::NoKxGroupsInCommon.into(),
             rustls::Error::General("X".to_owned()),
         ] {
-            let text = failure_of(&error, None).to_string();
+            let text = tls_failure(&error, None).to_string();
             let is_plain = |word: &str| {
                 word.chars().skip(1).all(|c| !c.is_uppercase()) || word.contains(['1', '-', '.'])
             };

@@ -15,7 +15,8 @@ use tokio::{
 
 use super::{
     ProbeKey,
-    aliases::{AliasAddresses, Known},
+    aliases::{AliasAddresses, AliasResolution},
+    attempt_timer::{AttemptTimer, TimedAttempt},
     certificate::TlsProbe,
     dns::DnsProbe,
     exec::ExecProbe,
@@ -23,7 +24,6 @@ use super::{
     http::HttpProbe,
     icmp::IcmpProbe,
     no_result::NoResult,
-    stopwatch::{Stopwatch, Timed},
     tcp,
 };
 use crate::{
@@ -32,13 +32,13 @@ use crate::{
 };
 
 /// A name's addresses beyond these are not asked.
-const MOST_ADDRESSES: usize = 8;
+const MAX_ADDRESSES: usize = 8;
 /// What a running program holds: two pipes, and a descriptor of the process.
 const EXEC_DESCRIPTORS: u32 = 3;
 
 /// What a target that passed said beside it.
 #[derive(Debug, Default)]
-pub(super) struct Pass {
+pub(super) struct PassDetails {
     /// The value of the reply's header of load metrics.
     pub(super) load_metrics: Option<Box<str>>,
     /// What an operator should know.
@@ -47,14 +47,14 @@ pub(super) struct Pass {
 
 /// Why a probe did not pass.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum ProbeError {
     /// The target's doing.
     Target(Failure),
     /// This process or its system lacks what a probe needs: no outcome at all.
-    Ours(NoResult, io::Error),
+    Local(NoResult, io::Error),
 }
 
-impl From<Failure> for Trouble {
+impl From<Failure> for ProbeError {
     fn from(failure: Failure) -> Self {
         Self::Target(failure)
     }
@@ -62,17 +62,17 @@ impl From<Failure> for Trouble {
 
 /// A monitor's check made ready; shared by all of its targets.
 #[derive(Debug)]
-pub(super) struct Checker {
+pub(super) struct PreparedCheck {
     port: u16,
     /// Or why no probe of it can pass.
-    kind: Result<Kind, Failure>,
+    kind: Result<ProbeKind, Failure>,
     aliases: AliasAddresses,
     /// Descriptors that a probe may have beyond one.
-    further: Arc<Semaphore>,
+    extra_descriptors: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum ProbeKind {
     Tcp,
     Http(Box<HttpProbe>),
     Tls(TlsProbe),
@@ -82,19 +82,23 @@ enum Kind {
     Exec(ExecProbe),
 }
 
-impl Checker {
+impl PreparedCheck {
     /// Reads the files that the monitor names: not for an async task. Its
-    /// probes take descriptors beyond the first of each from `further`.
-    pub(super) fn new(monitor: &Monitor, aliases: AliasAddresses, further: Arc<Semaphore>) -> Self {
+    /// probes take descriptors beyond the first of each from `extra_descriptors`.
+    pub(super) fn new(
+        monitor: &Monitor,
+        aliases: AliasAddresses,
+        extra_descriptors: Arc<Semaphore>,
+    ) -> Self {
         let (port, kind) = match &monitor.check {
-            Check::Tcp(check) => (check.port, Ok(Kind::Tcp)),
+            Check::Tcp(check) => (check.port, Ok(ProbeKind::Tcp)),
             Check::Http(check) => {
-                (check.port, HttpProbe::new(check).map(|probe| Kind::Http(Box::new(probe))))
+                (check.port, HttpProbe::new(check).map(|probe| ProbeKind::Http(Box::new(probe))))
             }
-            Check::Tls(check) => (check.port, TlsProbe::new(check).map(Kind::Tls)),
-            Check::Grpc(check) => (check.port, GrpcProbe::new(check).map(Kind::Grpc)),
-            Check::Dns(check) => (check.port, DnsProbe::new(check).map(Kind::Dns)),
-            Check::Icmp => (0, Ok(Kind::Icmp(IcmpProbe))),
+            Check::Tls(check) => (check.port, TlsProbe::new(check).map(ProbeKind::Tls)),
+            Check::Grpc(check) => (check.port, GrpcProbe::new(check).map(ProbeKind::Grpc)),
+            Check::Dns(check) => (check.port, DnsProbe::new(check).map(ProbeKind::Dns)),
+            Check::Icmp => (0, Ok(ProbeKind::Icmp(IcmpProbe))),
             // The controller has only its parts probed.
             Check::Combine(_) => (
                 0,
@@ -102,23 +106,24 @@ impl Checker {
                     "it is a combination, of which the parts are probed".into(),
                 )),
             ),
-            Check::Exec(check) => (0, ExecProbe::new(check, &monitor.name).map(Kind::Exec)),
+            Check::Exec(check) => (0, ExecProbe::new(check, &monitor.name).map(ProbeKind::Exec)),
         };
-        Self { port, kind, aliases, further }
+        Self { port, kind, aliases, extra_descriptors }
     }
 
     /// The addresses of a name that is an alias.
     ///
     /// # Errors
     /// It is not resolved in time.
-    async fn known_addresses(&self, key: &ProbeKey) -> Result<Option<Arc<[IpAddr]>>, ()> {
+    async fn alias_addresses(&self, key: &ProbeKey) -> Result<Option<Arc<[IpAddr]>>, ()> {
         match &key.target {
             // A program resolves for itself what is a name.
-            ProbeTarget::Host(_) if matches!(self.kind, Ok(Kind::Exec(_))) => Ok(None),
-            ProbeTarget::Host(name) => match self.aliases.of(name, key.monitor.timeout).await {
-                Known::Other => Ok(None),
-                Known::Addresses(addresses) => Ok(Some(addresses)),
-                Known::Unresolved => Err(()),
+            ProbeTarget::Host(_) if matches!(self.kind, Ok(ProbeKind::Exec(_))) => Ok(None),
+            ProbeTarget::Host(name) => match self.aliases.wait_for(name, key.monitor.timeout).await
+            {
+                AliasResolution::NotAnAlias => Ok(None),
+                AliasResolution::Resolved(addresses) => Ok(Some(addresses)),
+                AliasResolution::Unresolved => Err(()),
             },
             ProbeTarget::Address(_) => Ok(None),
         }
@@ -129,23 +134,23 @@ impl Checker {
         self.kind.as_ref().err()
     }
 
-    async fn probe(&self, literal: &str, address: SocketAddr) -> Result<Pass, Trouble> {
+    async fn probe(&self, literal: &str, address: SocketAddr) -> Result<PassDetails, ProbeError> {
         let probed = match self.kind.as_ref().map_err(Clone::clone)? {
-            Kind::Tcp => tcp::probe(address).await.map(|()| Pass::default()),
-            Kind::Http(probe) => probe.probe(literal, address).await,
-            Kind::Tls(probe) => probe.probe(literal, address).await,
-            Kind::Grpc(probe) => probe.probe(literal, address).await,
-            Kind::Dns(probe) => probe.probe(address).await,
-            Kind::Icmp(probe) => probe.probe(address.ip()).await,
-            Kind::Exec(probe) => return self.run(probe, literal).await,
+            ProbeKind::Tcp => tcp::probe(address).await.map(|()| PassDetails::default()),
+            ProbeKind::Http(probe) => probe.probe(literal, address).await,
+            ProbeKind::Tls(probe) => probe.probe(literal, address).await,
+            ProbeKind::Grpc(probe) => probe.probe(literal, address).await,
+            ProbeKind::Dns(probe) => probe.probe(address).await,
+            ProbeKind::Icmp(probe) => probe.probe(address.ip()).await,
+            ProbeKind::Exec(probe) => return self.run(probe, literal).await,
         };
-        probed.map_err(|trouble| trouble.at(address))
+        probed.map_err(|trouble| trouble.for_address(address))
     }
 
     /// Runs a program, which has two pipes and a descriptor of its process.
-    async fn run(&self, program: &ExecProbe, literal: &str) -> Result<Pass, Trouble> {
-        let Ok(_further) = self.further.try_acquire_many(EXEC_DESCRIPTORS - 1) else {
-            return Err(Trouble::Ours(
+    async fn run(&self, program: &ExecProbe, literal: &str) -> Result<PassDetails, ProbeError> {
+        let Ok(_further) = self.extra_descriptors.try_acquire_many(EXEC_DESCRIPTORS - 1) else {
+            return Err(ProbeError::Local(
                 NoResult::Descriptors,
                 io::Error::other("no descriptors left for another exec program"),
             ));
@@ -159,35 +164,35 @@ impl Checker {
 /// # Errors
 /// [`NoResult`] where the failure is, or may be, due to this process: the monitor cannot work, a
 /// resource is missing, or the process did not run for most of the time that the target had.
-pub(super) async fn attempt(
-    checker: &Arc<Checker>,
+pub(super) async fn check_target(
+    checker: &Arc<PreparedCheck>,
     key: &ProbeKey,
-    stopwatch: &Stopwatch<'_>,
+    stopwatch: &AttemptTimer<'_>,
 ) -> Result<Outcome, NoResult> {
     if checker.fault().is_some() {
         return Err(NoResult::Monitor);
     }
     let (monitor, timeout) = (&key.monitor.name, key.monitor.timeout);
-    let Ok(known) = checker.known_addresses(key).await else {
+    let Ok(known) = checker.alias_addresses(key).await else {
         tracing::debug!(%monitor, endpoint = %key.target, "probe not possible: alias not resolved");
         return Err(NoResult::Alias);
     };
     let once = || probe(checker, &key.target, known.clone());
-    let timed = stopwatch.time(timeout, once, is_affected_by_delay).await.inspect_err(|_| {
+    let timed = stopwatch.run(timeout, once, is_affected_by_delay).await.inspect_err(|_| {
         tracing::debug!(
             %monitor,
             endpoint = %key.target,
             "probe failure discarded: this process was suspended or short of CPU"
         );
     });
-    let Timed { ended, latency, .. } = timed?;
+    let TimedAttempt { result: ended, latency, .. } = timed?;
     match ended {
-        Some(Ok(Pass { load_metrics, note })) => {
+        Some(Ok(PassDetails { load_metrics, note })) => {
             Ok(Outcome { load_metrics, note, ..Outcome::new(Ok(()), latency) })
         }
-        Some(Err(Trouble::Target(failure))) => Ok(Outcome::new(Err(failure), latency)),
-        Some(Err(Trouble::Ours(reason, error))) => {
-            tracing::debug!(%monitor, endpoint = %key.target, reason = reason.word(), %error, "probe not possible");
+        Some(Err(ProbeError::Target(failure))) => Ok(Outcome::new(Err(failure), latency)),
+        Some(Err(ProbeError::Local(reason, error))) => {
+            tracing::debug!(%monitor, endpoint = %key.target, reason = reason.label(), %error, "probe not possible");
             Err(reason)
         }
         None => Ok(Outcome::new(Err(Failure::TimedOut(timeout)), latency)),
@@ -195,19 +200,19 @@ pub(super) async fn attempt(
 }
 
 /// Whether a delay of this process can have caused what a probe came to.
-fn is_affected_by_delay(probed: &Result<Pass, Trouble>) -> bool {
-    matches!(probed, Err(Trouble::Target(failure)) if failure.is_affected_by_delay())
+fn is_affected_by_delay(probed: &Result<PassDetails, ProbeError>) -> bool {
+    matches!(probed, Err(ProbeError::Target(failure)) if failure.is_affected_by_delay())
 }
 
 /// Probes a target; `known` are the addresses of one that is an alias.
 async fn probe(
-    checker: &Arc<Checker>,
+    checker: &Arc<PreparedCheck>,
     target: &ProbeTarget,
     known: Option<Arc<[IpAddr]>>,
-) -> Result<Pass, Trouble> {
+) -> Result<PassDetails, ProbeError> {
     let literal = target.to_string();
     // A program is told the target as it is configured, and resolves for itself what is a name.
-    if let Ok(Kind::Exec(program)) = &checker.kind {
+    if let Ok(ProbeKind::Exec(program)) = &checker.kind {
         return checker.run(program, &literal).await;
     }
     let address = match target {
@@ -219,7 +224,7 @@ async fn probe(
                 }
                 None => lookup_host((&*literal, checker.port))
                     .await
-                    .map_err(Trouble::of_resolution)?
+                    .map_err(ProbeError::from_resolution)?
                     .collect(),
             };
             return probe_any(checker, literal, addresses).await;
@@ -233,11 +238,11 @@ async fn probe(
 /// that could not be probed leaves the target without a result, for it may be the one that works;
 /// else the failure that came last is reported.
 async fn probe_any(
-    checker: &Arc<Checker>,
+    checker: &Arc<PreparedCheck>,
     host: String,
     addresses: Vec<SocketAddr>,
-) -> Result<Pass, Trouble> {
-    let mut waiting = addresses.into_iter().take(MOST_ADDRESSES);
+) -> Result<PassDetails, ProbeError> {
+    let mut waiting = addresses.into_iter().take(MAX_ADDRESSES);
     let mut attempts = JoinSet::new();
     // With each attempt goes the right to its descriptor; the first has that of the probe.
     let start = |attempts: &mut JoinSet<_>, address, descriptor: Option<OwnedSemaphorePermit>| {
@@ -247,19 +252,19 @@ async fn probe_any(
     if let Some(address) = waiting.next() {
         start(&mut attempts, address, None);
     }
-    while let Ok(descriptor) = Arc::clone(&checker.further).try_acquire_owned()
+    while let Ok(descriptor) = Arc::clone(&checker.extra_descriptors).try_acquire_owned()
         && let Some(address) = waiting.next()
     {
         start(&mut attempts, address, Some(descriptor));
     }
-    let mut trouble = Trouble::from(Failure::Unresolved);
+    let mut trouble = ProbeError::from(Failure::Unresolved);
     while let Some(attempt) = attempts.join_next().await {
         let (later, descriptor) = match attempt {
             Ok((Ok(pass), _)) => return Ok(pass),
             Ok((Err(trouble), descriptor)) => (trouble, descriptor),
-            Err(error) => (Trouble::Ours(NoResult::Internal, io::Error::other(error)), None),
+            Err(error) => (ProbeError::Local(NoResult::Internal, io::Error::other(error)), None),
         };
-        trouble = trouble.and(later);
+        trouble = trouble.or_later(later);
         if let Some(address) = waiting.next() {
             start(&mut attempts, address, descriptor);
         }

@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Said, chain};
+use super::{ReplyFault, chain};
 use crate::{
     dns::Rcode,
     dns_client::{self, DnsClientError},
@@ -21,11 +21,11 @@ use crate::{
 };
 
 /// How long a resolver may take to answer one message.
-const ATTEMPT: Duration = Duration::from_millis(1500);
+const MESSAGE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// What is asked of a resolver.
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct LookupQuestion {
     /// The name asked for.
     pub(super) name: Name,
     /// The type asked for.
@@ -34,7 +34,7 @@ pub(super) struct Question {
 
 /// Whether a query says that it takes more than 512 octets over UDP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Edns {
+enum EdnsUse {
     With,
     Without,
 }
@@ -43,26 +43,30 @@ enum Edns {
 ///
 /// # Errors
 /// What the resolver said instead of an answer.
-pub(super) async fn ask(
-    question: &Question,
+pub(super) async fn query_resolver(
+    question: &LookupQuestion,
     server: SocketAddr,
     deadline: Instant,
-) -> Result<Message, Said> {
-    let first = within(deadline, question.over_udp(server, Edns::With)).await;
-    let reply = match first.and_then(judged) {
+) -> Result<Message, ReplyFault> {
+    let first = with_timeout(deadline, question.over_udp(server, EdnsUse::With)).await;
+    let reply = match first.and_then(accepted) {
         // Old servers and middleboxes answer EDNS with an error or not at all.
-        Err(Said::Rcode(Rcode::FORMERR | Rcode::NOTIMP | Rcode::SERVFAIL | Rcode::BADVERS))
-        | Err(Said::Nothing | Said::Garbage) => {
-            within(deadline, question.over_udp(server, Edns::Without)).await.and_then(judged)?
+        Err(ReplyFault::Rcode(
+            Rcode::FORMERR | Rcode::NOTIMP | Rcode::SERVFAIL | Rcode::BADVERS,
+        ))
+        | Err(ReplyFault::TimedOut | ReplyFault::Malformed) => {
+            with_timeout(deadline, question.over_udp(server, EdnsUse::Without))
+                .await
+                .and_then(accepted)?
         }
         other => other?,
     };
     if !reply.metadata.truncation {
         return Ok(reply);
     }
-    ask_over_tcp(question, server, deadline).await.map_err(|said| match said {
-        Said::Error(kind) => Said::Truncated(Some(kind)),
-        Said::Nothing => Said::Truncated(None),
+    query_over_tcp(question, server, deadline).await.map_err(|said| match said {
+        ReplyFault::Io(kind) => ReplyFault::Truncated(Some(kind)),
+        ReplyFault::TimedOut => ReplyFault::Truncated(None),
         other => other,
     })
 }
@@ -71,32 +75,32 @@ pub(super) async fn ask(
 ///
 /// # Errors
 /// What the resolver said instead of an answer.
-pub(super) async fn ask_over_tcp(
-    question: &Question,
+pub(super) async fn query_over_tcp(
+    question: &LookupQuestion,
     server: SocketAddr,
     deadline: Instant,
-) -> Result<Message, Said> {
-    within(deadline, question.over_tcp(server)).await.and_then(judged)
+) -> Result<Message, ReplyFault> {
+    with_timeout(deadline, question.over_tcp(server)).await.and_then(accepted)
 }
 
-async fn within(
+async fn with_timeout(
     deadline: Instant,
     attempt: impl Future<Output = Result<Message, DnsClientError>>,
-) -> Result<Message, Said> {
-    match timeout_at(deadline.min(Instant::now() + ATTEMPT), attempt).await {
+) -> Result<Message, ReplyFault> {
+    match timeout_at(deadline.min(Instant::now() + MESSAGE_TIMEOUT), attempt).await {
         Ok(Ok(reply)) => Ok(reply),
-        Ok(Err(DnsClientError::NotDns)) => Err(Said::Garbage),
-        Ok(Err(DnsClientError::Io(error))) => Err(Said::Error(error.kind())),
-        Err(_) => Err(Said::Nothing),
+        Ok(Err(DnsClientError::NotDns)) => Err(ReplyFault::Malformed),
+        Ok(Err(DnsClientError::Io(error))) => Err(ReplyFault::Io(error.kind())),
+        Err(_) => Err(ReplyFault::TimedOut),
     }
 }
 
 /// NXDOMAIN is an answer; other errors, and referrals to other servers, are none.
-fn judged(reply: Message) -> Result<Message, Said> {
+fn accepted(reply: Message) -> Result<Message, ReplyFault> {
     match Rcode(reply.metadata.response_code.into()) {
-        Rcode::NOERROR if is_lame(&reply) => Err(Said::Lame),
+        Rcode::NOERROR if is_lame(&reply) => Err(ReplyFault::Lame),
         Rcode::NOERROR | Rcode::NXDOMAIN => Ok(reply),
-        other => Err(Said::Rcode(other)),
+        other => Err(ReplyFault::Rcode(other)),
     }
 }
 
@@ -110,29 +114,30 @@ fn is_lame(reply: &Message) -> bool {
     is_empty && (refers || !resolves)
 }
 
-impl Question {
-    async fn over_udp(&self, server: SocketAddr, edns: Edns) -> Result<Message, DnsClientError> {
-        dns_client::query_udp(&self.query(edns)?, server, |query| self.is(query)).await
+impl LookupQuestion {
+    async fn over_udp(&self, server: SocketAddr, edns: EdnsUse) -> Result<Message, DnsClientError> {
+        dns_client::query_udp(&self.query(edns)?, server, |query| self.matches(query)).await
     }
 
     async fn over_tcp(&self, server: SocketAddr) -> Result<Message, DnsClientError> {
         let stream = TcpStream::connect(server).await?;
-        dns_client::query_tcp(stream, &self.query(Edns::Without)?, |query| self.is(query)).await
+        dns_client::query_tcp(stream, &self.query(EdnsUse::Without)?, |query| self.matches(query))
+            .await
     }
 
     /// A query with an id of its own that asks for recursion.
-    fn query(&self, edns: Edns) -> io::Result<Vec<u8>> {
+    fn query(&self, edns: EdnsUse) -> io::Result<Vec<u8>> {
         let name = self.name.to_bytes().map_err(io::Error::other)?;
         let query = dns_client::OutgoingQuery {
             name: &name,
             rtype: self.rtype.into(),
             wants_recursion: true,
-            has_edns: edns == Edns::With,
+            has_edns: edns == EdnsUse::With,
         };
         Ok(query.encode(random::query_id()?))
     }
 
-    fn is(&self, query: &op::Query) -> bool {
+    fn matches(&self, query: &op::Query) -> bool {
         query.name == self.name && query.query_type == self.rtype
     }
 }

@@ -2,30 +2,30 @@
 
 use super::*;
 
-async fn ask_http(act: Act, check: HttpCheck) -> Result<(), Failure> {
+async fn ask_http(act: ServerScript, check: HttpCheck) -> Result<(), Failure> {
     let (address, _) = serve(act).await;
-    ask(Check::Http(HttpCheck { port: address.port(), ..check }), address).await
+    probe_address(Check::Http(HttpCheck { port: address.port(), ..check }), address).await
 }
 
 #[tokio::test]
 async fn a_reply_whose_announced_body_does_not_come_fails() {
     const LENGTH: &str = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
     const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let chunked = |chunks: &str| Act::Cut(format!("{CHUNKED}{chunks}").leak());
+    let chunked = |chunks: &str| ServerScript::ReplyAndClose(format!("{CHUNKED}{chunks}").leak());
     for (act, result, why) in [
-        (Act::Cut(LENGTH), Err(Failure::Closed), "nothing of it"),
+        (ServerScript::ReplyAndClose(LENGTH), Err(Failure::Closed), "nothing of it"),
         (
-            Act::Cut(format!("{LENGTH}{}", "x".repeat(60_000)).leak()),
+            ServerScript::ReplyAndClose(format!("{LENGTH}{}", "x".repeat(60_000)).leak()),
             Err(Failure::Closed),
             "a part of it",
         ),
         (
-            Act::Cut(format!("{LENGTH}{}", "x".repeat(70_000)).leak()),
+            ServerScript::ReplyAndClose(format!("{LENGTH}{}", "x".repeat(70_000)).leak()),
             Ok(()),
             "as much of it as is read",
         ),
         (
-            Act::Say(LENGTH),
+            ServerScript::Reply(LENGTH),
             Err(Failure::TimedOut(TIMEOUT)),
             "nothing, and the connection stays open",
         ),
@@ -70,11 +70,13 @@ async fn where_a_body_ends_is_decided_as_rfc_9112_section_6_3_says() {
         ("Transfer-Encoding: gzip\r\n", "fine", Ok(()), "to the end of the connection"),
         ("", "fine", Ok(()), "to the end of the connection without any header"),
     ] {
-        let act = Act::Cut(format!("HTTP/1.1 200 OK\r\n{head}\r\n{body}").leak());
+        let act =
+            ServerScript::ReplyAndClose(format!("HTTP/1.1 200 OK\r\n{head}\r\n{body}").leak());
         assert_eq!(ask_http(act, http(0)).await, result, "{why}");
     }
     let head = HttpCheck { method: "HEAD".into(), ..http(0) };
-    let announced = Act::Cut("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
+    let announced =
+        ServerScript::ReplyAndClose("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
     assert_eq!(ask_http(announced, head).await, Ok(()), "HEAD has no body");
 }
 
@@ -111,7 +113,8 @@ async fn a_head_that_a_recipient_may_accept_is_accepted() {
         (&*format!("HTTP/1.1 200 OK\n{tiny}").leak(), "4000 tiny fields"),
         (&*format!("HTTP/1.1 200 OK\r\n{wide}").leak(), "a field of 15,000 octets"),
     ] {
-        let act = Act::Cut(format!("{head}Content-Length: 4\r\n\r\nfine").leak());
+        let act =
+            ServerScript::ReplyAndClose(format!("{head}Content-Length: 4\r\n\r\nfine").leak());
         assert_eq!(
             ask_http(act, HttpCheck { required_text: Some("fine".into()), ..http(0) }).await,
             Ok(()),
@@ -139,7 +142,7 @@ async fn a_redirect_may_name_the_port_that_was_asked() {
         unreachable!("the second reply returns")
     });
     let check = HttpCheck { redirects: 1, ..http(address.port()) };
-    assert_eq!(ask(Check::Http(check), address).await, Ok(()));
+    assert_eq!(probe_address(Check::Http(check), address).await, Ok(()));
     let request = serving.await.unwrap();
     assert!(request.starts_with("GET /up/ HTTP/1.1\r\nhost: www.example.com\r\n"), "{request}");
 }
@@ -261,7 +264,7 @@ async fn over_http2_a_reply_must_end_its_stream() {
     ] {
         let address = serve_frames(&frames, then_closes).await;
         let check = HttpCheck { version: HttpVersion::Two, ..http(address.port()) };
-        assert_eq!(ask(Check::Http(check), address).await, result, "{why}");
+        assert_eq!(probe_address(Check::Http(check), address).await, result, "{why}");
     }
 }
 
@@ -303,6 +306,6 @@ async fn a_grpc_reply_must_end_with_its_status() {
             tls: None,
             proxy_protocol: None,
         };
-        assert_eq!(ask(Check::Grpc(check), address).await, result, "{why}");
+        assert_eq!(probe_address(Check::Grpc(check), address).await, result, "{why}");
     }
 }

@@ -16,11 +16,11 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The most that is read of a reply's head, and of its trailers.
-pub(super) const HEAD_OCTETS: usize = 16 * 1024;
+pub(super) const MAX_HEAD_OCTETS: usize = 16 * 1024;
 /// A chunk's line that is longer is left to hyper.
-const CHUNK_LINE_OCTETS: usize = 4096;
+const MAX_CHUNK_LINE_OCTETS: usize = 4096;
 /// Fields that somebody reads: the body's framing, redirects, load reports.
-const KEPT: [&[u8]; 7] = [
+const KEPT_FIELDS: [&[u8]; 7] = [
     b"connection",
     b"content-length",
     b"content-type",
@@ -30,7 +30,7 @@ const KEPT: [&[u8]; 7] = [
     b"upgrade",
 ];
 
-/// The head of a reply is longer than [`HEAD_OCTETS`].
+/// The head of a reply is longer than [`MAX_HEAD_OCTETS`].
 #[derive(Debug)]
 pub(super) struct LongHead;
 
@@ -44,48 +44,54 @@ impl std::error::Error for LongHead {}
 
 /// A connection whose replies are read in their normal form.
 #[derive(Debug)]
-pub(super) struct Normal<S> {
+pub(super) struct NormalizedStream<S> {
     inner: S,
-    reply: Reply,
-    /// What is ready to be read, from `at` on.
-    ready: Vec<u8>,
-    at: usize,
-    is_over: bool,
+    parser: ReplyParser,
+    /// What is ready to be read, from `output_offset` on.
+    output: Vec<u8>,
+    output_offset: usize,
+    is_eof: bool,
 }
 
 /// What came of a reply and is not in its normal form yet.
 #[derive(Debug, Default)]
-struct Reply {
+struct ReplyParser {
     raw: Vec<u8>,
     /// So much of it holds no end of a head.
-    scanned: usize,
-    part: Part,
+    scanned_octets: usize,
+    state: ParserState,
 }
 
 /// What comes next.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Part {
+enum ParserState {
     #[default]
     Head,
     /// The line with a chunk's size.
-    Size,
+    ChunkSize,
     /// So many octets of a chunk.
-    Data(u64),
+    ChunkData(u64),
     /// The line end after a chunk.
-    DataEnd,
+    ChunkEnd,
     /// Trailers, of which so many octets were dropped.
     Trailers(usize),
     /// Octets that are handed on as they come.
-    Plain,
+    Passthrough,
 }
 
-impl<S> Normal<S> {
+impl<S> NormalizedStream<S> {
     pub(super) fn new(inner: S) -> Self {
-        Self { inner, reply: Reply::default(), ready: Vec::new(), at: 0, is_over: false }
+        Self {
+            inner,
+            parser: ReplyParser::default(),
+            output: Vec::new(),
+            output_offset: 0,
+            is_eof: false,
+        }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Normal<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for NormalizedStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -93,33 +99,33 @@ impl<S: AsyncRead + Unpin> AsyncRead for Normal<S> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
-            let rest = &this.ready[this.at..];
+            let rest = &this.output[this.output_offset..];
             if !rest.is_empty() {
                 let length = rest.len().min(into.remaining());
                 into.put_slice(&rest[..length]);
-                this.at += length;
+                this.output_offset += length;
                 return Poll::Ready(Ok(()));
             }
-            if this.is_over {
+            if this.is_eof {
                 return Poll::Ready(Ok(()));
             }
-            this.ready.clear();
-            this.at = 0;
+            this.output.clear();
+            this.output_offset = 0;
             let mut octets = [0; 4096];
             let mut piece = ReadBuf::new(&mut octets);
             ready!(Pin::new(&mut this.inner).poll_read(context, &mut piece))?;
-            this.is_over = piece.filled().is_empty();
-            this.reply.raw.extend_from_slice(piece.filled());
-            if this.is_over {
-                this.ready.append(&mut this.reply.raw);
+            this.is_eof = piece.filled().is_empty();
+            this.parser.raw.extend_from_slice(piece.filled());
+            if this.is_eof {
+                this.output.append(&mut this.parser.raw);
             } else {
-                this.reply.digest(&mut this.ready)?;
+                this.parser.normalize(&mut this.output)?;
             }
         }
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Normal<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for NormalizedStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -137,41 +143,42 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Normal<S> {
     }
 }
 
-impl Reply {
-    /// Moves what is whole into `ready`.
-    fn digest(&mut self, ready: &mut Vec<u8>) -> io::Result<()> {
+impl ReplyParser {
+    /// Moves what is whole into `output`.
+    fn normalize(&mut self, ready: &mut Vec<u8>) -> io::Result<()> {
         while !self.raw.is_empty() && self.step(ready)? {}
         Ok(())
     }
 
     /// One part of the reply; whether it was whole.
     fn step(&mut self, ready: &mut Vec<u8>) -> io::Result<bool> {
-        match self.part {
-            Part::Head => return self.head(ready),
-            Part::Plain => ready.append(&mut self.raw),
-            Part::Size => return Ok(self.size(ready)),
-            Part::Data(left) => {
+        match self.state {
+            ParserState::Head => return self.parse_head(ready),
+            ParserState::Passthrough => ready.append(&mut self.raw),
+            ParserState::ChunkSize => return Ok(self.parse_chunk_size(ready)),
+            ParserState::ChunkData(left) => {
                 let length = usize::try_from(left).unwrap_or(usize::MAX).min(self.raw.len());
                 ready.extend(self.raw.drain(..length));
                 let left = left - length as u64;
-                self.part = if left == 0 { Part::DataEnd } else { Part::Data(left) };
+                self.state =
+                    if left == 0 { ParserState::ChunkEnd } else { ParserState::ChunkData(left) };
             }
-            Part::DataEnd => match self.raw[..] {
+            ParserState::ChunkEnd => match self.raw[..] {
                 [b'\r'] => return Ok(false),
                 [b'\r', b'\n', ..] | [b'\n', ..] => {
-                    self.line();
+                    self.take_line();
                     ready.extend_from_slice(b"\r\n");
-                    self.part = Part::Size;
+                    self.state = ParserState::ChunkSize;
                 }
-                _ => self.part = Part::Plain,
+                _ => self.state = ParserState::Passthrough,
             },
-            Part::Trailers(dropped) => {
-                let Some(line) = self.line() else { return Ok(false) };
+            ParserState::Trailers(dropped) => {
+                let Some(line) = self.take_line() else { return Ok(false) };
                 let dropped = dropped + line.len();
-                self.part = match line.is_empty() {
-                    true => Part::Plain,
-                    false if dropped > HEAD_OCTETS => return Err(io::Error::other(LongHead)),
-                    false => Part::Trailers(dropped),
+                self.state = match line.is_empty() {
+                    true => ParserState::Passthrough,
+                    false if dropped > MAX_HEAD_OCTETS => return Err(io::Error::other(LongHead)),
+                    false => ParserState::Trailers(dropped),
                 };
                 if line.is_empty() {
                     ready.extend_from_slice(b"\r\n");
@@ -182,7 +189,7 @@ impl Reply {
     }
 
     /// Takes the next line, without its end.
-    fn line(&mut self) -> Option<Vec<u8>> {
+    fn take_line(&mut self) -> Option<Vec<u8>> {
         let end = self.raw.iter().position(|&octet| octet == b'\n')?;
         let mut line: Vec<u8> = self.raw.drain(..=end).collect();
         line.pop();
@@ -192,66 +199,66 @@ impl Reply {
         Some(line)
     }
 
-    fn head(&mut self, ready: &mut Vec<u8>) -> io::Result<bool> {
+    fn parse_head(&mut self, ready: &mut Vec<u8>) -> io::Result<bool> {
         // An empty line before the status line is ignored (RFC 9112 section 2.2).
         while self.raw.starts_with(b"\r\n") || self.raw.starts_with(b"\n") {
-            self.line();
+            self.take_line();
         }
         if self.raw == b"\r" {
             return Ok(false);
         }
         const HTTP: &[u8] = b"HTTP/";
         if self.raw.iter().zip(HTTP).any(|(octet, wanted)| octet != wanted) {
-            self.part = Part::Plain;
+            self.state = ParserState::Passthrough;
             return Ok(true);
         }
-        let from = self.scanned.saturating_sub(2);
+        let from = self.scanned_octets.saturating_sub(2);
         let end = (from..self.raw.len()).find_map(|at| match self.raw[at..] {
             [b'\n', b'\n', ..] => Some(at + 2),
             [b'\n', b'\r', b'\n', ..] => Some(at + 3),
             _ => None,
         });
-        self.scanned = self.raw.len();
-        let Some(end) = end.filter(|end| *end <= HEAD_OCTETS) else {
-            let is_long = self.raw.len() >= HEAD_OCTETS;
+        self.scanned_octets = self.raw.len();
+        let Some(end) = end.filter(|end| *end <= MAX_HEAD_OCTETS) else {
+            let is_long = self.raw.len() >= MAX_HEAD_OCTETS;
             return if is_long { Err(io::Error::other(LongHead)) } else { Ok(false) };
         };
-        self.scanned = 0;
+        self.scanned_octets = 0;
         let raw: Vec<u8> = self.raw.drain(..end).collect();
-        match Head::of(&raw) {
+        match NormalizedHead::parse(&raw) {
             Some(head) => {
-                self.part = match head.status {
-                    101 => Part::Plain,
-                    100..=199 => Part::Head,
-                    _ if head.is_chunked => Part::Size,
-                    _ => Part::Plain,
+                self.state = match head.status {
+                    101 => ParserState::Passthrough,
+                    100..=199 => ParserState::Head,
+                    _ if head.is_chunked => ParserState::ChunkSize,
+                    _ => ParserState::Passthrough,
                 };
                 ready.extend(head.octets);
             }
             None => {
                 ready.extend(raw);
-                self.part = Part::Plain;
+                self.state = ParserState::Passthrough;
             }
         }
         Ok(true)
     }
 
-    fn size(&mut self, ready: &mut Vec<u8>) -> bool {
+    fn parse_chunk_size(&mut self, ready: &mut Vec<u8>) -> bool {
         if !self.raw.contains(&b'\n') {
-            if self.raw.len() > CHUNK_LINE_OCTETS {
-                self.part = Part::Plain;
+            if self.raw.len() > MAX_CHUNK_LINE_OCTETS {
+                self.state = ParserState::Passthrough;
             }
-            return self.part == Part::Plain;
+            return self.state == ParserState::Passthrough;
         }
-        let line = self.line().unwrap_or_default();
+        let line = self.take_line().unwrap_or_default();
         let digits = line.iter().take_while(|octet| octet.is_ascii_hexdigit()).count();
         let size = std::str::from_utf8(&line[..digits])
             .ok()
             .and_then(|text| u64::from_str_radix(text, 16).ok());
-        self.part = match size {
-            None => Part::Plain,
-            Some(0) => Part::Trailers(0),
-            Some(size) => Part::Data(size),
+        self.state = match size {
+            None => ParserState::Passthrough,
+            Some(0) => ParserState::Trailers(0),
+            Some(size) => ParserState::ChunkData(size),
         };
         ready.extend(line);
         ready.extend_from_slice(b"\r\n");
@@ -260,15 +267,15 @@ impl Reply {
 }
 
 /// A head in its normal form.
-struct Head {
+struct NormalizedHead {
     octets: Vec<u8>,
     status: u16,
     is_chunked: bool,
 }
 
-impl Head {
+impl NormalizedHead {
     /// `None` where the status line is none.
-    fn of(raw: &[u8]) -> Option<Self> {
+    fn parse(raw: &[u8]) -> Option<Self> {
         let mut lines =
             raw.split(|&octet| octet == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
         let mut words =
@@ -279,7 +286,7 @@ impl Head {
         if minor.is_empty() || !minor.iter().all(u8::is_ascii_digit) {
             return None;
         }
-        let fields = fields(lines);
+        let fields = kept_fields(lines);
         let codings = fields
             .iter()
             .rev()
@@ -304,7 +311,7 @@ impl Head {
 }
 
 /// The fields that are kept: names in lower case, values on one line.
-fn fields<'l>(lines: impl Iterator<Item = &'l [u8]>) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn kept_fields<'l>(lines: impl Iterator<Item = &'l [u8]>) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut fields: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     for line in lines {
         if line.starts_with(b" ") || line.starts_with(b"\t") {
@@ -321,7 +328,7 @@ fn fields<'l>(lines: impl Iterator<Item = &'l [u8]>) -> Vec<(Vec<u8>, Vec<u8>)> 
             value.get(1..).unwrap_or_default().to_vec(),
         ));
     }
-    fields.retain(|(name, _)| KEPT.contains(&&name[..]));
+    fields.retain(|(name, _)| KEPT_FIELDS.contains(&&name[..]));
     for (_, value) in &mut fields {
         // CR and NUL in a value are blanks (RFC 9110 section 5.5).
         value.iter_mut().filter(|octet| octet.is_ascii_control()).for_each(|octet| *octet = b' ');
@@ -338,35 +345,40 @@ mod tests {
 
     /// The normal form of a reply that comes in pieces of this many octets.
     async fn normal(reply: &[u8], octets: usize) -> Result<String, io::Error> {
-        let mut mock = in_pieces(reply, octets);
+        let mut mock = fragmented(reply, octets);
         let mut read = Vec::new();
         mock.read_to_end(&mut read).await?;
         Ok(String::from_utf8_lossy(&read).into_owned())
     }
 
     /// A connection that gives its octets in pieces.
-    struct Pieces {
+    struct FragmentedStream {
         octets: Vec<u8>,
-        at: usize,
-        most: usize,
+        offset: usize,
+        fragment_octets: usize,
     }
 
-    impl AsyncRead for Pieces {
+    impl AsyncRead for FragmentedStream {
         fn poll_read(
             self: Pin<&mut Self>,
             _: &mut Context<'_>,
             into: &mut ReadBuf<'_>,
         ) -> Poll<io::Result<()>> {
             let this = self.get_mut();
-            let end = (this.at + this.most.min(into.remaining())).min(this.octets.len());
-            into.put_slice(&this.octets[this.at..end]);
-            this.at = end;
+            let end =
+                (this.offset + this.fragment_octets.min(into.remaining())).min(this.octets.len());
+            into.put_slice(&this.octets[this.offset..end]);
+            this.offset = end;
             Poll::Ready(Ok(()))
         }
     }
 
-    fn in_pieces(reply: &[u8], most: usize) -> Normal<Pieces> {
-        Normal::new(Pieces { octets: reply.to_vec(), at: 0, most })
+    fn fragmented(reply: &[u8], most: usize) -> NormalizedStream<FragmentedStream> {
+        NormalizedStream::new(FragmentedStream {
+            octets: reply.to_vec(),
+            offset: 0,
+            fragment_octets: most,
+        })
     }
 
     #[tokio::test]
@@ -418,7 +430,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_head_is_read_up_to_its_bound() {
-        for (length, is_read) in [(HEAD_OCTETS, true), (HEAD_OCTETS + 1, false)] {
+        for (length, is_read) in [(MAX_HEAD_OCTETS, true), (MAX_HEAD_OCTETS + 1, false)] {
             let start = "HTTP/1.1 200 OK\r\nX: ";
             let head = format!("{start}{}\r\n\r\n", "a".repeat(length - start.len() - 4));
             for octets in [1000, 4096] {

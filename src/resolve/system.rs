@@ -1,8 +1,8 @@
 //! Which resolvers to ask where the configuration names none: those of `/etc/resolv.conf`; and what
 //! `/etc/hosts` says.
 //!
-//! Of `resolv.conf` only `nameserver` lines are read (resolv.conf(5)). An alias is a full name, so
-//! `search` and `domain` do not matter, whatever they hold.
+//! Of `resolv.conf` only `parse_nameserver` lines are read (resolv.conf(5)). An alias is a full
+//! name, so `search` and `domain` do not matter, whatever they hold.
 
 use std::{
     fs,
@@ -10,62 +10,65 @@ use std::{
     path::Path,
 };
 
-use super::Failure;
+use super::ResolveFailure;
 use crate::{dns::Name, files};
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
-const PORT: u16 = 53;
+const DNS_PORT: u16 = 53;
 /// The largest of these files that is read, in octets.
-const MOST_OCTETS: u64 = 1 << 20;
+const MAX_FILE_OCTETS: u64 = 1 << 20;
 /// Further resolvers are not asked: there would be no time for them.
-const MOST: usize = 3;
+const MAX_RESOLVERS: usize = 3;
 
 /// The system's resolvers.
 ///
 /// # Errors
 /// The file that names them cannot be read. One that is missing means a resolver on this host.
-pub(super) fn of_system() -> Result<Vec<SocketAddr>, Failure> {
-    match files::read_text(Path::new(RESOLV_CONF), MOST_OCTETS) {
-        Ok(text) => Ok(named_in(&text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(named_in("")),
-        Err(error) => Err(Failure::Settings(format!("cannot read {RESOLV_CONF}: {error}").into())),
+pub(super) fn system_resolvers() -> Result<Vec<SocketAddr>, ResolveFailure> {
+    match files::read_text(Path::new(RESOLV_CONF), MAX_FILE_OCTETS) {
+        Ok(text) => Ok(parse_resolv_conf(&text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(parse_resolv_conf("")),
+        Err(error) => Err(ResolveFailure::SystemSettings(
+            format!("cannot read {RESOLV_CONF}: {error}").into(),
+        )),
     }
 }
 
 /// The addresses that the system's hosts file has for a name.
-pub(super) fn hosts(name: &Name) -> Vec<IpAddr> {
-    let text = files::read_text(Path::new(HOSTS), MOST_OCTETS);
-    text.map(|text| hosts_in(&text, name)).unwrap_or_default()
+pub(super) fn hosts_file_addresses(name: &Name) -> Vec<IpAddr> {
+    let text = files::read_text(Path::new(HOSTS), MAX_FILE_OCTETS);
+    text.map(|text| parse_hosts(&text, name)).unwrap_or_default()
 }
 
-fn named_in(text: &str) -> Vec<SocketAddr> {
-    let mut servers: Vec<SocketAddr> = text.lines().filter_map(nameserver).take(MOST).collect();
+fn parse_resolv_conf(text: &str) -> Vec<SocketAddr> {
+    let mut servers: Vec<SocketAddr> =
+        text.lines().filter_map(parse_nameserver).take(MAX_RESOLVERS).collect();
     if servers.is_empty() {
-        servers.push((Ipv4Addr::LOCALHOST, PORT).into());
+        servers.push((Ipv4Addr::LOCALHOST, DNS_PORT).into());
     }
     servers
 }
 
-fn nameserver(line: &str) -> Option<SocketAddr> {
+fn parse_nameserver(line: &str) -> Option<SocketAddr> {
     let mut words = line.split_whitespace();
     let address = words.next().filter(|word| *word == "nameserver").and_then(|_| words.next())?;
     match address.split_once('%') {
-        None => Some((address.parse::<IpAddr>().ok()?, PORT).into()),
-        Some((address, zone)) => {
-            Some(SocketAddrV6::new(address.parse().ok()?, PORT, 0, interface(zone)?).into())
-        }
+        None => Some((address.parse::<IpAddr>().ok()?, DNS_PORT).into()),
+        Some((address, zone)) => Some(
+            SocketAddrV6::new(address.parse().ok()?, DNS_PORT, 0, interface_index(zone)?).into(),
+        ),
     }
 }
 
 /// An interface's index by its number or its name.
-fn interface(zone: &str) -> Option<u32> {
+fn interface_index(zone: &str) -> Option<u32> {
     let of_name =
         || fs::read_to_string(format!("/sys/class/net/{zone}/ifindex")).ok()?.trim().parse().ok();
     zone.parse().ok().or_else(of_name)
 }
 
-fn hosts_in(text: &str, name: &Name) -> Vec<IpAddr> {
+fn parse_hosts(text: &str, name: &Name) -> Vec<IpAddr> {
     let mut addresses = Vec::new();
     for line in text.lines() {
         let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
@@ -110,14 +113,14 @@ mod tests {
             ),
             ("# nothing\n", &["127.0.0.1:53"], "none: one on this host"),
         ] {
-            assert_eq!(named_in(text), addresses(expected), "{why}");
+            assert_eq!(parse_resolv_conf(text), addresses(expected), "{why}");
         }
     }
 
     #[test]
     fn the_hosts_file_has_addresses_of_both_families() {
         let text = "127.0.0.1 localhost\n192.0.2.1\tLB.example.net lb # lb2\n2001:db8::1 lb.example.net\nbroken lb.example.net\n";
-        let of = |name: &str| hosts_in(text, &name.parse().unwrap());
+        let of = |name: &str| parse_hosts(text, &name.parse().unwrap());
         assert_eq!(
             of("lb.example.net"),
             ["192.0.2.1".parse::<IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]

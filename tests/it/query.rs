@@ -16,13 +16,13 @@ use hickory_proto::{
 };
 
 /// How long one datagram may take before it is sent again.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+pub const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a question is sent before the server counts as mute.
 const ATTEMPTS: usize = 3;
 
 /// A question with all that may come with it.
 #[derive(Debug, Clone)]
-pub struct Ask {
+pub struct TestQuery {
     pub name: String,
     pub rtype: u16,
     pub class: u16,
@@ -42,7 +42,7 @@ pub struct Edns {
     pub options: Vec<(u16, Vec<u8>)>,
 }
 
-impl Ask {
+impl TestQuery {
     pub fn new(name: &str, rtype: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -121,7 +121,7 @@ impl Ask {
         }
         let socket = UdpSocket::bind(("127.0.0.1", 0))?;
         socket.connect(server)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_read_timeout(Some(REPLY_TIMEOUT))?;
         let mut buffer = [0; 65536];
         for attempt in 0..ATTEMPTS {
             let id = 1000 + attempt as u16;
@@ -206,8 +206,8 @@ pub fn line(record: &Record) -> String {
 
 /// One exchange on a connection of its own.
 fn over_tcp(server: SocketAddr, request: &[u8]) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = TcpStream::connect_timeout(&server, REPLY_TIMEOUT)?;
+    stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
     stream.write_all(&framed(request))?;
     read_framed(&mut stream)
 }

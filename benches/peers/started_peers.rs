@@ -3,27 +3,27 @@
 use std::path::Path;
 
 use crate::{
-    Failed,
-    agree::Voice,
+    BenchResult,
+    agreement::ComparedServer,
     options::Options,
-    servers::{self, Contender, Reach, Running},
+    servers::{self, PeerServer, ServerProcess, WorkloadSupport},
     sources::Sources,
     workload::Workload,
 };
 
 /// A server that runs.
-pub(crate) struct Entrant {
-    contender: Contender,
+pub(crate) struct StartedPeer {
+    contender: PeerServer,
     pub(crate) version: String,
-    pub(crate) server: Running,
+    pub(crate) server: ServerProcess,
 }
 
-impl Entrant {
+impl StartedPeer {
     pub(crate) fn label(&self) -> &str {
         &self.contender.label
     }
 
-    pub(crate) fn reach(&self, workload: Workload) -> Reach {
+    pub(crate) fn reach(&self, workload: Workload) -> WorkloadSupport {
         (self.contender.reach)(workload)
     }
 
@@ -32,13 +32,13 @@ impl Entrant {
         &'a self,
         workload: Workload,
         sources: &'a Sources,
-    ) -> Option<Voice<'a>> {
+    ) -> Option<ComparedServer<'a>> {
         let sources = match self.reach(workload) {
-            Reach::Whole => None,
-            Reach::SourceAddress => Some(sources),
-            Reach::Echo | Reach::Cannot => return None,
+            WorkloadSupport::Whole => None,
+            WorkloadSupport::SourceAddress => Some(sources),
+            WorkloadSupport::Echo | WorkloadSupport::Cannot => return None,
         };
-        Some(Voice { label: self.label(), address: self.server.address, sources })
+        Some(ComparedServer { label: self.label(), address: self.server.address, sources })
     }
 }
 
@@ -46,7 +46,11 @@ impl Entrant {
 ///
 /// # Errors
 /// There is no such server, or one did not start.
-pub(crate) fn enter(options: &Options, sources: &Sources, site: &Path) -> Failed<Vec<Entrant>> {
+pub(crate) fn enter(
+    options: &Options,
+    sources: &Sources,
+    site: &Path,
+) -> BenchResult<Vec<StartedPeer>> {
     let contenders = servers::all(options.portolans())?;
     for only in &options.only {
         if !contenders.iter().any(|contender| contender.kind == only || contender.label == *only) {
@@ -64,7 +68,7 @@ pub(crate) fn enter(options: &Options, sources: &Sources, site: &Path) -> Failed
                 let database =
                     if contender.needs_sources() { &sources.database } else { &options.database };
                 let server = contender.start(site, database)?;
-                entrants.push(Entrant { contender, version, server });
+                entrants.push(StartedPeer { contender, version, server });
             }
         }
     }

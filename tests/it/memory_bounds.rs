@@ -7,14 +7,14 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::harness::{LONG, Server, Site};
+use crate::harness::{Server, ServerDirectory, WAIT_TIMEOUT};
 
 /// What the program may have of memory, in octets. Six times as
 /// much was not enough for these files before they were bounded.
 const MEMORY: u64 = 1 << 30;
 
 /// The program with these arguments, which ends when it takes more memory.
-fn bounded(site: &Site, arguments: &[&str]) -> Command {
+fn bounded(site: &ServerDirectory, arguments: &[&str]) -> Command {
     let mut command = Command::new("prlimit");
     command.args([&format!("--data={MEMORY}"), env!("CARGO_BIN_EXE_portolan")]).args(arguments);
     command
@@ -26,7 +26,7 @@ fn bounded(site: &Site, arguments: &[&str]) -> Command {
 }
 
 /// Runs `check`: its exit code and what it reports.
-fn check(site: &Site) -> (i32, String) {
+fn check(site: &ServerDirectory) -> (i32, String) {
     let output = bounded(site, &["check"]).stdin(Stdio::null()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned()
         + &String::from_utf8_lossy(&output.stdout);
@@ -34,7 +34,12 @@ fn check(site: &Site) -> (i32, String) {
 }
 
 /// Writes a file of so many times the same octets.
-fn write_repeated(site: &Site, path: &str, octets: &[u8], times: usize) -> io::Result<()> {
+fn write_repeated(
+    site: &ServerDirectory,
+    path: &str,
+    octets: &[u8],
+    times: usize,
+) -> io::Result<()> {
     let mut file = io::BufWriter::new(File::create(site.path(path))?);
     (0..times).try_for_each(|_| file.write_all(octets))?;
     file.flush()
@@ -47,14 +52,14 @@ fn zone(address: &str) -> String {
 }
 
 /// 60 MB of comments.
-fn write_large(site: &Site) {
+fn write_large(site: &ServerDirectory) {
     let line = [&b";".repeat((1 << 20) - 2)[..], b"\n"].concat();
     write_repeated(site, "zones/large.inc", &line, 60).unwrap();
 }
 
 #[test]
 fn a_server_serves_on_when_an_edited_zone_includes_a_large_file_a_thousand_times() {
-    let site = Site::new(&[
+    let site = ServerDirectory::new(&[
         ("zones/x.test.zone", &zone("192.0.2.1")),
         ("zones/y.test.zone", &zone("192.0.2.2")),
     ]);
@@ -68,7 +73,7 @@ fn a_server_serves_on_when_an_edited_zone_includes_a_large_file_a_thousand_times
     server.until_logged(error);
     assert_eq!(server.log().matches("is too much").count(), 1, "{}", server.log());
     site.replace("zones/y.test.zone", &zone("192.0.2.4"));
-    server.until_answers("w.y.test", &["192.0.2.4"], LONG);
+    server.until_answers("w.y.test", &["192.0.2.4"], WAIT_TIMEOUT);
     assert_eq!(server.addresses("w.x.test"), ["192.0.2.1"]);
     assert!(server.terminate().0.success());
 
@@ -79,7 +84,7 @@ fn a_server_serves_on_when_an_edited_zone_includes_a_large_file_a_thousand_times
 
 #[test]
 fn a_zone_that_includes_a_large_file_a_thousand_times_is_one_error_of_a_check() {
-    let site = Site::new(&[(
+    let site = ServerDirectory::new(&[(
         "zones/x.test.zone",
         &(zone("192.0.2.3") + &"$INCLUDE large.inc\n".repeat(1000)),
     )]);
@@ -92,7 +97,7 @@ fn a_zone_that_includes_a_large_file_a_thousand_times_is_one_error_of_a_check() 
 
 #[test]
 fn tables_whose_tree_would_take_gigabytes_are_refused_before_they_are_parsed() {
-    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
+    let site = ServerDirectory::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
     for (head, part, times, error) in [
         (
             "[pool.x]\nmembers = [",
@@ -120,7 +125,7 @@ fn tables_whose_tree_would_take_gigabytes_are_refused_before_they_are_parsed() {
 
 #[test]
 fn a_configuration_file_of_more_than_a_mebibyte_is_not_read() {
-    let site = Site::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
+    let site = ServerDirectory::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
     write_repeated(&site, "portolan.toml", b"# nothing\n", 200_000).unwrap();
     let (code, text) = check(&site);
     let error = "the configuration file cannot be read: it is larger than 1 MiB";

@@ -18,9 +18,9 @@ use tokio_rustls::client::TlsStream;
 
 /// Reads the end of the connection as the end of what was sent.
 #[derive(Debug)]
-pub(in crate::probe) struct Tolerant(pub(in crate::probe) TlsStream<TcpStream>);
+pub(in crate::probe) struct LenientTlsStream(pub(in crate::probe) TlsStream<TcpStream>);
 
-impl AsyncRead for Tolerant {
+impl AsyncRead for LenientTlsStream {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -35,7 +35,7 @@ impl AsyncRead for Tolerant {
     }
 }
 
-impl AsyncWrite for Tolerant {
+impl AsyncWrite for LenientTlsStream {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

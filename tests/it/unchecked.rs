@@ -9,19 +9,19 @@ use std::{
 };
 
 use crate::{
-    ask::Deadline,
-    harness::{LONG, Server, Site, send_signal},
+    harness::{Server, ServerDirectory, WAIT_TIMEOUT, send_signal},
     health::{FILE, Target, W, zone},
     ports::free_port,
+    query::Deadline,
 };
 
 /// A connection to the admin address that stays open.
-struct Admin(TcpStream);
+struct AdminStream(TcpStream);
 
-impl Admin {
+impl AdminStream {
     fn of(server: &Server) -> Self {
         let stream = TcpStream::connect(server.admin.unwrap()).unwrap();
-        stream.set_read_timeout(Some(LONG)).unwrap();
+        stream.set_read_timeout(Some(WAIT_TIMEOUT)).unwrap();
         Self(stream)
     }
 
@@ -54,13 +54,13 @@ fn a_server_that_can_open_no_socket_for_its_health_checks_says_so_is_not_ready_a
         "[monitor.m]\nhttp = {{ port = {port} }}\ninterval = \"500ms\"\ntimeout = \"400ms\"\n"
     );
     let [first, second] = hosts.map(|host| host.to_string());
-    let site = Site::new(&[(FILE, &zone(&monitors, &[(&first, "m"), (&second, "m")]))]);
+    let site = ServerDirectory::new(&[(FILE, &zone(&monitors, &[(&first, "m"), (&second, "m")]))]);
     let server = site.serve();
-    let mut admin = Admin::of(&server);
+    let mut admin = AdminStream::of(&server);
     assert_eq!(admin.readiness().0, 200);
     server.limit_descriptors(3);
     let mut readiness = (0, String::new());
-    server.until("it is not ready", LONG, |_| {
+    server.until("it is not ready", WAIT_TIMEOUT, |_| {
         readiness = admin.readiness();
         readiness.0 == 503 && readiness.1.contains("2 of 2 targets")
     });
@@ -74,7 +74,7 @@ fn a_server_that_can_open_no_socket_for_its_health_checks_says_so_is_not_ready_a
     }
     assert_eq!(server.addresses(W), [first.as_str()], "status stays as it was");
     server.limit_descriptors(1024);
-    server.until("it is ready again", LONG, |_| {
+    server.until("it is ready again", WAIT_TIMEOUT, |_| {
         readiness = admin.readiness();
         readiness.0 == 200 && readiness.1.contains("\"concerns\":[]")
     });
@@ -92,7 +92,7 @@ fn a_process_that_was_suspended_takes_no_target_down_and_is_not_blind_afterwards
         "[monitor.m]\nhttp = {{ port = {port} }}\ninterval = \"500ms\"\ntimeout = \"400ms\"\nfall = 1\n"
     );
     let [first, second] = hosts.map(|host| host.to_string());
-    let site = Site::new(&[(FILE, &zone(&monitors, &[(&first, "m"), (&second, "m")]))]);
+    let site = ServerDirectory::new(&[(FILE, &zone(&monitors, &[(&first, "m"), (&second, "m")]))]);
     let server = site.serve();
     for _ in 0..2 {
         let suspension = Deadline::after(Duration::from_secs(2));
@@ -100,7 +100,7 @@ fn a_process_that_was_suspended_takes_no_target_down_and_is_not_blind_afterwards
         while suspension.tick() {}
         server.signal(libc::SIGCONT);
         let seen = targets.each_ref().map(Target::seen);
-        server.until("each is probed three times more", LONG, |server| {
+        server.until("each is probed three times more", WAIT_TIMEOUT, |server| {
             assert_eq!(server.addresses(W), [first.as_str()]);
             std::iter::zip(&targets, seen).all(|(target, seen)| target.seen() >= seen + 3)
         });
@@ -119,9 +119,9 @@ fn a_target_that_hangs_leaves_service_although_the_process_hardly_runs() {
         "[monitor.m]\nhttp = {{ port = {port} }}\ninterval = \"500ms\"\ntimeout = \"300ms\"\nfall = 2\n"
     );
     let [first, second] = hosts.map(|host| host.to_string());
-    let site = Site::new(&[(FILE, &zone(&monitors, &[(&first, "m"), (&second, "m")]))]);
+    let site = ServerDirectory::new(&[(FILE, &zone(&monitors, &[(&first, "m"), (&second, "m")]))]);
     let server = site.serve();
-    server.until("both are up", LONG, |server| {
+    server.until("both are up", WAIT_TIMEOUT, |server| {
         server.verdicts().iter().all(|(_, verdict)| verdict == "up")
     });
     let (pid, is_over) = (server.pid(), AtomicBool::new(false));
@@ -140,7 +140,7 @@ fn a_target_that_hangs_leaves_service_although_the_process_hardly_runs() {
         });
         hanging.answers.store(false, SeqCst);
         let moved = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            server.until_answers(W, &[&second], 2 * LONG);
+            server.until_answers(W, &[&second], 2 * WAIT_TIMEOUT);
         }));
         is_over.store(true, SeqCst);
         assert!(moved.is_ok(), "{}", server.log());

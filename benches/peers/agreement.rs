@@ -21,7 +21,7 @@ use hickory_proto::{
 };
 
 use crate::{
-    Failed,
+    BenchResult,
     sources::Sources,
     statistics,
     workload::{Kind, Question, Workload},
@@ -39,7 +39,7 @@ const UNPLACED: Ipv4Addr = Ipv4Addr::new(198, 18, 5, 0);
 
 /// What a server said of a workload beside its answers.
 #[derive(Debug, Clone, Copy, Default, serde::Serialize)]
-pub(crate) struct Manner {
+pub(crate) struct ReplyTraits {
     /// Median SCOPE PREFIX-LENGTH of replies with an ECS option.
     pub(crate) scope: Option<f64>,
     /// Median octets of a reply.
@@ -47,14 +47,14 @@ pub(crate) struct Manner {
 }
 
 /// A server that takes part in a comparison.
-pub(crate) struct Voice<'a> {
+pub(crate) struct ComparedServer<'a> {
     pub(crate) label: &'a str,
     pub(crate) address: SocketAddr,
     /// If it tells clients apart by these alone.
     pub(crate) sources: Option<&'a Sources>,
 }
 
-impl Voice<'_> {
+impl ComparedServer<'_> {
     /// Where a question is asked from.
     fn source(&self, question: &Question) -> Ipv4Addr {
         match (self.sources, question.subnet) {
@@ -71,8 +71,8 @@ impl Voice<'_> {
 pub(crate) fn compare(
     workload: Workload,
     questions: &[Question],
-    voices: &[Voice<'_>],
-) -> Failed<Vec<Manner>> {
+    voices: &[ComparedServer<'_>],
+) -> BenchResult<Vec<ReplyTraits>> {
     if workload == Workload::Weighted {
         return voices.iter().map(shares).collect();
     }
@@ -89,7 +89,7 @@ pub(crate) fn compare(
             return Err(disagreement(&question, &said).into());
         }
     }
-    let manner = |(scopes, octets): (Vec<f64>, Vec<f64>)| Manner {
+    let manner = |(scopes, octets): (Vec<f64>, Vec<f64>)| ReplyTraits {
         scope: statistics::median(&scopes),
         octets: statistics::median(&octets).unwrap_or_default(),
     };
@@ -117,7 +117,7 @@ fn disagreement(question: &Question, said: &BTreeMap<String, Vec<&str>>) -> Stri
 }
 
 /// Whether the weighted name is answered by one member at a time, in its share.
-fn shares(voice: &Voice<'_>) -> Failed<Manner> {
+fn shares(voice: &ComparedServer<'_>) -> BenchResult<ReplyTraits> {
     let question = Question::new(WEIGHTED, Kind::A);
     let mut counts = [0_usize; MEMBERS.len()];
     let mut octets = Vec::new();
@@ -143,7 +143,7 @@ fn shares(voice: &Voice<'_>) -> Failed<Manner> {
             .into());
         }
     }
-    Ok(Manner { scope: None, octets: statistics::median(&octets).unwrap_or_default() })
+    Ok(ReplyTraits { scope: None, octets: statistics::median(&octets).unwrap_or_default() })
 }
 
 /// A reply, so far as it is compared.
@@ -153,7 +153,7 @@ struct Reply {
     octets: usize,
 }
 
-fn ask(voice: &Voice<'_>, question: &Question) -> Failed<Reply> {
+fn ask(voice: &ComparedServer<'_>, question: &Question) -> BenchResult<Reply> {
     let octets = exchange(voice.source(question), voice.address, &question.message())
         .map_err(|error| format!("{} to {question}: {error}", voice.label))?;
     let message = Message::from_vec(&octets)

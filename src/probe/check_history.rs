@@ -9,19 +9,19 @@
 
 use std::time::Duration;
 
-use super::no_result::{ByReason, NoResult};
+use super::no_result::{CountsByReason, NoResult};
 
 /// Number of due checks in a row without a result that makes a target unchecked.
-const MOST_MISSED: u32 = 2;
+const UNCHECKED_AFTER_CHECKS: u32 = 2;
 /// A period ends once no target has been unchecked for this time: one that comes and goes is
 /// reported once.
-const QUIET: Duration = Duration::from_secs(10);
+const QUIET_TIME: Duration = Duration::from_secs(10);
 
 /// What is known of one target's due checks since its latest result.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct CheckHistory {
-    missed: u32,
-    starved: u32,
+    missed_checks: u32,
+    starved_checks: u32,
     reason: Option<NoResult>,
 }
 
@@ -36,32 +36,32 @@ impl CheckHistory {
         if !reason.makes_unchecked() {
             return self.note_result();
         }
-        self.missed = self.missed.saturating_add(1);
-        self.starved += u32::from(reason == NoResult::Starved);
+        self.missed_checks = self.missed_checks.saturating_add(1);
+        self.starved_checks += u32::from(reason == NoResult::Starved);
         self.reason = Some(reason);
     }
 
     /// Why the latest check gave no result, if the target is unchecked.
-    pub(super) fn unchecked(&self) -> Option<NoResult> {
-        self.reason.filter(|_| self.missed >= MOST_MISSED)
+    pub(super) fn unchecked_reason(&self) -> Option<NoResult> {
+        self.reason.filter(|_| self.missed_checks >= UNCHECKED_AFTER_CHECKS)
     }
 
     /// Nothing else being known, a target whose due check has waited to be started for so long is
     /// unchecked.
-    pub(super) fn longest_wait(interval: Duration) -> Duration {
-        interval * MOST_MISSED
+    pub(super) fn unchecked_after(interval: Duration) -> Duration {
+        interval * UNCHECKED_AFTER_CHECKS
     }
 
     /// How many due checks since the latest result were discarded as [`NoResult::Starved`].
-    pub(super) fn starved(&self) -> u32 {
-        self.starved
+    pub(super) fn starved_count(&self) -> u32 {
+        self.starved_checks
     }
 }
 
 /// How many targets are unchecked.
 #[derive(Debug, Default)]
 pub(super) struct UncheckedCounts {
-    unchecked: ByReason,
+    unchecked: CountsByReason,
     /// Targets that are unchecked because their checks wait to be started.
     overdue: u64,
     period: UncheckedPeriod,
@@ -69,9 +69,9 @@ pub(super) struct UncheckedCounts {
 
 impl UncheckedCounts {
     /// Follows a target from one reason for being unchecked, or none, to another.
-    pub(super) fn shift(&mut self, from: Option<NoResult>, to: Option<NoResult>) {
+    pub(super) fn change_reason(&mut self, from: Option<NoResult>, to: Option<NoResult>) {
         if let Some(reason) = from {
-            self.unchecked.take_one(reason);
+            self.unchecked.subtract_one(reason);
         }
         if let Some(reason) = to {
             self.unchecked.add(reason, 1);
@@ -84,34 +84,34 @@ impl UncheckedCounts {
     }
 
     /// How many targets are unchecked, by the latest reason.
-    pub(super) fn unchecked(&self) -> ByReason {
+    pub(super) fn by_reason(&self) -> CountsByReason {
         let mut unchecked = self.unchecked;
         unchecked.add(NoResult::Late, self.overdue);
         unchecked
     }
 
     /// What is to be logged.
-    pub(super) fn follow(&mut self, now: Duration) -> Option<Change> {
-        self.period.follow(self.unchecked().sum(), now)
+    pub(super) fn next_change(&mut self, now: Duration) -> Option<UncheckedChange> {
+        self.period.update(self.by_reason().sum(), now)
     }
 
     /// When there may be something to log, if nothing changes until then.
-    pub(super) fn wake_at(&self) -> Option<Duration> {
-        self.period.ends()
+    pub(super) fn next_change_at(&self) -> Option<Duration> {
+        self.period.ends_at()
     }
 }
 
-/// The time from the first unchecked target until there has been none for [`QUIET`].
+/// The time from the first unchecked target until there has been none for [`QUIET_TIME`].
 #[derive(Debug, Default)]
 pub(super) struct UncheckedPeriod {
-    began: Option<Duration>,
+    began_at: Option<Duration>,
     /// Since when no target is unchecked, during a period.
-    quiet: Option<Duration>,
+    quiet_since: Option<Duration>,
 }
 
 /// The beginning or the end of a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum UncheckedChange {
     /// There are unchecked targets.
     Began,
     /// All targets are checked again.
@@ -123,26 +123,26 @@ pub(super) enum Change {
 
 impl UncheckedPeriod {
     /// Follows the number of unchecked targets.
-    pub(super) fn follow(&mut self, unchecked: u64, now: Duration) -> Option<Change> {
-        let Some(began) = self.began else {
-            self.began = (unchecked > 0).then_some(now);
-            return self.began.map(|_| Change::Began);
+    pub(super) fn update(&mut self, unchecked: u64, now: Duration) -> Option<UncheckedChange> {
+        let Some(began) = self.began_at else {
+            self.began_at = (unchecked > 0).then_some(now);
+            return self.began_at.map(|_| UncheckedChange::Began);
         };
         if unchecked > 0 {
-            self.quiet = None;
+            self.quiet_since = None;
             return None;
         }
-        let quiet = *self.quiet.get_or_insert(now);
-        if now < quiet + QUIET {
+        let quiet = *self.quiet_since.get_or_insert(now);
+        if now < quiet + QUIET_TIME {
             return None;
         }
         *self = Self::default();
-        Some(Change::Ended { lasted: quiet - began })
+        Some(UncheckedChange::Ended { lasted: quiet - began })
     }
 
     /// When the period may end, if no target is unchecked until then.
-    pub(super) fn ends(&self) -> Option<Duration> {
-        self.quiet.map(|quiet| quiet + QUIET)
+    pub(super) fn ends_at(&self) -> Option<Duration> {
+        self.quiet_since.map(|quiet| quiet + QUIET_TIME)
     }
 }
 
@@ -153,14 +153,22 @@ mod tests {
     #[test]
     fn a_target_is_unchecked_from_the_second_due_check_without_a_result_until_the_next_result() {
         let mut history = CheckHistory::default();
-        assert_eq!(history.unchecked(), None, "a new target");
+        assert_eq!(history.unchecked_reason(), None, "a new target");
         history.note_missed(NoResult::Late);
-        assert_eq!(history.unchecked(), None, "one round is what a suspended process misses");
+        assert_eq!(
+            history.unchecked_reason(),
+            None,
+            "one round is what a suspended process misses"
+        );
         history.note_missed(NoResult::Descriptors);
-        assert_eq!(history.unchecked(), Some(NoResult::Descriptors), "the reason is the latest");
+        assert_eq!(
+            history.unchecked_reason(),
+            Some(NoResult::Descriptors),
+            "the reason is the latest"
+        );
         history.note_result();
         history.note_missed(NoResult::Descriptors);
-        assert_eq!(history.unchecked(), None, "counted from the latest result");
+        assert_eq!(history.unchecked_reason(), None, "counted from the latest result");
     }
 
     #[test]
@@ -170,19 +178,22 @@ mod tests {
             history.note_missed(NoResult::Monitor);
             history.note_missed(NoResult::Alias);
         }
-        assert_eq!(history.unchecked(), None);
+        assert_eq!(history.unchecked_reason(), None);
     }
 
     #[test]
     fn a_period_is_reported_at_its_beginning_and_after_ten_quiet_seconds() {
         let (mut period, second) = (UncheckedPeriod::default(), Duration::from_secs(1));
-        assert_eq!(period.follow(0, second), None);
-        assert_eq!(period.follow(3, 2 * second), Some(Change::Began));
+        assert_eq!(period.update(0, second), None);
+        assert_eq!(period.update(3, 2 * second), Some(UncheckedChange::Began));
         for (unchecked, secs) in [(4, 3), (0, 4), (1, 13), (0, 20), (0, 29)] {
-            assert_eq!(period.follow(unchecked, secs * second), None, "at {secs} s");
+            assert_eq!(period.update(unchecked, secs * second), None, "at {secs} s");
         }
-        assert_eq!(period.ends(), Some(30 * second));
-        assert_eq!(period.follow(0, 30 * second), Some(Change::Ended { lasted: 18 * second }));
-        assert_eq!((period.ends(), period.follow(0, 31 * second)), (None, None));
+        assert_eq!(period.ends_at(), Some(30 * second));
+        assert_eq!(
+            period.update(0, 30 * second),
+            Some(UncheckedChange::Ended { lasted: 18 * second })
+        );
+        assert_eq!((period.ends_at(), period.update(0, 31 * second)), (None, None));
     }
 }

@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::{
-    args::{Reload, Remote},
+    args::{ReloadArguments, ServerArguments},
     output::Output,
     status,
 };
@@ -19,9 +19,9 @@ use crate::{
     printable::{self, redacted},
 };
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// A server that is there accepts within this.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const DEFAULT_PORT: u16 = 8053;
 const USER_AGENT: &str = concat!("portolan/", env!("CARGO_PKG_VERSION"));
 
@@ -32,18 +32,18 @@ pub(super) enum RemoteError {
     Unreachable(String, String),
     /// The certificate of the server at this URL cannot be verified: this host has no CA
     /// certificates.
-    NoRoots(String),
+    NoCaCertificates(String),
     /// The configuration does not say where its server is asked.
-    Nowhere(String),
+    NoAdminAddress(String),
     /// What answers at this URL is not portolan, or of another version.
-    Foreign(String, String),
+    NotPortolan(String, String),
     /// The server said no.
-    Refused(Box<Refusal>),
+    Refused(Box<ServerRefusal>),
 }
 
 /// The error reply of a server.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct ServerRefusal {
     server: ServerStatus,
     /// The server's own words.
     message: String,
@@ -56,9 +56,11 @@ impl RemoteError {
     pub(super) fn report(&self, output: &Output) -> ExitCode {
         match self {
             Self::Refused(refusal) if output.json => {
-                let Refusal { server, message, detail } = &**refusal;
-                output.document(&json!({ "error": message, "detail": detail, "server": server }));
-                output.message(&format!("error: {self}"));
+                let ServerRefusal { server, message, detail } = &**refusal;
+                output.print_document(
+                    &json!({ "error": message, "detail": detail, "server": server }),
+                );
+                output.print_message(&format!("error: {self}"));
                 ExitCode::FAILURE
             }
             _ => output.fail(self),
@@ -73,17 +75,17 @@ impl fmt::Display for RemoteError {
                 f,
                 "no portolan answers at {url}: {why}\n  help: start it with `portolan serve`, or name its admin address with --server URL"
             ),
-            Self::NoRoots(url) => write!(
+            Self::NoCaCertificates(url) => write!(
                 f,
                 "cannot verify the certificate of {url}: this host has no CA certificates\n  help: install the package \
                  `ca-certificates`, or name the server by an http:// URL"
             ),
-            Self::Nowhere(why) => f.write_str(why),
-            Self::Foreign(url, why) => {
+            Self::NoAdminAddress(why) => f.write_str(why),
+            Self::NotPortolan(url, why) => {
                 write!(f, "what answers at {url} is not this version of portolan: {why}")
             }
             Self::Refused(refusal) => {
-                write!(f, "{}\n  {}", refusal.message, source(&refusal.server))
+                write!(f, "{}\n  {}", refusal.message, server_line(&refusal.server))
             }
         }
     }
@@ -91,22 +93,22 @@ impl fmt::Display for RemoteError {
 
 /// A document and the server that gave it.
 #[derive(Debug, Serialize)]
-pub(super) struct Answered<T> {
+pub(super) struct ServerReply<T> {
     pub server: ServerStatus,
     #[serde(flatten)]
     pub document: T,
 }
 
-impl<T: Serialize + DeserializeOwned> Answered<T> {
+impl<T: Serialize + DeserializeOwned> ServerReply<T> {
     /// The same with each text on one line and without control sequences: a reason can forge no
     /// line of a report.
-    pub(super) fn for_people(self) -> Self {
-        Self { document: for_people(self.document), ..self }
+    pub(super) fn escaped(self) -> Self {
+        Self { document: escape_document(self.document), ..self }
     }
 }
 
 /// A document with each text on one line and without control sequences.
-pub(super) fn for_people<T: Serialize + DeserializeOwned>(document: T) -> T {
+pub(super) fn escape_document<T: Serialize + DeserializeOwned>(document: T) -> T {
     let Ok(mut value) = serde_json::to_value(&document) else { return document };
     escape_texts(&mut value);
     serde_json::from_value(value).unwrap_or(document)
@@ -127,76 +129,80 @@ fn escape_texts(value: &mut serde_json::Value) {
     }
 }
 
-impl<T> Answered<T> {
+impl<T> ServerReply<T> {
     /// A line that names the server.
-    pub(super) fn source(&self) -> String {
-        source(&self.server)
+    pub(super) fn server_line(&self) -> String {
+        server_line(&self.server)
     }
 }
 
 /// `server http://127.0.0.1:8053: node gslb1, process 4711, started 2026-12-01 06:00:00 UTC`.
-pub(super) fn source(server: &ServerStatus) -> String {
+pub(super) fn server_line(server: &ServerStatus) -> String {
     let url = server.url.as_deref().unwrap_or("-");
-    let (node, started) = (printable::escaped(&server.node), status::moment(server.started));
+    let (node, started) = (printable::escaped(&server.node), status::format_time(server.started));
     format!("server {url}: node {node}, process {}, started {started}", server.pid)
 }
 
-pub(super) fn status(remote: &Remote, output: &Output) -> ExitCode {
+pub(super) fn status(remote: &ServerArguments, output: &Output) -> ExitCode {
     let path = if output.json { "/api/v1/status?full=true" } else { "/api/v1/status" };
-    let answered: Answered<Status> = match ask(remote, path, None) {
+    let answered: ServerReply<Status> = match request(remote, path, None) {
         Ok(answered) => answered,
         Err(error) => return error.report(output),
     };
     if output.json {
         // The document names its server itself.
-        output.document(&Status { server: answered.server, ..answered.document });
+        output.print_document(&Status { server: answered.server, ..answered.document });
     } else {
-        let answered = answered.for_people();
-        output.line(&answered.source());
-        output.line(status::render(&answered.document, output.is_coloured()).trim_end());
+        let answered = answered.escaped();
+        output.print_line(&answered.server_line());
+        output.print_line(status::render(&answered.document, output.is_coloured()).trim_end());
     }
     ExitCode::SUCCESS
 }
 
-pub(super) fn reload(reload: &Reload, output: &Output) -> ExitCode {
+pub(super) fn reload(reload: &ReloadArguments, output: &Output) -> ExitCode {
     let body = ReloadBody { accept_removal: reload.accept_removal };
     let body = serde_json::to_vec(&body).ok();
-    let answered: Answered<ReloadReport> = match ask_with(&reload.remote, "/api/v1/reload", body) {
-        Ok(answered) => answered,
-        Err(error) => return error.report(output),
-    };
+    let answered: ServerReply<ReloadReport> =
+        match request_with_body(&reload.remote, "/api/v1/reload", body) {
+            Ok(answered) => answered,
+            Err(error) => return error.report(output),
+        };
     if output.json {
-        output.document(&answered);
+        output.print_document(&answered);
     } else {
-        output.line(&answered.source());
-        output.line(&format!("all files are in use; generation {}", answered.document.generation));
+        output.print_line(&answered.server_line());
+        output.print_line(&format!(
+            "all files are in use; generation {}",
+            answered.document.generation
+        ));
     }
     ExitCode::SUCCESS
 }
 
 /// Asks the server; with a body it is asked for a change.
-pub(super) fn ask<T: DeserializeOwned>(
-    remote: &Remote,
+pub(super) fn request<T: DeserializeOwned>(
+    remote: &ServerArguments,
     path: &str,
     body: Option<&DrainBody>,
-) -> Result<Answered<T>, RemoteError> {
-    ask_with(remote, path, body.and_then(|body| serde_json::to_vec(body).ok()))
+) -> Result<ServerReply<T>, RemoteError> {
+    request_with_body(remote, path, body.and_then(|body| serde_json::to_vec(body).ok()))
 }
 
-fn ask_with<T: DeserializeOwned>(
-    remote: &Remote,
+fn request_with_body<T: DeserializeOwned>(
+    remote: &ServerArguments,
     path: &str,
     body: Option<Vec<u8>>,
-) -> Result<Answered<T>, RemoteError> {
-    ask_at(&base_url(remote)?, path, body)
+) -> Result<ServerReply<T>, RemoteError> {
+    request_at(&base_url(remote)?, path, body)
 }
 
 /// Asks the server at a URL.
-pub(super) fn ask_at<T: DeserializeOwned>(
+pub(super) fn request_at<T: DeserializeOwned>(
     base: &str,
     path: &str,
     body: Option<Vec<u8>>,
-) -> Result<Answered<T>, RemoteError> {
+) -> Result<ServerReply<T>, RemoteError> {
     let shown = redacted(base).into_owned();
     let unreachable =
         |why: &dyn fmt::Display| RemoteError::Unreachable(shown.clone(), why.to_string());
@@ -212,7 +218,7 @@ pub(super) fn ask_at<T: DeserializeOwned>(
             Some(body) => client
                 .post(url)
                 .header("content-type", "application/json")
-                .header(USER_HEADER, user())
+                .header(USER_HEADER, client_user())
                 .body(body),
             None => client.get(url),
         };
@@ -225,16 +231,16 @@ pub(super) fn ask_at<T: DeserializeOwned>(
         let octets = response.bytes().await.map_err(|error| unreachable(&root_cause(&error)))?;
         let server: Option<ServerStatus> =
             server.map(|server| ServerStatus { url: Some(shown.clone()), ..server });
-        let foreign = |why: String| RemoteError::Foreign(shown.clone(), why);
+        let foreign = |why: String| RemoteError::NotPortolan(shown.clone(), why);
         match server {
             Some(server) if !is_success => {
-                let (message, detail) = refusal(&octets);
-                Err(RemoteError::Refused(Box::new(Refusal { server, message, detail })))
+                let (message, detail) = parse_refusal(&octets);
+                Err(RemoteError::Refused(Box::new(ServerRefusal { server, message, detail })))
             }
-            None if !is_success => Err(foreign(refusal(&octets).0)),
+            None if !is_success => Err(foreign(parse_refusal(&octets).0)),
             None => Err(foreign("its reply does not name a server".to_owned())),
             Some(server) => match serde_json::from_slice(&octets) {
-                Ok(document) => Ok(Answered { server, document }),
+                Ok(document) => Ok(ServerReply { server, document }),
                 Err(error) => Err(foreign(error.to_string())),
             },
         }
@@ -245,8 +251,10 @@ pub(super) fn ask_at<T: DeserializeOwned>(
 /// certificates: by itself reqwest loads the system's for every client, and fails where there are
 /// none.
 fn client(roots: Vec<Certificate>) -> reqwest::Result<reqwest::Client> {
-    let client =
-        reqwest::Client::builder().no_proxy().timeout(PATIENCE).connect_timeout(CONNECT_PATIENCE);
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(REQUEST_TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT);
     client.user_agent(USER_AGENT).tls_certs_only(roots).build()
 }
 
@@ -261,12 +269,12 @@ fn system_roots(base: &str) -> Result<Vec<Certificate>, RemoteError> {
         .filter(|at| is_usable(at))
         .filter_map(|at| Certificate::from_der(at).ok())
         .collect();
-    if roots.is_empty() { Err(RemoteError::NoRoots(base.to_owned())) } else { Ok(roots) }
+    if roots.is_empty() { Err(RemoteError::NoCaCertificates(base.to_owned())) } else { Ok(roots) }
 }
 
 /// The user of this process for the server's log; of `sudo`, the one behind it. Characters that no
 /// header may hold are left out.
-fn user() -> String {
+fn client_user() -> String {
     let names =
         ["SUDO_USER", "USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
     // cron and systemd set none of them.
@@ -276,7 +284,7 @@ fn user() -> String {
 }
 
 /// The server's own words in an error's document, and what else it says there.
-fn refusal(octets: &[u8]) -> (String, serde_json::Value) {
+fn parse_refusal(octets: &[u8]) -> (String, serde_json::Value) {
     let mut document: serde_json::Value = serde_json::from_slice(octets).unwrap_or_default();
     let words = document
         .get("message")
@@ -288,7 +296,7 @@ fn refusal(octets: &[u8]) -> (String, serde_json::Value) {
 }
 
 /// `--server`, else the admin address of the configuration, which has a default.
-fn base_url(remote: &Remote) -> Result<String, RemoteError> {
+fn base_url(remote: &ServerArguments) -> Result<String, RemoteError> {
     match remote.server.as_deref().filter(|server| !server.trim().is_empty()) {
         Some(server) => server_url(server),
         None => configured_url(&SourceOptions {
@@ -303,12 +311,12 @@ pub(super) fn configured_url(locations: &SourceOptions) -> Result<String, Remote
     let path = locations.config_path();
     match admin_address(locations) {
         Ok(Some(address)) => Ok(format!("http://{address}")),
-        Ok(None) => Err(RemoteError::Nowhere(format!(
+        Ok(None) => Err(RemoteError::NoAdminAddress(format!(
             "the server of {0} has no admin address (`admin = false`), so that it can be neither asked nor changed\n  help: set \
              [server] admin = \"127.0.0.1:8053\" in {0} and restart the server, or name another server with --server URL",
             path.display()
         ))),
-        Err(why) => Err(RemoteError::Nowhere(format!(
+        Err(why) => Err(RemoteError::NoAdminAddress(format!(
             "the admin address is not known: {why}\n  help: see `portolan check`, or name the server with --server URL"
         ))),
     }
@@ -316,10 +324,10 @@ pub(super) fn configured_url(locations: &SourceOptions) -> Result<String, Remote
 
 /// What was written, as a URL, if it can be one.
 pub(super) fn server_url(server: &str) -> Result<String, RemoteError> {
-    let url = url_of(server);
+    let url = complete_url(server);
     match reqwest::Url::parse(&url) {
         Ok(parsed) if matches!(parsed.scheme(), "http" | "https") => Ok(url),
-        _ => Err(RemoteError::Nowhere(format!(
+        _ => Err(RemoteError::NoAdminAddress(format!(
             "{:?} names no server\n  help: write --server (or PORTOLAN_SERVER) as host, host:port or http://host:port",
             without_password(server)
         ))),
@@ -336,7 +344,7 @@ fn without_password(server: &str) -> String {
 
 /// What was written, as a URL: `http://gslb1:8053`, `gslb1:8053`, `gslb1`, `[2001:db8::1]:8053` and
 /// `2001:db8::1` are all meant.
-fn url_of(server: &str) -> String {
+fn complete_url(server: &str) -> String {
     let server = server.trim().trim_end_matches('/');
     if server.contains("://") {
         return server.to_owned();
@@ -359,7 +367,7 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 }
 
 /// A name as a part of a URL's path.
-pub(super) fn encoded(text: &str) -> String {
+pub(super) fn percent_encoded(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes()
         .map(
@@ -386,7 +394,7 @@ mod tests {
             ("2001:db8::1", "http://[2001:db8::1]:8053"),
             ("[2001:db8::1]:9000", "http://[2001:db8::1]:9000"),
         ] {
-            assert_eq!(url_of(written), url);
+            assert_eq!(complete_url(written), url);
         }
     }
 
@@ -398,7 +406,7 @@ mod tests {
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         for server in [format!("http://ada:hunter2@{closed}/"), format!("ada:hunter2@{closed}")] {
             let url = server_url(&server).unwrap();
-            let error = ask_at::<Status>(&url, "/", None).unwrap_err().to_string();
+            let error = request_at::<Status>(&url, "/", None).unwrap_err().to_string();
             assert!(error.contains("no portolan answers at http://***@127.0.0.1"), "{error}");
         }
         for wrong in
@@ -415,7 +423,7 @@ mod tests {
         let status = serde_json::json!({
             "node": hostile, "list": [{ "reason": hostile, "number": 1.5 }], "gauges": { hostile: 1 }, "none": null,
         });
-        let clean = for_people(status).to_string();
+        let clean = escape_document(status).to_string();
         assert!(!clean.contains(printable::is_unprintable) && !clean.contains("\\n\""), "{clean}");
         assert_eq!(clean.matches("forged: line").count(), 3, "{clean}");
         assert!(clean.contains(r"x\\u{1b}[2J\\nforged"), "{clean}");
@@ -434,7 +442,7 @@ mod tests {
         let config = directory.path().join("portolan.toml");
         let url = |text: &str| {
             std::fs::write(&config, text).unwrap();
-            let remote = Remote { server: None, config: Some(config.clone()) };
+            let remote = ServerArguments { server: None, config: Some(config.clone()) };
             base_url(&remote).map_err(|error| error.to_string())
         };
         assert_eq!(url("[server]\n"), Ok("http://127.0.0.1:8053".to_owned()));
@@ -452,7 +460,7 @@ mod tests {
             assert!(error.contains("the admin address is not known"), "{error}");
         }
         std::fs::remove_file(&config).unwrap();
-        let missing = Remote { server: None, config: Some(config.clone()) };
+        let missing = ServerArguments { server: None, config: Some(config.clone()) };
         assert!(base_url(&missing).unwrap_err().to_string().contains("portolan.toml"));
     }
 }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
-    ask::Deadline,
-    harness::{LONG, Server, Site},
+    harness::{Server, ServerDirectory, WAIT_TIMEOUT},
+    query::Deadline,
 };
 
 const WWW: &str = "www.example.org";
@@ -16,9 +16,9 @@ const PLACES: &str = "zones/datacenters.toml";
 const ZONE: &str = "zones/example.org.toml";
 const OTHER: &str = "zones/other.toml";
 /// A drain is effective within this.
-const AT_ONCE: Duration = Duration::from_secs(1);
+const APPLY_TIMEOUT: Duration = Duration::from_secs(1);
 /// A file that disappeared keeps its content for 3 s.
-const GRACE: Duration = Duration::from_secs(3);
+const REMOVAL_GRACE: Duration = Duration::from_secs(3);
 
 fn places(state: &str) -> String {
     format!("[datacenter.fra]\nstate = \"{state}\"\n[datacenter.iad]\n")
@@ -39,8 +39,8 @@ fn other(address: &str) -> String {
     )
 }
 
-fn site() -> Site {
-    Site::new(&[
+fn site() -> ServerDirectory {
+    ServerDirectory::new(&[
         (PLACES, &places("active")),
         (ZONE, &zone("192.0.2.1")),
         (OTHER, &other("192.0.2.7")),
@@ -61,9 +61,9 @@ fn drains_by_edit_and_by_command_work_while_a_colleagues_file_is_broken() {
     site.write(OTHER, &other("192.0.2.300"));
     server.until_logged("other.toml:5:");
     site.write(PLACES, &places("draining"));
-    server.until_answers(WWW, &["192.0.2.2"], AT_ONCE);
+    server.until_answers(WWW, &["192.0.2.2"], APPLY_TIMEOUT);
     site.write(PLACES, &places("active"));
-    server.until_answers(WWW, &["192.0.2.1"], AT_ONCE);
+    server.until_answers(WWW, &["192.0.2.1"], APPLY_TIMEOUT);
     let (code, out, err) = site.run(&["drain", "fra", "--server", &url]);
     assert_eq!(code, 0, "{out}{err}");
     assert_eq!(server.addresses(WWW), ["192.0.2.2"]);
@@ -86,7 +86,7 @@ fn drains_by_edit_and_by_command_work_while_a_colleagues_file_is_broken() {
     assert_eq!(site.run(&["check", "--config", "portolan.toml"]).0, 1, "check is strict");
     // Once it is fixed it applies.
     site.write(OTHER, &other("192.0.2.8"));
-    server.until_answers("www.example.net", &["192.0.2.8"], AT_ONCE);
+    server.until_answers("www.example.net", &["192.0.2.8"], APPLY_TIMEOUT);
     server.until_logged("held file is fixed");
     assert_eq!(server.metric("portolan_held_files", ""), 0.0);
     let (code, out, err) = site.run(&["reload", "--server", &url]);
@@ -98,7 +98,7 @@ fn a_start_with_a_broken_file_serves_its_last_good_content() {
     let site = site();
     let server = site.serve();
     site.write(ZONE, &zone("192.0.2.9"));
-    server.until_answers(WWW, &["192.0.2.9"], AT_ONCE);
+    server.until_answers(WWW, &["192.0.2.9"], APPLY_TIMEOUT);
     assert!(server.terminate().0.success());
     for broken in [zone("192.0.2.300"), "[zone".to_owned()] {
         site.write(ZONE, &broken);
@@ -115,7 +115,7 @@ fn a_start_with_a_broken_file_serves_its_last_good_content() {
             server.log()
         );
         site.edit(OTHER, "198.51.100", "192.0.2");
-        server.until_answers("www.example.net", &["192.0.2.7"], AT_ONCE);
+        server.until_answers("www.example.net", &["192.0.2.7"], APPLY_TIMEOUT);
     }
     fs::remove_dir_all(site.path("state")).unwrap();
     let refused = site.serve_with(&[]).err().unwrap();
@@ -148,9 +148,10 @@ fn a_broken_portolan_toml_is_held_at_a_start_and_while_it_runs() {
     let server = site.serve();
     let good = site.read("portolan.toml");
     site.write("portolan.toml", &format!("{good}nsdi = \"typo\"\n"));
-    server.until("it is held", LONG, |server| concerns(server).contains("portolan.toml:5:"));
+    server
+        .until("it is held", WAIT_TIMEOUT, |server| concerns(server).contains("portolan.toml:5:"));
     site.write(PLACES, &places("draining"));
-    server.until_answers(WWW, &["192.0.2.2"], AT_ONCE);
+    server.until_answers(WWW, &["192.0.2.2"], APPLY_TIMEOUT);
     assert!(server.terminate().0.success());
     let server = site.serve();
     assert_eq!(server.addresses(WWW), ["192.0.2.2"]);
@@ -167,16 +168,17 @@ fn settings_that_name_a_zones_directory_without_zones_are_held() {
         [("nowhere", "directory nowhere cannot be read"), ("empty", "no zone would be left of 2")]
     {
         site.write("portolan.toml", &format!("{good}zones = \"{directory}\"\n"));
-        server.until("it is held", LONG, |server| concerns(server).contains(why));
+        server.until("it is held", WAIT_TIMEOUT, |server| concerns(server).contains(why));
         assert!(concerns(&server).contains("portolan.toml is held"), "{}", concerns(&server));
         site.write(PLACES, &places("draining"));
-        server.until_answers(WWW, &["192.0.2.2"], AT_ONCE);
+        server.until_answers(WWW, &["192.0.2.2"], APPLY_TIMEOUT);
         site.write(PLACES, &places("active"));
-        server.until_answers(WWW, &["192.0.2.1"], AT_ONCE);
+        server.until_answers(WWW, &["192.0.2.1"], APPLY_TIMEOUT);
         assert_eq!(server.metric("portolan_held_files", ""), 1.0);
         site.write("portolan.toml", &good);
-        server
-            .until("nothing is held", LONG, |server| concerns(server).contains("\"concerns\":[]"));
+        server.until("nothing is held", WAIT_TIMEOUT, |server| {
+            concerns(server).contains("\"concerns\":[]")
+        });
     }
 }
 
@@ -187,13 +189,14 @@ fn a_file_that_is_removed_and_written_again_takes_nothing_away_in_between() {
     let there = |server: &Server| server.addresses("www.example.net") == ["192.0.2.7"];
     fs::remove_file(site.path(OTHER)).unwrap();
     site.write(PLACES, &places("draining"));
-    server.until_answers(WWW, &["192.0.2.2"], AT_ONCE);
-    server.stays("the zone whose file is gone", GRACE / 2, there);
+    server.until_answers(WWW, &["192.0.2.2"], APPLY_TIMEOUT);
+    server.stays("the zone whose file is gone", REMOVAL_GRACE / 2, there);
     site.write(OTHER, &other("192.0.2.7"));
-    server.stays("the zone whose file came back", GRACE, there);
+    server.stays("the zone whose file came back", REMOVAL_GRACE, there);
     // One that stays away takes its zone along, which is said by name.
     fs::remove_file(site.path(OTHER)).unwrap();
-    server.until("it is gone", LONG, |server| server.addresses("www.example.net").is_empty());
+    server
+        .until("it is gone", WAIT_TIMEOUT, |server| server.addresses("www.example.net").is_empty());
     server.until_logged("example.net");
     assert!(server.log().contains("removed"), "{}", server.log());
     assert_eq!(server.metric("portolan_held_files", ""), 0.0, "nothing is held");
@@ -207,7 +210,9 @@ fn emptied_zones_are_held_until_an_operator_accepts_that() {
     for file in [PLACES, ZONE, OTHER] {
         fs::remove_file(site.path(file)).unwrap();
     }
-    server.until("it is a concern", LONG, |server| concerns(server).contains("--accept-removal"));
+    server.until("it is a concern", WAIT_TIMEOUT, |server| {
+        concerns(server).contains("--accept-removal")
+    });
     assert_eq!(server.addresses(WWW), ["192.0.2.1"]);
     assert_eq!(server.metric("portolan_removal_held", ""), 1.0);
     let (code, _, err) = site.run(&["reload", "--server", &url]);
@@ -234,7 +239,9 @@ fn half_of_many_zones_gone_is_held_and_a_second_sighup_accepts_it() {
     (0..15).for_each(|number| fs::remove_file(site.path(&file(number))).unwrap());
     // A signal from before the hold accepts nothing.
     server.signal(libc::SIGHUP);
-    server.until("it is held", LONG, |server| server.metric("portolan_removal_held", "") == 1.0);
+    server.until("it is held", WAIT_TIMEOUT, |server| {
+        server.metric("portolan_removal_held", "") == 1.0
+    });
     assert_eq!(server.metric("portolan_held_files", ""), 15.0);
     assert_eq!(server.addresses("z0.test"), ["192.0.2.80"]);
     let listed = concerns(&server);
@@ -246,13 +253,13 @@ fn half_of_many_zones_gone_is_held_and_a_second_sighup_accepts_it() {
     );
     // Everything else applies.
     site.write(PLACES, &places("draining"));
-    server.until_answers(WWW, &["192.0.2.2"], AT_ONCE);
+    server.until_answers(WWW, &["192.0.2.2"], APPLY_TIMEOUT);
     server.signal(libc::SIGHUP);
     let obeyed = |server: &Server| server.log().matches("reload by SIGHUP").count() == 2;
-    server.until("the signal is obeyed", LONG, obeyed);
+    server.until("the signal is obeyed", WAIT_TIMEOUT, obeyed);
     assert_eq!(server.addresses("z0.test"), ["192.0.2.80"]);
     server.signal(libc::SIGHUP);
-    server.until("it is accepted", LONG, |server| server.addresses("z0.test").is_empty());
+    server.until("it is accepted", WAIT_TIMEOUT, |server| server.addresses("z0.test").is_empty());
     assert_eq!(server.addresses("z19.test"), ["192.0.2.80"]);
     server.until_logged("held file is gone");
     assert!(!server.log().contains("held file is fixed"), "{}", server.log());
@@ -262,7 +269,7 @@ fn half_of_many_zones_gone_is_held_and_a_second_sighup_accepts_it() {
 
 #[test]
 fn a_first_start_and_a_check_without_any_zone_are_errors() {
-    let site = Site::new(&[]);
+    let site = ServerDirectory::new(&[]);
     let refused = site.serve_with(&[]).err().unwrap();
     assert!(refused.contains("no zone is defined"), "{refused}");
     let (code, _, err) = site.run(&["check", "--config", "portolan.toml"]);
@@ -286,7 +293,7 @@ fn the_last_good_set_survives_a_kill_at_any_time() {
         assert_eq!(server.addresses(WWW).len(), 1, "{}", server.log());
         assert!(!server.log().contains("not used"), "{}", server.log());
         site.write(ZONE, &zone("192.0.2.1"));
-        server.until_answers(WWW, &["192.0.2.1"], AT_ONCE);
+        server.until_answers(WWW, &["192.0.2.1"], APPLY_TIMEOUT);
     }
 }
 
@@ -295,15 +302,18 @@ fn state_that_cannot_be_saved_is_a_concern_until_it_can() {
     let site = site();
     site.write("state", "a file where the directory should be");
     let server = site.serve();
-    server.until("it is a concern", LONG, |server| concerns(server).contains("state is not saved"));
+    server.until("it is a concern", WAIT_TIMEOUT, |server| {
+        concerns(server).contains("state is not saved")
+    });
     assert_eq!(server.metric("portolan_state_unsaved", ""), 1.0);
     assert!(concerns(&server).contains("move that file away"), "{}", concerns(&server));
     fs::remove_file(site.path("state")).unwrap();
-    server.until("all is saved", LONG, |server| concerns(server).contains("\"concerns\":[]"));
+    server
+        .until("all is saved", WAIT_TIMEOUT, |server| concerns(server).contains("\"concerns\":[]"));
     let files = ["cookie.key", "last-good", "serials.json", "verdicts.json"];
     assert!(files.iter().all(|file| site.path("state").join(file).exists()));
     fs::remove_dir_all(site.path("state")).unwrap();
-    server.until("it is saved again", LONG, |_| {
+    server.until("it is saved again", WAIT_TIMEOUT, |_| {
         files.iter().all(|file| site.path("state").join(file).exists())
     });
     server.until_logged("state files are gone");
@@ -322,12 +332,12 @@ fn a_name_that_moves_into_a_file_that_cannot_be_used_is_answered_throughout() {
     // Into a new file with an error, while a drain elsewhere applies.
     site.write("zones/new.toml", &format!("{}[broken", other("192.0.2.7")));
     site.write(OTHER, "# moved\n");
-    server.until("the removal waits", LONG, |server| {
+    server.until("the removal waits", WAIT_TIMEOUT, |server| {
         server.metric("portolan_removal_held", "") == 1.0
     });
     site.write(PLACES, &places("draining"));
-    server.until_answers(WWW, &["192.0.2.2"], AT_ONCE);
-    server.stays("the zone that was cut and pasted", GRACE + AT_ONCE, all);
+    server.until_answers(WWW, &["192.0.2.2"], APPLY_TIMEOUT);
+    server.stays("the zone that was cut and pasted", REMOVAL_GRACE + APPLY_TIMEOUT, all);
     let concerns = concerns(&server);
     assert!(
         concerns.contains("zone example.net") && concerns.contains("zones/new.toml, which cannot"),
@@ -337,18 +347,18 @@ fn a_name_that_moves_into_a_file_that_cannot_be_used_is_answered_throughout() {
     for count in 1..=3 {
         server.signal(libc::SIGHUP);
         let obeyed = |server: &Server| server.log().matches("reload by SIGHUP").count() == count;
-        server.until("the signal is obeyed", LONG, obeyed);
-        server.stays("what is kept", AT_ONCE / 2, all);
+        server.until("the signal is obeyed", WAIT_TIMEOUT, obeyed);
+        server.stays("what is kept", APPLY_TIMEOUT / 2, all);
     }
     // A second removal waits, too, and a restart changes nothing.
     fs::remove_file(site.path("zones/x.test.zone")).unwrap();
-    server.stays("the zone whose file is gone", GRACE + AT_ONCE, all);
+    server.stays("the zone whose file is gone", REMOVAL_GRACE + APPLY_TIMEOUT, all);
     assert!(server.terminate().0.success());
     let server = site.serve();
     assert!(all(&server), "{}", server.log());
     site.write("zones/new.toml", &other("192.0.2.8"));
-    server.until_answers("www.example.net", &["192.0.2.8"], AT_ONCE);
-    server.until("what is removed for good is removed", LONG, |server| {
+    server.until_answers("www.example.net", &["192.0.2.8"], APPLY_TIMEOUT);
+    server.until("what is removed for good is removed", WAIT_TIMEOUT, |server| {
         server.addresses("x.test").is_empty()
     });
     assert!(self::concerns(&server).contains("\"concerns\":[]"), "{}", self::concerns(&server));
@@ -362,19 +372,20 @@ fn a_name_that_moves_into_a_file_that_cannot_be_used_is_answered_throughout() {
     let text = other("192.0.2.9");
     copy.write_all(&text.as_bytes()[..text.len() / 2]).unwrap();
     fs::remove_file(site.path("zones/new.toml")).unwrap();
-    server.stays("a slow copy", GRACE + AT_ONCE, |server| {
+    server.stays("a slow copy", REMOVAL_GRACE + APPLY_TIMEOUT, |server| {
         server.addresses("www.example.net") == ["192.0.2.8"]
     });
     copy.write_all(&text.as_bytes()[text.len() / 2..]).unwrap();
     drop(copy);
-    server.until_answers("www.example.net", &["192.0.2.9"], AT_ONCE);
+    server.until_answers("www.example.net", &["192.0.2.9"], APPLY_TIMEOUT);
     // Accepted, it goes at once.
     let url = format!("http://{}", server.admin.unwrap());
     site.write("zones/sub/new.toml", "[broken");
     server.until_logged("zones/sub/new.toml");
     fs::remove_file(site.path(ZONE)).unwrap();
-    server
-        .stays("a zone without a file", GRACE + AT_ONCE, |server| server.addresses(WWW).len() == 1);
+    server.stays("a zone without a file", REMOVAL_GRACE + APPLY_TIMEOUT, |server| {
+        server.addresses(WWW).len() == 1
+    });
     let (code, _, err) = site.run(&["reload", "--accept-removal", "--server", &url]);
     assert!(code == 1 && server.addresses(WWW).is_empty(), "{err}");
     assert_eq!(
