@@ -180,7 +180,7 @@ fn every_key_that_the_sources_ask_for_is_of_a_table_that_is_checked_here() {
     }
     let sources = sources("src/config");
     let mut asked = BTreeSet::new();
-    for call in [".item(\"", ".optional(\"", ".required(\""] {
+    for call in [".value(\"", ".optional(\"", ".required(\""] {
         asked.extend(literals(&sources, call));
     }
     assert!(asked.len() > 60, "only {} keys: do the sources ask for keys in another way now?", asked.len());

@@ -36,7 +36,7 @@ fuzz_target!(|text: &str| {
         }
     };
     // What shows only now is a mistake as well: a zone without SOA, say.
-    let Ok(mut world) = LoadedConfig::of(sources, config, &warnings) else { return };
+    let Ok(mut world) = LoadedConfig::from_config(sources, config, &warnings) else { return };
     let names: Vec<Name> =
         world.topology.services.iter().map(|service| service.name.clone()).take(5).collect();
     let (snapshot, _) = world.first_snapshot();
