@@ -68,11 +68,19 @@ impl<'t> Scenario<'t> {
         let first_line = files.lines().count() + 2;
         let files =
             files.split("--- ").skip(1).map(|file| file.split_once('\n').unwrap()).collect();
-        let (mut steps, mut rule): (Vec<Step<'t>>, &str) = (Vec::new(), "");
+        let mut steps: Vec<Step<'t>> = Vec::new();
+        // The lines of the comment above a step.
+        let mut rule = String::new();
+        let mut is_in_comment = false;
         for (line, number) in steps_text.lines().zip(first_line..) {
             match line.trim() {
                 "" => {}
-                comment if comment.starts_with('#') => rule = comment,
+                comment if comment.starts_with('#') => {
+                    if !is_in_comment {
+                        rule.clear();
+                    }
+                    rule.push_str(comment);
+                }
                 below if line.starts_with(' ') => steps.last_mut().unwrap().below.push(below),
                 step => {
                     assert!(
@@ -86,6 +94,7 @@ impl<'t> Scenario<'t> {
                     });
                 }
             }
+            is_in_comment = line.starts_with('#');
         }
         Self { files, steps }
     }
@@ -118,7 +127,7 @@ impl Step<'_> {
         options: &[&str],
     ) -> Result<(), String> {
         let mut ask = TestQuery::new(name, rtype);
-        let (mut patience, mut times) = (Duration::ZERO, 1);
+        let (mut timeout, mut times) = (Duration::ZERO, 1);
         for option in options {
             let (key, value) = option.split_once('=').unwrap_or((option, ""));
             let number = || value.parse::<u16>().map_err(|error| format!("{option}: {error}"));
@@ -139,13 +148,13 @@ impl Step<'_> {
                 }
                 "+class" => ask.class = number()?,
                 "+opcode" => ask.opcode = value.parse().unwrap(),
-                "+within" => patience = Duration::from_secs(number()?.into()),
+                "+within" => timeout = Duration::from_secs(number()?.into()),
                 "+times" => times = number()?,
                 _ => return Err(format!("no such option: {option}")),
             }
         }
         let mut seen = BTreeSet::new();
-        let deadline = Deadline::after(patience);
+        let deadline = Deadline::after(timeout);
         for _ in 0..times {
             let mut check = || {
                 let reply = server.ask(&ask);
@@ -153,7 +162,7 @@ impl Step<'_> {
                 self.check(&reply).map_err(|why| format!("{why}\n{}", shown(&reply)))
             };
             let mut outcome = check();
-            while outcome.is_err() && !patience.is_zero() && deadline.tick() {
+            while outcome.is_err() && !timeout.is_zero() && deadline.tick() {
                 outcome = check();
             }
             outcome?;
