@@ -70,7 +70,7 @@ const COOKIE: [u8; 12] = [0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8];
 #[bench::refused(WarmShard::new("www.example.net", Rtype::A, &[]))]
 fn answers(mut desk: WarmShard) -> WarmShard {
     black_box(desk.answer());
-    // Handed back, lest its end be counted.
+    // Returned, so that its drop is not counted.
     desk
 }
 

@@ -27,7 +27,7 @@ fn every_mistake_is_shown_where_it_was_made_and_how_to_mend_it() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// Large files are read table by table; nobody is to see that.
+/// Large files are read table by table, which no report shows.
 #[test]
 fn a_mistake_looks_the_same_in_a_large_file() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diagnostics");
@@ -70,7 +70,7 @@ fn output(input: &str) -> String {
         Err(errors) => ("refused", errors),
     };
     for diagnostic in diagnostics.iter() {
-        assert!(diagnostic.help.is_some(), "{}: how to mend it?", diagnostic.message);
+        assert!(diagnostic.help.is_some(), "{}: how to fix it?", diagnostic.message);
     }
     let mut shown = String::new();
     for line in diagnostics.render(Colours::Plain).lines() {

@@ -1,17 +1,19 @@
-//! The documentation is complete and true: what the program has is documented, what a document names exists, and each
-//! configuration in a document passes `portolan check`.
+//! The documentation is complete and true: what the program has is documented, what a document
+//! names exists, and each configuration in a document passes `portolan check`.
 //!
-//! The program itself says what it has: its error for an unknown key lists the known keys, `/metrics` lists the metrics,
-//! `--help` lists commands and flags. The sources are read as text where no command says it: for the keys that are asked
-//! for, so that no table is forgotten here, for the paths of the admin API and for the phrases of the log.
+//! The program itself says what it has: its error for an unknown key lists the known keys,
+//! `/metrics` lists the metrics, `--help` lists commands and flags. The sources are read as text
+//! where no command says it: for the keys that are asked for, so that no table is forgotten here,
+//! for the paths of the admin API and for the phrases of the log.
 //!
 //! How a document holds configurations:
 //!
-//! - A fenced block whose first line is `# file: zones/example.org.toml` (or `; file: ...` in a master file) is a file.
-//!   All files of one document are one site. A file that is shown again replaces the earlier one, and the site is checked
-//!   before that and at the end. Databases and PEM files that it names are put there.
-//! - Any other block of `toml` (or `toml,fragment`) is a fragment. It is checked below [`MINIMAL_SITE`], of which those
-//!   tables are left out that the fragment has itself.
+//! - A fenced block whose first line is `# file: zones/example.org.toml` (or `; file: ...` in a
+//!   master file) is a file. All files of one document are one site. A file that is shown again
+//!   replaces the earlier one, and the site is checked before that and at the end. Databases and
+//!   PEM files that it names are put there.
+//! - Any other block of `toml` (or `toml,fragment`) is a fragment. It is checked below
+//!   [`MINIMAL_SITE`], of which those tables are left out that the fragment has itself.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -66,7 +68,10 @@ static TABLES: [Table; 28] = [
         "`[zone.\"NAME\"]`",
         &["[zone.'x.example']\nnameservers = ['ns.x.net']\nhostmaster = 'x@x.net'\nqqqqqqqqqq = 1"],
     ),
-    table("`[delegate.\"NAME\"]`", &["[delegate.'x.example']\nnameservers = ['ns.x.net']\nqqqqqqqqqq = 1"]),
+    table(
+        "`[delegate.\"NAME\"]`",
+        &["[delegate.'x.example']\nnameservers = ['ns.x.net']\nqqqqqqqqqq = 1"],
+    ),
     table("`[monitor.NAME]`", &["[monitor.x]\nicmp = {}\nqqqqqqqqqq = 1"]),
     table(
         "`http` and `https` of a monitor",
@@ -80,7 +85,9 @@ static TABLES: [Table; 28] = [
     table("`combine` of a monitor", &["[monitor.x]\ncombine = { all = ['y'], qqqqqqqqqq = 1 }"]),
     table(
         "`client-certificate` of a monitor",
-        &["[monitor.x]\ntls = { client-certificate = { certificate = 'c', key = 'k', qqqqqqqqqq = 1 } }"],
+        &[
+            "[monitor.x]\ntls = { client-certificate = { certificate = 'c', key = 'k', qqqqqqqqqq = 1 } }",
+        ],
     ),
     table("`[load.NAME]`", &["[load.x]\norca = {}\nqqqqqqqqqq = 1"]),
     table(
@@ -93,7 +100,9 @@ static TABLES: [Table; 28] = [
     table("`nginx` of a load source", &["[load.x]\nnginx = { url = 'http://x/', qqqqqqqqqq = 1 }"]),
     table(
         "`envoy` of a load source",
-        &["[load.x]\nenvoy = { url = 'http://x/?format=prometheus', cluster = 'x', qqqqqqqqqq = 1 }"],
+        &[
+            "[load.x]\nenvoy = { url = 'http://x/?format=prometheus', cluster = 'x', qqqqqqqqqq = 1 }",
+        ],
     ),
     table(
         "`prometheus` and `json` of a load source",
@@ -104,14 +113,19 @@ static TABLES: [Table; 28] = [
     ),
     table(
         "`basic-auth` of a load source",
-        &["[load.x]\nnginx = { url = 'http://x/' }\nbasic-auth = { user = 'x', password = 'x', qqqqqqqqqq = 1 }"],
+        &[
+            "[load.x]\nnginx = { url = 'http://x/' }\nbasic-auth = { user = 'x', password = 'x', qqqqqqqqqq = 1 }",
+        ],
     ),
     table("`[pool.NAME]`", &["[pool.x]\nmembers = ['y']\nqqqqqqqqqq = 1"]),
     table(
         "`capacity` of a pool",
         &["[pool.x]\nmembers = ['y']\ncapacity = { target = '80%', max = '90%', qqqqqqqqqq = 1 }"],
     ),
-    table("`on-all-down` with a pool", &["[pool.x]\nmembers = ['y']\non-all-down = { pool = 'y', qqqqqqqqqq = 1 }"]),
+    table(
+        "`on-all-down` with a pool",
+        &["[pool.x]\nmembers = ['y']\non-all-down = { pool = 'y', qqqqqqqqqq = 1 }"],
+    ),
     table(
         "Members",
         &[
@@ -121,7 +135,9 @@ static TABLES: [Table; 28] = [
     ),
     table(
         "Rules of a `geo` pool",
-        &["[pool.x]\npolicy = 'geo'\ndefault = []\nrules = [{ country = ['DE'], members = [], qqqqqqqqqq = 1 }]"],
+        &[
+            "[pool.x]\npolicy = 'geo'\ndefault = []\nrules = [{ country = ['DE'], members = [], qqqqqqqqqq = 1 }]",
+        ],
     ),
     Table {
         heading: "`[service.\"NAME\"]`",
@@ -160,12 +176,19 @@ fn every_configuration_key_is_documented_and_every_documented_key_exists() {
         if let Some(also) = table.also {
             documented.extend(words_of_first_column(section(&document, also)));
         }
-        faults.extend(known.difference(&documented).map(|key| format!("{heading}: `{key}` is not documented")));
-        faults.extend(documented.difference(&known).map(|key| format!("{heading}: there is no key `{key}`")));
+        faults.extend(
+            known
+                .difference(&documented)
+                .map(|key| format!("{heading}: `{key}` is not documented")),
+        );
+        faults.extend(
+            documented.difference(&known).map(|key| format!("{heading}: there is no key `{key}`")),
+        );
     }
     for heading in headings_with_keys(&document) {
         if TABLES.iter().all(|table| table.heading != heading) {
-            faults.push(format!("{heading}: this table is not in TABLES, so that nothing checks it"));
+            faults
+                .push(format!("{heading}: this table is not in TABLES, so that nothing checks it"));
         }
     }
     assert_no(&faults);
@@ -183,9 +206,15 @@ fn every_key_that_the_sources_ask_for_is_of_a_table_that_is_checked_here() {
     for call in [".value(\"", ".optional(\"", ".required(\""] {
         asked.extend(literals(&sources, call));
     }
-    assert!(asked.len() > 60, "only {} keys: do the sources ask for keys in another way now?", asked.len());
+    assert!(
+        asked.len() > 60,
+        "only {} keys: do the sources ask for keys in another way now?",
+        asked.len()
+    );
     let missing = asked.into_iter().filter(|key| !known.contains(*key));
-    assert_no(&missing.map(|key| format!("`{key}` is of a table that TABLES lacks")).collect::<Vec<_>>());
+    assert_no(
+        &missing.map(|key| format!("`{key}` is of a table that TABLES lacks")).collect::<Vec<_>>(),
+    );
 }
 
 #[test]
@@ -197,7 +226,9 @@ fn every_metric_is_documented_with_its_type_and_every_documented_metric_exists()
         // Metrics stand in tables of five columns, the type in the second one.
         let cells = cells(line);
         if cells.len() == 5 {
-            documented.extend(words(cells[0]).into_iter().map(|name| (name.to_owned(), cells[1].to_owned())));
+            documented.extend(
+                words(cells[0]).into_iter().map(|name| (name.to_owned(), cells[1].to_owned())),
+            );
         }
     }
     let mut faults = Vec::new();
@@ -213,7 +244,8 @@ fn every_metric_is_documented_with_its_type_and_every_documented_metric_exists()
     for document in documents() {
         for (at, _) in document.text.match_indices("portolan_") {
             let rest = &document.text[at..];
-            let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(rest.len());
+            let end =
+                rest.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(rest.len());
             if !known.contains_key(&rest[..end]) {
                 faults.push(format!("{}: there is no metric {}", document.path, &rest[..end]));
             }
@@ -233,7 +265,8 @@ fn every_command_and_flag_is_documented_and_every_documented_one_exists() {
             documented.insert(word.split(' ').next().unwrap_or_default().to_owned());
         }
     }
-    let flags: BTreeSet<&str> = section.split(|c: char| !c.is_ascii_lowercase() && c != '-').collect();
+    let flags: BTreeSet<&str> =
+        section.split(|c: char| !c.is_ascii_lowercase() && c != '-').collect();
     let mut faults = Vec::new();
     for (command, known) in &commands {
         if !documented.contains(command) {
@@ -250,7 +283,9 @@ fn every_command_and_flag_is_documented_and_every_documented_one_exists() {
         }
     }
     for document in documents() {
-        for line in document.text.lines().filter_map(|line| line.trim_start().strip_prefix("$ portolan ")) {
+        for line in
+            document.text.lines().filter_map(|line| line.trim_start().strip_prefix("$ portolan "))
+        {
             if let Some(fault) = usage_fault(line, &commands) {
                 faults.push(format!("{}: portolan {line}: {fault}", document.path));
             }
@@ -333,7 +368,8 @@ fn known_keys(sample: &str) -> Vec<String> {
     let output = portolan(&["check", ".", "--json"], directory.path());
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     for diagnostic in report["diagnostics"].as_array().unwrap() {
-        let (message, help) = (diagnostic["message"].as_str().unwrap(), diagnostic["help"].as_str());
+        let (message, help) =
+            (diagnostic["message"].as_str().unwrap(), diagnostic["help"].as_str());
         if let (true, Some(keys)) =
             (message.contains(UNKNOWN), help.and_then(|help| help.strip_prefix("the keys are ")))
         {
@@ -366,12 +402,16 @@ fn metrics_of_a_server() -> BTreeMap<String, String> {
         }
     };
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).unwrap();
     let mut metrics = BTreeMap::new();
     for line in page.lines() {
-        if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|line| line.split_once(' ')) {
+        if let Some((name, kind)) =
+            line.strip_prefix("# TYPE ").and_then(|line| line.split_once(' '))
+        {
             metrics.insert(name.to_owned(), kind.to_owned());
         }
     }
@@ -397,7 +437,10 @@ fn commands() -> BTreeMap<String, BTreeSet<String>> {
     for name in list.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()) {
         // A line that begins with more blanks continues the text of the command before.
         if !name.is_empty() {
-            commands.insert(name.to_owned(), if name == "help" { BTreeSet::new() } else { flags_of(name) });
+            commands.insert(
+                name.to_owned(),
+                if name == "help" { BTreeSet::new() } else { flags_of(name) },
+            );
         }
     }
     commands
@@ -421,22 +464,25 @@ fn help(arguments: &[&str]) -> String {
 /// What is wrong with a command line behind `portolan`.
 fn usage_fault(line: &str, commands: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
     const ENDS: [&str; 7] = ["|", "#", "&&", ";", ">", "<", "2>&1"];
-    let words: Vec<&str> = line.split_whitespace().take_while(|word| !ENDS.contains(word)).collect();
+    let words: Vec<&str> =
+        line.split_whitespace().take_while(|word| !ENDS.contains(word)).collect();
     let command = words.iter().find(|word| !word.starts_with("--"))?;
-    let Some(flags) = commands.get(*command) else { return Some(format!("there is no command {command}")) };
+    let Some(flags) = commands.get(*command) else {
+        return Some(format!("there is no command {command}"));
+    };
     let mut used = words.iter().filter(|word| word.starts_with("--") && word.len() > 2);
     let unknown = used.find(|word| !flags.contains(word.split('=').next().unwrap_or_default()))?;
     Some(format!("{command} has no {unknown}"))
 }
 
-/// A Markdown file.
+/// A Markdown file of the repository.
 struct Document {
     /// Relative to the repository.
     path: String,
     text: String,
 }
 
-/// A fenced block.
+/// A fenced block of a document.
 struct Block {
     /// The line of its fence, from 1.
     line: usize,
@@ -455,7 +501,11 @@ impl Document {
                 match open.take() {
                     Some((block, _)) => blocks.push(block),
                     None => {
-                        let block = Block { line: at + 1, info: info.trim().to_owned(), text: String::new() };
+                        let block = Block {
+                            line: at + 1,
+                            info: info.trim().to_owned(),
+                            text: String::new(),
+                        };
                         open = Some((block, line.len() - bare.len()));
                     }
                 }
@@ -472,7 +522,8 @@ impl Block {
     /// The path in its first line, without the directory of an installation.
     fn file(&self) -> Option<&str> {
         let first = self.text.lines().next()?;
-        let path = first.strip_prefix("# file: ").or_else(|| first.strip_prefix("; file: "))?.trim();
+        let path =
+            first.strip_prefix("# file: ").or_else(|| first.strip_prefix("; file: "))?.trim();
         Some(path.strip_prefix(INSTALLED).unwrap_or(path))
     }
 }
@@ -618,7 +669,11 @@ fn headings(document: &str) -> Vec<Heading<'_>> {
         if line.trim_start().starts_with("```") {
             is_inside_block = !is_inside_block;
         } else if level > 0 && !is_inside_block {
-            headings.push(Heading { title: line[level..].trim(), level, line: at..at + line.len() });
+            headings.push(Heading {
+                title: line[level..].trim(),
+                level,
+                line: at..at + line.len(),
+            });
         }
         at += line.len();
     }
@@ -649,7 +704,9 @@ fn headings_with_keys(document: &str) -> Vec<&str> {
 
 /// The cells of a row of a table; none where the line is no row. `\|` is a bar inside of a cell.
 fn cells(line: &str) -> Vec<&str> {
-    let Some(row) = line.trim().strip_prefix('|').and_then(|row| row.strip_suffix('|')) else { return Vec::new() };
+    let Some(row) = line.trim().strip_prefix('|').and_then(|row| row.strip_suffix('|')) else {
+        return Vec::new();
+    };
     let mut cells = Vec::new();
     let mut start = 0;
     for (at, _) in row.match_indices('|') {
@@ -679,10 +736,14 @@ fn words_of_first_column(section: &str) -> BTreeSet<String> {
 
 /// The text literals behind a call that the sources hold.
 fn literals<'t>(sources: &'t str, call: &str) -> Vec<&'t str> {
-    sources.match_indices(call).filter_map(|(at, _)| sources[at + call.len()..].split('"').next()).collect()
+    sources
+        .match_indices(call)
+        .filter_map(|(at, _)| sources[at + call.len()..].split('"').next())
+        .collect()
 }
 
-/// All sources below a directory, without their unit tests and the white space at the start of lines.
+/// All sources below a directory, without their unit tests and the white space at the start of
+/// lines.
 fn sources(directory: &str) -> String {
     let mut text = String::new();
     each_file(&repository().join(directory), &mut |path| {
@@ -699,7 +760,8 @@ fn sources(directory: &str) -> String {
 }
 
 fn each_file(directory: &Path, act: &mut impl FnMut(&Path)) {
-    let mut paths: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     for path in paths {
         if path.is_dir() {

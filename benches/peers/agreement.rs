@@ -1,4 +1,4 @@
-//! Whether all servers say the same: nobody is measured who answers something else.
+//! Whether all servers give the same answers: a server with other answers is not measured.
 //!
 //! Compared are the response code, AA, the answer's records with their TTLs in any order, and the
 //! SOA record of a negative answer. Sizes, other sections' records and ECS scopes may differ; the

@@ -148,7 +148,7 @@ fn measure(
                 duration: Duration::from_secs_f64(options.seconds),
                 rate: options.rate,
             };
-            // Nobody always comes first.
+            // Another server comes first in each round.
             for entrant in entrants.iter().cycle().skip(round as usize).take(entrants.len()) {
                 let source = match entrant.reach(task.workload) {
                     WorkloadSupport::Whole | WorkloadSupport::Echo => Ipv4Addr::LOCALHOST,

@@ -23,7 +23,7 @@ pub(crate) struct Options {
     /// --portolan.
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<String>,
-    /// These workloads only.
+    /// Measure only these workloads.
     #[arg(long, value_delimiter = ',')]
     pub(crate) workload: Vec<Workload>,
     /// A portolan to measure, as PATH or LABEL=PATH; may be repeated.  [default: the one that cargo

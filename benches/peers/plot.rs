@@ -65,7 +65,7 @@ impl Axis {
     }
 }
 
-/// An SVG document.
+/// The report as an SVG document.
 pub(crate) fn draw(report: &Report) -> String {
     let (cost, latency) = axes(report);
     let mut body = String::new();
@@ -261,7 +261,7 @@ impl QuantileMark {
     }
 }
 
-/// Microseconds in words.
+/// A time in microseconds with a unit that suits its size.
 fn time(us: f64) -> String {
     match us {
         10_000.0.. => format!("{:.0} ms", us / 1e3),

@@ -22,7 +22,7 @@ pub(crate) struct Report {
     pub(crate) samples: Vec<Sample>,
 }
 
-/// Where it ran.
+/// The machine that the benchmark ran on.
 #[derive(Debug, Serialize)]
 pub(crate) struct Machine {
     pub(crate) processor: String,
@@ -31,7 +31,7 @@ pub(crate) struct Machine {
     pub(crate) date: String,
 }
 
-/// How it ran.
+/// The settings of the benchmark run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Settings {
     pub(crate) rounds: u32,
@@ -40,7 +40,7 @@ pub(crate) struct Settings {
     pub(crate) database: String,
 }
 
-/// Who took part.
+/// A server that was measured, with its version.
 #[derive(Debug, Serialize)]
 pub(crate) struct Server {
     pub(crate) label: String,
@@ -98,7 +98,7 @@ impl Figures {
 }
 
 impl Machine {
-    /// This one.
+    /// Reads the machine that this program runs on.
     pub(crate) fn here() -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let processors = read("/proc/cpuinfo");
@@ -136,7 +136,7 @@ impl Report {
         Workload::ALL.into_iter().filter(|&workload| self.cells_of(workload).next().is_some())
     }
 
-    /// As tables.
+    /// The report as Markdown tables.
     pub(crate) fn markdown(&self) -> String {
         let (machine, settings) = (&self.machine, &self.settings);
         let mut text = format!(
@@ -273,7 +273,7 @@ impl Cell {
     }
 }
 
-/// `12.3 (11.9–14.0)`
+/// Median, least and most as text: `12.3 (11.9–14.0)`.
 fn span(spread: MedianRange, digits: usize) -> String {
     let MedianRange { median, least, most } = spread;
     format!("{median:.digits$} ({least:.digits$}–{most:.digits$})")

@@ -53,7 +53,7 @@ impl Workload {
         }
     }
 
-    /// As a heading.
+    /// The heading of the workload in reports.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Static => "Static: A of 500 plain names",

@@ -12,7 +12,7 @@ pub(crate) const STEERED: &str = "example.test";
 pub(crate) const LARGE: &str = "many.test";
 /// Answered by the client's continent.
 pub(crate) const GEO: &str = "geo.example.test";
-/// Answered by weight.
+/// The name of the weighted service.
 pub(crate) const WEIGHTED: &str = "weighted.example.test";
 
 /// TTL of plain records, in seconds.

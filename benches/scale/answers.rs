@@ -31,7 +31,7 @@ const CLEAN_ANSWERS: usize = 12;
 /// The number of endpoints, and how many of them one answer has.
 #[derive(Debug, Clone, Copy)]
 struct Draw {
-    /// `None` for all.
+    /// How many members an answer has; `None`: all.
     answers: Option<usize>,
     endpoints: usize,
 }

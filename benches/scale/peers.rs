@@ -4,10 +4,9 @@ use std::{fs, io, net::SocketAddr, path::Path, process::Command};
 
 use super::process::program;
 
-/// A server.
+/// A server that edits are measured with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
-    /// This project's.
     Portolan,
     /// gdnsd: `gdnsdctl reload-zones` for zones; for anything else a new daemon takes over from the
     /// old one.
@@ -15,11 +14,10 @@ pub(crate) enum Peer {
         /// Whether the edit is of the configuration.
         is_replaced: bool,
     },
-    /// Knot DNS.
     Knot,
 }
 
-/// What was edited.
+/// The kind of file that was edited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EditKind {
     /// The server's own configuration.

@@ -24,7 +24,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 pub(crate) struct ExpectedAnswer {
     /// The name, without its final dot.
     pub(crate) name: String,
-    /// The address.
+    /// The IPv4 address expected in the answer.
     pub(crate) address: Ipv4Addr,
 }
 
@@ -40,9 +40,9 @@ pub(crate) struct Server {
 pub(crate) struct ResourceUsage {
     /// From the start, or from the end of the edit, to the answer.
     pub(crate) wall_secs: f64,
-    /// User and system.
+    /// User and system CPU time, in seconds.
     pub(crate) cpu_secs: f64,
-    /// Resident after it.
+    /// The resident memory afterwards, in MiB.
     pub(crate) resident_mib: f64,
     /// The most resident meanwhile.
     pub(crate) peak_mib: f64,
@@ -86,7 +86,7 @@ impl Server {
         Ok(Some(Self { child, socket, next_id: 1 }))
     }
 
-    /// The process' id.
+    /// The id of the server process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -162,12 +162,12 @@ impl Server {
         fs::write(format!("/proc/{}/clear_refs", self.id()), "5")
     }
 
-    /// Where it answers.
+    /// The address that the server answers on.
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.socket.peer_addr()
     }
 
-    /// Resident now.
+    /// The resident memory at present, in MiB.
     pub(crate) fn resident_mib(&self) -> io::Result<f64> {
         memory_mib(self.id(), "VmRSS:")
     }

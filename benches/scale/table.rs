@@ -2,15 +2,15 @@
 
 use super::process::ResourceUsage;
 
-/// One size.
+/// The figures of one size.
 pub(crate) struct Row {
     /// How many of what is counted.
     pub(crate) size: usize,
-    /// Of the start.
+    /// What the start costs.
     pub(crate) start: ResourceUsage,
     /// Resident once nothing goes on any more.
     pub(crate) settled_mib: f64,
-    /// Of one edit.
+    /// What one edit costs.
     pub(crate) edit: Option<ResourceUsage>,
 }
 

@@ -26,7 +26,7 @@ pub(crate) type Switches = Arc<[AtomicBool]>;
 pub(crate) struct Targets {
     /// The port of all of them.
     pub(crate) port: u16,
-    /// By target.
+    /// For each target whether it is down.
     pub(crate) is_down: Switches,
     /// Receives each target whose answer changed, and when the first probe got the new answer.
     pub(crate) answer_changes: mpsc::Receiver<(usize, Instant)>,

@@ -23,13 +23,13 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct LoadPlan<'a> {
     /// Where from: an address of this machine.
     pub(crate) source: Ipv4Addr,
-    /// Where to.
+    /// The address that queries are sent to.
     pub(crate) address: SocketAddr,
     /// DNS messages, sent in turn; their IDs are overwritten.
     pub(crate) questions: &'a [Vec<u8>],
-    /// Queries per second.
+    /// Queries to send per second.
     pub(crate) rate: u32,
-    /// Of the schedule; a run takes up to a second longer.
+    /// The length of the schedule; a run takes up to a second longer.
     pub(crate) duration: Duration,
 }
 
@@ -102,8 +102,7 @@ impl LoadSocket {
         Ok(Self { socket, waiting: vec![None; 1 << 16], next: 0, buffer: [0; 4096] })
     }
 
-    /// A send that fails is a query that is lost; whoever waited under the same ID until now is
-    /// lost, too.
+    /// A send that fails is a lost query. A query that still waits under the same ID is lost, too.
     fn send(&mut self, question: &[u8], due: Duration) {
         let message = &mut self.buffer[..question.len()];
         message.copy_from_slice(question);

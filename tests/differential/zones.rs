@@ -21,7 +21,7 @@ pub(crate) struct Zone {
     owners: BTreeSet<String>,
 }
 
-/// A question.
+/// A question to all servers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Question {
     pub(crate) name: String,

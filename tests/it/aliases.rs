@@ -51,8 +51,7 @@ fn an_alias_follows_its_name_and_outlives_its_resolver() {
     assert_eq!(server.metric("portolan_alias_failing", "alias=\"missing.lb.test\""), 1.0);
     assert_eq!(server.metric("portolan_alias_failing", "alias=\"eu.lb.test\""), 0.0);
 
-    // Another answer is taken up when the old one may no longer be kept; a name that appears,
-    // within the retries.
+    // Another answer is used when the TTL of the old one ends, and a new name within the retries.
     upstream.serve("eu 20 A 192.0.2.3\nmissing 20 A 192.0.2.4\n");
     server.until_answers("gslb.test", &["192.0.2.3"], WAIT_TIMEOUT);
     server.until_answers("spare.gslb.test", &["192.0.2.4"], 2 * WAIT_TIMEOUT);
@@ -61,7 +60,7 @@ fn an_alias_follows_its_name_and_outlives_its_resolver() {
     // The resolver goes away: the last good answer stays, with a shorter TTL, and everybody is
     // told.
     upstream.serve("eu 1 A 192.0.2.3\nmissing 1 A 192.0.2.4\n");
-    server.until("the short TTL is taken up", 3 * WAIT_TIMEOUT, |server| {
+    server.until("the short TTL is in use", 3 * WAIT_TIMEOUT, |server| {
         let aliases = server.status().aliases;
         aliases.iter().all(|alias| alias.ttl == Some(1))
     });

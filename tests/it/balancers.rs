@@ -18,10 +18,10 @@ pub struct Balancer {
     directory: TempDir,
 }
 
-/// What it serves.
+/// What a balancer serves.
 #[derive(Debug, Clone, Copy)]
 pub enum BalancerContent<'a> {
-    /// 200 on /healthz.
+    /// Answers `/healthz` with status 200.
     Health,
     /// The same over TLS, with this certificate and key.
     Tls { certificate: &'a str, key: &'a str },
@@ -73,7 +73,7 @@ impl Balancer {
         let directory = tempfile::tempdir().unwrap();
         let answer = match backend_works {
             true => "http-request return status 200 content-type text/plain string ok",
-            // Nobody listens on port 1: HAProxy answers for the server that is not there.
+            // No program listens on port 1: HAProxy answers 503 itself.
             false => "server gone 127.0.0.1:1",
         };
         let configuration = format!(

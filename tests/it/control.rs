@@ -188,7 +188,7 @@ fn sighup_reads_the_files_anew() {
     let before = server.status().configuration.reloads;
     site.write(PLACES, &places("draining"));
     server.signal(libc::SIGHUP);
-    server.until("it was taken up", APPLY_TIMEOUT, |server| {
+    server.until("the edit is applied", APPLY_TIMEOUT, |server| {
         server.status().configuration.reloads > before
     });
     assert_eq!(server.addresses(WWW), ["192.0.2.2"]);
@@ -213,7 +213,7 @@ fn sigterm_answers_what_was_received_and_exits_with_0() {
     assert!(!log.contains("ERROR") && !log.contains("panicked"), "{log}");
 }
 
-/// Two targets of which nobody answers the first: connections to port 1 are refused.
+/// Two targets. The first is down: connections to port 1 are refused.
 fn probed() -> String {
     zone()
         .to_owned()

@@ -254,7 +254,7 @@ fn while_a_member_fails_the_ttl_falls_to_the_moment_of_the_verdict() {
     assert_eq!(asked(&server).ttl(), 30);
 }
 
-/// Signs certificates.
+/// An authority that signs the certificates of a test.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pub certificate: String,

@@ -106,7 +106,7 @@ pub struct Server {
     stdout: BufReader<ChildStdout>,
     /// For DNS, over UDP and TCP.
     pub address: SocketAddr,
-    /// For HTTP.
+    /// The address of the admin API, if it is on.
     pub admin: Option<SocketAddr>,
     /// For DNS over HTTPS.
     pub https: Option<SocketAddr>,
@@ -168,24 +168,24 @@ impl Server {
         self.ask(&TestQuery::new(name, "A")).answers()
     }
 
-    /// Waits until `is_so`; panics with `what` and the log if it takes longer than `patience`. How
+    /// Waits until `is_so`; panics with `what` and the log if it takes longer than `timeout`. How
     /// long it took.
     pub fn until(
         &self,
         what: &str,
-        patience: Duration,
+        timeout: Duration,
         mut is_so: impl FnMut(&Self) -> bool,
     ) -> Duration {
-        let (start, deadline) = (Instant::now(), Deadline::after(patience));
+        let (start, deadline) = (Instant::now(), Deadline::after(timeout));
         while !is_so(self) {
-            assert!(deadline.tick(), "not within {patience:?}: {what}\n{}", self.log());
+            assert!(deadline.tick(), "not within {timeout:?}: {what}\n{}", self.log());
         }
         start.elapsed()
     }
 
     /// Waits until the answers to `name` are these.
-    pub fn until_answers(&self, name: &str, expected: &[&str], patience: Duration) -> Duration {
-        self.until(&format!("{name} is {expected:?}"), patience, |server| {
+    pub fn until_answers(&self, name: &str, expected: &[&str], timeout: Duration) -> Duration {
+        self.until(&format!("{name} is {expected:?}"), timeout, |server| {
             server.addresses(name) == expected
         })
     }

@@ -343,7 +343,7 @@ fn a_name_that_moves_into_a_file_that_cannot_be_used_is_answered_throughout() {
         concerns.contains("zone example.net") && concerns.contains("zones/new.toml, which cannot"),
         "{concerns}"
     );
-    // Whoever signals twice believes the file to be fixed, and takes no name away.
+    // Two signals mean that the file is believed to be fixed, not that names may go.
     for count in 1..=3 {
         server.signal(libc::SIGHUP);
         let obeyed = |server: &Server| server.log().matches("reload by SIGHUP").count() == count;

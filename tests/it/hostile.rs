@@ -72,7 +72,7 @@ fn mutated_datagrams_get_a_reply_or_none_and_cost_nothing() {
     let mut buffer = [0; 65536];
     for round in 0..200 {
         for _ in 0..100 {
-            // The kernel may have no room for one: none of these is owed a reply.
+            // The kernel may drop some: no reply to any of these is required.
             let _ = socket.send(&mutated(&mut rng, &seeds));
         }
         while let Ok(length) = socket.recv(&mut buffer) {

@@ -70,7 +70,7 @@ impl PollWatcher {
     }
 }
 
-/// A server's agent, which says this much of its weight to whoever connects.
+/// The agent of a server: tells each connection this percentage of its weight.
 fn agent(address: &str) -> (u16, Arc<AtomicU32>) {
     let listener = TcpListener::bind((address, 0)).unwrap();
     let (port, percent) = (listener.local_addr().unwrap().port(), Arc::new(AtomicU32::new(100)));

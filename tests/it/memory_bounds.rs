@@ -51,7 +51,7 @@ fn zone(address: &str) -> String {
     )
 }
 
-/// 60 MB of comments.
+/// Writes a file with 60 MB of comments.
 fn write_large(site: &ServerDirectory) {
     let line = [&b";".repeat((1 << 20) - 2)[..], b"\n"].concat();
     write_repeated(site, "zones/large.inc", &line, 60).unwrap();

@@ -78,7 +78,7 @@ impl TestQuery {
         self.edns(|edns| edns.options.push((8, option)))
     }
 
-    /// The wire form.
+    /// The query in wire format.
     pub fn message(&self, id: u16) -> Vec<u8> {
         let mut message = id.to_be_bytes().to_vec();
         message.extend([
@@ -152,7 +152,7 @@ impl TestQuery {
     }
 }
 
-/// A reply.
+/// A reply with what is known of its transport.
 #[derive(Debug)]
 pub struct Reply {
     pub message: Message,
@@ -160,7 +160,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// `NOERROR`, `NXDOMAIN`, `BADVERS`.
+    /// The rcode by name, such as `NXDOMAIN` or `BADVERS`.
     pub fn rcode(&self) -> String {
         match u16::from(self.message.metadata.response_code) {
             // The number is BADSIG in a TSIG record and BADVERS in a reply's head.
@@ -189,7 +189,7 @@ impl Reply {
         }
     }
 
-    /// An option's octets.
+    /// The octets of an EDNS option, if the reply has it.
     pub fn option(&self, code: u16) -> Option<Vec<u8>> {
         self.message
             .edns
@@ -248,7 +248,7 @@ fn type_code(rtype: &str) -> u16 {
     rtype.parse::<hickory_proto::rr::RecordType>().unwrap_or_else(|_| panic!("type {rtype}")).into()
 }
 
-/// A deadline that is waited for without sleeping: the clock is a socket to which nobody writes.
+/// A deadline that is waited for without sleeping: the clock is a socket that nothing is sent to.
 pub struct Deadline {
     socket: UdpSocket,
     end: Instant,

@@ -170,7 +170,7 @@ fn first_share(server: &Server) -> f64 {
     pool(server, WWW).shares[0].1
 }
 
-/// What `portolan ARGUMENTS` says to somebody who asks this server; it must succeed.
+/// The output of `portolan ARGUMENTS` for this server; the command must succeed.
 fn run_command(site: &ServerDirectory, server: &Server, arguments: &[&str]) -> String {
     let url = format!("http://{}", server.admin.unwrap());
     let (code, out, err) = site.run(&[arguments, &["--server", &url]].concat());

@@ -1,5 +1,5 @@
-//! Real resolvers in front of the server, with a cache by client subnet: what they keep is right
-//! for whom they give it to.
+//! Real resolvers in front of the server, with a cache by client subnet: what a resolver keeps is
+//! right for the clients that it gives it to.
 
 use std::{
     fs,

@@ -46,7 +46,7 @@ pub(crate) enum WorkloadSupport {
 
 /// A server that could take part.
 pub(crate) struct PeerServer {
-    /// In tables; unique.
+    /// The unique name in tables.
     pub(crate) label: String,
     /// By which `--only` names it.
     pub(crate) kind: &'static str,

@@ -123,7 +123,7 @@ fn after_a_time_that_a_member_must_prove_itself_clients_go_back() {
     fail_over(&mut regions, &server);
     assert_eq!(server.addresses(WWW), [regions.iad]);
     server.until("the holder is told", WAIT_TIMEOUT, |server| pool(server, WWW).holder.is_some());
-    // Whoever restarts does not know for how long: the time begins anew.
+    // A restarted server cannot know since when: the time begins again.
     assert!(server.terminate().0.success());
     let server = site.serve();
     assert_eq!(server.addresses(WWW), [regions.iad]);

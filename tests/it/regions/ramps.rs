@@ -6,7 +6,7 @@ use crate::{
     harness::{Server, ServerDirectory, WAIT_TIMEOUT},
 };
 
-/// How much of its share the one ramp under way takes.
+/// The fraction of the one ramp in progress.
 fn ramp(server: &Server) -> Option<f64> {
     server.status().ramps.first().map(|ramp| ramp.at)
 }
@@ -43,7 +43,7 @@ fn a_region_that_comes_back_takes_its_share_bit_by_bit() {
     regions.start_haproxy();
     let mut seen = watch(&server, "it starts", |at| at.is_some_and(|at| at > 0.3));
     let share = answer_share(&server, regions.fra);
-    assert!((0.1..0.45).contains(&share), "{share} amid a slow start\n{}", server.log());
+    assert!((0.1..0.45).contains(&share), "{share} during a slow start\n{}", server.log());
     let text = run_command(&site, &server, &["status"]);
     assert!(text.contains(&format!("{} of pool {WWW}: its share is ", regions.fra)), "{text}");
     seen.extend(watch(&server, "it is whole", |at| at.is_none()));
@@ -137,7 +137,7 @@ fn a_drain_written_by_hand_goes_over_the_time_written_beside_it() {
     let server = site.serve();
     let keys = "# Frankfurt\nstate = \"draining\"\ndrain-over = \"10m\"\n";
     site.edit(ZONE, "# Frankfurt\n", keys);
-    server.until("it is taken up", WAIT_TIMEOUT, |server| {
+    server.until("the drain is applied", WAIT_TIMEOUT, |server| {
         server.status().datacenters[0].state == "draining"
     });
     assert!(ramp(&server).is_some_and(|at| at > 0.9), "{:?}", server.status().ramps);
