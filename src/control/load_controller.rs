@@ -316,7 +316,7 @@ impl LoadController {
 /// By feed that comes in the replies to health checks: the monitor of those who name it.
 fn header_monitors(topology: &Topology) -> Vec<Option<Box<str>>> {
     let mut carries = vec![None; topology.feeds.list.len()];
-    for (feed, endpoints) in carries.iter_mut().zip(topology.feeds.endpoints_of(topology)) {
+    for (feed, endpoints) in carries.iter_mut().zip(topology.endpoints_by_feed()) {
         let monitor = |id: &EndpointId| topology.endpoints[id.index()].monitor;
         let monitor = endpoints.iter().find_map(monitor).map(|id| &topology.monitors[id.index()]);
         *feed = monitor

@@ -278,7 +278,7 @@ fn pools(controller: &mut Controller) -> Vec<PoolStatus> {
 /// Which members of a pool are answered, by any service, though none is usable.
 fn answered_members(topology: &Topology, charts: &[Arc<Chart>], id: PoolId) -> Vec<bool> {
     let mut endpoints = BTreeSet::new();
-    let turns_to = |service: &Service| topology.pools_below(service.pool).contains(&id);
+    let turns_to = |service: &Service| topology.pools_below([service.pool]).contains(&id);
     for (_, chart) in topology.services.iter().zip(charts).filter(|(service, _)| turns_to(service))
     {
         endpoints.extend(
@@ -287,7 +287,9 @@ fn answered_members(topology: &Topology, charts: &[Arc<Chart>], id: PoolId) -> V
     }
     let is_answered = |member: &Member| match member.kind {
         MemberKind::Endpoint(endpoint) => endpoints.contains(&endpoint),
-        MemberKind::Pool(inner) => !topology.endpoints_below(inner).is_disjoint(&endpoints),
+        MemberKind::Pool(inner) => {
+            topology.endpoints_below([inner]).iter().any(|id| endpoints.contains(id))
+        }
     };
     topology.pools[id.index()].members.iter().map(is_answered).collect()
 }

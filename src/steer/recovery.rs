@@ -25,40 +25,14 @@ use std::{
     time::Duration,
 };
 
-use super::{
+use crate::steer::{
     chart::Chart,
-    chart_plan::pools_below,
-    compiler::Compiler,
-    conditions::Conditions,
-    pool::{MemberKind, MinUp, Policy},
-    search::{EndpointAvailability, PoolEndpoint, stable_hash},
-    topology::{PoolId, ServiceId, Topology},
+    compile::{Compiler, EndpointAvailability, GroupAvailability, PoolEndpoint, stable_hash},
+    model::{ClientGroup, Conditions, MemberKind, MinUp, Policy, PoolId, ServiceId, Topology},
 };
 
 /// As much of a pool's weight must be back.
 const RECOVERED_SHARE: f64 = 0.5;
-
-/// The clients of a service's pool that are offered the same members.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClientGroup {
-    /// The service's pool.
-    pub pool: PoolId,
-    /// Positions of the members offered, the first choice first.
-    pub members: Box<[u16]>,
-    /// A rule with `strict = true` offers them.
-    pub is_strict: bool,
-}
-
-/// How a group of clients is served.
-#[derive(Debug)]
-pub(super) struct GroupAvailability {
-    /// How much of what they are offered is usable by weight, from 0 to 1.
-    pub recovered_share: f64,
-    /// Whether anything is, standbys included.
-    pub is_served: bool,
-    /// The endpoints below what they are offered.
-    pub endpoints: Vec<PoolEndpoint>,
-}
 
 /// A recovery in progress, for the next run of the program: everything by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -294,7 +268,7 @@ fn max_recovery(topology: &Topology, group: &ClientGroup) -> Option<Duration> {
             MemberKind::Endpoint(_) => None,
         })
         .collect();
-    let below = pools_below(topology, &inner);
+    let below = topology.pools_below(inner);
     // Clients of a strict rule are one group, and its members a failover.
     let divides_itself =
         pool.policy != Policy::Failover && !group.is_strict && pool.members.len() > 1;

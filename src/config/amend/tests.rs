@@ -172,10 +172,7 @@ fn load(files: &TestFiles) -> Result<(Config, Diagnostics), Diagnostics> {
 fn observed(config: &Config, warnings: &Diagnostics) -> Vec<String> {
     let topology = &config.topology;
     let feeds_of = |pool: &crate::steer::Pool| {
-        pool.members
-            .iter()
-            .map(|member| topology.feeds.describing(topology, member.kind))
-            .collect::<Vec<_>>()
+        pool.members.iter().map(|member| topology.feeds_of_member(member.kind)).collect::<Vec<_>>()
     };
     let zone = |zone: &crate::config::ZoneConfig| {
         let serial: SerialSource = zone.serial;

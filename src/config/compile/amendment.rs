@@ -274,7 +274,7 @@ impl<'c> AmendmentCompiler<'c> {
     /// Whether the records below a pool, with those that the amendment adds, are so few that no
     /// bound on answers matters.
     fn has_few_records(&self, pool: PoolId) -> bool {
-        let below = self.before.endpoints_below(pool);
+        let below = self.before.endpoints_below([pool]);
         let below: Vec<&Endpoint> =
             below.iter().map(|id| &*self.before.endpoints[id.index()]).collect();
         // A CNAME stands alone in an answer.

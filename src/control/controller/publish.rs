@@ -56,7 +56,7 @@ impl Controller {
         let now = self.epoch.elapsed();
         self.conditions.standings =
             self.probe_keys.iter().map(|key| self.ledger.health_status(key, now)).collect();
-        update_combined(&self.loaded.topology, &mut self.conditions.standings);
+        update_combined(&self.loaded.topology.combined_probes, &mut self.conditions.standings);
         self.changed_probes.clear();
         self.update_aliases();
         self.load_controller.update(&self.loaded.compiler, &mut self.conditions, true);
@@ -152,7 +152,8 @@ impl Controller {
     /// Makes the standings of combined targets follow their parts; those that changed.
     pub(super) fn combine(&mut self) -> Vec<ProbeId> {
         let before = self.conditions.standings.clone();
-        let combined = update_combined(&self.loaded.topology, &mut self.conditions.standings);
+        let combined =
+            update_combined(&self.loaded.topology.combined_probes, &mut self.conditions.standings);
         for id in &combined {
             let (from, to) =
                 (before[id.index()].verdict, self.conditions.standings[id.index()].verdict);

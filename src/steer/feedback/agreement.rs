@@ -10,10 +10,7 @@ use std::time::Duration;
 use crate::{
     health::Verdict,
     load::LoadReport,
-    steer::{
-        Conditions,
-        topology::{EndpointId, Topology},
-    },
+    steer::model::{Conditions, EndpointId, Topology},
 };
 
 /// Both must differ for so long, and for as many reports: verdicts need some probes, reports are

@@ -10,10 +10,7 @@ use super::{
     relief::{LoadEstimate, Relief},
     share_history::ShareHistory,
 };
-use crate::steer::{
-    fraction::Fraction,
-    pool::{LoadMeasure, LoadPolicy},
-};
+use crate::steer::model::{Fraction, LoadMeasure, LoadPolicy};
 
 /// Where nobody says how many connections it can take, each counts as able to take so many times
 /// its fair share of all.

@@ -9,11 +9,7 @@ use super::{
     measured_load::MeasuredLoad,
     spill::{Neighbours, PoolLoad, Spill, step_group},
 };
-use crate::steer::{
-    fraction::Fraction,
-    pool::{Capacity, MemberKind},
-    topology::{FeedId, PoolId, Topology},
-};
+use crate::steer::model::{Capacity, FeedId, Fraction, MemberKind, PoolId, Topology};
 
 /// How often is looked for the first reports after a start.
 const STARTUP_LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -227,7 +223,7 @@ impl CappedPool {
         let Some(capacity) = capacity else {
             unreachable!("only pools with a capacity are watched for it")
         };
-        let feeds = topology.feeds.describing(topology, MemberKind::Pool(id));
+        let feeds = topology.feeds_of_member(MemberKind::Pool(id));
         let (spill, latency) = old.map_or_else(Default::default, |old| (old.spill, old.latency));
         Self { id, spill, capacity, feeds, latency, level_and_target: None }
     }

@@ -8,11 +8,8 @@
 use std::time::Duration;
 
 use super::{holder::Holder, load_pool::new_position, ramp::Ramp};
-use crate::steer::{
-    conditions::FailbackProgress,
-    fraction::Fraction,
-    pool::{Failback, MemberKind},
-    topology::{EndpointId, PoolId, Topology},
+use crate::steer::model::{
+    EndpointId, Failback, FailbackProgress, Fraction, MemberKind, PoolId, Topology,
 };
 
 /// A `failover` pool whose clients do not go back at once.
@@ -207,7 +204,7 @@ fn longest_slow_start(topology: &Topology, kind: MemberKind) -> Duration {
     match kind {
         MemberKind::Endpoint(id) => of_endpoint(id),
         MemberKind::Pool(id) => {
-            topology.endpoints_below(id).into_iter().map(of_endpoint).max().unwrap_or_default()
+            topology.endpoints_below([id]).into_iter().map(of_endpoint).max().unwrap_or_default()
         }
     }
 }

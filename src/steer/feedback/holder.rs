@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::steer::pool::Failback;
+use crate::steer::model::Failback;
 
 /// Who holds a pool's clients, and since when each member has been usable without a break.
 #[derive(Debug, Clone, PartialEq)]

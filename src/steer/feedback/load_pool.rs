@@ -15,10 +15,8 @@ use super::{
 };
 use crate::{
     load::{LoadReport, LoadSource},
-    steer::{
-        chart_plan::pools_below,
-        pool::{Failback, LoadMeasure, LoadPolicy, MemberKind, Policy},
-        topology::{FeedId, PoolId, ProbeId, Topology},
+    steer::model::{
+        Failback, FeedId, LoadMeasure, LoadPolicy, MemberKind, Policy, PoolId, ProbeId, Topology,
     },
 };
 
@@ -118,7 +116,7 @@ fn longest_ttls(topology: &Topology, wanted: &HashSet<PoolId>) -> HashMap<PoolId
     }
     for (root, ttl_secs) in by_root {
         let ttl = Duration::from_secs(ttl_secs.into());
-        for id in pools_below(topology, &[root]).into_iter().filter(|id| wanted.contains(id)) {
+        for id in topology.pools_below([root]).into_iter().filter(|id| wanted.contains(id)) {
             longest
                 .entry(id)
                 .and_modify(|known: &mut Duration| *known = ttl.max(*known))
@@ -193,11 +191,8 @@ impl LoadPool {
             unreachable!("only load pools are watched for their load")
         };
         let weights: Vec<u16> = pool.members.iter().map(|member| member.weight).collect();
-        let feeds: Vec<Vec<FeedId>> = pool
-            .members
-            .iter()
-            .map(|member| topology.feeds.describing(topology, member.kind))
-            .collect();
+        let feeds: Vec<Vec<FeedId>> =
+            pool.members.iter().map(|member| topology.feeds_of_member(member.kind)).collect();
         let (mut balance, mut reports_response_time) =
             (Balance::new(policy.clone(), weights), vec![false; feeds.len()]);
         if let Some((old_topology, old)) = old {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::equilibrium::LoadSignal;
 use crate::{
     load::{LoadReport, LoadSource},
-    steer::pool::{Capacity, LoadLevel, LoadMeasure, LoadPolicy},
+    steer::model::{Capacity, LoadLevel, LoadMeasure, LoadPolicy},
 };
 
 /// The least that servers which are down leave of a member: none at all would be for health to say.

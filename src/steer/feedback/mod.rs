@@ -55,13 +55,11 @@ pub use report::{
     FeedReport, FeedbackReport, PoolReport, RampReport, SavedFailback, SavedFeedback, SavedShares,
 };
 
-use super::{
-    compiler::Compiler,
-    conditions::{Adjustments, Conditions},
-    pool::MemberKind,
-    topology::{FeedId, PoolId, ProbeId, Topology},
-};
 use crate::load::LoadReport;
+use crate::steer::{
+    compile::Compiler,
+    model::{Adjustments, Conditions, FeedId, MemberKind, PoolId, ProbeId, Topology},
+};
 use agreement::{Agreement, find_disagreement};
 use capped_pools::CappedPools;
 use delayed_failback::DelayedFailback;
@@ -197,7 +195,7 @@ impl Feedback {
             self.readings.push(reading);
             self.agreements.push(agreement);
         }
-        self.endpoints_of_feed = topology.feeds.endpoints_of(&topology);
+        self.endpoints_of_feed = topology.endpoints_by_feed();
     }
 
     /// Takes note of a report. Whether a lasting disagreement with our probes began with it, or

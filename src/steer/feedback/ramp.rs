@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::steer::fraction::Fraction;
+use crate::steer::model::Fraction;
 
 /// As many steps as a whole ramp has, at most: each makes new wheels.
 const MAX_STEPS: u32 = 200;

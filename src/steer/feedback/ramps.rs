@@ -3,13 +3,9 @@
 use std::{collections::HashMap, time::Duration};
 
 use super::ramp::Ramp;
-use crate::steer::{
-    Conditions,
-    datacenter::ServingState,
-    endpoint::HealthOverride,
-    fraction::Fraction,
-    pool::{MemberKind, RampTimes},
-    topology::{DatacenterId, EndpointId, Topology},
+use crate::steer::model::{
+    Conditions, DatacenterId, EndpointId, Fraction, HealthOverride, MemberKind, RampTimes,
+    ServingState, Topology,
 };
 
 /// Whose ramp it is, over reloads and restarts: by name.
@@ -203,7 +199,7 @@ fn update_ramp<'k>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::steer::datacenter::Datacenter;
+    use crate::steer::model::Datacenter;
 
     const SECOND: Duration = Duration::from_secs(1);
 

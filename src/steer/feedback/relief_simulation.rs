@@ -7,7 +7,7 @@ use super::{
     balance::{Balance, BalanceTiming, MemberReport},
     measured_load::MeasuredLoad,
 };
-use crate::steer::pool::{LoadMeasure, LoadPolicy};
+use crate::steer::model::{LoadMeasure, LoadPolicy};
 
 const INTERVAL_SECS: u64 = 5;
 /// A report tells of the load so long before it is read.

@@ -3,10 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use super::{Disagreement, FeedReading, Feedback, RampKey, WeightFallback};
-use crate::steer::{
-    conditions::Adjustments,
-    topology::{FeedId, PoolId},
-};
+use crate::steer::model::{Adjustments, FeedId, PoolId};
 
 /// All that is under way.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,12 +1,8 @@
 //! Terms: what beside rank and weight decides how much a member gets, and whose doing that is.
 
 use crate::steer::{
-    conditions::Conditions,
-    fraction::Fraction,
-    policy::SearchResult,
-    pool::{MemberKind, Pool},
-    preference::LossRange,
-    topology::{DatacenterId, EndpointId, PoolId, Topology},
+    compile::{LossRange, SearchResult},
+    model::{Conditions, DatacenterId, EndpointId, Fraction, MemberKind, Pool, PoolId, Topology},
 };
 
 /// What beside rank and weight decides how much a member gets. Nothing of it holds for most members

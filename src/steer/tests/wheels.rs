@@ -1,7 +1,7 @@
 //! Wheels: equal pools share tables, and the choices of their clients are independent.
 
 use super::*;
-use crate::steer::wheel::{Wheel, WheelChoice};
+use crate::steer::chart::{Wheel, WheelChoice};
 
 /// The wheel of a service's pool, for IPv4.
 fn wheel(bench: &ServiceBench) -> Arc<Wheel> {

@@ -205,7 +205,7 @@ mod tests {
         simulation::{ParentPolicy, SimulationTiming, topology},
         *,
     };
-    use crate::steer::topology::PoolId;
+    use crate::steer::model::PoolId;
 
     /// Failover from one pool to the next, of which these are in service.
     fn flows(serving: &[bool]) -> Flows {

@@ -5,11 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::fullness::{PoolLoad, even_fullness};
 use crate::steer::{
-    policy::MatchedRules,
-    pool::{MemberKind, Policy, Pool},
-    preference::{biased_km, member_coordinates},
-    slots::raised_to_cover_all,
-    topology::{PoolId, Topology},
+    compile::{MatchedRules, biased_km, member_coordinates, raised_to_cover_all},
+    model::{MemberKind, Policy, Pool, PoolId, Topology},
 };
 
 /// A pool whose members give clients to each other, if some of them have a capacity.

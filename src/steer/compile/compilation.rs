@@ -1,0 +1,253 @@
+//! A compilation: new charts for the plans that a change touches, the earlier charts for all
+//! others. A newer change can interrupt it and is then compiled first.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{
+    compiler::Compiler,
+    search::{PoolSearch, WheelCache},
+    survey::Surveys,
+};
+use crate::steer::{chart::Chart, model::Conditions};
+
+/// The most plans that are searched before their atlases are made.
+const MAX_BATCH_PLANS: usize = 1024;
+/// The most atlases that are made at once: each takes milliseconds with a large database.
+const MAX_PENDING_FOLDS: usize = 16;
+
+/// Every service's chart, with what the charts were compiled from.
+#[derive(Debug, Clone)]
+pub struct CompiledCharts {
+    compiler: Arc<Compiler>,
+    conditions: Arc<Conditions>,
+    by_plan: Vec<Arc<Chart>>,
+    turn_counters: usize,
+}
+
+impl CompiledCharts {
+    /// Every service's chart, by [`crate::steer::ServiceId`].
+    pub fn charts(&self) -> Vec<Arc<Chart>> {
+        self.compiler
+            .plan_of()
+            .iter()
+            .map(|&plan| Arc::clone(&self.by_plan[plan as usize]))
+            .collect()
+    }
+
+    /// The number of turn counters that the charts use.
+    pub fn turn_counters(&self) -> usize {
+        self.turn_counters
+    }
+
+    /// The compiler that made the charts.
+    pub fn compiler(&self) -> &Arc<Compiler> {
+        &self.compiler
+    }
+
+    /// The conditions under which they were compiled.
+    pub fn conditions(&self) -> &Arc<Conditions> {
+        &self.conditions
+    }
+}
+
+/// A compilation in progress: charts for one set of conditions.
+#[derive(Debug)]
+pub struct Compilation {
+    compiler: Arc<Compiler>,
+    conditions: Arc<Conditions>,
+    /// By plan: its chart, which is an old one while the plan is stale.
+    by_plan: Vec<Option<Arc<Chart>>>,
+    /// The plans to compile, the most urgent first.
+    stale: VecDeque<u32>,
+    is_stale: Vec<bool>,
+    /// How many plans at the front the newest conditions touch; 0 unless these came while others
+    /// were being compiled.
+    urgent: usize,
+    /// How many more plans may come before others: each plan that had to wait adds one when it is
+    /// compiled, so that what waits gets half of the time at least.
+    credit: usize,
+    compiled: usize,
+}
+
+/// So many plans may come before others at once.
+const MAX_CREDIT: usize = 4096;
+
+impl Compilation {
+    /// A compilation of every plan.
+    pub fn new(compiler: Arc<Compiler>, conditions: Arc<Conditions>) -> Self {
+        let count = compiler.plans().len();
+        let (by_plan, stale) = (vec![None; count], (0..count as u32).collect());
+        let is_stale = vec![true; count];
+        Self {
+            compiler,
+            conditions,
+            by_plan,
+            stale,
+            is_stale,
+            urgent: 0,
+            credit: MAX_CREDIT,
+            compiled: 0,
+        }
+    }
+
+    /// A compilation of the plans that differ from `base` in what their charts depend on. The
+    /// compiler is that of `base`, or was made from it by [`Compiler::next`].
+    pub fn after(
+        base: &CompiledCharts,
+        compiler: Arc<Compiler>,
+        conditions: Arc<Conditions>,
+    ) -> Self {
+        let mut is_stale = vec![false; compiler.plans().len()];
+        let touched = compiler.touched((&base.compiler, &base.conditions), &conditions);
+        touched.iter().for_each(|plan| is_stale[*plan as usize] = true);
+        let is_same_compiler = Arc::ptr_eq(&base.compiler, &compiler);
+        let mut by_plan = Vec::with_capacity(is_stale.len());
+        for (at, plan) in compiler.plans().iter().enumerate() {
+            let known = if is_same_compiler { Some(at) } else { base.compiler.position_of(plan) };
+            let chart = known.map(|known| Arc::clone(&base.by_plan[known]));
+            is_stale[at] |= chart.is_none();
+            by_plan.push(chart);
+        }
+        let stale =
+            (0..).zip(&is_stale).filter(|(_, is_stale)| **is_stale).map(|(at, _)| at).collect();
+        Self {
+            compiler,
+            conditions,
+            by_plan,
+            stale,
+            is_stale,
+            urgent: 0,
+            credit: MAX_CREDIT,
+            compiled: 0,
+        }
+    }
+
+    /// Continues under newer conditions, and compiles the plans that these touch first. `false`
+    /// where they touch so many that the plans which wait already would wait for too long: nothing
+    /// changes then.
+    pub fn overtake(&mut self, conditions: &Arc<Conditions>) -> bool {
+        let touched = self.compiler.touched((&self.compiler, &self.conditions), conditions);
+        if touched.len() > self.credit {
+            return false;
+        }
+        self.credit -= touched.len();
+        self.conditions = Arc::clone(conditions);
+        if touched.is_empty() {
+            return true;
+        }
+        let urgent: VecDeque<u32> = self.stale.drain(..self.urgent).collect();
+        let mut is_first = vec![false; self.is_stale.len()];
+        touched.iter().chain(&urgent).for_each(|&plan| is_first[plan as usize] = true);
+        self.stale.retain(|&plan| !is_first[plan as usize]);
+        let mut first: Vec<u32> = touched.iter().chain(&urgent).copied().collect();
+        first.sort_unstable();
+        first.dedup();
+        self.urgent = first.len();
+        for plan in first.into_iter().rev() {
+            self.is_stale[plan as usize] = true;
+            self.stale.push_front(plan);
+        }
+        true
+    }
+
+    /// Compiles stale plans until none is left, the urgent ones are done, or `is_interrupted`,
+    /// which is asked after each, says so.
+    pub fn run(
+        &mut self,
+        surveys: &mut Surveys,
+        wheels: &mut WheelCache,
+        is_interrupted: &mut dyn FnMut() -> bool,
+    ) {
+        let (compiler, conditions) = (Arc::clone(&self.compiler), Arc::clone(&self.conditions));
+        wheels.prune();
+        let mut search = PoolSearch::new(compiler.topology(), &conditions, wheels);
+        while !self.stale.is_empty() && !self.run_batch(&mut search, surveys, is_interrupted) {}
+    }
+
+    /// Compiles a batch; whether it was interrupted.
+    fn run_batch(
+        &mut self,
+        search: &mut PoolSearch<'_>,
+        surveys: &mut Surveys,
+        is_interrupted: &mut dyn FnMut() -> bool,
+    ) -> bool {
+        let mut drafts = Vec::new();
+        let mut is_over = false;
+        while drafts.len() < MAX_BATCH_PLANS
+            && surveys.pending_folds() < MAX_PENDING_FOLDS
+            && !is_over
+        {
+            let Some(plan) = self.stale.pop_front() else { break };
+            drafts.push((plan, self.compiler.plans()[plan as usize].draft(search, surveys)));
+            let was_last_urgent = self.urgent == 1;
+            match self.urgent.checked_sub(1) {
+                Some(urgent) => self.urgent = urgent,
+                None => self.credit = MAX_CREDIT.min(self.credit + 1),
+            }
+            is_over = is_interrupted() || was_last_urgent;
+        }
+        surveys.make_folds();
+        self.compiled += drafts.len();
+        for (plan, draft) in drafts {
+            self.is_stale[plan as usize] = false;
+            self.by_plan[plan as usize] = Some(Arc::new(draft.chart(surveys)));
+        }
+        is_over
+    }
+
+    /// Whether none of the plans that are left is one that newer conditions put first.
+    pub fn has_caught_up(&self) -> bool {
+        self.urgent == 0
+    }
+
+    /// How many plans are still to be compiled.
+    pub fn remaining(&self) -> usize {
+        self.stale.len()
+    }
+
+    /// How many plans were compiled so far; a plan whose conditions changed meanwhile counts each
+    /// time.
+    pub fn compiled_count(&self) -> usize {
+        self.compiled
+    }
+
+    /// Compiles every plan that is left.
+    pub fn finish(mut self, surveys: &mut Surveys, wheels: &mut WheelCache) -> CompiledCharts {
+        while self.remaining() > 0 {
+            self.run(surveys, wheels, &mut || false);
+        }
+        let by_plan = self.by_plan.into_iter().flatten().collect();
+        CompiledCharts {
+            compiler: self.compiler,
+            conditions: self.conditions,
+            by_plan,
+            turn_counters: wheels.turn_counters(),
+        }
+    }
+
+    /// The charts so far; a plan that is still to be compiled has its earlier chart. `None` where a
+    /// plan has no chart yet.
+    pub fn compiled(&self, wheels: &WheelCache) -> Option<CompiledCharts> {
+        let by_plan = self.by_plan.iter().cloned().collect::<Option<Vec<_>>>()?;
+        let (compiler, conditions) = (Arc::clone(&self.compiler), Arc::clone(&self.conditions));
+        Some(CompiledCharts {
+            compiler,
+            conditions,
+            by_plan,
+            turn_counters: wheels.turn_counters(),
+        })
+    }
+}
+
+impl Compiler {
+    /// Every service's chart from nothing.
+    pub fn compile(
+        self: &Arc<Self>,
+        conditions: &Conditions,
+        surveys: &mut Surveys,
+    ) -> CompiledCharts {
+        let wheels = &mut WheelCache::default();
+        let compilation = Compilation::new(Arc::clone(self), Arc::new(conditions.clone()));
+        compilation.finish(surveys, wheels)
+    }
+}

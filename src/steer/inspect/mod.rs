@@ -1,0 +1,22 @@
+//! Inspection: what the charts and the search say to people. It runs for `explain`, `plan` and the
+//! status, never for a query.
+
+mod area_text;
+mod chart_shares;
+mod decision;
+mod inspection;
+mod inspector;
+mod presence;
+mod share_modifiers;
+
+pub use decision::{Decision, PickReason, SkipReason};
+pub use inspection::{
+    ClientLocation, FinalRule, InspectedAttempt, InspectedEndpoint, InspectedMember, InspectedNode,
+    InspectedPool, Inspection, MatchedKey,
+};
+pub use inspector::inspect;
+pub use presence::{
+    AlternativeCounts, AnswerCause, AnsweredDatacenter, PresenceFinder, answered_endpoints,
+    answered_endpoints_in, count_alternatives,
+};
+pub use share_modifiers::{RampEffect, RampOwner, RetainedShare, ShareModifiers};

@@ -1,0 +1,59 @@
+//! Which records a service answers.
+
+use std::sync::Arc;
+
+use super::family::Family;
+use crate::dns::Rtype;
+
+/// Which records a service answers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum RecordKind {
+    /// A and AAAA.
+    #[default]
+    Addresses,
+    /// SRV (RFC 2782): every endpoint is a host and a port. Its chart has them in the place of
+    /// IPv4.
+    Srv,
+    /// A and AAAA, and beside them the record that says how to connect (RFC 9460).
+    Binding(Arc<ServiceBinding>),
+}
+
+/// A service binding (RFC 9460): the record of priority 1 for the owner itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ServiceBinding {
+    /// HTTPS or SVCB.
+    pub rtype: Rtype,
+    /// The rdata up to the hints: SvcPriority, TargetName, and the parameters whose keys are below
+    /// theirs, in rising order.
+    pub rdata_prefix: Box<[u8]>,
+    /// Whether the client's addresses are in it. Every draw of such a service is then by the
+    /// client's prefix, whatever its pools say: else A, AAAA and the hints, which are asked for one
+    /// after the other, would name different endpoints.
+    pub has_hints: bool,
+}
+
+impl RecordKind {
+    /// The type of the records in a family's place of the chart.
+    pub fn record_type(&self, family: Family) -> &'static str {
+        match (self, family) {
+            (Self::Srv, Family::V4) => "SRV",
+            (_, Family::V4) => "A",
+            (_, Family::V6) => "AAAA",
+        }
+    }
+
+    /// The word after `type` in the zone file; `None` where none need be written.
+    pub fn word(&self) -> Option<&'static str> {
+        match self {
+            Self::Addresses => None,
+            Self::Srv => Some("SRV"),
+            Self::Binding(binding) if binding.rtype == Rtype::SVCB => Some("SVCB"),
+            Self::Binding(_) => Some("HTTPS"),
+        }
+    }
+
+    /// Whether every wheel picks by the client's prefix, whatever the pools' spread.
+    pub(in crate::steer) fn is_by_client(&self) -> bool {
+        matches!(self, Self::Binding(binding) if binding.has_hints)
+    }
+}
