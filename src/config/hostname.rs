@@ -9,7 +9,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use super::{diagnostics::Quoted, place::Placed, problems::Problems};
+use super::{a_labels::to_a_labels, place::Placed, problems::Problems, quoted::Quoted};
 use crate::dns::Name;
 
 /// An absolute domain name that tables define, with or without its final dot.
@@ -107,14 +107,6 @@ fn a_labels_or_report<'t>(
             .help("write the name as registered, or its A-labels: xn--...");
     }
     ascii
-}
-
-/// A name with its letters outside of ASCII as A-labels; `None` where it has none.
-pub(super) fn to_a_labels(text: &str) -> Option<Cow<'_, str>> {
-    if text.is_ascii() {
-        return Some(text.into());
-    }
-    idna::domain_to_ascii(text).ok().map(Into::into)
 }
 
 /// Warns of a URL, a port and characters that no host name has. `None` where a path makes the name
@@ -241,17 +233,6 @@ pub(super) fn has_hostname_characters(name: &Name) -> bool {
     name.labels().all(|label| label.iter().all(is_plain))
 }
 
-/// The A-labels of a name whose octets are UTF-8 outside of ASCII.
-pub(super) fn a_labels_of_wire(wire: &[u8]) -> Option<String> {
-    if wire.is_ascii() {
-        return None;
-    }
-    let name = Name::from_wire(wire).ok()?;
-    let labels: Option<Vec<&str>> =
-        name.labels().map(|label| std::str::from_utf8(label).ok()).collect();
-    idna::domain_to_ascii(&labels?.join(".")).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,15 +254,5 @@ mod tests {
         }
         let reverse: Name = "2.0.192.in-addr.arpa".parse().unwrap();
         assert_eq!(as_address(&"1.2.0.192.2.0.192.in-addr.arpa".parse().unwrap(), &reverse), None);
-    }
-
-    #[test]
-    fn octets_beyond_ascii_have_a_labels_where_they_are_text() {
-        assert_eq!(
-            a_labels_of_wire("\u{7}b\u{fc}cher\u{1}x\u{0}".as_bytes()).as_deref(),
-            Some("xn--bcher-kva.x")
-        );
-        assert_eq!(a_labels_of_wire(b"\x02\xff\xfe\x01x\0"), None);
-        assert_eq!(a_labels_of_wire(b"\x03www\x01x\0"), None);
     }
 }

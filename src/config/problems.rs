@@ -4,8 +4,9 @@
 use std::collections::HashSet;
 
 use super::{
-    diagnostics::{Diagnostic, Quoted, Severity, Stage},
+    diagnostic::{Diagnostic, Severity, Stage},
     place::{FileId, SourcePlace},
+    quoted::Quoted,
     spelling::SpellingSuggester,
 };
 

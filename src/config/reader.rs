@@ -8,9 +8,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    diagnostics::Quoted,
     place::{FileOffset, Placed, SourcePlace},
     problems::Problems,
+    quoted::Quoted,
 };
 
 /// What a table describes, as messages call it: `pool "web"`.

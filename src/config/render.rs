@@ -6,11 +6,21 @@
 use annotate_snippets::{Annotation, AnnotationKind, Element, Level, Origin, Renderer, Snippet};
 
 use super::{
-    diagnostics::{Colours, Diagnostic, Severity, position},
+    diagnostic::{Diagnostic, Severity},
     place::SourcePlace,
+    position::position,
     sources::SourceFile,
 };
 use crate::printable::{is_unprintable, secret_ranges};
+
+/// Whether rendered text carries terminal colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colours {
+    /// Text alone.
+    Plain,
+    /// With ANSI colours.
+    Ansi,
+}
 
 /// The longest line that is shown, in octets.
 const LONGEST_LINE: usize = 400;

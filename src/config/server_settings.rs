@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 use super::{
     place::FileId,
     problems::Problems,
-    settings::{self, ServerSettings, SourceOptions},
+    settings::{self, ServerSettings},
+    source_options::SourceOptions,
     sources::{FileRole, Footprint, disk},
 };
 use crate::files::{self, SymlinkPolicy};

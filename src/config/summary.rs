@@ -239,7 +239,7 @@ impl fmt::Display for Summary {
                 "datacenter {}{region}: {}{ended}{}, {} on it",
                 datacenter.name,
                 datacenter.state,
-                super::diagnostics::escaped(&reason),
+                super::quoted::escaped(&reason),
                 match datacenter.services {
                     1 => "1 service depends".into(),
                     many => format!("{many} services depend"),

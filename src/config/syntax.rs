@@ -9,11 +9,11 @@ use std::ops::Range;
 use toml::de::DeTable;
 
 use super::{
-    diagnostics::Quoted,
+    limits::MAX_PARSE_OCTETS,
     place::{FileId, SourcePlace},
     problems::Problems,
+    quoted::Quoted,
     reader::SAMPLE_TIMESTAMP,
-    spec::MAX_PARSE_OCTETS,
 };
 
 /// How many syntax errors of one file are reported.
@@ -33,6 +33,21 @@ struct SyntaxError {
     span: Range<usize>,
     message: String,
     help: String,
+}
+
+/// The text of a file, which TOML wants in UTF-8.
+pub(super) fn utf8<'t>(file: FileId, octets: &'t [u8], problems: &mut Problems) -> Option<&'t str> {
+    match std::str::from_utf8(octets) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            let at = error.valid_up_to();
+            problems
+                .error(SourcePlace::new(file, at..at + 1), "the file is not valid UTF-8")
+                .help("save the file in UTF-8; the mark is where it first is not");
+            problems.mute(file);
+            None
+        }
+    }
 }
 
 /// Reports what the parser found wrong in a file; nothing else is to be reported of it.

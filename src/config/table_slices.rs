@@ -11,7 +11,7 @@
 
 use std::ops::Range;
 
-use super::spec::MAX_PARSE_OCTETS;
+use super::limits::MAX_PARSE_OCTETS;
 
 /// One table of a file, with the tables inside of it.
 #[derive(Debug, Clone)]

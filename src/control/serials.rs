@@ -69,12 +69,13 @@ impl SerialHistory {
 /// always more than before (RFC 1982). Where earlier serials are lost, or a later one may have been
 /// answered than was saved, only the clock is certain to be ahead of them.
 pub(super) fn next_serial(source: SerialSource, history: SerialHistory, now: u32) -> u32 {
-    let (hash, newest) = match source {
+    let (hash, last_modified) = match source {
         SerialSource::OwnSoa(serial) => return serial,
-        SerialSource::FromContent { hash, newest } => (hash, newest),
+        SerialSource::FromContent { hash, last_modified } => (hash, last_modified),
     };
     let since_1970 = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
-    let written = newest.and_then(since_1970).and_then(|since| u32::try_from(since.as_secs()).ok());
+    let written =
+        last_modified.and_then(since_1970).and_then(|since| u32::try_from(since.as_secs()).ok());
     // A file from the future must not lead serials away from the clock.
     let written = written.map_or(now, |written| written.min(now));
     match history {
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_serial_follows_the_content_and_never_goes_back() {
-        let content = |hash, secs| SerialSource::FromContent { hash, newest: at(secs) };
+        let content = |hash, secs| SerialSource::FromContent { hash, last_modified: at(secs) };
         let old = SavedSerial { content: 1, serial: 1000 };
         let (known, until, stale) = (
             SerialHistory::Known(old),
@@ -220,7 +221,7 @@ mod tests {
                     serials: HashMap::from([(apex.clone(), serial)]),
                     completeness,
                 });
-                let source = SerialSource::FromContent { hash: content, newest: at(written) };
+                let source = SerialSource::FromContent { hash: content, last_modified: at(written) };
                 let serial = next_serial(source, SerialHistory::of(&apex, earlier.as_ref()), now);
                 if current.is_none() {
                     can_begin = is_writable;

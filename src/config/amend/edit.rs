@@ -10,11 +10,12 @@
 
 use std::{ops::Range, path::Path, sync::Arc};
 
-use super::base::SourceVersion;
 use crate::config::{
+    amendment_base::SourceVersion,
+    limits::MAX_PARSE_OCTETS,
     place::{FileId, SourcePlace},
     sources::{SourceFile, Sources},
-    spec::{MAX_PARSE_OCTETS, TableContext, is_toml},
+    spec::{TableContext, is_toml},
     table_slices::{self, TableSlice},
 };
 
@@ -30,7 +31,7 @@ pub(super) struct FileEdit {
     /// The tables in the stretch.
     tables: Vec<TableChange>,
     /// Where the tables of the new text start; `None` where that was not kept of the old one.
-    pub(super) new_table_starts: Option<Arc<[u32]>>,
+    new_table_starts: Option<Arc<[u32]>>,
 }
 
 /// A table before and after.
@@ -135,6 +136,14 @@ impl FileEdit {
             tables,
             new_table_starts: starts,
         })
+    }
+
+    /// The new file as the base of the amended configuration keeps it.
+    pub(super) fn new_version(&self) -> SourceVersion {
+        SourceVersion {
+            octets: Some(Arc::clone(&self.new_octets)),
+            table_starts: self.new_table_starts.clone(),
+        }
     }
 
     /// The old text and the new one, each with what the reader needs beside it.

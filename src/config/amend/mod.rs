@@ -16,19 +16,22 @@ use std::{path::Path, sync::Arc};
 use hashbrown::HashMap;
 
 use super::{
-    Config, DefinitionOrigin, Diagnostics, LoadMode,
+    amendment_base::{AmendmentBase, AmendmentInvariants},
     compile::{self, AmendmentCompiler},
-    diagnostics::Diagnostic,
+    configuration::Config,
+    definition_origin::DefinitionOrigin,
+    diagnostic::Diagnostic,
+    diagnostics::Diagnostics,
+    limits::MAX_VALUES,
+    load_mode::LoadMode,
     place::{FileId, SourcePlace},
     problems::{MAX_KEPT_PER_SEVERITY, Problems},
     settings,
     sources::{FileRole, Sources},
-    spec::{MAX_VALUES, Specs, TableContext},
+    spec::{Specs, TableContext},
 };
-pub(super) use base::{AmendmentBase, AmendmentInvariants};
 use edit::{FileEdit, TableChange, TableRange};
 
-mod base;
 mod edit;
 #[cfg(test)]
 mod tests;
@@ -41,7 +44,9 @@ const MAX_CHANGED_TABLES: usize = 10_000;
 pub(super) fn amend(before: &Config, sources: &Sources) -> Option<(Config, Diagnostics)> {
     let foundation = &*before.amendment_base;
     let structure = foundation.invariants.as_ref()?;
-    if structure.file_set_hash != sources.file_set_hash() || foundation.has_state_ended(before) {
+    if structure.file_set_hash != sources.file_set_hash()
+        || foundation.has_state_ended(&before.topology)
+    {
         return None;
     }
     let edits = file_edits(foundation, sources, &before.master_files)?;
@@ -69,7 +74,7 @@ pub(super) fn amend(before: &Config, sources: &Sources) -> Option<(Config, Diagn
         &mut problems,
     );
     let geoip = compile::resolve_databases(sources, &settings, &mut problems);
-    if problems.has_errors() || structure.credential_faults_differ(sources) {
+    if problems.has_errors() || credential_faults_differ(structure, sources) {
         return None;
     }
     sources.add_named_paths(&structure.named_paths);
@@ -83,11 +88,22 @@ pub(super) fn amend(before: &Config, sources: &Sources) -> Option<(Config, Diagn
         datacenter_origins: before.datacenter_origins.clone(),
         master_files: before.master_files.clone(),
         load_mode: LoadMode::Amended { tables },
-        amendment_base: Arc::new(foundation.amended(sources, &edits, values, &diagnostics)),
+        amendment_base: Arc::new(foundation.amended(
+            edits.iter().map(|edit| (edit.file, edit.new_version())),
+            values,
+            &diagnostics,
+        )),
     };
     amending.finish(&mut config, sources);
     move_origins(&mut config, sources, &edits)?;
     Some((config, diagnostics))
+}
+
+/// Whether the faults of the monitors' certificates and keys differ from those in `invariants`.
+fn credential_faults_differ(invariants: &AmendmentInvariants, sources: &Sources) -> bool {
+    !invariants.credentials.is_empty()
+        && compile::credential_faults(sources, &invariants.credentials).list()
+            != invariants.credential_faults
 }
 
 /// How the files of tables differ; `None` where files of another kind differ, or where the

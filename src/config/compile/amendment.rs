@@ -20,12 +20,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    NameScope, content_hash::PoolContentHashes, datacenter, datacenters::DatacenterNames,
-    pool_graph, pools::CompiledPools, services, symbols::SymbolTable,
+    datacenters::{DatacenterNames, datacenter},
+    name_scope::NameScope,
+    pool_graph,
+    pools::CompiledPools,
+    services,
+    symbols::SymbolTable,
 };
 use crate::{
     config::{
-        AmendmentInvariants, Config,
+        amendment_base::AmendmentInvariants,
+        configuration::Config,
+        content_hash::PoolContentHashes,
         place::{FileId, SourcePlace},
         problems::Problems,
         sources::Sources,
@@ -309,7 +315,7 @@ impl<'c> AmendmentCompiler<'c> {
             .zones
             .iter_mut()
             .zip(newest)
-            .for_each(|(zone, newest)| zone.serial.set_newest(newest));
+            .for_each(|(zone, newest)| zone.serial.set_last_modified(newest));
     }
 
     /// The services whose content may differ.

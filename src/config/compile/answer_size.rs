@@ -5,21 +5,14 @@
 //! an error is never false. An alias counts as one address of each family, since its addresses are
 //! not known here.
 
-use std::{cmp::Reverse, net::IpAddr};
+use std::cmp::Reverse;
 
-use hashbrown::HashSet;
-
-use super::{pool_graph::PoolSubtree, pools::CompiledPools};
+use super::pools::CompiledPools;
 use crate::{
-    config::{
-        diagnostics::Quoted,
-        place::SourcePlace,
-        problems::Problems,
-        spec::{PolicyName, PoolSpec, ServiceSpec},
-    },
-    dns::{Name, Rtype},
+    config::spec::ServiceSpec,
+    dns::Rtype,
     steer::{
-        AnswerCount, Endpoint, EndpointId, EndpointTarget, Member, MemberKind, Policy, Pool,
+        AnswerCount, Endpoint, EndpointTarget, Member, MemberKind, Policy, Pool, PoolId,
         RecordKind, ServingState, SrvHost,
     },
     zone::{MOST_RRSET_OCTETS, RECORD_OCTETS},
@@ -36,14 +29,14 @@ const SRV_NUMBERS_OCTETS: usize = 6;
 
 /// The size of the records of one type in an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct AnswerSize {
-    records: u64,
-    octets: u64,
+pub(super) struct AnswerSize {
+    pub(super) records: u64,
+    pub(super) octets: u64,
 }
 
 /// The types of records that services draw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum AnswerType {
+pub(super) enum AnswerType {
     A,
     Aaaa,
     Srv,
@@ -55,7 +48,7 @@ pub(super) struct LargestAnswer([AnswerSize; 3]);
 
 /// A bound that an answer exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum SizeLimit {
+pub(super) enum SizeLimit {
     /// A message has no room for it.
     Octets,
     /// Resolvers do not accept it.
@@ -64,15 +57,15 @@ enum SizeLimit {
 
 impl SizeLimit {
     /// The first bound that a size exceeds.
-    fn exceeded_by(size: AnswerSize) -> Option<Self> {
+    pub(super) fn exceeded_by(size: AnswerSize) -> Option<Self> {
         [Self::Octets, Self::Records].into_iter().find(|&bound| size.exceeds(bound))
     }
 }
 
 impl AnswerType {
-    const ALL: [Self; 3] = [Self::A, Self::Aaaa, Self::Srv];
+    pub(super) const ALL: [Self; 3] = [Self::A, Self::Aaaa, Self::Srv];
 
-    fn rtype(self) -> Rtype {
+    pub(super) fn rtype(self) -> Rtype {
         match self {
             Self::A => Rtype::A,
             Self::Aaaa => Rtype::AAAA,
@@ -81,7 +74,7 @@ impl AnswerType {
     }
 
     /// Whether a service answers records of the type.
-    fn is_answered_by(self, spec: &ServiceSpec) -> bool {
+    pub(super) fn is_answered_by(self, spec: &ServiceSpec) -> bool {
         match (&spec.kind, self) {
             (RecordKind::Srv, drawn) => drawn == Self::Srv,
             (RecordKind::Addresses | RecordKind::Binding(_), Self::A) => true,
@@ -92,17 +85,17 @@ impl AnswerType {
 }
 
 impl AnswerSize {
-    fn plus(self, other: Self) -> Self {
+    pub(super) fn plus(self, other: Self) -> Self {
         let (records, octets) =
             (self.records.saturating_add(other.records), self.octets.saturating_add(other.octets));
         Self { records, octets }
     }
 
-    fn at_most(self, other: Self) -> Self {
+    pub(super) fn at_most(self, other: Self) -> Self {
         Self { records: self.records.min(other.records), octets: self.octets.min(other.octets) }
     }
 
-    fn exceeds(self, bound: SizeLimit) -> bool {
+    pub(super) fn exceeds(self, bound: SizeLimit) -> bool {
         match bound {
             SizeLimit::Octets => self.octets > MOST_RRSET_OCTETS as u64,
             SizeLimit::Records => self.records > MAX_RECORDS_PER_TYPE,
@@ -111,7 +104,7 @@ impl AnswerSize {
 }
 
 impl LargestAnswer {
-    fn size(self, drawn: AnswerType) -> AnswerSize {
+    pub(super) fn size(self, drawn: AnswerType) -> AnswerSize {
         self.0[drawn as usize]
     }
 
@@ -124,7 +117,7 @@ impl LargestAnswer {
     }
 
     /// The records of an endpoint.
-    fn for_endpoint(endpoint: &Endpoint) -> Self {
+    pub(super) fn for_endpoint(endpoint: &Endpoint) -> Self {
         let records = |drawn: AnswerType| {
             rdata_sizes(endpoint, drawn)
                 .fold(AnswerSize::default(), |sum, octets| sum.plus(record_size(octets)))
@@ -132,10 +125,14 @@ impl LargestAnswer {
         Self(AnswerType::ALL.map(records))
     }
 
-    /// The largest answer of a pool, whose inner pools are in `reach` already.
-    pub(super) fn for_pool(pool: &Pool, compiled: &CompiledPools, reach: &[PoolSubtree]) -> Self {
+    /// The largest answer of a pool. `inner_answer` gives that of a pool in it.
+    pub(super) fn for_pool(
+        pool: &Pool,
+        compiled: &CompiledPools,
+        inner_answer: impl Fn(PoolId) -> Self,
+    ) -> Self {
         let below = |member: &Member| match member.kind {
-            MemberKind::Pool(inner) => reach[inner.index()].largest_answer,
+            MemberKind::Pool(inner) => inner_answer(inner),
             MemberKind::Endpoint(id) => Self::for_endpoint(&compiled.endpoints[id.index()]),
         };
         let count = match (&pool.policy, pool.answers) {
@@ -157,12 +154,12 @@ impl LargestAnswer {
     }
 }
 
-fn record_size(rdata_octets: usize) -> AnswerSize {
+pub(super) fn record_size(rdata_octets: usize) -> AnswerSize {
     AnswerSize { records: 1, octets: (RECORD_OCTETS + rdata_octets) as u64 }
 }
 
 /// The octets of the rdata of each of an endpoint's records.
-fn rdata_sizes(endpoint: &Endpoint, drawn: AnswerType) -> impl Iterator<Item = usize> {
+pub(super) fn rdata_sizes(endpoint: &Endpoint, drawn: AnswerType) -> impl Iterator<Item = usize> {
     const A_OCTETS: usize = 4;
     const AAAA_OCTETS: usize = 16;
     let addresses = match (&endpoint.target, drawn) {
@@ -218,333 +215,4 @@ fn largest_sum(sizes: impl Iterator<Item = AnswerSize>, count: usize) -> AnswerS
     let mut sizes: Vec<AnswerSize> = sizes.collect();
     sizes.sort_unstable_by_key(|size| Reverse(size.octets));
     sizes.into_iter().take(count).fold(AnswerSize::default(), AnswerSize::plus)
-}
-
-/// What makes an answer too large.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum OversizeCause {
-    /// A pool, which puts several members into one answer.
-    Pool(usize),
-    /// An endpoint by itself, at its place in the file.
-    Endpoint(EndpointId, SourcePlace),
-}
-
-/// An answer that exceeds a bound.
-#[derive(Debug, Clone, Copy)]
-struct OversizedAnswer {
-    answer_type: AnswerType,
-    limit: SizeLimit,
-    size: AnswerSize,
-    cause: OversizeCause,
-}
-
-/// The check of all services. A cause that several of them share is reported once.
-pub(super) struct AnswerSizeCheck<'c> {
-    specs: &'c [&'c PoolSpec],
-    compiled: &'c CompiledPools,
-    reach: &'c [PoolSubtree],
-    checked: HashSet<(usize, AnswerType)>,
-    reported: HashSet<(OversizeCause, AnswerType)>,
-}
-
-impl<'c> AnswerSizeCheck<'c> {
-    pub(super) fn new(
-        specs: &'c [&'c PoolSpec],
-        compiled: &'c CompiledPools,
-        reach: &'c [PoolSubtree],
-    ) -> Self {
-        Self { specs, compiled, reach, checked: HashSet::new(), reported: HashSet::new() }
-    }
-
-    /// Reports what is too large of the answers that a service draws from a pool.
-    pub(super) fn check(&mut self, service: &ServiceSpec, pool: usize, problems: &mut Problems) {
-        for drawn in AnswerType::ALL.into_iter().filter(|drawn| drawn.is_answered_by(service)) {
-            let Some(reach) = self.reach.get(pool) else { continue };
-            let most = reach.largest_answer.size(drawn);
-            if SizeLimit::exceeded_by(most).is_some() && self.checked.insert((pool, drawn)) {
-                self.check_distinct(service, pool, drawn, problems);
-            }
-        }
-    }
-
-    /// Counts a record that several members have once, as an answer has it once.
-    fn check_distinct(
-        &mut self,
-        service: &ServiceSpec,
-        pool: usize,
-        drawn: AnswerType,
-        problems: &mut Problems,
-    ) {
-        let most =
-            self.distinct_size(pool, drawn).at_most(self.reach[pool].largest_answer.size(drawn));
-        let Some(bound) = SizeLimit::exceeded_by(most) else { return };
-        let excess = OversizedAnswer {
-            answer_type: drawn,
-            limit: bound,
-            size: most,
-            cause: self.innermost_cause(pool, drawn, bound),
-        };
-        if self.reported.insert((excess.cause, drawn)) {
-            self.report(service, excess, problems);
-        }
-    }
-
-    /// The innermost pool, or the endpoint, that is too large by itself.
-    fn innermost_cause(
-        &self,
-        mut pool: usize,
-        drawn: AnswerType,
-        bound: SizeLimit,
-    ) -> OversizeCause {
-        // Pools in a circle, which is an error of its own, are not followed for ever.
-        for _ in 0..self.specs.len() {
-            let members =
-                self.compiled.pools[pool].members.iter().zip(&self.compiled.member_places[pool]);
-            let mut large = members.filter_map(|(member, &place)| match member.kind {
-                MemberKind::Pool(inner) => self.reach[inner.index()]
-                    .largest_answer
-                    .size(drawn)
-                    .exceeds(bound)
-                    .then_some(OversizeCause::Pool(inner.index())),
-                MemberKind::Endpoint(id) => {
-                    let most = LargestAnswer::for_endpoint(&self.compiled.endpoints[id.index()]);
-                    most.size(drawn).exceeds(bound).then_some(OversizeCause::Endpoint(id, place))
-                }
-            });
-            match large.next() {
-                Some(OversizeCause::Pool(inner)) => pool = inner,
-                Some(endpoint @ OversizeCause::Endpoint(..)) => return endpoint,
-                None => break,
-            }
-        }
-        OversizeCause::Pool(pool)
-    }
-
-    /// The different records that are below a pool.
-    fn distinct_size(&self, pool: usize, drawn: AnswerType) -> AnswerSize {
-        let (mut open, mut seen) = (vec![pool], HashSet::<usize>::new());
-        let (mut addresses, mut hosts) = (HashSet::<IpAddr>::new(), HashSet::<(&Name, u16)>::new());
-        let mut size = AnswerSize::default();
-        while let Some(pool) = open.pop() {
-            for member in &self.compiled.pools[pool].members {
-                let id = match member.kind {
-                    MemberKind::Pool(inner) if seen.insert(inner.index()) => {
-                        open.push(inner.index());
-                        continue;
-                    }
-                    MemberKind::Pool(_) => continue,
-                    MemberKind::Endpoint(id) => id,
-                };
-                let endpoint = &self.compiled.endpoints[id.index()];
-                let is_new = match &endpoint.target {
-                    EndpointTarget::Addresses(of_endpoint) => {
-                        let of_family = of_endpoint
-                            .iter()
-                            .filter(|at| at.is_ipv4() == (drawn == AnswerType::A));
-                        let new = of_family.filter(|at| addresses.insert(**at)).count();
-                        size = rdata_sizes(endpoint, drawn)
-                            .take(new)
-                            .fold(size, |sum, octets| sum.plus(record_size(octets)));
-                        continue;
-                    }
-                    EndpointTarget::Host(host) => hosts.insert((&host.name, host.port)),
-                    EndpointTarget::Alias(_) | EndpointTarget::Cname(_) => true,
-                };
-                if is_new {
-                    size = rdata_sizes(endpoint, drawn)
-                        .fold(size, |sum, octets| sum.plus(record_size(octets)));
-                }
-            }
-        }
-        size
-    }
-
-    fn report(&self, service: &ServiceSpec, excess: OversizedAnswer, problems: &mut Problems) {
-        let OversizedAnswer {
-            answer_type: drawn,
-            limit: bound,
-            size: AnswerSize { records, octets },
-            cause: culprit,
-        } = excess;
-        let (place, help) = match culprit {
-            OversizeCause::Pool(pool) => self.remedy(pool),
-            OversizeCause::Endpoint(_, place) => {
-                (place, "divide its addresses among several endpoints")
-            }
-        };
-        let (name, rtype) = (service.name.value.to_string(), drawn.rtype());
-        let what =
-            format!("service {} answers up to {records} {rtype} records at once", Quoted(&name));
-        let diagnostic = match bound {
-            SizeLimit::Octets => problems.error(
-                place,
-                format!(
-                    "{what}, {octets} octets: a DNS message has room for {MOST_RRSET_OCTETS}, so that clients would get no \
-                     record at all"
-                ),
-            ),
-            SizeLimit::Records => problems.warning(place, format!("{what}: {TOO_MANY_RECORDS}")),
-        };
-        diagnostic.help(help).also(service.name.place, "the service");
-    }
-
-    /// Where it is written how many members a pool answers, and what to write there.
-    fn remedy(&self, pool: usize) -> (SourcePlace, &'static str) {
-        let spec = self.specs[pool];
-        match spec.policy.value {
-            PolicyName::All => (
-                spec.policy.place,
-                "answer fewer members: policy = \"weighted\" and, for example, answers = 3",
-            ),
-            _ => (spec.answers.place, "answer fewer members: for example, answers = 3"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fmt::Write;
-
-    use crate::config::{Config, SourceOptions, Sources};
-
-    const ZONE: &str = "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n";
-    /// The most A and AAAA records that a message has room for.
-    const FITTING: [usize; 2] = [4_062, 2_321];
-
-    /// The errors of a file, or its warnings.
-    fn lines(text: &str) -> Vec<String> {
-        let sources = Sources::from_texts(
-            &SourceOptions::default(),
-            [("zones/x.toml", &*(ZONE.to_owned() + text))],
-        );
-        match Config::load(&sources) {
-            Ok((_, warnings)) => warnings.lines().collect(),
-            Err(errors) => errors.lines().map(|line| format!("error: {line}")).collect(),
-        }
-    }
-
-    fn members(count: usize, prefix: &str, keys: &str) -> String {
-        let address = |at: usize| match prefix {
-            "10." => format!("10.0.{}.{}", at / 250, at % 250 + 1),
-            prefix => format!("{prefix}{at:x}"),
-        };
-        (0..count).fold(String::new(), |mut text, at| {
-            writeln!(text, "  {{ addresses = [\"{}\"]{keys} }},", address(at)).unwrap();
-            text
-        })
-    }
-
-    fn service(keys: &str, members: &str) -> String {
-        format!("[service.\"w.x.example\"]\n{keys}\nmembers = [\n{members}]\n")
-    }
-
-    #[test]
-    fn an_answer_that_no_message_has_room_for_is_an_error_where_its_size_is_written() {
-        let [v4, _] = FITTING;
-        let found = lines(&service("answers = \"all\"", &members(v4 + 1, "10.", "")));
-        let expected = "error: zones/x.toml:5:11: service \"w.x.example\" answers up to 4063 A records at once, 65008 octets: \
-                        a DNS message has room for 65000, so that clients would get no record at all (help: answer fewer \
-                        members: for example, answers = 3)";
-        assert_eq!(found, [expected]);
-        let found = lines(&service("policy = \"all\"", &members(v4 + 1, "10.", "")));
-        assert!(
-            found[0].contains("zones/x.toml:5:10") && found[0].contains("policy = \"weighted\""),
-            "{found:?}"
-        );
-    }
-
-    #[test]
-    fn the_largest_answer_counts_and_nothing_beyond_it() {
-        let [v4, v6] = FITTING;
-        let all = |members: &str| service("answers = \"all\"", members);
-        let nested = |count: usize| {
-            let pool = format!(
-                "[pool.all]\npolicy = \"all\"\nmembers = [\n{}]\n",
-                members(count, "10.", "")
-            );
-            pool + &service(
-                "answers = 2",
-                "\"all\", { addresses = [\"192.0.2.1\"] }, { addresses = [\"192.0.2.2\"] }",
-            )
-        };
-        let geo = |count: usize| {
-            let rule = format!(
-                "{{ country = [\"DE\"], members = [{}] }}",
-                members(count, "10.", "").replace('\n', " ")
-            );
-            format!(
-                "[service.\"w.x.example\"]\npolicy = \"geo\"\nanswers = \"all\"\nrules = [{rule}]\n\
-                 default = [{{ addresses = [\"192.0.2.1\"] }}]\n"
-            )
-        };
-        let two_pools = |prefixes: [&str; 2]| {
-            let pool = |at: usize| {
-                let members = members(v6 - 1, prefixes[at], "");
-                format!("[pool.p{at}]\npolicy = \"all\"\nmembers = [\n{members}]\n")
-            };
-            let both = "[pool.both]\npolicy = \"all\"\nmembers = [\"p0\", \"p1\"]\n";
-            pool(0) + &pool(1) + both + "[service.\"w.x.example\"]\npool = \"both\"\n"
-        };
-        for (text, fits, why) in [
-            (all(&members(v4, "10.", "")), true, "as many A records as fit"),
-            (all(&members(v6, "2001:db8::", "")), true, "as many AAAA records as fit"),
-            (all(&members(v6 + 1, "2001:db8::", "")), false, "one more"),
-            (
-                all(&(members(v4, "10.", "") + &members(v6, "2001:db8::", ""))),
-                true,
-                "each type has an answer of its own",
-            ),
-            (
-                service(
-                    "answers = \"all\"\nipv6 = false",
-                    &(members(1, "10.", "") + &members(v6 + 1, "2001:db8::", "")),
-                ),
-                true,
-                "the service has no AAAA records",
-            ),
-            (service("answers = 1000", &members(v4 + 1, "10.", "")), true, "1000 of them at once"),
-            (
-                all(&(members(v4, "10.", "") + &members(9, "2001:db8::", ", weight = 0"))),
-                true,
-                "standbys of another type",
-            ),
-            (
-                all(&(members(v4, "10.", "") + "{ addresses = [\"192.0.2.1\"], weight = 0 }")),
-                true,
-                "a standby answers only where all others are down",
-            ),
-            (nested(v4 - 1), true, "the largest member and one more"),
-            (nested(v4), false, "the largest member and one more, which does not fit"),
-            (geo(v4 - 1), true, "a rule and the default"),
-            (geo(v4), false, "a rule and the default, which does not fit"),
-            (
-                two_pools(["2001:db8::", "2001:db8::"]),
-                true,
-                "an address of two members is answered once",
-            ),
-            (two_pools(["2001:db8::", "2001:db9::"]), false, "addresses of two pools"),
-        ] {
-            let found = lines(&text);
-            assert_eq!(
-                !found.iter().any(|line| line.starts_with("error:")),
-                fits,
-                "{why}: {found:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn srv_records_count_with_their_targets() {
-        let target = |at: usize| {
-            format!("h{at:03}.{}.{}.{}.example", "a".repeat(60), "b".repeat(60), "c".repeat(60))
-        };
-        let members = |count: usize| -> String {
-            (0..count).map(|at| format!("{{ target = \"{}\", port = 1 }},\n", target(at))).collect()
-        };
-        let srv = |count| lines(&service("type = \"SRV\"\nanswers = \"all\"", &members(count)));
-        // 12 octets and 6 before the target, which has 197 as a name.
-        let fitting = 65_000 / (12 + 6 + 197);
-        assert!(!srv(fitting)[0].starts_with("error:"));
-        assert!(srv(fitting + 1)[0].contains("303 SRV records"), "{:?}", srv(fitting + 1));
-    }
 }

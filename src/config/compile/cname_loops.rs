@@ -6,16 +6,11 @@
 use hashbrown::{HashMap, HashSet};
 
 use super::{
-    pool_graph::PoolSubtree,
-    pools::CompiledPools,
+    pool_graph::{PoolGraph, PoolSubtree},
     zones::{CompiledZones, ServiceNames},
 };
 use crate::{
-    config::{
-        place::SourcePlace,
-        problems::Problems,
-        spec::{MemberTarget, PoolSpec},
-    },
+    config::{place::SourcePlace, problems::Problems, spec::MemberTarget},
     dns::Name,
     steer::{EndpointTarget, MemberKind, OnAllDown, PoolId, Service},
 };
@@ -27,8 +22,7 @@ const MAX_CHAIN_LENGTH: usize = 32;
 struct CnameGraph<'c> {
     zones: &'c CompiledZones,
     served: &'c ServiceNames,
-    pools: &'c [&'c PoolSpec],
-    compiled: &'c CompiledPools,
+    pools: PoolGraph<'c>,
     /// Services that may answer a CNAME.
     services: HashMap<&'c Name, &'c Service>,
 }
@@ -42,15 +36,16 @@ pub(super) fn may_answer_cname(service: &Service, reach: &[PoolSubtree]) -> bool
 
 /// Warns of each circle once, at the first of its services in order of name.
 pub(super) fn warn(
-    (zones, served): (&CompiledZones, &ServiceNames),
-    (pools, compiled, reach): (&[&PoolSpec], &CompiledPools, &[PoolSubtree]),
+    zones: &CompiledZones,
+    served: &ServiceNames,
+    pools: PoolGraph<'_>,
     services: &[Service],
     problems: &mut Problems,
 ) {
     let of_interest: Vec<&Service> =
-        services.iter().filter(|service| may_answer_cname(service, reach)).collect();
+        services.iter().filter(|service| may_answer_cname(service, pools.subtrees)).collect();
     let by_name = of_interest.iter().map(|service| (&service.name, *service)).collect();
-    let names = CnameGraph { zones, served, pools, compiled, services: by_name };
+    let names = CnameGraph { zones, served, pools, services: by_name };
     for service in of_interest {
         for (target, place) in names.cnames(service) {
             let mut path = vec![service.name.clone()];
@@ -85,7 +80,7 @@ impl CnameGraph<'_> {
             if !seen.insert(pool) {
                 continue;
             }
-            for member in self.pools[pool.index()].all_members() {
+            for member in self.pools.specs[pool.index()].all_members() {
                 if let MemberTarget::Endpoint(endpoint) = &member.target
                     && let EndpointTarget::Cname(name) = &endpoint.target
                 {
@@ -93,11 +88,11 @@ impl CnameGraph<'_> {
                 }
             }
             let inner =
-                self.compiled.pools[pool.index()].members.iter().filter_map(|member| match member
-                    .kind
-                {
-                    MemberKind::Pool(inner) => Some(inner),
-                    MemberKind::Endpoint(_) => None,
+                self.pools.compiled.pools[pool.index()].members.iter().filter_map(|member| {
+                    match member.kind {
+                        MemberKind::Pool(inner) => Some(inner),
+                        MemberKind::Endpoint(_) => None,
+                    }
                 });
             open.extend(inner);
         }

@@ -18,9 +18,9 @@ use rustls::{
 
 use crate::{
     config::{
-        diagnostics::Quoted,
         place::{Placed, SourcePlace},
         problems::Problems,
+        quoted::Quoted,
         sources::Sources,
         spec::{
             Specs,
@@ -44,12 +44,19 @@ struct CredentialFault {
 /// to fix it.
 type CredentialResult = Result<(), (usize, String, String)>;
 
-/// Reports every monitor whose certificates or key cannot be used.
-pub(super) fn check_files(
+/// What is wrong with the monitors' certificates and keys.
+pub(in crate::config) fn credential_faults(
     sources: &Sources,
     credentials: &[(Box<str>, Credential)],
-    problems: &mut Problems,
-) {
+) -> Problems {
+    let mut problems = Problems::default();
+    problems.begin_checking();
+    check_files(sources, credentials, &mut problems);
+    problems
+}
+
+/// Reports every monitor whose certificates or key cannot be used.
+fn check_files(sources: &Sources, credentials: &[(Box<str>, Credential)], problems: &mut Problems) {
     // A thousand monitors may name one file, which is read and checked once.
     let mut known: HashMap<Vec<&Path>, CredentialResult> = HashMap::new();
     for (monitor, credential) in credentials {

@@ -5,13 +5,10 @@ use std::collections::BTreeMap;
 use super::symbols::{SymbolTable, definition_help};
 use crate::{
     config::{
-        definitions::Definition,
-        diagnostics::{NameFault, Quoted},
-        place::Placed,
-        problems::Problems,
-        spec::DatacenterSpec,
+        definition::Definition, diagnostic::NameFault, place::Placed, problems::Problems,
+        quoted::Quoted, spec::DatacenterSpec,
     },
-    steer::DatacenterId,
+    steer::{Datacenter, DatacenterId, LoadSourceId},
 };
 
 /// The datacenters and the regions that group them.
@@ -80,5 +77,21 @@ impl<'s> DatacenterNames<'s> {
             .unknown_name(name.place, message, &name.value, known.into_iter(), &otherwise)
             .about(missing);
         Vec::new()
+    }
+}
+
+/// A datacenter as a domain value.
+pub(super) fn datacenter(spec: &DatacenterSpec, load: Option<LoadSourceId>) -> Datacenter {
+    Datacenter {
+        name: spec.name.value.clone(),
+        location: spec.location,
+        region: spec.region.as_ref().map(|region| region.value.clone()),
+        state: spec.state,
+        reason: spec.reason.clone(),
+        until: spec.until,
+        load,
+        ramp_times: spec.ramps.ramp_times(),
+        drain_hold_fraction: spec.drain_hold,
+        keep: spec.keep,
     }
 }

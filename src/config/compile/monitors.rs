@@ -1,7 +1,7 @@
 //! Combined monitors: their parts exist, none leads back to itself, and none is too deep.
 
 use super::symbols::SymbolTable;
-use crate::config::{diagnostics::Quoted, place::SourcePlace, problems::Problems, spec::Specs};
+use crate::config::{place::SourcePlace, problems::Problems, quoted::Quoted, spec::Specs};
 
 /// How many monitors may be inside each other.
 const MAX_DEPTH: usize = 16;

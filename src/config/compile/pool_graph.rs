@@ -4,9 +4,9 @@
 use super::{answer_size::LargestAnswer, pools::CompiledPools};
 use crate::{
     config::{
-        diagnostics::Quoted,
         place::SourcePlace,
         problems::Problems,
+        quoted::Quoted,
         spec::{DatacenterSpec, MemberTarget, OnAllDownSpec, PolicyName, PoolSpec},
     },
     steer::{AnswerCount, EndpointTarget, MemberKind, MinUp, Policy, Pool, PoolId},
@@ -39,6 +39,15 @@ pub(super) struct PoolSubtree {
     has_location: bool,
 }
 
+/// The pools of a configuration, each list by pool.
+#[derive(Clone, Copy)]
+pub(super) struct PoolGraph<'p> {
+    /// The pools as written: named ones, then the inline pools of services.
+    pub(super) specs: &'p [&'p PoolSpec],
+    pub(super) compiled: &'p CompiledPools,
+    pub(super) subtrees: &'p [PoolSubtree],
+}
+
 /// Checks all pools; yields what is below each, children before parents being no concern of the
 /// caller.
 pub(super) fn check(
@@ -57,7 +66,10 @@ pub(super) fn check(
             datacenters,
             &reach,
         );
-        reach[at].largest_answer = LargestAnswer::for_pool(&compiled.pools[at], compiled, &reach);
+        reach[at].largest_answer =
+            LargestAnswer::for_pool(&compiled.pools[at], compiled, |inner| {
+                reach[inner.index()].largest_answer
+            });
         check_size(specs[at], reach[at], problems);
         check_members(specs[at], &compiled.pools[at], problems);
         check_answers(specs[at], reach[at], problems);

@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use hashbrown::HashMap;
 
-use super::{NameScope, geo, regulation};
+use super::{geo, name_scope::NameScope, regulation};
 use crate::{
     config::{
-        diagnostics::Quoted,
         place::SourcePlace,
         problems::Problems,
+        quoted::Quoted,
         spec::{EndpointSpec, MemberSpec, MemberTarget, PolicyName, PoolSpec, RampSpec},
     },
     steer::{

@@ -3,20 +3,21 @@
 use hashbrown::{HashMap, HashSet};
 
 use super::{
-    NameScope,
-    answer_size::AnswerSizeCheck,
-    pool_graph::{FallbackCheck, PoolSubtree},
+    answer_size_check::AnswerSizeCheck,
+    name_scope::NameScope,
+    pool_graph::{FallbackCheck, PoolGraph, PoolSubtree},
     pools::CompiledPools,
     symbols::report_duplicate,
     zones::{CompiledZones, StaticRrset},
 };
 use crate::{
     config::{
-        definitions::Definition,
-        diagnostics::{NameFault, Quoted},
+        definition::Definition,
+        diagnostic::NameFault,
         place::{Placed, SourcePlace},
         problems::Problems,
-        spec::{OnAllDownSpec, PoolSpec, ServicePool, ServiceSpec, Specs},
+        quoted::Quoted,
+        spec::{OnAllDownSpec, ServicePool, ServiceSpec, Specs},
     },
     dns::{Name, Rtype},
     steer::{MemberKind, OnAllDown, PoolId, RecordKind, Service, ZoneId},
@@ -26,18 +27,17 @@ use crate::{
 /// reported.
 pub(super) fn compile(
     specs: &Specs,
-    all_pools: &[&PoolSpec],
-    compiled: &CompiledPools,
-    reach: &[PoolSubtree],
+    graph: PoolGraph<'_>,
     zones: &CompiledZones,
     scope: &mut NameScope<'_>,
     problems: &mut Problems,
 ) -> Vec<Service> {
+    let PoolGraph { specs: all_pools, compiled, subtrees } = graph;
     let next: Vec<Option<usize>> =
         all_pools.iter().map(|pool| fallback_pool(pool.on_all_down.as_ref(), scope)).collect();
     let fallbacks = FallbackCheck { specs: all_pools, compiled, fallback_pools: &next };
     fallbacks.check_pools(problems);
-    let mut fitting = AnswerSizeCheck::new(all_pools, compiled, reach);
+    let mut fitting = AnswerSizeCheck::new(graph);
     let mut first_of: HashMap<&Name, SourcePlace> = HashMap::with_capacity(specs.services.len());
     let mut inline = specs.pools.len();
     let mut services = Vec::with_capacity(specs.services.len());
@@ -74,7 +74,7 @@ pub(super) fn compile(
             spec,
             zone,
             zones,
-            reach.get(pool).and_then(|reach| reach.first_cname),
+            subtrees.get(pool).and_then(|subtree| subtree.first_cname),
             problems,
         );
         let other = match on_all_down {
@@ -82,7 +82,8 @@ pub(super) fn compile(
             OnAllDown::All | OnAllDown::Empty => None,
         };
         for root in [Some(pool), other].into_iter().flatten() {
-            reach.get(root).into_iter().for_each(|reach| check_endpoints(spec, reach, problems));
+            let subtree = subtrees.get(root);
+            subtree.into_iter().for_each(|subtree| check_endpoints(spec, subtree, problems));
             fitting.check(spec, root, problems);
         }
         let inherited = all_pools.get(pool).and_then(|pool| Some(pool.client_subnet?.value));
@@ -115,11 +116,11 @@ pub(super) fn service(
 /// key is read of the pool that a service names.
 pub(super) fn warn_of_client_subnet(
     specs: &Specs,
-    all_pools: &[&PoolSpec],
-    compiled: &CompiledPools,
+    graph: PoolGraph<'_>,
     services: &[Service],
     problems: &mut Problems,
 ) {
+    let PoolGraph { specs: all_pools, compiled, .. } = graph;
     let is_off = |pool: usize| all_pools[pool].client_subnet.is_some_and(|written| !written.value);
     let mut ineffective: Vec<usize> = (0..specs.pools.len()).filter(|&pool| is_off(pool)).collect();
     ineffective.retain(|&pool| services.iter().all(|service| service.pool.index() != pool));

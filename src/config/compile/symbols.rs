@@ -4,10 +4,11 @@ use hashbrown::{HashMap, HashSet};
 
 use crate::{
     config::{
-        definitions::Definition,
-        diagnostics::{Diagnostic, NameFault, Quoted},
+        definition::Definition,
+        diagnostic::{Diagnostic, NameFault},
         place::{Placed, SourcePlace},
         problems::Problems,
+        quoted::Quoted,
         spec::table_header,
         values::{NAME_HELP, name_fault},
     },

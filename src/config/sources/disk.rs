@@ -11,11 +11,13 @@ use std::{
 };
 
 use super::{
-    FileRole, SourceFile,
+    file::{FileRole, SourceFile},
+    file_names::{is_database, is_master, is_tables, role_of},
     footprint::{FileStamp, Footprint, PathKind, PathState},
     links,
     read_error::SourceReadError,
-    walk::{self, ResolvedPath},
+    resolved_path::ResolvedPath,
+    walk,
 };
 use crate::{config::settings::InputPaths, files::with_reserved_descriptors};
 
@@ -219,20 +221,6 @@ pub(super) fn read_directory(root: &Path, files: &mut Vec<SourceFile>, footprint
     }
 }
 
-/// Whether a file of this name is read as tables: `*.toml`, in any case.
-pub fn is_tables(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
-}
-
-/// Whether a file of this name is a zone by itself: `NAME.zone`, in any case.
-pub fn is_master(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zone"))
-}
-
-fn role_of(path: &Path) -> FileRole {
-    if is_tables(path) { FileRole::Tables } else { FileRole::Master }
-}
-
 /// The databases of a configuration.
 #[derive(Debug, Clone, Default)]
 pub(in crate::config) struct DatabaseListing {
@@ -315,10 +303,4 @@ fn listed_databases(directory: &Path) -> io::Result<Vec<PathBuf>> {
     found.retain(|path| is_database(path) && !path.is_dir());
     found.sort();
     Ok(found)
-}
-
-/// Whether a file of this name is a database: `*.mmdb`, in any case, and not hidden.
-pub fn is_database(path: &Path) -> bool {
-    let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-    !is_hidden && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mmdb"))
 }

@@ -8,42 +8,39 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    os::unix::ffi::OsStrExt as _,
     path::{Component, Path, PathBuf},
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::SystemTime,
 };
 
-use self::{
-    disk::{DatabaseListing, ReadFile},
-    line_index::LineIndex,
-};
+use self::disk::{DatabaseListing, ReadFile};
 use super::{
-    diagnostics::{Quoted, escaped},
     place::{FileId, SourcePlace},
-    settings::{self, SourceOptions},
+    quoted::Quoted,
+    settings,
+    source_options::{DEFAULT_CONFIG, SourceOptions},
 };
 
 pub(super) mod disk;
+mod file;
+mod file_names;
 mod footprint;
 mod line_index;
 mod links;
 mod read_error;
 mod replacement;
+mod resolved_path;
 mod walk;
 
-pub use disk::{is_database, is_master, is_tables};
+pub use file::{FileRole, SourceFile};
+pub use file_names::{is_database, is_ignored, is_master, is_tables};
 pub use footprint::{FileStamp, Footprint, PathKind, PathState};
 pub use read_error::SourceReadError;
-pub use walk::is_ignored;
 
 /// How often the files are read again because what led to them was swapped meanwhile.
 const MAX_READ_ATTEMPTS: usize = 4;
-/// The name of the configuration file that is read where none is named.
-pub(super) const DEFAULT_CONFIG: &str = "portolan.toml";
 
 /// The files of a configuration, as they were at one moment.
 #[derive(Debug, Clone)]
@@ -78,71 +75,6 @@ pub enum ToleratedDatabases {
     Unnamed,
     /// All: the settings are those that were applied.
     All,
-}
-
-/// One file.
-#[derive(Debug, Clone)]
-pub struct SourceFile {
-    /// Where it is.
-    pub path: PathBuf,
-    /// The path as messages show it, without control sequences.
-    pub shown: Box<str>,
-    /// When it was last changed; `None` where the system does not say.
-    pub modified: Option<SystemTime>,
-    /// What it is for.
-    pub role: FileRole,
-    /// Its octets, or why there are none. They are shared, never copied: by loads, by the last good
-    /// set, by includes.
-    pub content: Result<Arc<Vec<u8>>, SourceReadError>,
-    /// Where its lines start, once it was asked for.
-    lines: OnceLock<LineIndex>,
-}
-
-/// What a file is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileRole {
-    /// `portolan.toml`.
-    Settings,
-    /// The zones directory itself. Also, with the reason in place of content, a directory below it
-    /// that cannot be listed and an entry whose kind is not known: what lies there is then unknown.
-    Directory,
-    /// `*.toml` below the zones directory.
-    Tables,
-    /// Any other file below it: a master file, perhaps.
-    Master,
-    /// None: there is no such file now, or a load leaves it out.
-    Absent,
-}
-
-impl SourceFile {
-    fn new(
-        path: &Path,
-        role: FileRole,
-        modified: Option<SystemTime>,
-        content: Result<Vec<u8>, SourceReadError>,
-    ) -> Self {
-        let (shown, content) = (escaped(&path_text(path)).into(), content.map(Arc::new));
-        Self { path: path.to_path_buf(), shown, modified, role, content, lines: OnceLock::new() }
-    }
-
-    /// The line, from 1, that the octet at `at` is in, and the octet where the line starts.
-    pub(super) fn line_at(&self, at: usize) -> (usize, usize) {
-        self.lines().line_at(self.octets(), at)
-    }
-
-    /// The octet where a line starts, counted from 1; `None` where there is no such line.
-    pub(super) fn line_start(&self, line: usize) -> Option<usize> {
-        self.lines().line_start(self.octets(), line)
-    }
-
-    fn lines(&self) -> &LineIndex {
-        self.lines.get_or_init(|| LineIndex::new(self.octets()))
-    }
-
-    /// The octets, none where it cannot be read.
-    pub fn octets(&self) -> &[u8] {
-        self.content.as_ref().map_or(&[], |octets| octets)
-    }
 }
 
 impl Sources {
@@ -222,7 +154,7 @@ impl Sources {
         for (path, text) in texts {
             let role = match path {
                 DEFAULT_CONFIG => FileRole::Settings,
-                _ if disk::is_tables(Path::new(path)) => FileRole::Tables,
+                _ if is_tables(Path::new(path)) => FileRole::Tables,
                 _ => FileRole::Master,
             };
             if role == FileRole::Settings {
@@ -454,17 +386,6 @@ impl Sources {
     pub(super) fn file(&self, id: FileId) -> &SourceFile {
         &self.files[id.index()]
     }
-}
-
-/// The path as text. Octets that are not UTF-8 are shown as numbers, so that two such names are not
-/// shown as one.
-fn path_text(path: &Path) -> String {
-    let mut text = String::new();
-    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
-        text.push_str(chunk.valid());
-        text.extend(chunk.invalid().iter().map(|octet| format!("\\x{octet:02x}")));
-    }
-    text
 }
 
 /// The path without `.` and with `..` resolved by name alone. Links need no thought here: only

@@ -8,30 +8,15 @@ use std::{
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
 };
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use super::{FileRole, SourceFile, Sources};
+use super::{
+    Sources,
+    file::{FileRole, SourceFile},
+};
 use crate::config::place::FileId;
-
-impl SourceFile {
-    /// A file with this content.
-    pub fn with_content(
-        path: &Path,
-        role: FileRole,
-        modified: Option<SystemTime>,
-        octets: Vec<u8>,
-    ) -> Self {
-        Self::new(path, role, modified, Ok(octets))
-    }
-
-    /// The place of a file that does not exist.
-    pub fn absent(path: &Path) -> Self {
-        Self::new(path, FileRole::Absent, None, Ok(Vec::new()))
-    }
-}
 
 impl Sources {
     /// Adds a place for each of these files, which do not exist now, where reading the directory

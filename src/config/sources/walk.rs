@@ -10,16 +10,16 @@
 
 use std::{
     collections::HashSet,
-    ffi::OsString,
     fs::{self, DirEntry},
     path::{Path, PathBuf},
 };
 
 use super::{
-    disk::{is_master, is_tables},
+    file_names::{is_ignored, is_master, is_tables},
     footprint::{FileStamp, Footprint, PathKind, PathState},
     links::resolve,
     read_error::SourceReadError,
+    resolved_path::ResolvedPath,
 };
 use crate::files::with_reserved_descriptors;
 
@@ -27,23 +27,6 @@ use crate::files::with_reserved_descriptors;
 const MAX_DEPTH: usize = 32;
 /// How many files the zones directory may hold.
 const MAX_FILES: usize = 1_000_000;
-
-/// A file or directory under two names.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ResolvedPath {
-    /// As operators name it.
-    pub(super) path: PathBuf,
-    /// The same path without links.
-    pub(super) real: PathBuf,
-    /// Whether its last part is a link.
-    pub(super) is_link: bool,
-}
-
-impl ResolvedPath {
-    fn entry(&self, name: &OsString) -> Self {
-        Self { path: self.path.join(name), real: self.real.join(name), is_link: false }
-    }
-}
 
 /// What a walk found.
 #[derive(Debug, Default)]
@@ -188,12 +171,6 @@ impl<'f> DirectoryWalk<'f> {
             self.fail(path, SourceReadError::TooMany);
         }
     }
-}
-
-/// Whether a file or directory of this name is never read: hidden ones, and what editors leave
-/// behind.
-pub fn is_ignored(name: &str) -> bool {
-    name.starts_with('.') || name.ends_with('~') || name.ends_with(".bak")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `[datacenter.NAME]`: where it is and whether it serves.
 
-use super::RampSpec;
+use super::regulation::{self, RampSpec};
 use crate::{
     config::{
         place::{Placed, SourcePlace},
@@ -41,24 +41,24 @@ impl DatacenterSpec {
             name: values::table_name(name, "datacenter", problems)?,
             has_location: table.has("location"),
             location: table.optional("location", problems, location),
-            region: table.optional("region", problems, super::name_reference).and_then(|region| {
+            region: table.optional("region", problems, values::name_reference).and_then(|region| {
                 values::table_name(Placed::new(&region.value, region.place), "region", problems)
             }),
             state: table.optional("state", problems, state).unwrap_or_default(),
             reason: table.optional("reason", problems, values::reason),
             until: table.optional("until", problems, until),
-            load: table.optional("load", problems, super::name_reference),
+            load: table.optional("load", problems, values::name_reference),
             ramps: {
                 let subject = table.subject;
                 let pace = RampSpec::read(&mut table, subject, problems);
                 pace.with_drain_over(table.optional(
                     "draining-over",
                     problems,
-                    super::regulation::draining_over,
+                    regulation::draining_over,
                 ))
             },
-            drain_hold: table.optional("drain-hold", problems, super::regulation::shed),
-            keep: table.optional("shed", problems, super::regulation::shed).unwrap_or_default(),
+            drain_hold: table.optional("drain-hold", problems, regulation::shed),
+            keep: table.optional("shed", problems, regulation::shed).unwrap_or_default(),
         };
         table.finish(problems);
         Some(spec)

@@ -42,7 +42,7 @@ impl DelegateSpec {
             .required("nameservers", HELP, problems)
             .and_then(|item| zone::nameservers(item, problems));
         let glue = table.value("glue").map_or(Some(Vec::new()), |item| glue(item, problems));
-        let ttl_secs = table.optional("ttl", problems, super::ttl).unwrap_or(DEFAULT_TTL_SECS);
+        let ttl_secs = table.optional("ttl", problems, values::ttl).unwrap_or(DEFAULT_TTL_SECS);
         table.finish(problems);
         Some(Self { name: at_name?, nameservers: nameservers?.value, glue: glue?, ttl_secs })
     }
@@ -70,7 +70,7 @@ fn addresses_of(
     item: ValueReader<'_>,
     problems: &mut Problems,
 ) -> Option<Vec<IpAddr>> {
-    let whose = format!("nameserver {}", crate::config::diagnostics::Quoted(name.value));
+    let whose = format!("nameserver {}", crate::config::quoted::Quoted(name.value));
     let texts = item.with_key("glue").texts("addresses", problems)?;
     if texts.is_empty() {
         no_address(name.place, &whose, problems);

@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use super::RampSpec;
+use super::{datacenter, regulation::RampSpec};
 use crate::{
     config::{
-        diagnostics::Quoted,
         hostname,
         place::{Placed, SourcePlace},
         problems::Problems,
+        quoted::Quoted,
         reader::{TableReader, TableSubject, ValueReader},
         values,
     },
@@ -41,17 +41,17 @@ impl EndpointSpec {
             "" => table.subject,
             name => TableSubject { kind: "endpoint", name },
         };
-        let datacenter = table.optional("datacenter", problems, super::name_reference);
-        let monitor = table.optional("monitor", problems, super::name_reference);
+        let datacenter = table.optional("datacenter", problems, values::name_reference);
+        let monitor = table.optional("monitor", problems, values::name_reference);
         let state = table
             .optional("state", problems, |item, problems| {
-                super::datacenter::state(item.with_subject(subject), problems)
+                datacenter::state(item.with_subject(subject), problems)
             })
             .unwrap_or_default();
         let force = table.optional("force", problems, |item, problems| {
             force(item.with_subject(subject), problems)
         });
-        let load = table.optional("load", problems, super::name_reference);
+        let load = table.optional("load", problems, values::name_reference);
         let pace = RampSpec::read(table, subject, problems);
         let (target, place) = target?;
         let name = match name {

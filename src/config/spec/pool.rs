@@ -4,12 +4,16 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use ipnet::IpNet;
 
-use super::{EndpointSpec, RegulationSpec};
+use super::{
+    endpoint::EndpointSpec,
+    policy_name::{self, PolicyName, report_wrong_policy},
+    regulation::RegulationSpec,
+};
 use crate::{
     config::{
-        diagnostics::Quoted,
         place::{Placed, SourcePlace},
         problems::Problems,
+        quoted::Quoted,
         reader::{TableReader, TableSubject, ValueReader},
         values,
     },
@@ -41,17 +45,6 @@ pub(in crate::config) struct PoolSpec {
     /// Whether every member that was written could be read: only then do their number and weights
     /// mean anything.
     pub(in crate::config) is_complete: bool,
-}
-
-/// The name of a policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::config) enum PolicyName {
-    Weighted,
-    Failover,
-    Nearest,
-    Geo,
-    All,
-    Load,
 }
 
 /// A member as written.
@@ -127,7 +120,7 @@ impl PoolSpec {
         let policy = match written_policy {
             None if is_geo_meant => Some(Placed::new(PolicyName::Geo, place)),
             None => Some(Placed::new(PolicyName::Weighted, place)),
-            Some(item) => policy_word(item, problems),
+            Some(item) => policy_name::read(item, problems),
         };
         let spread = table.optional("spread", problems, spread).unwrap_or_default();
         let one = AnswerCount::Count(NonZeroU32::MIN);
@@ -135,8 +128,8 @@ impl PoolSpec {
             table.optional("answers", problems, answers).unwrap_or(Placed::new(one, place));
         let min_up = table.optional("min-up", problems, min_up);
         let families = table.optional("families", problems, families).unwrap_or_default();
-        let datacenter = table.optional("datacenter", problems, super::name_reference);
-        let monitor = table.optional("monitor", problems, super::name_reference);
+        let datacenter = table.optional("datacenter", problems, values::name_reference);
+        let monitor = table.optional("monitor", problems, values::name_reference);
         let regulation = RegulationSpec::read(table, policy.map(|policy| policy.value), problems);
         let tie_item = table.value("tie");
         let mut is_complete = policy.is_some();
@@ -262,32 +255,6 @@ fn refuse_rules_without_policy(table: &mut TableReader<'_>, problems: &mut Probl
     true
 }
 
-pub(super) fn report_wrong_policy(item: ValueReader<'_>, policy: &str, problems: &mut Problems) {
-    problems
-        .error(
-            item.place,
-            format!("{} has `{}`, and its policy is not {policy}", item.subject, item.key),
-        )
-        .help(match policy {
-            "geo" => {
-                "write policy = \"geo\", or `members` in place of `rules` and `default`".to_owned()
-            }
-            _ => format!("write policy = \"{policy}\", or leave `{}` away", item.key),
-        });
-}
-
-fn policy_word(item: ValueReader<'_>, problems: &mut Problems) -> Option<Placed<PolicyName>> {
-    let words = [
-        ("weighted", PolicyName::Weighted),
-        ("failover", PolicyName::Failover),
-        ("nearest", PolicyName::Nearest),
-        ("geo", PolicyName::Geo),
-        ("all", PolicyName::All),
-        ("load", PolicyName::Load),
-    ];
-    item.keyword(&words, problems).map(|word| Placed::new(word, item.place))
-}
-
 fn spread(item: ValueReader<'_>, problems: &mut Problems) -> Option<Spread> {
     item.keyword(
         &[("query", Spread::Query), ("client", Spread::Client), ("turn", Spread::Turn)],
@@ -381,7 +348,7 @@ pub(super) fn on_all_down(item: ValueReader<'_>, problems: &mut Problems) -> Opt
     let mut table =
         item.table(TableSubject { kind: "`on-all-down` of", name: item.subject.name }, problems)?;
     let pool = table.required("pool", "write on-all-down = { pool = \"NAME\" }", problems);
-    let pool = pool.and_then(|item| super::name_reference(item, problems));
+    let pool = pool.and_then(|item| values::name_reference(item, problems));
     table.finish(problems);
     pool.map(OnAllDownSpec::Pool)
 }
@@ -408,7 +375,7 @@ fn members_of(
 
 fn member(item: ValueReader<'_>, problems: &mut Problems) -> Option<MemberSpec> {
     if item.is_text() {
-        let name = super::name_reference(item, problems)?;
+        let name = values::name_reference(item, problems)?;
         return Some(MemberSpec {
             place: item.place,
             target: MemberTarget::Pool(name),
@@ -428,7 +395,7 @@ fn member(item: ValueReader<'_>, problems: &mut Problems) -> Option<MemberSpec> 
     let mut table = item.table(item.subject, problems)?;
     let pool = table.value("pool");
     let target = match pool {
-        Some(item) => super::name_reference(item, problems).map(MemberTarget::Pool),
+        Some(item) => values::name_reference(item, problems).map(MemberTarget::Pool),
         None => EndpointSpec::read(&mut table, problems)
             .map(|endpoint| MemberTarget::Endpoint(Box::new(endpoint))),
     };

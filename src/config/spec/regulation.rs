@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use super::PolicyName;
+use super::policy_name::{PolicyName, report_wrong_policy};
 use crate::{
     config::{
-        diagnostics::Quoted,
         place::Placed,
         problems::Problems,
+        quoted::Quoted,
         reader::{TableReader, TableSubject, ValueReader},
         values,
     },
@@ -114,7 +114,7 @@ impl RegulationSpec {
         policy: Option<PolicyName>,
         problems: &mut Problems,
     ) -> Arc<Self> {
-        let load = table.optional("load", problems, super::name_reference);
+        let load = table.optional("load", problems, values::name_reference);
         let capacity = table.value("capacity").and_then(|item| {
             let place = item.place;
             capacity(item, problems).map(|capacity| Placed::new(capacity, place))
@@ -147,7 +147,7 @@ fn policy_key<'t>(
 ) -> Option<ValueReader<'t>> {
     let item = table.value(key)?;
     if policy.is_some_and(|policy| policy != only) {
-        super::pool::report_wrong_policy(
+        report_wrong_policy(
             item,
             if only == PolicyName::Load { "load" } else { "failover" },
             problems,

@@ -1,9 +1,12 @@
 //! `[service."NAME"]`: a name whose answer is chosen per client, with a pool's name or with members
 //! inline.
 
-use super::{OnAllDownSpec, PoolSpec, pool, service_type};
+use super::{
+    pool::{self, OnAllDownSpec, PoolSpec},
+    service_type,
+};
 use crate::{
-    config::{hostname, place::Placed, problems::Problems, reader::TableReader},
+    config::{hostname, place::Placed, problems::Problems, reader::TableReader, values},
     dns::Name,
     steer::RecordKind,
 };
@@ -63,7 +66,7 @@ impl ServiceSpec {
         problems: &mut Problems,
     ) -> Option<Self> {
         let at_name = hostname::defined_name(name, "the service's name", problems);
-        let ttl_secs = table.optional("ttl", problems, super::ttl).unwrap_or(DEFAULT_TTL_SECS);
+        let ttl_secs = table.optional("ttl", problems, values::ttl).unwrap_or(DEFAULT_TTL_SECS);
         let on_all_down = table.optional("on-all-down", problems, pool::on_all_down);
         let kind = service_type::read(&mut table, problems);
         let ipv6 = table.value("ipv6");
@@ -122,5 +125,5 @@ fn service_pool(
                 ));
         }
     }
-    super::name_reference(pool, problems).map(ServicePool::Named)
+    values::name_reference(pool, problems).map(ServicePool::Named)
 }

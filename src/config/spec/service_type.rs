@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::{
     config::{
-        diagnostics::Quoted,
         problems::Problems,
+        quoted::Quoted,
         reader::{TableReader, ValueReader},
     },
     dns::Rtype,

@@ -2,10 +2,10 @@
 
 use crate::{
     config::{
-        diagnostics::Quoted,
         hostname,
         place::{Placed, SourcePlace},
         problems::Problems,
+        quoted::Quoted,
         reader::{TableReader, ValueReader},
         values,
     },
@@ -47,11 +47,11 @@ impl ZoneSpec {
         let nameservers = written_nameservers.and_then(|item| nameservers(item, problems));
         let hostmaster =
             written_hostmaster.and_then(|item| values::hostmaster(item.text(problems)?, problems));
-        let ttl_secs = table.optional("ttl", problems, super::ttl).unwrap_or(DEFAULT_TTL_SECS);
+        let ttl_secs = table.optional("ttl", problems, values::ttl).unwrap_or(DEFAULT_TTL_SECS);
         let negative_ttl_secs = table
-            .optional("negative-ttl", problems, super::ttl)
+            .optional("negative-ttl", problems, values::ttl)
             .unwrap_or(DEFAULT_NEGATIVE_TTL_SECS);
-        let records = table.optional("records", problems, super::name_reference);
+        let records = table.optional("records", problems, values::name_reference);
         let client_subnet =
             table.optional("client-subnet", problems, ValueReader::boolean).unwrap_or(true);
         let whoami = table
@@ -85,7 +85,7 @@ fn whoami(
     problems: &mut Problems,
 ) -> Option<Placed<Name>> {
     let text = item.text(problems)?;
-    let written = values::domain(text, "the name of `whoami`", problems)?;
+    let written = hostname::defined_name(text, "the name of `whoami`", problems)?;
     let apex = &apex.value;
     if written.value.is_at_or_below(apex) {
         return Some(written);

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
 
-use super::{diagnostics::Quoted, place::Placed, problems::Problems, reader::ValueReader};
+use super::{place::Placed, problems::Problems, quoted::Quoted, reader::ValueReader};
 use crate::{dns::Name, printable::is_unprintable};
 
 /// The longest name of a datacenter, monitor, pool or endpoint, in octets.
@@ -188,7 +188,39 @@ pub(super) fn reason(item: ValueReader<'_>, problems: &mut Problems) -> Option<B
     None
 }
 
-pub(super) use super::hostname::defined_name as domain;
+/// A string that refers to a datacenter, region, monitor or pool.
+pub(super) fn name_reference(
+    item: ValueReader<'_>,
+    problems: &mut Problems,
+) -> Option<Placed<Box<str>>> {
+    item.text(problems).map(|text| text.map(Into::into))
+}
+
+/// The longest TTL (RFC 2181 section 8).
+const MAX_TTL_SECS: i64 = (1 << 31) - 1;
+
+/// A TTL: a whole number of seconds, or a duration such as `"5m"`.
+pub(super) fn ttl(item: ValueReader<'_>, problems: &mut Problems) -> Option<u32> {
+    const HELP: &str = "write seconds or a duration: 300 and \"5m\" are five minutes; 2147483647 is the most (RFC 2181 section 8)";
+    if !item.is_text() {
+        let ttl = item.integer(0, MAX_TTL_SECS, HELP, problems)?;
+        return u32::try_from(ttl.value).ok();
+    }
+    let text = item.text(problems)?;
+    let duration = parse_duration(text.value).filter(|duration| duration.subsec_nanos() == 0);
+    let secs = duration.and_then(|duration| i64::try_from(duration.as_secs()).ok());
+    if let Some(secs) = secs.filter(|secs| *secs <= MAX_TTL_SECS) {
+        return u32::try_from(secs).ok();
+    }
+    let message =
+        format!("{} has {} {}, which is no TTL", item.subject, item.key, Quoted(text.value));
+    let help = match text.value.trim().parse::<u32>() {
+        Ok(secs) => format!("write {secs} without quotes, or with its unit: \"{secs}s\""),
+        Err(_) => HELP.to_owned(),
+    };
+    problems.error(text.place, message).help(help);
+    None
+}
 
 /// An address that a client can be sent to.
 pub(super) fn address(

@@ -1,8 +1,8 @@
 //! The apex's SOA and NS records: made from a table, or the master file's own; never both.
 
-use super::{MasterRecords, ZoneSpec};
+use super::master::MasterRecords;
 use crate::{
-    config::{place::SourcePlace, problems::Problems, sources::Sources},
+    config::{place::SourcePlace, problems::Problems, sources::Sources, spec::ZoneSpec},
     dns::{Name, Rtype},
     zone::Record,
 };
@@ -229,19 +229,4 @@ fn soa(spec: &ZoneSpec, mname: &Name, rname: &Name) -> Record {
         ttl_secs: spec.ttl_secs,
         rdata: rdata.into(),
     }
-}
-
-/// The serial of an SOA record (RFC 1035 section 3.3.13): the first of five numbers at the end.
-pub(super) fn serial_of(soa: &Record) -> Option<u32> {
-    let at = soa.rdata.len().checked_sub(20)?;
-    Some(u32::from_be_bytes(soa.rdata.get(at..at + 4)?.try_into().ok()?))
-}
-
-/// The same SOA with another serial.
-pub(super) fn with_serial(soa: &Record, serial: u32) -> Record {
-    let mut record = soa.clone();
-    if let Some(at) = record.rdata.len().checked_sub(20) {
-        record.rdata[at..at + 4].copy_from_slice(&serial.to_be_bytes());
-    }
-    record
 }

@@ -3,11 +3,15 @@
 
 use hashbrown::HashMap;
 
-use super::{PartialZone, StaticRrset, UnreadZones};
+use super::{
+    super::symbols::report_duplicate,
+    partial_zone::{PartialZone, StaticRrset},
+    unread_zones::UnreadZones,
+};
 use crate::{
     config::{
-        definitions::Definition,
-        diagnostics::NameFault,
+        definition::Definition,
+        diagnostic::NameFault,
         place::{Placed, SourcePlace},
         problems::Problems,
         spec::DelegateSpec,
@@ -30,7 +34,7 @@ pub(super) fn add(
     for spec in specs {
         let Placed { value: name, place } = &spec.name;
         if let Some(&first) = first_of.get(name) {
-            super::report_duplicate("delegate", &name.to_string(), *place, first, problems);
+            report_duplicate("delegate", &name.to_string(), *place, first, problems);
             continue;
         }
         first_of.insert(name, *place);

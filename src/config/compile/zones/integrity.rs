@@ -6,118 +6,23 @@
 //! read where the builder has them, in one pass; only where something was found are master files
 //! read again, for its lines (`locate`).
 
-use std::net::IpAddr;
-
-use hashbrown::HashSet;
-
 use super::{
-    super::answer_size::MAX_RECORDS_PER_TYPE, CompiledZones, locate, locate::TableRecords, messages,
+    super::answer_size::MAX_RECORDS_PER_TYPE,
+    compiled_zones::CompiledZones,
+    finding::{FindingKind, ZoneFinding, repeats_apex},
+    locate::{self, TableRecords},
+    lookup::{AddressStatus, occluding_above},
+    messages,
+    service_names::ServiceNames,
 };
 use crate::{
-    config::{diagnostics::Diagnostic, hostname, problems::Problems, sources::Sources},
+    config::{a_labels, diagnostic::Diagnostic, hostname, problems::Problems, sources::Sources},
     dns::{Name, Rtype},
-    steer::{RecordKind, Service},
-    zone::{BuilderNode, ZoneBuilder},
+    zone::BuilderNode,
 };
 
 /// How many findings of one zone are reported, each with its place; the rest is counted.
 const MAX_REPORTED: usize = 100;
-/// How many CNAMEs are followed, as resolvers do about as many.
-pub(super) const MAX_CNAME_CHAIN: usize = 32;
-
-/// Something in a zone that cannot be meant.
-pub(super) struct ZoneFinding {
-    pub(super) owner: Name,
-    pub(super) rtype: Rtype,
-    /// The name in the record that it is about.
-    pub(super) target: Option<Name>,
-    pub(super) kind: FindingKind,
-}
-
-pub(super) enum FindingKind {
-    /// A name server, mail exchange or SRV host has no address.
-    NoAddress(MissingAddress),
-    /// A name server below its own delegation has no address here.
-    NoGlue,
-    /// A name server's name is one label.
-    SingleLabel,
-    /// The target is an address.
-    Address(IpAddr),
-    /// Only servers of another delegation know the name server's address, and they cannot be found
-    /// without this one.
-    SiblingCyclicGlue(Name),
-    /// A target, or an owner, ends in the zone's name twice.
-    RepeatedApex,
-    /// A URL or a port stands in the owner or the target.
-    UrlOrPort(hostname::UrlOrPort),
-    /// An IPv4 address in IPv6 form.
-    Ipv4Mapped,
-    /// Records that are never answered, below that name, and how many names there are.
-    Occluded { by: Name, by_type: Rtype, names: usize },
-    /// More records of one type than resolvers accept.
-    TooManyRecords { records: u16 },
-    /// NS records of a wildcard, which delegate nothing (RFC 4592 section 4.2).
-    WildcardNs,
-    /// A DS record at the apex, or at a name that is not delegated.
-    DsWithoutDelegation,
-    /// A chain of CNAMEs and DNAMEs that comes back to its start.
-    CnameLoop(Vec<Name>),
-    /// DNAMEs that lead names back below the first of them.
-    DnameLoop(Vec<Name>),
-    /// The octets of the owner are text that resolvers ask for as these A-labels.
-    NonAsciiOwner(String),
-}
-
-/// Why a name has no address.
-#[derive(Clone, Copy)]
-pub(super) enum MissingAddress {
-    Missing,
-    Empty,
-    Alias,
-    /// A service that answers a CNAME.
-    ServiceAlias,
-    Redirected,
-}
-
-/// How a name is answered.
-enum AddressStatus {
-    /// It has an address, or what has one is not ours to say.
-    Answered,
-    NoAddress(MissingAddress),
-}
-
-/// What services add to the names of the zones.
-pub(in crate::config::compile) struct ServiceNames {
-    /// Services that answer addresses.
-    with_addresses: HashSet<Name>,
-    /// Those of them that may answer a CNAME instead.
-    with_cname: HashSet<Name>,
-    /// The names of all services, and those above them: they exist.
-    existing: HashSet<Name>,
-}
-
-impl ServiceNames {
-    pub(in crate::config::compile) fn new(
-        services: &[Service],
-        may_answer_cname: impl Fn(&&Service) -> bool,
-    ) -> Self {
-        let answers = |service: &&Service| !matches!(service.kind, RecordKind::Srv);
-        let names: Vec<&Name> = services.iter().map(|service| &service.name).collect();
-        Self {
-            with_cname: services
-                .iter()
-                .filter(may_answer_cname)
-                .map(|service| service.name.clone())
-                .collect(),
-            with_addresses: services
-                .iter()
-                .filter(answers)
-                .map(|service| service.name.clone())
-                .collect(),
-            existing: super::with_ancestors(&names),
-        }
-    }
-}
 
 impl CompiledZones {
     /// Warns of everything that is found in the static records.
@@ -184,77 +89,10 @@ impl CompiledZones {
             messages::message_and_help(finding, &self.list[zone].apex, located.is_in_table);
         let diagnostic: &mut Diagnostic = problems.warning(located.place, message);
         diagnostic.help(help);
-        if let (FindingKind::Occluded { by_type, .. }, Some(barrier)) =
+        if let (FindingKind::Occluded { occluder_type, .. }, Some(barrier)) =
             (&finding.kind, located.occluder)
         {
-            diagnostic.also(barrier, format!("the {by_type}"));
-        }
-    }
-
-    /// Where a record of this zone that hides others is written.
-    pub(super) fn occluder_of(finding: &ZoneFinding) -> Option<(&Name, Rtype)> {
-        match &finding.kind {
-            FindingKind::Occluded { by, by_type, .. } => Some((by, *by_type)),
-            _ => None,
-        }
-    }
-
-    /// The records that answer a name: its own, or those of the wildcard that covers it.
-    fn lookup(&self, served: &ServiceNames, name: &Name) -> NameLookup<'_> {
-        let Some(zone) = self.innermost(name) else { return NameLookup::Elsewhere };
-        let builder = &self.list[zone.index()].builder;
-        if let Some((_, taken)) = occluding_above(builder, name.as_wire()) {
-            return if taken == Rtype::DNAME {
-                NameLookup::Redirected
-            } else {
-                NameLookup::Elsewhere
-            };
-        }
-        let own = builder.node(name.as_wire());
-        let is_cut = own.is_some_and(|node| node.has(Rtype::NS)) && name != builder.apex();
-        if is_cut {
-            return NameLookup::Elsewhere;
-        }
-        if own.is_some() || served.existing.contains(name) {
-            return NameLookup::AnsweredBy { source: name.clone(), node: own };
-        }
-        let mut at = name.parent();
-        while let Some(encloser) = at {
-            if builder.node(encloser.as_wire()).is_some() || served.existing.contains(&encloser) {
-                let Ok(source) = encloser.child(b"*") else { return NameLookup::Missing };
-                let node = builder.node(source.as_wire());
-                let is_there = node.is_some() || served.existing.contains(&source);
-                return if is_there {
-                    NameLookup::AnsweredBy { source, node }
-                } else {
-                    NameLookup::Missing
-                };
-            }
-            at = encloser.parent();
-        }
-        NameLookup::Missing
-    }
-
-    fn address_status(&self, served: &ServiceNames, name: &Name) -> AddressStatus {
-        match self.lookup(served, name) {
-            NameLookup::Elsewhere => AddressStatus::Answered,
-            NameLookup::Redirected => AddressStatus::NoAddress(MissingAddress::Redirected),
-            NameLookup::Missing => AddressStatus::NoAddress(MissingAddress::Missing),
-            NameLookup::AnsweredBy { source, node } => {
-                let has = |rtype| node.is_some_and(|node| node.has(rtype));
-                if served.with_cname.contains(&source) {
-                    AddressStatus::NoAddress(MissingAddress::ServiceAlias)
-                } else if has(Rtype::A)
-                    || has(Rtype::AAAA)
-                    || served.with_addresses.contains(&source)
-                {
-                    AddressStatus::Answered
-                } else if has(Rtype::CNAME) {
-                    AddressStatus::NoAddress(MissingAddress::Alias)
-                } else {
-                    AddressStatus::NoAddress(MissingAddress::Empty)
-                }
-            }
+            diagnostic.also(barrier, format!("the {occluder_type}"));
         }
     }
 
@@ -269,73 +107,6 @@ impl CompiledZones {
             AddressStatus::NoAddress(lack) => Some(messages::host_message(host, lack)),
         }
     }
-
-    /// What a name was meant to be that ends in its zone's name twice, and does not exist by
-    /// itself.
-    pub(in crate::config::compile) fn name_written_once(
-        &self,
-        served: &ServiceNames,
-        name: &Name,
-    ) -> Option<Name> {
-        let apex = &self.list[self.innermost(name)?.index()].apex;
-        let is_meant = match self.lookup(served, name) {
-            NameLookup::AnsweredBy { source, .. } => source == *name,
-            NameLookup::Elsewhere | NameLookup::Redirected => true,
-            NameLookup::Missing => false,
-        };
-        (repeats_apex(name.as_wire(), apex) && !is_meant).then(|| written_once(name, apex))
-    }
-
-    /// The CNAME that a name is answered with from static records: the name that holds it, and its
-    /// target.
-    pub(in crate::config::compile) fn cname_of(
-        &self,
-        served: &ServiceNames,
-        name: &Name,
-    ) -> Option<(Name, Name)> {
-        let NameLookup::AnsweredBy { source, node: Some(node) } = self.lookup(served, name) else {
-            return None;
-        };
-        let target = node.targets(Rtype::CNAME).next()?;
-        Some((source, Name::from_wire(&target).ok()?))
-    }
-
-    /// The name whose records or service answer `name`.
-    pub(in crate::config::compile) fn answering_owner(
-        &self,
-        served: &ServiceNames,
-        name: &Name,
-    ) -> Option<Name> {
-        match self.lookup(served, name) {
-            NameLookup::AnsweredBy { source, .. } => Some(source),
-            NameLookup::Elsewhere | NameLookup::Redirected | NameLookup::Missing => None,
-        }
-    }
-}
-
-enum NameLookup<'z> {
-    Elsewhere,
-    Redirected,
-    Missing,
-    AnsweredBy { source: Name, node: Option<BuilderNode<'z>> },
-}
-
-/// The topmost cut or DNAME above a name of the zone, all in wire form.
-pub(super) fn occluding_above<'n>(
-    builder: &ZoneBuilder,
-    name: &'n [u8],
-) -> Option<(&'n [u8], Rtype)> {
-    let apex = builder.apex().as_wire();
-    let (mut found, mut at) = (None, name);
-    while at.len() > apex.len() {
-        at = &at[1 + usize::from(at[0])..];
-        let Some(node) = builder.node(at) else { continue };
-        let is_cut = at.len() > apex.len() && node.has(Rtype::NS);
-        let rtype =
-            if is_cut { Some(Rtype::NS) } else { node.has(Rtype::DNAME).then_some(Rtype::DNAME) };
-        found = rtype.map(|rtype| (at, rtype)).or(found);
-    }
-    found
 }
 
 /// The pass over one zone.
@@ -460,23 +231,26 @@ impl IntegrityCheck<'_> {
         let above = occluding_above(&self.zones.list[self.zone].builder, node.wire());
         let is_below = above.is_some();
         let is_cut = node.number() != 0 && node.has(Rtype::NS);
-        let Some((by, by_type)) = above.or_else(|| is_cut.then(|| (node.wire(), Rtype::NS))) else {
+        let Some((occluder, occluder_type)) =
+            above.or_else(|| is_cut.then(|| (node.wire(), Rtype::NS)))
+        else {
             return false;
         };
         let is_glue = referenced.get(node.number() as usize).copied().unwrap_or_default();
         let is_used = |rtype: &Rtype| match *rtype {
             // Of signed zones: those at a cut are its proof, and others are of no use to anybody.
             Rtype::RRSIG | Rtype::NSEC | Rtype::NSEC3 => true,
-            Rtype::A | Rtype::AAAA => is_glue && by_type == Rtype::NS,
+            Rtype::A | Rtype::AAAA => is_glue && occluder_type == Rtype::NS,
             Rtype::NS | Rtype::DS => !is_below,
             _ => false,
         };
         let first = node.types().find(|rtype| !is_used(rtype));
-        if let (Some(rtype), Ok(name), Ok(by)) =
-            (first, Name::from_wire(node.wire()), Name::from_wire(by))
+        if let (Some(rtype), Ok(name), Ok(occluder)) =
+            (first, Name::from_wire(node.wire()), Name::from_wire(occluder))
         {
-            let what = FindingKind::Occluded { by: by.clone(), by_type, names: 0 };
-            hidden.add(by, ZoneFinding { owner: name, rtype, target: None, kind: what });
+            let what =
+                FindingKind::Occluded { occluder: occluder.clone(), occluder_type, names: 0 };
+            hidden.add(occluder, ZoneFinding { owner: name, rtype, target: None, kind: what });
         }
         is_below
     }
@@ -615,7 +389,7 @@ impl IntegrityCheck<'_> {
             return;
         }
         if let (Some(labels), Some(rtype)) =
-            (hostname::a_labels_of_wire(node.wire()), node.types().find(|rtype| is_of_host(*rtype)))
+            (a_labels::a_labels_of_wire(node.wire()), node.types().find(|rtype| is_of_host(*rtype)))
         {
             let finding = self.finding(node, None, FindingKind::NonAsciiOwner(labels));
             self.push_finding(finding.map(|finding| ZoneFinding { rtype, ..finding }));
@@ -631,9 +405,9 @@ struct OccludedNames {
 }
 
 impl OccludedNames {
-    fn add(&mut self, by: Name, finding: ZoneFinding) {
-        let at = *self.index.entry(by.clone()).or_insert_with(|| {
-            self.list.push((by, finding));
+    fn add(&mut self, occluder: Name, finding: ZoneFinding) {
+        let at = *self.index.entry(occluder.clone()).or_insert_with(|| {
+            self.list.push((occluder, finding));
             self.list.len() - 1
         });
         if let FindingKind::Occluded { names, .. } = &mut self.list[at].1.kind {
@@ -645,21 +419,4 @@ impl OccludedNames {
 /// Whether records of a type are asked for at names of hosts.
 fn is_of_host(rtype: Rtype) -> bool {
     matches!(rtype, Rtype::A | Rtype::AAAA | Rtype::CNAME | Rtype::MX | Rtype::NS)
-}
-
-/// A name without the second of the apexes that it ends in.
-pub(super) fn written_once(name: &Name, apex: &Name) -> Name {
-    let wire = name.as_wire();
-    let front = [&wire[..wire.len() - apex.as_wire().len()], &[0]].concat();
-    Name::from_wire(&front).unwrap_or_else(|_| name.clone())
-}
-
-/// Whether a name ends in the apex twice. Below a top-level domain such names are real ones:
-/// `com.com`.
-fn repeats_apex(wire: &[u8], apex: &Name) -> bool {
-    let apex = apex.as_wire();
-    let labels = &apex[..apex.len() - 1];
-    let is_single = labels.first().is_none_or(|&length| usize::from(length) + 1 == labels.len());
-    let Some(front) = wire.strip_suffix(apex) else { return false };
-    !is_single && front.ends_with(labels)
 }

@@ -6,7 +6,7 @@
 
 use hashbrown::HashMap;
 
-use super::{CompiledZones, integrity::ZoneFinding, master};
+use super::{compiled_zones::CompiledZones, finding::ZoneFinding, master};
 use crate::{
     config::{
         place::{Placed, SourcePlace},
@@ -103,11 +103,7 @@ pub(super) fn places(
         })
     });
     let barriers = findings.iter().map(|finding| {
-        CompiledZones::occluder_of(finding).map(|(owner, rtype)| RecordKey {
-            owner,
-            rtype,
-            target: None,
-        })
+        finding.occluder().map(|(owner, rtype)| RecordKey { owner, rtype, target: None })
     });
     let wanted: Vec<Option<RecordKey<'_>>> = own.chain(barriers).collect();
     let of_tables: Vec<Option<SourcePlace>> = wanted

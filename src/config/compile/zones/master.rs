@@ -4,12 +4,14 @@ use std::{path::Path, sync::Arc};
 
 use hashbrown::{HashMap, HashSet};
 
-use super::{ContentHash, StaticRrset};
+use super::partial_zone::StaticRrset;
 use crate::{
     config::{
-        diagnostics::{Quoted, Stage},
+        content_hash::ContentHash,
+        diagnostic::Stage,
         place::{FileId, SourcePlace},
         problems::Problems,
+        quoted::Quoted,
         sources::Sources,
     },
     dns::{Name, Rtype},

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::{
     super::answer_size::TOO_MANY_RECORDS,
-    integrity::{FindingKind, MissingAddress, ZoneFinding, written_once},
+    finding::{FindingKind, MissingAddress, ZoneFinding, written_once},
 };
 use crate::{
     config::hostname::UrlOrPort,
@@ -27,7 +27,9 @@ pub(super) fn message_and_help(
         FindingKind::SiblingCyclicGlue(other) => glue_in_circle(finding, other),
         FindingKind::RepeatedApex => doubled(finding, apex, is_of_table),
         FindingKind::UrlOrPort(stray) => url_or_port_message(finding, stray),
-        FindingKind::Occluded { by, by_type, names } => hidden(finding, (by, *by_type), *names),
+        FindingKind::Occluded { occluder, occluder_type, names } => {
+            occluded(finding, occluder, *occluder_type, *names)
+        }
         FindingKind::Ipv4Mapped => (
             format!(
                 "the AAAA of {owner} is an IPv4 address in IPv6 form (::ffff:...): no client reaches it"
@@ -244,26 +246,32 @@ fn address_message(
 }
 
 /// Records that are never answered.
-fn hidden(finding: &ZoneFinding, (by, by_type): (&Name, Rtype), names: usize) -> (String, String) {
+fn occluded(
+    finding: &ZoneFinding,
+    occluder: &Name,
+    occluder_type: Rtype,
+    names: usize,
+) -> (String, String) {
     let ZoneFinding { owner, rtype, .. } = finding;
     let others = match names {
         0 | 1 => String::new(),
         2 => ", nor are those of 1 more name".to_owned(),
         _ => format!(", nor are those of {} more names", names - 1),
     };
-    let (why, help) = match by_type {
-        Rtype::DNAME => {
-            ("which redirects every name below it", format!("remove them, or the DNAME of {by}"))
-        }
+    let (why, help) = match occluder_type {
+        Rtype::DNAME => (
+            "which redirects every name below it",
+            format!("remove them, or the DNAME of {occluder}"),
+        ),
         _ => (
             "which is delegated to other servers",
-            format!("move them to the zone {by}, or remove the NS records of {by}"),
+            format!("move them to the zone {occluder}, or remove the NS records of {occluder}"),
         ),
     };
-    let place = if by == owner { "at" } else { "below" };
+    let place = if occluder == owner { "at" } else { "below" };
     (
         format!(
-            "the {rtype} records of {owner} are not answered{others}: they stand {place} {by}, {why}"
+            "the {rtype} records of {owner} are not answered{others}: they stand {place} {occluder}, {why}"
         ),
         help,
     )

@@ -1,13 +1,13 @@
 //! Where names lead below a DNAME, and chains of CNAMEs and DNAMEs that have no end (RFC 6672).
 
-use super::{
-    CompiledZones,
-    integrity::{MAX_CNAME_CHAIN, ServiceNames, occluding_above},
-};
+use super::{compiled_zones::CompiledZones, lookup::occluding_above, service_names::ServiceNames};
 use crate::{
     dns::{Name, Rtype},
     zone::BuilderNode,
 };
+
+/// How many CNAMEs are followed, as resolvers do about as many.
+const MAX_CNAME_CHAIN: usize = 32;
 
 /// One step of a chain of names.
 struct ChainLink {

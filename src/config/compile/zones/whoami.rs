@@ -1,8 +1,12 @@
 //! `whoami` of a zone: a name that nothing else is on.
 
-use super::{CompiledZones, ZoneSpec};
+use super::compiled_zones::CompiledZones;
 use crate::{
-    config::{place::Placed, problems::Problems, spec::ServiceSpec},
+    config::{
+        place::Placed,
+        problems::Problems,
+        spec::{ServiceSpec, ZoneSpec},
+    },
     dns::{Name, Rtype},
 };
 

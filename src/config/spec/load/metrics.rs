@@ -4,8 +4,8 @@ use std::{fmt, str::FromStr};
 
 use crate::{
     config::{
-        diagnostics::Quoted,
         problems::Problems,
+        quoted::Quoted,
         reader::{TableReader, TableSubject, ValueReader},
     },
     load::{JsonPointer, ReportMapping, Selector, ShareUnit, TimeUnit},

@@ -5,9 +5,9 @@ use std::path::Path;
 use super::url;
 use crate::{
     config::{
-        diagnostics::Quoted,
         place::Placed,
         problems::Problems,
+        quoted::Quoted,
         reader::{TableReader, TableSubject, ValueReader},
     },
     load::{LoadKind, LoadPage, PageHeader},

@@ -2,11 +2,11 @@
 
 use crate::{
     config::{
-        diagnostics::Quoted,
         place::Placed,
         problems::Problems,
+        quoted::Quoted,
         reader::{TableReader, TableSubject, ValueReader},
-        spec::name_reference,
+        values::name_reference,
     },
     health::CombineCheck,
 };

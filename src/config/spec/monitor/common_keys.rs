@@ -7,10 +7,10 @@ use rustls::pki_types::ServerName;
 
 use crate::{
     config::{
-        diagnostics::Quoted,
-        hostname,
+        a_labels,
         place::Placed,
         problems::Problems,
+        quoted::Quoted,
         reader::{TableReader, TableSubject, ValueReader},
         spec::monitor::credentials::{ClientCredential, Credential},
     },
@@ -121,7 +121,7 @@ fn corrected_host(text: &str, place: HostUse) -> Option<String> {
     // User information stands before the host.
     let host = authority.rsplit('@').next().unwrap_or_default();
     let (name, port) = name_and_port(host);
-    let name = hostname::to_a_labels(name)?;
+    let name = a_labels::to_a_labels(name)?;
     let meant = match port.filter(|_| place == HostUse::Header) {
         Some(port) => format!("{name}:{port}"),
         None => name.into_owned(),

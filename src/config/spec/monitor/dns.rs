@@ -3,11 +3,11 @@
 use super::common_keys;
 use crate::{
     config::{
-        diagnostics::Quoted,
+        hostname,
         place::Placed,
         problems::Problems,
+        quoted::Quoted,
         reader::{TableSubject, ValueReader},
-        values,
     },
     dns::{Name, Rcode, Rtype},
     health::DnsCheck,
@@ -24,7 +24,7 @@ pub(super) fn check(item: ValueReader<'_>, problems: &mut Problems) -> Option<Dn
     let name = table.required("name", "write dns = { name = \"www.example.com\" }", problems);
     let name = name
         .and_then(|item| item.text(problems))
-        .and_then(|text| values::domain(text, "the name", problems));
+        .and_then(|text| hostname::defined_name(text, "the name", problems));
     let rtype = table.value("type").map_or(Some(Rtype::A), |item| rtype(item, problems));
     let rcode = table.value("rcode").map_or(Some(Rcode::NOERROR), |item| rcode(item, problems));
     let answer = table.value("answer");

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     config::{
-        diagnostics::Quoted,
         place::Placed,
         problems::Problems,
+        quoted::Quoted,
         reader::{TableSubject, ValueReader},
     },
     health::ExecCheck,

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     config::{
-        diagnostics::Quoted,
         problems::Problems,
+        quoted::Quoted,
         reader::{TableSubject, ValueReader},
     },
     health::{HttpCheck, HttpVersion, StatusRange},

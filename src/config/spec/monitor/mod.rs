@@ -4,9 +4,9 @@ use std::{num::NonZeroU8, path::Path, time::Duration};
 
 use crate::{
     config::{
-        diagnostics::Quoted,
         place::Placed,
         problems::Problems,
+        quoted::Quoted,
         reader::{TableReader, TableSubject, ValueReader},
         values,
     },

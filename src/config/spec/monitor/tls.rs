@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     config::{
-        diagnostics::Quoted,
         problems::Problems,
+        quoted::Quoted,
         reader::{TableSubject, ValueReader},
         values,
     },

@@ -8,22 +8,19 @@ use std::{
     sync::{Arc, Mutex, OnceLock},
 };
 
-use super::edit::FileEdit;
-use crate::{
-    config::{
-        Config,
-        compile::{self, ZoneFiles},
-        diagnostics::{Diagnostic, Diagnostics},
-        place::FileId,
-        sources::{FileRole, SourceFile, Sources},
-        spec::{DatacenterSpec, monitor::credentials::Credential},
-    },
-    steer::{MemberKind, PoolId, ServiceId, Topology},
+use super::{
+    diagnostic::Diagnostic,
+    diagnostics::Diagnostics,
+    place::FileId,
+    sources::{FileRole, SourceFile, Sources},
+    spec::{DatacenterSpec, monitor::credentials::Credential},
+    zone_files::ZoneFiles,
 };
+use crate::steer::{MemberKind, PoolId, ServiceId, Topology};
 
 /// What an amendment starts from, beside the configuration's own values.
 #[derive(Debug, Default)]
-pub(in crate::config) struct AmendmentBase {
+pub(super) struct AmendmentBase {
     /// `None` in a default configuration, which cannot be amended.
     pub(super) invariants: Option<Arc<AmendmentInvariants>>,
     /// The files as they were read, by [`FileId`].
@@ -47,29 +44,29 @@ pub(super) struct SourceVersion {
 
 /// What is the same in a configuration and in all amendments of it.
 #[derive(Debug)]
-pub(in crate::config) struct AmendmentInvariants {
+pub(super) struct AmendmentInvariants {
     /// A hash of which files there are.
-    pub(in crate::config) file_set_hash: u128,
+    pub(super) file_set_hash: u128,
     /// The paths that tables and master files name.
-    pub(in crate::config) named_paths: Arc<Mutex<BTreeSet<PathBuf>>>,
+    pub(super) named_paths: Arc<Mutex<BTreeSet<PathBuf>>>,
     /// Datacenters as written. Amendments change nothing of them that references to datacenters
     /// depend on.
-    pub(in crate::config) datacenters: Vec<DatacenterSpec>,
+    pub(super) datacenters: Vec<DatacenterSpec>,
     /// By monitor: the files that its TLS needs.
-    pub(in crate::config) credentials: Vec<(Box<str>, Credential)>,
+    pub(super) credentials: Vec<(Box<str>, Credential)>,
     /// The problems of those files.
-    pub(in crate::config) credential_faults: Vec<Diagnostic>,
+    pub(super) credential_faults: Vec<Diagnostic>,
     /// For each file of tables, in order: the positions of its pools.
-    pub(in crate::config) pools_by_file: Vec<(FileId, Range<usize>)>,
-    pub(in crate::config) zone_files: ZoneFiles,
+    pub(super) pools_by_file: Vec<(FileId, Range<usize>)>,
+    pub(super) zone_files: ZoneFiles,
     /// Which pools and services use each pool. Filled when it is first needed.
-    pub(in crate::config) pool_references: OnceLock<PoolReferences>,
+    pub(super) pool_references: OnceLock<PoolReferences>,
 }
 
 impl AmendmentBase {
     /// The foundation of a configuration that was read as a whole. `new_table_starts` are the
     /// places at which tables start, of files that were cut into tables.
-    pub(in crate::config) fn new(
+    pub(super) fn new(
         sources: &Sources,
         master_files: &[FileId],
         structure: AmendmentInvariants,
@@ -101,30 +98,26 @@ impl AmendmentBase {
     }
 
     /// The same with the warnings of the load.
-    pub(in crate::config) fn with_warnings(self, found: &Diagnostics) -> Self {
+    pub(super) fn with_warnings(self, found: &Diagnostics) -> Self {
         let warnings: Vec<Diagnostic> = found.iter().cloned().collect();
         Self { are_warnings_omitted: warnings.len() != found.count(), warnings, ..self }
     }
 
-    /// The same after edits.
+    /// The base of an amended configuration. `changed` are the files that differ, as they are now.
     pub(super) fn amended(
         &self,
-        sources: &Sources,
-        edits: &[FileEdit],
-        values: usize,
+        changed: impl IntoIterator<Item = (FileId, SourceVersion)>,
+        value_count: usize,
         found: &Diagnostics,
     ) -> Self {
         let mut versions = self.versions.clone();
-        for edit in edits {
-            let octets = sources.file(edit.file).content.as_ref().ok().cloned();
-            versions[edit.file.index()] =
-                SourceVersion { octets, table_starts: edit.new_table_starts.clone() };
+        for (file, version) in changed {
+            versions[file.index()] = version;
         }
-        let structure = self.invariants.clone();
         Self {
-            invariants: structure,
+            invariants: self.invariants.clone(),
             versions,
-            value_count: values,
+            value_count,
             loaded_at_secs: now(),
             ..Self::default()
         }
@@ -146,10 +139,9 @@ impl AmendmentBase {
     }
 
     /// Whether the state of a datacenter has ended since: a full load warns of that.
-    pub(super) fn has_state_ended(&self, config: &Config) -> bool {
+    pub(super) fn has_state_ended(&self, topology: &Topology) -> bool {
         let since = self.loaded_at_secs - 1..=now() + 1;
-        config
-            .topology
+        topology
             .datacenters
             .iter()
             .filter_map(|datacenter| datacenter.until)
@@ -162,21 +154,8 @@ fn now() -> i64 {
 }
 
 impl AmendmentInvariants {
-    /// Whether the certificates and keys of monitors that cannot be used are not the same as
-    /// before.
-    pub(super) fn credential_faults_differ(&self, sources: &Sources) -> bool {
-        !self.credentials.is_empty()
-            && compile::credential_faults(sources, &self.credentials).list()
-                != self.credential_faults
-    }
-
     /// The position of a pool's table.
-    pub(in crate::config) fn pool_id(
-        &self,
-        topology: &Topology,
-        file: FileId,
-        name: &str,
-    ) -> Option<PoolId> {
+    pub(super) fn pool_id(&self, topology: &Topology, file: FileId, name: &str) -> Option<PoolId> {
         let at = self.pools_by_file.binary_search_by_key(&file, |(file, _)| *file).ok()?;
         let positions = self.pools_by_file[at].1.clone();
         // Tables of a file are in order of name.
@@ -188,14 +167,14 @@ impl AmendmentInvariants {
         Some(PoolId((positions.start + found) as u32))
     }
 
-    pub(in crate::config) fn pool_references(&self, topology: &Topology) -> &PoolReferences {
+    pub(super) fn pool_references(&self, topology: &Topology) -> &PoolReferences {
         self.pool_references.get_or_init(|| PoolReferences::collect(topology))
     }
 }
 
 /// Which pools and services use each pool.
 #[derive(Debug)]
-pub(in crate::config) struct PoolReferences {
+pub(super) struct PoolReferences {
     /// Pairs of a pool and a pool that has it as a member, in order.
     pools: Vec<(PoolId, PoolId)>,
     /// Pairs of a pool and a service that names it, in order.
@@ -222,7 +201,7 @@ impl PoolReferences {
     }
 
     /// A pool and all pools that it is in, however deep.
-    pub(in crate::config) fn ancestors(&self, pool: PoolId) -> BTreeSet<PoolId> {
+    pub(super) fn ancestors(&self, pool: PoolId) -> BTreeSet<PoolId> {
         let (mut found, mut open) = (BTreeSet::new(), vec![pool]);
         while let Some(pool) = open.pop() {
             if found.insert(pool) {
@@ -233,10 +212,7 @@ impl PoolReferences {
     }
 
     /// The services that name a pool.
-    pub(in crate::config) fn services_naming(
-        &self,
-        pool: PoolId,
-    ) -> impl Iterator<Item = ServiceId> {
+    pub(super) fn services_naming(&self, pool: PoolId) -> impl Iterator<Item = ServiceId> {
         references_to(&self.services, pool)
     }
 }

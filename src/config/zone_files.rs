@@ -6,14 +6,12 @@ use std::{sync::Arc, time::SystemTime};
 
 use hashbrown::HashMap;
 
-use crate::{
-    config::{
-        place::FileId,
-        sources::Sources,
-        spec::{PoolSpec, ServiceSpec},
-    },
-    steer::{MemberKind, Pool, PoolId, Service},
+use super::{
+    place::FileId,
+    sources::Sources,
+    spec::{PoolSpec, ServiceSpec},
 };
+use crate::steer::{MemberKind, Pool, PoolId, Service};
 
 /// A set in [`FileSets`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,15 +51,17 @@ impl FileSets {
 
 /// The files of each zone.
 #[derive(Debug, Default)]
-pub(in crate::config) struct ZoneFiles(Vec<Arc<[FileId]>>);
+pub(super) struct ZoneFiles(Vec<Arc<[FileId]>>);
 
 impl ZoneFiles {
     /// `of_zones` are the files that zones themselves are written in. The files of their services,
     /// and of all pools below those, are added.
     pub(super) fn new(
         of_zones: &[Vec<FileId>],
-        (pool_specs, pools): (&[&PoolSpec], &[Arc<Pool>]),
-        (specs, services): (&[ServiceSpec], &[Service]),
+        pool_specs: &[&PoolSpec],
+        pools: &[Arc<Pool>],
+        service_specs: &[ServiceSpec],
+        services: &[Service],
     ) -> Self {
         let mut sets = FileSets::default();
         let mut of_pools = PoolFiles { specs: pool_specs, pools, cached: vec![None; pools.len()] };
@@ -69,7 +69,7 @@ impl ZoneFiles {
             .iter()
             .map(|files| files.iter().map(|file| sets.intern(&[*file])).collect())
             .collect();
-        for (spec, service) in specs.iter().zip(services) {
+        for (spec, service) in service_specs.iter().zip(services) {
             let own = sets.intern(&[spec.name.place.file()]);
             let all = &mut of_zones[service.zone.index()];
             for set in [own, of_pools.file_set(service.pool, &mut sets)] {
@@ -88,7 +88,7 @@ impl ZoneFiles {
     }
 
     /// By zone: when the newest of its files was last changed.
-    pub(in crate::config) fn last_modified<'z>(
+    pub(super) fn last_modified<'z>(
         &'z self,
         sources: &'z Sources,
     ) -> impl Iterator<Item = Option<SystemTime>> + 'z {

@@ -1,0 +1,122 @@
+//! The zones of a configuration, and what static records hold at their names.
+
+use hashbrown::HashMap;
+
+use super::{
+    partial_zone::{PartialZone, StaticRrset},
+    unread_zones::UnreadZones,
+};
+use crate::{
+    config::{
+        content_hash::PoolContentHashes,
+        place::{FileId, SourcePlace},
+        zone_config::{SerialSource, ZoneConfig},
+    },
+    dns::{Name, Rtype},
+    steer::{Service, ZoneId},
+};
+
+/// The zones, in order of name, and what their names hold.
+pub(in crate::config::compile) struct CompiledZones {
+    pub(in crate::config::compile) list: Vec<ZoneConfig>,
+    pub(super) by_apex: HashMap<Name, ZoneId>,
+    pub(super) unread: UnreadZones,
+    /// Of each zone: where it is defined, and its master file.
+    pub(super) origins: Vec<SourcePlace>,
+    pub(super) masters: Vec<Option<FileId>>,
+    /// Of each zone: the files that it is written in.
+    pub(in crate::config::compile) files: Vec<Vec<FileId>>,
+    /// Of each zone: its names and what they hold. Service names are looked up here.
+    pub(super) static_rrsets: Vec<HashMap<Name, Vec<StaticRrset>>>,
+    /// The master files that zones are made of, the included ones among them.
+    pub(in crate::config::compile) master_files: Vec<FileId>,
+}
+
+impl CompiledZones {
+    pub(super) fn new(drafts: Vec<PartialZone>, unread: UnreadZones) -> Self {
+        let (origins, masters) = drafts.iter().map(|draft| (draft.place, draft.master)).unzip();
+        let mut zones = Self {
+            list: Vec::with_capacity(drafts.len()),
+            by_apex: HashMap::new(),
+            unread,
+            origins,
+            masters,
+            files: Vec::with_capacity(drafts.len()),
+            static_rrsets: Vec::new(),
+            master_files: Vec::new(),
+        };
+        for PartialZone { mut zone, static_rrsets: taken, hash, files, .. } in drafts {
+            if let SerialSource::FromContent { .. } = zone.serial {
+                zone.serial = SerialSource::FromContent { hash: hash.0, last_modified: None };
+            }
+            zones.files.push(files);
+            zones.by_apex.insert(zone.apex.clone(), ZoneId(zones.list.len() as u32));
+            zones.list.push(zone);
+            zones.static_rrsets.push(taken);
+        }
+        zones
+    }
+
+    /// The zone with the longest name that `name` is at or below.
+    pub(in crate::config::compile) fn innermost(&self, name: &Name) -> Option<ZoneId> {
+        let mut at = Some(name.clone());
+        while let Some(name) = at {
+            if let Some(&zone) = self.by_apex.get(&name) {
+                return Some(zone);
+            }
+            at = name.parent();
+        }
+        None
+    }
+
+    /// Whether a name may be in a zone that is defined and could not be read.
+    pub(in crate::config::compile) fn may_be_unread(&self, name: &Name) -> bool {
+        self.unread.may_hold(name)
+    }
+
+    pub(in crate::config::compile) fn is_apex(&self, zone: ZoneId, name: &Name) -> bool {
+        self.list[zone.index()].apex == *name
+    }
+
+    /// What static records hold at a name.
+    pub(in crate::config::compile) fn static_rrsets(
+        &self,
+        zone: ZoneId,
+        name: &Name,
+    ) -> impl Iterator<Item = StaticRrset> {
+        self.static_rrsets[zone.index()].get(name).into_iter().flatten().copied()
+    }
+
+    /// The delegation or DNAME that takes a name out of the zone, and its owner.
+    pub(in crate::config::compile) fn cut_above(
+        &self,
+        zone: ZoneId,
+        name: &Name,
+    ) -> Option<(Name, StaticRrset)> {
+        let mut found = None;
+        let mut below = name.clone();
+        while !self.is_apex(zone, &below) {
+            let above = below.parent()?;
+            let is_apex = self.is_apex(zone, &above);
+            let cut = self.static_rrsets(zone, &above).find(|taken| {
+                taken.rtype == Rtype::DNAME || (taken.rtype == Rtype::NS && !is_apex)
+            });
+            if let Some(taken) = cut {
+                found = Some((above.clone(), taken));
+            }
+            below = above;
+        }
+        found
+    }
+
+    /// Adds the services' definitions to the content of their zones.
+    pub(in crate::config::compile) fn add_services(
+        &mut self,
+        services: &[Service],
+        contents: &mut PoolContentHashes<'_>,
+    ) {
+        for service in services {
+            self.list[service.zone.index()].serial.add(contents.service_hash(service));
+        }
+    }
+}

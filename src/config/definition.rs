@@ -1,0 +1,36 @@
+//! A name that a file defines or refers to, with the kind of its table.
+
+use super::a_labels;
+use crate::dns::Name;
+
+/// A name that files define or refer to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Definition {
+    /// `pool`, `monitor`, `zone`, ...; a region is a `datacenter`, because either can stand where
+    /// one is named.
+    pub kind: &'static str,
+    /// As it is compared: domain names in lower case without the final dot.
+    pub name: Box<str>,
+}
+
+impl Definition {
+    /// A name as a file has it.
+    pub fn new(kind: &'static str, written: &str) -> Self {
+        let is_domain = matches!(kind, "zone" | "service" | "delegate");
+        let ascii = a_labels::to_a_labels(written).filter(|_| is_domain);
+        let domain = ascii.and_then(|ascii| ascii.parse::<Name>().ok());
+        let name =
+            domain.map_or_else(|| written.to_owned(), |name| name.to_string().to_ascii_lowercase());
+        Self { kind, name: name.into() }
+    }
+
+    /// Whether defining `self` gives `wanted` what it lacks. A service or delegation lacks any zone
+    /// that it is in.
+    pub fn provides(&self, wanted: &Self) -> bool {
+        let is_below = || {
+            let above = wanted.name.strip_suffix(&*self.name);
+            &*self.name == "." || above.is_some_and(|labels| labels.ends_with('.'))
+        };
+        self.kind == wanted.kind && (self.name == wanted.name || self.kind == "zone" && is_below())
+    }
+}

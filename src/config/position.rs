@@ -1,0 +1,43 @@
+//! A place as people name it: file, line and column.
+
+use std::fmt;
+
+use super::{place::SourcePlace, sources::SourceFile};
+
+/// A place as people name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourcePosition<'f> {
+    /// The path, as the reader would write it.
+    pub file: &'f str,
+    /// From 1; `None` for a file as such.
+    pub line_column: Option<(usize, usize)>,
+}
+
+impl fmt::Display for SourcePosition<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.file)?;
+        if let Some((line, column)) = self.line_column {
+            write!(f, ":{line}:{column}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The file, line and column of a place.
+pub(super) fn position(files: &[SourceFile], place: SourcePlace) -> SourcePosition<'_> {
+    // Of such a line nobody counts the characters; octets are told instead.
+    const LONG_LINE: usize = 1 << 16;
+    let Some(file) = files.get(place.file().index()) else {
+        return SourcePosition { file: "", line_column: None };
+    };
+    let line_column = place.span().map(|span| {
+        let start = span.start.min(file.octets().len());
+        let (line, line_start) = file.line_at(start);
+        let before = &file.octets()[line_start..start];
+        match before.len() {
+            0..LONG_LINE => (line, 1 + String::from_utf8_lossy(before).chars().count()),
+            octets => (line, 1 + octets),
+        }
+    });
+    SourcePosition { file: &file.shown, line_column }
+}
