@@ -1,5 +1,7 @@
 //! The name that a misspelt name was meant to be: the nearest by edit distance, if one is near.
 
+use strsim::osa_distance;
+
 /// Finds nearest names, and stops looking after so many comparisons that a file full of mistakes
 /// stays cheap.
 #[derive(Debug)]
@@ -45,33 +47,13 @@ impl SpellingSuggester {
             // draining.
             let is_stem = name.len() >= 3
                 && (candidate_lower.starts_with(&name) || name.starts_with(&candidate_lower));
-            let distance = if is_stem { 1 } else { edit_distance(&name, &candidate_lower) };
+            let distance = if is_stem { 1 } else { osa_distance(&name, &candidate_lower) };
             if distance <= farthest && best.is_none_or(|(least, _)| distance < least) {
                 best = Some((distance, candidate));
             }
         }
         best.map(|(_, candidate)| candidate)
     }
-}
-
-/// Insertions, removals, replacements and swaps of neighbours (optimal string alignment).
-fn edit_distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..=b.len()).collect();
-    for (i, &x) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, &y) in b.iter().enumerate() {
-            let replaced = above[j] + usize::from(x != y);
-            let mut least = replaced.min(above[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && x == b[j - 1] && a[i - 1] == y {
-                least = least.min(before[j - 1] + 1);
-            }
-            row.push(least);
-        }
-        before = std::mem::replace(&mut above, row);
-    }
-    above[b.len()]
 }
 
 #[cfg(test)]
