@@ -76,7 +76,7 @@ pub use spelling::SpellingSuggester;
 pub use summary::Summary;
 pub use table_slices::table_range;
 pub use values::{REASON_HELP, reason_fault};
-pub use zone_config::{SerialSource, ZoneConfig};
+pub use zone_config::{SerialSource, ZoneBuildError, ZoneConfig};
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,11 @@
 //! A zone as domain values, and where its serial comes from.
 
-use std::time::SystemTime;
+use std::{fmt, time::SystemTime};
 
 use super::{content_hash::ContentHash, definition_origin::DefinitionOrigin, soa_serial};
 use crate::{
     dns::Name,
-    zone::{Record, RecordError, Zone, ZoneBuilder},
+    zone::{Record, RecordError, Zone, ZoneBuilder, ZoneError},
 };
 
 /// A zone with its static records.
@@ -28,6 +28,33 @@ pub struct ZoneConfig {
     pub(super) record_errors: Vec<RecordError>,
     /// The SOA where it is made here, with serial 0.
     pub(super) soa: Option<Record>,
+}
+
+/// Why a zone cannot be built from its records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ZoneBuildError {
+    /// A record cannot be in the zone.
+    Record(RecordError),
+    /// The zone lacks a record that every zone has.
+    Zone(ZoneError),
+}
+
+impl fmt::Display for ZoneBuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Record(error) => error.fmt(f),
+            Self::Zone(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ZoneBuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(match self {
+            Self::Record(error) => error,
+            Self::Zone(error) => error,
+        })
+    }
 }
 
 /// Where a zone's serial comes from.
@@ -72,21 +99,21 @@ impl ZoneConfig {
         self.record_errors.extend(self.builder.add(record).err());
     }
 
-    /// The zone. `serial` goes into the SOA where that is not the master file's own. What it is
-    /// made of goes into it: a second call makes no zone.
+    /// Builds the zone. `serial` is written into the SOA unless the master file has its own SOA.
+    /// The records are moved into the zone, so that a second call fails.
     ///
     /// # Errors
-    /// What of it cannot be in a zone, or is missing, in words.
-    pub fn take_zone(&mut self, serial: u32) -> Result<Zone, Vec<String>> {
+    /// Every record that cannot be in a zone, and what the zone lacks.
+    pub fn take_zone(&mut self, serial: u32) -> Result<Zone, Vec<ZoneBuildError>> {
         let mut builder = std::mem::replace(&mut self.builder, ZoneBuilder::new(self.apex.clone()));
         builder.client_subnet(self.client_subnet);
         self.whoami.iter().for_each(|name| builder.whoami(name));
         let soa = self.soa.take().map(|soa| soa_serial::with_serial(&soa, serial));
         self.record_errors.extend(soa.and_then(|soa| builder.add(soa).err()));
         if !self.record_errors.is_empty() {
-            return Err(self.record_errors.iter().map(ToString::to_string).collect());
+            return Err(self.record_errors.iter().cloned().map(ZoneBuildError::Record).collect());
         }
-        builder.finish().map_err(|errors| errors.iter().map(ToString::to_string).collect())
+        builder.finish().map_err(|errors| errors.into_iter().map(ZoneBuildError::Zone).collect())
     }
 
     /// At how many names other servers answer: those below the apex that have NS records.
