@@ -23,6 +23,7 @@ mod regulation;
 mod services;
 mod symbols;
 mod targets;
+mod topological_order;
 mod zones;
 
 pub(super) use amendment::AmendmentCompiler;

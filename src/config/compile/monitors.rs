@@ -1,6 +1,9 @@
 //! Combined monitors: their parts exist, none leads back to itself, and none is too deep.
 
-use super::symbols::SymbolTable;
+use super::{
+    symbols::SymbolTable,
+    topological_order::{Cycle, topological_order},
+};
 use crate::config::{place::SourcePlace, problems::Problems, quoted::Quoted, spec::Specs};
 
 /// How many monitors may be inside each other.
@@ -24,7 +27,7 @@ pub(super) fn check<'s>(
             parts[whole].push((found, part.place));
         }
     }
-    let Some(order) = topological_order(specs, &parts, problems) else { return false };
+    let Some(order) = order_by_nesting(specs, &parts, problems) else { return false };
     let mut depths = vec![0; parts.len()];
     for monitor in order {
         depths[monitor] =
@@ -46,69 +49,27 @@ pub(super) fn check<'s>(
     depths.into_iter().all(|depth| depth <= MAX_DEPTH)
 }
 
-/// The monitors so that each comes after its parts; `None` where there are cycles, which are
-/// reported.
-fn topological_order(
+/// The monitors, each after its parts; `None` where there are cycles, which are reported.
+fn order_by_nesting(
     specs: &Specs,
     parts: &MonitorParts,
     problems: &mut Problems,
 ) -> Option<Vec<usize>> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum MonitorVisit {
-        New,
-        Open,
-        Done,
-    }
-    let mut marks = vec![MonitorVisit::New; parts.len()];
-    let mut order = Vec::with_capacity(parts.len());
     let mut has_cycle = false;
-    for start in 0..parts.len() {
-        if marks[start] != MonitorVisit::New {
-            continue;
-        }
-        // An explicit stack: a chain of monitors may be longer than a thread's stack is deep.
-        let mut path = vec![(start, 0)];
-        marks[start] = MonitorVisit::Open;
-        while let Some((monitor, next)) = path.last_mut() {
-            let Some(&(part, place)) = parts[*monitor].get(*next) else {
-                marks[*monitor] = MonitorVisit::Done;
-                order.push(*monitor);
-                path.pop();
-                continue;
-            };
-            *next += 1;
-            match marks[part] {
-                MonitorVisit::Done => {}
-                MonitorVisit::New => {
-                    marks[part] = MonitorVisit::Open;
-                    path.push((part, 0));
-                }
-                MonitorVisit::Open => {
-                    has_cycle = true;
-                    let from =
-                        path.iter().position(|(monitor, _)| *monitor == part).unwrap_or_default();
-                    report_cycle(
-                        specs,
-                        path.iter().skip(from).map(|(monitor, _)| *monitor),
-                        place,
-                        problems,
-                    );
-                }
-            }
-        }
-    }
+    let part =
+        |monitor: usize, position: usize| parts[monitor].get(position).map(|(part, _)| Some(*part));
+    let order = topological_order(parts.len(), part, |Cycle { nodes, closing_child }| {
+        has_cycle = true;
+        let place = nodes.last().map(|monitor| parts[*monitor][closing_child].1);
+        place.into_iter().for_each(|place| report_cycle(specs, nodes, place, problems));
+    });
     (!has_cycle).then_some(order)
 }
 
-fn report_cycle(
-    specs: &Specs,
-    cycle: impl Iterator<Item = usize>,
-    place: SourcePlace,
-    problems: &mut Problems,
-) {
+fn report_cycle(specs: &Specs, cycle: &[usize], place: SourcePlace, problems: &mut Problems) {
     const SHOWN: usize = 12;
     let mut names: Vec<&str> =
-        cycle.take(SHOWN).map(|monitor| &*specs.monitors[monitor].value.name).collect();
+        cycle.iter().take(SHOWN).map(|monitor| &*specs.monitors[*monitor].value.name).collect();
     if names.len() == SHOWN {
         names.push("...");
     }

@@ -1,7 +1,11 @@
 //! The shape of the pools together: no cycles, not too deep, not too wide, and each pool able to do
 //! what its policy says.
 
-use super::{answer_size::LargestAnswer, pools::CompiledPools};
+use super::{
+    answer_size::LargestAnswer,
+    pools::CompiledPools,
+    topological_order::{Cycle, topological_order},
+};
 use crate::{
     config::{
         place::SourcePlace,
@@ -9,7 +13,7 @@ use crate::{
         quoted::Quoted,
         spec::{DatacenterSpec, MemberTarget, OnAllDownSpec, PolicyName, PoolSpec},
     },
-    steer::{AnswerCount, EndpointTarget, MemberKind, MinUp, Policy, Pool, PoolId},
+    steer::{AnswerCount, EndpointTarget, MemberKind, MinUp, Policy, Pool},
 };
 
 /// How many pools may be inside each other.
@@ -57,8 +61,7 @@ pub(super) fn check(
     problems: &mut Problems,
 ) -> Vec<PoolSubtree> {
     let mut reach = vec![PoolSubtree::default(); specs.len()];
-    for pool in topological_order(specs, compiled, problems) {
-        let at = pool.index();
+    for at in order_by_nesting(specs, compiled, problems) {
         reach[at] = pool_subtree(
             &compiled.pools[at],
             &compiled.member_places[at],
@@ -87,53 +90,22 @@ pub(super) fn check(
     reach
 }
 
-/// The pools so that each comes after those in it; cycles are reported and cut.
-fn topological_order(
+/// The pools, each after those in it. Cycles are reported and cut.
+fn order_by_nesting(
     specs: &[&PoolSpec],
     compiled: &CompiledPools,
     problems: &mut Problems,
-) -> Vec<PoolId> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum PoolVisit {
-        New,
-        Open,
-        Done,
-    }
-    let mut marks = vec![PoolVisit::New; specs.len()];
-    let mut order = Vec::with_capacity(specs.len());
-    for start in 0..specs.len() {
-        if marks[start] != PoolVisit::New {
-            continue;
-        }
-        // An explicit stack: a chain of pools may be longer than a thread's stack is deep.
-        let mut path = vec![(start, 0)];
-        marks[start] = PoolVisit::Open;
-        while let Some((pool, next)) = path.last_mut() {
-            let Some(member) = compiled.pools[*pool].members.get(*next) else {
-                marks[*pool] = PoolVisit::Done;
-                order.push(PoolId(*pool as u32));
-                path.pop();
-                continue;
-            };
-            *next += 1;
-            let MemberKind::Pool(child) = member.kind else { continue };
-            match marks[child.index()] {
-                PoolVisit::Done => {}
-                PoolVisit::New => {
-                    marks[child.index()] = PoolVisit::Open;
-                    path.push((child.index(), 0));
-                }
-                PoolVisit::Open => {
-                    let place = compiled.member_places[*pool][*next - 1];
-                    let from =
-                        path.iter().position(|(pool, _)| *pool == child.index()).unwrap_or(0);
-                    let names: Vec<_> = path[from..].iter().map(|(pool, _)| *pool).collect();
-                    report_cycle(specs, &names, place, problems);
-                }
-            }
-        }
-    }
-    order
+) -> Vec<usize> {
+    let child = |pool: usize, position: usize| {
+        compiled.pools[pool].members.get(position).map(|member| match member.kind {
+            MemberKind::Pool(inner) => Some(inner.index()),
+            MemberKind::Endpoint(_) => None,
+        })
+    };
+    topological_order(specs.len(), child, |Cycle { nodes, closing_child }| {
+        let place = nodes.last().map(|pool| compiled.member_places[*pool][closing_child]);
+        place.into_iter().for_each(|place| report_cycle(specs, nodes, place, problems));
+    })
 }
 
 fn report_cycle(specs: &[&PoolSpec], cycle: &[usize], place: SourcePlace, problems: &mut Problems) {
