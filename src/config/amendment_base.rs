@@ -74,13 +74,9 @@ impl AmendmentBase {
         value_count: usize,
     ) -> Self {
         let version = |(id, file): (FileId, &SourceFile)| {
-            let is_read = match file.role {
-                FileRole::Settings | FileRole::Tables => true,
-                FileRole::Master => master_files.binary_search(&id).is_ok(),
-                FileRole::Directory | FileRole::Absent => false,
-            };
+            let is_compiled = is_compiled(id, file, master_files);
             SourceVersion {
-                octets: file.content.as_ref().ok().filter(|_| is_read).cloned(),
+                octets: file.content.as_ref().ok().filter(|_| is_compiled).cloned(),
                 table_starts: None,
             }
         };
@@ -146,6 +142,15 @@ impl AmendmentBase {
             .iter()
             .filter_map(|datacenter| datacenter.until)
             .any(|until| since.contains(&until))
+    }
+}
+
+/// Whether a configuration is made of a file. `master_files` are those of its zones, in order.
+pub(super) fn is_compiled(id: FileId, file: &SourceFile, master_files: &[FileId]) -> bool {
+    match file.role {
+        FileRole::Settings | FileRole::Tables => true,
+        FileRole::Master => master_files.binary_search(&id).is_ok(),
+        FileRole::Directory | FileRole::Absent => false,
     }
 }
 

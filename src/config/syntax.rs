@@ -275,11 +275,8 @@ fn explain_error(text: &str, span: Range<usize>, message: &str) -> SyntaxError {
             "write the plain quote \" in front of the text and behind it".to_owned(),
         ),
         "duplicate key" => {
-            let key = text.get(span.clone()).unwrap_or_default();
-            let message = format!(
-                "the key {} is defined twice in this table",
-                Quoted(key.trim_matches(['"', '\'']))
-            );
+            let key = text.get(span.clone()).unwrap_or_default().trim_matches(['"', '\'']);
+            let message = format!("the key {} is defined twice in this table", Quoted(key));
             (message, "remove one of the two".to_owned())
         }
         _ if message.starts_with("cannot recurse") => (
@@ -305,12 +302,7 @@ fn explain_error(text: &str, span: Range<usize>, message: &str) -> SyntaxError {
             (message, bare_word_help(key_of(before), word))
         }
         "unexpected leading zero" => {
-            let number = word.trim_start_matches('0');
-            let number = if number.is_empty() { "0" } else { number };
-            (
-                "a number starts with a zero".to_owned(),
-                format!("write it without that zero: {number}"),
-            )
+            ("a number starts with a zero".to_owned(), leading_zero_help(word))
         }
         "unclosed table" | "unclosed array table" => (
             "the header of a table is not closed".to_owned(),
@@ -333,6 +325,14 @@ fn explain_error(text: &str, span: Range<usize>, message: &str) -> SyntaxError {
         other => (other.to_owned(), INVALID_TOML_HELP.to_owned()),
     };
     SyntaxError { span, message, help }
+}
+
+/// How to write a number without its leading zeros.
+fn leading_zero_help(number: &str) -> String {
+    match number.trim_start_matches('0') {
+        "" => "write it without that zero: 0".to_owned(),
+        digits => format!("write it without that zero: {digits}"),
+    }
 }
 
 /// The key of a value that starts behind `before`.

@@ -16,7 +16,7 @@ use std::{path::Path, sync::Arc};
 use hashbrown::HashMap;
 
 use super::{
-    amendment_base::{AmendmentBase, AmendmentInvariants},
+    amendment_base::{AmendmentBase, AmendmentInvariants, is_compiled},
     compile::{self, AmendmentCompiler},
     configuration::Config,
     definition_origin::DefinitionOrigin,
@@ -116,12 +116,7 @@ fn file_edits(
     let mut edits = Vec::new();
     let mut tables = 0;
     for (id, file) in sources.entries() {
-        let is_read = match file.role {
-            FileRole::Settings | FileRole::Tables => true,
-            FileRole::Master => master_files.binary_search(&id).is_ok(),
-            FileRole::Directory | FileRole::Absent => false,
-        };
-        if !is_read || foundation.is_unchanged(id, file) {
+        if !is_compiled(id, file, master_files) || foundation.is_unchanged(id, file) {
             continue;
         }
         if file.role != FileRole::Tables {

@@ -131,41 +131,10 @@ impl PoolSpec {
         let datacenter = table.optional("datacenter", problems, values::name_reference);
         let monitor = table.optional("monitor", problems, values::name_reference);
         let regulation = RegulationSpec::read(table, policy.map(|policy| policy.value), problems);
-        let tie_item = table.value("tie");
-        let mut is_complete = policy.is_some();
+        let tie = tie_of_policy(table, policy.map(|policy| policy.value), problems);
+        let lists =
+            MemberLists::read(table, policy.map(|policy| policy.value), is_of_member, problems);
         let policy = policy.unwrap_or(Placed::new(PolicyName::Weighted, place));
-        let is_geo = policy.value == PolicyName::Geo;
-        let tie = tie_item
-            .filter(|_| matches!(policy.value, PolicyName::Nearest) || !is_complete)
-            .and_then(|item| tie(item, problems));
-        let (members, rules, default) =
-            (table.value("members"), table.value("rules"), table.value("default"));
-        if let (Some(item), true) = (tie_item, policy.value != PolicyName::Nearest && is_complete) {
-            report_wrong_policy(item, "nearest", problems);
-        }
-        let of_geo = rules.or(default);
-        if let (Some(item), false, true) = (of_geo, is_geo, is_complete) {
-            report_wrong_policy(item, "geo", problems);
-        }
-        match (members, is_geo) {
-            (Some(item), true) => refuse_members_of_geo(item, table.subject, problems),
-            (None, false) if is_complete && !is_of_member && of_geo.is_none() => {
-                problems
-                    .error(place, format!("{} has no `members`", table.subject))
-                    .help(MEMBERS_HELP);
-            }
-            (None, true) if default.is_none() && !is_of_member => require_default(table, problems),
-            _ => {}
-        }
-        let mut list = |item: Option<ValueReader<'_>>| {
-            item.and_then(|item| members_of(item, &mut is_complete, problems))
-        };
-        let members = list(members.filter(|_| !is_geo));
-        let default = list(default.filter(|_| is_geo)).unwrap_or_default();
-        let rules = match rules.filter(|_| is_geo) {
-            Some(item) => rules_of(item, &mut is_complete, problems),
-            None => Vec::new(),
-        };
         Self {
             name,
             policy,
@@ -179,10 +148,10 @@ impl PoolSpec {
             on_all_down,
             client_subnet: None,
             regulation,
-            members,
-            rules,
-            default,
-            is_complete,
+            members: lists.members,
+            rules: lists.rules,
+            default: lists.default,
+            is_complete: lists.is_complete,
         }
     }
 
@@ -190,6 +159,56 @@ impl PoolSpec {
     pub(in crate::config) fn all_members(&self) -> impl Iterator<Item = &MemberSpec> {
         let own = self.members.iter().flatten();
         own.chain(self.rules.iter().flat_map(|rule| &rule.members)).chain(&self.default)
+    }
+}
+
+/// The members of a pool: in one list, or in the rules and the default of a `geo` pool.
+struct MemberLists {
+    members: Option<Vec<MemberSpec>>,
+    rules: Vec<RuleSpec>,
+    default: Vec<MemberSpec>,
+    is_complete: bool,
+}
+
+impl MemberLists {
+    /// Reads the lists. `policy` is `None` where it could not be read. `has_endpoint_key` says that
+    /// keys of an endpoint were reported, so that a missing list is no further mistake.
+    fn read(
+        table: &mut TableReader<'_>,
+        policy: Option<PolicyName>,
+        has_endpoint_key: bool,
+        problems: &mut Problems,
+    ) -> Self {
+        let is_geo = policy == Some(PolicyName::Geo);
+        let mut is_complete = policy.is_some();
+        let (members, rules, default) =
+            (table.value("members"), table.value("rules"), table.value("default"));
+        let geo_key = rules.or(default);
+        if let (Some(item), false, true) = (geo_key, is_geo, policy.is_some()) {
+            report_wrong_policy(item, "geo", problems);
+        }
+        match (members, is_geo) {
+            (Some(item), true) => refuse_members_of_geo(item, table.subject, problems),
+            (None, false) if policy.is_some() && !has_endpoint_key && geo_key.is_none() => {
+                problems
+                    .error(table.place, format!("{} has no `members`", table.subject))
+                    .help(MEMBERS_HELP);
+            }
+            (None, true) if default.is_none() && !has_endpoint_key => {
+                require_default(table, problems);
+            }
+            _ => {}
+        }
+        let mut list = |item: Option<ValueReader<'_>>| {
+            item.and_then(|item| members_of(item, &mut is_complete, problems))
+        };
+        let members = list(members.filter(|_| !is_geo));
+        let default = list(default.filter(|_| is_geo)).unwrap_or_default();
+        let rules = match rules.filter(|_| is_geo) {
+            Some(item) => rules_of(item, &mut is_complete, problems),
+            None => Vec::new(),
+        };
+        Self { members, rules, default, is_complete }
     }
 }
 
@@ -306,6 +325,22 @@ fn families(item: ValueReader<'_>, problems: &mut Problems) -> Option<FamilyCoup
         &[("apart", FamilyCoupling::Independent), ("together", FamilyCoupling::Coupled)],
         problems,
     )
+}
+
+/// Reads `tie`, which belongs to `nearest`. Where the policy could not be read, it may be that.
+fn tie_of_policy(
+    table: &mut TableReader<'_>,
+    policy: Option<PolicyName>,
+    problems: &mut Problems,
+) -> Option<Tie> {
+    let item = table.value("tie")?;
+    match policy {
+        None | Some(PolicyName::Nearest) => tie(item, problems),
+        Some(_) => {
+            report_wrong_policy(item, "nearest", problems);
+            None
+        }
+    }
 }
 
 fn tie(item: ValueReader<'_>, problems: &mut Problems) -> Option<Tie> {

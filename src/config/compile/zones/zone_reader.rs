@@ -73,6 +73,16 @@ pub(in crate::config::compile) fn compile(
     }
     let plain = reading.standalone_zones(&used, &mut drafts, &mut unread, &mut budget, problems);
     drafts.sort_by_cached_key(|draft| (draft.zone.apex.to_string(), draft.place));
+    report_duplicate_zones(sources, &drafts, problems);
+    delegate::add(delegates, &mut drafts, &unread, problems);
+    used.extend(plain);
+    let mut master_files: Vec<FileId> = used.into_iter().collect();
+    master_files.sort_unstable();
+    CompiledZones { master_files, ..CompiledZones::new(drafts, unread) }
+}
+
+/// Reports zones that are defined twice. `drafts` are in order of apex.
+fn report_duplicate_zones(sources: &Sources, drafts: &[PartialZone], problems: &mut Problems) {
     for pair in drafts.windows(2) {
         if pair[0].zone.apex == pair[1].zone.apex {
             let diagnostic = report_duplicate(
@@ -94,11 +104,6 @@ pub(in crate::config::compile) fn compile(
             }
         }
     }
-    delegate::add(delegates, &mut drafts, &unread, problems);
-    used.extend(plain);
-    let mut master_files: Vec<FileId> = used.into_iter().collect();
-    master_files.sort_unstable();
-    CompiledZones { master_files, ..CompiledZones::new(drafts, unread) }
 }
 
 fn find_master(

@@ -175,8 +175,26 @@ pub(super) fn tls(
     Some(TlsOptions { verify, authorities: authorities.map(|path| path.value), client_certificate })
 }
 
+/// The keys of [`tls`] of a check that may also be sent without TLS, which is `Some(None)`.
+/// `help` says how to turn TLS on.
+pub(super) fn tls_if(
+    is_tls: bool,
+    table: &mut TableReader<'_>,
+    help: &str,
+    directory: &Path,
+    credentials: &mut Vec<Credential>,
+    problems: &mut Problems,
+) -> Option<Option<TlsOptions>> {
+    if is_tls {
+        return tls(table, directory, credentials, problems).map(Some);
+    }
+    table.optional("verify", problems, ValueReader::boolean);
+    refuse_tls_keys(table, help, problems);
+    Some(None)
+}
+
 /// Reports keys of [`tls`] where no TLS is spoken.
-pub(super) fn refuse_tls_keys(table: &mut TableReader<'_>, help: &str, problems: &mut Problems) {
+fn refuse_tls_keys(table: &mut TableReader<'_>, help: &str, problems: &mut Problems) {
     for key in ["ca", "client-certificate"] {
         if let Some(item) = table.value(key) {
             problems

@@ -29,14 +29,8 @@ pub(super) fn check(
         .map_or(Some("".into()), |item| item.text(problems).map(|text| text.value.into()));
     let is_tls = table.optional("tls", problems, ValueReader::boolean).unwrap_or(false);
     let host = common_keys::host(&mut table, HostUse::for_http(is_tls), problems);
-    let tls = match is_tls {
-        true => common_keys::tls(&mut table, directory, credentials, problems).map(Some),
-        false => {
-            table.optional("verify", problems, ValueReader::boolean);
-            common_keys::refuse_tls_keys(&mut table, "add tls = true", problems);
-            Some(None)
-        }
-    };
+    let tls =
+        common_keys::tls_if(is_tls, &mut table, "add tls = true", directory, credentials, problems);
     let proxy_protocol = common_keys::proxy_protocol(&mut table, problems);
     table.finish(problems);
     Some(GrpcCheck {

@@ -62,15 +62,8 @@ pub(super) fn check(
     let (wanted, regex) = (table.value("body"), table.value("body-regex"));
     let body = wanted.map(|item| body(item, problems));
     let body_regex = regex.map(|item| read_body_regex(item, problems));
-    let tls = match is_tls {
-        true => common_keys::tls(&mut table, directory, credentials, problems).map(Some),
-        false => {
-            table.optional("verify", problems, ValueReader::boolean);
-            let help = "write `https` instead of `http`, or add tls = true";
-            common_keys::refuse_tls_keys(&mut table, help, problems);
-            Some(None)
-        }
-    };
+    let tls_help = "write `https` instead of `http`, or add tls = true";
+    let tls = common_keys::tls_if(is_tls, &mut table, tls_help, directory, credentials, problems);
     let proxy_protocol = common_keys::proxy_protocol(&mut table, problems);
     if let (Some("HEAD"), Some(searched)) = (method.as_deref(), wanted.or(regex)) {
         problems
