@@ -27,7 +27,7 @@ use axum::http::{
     uri::Authority,
 };
 
-use super::api::ApiError;
+use super::error::ApiError;
 
 /// What is read under any name.
 const MONITORING_PATHS: [&str; 3] = ["/healthz", "/metrics", "/readyz"];

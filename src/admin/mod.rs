@@ -23,13 +23,21 @@
 
 mod api;
 mod audit;
+mod changes;
 mod connections;
+mod console;
+mod context;
+mod documents;
+mod error;
 mod guard;
+mod held_files;
 mod metrics;
 mod rate_limiter;
 mod readiness;
+mod response;
 mod server;
 mod single_flight;
+mod state;
 mod totals;
 mod write_timeout;
 
@@ -37,8 +45,10 @@ mod write_timeout;
 mod tests;
 
 pub(crate) use api::SERVER_HEADER;
-pub use api::{ApiError, DrainBody, ReloadBody};
 pub use audit::USER_HEADER;
+pub use changes::{DrainBody, ReloadBody};
+pub use context::AdminContext;
+pub use error::ApiError;
 pub use readiness::Readiness;
-pub use server::{AdminContext, AdminServer, serve};
+pub use server::{AdminServer, serve};
 pub use totals::{TotalsView, TransportTotalsView};

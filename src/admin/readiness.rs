@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{api::describe_held_files, server::AdminContext};
+use super::{context::AdminContext, held_files::describe_held_files};
 use crate::{
     control::{Concern, ConfigurationStatus, MonitorFault, Status, failing_loads},
     listing,

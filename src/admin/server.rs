@@ -35,18 +35,15 @@ use tokio::{
 };
 
 use super::{
-    api::{self, ApiError},
+    api,
     audit::PeerAddress,
     connections::{AdminConnections, AdminPermit},
+    context::AdminContext,
+    error::ApiError,
     guard,
     rate_limiter::RateLimiter,
     write_timeout::WriteTimeout,
 };
-use crate::{
-    control::ControllerHandle,
-    transport::{Counters, PreemptionTimer},
-};
-
 /// Connections at once from one client. Each may hold some 40 KiB.
 const MAX_CONNECTIONS_PER_CLIENT: usize = 64;
 /// At most 1/8 of all connections may be closing.
@@ -75,24 +72,6 @@ const TOKENS_PER_SECOND: u32 = 1_000;
 const BURST_TOKENS: u32 = 200;
 /// A request is a step, and each piece of this many octets of its reply is one more.
 const OCTETS_PER_TOKEN: u64 = 32 << 10;
-
-/// What the admin API shows and changes.
-pub struct AdminContext {
-    /// Connections at once, each of one descriptor.
-    pub max_connections: usize,
-    /// The controller.
-    pub controller: ControllerHandle,
-    /// What the transports counted.
-    pub counters: Counters,
-    /// Beats while a large text is made.
-    pub preemption_timer: PreemptionTimer,
-    /// Whether every thread that answers queries lives. Called for each `/healthz` and each page of
-    /// metrics.
-    pub is_alive: Box<dyn Fn() -> bool + Send + Sync>,
-    /// Whether DNS queries are answered: not before the first round of health checks. Called for
-    /// each `/readyz`.
-    pub is_listening: Box<dyn Fn() -> bool + Send + Sync>,
-}
 
 /// The running server. Dropping it stops it.
 #[derive(Debug)]

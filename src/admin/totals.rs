@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::metrics::labels::{rcode_label, rtype_label};
 use crate::transport::{ConnectionEvent, Totals, TransportTotals};
 
 /// What `/api/v1/totals` says: counts since the start.
@@ -56,10 +57,10 @@ impl TotalsView {
             let word = transport.transport.word().to_owned();
             document.transports.insert(word, TransportTotalsView::new(transport));
             for (rcode, count) in (0..).zip(transport.answered).filter(|(_, count)| *count > 0) {
-                *document.rcodes.entry(super::metrics::rcode_label(rcode)).or_default() += count;
+                *document.rcodes.entry(rcode_label(rcode)).or_default() += count;
             }
             for (rtype, count) in transport.by_type().filter(|(_, count)| *count > 0) {
-                *document.types.entry(super::metrics::rtype_label(rtype)).or_default() += count;
+                *document.types.entry(rtype_label(rtype)).or_default() += count;
             }
         }
         document

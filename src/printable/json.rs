@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::{escaped_json, redacted};
+use super::{escape::escaped_json, secrets::redacted};
 
 /// The same document, without the secrets of URLs in its strings and without unprintable
 /// characters.

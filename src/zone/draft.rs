@@ -1,14 +1,12 @@
 //! A node while its records come: RRsets in the form in which they will be stored.
 
 use super::{
+    limits::{MAX_RRSET_OCTETS, MAX_TYPES_PER_OWNER},
     rdata,
-    rrset::{self, HEADER_OCTETS, MAX_RRSET_OCTETS},
+    rrset::{self, HEADER_OCTETS},
 };
 use crate::dns::{Name, Rtype};
 
-/// How many types one owner may have, as in BIND (`max-types-per-name`): every record that is added
-/// and every query for the owner looks at one type after the other.
-pub(super) const MAX_TYPES_PER_OWNER: usize = 100;
 /// Emptied RRsets that are kept.
 const MAX_SPARE_RRSETS: usize = 8;
 

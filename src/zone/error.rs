@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::draft::MAX_TYPES_PER_OWNER;
+use super::limits::MAX_TYPES_PER_OWNER;
 use crate::dns::{Name, Rtype};
 
 /// Why a record is not taken into a zone.

@@ -7,6 +7,7 @@ mod draft;
 mod error;
 mod hash;
 mod index;
+mod limits;
 mod lookup;
 pub mod master;
 mod rdata;
@@ -20,13 +21,11 @@ pub use hash::{HashSeedsInUse, set_hash_seeds};
 
 pub use content::{NameAuthority, Node, Zone};
 pub use error::{RecordError, ZoneError};
+pub use limits::MAX_RRSET_OCTETS;
 pub(crate) use lookup::LookupHint;
 pub use lookup::{LookupOutcome, LookupResult};
 pub use record::Record;
-pub use rrset::{
-    MAX_RRSET_OCTETS as MOST_RRSET_OCTETS, NameOffsets, RECORD_FIXED_OCTETS as RECORD_OCTETS,
-    StoredRecord, StoredRrset,
-};
+pub use rrset::{NameOffsets, RECORD_FIXED_OCTETS, StoredRecord, StoredRrset};
 pub use zones::Zones;
 
 #[cfg(test)]

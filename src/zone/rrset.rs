@@ -41,8 +41,6 @@ pub struct StoredRecord<'z> {
 pub(super) const HEADER_OCTETS: usize = 6;
 /// Octets of a record before its rdata: owner (a pointer), type, class, TTL, rdata length.
 pub const RECORD_FIXED_OCTETS: usize = 12;
-/// Octets the records of one RRset may have: a message less header, question, and an ample OPT.
-pub const MAX_RRSET_OCTETS: usize = 65_535 - 12 - 259 - 264;
 
 /// Owner pointers are filled in with this one and stay as they are for the question's own records.
 const QUESTION_POINTER: u16 = 0xc00c;

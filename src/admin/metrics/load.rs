@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::{MetricsPage, status::by_reason};
+use super::{labels::by_reason, page::MetricsPage};
 use crate::control::{LoadStatus, PoolStatus, RampStatus, Status};
 
 pub(super) fn write(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {

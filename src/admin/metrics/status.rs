@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt, fs};
 
-use super::MetricsPage;
+use super::{labels::by_reason, page::MetricsPage};
 use crate::control::{CertificateStatus, ConfigurationStatus, Status};
 
 pub(super) fn write_process(
@@ -186,13 +186,6 @@ fn aliases(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
     let ages =
         status.aliases.iter().filter_map(|alias| Some(([("alias", &*alias.name)], age(alias)?)));
     page.gauges("portolan_alias_age_seconds", "Since it was last resolved.", ages)
-}
-
-/// A sample for each reason why checks gave no result.
-pub(super) fn by_reason(
-    unmade: &BTreeMap<String, u64>,
-) -> impl Iterator<Item = ([(&'static str, &str); 1], u64)> {
-    unmade.iter().map(|(reason, count)| ([("reason", &**reason)], *count))
 }
 
 fn checker(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {

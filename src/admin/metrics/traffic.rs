@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{MetricsPage, rcode_label, rtype_label};
+use super::{
+    labels::{rcode_label, rtype_label},
+    page::MetricsPage,
+};
 use crate::{
     dns::Rcode,
     engine::Transport,

@@ -15,7 +15,7 @@ use crate::{
         AnswerCount, Endpoint, EndpointTarget, Member, MemberKind, Policy, Pool, PoolId,
         RecordKind, ServingState, SrvHost,
     },
-    zone::{MOST_RRSET_OCTETS, RECORD_OCTETS},
+    zone::{MAX_RRSET_OCTETS, RECORD_FIXED_OCTETS},
 };
 
 /// The most records of one type in an answer that BIND accepts as a resolver: its default of
@@ -97,7 +97,7 @@ impl AnswerSize {
 
     pub(super) fn exceeds(self, bound: SizeLimit) -> bool {
         match bound {
-            SizeLimit::Octets => self.octets > MOST_RRSET_OCTETS as u64,
+            SizeLimit::Octets => self.octets > MAX_RRSET_OCTETS as u64,
             SizeLimit::Records => self.records > MAX_RECORDS_PER_TYPE,
         }
     }
@@ -155,7 +155,7 @@ impl LargestAnswer {
 }
 
 pub(super) fn record_size(rdata_octets: usize) -> AnswerSize {
-    AnswerSize { records: 1, octets: (RECORD_OCTETS + rdata_octets) as u64 }
+    AnswerSize { records: 1, octets: (RECORD_FIXED_OCTETS + rdata_octets) as u64 }
 }
 
 /// The octets of the rdata of each of an endpoint's records.

@@ -20,7 +20,7 @@ use crate::{
     },
     dns::Name,
     steer::{EndpointId, EndpointTarget, MemberKind},
-    zone::MOST_RRSET_OCTETS,
+    zone::MAX_RRSET_OCTETS,
 };
 
 /// What makes an answer too large.
@@ -180,7 +180,7 @@ impl<'c> AnswerSizeCheck<'c> {
             SizeLimit::Octets => problems.error(
                 place,
                 format!(
-                    "{what}, {octets} octets: a DNS message has room for {MOST_RRSET_OCTETS}, so that clients would get no \
+                    "{what}, {octets} octets: a DNS message has room for {MAX_RRSET_OCTETS}, so that clients would get no \
                      record at all"
                 ),
             ),

@@ -4,7 +4,8 @@
 use super::{
     field_reader::{FieldReader, MAX_TTL_SECS, append_name},
     lexer::{FieldToken, MAX_LINE_OCTETS, TokenKind},
-    problem::{Problem, TextSpan},
+    problem::Problem,
+    span::TextSpan,
 };
 
 /// How many records one $GENERATE may make.

@@ -7,7 +7,8 @@ use std::{borrow::Cow, str};
 
 use super::{
     lexer::{FieldToken, TokenKind},
-    problem::{Problem, TextSpan},
+    problem::Problem,
+    span::TextSpan,
 };
 use crate::dns::NameError;
 

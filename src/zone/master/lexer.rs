@@ -6,7 +6,7 @@
 //! every error. Its work is linear in the text but for parentheses that are never closed; the
 //! parser's limit on errors bounds those.
 
-use super::problem::{Problem, TextSpan};
+use super::{problem::Problem, span::TextSpan};
 
 /// How long a line may be, in octets.
 pub(super) const MAX_LINE_OCTETS: usize = 1 << 20;

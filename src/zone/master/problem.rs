@@ -2,18 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::budget::{BudgetExceeded, mebibytes};
-
-/// Where in one file's text something stands.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct TextSpan {
-    /// The first octet, counted from 0.
-    pub(super) start: usize,
-    /// How many octets, quotes included.
-    pub(super) length: usize,
-    /// The line, counted from 1.
-    pub(super) line: u32,
-}
+use super::{
+    budget::{BudgetExceeded, mebibytes},
+    span::TextSpan,
+};
 
 /// What is wrong at a [`TextSpan`], and how to mend it.
 #[derive(Debug)]

@@ -6,9 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 
 use super::{
+    encoding::{append_decoded, decode_remaining},
     field_reader::FieldReader,
-    layout::{append_decoded, decode_remaining, take_counted, take_name, take_octets},
     problem::Problem,
+    wire::{take_counted, take_name, take_octets},
 };
 use crate::dns::Rtype;
 

@@ -14,10 +14,11 @@ use std::{
 use data_encoding::BASE64;
 
 use super::{
+    encoding::append_decoded,
     field_reader::{FieldReader, unescape},
-    layout::{append_decoded, take_octets},
     lexer::TokenKind,
     problem::Problem,
+    wire::take_octets,
 };
 
 /// The keys that have a name (IANA, Service Parameter Keys).

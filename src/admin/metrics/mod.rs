@@ -4,6 +4,7 @@
 //! configuration and from fixed lists, never from queries, so that no client can make the page
 //! longer.
 
+pub(super) mod labels;
 mod load;
 mod page;
 mod status;
@@ -16,11 +17,7 @@ use prometheus_client::{
 };
 
 use self::page::MetricsPage;
-use crate::{
-    control::Status,
-    dns::{Rcode, Rtype},
-    transport::Totals,
-};
+use crate::{control::Status, transport::Totals};
 
 /// Everything on one page.
 #[derive(Debug)]
@@ -119,13 +116,4 @@ pub(super) fn to_prometheus_text(page: &str) -> String {
         text.push('\n');
     }
     text
-}
-
-/// The rcode counted at this place; the last place stands for all from there up.
-pub(super) fn rcode_label(place: u16) -> String {
-    if place == 24 { "other".to_owned() } else { Rcode(place).to_string() }
-}
-
-pub(super) fn rtype_label(rtype: Option<Rtype>) -> String {
-    rtype.map_or_else(|| "other".to_owned(), |rtype| rtype.to_string())
 }

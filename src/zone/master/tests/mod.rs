@@ -1,6 +1,12 @@
 //! Master files, whole: what is read, what is refused and where.
 
+use std::sync::Arc;
+
 use super::*;
+use crate::{
+    dns::{Name, Rtype},
+    zone::Record,
+};
 
 mod types;
 

@@ -1,17 +1,6 @@
-//! Text that operators, files and peers wrote, made safe to display: control sequences are escaped
-//! ([`escaped`]), passwords in URLs are cut ([`redacted`]).
-//!
-//! Each place where text leaves the program goes through these: diagnostics of files, log records,
-//! what commands print, and what the admin API answers. Both functions return the text itself where
-//! there is nothing to do.
-
-mod json;
-mod secrets;
+//! Escapes: text and JSON without characters that a terminal interprets.
 
 use std::{borrow::Cow, fmt::Write as _};
-
-pub use json::safe_json;
-pub use secrets::{redacted, secret_ranges};
 
 /// Whether a terminal interprets the character, or shows the text after it differently: control
 /// characters (C0, DEL and C1), line and paragraph separators, bidirectional controls, and

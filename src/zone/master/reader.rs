@@ -1,41 +1,20 @@
-//! Master files: the text of a zone, read into records (RFC 1035 section 5, RFC 2308 section 4, RFC
-//! 3597).
-//!
-//! `lexer` cuts the text into entries, `apply_directive` reads those with a `$`, and what is left
-//! are records, whose rdata `layout` reads field by field. Files are never opened here: the caller
-//! hands over the text and a function that yields what `$INCLUDE` names, and so decides which files
-//! a zone may reach. Whether the records make a zone is for the zone builder to say; here an owner
-//! may lie anywhere.
-//!
-//! One run reports every error, each with its file, line and column. The work is bounded whatever
-//! the text says: eight files deep, 1,000 files, 100 errors, and what `budget` says of text,
-//! generated records and memory. The first of the bounds of `budget` that is met ends the reading.
+//! Reads the entries of a master file and of the files that it includes.
 
-use std::{ops::Range, sync::Arc};
-
-use crate::dns::{Name, Rtype};
-
-use super::Record;
-
-mod budget;
-mod directive;
-mod field_reader;
-mod help;
-mod layout;
-mod lexer;
-mod loc;
-mod problem;
-mod rdata_fields;
-mod svcb;
-mod vendor_types;
-
-pub use budget::Budget;
-use budget::{Budgets, Resource};
-use directive::{Directive, GeneratedRecords};
-use field_reader::{FieldReader, MAX_TTL_SECS, period_secs};
-use lexer::{EntryStart, FieldToken, Lexer};
-use problem::{Problem, TextSpan};
-use vendor_types::help_for_type;
+use super::{
+    budget::{Budget, Budgets, Resource},
+    directive::{self, Directive, GeneratedRecords},
+    field_reader::FieldReader,
+    file::{IncludedFile, LocatedRecord, MasterError, MasterFile},
+    help,
+    lexer::{EntryStart, FieldToken, Lexer},
+    problem::Problem,
+    rdata,
+    record_head::{read_owner, read_ttl_and_type},
+    source_text::{SourceText, check_encoding},
+    span::TextSpan,
+    vendor_types::help_for_type,
+};
+use crate::{dns::Name, zone::Record};
 
 /// The TTL of records in a file that names none, in seconds (as NSD and Knot have it).
 const DEFAULT_TTL_SECS: u32 = 3600;
@@ -45,77 +24,9 @@ const MAX_INCLUDE_DEPTH: usize = 8;
 const MAX_INCLUDES: usize = 1000;
 /// How many errors are told.
 const MAX_ERRORS: usize = 100;
-/// How many octets of a message or a help are kept: they may quote a field of 1 MiB.
-const MAX_MESSAGE_OCTETS: usize = 1000;
-
 /// What to do about a file that cannot be included.
 const INCLUDE_HELP: &str = "put the file below the zones directory, readable for the server's user, and name it by its path from \
                             this file or from the zones directory, without `..`";
-
-/// What a zone's master file, and the files it includes, say.
-#[derive(Debug, Default)]
-pub struct MasterFile {
-    /// The records, in the order they were written in.
-    pub entries: Vec<LocatedRecord>,
-    /// The files that were included, in the order they were reached; [`FilePosition::read_file`]
-    /// counts them from 1.
-    pub included: Vec<IncludedFile>,
-    /// What is wrong, in the order it was found; if anything is, the records are not the zone that
-    /// was meant.
-    pub errors: Vec<MasterError>,
-    /// The first `$ORIGIN` that repeats the origin in force because its name lacks the final dot:
-    /// where the name is, and the octets of that file.
-    pub doubled_origin: Option<(FilePosition, Range<usize>)>,
-    /// Whether the reading ended early, at a bound. Where that was met by an earlier zone, there is
-    /// no error here.
-    pub is_truncated: bool,
-}
-
-/// A record, and where it was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocatedRecord {
-    /// The record.
-    pub record: Record,
-    /// Where its first field stands.
-    pub position: FilePosition,
-}
-
-/// A place in a master file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FilePosition {
-    /// 0: the file itself; n: the n-th of [`MasterFile::included`].
-    pub file: u32,
-    /// Counted from 1.
-    pub line: u32,
-    /// In characters, counted from 1.
-    pub column: u32,
-}
-
-/// A file that was included.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IncludedFile {
-    /// Its path, as messages show it; two of one path are one file.
-    pub path: String,
-    /// Its text, shared: one file may be included a thousand times.
-    pub bytes: Arc<Vec<u8>>,
-}
-
-/// One thing that is wrong in a master file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MasterError {
-    /// Where.
-    pub position: FilePosition,
-    /// The octets of that file that are wrong.
-    pub span: Range<usize>,
-    /// What is wrong.
-    pub message: String,
-    /// How to mend it.
-    pub help: Option<String>,
-    /// The other file that it is about: its path.
-    pub about_path: Option<String>,
-    /// Whether all zones of the load together pass a bound. Other files may be the cause then.
-    pub is_load_budget: bool,
-}
 
 /// Yields the file that an $INCLUDE names, or says why it is not to be had. It gets the path as it
 /// is written.
@@ -381,7 +292,7 @@ impl MasterFileReader<'_, '_, '_> {
                 CurrentOwner::Missing | CurrentOwner::Unreadable => problem,
             })?;
         let mut rdata = Vec::new();
-        layout::read_rdata(rtype, &mut fields, &mut rdata)?;
+        rdata::read_rdata(rtype, &mut fields, &mut rdata)?;
         if rdata.len() > 65535 {
             return Err(Problem::new(
                 first.span,
@@ -410,132 +321,3 @@ fn is_doubled(name: &[u8], origin: &[u8]) -> bool {
         && name.len() == labels.len() + origin.len()
         && is_twice(&name[..labels.len()])
 }
-
-fn read_owner(fields: &mut FieldReader<'_, '_>) -> Result<Name, Problem> {
-    let mut wire = Vec::with_capacity(64);
-    fields.name("owner", &mut wire)?;
-    Name::from_wire(&wire)
-        .map_err(|error| fields.problem(format!("the owner is not a domain name: {error}")))
-}
-
-/// Reads the TTL and the class, in either order and each of them or not, and the type.
-fn read_ttl_and_type(fields: &mut FieldReader<'_, '_>) -> Result<(Option<u32>, Rtype), Problem> {
-    let mut ttl_secs = None;
-    let mut class_is_known = false;
-    loop {
-        let mut ahead = *fields;
-        let word = ahead.word("type")?;
-        if ttl_secs.is_none()
-            && word.starts_with(|first: char| first.is_ascii_digit())
-            && period_secs(word.as_bytes()).is_some()
-        {
-            ttl_secs = Some(fields.period("TTL", MAX_TTL_SECS)?);
-            continue;
-        }
-        *fields = ahead;
-        if !class_is_known && is_class(word, fields)? {
-            class_is_known = true;
-            continue;
-        }
-        let rtype: Rtype = word.parse().map_err(|error| {
-            let problem = fields.problem(format!("{word:?} is {error}"));
-            if word.parse::<std::net::IpAddr>().is_ok() {
-                return problem.with_help(
-                    "the type of the record is missing: A or AAAA stands before an address",
-                );
-            }
-            match help::nearest_type(word) {
-                Some(near) => problem.with_help(format!("did you mean {near}?")),
-                None => problem,
-            }
-        })?;
-        // RFC 6895 section 3.1: OPT and the types from 128 to 255 but SPF and the EUIs are not data
-        // of zones.
-        return match rtype.0 {
-            0 | 41 | 128..=255 => {
-                Err(fields.problem(format!("type {rtype} does not stand in zones")))
-            }
-            _ => Ok((ttl_secs, rtype)),
-        };
-    }
-}
-
-/// Whether the word is class IN.
-fn is_class(word: &str, fields: &FieldReader<'_, '_>) -> Result<bool, Problem> {
-    let is = |class: &&str| word.eq_ignore_ascii_case(class);
-    if ["IN", "CLASS1"].iter().any(is) {
-        return Ok(true);
-    }
-    let is_numbered = word.get(..5).is_some_and(|head| head.eq_ignore_ascii_case("CLASS"))
-        && word.get(5..).is_some_and(|number| number.parse::<u16>().is_ok());
-    if is_numbered || ["CH", "HS", "CS", "NONE"].iter().any(is) {
-        return Err(fields
-            .problem(format!("class {word} is not served here"))
-            .with_help("the class of every record is IN"));
-    }
-    Ok(false)
-}
-
-/// A file whose places are being named.
-#[derive(Clone, Copy)]
-struct SourceText<'a> {
-    file: u32,
-    text: &'a [u8],
-}
-
-impl SourceText<'_> {
-    fn position(self, spot: TextSpan) -> FilePosition {
-        let before = &self.text[..spot.start];
-        let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        // Octets that continue a UTF-8 character are no characters of their own.
-        let characters = before[line_start..].iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
-        FilePosition {
-            file: self.file,
-            line: spot.line,
-            column: u32::try_from(characters + 1).unwrap_or(u32::MAX),
-        }
-    }
-
-    fn error(self, problem: Problem) -> MasterError {
-        MasterError {
-            position: self.position(problem.span),
-            span: problem.span.start..problem.span.start + problem.span.length,
-            message: truncate_message(problem.message.into_owned()),
-            help: problem.help.map(|help| truncate_message(help.into_owned())),
-            about_path: problem.about_path,
-            is_load_budget: problem.excess.is_some_and(|excess| excess.is_of_load),
-        }
-    }
-}
-
-/// The text, cut after [`MAX_MESSAGE_OCTETS`] octets, without the memory of what is cut away.
-fn truncate_message(mut text: String) -> String {
-    if text.len() > MAX_MESSAGE_OCTETS {
-        let end = (0..=MAX_MESSAGE_OCTETS).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-        text.shrink_to_fit();
-    }
-    text
-}
-
-/// Checks for the faults that are reported once for the whole file.
-fn check_encoding(text: &[u8]) -> Result<(), Problem> {
-    let start = TextSpan { start: 0, length: 0, line: 1 };
-    if text.starts_with(b"\xef\xbb\xbf") {
-        return Err(Problem::new(start, "the file starts with a byte order mark")
-            .with_help("save it as UTF-8 without one (\"UTF-8\", not \"UTF-8 with BOM\")"));
-    }
-    if let Some(at) = text.iter().position(|&byte| byte == 0) {
-        let line = 1 + text[..at].iter().filter(|&&byte| byte == b'\n').count();
-        return Err(Problem::new(
-            TextSpan { start: at, length: 1, line: u32::try_from(line).unwrap_or(u32::MAX) },
-            "a zero octet stands here: this is not a text file",
-        )
-        .with_help("a master file is text in ASCII or UTF-8, not in UTF-16 and not binary"));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,202 @@
+//! The endpoints that change the server: reload, drain, failback. Each change is recorded by
+//! `audit` and runs to its end even if the client goes away.
+
+use std::future::Future;
+
+use axum::{
+    body::Bytes,
+    extract::{Path, State},
+    http::StatusCode,
+    response::Response,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    audit::{AuditedChange, Author},
+    error::{ApiError, panic_error},
+    held_files::describe_held_files,
+    response::{JSON_TYPE, json_octets, uncached_response},
+    state::{AdminState, SharedState},
+};
+use crate::control::{DrainAction, DrainOptions, DrainRequest, ReloadReport, ReloadRequest};
+
+/// The body of a reload; an empty one accepts nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct ReloadBody {
+    /// Apply the files even if they remove more than a load removes by itself.
+    pub accept_removal: bool,
+}
+
+pub(super) async fn reload(
+    State(office): SharedState,
+    author: Author,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let body: ReloadBody = read_body(&body, r#"{"accept-removal": true}"#)?;
+    let request =
+        if body.accept_removal { ReloadRequest::AcceptRemoval } else { ReloadRequest::Apply };
+    let handle = office.context.controller.clone();
+    let change = AuditedChange::new(
+        if body.accept_removal { "reload accepting removals" } else { "reload" },
+        author,
+    );
+    change.log_request(None);
+    let report = run_to_completion(async move {
+        let result = handle.reload(request).await;
+        change.log_result(result.as_ref().map(|report| Some(report.generation)));
+        result
+    });
+    let report = report.await??;
+    if report.is_complete() {
+        Ok(uncached_response(JSON_TYPE, json_octets(&report)))
+    } else {
+        Err(partial_reload_error(&report))
+    }
+}
+
+/// Part of the files is in use: a client that looks at the status alone must not take it for all.
+fn partial_reload_error(report: &ReloadReport) -> ApiError {
+    const SHOWN: usize = 20;
+    let mut held = describe_held_files(&report.held);
+    held.extend(
+        report
+            .certificates
+            .iter()
+            .map(|error| format!("the certificate read before stays in use: {error}")),
+    );
+    let more = held.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+    let message = format!(
+        "generation {} is in use, but not all files as they are now:\n  {}{more}",
+        report.generation,
+        held.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("\n  "),
+    );
+    let mut error = json!(report);
+    let of_held = report.held.iter().flat_map(|file| &file.errors);
+    error["refused"] = of_held.chain(&report.certificates).cloned().collect();
+    ApiError { status: StatusCode::UNPROCESSABLE_ENTITY, message, error: Some(error) }
+}
+
+/// The body of a drain; an empty one says nothing of all this.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct DrainBody {
+    /// Duration of the drain in seconds; if absent, until `undrain`.
+    pub for_secs: Option<u64>,
+    /// Over how many seconds clients leave; without it as the datacenter's `drain-over` says, or at
+    /// once.
+    pub over_secs: Option<u64>,
+    /// Reason for the drain, shown with the state: one line of at most 200 octets.
+    pub reason: Option<String>,
+    /// Even if a service is left with nothing usable.
+    pub force: bool,
+}
+
+pub(super) async fn drain(
+    State(office): SharedState,
+    Path(datacenter): Path<String>,
+    author: Author,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let DrainBody { for_secs, over_secs, reason, force } = state_change(&body)?;
+    let act = DrainAction::Drain(DrainOptions { for_secs, over_secs, reason, force });
+    change_state(&office, DrainRequest { datacenter, action: act }, author).await
+}
+
+pub(super) async fn undrain(
+    State(office): SharedState,
+    Path(datacenter): Path<String>,
+    author: Author,
+) -> Result<Response, ApiError> {
+    change_state(&office, DrainRequest { datacenter, action: DrainAction::Undrain }, author).await
+}
+
+pub(super) async fn pause(
+    State(office): SharedState,
+    Path(datacenter): Path<String>,
+    author: Author,
+) -> Result<Response, ApiError> {
+    change_state(&office, DrainRequest { datacenter, action: DrainAction::Pause }, author).await
+}
+
+pub(super) async fn resume(
+    State(office): SharedState,
+    Path(datacenter): Path<String>,
+    author: Author,
+) -> Result<Response, ApiError> {
+    change_state(&office, DrainRequest { datacenter, action: DrainAction::Resume }, author).await
+}
+
+/// Gives the clients of a `failover` pool back to its first usable member.
+pub(super) async fn failback(
+    State(office): SharedState,
+    Path(pool): Path<String>,
+    author: Author,
+) -> Result<Response, ApiError> {
+    let handle = office.context.controller.clone();
+    let change = AuditedChange::of_pool("failback", &pool, author);
+    change.log_request(None);
+    let asked = pool.clone();
+    let was_held = run_to_completion(async move {
+        let result = match handle.force_failback(asked).await {
+            Ok(Some(was_held)) => Ok(was_held),
+            Ok(None) => {
+                Err(ApiError::new(StatusCode::NOT_FOUND, format!("there is no pool {pool:?}")))
+            }
+            Err(gone) => Err(gone.into()),
+        };
+        change.log_result(result.as_ref().map(|_| None));
+        result.map(|was_held| json!({ "pool": pool, "given-back": was_held }))
+    });
+    Ok(uncached_response(JSON_TYPE, json_octets(&was_held.await??)))
+}
+
+fn state_change(body: &[u8]) -> Result<DrainBody, ApiError> {
+    read_body(body, r#"{"reason": "kernel upgrade", "for-secs": 7200, "force": false}"#)
+}
+
+/// The body of a change; an empty one has every default.
+fn read_body<T: Default + serde::de::DeserializeOwned>(
+    body: &[u8],
+    example: &str,
+) -> Result<T, ApiError> {
+    if body.is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        ApiError::new(
+            StatusCode::BAD_REQUEST,
+            format!("{error}; the body is a JSON object such as {example}"),
+        )
+    })
+}
+
+async fn change_state(
+    state: &AdminState,
+    request: DrainRequest,
+    author: Author,
+) -> Result<Response, ApiError> {
+    let handle = state.context.controller.clone();
+    let change = AuditedChange::of_datacenter(request.action.word(), &request.datacenter, author);
+    change.log_request(if let DrainAction::Drain(drain) = &request.action {
+        Some(drain)
+    } else {
+        None
+    });
+    let report = run_to_completion(async move {
+        let result = handle.set_state(request).await;
+        change.log_result(result.as_ref().map(|report| Some(report.generation)));
+        result
+    });
+    Ok(uncached_response(JSON_TYPE, json_octets(&report.await??)))
+}
+
+/// Runs a change to its end even if the client goes away meanwhile: it is never left half asked
+/// for.
+async fn run_to_completion<T: Send + 'static>(
+    change: impl Future<Output = T> + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::spawn(change).await.map_err(|_| panic_error())
+}

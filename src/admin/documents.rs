@@ -1,0 +1,186 @@
+//! The endpoints that are read: health, metrics, status, totals, explanations.
+
+use std::{fmt::Display, net::AddrParseError, time::Duration};
+
+use axum::{
+    Extension,
+    extract::{Query, State, rejection::QueryRejection},
+    http::{HeaderMap, StatusCode, header::ACCEPT},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    error::ApiError,
+    guard::HostKind,
+    metrics::{self, ExpositionFormat},
+    readiness::Readiness,
+    response::{JSON_TYPE, json_octets, uncached_response},
+    state::SharedState,
+    totals::TotalsView,
+};
+use crate::{
+    control::ListDetail,
+    dns::{NameError, UnknownRtype},
+    engine::ExplainRequest,
+};
+
+/// How long `/readyz` and `/metrics` wait for the controller before they go without it: it may be
+/// compiling.
+const READYZ_STATUS_TIMEOUT: Duration = Duration::from_millis(500);
+const METRICS_STATUS_TIMEOUT: Duration = Duration::from_secs(4);
+
+pub(super) async fn healthz(State(office): SharedState) -> Response {
+    if (office.context.is_alive)() {
+        uncached_response("text/plain; charset=utf-8", "ok\n")
+    } else {
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "a thread that answers queries has died")
+            .into_response()
+    }
+}
+
+pub(super) async fn readyz(
+    State(office): SharedState,
+    Extension(host_kind): Extension<HostKind>,
+) -> Response {
+    let generation = office.generation();
+    let status = office.status_within(READYZ_STATUS_TIMEOUT).await;
+    let readiness = Readiness::new(&office.context, generation, status.as_deref());
+    let code = if readiness.is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let text = match host_kind {
+        HostKind::Address => json_octets(&readiness),
+        HostKind::Name => json_octets(&json!({ "is-ready": readiness.is_ready })),
+    };
+    (code, uncached_response(JSON_TYPE, text)).into_response()
+}
+
+pub(super) async fn metrics(
+    State(office): SharedState,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let format =
+        ExpositionFormat::negotiate(headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()));
+    let page = match format {
+        ExpositionFormat::OpenMetrics => &office.metrics,
+        ExpositionFormat::PrometheusText => &office.text_metrics,
+    };
+    let text = page
+        .fetch(async || {
+            let status = office.status_within(METRICS_STATUS_TIMEOUT).await;
+            let (counters, generation) = (office.context.counters.clone(), office.generation());
+            let is_alive = (office.context.is_alive)();
+            let make = move || metrics::render(counters.collect(), generation, is_alive, status);
+            match format {
+                ExpositionFormat::OpenMetrics => office.run_blocking(make).await,
+                ExpositionFormat::PrometheusText => {
+                    office.run_blocking(move || metrics::to_prometheus_text(&make())).await
+                }
+            }
+        })
+        .await?;
+    Ok(uncached_response(format.media_type(), text))
+}
+
+/// The query of `/api/v1/status`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct StatusQuery {
+    /// All of every list; else the first 100 of those that can be long.
+    #[serde(default)]
+    full: bool,
+}
+
+pub(super) async fn status(
+    State(office): SharedState,
+    wanted: Result<Query<StatusQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(wanted) = wanted.map_err(|why| {
+        ApiError::new(
+            StatusCode::BAD_REQUEST,
+            format!("{}; ask with ?full=true or without a query", why.body_text()),
+        )
+    })?;
+    let text = if wanted.full {
+        let full = async || {
+            let status = office.fetch_status(ListDetail::Full).await?;
+            office.run_blocking(move || json_octets(&status)).await
+        };
+        office.full_status_text.fetch(full).await?
+    } else {
+        let short = async || {
+            let status = office.status().await?;
+            office.run_blocking(move || json_octets(&*status)).await
+        };
+        office.status_text.fetch(short).await?
+    };
+    Ok(uncached_response(JSON_TYPE, text))
+}
+
+pub(super) async fn totals(State(office): SharedState) -> Result<Response, ApiError> {
+    let counters = &office.context.counters;
+    let text = office
+        .totals
+        .fetch(async || {
+            let counters = counters.clone();
+            office
+                .run_blocking(move || {
+                    serde_json::to_vec(&TotalsView::new(&counters.collect())).unwrap_or_default()
+                })
+                .await
+        })
+        .await?;
+    Ok(uncached_response(JSON_TYPE, text))
+}
+
+/// The query of `/api/v1/explain`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExplainQuery {
+    name: String,
+    #[serde(rename = "type", default)]
+    rtype: Option<String>,
+    client: String,
+    #[serde(default)]
+    subnet: Option<String>,
+}
+
+impl ExplainQuery {
+    fn parse(&self) -> Result<ExplainRequest, ApiError> {
+        let wrong = |what: &str, text: &str, why: &dyn Display| {
+            ApiError::new(StatusCode::BAD_REQUEST, format!("`{what}` is {text:?}: {why}"))
+        };
+        let name = self.name.parse().map_err(|why: NameError| wrong("name", &self.name, &why))?;
+        let rtype = self.rtype.as_deref().unwrap_or("A");
+        let rtype = rtype.parse().map_err(|why: UnknownRtype| wrong("type", rtype, &why))?;
+        let client = self
+            .client
+            .parse()
+            .map_err(|why: AddrParseError| wrong("client", &self.client, &why))?;
+        let subnet = self.subnet.as_deref().filter(|subnet| !subnet.is_empty());
+        let prefix = |text: &str| {
+            text.parse().map_err(|why: ipnet::AddrParseError| wrong("subnet", text, &why))
+        };
+        Ok(ExplainRequest {
+            name,
+            rtype,
+            client,
+            subnet: subnet.map(prefix).transpose()?,
+            seed: fastrand::u64(..),
+        })
+    }
+}
+
+pub(super) async fn explain(
+    State(office): SharedState,
+    question: Result<Query<ExplainQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(question) = question.map_err(|why| {
+        let what = "ask with ?name=www.example.com&type=A&client=192.0.2.1&subnet=198.51.100.0/24";
+        ApiError::new(StatusCode::BAD_REQUEST, format!("{}; {what}", why.body_text()))
+    })?;
+    let explained = office.context.controller.explain(question.parse()?).await?;
+    let explanation =
+        explained.map_err(|not_ours| ApiError::new(StatusCode::NOT_FOUND, not_ours.to_string()))?;
+    Ok(uncached_response(JSON_TYPE, json_octets(&explanation)))
+}

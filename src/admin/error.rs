@@ -1,0 +1,91 @@
+//! Why a request was not done, as a JSON document.
+
+use std::fmt::{self, Display};
+
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use super::response::{JSON_TYPE, json_octets, uncached_response};
+use crate::control::{ControllerStopped, DrainError, ReloadError};
+
+/// Why a request was not done, as the client gets it: a JSON document with `message` and, where
+/// there is more to say, `error`.
+#[derive(Debug)]
+pub struct ApiError {
+    pub(super) status: StatusCode,
+    pub(super) message: String,
+    pub(super) error: Option<Value>,
+}
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), error: None }
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+impl Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut fault = json!({ "message": self.message });
+        if let Some(error) = self.error {
+            fault["error"] = error;
+        }
+        (self.status, uncached_response(JSON_TYPE, json_octets(&fault))).into_response()
+    }
+}
+
+impl From<ControllerStopped> for ApiError {
+    fn from(gone: ControllerStopped) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, gone.to_string())
+    }
+}
+
+impl From<ReloadError> for ApiError {
+    fn from(error: ReloadError) -> Self {
+        match error {
+            ReloadError::ControllerStopped => ControllerStopped.into(),
+            ReloadError::Refused(lines) => Self {
+                status: StatusCode::UNPROCESSABLE_ENTITY,
+                message: "the files have errors; what was in use stays in use".to_owned(),
+                error: Some(json!({ "refused": lines })),
+            },
+        }
+    }
+}
+
+impl From<DrainError> for ApiError {
+    fn from(error: DrainError) -> Self {
+        let status = match error {
+            DrainError::Unknown(..) => StatusCode::NOT_FOUND,
+            DrainError::Distress(_)
+            | DrainError::NotDraining(_)
+            | DrainError::NotInService { .. } => StatusCode::CONFLICT,
+            DrainError::Invalid(_) => StatusCode::BAD_REQUEST,
+            DrainError::Edit(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            DrainError::Held(..) | DrainError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            DrainError::Gone => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self { status, message: error.to_string(), error: serde_json::to_value(&error).ok() }
+    }
+}
+
+/// The thread panicked, which the log tells.
+pub(super) fn panic_error() -> ApiError {
+    ApiError::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "this request met a defect of the server; the log has more",
+    )
+}

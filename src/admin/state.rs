@@ -1,0 +1,78 @@
+//! What the endpoints share.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{body::Bytes, extract::State};
+use tokio::{task::spawn_blocking, time::timeout};
+
+use super::{
+    context::AdminContext,
+    error::{ApiError, panic_error},
+    readiness,
+    single_flight::SingleFlight,
+};
+use crate::control::{ControllerStopped, ListDetail, Status};
+
+/// What the endpoints share.
+pub(super) struct AdminState {
+    pub(super) context: AdminContext,
+    status: SingleFlight<Arc<Status>>,
+    pub(super) status_text: SingleFlight<Bytes>,
+    pub(super) full_status_text: SingleFlight<Bytes>,
+    pub(super) metrics: SingleFlight<Bytes>,
+    pub(super) text_metrics: SingleFlight<Bytes>,
+    pub(super) totals: SingleFlight<Bytes>,
+}
+
+pub(super) type SharedState = State<Arc<AdminState>>;
+
+impl AdminState {
+    pub(super) fn new(context: AdminContext) -> Self {
+        Self {
+            context,
+            status: SingleFlight::new(),
+            status_text: SingleFlight::new(),
+            full_status_text: SingleFlight::new(),
+            metrics: SingleFlight::new(),
+            text_metrics: SingleFlight::new(),
+            totals: SingleFlight::new(),
+        }
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.context.controller.published().load().generation
+    }
+
+    pub(super) async fn status(&self) -> Result<Arc<Status>, ControllerStopped> {
+        self.status.fetch(async || Ok(Arc::new(self.fetch_status(ListDetail::Short).await?))).await
+    }
+
+    pub(super) async fn fetch_status(
+        &self,
+        listing: ListDetail,
+    ) -> Result<Status, ControllerStopped> {
+        let mut status = self.context.controller.status(listing).await?;
+        status.is_listening = (self.context.is_listening)();
+        status.concerns = readiness::concerns(&self.context, Some(&status));
+        Ok(status)
+    }
+
+    pub(super) async fn status_within(&self, patience: Duration) -> Option<Arc<Status>> {
+        timeout(patience, self.status()).await.ok()?.ok()
+    }
+
+    /// Makes a large text where it holds up no other request.
+    pub(super) async fn run_blocking<T: Into<Bytes> + Send + 'static>(
+        &self,
+        make: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Bytes, ApiError> {
+        let beat = self.context.preemption_timer.activate();
+        // It is made to its end even if whoever asked goes away.
+        let make = move || {
+            let made = make();
+            drop(beat);
+            made
+        };
+        spawn_blocking(make).await.map(Into::into).map_err(|_| panic_error())
+    }
+}

@@ -1,0 +1,71 @@
+//! The text of one file while it is read: turns spans into positions, and checks the encoding.
+
+use super::{
+    file::{FilePosition, MasterError},
+    problem::Problem,
+    span::TextSpan,
+};
+
+/// How many octets of a message or a help are kept: they may quote a field of 1 MiB.
+const MAX_MESSAGE_OCTETS: usize = 1000;
+
+/// A file whose places are being named.
+#[derive(Clone, Copy)]
+pub(super) struct SourceText<'a> {
+    pub(super) file: u32,
+    pub(super) text: &'a [u8],
+}
+
+impl SourceText<'_> {
+    pub(super) fn position(self, spot: TextSpan) -> FilePosition {
+        let before = &self.text[..spot.start];
+        let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        // Octets that continue a UTF-8 character are no characters of their own.
+        let characters = before[line_start..].iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
+        FilePosition {
+            file: self.file,
+            line: spot.line,
+            column: u32::try_from(characters + 1).unwrap_or(u32::MAX),
+        }
+    }
+
+    pub(super) fn error(self, problem: Problem) -> MasterError {
+        MasterError {
+            position: self.position(problem.span),
+            span: problem.span.start..problem.span.start + problem.span.length,
+            message: truncate_message(problem.message.into_owned()),
+            help: problem.help.map(|help| truncate_message(help.into_owned())),
+            about_path: problem.about_path,
+            is_load_budget: problem.excess.is_some_and(|excess| excess.is_of_load),
+        }
+    }
+}
+
+/// The text, cut after [`MAX_MESSAGE_OCTETS`] octets, without the memory of what is cut away.
+fn truncate_message(mut text: String) -> String {
+    if text.len() > MAX_MESSAGE_OCTETS {
+        let end = (0..=MAX_MESSAGE_OCTETS).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
+}
+
+/// Checks for the faults that are reported once for the whole file.
+pub(super) fn check_encoding(text: &[u8]) -> Result<(), Problem> {
+    let start = TextSpan { start: 0, length: 0, line: 1 };
+    if text.starts_with(b"\xef\xbb\xbf") {
+        return Err(Problem::new(start, "the file starts with a byte order mark")
+            .with_help("save it as UTF-8 without one (\"UTF-8\", not \"UTF-8 with BOM\")"));
+    }
+    if let Some(at) = text.iter().position(|&byte| byte == 0) {
+        let line = 1 + text[..at].iter().filter(|&&byte| byte == b'\n').count();
+        return Err(Problem::new(
+            TextSpan { start: at, length: 1, line: u32::try_from(line).unwrap_or(u32::MAX) },
+            "a zero octet stands here: this is not a text file",
+        )
+        .with_help("a master file is text in ASCII or UTF-8, not in UTF-16 and not binary"));
+    }
+    Ok(())
+}
