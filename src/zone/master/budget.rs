@@ -1,14 +1,14 @@
-//! Bounds on what master files ask for: text to read, records to generate, memory for records. A
-//! line of a few octets can ask for all of it, by `$INCLUDE` and `$GENERATE`.
+//! Limits on what loading master files may consume: text to read, records to generate, memory for
+//! records. A line of a few octets can demand all of it, by `$INCLUDE` and `$GENERATE`.
 //!
-//! Each zone has a budget, and so have all zones of a load together. Whatever is taken is taken
-//! from both.
+//! Each zone has a budget, and all zones of a load share another one. Everything counts against
+//! both.
 
-/// A resource that loading master files takes.
+/// A resource that loading master files consumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resource {
-    /// Octets of text. A file counts as often as it is included, a generated record as it would be
-    /// written.
+    /// Octets of text. A file counts once for each `$INCLUDE`, a generated record with the length
+    /// of its text.
     Text,
     /// Records that $GENERATE makes.
     Generated,
@@ -16,22 +16,22 @@ pub(super) enum Resource {
     Records,
 }
 
-/// What a record takes beside its owner and its rdata, in octets: its header, its node and its
+/// The memory of a record besides its owner and its rdata, in octets: its header, its node and its
 /// cells in two tables.
 const RECORD_OVERHEAD_OCTETS: u64 = 64;
 
-/// A bound that would be passed.
+/// A limit that would be exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BudgetExceeded {
     pub(super) resource: Resource,
-    /// Whether it is the bound on all zones of the load, and not that on the zone.
+    /// Whether the limit is that of all zones of the load; otherwise it is that of one zone.
     pub(super) is_of_load: bool,
-    /// The bound that would be passed, in the unit of the resource.
+    /// In the unit of the resource.
     limit: u64,
 }
 
 impl BudgetExceeded {
-    /// The sentence that reports the bound.
+    /// The message that reports the exceeded limit.
     pub(super) fn message(self) -> String {
         const COUNTED: &str = "a file counts once for each $INCLUDE";
         let limit = self.limit;
@@ -39,13 +39,13 @@ impl BudgetExceeded {
             (Resource::Text, false) => {
                 format!(
                     "the files of this zone have more than {} together ({COUNTED})",
-                    mebibytes(limit)
+                    binary_size(limit)
                 )
             }
             (Resource::Text, true) => {
                 format!(
                     "the files of all zones have more than {} together ({COUNTED})",
-                    mebibytes(limit)
+                    binary_size(limit)
                 )
             }
             (Resource::Generated, false) => {
@@ -55,10 +55,10 @@ impl BudgetExceeded {
                 format!("the $GENERATE lines of all zones make more than {limit} records")
             }
             (Resource::Records, false) => {
-                format!("the records of this zone need more than {} of memory", mebibytes(limit))
+                format!("the records of this zone need more than {} of memory", binary_size(limit))
             }
             (Resource::Records, true) => {
-                format!("the records of all zones need more than {} of memory", mebibytes(limit))
+                format!("the records of all zones need more than {} of memory", binary_size(limit))
             }
         }
     }
@@ -80,8 +80,9 @@ impl BudgetExceeded {
     }
 }
 
-/// A number of octets for people.
-pub(super) fn mebibytes(octets: u64) -> String {
+/// A number of octets as text: in whole GiB where possible, in KiB below 1 MiB, otherwise in MiB;
+/// rounded up.
+pub(super) fn binary_size(octets: u64) -> String {
     match octets {
         0..0x10_0000 => format!("{} KiB", octets.div_ceil(1 << 10)),
         _ if octets.is_multiple_of(1 << 30) => format!("{} GiB", octets >> 30),
@@ -89,7 +90,7 @@ pub(super) fn mebibytes(octets: u64) -> String {
     }
 }
 
-/// How much of each resource there is.
+/// An amount of each resource.
 #[derive(Debug, Clone, Copy)]
 struct ResourceAmounts {
     text_octets: u64,
@@ -107,7 +108,7 @@ impl ResourceAmounts {
     }
 }
 
-/// What the zones of one load may take together, and what they have taken.
+/// The limits of one zone or of all zones of a load, and what they have consumed so far.
 #[derive(Debug, Clone)]
 pub struct Budget {
     limits: ResourceAmounts,
@@ -131,14 +132,15 @@ impl Budget {
         Self::new(256 << 20, 1 << 20, 1 << 30)
     }
 
-    /// A budget of octets of text, of generated records, and of octets of memory for records. A
-    /// file counts once for each `$INCLUDE`, a record as its owner, its rdata and 64 octets.
+    /// A budget with these limits: octets of text, number of generated records, octets of memory
+    /// for records. A file counts once for each `$INCLUDE`, a record as its owner, its rdata and 64
+    /// octets.
     pub fn new(text_octets: u64, generated: u64, records_octets: u64) -> Self {
         let limits = ResourceAmounts { text_octets, generated, records_octets };
         Self { limits, used: Self::NOTHING, is_exceeded: false }
     }
 
-    /// Whether a bound was met. Nothing more is read then.
+    /// Whether a limit was exceeded; nothing more is read then.
     pub fn is_exceeded(&self) -> bool {
         self.is_exceeded
     }
@@ -163,15 +165,15 @@ pub(super) struct Budgets<'l> {
 }
 
 impl Budgets<'_> {
-    /// Whether a bound was met.
+    /// Whether a limit of either budget was exceeded.
     pub(super) fn are_exceeded(&self) -> bool {
         self.zone.is_exceeded || self.load.is_exceeded
     }
 
-    /// Takes some of a resource from both.
+    /// Takes an amount of a resource from both budgets.
     ///
     /// # Errors
-    /// The bound that would be passed. Nothing more is to be read then.
+    /// The limit that would be exceeded. The caller reads no further then.
     pub(super) fn take(&mut self, resource: Resource, amount: u64) -> Result<(), BudgetExceeded> {
         let excess = |is_of_load| move |limit| BudgetExceeded { resource, is_of_load, limit };
         self.zone.take(resource, amount).map_err(excess(false))?;
@@ -181,7 +183,7 @@ impl Budgets<'_> {
     /// Takes the memory of a record.
     ///
     /// # Errors
-    /// The bound that would be exceeded, as for [`Budgets::take`].
+    /// The limit that would be exceeded, as for [`Budgets::take`].
     pub(super) fn take_record(
         &mut self,
         owner_octets: usize,

@@ -1,4 +1,4 @@
-//! What the directives of a master file say: $ORIGIN and $INCLUDE (RFC 1035), $TTL (RFC 2308),
+//! Reads the directives of a master file: $ORIGIN and $INCLUDE (RFC 1035), $TTL (RFC 2308),
 //! $GENERATE (BIND).
 
 use super::{
@@ -8,22 +8,23 @@ use super::{
     span::TextSpan,
 };
 
-/// How many records one $GENERATE may make.
+/// The maximum number of records of one `$GENERATE`.
 pub(super) const MAX_GENERATED_PER_DIRECTIVE: u64 = 65_536;
 
-/// A directive, read.
+/// A directive of a master file.
 pub(super) enum Directive {
-    /// Relative names end in this, in wire form and as written.
+    /// `$ORIGIN`: the name that completes relative names, in wire form and in the case written.
     Origin(Vec<u8>),
-    /// Records without a TTL have this many seconds.
+    /// `$TTL`: the TTL of records without one, in seconds.
     Ttl(u32),
-    /// Another file stands here, with an origin of its own if one is given.
-    Include { path: String, origin: Option<Vec<u8>>, spot: TextSpan },
-    /// A record for each number of a range.
+    /// `$INCLUDE`: a file to be read in this place, and the origin for it if one is given.
+    Include { path: String, origin: Option<Vec<u8>>, span: TextSpan },
+    /// `$GENERATE`: a record for each number of a range.
     Generate(GeneratedRecords),
 }
 
-/// The records of one $GENERATE: a range and the text into which each of its numbers goes.
+/// The records of one `$GENERATE`: a range of numbers, and the template into which each number is
+/// inserted.
 pub(super) struct GeneratedRecords {
     start: u64,
     stop: u64,
@@ -38,21 +39,21 @@ enum TemplatePart {
     Number { offset: i64, width: usize, base: u8 },
 }
 
-/// Reads the directive that `field_reader` hold, its `$` word the first of them.
+/// Reads the directive in `fields`, whose first field is the `$` word.
 pub(super) fn read_directive(
     fields: &mut FieldReader<'_, '_>,
     origin: &[u8],
 ) -> Result<Directive, Problem> {
     let word = fields.word("directive")?;
-    let spot = fields.last_span();
+    let span = fields.last_span();
     let directive = match word.to_ascii_uppercase().as_str() {
         "$ORIGIN" => Directive::Origin(name("origin", fields)?),
         "$TTL" => Directive::Ttl(fields.period("TTL", MAX_TTL_SECS)?),
         "$INCLUDE" => include(fields, origin)?,
-        "$GENERATE" => return generate(fields, spot).map(Directive::Generate),
+        "$GENERATE" => return generate(fields, span).map(Directive::Generate),
         _ => {
             return Err(fields.problem(format!("{word:?} is not a directive")).with_help(
-                "known are $ORIGIN, $TTL, $INCLUDE and $GENERATE; a name that starts with \"$\" is written \\$",
+                "the directives are $ORIGIN, $TTL, $INCLUDE and $GENERATE; write a name that starts with \"$\" with \\$",
             ));
         }
     };
@@ -70,7 +71,7 @@ fn include(fields: &mut FieldReader<'_, '_>, outer: &[u8]) -> Result<Directive, 
     let path = fields.octets("path")?;
     let path = String::from_utf8(path.into_owned())
         .map_err(|_| fields.problem("the path is not UTF-8"))?;
-    let spot = fields.last_span();
+    let span = fields.last_span();
     if path.is_empty() {
         return Err(fields.problem("the path is empty"));
     }
@@ -85,11 +86,11 @@ fn include(fields: &mut FieldReader<'_, '_>, outer: &[u8]) -> Result<Directive, 
         }
         None => None,
     };
-    Ok(Directive::Include { path, origin, spot })
+    Ok(Directive::Include { path, origin, span })
 }
 
 /// Reads `start-stop[/step]` and the record that follows it as a template.
-fn generate(fields: &mut FieldReader<'_, '_>, spot: TextSpan) -> Result<GeneratedRecords, Problem> {
+fn generate(fields: &mut FieldReader<'_, '_>, span: TextSpan) -> Result<GeneratedRecords, Problem> {
     let range = fields.word("range")?;
     let (start, stop, step) = read_range(range).ok_or_else(|| {
         fields
@@ -114,7 +115,7 @@ fn generate(fields: &mut FieldReader<'_, '_>, spot: TextSpan) -> Result<Generate
         })?;
         template.push(TemplatePart::Text(b" ".to_vec()));
     }
-    Ok(GeneratedRecords { start, stop, step, template, span: spot })
+    Ok(GeneratedRecords { start, stop, step, template, span: span })
 }
 
 fn read_range(text: &str) -> Option<(u64, u64, u64)> {
@@ -126,7 +127,8 @@ fn read_range(text: &str) -> Option<(u64, u64, u64)> {
     (start <= stop && step > 0).then_some((start, stop, step))
 }
 
-/// Takes a field apart at its dollar signs; `$$` and `\$` are a dollar sign itself.
+/// Splits a field at its dollar signs and appends the pieces to `template`; `$$` and `\$` are a
+/// literal dollar sign. `None` where a `${` is malformed.
 fn append_template(token: FieldToken<'_>, template: &mut Vec<TemplatePart>) -> Option<()> {
     let quote: &[u8] = if token.kind == TokenKind::Quoted { b"\"" } else { b"" };
     let mut text = quote.to_vec();
@@ -181,13 +183,13 @@ fn read_modifiers(text: &str) -> Option<TemplatePart> {
 }
 
 impl GeneratedRecords {
-    /// How many records it makes.
+    /// The number of records.
     pub(super) fn length(&self) -> u64 {
         (self.stop - self.start) / self.step + 1
     }
 
-    /// The text of each record in turn. One that is longer than a line may be is cut, so that the
-    /// lexer refuses it.
+    /// The text of each record in turn. A text above [`MAX_LINE_OCTETS`] is cut, but stays above
+    /// the limit, so that the lexer refuses it.
     pub(super) fn texts(&self) -> impl Iterator<Item = Vec<u8>> {
         (0..self.length()).map(|index| {
             let number = (self.start + index * self.step) as i64;
@@ -208,7 +210,8 @@ impl GeneratedRecords {
     }
 }
 
-/// Writes a number. Only decimals have a sign: the others show 32 bits, as BIND does.
+/// Appends a number in the given base. Only decimal numbers have a sign: the other bases show the
+/// low 32 bits, as in BIND.
 fn append_number(number: i64, width: usize, base: u8, text: &mut Vec<u8>) {
     let bits = number as u32;
     let written = match base {
@@ -222,9 +225,9 @@ fn append_number(number: i64, width: usize, base: u8, text: &mut Vec<u8>) {
     text.extend_from_slice(written.as_bytes());
 }
 
-/// The hexadecimal digits from the last to the first with dots between (ip6.arpa). The width counts
-/// the dots, and so one that is even and not yet reached ends in a dot, to which the labels that
-/// follow are joined.
+/// The hexadecimal digits from the last to the first, separated by dots (ip6.arpa). The width
+/// counts the dots: if an even width is one character longer than the digits with their dots, the
+/// text ends in a dot, and further labels follow directly.
 fn nibbles(bits: u32, width: usize) -> String {
     let digits = format!("{bits:0width$x}", width = width.div_ceil(2).max(1));
     let mut dotted = String::new();

@@ -4,20 +4,20 @@ use data_encoding::{DecodeError, DecodePartial, Encoding};
 
 use super::{field_reader::FieldReader, problem::Problem};
 
-/// Decodes the fields that are left, put together, and appends their octets.
+/// Decodes the remaining fields, joined without blanks, and appends their octets to `out`.
 pub(super) fn decode_remaining(
     encoding: &Encoding,
-    language: &str,
+    encoding_name: &str,
     what: &str,
     fields: &mut FieldReader<'_, '_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Problem> {
     let digits = fields.remaining_joined(what)?;
     append_decoded(encoding, &digits, out)
-        .map_err(|error| fields.problem(format!("the {what} is not {language}: {error}")))
+        .map_err(|error| fields.problem(format!("the {what} is not {encoding_name}: {error}")))
 }
 
-/// Appends what `digits` stand for.
+/// Decodes `digits` and appends the octets to `out`.
 pub(super) fn append_decoded(
     encoding: &Encoding,
     digits: &[u8],

@@ -1,7 +1,7 @@
 //! Reads the fields of one entry, one after another: words, numbers, periods, names, strings.
 //!
-//! Every reader says in words what it wanted and points at what it found. Names are completed with
-//! the origin and keep the case they were written in (RFC 4343 section 4.1).
+//! Every error names the field that was expected and points at the one that was found. Names are
+//! completed with the origin and keep the case they were written in (RFC 4343 section 4.1).
 
 use std::{borrow::Cow, str};
 
@@ -15,35 +15,35 @@ use crate::dns::NameError;
 /// The greatest TTL, in seconds (RFC 2181 section 8).
 pub(super) const MAX_TTL_SECS: u32 = (1 << 31) - 1;
 
-/// The fields of an entry that were not read yet.
+/// The fields of an entry that have not been read yet.
 #[derive(Clone, Copy)]
 pub(super) struct FieldReader<'t, 'a> {
     tokens: &'t [FieldToken<'a>],
     /// The wire form of the origin, in the case it was written in.
     origin: &'t [u8],
-    /// The field read last, where something is found missing.
+    /// The field read last: an error about a missing field points at it.
     last_span: TextSpan,
 }
 
 impl<'t, 'a> FieldReader<'t, 'a> {
-    /// The fields of an entry that has at least one.
+    /// A reader of all fields of an entry, which has at least one.
     pub(super) fn new(tokens: &'t [FieldToken<'a>], origin: &'t [u8]) -> Self {
         let last_span =
             tokens.first().map_or(TextSpan { start: 0, length: 0, line: 1 }, |token| token.span);
         Self { tokens, origin, last_span }
     }
 
-    /// Where the field read last stands.
+    /// The span of the field read last.
     pub(super) fn last_span(&self) -> TextSpan {
         self.last_span
     }
 
-    /// The field to be read next.
+    /// The next field, without reading it.
     pub(super) fn peek(&self) -> Option<FieldToken<'a>> {
         self.tokens.first().copied()
     }
 
-    /// How many fields were not read yet.
+    /// The number of fields that have not been read yet.
     pub(super) fn count(&self) -> usize {
         self.tokens.len()
     }
@@ -53,7 +53,7 @@ impl<'t, 'a> FieldReader<'t, 'a> {
         self.origin
     }
 
-    /// The next field, however it is written; `what` it should be goes into the message.
+    /// Reads the next field, with or without quotes. `what` names the expected field in messages.
     pub(super) fn token(&mut self, what: &str) -> Result<FieldToken<'a>, Problem> {
         let Some((&token, rest)) = self.tokens.split_first() else {
             return Err(Problem::new(self.last_span, format!("the {what} is missing after this")));
@@ -63,7 +63,7 @@ impl<'t, 'a> FieldReader<'t, 'a> {
         Ok(token)
     }
 
-    /// The next field, which must be bare.
+    /// Reads the next field, which must have no quotes.
     pub(super) fn word(&mut self, what: &str) -> Result<&'a str, Problem> {
         let token = self.token(what)?;
         match (token.kind, str::from_utf8(token.text)) {
@@ -75,7 +75,7 @@ impl<'t, 'a> FieldReader<'t, 'a> {
         }
     }
 
-    /// The next field as a decimal number up to `max`.
+    /// Reads the next field as a decimal number up to `max`.
     pub(super) fn number(&mut self, what: &str, max: u32) -> Result<u32, Problem> {
         let word = self.word(what)?;
         if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -87,7 +87,7 @@ impl<'t, 'a> FieldReader<'t, 'a> {
         })
     }
 
-    /// The next field as seconds up to `max`, written as a number or with units (`1h30m`).
+    /// Reads the next field as seconds up to `max`, written as a number or with units (`1h30m`).
     pub(super) fn period(&mut self, what: &str, max: u32) -> Result<u32, Problem> {
         let word = self.word(what)?;
         let secs = period_secs(word.as_bytes()).ok_or_else(|| {
@@ -103,7 +103,7 @@ impl<'t, 'a> FieldReader<'t, 'a> {
         Ok(secs as u32)
     }
 
-    /// The next field as a domain name, appended to `out` in wire form.
+    /// Reads the next field as a domain name and appends it to `out` in wire form.
     pub(super) fn name(&mut self, what: &str, out: &mut Vec<u8>) -> Result<(), Problem> {
         let token = self.token(what)?;
         if token.kind != TokenKind::Word {
@@ -116,9 +116,9 @@ impl<'t, 'a> FieldReader<'t, 'a> {
         self.check_letters(what, token, &out[start..])
     }
 
-    /// Refuses letters outside of ASCII: resolvers ask for A-labels (RFC 5890). The names of
-    /// services may have them (RFC 6763 section 4.1), and any octet may be written as a backslash
-    /// and three digits.
+    /// Refuses letters outside of ASCII: resolvers query A-labels (RFC 5890). Names of services may
+    /// contain such letters (RFC 6763 section 4.1), and any octet may be written as a backslash and
+    /// three digits.
     fn check_letters(&self, what: &str, token: FieldToken<'_>, wire: &[u8]) -> Result<(), Problem> {
         if token.text.is_ascii() || has_service_label(wire) {
             return Ok(());
@@ -153,18 +153,18 @@ impl<'t, 'a> FieldReader<'t, 'a> {
         })
     }
 
-    /// The next field as octets: what was written, escapes resolved.
+    /// Reads the next field as octets, with its escapes resolved.
     pub(super) fn octets(&mut self, what: &str) -> Result<Cow<'a, [u8]>, Problem> {
         let token = self.token(what)?;
         if token.kind == TokenKind::Pair {
             return Err(self
-                .problem(format!("a quote stands in the middle of the {what}"))
+                .problem(format!("there is a quote in the middle of the {what}"))
                 .with_help("put the whole string in quotes: \"key=value\""));
         }
         unescape(token.text).ok_or_else(|| self.bad_escape(what))
     }
 
-    /// What to say of a backslash that escapes nothing.
+    /// The error that a backslash escapes nothing.
     pub(super) fn bad_escape(&self, what: &str) -> Problem {
         self.problem(format!(
             "the {what} has a backslash that neither escapes a character nor starts three digits up to 255"
@@ -172,8 +172,8 @@ impl<'t, 'a> FieldReader<'t, 'a> {
         .with_help("write a backslash itself as \\\\")
     }
 
-    /// The next field as a character string (RFC 1035 section 3.3), appended to `out` with its
-    /// length.
+    /// Reads the next field as a character string (RFC 1035 section 3.3) and appends it to `out`
+    /// after its length.
     pub(super) fn string(&mut self, what: &str, out: &mut Vec<u8>) -> Result<(), Problem> {
         let octets = self.octets(what)?;
         let length = u8::try_from(octets.len()).map_err(|_| {
@@ -185,7 +185,7 @@ impl<'t, 'a> FieldReader<'t, 'a> {
         Ok(())
     }
 
-    /// All the fields that are left, put together without blanks; each must be bare.
+    /// Reads all remaining fields and joins them without blanks; none may have quotes.
     pub(super) fn remaining_joined(&mut self, what: &str) -> Result<Cow<'a, [u8]>, Problem> {
         let first = self.word(what)?;
         let mut all = Cow::Borrowed(first.as_bytes());
@@ -195,12 +195,12 @@ impl<'t, 'a> FieldReader<'t, 'a> {
         Ok(all)
     }
 
-    /// A problem of the field read last.
+    /// An error in the field read last.
     pub(super) fn problem(&self, message: impl Into<Cow<'static, str>>) -> Problem {
         Problem::new(self.last_span, message)
     }
 
-    /// Checks that nothing is left.
+    /// Checks that no field remains. `what` names the record or directive in messages.
     pub(super) fn finish(&self, what: &str) -> Result<(), Problem> {
         match self.tokens.first() {
             None => Ok(()),
@@ -210,8 +210,8 @@ impl<'t, 'a> FieldReader<'t, 'a> {
     }
 }
 
-/// Whether a name in wire form is that of a service, or lies below one: a label starts with an
-/// underscore (RFC 8552).
+/// Whether a name in wire form is at or below the name of a service: one of its labels starts with
+/// an underscore (RFC 8552).
 fn has_service_label(wire: &[u8]) -> bool {
     let mut rest = wire;
     while let Some((&length, tail)) = rest.split_first() {
@@ -224,8 +224,8 @@ fn has_service_label(wire: &[u8]) -> bool {
     false
 }
 
-/// Reads seconds: digits, or digits each with a unit. `None` where the text is something else; a
-/// period that overflows is as long as 64 bits can say.
+/// Reads a period in seconds: a number, or numbers with units. `None` where the text is neither; a
+/// period above 64 bits saturates.
 pub(super) fn period_secs(text: &[u8]) -> Option<u64> {
     let mut total = 0_u64;
     let mut number = None;
@@ -317,7 +317,7 @@ pub(super) fn append_name(text: &[u8], origin: &[u8], out: &mut Vec<u8>) -> Resu
             _ => out.push(byte),
         }
     }
-    // After a final dot the length octet that waits for a label is the root's.
+    // After a final dot, the length octet pushed for the next label is that of the root.
     if out.len() > length_at + 1 {
         close_label(length_at, out)?;
         out.extend_from_slice(origin);
@@ -328,7 +328,7 @@ pub(super) fn append_name(text: &[u8], origin: &[u8], out: &mut Vec<u8>) -> Resu
     Ok(())
 }
 
-/// Writes the length of the label that ends where `out` does.
+/// Writes the length of the last label in `out`, whose length octet is at `length_at`.
 fn close_label(length_at: usize, out: &mut [u8]) -> Result<(), NameError> {
     match out.len() - length_at - 1 {
         0 => Err(NameError::EmptyLabel),

@@ -1,70 +1,70 @@
-//! A master file as it was read: its records, what it included, its errors.
+//! The result of reading a master file: its records, the files that it includes, and its errors.
 
 use std::{ops::Range, sync::Arc};
 
 use crate::zone::Record;
 
-/// What a zone's master file, and the files it includes, say.
+/// The content of a zone's master file and of the files that it includes.
 #[derive(Debug, Default)]
 pub struct MasterFile {
-    /// The records, in the order they were written in.
+    /// The records, in the order in which they are written.
     pub entries: Vec<LocatedRecord>,
-    /// The files that were included, in the order they were reached; [`FilePosition::read_file`]
-    /// counts them from 1.
+    /// The included files, in the order in which they were read; [`FilePosition::file`] counts them
+    /// from 1.
     pub included: Vec<IncludedFile>,
-    /// What is wrong, in the order it was found; if anything is, the records are not the zone that
-    /// was meant.
+    /// The errors, in the order in which they were found. If there is any, the records are not the
+    /// zone that the author meant.
     pub errors: Vec<MasterError>,
     /// The first `$ORIGIN` that repeats the origin in force because its name lacks the final dot:
-    /// where the name is, and the octets of that file.
+    /// the position of the name, and its octets in that file.
     pub doubled_origin: Option<(FilePosition, Range<usize>)>,
-    /// Whether the reading ended early, at a bound. Where that was met by an earlier zone, there is
-    /// no error here.
+    /// Whether the reading ended early because a limit was exceeded. If an earlier zone of the load
+    /// exceeded it, there is no error for it here.
     pub is_truncated: bool,
 }
 
-/// A record, and where it was written.
+/// A record and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocatedRecord {
-    /// The record.
+    /// The record, with owner and TTL completed.
     pub record: Record,
-    /// Where its first field stands.
+    /// The position of its first field.
     pub position: FilePosition,
 }
 
-/// A place in a master file.
+/// A position in a master file or in a file that it includes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FilePosition {
-    /// 0: the file itself; n: the n-th of [`MasterFile::included`].
+    /// 0 for the master file itself, n for the n-th of [`MasterFile::included`].
     pub file: u32,
-    /// Counted from 1.
+    /// The line, counted from 1.
     pub line: u32,
-    /// In characters, counted from 1.
+    /// The column in characters, counted from 1.
     pub column: u32,
 }
 
-/// A file that was included.
+/// A file that `$INCLUDE` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncludedFile {
-    /// Its path, as messages show it; two of one path are one file.
+    /// The path, as messages show it. Files with equal paths are the same file.
     pub path: String,
-    /// Its text, shared: one file may be included a thousand times.
+    /// The text, shared, since one file may be included a thousand times.
     pub bytes: Arc<Vec<u8>>,
 }
 
-/// One thing that is wrong in a master file.
+/// An error in a master file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MasterError {
-    /// Where.
+    /// The position of the first wrong octet.
     pub position: FilePosition,
-    /// The octets of that file that are wrong.
+    /// The range of wrong octets in that file.
     pub span: Range<usize>,
-    /// What is wrong.
+    /// The text of the error, without its position.
     pub message: String,
-    /// How to mend it.
+    /// How to fix the error.
     pub help: Option<String>,
-    /// The other file that it is about: its path.
+    /// The path of the included file that the error is about, if it is about one.
     pub about_path: Option<String>,
-    /// Whether all zones of the load together pass a bound. Other files may be the cause then.
+    /// Whether all zones of the load together exceed a limit. The cause may then be in other files.
     pub is_load_budget: bool,
 }

@@ -1,5 +1,5 @@
-//! What to write in place of frequent mistakes: comments of other languages, a blank before the
-//! owner, swapped fields, misspelt types, host names in place of addresses.
+//! Help for frequent mistakes: comments of other languages, a blank before the owner, merge
+//! conflicts, misspelt types, host names in place of addresses.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -10,25 +10,25 @@ use super::{
 };
 use crate::dns::Rtype;
 
-/// The types that people write.
+/// The types in frequent use: candidates for what a misspelt type was meant to be.
 const COMMON_TYPES: [&str; 18] = [
     "A", "AAAA", "CAA", "CNAME", "DNAME", "DS", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA", "SPF",
     "SRV", "SSHFP", "SVCB", "TLSA", "TXT",
 ];
 
-/// Whether an entry starts with a mark of a merge conflict.
+/// Whether an entry starts with a merge conflict marker.
 pub(super) fn is_merge_conflict(first: &FieldToken<'_>) -> bool {
     first.kind == TokenKind::Word && matches!(first.text, b"<<<<<<<" | b">>>>>>>")
 }
 
-/// What to say of it.
+/// The error for a merge conflict marker.
 pub(super) fn merge_conflict(first: &FieldToken<'_>) -> Problem {
     Problem::new(first.span, "the marks of a merge conflict stand here").with_help(
         "keep what is to hold of the two versions, and remove the lines that start with <<<<<<<, ======= and >>>>>>>",
     )
 }
 
-/// A problem of an entry, with the help that the whole entry shows.
+/// Adds the help that the whole entry suggests, if any, to an error in one of its fields.
 pub(super) fn with_entry_help(
     problem: Problem,
     start: EntryStart,
@@ -51,13 +51,13 @@ pub(super) fn with_entry_help(
         && is_before_data(second)
     {
         return problem.with_help(
-            "remove the blank at the start of the line: behind one, the record has the owner of the record before it",
+            "remove the blank at the start of the line: a line that starts with a blank has the owner of the record before it",
         );
     }
     problem
 }
 
-/// Whether a field can stand between the owner and the data: a TTL, a class or a type.
+/// Whether a field can be between the owner and the data: a TTL, a class or a type.
 fn is_before_data(token: &FieldToken<'_>) -> bool {
     let Ok(word) = std::str::from_utf8(token.text) else { return false };
     word.eq_ignore_ascii_case("IN")
@@ -65,7 +65,7 @@ fn is_before_data(token: &FieldToken<'_>) -> bool {
         || period_secs(token.text).is_some()
 }
 
-/// The type that a misspelt one was meant to be.
+/// The frequent type that a misspelt one was probably meant to be.
 pub(super) fn nearest_type(word: &str) -> Option<&'static str> {
     let word = word.to_ascii_uppercase();
     COMMON_TYPES
@@ -94,13 +94,13 @@ fn is_near(word: &[u8], known: &[u8]) -> bool {
     }
 }
 
-/// What to write in place of a word that is no address.
+/// Help for a word that is not an address.
 pub(super) fn address_help(word: &str) -> Option<String> {
     if let Ok(address) = word.parse::<SocketAddr>() {
-        return Some(format!("leave the port away: {}", address.ip()));
+        return Some(format!("remove the port: {}", address.ip()));
     }
     if let Some((address, _)) = word.split_once('/') {
-        return Some(format!("leave the prefix length away: {address}"));
+        return Some(format!("remove the prefix length: {address}"));
     }
     let numbers: Vec<u32> = word.split('.').filter_map(|part| part.parse().ok()).collect();
     if let [a, b, c, d] = numbers[..]

@@ -1,62 +1,67 @@
-//! The rdata of every type as a list of fields.
+//! The rdata of every type as a list of fields. The table serves presentation format and the check
+//! of octets in wire form alike.
 
 use crate::dns::Rtype;
 
-/// One kind of rdata field.
+/// A kind of rdata field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RdataField {
     /// An unsigned number of 8, 16 or 32 bits.
     U8,
     U16,
     U32,
-    /// 32 bits of seconds.
+    /// 32 bits, a number of seconds.
     Period,
-    /// 32 bits, a moment modulo 2^32 (RFC 4034 section 3.1.5).
+    /// 32 bits, a time in seconds since 1970 modulo 2^32 (RFC 4034 section 3.1.5).
     Timestamp,
     Ipv4,
     Ipv6,
     Name,
     /// A character string (RFC 1035 section 3.3).
     Text,
-    /// One or more of them.
+    /// One or more character strings.
     Texts,
-    /// At most one.
+    /// At most one character string.
     OptionalText,
     /// A string without a length, to the end of the rdata.
     Octets,
     /// A CAA property tag (RFC 8659 section 4.1).
     Tag,
-    /// Octets to the end, in hexadecimal or in base64.
+    /// Octets to the end of the rdata, written in hexadecimal.
     Hex,
+    /// Octets to the end of the rdata, written in base64.
     Base64,
-    /// Octets behind their length: in hexadecimal, `-` for none, and in base32 (RFC 5155).
+    /// Octets after their length, written in hexadecimal, with `-` for none (RFC 5155).
     Salt,
+    /// Octets after their length, written in base32 (RFC 5155).
     Hash,
-    /// A type, and the bit map of many (RFC 4034 section 4.1.2).
+    /// A record type.
     Type,
+    /// A bit map of record types (RFC 4034 section 4.1.2).
     Types,
     /// A DNSSEC algorithm, as a number or a mnemonic.
     Algorithm,
-    /// A certificate's kind (RFC 4398 section 2.1).
+    /// A certificate type (RFC 4398 section 2.1).
     CertificateKind,
     /// 64 bits as four groups of hexadecimal digits (RFC 6742).
     Locator,
-    /// 48 and 64 bits as pairs of hexadecimal digits (RFC 7043).
+    /// 48 bits as pairs of hexadecimal digits (RFC 7043).
     Eui48,
+    /// 64 bits as pairs of hexadecimal digits (RFC 7043).
     Eui64,
-    /// A place (RFC 1876).
+    /// A location on the Earth with its precision (RFC 1876).
     Location,
     /// Service parameters (RFC 9460).
     Parameters,
     /// Address prefixes (RFC 3123).
     Prefixes,
-    /// A gateway behind its kind and an algorithm (RFC 4025), and a relay behind its kind (RFC
-    /// 8777).
+    /// A gateway type, an algorithm, the gateway and a key (RFC 4025).
     Gateway,
+    /// A relay type and the relay (RFC 8777).
     Relay,
-    /// An identity and a key behind their lengths (RFC 8005).
+    /// A host identity tag and a public key, after their lengths (RFC 8005).
     HostIdentity,
-    /// Names to the end.
+    /// Names to the end of the rdata.
     Names,
     /// `0x` and octets in hexadecimal (RFC 1706).
     Nsap,
@@ -94,8 +99,13 @@ const ASSOCIATION: RdataLayout = &[
 const SERVICE_BINDING: RdataLayout =
     &[(U16, "priority"), (Name, "target"), (Parameters, "parameter")];
 
-/// The fields of a type's rdata; `None` where only the octets of RFC 3597 are known.
+/// The fields of a type's rdata; `None` for a type that is written only as the octets of RFC 3597.
 pub(super) fn rdata_layout(rtype: Rtype) -> Option<RdataLayout> {
+    name_or_text_layout(rtype).or_else(|| security_layout(rtype)).or_else(|| location_layout(rtype))
+}
+
+/// Types that hold addresses of hosts, names, texts and services.
+fn name_or_text_layout(rtype: Rtype) -> Option<RdataLayout> {
     Some(match rtype {
         Rtype::A => &[(Ipv4, "IPv4 address")],
         Rtype::AAAA => &[(Ipv6, "IPv6 address")],
@@ -122,11 +132,6 @@ pub(super) fn rdata_layout(rtype: Rtype) -> Option<RdataLayout> {
         Rtype::HINFO => &[(Text, "CPU"), (Text, "operating system")],
         Rtype::RP => &[(Name, "mailbox"), (Name, "name of the TXT record")],
         Rtype::MINFO => &[(Name, "responsible mailbox"), (Name, "mailbox for errors")],
-        Rtype::X25 => &[(Text, "address")],
-        Rtype::ISDN => &[(Text, "address"), (OptionalText, "subaddress")],
-        Rtype::GPOS => &[(Text, "longitude"), (Text, "latitude"), (Text, "altitude")],
-        Rtype::NSAP => &[(Nsap, "address")],
-        Rtype::LOC => &[(Location, "location")],
         Rtype::SRV => &[(U16, "priority"), (U16, "weight"), (U16, "port"), (Name, "target")],
         Rtype::NAPTR => &[
             (U16, "order"),
@@ -136,13 +141,24 @@ pub(super) fn rdata_layout(rtype: Rtype) -> Option<RdataLayout> {
             (Text, "regular expression"),
             (Name, "replacement"),
         ],
+        Rtype::TALINK => &[(Name, "previous name"), (Name, "next name")],
+        Rtype::LP => &[(U16, "preference"), (Name, "name")],
+        Rtype::CAA => &[(U8, "flags"), (Tag, "property tag"), (Octets, "value")],
+        Rtype::URI => &[(U16, "priority"), (U16, "weight"), (Octets, "target")],
+        Rtype::SVCB | Rtype::HTTPS => SERVICE_BINDING,
+        _ => return None,
+    })
+}
+
+/// Types that hold keys, signatures, certificates and digests.
+fn security_layout(rtype: Rtype) -> Option<RdataLayout> {
+    Some(match rtype {
         Rtype::CERT => &[
             (CertificateKind, "certificate type"),
             (U16, "key tag"),
             (Algorithm, "algorithm"),
             (Base64, "certificate"),
         ],
-        Rtype::APL => &[(Prefixes, "address prefix")],
         Rtype::DS | Rtype::CDS | Rtype::DLV | Rtype::TA => DELEGATION,
         Rtype::DNSKEY | Rtype::CDNSKEY | Rtype::KEY | Rtype::RKEY => PUBLIC_KEY,
         Rtype::RRSIG | Rtype::SIG => SIGNATURE,
@@ -167,17 +183,25 @@ pub(super) fn rdata_layout(rtype: Rtype) -> Option<RdataLayout> {
         Rtype::OPENPGPKEY => &[(Base64, "public key")],
         Rtype::DHCID => &[(Base64, "identifier")],
         Rtype::IPSECKEY => &[(U8, "precedence"), (Gateway, "gateway")],
-        Rtype::AMTRELAY => &[(U8, "precedence"), (Relay, "relay")],
         Rtype::HIP => &[(HostIdentity, "host identity"), (Names, "rendezvous server")],
-        Rtype::TALINK => &[(Name, "previous name"), (Name, "next name")],
-        Rtype::SVCB | Rtype::HTTPS => SERVICE_BINDING,
+        _ => return None,
+    })
+}
+
+/// Types that hold places, address prefixes, and addresses of other networks.
+fn location_layout(rtype: Rtype) -> Option<RdataLayout> {
+    Some(match rtype {
+        Rtype::X25 => &[(Text, "address")],
+        Rtype::ISDN => &[(Text, "address"), (OptionalText, "subaddress")],
+        Rtype::GPOS => &[(Text, "longitude"), (Text, "latitude"), (Text, "altitude")],
+        Rtype::NSAP => &[(Nsap, "address")],
+        Rtype::LOC => &[(Location, "location")],
+        Rtype::APL => &[(Prefixes, "address prefix")],
+        Rtype::AMTRELAY => &[(U8, "precedence"), (Relay, "relay")],
         Rtype::EUI48 => &[(Eui48, "identifier")],
         Rtype::EUI64 => &[(Eui64, "identifier")],
         Rtype::NID | Rtype::L64 => &[(U16, "preference"), (Locator, "locator")],
         Rtype::L32 => &[(U16, "preference"), (Ipv4, "locator")],
-        Rtype::LP => &[(U16, "preference"), (Name, "name")],
-        Rtype::URI => &[(U16, "priority"), (U16, "weight"), (Octets, "target")],
-        Rtype::CAA => &[(U8, "flags"), (Tag, "property tag"), (Octets, "value")],
         _ => return None,
     })
 }

@@ -1,23 +1,23 @@
-//! Cuts the text of a master file into entries: the fields of one record or directive, however many
-//! lines parentheses stretch it over (RFC 1035 section 5.1).
+//! Splits the text of a master file into entries. An entry is the fields of one record or
+//! directive, on one line or, within parentheses, on several (RFC 1035 section 5.1).
 //!
-//! The lexer knows lines, quotes, parentheses, comments and backslashes, and nothing of what fields
-//! mean. After an error it stands at the next entry that can be told apart, so that one run finds
-//! every error. Its work is linear in the text but for parentheses that are never closed; the
-//! parser's limit on errors bounds those.
+//! The lexer recognises lines, quotes, parentheses, comments and backslashes, and does not
+//! interpret fields. After an error it continues at the next entry that it can recognise, so that
+//! one run finds every error. Its work is linear in the text, except for parentheses that are never
+//! closed; the reader's limit on errors bounds those.
 
 use super::{problem::Problem, span::TextSpan};
 
-/// How long a line may be, in octets.
+/// The maximum length of a line, in octets.
 pub(super) const MAX_LINE_OCTETS: usize = 1 << 20;
-/// How many fields an entry may have: two more than a hexadecimal digit a field fills the largest
-/// rdata with.
+/// The maximum number of fields of an entry. The largest rdata, written with one hexadecimal digit
+/// in each field, needs 2 * 65,535; the rest is for the fields before it.
 const MAX_FIELDS: usize = 2 * 65535 + 16;
 
 /// How a field was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenKind {
-    /// Bare characters.
+    /// Without quotes.
     Word,
     /// Between quotes.
     Quoted,
@@ -25,7 +25,7 @@ pub(super) enum TokenKind {
     Pair,
 }
 
-/// One field, as it was written: escapes are still in it, the quotes around a quoted field are not.
+/// One field as it was written: with its escapes, without the quotes around it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FieldToken<'a> {
     pub(super) text: &'a [u8],
@@ -36,20 +36,20 @@ pub(super) struct FieldToken<'a> {
 /// What an entry starts with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EntryStart {
-    /// The first field stands at the line's start.
+    /// An owner: the first field is at the start of the line.
     HasOwner,
-    /// A blank does, so the owner is that of the record before.
+    /// A blank: the owner is that of the record before.
     InheritsOwner,
 }
 
-/// A cursor over one file.
+/// A cursor over the text of one file.
 pub(super) struct Lexer<'a> {
     text: &'a [u8],
     position: usize,
     line: u32,
     line_start: usize,
     open_parentheses: u32,
-    /// The outermost parenthesis that is open.
+    /// The outermost open parenthesis.
     opened_at: TextSpan,
 }
 
@@ -67,7 +67,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Reads the fields of the next entry into `tokens`; `None` at the end of the text. Empty lines
-    /// are no entries.
+    /// are skipped.
     pub(super) fn next_entry(
         &mut self,
         tokens: &mut Vec<FieldToken<'a>>,
@@ -124,7 +124,7 @@ impl<'a> Lexer<'a> {
         self.check_line_length()
     }
 
-    /// Passes a line feed.
+    /// Moves past a line feed.
     fn newline(&mut self) -> Result<(), Problem> {
         let checked = self.check_line_length();
         self.position += 1;
@@ -143,7 +143,7 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// Goes to the line feed that ends this line, or to the end of the text.
+    /// Moves to the line feed that ends this line, or to the end of the text.
     fn skip_line(&mut self) {
         let rest = &self.text[self.position..];
         self.position += rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len());
@@ -169,8 +169,8 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// Reads bare characters up to a blank, a comment, a parenthesis or a quote that opens the next
-    /// field.
+    /// Reads a field without quotes, up to a blank, a comment, a parenthesis or a quote that opens
+    /// the next field.
     fn word(&mut self) -> Result<FieldToken<'a>, Problem> {
         let start = self.position;
         let mut kind = TokenKind::Word;
@@ -185,22 +185,19 @@ impl<'a> Lexer<'a> {
                 _ => self.position += 1,
             }
         }
-        let spot = self.span(start, self.position - start);
-        Ok(FieldToken { text: &self.text[start..self.position], kind, span: spot })
+        let span = self.span(start, self.position - start);
+        Ok(FieldToken { text: &self.text[start..self.position], kind, span })
     }
 
     fn quoted(&mut self) -> Result<FieldToken<'a>, Problem> {
         let start = self.position;
         self.skip_quoted()?;
-        let spot = self.span(start, self.position - start);
-        Ok(FieldToken {
-            text: &self.text[start + 1..self.position - 1],
-            kind: TokenKind::Quoted,
-            span: spot,
-        })
+        let span = self.span(start, self.position - start);
+        let text = &self.text[start + 1..self.position - 1];
+        Ok(FieldToken { text, kind: TokenKind::Quoted, span })
     }
 
-    /// Passes a quote, what follows it, and the quote that ends it.
+    /// Moves past a quoted string, its two quotes included.
     fn skip_quoted(&mut self) -> Result<(), Problem> {
         let start = self.position;
         self.position += 1;
@@ -219,7 +216,7 @@ impl<'a> Lexer<'a> {
             .with_help("close it with \"; a quote inside a string is written \\\""))
     }
 
-    /// Passes a backslash and the character it escapes; a line feed is never escaped.
+    /// Moves past a backslash and the character that it escapes; a line feed is never escaped.
     fn skip_escape(&mut self) {
         self.position += 1;
         if self.text.get(self.position).is_some_and(|&byte| byte != b'\n') {
@@ -231,18 +228,19 @@ impl<'a> Lexer<'a> {
         self.position += 1;
         Problem::new(
             self.span(self.position - 1, 1),
-            format!("a control character (\\{byte:03}) stands here"),
+            format!("there is a control character (\\{byte:03}) here"),
         )
         .with_help("write it as a backslash and three decimal digits, inside a string")
     }
 
-    /// Goes to the entry after the one that could not be read.
+    /// Moves to the entry after the one that could not be read.
     fn recover(&mut self, tokens: &mut Vec<FieldToken<'a>>) {
         if self.open_parentheses == 0 {
             if self.position > self.line_start {
                 self.skip_line();
-                // A long line was the error already told, if this one is.
-                let _told = if self.position < self.text.len() { self.newline() } else { Ok(()) };
+                // If this line is too long, that is the error already reported.
+                let _reported =
+                    if self.position < self.text.len() { self.newline() } else { Ok(()) };
             }
             return;
         }
@@ -257,8 +255,8 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Goes back to behind an open parenthesis that nothing closes: to the next line that looks
-    /// like an entry's first.
+    /// Moves back to a parenthesis that is never closed, and from there to the next line that looks
+    /// like the first of an entry.
     fn leave_unclosed(&mut self) {
         self.position = self.opened_at.start;
         self.line = self.opened_at.line;

@@ -2,11 +2,12 @@
 
 use super::{field_reader::FieldReader, problem::Problem};
 
-/// The equator and the prime meridian: 2^31 thousandths of an arc second.
+/// The wire value of the equator and of the prime meridian, in thousandths of an arc second.
 const ANGLE_ZERO: i64 = 1 << 31;
-/// The altitude that is written as 0: 100 km below the WGS 84 spheroid.
+/// The wire value of altitude 0, in centimetres: wire values count from 100 km below the WGS 84
+/// spheroid.
 const ALTITUDE_ZERO_CM: i64 = 100_000 * 100;
-/// The greatest altitude, in centimetres above the spheroid.
+/// The maximum altitude, in centimetres above the spheroid.
 const MAX_ALTITUDE_CM: i64 = u32::MAX as i64 - ALTITUDE_ZERO_CM;
 
 /// Reads a location; size and precisions default to 1 m, 10,000 m and 10 m.
@@ -31,8 +32,8 @@ pub(super) fn read_loc(fields: &mut FieldReader<'_, '_>, out: &mut Vec<u8>) -> R
     Ok(())
 }
 
-/// Reads degrees, minutes and seconds, of which the latter two may be left out, and the hemisphere,
-/// of which the second is the negative one; the result is as it is in wire form.
+/// Reads degrees, minutes and seconds, the latter two optional, and one of the two `hemispheres`,
+/// of which the second is the negative one. Returns the wire value.
 fn angle(
     what: &str,
     max: u32,
@@ -40,13 +41,13 @@ fn angle(
     fields: &mut FieldReader<'_, '_>,
 ) -> Result<i64, Problem> {
     let mut total = 0;
-    for (part, unit_milliseconds) in [3_600_000, 60_000, 1_000].into_iter().enumerate() {
+    for (index, unit_milliseconds) in [3_600_000, 60_000, 1_000].into_iter().enumerate() {
         let word = fields.word(what)?;
-        if part > 0 && hemispheres.iter().any(|letter| letter.eq_ignore_ascii_case(word)) {
+        if index > 0 && hemispheres.iter().any(|letter| letter.eq_ignore_ascii_case(word)) {
             return signed(what, total, max, word, hemispheres, fields);
         }
-        let fraction_digits = if part == 2 { 3 } else { 0 };
-        let limit = if part == 0 { i64::from(max) } else { 59 };
+        let fraction_digits = if index == 2 { 3 } else { 0 };
+        let limit = if index == 0 { i64::from(max) } else { 59 };
         let scale = 10_i64.pow(fraction_digits);
         total += decimal(word, fraction_digits)
             .filter(|&number| number >= 0 && number / scale <= limit)
@@ -82,7 +83,7 @@ fn signed(
         .problem(format!("the hemisphere of the {what} is {positive} or {negative}, not {word:?}")))
 }
 
-/// Reads metres with up to two decimals, an `m` behind them or not, as centimetres.
+/// Reads metres with up to two decimals and an optional `m`, and returns centimetres.
 fn centimetres(
     what: &str,
     min: i64,
@@ -103,7 +104,8 @@ fn centimetres(
         })
 }
 
-/// Reads a decimal number with at most `digits` digits behind the point, times 10^`digits`.
+/// Reads a decimal number with at most `digits` digits after the point, and multiplies it by
+/// 10^`digits`.
 fn decimal(word: &str, digits: u32) -> Option<i64> {
     let (sign, number) = word.strip_prefix('-').map_or((1, word), |number| (-1, number));
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
@@ -113,12 +115,11 @@ fn decimal(word: &str, digits: u32) -> Option<i64> {
         return None;
     }
     let whole: i64 = whole.parse().ok()?;
-    let part: i64 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
-    Some(sign * (whole * 10_i64.pow(digits) + part * 10_i64.pow(digits - fraction_length)))
+    let decimals: i64 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
+    Some(sign * (whole * 10_i64.pow(digits) + decimals * 10_i64.pow(digits - fraction_length)))
 }
 
-/// A length as one digit and a power of ten, in centimetres (RFC 1876 section 2); what has more
-/// digits is rounded down.
+/// A length in centimetres as one digit and a power of ten (RFC 1876 section 2), rounded down.
 fn mantissa_and_exponent(mut centimetres: i64) -> u8 {
     let mut exponent = 0;
     while centimetres > 9 {

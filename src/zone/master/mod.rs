@@ -1,15 +1,18 @@
-//! Master files: the text of a zone, read into records (RFC 1035 section 5, RFC 2308 section 4, RFC
+//! Master files: reads the text of a zone into records (RFC 1035 section 5, RFC 2308 section 4, RFC
 //! 3597).
 //!
-//! `lexer` cuts the text into entries, `apply_directive` reads those with a `$`, and what is left
-//! are records, whose rdata `layout` reads field by field. Files are never opened here: the caller
-//! hands over the text and a function that yields what `$INCLUDE` names, and so decides which files
-//! a zone may reach. Whether the records make a zone is for the zone builder to say; here an owner
-//! may lie anywhere.
+//! `lexer` splits the text into entries. `directive` reads the entries that start with `$`; the
+//! others are records, whose rdata is read field by field: `rdata` by the table of `layout`.
+//! `reader` applies directives and passes records on.
 //!
-//! One run reports every error, each with its file, line and column. The work is bounded whatever
-//! the text says: eight files deep, 1,000 files, 100 errors, and what `budget` says of text,
-//! generated records and memory. The first of the bounds of `budget` that is met ends the reading.
+//! Files are never opened here: the caller passes the text and a function that yields the files
+//! that `$INCLUDE` names, and so decides which files a zone may include. The zone builder checks
+//! whether the records form a zone; here, an owner may be any name.
+//!
+//! One run reports every error, each with its file, line and column. The work is bounded for any
+//! text: files include each other at most 8 deep, a zone includes at most 1,000 files and reports
+//! at most 100 errors, and `budget` limits text, generated records and memory. The first limit of
+//! `budget` that is exceeded ends the reading.
 
 mod budget;
 mod directive;

@@ -1,21 +1,22 @@
-//! What is wrong in a master file and where, before the file's index and the column are known.
+//! An error in a master file, located by its span in one file's text. `source_text` turns it into
+//! an error with file, line and column.
 
 use std::borrow::Cow;
 
 use super::{
-    budget::{BudgetExceeded, mebibytes},
+    budget::{BudgetExceeded, binary_size},
     span::TextSpan,
 };
 
-/// What is wrong at a [`TextSpan`], and how to mend it.
+/// An error at a [`TextSpan`], and how to fix it.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) span: TextSpan,
     pub(super) message: Cow<'static, str>,
     pub(super) help: Option<Cow<'static, str>>,
-    /// The other file that it is about: its path.
+    /// The path of the included file that the error is about, if it is about one.
     pub(super) about_path: Option<String>,
-    /// The bound that it is about.
+    /// The limit that was exceeded, if the error is about one.
     pub(super) excess: Option<BudgetExceeded>,
 }
 
@@ -29,23 +30,24 @@ impl Problem {
         self
     }
 
-    /// A bound is passed here.
-    pub(super) fn budget_exceeded(spot: TextSpan, excess: BudgetExceeded) -> Self {
-        Self { excess: Some(excess), ..Self::new(spot, excess.message()) }.with_help(excess.help())
+    /// The error that a limit is exceeded at `span`.
+    pub(super) fn budget_exceeded(span: TextSpan, excess: BudgetExceeded) -> Self {
+        Self { excess: Some(excess), ..Self::new(span, excess.message()) }.with_help(excess.help())
     }
 
-    /// A bound would be passed by the file with this path, of so many octets, that is named here.
+    /// The error that including the file at `path`, of this many octets, would exceed a limit;
+    /// `span` is where the `$INCLUDE` names it.
     pub(super) fn file_exceeds_budget(
-        spot: TextSpan,
+        span: TextSpan,
         excess: BudgetExceeded,
         path: &str,
         octets: u64,
     ) -> Self {
-        let message = format!("{path} ({}) is too much: {}", mebibytes(octets), excess.message());
+        let message = format!("{path} ({}) is too much: {}", binary_size(octets), excess.message());
         let problem = Self {
             excess: Some(excess),
             about_path: Some(path.to_owned()),
-            ..Self::new(spot, message)
+            ..Self::new(span, message)
         };
         problem.with_help(excess.help())
     }

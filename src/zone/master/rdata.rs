@@ -1,8 +1,7 @@
-//! The rdata of every type as a list of fields, and how each kind of field is read from text and
-//! checked in wire form.
+//! Reads rdata from text, field by field as `layout` lists them, and checks rdata in wire form.
 //!
-//! One table serves both ways in: presentation format, and the octets of RFC 3597's `\# length
-//! hex`, which for a type that is known must form its rdata (RFC 3597 section 5).
+//! Text is in presentation format or is `\# length hex`. The octets of the latter must be valid
+//! rdata if the type is known (RFC 3597 section 5).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -27,7 +26,8 @@ use RdataField::{
     Relay, Salt, Tag, Text, Texts, Timestamp, Type, Types, U8, U16, U32,
 };
 
-/// Reads the rdata of `read_rtype`, in presentation format or as `\#` octets, into `out`.
+/// Reads the rdata of a record of type `rtype`, in presentation format or as `\#` octets, into
+/// `out`.
 pub(super) fn read_rdata(
     rtype: Rtype,
     fields: &mut FieldReader<'_, '_>,
@@ -41,19 +41,19 @@ pub(super) fn read_rdata(
             .problem(format!("the rdata of type {rtype} has no text form here"))
             .with_help("write \\#, its length and its octets in hexadecimal (RFC 3597)"));
     };
-    let whole = *fields;
+    let all_fields = *fields;
     for &(form, what) in layout {
         read_field(form, what, fields, out)
-            .map_err(|problem| help_with_fields(problem, rtype, layout, whole))?;
+            .map_err(|problem| help_with_fields(problem, rtype, layout, all_fields))?;
     }
     fields
         .finish(&format!("the {rtype} record"))
-        .map_err(|problem| help_with_fields(problem, rtype, layout, whole))?;
+        .map_err(|problem| help_with_fields(problem, rtype, layout, all_fields))?;
     check_digest(rtype, out).map_err(|message| fields.problem(message))
 }
 
-/// Says which fields a type has, where a record has another number of them: a wrong number shifts
-/// every field behind the mistake.
+/// Adds the list of the type's fields to a problem if the record has another number of them: a
+/// missing or extra field shifts every field after it.
 fn help_with_fields(
     problem: Problem,
     rtype: Rtype,
@@ -93,7 +93,7 @@ fn help_with_fields(
     ))
 }
 
-/// What to write where the number and the name of a record stand in the wrong order.
+/// Help for a record whose number and name are in the wrong order.
 fn help_for_swapped_fields(
     layout: RdataLayout,
     mut written: FieldReader<'_, '_>,
@@ -112,24 +112,23 @@ fn read_octets(
 ) -> Result<(), Problem> {
     fields.token("\\#")?;
     let length = fields.number("length of the rdata", 65535)? as usize;
-    let at = fields.last_span();
+    let length_span = fields.last_span();
     if length > 0 || fields.peek().is_some() {
         decode_remaining(&HEXLOWER_PERMISSIVE, "hexadecimal", "rdata", fields, out)?;
     }
     if out.len() != length {
         return Err(Problem::new(
-            at,
+            length_span,
             format!("the length says {length} octets, but {} are written", out.len()),
         ));
     }
     if is_wire_form(rtype, out) {
-        return check_digest(rtype, out).map_err(|message| Problem::new(at, message));
+        return check_digest(rtype, out).map_err(|message| Problem::new(length_span, message));
     }
-    Err(Problem::new(at, format!("these octets are not the rdata of type {rtype}")))
+    Err(Problem::new(length_span, format!("these octets are not the rdata of type {rtype}")))
 }
 
-/// Whether `wire` is exactly the rdata of `read_rtype`. Any octets are, for a type without a
-/// layout.
+/// Whether `wire` is valid rdata of type `rtype`. Any octets are, for a type without a layout.
 fn is_wire_form(rtype: Rtype, wire: &[u8]) -> bool {
     let Some(layout) = rdata_layout(rtype) else { return true };
     let mut rest = wire;
@@ -146,20 +145,12 @@ fn read_field(
     match form {
         U8 => out.push(fields.number(what, 0xff)? as u8),
         U16 => out.extend((fields.number(what, 0xffff)? as u16).to_be_bytes()),
-        U32 if what == "serial" => {
-            const HELP: &str = "a serial is a number up to 4294967295: the day and two digits, 2026013101, have ten";
-            out.extend(
-                fields
-                    .number(what, u32::MAX)
-                    .map_err(|problem| problem.with_help(HELP))?
-                    .to_be_bytes(),
-            );
-        }
+        U32 if what == "serial" => out.extend(read_serial(what, fields)?.to_be_bytes()),
         U32 => out.extend(fields.number(what, u32::MAX)?.to_be_bytes()),
         Period => out.extend(fields.period(what, u32::MAX)?.to_be_bytes()),
         Timestamp => out.extend(rdata_fields::read_timestamp(what, fields)?.to_be_bytes()),
-        Ipv4 => out.extend(address::<Ipv4Addr>(what, fields)?.octets()),
-        Ipv6 => out.extend(address::<Ipv6Addr>(what, fields)?.octets()),
+        Ipv4 => out.extend(read_address::<Ipv4Addr>(what, fields)?.octets()),
+        Ipv6 => out.extend(read_address::<Ipv6Addr>(what, fields)?.octets()),
         Name => fields.name(what, out)?,
         Names => {
             while fields.peek().is_some() {
@@ -203,7 +194,14 @@ fn read_field(
     Ok(())
 }
 
-/// Reads a base32 hash (RFC 5155 section 3.3) behind its length.
+/// Reads the serial of a zone, with help for dates with too many digits.
+fn read_serial(what: &str, fields: &mut FieldReader<'_, '_>) -> Result<u32, Problem> {
+    const HELP: &str =
+        "a serial is a number up to 4294967295: the day and two digits, 2026013101, have ten";
+    fields.number(what, u32::MAX).map_err(|problem| problem.with_help(HELP))
+}
+
+/// Reads a hash in base32 and appends it after its length (RFC 5155 section 3.3).
 fn read_hash(
     what: &str,
     fields: &mut FieldReader<'_, '_>,
@@ -219,8 +217,8 @@ fn read_hash(
     Ok(())
 }
 
-/// Reads an address of one family.
-fn address<A: std::str::FromStr>(
+/// Reads an address of one family; an address of the other one gets help of its own.
+fn read_address<A: std::str::FromStr>(
     what: &str,
     fields: &mut FieldReader<'_, '_>,
 ) -> Result<A, Problem> {
@@ -242,7 +240,8 @@ fn address<A: std::str::FromStr>(
     })
 }
 
-/// Passes one field of wire form; `None` where the octets are not one.
+/// Checks one field in wire form and removes it from `rest`; `None` where the octets are not a
+/// valid field.
 fn skip_field(form: RdataField, rest: &mut &[u8]) -> Option<()> {
     match form {
         U8 | Algorithm => take_octets(rest, 1)?,
@@ -281,10 +280,10 @@ fn skip_field(form: RdataField, rest: &mut &[u8]) -> Option<()> {
     Some(())
 }
 
-/// Checks that a digest is as long as its algorithm makes it, where that is known: a digest cut
-/// short by a paste would make a zone bogus and no reader would notice. Those of TLSA and SMIMEA
-/// are not: NSD, Knot and BIND serve any, and one record that matches nothing is no reason to
-/// refuse a zone.
+/// Checks that a digest has the length of its algorithm, where that is known: a digest cut short
+/// when it was pasted would make a zone bogus, and is easily overlooked. Digests of TLSA and SMIMEA
+/// are not checked: NSD, Knot and BIND serve any, and one record that matches nothing is no reason
+/// to refuse a zone.
 fn check_digest(rtype: Rtype, rdata: &[u8]) -> Result<(), String> {
     let (digest_type, octets) = match (rtype, rdata) {
         (Rtype::DS | Rtype::CDS | Rtype::DLV, [_, _, _, kind, digest @ ..]) => {

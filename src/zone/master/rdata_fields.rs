@@ -1,5 +1,6 @@
-//! Rdata fields that need more than a line to read: mnemonics, type bit maps, prefixes, gateways,
-//! host identities.
+//! Reads the rdata fields with a form of their own: mnemonics, times, type bit maps, address
+//! prefixes, gateways, host identities. The `skip_*` functions check the same fields in wire form
+//! and remove them from the front of `rest`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -48,16 +49,17 @@ pub(super) const CERTIFICATE_TYPES: &[(&str, u16)] = &[
     ("OID", 254),
 ];
 
-/// Reads a number, or one of the words that stand for some.
+/// Reads a number of at most `max`, or one of the mnemonics.
 pub(super) fn read_code(
     what: &str,
-    words: &[(&str, u16)],
+    mnemonics: &[(&str, u16)],
     max: u32,
     fields: &mut FieldReader<'_, '_>,
 ) -> Result<u16, Problem> {
     let mut ahead = *fields;
     let word = ahead.word(what)?;
-    if let Some(&(_, number)) = words.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)) {
+    if let Some(&(_, number)) = mnemonics.iter().find(|(known, _)| known.eq_ignore_ascii_case(word))
+    {
         *fields = ahead;
         return Ok(number);
     }
@@ -78,11 +80,11 @@ pub(super) fn read_timestamp(what: &str, fields: &mut FieldReader<'_, '_>) -> Re
         return fields.number(what, u32::MAX);
     }
     *fields = ahead;
-    let part = |from: usize, to: usize| {
+    let number = |from: usize, to: usize| {
         word.as_bytes()[from..to].iter().fold(0, |n, b| n * 10 + u64::from(b - b'0'))
     };
-    let (year, month, day) = (part(0, 4), part(4, 6), part(6, 8));
-    let (hour, minute, second) = (part(8, 10), part(10, 12), part(12, 14));
+    let (year, month, day) = (number(0, 4), number(4, 6), number(6, 8));
+    let (hour, minute, second) = (number(8, 10), number(10, 12), number(12, 14));
     let fits = year >= 1970
         && (1..=12).contains(&month)
         && (1..=31).contains(&day)
@@ -96,8 +98,8 @@ pub(super) fn read_timestamp(what: &str, fields: &mut FieldReader<'_, '_>) -> Re
     Ok((((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second) as u32)
 }
 
-/// Days of the Gregorian calendar, counted in years that begin in March so that the leap day comes
-/// last.
+/// The days since 1970-01-01 in the Gregorian calendar, calculated in years that begin in March, so
+/// that the leap day is the last day of a year.
 fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1 - 719_468
@@ -120,7 +122,7 @@ pub(super) fn read_tag(
     Ok(())
 }
 
-/// Reads an NSEC3 salt behind its length; `-` is the empty one.
+/// Reads an NSEC3 salt and appends it after its length; `-` is the empty salt.
 pub(super) fn read_salt(
     what: &str,
     fields: &mut FieldReader<'_, '_>,
@@ -138,7 +140,7 @@ pub(super) fn read_salt(
     Ok(())
 }
 
-/// Reads the types that are left into a bit map (RFC 4034 section 4.1.2).
+/// Reads all remaining types into a bit map (RFC 4034 section 4.1.2).
 pub(super) fn read_types(
     what: &str,
     fields: &mut FieldReader<'_, '_>,
@@ -161,7 +163,7 @@ pub(super) fn read_types(
     Ok(())
 }
 
-/// Passes a type bit map: windows in rising order, 1 to 32 octets each.
+/// Checks a type bit map: windows in rising order, of 1 to 32 octets each.
 pub(super) fn skip_types<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let mut last = None;
     while !rest.is_empty() {
@@ -201,7 +203,7 @@ pub(super) fn read_groups<const GROUPS: usize, const DIGITS: usize>(
     )))
 }
 
-/// Reads `0x` and hexadecimal digits, which dots may part (RFC 1706 section 7).
+/// Reads `0x` and hexadecimal digits, which dots may separate (RFC 1706 section 7).
 pub(super) fn read_nsap(
     what: &str,
     fields: &mut FieldReader<'_, '_>,
@@ -253,7 +255,7 @@ fn append_prefix(word: &str, out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// Passes address prefixes to the end.
+/// Checks address prefixes up to the end of the rdata.
 pub(super) fn skip_prefixes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     while !rest.is_empty() {
         let head = take_octets(rest, 4)?;
@@ -262,7 +264,7 @@ pub(super) fn skip_prefixes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(&[])
 }
 
-/// Reads the gateway's kind, the algorithm, the gateway and the key (RFC 4025 section 3.1).
+/// Reads the gateway type, the algorithm, the gateway and the key (RFC 4025 section 3.1).
 pub(super) fn read_gateway(
     fields: &mut FieldReader<'_, '_>,
     out: &mut Vec<u8>,
@@ -283,7 +285,7 @@ pub(super) fn skip_gateway<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(std::mem::take(rest))
 }
 
-/// Reads the discovery bit, the relay's kind and the relay (RFC 8777 section 4.3).
+/// Reads the discovery bit, the relay type and the relay (RFC 8777 section 4.3).
 pub(super) fn read_relay(
     fields: &mut FieldReader<'_, '_>,
     out: &mut Vec<u8>,
@@ -299,7 +301,8 @@ pub(super) fn skip_relay<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     skip_host(head[0] & 0x7f, rest)
 }
 
-/// Reads nothing (kind 0, written `.`), an IPv4 address (1), an IPv6 address (2) or a name (3).
+/// Reads a gateway or relay of this type: none (0, written `.`), an IPv4 address (1), an IPv6
+/// address (2) or a name (3).
 fn read_host(
     kind: u32,
     what: &str,
@@ -335,8 +338,8 @@ fn skip_host<'a>(kind: u8, rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     }
 }
 
-/// Reads the algorithm, the identity tag and the key; in wire form both lengths stand in front (RFC
-/// 8005 section 5).
+/// Reads the algorithm, the host identity tag and the key; in wire form, both lengths come first
+/// (RFC 8005 section 5).
 pub(super) fn read_host_identity(
     fields: &mut FieldReader<'_, '_>,
     out: &mut Vec<u8>,

@@ -1,4 +1,5 @@
-//! Reads the entries of a master file and of the files that it includes.
+//! Reads master files: entry by entry, with the directives applied and the included files read in
+//! their place.
 
 use super::{
     budget::{Budget, Budgets, Resource},
@@ -16,25 +17,26 @@ use super::{
 };
 use crate::{dns::Name, zone::Record};
 
-/// The TTL of records in a file that names none, in seconds (as NSD and Knot have it).
+/// The TTL in seconds of records for which neither the file nor the zone specifies one, as in NSD
+/// and Knot.
 const DEFAULT_TTL_SECS: u32 = 3600;
-/// How many files may include each other in a row.
+/// The maximum depth of files that include each other.
 const MAX_INCLUDE_DEPTH: usize = 8;
-/// How many $INCLUDE one zone may have.
+/// The maximum number of files that one zone includes.
 const MAX_INCLUDES: usize = 1000;
-/// How many errors are told.
+/// The maximum number of errors reported for one zone.
 const MAX_ERRORS: usize = 100;
-/// What to do about a file that cannot be included.
+/// Help for a file that cannot be included.
 const INCLUDE_HELP: &str = "put the file below the zones directory, readable for the server's user, and name it by its path from \
                             this file or from the zones directory, without `..`";
 
-/// Yields the file that an $INCLUDE names, or says why it is not to be had. It gets the path as it
-/// is written.
+/// Yields the file that an `$INCLUDE` names, or the reason why it cannot be included. The argument
+/// is the path as written.
 pub type IncludeFn<'i> = dyn FnMut(&str) -> Result<IncludedFile, String> + 'i;
 
-/// Reads a master file. Relative names are completed with `origin` until the file says $ORIGIN. A
-/// record without a TTL has that of $TTL, else `default_ttl_secs`, else that of the record before,
-/// else 3,600 seconds.
+/// Reads a master file. Relative names are completed with `origin` until the file has an `$ORIGIN`.
+/// A record without a TTL has the TTL of `$TTL`, else `default_ttl_secs`, else the TTL of the
+/// record before it, else 3,600 seconds.
 ///
 /// A million short records take less than a second.
 pub fn parse(
@@ -51,15 +53,16 @@ pub fn parse(
     MasterFile { entries, ..file }
 }
 
-/// As [`parse`], handing each record over as it is read: the list in
-/// what is returned is empty. What is read is taken from `budget`, too.
+/// Like [`parse`], but passes each record to `on_record` as soon as it is read;
+/// [`MasterFile::entries`] of the result is empty. What is read also counts against `budget`, that
+/// of the whole load.
 pub fn parse_each(
     text: &[u8],
     origin: &Name,
     default_ttl_secs: Option<u32>,
     include: &mut IncludeFn<'_>,
     budget: &mut Budget,
-    take: &mut dyn FnMut(LocatedRecord),
+    on_record: &mut dyn FnMut(LocatedRecord),
 ) -> MasterFile {
     if budget.is_exceeded() {
         return MasterFile { is_truncated: true, ..MasterFile::default() };
@@ -67,7 +70,7 @@ pub fn parse_each(
     let budgets = Budgets { zone: Budget::for_zone(), load: budget };
     let mut reader = MasterFileReader {
         include,
-        on_record: take,
+        on_record,
         result: MasterFile::default(),
         include_path: Vec::new(),
         budgets,
@@ -79,28 +82,27 @@ pub fn parse_each(
         last_ttl_secs: None,
     };
     reader.read_zone_file(text, state);
-    let is_cut = reader.budgets.are_exceeded();
-    MasterFile { is_truncated: is_cut, ..reader.result }
+    MasterFile { is_truncated: reader.budgets.are_exceeded(), ..reader.result }
 }
 
-/// What a record takes from those before it. A file that is included starts with a copy, and what
-/// it changes ends with it.
+/// What a record inherits from the lines before it. An included file starts with a copy, and its
+/// changes end with it.
 #[derive(Clone)]
 struct InheritedFields {
-    /// In wire form, as written.
+    /// In wire form, in the case written.
     origin: Vec<u8>,
     owner: CurrentOwner,
     default_ttl_secs: Option<u32>,
     last_ttl_secs: Option<u32>,
 }
 
-/// The owner of a record that starts with a blank.
+/// The owner of a record whose line starts with a blank.
 #[derive(Clone)]
 enum CurrentOwner {
-    /// No record came before.
+    /// There is no record before it.
     Missing,
-    /// The owner before could not be read, which was reported: its records are checked and left
-    /// out.
+    /// The owner before could not be read, which was reported: further records of that owner are
+    /// checked and left out.
     Unreadable,
     /// The owner of the record before.
     Known(Name),
@@ -116,18 +118,18 @@ struct MasterFileReader<'i, 'f, 'b> {
 }
 
 impl MasterFileReader<'_, '_, '_> {
-    /// Reads the file that is the zone's own.
+    /// Reads the zone's master file.
     fn read_zone_file(&mut self, text: &[u8], state: InheritedFields) {
-        let spot = TextSpan { start: 0, length: 0, line: 1 };
+        let span = TextSpan { start: 0, length: 0, line: 1 };
         match self.budgets.take(Resource::Text, text.len() as u64) {
             Ok(()) => self.read_file(0, text, state),
             Err(excess) => {
-                self.report(SourceText { file: 0, text }, Problem::budget_exceeded(spot, excess))
+                self.report(SourceText { file: 0, text }, Problem::budget_exceeded(span, excess))
             }
         }
     }
 
-    /// Reads one file whole, whose length was taken from the budgets.
+    /// Reads a whole file, whose length already counts against the budgets.
     fn read_file(&mut self, file: u32, text: &[u8], mut state: InheritedFields) {
         let source = SourceText { file, text };
         if let Err(problem) = check_encoding(text) {
@@ -138,7 +140,7 @@ impl MasterFileReader<'_, '_, '_> {
         while self.result.errors.len() <= MAX_ERRORS && !self.budgets.are_exceeded() {
             let read = match lexer.next_entry(&mut tokens) {
                 Ok(None) => break,
-                // Two versions of the file: whatever else seems wrong follows from that.
+                // The file holds two versions of itself; any other error follows from that.
                 Ok(Some(_)) if help::is_merge_conflict(&tokens[0]) => {
                     return self.report(source, help::merge_conflict(&tokens[0]));
                 }
@@ -180,19 +182,18 @@ impl MasterFileReader<'_, '_, '_> {
         )? {
             Directive::Origin(origin) => {
                 if is_doubled(&origin, &state.origin) && self.result.doubled_origin.is_none() {
-                    let spot = tokens.get(1).unwrap_or(&tokens[0]).span;
-                    let span = spot.start..spot.start + spot.length;
-                    self.result.doubled_origin = Some((source.position(spot), span));
+                    let name = tokens.get(1).unwrap_or(&tokens[0]).span;
+                    self.result.doubled_origin = Some((source.position(name), name.range()));
                 }
                 state.origin = origin;
             }
             Directive::Ttl(secs) => state.default_ttl_secs = Some(secs),
-            Directive::Include { path, origin, spot } => {
+            Directive::Include { path, origin, span } => {
                 let mut inner = state.clone();
                 inner.origin = origin.unwrap_or(inner.origin);
-                self.include(&path, spot, inner)?;
+                self.include(&path, span, inner)?;
             }
-            Directive::Generate(series) => self.generate(source, &series, state)?,
+            Directive::Generate(generated) => self.generate(source, &generated, state)?,
         }
         Ok(())
     }
@@ -200,32 +201,33 @@ impl MasterFileReader<'_, '_, '_> {
     fn include(
         &mut self,
         path: &str,
-        spot: TextSpan,
+        span: TextSpan,
         state: InheritedFields,
     ) -> Result<(), Problem> {
         if self.include_path.len() >= MAX_INCLUDE_DEPTH {
             let message =
-                format!("the files include each other more than {MAX_INCLUDE_DEPTH} deep");
-            return Err(Problem::new(spot, message).with_help("include fewer files in a row"));
+                format!("the files include each other more than {MAX_INCLUDE_DEPTH} levels deep");
+            return Err(Problem::new(span, message)
+                .with_help("include the innermost files from a file further out"));
         }
         if self.result.included.len() >= MAX_INCLUDES {
             let message = format!("the zone includes more than {MAX_INCLUDES} files");
             return Err(
-                Problem::new(spot, message).with_help("put the records of several files into one")
+                Problem::new(span, message).with_help("put the records of several files into one")
             );
         }
         let included = (self.include)(path);
         let included =
-            included.map_err(|message| Problem::new(spot, message).with_help(INCLUDE_HELP))?;
+            included.map_err(|message| Problem::new(span, message).with_help(INCLUDE_HELP))?;
         let IncludedFile { path, bytes } = included.clone();
         if self.include_path.contains(&path) {
             let message =
                 format!("{path} includes itself: {} -> {path}", self.include_path.join(" -> "));
-            return Err(Problem::new(spot, message).with_help("take one of these $INCLUDE away"));
+            return Err(Problem::new(span, message).with_help("remove one of these $INCLUDE lines"));
         }
-        // Before anything of it is read.
+        // Counted before any of it is read.
         self.budgets.take(Resource::Text, bytes.len() as u64).map_err(|excess| {
-            Problem::file_exceeds_budget(spot, excess, &path, bytes.len() as u64)
+            Problem::file_exceeds_budget(span, excess, &path, bytes.len() as u64)
         })?;
         self.result.included.push(included);
         let index = self.result.included.len() as u32;
@@ -235,37 +237,39 @@ impl MasterFileReader<'_, '_, '_> {
         Ok(())
     }
 
-    /// Reads the records of a $GENERATE, each of which stands where the directive does.
+    /// Reads the records of a `$GENERATE`. The position of each is that of the directive.
     fn generate(
         &mut self,
         source: SourceText<'_>,
-        series: &GeneratedRecords,
+        generated: &GeneratedRecords,
         state: &mut InheritedFields,
     ) -> Result<(), Problem> {
-        let excess = |excess| Problem::budget_exceeded(series.span, excess);
-        self.budgets.take(Resource::Generated, series.length()).map_err(excess)?;
-        for text in series.texts() {
+        let excess = |excess| Problem::budget_exceeded(generated.span, excess);
+        self.budgets.take(Resource::Generated, generated.length()).map_err(excess)?;
+        for text in generated.texts() {
             self.budgets.take(Resource::Text, text.len() as u64).map_err(excess)?;
             let mut tokens = Vec::new();
-            let mut read = Lexer::new(&text, series.span.line).next_entry(&mut tokens).map(|_| ());
-            tokens.iter_mut().for_each(|token| token.span = series.span);
+            let mut read =
+                Lexer::new(&text, generated.span.line).next_entry(&mut tokens).map(|_| ());
+            tokens.iter_mut().for_each(|token| token.span = generated.span);
             if read.is_ok() {
                 read = self.read_record(source, EntryStart::HasOwner, &tokens, state);
             }
-            // One is enough: what is wrong with the first is mostly wrong with all.
+            // The first error ends the series: what is wrong with one record is mostly wrong with
+            // all.
             read.map_err(|problem| {
                 let record = String::from_utf8_lossy(&text).trim_end().to_owned();
                 match problem.excess {
                     Some(_) => problem,
-                    None => Problem { span: series.span, ..problem }
-                        .with_help(format!("this stands in the generated record: {record}")),
+                    None => Problem { span: generated.span, ..problem }
+                        .with_help(format!("the error is in the generated record: {record}")),
                 }
             })?;
         }
         Ok(())
     }
 
-    /// Reads a record.
+    /// Reads a record and passes it on; nothing is passed on if its owner could not be read.
     fn read_record(
         &mut self,
         source: SourceText<'_>,
@@ -285,10 +289,10 @@ impl MasterFileReader<'_, '_, '_> {
                 "write @ for the zone itself at the start of the line; a line that starts with a blank continues the record before it",
             ));
         }
-        let unread = fields;
+        let from_ttl = fields;
         let (ttl_secs, rtype) =
             read_ttl_and_type(&mut fields).map_err(|problem| match &state.owner {
-                CurrentOwner::Known(owner) => help_for_type(problem, owner, unread),
+                CurrentOwner::Known(owner) => help_for_type(problem, owner, from_ttl),
                 CurrentOwner::Missing | CurrentOwner::Unreadable => problem,
             })?;
         let mut rdata = Vec::new();
@@ -302,8 +306,9 @@ impl MasterFileReader<'_, '_, '_> {
         let inherited = state.default_ttl_secs.or(state.last_ttl_secs).unwrap_or(DEFAULT_TTL_SECS);
         state.last_ttl_secs = ttl_secs.or(state.last_ttl_secs);
         if let CurrentOwner::Known(owner) = &state.owner {
-            let taken = self.budgets.take_record(owner.as_wire().len(), rdata.len());
-            taken.map_err(|excess| Problem::budget_exceeded(first.span, excess))?;
+            self.budgets
+                .take_record(owner.as_wire().len(), rdata.len())
+                .map_err(|excess| Problem::budget_exceeded(first.span, excess))?;
             let (owner, ttl_secs) = (owner.clone(), ttl_secs.unwrap_or(inherited));
             let record = Record { owner, rtype, ttl_secs, rdata: rdata.into_boxed_slice() };
             (self.on_record)(LocatedRecord { record, position: source.position(first.span) });
@@ -312,12 +317,12 @@ impl MasterFileReader<'_, '_, '_> {
     }
 }
 
-/// Whether a name is an origin that was completed with itself, both in wire form: `x.test.x.test`
-/// under `x.test`.
+/// Whether a name is the origin completed with itself, such as `x.test.x.test` for the origin
+/// `x.test`; both in wire form.
 fn is_doubled(name: &[u8], origin: &[u8]) -> bool {
     let labels = &origin[..origin.len() - 1];
-    let is_twice = |front: &[u8]| front.eq_ignore_ascii_case(labels);
+    let is_origin = |front: &[u8]| front.eq_ignore_ascii_case(labels);
     !labels.is_empty()
         && name.len() == labels.len() + origin.len()
-        && is_twice(&name[..labels.len()])
+        && is_origin(&name[..labels.len()])
 }

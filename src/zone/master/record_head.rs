@@ -14,7 +14,7 @@ pub(super) fn read_owner(fields: &mut FieldReader<'_, '_>) -> Result<Name, Probl
         .map_err(|error| fields.problem(format!("the owner is not a domain name: {error}")))
 }
 
-/// Reads the TTL and the class, in either order and each of them or not, and the type.
+/// Reads the TTL and the class, both optional and in either order, and the type.
 pub(super) fn read_ttl_and_type(
     fields: &mut FieldReader<'_, '_>,
 ) -> Result<(Option<u32>, Rtype), Problem> {
@@ -39,7 +39,7 @@ pub(super) fn read_ttl_and_type(
             let problem = fields.problem(format!("{word:?} is {error}"));
             if word.parse::<std::net::IpAddr>().is_ok() {
                 return problem.with_help(
-                    "the type of the record is missing: A or AAAA stands before an address",
+                    "the type of the record is missing: write A or AAAA before the address",
                 );
             }
             match help::nearest_type(word) {
@@ -47,18 +47,16 @@ pub(super) fn read_ttl_and_type(
                 None => problem,
             }
         })?;
-        // RFC 6895 section 3.1: OPT and the types from 128 to 255 but SPF and the EUIs are not data
-        // of zones.
+        // Type 0, OPT and the meta-types and QTYPEs from 128 to 255 are not zone data (RFC 6895
+        // section 3.1).
         return match rtype.0 {
-            0 | 41 | 128..=255 => {
-                Err(fields.problem(format!("type {rtype} does not stand in zones")))
-            }
+            0 | 41 | 128..=255 => Err(fields.problem(format!("type {rtype} cannot be in a zone"))),
             _ => Ok((ttl_secs, rtype)),
         };
     }
 }
 
-/// Whether the word is class IN.
+/// Whether the word is class IN; an error if it is another class.
 fn is_class(word: &str, fields: &FieldReader<'_, '_>) -> Result<bool, Problem> {
     let is = |class: &&str| word.eq_ignore_ascii_case(class);
     if ["IN", "CLASS1"].iter().any(is) {

@@ -1,4 +1,4 @@
-//! The text of one file while it is read: turns spans into positions, and checks the encoding.
+//! The text of one file: turns spans into positions with line and column, and checks the encoding.
 
 use super::{
     file::{FilePosition, MasterError},
@@ -6,10 +6,10 @@ use super::{
     span::TextSpan,
 };
 
-/// How many octets of a message or a help are kept: they may quote a field of 1 MiB.
+/// The maximum length of a message and of a help, in octets: either may quote a field of 1 MiB.
 const MAX_MESSAGE_OCTETS: usize = 1000;
 
-/// A file whose places are being named.
+/// The text of one file, and its number in [`FilePosition::file`].
 #[derive(Clone, Copy)]
 pub(super) struct SourceText<'a> {
     pub(super) file: u32,
@@ -17,14 +17,14 @@ pub(super) struct SourceText<'a> {
 }
 
 impl SourceText<'_> {
-    pub(super) fn position(self, spot: TextSpan) -> FilePosition {
-        let before = &self.text[..spot.start];
+    pub(super) fn position(self, span: TextSpan) -> FilePosition {
+        let before = &self.text[..span.start];
         let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        // Octets that continue a UTF-8 character are no characters of their own.
+        // Continuation octets of UTF-8 do not start a character.
         let characters = before[line_start..].iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
         FilePosition {
             file: self.file,
-            line: spot.line,
+            line: span.line,
             column: u32::try_from(characters + 1).unwrap_or(u32::MAX),
         }
     }
@@ -32,7 +32,7 @@ impl SourceText<'_> {
     pub(super) fn error(self, problem: Problem) -> MasterError {
         MasterError {
             position: self.position(problem.span),
-            span: problem.span.start..problem.span.start + problem.span.length,
+            span: problem.span.range(),
             message: truncate_message(problem.message.into_owned()),
             help: problem.help.map(|help| truncate_message(help.into_owned())),
             about_path: problem.about_path,
@@ -41,7 +41,7 @@ impl SourceText<'_> {
     }
 }
 
-/// The text, cut after [`MAX_MESSAGE_OCTETS`] octets, without the memory of what is cut away.
+/// The text, cut after [`MAX_MESSAGE_OCTETS`] octets; the memory of the rest is freed.
 fn truncate_message(mut text: String) -> String {
     if text.len() > MAX_MESSAGE_OCTETS {
         let end = (0..=MAX_MESSAGE_OCTETS).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
@@ -52,7 +52,8 @@ fn truncate_message(mut text: String) -> String {
     text
 }
 
-/// Checks for the faults that are reported once for the whole file.
+/// Checks for the errors that are reported once for the whole file: a byte order mark and zero
+/// octets.
 pub(super) fn check_encoding(text: &[u8]) -> Result<(), Problem> {
     let start = TextSpan { start: 0, length: 0, line: 1 };
     if text.starts_with(b"\xef\xbb\xbf") {
@@ -63,7 +64,7 @@ pub(super) fn check_encoding(text: &[u8]) -> Result<(), Problem> {
         let line = 1 + text[..at].iter().filter(|&&byte| byte == b'\n').count();
         return Err(Problem::new(
             TextSpan { start: at, length: 1, line: u32::try_from(line).unwrap_or(u32::MAX) },
-            "a zero octet stands here: this is not a text file",
+            "there is a zero octet here: this is not a text file",
         )
         .with_help("a master file is text in ASCII or UTF-8, not in UTF-16 and not binary"));
     }

@@ -1,9 +1,9 @@
-//! Service parameters of SVCB and HTTPS: `alpn=h2,h3 port=8443` (RFC 9460 section 2.1 and appendix
-//! A).
+//! Reads the service parameters of SVCB and HTTPS: `alpn=h2,h3 port=8443` (RFC 9460 section 2.1 and
+//! appendix A).
 //!
-//! Keys come in any order and leave in rising order; a key given twice, a `mandatory` that names an
-//! absent key and a `no-default-alpn` without `alpn` are refused, since clients ignore such records
-//! whole.
+//! Keys may be written in any order and are stored in rising order. A key given twice, a
+//! `mandatory` that names an absent key, and a `no-default-alpn` without `alpn` are errors, since
+//! clients ignore such records as a whole.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +21,7 @@ use super::{
     wire::take_octets,
 };
 
-/// The keys that have a name (IANA, Service Parameter Keys).
+/// The named keys (IANA, Service Parameter Keys).
 const KEYS: &[(&str, u16)] = &[
     ("mandatory", MANDATORY),
     ("alpn", ALPN),
@@ -44,10 +44,10 @@ const IPV6HINT: u16 = 6;
 const DOHPATH: u16 = 7;
 const OHTTP: u16 = 8;
 const TLS_SUPPORTED_GROUPS: u16 = 9;
-/// "Invalid key", reserved.
+/// Reserved as "Invalid key".
 const INVALID_KEY: u16 = 65535;
 
-/// Reads the parameters that are left.
+/// Reads all remaining fields as parameters.
 pub(super) fn read_parameters(
     fields: &mut FieldReader<'_, '_>,
     out: &mut Vec<u8>,
@@ -90,7 +90,7 @@ fn read_parameter(fields: &mut FieldReader<'_, '_>) -> Result<(u16, Vec<u8>), Pr
     let key = key_number(&word).ok_or_else(|| {
         fields
             .problem(format!("{word:?} is not a parameter key"))
-            .with_help("known are mandatory, alpn, no-default-alpn, port, ipv4hint, ech, ipv6hint, dohpath, ohttp; others are written key and their number: key667")
+            .with_help("the named keys are mandatory, alpn, no-default-alpn, port, ipv4hint, ech, ipv6hint, dohpath, ohttp and tls-supported-groups; write any other as \"key\" and its number: key667")
     })?;
     let value = value.strip_prefix(b"=").unwrap_or(value);
     let value = match token.kind {
@@ -127,7 +127,7 @@ fn key_word(key: u16) -> String {
         .map_or_else(|| format!("key{key}"), |(word, _)| (*word).to_owned())
 }
 
-/// What a key's value has to be.
+/// The form that a key's value must have, for messages.
 fn expectation(key: u16) -> &'static str {
     match key {
         MANDATORY => "lists other keys, each once, with commas between: mandatory=alpn,port",
@@ -142,8 +142,8 @@ fn expectation(key: u16) -> &'static str {
     }
 }
 
-/// The wire form of a value whose escapes are resolved once; lists may hold `\,` and `\\` (RFC 9460
-/// appendix A.1).
+/// The wire form of a value whose escapes have been resolved once; lists may still contain `\,` and
+/// `\\` (RFC 9460 appendix A.1). `None` where the value is malformed.
 fn wire_value(key: u16, value: &[u8]) -> Option<Vec<u8>> {
     let mut wire = Vec::new();
     match key {
@@ -174,7 +174,7 @@ fn wire_value(key: u16, value: &[u8]) -> Option<Vec<u8>> {
         ECH => append_decoded(&BASE64, value, &mut wire).ok().filter(|()| !value.is_empty())?,
         TLS_SUPPORTED_GROUPS => {
             let groups = text_items(value)?.map(parse_number).collect::<Option<Vec<_>>>()?;
-            if groups.iter().enumerate().any(|(at, group)| groups[..at].contains(group)) {
+            if groups.iter().enumerate().any(|(index, group)| groups[..index].contains(group)) {
                 return None;
             }
             wire.extend(groups.into_iter().flat_map(u16::to_be_bytes));
@@ -192,7 +192,7 @@ fn parse_number(word: &str) -> Option<u16> {
     word.parse().ok().filter(|_| word.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The items of a list that needs no escapes.
+/// The items of a list that cannot contain escapes.
 fn text_items(value: &[u8]) -> Option<std::str::Split<'_, char>> {
     Some(std::str::from_utf8(value).ok().filter(|value| value.len() <= 65535)?.split(','))
 }
@@ -201,8 +201,7 @@ fn parse_items<T: FromStr>(value: &[u8]) -> Option<Vec<T>> {
     text_items(value)?.map(|item| item.parse().ok()).collect()
 }
 
-/// The items of a list, in which a backslash makes the comma or the backslash behind it part of an
-/// item.
+/// The items of a list. A backslash makes the comma or backslash after it part of an item.
 fn split_list(value: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut items = vec![Vec::new()];
     let mut bytes = value.iter();
@@ -224,7 +223,7 @@ fn keys_in(mandatory: &[u8]) -> impl Iterator<Item = u16> {
     mandatory.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
 }
 
-/// Passes parameters to the end: keys in rising order, each with its value.
+/// Checks parameters up to the end of the rdata: keys in rising order, each with a valid value.
 pub(super) fn skip_parameters<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let mut last = None;
     while !rest.is_empty() {
@@ -239,7 +238,7 @@ pub(super) fn skip_parameters<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(&[])
 }
 
-/// Whether a value has its key's shape.
+/// Whether a value in wire form has the form of its key.
 fn is_wire_value(key: u16, value: &[u8]) -> bool {
     match key {
         MANDATORY | TLS_SUPPORTED_GROUPS => !value.is_empty() && value.len().is_multiple_of(2),

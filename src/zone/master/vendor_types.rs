@@ -1,7 +1,7 @@
-//! Record types of other servers that no RFC defines, and what replaces each here.
+//! Record types of other servers that no RFC defines, and the help that says what replaces each
+//! here.
 //!
-//! ALIAS and ANAME are of PowerDNS and many providers, LUA is of PowerDNS, DYNA and DYNC are of
-//! gdnsd.
+//! PowerDNS and many providers have ALIAS and ANAME, PowerDNS has LUA, gdnsd has DYNA and DYNC.
 
 use super::{
     field_reader::{FieldReader, append_name},
@@ -9,8 +9,8 @@ use super::{
 };
 use crate::dns::Name;
 
-/// Adds the help for a type of another server to a problem; `field_reader` start where the TTL, the
-/// class or the type stands.
+/// Adds the help for a type of another server to a problem. `fields` starts at the TTL, the class
+/// or the type.
 pub(super) fn help_for_type(
     problem: Problem,
     owner: &Name,
@@ -40,7 +40,7 @@ pub(super) fn help_for_type(
     problem
 }
 
-/// The name that an alias stands for. One with dots inside was most probably meant as absolute.
+/// The target of an alias record. A target with dots inside was most probably meant as absolute.
 fn target_of(text: &[u8], origin: &[u8]) -> Option<Name> {
     let origin = if text.contains(&b'.') { &[0][..] } else { origin };
     let mut wire = Vec::new();

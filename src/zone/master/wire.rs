@@ -1,14 +1,14 @@
-//! Reads the parts of rdata in wire form: each function takes octets off the front of a slice, and
-//! returns `None` where the slice is too short or malformed.
+//! Reads rdata in wire form. Each function removes octets from the front of `rest` and returns
+//! them; `None` where `rest` is too short or malformed.
 
-/// Takes octets off the front.
+/// Takes `length` octets.
 pub(super) fn take_octets<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     let (front, tail) = rest.split_at_checked(length)?;
     *rest = tail;
     Some(front)
 }
 
-/// Takes a length octet and as many octets as it says.
+/// Takes a length octet and that many octets, and returns the latter.
 pub(super) fn take_counted<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = take_octets(rest, 1)?[0];
     take_octets(rest, usize::from(length))

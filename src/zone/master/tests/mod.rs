@@ -205,7 +205,7 @@ fn files_that_include_each_other_are_refused() {
         names.iter().zip(&texts).map(|(name, text)| (&**name, &**text)).collect();
     assert_eq!(
         errors(&read_with("$INCLUDE f0\n", &files)),
-        ["8:1:10 the files include each other more than 8 deep"]
+        ["8:1:10 the files include each other more than 8 levels deep"]
     );
 
     let wide = "$INCLUDE leaf\n".repeat(1001);
@@ -276,8 +276,8 @@ fn what_is_no_text_is_refused_as_such() {
         message(b"\xef\xbb\xbfa A 192.0.2.1\n"),
         "0:1:1 the file starts with a byte order mark"
     );
-    assert_eq!(message(b"; x\na\0b"), "0:2:2 a zero octet stands here: this is not a text file");
-    assert_eq!(message(b"\x1f\x8b\x08"), "0:1:1 a control character (\\031) stands here");
+    assert_eq!(message(b"; x\na\0b"), "0:2:2 there is a zero octet here: this is not a text file");
+    assert_eq!(message(b"\x1f\x8b\x08"), "0:1:1 there is a control character (\\031) here");
     let long = [b"a TXT ".to_vec(), vec![b'x'; 1 << 20]].concat();
     assert_eq!(message(&long), "0:1:1 the line is longer than 1 MiB");
 }
@@ -311,15 +311,15 @@ fn columns_count_characters() {
 #[test]
 fn records_that_no_zone_holds_are_refused() {
     for (text, message) in [
-        ("x OPT \\# 0", "type OPT does not stand in zones"),
-        ("x ANY 1", "type ANY does not stand in zones"),
-        ("x TYPE0 \\# 0", "type TYPE0 does not stand in zones"),
-        ("x AXFR", "type AXFR does not stand in zones"),
+        ("x OPT \\# 0", "type OPT cannot be in a zone"),
+        ("x ANY 1", "type ANY cannot be in a zone"),
+        ("x TYPE0 \\# 0", "type TYPE0 cannot be in a zone"),
+        ("x AXFR", "type AXFR cannot be in a zone"),
         ("x A \\# 3 010203", "these octets are not the rdata of type A"),
         ("x A \\# 5 01020304", "the length says 5 octets, but 4 are written"),
         ("x CNAME \\# 2 c000", "these octets are not the rdata of type CNAME"),
         ("x TXT", "the string is missing after this"),
-        ("x TXT a=\"b\"", "a quote stands in the middle of the string"),
+        ("x TXT a=\"b\"", "there is a quote in the middle of the string"),
         ("x DS 1 13 2 00", "the digest has 1 octets; one of type 2 has 32"),
         ("x SVCB 1 . port=1 port=2", "this parameter is given twice"),
         ("x SVCB 1 . mandatory=alpn", "alpn is mandatory, but is not given"),
