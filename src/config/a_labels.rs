@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::dns::Name;
 
-/// A name with its letters outside of ASCII as A-labels; `None` where it has none.
+/// A name with its letters outside of ASCII as A-labels; `None` where these do not exist.
 pub(super) fn to_a_labels(text: &str) -> Option<Cow<'_, str>> {
     if text.is_ascii() {
         return Some(text.into());
@@ -12,7 +12,7 @@ pub(super) fn to_a_labels(text: &str) -> Option<Cow<'_, str>> {
     idna::domain_to_ascii(text).ok().map(Into::into)
 }
 
-/// The A-labels of a name whose octets are UTF-8 outside of ASCII.
+/// The A-labels of a name whose octets are UTF-8 text outside of ASCII.
 pub(super) fn a_labels_of_wire(wire: &[u8]) -> Option<String> {
     if wire.is_ascii() {
         return None;
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn octets_beyond_ascii_have_a_labels_where_they_are_text() {
+    fn octets_outside_of_ascii_have_a_labels_if_they_are_text() {
         assert_eq!(
             a_labels_of_wire("\u{7}b\u{fc}cher\u{1}x\u{0}".as_bytes()).as_deref(),
             Some("xn--bcher-kva.x")

@@ -1,5 +1,5 @@
-//! What a configuration keeps for amendments of it: the texts that it was made of, and what stays
-//! the same in all of them.
+//! What a configuration keeps for its amendments: the texts that it was made of, and what stays the
+//! same in all amendments.
 
 use std::{
     collections::BTreeSet,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::steer::{MemberKind, PoolId, ServiceId, Topology};
 
-/// What an amendment starts from, beside the configuration's own values.
+/// What an amendment needs of the earlier configuration besides its values.
 #[derive(Debug, Default)]
 pub(super) struct AmendmentBase {
     /// `None` in a default configuration, which cannot be amended.
@@ -27,50 +27,50 @@ pub(super) struct AmendmentBase {
     versions: Vec<SourceVersion>,
     pub(super) warnings: Vec<Diagnostic>,
     pub(super) are_warnings_omitted: bool,
-    /// How many keys and values all tables have.
+    /// The number of keys and values in all tables.
     pub(super) value_count: usize,
-    /// When it was loaded, in seconds since 1970.
+    /// The time of the load, in seconds since 1970.
     loaded_at_secs: i64,
 }
 
-/// A file as it was read. Without octets where no load reads it.
+/// A file as it was read; without octets where no load reads them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SourceVersion {
-    /// Shared with the last good set.
+    /// The octets, shared with the last good set.
     pub(super) octets: Option<Arc<Vec<u8>>>,
-    /// Where the tables of a large file start.
+    /// The octet at which each table of a large file starts.
     pub(super) table_starts: Option<Arc<[u32]>>,
 }
 
-/// What is the same in a configuration and in all amendments of it.
+/// What is the same in a configuration and in all its amendments.
 #[derive(Debug)]
 pub(super) struct AmendmentInvariants {
-    /// A hash of which files there are.
+    /// A hash of the paths and roles of all files.
     pub(super) file_set_hash: u128,
     /// The paths that tables and master files name.
     pub(super) named_paths: Arc<Mutex<BTreeSet<PathBuf>>>,
-    /// Datacenters as written. Amendments change nothing of them that references to datacenters
+    /// Datacenters as written. Amendments change no key of them that references to datacenters
     /// depend on.
     pub(super) datacenters: Vec<DatacenterSpec>,
-    /// By monitor: the files that its TLS needs.
+    /// The certificates and keys that monitors need for TLS, each with the monitor's name.
     pub(super) credentials: Vec<(Box<str>, Credential)>,
-    /// The problems of those files.
+    /// The problems of these certificates and keys.
     pub(super) credential_faults: Vec<Diagnostic>,
     /// For each file of tables, in order: the positions of its pools.
     pub(super) pools_by_file: Vec<(FileId, Range<usize>)>,
     pub(super) zone_files: ZoneFiles,
-    /// Which pools and services use each pool. Filled when it is first needed.
+    /// The users of each pool, collected when they are first needed.
     pub(super) pool_references: OnceLock<PoolReferences>,
 }
 
 impl AmendmentBase {
-    /// The foundation of a configuration that was read as a whole. `new_table_starts` are the
-    /// places at which tables start, of files that were cut into tables.
+    /// The base of a configuration that was read in full. `table_starts` holds the starts of tables
+    /// of each file that was cut into tables.
     pub(super) fn new(
         sources: &Sources,
         master_files: &[FileId],
-        structure: AmendmentInvariants,
-        starts: Vec<(FileId, Box<[u32]>)>,
+        invariants: AmendmentInvariants,
+        table_starts: Vec<(FileId, Box<[u32]>)>,
         value_count: usize,
     ) -> Self {
         let version = |(id, file): (FileId, &SourceFile)| {
@@ -81,11 +81,11 @@ impl AmendmentBase {
             }
         };
         let mut versions: Vec<SourceVersion> = sources.entries().map(version).collect();
-        for (file, starts) in starts {
+        for (file, starts) in table_starts {
             versions[file.index()].table_starts = Some(starts.into());
         }
         Self {
-            invariants: Some(Arc::new(structure)),
+            invariants: Some(Arc::new(invariants)),
             versions,
             value_count,
             loaded_at_secs: now(),
@@ -93,7 +93,7 @@ impl AmendmentBase {
         }
     }
 
-    /// The same with the warnings of the load.
+    /// This base with the warnings of the load.
     pub(super) fn with_warnings(self, found: &Diagnostics) -> Self {
         let warnings: Vec<Diagnostic> = found.iter().cloned().collect();
         Self { are_warnings_omitted: warnings.len() != found.count(), warnings, ..self }
@@ -134,7 +134,7 @@ impl AmendmentBase {
         Arc::ptr_eq(old, new) || old == new
     }
 
-    /// Whether the state of a datacenter has ended since: a full load warns of that.
+    /// Whether the state of a datacenter has ended since the load: a full load warns of that.
     pub(super) fn has_state_ended(&self, topology: &Topology) -> bool {
         let since = self.loaded_at_secs - 1..=now() + 1;
         topology
@@ -159,10 +159,10 @@ fn now() -> i64 {
 }
 
 impl AmendmentInvariants {
-    /// The position of a pool's table.
+    /// The pool of a table `[pool.NAME]` in a file.
     pub(super) fn pool_id(&self, topology: &Topology, file: FileId, name: &str) -> Option<PoolId> {
-        let at = self.pools_by_file.binary_search_by_key(&file, |(file, _)| *file).ok()?;
-        let positions = self.pools_by_file[at].1.clone();
+        let index = self.pools_by_file.binary_search_by_key(&file, |(file, _)| *file).ok()?;
+        let positions = self.pools_by_file[index].1.clone();
         // Tables of a file are in order of name.
         let found = topology
             .pools
@@ -177,10 +177,10 @@ impl AmendmentInvariants {
     }
 }
 
-/// Which pools and services use each pool.
+/// The pools and services that use each pool.
 #[derive(Debug)]
 pub(super) struct PoolReferences {
-    /// Pairs of a pool and a pool that has it as a member, in order.
+    /// Pairs of a pool and a pool of which it is a member, in order.
     pools: Vec<(PoolId, PoolId)>,
     /// Pairs of a pool and a service that names it, in order.
     services: Vec<(PoolId, ServiceId)>,
@@ -205,7 +205,7 @@ impl PoolReferences {
         Self { pools, services }
     }
 
-    /// A pool and all pools that it is in, however deep.
+    /// A pool and all pools that contain it, at any depth.
     pub(super) fn ancestors(&self, pool: PoolId) -> BTreeSet<PoolId> {
         let (mut found, mut open) = (BTreeSet::new(), vec![pool]);
         while let Some(pool) = open.pop() {
@@ -222,7 +222,7 @@ impl PoolReferences {
     }
 }
 
-/// The users of a pool in a sorted list.
+/// The users of a pool, in a sorted list of pairs.
 fn references_to<T: Copy>(list: &[(PoolId, T)], pool: PoolId) -> impl Iterator<Item = T> {
     let start = list.partition_point(|(used, _)| *used < pool);
     list[start..].iter().take_while(move |(used, _)| *used == pool).map(|(_, user)| *user)

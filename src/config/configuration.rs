@@ -12,22 +12,22 @@ use super::{
 };
 use crate::steer::Topology;
 
-/// A whole configuration, valid.
+/// A valid configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// How the server runs.
     pub server: ServerSettings,
     /// The GeoIP databases, in the order in which they are merged.
     pub geoip: Vec<DatabaseSource>,
-    /// Everything that steers.
+    /// Datacenters, monitors, load sources, endpoints, pools and services.
     pub topology: Arc<Topology>,
-    /// In order of name; [`crate::steer::ZoneId`] is a position here.
+    /// The zones in order of name; a [`crate::steer::ZoneId`] is a position in this list.
     pub zones: Vec<ZoneConfig>,
-    /// Where each datacenter's table is, by [`crate::steer::DatacenterId`].
+    /// Where each datacenter's table is written, by [`crate::steer::DatacenterId`].
     pub datacenter_origins: Vec<DefinitionOrigin>,
-    /// The master files that zones are made of, the included ones among them.
+    /// The master files that zones are made of, including the files that these include.
     pub master_files: Vec<FileId>,
-    /// How much was read to make it.
+    /// Whether all tables were read for it, or only those that differ.
     pub load_mode: LoadMode,
     pub(super) amendment_base: Arc<AmendmentBase>,
 }

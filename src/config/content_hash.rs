@@ -1,8 +1,8 @@
-//! What a zone's serial follows: a hash of everything that can be answered in it. The time of the
-//! last change comes from `files`.
+//! The content hash: a hash of everything that can be answered in a zone, which decides whether its
+//! serial must increase. The time of the last change comes from `zone_files`.
 //!
-//! States, reasons and forces are left out: they say who serves at the moment, not what is served;
-//! a drain is no new edition of the zone.
+//! States, reasons and forces are left out: they decide what serves at the moment, not what the
+//! zone contains. A drain is not a new version of the zone.
 
 use std::{
     fmt::{Display, Write as _},
@@ -20,13 +20,13 @@ use crate::{
     zone::Record,
 };
 
-/// A hash that is the same on every machine.
+/// A sum of hashes, which is the same on every machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct ContentHash(pub(super) u64);
 
 impl ContentHash {
-    /// Adds a part, which may come in pieces. Sums do not mind the order, which means nothing in a
-    /// zone.
+    /// Adds the hash of the concatenated pieces. The hashes are summed, since the order of records
+    /// means nothing in a zone.
     fn add_pieces(&mut self, pieces: &[&[u8]]) {
         let mut hasher = SipHasher13::new();
         pieces.iter().for_each(|piece| hasher.write(piece));
@@ -43,7 +43,7 @@ impl ContentHash {
     }
 }
 
-/// The content of pools, each hashed once, when it is asked for.
+/// The content hashes of pools, each computed once, when it is first needed.
 pub(super) struct PoolContentHashes<'t> {
     pools: &'t [Arc<Pool>],
     endpoints: &'t [Arc<Endpoint>],
@@ -55,8 +55,8 @@ impl<'t> PoolContentHashes<'t> {
         Self { pools, endpoints, cached: vec![None; pools.len()] }
     }
 
-    /// The content of a pool with all pools in it. Pools form no cycle and are not deep: other
-    /// configurations are refused.
+    /// The content hash of a pool, including all pools in it. Pools form no cycle and are not
+    /// nested deeply: other configurations are refused.
     pub(super) fn pool_hash(&mut self, id: PoolId) -> ContentHash {
         if let Some(known) = self.cached[id.index()] {
             return known;
@@ -73,7 +73,7 @@ impl<'t> PoolContentHashes<'t> {
         content
     }
 
-    /// The content of a service: its own keys and its pool's.
+    /// The content hash of a service: its own keys and its pool's content.
     pub(super) fn service_hash(&mut self, service: &Service) -> ContentHash {
         let fallback = match service.on_all_down {
             OnAllDown::All => 1,
@@ -102,8 +102,8 @@ impl<'t> PoolContentHashes<'t> {
     }
 }
 
-/// A pool's own settings and targets as text, each setting under its key. The text is written out
-/// here and not derived from types, since a renamed type must not change a serial.
+/// A pool's settings and targets as text, each setting under its key. The text is written out here
+/// and not derived from types, since a renamed type must not change a serial.
 fn pool_text(pool: &Pool, endpoints: &[Arc<Endpoint>]) -> String {
     let mut text = String::with_capacity(256);
     let mut put = |key: &str, value: &dyn Display| {
@@ -146,7 +146,7 @@ fn pool_text(pool: &Pool, endpoints: &[Arc<Endpoint>]) -> String {
     text
 }
 
-/// Writes a key and its value.
+/// A function that writes a key and its value.
 type Put<'p> = dyn FnMut(&str, &dyn Display) + 'p;
 
 fn put_regulation(put: &mut Put<'_>, regulation: &Regulation) {

@@ -6,15 +6,16 @@ use crate::dns::Name;
 /// A name that files define or refer to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Definition {
-    /// `pool`, `monitor`, `zone`, ...; a region is a `datacenter`, because either can stand where
-    /// one is named.
+    /// The kind of table: `pool`, `monitor`, `zone`, ... Regions have the kind `datacenter`,
+    /// because a reference to a datacenter may name either.
     pub kind: &'static str,
-    /// As it is compared: domain names in lower case without the final dot.
+    /// The name in the form in which names are compared: domain names in lower case without the
+    /// final dot.
     pub name: Box<str>,
 }
 
 impl Definition {
-    /// A name as a file has it.
+    /// The definition of a name as it is written in a file.
     pub fn new(kind: &'static str, written: &str) -> Self {
         let is_domain = matches!(kind, "zone" | "service" | "delegate");
         let ascii = a_labels::to_a_labels(written).filter(|_| is_domain);
@@ -24,8 +25,8 @@ impl Definition {
         Self { kind, name: name.into() }
     }
 
-    /// Whether defining `self` gives `wanted` what it lacks. A service or delegation lacks any zone
-    /// that it is in.
+    /// Whether defining `self` makes `wanted` valid. A service or delegation needs any zone that
+    /// contains its name.
     pub fn provides(&self, wanted: &Self) -> bool {
         let is_below = || {
             let above = wanted.name.strip_suffix(&*self.name);

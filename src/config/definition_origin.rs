@@ -4,16 +4,17 @@ use std::{fmt, ops::Range, path::PathBuf};
 
 use super::{place::SourcePlace, position::position, quoted::escaped, sources::Sources};
 
-/// Where something is defined.
+/// The place of a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DefinitionOrigin {
-    /// The file.
+    /// The path of the file, as it is named in the configuration.
     pub path: PathBuf,
-    /// The octets of its name there; empty at 0 for a file as such.
+    /// The octets of the defined name in the file; an empty range at 0 where the whole file is the
+    /// definition.
     pub span: Range<usize>,
-    /// From 1.
+    /// The line number, from 1.
     pub line: usize,
-    /// In characters, from 1.
+    /// The column in characters, from 1.
     pub column: usize,
 }
 

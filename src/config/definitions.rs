@@ -1,5 +1,5 @@
-//! Which names a file defines, read without checking anything else: a load that fails asks which
-//! file took a name away.
+//! The names that a file defines, read without any other check: after a load has failed, they show
+//! which file no longer defines a name.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use super::{
 /// The kinds of tables that define a name.
 const KINDS: [&str; 7] = ["datacenter", "delegate", "load", "monitor", "pool", "service", "zone"];
 
-/// Every name that a file defines, as far as it can be read.
+/// Every name that a file defines, as far as the file can be read.
 pub fn definitions(file: &SourceFile) -> BTreeSet<Definition> {
     match file.role {
         FileRole::Tables => {
@@ -32,14 +32,14 @@ fn table_definitions(text: &str) -> BTreeSet<Definition> {
         add_tree_definitions(text, &mut found);
         return found;
     }
-    // What is large is read table by table, or not at all.
-    for piece in
+    // A large file is read table by table, or not at all.
+    for slice in
         table_slices::split_tables(text).and_then(table_slices::sort_unique).unwrap_or_default()
     {
-        if let Some(kind) = KINDS.into_iter().find(|kind| *kind == piece.kind) {
-            found.insert(Definition::new(kind, piece.name));
-            if kind == "datacenter" && piece.range.len() <= MAX_PARSE_OCTETS {
-                add_tree_definitions(&text[piece.range], &mut found);
+        if let Some(kind) = KINDS.into_iter().find(|kind| *kind == slice.kind) {
+            found.insert(Definition::new(kind, slice.name));
+            if kind == "datacenter" && slice.range.len() <= MAX_PARSE_OCTETS {
+                add_tree_definitions(&text[slice.range], &mut found);
             }
         }
     }
@@ -66,7 +66,7 @@ fn add_tree_definitions(text: &str, found: &mut BTreeSet<Definition>) {
     }
 }
 
-/// A file `NAME.zone` is the zone NAME, `root.zone` the root.
+/// A file `NAME.zone` is the zone NAME, and `root.zone` is the root zone.
 fn zone_of_file(file: &SourceFile) -> Option<Definition> {
     let is_zone =
         file.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zone"));
@@ -104,7 +104,7 @@ mod tests {
     fn a_large_file_defines_the_same_names() {
         let text = "[zone.\"Example.ORG.\"]\n[datacenter.fra]\nregion = \"eu\"\n[pool.web]\nmembers = []\n";
         let large = format!("{text}# {}\n", "x".repeat(MAX_PARSE_OCTETS));
-        let of = |text: &str| {
+        let defined = |text: &str| {
             definitions(&SourceFile::with_content(
                 Path::new("a.toml"),
                 FileRole::Tables,
@@ -112,12 +112,12 @@ mod tests {
                 text.into(),
             ))
         };
-        assert_eq!(of(&large), of(text));
-        assert_eq!(of(text).len(), 4);
+        assert_eq!(defined(&large), defined(text));
+        assert_eq!(defined(text).len(), 4);
     }
 
     #[test]
-    fn a_zone_provides_for_every_name_in_it() {
+    fn a_zone_provides_every_name_in_it() {
         let zone = Definition::new("zone", "example.org");
         assert!(zone.provides(&Definition::new("zone", "www.example.org")));
         assert!(!zone.provides(&Definition::new("zone", "www.example.net")));

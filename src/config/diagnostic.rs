@@ -2,7 +2,7 @@
 
 use super::{definition::Definition, place::SourcePlace, quoted::escaped};
 
-/// Whether the configuration can be used in spite of it.
+/// Whether the configuration can be used despite the mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Severity {
     /// The configuration is refused.
@@ -21,43 +21,44 @@ impl Severity {
     }
 }
 
-/// What has to be known to find a mistake.
+/// How much of the configuration must be read to find a mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Stage {
-    /// One file by itself.
+    /// One file shows the mistake by itself.
     #[default]
     Reading,
-    /// What several files say together.
+    /// Several files together show the mistake.
     Checking,
 }
 
-/// What a mistake says of a name.
+/// The fault of a name that a mistake is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NameFault {
     /// No table defines the name.
     Missing(Definition),
-    /// Two places define it.
+    /// Two tables or files define the name.
     Duplicate(Definition),
 }
 
-/// One thing that is wrong.
+/// One error or warning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Whether the configuration can be used in spite of it.
+    /// Whether the configuration can be used despite the mistake.
     pub severity: Severity,
-    /// Where.
+    /// The place in the files that is at fault.
     pub place: SourcePlace,
-    /// What is wrong, on one line.
+    /// What is wrong and with what consequence, on one line.
     pub message: String,
-    /// What the marked place is, in a few words.
+    /// A few words about the marked place.
     pub label: Option<String>,
-    /// Other places that belong to it: where the first of two was defined.
+    /// Other places that belong to the mistake, each with a few words: the first of two
+    /// definitions, for example.
     pub related: Vec<(SourcePlace, String)>,
     /// How to fix it, on one line.
     pub help: Option<String>,
-    /// What has to be known to find it.
+    /// How much of the configuration must be read to find the mistake.
     pub stage: Stage,
-    /// The name that it is about, where it is about one.
+    /// The name that the mistake is about, if any.
     pub name_fault: Option<NameFault>,
 }
 

@@ -1,6 +1,6 @@
-//! What is wrong with the files, for people and for programs: the whole list of one run, each with
-//! its place, what and how to mend. Nothing that a file holds reaches a terminal or a log raw:
-//! control characters are escaped on the way in.
+//! All errors and warnings of one run, for people and for programs, each with its place and remedy.
+//! No text of a file reaches a terminal or a log unchanged: control characters are escaped when a
+//! diagnostic is made.
 
 use std::{fmt, sync::Arc};
 
@@ -12,7 +12,7 @@ use super::{
     sources::{SourceFile, Sources},
 };
 
-/// All that is wrong, found in one run. Displays as one line each.
+/// All errors and warnings of one run. Displays as one line for each.
 #[derive(Debug, Clone)]
 pub struct Diagnostics {
     files: Arc<[SourceFile]>,
@@ -21,7 +21,7 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// In the order of files and of lines, errors before warnings; exact repetitions once.
+    /// Sorts the list: errors before warnings, then by file and line; repetitions are removed.
     /// `omitted` more were found and not kept.
     pub(super) fn new(files: Arc<[SourceFile]>, mut list: Vec<Diagnostic>, omitted: usize) -> Self {
         list.sort_by_cached_key(|d| {
@@ -35,36 +35,36 @@ impl Diagnostics {
         Self { files, list, omitted }
     }
 
-    /// One error, which shows only after the configuration was checked.
+    /// A single error that was found only after the configuration had been checked.
     pub fn single_error(sources: &Sources, place: SourcePlace, message: &str, help: &str) -> Self {
         let mut error = Diagnostic::new(Severity::Error, place, message);
         error.help(help);
         Self::new(Arc::clone(&sources.files), vec![error], 0)
     }
 
-    /// Each of them.
+    /// The diagnostics, errors first.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.list.iter()
     }
 
-    /// How many there are, those not kept included.
+    /// The number of diagnostics, including those that were not kept.
     pub fn count(&self) -> usize {
         self.list.len() + self.omitted
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there is neither an error nor a warning.
     pub fn is_empty(&self) -> bool {
         self.count() == 0
     }
 
-    /// Where a diagnostic is, as `file:line:column`, or `file` where it is about a file as such.
-    /// Lines and columns count from 1, columns in characters.
+    /// The position of a place, as `file:line:column`, or `file` for a whole file. Lines and
+    /// columns count from 1, columns in characters.
     pub fn position(&self, place: SourcePlace) -> SourcePosition<'_> {
         position(&self.files, place)
     }
 
-    /// Each as a compiler shows it: the line, a caret, the help. Ends in a newline unless there is
-    /// nothing.
+    /// The diagnostics as a compiler shows them: the line, a caret, the help. Ends in a newline
+    /// unless there is none.
     pub fn render(&self, colours: Colours) -> String {
         let mut text = String::new();
         for diagnostic in &self.list {
@@ -77,12 +77,12 @@ impl Diagnostics {
         text
     }
 
-    /// Each on one line, for logs: `file:line:column: message (help: ...)`.
+    /// The diagnostics as one line each, for logs: `file:line:column: message (help: ...)`.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.list.iter().map(|diagnostic| self.line(diagnostic))
     }
 
-    /// One of them on one line.
+    /// One diagnostic on one line, as in [`Diagnostics::lines`].
     pub fn line(&self, diagnostic: &Diagnostic) -> String {
         let help =
             diagnostic.help.as_ref().map(|help| format!(" (help: {help})")).unwrap_or_default();
@@ -94,8 +94,8 @@ impl Diagnostics {
         self.list.iter().filter(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
-    /// For programs: a list of objects with `severity`, `file`, `line`, `column`, `message`,
-    /// `help`, `related`.
+    /// The diagnostics for programs: a list of objects with `severity`, `file`, `line`, `column`,
+    /// `message`, `help`, `others`.
     pub fn to_json(&self) -> serde_json::Value {
         let position = |place: SourcePlace| {
             let position = self.position(place);

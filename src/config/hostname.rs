@@ -1,8 +1,8 @@
-//! Domain names as tables write them: absolute, with letters of any language (RFC 5890), checked
-//! for what cannot be meant.
+//! Reads domain names of tables: absolute, with letters of any language (RFC 5890), checked for
+//! names that cannot be meant.
 //!
 //! DNS itself allows any octet in a label. A character that no host name has is a warning, unless a
-//! backslash in front of it says that it is meant; a space and a control character are errors.
+//! backslash in front of it shows that it is meant; a space and a control character are errors.
 
 use std::{
     borrow::Cow,
@@ -12,7 +12,7 @@ use std::{
 use super::{a_labels::to_a_labels, place::Placed, problems::Problems, quoted::Quoted};
 use crate::dns::Name;
 
-/// An absolute domain name that tables define, with or without its final dot.
+/// Reads an absolute domain name that a table defines, with or without its final dot.
 pub(super) fn defined_name(
     text: Placed<&str>,
     what: &str,
@@ -21,7 +21,7 @@ pub(super) fn defined_name(
     read(text, what, problems)
 }
 
-/// The same of a name that something leads to; an address in its place is a warning.
+/// Reads a name that a record leads to. An address in its place is a warning.
 pub(super) fn referenced_name(
     text: Placed<&str>,
     what: &str,
@@ -79,7 +79,7 @@ fn read(text: Placed<&str>, what: &str, problems: &mut Problems) -> Option<Place
     Some(Placed::new(name, text.place))
 }
 
-/// A character that no name has, whatever was meant.
+/// A character that no name can have.
 fn forbidden_character(text: &str) -> Option<&'static str> {
     match text.chars().find(|c| c.is_whitespace() || c.is_control())? {
         c if c.is_control() => Some("a control character"),
@@ -87,8 +87,8 @@ fn forbidden_character(text: &str) -> Option<&'static str> {
     }
 }
 
-/// The name with its letters outside of ASCII as A-labels (RFC 5890, UTS 46), as resolvers ask for
-/// it.
+/// The name with its letters outside of ASCII as A-labels (RFC 5890, UTS 46), the form in which
+/// resolvers ask for it.
 fn a_labels_or_report<'t>(
     text: Placed<&'t str>,
     what: &str,
@@ -109,13 +109,13 @@ fn a_labels_or_report<'t>(
     ascii
 }
 
-/// Warns of a URL, a port and characters that no host name has. `None` where a path makes the name
-/// one of no zone.
+/// Warns of a URL, of a port and of characters that no host name has. `None` where a path or port
+/// puts the name outside of every zone.
 fn warn_of_characters(text: Placed<&str>, what: &str, problems: &mut Problems) -> Option<()> {
-    const NOBODY: &str = "no client asks for that name";
+    const UNUSED: &str = "no client asks for that name";
     if let Some((_, rest)) = text.value.split_once("://") {
         let host = host_of(rest);
-        let message = format!("{what} {} is a URL: {NOBODY}", Quoted(text.value));
+        let message = format!("{what} {} is a URL: {UNUSED}", Quoted(text.value));
         let is_name = host.len() == rest.trim_end_matches('/').len();
         let diagnostic = if is_name {
             problems.warning(text.place, message)
@@ -132,7 +132,7 @@ fn warn_of_characters(text: Placed<&str>, what: &str, problems: &mut Problems) -
         let host = text.value.split(stray).next().unwrap_or_default();
         let is_port =
             stray == ':' && text.value[host.len() + 1..].bytes().all(|byte| byte.is_ascii_digit());
-        // The port is behind the zone's name, so that what a table defines is in no zone.
+        // The port stands behind the zone's name, so that the defined name is in no zone.
         if is_port && what.starts_with("the ") {
             problems
                 .error(
@@ -154,63 +154,63 @@ fn warn_of_characters(text: Placed<&str>, what: &str, problems: &mut Problems) -
         problems
             .warning(
                 text.place,
-                format!("{what} {} holds \"{stray}\": {NOBODY}", Quoted(text.value)),
+                format!("{what} {} holds \"{stray}\": {UNUSED}", Quoted(text.value)),
             )
             .help(help);
     }
     Some(())
 }
 
-/// The host of a URL of which this stands behind the slashes: without user information and port.
+/// The host of a URL without its scheme: without user information and port.
 fn host_of(rest: &str) -> &str {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
     host.split(':').next().unwrap_or_default()
 }
 
-/// The address that a name in a zone was written as: `192.0.2.1` is the name
-/// `192.0.2.1.example.com` in a master file.
+/// The address that was written in place of a name: in a master file `192.0.2.1` is the name
+/// `192.0.2.1.example.com`.
 pub(super) fn as_address(name: &Name, apex: &Name) -> Option<IpAddr> {
     let text = |labels: &[&[u8]]| {
         labels.iter().map(|label| String::from_utf8_lossy(label)).collect::<Vec<_>>().join(".")
     };
     let labels: Vec<&[u8]> = name.labels().collect();
-    let own = match name.is_at_or_below(apex) && !apex.is_root() {
+    let relative_labels = match name.is_at_or_below(apex) && !apex.is_root() {
         true => &labels[..labels.len() - apex.label_count()],
         false => &labels[..],
     };
-    match own.len() {
-        1 => text(own).parse::<Ipv6Addr>().ok().map(IpAddr::V6),
-        // In a reverse zone, and there alone, four numbers are a name as any other.
+    match relative_labels.len() {
+        1 => text(relative_labels).parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        // Only in a reverse zone are four numbers a name like any other.
         4 if !apex.to_string().ends_with("in-addr.arpa") => {
-            text(own).parse::<Ipv4Addr>().ok().map(IpAddr::V4)
+            text(relative_labels).parse::<Ipv4Addr>().ok().map(IpAddr::V4)
         }
         _ => None,
     }
 }
 
-/// What stands in a name that is none of a host's.
+/// Something in a name that no host name has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum UrlOrPort {
-    /// A URL: the host in it, as a master file has it.
+    /// A URL: the host in it, as a master file writes it.
     Url(String),
-    /// A port.
+    /// A port number behind the name.
     Port(u16),
 }
 
-/// A URL or a port in a name of a zone: `http://www` and `www:80` are names of one label.
+/// Finds a URL or a port in a name of a zone: `http://www` and `www:80` are names of one label.
 pub(super) fn url_or_port(name: &Name, apex: &Name) -> Option<UrlOrPort> {
     if !name.as_wire().contains(&b':') {
         return None;
     }
-    let own = match name.is_at_or_below(apex) {
+    let relative_count = match name.is_at_or_below(apex) {
         true => name.label_count() - apex.label_count(),
         false => name.label_count(),
     };
-    let labels: Vec<_> = name.labels().take(own).map(String::from_utf8_lossy).collect();
+    let labels: Vec<_> = name.labels().take(relative_count).map(String::from_utf8_lossy).collect();
     if let Some((_, rest)) = labels.join(".").split_once("://") {
         let host = host_of(rest);
-        let is_relative = !host.contains('.') && own < name.label_count();
+        let is_relative = !host.contains('.') && relative_count < name.label_count();
         return Some(UrlOrPort::Url(if is_relative {
             format!("{host}.{apex}.")
         } else {
@@ -226,7 +226,7 @@ pub(super) fn url_or_port(name: &Name, apex: &Name) -> Option<UrlOrPort> {
     labels.iter().find_map(|label| port(label)).map(UrlOrPort::Port)
 }
 
-/// Whether a name has no characters but those of hosts' names.
+/// Whether a name has only characters of host names.
 pub(super) fn has_hostname_characters(name: &Name) -> bool {
     let is_plain =
         |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'*');
@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_known_behind_the_zone_that_completed_it() {
+    fn an_address_is_found_in_a_name_that_the_zone_completed() {
         let apex: Name = "example.com".parse().unwrap();
         for (name, expected) in [
             ("192.0.2.1", Some("192.0.2.1")),

@@ -3,21 +3,21 @@
 /// How a configuration was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoadMode {
-    /// From all tables of all files.
+    /// All tables of all files were read.
     Full {
-        /// How many tables that is.
+        /// The number of tables in all files.
         tables: usize,
     },
-    /// All but so many tables were taken from an earlier configuration. The zones hold no records:
-    /// those of the earlier configuration's zones apply, perhaps with other serials.
+    /// Only the tables that differ from an earlier configuration were read. The zones hold no
+    /// records: those of the earlier configuration's zones apply, perhaps with other serials.
     Amended {
-        /// How many tables were read again.
+        /// The number of tables that were read again.
         tables: usize,
     },
 }
 
 impl LoadMode {
-    /// How many tables were read.
+    /// The number of tables that were read.
     pub fn tables_read(self) -> usize {
         match self {
             Self::Full { tables } | Self::Amended { tables } => tables,

@@ -1,20 +1,21 @@
-//! From files to domain values. Layer 5: all but reading the files is pure.
+//! Reads the files of a configuration and makes domain values of them. Everything but reading the
+//! files is pure.
 //!
 //! | step | file |
 //! |---|---|
 //! | read every file into memory, within bounds | `sources` |
 //! | `portolan.toml` and flags: how the server runs | `settings` |
-//! | large files of tables cut into their tables | `table_slices` |
-//! | what is no TOML | `syntax` |
-//! | TOML tables, each key with its type and place | `reader`, `values`, `hostname` |
-//! | tables as written | `spec/` |
-//! | names to positions; what does not fit together | `compile/` |
-//! | an edit of a few tables, without reading the others | `amend` |
-//! | which names a file defines | `definitions` |
-//! | what is wrong: file, line, column, how to mend it | `diagnostics`, `render`, `problems`, `spelling` |
-//! | what would be served | `summary` |
+//! | a large file is cut into its tables | `table_slices` |
+//! | syntax errors of TOML | `syntax` |
+//! | each key of a table is read, with its type and place | `reader`, `values`, `hostname` |
+//! | tables as written, each value with its place | `spec/`, `table_files` |
+//! | names become positions, and tables are checked against each other | `compile/` |
+//! | an edit of a few tables, without reading the others | `amend/`, `amendment_base` |
+//! | the names that a file defines | `definition`, `definitions` |
+//! | mistakes: file, line, column and remedy | `diagnostic`, `diagnostics`, `render`, `problems`, `spelling` |
+//! | a summary of what would be served | `summary` |
 //!
-//! A run reports every mistake of every file, and only a run without any yields a [`Config`].
+//! A run reports every mistake of every file, and only a run without errors yields a [`Config`].
 
 mod a_labels;
 mod amend;

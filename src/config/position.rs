@@ -1,15 +1,15 @@
-//! A place as people name it: file, line and column.
+//! The position of a place, as people name it: file, line and column.
 
 use std::fmt;
 
 use super::{place::SourcePlace, sources::SourceFile};
 
-/// A place as people name it.
+/// A file with line and column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourcePosition<'f> {
-    /// The path, as the reader would write it.
+    /// The path of the file, without control sequences.
     pub file: &'f str,
-    /// From 1; `None` for a file as such.
+    /// The line and the column in characters, both from 1; `None` for a whole file.
     pub line_column: Option<(usize, usize)>,
 }
 
@@ -25,7 +25,8 @@ impl fmt::Display for SourcePosition<'_> {
 
 /// The file, line and column of a place.
 pub(super) fn position(files: &[SourceFile], place: SourcePlace) -> SourcePosition<'_> {
-    // Of such a line nobody counts the characters; octets are told instead.
+    // In a longer line the column counts octets: counting its characters would cost time for
+    // nothing.
     const LONG_LINE: usize = 1 << 16;
     let Some(file) = files.get(place.file().index()) else {
         return SourcePosition { file: "", line_column: None };

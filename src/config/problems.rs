@@ -1,5 +1,5 @@
-//! The list that reading and checking write to. It is bounded: the first thousand mistakes are
-//! kept, the rest counted.
+//! Collects the errors and warnings of a load. The list is bounded: the first thousand errors and
+//! the first thousand warnings are kept, the rest is counted.
 
 use std::collections::HashSet;
 
@@ -10,23 +10,23 @@ use super::{
     spelling::SpellingSuggester,
 };
 
-/// How many errors, and how many warnings, are kept.
+/// The number of errors that are kept, and the number of warnings.
 pub(super) const MAX_KEPT_PER_SEVERITY: usize = 1000;
 
-/// Collects what is wrong.
+/// The errors and warnings found so far.
 #[derive(Debug)]
 pub(super) struct Problems {
-    /// How many errors, and how many warnings, are kept.
+    /// The number of errors that are kept, and the number of warnings.
     max_per_severity: usize,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
     omitted: usize,
-    /// Files that cannot be parsed: whatever else seems wrong there may follow from that.
+    /// Files that cannot be parsed: whatever else seems wrong in them may follow from that.
     muted: HashSet<FileId>,
     suggester: SpellingSuggester,
-    /// Of what is noted from now on.
+    /// The stage of diagnostics that are added from now on.
     stage: Stage,
-    /// Where a diagnostic goes that is not kept, so that callers need not know.
+    /// The last diagnostic that was not kept: callers complete it like any other.
     discarded: Option<Diagnostic>,
 }
 
@@ -37,8 +37,8 @@ impl Default for Problems {
 }
 
 impl Problems {
-    /// A list that will be taken over by another, beside lists that keep
-    /// so many problems. However many there are, one of each kind is kept.
+    /// A list that will be merged into another, when lists that keep `kept` problems will be
+    /// merged, too. At least one error and one warning are kept.
     pub(super) fn with_room_beside(kept: usize) -> Self {
         Self {
             max_per_severity: MAX_KEPT_PER_SEVERITY.saturating_sub(kept).max(1),
@@ -52,30 +52,30 @@ impl Problems {
         }
     }
 
-    /// How many problems are kept.
+    /// The number of problems that are kept.
     pub(super) fn kept_count(&self) -> usize {
         self.errors.len() + self.warnings.len()
     }
 
-    /// Notes an error. The returned diagnostic takes a help, labels and other places.
+    /// Adds an error. The returned diagnostic takes a help, a label and other places.
     pub(super) fn error(
         &mut self,
         place: SourcePlace,
         message: impl AsRef<str>,
     ) -> &mut Diagnostic {
-        self.note(Severity::Error, place, message)
+        self.add(Severity::Error, place, message)
     }
 
-    /// Notes a warning.
+    /// Adds a warning.
     pub(super) fn warning(
         &mut self,
         place: SourcePlace,
         message: impl AsRef<str>,
     ) -> &mut Diagnostic {
-        self.note(Severity::Warning, place, message)
+        self.add(Severity::Warning, place, message)
     }
 
-    fn note(
+    fn add(
         &mut self,
         severity: Severity,
         place: SourcePlace,
@@ -95,7 +95,7 @@ impl Problems {
         &mut list[last]
     }
 
-    /// Takes back the errors that were noted at exactly this place; the help of the first.
+    /// Removes the errors at exactly this place, and returns the help of the first.
     pub(super) fn retract(&mut self, place: SourcePlace) -> Option<String> {
         let first = self.errors.iter().position(|error| error.place == place)?;
         let help = self.errors[first].help.clone();
@@ -103,7 +103,7 @@ impl Problems {
         help
     }
 
-    /// Takes over what another list holds.
+    /// Adds the problems of another list.
     pub(super) fn merge(&mut self, other: Self) {
         let room = |list: &Vec<Diagnostic>| MAX_KEPT_PER_SEVERITY.saturating_sub(list.len());
         let (errors, warnings) = (room(&self.errors), room(&self.warnings));
@@ -113,23 +113,24 @@ impl Problems {
         self.warnings.extend(other.warnings.into_iter().take(warnings));
     }
 
-    /// From now on mistakes are found by comparing files.
+    /// Marks the problems added from now on as found by comparing files.
     pub(super) fn begin_checking(&mut self) {
         self.stage = Stage::Checking;
     }
 
-    /// From now on nothing more is noted of a file.
+    /// Ignores further problems of a file.
     pub(super) fn mute(&mut self, file: FileId) {
         self.muted.insert(file);
     }
 
-    /// Whether a file could not be read as a whole: a name that seems to mean nothing may be
-    /// defined there.
+    /// Whether a file could not be read completely: a name that seems undefined may be defined
+    /// there.
     pub(super) fn has_unread_files(&self) -> bool {
         !self.muted.is_empty()
     }
 
-    /// Notes that a name means nothing, with the nearest one that does.
+    /// Adds an error about an undefined name, and suggests the nearest defined one. `otherwise` is
+    /// the help where none is near.
     pub(super) fn unknown_name<'n>(
         &mut self,
         place: SourcePlace,
@@ -146,7 +147,7 @@ impl Problems {
         }
     }
 
-    /// The known name that a misspelt one was meant to be, if one is near.
+    /// The known name nearest to a misspelt one, if one is near.
     pub(super) fn suggest<'n>(
         &mut self,
         name: &str,
@@ -155,17 +156,17 @@ impl Problems {
         self.suggester.suggest(name, known)
     }
 
-    /// Whether anything forbids the configuration.
+    /// Whether there is an error.
     pub(super) fn has_errors(&self) -> bool {
         !self.errors.is_empty()
     }
 
-    /// All that was noted, as far as it is kept.
+    /// The problems that are kept.
     pub(super) fn list(&self) -> Vec<Diagnostic> {
         self.errors.iter().chain(&self.warnings).cloned().collect()
     }
 
-    /// All that was noted, and how much was not kept.
+    /// The problems that are kept, and how many were not.
     pub(super) fn into_parts(self) -> (Vec<Diagnostic>, usize) {
         let mut list = self.errors;
         list.extend(self.warnings);

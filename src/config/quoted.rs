@@ -4,26 +4,27 @@ use std::fmt;
 
 use crate::printable;
 
-/// The text on one line, without control sequences and passwords of URLs; a very long text is cut.
+/// The text on one line, without control sequences and passwords of URLs. A very long text is cut.
 pub(super) fn escaped(text: &str) -> String {
-    const LONGEST: usize = 600;
+    const MAX_OCTETS: usize = 600;
     let redacted = printable::redacted(text);
     let clean = printable::escaped(&redacted);
-    match clean.char_indices().find(|(at, _)| *at >= LONGEST) {
+    match clean.char_indices().find(|(index, _)| *index >= MAX_OCTETS) {
         Some((end, _)) => format!("{}…", &clean[..end]),
         None => clean.into_owned(),
     }
 }
 
-/// A word of a file in quotes, short enough to be read.
+/// A word of a file in quotes, cut if it is too long to be read.
 pub(super) struct Quoted<'t>(pub(super) &'t str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const LONGEST: usize = 80;
-        // Before the text is cut: half of a URL does not show what is secret.
+        const MAX_CHARACTERS: usize = 80;
+        // Passwords are removed before the text is cut: half of a URL does not show which part is
+        // secret.
         let text = printable::redacted(self.0);
-        match text.char_indices().nth(LONGEST) {
+        match text.char_indices().nth(MAX_CHARACTERS) {
             None => write!(f, "\"{text}\""),
             Some((end, _)) => write!(f, "\"{}…\"", &text[..end]),
         }

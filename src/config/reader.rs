@@ -1,6 +1,6 @@
-//! Reading TOML tables by hand, so that one run finds every mistake: each key is asked for with the
-//! type it must have, and what was never asked for is unknown. (Deserializers stop at the first
-//! mistake.)
+//! Reads TOML tables key by key, so that one run finds every mistake: each key is requested with
+//! the type that it must have, and every key that was not requested is unknown. (Deserializers stop
+//! at the first mistake.)
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use super::{
     quoted::Quoted,
 };
 
-/// What a table describes, as messages call it: `pool "web"`.
+/// The object that a table describes, as messages call it: `pool "web"`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TableSubject<'t> {
     pub(super) kind: &'static str,
@@ -36,31 +36,31 @@ pub(super) struct TableReader<'t> {
     offset: FileOffset,
     pub(super) subject: TableSubject<'t>,
     pub(super) place: SourcePlace,
-    /// The keys asked for: those that are known.
+    /// The keys that were requested, which are all known keys.
     asked_keys: Vec<&'static str>,
-    /// How many of them were there.
+    /// The number of requested keys that the table has.
     found_count: usize,
 }
 
-/// A key that no table of its kind has.
+/// A key that tables of its kind do not have.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct UnknownKey<'t> {
-    /// The known key that it was most probably meant to be.
+    /// The known key that was most probably meant.
     pub(super) suggestion: Option<&'static str>,
     place: SourcePlace,
     value: &'t DeValue<'t>,
 }
 
 impl<'t> UnknownKey<'t> {
-    /// The keys of its value, where that is a table.
+    /// The keys of its value, if that is a table.
     pub(super) fn keys(self) -> impl Iterator<Item = &'t str> {
         let table = if let DeValue::Table(table) = self.value { Some(table) } else { None };
         table.into_iter().flat_map(|table| table.iter().map(|(key, _)| &**key.get_ref()))
     }
 
-    /// Its place, if it can have been meant to be the known `key`.
+    /// The place of the unknown key, if the known key `key` can have been meant.
     pub(super) fn place_if_meant(self, key: &str) -> Option<SourcePlace> {
-        self.suggestion.is_none_or(|near| near == key).then_some(self.place)
+        self.suggestion.is_none_or(|suggestion| suggestion == key).then_some(self.place)
     }
 }
 
@@ -84,7 +84,7 @@ impl<'t> TableReader<'t> {
         Self { table, offset, subject, place, asked_keys: Vec::with_capacity(16), found_count: 0 }
     }
 
-    /// The value of a key, if it is there.
+    /// The value of a key, if the table has it.
     pub(super) fn value(&mut self, key: &'static str) -> Option<ValueReader<'t>> {
         let is_new = !self.asked_keys.contains(&key);
         if is_new {
@@ -92,22 +92,16 @@ impl<'t> TableReader<'t> {
         }
         let spanned = self.table.get(key)?;
         self.found_count += usize::from(is_new);
-        let (stretch, place) = (self.offset, self.offset.place(spanned.span()));
-        Some(ValueReader {
-            key,
-            subject: self.subject,
-            place,
-            offset: stretch,
-            value: spanned.get_ref(),
-        })
+        let (offset, place) = (self.offset, self.offset.place(spanned.span()));
+        Some(ValueReader { key, subject: self.subject, place, offset, value: spanned.get_ref() })
     }
 
-    /// Whether a key is there; does not count as asking for it.
+    /// Whether the table has a key. This does not count as requesting it.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
 
-    /// The value of a key that must be there.
+    /// The value of a required key. `help` says what to write if the key is missing.
     pub(super) fn required(
         &mut self,
         key: &'static str,
@@ -121,7 +115,7 @@ impl<'t> TableReader<'t> {
         item
     }
 
-    /// The value of a key as `read` makes it, if it is there.
+    /// The value of a key, as `read` converts it, if the table has the key.
     pub(super) fn optional<T>(
         &mut self,
         key: &'static str,
@@ -133,43 +127,43 @@ impl<'t> TableReader<'t> {
 
     /// Every entry, with the place of its key: for tables whose keys are names.
     pub(super) fn entries(&self) -> impl Iterator<Item = (Placed<&'t str>, ValueReader<'t>)> {
-        let (stretch, subject) = (self.offset, self.subject);
+        let (offset, subject) = (self.offset, self.subject);
         self.table.iter().map(move |(key, value)| {
-            let name = Placed::new(&**key.get_ref(), stretch.place(key.span()));
+            let name = Placed::new(&**key.get_ref(), offset.place(key.span()));
             (
                 name,
                 ValueReader {
                     key: "",
                     subject,
-                    place: stretch.place(value.span()),
-                    offset: stretch,
+                    place: offset.place(value.span()),
+                    offset,
                     value: value.get_ref(),
                 },
             )
         })
     }
 
-    /// Reports every key that was never asked for. What the table seemed to lack, which is reported
-    /// at its own place, is taken back if such a key can have been meant to say it. Returns where
-    /// they are, and the known key that each is near to.
+    /// Reports every key that was not requested. A missing key is reported at the table's place;
+    /// that error is removed if the unknown key can have been meant. Returns the unknown keys, each
+    /// with the known key that is suggestion.
     pub(super) fn finish(self, problems: &mut Problems) -> Vec<UnknownKey<'t>> {
-        let mut strays = Vec::new();
+        let mut unknown_keys = Vec::new();
         if self.found_count == self.table.len() {
-            return strays;
+            return unknown_keys;
         }
         for (key, value) in
             self.table.iter().filter(|(key, _)| !self.asked_keys.contains(&&**key.get_ref()))
         {
             let place = self.offset.place(key.span());
             let message = format!("{} has no key {}", self.subject, Quoted(key.get_ref()));
-            let near = problems.suggest(key.get_ref(), self.asked_keys.iter().copied());
-            strays.push(UnknownKey { suggestion: near, place, value: value.get_ref() });
-            let help = match near {
-                Some(near) => {
-                    if !self.has(near) {
+            let suggestion = problems.suggest(key.get_ref(), self.asked_keys.iter().copied());
+            unknown_keys.push(UnknownKey { suggestion: suggestion, place, value: value.get_ref() });
+            let help = match suggestion {
+                Some(suggestion) => {
+                    if !self.has(suggestion) {
                         problems.retract(self.place);
                     }
-                    format!("did you mean {}?", Quoted(near))
+                    format!("did you mean {}?", Quoted(suggestion))
                 }
                 None => problems
                     .retract(self.place)
@@ -177,27 +171,27 @@ impl<'t> TableReader<'t> {
             };
             problems.error(place, message).help(help);
         }
-        strays
+        unknown_keys
     }
 }
 
-/// The root of a file, or of a part of it.
+/// The root table of a file, or of a text that was cut out of it.
 pub(super) fn root_table<'t>(
     table: &'t Spanned<DeTable<'t>>,
-    stretch: FileOffset,
+    offset: FileOffset,
     kind: &'static str,
 ) -> TableReader<'t> {
-    TableReader::new(table.get_ref(), TableSubject { kind, name: "" }, stretch.place(0..0), stretch)
+    TableReader::new(table.get_ref(), TableSubject { kind, name: "" }, offset.place(0..0), offset)
 }
 
 impl<'t> ValueReader<'t> {
-    /// `"weight" of pool "web"`, or the element of a list that has no name.
+    /// The key and its table as messages call them: `` `weight` of pool "web" ``.
     pub(super) fn description(&self) -> String {
         format!("`{}` of {}", self.key, self.subject)
     }
 
-    /// Reports a value of another type. `help` says what to write where the value itself does not
-    /// show what was meant.
+    /// Reports a value of another type than `wanted`. `help` says what to write if the value itself
+    /// does not show what was meant.
     fn mismatch<T>(&self, wanted: &str, help: &str, problems: &mut Problems) -> Option<T> {
         let found = match self.value {
             DeValue::String(_) => "a string",
@@ -215,8 +209,7 @@ impl<'t> ValueReader<'t> {
         None
     }
 
-    /// How to write the same value as the type that is wanted; `None` where that is not plain from
-    /// the value.
+    /// How to write the same value as the wanted type; `None` where the value does not show it.
     fn corrected_form(&self, wanted: &str) -> Option<String> {
         let without_quotes =
             |value: &dyn fmt::Display| Some(format!("write it without quotes: {value}"));
@@ -269,7 +262,8 @@ impl<'t> ValueReader<'t> {
         }
     }
 
-    /// A whole number from `least` to `most`; `help` says why those, or what to do instead.
+    /// Reads a whole number from `least` to `most`. `help` says what it counts, or what to do
+    /// instead.
     pub(super) fn integer(
         self,
         least: i64,
@@ -297,7 +291,7 @@ impl<'t> ValueReader<'t> {
         }
     }
 
-    /// A number with or without a fraction.
+    /// Reads a number with or without a fraction.
     pub(super) fn number(self, problems: &mut Problems) -> Option<f64> {
         match self.value {
             DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
@@ -308,7 +302,7 @@ impl<'t> ValueReader<'t> {
         }
     }
 
-    /// The elements of a list.
+    /// Reads a list, and returns its elements.
     pub(super) fn list(
         self,
         wanted: &str,
@@ -331,7 +325,7 @@ impl<'t> ValueReader<'t> {
         }
     }
 
-    /// The strings of a list.
+    /// Reads a list of strings. Elements of other types are reported and left out.
     pub(super) fn texts(
         self,
         wanted: &str,
@@ -341,7 +335,7 @@ impl<'t> ValueReader<'t> {
         Some(items.into_iter().filter_map(|item| item.text(problems)).collect())
     }
 
-    /// A table that describes `subject`.
+    /// Reads a table that describes `subject`.
     pub(super) fn table(
         self,
         subject: TableSubject<'t>,
@@ -355,7 +349,7 @@ impl<'t> ValueReader<'t> {
         }
     }
 
-    /// One of a few words.
+    /// Reads one of a few words.
     pub(super) fn keyword<T: Copy>(
         self,
         words: &[(&'static str, T)],
@@ -387,17 +381,17 @@ impl<'t> ValueReader<'t> {
         found
     }
 
-    /// The same value, told of as a part of something else.
+    /// The same value, which messages call a value of `subject`.
     pub(super) fn with_subject(self, subject: TableSubject<'t>) -> Self {
         Self { subject, ..self }
     }
 
-    /// The same value, told of under a key: for tables whose keys are names.
+    /// The same value, which messages call the value of `key`: for tables whose keys are names.
     pub(super) fn with_key(self, key: &'static str) -> Self {
         Self { key, ..self }
     }
 
-    /// The string, for keys whose strings are of several forms.
+    /// The value as a string, for keys whose strings have several forms.
     pub(super) fn as_text(&self) -> Option<&'t str> {
         match self.value {
             DeValue::String(text) => Some(&**text),
@@ -405,7 +399,7 @@ impl<'t> ValueReader<'t> {
         }
     }
 
-    /// For keys that take a string or something else.
+    /// Whether the value is a string, for keys that also take other types.
     pub(super) fn is_text(&self) -> bool {
         matches!(self.value, DeValue::String(_))
     }
@@ -418,7 +412,7 @@ impl<'t> ValueReader<'t> {
         matches!(self.value, DeValue::Table(_))
     }
 
-    /// A number, for keys that take a string of digits with a unit.
+    /// The value as a number, for keys that take a number and its unit as a string.
     pub(super) fn as_number(&self) -> Option<f64> {
         match self.value {
             DeValue::Integer(integer) => {
@@ -429,7 +423,7 @@ impl<'t> ValueReader<'t> {
         }
     }
 
-    /// The numbers of a list, or of a text with commas between them.
+    /// The numbers of a list, or of a string with commas between them.
     pub(super) fn numbers(&self) -> Vec<f64> {
         match self.value {
             DeValue::Array(array) => {
@@ -445,15 +439,15 @@ impl<'t> ValueReader<'t> {
         }
     }
 
-    /// A moment, as the text of a TOML offset date-time.
+    /// Reads a point in time, as the text of a TOML offset date-time.
     pub(super) fn timestamp(self, problems: &mut Problems) -> Option<String> {
         match self.value {
-            DeValue::Datetime(moment) if moment.date.is_some() && moment.offset.is_some() => {
-                Some(moment.to_string())
+            DeValue::Datetime(time) if time.date.is_some() && time.offset.is_some() => {
+                Some(time.to_string())
             }
-            DeValue::Datetime(moment) => {
+            DeValue::Datetime(time) => {
                 let message = format!("{} must name day, time and offset", self.description());
-                let written = corrected_timestamp(&moment.to_string());
+                let written = corrected_timestamp(&time.to_string());
                 problems.error(self.place, message).help(format!("write it as {written}"));
                 None
             }
@@ -473,11 +467,11 @@ impl<'t> ValueReader<'t> {
     }
 }
 
-/// A moment as TOML writes it.
+/// A point in time as TOML writes it.
 pub(super) const SAMPLE_TIMESTAMP: &str = "2030-01-31T06:00:00Z";
 
-/// The moment that a text means, as TOML writes it; without an offset it is in UTC. A sample where
-/// it means none.
+/// The point in time that a text means, as TOML writes it; without an offset it is in UTC. A sample
+/// where the text means none.
 fn corrected_timestamp(text: &str) -> String {
     let with_offset = || text.parse::<jiff::Timestamp>().ok();
     let without = || {
@@ -487,5 +481,5 @@ fn corrected_timestamp(text: &str) -> String {
     };
     with_offset()
         .or_else(without)
-        .map_or_else(|| SAMPLE_TIMESTAMP.to_owned(), |moment| moment.to_string())
+        .map_or_else(|| SAMPLE_TIMESTAMP.to_owned(), |time| time.to_string())
 }

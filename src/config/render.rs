@@ -1,7 +1,8 @@
-//! A diagnostic as a compiler shows it: the line, a caret under the words, the help.
+//! Renders a diagnostic as a compiler shows it: the line, a caret under the marked octets, the
+//! help.
 //!
-//! Only the marked lines are handed to the renderer, and of a very long line none: a file may be
-//! one line of 60 MB. Passwords of URLs in them are shown as stars.
+//! The renderer gets only the marked lines, and no line longer than the bound: a file may be one
+//! line of 60 MB. Passwords of URLs in the lines are shown as stars.
 
 use annotate_snippets::{Annotation, AnnotationKind, Element, Level, Origin, Renderer, Snippet};
 
@@ -16,16 +17,16 @@ use crate::printable::{is_unprintable, secret_ranges};
 /// Whether rendered text carries terminal colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colours {
-    /// Text alone.
+    /// Text without colours.
     Plain,
-    /// With ANSI colours.
+    /// Text with ANSI escape sequences for colours.
     Ansi,
 }
 
 /// The longest line that is shown, in octets.
 const LONGEST_LINE: usize = 400;
 
-/// Appends the diagnostic to `out`, without a final newline.
+/// Appends the rendered diagnostic to `out`, without a final newline.
 pub(super) fn render(
     files: &[SourceFile],
     diagnostic: &Diagnostic,
@@ -55,28 +56,28 @@ pub(super) fn render(
     out.push_str(&renderer.render(&[group]));
 }
 
-/// The first line of a place with its octets marked; the position alone where there is no line to
-/// show.
+/// The first line of a place with its octets marked, or the position alone where no line can be
+/// shown.
 fn excerpt<'d>(
     files: &'d [SourceFile],
     place: SourcePlace,
     kind: AnnotationKind,
     label: Option<&'d str>,
 ) -> Element<'d> {
-    let at = position(files, place);
-    let Some((line, column)) = at.line_column else {
-        return Origin::path(at.file).into();
+    let position = position(files, place);
+    let Some((line, column)) = position.line_column else {
+        return Origin::path(position.file).into();
     };
     match line_of(files, place) {
         Some((text, from, to)) => {
             let mark: Annotation<'_> = kind.span(from..to).label(label);
-            Snippet::source(text).line_start(line).path(at.file).annotation(mark).into()
+            Snippet::source(text).line_start(line).path(position.file).annotation(mark).into()
         }
-        None => Origin::path(at.file).line(line).char_column(column).into(),
+        None => Origin::path(position.file).line(line).char_column(column).into(),
     }
 }
 
-/// The line where a place starts, and the octets of it that are marked.
+/// The line in which a place starts, and the range of it that is marked.
 fn line_of(files: &[SourceFile], place: SourcePlace) -> Option<(String, usize, usize)> {
     let file = files.get(place.file().index())?;
     let (octets, span) = (file.octets(), place.span()?);
@@ -87,7 +88,7 @@ fn line_of(files: &[SourceFile], place: SourcePlace) -> Option<(String, usize, u
         .get(start..longest)?
         .iter()
         .position(|&b| b == b'\n')
-        .map_or(longest, |at| start + at);
+        .map_or(longest, |length| start + length);
     if line_end - line_start > LONGEST_LINE {
         return None;
     }
@@ -96,7 +97,7 @@ fn line_of(files: &[SourceFile], place: SourcePlace) -> Option<(String, usize, u
         line[secret].fill(b'*');
     }
     let (start, end) = (start - line_start, span.end.clamp(start, line_end) - line_start);
-    // Each part is made printable by itself, so that the mark stays under its words.
+    // The parts are made printable one by one, so that the mark stays under its octets.
     let before = visible_text(&line[..start]);
     let marked = visible_text(&line[start..end]);
     let after = visible_text(&line[end..]);
@@ -104,7 +105,7 @@ fn line_of(files: &[SourceFile], place: SourcePlace) -> Option<(String, usize, u
     Some((before + &marked + after.trim_end(), from, to))
 }
 
-/// The octets with a visible stand-in for each that a terminal interprets.
+/// The octets as text, with a replacement for each character that a terminal interprets.
 fn visible_text(octets: &[u8]) -> String {
     String::from_utf8_lossy(octets)
         .chars()

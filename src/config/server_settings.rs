@@ -1,4 +1,4 @@
-//! The outline of a configuration: what commands need that care for no zone.
+//! The settings of the server alone, for commands that need no zone.
 
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 
@@ -11,8 +11,8 @@ use super::{
 };
 use crate::files::{self, SymlinkPolicy};
 
-/// How the server runs and which databases it has, by `portolan.toml` and flags. What is wrong in
-/// them has its default here.
+/// The settings of the server and the paths of its databases, from `portolan.toml` and flags. A key
+/// with an error has its default here.
 pub fn server_settings(locations: &SourceOptions) -> (ServerSettings, Vec<PathBuf>) {
     let mut footprint = Footprint::default();
     let path = locations.config_path();
@@ -36,11 +36,11 @@ pub fn server_settings(locations: &SourceOptions) -> (ServerSettings, Vec<PathBu
     )
 }
 
-/// The admin address that the configuration names, or the default one; `None` where it says that
-/// there is none.
+/// The admin address of the configuration, or the default address; `None` where the configuration
+/// turns it off.
 ///
 /// # Errors
-/// Why it is not known: the file cannot be read, or has errors that may be about it.
+/// The address is not known: the file cannot be read, or has errors that may concern it.
 pub fn admin_address(locations: &SourceOptions) -> Result<Option<SocketAddr>, String> {
     let mut problems = Problems::default();
     let path = locations.config_path();

@@ -1,4 +1,4 @@
-//! `portolan.toml`: how the server runs. Flags go before it, and it goes before the defaults.
+//! The settings of `portolan.toml`. Flags override them, and they override the defaults.
 
 use std::{
     net::SocketAddr,
@@ -18,38 +18,39 @@ use super::{
     syntax,
 };
 
-/// How the server runs.
+/// The settings of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {
-    /// Where DNS is answered, over UDP and TCP; never empty.
+    /// The addresses on which DNS is served over UDP and TCP; never empty.
     pub listen: Vec<SocketAddr>,
-    /// How many UDP shards; `None` for one per core.
+    /// The number of UDP shards; `None` for one per core.
     pub threads: Option<NonZeroUsize>,
-    /// Whether a shard answers what its own core receives, instead of what a hash gives it.
+    /// Whether each shard receives the datagrams of its own core. Otherwise the kernel spreads
+    /// clients over the shards by a hash.
     pub socket_affinity: bool,
-    /// Where HTTP is answered; `None` for nowhere.
+    /// The address of the admin server; `None` for none.
     pub admin: Option<SocketAddr>,
-    /// Whether `admin` was written. One that was not is no reason not to start.
+    /// Whether `admin` was written. The server starts even if the default address cannot be used.
     pub is_admin_configured: bool,
-    /// The directory of what must survive a restart.
+    /// The directory for state that must survive a restart.
     pub state_directory: PathBuf,
     /// The NSID (RFC 5001), at most 128 octets; `None` for the host name.
     pub nsid: Option<Box<str>>,
-    /// Targets outside of the service by which the server tells its own network's failure from
-    /// everybody else's.
+    /// Targets outside of the service: if they fail, too, the server's own network has failed.
     pub canaries: Vec<Canary>,
-    /// Who resolves aliases; empty for the system's resolvers.
+    /// The resolvers that are asked for aliases; empty for those of the system.
     pub resolvers: Vec<SocketAddr>,
-    /// DNS over TLS (RFC 7858).
+    /// The listeners for DNS over TLS (RFC 7858); `None` for none.
     pub tls: Option<TlsSettings>,
-    /// DNS over HTTPS (RFC 8484).
+    /// The listeners for DNS over HTTPS (RFC 8484); `None` for none.
     pub https: Option<HttpsSettings>,
 }
 
 impl ServerSettings {
-    /// The keys that differ in `newer` and that a running server does not follow.
+    /// The keys that differ in `newer` and that take effect only after a restart.
     pub fn keys_requiring_restart(&self, newer: &Self) -> Vec<&'static str> {
-        // Taken apart, so that a new key has to say here whether a reload is enough for it.
+        // All fields are named, so that a new key must decide here whether a reload is enough for
+        // it.
         let Self {
             listen,
             threads,
@@ -77,86 +78,88 @@ impl ServerSettings {
     }
 }
 
-/// A host and a TCP port that should always answer.
+/// A host and a TCP port to which connections should always succeed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Canary {
-    /// An address or a name.
+    /// The address or name of the host.
     pub host: Box<str>,
-    /// The TCP port.
+    /// The TCP port to connect to.
     pub port: u16,
 }
 
-/// Where and with which certificate DNS is answered over TLS.
+/// The listeners and the certificate of DNS over TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// Never empty.
+    /// The addresses to listen on; never empty.
     pub listen: Vec<SocketAddr>,
-    /// A PEM file: the certificate and its chain.
+    /// The PEM file of the certificate and its chain.
     pub certificate: PathBuf,
-    /// A PEM file: its private key.
+    /// The PEM file of the certificate's private key.
     pub key: PathBuf,
 }
 
-/// The same over HTTPS.
+/// The listeners, the certificate and the path of DNS over HTTPS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpsSettings {
-    /// Listeners and certificate.
+    /// The listeners and the certificate.
     pub tls: TlsSettings,
-    /// Of the resource that takes queries, starting with `/`.
+    /// The path of the resource that takes queries; it starts with `/`.
     pub path: Box<str>,
-    /// Whether HTTP/1.1 is spoken beside HTTP/2.
+    /// Whether HTTP/1.1 is served, besides HTTP/2.
     pub http1: bool,
     /// Whether HTTP/3 is served on UDP at the same addresses.
     pub http3: bool,
 }
 
-/// A GeoIP database that is to be loaded.
+/// A GeoIP database to be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseSource {
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// `file:line:column` of where it is named; `None` for a flag or a database that was found.
+    /// The place where it is named, as `file:line:column`; `None` for a database that a flag names
+    /// or that was found.
     pub origin: Option<String>,
-    /// The same as a place.
+    /// The same place as octets of a file.
     pub place: Option<SourcePlace>,
-    /// Why it is left out, where the configuration is valid without it; see
+    /// The reason why the database is left out, if the configuration is valid without it; see
     /// [`super::Sources::tolerate_databases`].
     pub fault: Option<DatabaseFault>,
 }
 
-/// Why a database, or the directory that databases are looked for in, cannot be used.
+/// The reason why a database, or the directory in which databases are searched for, cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseFault {
     /// One line: `where: what (help: how to fix it)`.
     pub line: String,
-    /// Whether it may be usable later without being changed.
+    /// Whether it may become usable without being changed.
     pub is_transient: bool,
 }
 
 const DEFAULT_ADMIN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8053);
-/// Where resolvers answer whose port is not written.
+/// The port of resolvers that are written without one.
 const DNS_PORT: u16 = 53;
 const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 5300);
 
-/// What `portolan.toml` says, with places where more is to be checked.
+/// The content of `portolan.toml`, with the places that later checks need.
 pub(super) struct Settings {
     pub(super) server: ServerSettings,
     zones: Option<PathBuf>,
-    /// As resolved paths, in the order written.
+    /// The paths of databases relative to the working directory, in the order in which they are
+    /// written.
     pub(super) databases: Option<Vec<Placed<PathBuf>>>,
 }
 
-/// Which files there are besides `portolan.toml`.
+/// The paths of all other files of the configuration.
 pub(super) struct InputPaths {
     pub(super) zones: PathBuf,
     pub(super) databases: Option<Vec<PathBuf>>,
     pub(super) default_databases: PathBuf,
 }
 
-/// The paths that flags and `portolan.toml` name; what is wrong with the file is reported later,
-/// when it is read in earnest.
+/// The paths that flags and `portolan.toml` name. Mistakes in the file are not reported here, but
+/// when it is read as part of the load.
 pub(super) fn input_paths(locations: &SourceOptions, config: Option<&SourceFile>) -> InputPaths {
     let base = locations.base();
     let settings = read(locations, config.map(|file| (FileId(0), file)), &mut Problems::default());
@@ -168,7 +171,7 @@ pub(super) fn input_paths(locations: &SourceOptions, config: Option<&SourceFile>
     }
 }
 
-/// Reads `portolan.toml`, or makes the defaults where there is none.
+/// Reads `portolan.toml`; without the file, all settings are defaults.
 pub(super) fn read(
     locations: &SourceOptions,
     config: Option<(FileId, &SourceFile)>,
@@ -339,7 +342,7 @@ fn socket_address(
     address.ok()
 }
 
-/// `"127.0.0.1:8053"` or `false`.
+/// Reads `admin`: an address such as `"127.0.0.1:8053"`, or `false`.
 fn admin(item: ValueReader<'_>, problems: &mut Problems) -> Option<SocketAddr> {
     if item.is_boolean() {
         if item.boolean(problems) == Some(true) {
@@ -392,7 +395,7 @@ fn canary(text: Placed<&str>, problems: &mut Problems) -> Option<Canary> {
     canary
 }
 
-/// Addresses, each with or without a port.
+/// Reads `resolvers`: addresses, each with or without a port.
 fn resolvers(item: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<SocketAddr>> {
     let texts = item.texts("addresses", problems)?;
     if texts.is_empty() {
@@ -401,7 +404,8 @@ fn resolvers(item: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<Socke
             .help("leave it away to ask the system's resolvers, or write at least one: [\"192.0.2.53\"]");
         return None;
     }
-    // Each is looked at before any is missed.
+    // All addresses are read before the first error ends the reading, so that each error is
+    // reported.
     let read: Vec<_> = texts.into_iter().map(|text| resolver(text, problems)).collect();
     read.into_iter().collect()
 }

@@ -10,28 +10,29 @@ use super::quoted::escaped;
 /// The name of the configuration file that is read where none is named.
 pub(super) const DEFAULT_CONFIG: &str = "portolan.toml";
 
-/// What the command line says about files and addresses. Everything it leaves out comes from
-/// `portolan.toml` or is default.
+/// What the command line says about files and addresses. Everything that it omits comes from
+/// `portolan.toml` or is a default.
 #[derive(Debug, Clone, Default)]
 pub struct SourceOptions {
-    /// Where `portolan.toml`, `zones` and `geoip` are looked for; `None` for the working directory.
+    /// The directory of `portolan.toml`, `zones` and `geoip`; `None` for the working directory.
     pub directory: Option<PathBuf>,
-    /// `--config`; without it `portolan.toml` of the directory, if there is one.
+    /// The path of `--config`; without it, `portolan.toml` of the directory is read if it exists.
     pub config: Option<PathBuf>,
-    /// `--zones`, relative to the working directory.
+    /// The path of `--zones`, relative to the working directory.
     pub zones: Option<PathBuf>,
-    /// `--geoip`; empty for those of the file, relative to the working directory.
+    /// The paths of `--geoip`, relative to the working directory; empty for the databases of
+    /// `portolan.toml`.
     pub geoip: Vec<PathBuf>,
-    /// `--listen`; empty for those of the file.
+    /// The addresses of `--listen`; empty for those of `portolan.toml`.
     pub listen: Vec<SocketAddr>,
 }
 
 impl SourceOptions {
-    /// Finds out what a directory is that is to be checked: one that holds `portolan.toml` or
-    /// `zones/`, or else a zones directory.
+    /// Options for checking a directory: one that holds `portolan.toml` or `zones/`, or else a
+    /// zones directory.
     ///
     /// # Errors
-    /// In words, where it is no directory.
+    /// The path is not a directory, or cannot be examined; the text says which.
     pub fn of_directory(directory: &Path) -> Result<Self, String> {
         let shown = escaped(&directory.to_string_lossy());
         match std::fs::metadata(directory) {
@@ -50,7 +51,7 @@ impl SourceOptions {
         })
     }
 
-    /// Where `portolan.toml` is, whether it exists or not.
+    /// The path of `portolan.toml`, whether the file exists or not.
     pub fn config_path(&self) -> PathBuf {
         let in_directory =
             || self.directory.as_deref().unwrap_or(Path::new("")).join(DEFAULT_CONFIG);

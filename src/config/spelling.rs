@@ -1,9 +1,10 @@
-//! The name that a misspelt name was meant to be: the nearest by edit distance, if one is near.
+//! Suggests the name that was meant by a misspelt one: the nearest by edit distance, if one is
+//! near.
 
 use strsim::osa_distance;
 
-/// Finds nearest names, and stops looking after so many comparisons that a file full of mistakes
-/// stays cheap.
+/// Finds the nearest names. After a fixed number of comparisons it suggests nothing more, so that a
+/// file full of mistakes stays cheap.
 #[derive(Debug)]
 pub struct SpellingSuggester {
     comparisons_left: usize,
@@ -15,12 +16,13 @@ impl Default for SpellingSuggester {
     }
 }
 
-/// A longer name is not compared.
+/// Names with more octets than this are not compared.
 const MAX_NAME_OCTETS: usize = 128;
 
 impl SpellingSuggester {
-    /// The known name nearest to `name`, at most a third of its length away; of equally near ones
-    /// the first.
+    /// The known name that is nearest to `name`, at most a third of its length away; the first of
+    /// equally near ones. The distance counts insertions, removals, replacements and swaps of
+    /// neighbours.
     pub fn suggest<'n>(
         &mut self,
         name: &str,
@@ -43,8 +45,8 @@ impl SpellingSuggester {
             }
             self.comparisons_left -= 1;
             let candidate_lower = candidate.to_lowercase();
-            // A word that was cut short or lengthened is near however much is missing: drain,
-            // draining.
+            // A word that was shortened or lengthened counts as near, however much is missing:
+            // drain, draining.
             let is_stem = name.len() >= 3
                 && (candidate_lower.starts_with(&name) || name.starts_with(&candidate_lower));
             let distance = if is_stem { 1 } else { osa_distance(&name, &candidate_lower) };
@@ -61,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_of_the_keys_finds_what_was_meant() {
+    fn a_misspelt_name_suggests_the_name_that_was_meant() {
         let known = ["interval", "timeout", "rise", "fall", "web-fra", "web-iad"];
         for (slip, meant) in [
             ("intervall", Some("interval")),

@@ -1,5 +1,6 @@
-//! What a configuration would serve, for `check`: zones with their records and services, what each
-//! service chooses among, and how many services depend on each datacenter.
+//! A summary of what a configuration would serve, for `check`: zones with their records and
+//! services, the members that each service chooses among, and how many services depend on each
+//! datacenter.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -11,14 +12,14 @@ use crate::{
     steer::{DatacenterId, MemberKind, PoolId, Service, Topology, datacenter_states},
 };
 
-/// What would be served. Displays as text for people.
+/// A summary of a configuration. Displays as text for people.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     zones: Vec<ZoneSummary>,
     datacenters: Vec<DatacenterSummary>,
     monitors: usize,
     probes: usize,
-    /// Load sources that somebody names, and what they are asked for.
+    /// The number of load sources that are used.
     loads: usize,
     feeds: usize,
 }
@@ -27,7 +28,7 @@ pub struct Summary {
 struct ZoneSummary {
     name: String,
     records: usize,
-    /// Names at which other servers answer.
+    /// The number of names that are delegated to other servers.
     delegations: usize,
     services: Vec<ServiceSummary>,
 }
@@ -35,7 +36,7 @@ struct ZoneSummary {
 #[derive(Debug, Clone, PartialEq)]
 struct ServiceSummary {
     name: String,
-    /// Of its records, where that is not A and AAAA alone.
+    /// The type of its records, if that is not A and AAAA alone.
     rtype: Option<&'static str>,
     pool: String,
     policy: &'static str,
@@ -50,19 +51,20 @@ struct DatacenterSummary {
     region: Option<String>,
     state: &'static str,
     reason: Option<String>,
-    /// The state as written, where its `until` has passed.
+    /// The state as written, if its `until` has passed.
     ended: Option<&'static str>,
     services: usize,
 }
 
-/// A service has this many members shown in text; a program gets all.
+/// The maximum number of a service's members that are shown in text. JSON has all.
 const SHOWN_MEMBERS: usize = 8;
-/// Zones and services beyond these are counted in text, not shown.
+/// Further zones and services are counted in text, and not shown.
 const SHOWN_ZONES: usize = 50;
 const SHOWN_SERVICES: usize = 200;
 
 impl Summary {
-    /// Sums up a configuration as it is in force at `now`, in seconds since 1970-01-01T00:00:00Z.
+    /// Summarises a configuration as it is in force at `now`, in seconds since
+    /// 1970-01-01T00:00:00Z.
     pub fn new(config: &Config, now: i64) -> Self {
         let topology = &config.topology;
         let states = datacenter_states(topology, now);
@@ -88,7 +90,7 @@ impl Summary {
             name: datacenter.name.to_string(),
             region: datacenter.region.as_deref().map(str::to_owned),
             state: state.word(),
-            // The reason of a state that has ended says nothing about the one in force.
+            // The reason of a state that has ended does not describe the state in force.
             reason: datacenter
                 .reason
                 .as_deref()
@@ -117,8 +119,8 @@ impl Summary {
         }
     }
 
-    /// For programs: an object with `zones`, `datacenters`, `monitors`, `probes`, `loads` and
-    /// `feeds`.
+    /// The summary for programs: an object with `zones`, `datacenters`, `monitors`, `probes`,
+    /// `loads` and `feeds`.
     pub fn to_json(&self) -> Value {
         let service = |service: &ServiceSummary| {
             json!({
@@ -168,7 +170,7 @@ impl ServiceSummary {
     }
 }
 
-/// What is below a pool, each once.
+/// The pools, datacenters and endpoints below a pool, each counted once.
 #[derive(Default)]
 struct ReachableTargets {
     pools: BTreeSet<PoolId>,
@@ -276,7 +278,7 @@ impl fmt::Display for ServiceSummary {
     }
 }
 
-/// A number and what it counts.
+/// A number with the noun that it counts, in the plural unless it is 1.
 fn count(number: usize, what: &str) -> String {
     match number {
         1 => format!("1 {what}"),

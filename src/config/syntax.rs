@@ -1,8 +1,9 @@
-//! Syntax errors of TOML files: one for each mistake, with what to write instead.
+//! Reports syntax errors of TOML files: one for each mistake, with what to write instead.
 //!
-//! The parser goes on after a mistake, and what it then finds mostly follows from the first: a list
-//! that is not closed swallows every table behind it. So a file with errors is parsed again section
-//! by section, from one header to the next, and of each line only the first error is reported.
+//! The parser continues after a mistake, and most of what it then finds follows from the first: a
+//! list that is not closed swallows every table behind it. So a file with errors is parsed again
+//! section by section, from one header to the next, and only the first error of each line is
+//! reported.
 
 use std::ops::Range;
 
@@ -16,26 +17,26 @@ use super::{
     reader::SAMPLE_TIMESTAMP,
 };
 
-/// How many syntax errors of one file are reported.
+/// The maximum number of syntax errors that are reported for one file.
 const MAX_REPORTED: usize = 20;
-/// The first words of table headers, of the zones directory's files and of `portolan.toml`.
+/// The kinds of tables in headers, of the zones directory's files and of `portolan.toml`.
 const HEADER_KINDS: [&str; 9] =
     ["datacenter", "zone", "delegate", "monitor", "load", "pool", "service", "server", "geoip"];
 pub(super) const CONFLICT_MESSAGE: &str = "the marks of a merge conflict stand here";
 const CONFLICT_HELP: &str = "keep what is to hold of the two versions, and remove the lines that start with <<<<<<<, ======= and >>>>>>>";
 const INVALID_TOML_HELP: &str = "the file is not valid TOML; see https://toml.io";
 
-/// Quotes that a word processor writes.
+/// The quotes that word processors write.
 const TYPOGRAPHIC: [char; 5] = ['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}'];
 
-/// An error with what it becomes for the operator.
+/// A syntax error as the operator sees it.
 struct SyntaxError {
     span: Range<usize>,
     message: String,
     help: String,
 }
 
-/// The text of a file, which TOML wants in UTF-8.
+/// The text of a file; that it is not UTF-8 is reported.
 pub(super) fn utf8<'t>(file: FileId, octets: &'t [u8], problems: &mut Problems) -> Option<&'t str> {
     match std::str::from_utf8(octets) {
         Ok(text) => Some(text),
@@ -50,7 +51,7 @@ pub(super) fn utf8<'t>(file: FileId, octets: &'t [u8], problems: &mut Problems) 
     }
 }
 
-/// Reports what the parser found wrong in a file; nothing else is to be reported of it.
+/// Reports the errors that the parser found in a file, and mutes further problems of the file.
 pub(super) fn report(
     file: FileId,
     errors: &[toml::de::Error],
@@ -76,8 +77,8 @@ pub(super) fn report(
     problems.mute(file);
 }
 
-/// Reports what is wrong in a file that is too large to be parsed as a whole, and cannot be read
-/// table by table; nothing else is to be reported of it.
+/// Reports the mistakes of a file that is too large to be parsed as a whole and cannot be read
+/// table by table, and mutes further problems of the file.
 pub(super) fn report_large(file: FileId, text: &str, problems: &mut Problems) {
     if let Some(span) = conflict_marker(text) {
         problems.error(SourcePlace::new(file, span), CONFLICT_MESSAGE).help(CONFLICT_HELP);
@@ -114,7 +115,7 @@ pub(super) fn report_large(file: FileId, text: &str, problems: &mut Problems) {
     problems.mute(file);
 }
 
-/// The first mark of a merge conflict that git left in a file.
+/// The first marker of a merge conflict that git left in a file.
 fn conflict_marker(text: &str) -> Option<Range<usize>> {
     let mut at = 0;
     for line in text.split_inclusive('\n') {
@@ -130,7 +131,7 @@ fn span_of(error: &toml::de::Error, text: &str) -> Range<usize> {
     error.span().unwrap_or(text.len()..text.len())
 }
 
-/// The text from each header to the next; what stands before the first header is a section, too.
+/// The ranges from each header to the next. The text before the first header is a section, too.
 fn sections(text: &str) -> Vec<Range<usize>> {
     let mut starts = vec![0];
     let mut at = 0;
@@ -144,7 +145,7 @@ fn sections(text: &str) -> Vec<Range<usize>> {
     starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
 }
 
-/// Whether a line looks like the header of one of our tables, closed or not.
+/// Whether a line looks like the header of a known kind of table, closed or not.
 fn is_header(line: &str) -> bool {
     let Some(rest) = line.trim_start().strip_prefix('[') else { return false };
     let rest = rest.trim_start_matches(['[', ' ', '\t', '"', '\'']);
@@ -154,11 +155,11 @@ fn is_header(line: &str) -> bool {
     })
 }
 
-/// What is wrong in one section by itself.
+/// The mistakes of one section that is parsed by itself.
 fn section_errors(text: &str, range: Range<usize>) -> Vec<SyntaxError> {
     let section = &text[range.clone()];
     let (_, mut errors) = DeTable::parse_recoverable(section);
-    // Those of values come behind those of the lines that hold them.
+    // The parser lists errors of values after the errors of lines.
     errors.sort_by_key(|error| span_of(error, section).start);
     let mut mistakes: Vec<SyntaxError> = Vec::new();
     let is_left_open = errors.iter().any(|error| is_unclosed_value(error.message()));
@@ -166,7 +167,7 @@ fn section_errors(text: &str, range: Range<usize>) -> Vec<SyntaxError> {
     let (mut seen_to, mut is_new_line) = (range.start, true);
     for error in &errors {
         let span = span_of(error, section);
-        // Whatever follows a list or table that is not closed was read as a part of it.
+        // Everything behind a list or table that is not closed was read as a part of it.
         if opened.is_some_and(|at| span.start > at)
             && !error.message().starts_with("invalid basic string")
         {
@@ -178,7 +179,7 @@ fn section_errors(text: &str, range: Range<usize>) -> Vec<SyntaxError> {
             seen_to = span.start;
         }
         if !is_new_line {
-            // A text that is not closed takes the end of its header with it.
+            // A string that is not closed includes the end of its header.
             if !error.message().starts_with("invalid basic string") {
                 continue;
             }
@@ -208,7 +209,7 @@ fn is_unclosed_value(message: &str) -> bool {
     message.starts_with("unclosed array,") || message.starts_with("unclosed inline table")
 }
 
-/// Where the outermost list or inline table starts that is still open at the end of a section.
+/// The start of the outermost list or inline table that is still open at the end of a section.
 fn first_unclosed(section: &str) -> Option<usize> {
     let header = if is_header(section) { section.find('\n').unwrap_or(section.len()) } else { 0 };
     let mut open: Vec<usize> = Vec::new();
@@ -218,7 +219,7 @@ fn first_unclosed(section: &str) -> Option<usize> {
             b'[' | b'{' => open.push(at),
             b']' | b'}' => drop(open.pop()),
             b'#' => drop(octets.by_ref().find(|(_, octet)| *octet == b'\n')),
-            // Strings over several lines are read as several strings: they are rare, and only the
+            // A string over several lines is read as several strings: they are rare, and only the
             // mark would be wrong.
             quote @ (b'"' | b'\'') => {
                 let mut is_escaped = false;
@@ -235,7 +236,7 @@ fn first_unclosed(section: &str) -> Option<usize> {
     open.first().copied()
 }
 
-/// A table whose header stands twice in the file.
+/// The mistake that a table's header is written twice in the file.
 fn duplicate_header(text: &str, span: &Range<usize>) -> Option<SyntaxError> {
     let start = text.get(..span.start)?.rfind('\n').map_or(0, |at| at + 1);
     let line = text[start..].lines().next()?;
@@ -257,7 +258,7 @@ fn duplicate_header(text: &str, span: &Range<usize>) -> Option<SyntaxError> {
     })
 }
 
-/// What one error of the parser becomes.
+/// Explains one error of the parser.
 fn explain_error(text: &str, span: Range<usize>, message: &str) -> SyntaxError {
     let word = word_at(text, span.start);
     let (before, after) = text.split_at_checked(span.start).unwrap_or((text, ""));
@@ -335,14 +336,14 @@ fn leading_zero_help(number: &str) -> String {
     }
 }
 
-/// The key of a value that starts behind `before`.
+/// The key of the value that starts behind `before`.
 fn key_of(before: &str) -> &str {
     let before = before.trim_end().trim_end_matches('=').trim_end();
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     &before[before.trim_end_matches(is_part).len()..]
 }
 
-/// What to write in place of a word without quotes.
+/// The help for a value without quotes: what to write in its place.
 fn bare_word_help(key: &str, word: &str) -> String {
     let is = |words: &[&str]| words.iter().any(|other| word.eq_ignore_ascii_case(other));
     let number = word.strip_suffix('%').filter(|number| number.parse::<u32>().is_ok());
@@ -358,7 +359,7 @@ fn bare_word_help(key: &str, word: &str) -> String {
     }
 }
 
-/// The word around a place: what a person would read as one value.
+/// The text around a position that people would read as one value.
 fn word_at(text: &str, at: usize) -> &str {
     let is_end = |c: char| {
         c.is_whitespace() || matches!(c, ',' | '[' | ']' | '{' | '}' | '=' | '#' | '"' | '\'')

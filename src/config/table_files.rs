@@ -9,7 +9,7 @@ use super::{
     spec::Specs,
 };
 
-/// Reads every file of tables.
+/// Reads every file of tables, and reports files and directories that cannot be read.
 pub(super) fn read_specs(sources: &Sources, problems: &mut Problems) -> Specs {
     let mut specs = Specs::default();
     for id in sources.ids_with_role(FileRole::Directory) {

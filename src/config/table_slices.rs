@@ -1,56 +1,60 @@
-//! A file of tables, cut into its tables, so that each is parsed by itself: the tree of a large
-//! file takes thirty times its octets, and none of it is wanted once its table is read.
+//! Cuts a file of tables into its tables, so that each is parsed by itself: the tree of a large
+//! file takes thirty times as much memory as its octets, and the tree of a table is not needed
+//! after the table was read.
 //!
-//! Cutting does not check comments and blanks: the parser reads these too, each as part of the
+//! Cutting does not check comments and blanks: the parser reads these, too, each as part of the
 //! table before it, or as the text before the first table ([`preamble`]).
 //!
-//! Cutting knows just enough TOML to find headers that are none of a string's or a list's, and
-//! gives up on whatever it does not know, on what is wrong, and on tables that belong together:
-//! those are for the parser to read, or to refuse, as a whole. It never gives up on tables with
-//! plain names that are each in one place, as nearly all are.
+//! The scanner reads only enough TOML to find headers outside of strings and lists. It gives up on
+//! anything else, on errors, and on tables that belong together: the parser reads or refuses these
+//! as a whole. It never gives up on tables with plain names that are each in one place, as nearly
+//! all are. The lexer of `toml_parser` does not replace it: that lexer recovers from a string
+//! without an end and does not report it, so that each string would have to be checked here all the
+//! same.
 
 use std::ops::Range;
 
 use super::limits::MAX_PARSE_OCTETS;
 
-/// One table of a file, with the tables inside of it.
+/// One table of a file, including the tables inside it.
 #[derive(Debug, Clone)]
 pub(super) struct TableSlice<'t> {
-    /// What it is of: `pool`, `service`.
+    /// The kind of table: `pool`, `service`.
     pub(super) kind: &'t str,
-    /// Its name, without quotes.
+    /// The name, without quotes.
     pub(super) name: &'t str,
-    /// Its octets in the file, from its header to the next table's.
+    /// The octets of the table in the text, from its header to the next table's header.
     pub(super) range: Range<usize>,
-    /// Where its last value ends: only blanks and comments follow, up to the end of `range`.
+    /// The end of its last value: only blanks and comments follow, up to the end of `range`.
     pub(super) values_end: usize,
 }
 
-/// Where a table `[kind.name]` is in a text, with the tables inside of it; `None` where it is not
-/// there, or has more octets than are parsed at once, or the text cannot be cut.
+/// The range of a table `[kind.name]` in a text, including the tables inside it. `None` where there
+/// is no such table, where it has more octets than are parsed at once, or where the text cannot be
+/// cut.
 pub fn table_range(text: &str, kind: &str, name: &str) -> Option<Range<usize>> {
-    let pieces = sort_unique(split_tables(text)?)?;
-    let table = pieces.into_iter().find(|piece| piece.kind == kind && piece.name == name)?;
+    let slices = sort_unique(split_tables(text)?)?;
+    let table = slices.into_iter().find(|slice| slice.kind == kind && slice.name == name)?;
     (table.range.len() <= MAX_PARSE_OCTETS).then_some(table.range)
 }
 
-/// Cuts a text into tables `[kind.name]`, in the order of the text. `None` where it is to be read
+/// Cuts a text into tables `[kind.name]`, in the order of the text. `None` where it must be parsed
 /// as a whole.
 pub(super) fn split_tables<'t>(text: &'t str) -> Option<Vec<TableSlice<'t>>> {
-    let mut pieces: Vec<TableSlice<'t>> = Vec::new();
-    // A byte-order mark is none of the first table's.
-    let at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-    let mut scan = TomlScanner { text, octets: text.as_bytes(), position: at };
+    let mut slices: Vec<TableSlice<'t>> = Vec::new();
+    // A byte-order mark is not part of the first table.
+    let position = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let mut scan = TomlScanner { text, octets: text.as_bytes(), position };
     while let Some(start) = scan.next_line() {
         if !scan.octets[start..].starts_with(b"[") {
-            // A key before the first header is the file's own.
-            let last = pieces.last_mut()?;
+            // A key before the first header belongs to the file itself.
+            let last = slices.last_mut()?;
             scan.skip_values()?;
             last.values_end = scan.position;
             continue;
         }
         let (kind, name, is_inner) = scan.header()?;
-        match pieces.last_mut() {
+        match slices.last_mut() {
             Some(last) if is_inner => {
                 (last.kind == kind && last.name == name).then_some(())?;
                 last.values_end = scan.position;
@@ -60,7 +64,7 @@ pub(super) fn split_tables<'t>(text: &'t str) -> Option<Vec<TableSlice<'t>>> {
                 if let Some(last) = last {
                     last.range.end = start;
                 }
-                pieces.push(TableSlice {
+                slices.push(TableSlice {
                     kind,
                     name,
                     range: start..text.len(),
@@ -69,23 +73,23 @@ pub(super) fn split_tables<'t>(text: &'t str) -> Option<Vec<TableSlice<'t>>> {
             }
         }
     }
-    Some(pieces)
+    Some(slices)
 }
 
-/// The text before the first of its tables: only blanks and comments. `table_slices` are in the
-/// order of the text.
-pub(super) fn preamble<'t>(text: &'t str, pieces: &[TableSlice<'_>]) -> &'t str {
-    &text[..pieces.first().map_or(text.len(), |first| first.range.start)]
+/// The text before the first table, which holds only blanks and comments. `slices` are in the order
+/// of the text.
+pub(super) fn preamble<'t>(text: &'t str, slices: &[TableSlice<'_>]) -> &'t str {
+    &text[..slices.first().map_or(text.len(), |first| first.range.start)]
 }
 
-/// Tables in order of kind and name; `None` where two have the same.
-pub(super) fn sort_unique(mut pieces: Vec<TableSlice<'_>>) -> Option<Vec<TableSlice<'_>>> {
-    fn key<'t>(piece: &TableSlice<'t>) -> (&'t str, &'t str) {
-        (piece.kind, piece.name)
+/// Sorts tables by kind and name. `None` where two have the same kind and name.
+pub(super) fn sort_unique(mut slices: Vec<TableSlice<'_>>) -> Option<Vec<TableSlice<'_>>> {
+    fn key<'t>(slice: &TableSlice<'t>) -> (&'t str, &'t str) {
+        (slice.kind, slice.name)
     }
-    pieces.sort_unstable_by_key(key);
+    slices.sort_unstable_by_key(key);
     let is_twice = |pair: &[TableSlice<'_>]| key(&pair[0]) == key(&pair[1]);
-    (!pieces.windows(2).any(is_twice)).then_some(pieces)
+    (!slices.windows(2).any(is_twice)).then_some(slices)
 }
 
 struct TomlScanner<'t> {
@@ -113,7 +117,7 @@ impl<'t> TomlScanner<'t> {
         (self.peek() == Some(octet)).then(|| self.position += 1)
     }
 
-    /// Where the next line starts that has anything but a comment.
+    /// The start of the next line that is neither blank nor a comment.
     fn next_line(&mut self) -> Option<usize> {
         loop {
             self.skip_while(|octet| matches!(octet, b' ' | b'\t' | b'\r' | b'\n'));
@@ -124,8 +128,8 @@ impl<'t> TomlScanner<'t> {
         }
     }
 
-    /// Reads `[kind.name]`, or `[kind.name.more]` and `[[kind.name.more]]`, which are inside of a
-    /// table.
+    /// Reads a header: `[kind.name]`, or `[kind.name.more]` or `[[kind.name.more]]`, which is
+    /// inside a table. Returns the kind, the name, and whether the header is inside a table.
     fn header(&mut self) -> Option<(&'t str, &'t str, bool)> {
         self.take(b'[')?;
         let is_list = self.take(b'[').is_some();
@@ -146,7 +150,7 @@ impl<'t> TomlScanner<'t> {
         (is_over && (is_inner || !is_list)).then_some((kind, name, is_inner))
     }
 
-    /// Reads one part of a header's key, with the blanks around it.
+    /// Reads one part of a header's key, and the blanks around it.
     fn key(&mut self) -> Option<&'t str> {
         self.skip_blanks();
         let key = match self.peek()? {
@@ -154,7 +158,8 @@ impl<'t> TomlScanner<'t> {
                 let start = self.position + 1;
                 self.skip_string(quote)?;
                 let key = self.text.get(start..self.position - 1)?;
-                // An escape may write the same name otherwise, and three quotes are no key.
+                // With an escape, the same name can be written in several forms; three quotes start
+                // no key.
                 (!key.contains(['\\', '"', '\'', '\n'])).then_some(key)?
             }
             _ => {
@@ -169,7 +174,7 @@ impl<'t> TomlScanner<'t> {
         Some(key)
     }
 
-    /// Passes a line, and the lines that its strings and lists go on in.
+    /// Skips a line, and the further lines of its strings and lists.
     fn skip_values(&mut self) -> Option<()> {
         let mut open = 0_usize;
         while let Some(octet) = self.peek() {
@@ -192,7 +197,7 @@ impl<'t> TomlScanner<'t> {
         (open == 0).then_some(())
     }
 
-    /// Passes a string that starts here.
+    /// Skips a string that starts here.
     fn skip_string(&mut self, quote: u8) -> Option<()> {
         let rest = &self.octets[self.position..];
         let is_long = rest.starts_with(&[quote; 3]);
@@ -208,7 +213,8 @@ impl<'t> TomlScanner<'t> {
                 octet
                     if octet == quote && self.octets[self.position..].starts_with(&[quote; 3]) =>
                 {
-                    // Up to two more belong to the string: it ends with the last three of them.
+                    // Up to two more quotes belong to the string: it ends with the last three
+                    // quotes.
                     self.skip_while(|octet| octet == quote);
                     return Some(());
                 }
@@ -223,11 +229,11 @@ mod tests {
     use super::*;
 
     fn names(text: &str) -> Option<Vec<String>> {
-        split_tables(text).and_then(sort_unique).map(|pieces| {
-            pieces
+        split_tables(text).and_then(sort_unique).map(|slices| {
+            slices
                 .iter()
-                .map(|piece| {
-                    format!("{}.{}: {}", piece.kind, piece.name, &text[piece.range.clone()])
+                .map(|slice| {
+                    format!("{}.{}: {}", slice.kind, slice.name, &text[slice.range.clone()])
                 })
                 .collect()
         })
@@ -237,16 +243,16 @@ mod tests {
     fn a_file_is_cut_where_its_tables_start() {
         let text = "# zones\n[zone.x]\nttl = 1 # [pool.no]\n [ pool . \"b.c\" ] # b\nm = [\n[pool.no],\n]\n[pool.a]\n\
                     s = '''\n[pool.no]'''\n[pool.a.inner]\nt = \"\\\"\"\n[[pool.a.list]]\nu = \"\"\"\\\"\"\"\"\n";
-        let pieces = [
+        let slices = [
             "pool.a: [pool.a]\ns = '''\n[pool.no]'''\n[pool.a.inner]\nt = \"\\\"\"\n[[pool.a.list]]\nu = \"\"\"\\\"\"\"\"\n",
             "pool.b.c: [ pool . \"b.c\" ] # b\nm = [\n[pool.no],\n]\n",
             "zone.x: [zone.x]\nttl = 1 # [pool.no]\n ",
         ];
-        assert_eq!(names(text).unwrap(), pieces);
+        assert_eq!(names(text).unwrap(), slices);
     }
 
     #[test]
-    fn what_belongs_together_or_is_wrong_is_not_cut() {
+    fn tables_that_belong_together_and_invalid_texts_are_not_cut() {
         for (text, why) in [
             ("pool.a = {}\n[pool.b]\n", "a key of the file itself"),
             ("[pool]\na = {}\n", "tables inside of one"),

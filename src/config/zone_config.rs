@@ -8,25 +8,26 @@ use crate::{
     zone::{Record, RecordError, Zone, ZoneBuilder, ZoneError},
 };
 
-/// A zone with its static records.
+/// A zone with its settings and static records.
 #[derive(Debug, Clone)]
 pub struct ZoneConfig {
-    /// The apex.
+    /// The name of the zone.
     pub apex: Name,
-    /// Whether EDNS Client Subnet is used in it.
+    /// Whether answers in the zone may depend on EDNS Client Subnet.
     pub client_subnet: bool,
-    /// The name whose TXT record tells clients how they are seen.
+    /// The absolute name whose TXT record shows clients the address and location that the server
+    /// sees.
     pub whoami: Option<Name>,
-    /// Where the SOA's serial comes from.
+    /// The source of the SOA's serial.
     pub serial: SerialSource,
-    /// Where it is defined.
+    /// The place of the zone's table, or its master file.
     pub origin: DefinitionOrigin,
-    /// All static records but an SOA that is made here.
+    /// All static records, except for an SOA that is made from a table.
     pub(super) builder: ZoneBuilder,
     pub(super) record_count: usize,
-    /// Why records of tables cannot be in it.
+    /// Records of tables that cannot be in the zone.
     pub(super) record_errors: Vec<RecordError>,
-    /// The SOA where it is made here, with serial 0.
+    /// The SOA that is made from a table, with serial 0; `None` where the master file has one.
     pub(super) soa: Option<Record>,
 }
 
@@ -57,35 +58,36 @@ impl std::error::Error for ZoneBuildError {
     }
 }
 
-/// Where a zone's serial comes from.
+/// The source of a zone's serial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SerialSource {
-    /// The master file's own SOA.
+    /// The serial in the SOA of the master file.
     OwnSoa(u32),
-    /// Of the content: a serial belongs to a hash, and another hash needs a greater serial.
+    /// A serial that follows the content: it belongs to a hash, and another hash needs a greater
+    /// serial.
     FromContent {
-        /// Of the static records and of the services in the zone; the same on every machine.
+        /// A hash of the static records and of the services in the zone; the same on every machine.
         hash: u64,
-        /// When a file that defines the zone was last changed; a good serial where none was given
-        /// before.
+        /// The time at which a file that defines the zone was last changed: the first serial is
+        /// made of it.
         last_modified: Option<SystemTime>,
     },
 }
 
 impl SerialSource {
-    /// Adds a part of the content to the hash.
-    pub(super) fn add(&mut self, part: ContentHash) {
+    /// Adds the hash of a record or service.
+    pub(super) fn add(&mut self, content: ContentHash) {
         if let Self::FromContent { hash, .. } = self {
-            *hash = hash.wrapping_add(part.0);
+            *hash = hash.wrapping_add(content.0);
         }
     }
 
-    /// Removes a part from the hash that was added to it.
-    pub(super) fn subtract(&mut self, part: ContentHash) {
-        self.add(ContentHash(part.0.wrapping_neg()));
+    /// Removes the hash of a record or service that was added before.
+    pub(super) fn subtract(&mut self, content: ContentHash) {
+        self.add(ContentHash(content.0.wrapping_neg()));
     }
 
-    /// Sets when a file of the zone was last changed.
+    /// Sets the time at which a file of the zone was last changed.
     pub(super) fn set_last_modified(&mut self, when: Option<SystemTime>) {
         if let Self::FromContent { last_modified, .. } = self {
             *last_modified = when;
@@ -116,12 +118,12 @@ impl ZoneConfig {
         builder.finish().map_err(|errors| errors.into_iter().map(ZoneBuildError::Zone).collect())
     }
 
-    /// At how many names other servers answer: those below the apex that have NS records.
+    /// The number of delegations: names below the apex that have NS records.
     pub fn delegation_count(&self) -> usize {
         self.builder.delegation_count()
     }
 
-    /// How many static records there are, the SOA among them.
+    /// The number of static records, including the SOA.
     pub fn record_count(&self) -> usize {
         self.record_count
     }

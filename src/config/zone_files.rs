@@ -1,4 +1,4 @@
-//! Which files zones are made of: the newest of them says when a zone was last changed.
+//! The files that each zone is made of: the time of the newest says when the zone was last changed.
 //!
 //! Most zones are made of the same few files, so that each set of files is kept once.
 
@@ -13,11 +13,11 @@ use super::{
 };
 use crate::steer::{MemberKind, Pool, PoolId, Service};
 
-/// A set in [`FileSets`].
+/// The position of a set in [`FileSets`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct FileSetId(u32);
 
-/// Sets of files, each once.
+/// Distinct sets of files.
 #[derive(Debug, Default)]
 struct FileSets {
     list: Vec<Arc<[FileId]>>,
@@ -49,31 +49,32 @@ impl FileSets {
     }
 }
 
-/// The files of each zone.
+/// The files of each zone, by zone.
 #[derive(Debug, Default)]
 pub(super) struct ZoneFiles(Vec<Arc<[FileId]>>);
 
 impl ZoneFiles {
-    /// `of_zones` are the files that zones themselves are written in. The files of their services,
-    /// and of all pools below those, are added.
+    /// `zone_files` are the files that each zone itself is written in. The files of its services
+    /// and of all pools below these are added.
     pub(super) fn new(
-        of_zones: &[Vec<FileId>],
+        zone_files: &[Vec<FileId>],
         pool_specs: &[&PoolSpec],
         pools: &[Arc<Pool>],
         service_specs: &[ServiceSpec],
         services: &[Service],
     ) -> Self {
         let mut sets = FileSets::default();
-        let mut of_pools = PoolFiles { specs: pool_specs, pools, cached: vec![None; pools.len()] };
-        let mut of_zones: Vec<Vec<FileSetId>> = of_zones
+        let mut pool_files =
+            PoolFiles { specs: pool_specs, pools, cached: vec![None; pools.len()] };
+        let mut zone_files: Vec<Vec<FileSetId>> = zone_files
             .iter()
             .map(|files| files.iter().map(|file| sets.intern(&[*file])).collect())
             .collect();
         for (spec, service) in service_specs.iter().zip(services) {
-            let own = sets.intern(&[spec.name.place.file()]);
-            let all = &mut of_zones[service.zone.index()];
-            for set in [own, of_pools.file_set(service.pool, &mut sets)] {
-                // Services that stand together mostly have the same files.
+            let service_file = sets.intern(&[spec.name.place.file()]);
+            let all = &mut zone_files[service.zone.index()];
+            for set in [service_file, pool_files.file_set(service.pool, &mut sets)] {
+                // Neighbouring services mostly have the same files.
                 if all.last() != Some(&set) {
                     all.push(set);
                 }
@@ -83,11 +84,12 @@ impl ZoneFiles {
                 all.dedup();
             }
         }
-        let of_zones: Vec<FileSetId> = of_zones.into_iter().map(|all| sets.union(all)).collect();
-        Self(of_zones.into_iter().map(|set| Arc::clone(&sets.list[set.0 as usize])).collect())
+        let zone_files: Vec<FileSetId> =
+            zone_files.into_iter().map(|all| sets.union(all)).collect();
+        Self(zone_files.into_iter().map(|set| Arc::clone(&sets.list[set.0 as usize])).collect())
     }
 
-    /// By zone: when the newest of its files was last changed.
+    /// The time at which the newest file of each zone was last changed, by zone.
     pub(super) fn last_modified<'z>(
         &'z self,
         sources: &'z Sources,
@@ -98,7 +100,7 @@ impl ZoneFiles {
     }
 }
 
-/// The files of each pool and of all pools below it.
+/// The files of each pool and of all pools below it, collected when they are first needed.
 struct PoolFiles<'p> {
     specs: &'p [&'p PoolSpec],
     pools: &'p [Arc<Pool>],

@@ -1,11 +1,11 @@
-//! How a file of tables differs from the one before: which tables have other octets, and by how
-//! much those behind them moved.
+//! The difference between two versions of a file of tables: which tables have other octets, and how
+//! far the tables behind them moved.
 //!
-//! What both texts begin and end with is compared as octets. Only the stretch between is cut into
-//! tables. Cutting starts and ends where a table starts that both texts have, so that neither place
-//! is inside of a string or a list.
+//! The start and the end that both texts share are compared as octets. Only the range between them
+//! is cut into tables. It begins and ends where a table starts that both texts have, so that
+//! neither end is inside a string or a list.
 //!
-//! The parser reads all of the new text that differs, also comments and blanks: these too may hold
+//! The parser reads all of the new text that differs, comments and blanks included: these may hold
 //! octets that are an error.
 
 use std::{ops::Range, path::Path, sync::Arc};
@@ -25,25 +25,26 @@ pub(super) struct FileEdit {
     pub(super) file: FileId,
     old_octets: Arc<Vec<u8>>,
     new_octets: Arc<Vec<u8>>,
-    /// The stretches outside of which both texts are the same.
+    /// The ranges outside of which both texts are the same.
     old_range: Range<usize>,
     new_range: Range<usize>,
-    /// The tables in the stretch.
+    /// The tables in these ranges.
     tables: Vec<TableChange>,
-    /// Where the tables of the new text start; `None` where that was not kept of the old one.
+    /// The start of each table in the new text; `None` where the starts in the old text were not
+    /// kept.
     new_table_starts: Option<Arc<[u32]>>,
 }
 
-/// A table before and after.
+/// A table in the old and in the new text.
 #[derive(Debug)]
 pub(super) struct TableChange {
     pub(super) old: TableRange,
     pub(super) new: TableRange,
-    /// Whether anything but blanks and comments behind its last value differs.
+    /// Whether anything differs except blanks and comments behind its last value.
     is_changed: bool,
 }
 
-/// Where a table is in a text.
+/// The kind, name and range of a table in a text.
 #[derive(Debug)]
 pub(super) struct TableRange {
     kind: Box<str>,
@@ -53,17 +54,17 @@ pub(super) struct TableRange {
 }
 
 impl TableRange {
-    fn new(piece: &TableSlice<'_>, offset: usize) -> Self {
+    fn new(slice: &TableSlice<'_>, offset: usize) -> Self {
         Self {
-            kind: piece.kind.into(),
-            name: piece.name.into(),
-            range: piece.range.start + offset..piece.range.end + offset,
-            values_end: piece.values_end + offset,
+            kind: slice.kind.into(),
+            name: slice.name.into(),
+            range: slice.range.start + offset..slice.range.end + offset,
+            values_end: slice.values_end + offset,
         }
     }
 
-    /// The table as a piece of its text, for the reader.
-    pub(super) fn piece(&self) -> TableSlice<'_> {
+    /// The table as a slice, as the reader of tables takes it.
+    pub(super) fn as_slice(&self) -> TableSlice<'_> {
         TableSlice {
             kind: &self.kind,
             name: &self.name,
@@ -87,8 +88,8 @@ impl TableChange {
 }
 
 impl FileEdit {
-    /// Compares two versions of a file. `None` where they have other tables, or cannot be cut into
-    /// tables.
+    /// Compares two versions of a file. `None` where they do not have the same tables, or cannot be
+    /// cut into tables.
     pub(super) fn between(file: FileId, old: &SourceVersion, new: &SourceFile) -> Option<Self> {
         let (old_octets, new_octets) =
             (Arc::clone(old.octets.as_ref()?), Arc::clone(new.content.as_ref().ok()?));
@@ -101,7 +102,7 @@ impl FileEdit {
             None => {
                 let tables = table_slices::sort_unique(table_slices::split_tables(old_text)?)?;
                 let mut starts: Vec<u32> =
-                    tables.iter().map(|piece| piece.range.start as u32).collect();
+                    tables.iter().map(|slice| slice.range.start as u32).collect();
                 starts.sort_unstable();
                 kept = starts;
                 &kept[..]
@@ -146,7 +147,7 @@ impl FileEdit {
         }
     }
 
-    /// The old text and the new one, each with what the reader needs beside it.
+    /// The old text and the new one, each with what reading a table needs.
     pub(super) fn texts<'e>(&'e self, sources: &'e Sources) -> [Option<TableContext<'e>>; 2] {
         let directory = sources.file(self.file).path.parent().unwrap_or(Path::new(""));
         [&self.old_octets, &self.new_octets].map(|octets| {
@@ -160,7 +161,8 @@ impl FileEdit {
         self.tables.iter().filter(|table| table.is_changed)
     }
 
-    /// A place of the old file in the new one; `None` where it is in a table whose content differs.
+    /// Converts a place in the old file to one in the new file. `None` where it is in a table whose
+    /// content differs.
     pub(super) fn moved_place(&self, place: SourcePlace) -> Option<SourcePlace> {
         match self.table_at(place) {
             Some(table) if table.is_changed => None,
@@ -169,10 +171,10 @@ impl FileEdit {
         }
     }
 
-    /// The place of a table's name, which is in its header.
+    /// Converts the place of a table's name, which is in the table's header.
     pub(super) fn moved_name_place(&self, place: SourcePlace) -> Option<SourcePlace> {
         let Some(table) = self.table_at(place) else { return Some(self.moved_outside(place)) };
-        // A header may be written with other blanks, or with quotes.
+        // The header may have other blanks or quotes, so that the name is elsewhere in it.
         let is_same = header(&self.old_octets[table.old.range.clone()])
             == header(&self.new_octets[table.new.range.clone()]);
         is_same.then(|| shifted(place, table.old.range.start, table.new.range.start))
@@ -194,13 +196,13 @@ impl FileEdit {
     }
 }
 
-/// The header of a table, without the comment behind it.
+/// The header of a table, without a comment behind it.
 fn header(table: &[u8]) -> Option<&[u8]> {
     let line = table.split(|octet| *octet == b'\n').next()?;
     line.split(|octet| *octet == b'#').next().map(<[u8]>::trim_ascii_end)
 }
 
-/// A place behind `old_range`, where what is there is now at `new_range`.
+/// A place at or behind the octet `old`, where `old` is now at `new`.
 fn shifted(place: SourcePlace, old: usize, new: usize) -> SourcePlace {
     match place.span() {
         Some(span) => SourcePlace::new(place.file(), span.start - old + new..span.end - old + new),
@@ -216,28 +218,30 @@ struct SharedEnds {
 
 impl SharedEnds {
     fn measure(old: &[u8], new: &[u8]) -> Self {
-        let prefix_octets = shared_octets(old, new, |text, at, length| text.get(at..at + length));
+        let prefix_octets =
+            shared_octets(old, new, |text, start, length| text.get(start..start + length));
         let (old, new) = (&old[prefix_octets..], &new[prefix_octets..]);
-        let suffix_octets = shared_octets(old, new, |text, at, length| {
-            let end = text.len().checked_sub(at)?;
+        let suffix_octets = shared_octets(old, new, |text, skipped, length| {
+            let end = text.len().checked_sub(skipped)?;
             text.get(end.checked_sub(length)?..end)
         });
         Self { prefix_octets, suffix_octets }
     }
 }
 
-/// How many octets two texts share, counted from one end. `at(text, skipped, length)` gives the
+/// How many octets two texts share, counted from one end. `range(text, skipped, length)` gives the
 /// `length` octets after `skipped` octets from that end.
 fn shared_octets<'t>(
     old: &'t [u8],
     new: &'t [u8],
-    at: impl Fn(&'t [u8], usize, usize) -> Option<&'t [u8]>,
+    range: impl Fn(&'t [u8], usize, usize) -> Option<&'t [u8]>,
 ) -> usize {
     let mut same = 0;
-    // By whole blocks, which are compared as fast as they can be read, then by octets.
+    // Whole blocks first, which are compared as fast as they can be read, then single octets.
     for length in [4096, 64, 1] {
-        while let (Some(one), Some(other)) = (at(old, same, length), at(new, same, length))
-            && one == other
+        while let (Some(old_block), Some(new_block)) =
+            (range(old, same, length), range(new, same, length))
+            && old_block == new_block
         {
             same += length;
         }
@@ -245,41 +249,46 @@ fn shared_octets<'t>(
     same
 }
 
-/// The stretch of the old text that holds every table that differs. It starts where a table or the
+/// The range of the old text that holds every table that differs. It starts where a table or the
 /// text starts, and ends where another table starts or the text ends. The second value is the
-/// position of that other table in `new_table_starts`.
-fn differing_range(starts: &[u32], same: &SharedEnds, octets: usize) -> (Range<usize>, usize) {
-    // What is inserted in front of a header belongs to the table before.
+/// position of that other table in `table_starts`.
+fn differing_range(
+    table_starts: &[u32],
+    same: &SharedEnds,
+    octets: usize,
+) -> (Range<usize>, usize) {
+    // What is inserted in front of a header belongs to the table before it.
     let first =
-        starts.partition_point(|start| (*start as usize) < same.prefix_octets).checked_sub(1);
-    let behind = starts.partition_point(|start| (*start as usize) < octets - same.suffix_octets);
+        table_starts.partition_point(|start| (*start as usize) < same.prefix_octets).checked_sub(1);
+    let behind =
+        table_starts.partition_point(|start| (*start as usize) < octets - same.suffix_octets);
     // At least one table: an insertion has no octet in the old text.
     let behind = behind.max(first.map_or(0, |first| first + 1));
-    let start = first.map_or(0, |first| starts[first] as usize);
-    let end = starts.get(behind).map_or(octets, |start| *start as usize);
+    let start = first.map_or(0, |first| table_starts[first] as usize);
+    let end = table_starts.get(behind).map_or(octets, |start| *start as usize);
     (start..end, behind)
 }
 
-/// The tables of a stretch; `None` where it cannot be cut, or where the next table does not start
-/// on a line of its own.
-fn tables_in(text: &str, stretch: &Range<usize>) -> Option<Vec<TableRange>> {
-    let part = text.get(stretch.clone())?;
-    let is_last = stretch.end == text.len();
+/// The tables in a range. `None` where it cannot be cut, or where the next table does not start on
+/// its own line.
+fn tables_in(text: &str, range: &Range<usize>) -> Option<Vec<TableRange>> {
+    let part = text.get(range.clone())?;
+    let is_last = range.end == text.len();
     let ends_in_line = part.trim_end_matches([' ', '\t']).ends_with('\n');
     let starts_text = part.is_empty()
-        || stretch.start == 0 && part.trim_matches([' ', '\t', '\u{feff}']).is_empty();
+        || range.start == 0 && part.trim_matches([' ', '\t', '\u{feff}']).is_empty();
     if !is_last && !ends_in_line && !starts_text {
         return None;
     }
     Some(
         table_slices::split_tables(part)?
             .iter()
-            .map(|piece| TableRange::new(piece, stretch.start))
+            .map(|slice| TableRange::new(slice, range.start))
             .collect(),
     )
 }
 
-/// Pairs the tables of two stretches; `None` where they are not the same ones.
+/// Pairs the tables of two ranges. `None` where they are not the same tables.
 fn pair_tables(
     old: Vec<TableRange>,
     new: Vec<TableRange>,
@@ -297,20 +306,20 @@ fn pair_tables(
     old.into_iter().zip(new).map(pair).collect()
 }
 
-/// Whether the parser accepts what no table is read for: the text before the first table, and
-/// comments and blanks behind the values of tables whose values are the same.
+/// Whether the parser accepts the text that is read as part of no table: the text before the first
+/// table, and comments and blanks behind the values of tables whose values are the same.
 fn are_gaps_toml(
     tables: &[TableChange],
     old_octets: &[u8],
     new_text: &str,
-    stretch: &Range<usize>,
+    range: &Range<usize>,
 ) -> bool {
-    let heading_end = tables.first().map_or(stretch.end, |table| table.new.range.start);
+    let heading_end = tables.first().map_or(range.end, |table| table.new.range.start);
     let is_accepted = |table: &TableChange| {
-        let piece = &new_text[table.new.range.clone()];
+        let slice = &new_text[table.new.range.clone()];
         table.is_changed
-            || old_octets[table.old.range.clone()] == *piece.as_bytes()
-            || piece.len() <= MAX_PARSE_OCTETS && is_toml(piece)
+            || old_octets[table.old.range.clone()] == *slice.as_bytes()
+            || slice.len() <= MAX_PARSE_OCTETS && is_toml(slice)
     };
-    is_toml(&new_text[stretch.start..heading_end]) && tables.iter().all(is_accepted)
+    is_toml(&new_text[range.start..heading_end]) && tables.iter().all(is_accepted)
 }

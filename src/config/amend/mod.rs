@@ -1,15 +1,14 @@
-//! Amendments: a configuration made from an earlier one, where files differ from the earlier ones
-//! in a few tables alone.
+//! Amendments: a configuration made from an earlier one whose files differ in a few tables only.
 //!
-//! A load reads every table of every file; of 100,000 services that takes seconds. An amendment
+//! A load reads every table of every file; for 100,000 services that takes seconds. An amendment
 //! finds the tables that differ (`edit`), reads and checks these, and takes everything else from
-//! the configuration before (`base`). So an edit costs the reading of the tables that it
+//! the earlier configuration (`amendment_base`). So an edit costs the reading of the tables that it
 //! changes, and the comparison of the files.
 //!
-//! It is an optimisation with a referee: an amended configuration equals a full load of the same
-//! files in everything that can be observed (`tests`). Where that is not certain, the load is made
-//! in full, which also reports all mistakes. `compile/amendment.rs` lists what of a table must not
-//! differ.
+//! An amendment is an optimisation, and the full load is its referee: an amended configuration
+//! equals a full load of the same files in everything that can be observed (`tests`). Where that is
+//! not certain, the load is made in full, which also reports all mistakes. `compile/amendment.rs`
+//! lists what must not differ in a table.
 
 use std::{path::Path, sync::Arc};
 
@@ -36,30 +35,29 @@ mod edit;
 #[cfg(test)]
 mod tests;
 
-/// Where more tables than this differ, a full load costs no more.
+/// If more tables than this differ, a full load costs no more than an amendment.
 const MAX_CHANGED_TABLES: usize = 10_000;
 
-/// Makes the configuration of `sources` from the one `before`; `None` where they may differ in more
-/// than a few tables.
+/// Makes the configuration of `sources` from an earlier one, `before`. `None` where they may differ
+/// in more than a few tables.
 pub(super) fn amend(before: &Config, sources: &Sources) -> Option<(Config, Diagnostics)> {
-    let foundation = &*before.amendment_base;
-    let structure = foundation.invariants.as_ref()?;
-    if structure.file_set_hash != sources.file_set_hash()
-        || foundation.has_state_ended(&before.topology)
+    let base = &*before.amendment_base;
+    let invariants = base.invariants.as_ref()?;
+    if invariants.file_set_hash != sources.file_set_hash() || base.has_state_ended(&before.topology)
     {
         return None;
     }
-    let edits = file_edits(foundation, sources, &before.master_files)?;
-    let mut amending = AmendmentCompiler::new(&before.topology, structure);
-    let mut warnings = AmendedWarnings::new(foundation, &edits);
-    let mut values = foundation.value_count;
+    let edits = file_edits(base, sources, &before.master_files)?;
+    let mut compiler = AmendmentCompiler::new(&before.topology, invariants);
+    let mut warnings = AmendedWarnings::new(base, &edits);
+    let mut values = base.value_count;
     for edit in &edits {
         let [old, new] = edit.texts(sources);
         for table in edit.changed_tables() {
             let (was, mut old_found) = read_table(&table.old, old?)?;
             let (is, mut new_found) = read_table(&table.new, new?)?;
             values = (values + is.value_count).checked_sub(was.value_count)?;
-            amending.apply_table(edit.file, &was, &is, [&mut old_found, &mut new_found])?;
+            compiler.apply_table(edit.file, &was, &is, [&mut old_found, &mut new_found])?;
             warnings.replace(edit, table, old_found, new_found)?;
         }
     }
@@ -74,11 +72,11 @@ pub(super) fn amend(before: &Config, sources: &Sources) -> Option<(Config, Diagn
         &mut problems,
     );
     let geoip = compile::resolve_databases(sources, &settings, &mut problems);
-    if problems.has_errors() || credential_faults_differ(structure, sources) {
+    if problems.has_errors() || credential_faults_differ(invariants, sources) {
         return None;
     }
-    sources.add_named_paths(&structure.named_paths);
-    let warnings = warnings.into_list(foundation)?;
+    sources.add_named_paths(&invariants.named_paths);
+    let warnings = warnings.into_list(base)?;
     let diagnostics = Diagnostics::new(Arc::clone(&sources.files), warnings, 0);
     let mut config = Config {
         server: settings.server,
@@ -88,13 +86,13 @@ pub(super) fn amend(before: &Config, sources: &Sources) -> Option<(Config, Diagn
         datacenter_origins: before.datacenter_origins.clone(),
         master_files: before.master_files.clone(),
         load_mode: LoadMode::Amended { tables },
-        amendment_base: Arc::new(foundation.amended(
+        amendment_base: Arc::new(base.amended(
             edits.iter().map(|edit| (edit.file, edit.new_version())),
             values,
             &diagnostics,
         )),
     };
-    amending.finish(&mut config, sources);
+    compiler.finish(&mut config, sources);
     move_origins(&mut config, sources, &edits)?;
     Some((config, diagnostics))
 }
@@ -106,33 +104,34 @@ fn credential_faults_differ(invariants: &AmendmentInvariants, sources: &Sources)
             != invariants.credential_faults
 }
 
-/// How the files of tables differ; `None` where files of another kind differ, or where the
-/// difference is not certain.
+/// The differences between the files of tables. `None` where files of another kind differ, or where
+/// the difference is not certain.
 fn file_edits(
-    foundation: &AmendmentBase,
+    base: &AmendmentBase,
     sources: &Sources,
     master_files: &[FileId],
 ) -> Option<Vec<FileEdit>> {
     let mut edits = Vec::new();
     let mut tables = 0;
     for (id, file) in sources.entries() {
-        if !is_compiled(id, file, master_files) || foundation.is_unchanged(id, file) {
+        if !is_compiled(id, file, master_files) || base.is_unchanged(id, file) {
             continue;
         }
         if file.role != FileRole::Tables {
             return None;
         }
-        let edit = FileEdit::between(id, foundation.version(id)?, file)?;
+        let edit = FileEdit::between(id, base.version(id)?, file)?;
         tables += edit.changed_tables().count();
         edits.push(edit);
     }
     (tables <= MAX_CHANGED_TABLES).then_some(edits)
 }
 
-/// A table as written, and the problems of it alone. `None` where it cannot be read or has errors.
+/// A table as written, and the problems that its own checks find. `None` where it cannot be read or
+/// has errors.
 fn read_table(table: &TableRange, context: TableContext<'_>) -> Option<(Specs, Problems)> {
     let mut problems = Problems::default();
-    let specs = Specs::read_slice(&table.piece(), context, &mut problems)?;
+    let specs = Specs::read_slice(&table.as_slice(), context, &mut problems)?;
     if problems.has_errors() {
         return None;
     }
@@ -140,22 +139,22 @@ fn read_table(table: &TableRange, context: TableContext<'_>) -> Option<(Specs, P
     Some((specs, problems))
 }
 
-/// The warnings of the configuration before, as far as they stay, and those of tables that differ.
+/// The earlier configuration's warnings that still apply, and those of the tables that differ.
 struct AmendedWarnings<'e> {
     edits: &'e [FileEdit],
-    /// For each warning of `before`: whether it is in a table that differs.
+    /// For each warning in `before`: whether it is in a table that differs.
     replaced: Vec<bool>,
     before: &'e [Diagnostic],
     new: Vec<Diagnostic>,
 }
 
 impl<'e> AmendedWarnings<'e> {
-    fn new(foundation: &'e AmendmentBase, edits: &'e [FileEdit]) -> Self {
-        let before = &foundation.warnings[..];
+    fn new(base: &'e AmendmentBase, edits: &'e [FileEdit]) -> Self {
+        let before = &base.warnings[..];
         Self { edits, replaced: vec![false; before.len()], before, new: Vec::new() }
     }
 
-    /// Replaces the warnings of a table. `None` unless the checks of the old table alone give every
+    /// Replaces the warnings of a table. `None` unless the checks of the old table alone find every
     /// warning that it had: any other warning may depend on other tables.
     fn replace(
         &mut self,
@@ -179,8 +178,8 @@ impl<'e> AmendedWarnings<'e> {
         Some(())
     }
 
-    fn into_list(self, foundation: &AmendmentBase) -> Option<Vec<Diagnostic>> {
-        if foundation.are_warnings_omitted {
+    fn into_list(self, base: &AmendmentBase) -> Option<Vec<Diagnostic>> {
+        if base.are_warnings_omitted {
             return None;
         }
         let mut list = self.new;
@@ -200,8 +199,8 @@ impl<'e> AmendedWarnings<'e> {
     }
 }
 
-/// A place in the files before, as a place in the files now; `None` where it is in a table that
-/// differs.
+/// Converts a place in the earlier files to the same place in the new files. `None` where it is in
+/// a table that differs.
 fn moved_place(edits: &[FileEdit], place: SourcePlace) -> Option<SourcePlace> {
     match edits.iter().find(|edit| edit.file == place.file()) {
         Some(edit) => edit.moved_place(place),
@@ -209,7 +208,7 @@ fn moved_place(edits: &[FileEdit], place: SourcePlace) -> Option<SourcePlace> {
     }
 }
 
-/// Moves the places of zones and datacenters that are behind an edit in their file.
+/// Updates the origins of zones and datacenters that an edit moved within their file.
 fn move_origins(config: &mut Config, sources: &Sources, edits: &[FileEdit]) -> Option<()> {
     let by_path: HashMap<&Path, &FileEdit> =
         edits.iter().map(|edit| (&*sources.file(edit.file).path, edit)).collect();

@@ -1,4 +1,5 @@
-//! Aliases: names that others answer for. One of ours would have the server ask itself.
+//! Checks aliases: names that other servers answer. For a name that is answered here, the server
+//! would ask itself.
 
 use super::zones::CompiledZones;
 use crate::{
@@ -11,13 +12,13 @@ use crate::{
     steer::EndpointTarget,
 };
 
-/// Every alias as written.
+/// The names of all aliases.
 pub(super) fn names<'s>(pools: &[&'s PoolSpec]) -> Vec<&'s Name> {
     written(pools).map(|(name, _)| name).collect()
 }
 
-/// Reports aliases that we answer for ourselves. What a zone of ours delegates is answered by
-/// others.
+/// Reports aliases that are answered here. Names that a zone here delegates are answered by other
+/// servers.
 pub(super) fn check(pools: &[&PoolSpec], zones: &CompiledZones, problems: &mut Problems) {
     for (name, place) in written(pools) {
         let Some(zone) = zones.innermost(name) else { continue };

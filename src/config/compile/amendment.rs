@@ -1,21 +1,21 @@
-//! Compiles the tables that differ from those of an earlier configuration, and puts their values in
-//! place of the earlier ones.
+//! Compiles the tables that differ from those of an earlier configuration, and replaces the earlier
+//! values by the new ones.
 //!
-//! Checks of a table by itself run as in a full load, by the same code. Checks of other tables read
-//! some of what this one says:
+//! The checks of a table by itself run as in a full load, by the same code. But checks of other
+//! tables read some of its values:
 //!
-//! | what others read | where |
+//! | value that checks of other tables read | module |
 //! |---|---|
-//! | the names that a table mentions, and so which tables are used and which pools contain which | `symbols`, `pool_graph`, `regulation`, `services_naming` |
-//! | a pool's policy, `strict`, `capacity`, `measure`, `on-all-down`, `client-subnet` | `pool_graph`, `regulation`, `services_naming` |
-//! | the kind of each member, and the names that it answers | `zones`, `targets`, `circles`, `aliases` |
-//! | how many members answer, which of them are standbys (weight 0, or a state), their addresses (equal ones are answered once), the port of an SRV target: unless the records are few | `pool_graph`, `fit` |
-//! | a service's type and its pool | `zones`, `services_naming` |
-//! | a service's `ipv6`, unless the records below its pools are few | `fit` |
-//! | a datacenter's region, load, pace, and whether it has a location | `datacenters`, `pools`, `pool_graph` |
+//! | the names in a table, and so which tables are used and which pools contain which | `symbols`, `pool_graph`, `load_source_check`, `services` |
+//! | a pool's policy, `strict`, `capacity`, `measure`, `on-all-down`, `client-subnet` | `pool_graph`, `load_source_check`, `services` |
+//! | the kind of each member, and the names that it answers | `zones`, `targets`, `cname_loops`, `aliases` |
+//! | how many members answer, which of them are standbys (weight 0, or a state), their addresses (equal ones are answered once), the port of an SRV target: unless the records are few | `pool_graph`, `answer_size_check` |
+//! | a service's type and its pool | `zones`, `services` |
+//! | a service's `ipv6`, unless the records below its pools are few | `answer_size_check` |
+//! | a datacenter's region, load, ramps, and whether it has a location | `datacenters`, `pools`, `pool_graph` |
 //!
-//! Where any of these differs, there is no amendment. A weight other than 0 may differ at any
-//! number of records. A check that reads more of another table must be added to this list.
+//! If any of these values differs, there is no amendment. A weight other than 0 may differ at any
+//! number of records. A check that reads more values of another table must be added to this list.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,40 +45,43 @@ use crate::{
     },
 };
 
-/// With at most so many addresses and names below a pool, its answers are far below every bound on
+/// The maximum number of records below a pool up to which its answers are far below every bound on
 /// their size.
 const MAX_UNCHECKED_RECORDS: usize = 100;
 
 /// The problems of the old table and of the new one.
 type TableProblems<'p> = [&'p mut Problems; 2];
 
-/// The values of tables that differ.
+/// Collects the domain values of the tables that differ.
 pub(in crate::config) struct AmendmentCompiler<'c> {
     before: &'c Topology,
-    structure: &'c AmendmentInvariants,
+    invariants: &'c AmendmentInvariants,
     scope: NameScope<'c>,
     changes: Amendment,
     /// The pools among the tables that differ.
     pools: BTreeSet<PoolId>,
-    /// By pool: how many records its amended pools have more than before.
+    /// By pool: how many records the amended pools in it have more than before.
     added_records: BTreeMap<PoolId, usize>,
 }
 
 impl<'c> AmendmentCompiler<'c> {
-    pub(in crate::config) fn new(before: &'c Topology, structure: &'c AmendmentInvariants) -> Self {
+    pub(in crate::config) fn new(
+        before: &'c Topology,
+        invariants: &'c AmendmentInvariants,
+    ) -> Self {
         let mut none = Problems::default();
         let mut scope = NameScope {
             datacenters: DatacenterNames::new(
-                &structure.datacenters,
+                &invariants.datacenters,
                 std::iter::empty(),
                 &mut none,
             ),
             monitors: SymbolTable::new("monitor"),
             loads: SymbolTable::new("load"),
             pools: SymbolTable::new("pool"),
-            datacenter_ramps: structure.datacenters.iter().map(|spec| spec.ramps).collect(),
+            datacenter_ramps: invariants.datacenters.iter().map(|spec| spec.ramps).collect(),
         };
-        // All names are known to be different, and nothing is reported of them.
+        // All names are known to be distinct, and no problem of them is reported.
         for (index, monitor) in before.monitors.iter().enumerate() {
             scope.monitors.define(&monitor.name, dummy_place(), index, &mut none);
         }
@@ -87,7 +90,7 @@ impl<'c> AmendmentCompiler<'c> {
         }
         Self {
             before,
-            structure,
+            invariants,
             scope,
             changes: Amendment::default(),
             pools: BTreeSet::new(),
@@ -108,7 +111,7 @@ impl<'c> AmendmentCompiler<'c> {
             return self.apply_datacenter(was, is);
         }
         if let ([was], [is]) = (&was.pools[..], &is.pools[..]) {
-            let id = self.structure.pool_id(self.before, file, &was.name.value)?;
+            let id = self.invariants.pool_id(self.before, file, &was.name.value)?;
             return self.apply_pool(id, was, is, found);
         }
         if let ([was], [is]) = (&was.services[..], &is.services[..]) {
@@ -119,18 +122,18 @@ impl<'c> AmendmentCompiler<'c> {
 
     fn apply_datacenter(&mut self, was: &DatacenterSpec, is: &DatacenterSpec) -> Option<()> {
         let known = &self.before.datacenters;
-        let at = known.binary_search_by(|known| known.name.cmp(&is.name.value)).ok()?;
+        let index = known.binary_search_by(|known| known.name.cmp(&is.name.value)).ok()?;
         let name = |spec: &Option<crate::config::place::Placed<Box<str>>>| {
-            spec.as_ref().map(|at| at.value.clone())
+            spec.as_ref().map(|name| name.value.clone())
         };
         let is_alike = was.name.value == is.name.value
             && name(&was.region) == name(&is.region)
             && name(&was.load) == name(&is.load)
             && was.has_location == is.has_location
             && was.ramps == is.ramps;
-        let load = known[at].load;
-        (is_alike && datacenter(was, load) == known[at]).then_some(())?;
-        self.changes.datacenters.push((DatacenterId(at as u32), datacenter(is, load)));
+        let load = known[index].load;
+        (is_alike && datacenter(was, load) == known[index]).then_some(())?;
+        self.changes.datacenters.push((DatacenterId(index as u32), datacenter(is, load)));
         Some(())
     }
 
@@ -141,9 +144,9 @@ impl<'c> AmendmentCompiler<'c> {
         found: TableProblems<'_>,
     ) -> Option<()> {
         let key = was.name.value.to_string();
-        let at =
+        let index =
             self.before.services.binary_search_by(|known| known.name.to_string().cmp(&key)).ok()?;
-        let before = &self.before.services[at];
+        let before = &self.before.services[index];
         let is_alike = was.name.value == is.name.value
             && was.kind == is.kind
             && fallback_pool(was.on_all_down.as_ref()) == fallback_pool(is.on_all_down.as_ref());
@@ -161,13 +164,13 @@ impl<'c> AmendmentCompiler<'c> {
         (self.compile_service(was, was, before)? == *before).then_some(())?;
         let now = self.compile_service(was, is, before)?;
         if now != *before {
-            self.changes.services.push((ServiceId(at as u32), now));
+            self.changes.services.push((ServiceId(index as u32), now));
         }
         Some(())
     }
 
-    /// The service of `spec`, whose table was `was`. `None` where a value comes from its pool's
-    /// table, which was not read.
+    /// Compiles the service of `spec`, whose earlier table was `was`. `None` where a value comes
+    /// from its pool's table, which was not read.
     fn compile_service(
         &mut self,
         was: &ServiceSpec,
@@ -223,7 +226,7 @@ impl<'c> AmendmentCompiler<'c> {
             self.pools.insert(id);
         }
         let endpoints =
-            (first..).map(|at| EndpointId(at as u32)).zip(new_endpoints).zip(old_endpoints);
+            (first..).map(|index| EndpointId(index as u32)).zip(new_endpoints).zip(old_endpoints);
         let differing = endpoints.filter(|((_, new), old)| new != old).map(|(new, _)| new);
         self.changes.endpoints.extend(differing);
         if new != old {
@@ -232,7 +235,7 @@ impl<'c> AmendmentCompiler<'c> {
         Some(())
     }
 
-    /// A pool and its endpoints, the first of which has the position `first`.
+    /// Compiles a pool and its endpoints, the first of which has the position `first`.
     fn compile_pool(
         &mut self,
         before: &Pool,
@@ -265,25 +268,26 @@ impl<'c> AmendmentCompiler<'c> {
         Some((pool, compiled.endpoints.iter().map(|endpoint| Endpoint::clone(endpoint)).collect()))
     }
 
-    /// `None` unless answers stay far below every bound on their size.
+    /// Counts the records that a pool gains. `None` unless answers stay far below every bound on
+    /// their size.
     fn check_growth(&mut self, id: PoolId, old: &[Endpoint], new: &[Endpoint]) -> Option<()> {
         let count = |endpoints: &[Endpoint]| endpoints.iter().map(max_records).sum::<usize>();
         let more = count(new).saturating_sub(count(old));
-        for pool in self.structure.pool_references(self.before).ancestors(id) {
-            // Several pools of one amendment may grow below the same pool.
+        for pool in self.invariants.pool_references(self.before).ancestors(id) {
+            // Several pools of one amendment may grow below the same pool, so that the sum counts.
             *self.added_records.entry(pool).or_default() += more;
             self.has_few_records(pool).then_some(())?;
         }
         Some(())
     }
 
-    /// Whether the records below a pool, with those that the amendment adds, are so few that no
-    /// bound on answers matters.
+    /// Whether the records below a pool, including those that the amendment adds, are so few that
+    /// no bound on answers matters.
     fn has_few_records(&self, pool: PoolId) -> bool {
         let below = self.before.endpoints_below([pool]);
         let below: Vec<&Endpoint> =
             below.iter().map(|id| &*self.before.endpoints[id.index()]).collect();
-        // A CNAME stands alone in an answer.
+        // A CNAME is the only record of its answer, so that any further record is an error.
         let has_cname =
             below.iter().any(|endpoint| matches!(endpoint.target, EndpointTarget::Cname(_)));
         let growth = self.added_records.get(&pool).copied().unwrap_or_default();
@@ -292,10 +296,10 @@ impl<'c> AmendmentCompiler<'c> {
                 <= MAX_UNCHECKED_RECORDS
     }
 
-    /// Puts the values into the configuration, and updates the content hashes of zones.
+    /// Writes the values into the configuration, and updates the content hashes of zones.
     pub(in crate::config) fn finish(self, config: &mut Config, sources: &Sources) {
         let affected = self.affected_services();
-        let (before, structure) = (self.before, self.structure);
+        let (before, invariants) = (self.before, self.invariants);
         if !self.changes.is_empty() {
             config.topology = before.amended(self.changes).into();
         }
@@ -310,20 +314,20 @@ impl<'c> AmendmentCompiler<'c> {
                 serial.add(new.service_hash(is));
             }
         }
-        let newest = structure.zone_files.last_modified(sources);
+        let last_modified = invariants.zone_files.last_modified(sources);
         config
             .zones
             .iter_mut()
-            .zip(newest)
-            .for_each(|(zone, newest)| zone.serial.set_last_modified(newest));
+            .zip(last_modified)
+            .for_each(|(zone, time)| zone.serial.set_last_modified(time));
     }
 
-    /// The services whose content may differ.
+    /// The services whose content hash may differ.
     fn affected_services(&self) -> BTreeSet<ServiceId> {
         let mut affected: BTreeSet<ServiceId> =
             self.changes.services.iter().map(|(id, _)| *id).collect();
         for &pool in &self.pools {
-            let users = self.structure.pool_references(self.before);
+            let users = self.invariants.pool_references(self.before);
             affected.extend(
                 users.ancestors(pool).into_iter().flat_map(|pool| users.services_naming(pool)),
             );
@@ -332,12 +336,12 @@ impl<'c> AmendmentCompiler<'c> {
     }
 }
 
-/// A place for what is never reported.
+/// A place for problems that are never reported.
 fn dummy_place() -> SourcePlace {
     SourcePlace::whole_file(FileId(0))
 }
 
-/// The position of a pool's first endpoint; its others follow.
+/// The position of a pool's first endpoint; its other endpoints follow.
 fn first_endpoint(pool: &Pool) -> usize {
     let endpoints = pool.members.iter().filter_map(|member| match member.kind {
         MemberKind::Endpoint(id) => Some(id.index()),
@@ -346,10 +350,10 @@ fn first_endpoint(pool: &Pool) -> usize {
     endpoints.min().unwrap_or_default()
 }
 
-/// Every name that a pool's table mentions, by where it stands.
+/// Every name in a pool's table, in a fixed order.
 fn referenced_names(spec: &PoolSpec) -> Vec<Option<&str>> {
-    fn name(at: Option<&crate::config::place::Placed<Box<str>>>) -> Option<&str> {
-        at.map(|at| &*at.value)
+    fn name(written: Option<&crate::config::place::Placed<Box<str>>>) -> Option<&str> {
+        written.map(|name| &*name.value)
     }
     let mut names = vec![
         name(spec.datacenter.as_ref()),
@@ -360,15 +364,15 @@ fn referenced_names(spec: &PoolSpec) -> Vec<Option<&str>> {
         match &member.target {
             MemberTarget::Pool(pool) => names.push(Some(&pool.value)),
             MemberTarget::Endpoint(endpoint) => {
-                let of = [&endpoint.datacenter, &endpoint.monitor, &endpoint.load];
-                names.extend(of.map(|at| name(at.as_ref())));
+                let written = [&endpoint.datacenter, &endpoint.monitor, &endpoint.load];
+                names.extend(written.map(|written| name(written.as_ref())));
             }
         }
     }
     names
 }
 
-/// What checks of other tables read of a pool's table, apart from names.
+/// The values of a pool's table that checks of other tables read, apart from names.
 fn cross_table_inputs(spec: &PoolSpec) -> impl PartialEq + use<'_> {
     (
         spec.policy.value,
@@ -380,7 +384,7 @@ fn cross_table_inputs(spec: &PoolSpec) -> impl PartialEq + use<'_> {
         &spec.regulation.load_policy.measure,
         fallback_pool(spec.on_all_down.as_ref()),
         matches!(spec.on_all_down, Some(OnAllDownSpec::Empty)),
-        spec.client_subnet.map(|at| at.value),
+        spec.client_subnet.map(|written| written.value),
     )
 }
 
@@ -405,7 +409,8 @@ fn is_alike(new: &Endpoint, old: &Endpoint) -> bool {
         && new.load == old.load
 }
 
-/// What the size of a pool's answers depends on, except for what no amendment changes.
+/// The values on which the size of a pool's answers depends, except for values that no amendment
+/// changes.
 fn answer_size_inputs<'p>(pool: &'p Pool, endpoints: &'p [Endpoint]) -> impl PartialEq + use<'p> {
     let are_standbys: Vec<bool> = pool.members.iter().map(|member| member.weight == 0).collect();
     let records = endpoints.iter().map(|endpoint| match &endpoint.target {
@@ -416,8 +421,8 @@ fn answer_size_inputs<'p>(pool: &'p Pool, endpoints: &'p [Endpoint]) -> impl Par
     (pool.answers, are_standbys, records.collect::<Vec<_>>())
 }
 
-/// How many records an endpoint may give an answer. An alias counts for the most that it may stand
-/// for.
+/// The maximum number of records of an endpoint in an answer. An alias counts as more than any
+/// bound.
 fn max_records(endpoint: &Endpoint) -> usize {
     match &endpoint.target {
         EndpointTarget::Addresses(addresses) => addresses.len(),

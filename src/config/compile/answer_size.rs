@@ -1,9 +1,8 @@
-//! The largest answer of each service: whether it fits into a message, and whether resolvers accept
-//! that many records.
+//! The largest answer of each pool: the number of records of each type, and their octets.
 //!
-//! Only answers that the configuration can give while all members are healthy are counted, so that
-//! an error is never false. An alias counts as one address of each family, since its addresses are
-//! not known here.
+//! Only answers that are possible while all members are healthy are counted, so that an error is
+//! never false. An alias counts as one address of each family, since its addresses are not known
+//! here.
 
 use std::cmp::Reverse;
 
@@ -18,13 +17,13 @@ use crate::{
     zone::{MAX_RRSET_OCTETS, RECORD_FIXED_OCTETS},
 };
 
-/// The most records of one type in an answer that BIND accepts as a resolver: its default of
-/// `max-records-per-type`.
+/// The maximum number of records of one type in an answer that BIND accepts as a resolver: its
+/// default of `max-records-per-type`.
 pub(super) const MAX_RECORDS_PER_TYPE: u64 = 100;
-/// What more records than that lead to.
+/// The consequence of more records, for messages.
 pub(super) const TOO_MANY_RECORDS: &str = "resolvers with BIND 9.18.28 or later answer SERVFAIL for more than 100 records of one type (max-records-per-type)";
 
-/// Priority, weight and port of an SRV record.
+/// The octets of priority, weight and port in an SRV record.
 const SRV_NUMBERS_OCTETS: usize = 6;
 
 /// The size of the records of one type in an answer.
@@ -34,7 +33,7 @@ pub(super) struct AnswerSize {
     pub(super) octets: u64,
 }
 
-/// The types of records that services draw.
+/// The types of records that come from endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum AnswerType {
     A,
@@ -42,23 +41,23 @@ pub(super) enum AnswerType {
     Srv,
 }
 
-/// The most that one answer of a pool or an endpoint holds, by type.
+/// The largest answer of a pool or an endpoint, by type.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct LargestAnswer([AnswerSize; 3]);
 
-/// A bound that an answer exceeds.
+/// A limit on the size of answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum SizeLimit {
-    /// A message has no room for it.
+    /// The octets that a DNS message has room for.
     Octets,
-    /// Resolvers do not accept it.
+    /// The number of records that resolvers accept.
     Records,
 }
 
 impl SizeLimit {
-    /// The first bound that a size exceeds.
+    /// The first limit that a size exceeds, if any.
     pub(super) fn exceeded_by(size: AnswerSize) -> Option<Self> {
-        [Self::Octets, Self::Records].into_iter().find(|&bound| size.exceeds(bound))
+        [Self::Octets, Self::Records].into_iter().find(|&limit| size.exceeds(limit))
     }
 }
 
@@ -73,10 +72,10 @@ impl AnswerType {
         }
     }
 
-    /// Whether a service answers records of the type.
+    /// Whether a service answers with records of this type.
     pub(super) fn is_answered_by(self, spec: &ServiceSpec) -> bool {
         match (&spec.kind, self) {
-            (RecordKind::Srv, drawn) => drawn == Self::Srv,
+            (RecordKind::Srv, answer_type) => answer_type == Self::Srv,
             (RecordKind::Addresses | RecordKind::Binding(_), Self::A) => true,
             (RecordKind::Addresses | RecordKind::Binding(_), Self::Aaaa) => spec.ipv6,
             (RecordKind::Addresses | RecordKind::Binding(_), Self::Srv) => false,
@@ -95,8 +94,8 @@ impl AnswerSize {
         Self { records: self.records.min(other.records), octets: self.octets.min(other.octets) }
     }
 
-    pub(super) fn exceeds(self, bound: SizeLimit) -> bool {
-        match bound {
+    pub(super) fn exceeds(self, limit: SizeLimit) -> bool {
+        match limit {
             SizeLimit::Octets => self.octets > MAX_RRSET_OCTETS as u64,
             SizeLimit::Records => self.records > MAX_RECORDS_PER_TYPE,
         }
@@ -104,28 +103,30 @@ impl AnswerSize {
 }
 
 impl LargestAnswer {
-    pub(super) fn size(self, drawn: AnswerType) -> AnswerSize {
-        self.0[drawn as usize]
+    pub(super) fn size(self, answer_type: AnswerType) -> AnswerSize {
+        self.0[answer_type as usize]
     }
 
-    /// The larger of each type.
+    /// The larger size of each type.
     fn max_by_type(self, other: Self) -> Self {
-        let larger = |drawn: AnswerType| {
-            std::cmp::max_by_key(self.size(drawn), other.size(drawn), |size| size.octets)
+        let larger = |answer_type: AnswerType| {
+            std::cmp::max_by_key(self.size(answer_type), other.size(answer_type), |size| {
+                size.octets
+            })
         };
         Self(AnswerType::ALL.map(larger))
     }
 
-    /// The records of an endpoint.
+    /// The answer of an endpoint alone.
     pub(super) fn for_endpoint(endpoint: &Endpoint) -> Self {
-        let records = |drawn: AnswerType| {
-            rdata_sizes(endpoint, drawn)
+        let records = |answer_type: AnswerType| {
+            rdata_sizes(endpoint, answer_type)
                 .fold(AnswerSize::default(), |sum, octets| sum.plus(record_size(octets)))
         };
         Self(AnswerType::ALL.map(records))
     }
 
-    /// The largest answer of a pool. `inner_answer` gives that of a pool in it.
+    /// The largest answer of a pool. `inner_answer` returns that of a pool in it.
     pub(super) fn for_pool(
         pool: &Pool,
         compiled: &CompiledPools,
@@ -144,10 +145,10 @@ impl LargestAnswer {
             return pool.members.iter().map(below).fold(Self::default(), Self::max_by_type);
         }
         let sets = candidate_sets(pool, compiled);
-        let largest = |drawn: AnswerType| {
-            let sums = sets
-                .iter()
-                .map(|set| largest_sum(set.iter().map(|member| below(member).size(drawn)), count));
+        let largest = |answer_type: AnswerType| {
+            let sums = sets.iter().map(|set| {
+                largest_sum(set.iter().map(|member| below(member).size(answer_type)), count)
+            });
             sums.max_by_key(|size| size.octets).unwrap_or_default()
         };
         Self(AnswerType::ALL.map(largest))
@@ -158,11 +159,14 @@ pub(super) fn record_size(rdata_octets: usize) -> AnswerSize {
     AnswerSize { records: 1, octets: (RECORD_FIXED_OCTETS + rdata_octets) as u64 }
 }
 
-/// The octets of the rdata of each of an endpoint's records.
-pub(super) fn rdata_sizes(endpoint: &Endpoint, drawn: AnswerType) -> impl Iterator<Item = usize> {
+/// The rdata sizes of an endpoint's records of a type, in octets.
+pub(super) fn rdata_sizes(
+    endpoint: &Endpoint,
+    answer_type: AnswerType,
+) -> impl Iterator<Item = usize> {
     const A_OCTETS: usize = 4;
     const AAAA_OCTETS: usize = 16;
-    let addresses = match (&endpoint.target, drawn) {
+    let addresses = match (&endpoint.target, answer_type) {
         (EndpointTarget::Addresses(addresses), AnswerType::A) => {
             addresses.iter().filter(|address| address.is_ipv4()).count()
         }
@@ -175,7 +179,7 @@ pub(super) fn rdata_sizes(endpoint: &Endpoint, drawn: AnswerType) -> impl Iterat
         | (EndpointTarget::Cname(_), _)
         | (EndpointTarget::Host(_), _) => 0,
     };
-    let octets = match (&endpoint.target, drawn) {
+    let octets = match (&endpoint.target, answer_type) {
         (EndpointTarget::Host(SrvHost { name, .. }), _) => {
             SRV_NUMBERS_OCTETS + name.as_wire().len()
         }
@@ -185,19 +189,23 @@ pub(super) fn rdata_sizes(endpoint: &Endpoint, drawn: AnswerType) -> impl Iterat
     std::iter::repeat_n(octets, addresses)
 }
 
-/// Members that one answer may draw from together. Standbys answer only where no other member does.
+/// The sets of members that one answer may combine. Standbys answer only where no other member
+/// does.
 fn candidate_sets<'p>(pool: &'p Pool, compiled: &CompiledPools) -> Vec<Vec<&'p Member>> {
-    let at = |positions: &[u32]| {
-        positions.iter().filter_map(|&at| pool.members.get(at as usize)).collect::<Vec<_>>()
+    let members_at = |positions: &[u32]| {
+        positions
+            .iter()
+            .filter_map(|&position| pool.members.get(position as usize))
+            .collect::<Vec<_>>()
     };
     if let Policy::Geo { rules, default } = &pool.policy {
-        // A client that one rule alone matches gets the rule's members, then those of `default`.
-        let of_rules = rules.iter().map(|rule| {
+        // A client that only one rule matches gets the rule's members, then those of `default`.
+        let rule_sets = rules.iter().map(|rule| {
             let default: &[u32] =
                 if rule.strict || rule.members.is_empty() { &[] } else { default };
-            at(&[&rule.members, default].concat())
+            members_at(&[&rule.members, default].concat())
         });
-        return of_rules.chain([at(default)]).collect();
+        return rule_sets.chain([members_at(default)]).collect();
     }
     let is_standby = |member: &&Member| {
         let state = match member.kind {
@@ -210,7 +218,7 @@ fn candidate_sets<'p>(pool: &'p Pool, compiled: &CompiledPools) -> Vec<Vec<&'p M
     vec![active, standby]
 }
 
-/// The sum of the `count` largest.
+/// The sum of the `count` largest sizes.
 fn largest_sum(sizes: impl Iterator<Item = AnswerSize>, count: usize) -> AnswerSize {
     let mut sizes: Vec<AnswerSize> = sizes.collect();
     sizes.sort_unstable_by_key(|size| Reverse(size.octets));

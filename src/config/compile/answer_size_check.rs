@@ -23,16 +23,16 @@ use crate::{
     zone::MAX_RRSET_OCTETS,
 };
 
-/// What makes an answer too large.
+/// The pool or endpoint that makes an answer too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum OversizeCause {
-    /// A pool, which puts several members into one answer.
+    /// A pool, by its position, which combines several members in one answer.
     Pool(usize),
-    /// An endpoint by itself, at its place in the file.
+    /// An endpoint by itself, with its place in the file.
     Endpoint(EndpointId, SourcePlace),
 }
 
-/// An answer that exceeds a bound.
+/// An answer that exceeds a limit.
 #[derive(Debug, Clone, Copy)]
 struct OversizedAnswer {
     answer_type: AnswerType,
@@ -41,7 +41,7 @@ struct OversizedAnswer {
     cause: OversizeCause,
 }
 
-/// The check of all services. A cause that several of them share is reported once.
+/// Checks the answers of all services. A cause that several services share is reported once.
 pub(super) struct AnswerSizeCheck<'c> {
     pools: PoolGraph<'c>,
     checked: HashSet<(usize, AnswerType)>,
@@ -53,37 +53,40 @@ impl<'c> AnswerSizeCheck<'c> {
         Self { pools, checked: HashSet::new(), reported: HashSet::new() }
     }
 
-    /// Reports what is too large of the answers that a service draws from a pool.
+    /// Reports answers of a service that are too large.
     pub(super) fn check(&mut self, service: &ServiceSpec, pool: usize, problems: &mut Problems) {
-        for drawn in AnswerType::ALL.into_iter().filter(|drawn| drawn.is_answered_by(service)) {
-            let Some(reach) = self.pools.subtrees.get(pool) else { continue };
-            let most = reach.largest_answer.size(drawn);
-            if SizeLimit::exceeded_by(most).is_some() && self.checked.insert((pool, drawn)) {
-                self.check_distinct(service, pool, drawn, problems);
+        for answer_type in
+            AnswerType::ALL.into_iter().filter(|answer_type| answer_type.is_answered_by(service))
+        {
+            let Some(subtree) = self.pools.subtrees.get(pool) else { continue };
+            let most = subtree.largest_answer.size(answer_type);
+            if SizeLimit::exceeded_by(most).is_some() && self.checked.insert((pool, answer_type)) {
+                self.check_distinct(service, pool, answer_type, problems);
             }
         }
     }
 
-    /// Counts a record that several members have once, as an answer has it once.
+    /// Checks again with each record counted once, as an answer contains it once even if several
+    /// members have it.
     fn check_distinct(
         &mut self,
         service: &ServiceSpec,
         pool: usize,
-        drawn: AnswerType,
+        answer_type: AnswerType,
         problems: &mut Problems,
     ) {
         let most = self
-            .distinct_size(pool, drawn)
-            .at_most(self.pools.subtrees[pool].largest_answer.size(drawn));
-        let Some(bound) = SizeLimit::exceeded_by(most) else { return };
-        let excess = OversizedAnswer {
-            answer_type: drawn,
-            limit: bound,
+            .distinct_size(pool, answer_type)
+            .at_most(self.pools.subtrees[pool].largest_answer.size(answer_type));
+        let Some(limit) = SizeLimit::exceeded_by(most) else { return };
+        let oversized = OversizedAnswer {
+            answer_type,
+            limit,
             size: most,
-            cause: self.innermost_cause(pool, drawn, bound),
+            cause: self.innermost_cause(pool, answer_type, limit),
         };
-        if self.reported.insert((excess.cause, drawn)) {
-            self.report(service, excess, problems);
+        if self.reported.insert((oversized.cause, answer_type)) {
+            self.report(service, oversized, problems);
         }
     }
 
@@ -91,10 +94,10 @@ impl<'c> AnswerSizeCheck<'c> {
     fn innermost_cause(
         &self,
         mut pool: usize,
-        drawn: AnswerType,
-        bound: SizeLimit,
+        answer_type: AnswerType,
+        limit: SizeLimit,
     ) -> OversizeCause {
-        // Pools in a circle, which is an error of its own, are not followed for ever.
+        // Pools in a cycle, which is an error of its own, are not followed endlessly.
         for _ in 0..self.pools.specs.len() {
             let members = self.pools.compiled.pools[pool]
                 .members
@@ -103,13 +106,15 @@ impl<'c> AnswerSizeCheck<'c> {
             let mut large = members.filter_map(|(member, &place)| match member.kind {
                 MemberKind::Pool(inner) => self.pools.subtrees[inner.index()]
                     .largest_answer
-                    .size(drawn)
-                    .exceeds(bound)
+                    .size(answer_type)
+                    .exceeds(limit)
                     .then_some(OversizeCause::Pool(inner.index())),
                 MemberKind::Endpoint(id) => {
                     let most =
                         LargestAnswer::for_endpoint(&self.pools.compiled.endpoints[id.index()]);
-                    most.size(drawn).exceeds(bound).then_some(OversizeCause::Endpoint(id, place))
+                    most.size(answer_type)
+                        .exceeds(limit)
+                        .then_some(OversizeCause::Endpoint(id, place))
                 }
             });
             match large.next() {
@@ -121,8 +126,8 @@ impl<'c> AnswerSizeCheck<'c> {
         OversizeCause::Pool(pool)
     }
 
-    /// The different records that are below a pool.
-    fn distinct_size(&self, pool: usize, drawn: AnswerType) -> AnswerSize {
+    /// The size of the distinct records below a pool.
+    fn distinct_size(&self, pool: usize, answer_type: AnswerType) -> AnswerSize {
         let (mut open, mut seen) = (vec![pool], HashSet::<usize>::new());
         let (mut addresses, mut hosts) = (HashSet::<IpAddr>::new(), HashSet::<(&Name, u16)>::new());
         let mut size = AnswerSize::default();
@@ -138,12 +143,12 @@ impl<'c> AnswerSizeCheck<'c> {
                 };
                 let endpoint = &self.pools.compiled.endpoints[id.index()];
                 let is_new = match &endpoint.target {
-                    EndpointTarget::Addresses(of_endpoint) => {
-                        let of_family = of_endpoint
+                    EndpointTarget::Addresses(all) => {
+                        let candidates = all
                             .iter()
-                            .filter(|at| at.is_ipv4() == (drawn == AnswerType::A));
-                        let new = of_family.filter(|at| addresses.insert(**at)).count();
-                        size = rdata_sizes(endpoint, drawn)
+                            .filter(|address| address.is_ipv4() == (answer_type == AnswerType::A));
+                        let new = candidates.filter(|address| addresses.insert(**address)).count();
+                        size = rdata_sizes(endpoint, answer_type)
                             .take(new)
                             .fold(size, |sum, octets| sum.plus(record_size(octets)));
                         continue;
@@ -152,7 +157,7 @@ impl<'c> AnswerSizeCheck<'c> {
                     EndpointTarget::Alias(_) | EndpointTarget::Cname(_) => true,
                 };
                 if is_new {
-                    size = rdata_sizes(endpoint, drawn)
+                    size = rdata_sizes(endpoint, answer_type)
                         .fold(size, |sum, octets| sum.plus(record_size(octets)));
                 }
             }
@@ -160,23 +165,19 @@ impl<'c> AnswerSizeCheck<'c> {
         size
     }
 
-    fn report(&self, service: &ServiceSpec, excess: OversizedAnswer, problems: &mut Problems) {
-        let OversizedAnswer {
-            answer_type: drawn,
-            limit: bound,
-            size: AnswerSize { records, octets },
-            cause: culprit,
-        } = excess;
-        let (place, help) = match culprit {
+    fn report(&self, service: &ServiceSpec, oversized: OversizedAnswer, problems: &mut Problems) {
+        let OversizedAnswer { answer_type, limit, size: AnswerSize { records, octets }, cause } =
+            oversized;
+        let (place, help) = match cause {
             OversizeCause::Pool(pool) => self.remedy(pool),
             OversizeCause::Endpoint(_, place) => {
                 (place, "divide its addresses among several endpoints")
             }
         };
-        let (name, rtype) = (service.name.value.to_string(), drawn.rtype());
+        let (name, rtype) = (service.name.value.to_string(), answer_type.rtype());
         let what =
             format!("service {} answers up to {records} {rtype} records at once", Quoted(&name));
-        let diagnostic = match bound {
+        let diagnostic = match limit {
             SizeLimit::Octets => problems.error(
                 place,
                 format!(
@@ -189,7 +190,7 @@ impl<'c> AnswerSizeCheck<'c> {
         diagnostic.help(help).also(service.name.place, "the service");
     }
 
-    /// Where it is written how many members a pool answers, and what to write there.
+    /// The place that sets how many members a pool answers, and what to write there.
     fn remedy(&self, pool: usize) -> (SourcePlace, &'static str) {
         let spec = self.pools.specs[pool];
         match spec.policy.value {
@@ -209,10 +210,10 @@ mod tests {
     use crate::config::{Config, SourceOptions, Sources};
 
     const ZONE: &str = "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n";
-    /// The most A and AAAA records that a message has room for.
+    /// The maximum number of A and of AAAA records that fit into a message.
     const FITTING: [usize; 2] = [4_062, 2_321];
 
-    /// The errors of a file, or its warnings.
+    /// The errors of a file, or its warnings if it has no errors.
     fn lines(text: &str) -> Vec<String> {
         let sources = Sources::from_texts(
             &SourceOptions::default(),
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_no_message_has_room_for_is_an_error_where_its_size_is_written() {
+    fn an_answer_that_fits_in_no_message_is_an_error_at_the_key_that_sets_its_size() {
         let [v4, _] = FITTING;
         let found = lines(&service("answers = \"all\"", &members(v4 + 1, "10.", "")));
         let expected = "error: zones/x.toml:5:11: service \"w.x.example\" answers up to 4063 A records at once, 65008 octets: \
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_answer_counts_and_nothing_beyond_it() {
+    fn the_largest_possible_answer_is_checked() {
         let [v4, v6] = FITTING;
         let all = |members: &str| service("answers = \"all\"", members);
         let nested = |count: usize| {
@@ -343,7 +344,7 @@ mod tests {
             (0..count).map(|at| format!("{{ target = \"{}\", port = 1 }},\n", target(at))).collect()
         };
         let srv = |count| lines(&service("type = \"SRV\"\nanswers = \"all\"", &members(count)));
-        // 12 octets and 6 before the target, which has 197 as a name.
+        // 12 octets of the record, 6 of SRV numbers, and 197 of the target's name.
         let fitting = 65_000 / (12 + 6 + 197);
         assert!(!srv(fitting)[0].starts_with("error:"));
         assert!(srv(fitting + 1)[0].contains("303 SRV records"), "{:?}", srv(fitting + 1));

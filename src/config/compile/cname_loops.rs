@@ -1,7 +1,7 @@
-//! Services whose CNAMEs lead back to themselves, by other services and by static CNAMEs of the
-//! zones served here.
+//! Finds services whose CNAMEs lead back to themselves, through other services and static CNAMEs of
+//! the zones served here.
 //!
-//! A circle through static records alone is found with the zones (`zones::integrity`).
+//! A loop of static records alone is found with the zones (`zones::redirects`).
 
 use hashbrown::{HashMap, HashSet};
 
@@ -15,41 +15,42 @@ use crate::{
     steer::{EndpointTarget, MemberKind, OnAllDown, PoolId, Service},
 };
 
-/// How many names are followed: resolvers give up earlier.
+/// The maximum number of names that are followed; resolvers give up earlier.
 const MAX_CHAIN_LENGTH: usize = 32;
 
-/// What a circle goes through.
+/// The names and records through which a loop may lead.
 struct CnameGraph<'c> {
     zones: &'c CompiledZones,
-    served: &'c ServiceNames,
+    service_names: &'c ServiceNames,
     pools: PoolGraph<'c>,
-    /// Services that may answer a CNAME.
+    /// The services that may answer with a CNAME.
     services: HashMap<&'c Name, &'c Service>,
 }
 
-/// Whether a service may answer a CNAME. `reach` is that of each pool.
-pub(super) fn may_answer_cname(service: &Service, reach: &[PoolSubtree]) -> bool {
-    let has =
-        |pool: PoolId| reach.get(pool.index()).is_some_and(|reach| reach.first_cname.is_some());
+/// Whether a service may answer with a CNAME.
+pub(super) fn may_answer_cname(service: &Service, subtrees: &[PoolSubtree]) -> bool {
+    let has = |pool: PoolId| {
+        subtrees.get(pool.index()).is_some_and(|subtree| subtree.first_cname.is_some())
+    };
     has(service.pool) || matches!(service.on_all_down, OnAllDown::Pool(other) if has(other))
 }
 
-/// Warns of each circle once, at the first of its services in order of name.
+/// Warns of each loop once, at the first of its services in order of name.
 pub(super) fn warn(
     zones: &CompiledZones,
-    served: &ServiceNames,
+    service_names: &ServiceNames,
     pools: PoolGraph<'_>,
     services: &[Service],
     problems: &mut Problems,
 ) {
-    let of_interest: Vec<&Service> =
+    let with_cname: Vec<&Service> =
         services.iter().filter(|service| may_answer_cname(service, pools.subtrees)).collect();
-    let by_name = of_interest.iter().map(|service| (&service.name, *service)).collect();
-    let names = CnameGraph { zones, served, pools, services: by_name };
-    for service in of_interest {
-        for (target, place) in names.cnames(service) {
+    let by_name = with_cname.iter().map(|service| (&service.name, *service)).collect();
+    let graph = CnameGraph { zones, service_names, pools, services: by_name };
+    for service in with_cname {
+        for (target, place) in graph.cnames(service) {
             let mut path = vec![service.name.clone()];
-            if names.leads_back(&target, &mut path, &mut HashSet::new()) {
+            if graph.leads_back(&target, &mut path, &mut HashSet::new()) {
                 let shown: Vec<String> = path.iter().map(ToString::to_string).collect();
                 problems
                     .warning(
@@ -68,7 +69,7 @@ pub(super) fn warn(
 }
 
 impl CnameGraph<'_> {
-    /// The CNAMEs that a service may answer, and where they are written.
+    /// The CNAMEs with which a service may answer, and their places.
     fn cnames(&self, service: &Service) -> Vec<(Name, SourcePlace)> {
         let mut found = Vec::new();
         let mut open = vec![service.pool];
@@ -99,10 +100,10 @@ impl CnameGraph<'_> {
         found
     }
 
-    /// Whether a name leads to the first one of the path, which then holds the whole circle. A
-    /// circle that holds a service with a lesser name is reported there.
+    /// Whether a name leads back to the first name of the path, which then holds the whole loop. A
+    /// loop that contains a service with a lesser name is reported at that service.
     fn leads_back(&self, name: &Name, path: &mut Vec<Name>, seen: &mut HashSet<Name>) -> bool {
-        let Some(source) = self.zones.answering_owner(self.served, name) else {
+        let Some(source) = self.zones.answering_owner(self.service_names, name) else {
             return self.is_redirected_back(name, path, seen);
         };
         let is_closed = source == path[0];
@@ -120,7 +121,7 @@ impl CnameGraph<'_> {
             Some(_) => false,
             None => self
                 .zones
-                .cname_of(self.served, name)
+                .cname_of(self.service_names, name)
                 .is_some_and(|(_, target)| self.leads_back(&target, path, seen)),
         };
         if !leads_back {
@@ -129,7 +130,7 @@ impl CnameGraph<'_> {
         leads_back
     }
 
-    /// The same of a name below a DNAME.
+    /// As `leads_back`, for a name below a DNAME.
     fn is_redirected_back(
         &self,
         name: &Name,

@@ -1,8 +1,9 @@
-//! Credentials: the certificates and keys that monitors name are there, are PEM, and belong
-//! together. A monitor without them can judge nothing.
+//! Checks credentials: the certificates and keys that monitors name exist, are PEM, and belong
+//! together. A monitor without them cannot judge its targets.
 //!
-//! A file that a running server already uses may break later. That must not hold up the edits of
-//! other files, so it is a warning then, and the monitor judges nothing until it is fixed.
+//! A file that a running server already uses may become unusable later. That must not hold the
+//! edits of other files, so it is then a warning, and the monitor judges nothing until the file is
+//! fixed.
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
@@ -33,18 +34,18 @@ use crate::{
 
 const PEM: &str = "it is a PEM file with a part between -----BEGIN CERTIFICATE----- and -----END CERTIFICATE-----";
 
-/// What is wrong with a credential.
+/// A fault of a credential.
 struct CredentialFault {
     place: SourcePlace,
     what: String,
     help: String,
 }
 
-/// What was found in the files of one credential: which of them is at fault, what is wrong and how
-/// to fix it.
+/// The result for the files of one credential: which of them is at fault, what is wrong and how to
+/// fix it.
 type CredentialResult = Result<(), (usize, String, String)>;
 
-/// What is wrong with the monitors' certificates and keys.
+/// The problems of the monitors' certificates and keys.
 pub(in crate::config) fn credential_faults(
     sources: &Sources,
     credentials: &[(Box<str>, Credential)],
@@ -57,7 +58,7 @@ pub(in crate::config) fn credential_faults(
 
 /// Reports every monitor whose certificates or key cannot be used.
 fn check_files(sources: &Sources, credentials: &[(Box<str>, Credential)], problems: &mut Problems) {
-    // A thousand monitors may name one file, which is read and checked once.
+    // A thousand monitors may name one file: it is read and checked once.
     let mut known: HashMap<Vec<&Path>, CredentialResult> = HashMap::new();
     for (monitor, credential) in credentials {
         let paths = match credential {
@@ -89,7 +90,7 @@ fn check_files(sources: &Sources, credentials: &[(Box<str>, Credential)], proble
     }
 }
 
-/// Warns once where monitors trust the system's authorities and there are none. The package may be
+/// Warns once if monitors trust the system's authorities and there are none. The package may be
 /// installed later.
 pub(super) fn check_system(specs: &Specs, problems: &mut Problems) {
     let trusts_system = |monitor: &&Placed<Monitor>| {
@@ -97,7 +98,7 @@ pub(super) fn check_system(specs: &Specs, problems: &mut Problems) {
             .value
             .check
             .tls_options()
-            .is_some_and(|terms| terms.verify && terms.authorities.is_none())
+            .is_some_and(|options| options.verify && options.authorities.is_none())
     };
     let monitors: Vec<_> = specs.monitors.iter().filter(trusts_system).collect();
     let Some(first) = monitors.first() else { return };
@@ -151,7 +152,7 @@ fn check_client(
             let what = format!("the key in {} is not that of the certificate in {}", quoted_path(key), quoted_path(certificate));
             credential_fault(key, what, "name the key that the certificate was made with")
         }
-        // No parser of a kind of key took it.
+        // No parser accepted the key.
         rustls::Error::General(_) => {
             let what = format!("the key in {} is of no kind that is known here, or too short", quoted_path(key));
             const HELP: &str =
@@ -165,7 +166,7 @@ fn check_client(
     })
 }
 
-/// The certificates of a PEM file: one at least.
+/// The certificates of a PEM file, at least one.
 fn certificates(
     sources: &Sources,
     path: &Placed<Box<Path>>,
@@ -186,7 +187,7 @@ fn certificates(
     }
 }
 
-/// Why a PEM file cannot be read, in words: the error itself shows octets as numbers.
+/// The reason why a PEM file cannot be read, in words: the error itself shows octets as numbers.
 fn pem_error_text(error: &pem::Error) -> String {
     match error {
         pem::Error::MissingSectionEnd { end_marker } => {

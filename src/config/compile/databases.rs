@@ -30,17 +30,18 @@ pub(in crate::config) fn resolve_databases(
         }
     }
     for (index, (path, reason)) in sources.databases.files.iter().enumerate() {
-        let place = if from_flags { None } else { named.get(index).map(|at| at.place) };
+        let place = if from_flags { None } else { named.get(index).map(|named| named.place) };
         let origin = place.map(|place| DefinitionOrigin::new(sources, place).to_string());
-        let least =
+        let required =
             if place.is_some() { ToleratedDatabases::All } else { ToleratedDatabases::Unnamed };
         let mut fault = None;
         if let Some(reason) = reason {
             let what = format!("there is no database file {}: {reason}", path.display());
             let help = "name an .mmdb file; the path is relative to portolan.toml, that of --geoip to the working directory";
-            if sources.tolerated_databases >= least {
-                let at = origin.as_ref().map(|origin| format!("{origin}: ")).unwrap_or_default();
-                let line = format!("{at}{what} (help: {help})");
+            if sources.tolerated_databases >= required {
+                let prefix =
+                    origin.as_ref().map(|origin| format!("{origin}: ")).unwrap_or_default();
+                let line = format!("{prefix}{what} (help: {help})");
                 fault = Some(DatabaseFault { line, is_transient: reason.is_transient() });
             } else {
                 problems

@@ -1,4 +1,4 @@
-//! Datacenters and regions: both may stand wherever a datacenter is named.
+//! The names of datacenters and regions: a reference to a datacenter may name either.
 
 use std::collections::BTreeMap;
 
@@ -11,30 +11,30 @@ use crate::{
     steer::{Datacenter, DatacenterId, LoadSourceId},
 };
 
-/// The datacenters and the regions that group them.
+/// The datacenters and the regions that group them, by name.
 pub(super) struct DatacenterNames<'s> {
     datacenters: SymbolTable<'s>,
     regions: BTreeMap<&'s str, Vec<DatacenterId>>,
 }
 
 impl<'s> DatacenterNames<'s> {
-    /// `broken` are tables that could not be read.
+    /// Collects the names. `broken` are those of tables that could not be read.
     pub(super) fn new(
         specs: &'s [DatacenterSpec],
         broken: impl Iterator<Item = &'s str>,
         problems: &mut Problems,
     ) -> Self {
-        let mut places =
+        let mut names =
             Self { datacenters: SymbolTable::new("datacenter"), regions: BTreeMap::new() };
-        broken.for_each(|name| places.datacenters.define_broken(name));
+        broken.for_each(|name| names.datacenters.define_broken(name));
         for (index, spec) in specs.iter().enumerate() {
-            places.datacenters.define(&spec.name.value, spec.name.place, index, problems);
+            names.datacenters.define(&spec.name.value, spec.name.place, index, problems);
         }
         for (index, spec) in specs.iter().enumerate() {
             let Some(region) = &spec.region else { continue };
-            let members = places.regions.entry(&region.value).or_default();
+            let members = names.regions.entry(&region.value).or_default();
             if let (true, Some(place)) =
-                (members.is_empty(), places.datacenters.contains(&region.value))
+                (members.is_empty(), names.datacenters.contains(&region.value))
             {
                 problems
                     .error(region.place, format!("{} names both a datacenter and a region", Quoted(&region.value)))
@@ -43,10 +43,10 @@ impl<'s> DatacenterNames<'s> {
             }
             members.push(DatacenterId(index as u32));
         }
-        places
+        names
     }
 
-    /// The datacenters that a name stands for: itself, or all of a region.
+    /// The datacenters that a name refers to: one, or all of a region.
     pub(super) fn find(
         &mut self,
         name: &Placed<Box<str>>,
@@ -63,7 +63,7 @@ impl<'s> DatacenterNames<'s> {
                 .into_iter()
                 .collect();
         }
-        // The table of a datacenter that could not be read may have named the region.
+        // A table that could not be read may have named the region.
         if self.datacenters.has_broken() || problems.has_unread_files() {
             return Vec::new();
         }

@@ -1,8 +1,8 @@
 //! The compilation of a full load: every table becomes a domain value, and what does not fit
 //! together is reported.
 //!
-//! Each step goes on after a mistake with what is left, so that one run finds all of them; only a
-//! run without any error yields a configuration.
+//! Each step continues after a mistake with what is left, so that one run finds all mistakes. Only
+//! a run without errors yields a configuration.
 
 use std::sync::{Arc, OnceLock};
 
@@ -39,9 +39,9 @@ use crate::{
     steer::{LoadSourceId, Service, Topology},
 };
 
-/// The domain values of all tables that need more than their own table.
+/// The domain values that need more than one table.
 struct CompiledTables {
-    /// By datacenter.
+    /// The load source of each datacenter.
     datacenter_loads: Vec<Option<LoadSourceId>>,
     /// Whether no combined monitor contains itself and none is nested too deep.
     are_monitors_bounded: bool,
@@ -225,12 +225,12 @@ fn warn(
     cname_loops::warn(zones, &service_names, graph, services, problems);
 }
 
-/// Names of tables of a kind that could not be read.
+/// The names of tables of a kind that could not be read.
 fn unreadable_names<'s>(specs: &'s Specs, kind: &'static str) -> impl Iterator<Item = &'s str> {
     specs.unreadable.iter().filter(move |(broken, _)| *broken == kind).map(|(_, name)| &**name)
 }
 
-/// The names whose place in the zones later steps ask for.
+/// The names of which later steps need the static records.
 fn tracked_names(specs: &Specs) -> Vec<&Name> {
     let services = specs.services.iter().map(|service| &service.name.value);
     let delegates = specs.delegates.iter().map(|delegate| &delegate.name.value);
@@ -242,7 +242,7 @@ fn tracked_names(specs: &Specs) -> Vec<&Name> {
         .collect()
 }
 
-/// Named pools, then the inline pools of services; a pool's position here is its id.
+/// Named pools, then the inline pools of services. The position of a pool in this list is its id.
 fn named_and_inline_pools(specs: &Specs) -> Vec<&PoolSpec> {
     let inline = specs.services.iter().filter_map(|service| match &service.pool {
         ServicePool::Inline(pool) => Some(&**pool),

@@ -1,5 +1,5 @@
-//! Rules of `geo` pools. The most specific one wins, whatever the order; so two rules that are
-//! equally specific for a client must not both match it.
+//! Compiles and checks the rules of `geo` pools. The most specific rule wins, whatever the order,
+//! so two rules that are equally specific for a client must not both match it.
 
 use hashbrown::HashMap;
 
@@ -12,7 +12,7 @@ use crate::{
     steer::GeoRule,
 };
 
-/// A rule as a domain value, with its members as positions.
+/// A rule as a domain value. `members` are positions in the pool's members.
 pub(super) fn rule(spec: &RuleSpec, members: Vec<u32>) -> GeoRule {
     let codes = |list: &[Placed<Box<str>>]| list.iter().map(|code| code.value.clone()).collect();
     GeoRule {
@@ -26,7 +26,7 @@ pub(super) fn rule(spec: &RuleSpec, members: Vec<u32>) -> GeoRule {
     }
 }
 
-/// Reports what two rules, or one rule twice, claim alike.
+/// Reports prefixes, numbers and codes that two rules have, or one rule twice.
 pub(super) fn check_rules(rules: &[RuleSpec], problems: &mut Problems) {
     let mut claimed: HashMap<String, SourcePlace> = HashMap::new();
     let mut claim = |what: &str, value: String, place: SourcePlace| {

@@ -1,5 +1,5 @@
-//! Whether load reports exist where tables depend on them, and whether each source can be asked where
-//! it is attached.
+//! Checks that load reports exist where tables depend on them, and that each source can be polled
+//! where it is attached.
 
 use std::collections::HashSet;
 
@@ -19,25 +19,25 @@ use crate::{
     },
 };
 
-/// What checking needs to know.
+/// The tables that the check reads.
 pub(super) struct LoadSourceCheck<'a> {
     pub(super) specs: &'a Specs,
     pub(super) pools: &'a [&'a PoolSpec],
     pub(super) compiled: &'a CompiledPools,
-    /// By datacenter.
+    /// The load source of each datacenter.
     pub(super) loads: &'a [Option<LoadSourceId>],
 }
 
 impl LoadSourceCheck<'_> {
-    /// Reports who goes by reports that nobody makes, and sources that are attached where they
-    /// cannot be asked.
+    /// Reports pools that depend on reports that no source makes, and sources that are attached
+    /// where they cannot be polled.
     pub(super) fn run(&self, problems: &mut Problems) {
-        for (at, spec) in self.pools.iter().enumerate() {
-            self.check_pool_sources(spec, at, problems);
-            self.check_load_members(spec, at, problems);
+        for (index, spec) in self.pools.iter().enumerate() {
+            self.check_pool_sources(spec, index, problems);
+            self.check_load_members(spec, index, problems);
             if let (Some(capacity), false) = (
                 &spec.regulation.capacity,
-                self.has_load_source(MemberKind::Pool(PoolId(at as u32))),
+                self.has_load_source(MemberKind::Pool(PoolId(index as u32))),
             ) {
                 let name = Quoted(&spec.name.value);
                 problems
@@ -54,7 +54,7 @@ impl LoadSourceCheck<'_> {
         &self.specs.loads[id.index()].value
     }
 
-    /// Whether a member's load is known to anybody.
+    /// Whether a source reports the load of a member.
     fn has_load_source(&self, kind: MemberKind) -> bool {
         let mut open = vec![kind];
         let mut seen = HashSet::new();
@@ -71,7 +71,8 @@ impl LoadSourceCheck<'_> {
                 }
                 MemberKind::Endpoint(id) => {
                     let endpoint = &self.compiled.endpoints[id.index()];
-                    let has_load = |at: &DatacenterId| self.loads[at.index()].is_some();
+                    let has_load =
+                        |datacenter: &DatacenterId| self.loads[datacenter.index()].is_some();
                     if endpoint.load.is_some() || endpoint.datacenters.iter().any(has_load) {
                         return true;
                     }
@@ -81,7 +82,7 @@ impl LoadSourceCheck<'_> {
         false
     }
 
-    /// Whether some endpoint of a member is probed.
+    /// Whether an endpoint of a member is probed.
     fn is_probed(&self, kind: MemberKind) -> bool {
         let mut open = vec![kind];
         let mut seen = HashSet::new();
@@ -104,13 +105,13 @@ impl LoadSourceCheck<'_> {
         false
     }
 
-    /// Each member of a `resolve_load` pool has somebody to say what its load is.
-    fn check_load_members(&self, spec: &PoolSpec, at: usize, problems: &mut Problems) {
-        let pool = &self.compiled.pools[at];
+    /// Checks that a source reports the load of each member of a `load` pool.
+    fn check_load_members(&self, spec: &PoolSpec, index: usize, problems: &mut Problems) {
+        let pool = &self.compiled.pools[index];
         let (Policy::Load(policy), PolicyName::Load) = (&pool.policy, spec.policy.value) else {
             return;
         };
-        for (member, &place) in pool.members.iter().zip(&self.compiled.member_places[at]) {
+        for (member, &place) in pool.members.iter().zip(&self.compiled.member_places[index]) {
             let is_timed =
                 policy.measure == LoadMeasure::ResponseTime && self.is_probed(member.kind);
             if is_timed || self.has_load_source(member.kind) {
@@ -141,9 +142,9 @@ impl LoadSourceCheck<'_> {
         }
     }
 
-    /// The sources that a pool and its endpoints name can be asked.
-    fn check_pool_sources(&self, spec: &PoolSpec, at: usize, problems: &mut Problems) {
-        let pool = &self.compiled.pools[at];
+    /// Checks that the sources that a pool and its endpoints name can be polled there.
+    fn check_pool_sources(&self, spec: &PoolSpec, index: usize, problems: &mut Problems) {
+        let pool = &self.compiled.pools[index];
         if let (Some(id), Some(name)) = (pool.regulation.load, &spec.regulation.load) {
             self.check_not_per_address(
                 id,
@@ -152,7 +153,7 @@ impl LoadSourceCheck<'_> {
                 problems,
             );
         }
-        for (member, &place) in pool.members.iter().zip(&self.compiled.member_places[at]) {
+        for (member, &place) in pool.members.iter().zip(&self.compiled.member_places[index]) {
             let MemberKind::Endpoint(id) = member.kind else { continue };
             let endpoint = &self.compiled.endpoints[id.index()];
             if let Some(load) = endpoint.load {
@@ -176,7 +177,7 @@ impl LoadSourceCheck<'_> {
         }
         let is_http = |id: MonitorId| {
             matches!(
-                self.specs.monitors.get(id.index()).map(|at| &at.value.check),
+                self.specs.monitors.get(id.index()).map(|monitor| &monitor.value.check),
                 Some(Check::Http(_))
             )
         };

@@ -1,8 +1,9 @@
-//! From specifications to domain values: names become positions, and what does not fit together is
-//! reported.
+//! Compiles specifications to domain values: names become positions, and what does not fit together
+//! is reported. A full load compiles all tables (`full_load`); an amendment compiles the tables
+//! that differ (`amendment`).
 //!
-//! Each step goes on after a mistake with what is left, so that one run finds all of them; only a
-//! run without any error yields a configuration.
+//! Each step continues after a mistake with what is left, so that one run finds all mistakes. Only
+//! a run without errors yields a configuration.
 
 mod aliases;
 mod amendment;

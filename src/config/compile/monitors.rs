@@ -1,4 +1,4 @@
-//! Combined monitors: their parts exist, none leads back to itself, and none is too deep.
+//! Checks combined monitors: their parts exist, none contains itself, and none is nested too deep.
 
 use super::{
     symbols::SymbolTable,
@@ -6,13 +6,14 @@ use super::{
 };
 use crate::config::{place::SourcePlace, problems::Problems, quoted::Quoted, spec::Specs};
 
-/// How many monitors may be inside each other.
+/// The maximum depth of nested monitors.
 const MAX_DEPTH: usize = 16;
 
-/// For each monitor its parts, and where they are named.
+/// For each monitor, its parts and the places where they are named.
 type MonitorParts = [Vec<(usize, SourcePlace)>];
 
-/// Looks up every part and checks their shape. Whether that is such that it can be followed.
+/// Resolves every part, and checks how monitors are nested. Returns whether they are nested without
+/// cycles and not too deep.
 pub(super) fn check<'s>(
     specs: &'s Specs,
     monitors: &mut SymbolTable<'s>,
@@ -21,7 +22,7 @@ pub(super) fn check<'s>(
     let mut parts = vec![Vec::new(); specs.monitors.len()];
     for (whole, part) in &specs.monitor_parts {
         let found = monitors.resolve(part, problems);
-        // They are in order of name.
+        // Monitors are in order of name.
         let whole = specs.monitors.binary_search_by(|monitor| monitor.value.name.cmp(whole));
         if let (Ok(whole), Some(found)) = (whole, found) {
             parts[whole].push((found, part.place));
@@ -32,7 +33,7 @@ pub(super) fn check<'s>(
     for monitor in order {
         depths[monitor] =
             1 + parts[monitor].iter().map(|(part, _)| depths[*part]).max().unwrap_or_default();
-        // Told once, of the monitor where the bound is first passed.
+        // Reported once, for the monitor at which the bound is first exceeded.
         if depths[monitor] == MAX_DEPTH + 1 {
             let whole = &specs.monitors[monitor];
             let name = Quoted(&whole.value.name);

@@ -3,12 +3,12 @@
 use super::{datacenters::DatacenterNames, symbols::SymbolTable};
 use crate::config::spec::RampSpec;
 
-/// Everything that later steps refer to by name.
+/// The names of datacenters, monitors, load sources and pools, each with its position.
 pub(super) struct NameScope<'s> {
     pub(super) datacenters: DatacenterNames<'s>,
     pub(super) monitors: SymbolTable<'s>,
     pub(super) loads: SymbolTable<'s>,
     pub(super) pools: SymbolTable<'s>,
-    /// By datacenter.
+    /// The durations of ramps, by datacenter.
     pub(super) datacenter_ramps: Vec<RampSpec>,
 }

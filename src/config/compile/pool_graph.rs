@@ -1,5 +1,5 @@
-//! The shape of the pools together: no cycles, not too deep, not too wide, and each pool able to do
-//! what its policy says.
+//! Checks how pools are nested: no cycles, not too deep, not too wide, and each pool able to apply
+//! its policy.
 
 use super::{
     answer_size::LargestAnswer,
@@ -16,30 +16,30 @@ use crate::{
     steer::{AnswerCount, EndpointTarget, MemberKind, MinUp, Policy, Pool},
 };
 
-/// How many pools may be inside each other.
+/// The maximum depth of nested pools.
 const MAX_DEPTH: u32 = 16;
-/// How many endpoints one pool may hold with all pools in it: a wheel numbers its members with 16
-/// bits, and has at most 65,536 slots.
+/// The maximum number of endpoints of one pool with all pools in it: a wheel numbers its members
+/// with 16 bits, and has at most 65,536 slots.
 const MAX_ENDPOINTS: u64 = 65_535;
 
-/// What is below a pool.
+/// A summary of everything below a pool.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct PoolSubtree {
-    /// How many pools are inside each other, itself included.
+    /// The number of nested levels, including the pool itself.
     depth: u32,
-    /// Endpoints, counted once for each way that leads to them.
+    /// The number of endpoints, each counted once for each path that leads to it.
     endpoints: u64,
-    /// CNAME endpoints among them.
+    /// The number of CNAME endpoints among them.
     cnames: u64,
-    /// Where the first of those is written.
+    /// The place of the first CNAME endpoint.
     pub(super) first_cname: Option<SourcePlace>,
-    /// Where the first host with a port is written, and the first endpoint that is none.
+    /// The places of the first SRV host, and of the first endpoint that is not one.
     pub(super) first_with_port: Option<SourcePlace>,
     pub(super) first_without_port: Option<SourcePlace>,
-    /// The most that one answer holds.
+    /// The size of the largest answer.
     pub(super) largest_answer: LargestAnswer,
-    /// Whether an endpoint is in a datacenter that has a location; one that cannot be read has been
-    /// reported.
+    /// Whether an endpoint is in a datacenter with a location. A location that cannot be read
+    /// counts, because it has been reported.
     has_location: bool,
 }
 
@@ -52,42 +52,41 @@ pub(super) struct PoolGraph<'p> {
     pub(super) subtrees: &'p [PoolSubtree],
 }
 
-/// Checks all pools; yields what is below each, children before parents being no concern of the
-/// caller.
+/// Checks all pools, and returns the summary of each.
 pub(super) fn check(
     specs: &[&PoolSpec],
     compiled: &CompiledPools,
     datacenters: &[DatacenterSpec],
     problems: &mut Problems,
 ) -> Vec<PoolSubtree> {
-    let mut reach = vec![PoolSubtree::default(); specs.len()];
-    for at in order_by_nesting(specs, compiled, problems) {
-        reach[at] = pool_subtree(
-            &compiled.pools[at],
-            &compiled.member_places[at],
+    let mut subtrees = vec![PoolSubtree::default(); specs.len()];
+    for index in order_by_nesting(specs, compiled, problems) {
+        subtrees[index] = pool_subtree(
+            &compiled.pools[index],
+            &compiled.member_places[index],
             compiled,
             datacenters,
-            &reach,
+            &subtrees,
         );
-        reach[at].largest_answer =
-            LargestAnswer::for_pool(&compiled.pools[at], compiled, |inner| {
-                reach[inner.index()].largest_answer
+        subtrees[index].largest_answer =
+            LargestAnswer::for_pool(&compiled.pools[index], compiled, |inner| {
+                subtrees[inner.index()].largest_answer
             });
-        check_size(specs[at], reach[at], problems);
-        check_members(specs[at], &compiled.pools[at], problems);
-        check_answers(specs[at], reach[at], problems);
-        check_strict(specs, &compiled.pools[at], &compiled.member_places[at], problems);
+        check_size(specs[index], subtrees[index], problems);
+        check_members(specs[index], &compiled.pools[index], problems);
+        check_answers(specs[index], subtrees[index], problems);
+        check_strict(specs, &compiled.pools[index], &compiled.member_places[index], problems);
         check_nearest(
-            specs[at],
-            &compiled.pools[at],
-            &compiled.member_places[at],
+            specs[index],
+            &compiled.pools[index],
+            &compiled.member_places[index],
             compiled,
             datacenters,
-            &reach,
+            &subtrees,
             problems,
         );
     }
-    reach
+    subtrees
 }
 
 /// The pools, each after those in it. Cycles are reported and cut.
@@ -122,17 +121,17 @@ fn report_cycle(specs: &[&PoolSpec], cycle: &[usize], place: SourcePlace, proble
         .help("take one of the pools out of the other's members");
 }
 
-/// Where the `on-all-down` of a pool or a service leads back to the pool that it is to stand in
-/// for.
+/// Finds `on-all-down` pools that lead back to the pool that they replace.
 pub(super) struct FallbackCheck<'c> {
     pub(super) specs: &'c [&'c PoolSpec],
     pub(super) compiled: &'c CompiledPools,
-    /// The pool that each pool's `on-all-down` names.
+    /// The pool that each pool's `on-all-down` names, by pool.
     pub(super) fallback_pools: &'c [Option<usize>],
 }
 
 impl FallbackCheck<'_> {
-    /// Reports each pool whose `on-all-down` leads back to it, by itself or by those of others.
+    /// Reports each pool whose `on-all-down` leads back to it, directly or through those of other
+    /// pools.
     pub(super) fn check_pools(&self, problems: &mut Problems) {
         for pool in 0..self.specs.len() {
             let mut path = vec![pool];
@@ -142,7 +141,7 @@ impl FallbackCheck<'_> {
                     _ => break,
                 };
                 if self.contains_only(next, pool, 0) {
-                    // A circle of several pools is reported once, at the first of them.
+                    // A cycle of several pools is reported once, at the first of them.
                     if path.iter().all(|other| pool <= *other) {
                         path.push(next);
                         self.report(&path, pool, place, problems);
@@ -157,7 +156,7 @@ impl FallbackCheck<'_> {
         }
     }
 
-    /// Reports a service whose own `on-all-down` is the pool that it has anyway.
+    /// Reports a service whose `on-all-down` is the pool that it uses anyway.
     pub(super) fn check_service(
         &self,
         pool: usize,
@@ -171,7 +170,7 @@ impl FallbackCheck<'_> {
     }
 
     fn report(&self, path: &[usize], pool: usize, place: SourcePlace, problems: &mut Problems) {
-        let name = |at: &usize| self.specs[*at].name.value.to_string();
+        let name = |pool: &usize| self.specs[*pool].name.value.to_string();
         let mut names: Vec<String> = path.iter().map(name).collect();
         if path.last() != Some(&pool) {
             names.push(name(&pool));
@@ -181,7 +180,7 @@ impl FallbackCheck<'_> {
             .help("name a pool with other members, or write \"all\" to answer all members when all are down, or \"empty\"");
     }
 
-    /// Whether a pool is `sought`, or holds nothing but it.
+    /// Whether a pool is `sought`, or contains nothing else.
     fn contains_only(&self, pool: usize, sought: usize, depth: u32) -> bool {
         let members = &self.compiled.pools[pool].members;
         let leads_there = |kind| match kind {
@@ -200,11 +199,11 @@ fn pool_subtree(
     places: &[SourcePlace],
     compiled: &CompiledPools,
     datacenters: &[DatacenterSpec],
-    reach: &[PoolSubtree],
+    subtrees: &[PoolSubtree],
 ) -> PoolSubtree {
     let mut sum = PoolSubtree { depth: 1, ..PoolSubtree::default() };
     for (member, place) in pool.members.iter().zip(places) {
-        let below = member_subtree(member.kind, *place, compiled, datacenters, reach);
+        let below = member_subtree(member.kind, *place, compiled, datacenters, subtrees);
         sum.depth = sum.depth.max(below.depth.saturating_add(1));
         sum.endpoints = sum.endpoints.saturating_add(below.endpoints);
         sum.cnames = sum.cnames.saturating_add(below.cnames);
@@ -221,10 +220,10 @@ fn member_subtree(
     place: SourcePlace,
     compiled: &CompiledPools,
     datacenters: &[DatacenterSpec],
-    reach: &[PoolSubtree],
+    subtrees: &[PoolSubtree],
 ) -> PoolSubtree {
     match kind {
-        MemberKind::Pool(child) => reach[child.index()],
+        MemberKind::Pool(child) => subtrees[child.index()],
         MemberKind::Endpoint(id) => {
             let endpoint = &compiled.endpoints[id.index()];
             let is_cname = matches!(endpoint.target, EndpointTarget::Cname(_));
@@ -246,10 +245,10 @@ fn member_subtree(
     }
 }
 
-fn check_size(spec: &PoolSpec, reach: PoolSubtree, problems: &mut Problems) {
+fn check_size(spec: &PoolSpec, subtree: PoolSubtree, problems: &mut Problems) {
     let name = Quoted(&spec.name.value);
-    // Told once, of the pool where the bound is first passed.
-    if reach.depth == MAX_DEPTH + 1 {
+    // Reported once, for the pool at which the bound is first exceeded.
+    if subtree.depth == MAX_DEPTH + 1 {
         problems
             .error(
                 spec.name.place,
@@ -257,20 +256,20 @@ fn check_size(spec: &PoolSpec, reach: PoolSubtree, problems: &mut Problems) {
             )
             .help("name the inner pools' endpoints directly");
     }
-    if reach.endpoints > MAX_ENDPOINTS {
+    if subtree.endpoints > MAX_ENDPOINTS {
         problems
             .error(
                 spec.name.place,
                 format!(
                     "pool {name} holds {} endpoints with all pools in it; the maximum is {MAX_ENDPOINTS}",
-                    reach.endpoints
+                    subtree.endpoints
                 ),
             )
             .help("a pool that is reached by several ways counts as often");
     }
 }
 
-/// Numbers and weights of a pool's own members.
+/// Checks the number and the weights of a pool's members.
 pub(super) fn check_members(spec: &PoolSpec, pool: &Pool, problems: &mut Problems) {
     let count = pool.members.len();
     let written = spec.members.as_ref().map_or(count, Vec::len);
@@ -298,13 +297,14 @@ pub(super) fn check_members(spec: &PoolSpec, pool: &Pool, problems: &mut Problem
     }
 }
 
-/// A CNAME stands alone at its name (RFC 1034 section 3.6.2), so it cannot share an answer.
-fn check_answers(spec: &PoolSpec, reach: PoolSubtree, problems: &mut Problems) {
+/// Checks that an answer does not combine a CNAME with other records: it is the only record of its
+/// name (RFC 1034 section 3.6.2).
+fn check_answers(spec: &PoolSpec, subtree: PoolSubtree, problems: &mut Problems) {
     let puts_several = spec.policy.value == PolicyName::All
         || spec.answers.value != AnswerCount::Count(std::num::NonZeroU32::MIN);
-    if let (true, true, Some(cname)) = (puts_several, reach.endpoints > 1, reach.first_cname) {
+    if let (true, true, Some(cname)) = (puts_several, subtree.endpoints > 1, subtree.first_cname) {
         let name = Quoted(&spec.name.value);
-        let message = match reach.cnames == reach.endpoints {
+        let message = match subtree.cnames == subtree.endpoints {
             true => format!("pool {name} would put several CNAMEs into one answer"),
             false => format!("pool {name} would put a CNAME beside addresses into one answer"),
         };
@@ -316,8 +316,8 @@ fn check_answers(spec: &PoolSpec, reach: PoolSubtree, problems: &mut Problems) {
     }
 }
 
-/// A pool that holds a `geo` pool turns to its next member where that one comes to nothing, so that
-/// a strict rule inside could not keep its promise.
+/// Reports strict rules in a nested `geo` pool: if the pool's choice is empty, the outer pool uses
+/// its next member, and so the rule would not be strict.
 fn check_strict(specs: &[&PoolSpec], pool: &Pool, places: &[SourcePlace], problems: &mut Problems) {
     for (member, &place) in pool.members.iter().zip(places) {
         let MemberKind::Pool(inner) = member.kind else { continue };
@@ -338,21 +338,21 @@ fn check_nearest(
     places: &[SourcePlace],
     compiled: &CompiledPools,
     datacenters: &[DatacenterSpec],
-    reach: &[PoolSubtree],
+    subtrees: &[PoolSubtree],
     problems: &mut Problems,
 ) {
     if spec.policy.value != PolicyName::Nearest {
         return;
     }
     for (member, &place) in pool.members.iter().zip(places) {
-        if member_subtree(member.kind, place, compiled, datacenters, reach).has_location {
+        if member_subtree(member.kind, place, compiled, datacenters, subtrees).has_location {
             continue;
         }
         let name = match member.kind {
             MemberKind::Pool(id) => &compiled.pools[id.index()].name,
             MemberKind::Endpoint(id) => &compiled.endpoints[id.index()].name,
         };
-        // That its datacenter does not exist has been told.
+        // An undefined datacenter has been reported already.
         if spec
             .all_members()
             .any(|member| member.place == place && names_datacenter(&member.target))

@@ -1,4 +1,4 @@
-//! Pools and their endpoints, each by itself: names become positions.
+//! Compiles pools and their endpoints, each by itself: names become positions.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
@@ -23,18 +23,18 @@ use crate::{
 pub(super) struct CompiledPools {
     pub(super) pools: Vec<Arc<Pool>>,
     pub(super) endpoints: Vec<Arc<Endpoint>>,
-    /// Of each pool, of each member: where it is written.
+    /// For each pool, the place of each member.
     pub(super) member_places: Vec<Vec<SourcePlace>>,
 }
 
-/// What endpoints that name none have from their pool.
+/// The values that endpoints inherit from their pool.
 struct PoolDefaults {
     datacenters: Vec<DatacenterId>,
     monitor: Option<MonitorId>,
     ramps: RampSpec,
 }
 
-/// Members by the name that must be theirs alone.
+/// The position and place of each member, by whether it is a pool and by its name.
 type MembersByName<'s> = HashMap<(bool, &'s str), (usize, SourcePlace)>;
 
 pub(super) fn compile(
@@ -56,7 +56,7 @@ pub(super) fn compile(
 }
 
 impl CompiledPools {
-    /// One pool, whose endpoints are added, and where each of its members is written.
+    /// Compiles one pool, whose endpoints are added. Also returns the place of each member.
     pub(super) fn compile_pool<'s>(
         &mut self,
         spec: &'s PoolSpec,
@@ -71,14 +71,14 @@ impl CompiledPools {
             monitor: spec.monitor.as_ref().and_then(|name| resolve_monitor(scope, name, problems)),
             ramps: spec.regulation.ramps,
         };
-        let mut building =
+        let mut builder =
             PoolBuilder { members: Vec::new(), places: Vec::new(), by_name: MembersByName::new() };
         for member in spec.members.iter().flatten() {
-            let before = building.members.len();
-            if let Some(index) = self.add_member(member, &inherited, &mut building, scope, problems)
+            let before = builder.members.len();
+            if let Some(index) = self.add_member(member, &inherited, &mut builder, scope, problems)
                 && index < before
             {
-                report_duplicate_member(member, &building, index, problems);
+                report_duplicate_member(member, &builder, index, problems);
             }
         }
         let policy = match spec.policy.value {
@@ -90,38 +90,40 @@ impl CompiledPools {
             PolicyName::Geo => {
                 geo::check_rules(&spec.rules, problems);
                 let mut list = |members: &'s [MemberSpec]| {
-                    self.rule_members(members, &inherited, &mut building, scope, problems)
+                    self.rule_members(members, &inherited, &mut builder, scope, problems)
                 };
                 let rules =
                     spec.rules.iter().map(|rule| geo::rule(rule, list(&rule.members))).collect();
                 Policy::Geo { rules, default: list(&spec.default) }
             }
         };
-        self.warn_of_equal_addresses(spec, &building, problems);
+        self.warn_of_equal_addresses(spec, &builder, problems);
         let pool = Pool {
             name: spec.name.value.clone(),
             policy,
             spread: spec.spread,
             answers: spec.answers.value,
-            min_up: spec.min_up.map_or(MinUp::Members(std::num::NonZeroU32::MIN), |at| at.value),
+            min_up: spec
+                .min_up
+                .map_or(MinUp::Members(std::num::NonZeroU32::MIN), |written| written.value),
             families: spec.families,
-            members: building.members,
+            members: builder.members,
             regulation: regulation::pool_regulation(spec, scope, problems),
         };
-        (pool, building.places)
+        (pool, builder.places)
     }
 
-    /// Two members with one address are one target: its clients add up, and a drain of one of the
-    /// two ends nothing.
+    /// Warns of members with the same address. They are one target: it gets the clients of both,
+    /// and a drain of one member does not end its use.
     fn warn_of_equal_addresses(
         &self,
         spec: &PoolSpec,
-        building: &PoolBuilder<'_>,
+        builder: &PoolBuilder<'_>,
         problems: &mut Problems,
     ) {
         let mut places_of: HashMap<IpAddr, Vec<SourcePlace>> =
-            HashMap::with_capacity(building.members.len());
-        for (member, &place) in building.members.iter().zip(&building.places) {
+            HashMap::with_capacity(builder.members.len());
+        for (member, &place) in builder.members.iter().zip(&builder.places) {
             let MemberKind::Endpoint(id) = member.kind else { continue };
             let EndpointTarget::Addresses(addresses) = &self.endpoints[id.index()].target else {
                 continue;
@@ -157,34 +159,35 @@ impl CompiledPools {
         }
     }
 
-    /// One list of a `geo` pool, as positions in the pool's members; lists may share members.
+    /// Compiles one list of a `geo` pool to positions in the pool's members. Lists may share
+    /// members.
     fn rule_members<'s>(
         &mut self,
         members: &'s [MemberSpec],
         inherited: &PoolDefaults,
-        building: &mut PoolBuilder<'s>,
+        builder: &mut PoolBuilder<'s>,
         scope: &mut NameScope<'_>,
         problems: &mut Problems,
     ) -> Vec<u32> {
         let mut list: Vec<u32> = Vec::with_capacity(members.len());
         for member in members {
-            let Some(index) = self.add_member(member, inherited, building, scope, problems) else {
+            let Some(index) = self.add_member(member, inherited, builder, scope, problems) else {
                 continue;
             };
             if list.contains(&(index as u32)) {
-                report_duplicate_member(member, building, index, problems);
+                report_duplicate_member(member, builder, index, problems);
             }
             list.push(index as u32);
         }
         list
     }
 
-    /// The position of a member, which is added unless the same one is there.
+    /// The position of a member, which is added unless the pool already has it.
     fn add_member<'s>(
         &mut self,
         spec: &'s MemberSpec,
         inherited: &PoolDefaults,
-        building: &mut PoolBuilder<'s>,
+        builder: &mut PoolBuilder<'s>,
         scope: &mut NameScope<'_>,
         problems: &mut Problems,
     ) -> Option<usize> {
@@ -192,8 +195,8 @@ impl CompiledPools {
             MemberTarget::Pool(name) => (true, &*name.value),
             MemberTarget::Endpoint(endpoint) => (false, &*endpoint.name.value),
         };
-        if let Some(&(index, _)) = building.by_name.get(&key) {
-            let first = (&building.members[index], building.places[index]);
+        if let Some(&(index, _)) = builder.by_name.get(&key) {
+            let first = (&builder.members[index], builder.places[index]);
             return self.check_same(spec, inherited, first, scope, problems).then_some(index);
         }
         let kind = match &spec.target {
@@ -207,10 +210,10 @@ impl CompiledPools {
                 MemberKind::Endpoint(EndpointId(self.endpoints.len() as u32 - 1))
             }
         };
-        let index = building.members.len();
-        building.by_name.insert(key, (index, spec.place));
-        building.members.push(Member { kind, weight: spec.weight, bias: spec.bias });
-        building.places.push(spec.place);
+        let index = builder.members.len();
+        builder.by_name.insert(key, (index, spec.place));
+        builder.members.push(Member { kind, weight: spec.weight, bias: spec.bias });
+        builder.places.push(spec.place);
         Some(index)
     }
 
@@ -230,9 +233,9 @@ impl CompiledPools {
             Some(name) => resolve_monitor(scope, name, problems),
             None => inherited.monitor,
         };
-        let pace = datacenters
+        let ramps = datacenters
             .iter()
-            .map(|at| scope.datacenter_ramps[at.index()])
+            .map(|datacenter| scope.datacenter_ramps[datacenter.index()])
             .fold(spec.ramps.or(inherited.ramps), RampSpec::or);
         Endpoint {
             name: spec.name.value.clone(),
@@ -245,12 +248,12 @@ impl CompiledPools {
             state: spec.state,
             force: spec.force,
             load: regulation::resolve_load(scope, spec.load.as_ref(), problems),
-            ramp_times: pace.ramp_times(),
+            ramp_times: ramps.ramp_times(),
         }
     }
 
-    /// Two endpoints of one pool with one name must be one and the same, listed in two rules of a
-    /// `geo` pool.
+    /// Whether two endpoints of one pool with the same name are equal, as they must be; a `geo`
+    /// pool may list one endpoint in several rules.
     fn check_same(
         &self,
         spec: &MemberSpec,
@@ -289,7 +292,7 @@ struct PoolBuilder<'s> {
 
 fn report_duplicate_member(
     member: &MemberSpec,
-    building: &PoolBuilder<'_>,
+    builder: &PoolBuilder<'_>,
     index: usize,
     problems: &mut Problems,
 ) {
@@ -299,7 +302,7 @@ fn report_duplicate_member(
     };
     problems
         .error(member.place, format!("{kind} {} is a member twice", Quoted(name)))
-        .also(building.places[index], "already a member here")
+        .also(builder.places[index], "already a member here")
         .help("leave one away; to give it more clients raise its weight");
 }
 

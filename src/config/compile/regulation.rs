@@ -1,4 +1,4 @@
-//! What regulates pools: whether the reports that it goes by exist, and whether they can.
+//! Compiles the keys that regulate pools.
 
 use super::name_scope::NameScope;
 use crate::{
@@ -15,7 +15,7 @@ pub(super) fn resolve_load(
     scope.loads.resolve(name?, problems).map(|index| LoadSourceId(index as u32))
 }
 
-/// What a pool's table says, with names as positions.
+/// The regulation of a pool, with names as positions.
 pub(super) fn pool_regulation(
     spec: &PoolSpec,
     scope: &mut NameScope<'_>,
@@ -24,7 +24,7 @@ pub(super) fn pool_regulation(
     let spec = &spec.regulation;
     Regulation {
         load: resolve_load(scope, spec.load.as_ref(), problems),
-        capacity: spec.capacity.as_ref().map(|at| at.value.clone()),
+        capacity: spec.capacity.as_ref().map(|capacity| capacity.value.clone()),
         keep: spec.keep,
         trickle: spec.trickle,
         failback: spec.failback,

@@ -1,4 +1,5 @@
-//! Services: each in its innermost zone, on a name that its static records leave free.
+//! Compiles services: each is in its innermost zone, at a name that has no conflicting static
+//! records.
 
 use hashbrown::{HashMap, HashSet};
 
@@ -23,8 +24,8 @@ use crate::{
     steer::{MemberKind, OnAllDown, PoolId, RecordKind, Service, ZoneId},
 };
 
-/// The services, in the order of their specifications; those that cannot be are left out and
-/// reported.
+/// Compiles the services, in the order of their specifications. Services with errors are reported
+/// and left out.
 pub(super) fn compile(
     specs: &Specs,
     graph: PoolGraph<'_>,
@@ -33,12 +34,13 @@ pub(super) fn compile(
     problems: &mut Problems,
 ) -> Vec<Service> {
     let PoolGraph { specs: all_pools, compiled, subtrees } = graph;
-    let next: Vec<Option<usize>> =
+    let fallback_pools: Vec<Option<usize>> =
         all_pools.iter().map(|pool| fallback_pool(pool.on_all_down.as_ref(), scope)).collect();
-    let fallbacks = FallbackCheck { specs: all_pools, compiled, fallback_pools: &next };
+    let fallbacks = FallbackCheck { specs: all_pools, compiled, fallback_pools: &fallback_pools };
     fallbacks.check_pools(problems);
-    let mut fitting = AnswerSizeCheck::new(graph);
-    let mut first_of: HashMap<&Name, SourcePlace> = HashMap::with_capacity(specs.services.len());
+    let mut size_check = AnswerSizeCheck::new(graph);
+    let mut first_places: HashMap<&Name, SourcePlace> =
+        HashMap::with_capacity(specs.services.len());
     let mut inline = specs.pools.len();
     let mut services = Vec::with_capacity(specs.services.len());
     for spec in &specs.services {
@@ -49,7 +51,7 @@ pub(super) fn compile(
                 Some(inline - 1)
             }
         };
-        if let Some(&first) = first_of.get(&spec.name.value) {
+        if let Some(&first) = first_places.get(&spec.name.value) {
             report_duplicate(
                 "service",
                 &spec.name.value.to_string(),
@@ -58,7 +60,7 @@ pub(super) fn compile(
                 problems,
             );
         } else {
-            first_of.insert(&spec.name.value, spec.name.place);
+            first_places.insert(&spec.name.value, spec.name.place);
         }
         let zone = zone_of(spec, zones, problems);
         let written =
@@ -84,7 +86,7 @@ pub(super) fn compile(
         for root in [Some(pool), other].into_iter().flatten() {
             let subtree = subtrees.get(root);
             subtree.into_iter().for_each(|subtree| check_endpoints(spec, subtree, problems));
-            fitting.check(spec, root, problems);
+            size_check.check(spec, root, problems);
         }
         let inherited = all_pools.get(pool).and_then(|pool| Some(pool.client_subnet?.value));
         services.push(service(spec, zone, PoolId(pool as u32), on_all_down, inherited));
@@ -92,7 +94,7 @@ pub(super) fn compile(
     services
 }
 
-/// A service as a domain value; `inherited` is the `client-subnet` of its pool.
+/// A service as a domain value. `inherited` is the `client-subnet` of its pool.
 pub(super) fn service(
     spec: &ServiceSpec,
     zone: ZoneId,
@@ -113,7 +115,7 @@ pub(super) fn service(
 }
 
 /// Warns of pools with `client-subnet = false` that services reach only through other pools: the
-/// key is read of the pool that a service names.
+/// key applies only to the pool that a service names.
 pub(super) fn warn_of_client_subnet(
     specs: &Specs,
     graph: PoolGraph<'_>,
@@ -144,7 +146,7 @@ pub(super) fn warn_of_client_subnet(
     }
 }
 
-/// Whether a pool is among those that a service may choose from.
+/// Whether a service may choose from a pool.
 fn reaches(service: &Service, sought: usize, compiled: &CompiledPools) -> bool {
     let mut open = vec![service.pool];
     if let OnAllDown::Pool(other) = service.on_all_down {
@@ -167,7 +169,7 @@ fn reaches(service: &Service, sought: usize, compiled: &CompiledPools) -> bool {
     false
 }
 
-/// Whether a service answers a type by itself.
+/// Whether a service answers queries of a type.
 fn answers_type(spec: &ServiceSpec, rtype: Rtype) -> bool {
     match spec.kind {
         RecordKind::Addresses => matches!(rtype, Rtype::A | Rtype::AAAA),
@@ -178,10 +180,10 @@ fn answers_type(spec: &ServiceSpec, rtype: Rtype) -> bool {
     }
 }
 
-/// A service of type SRV has hosts with ports, any other has none.
-fn check_endpoints(spec: &ServiceSpec, reach: &PoolSubtree, problems: &mut Problems) {
+/// Checks that a service of type SRV has only hosts with ports, and any other service has none.
+fn check_endpoints(spec: &ServiceSpec, subtree: &PoolSubtree, problems: &mut Problems) {
     let Placed { value: name, place } = &spec.name;
-    match (&spec.kind, reach.first_with_port, reach.first_without_port) {
+    match (&spec.kind, subtree.first_with_port, subtree.first_without_port) {
         (RecordKind::Srv, _, Some(other)) => {
             problems
                 .error(other, format!("service \"{name}\" is of type SRV, and this endpoint has no `target`"))
@@ -220,7 +222,7 @@ pub(super) fn on_all_down(
     }
 }
 
-/// The pool that an `on-all-down` names; one that does not exist is reported where it is used.
+/// The pool that an `on-all-down` names. An undefined pool is reported where it is used.
 fn fallback_pool(written: Option<&OnAllDownSpec>, scope: &NameScope<'_>) -> Option<usize> {
     match written? {
         OnAllDownSpec::Pool(name) => scope.pools.position(&name.value),
@@ -228,7 +230,7 @@ fn fallback_pool(written: Option<&OnAllDownSpec>, scope: &NameScope<'_>) -> Opti
     }
 }
 
-/// The innermost zone that holds a service.
+/// The innermost zone that contains a service's name.
 fn zone_of(spec: &ServiceSpec, zones: &CompiledZones, problems: &mut Problems) -> Option<ZoneId> {
     let Placed { value: name, place } = &spec.name;
     let zone = zones.innermost(name);
@@ -252,7 +254,7 @@ fn zone_of(spec: &ServiceSpec, zones: &CompiledZones, problems: &mut Problems) -
     zone
 }
 
-/// Whether static records leave the name to a service.
+/// Checks that no static record conflicts with a service.
 fn check_name(
     spec: &ServiceSpec,
     zone: ZoneId,

@@ -1,4 +1,4 @@
-//! What the names of one kind stand for: definitions, references, and which were never referred to.
+//! The names of one kind of table: definitions, references, and names that nothing refers to.
 
 use hashbrown::{HashMap, HashSet};
 
@@ -15,14 +15,14 @@ use crate::{
     dns::Name,
 };
 
-/// The names of one kind.
+/// The names of one kind of table.
 pub(super) struct SymbolTable<'s> {
     kind: &'static str,
     positions: HashMap<&'s str, (usize, SourcePlace)>,
-    /// Defined, but not usably; that was reported already.
+    /// Names whose tables could not be read, which has been reported.
     unreadable: HashSet<&'s str>,
     used: HashSet<usize>,
-    /// In order, once a name is looked for in vain.
+    /// The names in order, collected when an undefined name is first reported.
     sorted: Option<Vec<&'s str>>,
 }
 
@@ -37,7 +37,7 @@ impl<'s> SymbolTable<'s> {
         }
     }
 
-    /// Gives a name a meaning; a second one is an error that shows both places.
+    /// Defines a name. A second definition is an error that shows both places.
     pub(super) fn define(
         &mut self,
         name: &'s str,
@@ -51,7 +51,7 @@ impl<'s> SymbolTable<'s> {
             }
             Some(&(_, first)) => {
                 report_duplicate(self.kind, name, place, first, problems);
-                // Never "unused" too.
+                // A duplicate is not reported as unused, too.
                 self.used.insert(index);
             }
         }
@@ -69,7 +69,7 @@ impl<'s> SymbolTable<'s> {
         self.positions.get(name).map(|(_, place)| *place)
     }
 
-    /// What a name stands for; does not count as a use of it.
+    /// The position of a defined name. This does not count as a use of it.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         self.positions.get(name).map(|(index, _)| *index)
     }
@@ -78,7 +78,8 @@ impl<'s> SymbolTable<'s> {
         self.positions.keys().copied()
     }
 
-    /// What a reference means; that it means nothing is an error with the nearest name.
+    /// The position that a reference means. An undefined name is an error with the nearest defined
+    /// name as its help.
     pub(super) fn resolve(
         &mut self,
         name: &Placed<Box<str>>,
@@ -104,7 +105,7 @@ impl<'s> SymbolTable<'s> {
         None
     }
 
-    /// Warns of each name that nothing referred to.
+    /// Warns of each name that nothing refers to.
     pub(super) fn warn_unused(&self, why: &str, problems: &mut Problems) {
         let mut unused: Vec<_> =
             self.positions.iter().filter(|(_, (index, _))| !self.used.contains(index)).collect();
@@ -117,7 +118,7 @@ impl<'s> SymbolTable<'s> {
     }
 }
 
-/// How to define a name that is referred to, so that it can be used at once.
+/// The help for an undefined name: a definition that can be used as it is.
 pub(super) fn definition_help(kind: &str, name: &str) -> String {
     let header = table_header::table_header(kind, name);
     match kind {

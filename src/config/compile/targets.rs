@@ -1,4 +1,4 @@
-//! Hosts and CNAMEs of endpoints that lie in the zones served here: that they exist and have an
+//! Checks hosts and CNAMEs of endpoints that are in zones served here: that they exist and have an
 //! address.
 
 use super::zones::{CompiledZones, ServiceNames};
@@ -14,7 +14,7 @@ use crate::{
 pub(super) fn warn(
     pools: &[&PoolSpec],
     zones: &CompiledZones,
-    served: &ServiceNames,
+    service_names: &ServiceNames,
     problems: &mut Problems,
 ) {
     for member in pools.iter().flat_map(|pool| pool.all_members()) {
@@ -24,7 +24,7 @@ pub(super) fn warn(
             EndpointTarget::Cname(name) => (name, "cname"),
             EndpointTarget::Addresses(_) | EndpointTarget::Alias(_) => continue,
         };
-        if let Some(written_once) = zones.name_written_once(served, name) {
+        if let Some(written_once) = zones.name_written_once(service_names, name) {
             problems
                 .warning(
                     endpoint.target_place,
@@ -32,7 +32,7 @@ pub(super) fn warn(
                 )
                 .help(format!("names in *.toml files are absolute: write \"{written_once}\""));
         } else if let (EndpointTarget::Host(_), Some((message, help))) =
-            (&endpoint.target, zones.host_fault(served, name))
+            (&endpoint.target, zones.host_fault(service_names, name))
         {
             problems.warning(endpoint.target_place, message).help(help);
         }

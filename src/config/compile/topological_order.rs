@@ -1,4 +1,4 @@
-//! The order in which nested things are checked: each after those inside it.
+//! Orders nested pools and monitors so that each is checked after those inside it.
 
 /// How far a node has been visited.
 #[derive(Clone, Copy, PartialEq)]

@@ -1,4 +1,4 @@
-//! Reading from the disk within bounds: sizes, and only what is a regular file.
+//! Reads files from the disk within bounds: only regular files, up to a size.
 
 use std::{
     collections::BTreeSet,
@@ -27,28 +27,28 @@ const MAX_FILE_OCTETS: u64 = 64 << 20;
 const MAX_SETTINGS_OCTETS: u64 = 1 << 20;
 /// The largest file of certificates or keys, in octets.
 pub(super) const MAX_CREDENTIAL_OCTETS: u64 = 1 << 20;
-/// How many octets all files may have together.
+/// The maximum number of octets of all files together.
 const MAX_TOTAL_OCTETS: u64 = 512 << 20;
-/// How often a file that changes while it is read is read again.
+/// The maximum number of attempts to read a file that changes during the reading.
 const MAX_READ_ATTEMPTS: usize = 5;
 
-/// How long ago a file must have been changed to be taken as complete. A program that truncates a
+/// The time since the last change after which a file counts as complete. A program that truncates a
 /// file and writes it again leaves it empty for a moment.
 const MIN_FILE_AGE: Duration = Duration::from_millis(30);
 
-/// A file that was read, and what that depended on.
+/// A file that was read, and its state at that moment.
 pub(in crate::config) struct ReadFile {
     pub(in crate::config) file: SourceFile,
     pub(super) trace: PathState,
 }
 
-/// Reads one file, whatever directory it is in. Links on the way go into `links`.
+/// Reads one file in any directory. Links on the path are added to `links`.
 pub(in crate::config) fn read_file(
     path: &Path,
     role: FileRole,
     links: &mut BTreeSet<PathBuf>,
 ) -> ReadFile {
-    let bound = match role {
+    let limit = match role {
         FileRole::Settings => ReadLimit {
             octets: MAX_SETTINGS_OCTETS,
             reason: SourceReadError::LargerThanOneMebibyte,
@@ -58,7 +58,7 @@ pub(in crate::config) fn read_file(
     match links::resolve(path, links) {
         Ok(real) => {
             let is_link = std::path::absolute(path).is_ok_and(|absolute| absolute != real);
-            read_place(&ResolvedPath { path: path.to_path_buf(), real, is_link }, role, &bound)
+            read_place(&ResolvedPath { path: path.to_path_buf(), real, is_link }, role, &limit)
         }
         Err(reason) => {
             let trace = PathState::unread(path, PathKind::File, &reason);
@@ -67,7 +67,7 @@ pub(in crate::config) fn read_file(
     }
 }
 
-/// How many octets are read of a file, and why it is not read if it has more.
+/// The maximum size of a file, and the reason that is given if it is larger.
 struct ReadLimit {
     octets: u64,
     reason: SourceReadError,
@@ -82,14 +82,14 @@ impl ReadLimit {
 /// Reads a file of certificates or keys.
 pub(super) fn read_credential(path: &Path) -> Result<Arc<Vec<u8>>, SourceReadError> {
     let real = links::resolve(path, &mut BTreeSet::new())?;
-    let bound =
+    let limit =
         ReadLimit { octets: MAX_CREDENTIAL_OCTETS, reason: SourceReadError::LargerThanOneMebibyte };
-    read_regular(&real, FileRole::Master, &bound).map(|(octets, _)| Arc::new(octets))
+    read_regular(&real, FileRole::Master, &limit).map(|(octets, _)| Arc::new(octets))
 }
 
-fn read_place(place: &ResolvedPath, role: FileRole, bound: &ReadLimit) -> ReadFile {
+fn read_place(place: &ResolvedPath, role: FileRole, limit: &ReadLimit) -> ReadFile {
     let ResolvedPath { path, real, is_link } = place;
-    let (content, found) = match read_regular(real, role, bound) {
+    let (content, found) = match read_regular(real, role, limit) {
         Ok((octets, metadata)) => (Ok(octets), Some(metadata)),
         Err(reason) => (Err(reason), fs::metadata(real).ok()),
     };
@@ -107,28 +107,28 @@ fn read_place(place: &ResolvedPath, role: FileRole, bound: &ReadLimit) -> ReadFi
     ReadFile { file, trace }
 }
 
-/// Reads a regular file that does not change meanwhile.
+/// Reads a regular file that does not change during the reading.
 fn read_regular(
     path: &Path,
     role: FileRole,
-    bound: &ReadLimit,
+    limit: &ReadLimit,
 ) -> Result<(Vec<u8>, Metadata), SourceReadError> {
     for _ in 0..MAX_READ_ATTEMPTS {
         let mut file = open_regular(path)?;
         let before = file.metadata()?;
-        if before.len() > bound.octets {
-            return Err(bound.reason.clone());
+        if before.len() > limit.octets {
+            return Err(limit.reason.clone());
         }
         let mut octets = Vec::with_capacity(before.len() as usize + 1);
-        // What is longer by now than it was has changed.
+        // A file that is longer now than it was has changed.
         file.by_ref().take(before.len() + 1).read_to_end(&mut octets)?;
         let after = file.metadata()?;
         let is_same = FileStamp::from(&before).has_same_content(&FileStamp::from(&after));
         if !is_same || octets.len() as u64 != after.len() {
             continue;
         }
-        // Of a file that is not read by its name, a log say, its user alone needs to know that it
-        // is complete.
+        // Any other file is read only if something names it, a log is not: the file that names it
+        // shows whether it is complete.
         let is_by_name = role == FileRole::Settings || is_tables(path) || is_master(path);
         match time_until_settled(&after).filter(|_| is_by_name) {
             Some(rest) => std::thread::sleep(rest),
@@ -138,14 +138,15 @@ fn read_regular(
     Err(SourceReadError::KeepsChanging)
 }
 
-/// How long it takes until a file that was just changed counts as complete.
+/// The time until a file that was just changed counts as complete.
 fn time_until_settled(found: &Metadata) -> Option<Duration> {
     let age = SystemTime::now().duration_since(found.modified().ok()?).ok()?;
     MIN_FILE_AGE.checked_sub(age).filter(|rest| !rest.is_zero())
 }
 
-/// Opens a regular file. Nothing else is opened, which may wait or do something; should one be put
-/// in its place at that moment, the opening does not wait, and it is seen.
+/// Opens a regular file. Nothing else is opened: opening a FIFO may wait, and opening a device may
+/// have effects. If one replaces the file at that moment, the opening does not wait, and the kind
+/// is checked again.
 fn open_regular(path: &Path) -> Result<File, SourceReadError> {
     let refused = |found: &Metadata| {
         irregular_kind(found).map_or(Ok(()), |what| Err(SourceReadError::NotAFile(what)))
@@ -158,8 +159,8 @@ fn open_regular(path: &Path) -> Result<File, SourceReadError> {
     Ok(file)
 }
 
-/// Whether something may be at `path`: only the system's word that nothing is there counts as
-/// absence. A directory that may not be searched hides a file, and does not remove it.
+/// Whether something may exist at `path`. Only the system's answer that nothing exists counts as
+/// absence: a directory that may not be searched hides a file, but does not remove it.
 pub(in crate::config) fn may_exist(path: &Path) -> bool {
     !matches!(fs::symlink_metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound)
 }
@@ -176,8 +177,8 @@ fn irregular_kind(metadata: &Metadata) -> Option<&'static str> {
     }
 }
 
-/// Reads a zones directory: itself first, then what of it cannot be listed, then what lies below
-/// it, in the order of paths.
+/// Reads a zones directory: first the directory itself, then the entries in it that cannot be
+/// listed, then the files below it, in the order of paths.
 pub(super) fn read_directory(root: &Path, files: &mut Vec<SourceFile>, footprint: &mut Footprint) {
     let directory =
         |path: &Path, content| SourceFile::new(path, FileRole::Directory, None, content);
@@ -187,7 +188,8 @@ pub(super) fn read_directory(root: &Path, files: &mut Vec<SourceFile>, footprint
         Err(error) => Err(error.into()),
     };
     if let Err(reason) = &content {
-        // The links above it, one of which may be put right.
+        // The links on the path belong to the footprint: repairing one of them may repair the
+        // directory.
         let _ = links::resolve(root, &mut footprint.links);
         footprint.paths.push(PathState::unread(root, PathKind::ZoneDirectory, reason));
         return files.push(directory(root, content));
@@ -197,8 +199,8 @@ pub(super) fn read_directory(root: &Path, files: &mut Vec<SourceFile>, footprint
     files.extend(walked.failures.into_iter().map(|(path, reason)| directory(&path, Err(reason))));
     let mut found = walked.files;
     let mut left = MAX_TOTAL_OCTETS;
-    // Tables first, then master files: should the bound on the total be met, it is better met by a
-    // file that nothing names.
+    // Tables first, then master files: if the limit on all files is exceeded, it should be exceeded
+    // by a file that nothing names.
     found.sort_by_cached_key(|place| {
         (!is_tables(&place.path), !is_master(&place.path), place.path.clone())
     });
@@ -208,8 +210,8 @@ pub(super) fn read_directory(root: &Path, files: &mut Vec<SourceFile>, footprint
             role_of(&place.path),
             &ReadLimit::of_zone_file(left.min(MAX_FILE_OCTETS)),
         );
-        // The first file that does not fit any more ends the reading:
-        // which files are read must not depend on which are small.
+        // The first file that does not fit ends the reading: which files are read must not depend
+        // on which are small.
         let is_too_much = left < MAX_FILE_OCTETS && file.content == Err(SourceReadError::TooLarge);
         left = if is_too_much { 0 } else { left - file.octets().len() as u64 };
         files.push(file);
@@ -221,18 +223,18 @@ pub(super) fn read_directory(root: &Path, files: &mut Vec<SourceFile>, footprint
     }
 }
 
-/// The databases of a configuration.
+/// The GeoIP databases of a configuration.
 #[derive(Debug, Clone, Default)]
 pub(in crate::config) struct DatabaseListing {
-    /// Those that are named, else those in `geoip/`; each with the reason why it is no file, if it
-    /// is none.
+    /// The databases that are named, or else those in `geoip/`; each with the reason why it is not
+    /// a file, if it is not.
     pub(in crate::config) files: Vec<(PathBuf, Option<SourceReadError>)>,
-    /// `geoip/`, where it is there and cannot be listed.
+    /// The directory `geoip/`, where it exists and cannot be listed.
     pub(in crate::config) listing_error: Option<(PathBuf, SourceReadError)>,
 }
 
 impl DatabaseListing {
-    /// Counts databases that are in use as present, whatever became of their files: they stay in
+    /// Counts databases that are in use as present, whatever happened to their files: they stay in
     /// use.
     pub(in crate::config) fn count_in_use(&mut self, in_use: Vec<PathBuf>) {
         for (path, reason) in &mut self.files {
@@ -246,7 +248,7 @@ impl DatabaseListing {
     }
 }
 
-/// Looks for the databases.
+/// Finds the databases that are named, or else those in `geoip/`.
 pub(in crate::config) fn find_databases(
     paths: &InputPaths,
     footprint: &mut Footprint,
@@ -278,7 +280,7 @@ pub(in crate::config) fn find_databases(
                 PathKind::DatabaseDirectory,
                 &mut footprint.links,
             ));
-            // The directory is optional.
+            // The directory `geoip/` is optional.
             let is_absent = error.kind() == io::ErrorKind::NotFound && !may_exist(directory);
             let unlisted = (!is_absent).then(|| (directory.clone(), error.into()));
             DatabaseListing { files: Vec::new(), listing_error: unlisted }
@@ -286,7 +288,7 @@ pub(in crate::config) fn find_databases(
     }
 }
 
-/// Whether a database is a file that may be read.
+/// Checks that a database is a regular file.
 fn check_database(path: &Path, footprint: &mut Footprint) -> Result<(), SourceReadError> {
     let real = links::resolve(path, &mut footprint.links).inspect_err(|reason| {
         footprint.paths.push(PathState::unread(path, PathKind::File, reason));
@@ -295,7 +297,7 @@ fn check_database(path: &Path, footprint: &mut Footprint) -> Result<(), SourceRe
     irregular_kind(&fs::metadata(path)?).map_or(Ok(()), |what| Err(SourceReadError::NotAFile(what)))
 }
 
-/// The paths of a directory that end in `.mmdb`, in order.
+/// The database files in a directory, in order.
 fn listed_databases(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = with_reserved_descriptors(|| fs::read_dir(directory))?
         .map(|entry| entry.map(|entry| entry.path()));

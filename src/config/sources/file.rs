@@ -10,37 +10,38 @@ use std::{
 use super::{line_index::LineIndex, read_error::SourceReadError};
 use crate::config::quoted::escaped;
 
-/// One file.
+/// A file of a configuration.
 #[derive(Debug, Clone)]
 pub struct SourceFile {
-    /// Where it is.
+    /// The path of the file.
     pub path: PathBuf,
     /// The path as messages show it, without control sequences.
     pub shown: Box<str>,
-    /// When it was last changed; `None` where the system does not say.
+    /// The time at which it was last changed; `None` where the system does not report it.
     pub modified: Option<SystemTime>,
-    /// What it is for.
+    /// The use of the file in the configuration.
     pub role: FileRole,
-    /// Its octets, or why there are none. They are shared, never copied: by loads, by the last good
-    /// set, by includes.
+    /// The octets, or the reason why it cannot be read. The octets are shared and never copied: by
+    /// loads, by the last good set, by includes.
     pub content: Result<Arc<Vec<u8>>, SourceReadError>,
-    /// Where its lines start, once it was asked for.
+    /// The starts of its lines, computed when they are first needed.
     lines: OnceLock<LineIndex>,
 }
 
-/// What a file is for.
+/// The use of a file in a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileRole {
     /// `portolan.toml`.
     Settings,
-    /// The zones directory itself. Also, with the reason in place of content, a directory below it
-    /// that cannot be listed and an entry whose kind is not known: what lies there is then unknown.
+    /// The zones directory itself. Also a directory below it that cannot be listed, and an entry
+    /// whose kind cannot be determined: the zones in there are then unknown. `content` holds the
+    /// reason.
     Directory,
-    /// `*.toml` below the zones directory.
+    /// A file of tables: `*.toml` below the zones directory.
     Tables,
-    /// Any other file below it: a master file, perhaps.
+    /// Any other file below the zones directory, which may be a master file.
     Master,
-    /// None: there is no such file now, or a load leaves it out.
+    /// No file: it does not exist now, or a load leaves it out.
     Absent,
 }
 
@@ -55,7 +56,7 @@ impl SourceFile {
         Self { path: path.to_path_buf(), shown, modified, role, content, lines: OnceLock::new() }
     }
 
-    /// A file with this content.
+    /// A file with the given content.
     pub fn with_content(
         path: &Path,
         role: FileRole,
@@ -65,17 +66,17 @@ impl SourceFile {
         Self::new(path, role, modified, Ok(octets))
     }
 
-    /// The place of a file that does not exist.
+    /// An entry for a file that does not exist.
     pub fn absent(path: &Path) -> Self {
         Self::new(path, FileRole::Absent, None, Ok(Vec::new()))
     }
 
-    /// The line, from 1, that the octet at `at` is in, and the octet where the line starts.
-    pub(in crate::config) fn line_at(&self, at: usize) -> (usize, usize) {
-        self.lines().line_at(self.octets(), at)
+    /// The line, from 1, of the octet at `offset`, and the octet at which the line starts.
+    pub(in crate::config) fn line_at(&self, offset: usize) -> (usize, usize) {
+        self.lines().line_at(self.octets(), offset)
     }
 
-    /// The octet where a line starts, counted from 1; `None` where there is no such line.
+    /// The octet at which a line starts; lines count from 1. `None` where there is no such line.
     pub(in crate::config) fn line_start(&self, line: usize) -> Option<usize> {
         self.lines().line_start(self.octets(), line)
     }
@@ -84,14 +85,14 @@ impl SourceFile {
         self.lines.get_or_init(|| LineIndex::new(self.octets()))
     }
 
-    /// The octets, none where it cannot be read.
+    /// The octets of the file; empty where it cannot be read.
     pub fn octets(&self) -> &[u8] {
         self.content.as_ref().map_or(&[], |octets| octets)
     }
 }
 
-/// The path as text. Octets that are not UTF-8 are shown as numbers, so that two such names are not
-/// shown as one.
+/// The path as text. Octets that are not UTF-8 are shown as numbers, so that two such paths are
+/// never shown alike.
 fn path_text(path: &Path) -> String {
     let mut text = String::new();
     for chunk in path.as_os_str().as_bytes().utf8_chunks() {

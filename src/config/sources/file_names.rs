@@ -1,4 +1,4 @@
-//! What a file is for, by its name alone.
+//! The use of a file, as its name shows it.
 
 use std::path::Path;
 
@@ -25,8 +25,8 @@ pub fn is_database(path: &Path) -> bool {
     !is_hidden && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mmdb"))
 }
 
-/// Whether a file or directory of this name is never read: hidden ones, and what editors leave
-/// behind.
+/// Whether files and directories of this name are never read: hidden ones, and those that editors
+/// leave behind.
 pub fn is_ignored(name: &str) -> bool {
     name.starts_with('.') || name.ends_with('~') || name.ends_with(".bak")
 }

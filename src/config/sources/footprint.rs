@@ -1,7 +1,8 @@
-//! The footprint of a reading: every path that it depended on, and the state of each at that
+//! The footprint of a reading: every path that it depended on, and the state of each path at that
 //! moment.
 //!
-//! A comparison with the present shows whether another reading would give another result.
+//! Comparing a footprint with the present state shows whether another reading would have another
+//! result.
 
 use std::{
     collections::BTreeSet,
@@ -12,31 +13,32 @@ use std::{
 
 use super::{links, read_error::SourceReadError};
 
-/// Tells one state of a file or directory from another.
+/// The state of a file or directory, as far as it can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileStamp {
     device: u64,
     inode: u64,
     octets: u64,
     modified: (i64, i64),
-    /// Also moves with owner and mode: a file may have become readable.
+    /// The inode's time of change. It also changes with owner and mode: a file may have become
+    /// readable.
     changed: (i64, i64),
 }
 
 impl FileStamp {
-    /// What `path` leads to now; `None` where nothing is there.
+    /// The present state of what `path` leads to; `None` where nothing exists.
     pub fn of(path: &Path) -> Option<Self> {
         fs::metadata(path).ok().map(|found| Self::from(&found))
     }
 
-    /// Whether it is the same file or directory, whatever is in it. A directory on which a volume
-    /// is mounted is another.
+    /// Whether both are the same file or directory, whatever its content. A directory on which a
+    /// volume is mounted is another.
     pub fn is_same_object(&self, other: &Self) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
 
-    /// Whether nothing was written to it. Inode numbers are left out: some file systems make them
-    /// up at each look.
+    /// Whether nothing was written between the two states. Inode numbers are not compared: some
+    /// file systems assign them again at each look.
     pub fn has_same_content(&self, other: &Self) -> bool {
         (self.device, self.octets, self.modified, self.changed)
             == (other.device, other.octets, other.modified, other.changed)
@@ -55,10 +57,10 @@ impl From<&Metadata> for FileStamp {
     }
 }
 
-/// What a path is to a reading.
+/// The use of a path in a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathKind {
-    /// Its tables, master files and directories matter.
+    /// A directory that is read for tables, master files and directories.
     ZoneDirectory,
     /// A directory that is read for its databases.
     DatabaseDirectory,
@@ -69,33 +71,34 @@ pub enum PathKind {
 /// One path that a reading depended on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathState {
-    /// As it is named.
+    /// The path as it is named.
     pub path: PathBuf,
-    /// Where that leads, without links; the absolute path where nothing is there.
+    /// The path without links; the absolute path where nothing exists.
     pub real_path: PathBuf,
-    /// What it is for.
+    /// The use of the path.
     pub kind: PathKind,
-    /// Whether it is a link, or one leads to it that leads to nothing else.
+    /// Whether the last component is a link, or the path is reached only through a link.
     pub is_link: bool,
-    /// Its state when it was read; `None` where nothing was there.
+    /// The state when it was read; `None` where nothing existed.
     pub stamp: Option<FileStamp>,
 }
 
 impl PathState {
-    /// Of a path that nothing was found at.
+    /// The state of a path at which nothing was found.
     pub(in crate::config) fn missing(path: &Path, kind: PathKind) -> Self {
         let real_path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
         Self { path: path.to_path_buf(), real_path, kind, is_link: false, stamp: None }
     }
 
-    /// Of a path that could not be read for this reason. Something may be there all the same.
+    /// The state of a path that could not be read for this reason. Something may exist there
+    /// nevertheless.
     pub(in crate::config) fn unread(path: &Path, kind: PathKind, reason: &SourceReadError) -> Self {
         let is_absent = matches!(reason, SourceReadError::Io(Some(libc::ENOENT), _));
         let stamp = if is_absent { None } else { FileStamp::of(path) };
         Self { stamp, ..Self::missing(path, kind) }
     }
 
-    /// Of a path by itself, as it is now.
+    /// The present state of a path.
     pub(super) fn inspect(path: &Path, kind: PathKind, links: &mut BTreeSet<PathBuf>) -> Self {
         match links::resolve(path, links) {
             Ok(real) => Self::resolved(path, real, kind),
@@ -103,7 +106,7 @@ impl PathState {
         }
     }
 
-    /// Of a path by itself, which leads to `real_path`.
+    /// The present state of a path that leads to `real_path`.
     pub(super) fn resolved(path: &Path, real_path: PathBuf, kind: PathKind) -> Self {
         let is_link = std::path::absolute(path).is_ok_and(|absolute| absolute != real_path);
         Self {
@@ -115,7 +118,7 @@ impl PathState {
         }
     }
 
-    /// Of a file that is named and was not found, in a directory that may be there.
+    /// The state of a named file that was not found; its directory may exist.
     pub(super) fn absent_file(path: &Path, links: &mut BTreeSet<PathBuf>) -> Self {
         let directory = path.parent().and_then(|directory| links::resolve(directory, links).ok());
         match (directory, path.file_name()) {
@@ -126,7 +129,7 @@ impl PathState {
         }
     }
 
-    /// Whether the path still leads to what was read.
+    /// Whether the path still leads to the file or directory that was read.
     pub fn is_same_object(&self) -> bool {
         match (FileStamp::of(&self.path), self.stamp) {
             (Some(now), Some(then)) => now.is_same_object(&then),
@@ -141,15 +144,14 @@ impl PathState {
 pub struct Footprint {
     /// The directories and files that were read or looked for.
     pub paths: Vec<PathState>,
-    /// Files below the zones directory of which it is not known yet whether something names them.
+    /// Files below the zones directory that nothing has named so far.
     pub unnamed_files: Vec<PathState>,
-    /// Every symbolic link on the way to one of them, by its own path without links.
+    /// Every symbolic link on one of these paths, by its own path without links.
     pub links: BTreeSet<PathBuf>,
 }
 
 impl Footprint {
-    /// Whether every path still leads to what was read. If not, what was read may be parts of two
-    /// versions.
+    /// Whether every path still leads to what was read. Otherwise the files may be of two versions.
     pub(in crate::config) fn is_consistent(&self) -> bool {
         let matters = |trace: &&PathState| trace.kind != PathKind::File || trace.is_link;
         self.paths.iter().filter(matters).all(PathState::is_same_object)

@@ -1,13 +1,13 @@
-//! Where the lines of a file start, found by counting line feeds from the nearest mark. There is a
-//! mark for each 4 KiB: a start for each line of 64 MiB of empty lines would take 256 MiB.
+//! The starts of the lines of a file, found by counting line feeds from the nearest mark. There is
+//! a mark for each 4 KiB: a start for each line of 64 MiB of empty lines would take 256 MiB.
 
-/// How many octets lie between two marks.
+/// The number of octets between two marks.
 const BLOCK: usize = 4096;
 
-/// Marks for the lines of one text, which every call gets again.
+/// Marks for the lines of one text. Every call is given the same text.
 #[derive(Debug, Clone)]
 pub(in crate::config) struct LineIndex {
-    /// For each block: how many line feeds are before it.
+    /// For each block: the number of line feeds before it.
     line_feeds_before: Box<[u32]>,
 }
 
@@ -22,16 +22,16 @@ impl LineIndex {
         Self { line_feeds_before: marks.collect() }
     }
 
-    /// The line, from 1, that the octet at `at` is in, and where it starts.
-    pub(super) fn line_at(&self, text: &[u8], at: usize) -> (usize, usize) {
-        let at = at.min(text.len());
-        let block = (at / BLOCK).min(self.line_feeds_before.len().saturating_sub(1));
+    /// The line, from 1, of the octet at `offset`, and the octet at which the line starts.
+    pub(super) fn line_at(&self, text: &[u8], offset: usize) -> (usize, usize) {
+        let offset = offset.min(text.len());
+        let block = (offset / BLOCK).min(self.line_feeds_before.len().saturating_sub(1));
         let Some(&before) = self.line_feeds_before.get(block) else { return (1, 0) };
-        let here = &text[block * BLOCK..at];
+        let here = &text[block * BLOCK..offset];
         let line = 1 + before as usize + line_feeds(here);
         let start = match last_line_feed(here) {
             Some(last) => block * BLOCK + last + 1,
-            // The last block with a line feed before this one.
+            // The line starts in the last block before this one that has a line feed.
             None => {
                 match self.line_feeds_before.partition_point(|&mark| mark < before).checked_sub(1) {
                     Some(block) => {
@@ -45,15 +45,16 @@ impl LineIndex {
         (line, start)
     }
 
-    /// Where a line starts, counted from 1; `None` where there is no such line.
+    /// The octet at which a line starts; lines count from 1. `None` where there is no such line.
     pub(super) fn line_start(&self, text: &[u8], line: usize) -> Option<usize> {
         let Some(feeds) = line.checked_sub(2) else { return (line == 1).then_some(0) };
         let block = self
             .line_feeds_before
             .partition_point(|&mark| mark as usize <= feeds)
             .checked_sub(1)?;
-        let mut at = (0..).zip(self.block(text, block)).filter(|(_, octet)| **octet == b'\n');
-        let (last, _) = at.nth(feeds - self.line_feeds_before[block] as usize)?;
+        let mut line_feeds =
+            (0..).zip(self.block(text, block)).filter(|(_, octet)| **octet == b'\n');
+        let (last, _) = line_feeds.nth(feeds - self.line_feeds_before[block] as usize)?;
         Some(block * BLOCK + last + 1)
     }
 

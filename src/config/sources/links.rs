@@ -1,7 +1,7 @@
-//! Symbolic links: where a path leads in the end, and through which links.
+//! Resolves symbolic links, and records the links on the way.
 //!
-//! Links are followed wherever they lead, except those that every user of the host may replace:
-//! that user could choose what the server answers.
+//! Links are followed wherever they lead, except for links that every user of the host may replace:
+//! such a user could choose what the server answers.
 
 use std::{
     collections::BTreeSet,
@@ -13,14 +13,14 @@ use std::{
 
 use super::read_error::SourceReadError;
 
-/// As many links are followed for one path, as the kernel does.
+/// The maximum number of links that are followed for one path; the kernel has the same bound.
 const MAX_LINKS: usize = 40;
 
-/// The path without links that `path` leads to. Every link on the way, by its own path without
-/// links, goes into `passed`.
+/// The path without links that `path` leads to. Every link on the way is added to `passed`, by its
+/// own path without links.
 ///
 /// # Errors
-/// Nothing is there, the links lead in a circle, or one of them is not safe.
+/// Nothing exists at the path, the links form a cycle, or every user may replace one of them.
 pub(super) fn resolve(
     path: &Path,
     passed: &mut BTreeSet<PathBuf>,
@@ -32,9 +32,9 @@ pub(super) fn resolve(
             step.apply_to(&mut real);
             continue;
         };
-        let at = real.join(name);
-        if !fs::symlink_metadata(&at)?.is_symlink() {
-            real = at;
+        let entry = real.join(name);
+        if !fs::symlink_metadata(&entry)?.is_symlink() {
+            real = entry;
             continue;
         }
         links += 1;
@@ -44,8 +44,8 @@ pub(super) fn resolve(
         if is_world_writable(&real) {
             return Err(SourceReadError::UnsafeLink(real));
         }
-        rest.extend(steps(&fs::read_link(&at)?));
-        passed.insert(at);
+        rest.extend(steps(&fs::read_link(&entry)?));
+        passed.insert(entry);
     }
     Ok(real)
 }
@@ -67,7 +67,7 @@ impl PathStep {
     }
 }
 
-/// The steps of a path, the first one last.
+/// The steps of a path, in reverse order.
 fn steps(path: &Path) -> Vec<PathStep> {
     let step = |component| match component {
         Component::RootDir | Component::Prefix(_) => Some(PathStep::ToRoot),
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_resolved_as_the_system_does_and_every_link_on_the_way_is_named() {
+    fn a_path_is_resolved_as_by_the_system_and_every_link_on_it_is_recorded() {
         let directory = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(directory.path()).unwrap();
         fs::create_dir_all(root.join("releases/1/zones")).unwrap();
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_of_links_ends_in_an_error() {
+    fn a_cycle_of_links_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         symlink("b", directory.path().join("a")).unwrap();
         symlink("a", directory.path().join("b")).unwrap();

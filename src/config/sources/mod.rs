@@ -1,10 +1,11 @@
-//! The files of a configuration, read into memory: the only step that touches the disk. Everything
-//! after it is pure.
+//! The files of a configuration, read into memory. Only this step reads the disk; everything after
+//! it is pure.
 //!
-//! Whatever lies below the zones directory is read, within bounds, because which files a zone
-//! includes shows only later. What cannot be read (a FIFO, a device, 64 MiB and more) is kept with
-//! the reason. It is an error if the file is one of tables, or a zone, or if something names it. A
-//! directory that cannot be listed is always an error: which zones are missing then is not known.
+//! Every file below the zones directory is read, within bounds, because the files that a zone
+//! includes are known only later. What cannot be read (a FIFO, a device, a file of more than 64
+//! MiB) is kept with the reason. It is an error if the file is one of tables, or a zone, or if
+//! something names it. A directory that cannot be listed is always an error: the zones that are
+//! missing then are not known.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -39,47 +40,49 @@ pub use file_names::{is_database, is_ignored, is_master, is_tables};
 pub use footprint::{FileStamp, Footprint, PathKind, PathState};
 pub use read_error::SourceReadError;
 
-/// How often the files are read again because what led to them was swapped meanwhile.
+/// The maximum number of readings: the files are read again if a link or directory that leads to
+/// them was replaced during the reading.
 const MAX_READ_ATTEMPTS: usize = 4;
 
 /// The files of a configuration, as they were at one moment.
 #[derive(Debug, Clone)]
 pub struct Sources {
     pub(super) files: Arc<[SourceFile]>,
-    /// `portolan.toml`, where there is one.
+    /// The file `portolan.toml`; `None` where there is none.
     pub(super) config: Option<FileId>,
-    /// The zones directory; a file that stands for it in messages.
+    /// The zones directory, as an entry of `files`, so that messages have a place for it.
     pub(super) zones: FileId,
-    /// What `--config` and the other flags said.
+    /// The paths and addresses that the command line gave.
     pub(super) locations: SourceOptions,
-    /// The databases that were named or found.
+    /// The GeoIP databases that were named or found.
     pub(super) databases: DatabaseListing,
     by_path: Arc<HashMap<PathBuf, FileId>>,
     footprint: Arc<Footprint>,
-    /// The paths that tables and master files named so far, whether a file was found there or not.
+    /// The paths that tables and master files have named so far, whether or not there is a file.
     named_paths: Arc<Mutex<BTreeSet<PathBuf>>>,
-    /// Certificates and keys that monitors use already.
+    /// Certificates and keys that monitors of the last good set use.
     credentials_in_use: Arc<BTreeSet<PathBuf>>,
     pub(super) tolerated_databases: ToleratedDatabases,
-    /// Whether a file beside those in `files` could not be read for a reason that passes.
+    /// Whether a file that is not in `files` could not be read for a transient reason.
     has_transient_error: Arc<AtomicBool>,
 }
 
-/// Which databases may be unusable without an error.
+/// The databases that may be unusable without an error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ToleratedDatabases {
-    /// None: nothing was ever applied.
+    /// No database: no configuration has been applied yet.
     #[default]
     None,
-    /// Those that `portolan.toml` does not name. It is held if one that it names cannot be used.
+    /// Databases that `portolan.toml` does not name. If one that it names cannot be used,
+    /// `portolan.toml` is held.
     Unnamed,
-    /// All: the settings are those that were applied.
+    /// All databases: the settings are those that were applied.
     All,
 }
 
 impl Sources {
-    /// Reads every file of a configuration. Never fails as such: a file that cannot be read is an
-    /// error of [`super::Config::load`], beside all the others.
+    /// Reads every file of a configuration. A file that cannot be read is not a failure here, but
+    /// an error of [`super::Config::load`], together with all others.
     pub fn read(locations: &SourceOptions) -> Self {
         let config_path = locations.config_path();
         let is_there = locations.config.is_some() || disk::may_exist(&config_path);
@@ -96,10 +99,11 @@ impl Sources {
         )
     }
 
-    /// Reads every file but `portolan.toml`, which is given: it says where the others are.
+    /// Reads every file except `portolan.toml`, whose content is given: it names the others.
     pub fn read_with_settings(locations: &SourceOptions, settings: Option<SourceFile>) -> Self {
         let mut footprint = Footprint::default();
-        // The one on the disk matters as before: once it is repaired, it is used.
+        // The file on the disk belongs to the footprint all the same: once it is repaired, it is
+        // used.
         footprint.paths.push(PathState::inspect(
             &locations.config_path(),
             PathKind::File,
@@ -115,12 +119,12 @@ impl Sources {
     ) -> Self {
         let mut sources = Self::read_once(locations, settings.clone(), footprint.clone());
         for _ in 1..MAX_READ_ATTEMPTS {
-            // A link or a directory was swapped meanwhile: parts of two versions are no
-            // configuration.
+            // If a link or a directory was replaced during the reading, the files are of two
+            // versions.
             if sources.footprint.is_consistent() {
                 break;
             }
-            // Two readings are not held at once.
+            // Only one reading is held in memory.
             drop(sources);
             sources = Self::read_once(locations, settings.clone(), footprint.clone());
         }
@@ -142,8 +146,8 @@ impl Sources {
         Self::new(files, config, zones, locations.clone(), databases, Arc::new(footprint))
     }
 
-    /// Files that are nowhere on the disk: the built-in samples, or a test's. `zones/` is the zones
-    /// directory; no database is looked for, each that is named counts as present.
+    /// Files that are not on the disk: the built-in samples, or those of a test. `zones/` is the
+    /// zones directory. No database is searched for, and each that is named counts as present.
     pub fn from_texts<'t>(
         locations: &SourceOptions,
         texts: impl IntoIterator<Item = (&'t str, &'t str)>,
@@ -196,9 +200,9 @@ impl Sources {
         sources
     }
 
-    /// Finds the files again after some were exchanged.
+    /// Updates the positions of files by path and role after files were replaced.
     fn rebuild_index(&mut self) {
-        // Neither the settings nor the directory itself is a file that a zone could name.
+        // A zone can name neither the settings nor the directory itself.
         let is_below_zones = |role| matches!(role, FileRole::Tables | FileRole::Master);
         let entries = (0_u32..).map(FileId).zip(self.files.iter());
         let below = entries.filter(|(_, file)| is_below_zones(file.role));
@@ -207,8 +211,8 @@ impl Sources {
         self.config = config;
     }
 
-    /// The same, where monitors of the last good set use these certificates and keys: one that
-    /// broke meanwhile is no error.
+    /// These files, with the certificates and keys that monitors of the last good set use: if one
+    /// of them has become unusable since, that is not an error.
     pub fn with_credentials_in_use(self, in_use: Arc<BTreeSet<PathBuf>>) -> Self {
         Self { credentials_in_use: in_use, ..self }
     }
@@ -217,8 +221,8 @@ impl Sources {
         self.credentials_in_use.contains(credential)
     }
 
-    /// The octets of a certificate or key, which need not be below the zones directory: at most 1
-    /// MiB.
+    /// The octets of a certificate or key, at most 1 MiB. The file need not be below the zones
+    /// directory.
     pub(super) fn credential_octets(&self, path: &Path) -> Result<Arc<Vec<u8>>, SourceReadError> {
         match self.by_path.get(&normalized(path)) {
             Some(id) => match &self.file(*id).content {
@@ -233,7 +237,7 @@ impl Sources {
         }
     }
 
-    /// Whether something could not be read for a reason that passes.
+    /// Whether something could not be read for a transient reason.
     pub fn has_transient_error(&self) -> bool {
         let is_passing =
             |content: Option<&SourceReadError>| content.is_some_and(SourceReadError::is_transient);
@@ -244,13 +248,13 @@ impl Sources {
             || databases.chain(unlisted).any(is_passing)
     }
 
-    /// All files, the zones directory itself among them.
+    /// All files, including the entry of the zones directory itself.
     pub fn files(&self) -> &[SourceFile] {
         &self.files
     }
 
-    /// Treats files as unreadable that a program has open and has written to: half of a file is
-    /// never used. `open` has their paths without links.
+    /// Treats files as unreadable that a program has open and has written to: an unfinished file is
+    /// never used. `open` holds their paths without links.
     pub fn exclude_open_files(&mut self, open: &BTreeSet<PathBuf>) {
         let traces = self.footprint.paths.iter().chain(&self.footprint.unnamed_files);
         let open: HashSet<&Path> = traces
@@ -268,9 +272,9 @@ impl Sources {
         }
     }
 
-    /// Every path that the configuration depends on as it was read. Files other than tables and
-    /// zones count if something has named them, so that this is complete once the configuration was
-    /// checked.
+    /// Every path that the configuration depends on, with its state when it was read. Files other
+    /// than tables and zones count if something has named them, so that the footprint is complete
+    /// only after the configuration was checked.
     pub fn footprint(&self) -> Footprint {
         let named = self.named_paths.lock().unwrap_or_else(PoisonError::into_inner);
         let mut footprint = Footprint::clone(&self.footprint);
@@ -281,8 +285,8 @@ impl Sources {
         let found: HashSet<PathBuf> =
             footprint.paths.iter().map(|trace| normalized(&trace.path)).collect();
         let mut links = BTreeSet::new();
-        // Beyond the bounds and in directories that cannot be listed, files that are there are not
-        // found either.
+        // A file that exists may not have been found: beyond the bounds, or in a directory that
+        // cannot be listed.
         let is_complete =
             self.files.iter().all(|file| file.role != FileRole::Directory || file.content.is_ok());
         let is_missing =
@@ -295,44 +299,45 @@ impl Sources {
         footprint
     }
 
-    /// Whether a file at this path would be read if it were there, and is not.
+    /// Whether no file was found at this path, and one would be read there if it existed.
     fn is_missing_below_zones(&self, path: &Path) -> bool {
         let below = path.strip_prefix(normalized(self.zones_directory()));
         let is_read = |name: &std::ffi::OsStr| !is_ignored(&name.to_string_lossy());
         below.is_ok_and(|below| below.iter().all(is_read)) && !path.is_dir()
     }
 
-    /// What named them.
+    /// The paths and addresses that the command line gave.
     pub fn locations(&self) -> &SourceOptions {
         &self.locations
     }
 
-    /// The zones directory.
+    /// The path of the zones directory.
     pub fn zones_directory(&self) -> &Path {
         &self.files[self.zones.index()].path
     }
 
-    /// Says which databases are in use. A file of them that is missing now, or a directory that
-    /// cannot be listed, is no error then: they stay in use.
+    /// Sets the databases that are in use. If one of their files is missing now, or their directory
+    /// cannot be listed, that is not an error: the databases stay in use.
     pub fn keep_databases(&mut self, in_use: Vec<PathBuf>) {
         self.databases.count_in_use(in_use);
     }
 
-    /// Where a mistake of a database is shown that nothing names: `portolan.toml`, or the zones
+    /// The place for mistakes in a database that nothing names: `portolan.toml`, or else the zones
     /// directory.
     pub fn place_of_databases(&self) -> SourcePlace {
         SourcePlace::whole_file(self.config.unwrap_or(self.zones))
     }
 
-    /// Databases of this kind are left out if they cannot be used, with [`super::Database::fault`]
-    /// instead of an error.
+    /// Tolerates unusable databases of this kind: they are left out, and
+    /// [`super::DatabaseSource::fault`] holds the reason.
     pub fn tolerate_databases(&mut self, which: ToleratedDatabases) {
         self.tolerated_databases = self.tolerated_databases.max(which);
     }
 
-    /// The file at `path`, as it is written in a file of `directory`, else in the zones directory.
+    /// The file at `path`, relative to `directory`, that of the file that names it, or else to the
+    /// zones directory.
     pub(super) fn find(&self, path: &str, directory: &Path) -> Option<FileId> {
-        // No file has a longer path, and what was named is kept.
+        // No file has a longer path, and every path that was named is kept.
         if path.len() > libc::PATH_MAX as usize {
             return None;
         }
@@ -346,8 +351,8 @@ impl Sources {
         })
     }
 
-    /// Why [`Sources::find`] finds nothing: there is no such file, or this load leaves it out
-    /// because of errors.
+    /// The reason why [`Sources::find`] finds nothing: there is no such file, or this load leaves
+    /// it out because of errors.
     pub(super) fn why_not_found(&self, path: &str, directory: &Path) -> String {
         let paths =
             [directory, self.zones_directory()].map(|directory| normalized(&directory.join(path)));
@@ -363,14 +368,14 @@ impl Sources {
         }
     }
 
-    /// The same for a path that a master file includes, which must not lead upwards.
+    /// Like [`Sources::find`], for a path that a master file includes: it must not contain `..`.
     pub(super) fn find_included(&self, path: &str, directory: &Path) -> Option<FileId> {
         let leads_up = Path::new(path).components().any(|part| part == Component::ParentDir);
         if leads_up { None } else { self.find(path, directory) }
     }
 
-    /// An absolute path of something below the zones directory, as the files there are named:
-    /// `--config` may be relative.
+    /// Converts an absolute path below the zones directory to the form in which the files there are
+    /// named: `--config` may be relative.
     fn below_zones(&self, path: &Path) -> Option<PathBuf> {
         let zones = normalized(&std::path::absolute(self.zones_directory()).ok()?);
         Some(self.zones_directory().join(path.strip_prefix(zones).ok()?))
@@ -388,8 +393,8 @@ impl Sources {
     }
 }
 
-/// The path without `.` and with `..` resolved by name alone. Links need no thought here: only
-/// files below the zones directory are in the table.
+/// The path without `.`, and with `..` resolved by name alone. Links need no attention: only files
+/// below the zones directory are in the table.
 fn normalized(path: &Path) -> PathBuf {
     let mut parts = PathBuf::new();
     for part in path.components() {

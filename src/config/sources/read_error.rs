@@ -1,40 +1,40 @@
-//! Why a file or a directory has no content: the reason in words, and the remedy.
+//! Why a file or a directory could not be read: the reason in words, and the remedy.
 
 use std::{fmt, io, path::PathBuf};
 
-/// The errors of the system that have a remedy of their own.
+/// The system's errors that have a specific remedy, whatever the path is.
 const CODES_WITH_REMEDY: [i32; 5] =
     [libc::EACCES, libc::EPERM, libc::EMFILE, libc::ENFILE, libc::ELOOP];
 
 /// Why a file or a directory could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceReadError {
-    /// The system's error: its number, where it has one, and its text.
+    /// The system's error: its number, if it has one, and its text.
     Io(Option<i32>, String),
-    /// It is a directory, a device, a FIFO or a socket.
+    /// The path is a directory, a device, a FIFO or a socket; the text says which.
     NotAFile(&'static str),
-    /// A file where a directory must be.
+    /// The path is a file, and a directory is needed.
     NotADirectory,
-    /// More than 64 MiB, or more than 512 MiB together with the others.
+    /// The file has more than 64 MiB, or all files together have more than 512 MiB.
     TooLarge,
-    /// More than 1 MiB, which is the most for `portolan.toml`, a certificate or a key.
+    /// The file has more than 1 MiB, the maximum for `portolan.toml`, a certificate or a key.
     LargerThanOneMebibyte,
-    /// A program has it open and has written to it, or it was written to each time that it was
-    /// read.
+    /// A program has the file open and has written to it, or it was written to during each attempt
+    /// to read it.
     KeepsChanging,
-    /// The zones directory holds more than a million files; those from here on were not read.
+    /// The zones directory holds more than a million files; those from this path on were not read.
     TooMany,
     /// The directory is more than 32 levels below the zones directory.
     TooDeep,
-    /// The link lies in a directory, named here, in which every user may replace it.
+    /// The link is in a directory, named here, in which every user may replace it.
     UnsafeLink(PathBuf),
 }
 
 impl SourceReadError {
-    /// Whether the same read can succeed later although the file is not changed: the system was
-    /// short of something, or a volume or a permission is about to come back.
+    /// Whether reading may succeed later although the file is not changed: the system lacked a
+    /// resource, or a volume or a permission may come back.
     pub fn is_transient(&self) -> bool {
-        const PASSING: [i32; 8] = [
+        const TRANSIENT: [i32; 8] = [
             libc::EMFILE,
             libc::ENFILE,
             libc::ENOMEM,
@@ -45,7 +45,7 @@ impl SourceReadError {
             libc::ENOTCONN,
         ];
         match self {
-            Self::Io(code, _) => code.is_some_and(|code| PASSING.contains(&code)),
+            Self::Io(code, _) => code.is_some_and(|code| TRANSIENT.contains(&code)),
             Self::KeepsChanging => true,
             _ => false,
         }

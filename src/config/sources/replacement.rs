@@ -1,5 +1,5 @@
-//! Files of a configuration exchanged for other versions of them: how a load replaces a broken file
-//! by its last good content. Each file keeps its [`FileId`], so that places stay valid from one
+//! Replaces files of a configuration by other versions of them: so a load replaces a broken file by
+//! its last good content. Each file keeps its [`FileId`], so that places stay valid from one
 //! attempt to the next.
 
 use std::{
@@ -19,14 +19,14 @@ use super::{
 use crate::config::place::FileId;
 
 impl Sources {
-    /// Adds a place for each of these files, which do not exist now, where reading the directory
-    /// would have put it.
+    /// Adds an entry for each of these files, which do not exist now, at the position where reading
+    /// the directory would have put it.
     pub fn with_absent(self, absent: impl IntoIterator<Item = (PathBuf, FileRole)>) -> Self {
         let (locations, databases, zones) =
             (self.locations.clone(), self.databases.clone(), self.zones);
         let (directory, footprint) =
             (self.zones_directory().to_owned(), Arc::clone(&self.footprint));
-        let (in_use, is_passing, tolerated) = (
+        let (in_use, has_transient_error, tolerated) = (
             Arc::clone(&self.credentials_in_use),
             Arc::clone(&self.has_transient_error),
             self.tolerated_databases,
@@ -49,14 +49,13 @@ impl Sources {
             .unwrap_or(zones);
         Self {
             credentials_in_use: in_use,
-            has_transient_error: is_passing,
+            has_transient_error,
             tolerated_databases: tolerated,
             ..Self::new(files, config, zones, locations, databases, footprint)
         }
     }
 
-    /// Exchanges files for other versions of them. Returns what stood there before, in the same
-    /// order.
+    /// Replaces files by other versions of them. Returns the versions before, in the same order.
     pub fn replace_files(&mut self, versions: Vec<(FileId, SourceFile)>) -> Vec<SourceFile> {
         // Nothing else refers to the files between two attempts, so that nothing is copied.
         let files = Arc::make_mut(&mut self.files);
@@ -68,8 +67,8 @@ impl Sources {
         before
     }
 
-    /// Shares the octets of files that have not changed with `earlier` versions of them, which are
-    /// in memory anyway.
+    /// Shares the octets of unchanged files with `earlier` versions of them, which are in memory
+    /// anyway.
     pub fn share_octets<'f>(&mut self, earlier: impl Fn(&Path) -> Option<&'f SourceFile>) {
         // Nothing shares the files before they are checked.
         for file in Arc::get_mut(&mut self.files).into_iter().flatten() {
@@ -82,7 +81,7 @@ impl Sources {
         }
     }
 
-    /// A hash of which files there are, by their paths and roles, whatever their content.
+    /// A hash of the paths and roles of all files, whatever their content.
     pub(in crate::config) fn file_set_hash(&self) -> u128 {
         let mut hasher = SipHasher13::new();
         for file in self.files.iter() {
@@ -103,7 +102,7 @@ impl Sources {
         Arc::clone(&self.named_paths)
     }
 
-    /// Notes that these paths are named, as they were in an earlier load.
+    /// Adds paths that were named in an earlier load.
     pub(in crate::config) fn add_named_paths(&self, names: &Arc<Mutex<BTreeSet<PathBuf>>>) {
         if !Arc::ptr_eq(names, &self.named_paths) {
             let names = names.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -116,9 +115,9 @@ impl Sources {
         (0_u32..).map(FileId).zip(self.files.iter())
     }
 
-    /// The files, in no use any more.
+    /// Takes the files out.
     pub fn into_files(mut self) -> Vec<SourceFile> {
-        // Nothing else refers to them as a rule, so that nothing is copied.
+        // As a rule nothing else refers to the files, so that nothing is copied.
         Arc::make_mut(&mut self.files)
             .iter_mut()
             .map(|file| std::mem::replace(file, SourceFile::absent(Path::new(""))))

@@ -2,14 +2,14 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-/// A file or directory under two names.
+/// The path of a file or directory in two forms.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ResolvedPath {
-    /// As operators name it.
+    /// The path as operators name it.
     pub(super) path: PathBuf,
     /// The same path without links.
     pub(super) real: PathBuf,
-    /// Whether its last part is a link.
+    /// Whether the last component of `path` is a link.
     pub(super) is_link: bool,
 }
 

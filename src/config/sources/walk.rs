@@ -1,12 +1,12 @@
-//! The walk over the zones directory: which files there are.
+//! Walks the zones directory and lists its files.
 //!
-//! Nothing is left out in silence. A directory that cannot be listed, an entry whose kind the
-//! system does not tell, and whatever exceeds a bound is a failure with its path: a missing entry
-//! would look like a zone that the operator removed.
+//! Nothing is skipped silently. A directory that cannot be listed, an entry whose kind the system
+//! does not report, and everything beyond a bound is a failure with its path: a missing entry would
+//! look like a zone that the operator removed.
 //!
-//! Links are resolved once, at the start of the walk and where one is met, and everything is then
-//! read by its path without links: a link that is swapped meanwhile does not lead from one version
-//! into another.
+//! Links are resolved once, at the start of the walk and where one is found, and everything is then
+//! read by its path without links: so a link that is replaced during the walk does not lead from
+//! one version into another.
 
 use std::{
     collections::HashSet,
@@ -23,37 +23,38 @@ use super::{
 };
 use crate::files::with_reserved_descriptors;
 
-/// How many directories may be inside each other.
+/// The maximum depth of nested directories.
 const MAX_DEPTH: usize = 32;
-/// How many files the zones directory may hold.
+/// The maximum number of files in the zones directory.
 const MAX_FILES: usize = 1_000_000;
 
-/// What a walk found.
+/// The files that a walk found, and its failures.
 #[derive(Debug, Default)]
 pub(super) struct WalkResult {
-    /// Everything that is not a directory.
+    /// All entries that are not directories.
     pub(super) files: Vec<ResolvedPath>,
-    /// Directories and entries that could not be read.
+    /// Directories and entries that could not be read, each with the reason.
     pub(super) failures: Vec<(PathBuf, SourceReadError)>,
 }
 
-/// Walks the directory `root`, and notes in `footprint` the directories and links.
+/// Walks the directory `root`, and adds directories and links to `footprint`.
 pub(super) fn walk(root: &Path, footprint: &mut Footprint) -> WalkResult {
     DirectoryWalk::run(root, MAX_FILES, footprint)
 }
 
 struct DirectoryWalk<'f> {
     footprint: &'f mut Footprint,
-    /// Directories without links, so that no link leads in a circle or to the same files twice.
+    /// The visited directories by their paths without links, so that no link causes a cycle or
+    /// lists the same files twice.
     visited: HashSet<PathBuf>,
-    most_files: usize,
+    max_files: usize,
     found: WalkResult,
 }
 
 impl<'f> DirectoryWalk<'f> {
-    fn run(root: &Path, most_files: usize, footprint: &'f mut Footprint) -> WalkResult {
+    fn run(root: &Path, max_files: usize, footprint: &'f mut Footprint) -> WalkResult {
         let mut walk =
-            Self { footprint, visited: HashSet::new(), most_files, found: WalkResult::default() };
+            Self { footprint, visited: HashSet::new(), max_files, found: WalkResult::default() };
         match resolve(root, &mut walk.footprint.links) {
             Ok(real) => walk.walk_directory(
                 &ResolvedPath { path: root.to_path_buf(), real, is_link: false },
@@ -84,13 +85,15 @@ impl<'f> DirectoryWalk<'f> {
             real_path: directory.real.clone(),
             kind: PathKind::ZoneDirectory,
             is_link: directory.is_link,
-            // Before it is listed: what is written meanwhile makes it differ.
+            // The stamp is taken before the listing: what is written during the walk makes it
+            // differ.
             stamp: FileStamp::of(&directory.real),
         });
         if depth > MAX_DEPTH {
             return self.fail(&directory.path, SourceReadError::TooDeep);
         }
-        // Listed whole before anything below is opened: one descriptor serves the whole walk.
+        // The directory is listed completely before anything below it is opened: one descriptor
+        // serves the whole walk.
         let (mut below, mut linked) = (Vec::new(), Vec::new());
         for entry in self.entries(directory) {
             let place = directory.entry(&entry.file_name());
@@ -101,7 +104,7 @@ impl<'f> DirectoryWalk<'f> {
                 Err(error) => self.fail(&place.path, error),
             }
         }
-        // Links last: a directory's own name is preferred to that of a link to it.
+        // Links last: a directory's own name is preferred to the name of a link to it.
         for place in below.into_iter().chain(linked) {
             self.walk_directory(&place, depth + 1);
         }
@@ -119,7 +122,7 @@ impl<'f> DirectoryWalk<'f> {
         for entry in listed {
             match entry {
                 Ok(entry) if is_ignored(&entry.file_name().to_string_lossy()) => {}
-                Ok(entry) if entries.len() >= self.most_files => {
+                Ok(entry) if entries.len() >= self.max_files => {
                     self.too_many(&directory.path.join(entry.file_name()));
                     break;
                 }
@@ -130,9 +133,9 @@ impl<'f> DirectoryWalk<'f> {
         entries
     }
 
-    /// Follows a link. One whose target cannot be examined may have led to a directory, whose zones
-    /// are missing then; only where its name says that it is a file is that left to the reading of
-    /// the file.
+    /// Follows a link. If its target cannot be examined, it may have led to a directory, whose
+    /// zones are then missing. Only if the name of the link is that of a file is the error left to
+    /// the reading of the file.
     fn follow_link(&mut self, place: ResolvedPath, linked: &mut Vec<ResolvedPath>) {
         let followed = resolve(&place.real, &mut self.footprint.links).and_then(|real| {
             Ok((
@@ -158,14 +161,14 @@ impl<'f> DirectoryWalk<'f> {
     }
 
     fn add_file(&mut self, place: ResolvedPath) {
-        if self.found.files.len() < self.most_files {
+        if self.found.files.len() < self.max_files {
             self.found.files.push(place);
         } else {
             self.too_many(&place.path);
         }
     }
 
-    /// Notes the first path that is beyond the bound.
+    /// Records the first path beyond the bound.
     fn too_many(&mut self, path: &Path) {
         if !self.found.failures.iter().any(|(_, reason)| *reason == SourceReadError::TooMany) {
             self.fail(path, SourceReadError::TooMany);
@@ -177,9 +180,9 @@ impl<'f> DirectoryWalk<'f> {
 mod tests {
     use super::*;
 
-    fn failures(root: &Path, most_files: usize) -> Vec<(String, SourceReadError)> {
+    fn failures(root: &Path, max_files: usize) -> Vec<(String, SourceReadError)> {
         let inside = |path: PathBuf| path.strip_prefix(root).unwrap().display().to_string();
-        let found = DirectoryWalk::run(root, most_files, &mut Footprint::default());
+        let found = DirectoryWalk::run(root, max_files, &mut Footprint::default());
         found.failures.into_iter().map(|(path, reason)| (inside(path), reason)).collect()
     }
 
@@ -217,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_walk_depended_on_is_every_directory_and_every_link_on_the_way() {
+    fn the_footprint_of_a_walk_has_every_directory_and_every_link_on_the_path() {
         let directory = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(directory.path()).unwrap();
         fs::create_dir_all(root.join("releases/1/zones/sub")).unwrap();

@@ -1,4 +1,4 @@
-//! `[datacenter.NAME]`: where it is and whether it serves.
+//! Reads `[datacenter.NAME]`: its location, and whether it serves.
 
 use super::regulation::{self, RampSpec};
 use crate::{
@@ -17,16 +17,16 @@ use crate::{
 pub(in crate::config) struct DatacenterSpec {
     pub(in crate::config) name: Placed<Box<str>>,
     pub(in crate::config) location: Option<Coordinates>,
-    /// Whether one is written, right or wrong.
+    /// Whether a location is written, valid or not.
     pub(in crate::config) has_location: bool,
     pub(in crate::config) region: Option<Placed<Box<str>>>,
     pub(in crate::config) state: ServingState,
     pub(in crate::config) reason: Option<Box<str>>,
-    /// Seconds since 1970.
+    /// The end of the state, in seconds since 1970.
     pub(in crate::config) until: Option<i64>,
     pub(in crate::config) load: Option<Placed<Box<str>>>,
     pub(in crate::config) ramps: RampSpec,
-    /// Where its drain stops.
+    /// The fraction of clients at which its drain pauses.
     pub(in crate::config) drain_hold: Option<Fraction>,
     pub(in crate::config) keep: Fraction,
 }
@@ -50,8 +50,8 @@ impl DatacenterSpec {
             load: table.optional("load", problems, values::name_reference),
             ramps: {
                 let subject = table.subject;
-                let pace = RampSpec::read(&mut table, subject, problems);
-                pace.with_drain_over(table.optional(
+                let ramps = RampSpec::read(&mut table, subject, problems);
+                ramps.with_drain_over(table.optional(
                     "draining-over",
                     problems,
                     regulation::draining_over,
@@ -65,7 +65,7 @@ impl DatacenterSpec {
     }
 }
 
-/// The state of a datacenter or an endpoint.
+/// Reads the state of a datacenter or an endpoint.
 pub(super) fn state(item: ValueReader<'_>, problems: &mut Problems) -> Option<ServingState> {
     let words = [
         ServingState::Active,
@@ -116,8 +116,8 @@ fn location(item: ValueReader<'_>, problems: &mut Problems) -> Option<Coordinate
 fn until(item: ValueReader<'_>, problems: &mut Problems) -> Option<i64> {
     let text = item.timestamp(problems)?;
     match text.parse::<jiff::Timestamp>() {
-        Ok(moment) => {
-            if moment < jiff::Timestamp::now() {
+        Ok(end) => {
+            if end < jiff::Timestamp::now() {
                 problems
                     .warning(
                         item.place,
@@ -128,7 +128,7 @@ fn until(item: ValueReader<'_>, problems: &mut Problems) -> Option<i64> {
                     )
                     .help("remove `state` and `until`, or write a moment to come");
             }
-            Some(moment.as_second())
+            Some(end.as_second())
         }
         Err(_) => {
             problems

@@ -1,4 +1,4 @@
-//! `[delegate."NAME"]`: a name whose answers, and all below it, other servers give.
+//! Reads `[delegate."NAME"]`: a name that other servers answer, with everything below it.
 
 use std::net::IpAddr;
 
@@ -18,15 +18,15 @@ use crate::{
 #[derive(Debug)]
 pub(in crate::config) struct DelegateSpec {
     pub(in crate::config) name: Placed<Name>,
-    /// Never empty.
+    /// The names of the nameservers; never empty.
     pub(in crate::config) nameservers: Vec<Placed<Name>>,
-    /// The addresses of nameservers, as written.
+    /// The addresses of nameservers, by their names.
     pub(in crate::config) glue: Vec<(Placed<Name>, Vec<IpAddr>)>,
     pub(in crate::config) ttl_secs: u32,
 }
 
-/// What a delegation's TTL is where none is written, in seconds: it changes as seldom as name
-/// servers move.
+/// The default TTL of a delegation's records, in seconds: a delegation changes as rarely as
+/// nameservers move.
 const DEFAULT_TTL_SECS: u32 = 3600;
 
 const HELP: &str = "write nameservers = [\"ns1.example.net\"]: who answers for the name";
@@ -37,18 +37,18 @@ impl DelegateSpec {
         mut table: TableReader<'_>,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let at_name = hostname::defined_name(name, "the delegated name", problems);
+        let delegated_name = hostname::defined_name(name, "the delegated name", problems);
         let nameservers = table
             .required("nameservers", HELP, problems)
             .and_then(|item| zone::nameservers(item, problems));
         let glue = table.value("glue").map_or(Some(Vec::new()), |item| glue(item, problems));
         let ttl_secs = table.optional("ttl", problems, values::ttl).unwrap_or(DEFAULT_TTL_SECS);
         table.finish(problems);
-        Some(Self { name: at_name?, nameservers: nameservers?.value, glue: glue?, ttl_secs })
+        Some(Self { name: delegated_name?, nameservers: nameservers?.value, glue: glue?, ttl_secs })
     }
 }
 
-/// `{ "ns1.eu.example.com" = ["192.0.2.53"] }`.
+/// Reads `glue`: `{ "ns1.eu.example.com" = ["192.0.2.53"] }`.
 fn glue(
     item: ValueReader<'_>,
     problems: &mut Problems,

@@ -1,4 +1,4 @@
-//! An endpoint inside a list of members: what can be answered.
+//! Reads an endpoint in a list of members: its target and its settings.
 
 use std::net::IpAddr;
 
@@ -21,7 +21,7 @@ use crate::{
 pub(in crate::config) struct EndpointSpec {
     pub(in crate::config) name: Placed<Box<str>>,
     pub(in crate::config) target: EndpointTarget,
-    /// Where that is written.
+    /// The place of the target.
     pub(in crate::config) target_place: SourcePlace,
     pub(in crate::config) datacenter: Option<Placed<Box<str>>>,
     pub(in crate::config) monitor: Option<Placed<Box<str>>>,
@@ -32,7 +32,7 @@ pub(in crate::config) struct EndpointSpec {
 }
 
 impl EndpointSpec {
-    /// Reads the keys that endpoints have and other members do not.
+    /// Reads the keys that only endpoints have.
     pub(super) fn read(table: &mut TableReader<'_>, problems: &mut Problems) -> Option<Self> {
         let name = table.value("name").and_then(|item| item.text(problems));
         let named = name.map_or("", |name| name.value);
@@ -52,7 +52,7 @@ impl EndpointSpec {
             force(item.with_subject(subject), problems)
         });
         let load = table.optional("load", problems, values::name_reference);
-        let pace = RampSpec::read(table, subject, problems);
+        let ramps = RampSpec::read(table, subject, problems);
         let (target, place) = target?;
         let name = match name {
             Some(name) => values::table_name(name, "endpoint", problems)?,
@@ -67,7 +67,7 @@ impl EndpointSpec {
             state,
             force,
             load,
-            ramps: pace,
+            ramps,
         })
     }
 }
@@ -86,7 +86,7 @@ fn force(item: ValueReader<'_>, problems: &mut Problems) -> Option<HealthOverrid
     item.keyword(&[("up", HealthOverride::Up), ("down", HealthOverride::Down)], problems)
 }
 
-/// `addresses`, `cname`, `alias` or `target`: exactly one.
+/// Reads the target: exactly one of `addresses`, `cname`, `alias` and `target`.
 fn target<'t>(
     table: &mut TableReader<'t>,
     name: &'t str,
@@ -132,11 +132,11 @@ fn target<'t>(
             .map(|list| (EndpointTarget::Addresses(list), item.place)),
         (None, Some(item), None) => named(item, EndpointTarget::Cname, problems),
         (None, None, Some(item)) => named(item, EndpointTarget::Alias, problems),
-        (Some(one), Some(other), _)
-        | (Some(one), None, Some(other))
-        | (None, Some(one), Some(other)) => {
+        (Some(first), Some(other), _)
+        | (Some(first), None, Some(other))
+        | (None, Some(first), Some(other)) => {
             problems
-                .error(other.place, format!("{whose} has both `{}` and `{}`", one.key, other.key))
+                .error(other.place, format!("{whose} has both `{}` and `{}`", first.key, other.key))
                 .help("make two members of it");
             None
         }
@@ -170,7 +170,7 @@ fn host_of(
     let port =
         port.and_then(|item| number(item, 1, "it is where the service is at the target", problems));
     let priority = priority.map_or(Some(0), |item| number(item, 0, PRIORITY, problems));
-    // The weight is the member's, which is read later.
+    // The weight is that of the member, which is read later.
     Some(SrvHost { name: name?.value, port: port?, priority: priority?, weight: 0 })
 }
 
@@ -187,18 +187,18 @@ fn addresses_of(
         return None;
     }
     let mut addresses = Vec::with_capacity(texts.len());
-    let mut all_good = true;
+    let mut all_valid = true;
     for text in texts {
         match values::address(text, whose, problems) {
             Some(address) if addresses.contains(&address.value) => {
                 problems
                     .error(address.place, format!("{whose} has address {} twice", address.value))
                     .help("leave one away");
-                all_good = false;
+                all_valid = false;
             }
             Some(address) => addresses.push(address.value),
-            None => all_good = false,
+            None => all_valid = false,
         }
     }
-    all_good.then_some(addresses)
+    all_valid.then_some(addresses)
 }

@@ -1,5 +1,5 @@
-//! Specifications: the tables as written, each value with its place, before anything is looked up.
-//! One file per kind.
+//! Specifications: the tables as written, each value with its place, before any name is resolved.
+//! One file for each kind of table.
 
 pub(super) mod datacenter;
 pub(super) mod delegate;

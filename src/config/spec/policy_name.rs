@@ -1,4 +1,4 @@
-//! `policy` of a pool, and keys that only pools of one policy have.
+//! The `policy` of a pool, and keys that only pools of one policy have.
 
 use crate::config::{place::Placed, problems::Problems, reader::ValueReader};
 

@@ -1,4 +1,4 @@
-//! `[pool.NAME]` and the inline form of a service: members and a policy.
+//! Reads `[pool.NAME]` and the inline form of a service: members and a policy.
 
 use std::{num::NonZeroU32, sync::Arc};
 
@@ -33,17 +33,17 @@ pub(in crate::config) struct PoolSpec {
     pub(in crate::config) datacenter: Option<Placed<Box<str>>>,
     pub(in crate::config) monitor: Option<Placed<Box<str>>>,
     pub(in crate::config) on_all_down: Option<OnAllDownSpec>,
-    /// `client-subnet`: whether services over this pool look at client subnets.
+    /// `client-subnet`: whether answers of services with this pool depend on client subnets.
     pub(in crate::config) client_subnet: Option<Placed<bool>>,
     pub(in crate::config) regulation: Arc<RegulationSpec>,
-    /// `None` where the key is missing or is no list.
+    /// The members outside of rules; `None` where the key is missing or its value is not a list.
     pub(in crate::config) members: Option<Vec<MemberSpec>>,
-    /// Of `geo`.
+    /// A list of a `geo` pool; empty for other policies.
     pub(in crate::config) rules: Vec<RuleSpec>,
-    /// Of `geo`.
+    /// A list of a `geo` pool; empty for other policies.
     pub(in crate::config) default: Vec<MemberSpec>,
-    /// Whether every member that was written could be read: only then do their number and weights
-    /// mean anything.
+    /// Whether every member that is written could be read: only then can their number and weights
+    /// be checked.
     pub(in crate::config) is_complete: bool,
 }
 
@@ -56,7 +56,7 @@ pub(in crate::config) struct MemberSpec {
     pub(in crate::config) bias: i8,
 }
 
-/// What a member is.
+/// The pool or endpoint that a member is.
 #[derive(Debug)]
 pub(in crate::config) enum MemberTarget {
     Pool(Placed<Box<str>>),
@@ -72,7 +72,7 @@ pub(in crate::config) struct RuleSpec {
     pub(in crate::config) countries: Vec<Placed<Box<str>>>,
     pub(in crate::config) continents: Vec<Placed<Box<str>>>,
     pub(in crate::config) members: Vec<MemberSpec>,
-    /// Where `strict = true` is written.
+    /// The place of `strict = true`.
     pub(in crate::config) strict: Option<SourcePlace>,
 }
 
@@ -84,7 +84,7 @@ pub(in crate::config) enum OnAllDownSpec {
     Pool(Placed<Box<str>>),
 }
 
-/// What a rule of a `geo` pool is called in messages.
+/// The name of a rule of a `geo` pool in messages.
 const RULE_SUBJECT: &str = "a rule of";
 
 const MEMBERS_HELP: &str = "write members = [ { addresses = [\"192.0.2.1\"] } ] or the names of pools: members = [\"web-fra\", \"web-iad\"]";
@@ -95,18 +95,18 @@ impl PoolSpec {
         mut table: TableReader<'_>,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let at_name = values::table_name(name, "pool", problems)?;
+        let name = values::table_name(name, "pool", problems)?;
         let on_all_down = table.optional("on-all-down", problems, on_all_down);
         let client_subnet = table
             .value("client-subnet")
             .and_then(|item| Some(Placed::new(item.boolean(problems)?, item.place)));
         let spec =
-            Self { client_subnet, ..Self::read_keys(at_name, &mut table, on_all_down, problems) };
+            Self { client_subnet, ..Self::read_keys(name, &mut table, on_all_down, problems) };
         table.finish(problems);
         Some(spec)
     }
 
-    /// Reads the keys that a pool's table and a service's share.
+    /// Reads the keys that a pool's table and a service's table share.
     pub(super) fn read_keys(
         name: Placed<Box<str>>,
         table: &mut TableReader<'_>,
@@ -114,7 +114,7 @@ impl PoolSpec {
         problems: &mut Problems,
     ) -> Self {
         let place = table.place;
-        let is_of_member = refuse_endpoint_keys(table, problems);
+        let has_endpoint_key = refuse_endpoint_keys(table, problems);
         let written_policy = table.value("policy");
         let is_geo_meant = written_policy.is_none() && refuse_rules_without_policy(table, problems);
         let policy = match written_policy {
@@ -123,9 +123,10 @@ impl PoolSpec {
             Some(item) => policy_name::read(item, problems),
         };
         let spread = table.optional("spread", problems, spread).unwrap_or_default();
-        let one = AnswerCount::Count(NonZeroU32::MIN);
-        let answers =
-            table.optional("answers", problems, answers).unwrap_or(Placed::new(one, place));
+        let default_answers = AnswerCount::Count(NonZeroU32::MIN);
+        let answers = table
+            .optional("answers", problems, answers)
+            .unwrap_or(Placed::new(default_answers, place));
         let min_up = table.optional("min-up", problems, min_up);
         let families = table.optional("families", problems, families).unwrap_or_default();
         let datacenter = table.optional("datacenter", problems, values::name_reference);
@@ -133,7 +134,7 @@ impl PoolSpec {
         let regulation = RegulationSpec::read(table, policy.map(|policy| policy.value), problems);
         let tie = tie_of_policy(table, policy.map(|policy| policy.value), problems);
         let lists =
-            MemberLists::read(table, policy.map(|policy| policy.value), is_of_member, problems);
+            MemberLists::read(table, policy.map(|policy| policy.value), has_endpoint_key, problems);
         let policy = policy.unwrap_or(Placed::new(PolicyName::Weighted, place));
         Self {
             name,
@@ -155,10 +156,10 @@ impl PoolSpec {
         }
     }
 
-    /// Every member, wherever it is written.
+    /// All members, including those of rules and of the default.
     pub(in crate::config) fn all_members(&self) -> impl Iterator<Item = &MemberSpec> {
-        let own = self.members.iter().flatten();
-        own.chain(self.rules.iter().flat_map(|rule| &rule.members)).chain(&self.default)
+        let members = self.members.iter().flatten();
+        members.chain(self.rules.iter().flat_map(|rule| &rule.members)).chain(&self.default)
     }
 }
 
@@ -228,14 +229,13 @@ fn require_default(table: &TableReader<'_>, problems: &mut Problems) {
     );
 }
 
-/// Keys that only endpoints have.
+/// The keys of which an endpoint has one.
 const ENDPOINT_KEYS: [&str; 4] = ["addresses", "cname", "alias", "target"];
 
-/// Reports a key of an endpoint that stands in the table of a pool or a service. Whether there is
-/// one.
+/// Reports a key of an endpoint in the table of a pool or a service. Returns whether there is one.
 pub(super) fn refuse_endpoint_keys(table: &mut TableReader<'_>, problems: &mut Problems) -> bool {
     let Some(key) = ENDPOINT_KEYS.into_iter().find(|key| table.has(key)) else { return false };
-    // Whatever else of an endpoint is there belongs to the same mistake.
+    // Further keys of an endpoint belong to the same mistake.
     for other in ENDPOINT_KEYS.into_iter().chain(["port", "priority", "weight", "bias", "name"]) {
         table.value(other);
     }
@@ -253,8 +253,8 @@ pub(super) fn refuse_endpoint_keys(table: &mut TableReader<'_>, problems: &mut P
     true
 }
 
-/// Reports `rules` or `default` without `members` and without a policy: `geo` was forgotten.
-/// Whether it was.
+/// Reports `rules` or `default` without `members` and without a policy: `policy = "geo"` was
+/// forgotten. Returns whether it was.
 fn refuse_rules_without_policy(table: &mut TableReader<'_>, problems: &mut Problems) -> bool {
     if table.has("members") {
         return false;
@@ -262,7 +262,7 @@ fn refuse_rules_without_policy(table: &mut TableReader<'_>, problems: &mut Probl
     let Some(item) = table.value("rules").or_else(|| table.value("default")) else { return false };
     let is_misspelt = |name: &str| problems.suggest(name, std::iter::once("policy")).is_some();
     if table.entries().map(|(name, _)| name.value).any(is_misspelt) {
-        // That key is reported where keys are.
+        // That key is reported with the other unknown keys.
         return true;
     }
     problems
@@ -388,7 +388,8 @@ pub(super) fn on_all_down(item: ValueReader<'_>, problems: &mut Problems) -> Opt
     pool.map(OnAllDownSpec::Pool)
 }
 
-/// A list of members. Those that cannot be read are left out, and the list is then not complete.
+/// Reads a list of members. Members that cannot be read are left out, and the list is then not
+/// complete.
 fn members_of(
     item: ValueReader<'_>,
     is_complete: &mut bool,
@@ -401,7 +402,7 @@ fn members_of(
     let written = items.len();
     let members: Vec<_> = items.into_iter().filter_map(|item| member(item, problems)).collect();
     *is_complete &= members.len() == written;
-    // A rule without members answers its clients NODATA, and so does an empty default.
+    // A rule without members answers its clients with NODATA, and so does an empty default.
     if written == 0 && item.key == "members" && item.subject.kind != RULE_SUBJECT {
         problems.error(item.place, format!("{} has no member", item.subject)).help(MEMBERS_HELP);
     }
@@ -434,7 +435,7 @@ fn member(item: ValueReader<'_>, problems: &mut Problems) -> Option<MemberSpec> 
         None => EndpointSpec::read(&mut table, problems)
             .map(|endpoint| MemberTarget::Endpoint(Box::new(endpoint))),
     };
-    // Weights and biases are reported under the member's own name, which is read by now.
+    // Mistakes in weights and biases are reported with the member's name, which is read before.
     let name = match &target {
         Some(MemberTarget::Pool(name)) => name.value.clone(),
         Some(MemberTarget::Endpoint(endpoint)) => endpoint.name.value.clone(),

@@ -1,5 +1,5 @@
-//! The keys that shift clients from one choice to the next: load, capacity, shedding, trickle,
-//! failback, and how fast clients come and go.
+//! Reads the keys that shift clients from one choice to the next: load, capacity, shedding,
+//! trickle, failback, and the durations of ramps.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -18,14 +18,15 @@ use crate::{
     steer::{Capacity, Failback, Fraction, LoadLevel, LoadMeasure, LoadPolicy, RampTimes},
 };
 
-/// The longest ramp and the longest wait for a failback.
+/// The longest ramp, and the longest wait for a failback.
 const MAX_RAMP: Duration = RampTimes::MAX_RAMP;
 const MIN_RAMP: Duration = Duration::from_secs(1);
-/// Where a gauge begins to count against a member, and where it counts most, if nothing is written.
+/// The default marks of a gauge: from the soft mark on, the gauge reduces a member's share; at the
+/// hard mark only the minimum is left.
 const DEFAULT_SOFT: f64 = 0.7;
 const DEFAULT_HARD: f64 = 0.9;
 
-/// What a pool's table says of it.
+/// The keys of a pool's table that regulate it.
 #[derive(Debug, PartialEq)]
 pub(in crate::config) struct RegulationSpec {
     pub(in crate::config) load: Option<Placed<Box<str>>>,
@@ -33,12 +34,13 @@ pub(in crate::config) struct RegulationSpec {
     pub(in crate::config) keep: Fraction,
     pub(in crate::config) trickle: Option<f64>,
     pub(in crate::config) failback: Failback,
-    /// Of `load`.
+    /// The settings of the policy `load`.
     pub(in crate::config) load_policy: LoadPolicy,
     pub(in crate::config) ramps: RampSpec,
 }
 
-/// What nearly every pool's table says: nothing. A hundred thousand of them are one.
+/// The specification of a pool without any of these keys, as nearly all pools are: a hundred
+/// thousand pools share one value.
 static DEFAULT_REGULATION: LazyLock<Arc<RegulationSpec>> = LazyLock::new(|| {
     let policy =
         LoadPolicy { measure: LoadMeasure::Connections, soft: DEFAULT_SOFT, hard: DEFAULT_HARD };
@@ -53,7 +55,7 @@ static DEFAULT_REGULATION: LazyLock<Arc<RegulationSpec>> = LazyLock::new(|| {
     })
 });
 
-/// How fast clients come and go, as written.
+/// The durations over which clients return and leave, as written.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(in crate::config) struct RampSpec {
     slow_start: Option<Duration>,
@@ -61,7 +63,7 @@ pub(in crate::config) struct RampSpec {
 }
 
 impl RampSpec {
-    /// The keys in a table; `subject` is whose they are.
+    /// Reads the keys of a table. `subject` is the object that has them, for messages.
     pub(super) fn read<'t>(
         table: &mut TableReader<'t>,
         subject: TableSubject<'t>,
@@ -75,12 +77,12 @@ impl RampSpec {
         Self { slow_start: ramp("slow-start"), drain_over: ramp("drain-over") }
     }
 
-    /// With the pace of the drain under way, where an operator gave it one.
+    /// Replaces the duration of drains by that of the drain in progress, if an operator set one.
     pub(super) fn with_drain_over(self, over: Option<Duration>) -> Self {
         Self { drain_over: over.or(self.drain_over), ..self }
     }
 
-    /// What is not written here is as it is there.
+    /// Keys that are not written here have their value from `other`.
     pub(in crate::config) fn or(self, other: Self) -> Self {
         Self {
             slow_start: self.slow_start.or(other.slow_start),
@@ -100,15 +102,15 @@ fn ramp(item: ValueReader<'_>, problems: &mut Problems) -> Option<Duration> {
     values::duration(item, MIN_RAMP, MAX_RAMP, problems).map(|time| time.value)
 }
 
-/// Over how long the drain under way goes: `portolan drain --over` writes it, and its end takes it
-/// out.
+/// Reads the duration of the drain in progress: `portolan drain --over` writes the key, and the end
+/// of the drain removes it.
 pub(super) fn draining_over(item: ValueReader<'_>, problems: &mut Problems) -> Option<Duration> {
     values::duration(item, Duration::ZERO, RampTimes::MAX_RAMP, problems).map(|time| time.value)
 }
 
 impl RegulationSpec {
-    /// The keys in a pool's table, or in a service's; `load_policy` is the pool's, where that could
-    /// be read.
+    /// Reads the keys of a pool's table, or of a service's. `policy` is the pool's, `None` where it
+    /// could not be read.
     pub(super) fn read(
         table: &mut TableReader<'_>,
         policy: Option<PolicyName>,
@@ -137,7 +139,7 @@ impl RegulationSpec {
     }
 }
 
-/// A key that only pools of one policy have.
+/// The value of a key that only pools of one policy have; in other pools it is reported.
 fn policy_key<'t>(
     table: &mut TableReader<'t>,
     key: &'static str,
@@ -157,12 +159,12 @@ fn policy_key<'t>(
     Some(item)
 }
 
-/// What is kept of the clients where so much is shed.
+/// Reads the share of clients to shed, as the fraction that the member keeps.
 pub(super) fn shed(item: ValueReader<'_>, problems: &mut Problems) -> Option<Fraction> {
     share(item, 100.0, problems).map(|shed| Fraction::from_share(1.0 - shed))
 }
 
-/// A share such as `"20%"`.
+/// Reads a share such as `"20%"`, as 0.2.
 pub(super) fn share(item: ValueReader<'_>, most: f64, problems: &mut Problems) -> Option<f64> {
     if !item.is_text() {
         problems
@@ -212,7 +214,7 @@ fn capacity(item: ValueReader<'_>, problems: &mut Problems) -> Option<Capacity> 
     const HELP: &str = "write capacity = { target = \"80%\", max = \"95%\" }, or numbers of what is measured: { target = 800, max = 1000 }";
     let mut table =
         item.table(TableSubject { kind: "the capacity of", name: item.subject.name }, problems)?;
-    let by = table.optional("by", problems, measure).unwrap_or(LoadMeasure::Connections);
+    let measure = table.optional("by", problems, measure).unwrap_or(LoadMeasure::Connections);
     let target = table.required("target", HELP, problems).and_then(|item| level(item, problems));
     let max = table.required("max", HELP, problems).and_then(|item| level(item, problems));
     let (subject, place) = (table.subject, table.place);
@@ -230,10 +232,10 @@ fn capacity(item: ValueReader<'_>, problems: &mut Problems) -> Option<Capacity> 
             .help("above `target` the excess goes to the next choice bit by bit, above `max` as fast as it may");
         return None;
     }
-    Some(Capacity { measure: by, target, max })
+    Some(Capacity { measure, target, max })
 }
 
-/// `"80%"`, or a number above 0 in the measure's own unit.
+/// Reads `"80%"`, or a number above 0 in the measure's unit.
 fn level(item: ValueReader<'_>, problems: &mut Problems) -> Option<LoadLevel> {
     if item.is_text() {
         return share(item, 1000.0, problems).map(LoadLevel::Share);
@@ -265,7 +267,7 @@ fn load_policy(
 ) -> LoadPolicy {
     let is_written = by.is_some();
     let by = by.and_then(|item| measure(item, problems));
-    // Of what cannot be read nobody knows whether it has marks.
+    // A measure that cannot be read may be a gauge.
     let has_no_marks = by.as_ref().map_or(!is_written, |by| !matches!(by, LoadMeasure::Gauge(_)));
     let by = by.unwrap_or(LoadMeasure::Connections);
     let written = [soft, hard];
@@ -294,14 +296,14 @@ fn load_policy(
     LoadPolicy { measure: by, soft: soft_or_default, hard: hard_or_default }
 }
 
-/// `"70%"` or a number in the gauge's own unit.
+/// Reads `"70%"`, or a number in the gauge's unit.
 fn mark(item: ValueReader<'_>, problems: &mut Problems) -> Option<f64> {
     level(item, problems).map(|level| match level {
         LoadLevel::Amount(amount) | LoadLevel::Share(amount) => amount,
     })
 }
 
-/// A mark as people write it, and whether somebody did.
+/// A mark as people write it, and whether it is the default.
 fn mark_text(mark: f64, written: Option<f64>) -> String {
     let text =
         if mark <= 1.0 { format!("{}%", (mark * 1000.0).round() / 10.0) } else { mark.to_string() };

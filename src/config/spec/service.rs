@@ -1,5 +1,5 @@
-//! `[service."NAME"]`: a name whose answer is chosen per client, with a pool's name or with members
-//! inline.
+//! Reads `[service."NAME"]`: a name whose answer is chosen for each client. Its members are in a
+//! pool that it names, or written inline.
 
 use super::{
     pool::{self, OnAllDownSpec, PoolSpec},
@@ -19,22 +19,22 @@ pub(in crate::config) struct ServiceSpec {
     pub(in crate::config) ttl_secs: u32,
     pub(in crate::config) on_all_down: Option<OnAllDownSpec>,
     pub(in crate::config) ipv6: bool,
-    /// Whether it looks at client subnets; its pool's word where it has none of its own.
+    /// Whether answers depend on client subnets; `None` where the pool's setting applies.
     pub(in crate::config) client_subnet: Option<bool>,
     pub(in crate::config) kind: RecordKind,
 }
 
-/// What chooses for a service.
+/// The pool that chooses a service's answers.
 #[derive(Debug)]
 pub(in crate::config) enum ServicePool {
     Named(Placed<Box<str>>),
     Inline(Box<PoolSpec>),
 }
 
-/// What a service's TTL is where none is written, in seconds.
+/// The default TTL of a service, in seconds.
 const DEFAULT_TTL_SECS: u32 = 30;
 
-/// The keys of the inline form: with `pool` they have nothing to say.
+/// The keys of the inline form, which have no meaning beside `pool`.
 const INLINE_KEYS: [&str; 21] = [
     "members",
     "policy",
@@ -65,7 +65,7 @@ impl ServiceSpec {
         mut table: TableReader<'_>,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let at_name = hostname::defined_name(name, "the service's name", problems);
+        let service_name = hostname::defined_name(name, "the service's name", problems);
         let ttl_secs = table.optional("ttl", problems, values::ttl).unwrap_or(DEFAULT_TTL_SECS);
         let on_all_down = table.optional("on-all-down", problems, pool::on_all_down);
         let kind = service_type::read(&mut table, problems);
@@ -80,14 +80,16 @@ impl ServiceSpec {
         let ipv6 = ipv6.and_then(|item| item.boolean(problems)).unwrap_or(true);
         let client_subnet =
             table.optional("client-subnet", problems, |item, problems| item.boolean(problems));
-        // Its inline pool has the name in the form in which answers and reports have it.
-        let shown =
-            at_name.as_ref().map_or_else(|| name.value.to_owned(), |name| name.value.to_string());
-        let chooser = service_pool(Placed::new(shown.into(), name.place), &mut table, problems);
+        // The inline pool's name is the service's, in the form in which answers and reports have
+        // it.
+        let shown = service_name
+            .as_ref()
+            .map_or_else(|| name.value.to_owned(), |name| name.value.to_string());
+        let pool = service_pool(Placed::new(shown.into(), name.place), &mut table, problems);
         table.finish(problems);
         Some(Self {
-            name: at_name?,
-            pool: chooser?,
+            name: service_name?,
+            pool: pool?,
             ttl_secs,
             on_all_down,
             ipv6,

@@ -1,4 +1,5 @@
-//! The tables of all files: their kinds, and how a file is read, as a whole or table by table.
+//! The tables of all files: their kinds, and the reading of a file, either as a whole or table by
+//! table.
 
 use std::{collections::HashSet, ops::Range, path::Path};
 
@@ -19,36 +20,36 @@ use crate::config::{
     table_slices::{self, TableSlice},
 };
 
-/// Everything that the tables of all files say.
+/// The specifications in all files of tables.
 #[derive(Default)]
 pub(in crate::config) struct Specs {
     pub(in crate::config) datacenters: Vec<DatacenterSpec>,
     pub(in crate::config) zones: Vec<ZoneSpec>,
     pub(in crate::config) delegates: Vec<DelegateSpec>,
-    /// A monitor refers to nothing but other monitors, so that it is a domain value at once.
+    /// A monitor refers only to other monitors, so that it is a domain value at once.
     pub(in crate::config) monitors: Vec<Placed<crate::health::Monitor>>,
-    /// For each monitor that a combined one names: the combined one, and where it names it.
+    /// For each monitor that a combined monitor names: the name of the combined one, and the place
+    /// of the reference.
     pub(in crate::config) monitor_parts: Vec<(Box<str>, Placed<Box<str>>)>,
-    /// By monitor: the files that its TLS needs.
+    /// The certificates and keys that monitors need for TLS, each with the monitor's name.
     pub(in crate::config) credentials: Vec<(Box<str>, monitor::credentials::Credential)>,
-    /// A load source refers to nothing.
+    /// A load source refers to nothing, so that it is a domain value at once.
     pub(in crate::config) loads: Vec<Placed<crate::load::LoadSource>>,
     pub(in crate::config) pools: Vec<PoolSpec>,
     pub(in crate::config) services: Vec<ServiceSpec>,
-    /// Names of tables that could not be read: that a reference to one finds nothing is no mistake
-    /// of its own.
+    /// The kind and name of each table that could not be read: a reference to one is not a mistake.
     pub(in crate::config) unreadable: Vec<(&'static str, Box<str>)>,
-    /// For each file that was read table by table: where its tables start, in order.
+    /// For each file that was read table by table: the start of each table, in order.
     pub(in crate::config) table_starts: Vec<(FileId, Box<[u32]>)>,
     /// For each file of tables, in order: the range of its pools in `pools`.
     pub(in crate::config) pools_by_file: Vec<(FileId, Range<usize>)>,
-    /// How many keys and values the tables have that were read.
+    /// The number of keys and values in the tables that were read.
     pub(in crate::config) value_count: usize,
 }
 
-/// What tables there are, in the order in which they are read.
+/// The kinds of tables, in the order in which they are read.
 const KINDS: [&str; 7] = ["datacenter", "zone", "delegate", "monitor", "load", "pool", "service"];
-/// What a file of tables is called in messages.
+/// The name of a file of tables in messages.
 const FILE: &str = "a file of zones/";
 
 /// The file that is being read.
@@ -56,11 +57,11 @@ const FILE: &str = "a file of zones/";
 pub(in crate::config) struct TableContext<'c> {
     pub(in crate::config) file: FileId,
     pub(in crate::config) text: &'c str,
-    /// Relative paths in the file start here.
+    /// The directory that relative paths in the file start from.
     pub(in crate::config) directory: &'c Path,
 }
 
-/// Whether a part of a file is TOML by itself.
+/// Whether a text is valid TOML by itself.
 pub(in crate::config) fn is_toml(text: &str) -> bool {
     DeTable::parse_recoverable(text).1.is_empty()
 }
@@ -82,17 +83,17 @@ impl Specs {
 
     fn read_text(&mut self, context: TableContext<'_>, problems: &mut Problems) {
         let TableContext { file, text, .. } = context;
-        let pieces = if text.len() > SPLIT_THRESHOLD_OCTETS {
+        let slices = if text.len() > SPLIT_THRESHOLD_OCTETS {
             table_slices::split_tables(text)
         } else {
             None
         };
         let starts: Box<[u32]> =
-            pieces.iter().flatten().map(|piece| piece.range.start as u32).collect();
-        if let Some(pieces) = pieces
-            .filter(|pieces| is_toml(table_slices::preamble(text, pieces)))
+            slices.iter().flatten().map(|slice| slice.range.start as u32).collect();
+        if let Some(slices) = slices
+            .filter(|slices| is_toml(table_slices::preamble(text, slices)))
             .and_then(table_slices::sort_unique)
-            && let Some((specs, found)) = self.read_slices(&pieces, context)
+            && let Some((specs, found)) = self.read_slices(&slices, context)
         {
             self.append(specs);
             self.table_starts.push((file, starts));
@@ -111,12 +112,12 @@ impl Specs {
         let mut root = reader::root_table(&table, FileOffset::new(file, 0), FILE);
         if errors.is_empty() {
             self.read_tables(&mut root, context, problems);
-            // Tables of a misspelt kind are not missing where they are referred to.
-            for stray in root.finish(problems) {
-                let names = stray
+            // References to tables of a misspelt kind are no mistakes of their own.
+            for unknown_key in root.finish(problems) {
+                let names = unknown_key
                     .suggestion
                     .into_iter()
-                    .flat_map(|kind| stray.keys().map(move |name| (kind, name.into())));
+                    .flat_map(|kind| unknown_key.keys().map(move |name| (kind, name.into())));
                 self.unreadable.extend(names);
             }
         } else {
@@ -124,8 +125,8 @@ impl Specs {
         }
     }
 
-    /// Reports a file with which all tables have more keys and
-    /// values than may be read. Of later files nothing is reported.
+    /// Reports a file with which all tables together have more keys and values than are accepted.
+    /// Nothing is reported of later files.
     fn check_values(&mut self, file: FileId, problems: &mut Problems) {
         if self.value_count <= MAX_VALUES {
             return;
@@ -133,7 +134,7 @@ impl Specs {
         let message =
             format!("the tables of all files have more than {MAX_VALUES} keys and values together");
         let diagnostic = problems.error(SourcePlace::whole_file(file), message);
-        // Other files may have grown.
+        // This file need not be at fault: others may have grown.
         diagnostic.stage = Stage::Checking;
         diagnostic.help(
             "take tables out of this file, or serve some of the services from another server",
@@ -146,26 +147,26 @@ impl Specs {
         self.value_count > MAX_VALUES
     }
 
-    /// What the tables of a file say, one after the other; `None` where one is not TOML, or very
-    /// large: these are reported in the order of the file.
+    /// Reads the tables of a file one by one. `None` where one is not TOML, or is too large: these
+    /// errors are reported in the order of the file.
     fn read_slices(
         &self,
-        pieces: &[TableSlice<'_>],
+        slices: &[TableSlice<'_>],
         context: TableContext<'_>,
     ) -> Option<(Self, Problems)> {
-        if !pieces
+        if !slices
             .iter()
-            .all(|piece| KINDS.contains(&piece.kind) && piece.range.len() <= MAX_PARSE_OCTETS)
+            .all(|slice| KINDS.contains(&slice.kind) && slice.range.len() <= MAX_PARSE_OCTETS)
         {
             return None;
         }
         let (mut specs, mut problems) = (Self::default(), Problems::default());
-        let room = MAX_VALUES.saturating_sub(self.value_count);
+        let max_values = MAX_VALUES.saturating_sub(self.value_count);
         for kind in KINDS {
-            let from = pieces.partition_point(|piece| piece.kind < kind);
-            for piece in pieces[from..].iter().take_while(|piece| piece.kind == kind) {
-                specs.append_slice(kind, piece, context, room, &mut problems)?;
-                if specs.value_count > room {
+            let from = slices.partition_point(|slice| slice.kind < kind);
+            for slice in slices[from..].iter().take_while(|slice| slice.kind == kind) {
+                specs.append_slice(kind, slice, context, max_values, &mut problems)?;
+                if specs.value_count > max_values {
                     return Some((specs, problems));
                 }
             }
@@ -173,50 +174,50 @@ impl Specs {
         Some((specs, problems))
     }
 
-    /// Reads one table that was cut out of a text; `None` where it is not TOML, or too large to be
+    /// Reads one table that was cut out of a text. `None` where it is not TOML, or too large to be
     /// parsed.
     pub(in crate::config) fn read_slice(
-        piece: &TableSlice<'_>,
+        slice: &TableSlice<'_>,
         context: TableContext<'_>,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let kind = KINDS.into_iter().find(|kind| *kind == piece.kind)?;
+        let kind = KINDS.into_iter().find(|kind| *kind == slice.kind)?;
         let mut specs = Self::default();
-        if piece.range.len() > MAX_PARSE_OCTETS {
+        if slice.range.len() > MAX_PARSE_OCTETS {
             return None;
         }
-        specs.append_slice(kind, piece, context, MAX_VALUES, problems)?;
+        specs.append_slice(kind, slice, context, MAX_VALUES, problems)?;
         Some(specs)
     }
 
-    /// Reads a table that was cut out of a text, unless there is no room for its keys and values.
-    /// `None` where it is not TOML.
+    /// Reads a table that was cut out of a text, unless there are already `max_values` keys and
+    /// values. `None` where it is not TOML.
     fn append_slice(
         &mut self,
         kind: &'static str,
-        piece: &TableSlice<'_>,
+        slice: &TableSlice<'_>,
         context: TableContext<'_>,
-        room: usize,
+        max_values: usize,
         problems: &mut Problems,
     ) -> Option<()> {
-        let (table, errors) = DeTable::parse_recoverable(&context.text[piece.range.clone()]);
+        let (table, errors) = DeTable::parse_recoverable(&context.text[slice.range.clone()]);
         if !errors.is_empty() {
             return None;
         }
         self.value_count += count_values(table.get_ref());
-        if self.value_count <= room {
+        if self.value_count <= max_values {
             let mut root =
-                reader::root_table(&table, FileOffset::new(context.file, piece.range.start), FILE);
+                reader::root_table(&table, FileOffset::new(context.file, slice.range.start), FILE);
             self.read_kind(kind, &mut root, context, problems);
         }
         Some(())
     }
 
-    /// How many tables were read.
+    /// The number of tables that were read.
     pub(in crate::config) fn table_count(&self) -> usize {
         let Self { datacenters, zones, delegates, monitors, loads, pools, services, .. } = self;
-        let of_places = datacenters.len() + zones.len() + delegates.len();
-        of_places + monitors.len() + loads.len() + pools.len() + services.len()
+        let small_tables = datacenters.len() + zones.len() + delegates.len();
+        small_tables + monitors.len() + loads.len() + pools.len() + services.len()
     }
 
     fn append(&mut self, mut other: Self) {
@@ -284,9 +285,9 @@ impl Specs {
         directory: &Path,
         problems: &mut Problems,
     ) -> bool {
-        let mut mentions = monitor::MonitorReferences::default();
-        let monitor = monitor::read(name, table, directory, &mut mentions, problems);
-        let monitor::MonitorReferences { parts, credentials } = mentions;
+        let mut references = monitor::MonitorReferences::default();
+        let monitor = monitor::read(name, table, directory, &mut references, problems);
+        let monitor::MonitorReferences { parts, credentials } = references;
         self.monitor_parts.extend(parts.into_iter().map(|part| (name.value.into(), part)));
         self.credentials
             .extend(credentials.into_iter().map(|credential| (name.value.into(), credential)));
@@ -311,8 +312,8 @@ impl Specs {
             return;
         }
         let Some(tables) = item.table(TableSubject { kind, name: "" }, problems) else { return };
-        // A table whose name is in quotes and of which a part has it without them: neither says
-        // what is meant as a whole.
+        // If one part of a table has its name in quotes and another part has it without, neither
+        // shows the whole table.
         let mut split: HashSet<String> = HashSet::new();
         for (name, item) in tables.entries().filter(|(_, item)| item.is_table()) {
             table_header::read_dotted_names(
@@ -352,7 +353,7 @@ impl Specs {
                     }
                     let subject = TableSubject { kind, name: name.value };
                     let Some(mut table) = item.table(subject, problems) else { return };
-                    // Of a whole table that lacks something, its name is what is shown.
+                    // Mistakes about the whole table are shown at its name.
                     table.place = name.place;
                     read(self, name, table, problems);
                 },
@@ -361,7 +362,7 @@ impl Specs {
     }
 }
 
-/// How many keys and values a table has, those inside of it included.
+/// The number of keys and values in a table, including nested ones.
 fn count_values(table: &DeTable<'_>) -> usize {
     fn inside(value: &DeValue<'_>) -> usize {
         match value {
@@ -375,7 +376,7 @@ fn count_values(table: &DeTable<'_>) -> usize {
     table.len() + table.iter().map(|(_, value)| inside(value.get_ref())).sum::<usize>()
 }
 
-/// Keeps what could be read. Whether it could.
+/// Adds what could be read. Returns whether it could be read.
 fn push_if_read<T>(list: &mut Vec<T>, read: Option<T>) -> bool {
     let is_read = read.is_some();
     list.extend(read);
@@ -394,11 +395,12 @@ mod tests {
     }
 
     #[test]
-    fn tables_with_more_values_than_may_be_kept_are_one_error_of_all_files() {
+    fn tables_with_too_many_values_are_one_error_of_all_files() {
         let pool =
             |name: &str| format!("[pool.{name}]\nmembers = [{{ addresses = [\"192.0.2.1\"] }}]\n");
         let large = format!("# {}\n{}{}", "x".repeat(SPLIT_THRESHOLD_OCTETS), pool("a"), pool("b"));
-        // A key for the kind, the name, the members, one member, its addresses, one address: six.
+        // Six values: the key of the kind, the name, the members, one member, its addresses, one
+        // address.
         for (text, values) in [(pool("a"), 6), (large, 12)] {
             let mut specs = Specs { value_count: MAX_VALUES - values, ..Specs::default() };
             assert_eq!(read(&mut specs, &text), []);

@@ -1,8 +1,8 @@
-//! Headers of tables whose names hold dots: `[service.www.example.com]` for
+//! Reads tables whose headers have dots in names without quotes: `[service.www.example.com]` for
 //! `[service."www.example.com"]`.
 //!
-//! TOML takes each dot for a table in a table. What was meant is read all the same, so that the
-//! missing quotes are the one error.
+//! TOML reads each dot as a table in a table. The table that was meant is read all the same, so
+//! that the missing quotes are the only error.
 
 use crate::config::{
     place::Placed,
@@ -10,7 +10,7 @@ use crate::config::{
     reader::{TableSubject, ValueReader},
 };
 
-/// The keys of each kind of table that are tables themselves, and so may stand in a header.
+/// The keys of each kind of table that are tables themselves, and so may be part of a header.
 fn table_keys(kind: &str) -> &'static [&'static str] {
     match kind {
         "datacenter" => &["location"],
@@ -25,8 +25,8 @@ fn table_keys(kind: &str) -> &'static [&'static str] {
 /// The keys whose lists may be written as headers in double brackets.
 const LISTS: [&str; 3] = ["members", "rules", "default"];
 
-/// A header with the keys that stood behind the name, in double brackets where the last one is a
-/// list.
+/// A header with the keys that were written behind the name, in double brackets if the last key is
+/// a list.
 fn with_rest(header: String, rest: Option<&str>) -> String {
     match rest.filter(|rest| !rest.is_empty()) {
         Some(rest) if LISTS.iter().any(|list| rest.ends_with(list)) => {
@@ -37,13 +37,13 @@ fn with_rest(header: String, rest: Option<&str>) -> String {
     }
 }
 
-/// What of its header stands behind a key: `.members` of `[[service.www.members]]`.
+/// The part of the header behind a key: `.members` of `[[service.www.members]]`.
 fn after_in_header<'t>(text: &'t str, key: &Placed<&str>) -> Option<&'t str> {
     let after = text.get(key.place.span()?.end..)?;
     Some(after[..after.find(']')?].trim())
 }
 
-/// The header of a table as it has to be written.
+/// The header of a table with this name, as it must be written.
 pub(in crate::config) fn table_header(kind: &str, name: &str) -> String {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if !name.is_empty() && name.chars().all(is_bare) {
@@ -53,7 +53,7 @@ pub(in crate::config) fn table_header(kind: &str, name: &str) -> String {
     }
 }
 
-/// A header of this kind with a sample name.
+/// The header of a sample table of this kind.
 pub(super) fn sample_header(kind: &str) -> String {
     match kind {
         "zone" => table_header(kind, "example.com"),
@@ -63,8 +63,8 @@ pub(super) fn sample_header(kind: &str) -> String {
     }
 }
 
-/// Hands `read` the table, or those that were meant where the dots of their names are outside of
-/// quotes.
+/// Calls `read` with the table, or with the tables that were meant if the dots of their names are
+/// outside of quotes.
 pub(super) fn read_dotted_names(
     kind: &'static str,
     name: Placed<&str>,
@@ -84,8 +84,7 @@ pub(super) fn read_dotted_names(
     for (key, item) in table.entries() {
         if is_part_of_name(&key, &item) { parts.push((key, item)) } else { has_own_keys = true }
     }
-    // A misspelt key that is a table looks the same: where the table has keys of its own, it is
-    // one.
+    // A misspelt key that is a table looks the same: if the table has keys of its own, it is a key.
     if has_own_keys || parts.is_empty() {
         return read(name, item, problems);
     }
@@ -109,7 +108,7 @@ pub(super) fn read_dotted_names(
     }
 }
 
-/// Whether a key stands in the header of a table, behind a dot.
+/// Whether a key is part of the header of a table, behind a dot.
 fn is_in_header(text: &str, key: &Placed<&str>) -> bool {
     let Some(before) = key.place.span().and_then(|span| text.get(..span.start)) else {
         return false;

@@ -1,4 +1,4 @@
-//! `[zone."NAME"]`: the apex, who answers for it, and its master file.
+//! Reads `[zone."NAME"]`: the apex, its nameservers and hostmaster, and its master file.
 
 use crate::{
     config::{
@@ -22,17 +22,18 @@ pub(in crate::config) struct ZoneSpec {
     pub(in crate::config) negative_ttl_secs: u32,
     pub(in crate::config) records: Option<Placed<Box<str>>>,
     pub(in crate::config) client_subnet: bool,
-    /// The absolute name whose TXT record tells clients how they are seen.
+    /// The absolute name whose TXT record shows clients the address and location that the server
+    /// sees.
     pub(in crate::config) whoami: Option<Placed<Name>>,
-    /// Where `nameservers` and `hostmaster` are written, right or wrong, or a key that can have
-    /// been meant to be them.
+    /// The places of `nameservers` and `hostmaster`, valid or not, or of an unknown key that may
+    /// mean them.
     pub(in crate::config) written_nameservers: Option<SourcePlace>,
     pub(in crate::config) written_hostmaster: Option<SourcePlace>,
 }
 
-/// What a zone's TTL is where none is written, in seconds.
+/// The default TTL of a zone's records, in seconds.
 pub(in crate::config) const DEFAULT_TTL_SECS: u32 = 300;
-/// What a zone's SOA MINIMUM is where none is written, in seconds.
+/// The default SOA MINIMUM of a zone, in seconds.
 const DEFAULT_NEGATIVE_TTL_SECS: u32 = 60;
 
 impl ZoneSpec {
@@ -58,10 +59,11 @@ impl ZoneSpec {
             .value("whoami")
             .zip(apex.as_ref())
             .and_then(|(item, apex)| whoami(item, apex, problems));
-        let strays = table.finish(problems);
+        let unknown_keys = table.finish(problems);
         let written = |item: Option<ValueReader<'_>>, key| {
-            item.map(|item| item.place)
-                .or_else(|| strays.iter().find_map(|stray| stray.place_if_meant(key)))
+            item.map(|item| item.place).or_else(|| {
+                unknown_keys.iter().find_map(|unknown_key| unknown_key.place_if_meant(key))
+            })
         };
         Some(Self {
             apex: apex?,
@@ -78,7 +80,7 @@ impl ZoneSpec {
     }
 }
 
-/// The name of `whoami`: relative to the zone, unless it ends in the zone's name or in a dot.
+/// Reads the name of `whoami`: relative to the zone, unless it ends in the zone's name or in a dot.
 fn whoami(
     item: ValueReader<'_>,
     apex: &Placed<Name>,
@@ -120,7 +122,7 @@ pub(super) fn nameservers(
         return None;
     }
     let mut names: Vec<Placed<Name>> = Vec::with_capacity(texts.len());
-    // Each is read before any is missed.
+    // All names are read before the first error ends the reading, so that each error is reported.
     let read: Vec<_> = texts
         .into_iter()
         .map(|text| hostname::referenced_name(text, "nameserver", problems))

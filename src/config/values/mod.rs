@@ -1,5 +1,5 @@
-//! The small languages inside strings: durations, shares, names, prefixes, mail addresses. Each
-//! either becomes the value it means or is reported at its place.
+//! Reads the small languages inside strings: durations, shares, names, prefixes, mail addresses.
+//! Each value is either converted or reported at its place.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{dns::Name, printable::is_unprintable};
 /// The longest name of a datacenter, monitor, pool or endpoint, in octets.
 const MAX_NAME_OCTETS: usize = 253;
 
-/// A duration such as `500ms`, `5s` or `1m30s`, from `least` to `most`.
+/// Reads a duration such as `500ms`, `5s` or `1m30s`, from `least` to `most`.
 pub(super) fn duration(
     item: ValueReader<'_>,
     least: Duration,
@@ -55,12 +55,12 @@ pub(super) fn duration(
     None
 }
 
-/// Reads `1w2d12h30m15s500ms` and its parts; `None` where the text is something else or is too
-/// long.
+/// Parses a duration such as `1w2d12h30m15s500ms`. `None` where the text is not a duration or is
+/// too long.
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     const DAY_SECS: u64 = 86_400;
     let (mut rest, mut total) = (text.trim(), Duration::ZERO);
-    // Days and weeks are always 24 hours and 7 days here: the parser below knows only units up to
+    // Days and weeks always have 24 hours and 7 days: the parser below accepts only units up to
     // hours.
     for (unit, unit_secs) in [('w', 7 * DAY_SECS), ('d', DAY_SECS)] {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -80,8 +80,8 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     total.checked_add(jiff::fmt::friendly::SpanParser::new().parse_unsigned_duration(rest).ok()?)
 }
 
-/// How to write a number of seconds: `"2s"`, `"500ms"`; where that is out of bounds, a sample and
-/// the bounds.
+/// The help for a number without a unit: the same duration with its unit, or the bounds and a
+/// sample.
 fn duration_help(seconds: f64, least: Duration, most: Duration) -> String {
     let meant =
         Duration::try_from_secs_f64(seconds).ok().filter(|meant| (least..=most).contains(meant));
@@ -96,7 +96,7 @@ fn duration_help(seconds: f64, least: Duration, most: Duration) -> String {
     }
 }
 
-/// A duration as a configuration would write it.
+/// A duration as a configuration writes it.
 pub(super) fn shown_duration(duration: Duration) -> String {
     match (duration.as_secs(), duration.subsec_millis()) {
         (secs, 0) if secs > 0 && secs.is_multiple_of(3600) => format!("{}h", secs / 3600),
@@ -106,10 +106,11 @@ pub(super) fn shown_duration(duration: Duration) -> String {
     }
 }
 
-/// How a name of a table is written. [`name_fault`] is the same as a rule.
+/// The help for names of tables. [`name_fault`] applies the same rule.
 pub(super) const NAME_HELP: &str = "use letters, digits, hyphens, underscores, dots and colons; start and end with a letter, a digit or an underscore";
 
-/// A name that other tables refer to, and that commands, metrics and URLs of the admin API hold.
+/// Checks the name of a table, to which other tables refer, and which is used in commands, metrics
+/// and URLs of the admin API.
 pub(super) fn table_name(
     name: Placed<&str>,
     kind: &str,
@@ -123,7 +124,7 @@ pub(super) fn table_name(
     None
 }
 
-/// The name of a gauge, which the report of a balancer chooses.
+/// Reads the name of a gauge, which the balancer that reports it chooses.
 pub(super) fn gauge(name: Placed<&str>, problems: &mut Problems) -> Option<Placed<Box<str>>> {
     let is_refused = |c: char| c.is_whitespace() || is_unprintable(c);
     let fault = match name.value {
@@ -139,7 +140,7 @@ pub(super) fn gauge(name: Placed<&str>, problems: &mut Problems) -> Option<Place
     None
 }
 
-/// Why a text is no name of a table.
+/// The reason why a text cannot be the name of a table.
 pub(super) fn name_fault(text: &str) -> Option<String> {
     let is_of_name = |c: char| c.is_alphanumeric() || "-_.:".contains(c);
     // `..` would be another path of the admin API, `-x` an option of a command.
@@ -164,11 +165,11 @@ pub(super) fn name_fault(text: &str) -> Option<String> {
 /// The longest reason for a state, in octets.
 const MAX_REASON_OCTETS: usize = 200;
 
-/// How a reason is written. [`reason_fault`] is the same as a rule.
+/// The help for reasons of states. [`reason_fault`] applies the same rule.
 pub const REASON_HELP: &str = "write one line of at most 200 octets without control or invisible characters, such as \"kernel upgrade\"";
 
-/// Why a text cannot be the reason for a datacenter's state,
-/// which is shown on terminals, in the log and in the console.
+/// The fault of a text that cannot be the reason for a datacenter's state, which is shown on
+/// terminals, in the log and in the console. `None` if it has none.
 pub fn reason_fault(text: &str) -> Option<String> {
     if text.len() > MAX_REASON_OCTETS {
         return Some(format!("has {} octets; the maximum is {MAX_REASON_OCTETS}", text.len()));
@@ -180,7 +181,7 @@ pub fn reason_fault(text: &str) -> Option<String> {
     })
 }
 
-/// The reason for a datacenter's state.
+/// Reads the reason for a datacenter's state.
 pub(super) fn reason(item: ValueReader<'_>, problems: &mut Problems) -> Option<Box<str>> {
     let text = item.text(problems)?;
     let Some(fault) = reason_fault(text.value) else { return Some(text.value.into()) };
@@ -188,7 +189,7 @@ pub(super) fn reason(item: ValueReader<'_>, problems: &mut Problems) -> Option<B
     None
 }
 
-/// A string that refers to a datacenter, region, monitor or pool.
+/// Reads the name of a datacenter, region, monitor or pool that is referred to.
 pub(super) fn name_reference(
     item: ValueReader<'_>,
     problems: &mut Problems,
@@ -199,7 +200,7 @@ pub(super) fn name_reference(
 /// The longest TTL (RFC 2181 section 8).
 const MAX_TTL_SECS: i64 = (1 << 31) - 1;
 
-/// A TTL: a whole number of seconds, or a duration such as `"5m"`.
+/// Reads a TTL: a whole number of seconds, or a duration such as `"5m"`.
 pub(super) fn ttl(item: ValueReader<'_>, problems: &mut Problems) -> Option<u32> {
     const HELP: &str = "write seconds or a duration: 300 and \"5m\" are five minutes; 2147483647 is the most (RFC 2181 section 8)";
     if !item.is_text() {
@@ -222,7 +223,7 @@ pub(super) fn ttl(item: ValueReader<'_>, problems: &mut Problems) -> Option<u32>
     None
 }
 
-/// An address that a client can be sent to.
+/// Reads an address that clients can connect to. `whose` is the object that has it, for messages.
 pub(super) fn address(
     text: Placed<&str>,
     whose: &str,
@@ -267,7 +268,7 @@ pub(super) fn address(
     Some(Placed::new(address, text.place))
 }
 
-/// A prefix with its host bits zero.
+/// Reads a prefix whose host bits are zero.
 pub(super) fn prefix(text: Placed<&str>, problems: &mut Problems) -> Option<Placed<IpNet>> {
     match text.value.parse::<IpNet>() {
         Ok(net) if net == net.trunc() => Some(Placed::new(net, text.place)),
@@ -294,14 +295,14 @@ pub(super) fn prefix(text: Placed<&str>, problems: &mut Problems) -> Option<Plac
     }
 }
 
-/// A share such as `50%`, as 0.5; more than 0 and at most `most` percent.
+/// Parses a share such as `50%` as 0.5. It must be more than 0 and at most `most` percent.
 pub(super) fn share(text: &str, most: f64) -> Option<f64> {
     let percent: f64 = text.strip_suffix('%')?.trim_end().parse().ok()?;
     (percent > 0.0 && percent <= most).then_some(percent / 100.0)
 }
 
-/// The SOA's RNAME for a mail address: the first label is the local part, its dots escaped (RFC
-/// 1035 section 8).
+/// Reads a mail address as the SOA's RNAME: the first label is the local part, with its dots
+/// escaped (RFC 1035 section 8).
 pub(super) fn hostmaster(text: Placed<&str>, problems: &mut Problems) -> Option<Placed<Name>> {
     let name = text.value.rsplit_once('@').and_then(|(local, domain)| {
         let domain: Name = domain.parse().ok()?;
@@ -316,10 +317,10 @@ pub(super) fn hostmaster(text: Placed<&str>, problems: &mut Problems) -> Option<
     name.map(|name| Placed::new(name, text.place))
 }
 
-/// The continents as databases abbreviate them.
+/// The abbreviations of continents in databases.
 const CONTINENTS: [&str; 7] = ["AF", "AN", "AS", "EU", "NA", "OC", "SA"];
 
-/// A continent, upper-cased.
+/// Reads the abbreviation of a continent, in upper case.
 pub(super) fn continent(text: Placed<&str>, problems: &mut Problems) -> Option<Placed<Box<str>>> {
     let code = text.value.to_ascii_uppercase();
     if CONTINENTS.contains(&&*code) {
@@ -331,7 +332,7 @@ pub(super) fn continent(text: Placed<&str>, problems: &mut Problems) -> Option<P
     None
 }
 
-/// An ISO 3166-1 alpha-2 code by its shape, upper-cased.
+/// Reads an ISO 3166-1 alpha-2 code, in upper case.
 pub(super) fn country(text: Placed<&str>, problems: &mut Problems) -> Option<Placed<Box<str>>> {
     let code = text.value.to_ascii_uppercase();
     if code.len() != 2 || !code.bytes().all(|b| b.is_ascii_uppercase()) {
@@ -343,7 +344,7 @@ pub(super) fn country(text: Placed<&str>, problems: &mut Problems) -> Option<Pla
     check_country(&code, text, problems).then(|| Placed::new(code.into(), text.place))
 }
 
-/// Codes that are written for countries and that no database uses, each with the remedy.
+/// Codes that people write for countries and that no database uses, each with the remedy.
 const NOT_COUNTRIES: [(&str, &str); 18] = [
     ("UK", "the United Kingdom is \"GB\" in ISO 3166-1"),
     ("EL", "Greece is \"GR\" in ISO 3166-1"),
@@ -368,8 +369,8 @@ const NOT_COUNTRIES: [(&str, &str); 18] = [
     ("KO", "South Korea is \"KR\""),
 ];
 
-/// Whether a country code in upper case can match anybody. A code of no country that a database may
-/// use all the same, as ISO 3166-1 leaves some to users, is only warned about.
+/// Whether a country code in upper case can match a client. A code that ISO 3166-1 leaves to users
+/// is only warned about, since a database may use it.
 fn check_country(code: &str, text: Placed<&str>, problems: &mut Problems) -> bool {
     if crate::geo::is_country(code) {
         return true;
@@ -384,7 +385,7 @@ fn check_country(code: &str, text: Placed<&str>, problems: &mut Problems) -> boo
     true
 }
 
-/// An ISO 3166-2 code by its shape, upper-cased.
+/// Reads an ISO 3166-2 code, in upper case.
 pub(super) fn subdivision(text: Placed<&str>, problems: &mut Problems) -> Option<Placed<Box<str>>> {
     let code = text.value.to_ascii_uppercase();
     let is_code = code.split_once('-').is_some_and(|(country, part)| {

@@ -1,4 +1,4 @@
-//! Which of a page's numbers make the report, for `prometheus` and `json`.
+//! Reads which numbers of a page make the report, for `prometheus` and `json`.
 
 use std::{fmt, str::FromStr};
 
@@ -13,7 +13,7 @@ use crate::{
 
 const MAX_GAUGES: usize = 32;
 
-/// Selectors of series; times are in seconds, as the convention is.
+/// Reads selectors of series. Times are in seconds by default, the convention of Prometheus.
 pub(super) fn selectors(
     table: &mut TableReader<'_>,
     problems: &mut Problems,
@@ -29,7 +29,7 @@ pub(super) fn selectors(
     )
 }
 
-/// Pointers into a document; times are in milliseconds.
+/// Reads pointers into a document. Times are in milliseconds by default.
 pub(super) fn pointers(
     table: &mut TableReader<'_>,
     problems: &mut Problems,
@@ -45,7 +45,7 @@ pub(super) fn pointers(
     )
 }
 
-/// What differs between the two.
+/// The differences between selectors and pointers.
 #[derive(Clone, Copy)]
 struct MetricSyntax {
     noun: &'static str,
@@ -61,19 +61,19 @@ fn read<P>(
 where
     P: FromStr<Err: fmt::Display>,
 {
-    let mut is_whole = true;
-    let mut place = |table: &mut TableReader<'_>, key, problems: &mut Problems| {
+    let mut is_valid = true;
+    let mut metric = |table: &mut TableReader<'_>, key, problems: &mut Problems| {
         let item = table.value(key)?;
         let read = parse(item, key, form, problems);
-        is_whole &= read.is_some();
+        is_valid &= read.is_some();
         read
     };
-    let connections = place(table, "connections", problems);
-    let limit = place(table, "limit", problems);
-    let cpu = place(table, "cpu", problems);
-    let response_time = place(table, "response-time", problems);
-    let up = place(table, "servers-up", problems);
-    let total = place(table, "servers-total", problems);
+    let connections = metric(table, "connections", problems);
+    let limit = metric(table, "limit", problems);
+    let cpu = metric(table, "cpu", problems);
+    let response_time = metric(table, "response-time", problems);
+    let up = metric(table, "servers-up", problems);
+    let total = metric(table, "servers-total", problems);
     let gauges = match table.value("gauges") {
         None => Vec::new(),
         Some(item) => gauges(item, form, problems)?,
@@ -89,7 +89,7 @@ where
             return None;
         }
     }
-    if !is_whole {
+    if !is_valid {
         return None;
     }
     let wanted = ReportMapping {
@@ -116,7 +116,7 @@ const SHARE_UNITS: [(&str, ShareUnit); 2] =
 const TIME_UNITS: [(&str, TimeUnit); 2] =
     [("s", TimeUnit::Seconds), ("ms", TimeUnit::Milliseconds)];
 
-/// A unit, which is of something that must be there; `None` after a mistake.
+/// Reads the unit of the key `of`, which must be written, too. `None` after a mistake.
 fn unit<T: Copy>(
     table: &mut TableReader<'_>,
     key: &'static str,

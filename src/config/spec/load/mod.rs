@@ -1,4 +1,4 @@
-//! `[load.NAME]`: where a downstream balancer says how it is, and how to read it.
+//! Reads `[load.NAME]`: where a downstream balancer reports its load, and how the report is read.
 
 use std::{num::NonZeroU64, path::Path, time::Duration};
 
@@ -20,23 +20,24 @@ use page::PageKeys;
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Balancers do not change faster than this, and some make their page anew for each poll.
+/// The load of balancers does not change faster than this, and some generate their page for each
+/// poll.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
 const MAX_INTERVAL: Duration = Duration::from_secs(24 * 3600);
-/// A report is stale after so many intervals, where nothing else is said.
+/// The default age at which a report is stale, in intervals.
 const STALE_INTERVALS: u32 = 3;
 const MAX_CONNECTIONS: i64 = 1_000_000_000_000;
 
 const KINDS: [&str; 6] = ["haproxy", "nginx", "envoy", "prometheus", "json", "orca"];
 
-/// Reads a load source. `directory` is that of the file, for paths in it.
+/// Reads a load source. `directory` is that of the file, where relative paths start.
 pub(super) fn read(
     name: Placed<&str>,
     mut table: TableReader<'_>,
     directory: &Path,
     problems: &mut Problems,
 ) -> Option<Placed<LoadSource>> {
-    let at_name = values::table_name(name, "load", problems);
+    let source_name = values::table_name(name, "load", problems);
     let kind = single_kind(&mut table, problems);
     let interval = table.value("interval").map(|item| duration(item, MIN_INTERVAL, problems));
     let timeout =
@@ -65,7 +66,7 @@ pub(super) fn read(
     let stale_after = stale_after.map_or(Some(None), |written| written.map(Some))?;
     check_times(subject, interval.value, timeout, stale_after, problems);
     let source = LoadSource {
-        name: at_name?.value,
+        name: source_name?.value,
         kind: kind?,
         interval: interval.value,
         timeout: timeout.map_or(DEFAULT_TIMEOUT.min(interval.value / 2), |at| at.value),
@@ -118,7 +119,7 @@ fn check_times(
     }
 }
 
-/// The one kind that a load source must name.
+/// The one kind of page that a load source must name.
 fn single_kind<'t>(
     table: &mut TableReader<'t>,
     problems: &mut Problems,
@@ -249,7 +250,7 @@ fn envoy(
     Some(LoadKind::Envoy { page: page.value, cluster })
 }
 
-/// A name that the balancer knows; `None` after a mistake.
+/// Reads a name from the balancer's configuration. `None` after a mistake.
 fn name(
     table: &mut TableReader<'_>,
     key: &'static str,
@@ -266,7 +267,7 @@ fn name(
     Some(Some(text.value.into()))
 }
 
-/// Whether reports of this kind speak of servers.
+/// Whether reports of this kind contain the number of servers.
 fn reports_servers(kind: &LoadKind) -> bool {
     match kind {
         LoadKind::Haproxy(_) | LoadKind::Envoy { .. } => true,

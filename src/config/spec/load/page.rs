@@ -1,4 +1,5 @@
-//! Pages: the url in a kind, and the keys beside the kind that say how it is asked for.
+//! Reads the page of a load source: the URL in the table of its kind, and the keys beside the kind
+//! that describe the request.
 
 use std::path::Path;
 
@@ -13,11 +14,11 @@ use crate::{
     load::{LoadKind, LoadPage, PageHeader},
 };
 
-/// Headers that are ours to write.
+/// Headers that the HTTP client writes itself.
 const RESERVED_HEADERS: [&str; 5] =
     ["connection", "content-length", "transfer-encoding", "upgrade", "te"];
 
-/// The keys beside the kind that are about its page.
+/// The keys beside the kind that describe the request for its page.
 pub(super) struct PageKeys<'t> {
     headers: Option<ValueReader<'t>>,
     basic_auth: Option<ValueReader<'t>>,
@@ -35,7 +36,7 @@ impl<'t> PageKeys<'t> {
         }
     }
 
-    /// Reports those that say nothing of this kind.
+    /// Reports these keys if the kind has no page.
     pub(super) fn check_used(
         &self,
         kind: &LoadKind,
@@ -56,7 +57,7 @@ impl<'t> PageKeys<'t> {
         }
     }
 
-    /// The page whose url stands in the kind's table.
+    /// Reads the page whose URL is in the kind's table.
     pub(super) fn page(
         &mut self,
         table: &mut TableReader<'_>,
@@ -154,7 +155,7 @@ fn header(
     Some(PageHeader { name: lower.into(), value: text.value.into() })
 }
 
-/// The header of RFC 7617.
+/// Reads `basic-auth` as a header (RFC 7617).
 fn credentials(item: ValueReader<'_>, problems: &mut Problems) -> Option<PageHeader> {
     let mut table = item
         .table(TableSubject { kind: "`basic-auth` of load", name: item.subject.name }, problems)?;

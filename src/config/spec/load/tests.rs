@@ -1,4 +1,4 @@
-//! What each kind of load source becomes.
+//! Each kind of load source becomes its domain value.
 
 use std::{num::NonZeroU64, path::Path, time::Duration};
 
@@ -18,7 +18,7 @@ fn load(text: &str) -> LoadSource {
 }
 
 #[test]
-fn defaults_are_those_of_monitors_and_three_intervals() {
+fn default_times_are_those_of_monitors_and_reports_expire_after_three_intervals() {
     let source = load("orca = {}");
     let secs = Duration::from_secs;
     assert_eq!((source.interval, source.timeout, source.stale_after), (secs(5), secs(2), secs(15)));
@@ -42,11 +42,11 @@ fn each_kind_is_read() {
     assert_eq!(page.host, PageHost::Address("10.0.0.5".parse().unwrap()));
 
     let socket = |path: &str| load(&format!("haproxy = {{ socket = \"{path}\" }}")).kind;
-    let at = |path: &str| {
+    let expected = |path: &str| {
         LoadKind::Haproxy(HaproxySource::Socket { path: Path::new(path).into(), proxy: None })
     };
-    assert_eq!(socket("/run/haproxy/admin.sock"), at("/run/haproxy/admin.sock"));
-    assert_eq!(socket("admin.sock"), at("zones/admin.sock"), "beside the file that names it");
+    assert_eq!(socket("/run/haproxy/admin.sock"), expected("/run/haproxy/admin.sock"));
+    assert_eq!(socket("admin.sock"), expected("zones/admin.sock"), "beside the file that names it");
 
     let nginx = load("nginx = { url = \"http://{address}/stub_status\" }");
     assert!(nginx.is_per_address());

@@ -1,5 +1,5 @@
-//! The url of a page: scheme, host, port, path. `{address}` in it stands for the address of the
-//! endpoint that the source is attached to.
+//! Parses the URL of a page: scheme, host, port, path. `{address}` in it stands for the address of
+//! the endpoint to which the source is attached.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use crate::load::PageHost;
 
 const ADDRESS_PLACEHOLDER: &str = "{address}";
 
-/// A url taken apart.
+/// The parts of a URL.
 #[derive(Debug, PartialEq)]
 pub(super) struct Url {
     pub(super) tls: bool,
@@ -16,10 +16,10 @@ pub(super) struct Url {
     pub(super) path: Box<str>,
 }
 
-/// Takes a url apart.
+/// Parses a URL.
 ///
 /// # Errors
-/// How to mend it.
+/// The help for the mistake: what to write.
 pub(super) fn parse(text: &str) -> Result<Url, &'static str> {
     let (tls, rest) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
         (Some(rest), _) => (false, rest),
@@ -50,7 +50,7 @@ pub(super) fn parse(text: &str) -> Result<Url, &'static str> {
     })
 }
 
-/// Host and port, where a host in brackets may hold colons.
+/// Splits host and port. A host in brackets may contain colons.
 fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
     let after_host = authority.find(']').map_or(0, |end| end + 1);
     match authority.split_at(after_host) {
@@ -69,7 +69,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
 
 fn read_host(text: &str) -> Result<PageHost, &'static str> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
-    let is_of_name = |octet: u8| octet.is_ascii_alphanumeric() || b"-._".contains(&octet);
+    let is_name_octet = |octet: u8| octet.is_ascii_alphanumeric() || b"-._".contains(&octet);
     match (bare.unwrap_or(text), bare.is_some()) {
         (ADDRESS_PLACEHOLDER, _) => Ok(PageHost::Attached),
         (inner, true) => match inner.parse() {
@@ -78,7 +78,7 @@ fn read_host(text: &str) -> Result<PageHost, &'static str> {
         },
         (text, false) => match text.parse() {
             Ok(address) => Ok(PageHost::Address(IpAddr::V4(address))),
-            Err(_) if !text.is_empty() && text.len() <= 253 && text.bytes().all(is_of_name) => {
+            Err(_) if !text.is_empty() && text.len() <= 253 && text.bytes().all(is_name_octet) => {
                 Ok(PageHost::Name(text.into()))
             }
             Err(_) if text.contains('{') => {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_told_how_to_mend_it() {
+    fn the_error_of_an_invalid_url_says_what_to_write() {
         for (text, help) in [
             ("10.0.0.5:8404/stats", "http:// or https://"),
             ("ftp://x/", "http:// or https://"),
@@ -159,8 +159,8 @@ mod tests {
             ("http://x/a b", "percent-encoded"),
             ("http://x/ä", "percent-encoded"),
         ] {
-            let told = parse(text).unwrap_err();
-            assert!(told.contains(help), "{text}: {told}");
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(help), "{text}: {error}");
         }
     }
 }

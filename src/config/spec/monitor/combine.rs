@@ -1,4 +1,5 @@
-//! `combine` of a monitor: `{ all = [...] }`, `{ any = [...] }` or `{ at-least = 2, of = [...] }`.
+//! Reads `combine` of a monitor: `{ all = [...] }`, `{ any = [...] }` or `{ at-least = 2, of =
+//! [...] }`.
 
 use crate::{
     config::{
@@ -26,14 +27,14 @@ pub(super) fn check(
     let check = match lists[..] {
         [list] => {
             let names = names(list, problems);
-            let most = names.as_ref().map_or(1, Vec::len) as i64;
+            let count = names.as_ref().map_or(1, Vec::len) as i64;
             let least = match (list.key, at_least) {
-                ("all", None) => Some(most),
+                ("all", None) => Some(count),
                 ("any", None) => Some(1),
                 ("of", Some(at_least)) => {
                     let help =
                         "it counts monitors in `of`: one at least, and no more than there are";
-                    at_least.integer(1, most, help, problems).map(|at| at.value)
+                    at_least.integer(1, count, help, problems).map(|at| at.value)
                 }
                 ("of", None) => {
                     problems
@@ -48,11 +49,11 @@ pub(super) fn check(
                 }
                 (_, None) => None,
             };
-            let of = names.iter().flatten().map(|name| name.value.clone()).collect();
+            let monitors = names.iter().flatten().map(|name| name.value.clone()).collect();
             parts.extend(names.into_iter().flatten());
             least
                 .and_then(|least| u32::try_from(least).ok())
-                .map(|least| CombineCheck { min_up: least, monitors: of })
+                .map(|least| CombineCheck { min_up: least, monitors })
         }
         [] => {
             problems.error(item.place, format!("{} names no monitors", table.subject)).help(HELP);
@@ -94,7 +95,7 @@ fn names(list: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<Placed<Bo
     Some(names)
 }
 
-/// A combined monitor probes nothing, so that it has no times.
+/// Reports the times of a combined monitor, which has none because it probes nothing.
 pub(super) fn refuse_times(table: &mut TableReader<'_>, problems: &mut Problems) {
     for key in ["interval", "timeout", "rise", "fall"] {
         if let Some(item) = table.value(key) {

@@ -1,5 +1,5 @@
-//! What several kinds of monitor have in common: ports, host names, the terms of TLS, the PROXY
-//! header.
+//! Reads the keys that several kinds of monitor share: ports, host names, the options of TLS, the
+//! PROXY header.
 
 use std::{net::Ipv6Addr, path::Path};
 
@@ -17,13 +17,13 @@ use crate::{
     health::{ClientCertificate, ProxyProtocol, TlsOptions},
 };
 
-/// A TCP or UDP port.
+/// Reads a TCP or UDP port.
 pub(super) fn port(item: ValueReader<'_>, problems: &mut Problems) -> Option<u16> {
     let port = item.integer(1, 65535, "it is a port", problems)?;
     u16::try_from(port.value).ok()
 }
 
-/// The port of a kind that has one of its own where none is written.
+/// Reads `port` of a kind that has a default port.
 pub(super) fn port_or(
     table: &mut TableReader<'_>,
     default: u16,
@@ -32,20 +32,20 @@ pub(super) fn port_or(
     table.value("port").map_or(Some(default), |item| port(item, problems))
 }
 
-/// Where a monitor's `host` stands.
+/// The use of a monitor's `host`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HostUse {
-    /// In SNI and the certificate: a name or an address, without a port.
+    /// It is sent in SNI and compared with the certificate: a name or an address, without a port.
     Certificate,
-    /// In the Host header (RFC 9110 section 7.2): a name, or an address as URIs have it, with a
-    /// port where one is written.
+    /// It is sent in the Host header (RFC 9110 section 7.2): a name, or an address as in a URI,
+    /// with or without a port.
     Header,
-    /// In the certificate and in the Host header.
+    /// It is compared with the certificate and sent in the Host header.
     Both,
 }
 
 impl HostUse {
-    /// Of a check by HTTP.
+    /// The use in a check by HTTP.
     pub(super) fn for_http(is_tls: bool) -> Self {
         if is_tls { Self::Both } else { Self::Header }
     }
@@ -64,7 +64,8 @@ impl HostUse {
     }
 }
 
-/// The name that stands in Host headers, SNI and certificates. `Some(None)` where none is written.
+/// Reads `host`, the name in Host headers, SNI and certificates. `Some(None)` where none is
+/// written.
 pub(super) fn host(
     table: &mut TableReader<'_>,
     place: HostUse,
@@ -114,11 +115,11 @@ pub(super) fn host(
     None
 }
 
-/// The host of a URL, and the A-labels of an internationalised name.
+/// The host that was meant by a URL or by an internationalised name.
 fn corrected_host(text: &str, place: HostUse) -> Option<String> {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    // User information stands before the host.
+    // User information is before the host.
     let host = authority.rsplit('@').next().unwrap_or_default();
     let (name, port) = name_and_port(host);
     let name = a_labels::to_a_labels(name)?;
@@ -131,7 +132,7 @@ fn corrected_host(text: &str, place: HostUse) -> Option<String> {
         .filter(|meant| place.accepts(meant))
 }
 
-/// `www.example.com:8443` in two; a bare IPv6 address has no port.
+/// Splits `www.example.com:8443` into name and port. A bare IPv6 address has no port.
 fn name_and_port(text: &str) -> (&str, Option<&str>) {
     match text.rsplit_once(':') {
         Some((name, port)) if !name.contains(':') || name.ends_with(']') => (name, Some(port)),
@@ -139,8 +140,8 @@ fn name_and_port(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// A name of at most 253 octets in labels of 1 to 63, an IPv4 address, or an IPv6 address in
-/// brackets.
+/// Whether a text is a name of at most 253 octets in labels of 1 to 63, an IPv4 address, or an IPv6
+/// address in brackets.
 fn is_host(name: &str) -> bool {
     if let Some(address) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return address.parse::<Ipv6Addr>().is_ok();
@@ -151,8 +152,8 @@ fn is_host(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }
 
-/// Which authorities to trust and what to show; paths are relative to `directory`. The files that
-/// are named are added to `credentials`.
+/// Reads the authorities to trust and the client certificate. Paths are relative to `directory`.
+/// The files that are named are added to `credentials`.
 pub(super) fn tls(
     table: &mut TableReader<'_>,
     directory: &Path,
@@ -175,8 +176,8 @@ pub(super) fn tls(
     Some(TlsOptions { verify, authorities: authorities.map(|path| path.value), client_certificate })
 }
 
-/// The keys of [`tls`] of a check that may also be sent without TLS, which is `Some(None)`.
-/// `help` says how to turn TLS on.
+/// Reads the keys of [`tls`] for a check that may also be sent without TLS: then the result is
+/// `Some(None)`, and `help` says how to turn TLS on.
 pub(super) fn tls_if(
     is_tls: bool,
     table: &mut TableReader<'_>,
@@ -193,7 +194,7 @@ pub(super) fn tls_if(
     Some(None)
 }
 
-/// Reports keys of [`tls`] where no TLS is spoken.
+/// Reports keys of [`tls`] in a check without TLS.
 fn refuse_tls_keys(table: &mut TableReader<'_>, help: &str, problems: &mut Problems) {
     for key in ["ca", "client-certificate"] {
         if let Some(item) = table.value(key) {
@@ -204,7 +205,7 @@ fn refuse_tls_keys(table: &mut TableReader<'_>, help: &str, problems: &mut Probl
     }
 }
 
-/// `"v1"` or `"v2"`. `Some(None)` where nothing is written.
+/// Reads `proxy-protocol`: `"v1"` or `"v2"`. `Some(None)` where it is not written.
 pub(super) fn proxy_protocol(
     table: &mut TableReader<'_>,
     problems: &mut Problems,
@@ -223,7 +224,7 @@ fn path(
     item.text(problems).map(|text| Placed::new(directory.join(text.value).into(), text.place))
 }
 
-/// `{ certificate = "x.pem", key = "x.key" }`.
+/// Reads `client-certificate`: `{ certificate = "x.pem", key = "x.key" }`.
 fn client_credential(
     item: ValueReader<'_>,
     directory: &Path,

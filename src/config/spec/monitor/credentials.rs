@@ -1,5 +1,5 @@
-//! The files that a monitor's TLS needs, as written. They are read once all files of the
-//! configuration are.
+//! The certificates and keys that a monitor needs for TLS, as written. They are read after all
+//! files of the configuration were read.
 
 use std::path::Path;
 
@@ -8,17 +8,18 @@ use crate::config::place::Placed;
 /// One key of a monitor that names files.
 #[derive(Debug)]
 pub(in crate::config) enum Credential {
-    /// `ca`: the authorities to trust.
+    /// `ca`: a file of the authorities to trust.
     Authorities(Placed<Box<Path>>),
-    /// `client-certificate`: what to show to the target.
+    /// `client-certificate`: the certificate that is presented to the target.
     Client(ClientCredential),
 }
 
-/// A certificate of our own.
+/// A client certificate and its key.
 #[derive(Debug)]
 pub(in crate::config) struct ClientCredential {
-    /// The certificate, and those between it and an authority.
+    /// The file of the certificate, and of the intermediate certificates between it and an
+    /// authority.
     pub(in crate::config) certificate: Placed<Box<Path>>,
-    /// The certificate's private key.
+    /// The file of the certificate's private key.
     pub(in crate::config) key: Placed<Box<Path>>,
 }

@@ -1,4 +1,4 @@
-//! `dns` of a monitor.
+//! Reads `dns` of a monitor: the query, and what its reply must contain.
 
 use super::common_keys;
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     zone::master,
 };
 
-/// More would not fit into a reply over UDP.
+/// The maximum number of required records: more would not fit into a reply over UDP.
 const MAX_ANSWERS: usize = 64;
 
 pub(super) fn check(item: ValueReader<'_>, problems: &mut Problems) -> Option<DnsCheck> {
@@ -76,7 +76,7 @@ fn rcode(item: ValueReader<'_>, problems: &mut Problems) -> Option<Rcode> {
     item.keyword(&CODES.map(|code| (code.mnemonic().unwrap_or_default(), code)), problems)
 }
 
-/// Records as a master file has them behind the type.
+/// Reads the records that the reply must contain, written as in a master file behind the type.
 fn answers(item: ValueReader<'_>, rtype: Rtype, problems: &mut Problems) -> Option<Vec<Box<[u8]>>> {
     let texts = item.texts("strings: records as a master file has them", problems)?;
     if texts.len() > MAX_ANSWERS {
@@ -85,7 +85,7 @@ fn answers(item: ValueReader<'_>, rtype: Rtype, problems: &mut Problems) -> Opti
             .help(format!("the maximum is {MAX_ANSWERS}"));
         return None;
     }
-    // Every one is looked at, though one that is wrong is enough.
+    // All are read before the first error ends the reading, so that each error is reported.
     let read: Vec<_> = texts.into_iter().map(|text| rdata(text, rtype, item, problems)).collect();
     read.into_iter().collect()
 }

@@ -1,4 +1,4 @@
-//! `exec` of a monitor.
+//! Reads `exec` of a monitor: a program that judges the target.
 
 use std::path::{Path, PathBuf};
 
@@ -52,8 +52,8 @@ fn argv(item: ValueReader<'_>, directory: &Path, problems: &mut Problems) -> Opt
     }
 }
 
-/// Where a program is: on the PATH where it is named without a slash, else beside the file that
-/// names it. That it is not there, or is no program, is not forbidden: it may come.
+/// The path of a program: on the PATH if its name has no slash, else relative to the directory of
+/// the file that names it. A missing program is only a warning: it may be installed later.
 fn program_path(
     program: &Placed<&str>,
     item: ValueReader<'_>,

@@ -1,4 +1,4 @@
-//! `grpc` of a monitor.
+//! Reads `grpc` of a monitor: a check by the gRPC health protocol.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! `http` and `https` of a monitor.
+//! Reads `http` and `https` of a monitor: the request, and what its reply must contain.
 
 use std::path::Path;
 
@@ -17,11 +17,11 @@ use crate::{
     health::{HttpCheck, HttpVersion, StatusRange},
 };
 
-/// The longest body of a request.
+/// The maximum size of a request's body, in octets.
 const MAX_BODY_OCTETS: usize = 64 * 1024;
-/// As many redirects as browsers follow.
+/// The maximum number of redirects; browsers follow as many.
 const MAX_REDIRECTS: i64 = 20;
-/// Headers that say how the request is sent, which is not for a monitor to say.
+/// Headers that control how the request is sent, which the HTTP client decides.
 const RESERVED_HEADERS: [&str; 9] = [
     "host",
     "connection",
@@ -51,7 +51,7 @@ pub(super) fn check(
     let method = table.value("method").map_or(Some(default.method), |item| method(item, problems));
     let headers = table.value("headers").map_or(Some(Vec::new()), |item| headers(item, problems));
     let request_body = table.value("request-body");
-    let sent = request_body.map(|item| read_request_body(item, problems));
+    let body_to_send = request_body.map(|item| read_request_body(item, problems));
     let versions = [("1.1", HttpVersion::One), ("2", HttpVersion::Two)];
     let version = table
         .value("version")
@@ -88,7 +88,7 @@ pub(super) fn check(
         port: port?,
         host: host?,
         headers: headers?,
-        request_body: valid_or_absent(sent)?,
+        request_body: valid_or_absent(body_to_send)?,
         version: version?,
         redirects: redirects?,
         status: status?,
@@ -99,7 +99,7 @@ pub(super) fn check(
     })
 }
 
-/// What was written, if anything was and it could be read.
+/// The value of an optional key; `None` where it is written and has errors.
 fn valid_or_absent<T>(value: Option<Option<T>>) -> Option<Option<T>> {
     value.map_or(Some(None), |value| value.map(Some))
 }
@@ -127,7 +127,7 @@ fn body(item: ValueReader<'_>, problems: &mut Problems) -> Option<Box<str>> {
     None
 }
 
-/// `["200-299", "404"]` or `[200, 404]`.
+/// Reads `status`: `["200-299", "404"]` or `[200, 404]`.
 fn statuses(item: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<StatusRange>> {
     let items = item.list("status codes", problems)?;
     if items.is_empty() {
@@ -165,7 +165,7 @@ fn method(item: ValueReader<'_>, problems: &mut Problems) -> Option<Box<str>> {
     item.keyword(&methods, problems).map(Into::into)
 }
 
-/// `{ X-Probe = "1" }`.
+/// Reads `headers`: `{ X-Probe = "1" }`.
 fn headers(item: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<(Box<str>, Box<str>)>> {
     let subject = TableSubject { kind: "`headers` of monitor", name: item.subject.name };
     let table = item.table(subject, problems)?;
@@ -226,11 +226,13 @@ fn redirects(item: ValueReader<'_>, problems: &mut Problems) -> Option<u8> {
 
 fn read_body_regex(item: ValueReader<'_>, problems: &mut Problems) -> Option<Box<str>> {
     let text = item.text(problems)?;
-    let most = HttpCheck::MAX_PATTERN_OCTETS;
-    let built =
-        regex::bytes::RegexBuilder::new(text.value).size_limit(most).dfa_size_limit(most).build();
+    let max_octets = HttpCheck::MAX_PATTERN_OCTETS;
+    let built = regex::bytes::RegexBuilder::new(text.value)
+        .size_limit(max_octets)
+        .dfa_size_limit(max_octets)
+        .build();
     let Err(error) = built else { return Some(text.value.into()) };
-    // The crate draws a picture of several lines, of which the last says what is wrong.
+    // The error has several lines, of which the last says what is wrong.
     let error = error.to_string();
     let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
     problems

@@ -1,4 +1,4 @@
-//! `[monitor.NAME]`: what to probe and how often.
+//! Reads `[monitor.NAME]`: what to probe and how often.
 
 use std::{num::NonZeroU8, path::Path, time::Duration};
 
@@ -26,33 +26,33 @@ use credentials::Credential;
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Probing more often than this helps nobody.
+/// Shorter intervals find no failure sooner: a probe takes longer itself.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 const MAX_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
-/// What a monitor may be.
+/// The kinds of monitors.
 const KINDS: [&str; 9] = ["http", "https", "tcp", "tls", "grpc", "dns", "icmp", "exec", "combine"];
 
-/// What a monitor refers to beyond its own table.
+/// The monitors and files to which a monitor refers.
 #[derive(Debug, Default)]
 pub(super) struct MonitorReferences {
-    /// The monitors that a combined one names.
+    /// The monitors that a combined monitor names.
     pub(super) parts: Vec<Placed<Box<str>>>,
-    /// The files that its TLS needs.
+    /// The certificates and keys that it needs for TLS.
     pub(super) credentials: Vec<Credential>,
 }
 
-/// Reads a monitor. `directory` is that of the file, for paths in it; what it refers to is added to
-/// `mentions`.
+/// Reads a monitor. `directory` is that of the file, where relative paths start. What the monitor
+/// refers to is added to `references`.
 pub(super) fn read(
     name: Placed<&str>,
     mut table: TableReader<'_>,
     directory: &Path,
-    mentions: &mut MonitorReferences,
+    references: &mut MonitorReferences,
     problems: &mut Problems,
 ) -> Option<Placed<Monitor>> {
-    let at_name = values::table_name(name, "monitor", problems);
-    let check = check(&mut table, directory, mentions, problems);
+    let name = values::table_name(name, "monitor", problems);
+    let check = check(&mut table, directory, references, problems);
     if table.has("combine") {
         combine::refuse_times(&mut table, problems);
     }
@@ -91,9 +91,9 @@ pub(super) fn read(
     if interval.is_some() && written_interval.is_none() {
         return None;
     }
-    let (at_name, check) = (at_name?, check?);
+    let (name, check) = (name?, check?);
     let monitor = Monitor {
-        name: at_name.value,
+        name: name.value,
         check,
         interval: interval_or_default,
         timeout,
@@ -114,14 +114,14 @@ fn threshold(
     u8::try_from(count.value).ok().and_then(NonZeroU8::new)
 }
 
-/// The one kind that a monitor must name.
+/// Reads the one kind that a monitor must name.
 fn check(
     table: &mut TableReader<'_>,
     directory: &Path,
-    mentions: &mut MonitorReferences,
+    references: &mut MonitorReferences,
     problems: &mut Problems,
 ) -> Option<Check> {
-    let MonitorReferences { parts, credentials } = mentions;
+    let MonitorReferences { parts, credentials } = references;
     let kinds: Vec<_> = KINDS.iter().filter_map(|kind| table.value(kind)).collect();
     match kinds[..] {
         [] => {
@@ -165,7 +165,7 @@ fn tcp_check(item: ValueReader<'_>, problems: &mut Problems) -> Option<TcpCheck>
     Some(TcpCheck { port: port? })
 }
 
-/// `icmp = {}`: there is nothing to choose.
+/// Reads `icmp = {}`, which has no keys.
 fn icmp_check(item: ValueReader<'_>, problems: &mut Problems) -> Option<Check> {
     let table =
         item.table(TableSubject { kind: "`icmp` of monitor", name: item.subject.name }, problems)?;

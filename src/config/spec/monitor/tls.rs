@@ -1,4 +1,4 @@
-//! `tls` of a monitor.
+//! Reads `tls` of a monitor: a handshake, and how long the certificate must still be valid.
 
 use std::{path::Path, time::Duration};
 
@@ -29,12 +29,12 @@ pub(super) fn check(
         item.table(TableSubject { kind: "`tls` of monitor", name: item.subject.name }, problems)?;
     let port = common_keys::port_or(&mut table, 443, problems);
     let host = common_keys::host(&mut table, HostUse::Certificate, problems);
-    let terms = common_keys::tls(&mut table, directory, credentials, problems);
+    let options = common_keys::tls(&mut table, directory, credentials, problems);
     let proxy_protocol = common_keys::proxy_protocol(&mut table, problems);
     let within = table.value("expires-within").map(|item| expires_within(item, problems));
     let on_expiry = table.value("on-expiry");
     let words = [("fail", OnExpiry::Fail), ("warn", OnExpiry::Warn)];
-    let then = on_expiry.map_or(Some(OnExpiry::Fail), |item| item.keyword(&words, problems));
+    let action = on_expiry.map_or(Some(OnExpiry::Fail), |item| item.keyword(&words, problems));
     if let (Some(on_expiry), None) = (on_expiry, within) {
         problems
             .error(
@@ -46,18 +46,18 @@ pub(super) fn check(
     table.finish(problems);
     let expiry = match within {
         None => None,
-        Some(within) => Some(ExpiryLimit { within: within?, on_expiry: then? }),
+        Some(within) => Some(ExpiryLimit { within: within?, on_expiry: action? }),
     };
     Some(TlsCheck {
         port: port?,
         host: host?,
-        tls: terms?,
+        tls: options?,
         expiry,
         proxy_protocol: proxy_protocol?,
     })
 }
 
-/// `14d`, or a duration as it is written elsewhere.
+/// Reads `expires-within`: `14d`, or any other duration.
 fn expires_within(item: ValueReader<'_>, problems: &mut Problems) -> Option<Duration> {
     let Some(days) = item.as_text().and_then(|text| text.strip_suffix('d')) else {
         return values::duration(item, Duration::from_secs(1), DAY * MAX_DAYS, problems)
