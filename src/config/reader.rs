@@ -145,7 +145,7 @@ impl<'t> TableReader<'t> {
 
     /// Reports every key that was not requested. A missing key is reported at the table's place;
     /// that error is removed if the unknown key can have been meant. Returns the unknown keys, each
-    /// with the known key that is suggestion.
+    /// with the known key that is near.
     pub(super) fn finish(self, problems: &mut Problems) -> Vec<UnknownKey<'t>> {
         let mut unknown_keys = Vec::new();
         if self.found_count == self.table.len() {

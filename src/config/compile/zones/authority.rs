@@ -1,4 +1,4 @@
-//! The apex's SOA and NS records: made from a table, or the master file's own; never both.
+//! The apex's SOA and NS records: either made from a table or those of the master file, never both.
 
 use super::master::MasterRecords;
 use crate::{
@@ -7,19 +7,21 @@ use crate::{
     zone::Record,
 };
 
-/// SOA timers that only secondaries read, in seconds: after RIPE-203, with a week less of expiry.
+/// SOA timers, which only secondaries use, in seconds: after RIPE-203, with an expiry that is a
+/// week shorter.
 const REFRESH_SECS: u32 = 3600;
 const RETRY_SECS: u32 = 900;
 const EXPIRE_SECS: u32 = 1_209_600;
 
-/// What a table adds to a zone's records.
+/// The records that a table adds to a zone.
 pub(super) struct ApexRecords {
-    /// With serial 0.
+    /// The SOA, with serial 0.
     pub(super) soa: Option<Record>,
     pub(super) ns: Vec<Record>,
 }
 
-/// The SOA and NS records that a table makes; `None` where the master file has its own SOA.
+/// The SOA and NS records that a table makes. `None` where the master file has its own SOA, or
+/// after an error.
 pub(super) fn apex_records(
     sources: &Sources,
     spec: &ZoneSpec,
@@ -28,11 +30,11 @@ pub(super) fn apex_records(
 ) -> Option<ApexRecords> {
     let apex = &spec.apex.value;
     let is_complete = spec.written_nameservers.is_some() && spec.written_hostmaster.is_some();
-    if let (false, Some(misplaced)) = (master.has_errors, origin_mismatch(sources, apex, master)) {
-        let is_other_zone = matches!(misplaced, OriginMismatch::OtherZone { .. });
-        // A table that makes its own authority may take the records of any file.
+    if let (false, Some(mismatch)) = (master.has_errors, origin_mismatch(sources, apex, master)) {
+        let is_other_zone = matches!(mismatch, OriginMismatch::OtherZone { .. });
+        // A table with its own authority may use the records of any file.
         if !(is_complete && is_other_zone) {
-            report_origin_mismatch(sources, apex, misplaced, Some(spec), problems);
+            report_origin_mismatch(sources, apex, mismatch, Some(spec), problems);
             master.is_misplaced = true;
             return None;
         }
@@ -74,8 +76,8 @@ pub(super) fn apex_records(
     Some(ApexRecords { soa: Some(soa(spec, &mname, rname)), ns: ns.collect() })
 }
 
-/// Reports the keys that a table lacks. A key with a wrong value has been reported as such, and
-/// what a master file with errors lacks is unknown.
+/// Reports the keys that a table lacks. A key with a wrong value has been reported already, and
+/// what a master file with errors lacks is not known.
 fn report_missing(
     spec: &ZoneSpec,
     has_nameserver: bool,
@@ -98,7 +100,7 @@ fn report_missing(
         .help("write nameservers = [\"ns1.example.com\"] and hostmaster = \"hostmaster@example.com\", or `records` with a master file that has SOA and NS");
 }
 
-/// That a master file which is a zone by itself has the zone's authority.
+/// Checks that a master file that is a zone by itself has SOA and NS records.
 pub(super) fn check_standalone(
     sources: &Sources,
     apex: &Name,
@@ -110,15 +112,15 @@ pub(super) fn check_standalone(
         return;
     }
     match origin_mismatch(sources, apex, master) {
-        Some(misplaced) => {
-            report_origin_mismatch(sources, apex, misplaced, None, problems);
+        Some(mismatch) => {
+            report_origin_mismatch(sources, apex, mismatch, None, problems);
             master.is_misplaced = true;
         }
         None => report_incomplete(sources, apex, place, master, problems),
     }
 }
 
-/// Reports which of SOA and NS the apex lacks: one error, because they are written together.
+/// Reports that the apex lacks SOA or NS records: one error, because they are written together.
 fn report_incomplete(
     sources: &Sources,
     apex: &Name,
@@ -146,7 +148,7 @@ fn report_incomplete(
     problems.error(place, format!("zone \"{apex}\" has {missing} at its apex")).help(help);
 }
 
-/// Why the records of a master file are not those of the zone that it is read for.
+/// The reason why the records of a master file are not those of the zone for which it is read.
 enum OriginMismatch {
     /// The apex is written without its final dot, in an `$ORIGIN` or as the owner of the SOA.
     MissingFinalDot { origin: Option<SourcePlace>, soa: Option<SourcePlace> },
@@ -173,15 +175,15 @@ fn origin_mismatch(
     }
 }
 
-/// Reports the one mistake that puts all records of a file at other names.
+/// Reports the one mistake that moves all records of a file to other names.
 fn report_origin_mismatch(
     sources: &Sources,
     apex: &Name,
-    misplaced: OriginMismatch,
+    mismatch: OriginMismatch,
     table: Option<&ZoneSpec>,
     problems: &mut Problems,
 ) {
-    match misplaced {
+    match mismatch {
         OriginMismatch::MissingFinalDot { origin: Some(origin), .. } => {
             problems
                 .error(

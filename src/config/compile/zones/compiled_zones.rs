@@ -16,36 +16,37 @@ use crate::{
     steer::{Service, ZoneId},
 };
 
-/// The zones, in order of name, and what their names hold.
+/// The zones, in order of name, and what static records hold at their names.
 pub(in crate::config::compile) struct CompiledZones {
     pub(in crate::config::compile) list: Vec<ZoneConfig>,
     pub(super) by_apex: HashMap<Name, ZoneId>,
     pub(super) unread: UnreadZones,
-    /// Of each zone: where it is defined, and its master file.
+    /// For each zone: the place of its definition, and its master file.
     pub(super) origins: Vec<SourcePlace>,
     pub(super) masters: Vec<Option<FileId>>,
-    /// Of each zone: the files that it is written in.
+    /// For each zone: the files that define it.
     pub(in crate::config::compile) files: Vec<Vec<FileId>>,
-    /// Of each zone: its names and what they hold. Service names are looked up here.
+    /// For each zone: the static records at the names that later checks need.
     pub(super) static_rrsets: Vec<HashMap<Name, Vec<StaticRrset>>>,
-    /// The master files that zones are made of, the included ones among them.
+    /// The master files that zones are made of, including the files that these include.
     pub(in crate::config::compile) master_files: Vec<FileId>,
 }
 
 impl CompiledZones {
-    pub(super) fn new(drafts: Vec<PartialZone>, unread: UnreadZones) -> Self {
-        let (origins, masters) = drafts.iter().map(|draft| (draft.place, draft.master)).unzip();
+    pub(super) fn new(partial_zones: Vec<PartialZone>, unread: UnreadZones) -> Self {
+        let (origins, masters) =
+            partial_zones.iter().map(|partial| (partial.place, partial.master)).unzip();
         let mut zones = Self {
-            list: Vec::with_capacity(drafts.len()),
+            list: Vec::with_capacity(partial_zones.len()),
             by_apex: HashMap::new(),
             unread,
             origins,
             masters,
-            files: Vec::with_capacity(drafts.len()),
+            files: Vec::with_capacity(partial_zones.len()),
             static_rrsets: Vec::new(),
             master_files: Vec::new(),
         };
-        for PartialZone { mut zone, static_rrsets: taken, hash, files, .. } in drafts {
+        for PartialZone { mut zone, static_rrsets: taken, hash, files, .. } in partial_zones {
             if let SerialSource::FromContent { .. } = zone.serial {
                 zone.serial = SerialSource::FromContent { hash: hash.0, last_modified: None };
             }
@@ -78,7 +79,7 @@ impl CompiledZones {
         self.list[zone.index()].apex == *name
     }
 
-    /// What static records hold at a name.
+    /// The static RRsets at a name.
     pub(in crate::config::compile) fn static_rrsets(
         &self,
         zone: ZoneId,
@@ -87,7 +88,7 @@ impl CompiledZones {
         self.static_rrsets[zone.index()].get(name).into_iter().flatten().copied()
     }
 
-    /// The delegation or DNAME that takes a name out of the zone, and its owner.
+    /// The topmost delegation or DNAME above a name in its zone, and its owner.
     pub(in crate::config::compile) fn cut_above(
         &self,
         zone: ZoneId,
@@ -109,7 +110,7 @@ impl CompiledZones {
         found
     }
 
-    /// Adds the services' definitions to the content of their zones.
+    /// Adds the services' definitions to the content hashes of their zones.
     pub(in crate::config::compile) fn add_services(
         &mut self,
         services: &[Service],

@@ -1,5 +1,5 @@
-//! Delegations of tables: NS records at the cut and the glue below it, as records of the zone that
-//! holds the name.
+//! Compiles the delegations of tables: NS records at the cut and glue below it, added to the zone
+//! that contains the name.
 
 use hashbrown::HashMap;
 
@@ -20,24 +20,24 @@ use crate::{
     zone::Record,
 };
 
-/// Adds what tables delegate to the zones; `drafts` are in order of apex.
+/// Adds the delegations of tables to their zones. `partial_zones` are in order of apex.
 pub(super) fn add(
     specs: &[DelegateSpec],
-    drafts: &mut [PartialZone],
+    partial_zones: &mut [PartialZone],
     unread: &UnreadZones,
     problems: &mut Problems,
 ) {
-    let mut first_of: HashMap<&Name, SourcePlace> = HashMap::new();
-    // Those above come first, so that one below another is told of.
+    let mut first_places: HashMap<&Name, SourcePlace> = HashMap::new();
+    // Delegations of shorter names come first, so that one below another is reported.
     let mut specs: Vec<&DelegateSpec> = specs.iter().collect();
     specs.sort_by_key(|spec| (spec.name.value.label_count(), spec.name.place));
     for spec in specs {
         let Placed { value: name, place } = &spec.name;
-        if let Some(&first) = first_of.get(name) {
+        if let Some(&first) = first_places.get(name) {
             report_duplicate("delegate", &name.to_string(), *place, first, problems);
             continue;
         }
-        first_of.insert(name, *place);
+        first_places.insert(name, *place);
         if name.is_wildcard() {
             problems
                 .error(*place, format!("\"{name}\" is a wildcard, which nothing can be delegated at"))
@@ -45,37 +45,37 @@ pub(super) fn add(
             continue;
         }
         check_glue(spec, problems);
-        if let Some(draft) = zone_of(spec, drafts, unread, problems)
-            && check_cut(spec, &drafts[draft], problems)
+        if let Some(partial) = zone_of(spec, partial_zones, unread, problems)
+            && check_cut(spec, &partial_zones[partial], problems)
         {
-            drafts[draft].delegate(spec);
+            partial_zones[partial].delegate(spec);
         }
     }
 }
 
-/// The innermost zone above the name; not one at or below it.
+/// The innermost zone above the name. A zone at or below the name is reported.
 fn zone_of(
     spec: &DelegateSpec,
-    drafts: &[PartialZone],
+    partial_zones: &[PartialZone],
     unread: &UnreadZones,
     problems: &mut Problems,
 ) -> Option<usize> {
     let Placed { value: name, place } = &spec.name;
-    let below = drafts.iter().find(|draft| draft.zone.apex.is_at_or_below(name));
-    if let Some(draft) = below {
-        let apex = &draft.zone.apex;
+    let below = partial_zones.iter().find(|partial| partial.zone.apex.is_at_or_below(name));
+    if let Some(partial) = below {
+        let apex = &partial.zone.apex;
         problems
             .error(*place, format!("\"{name}\" is delegated, and zone \"{apex}\" is served here"))
-            .also(draft.place, "the zone")
+            .also(partial.place, "the zone")
             .help("either others answer for the name or we do: remove one of the two");
         return None;
     }
-    let holds = |(_, draft): &(usize, &PartialZone)| name.is_at_or_below(&draft.zone.apex);
-    let zone = drafts
+    let holds = |(_, partial): &(usize, &PartialZone)| name.is_at_or_below(&partial.zone.apex);
+    let zone = partial_zones
         .iter()
         .enumerate()
         .filter(holds)
-        .max_by_key(|(_, draft)| draft.zone.apex.label_count());
+        .max_by_key(|(_, partial)| partial.zone.apex.label_count());
     if zone.is_none() && !unread.may_hold(name) && !problems.has_unread_files() {
         problems
             .error(*place, format!("the delegated name \"{name}\" is in none of the zones"))
@@ -87,7 +87,7 @@ fn zone_of(
     zone.map(|(at, _)| at)
 }
 
-/// Every nameserver below the cut has glue, and there is no other glue.
+/// Checks that every nameserver below the cut has glue, and that there is no other glue.
 fn check_glue(spec: &DelegateSpec, problems: &mut Problems) {
     let DelegateSpec { name, nameservers, glue, .. } = spec;
     for server in nameservers {
@@ -127,10 +127,10 @@ fn check_glue(spec: &DelegateSpec, problems: &mut Problems) {
     }
 }
 
-/// Whether the zone leaves the name, and everything below it, to others.
-fn check_cut(spec: &DelegateSpec, draft: &PartialZone, problems: &mut Problems) -> bool {
+/// Whether the zone has no records at or below the name, and no cut or DNAME above it.
+fn check_cut(spec: &DelegateSpec, partial: &PartialZone, problems: &mut Problems) -> bool {
     let Placed { value: name, place } = &spec.name;
-    let below = draft.first_below_cuts.get(name);
+    let below = partial.first_below_cuts.get(name);
     if let Some((owner, taken)) = below {
         problems
             .error(
@@ -143,7 +143,7 @@ fn check_cut(spec: &DelegateSpec, draft: &PartialZone, problems: &mut Problems) 
             .also(taken.place, "the static record")
             .help("nobody is answered from it any more: remove one of the two");
     }
-    let above = cut_above(name, draft);
+    let above = cut_above(name, partial);
     if let Some((owner, taken)) = &above {
         problems
             .error(
@@ -156,15 +156,16 @@ fn check_cut(spec: &DelegateSpec, draft: &PartialZone, problems: &mut Problems) 
     below.is_none() && above.is_none()
 }
 
-/// The closest name above that is handed out or redirected, within the zone.
-fn cut_above(name: &Name, draft: &PartialZone) -> Option<(Name, StaticRrset)> {
+/// The closest name above in the zone with a cut or a DNAME.
+fn cut_above(name: &Name, partial: &PartialZone) -> Option<(Name, StaticRrset)> {
     let mut at = name.parent()?;
-    while at.is_at_or_below(&draft.zone.apex) {
-        let is_apex = at == draft.zone.apex;
+    while at.is_at_or_below(&partial.zone.apex) {
+        let is_apex = at == partial.zone.apex;
         let cuts = |taken: &&StaticRrset| {
             taken.rtype == Rtype::DNAME || taken.rtype == Rtype::NS && !is_apex
         };
-        if let Some(taken) = draft.static_rrsets.get(&at).and_then(|taken| taken.iter().find(cuts))
+        if let Some(taken) =
+            partial.static_rrsets.get(&at).and_then(|taken| taken.iter().find(cuts))
         {
             return Some((at, *taken));
         }

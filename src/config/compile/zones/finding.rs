@@ -1,4 +1,4 @@
-//! Something in a zone that cannot be meant, as the checks find it.
+//! A finding of the checks of a zone: something in its records that cannot be meant.
 
 use std::net::IpAddr;
 
@@ -7,11 +7,11 @@ use crate::{
     dns::{Name, Rtype},
 };
 
-/// Something in a zone that cannot be meant.
+/// Something in the records of a zone that cannot be meant.
 pub(super) struct ZoneFinding {
     pub(super) owner: Name,
     pub(super) rtype: Rtype,
-    /// The name in the record that it is about.
+    /// The target in the record, if the finding is about one.
     pub(super) target: Option<Name>,
     pub(super) kind: FindingKind,
 }
@@ -25,44 +25,45 @@ pub(super) enum FindingKind {
     SingleLabel,
     /// The target is an address.
     Address(IpAddr),
-    /// Only servers of another delegation know the name server's address, and they cannot be found
-    /// without this one.
+    /// Only the servers of another delegation have the name server's address, and they cannot be
+    /// found without this one.
     SiblingCyclicGlue(Name),
-    /// A target, or an owner, ends in the zone's name twice.
+    /// A target or an owner ends in the zone's name twice.
     RepeatedApex,
-    /// A URL or a port stands in the owner or the target.
+    /// The owner or the target contains a URL or a port.
     UrlOrPort(hostname::UrlOrPort),
     /// An IPv4 address in IPv6 form.
     Ipv4Mapped,
-    /// Records that are never answered, below that name, and how many names there are.
+    /// Records that are never answered because they are at or below the name `occluder`, and the
+    /// number of names with such records.
     Occluded { occluder: Name, occluder_type: Rtype, names: usize },
-    /// More records of one type than resolvers accept.
+    /// There are more records of one type than resolvers accept.
     TooManyRecords { records: u16 },
     /// NS records of a wildcard, which delegate nothing (RFC 4592 section 4.2).
     WildcardNs,
     /// A DS record at the apex, or at a name that is not delegated.
     DsWithoutDelegation,
-    /// A chain of CNAMEs and DNAMEs that comes back to its start.
+    /// A chain of CNAMEs and DNAMEs that leads back to its start; the names on it.
     CnameLoop(Vec<Name>),
-    /// DNAMEs that lead names back below the first of them.
+    /// DNAMEs that lead names back below the first of them; their owners.
     DnameLoop(Vec<Name>),
-    /// The octets of the owner are text that resolvers ask for as these A-labels.
+    /// The octets of the owner are text that resolvers request as these A-labels.
     NonAsciiOwner(String),
 }
 
-/// Why a name has no address.
+/// The reason why a name has no address.
 #[derive(Clone, Copy)]
 pub(super) enum MissingAddress {
     Missing,
     Empty,
     Alias,
-    /// A service that answers a CNAME.
+    /// The name is a service that answers with a CNAME.
     ServiceAlias,
     Redirected,
 }
 
 impl ZoneFinding {
-    /// Where a record of this zone that hides others is written.
+    /// The record of this zone that occludes the finding's records: its owner and type.
     pub(super) fn occluder(&self) -> Option<(&Name, Rtype)> {
         match &self.kind {
             FindingKind::Occluded { occluder, occluder_type, .. } => {
@@ -73,15 +74,14 @@ impl ZoneFinding {
     }
 }
 
-/// A name without the second of the apexes that it ends in.
+/// A name without the second of the two apexes that it ends in.
 pub(super) fn written_once(name: &Name, apex: &Name) -> Name {
     let wire = name.as_wire();
     let front = [&wire[..wire.len() - apex.as_wire().len()], &[0]].concat();
     Name::from_wire(&front).unwrap_or_else(|_| name.clone())
 }
 
-/// Whether a name ends in the apex twice. Below a top-level domain such names are real ones:
-/// `com.com`.
+/// Whether a name ends in the apex twice. Below a top-level domain such names exist: `com.com`.
 pub(super) fn repeats_apex(wire: &[u8], apex: &Name) -> bool {
     let apex = apex.as_wire();
     let labels = &apex[..apex.len() - 1];

@@ -1,10 +1,10 @@
-//! What the names of the zones say of each other: targets without an address, hidden records, CNAME
-//! circles.
+//! Checks the records of zones against each other: targets without an address, occluded records,
+//! CNAME loops.
 //!
-//! Everything here is a warning: the zones are served as they are. Wildcards, services and
-//! delegations count as answers, and what lies in no zone of ours is never judged. The records are
-//! read where the builder has them, in one pass; only where something was found are master files
-//! read again, for its lines (`locate`).
+//! Every finding is a warning: the zones are service_names as they are. Wildcards, services and
+//! delegations count as answers, and names outside of the zones service_names here are never judged. The
+//! records are read from the zone builders, in one pass; only if something was found are master
+//! files read again, for its lines (`locate`).
 
 use super::{
     super::answer_size::MAX_RECORDS_PER_TYPE,
@@ -21,7 +21,8 @@ use crate::{
     zone::BuilderNode,
 };
 
-/// How many findings of one zone are reported, each with its place; the rest is counted.
+/// The maximum number of findings of one zone that are reported, each with its place; the rest is
+/// counted.
 const MAX_REPORTED: usize = 100;
 
 impl CompiledZones {
@@ -29,39 +30,36 @@ impl CompiledZones {
     pub(in crate::config::compile) fn warn(
         &self,
         sources: &Sources,
-        served: &ServiceNames,
+        service_names: &ServiceNames,
         written: &TableRecords<'_>,
         problems: &mut Problems,
     ) {
-        for number in 0..self.list.len() {
-            let mut pass = IntegrityCheck {
+        for zone in 0..self.list.len() {
+            let mut check = IntegrityCheck {
                 zones: self,
-                served,
-                zone: number,
+                service_names,
+                zone,
                 findings: Vec::new(),
                 omitted: 0,
             };
-            pass.run();
-            let (findings, more) = (pass.findings, pass.omitted);
-            let places = locate::places(sources, self, number, written, &findings);
+            check.run();
+            let (findings, more) = (check.findings, check.omitted);
+            let places = locate::places(sources, self, zone, written, &findings);
             for (finding, located) in findings.iter().zip(&places) {
-                self.report(number, finding, *located, problems);
+                self.report(zone, finding, *located, problems);
             }
             if let (Some(last), true) = (places.last(), more > 0) {
                 problems
                     .warning(
                         last.place,
-                        format!(
-                            "zone {} has {more} more faults like these",
-                            self.list[number].apex
-                        ),
+                        format!("zone {} has {more} more faults like these", self.list[zone].apex),
                     )
                     .help("they are reported once those above are fixed");
             }
         }
     }
 
-    /// Lays out every record, so that the builders can be asked for them.
+    /// Completes the builders, so that their records can be read.
     pub(in crate::config::compile) fn settle(&mut self) {
         self.list.iter_mut().for_each(|zone| zone.builder.flush());
     }
@@ -73,7 +71,7 @@ impl CompiledZones {
         located: locate::FindingPlace,
         problems: &mut Problems,
     ) {
-        // The reader of the table has reported it.
+        // These mistakes in tables are reported when the table is read.
         let is_reported = |finding: &ZoneFinding| match finding.kind {
             FindingKind::Address(_) | FindingKind::Ipv4Mapped | FindingKind::UrlOrPort(_) => true,
             FindingKind::SingleLabel => finding
@@ -96,23 +94,23 @@ impl CompiledZones {
         }
     }
 
-    /// What is wrong with a host that an SRV record of a table names, and how to fix it.
+    /// The fault of a host that an SRV record of a table names, and how to fix it.
     pub(in crate::config::compile) fn host_fault(
         &self,
-        served: &ServiceNames,
+        service_names: &ServiceNames,
         host: &Name,
     ) -> Option<(String, String)> {
-        match self.address_status(served, host) {
+        match self.address_status(service_names, host) {
             AddressStatus::Answered => None,
             AddressStatus::NoAddress(lack) => Some(messages::host_message(host, lack)),
         }
     }
 }
 
-/// The pass over one zone.
+/// The pass over the records of one zone.
 struct IntegrityCheck<'z> {
     zones: &'z CompiledZones,
-    served: &'z ServiceNames,
+    service_names: &'z ServiceNames,
     zone: usize,
     findings: Vec<ZoneFinding>,
     omitted: usize,
@@ -122,15 +120,15 @@ impl IntegrityCheck<'_> {
     fn run(&mut self) {
         let builder = &self.zones.list[self.zone].builder;
         let apex = builder.apex();
-        let hides = |node: BuilderNode<'_>| {
+        let occludes = |node: BuilderNode<'_>| {
             node.has(Rtype::DNAME) || node.number() != 0 && node.has(Rtype::NS)
         };
-        let referenced = if builder.nodes().any(hides) { Some(self.referenced()) } else { None };
-        let mut hidden = OccludedNames::default();
-        let mut doubled: Option<ZoneFinding> = None;
+        let referenced = if builder.nodes().any(occludes) { Some(self.referenced()) } else { None };
+        let mut occluded = OccludedNames::default();
+        let mut repeated: Option<ZoneFinding> = None;
         for node in builder.nodes() {
             if let Some(referenced) = &referenced
-                && self.note_occluded(node, referenced, &mut hidden)
+                && self.note_occluded(node, referenced, &mut occluded)
             {
                 if referenced.get(node.number() as usize).copied().unwrap_or_default() {
                     self.check_mapped(node);
@@ -156,15 +154,15 @@ impl IntegrityCheck<'_> {
             if is_host_name
                 && repeats_apex(node.wire(), apex)
                 && node.types().next().is_some()
-                && doubled.is_none()
+                && repeated.is_none()
             {
-                doubled = self.finding(node, None, FindingKind::RepeatedApex);
+                repeated = self.finding(node, None, FindingKind::RepeatedApex);
             }
             self.check_letters(node);
             self.check_delegation(node);
         }
-        let hidden = hidden.list.into_iter().map(|(_, finding)| finding);
-        for finding in hidden.chain(doubled) {
+        let occluded = occluded.list.into_iter().map(|(_, finding)| finding);
+        for finding in occluded.chain(repeated) {
             self.push_finding(Some(finding));
         }
     }
@@ -220,13 +218,13 @@ impl IntegrityCheck<'_> {
         referenced
     }
 
-    /// Notes records that are never answered because a name above, or a cut at the name itself,
-    /// hands them out. Whether a name above does.
+    /// Finds records that are never answered because a cut or DNAME above, or a cut at the name
+    /// itself, occludes them. Returns whether a name above does.
     fn note_occluded(
         &self,
         node: BuilderNode<'_>,
         referenced: &[bool],
-        hidden: &mut OccludedNames,
+        occluded: &mut OccludedNames,
     ) -> bool {
         let above = occluding_above(&self.zones.list[self.zone].builder, node.wire());
         let is_below = above.is_some();
@@ -238,7 +236,8 @@ impl IntegrityCheck<'_> {
         };
         let is_glue = referenced.get(node.number() as usize).copied().unwrap_or_default();
         let is_used = |rtype: &Rtype| match *rtype {
-            // Of signed zones: those at a cut are its proof, and others are of no use to anybody.
+            // Records of signed zones: those at a cut prove the delegation, and the others do no
+            // harm.
             Rtype::RRSIG | Rtype::NSEC | Rtype::NSEC3 => true,
             Rtype::A | Rtype::AAAA => is_glue && occluder_type == Rtype::NS,
             Rtype::NS | Rtype::DS => !is_below,
@@ -250,12 +249,12 @@ impl IntegrityCheck<'_> {
         {
             let what =
                 FindingKind::Occluded { occluder: occluder.clone(), occluder_type, names: 0 };
-            hidden.add(occluder, ZoneFinding { owner: name, rtype, target: None, kind: what });
+            occluded.add(occluder, ZoneFinding { owner: name, rtype, target: None, kind: what });
         }
         is_below
     }
 
-    /// Checks where the records of an RRset lead.
+    /// Checks the targets of an RRset.
     fn check_targets(&mut self, node: BuilderNode<'_>, rtype: Rtype) {
         for target in node.targets(rtype) {
             let Ok(target) = Name::from_wire(&target) else { continue };
@@ -272,14 +271,14 @@ impl IntegrityCheck<'_> {
         target: &Name,
     ) -> Option<FindingKind> {
         let apex = &self.zones.list[self.zone].apex;
-        // The root as a mail exchange or SRV host says that there is none (RFC 7505, RFC 2782).
+        // The root as a mail exchange or SRV host means that there is none (RFC 7505, RFC 2782).
         if target.is_root() {
             return None;
         }
         let needs_address = matches!(rtype, Rtype::NS | Rtype::MX | Rtype::SRV);
         let is_host = needs_address || rtype == Rtype::CNAME;
         if let (true, Some(address)) = (is_host, hostname::as_address(target, apex))
-            && !matches!(self.zones.address_status(self.served, target), AddressStatus::Answered if target.is_at_or_below(apex))
+            && !matches!(self.zones.address_status(self.service_names, target), AddressStatus::Answered if target.is_at_or_below(apex))
         {
             return Some(FindingKind::Address(address));
         }
@@ -287,7 +286,7 @@ impl IntegrityCheck<'_> {
             return Some(FindingKind::UrlOrPort(stray));
         }
         if repeats_apex(target.as_wire(), apex)
-            && self.zones.name_written_once(self.served, target).is_some()
+            && self.zones.name_written_once(self.service_names, target).is_some()
         {
             return Some(FindingKind::RepeatedApex);
         }
@@ -295,10 +294,10 @@ impl IntegrityCheck<'_> {
             Rtype::CNAME => {
                 return self
                     .zones
-                    .cname_circle(self.served, node, target)
+                    .cname_loop(self.service_names, node, target)
                     .map(FindingKind::CnameLoop);
             }
-            Rtype::DNAME => return self.zones.dname_circle(node).map(FindingKind::DnameLoop),
+            Rtype::DNAME => return self.zones.dname_loop(node).map(FindingKind::DnameLoop),
             _ => {}
         }
         if !needs_address {
@@ -321,19 +320,19 @@ impl IntegrityCheck<'_> {
     }
 
     fn no_address(&self, target: &Name) -> Option<FindingKind> {
-        match self.zones.address_status(self.served, target) {
+        match self.zones.address_status(self.service_names, target) {
             AddressStatus::Answered => None,
             AddressStatus::NoAddress(lack) => Some(FindingKind::NoAddress(lack)),
         }
     }
 
-    /// A name server below another delegation, whose servers resolvers cannot find without asking
+    /// Finds a name server below another delegation whose servers resolvers cannot find without
     /// this one (RFC 9471 section 2.2).
     fn sibling_fault(&self, owner: &Name, server: &Name) -> Option<FindingKind> {
         let builder = &self.zones.list[self.zone].builder;
         let is_ours = self.zones.innermost(server).is_some_and(|zone| zone.index() == self.zone);
         let other = self.zones.sibling_cut(self.zone, server).filter(|_| is_ours)?;
-        // That it lacks glue is reported at its own delegation.
+        // Missing glue is reported at the server's own delegation.
         let is_its_own = builder.node(other.as_wire()).is_some_and(|node| {
             node.targets(Rtype::NS)
                 .any(|target| Name::from_wire(&target).is_ok_and(|target| target == *server))
@@ -353,7 +352,7 @@ impl IntegrityCheck<'_> {
         }
     }
 
-    /// Notes a URL or a port in the name of a host. Whether there is none.
+    /// Finds a URL or a port in the name of a host. Returns whether there is none.
     fn check_owner(&mut self, node: BuilderNode<'_>) -> bool {
         let apex = &self.zones.list[self.zone].apex;
         if !node.wire().contains(&b':') {
@@ -369,7 +368,7 @@ impl IntegrityCheck<'_> {
         true
     }
 
-    /// What stands where no delegation is.
+    /// Finds NS records of a wildcard, and DS records without a delegation.
     fn check_delegation(&mut self, node: BuilderNode<'_>) {
         let has_ns = node.has(Rtype::NS);
         if has_ns && node.wire().starts_with(b"\x01*") {
@@ -382,8 +381,8 @@ impl IntegrityCheck<'_> {
         }
     }
 
-    /// Names of hosts with octets that no resolver asks for. Names of services may have any (RFC
-    /// 6763 section 4.1).
+    /// Finds host names with octets that no resolver sends. Names of services may have any octet
+    /// (RFC 6763 section 4.1).
     fn check_letters(&mut self, node: BuilderNode<'_>) {
         if node.wire().is_ascii() {
             return;
@@ -397,7 +396,7 @@ impl IntegrityCheck<'_> {
     }
 }
 
-/// What is hidden, by the name that hides it.
+/// The occluded records, by the name that occludes them.
 #[derive(Default)]
 struct OccludedNames {
     list: Vec<(Name, ZoneFinding)>,
@@ -406,17 +405,17 @@ struct OccludedNames {
 
 impl OccludedNames {
     fn add(&mut self, occluder: Name, finding: ZoneFinding) {
-        let at = *self.index.entry(occluder.clone()).or_insert_with(|| {
+        let index = *self.index.entry(occluder.clone()).or_insert_with(|| {
             self.list.push((occluder, finding));
             self.list.len() - 1
         });
-        if let FindingKind::Occluded { names, .. } = &mut self.list[at].1.kind {
+        if let FindingKind::Occluded { names, .. } = &mut self.list[index].1.kind {
             *names += 1;
         }
     }
 }
 
-/// Whether records of a type are asked for at names of hosts.
+/// Whether records of a type are usual at host names.
 fn is_of_host(rtype: Rtype) -> bool {
     matches!(rtype, Rtype::A | Rtype::AAAA | Rtype::CNAME | Rtype::MX | Rtype::NS)
 }

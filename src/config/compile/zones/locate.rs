@@ -1,8 +1,8 @@
-//! Where records are written that something was found wrong with: in a table, or in a line of a
-//! master file.
+//! Finds the places of findings: in a table, or in a line of a master file.
 //!
-//! Places of records are not kept while a zone is read: a million would take more memory than they
-//! are worth. So the master file is read once more, and only where something was found.
+//! The places of records are not kept while a zone is read: those of a million records would take
+//! too much memory for their use. So the master file is read once more, and only if something was
+//! found.
 
 use hashbrown::HashMap;
 
@@ -17,17 +17,17 @@ use crate::{
     zone::master::Budget,
 };
 
-/// Where a finding is.
+/// The place of a finding.
 #[derive(Clone, Copy)]
 pub(super) struct FindingPlace {
     pub(super) place: SourcePlace,
-    /// Whether a table says it, and not a master file.
+    /// Whether the place is in a table, and not in a master file.
     pub(super) is_in_table: bool,
-    /// Where the record is that hides the finding's.
+    /// The place of the record that occludes the finding's records.
     pub(super) occluder: Option<SourcePlace>,
 }
 
-/// What tables say of the records of zones.
+/// The tables that add records to zones, by name.
 pub(in crate::config::compile) struct TableRecords<'s> {
     pub(super) zones: HashMap<&'s Name, &'s ZoneSpec>,
     pub(super) delegates: HashMap<&'s Name, &'s DelegateSpec>,
@@ -77,14 +77,14 @@ impl<'s> TableRecords<'s> {
     }
 }
 
-/// A record that is looked for.
+/// The key of a record whose place is needed.
 struct RecordKey<'f> {
     owner: &'f Name,
     rtype: Rtype,
     target: Option<&'f Name>,
 }
 
-/// The place of each finding of a zone, and of what hides it.
+/// The place of each finding of a zone, and of the record that occludes it.
 pub(super) fn places(
     sources: &Sources,
     zones: &CompiledZones,
@@ -95,33 +95,33 @@ pub(super) fn places(
     if findings.is_empty() {
         return Vec::new();
     }
-    let own = findings.iter().map(|finding| {
+    let keys = findings.iter().map(|finding| {
         Some(RecordKey {
             owner: &finding.owner,
             rtype: finding.rtype,
             target: finding.target.as_ref(),
         })
     });
-    let barriers = findings.iter().map(|finding| {
+    let occluders = findings.iter().map(|finding| {
         finding.occluder().map(|(owner, rtype)| RecordKey { owner, rtype, target: None })
     });
-    let wanted: Vec<Option<RecordKey<'_>>> = own.chain(barriers).collect();
-    let of_tables: Vec<Option<SourcePlace>> = wanted
+    let wanted: Vec<Option<RecordKey<'_>>> = keys.chain(occluders).collect();
+    let in_tables: Vec<Option<SourcePlace>> = wanted
         .iter()
         .map(|wanted| wanted.as_ref().and_then(|wanted| written.place(wanted)))
         .collect();
-    let of_files = in_master_file(sources, zones, zone, &wanted);
+    let in_files = in_master_file(sources, zones, zone, &wanted);
     let origin = zones.origins[zone];
     let count = findings.len();
     let located = (0..count).map(|index| FindingPlace {
-        place: of_files[index].or(of_tables[index]).unwrap_or(origin),
-        is_in_table: of_files[index].is_none() && of_tables[index].is_some(),
-        occluder: of_files[count + index].or(of_tables[count + index]),
+        place: in_files[index].or(in_tables[index]).unwrap_or(origin),
+        is_in_table: in_files[index].is_none() && in_tables[index].is_some(),
+        occluder: in_files[count + index].or(in_tables[count + index]),
     });
     located.collect()
 }
 
-/// Reads the zone's master file again for the places of records.
+/// Reads the zone's master file again to find the places of records.
 fn in_master_file(
     sources: &Sources,
     zones: &CompiledZones,
@@ -136,7 +136,7 @@ fn in_master_file(
             by_owner.entry(wanted.owner).or_default().push(index);
         }
     }
-    // What fitted into a budget once does so again.
+    // The file fitted into the budget before, so that it fits again.
     let budget = &mut Budget::for_load();
     let parsed = master::parse(sources, file, &zones.list[zone].apex, None, budget, &mut |entry| {
         let Some(indexes) = by_owner.get(&entry.record.owner) else { return };
@@ -151,7 +151,8 @@ fn in_master_file(
             }
         }
     });
-    let place =
-        |position: Option<_>| position.map(|at| master::place(sources, file, &parsed.included, at));
+    let place = |position: Option<_>| {
+        position.map(|position| master::place(sources, file, &parsed.included, position))
+    };
     positions.into_iter().map(place).collect()
 }

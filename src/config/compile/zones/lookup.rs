@@ -1,4 +1,5 @@
-//! How a name is answered: by its own records, by a wildcard, by a service, or by servers elsewhere.
+//! Looks up how a name is answered: by its own records, by a wildcard, by a service, or by servers
+//! elsewhere.
 
 use super::{
     compiled_zones::CompiledZones,
@@ -17,14 +18,14 @@ pub(super) enum NameLookup<'z> {
     AnsweredBy { source: Name, node: Option<BuilderNode<'z>> },
 }
 
-/// How a name is answered.
+/// Whether a name has an address.
 pub(super) enum AddressStatus {
-    /// It has an address, or what has one is not ours to say.
+    /// It has an address, or servers elsewhere answer it.
     Answered,
     NoAddress(MissingAddress),
 }
 
-/// The topmost cut or DNAME above a name of the zone, all in wire form.
+/// The topmost cut or DNAME above a name of the zone; names are in wire form.
 pub(super) fn occluding_above<'n>(
     builder: &ZoneBuilder,
     name: &'n [u8],
@@ -43,31 +44,33 @@ pub(super) fn occluding_above<'n>(
 }
 
 impl CompiledZones {
-    /// The records that answer a name: its own, or those of the wildcard that covers it.
-    pub(super) fn lookup(&self, served: &ServiceNames, name: &Name) -> NameLookup<'_> {
+    /// Looks up the records that answer a name: its own, or those of the wildcard that covers it.
+    pub(super) fn lookup(&self, service_names: &ServiceNames, name: &Name) -> NameLookup<'_> {
         let Some(zone) = self.innermost(name) else { return NameLookup::Elsewhere };
         let builder = &self.list[zone.index()].builder;
-        if let Some((_, taken)) = occluding_above(builder, name.as_wire()) {
-            return if taken == Rtype::DNAME {
+        if let Some((_, rtype)) = occluding_above(builder, name.as_wire()) {
+            return if rtype == Rtype::DNAME {
                 NameLookup::Redirected
             } else {
                 NameLookup::Elsewhere
             };
         }
-        let own = builder.node(name.as_wire());
-        let is_cut = own.is_some_and(|node| node.has(Rtype::NS)) && name != builder.apex();
+        let node = builder.node(name.as_wire());
+        let is_cut = node.is_some_and(|node| node.has(Rtype::NS)) && name != builder.apex();
         if is_cut {
             return NameLookup::Elsewhere;
         }
-        if own.is_some() || served.existing.contains(name) {
-            return NameLookup::AnsweredBy { source: name.clone(), node: own };
+        if node.is_some() || service_names.existing.contains(name) {
+            return NameLookup::AnsweredBy { source: name.clone(), node };
         }
         let mut at = name.parent();
         while let Some(encloser) = at {
-            if builder.node(encloser.as_wire()).is_some() || served.existing.contains(&encloser) {
+            if builder.node(encloser.as_wire()).is_some()
+                || service_names.existing.contains(&encloser)
+            {
                 let Ok(source) = encloser.child(b"*") else { return NameLookup::Missing };
                 let node = builder.node(source.as_wire());
-                let is_there = node.is_some() || served.existing.contains(&source);
+                let is_there = node.is_some() || service_names.existing.contains(&source);
                 return if is_there {
                     NameLookup::AnsweredBy { source, node }
                 } else {
@@ -79,18 +82,22 @@ impl CompiledZones {
         NameLookup::Missing
     }
 
-    pub(super) fn address_status(&self, served: &ServiceNames, name: &Name) -> AddressStatus {
-        match self.lookup(served, name) {
+    pub(super) fn address_status(
+        &self,
+        service_names: &ServiceNames,
+        name: &Name,
+    ) -> AddressStatus {
+        match self.lookup(service_names, name) {
             NameLookup::Elsewhere => AddressStatus::Answered,
             NameLookup::Redirected => AddressStatus::NoAddress(MissingAddress::Redirected),
             NameLookup::Missing => AddressStatus::NoAddress(MissingAddress::Missing),
             NameLookup::AnsweredBy { source, node } => {
                 let has = |rtype| node.is_some_and(|node| node.has(rtype));
-                if served.with_cname.contains(&source) {
+                if service_names.with_cname.contains(&source) {
                     AddressStatus::NoAddress(MissingAddress::ServiceAlias)
                 } else if has(Rtype::A)
                     || has(Rtype::AAAA)
-                    || served.with_addresses.contains(&source)
+                    || service_names.with_addresses.contains(&source)
                 {
                     AddressStatus::Answered
                 } else if has(Rtype::CNAME) {
@@ -102,15 +109,15 @@ impl CompiledZones {
         }
     }
 
-    /// What a name was meant to be that ends in its zone's name twice, and does not exist by
+    /// The name that was meant by a name that ends in its zone's name twice and does not exist
     /// itself.
     pub(in crate::config::compile) fn name_written_once(
         &self,
-        served: &ServiceNames,
+        service_names: &ServiceNames,
         name: &Name,
     ) -> Option<Name> {
         let apex = &self.list[self.innermost(name)?.index()].apex;
-        let is_meant = match self.lookup(served, name) {
+        let is_meant = match self.lookup(service_names, name) {
             NameLookup::AnsweredBy { source, .. } => source == *name,
             NameLookup::Elsewhere | NameLookup::Redirected => true,
             NameLookup::Missing => false,
@@ -118,14 +125,14 @@ impl CompiledZones {
         (repeats_apex(name.as_wire(), apex) && !is_meant).then(|| written_once(name, apex))
     }
 
-    /// The CNAME that a name is answered with from static records: the name that holds it, and its
-    /// target.
+    /// The static CNAME with which a name is answered: its owner and its target.
     pub(in crate::config::compile) fn cname_of(
         &self,
-        served: &ServiceNames,
+        service_names: &ServiceNames,
         name: &Name,
     ) -> Option<(Name, Name)> {
-        let NameLookup::AnsweredBy { source, node: Some(node) } = self.lookup(served, name) else {
+        let NameLookup::AnsweredBy { source, node: Some(node) } = self.lookup(service_names, name)
+        else {
             return None;
         };
         let target = node.targets(Rtype::CNAME).next()?;
@@ -135,10 +142,10 @@ impl CompiledZones {
     /// The name whose records or service answer `name`.
     pub(in crate::config::compile) fn answering_owner(
         &self,
-        served: &ServiceNames,
+        service_names: &ServiceNames,
         name: &Name,
     ) -> Option<Name> {
-        match self.lookup(served, name) {
+        match self.lookup(service_names, name) {
             NameLookup::AnsweredBy { source, .. } => Some(source),
             NameLookup::Elsewhere | NameLookup::Redirected | NameLookup::Missing => None,
         }

@@ -1,4 +1,4 @@
-//! A zone's master file: its records with their places, and its mistakes as diagnostics.
+//! Reads a zone's master file: its records with their places, and its mistakes as diagnostics.
 
 use std::{path::Path, sync::Arc};
 
@@ -23,48 +23,46 @@ use crate::{
     },
 };
 
-/// How many records outside of the zone are reported each by itself.
+/// The maximum number of records outside of the zone that are reported one by one.
 const MAX_OUT_OF_ZONE_REPORTED: usize = 20;
-/// How many records that the zone refuses are kept, to be reported. Reports of all files are not
-/// more.
+/// The maximum number of refused records that are kept to be reported. No more are reported for all
+/// files together.
 const MAX_REFUSED_RECORDS: usize = 1000;
 
-/// What later steps ask of a zone's static records.
+/// The names of which later steps need the static records.
 #[derive(Default)]
 pub(super) struct TrackedNames {
-    /// Names, and those above them: what each holds.
+    /// Names, and the names above them, whose static records are kept.
     pub(super) names: HashSet<Name>,
-    /// Names that tables delegate: what stands at or below them.
+    /// Names that tables delegate: the first record at or below each is kept.
     pub(super) cuts: HashSet<Name>,
 }
 
-/// The records of a master file and of those it includes: in a builder by now, and noted where they
-/// matter to others.
+/// The records of a master file and of the files that it includes, already in a zone builder, with
+/// the details that other checks need.
 pub(super) struct MasterRecords {
     pub(super) builder: ZoneBuilder,
     pub(super) hash: ContentHash,
-    /// How many records were written.
+    /// The number of records in the zone.
     pub(super) count: usize,
     file: Option<FileId>,
-    /// In the order in which they were reached.
+    /// The included files, in the order in which they were first read.
     pub(super) included: Vec<FileId>,
     pub(super) has_errors: bool,
     refused: Vec<(FilePosition, RecordError)>,
-    /// Records that are left out because their owner is outside of the zone: the first ones, and
-    /// how many there are.
+    /// Records that are left out because their owner is outside of the zone: the first ones.
     outside: Vec<(FilePosition, Name)>,
     outside_count: usize,
     /// The first SOA record whose owner is not the apex.
     foreign_soa: Option<(Name, FilePosition)>,
     /// The `$ORIGIN` that lacks its final dot.
     repeated_origin: Option<SourcePlace>,
-    /// Whether the whole file is reported as that of another zone: its records are not judged one
-    /// by one then.
+    /// Whether the whole file is reported as that of another zone. Its records are then not
+    /// reported one by one.
     pub(super) is_misplaced: bool,
-    /// The first of each type at the apex that the zone's authority is made of, or that it cannot
-    /// be beside.
+    /// The first SOA, NS and CNAME record at the apex.
     apex_records: Vec<(Record, FilePosition)>,
-    /// What the apex has as nameservers.
+    /// The nameservers of the apex.
     nameservers: HashMap<Name, FilePosition>,
     dnames: HashSet<Name>,
     static_types: HashMap<Name, Vec<(Rtype, FilePosition)>>,
@@ -72,7 +70,7 @@ pub(super) struct MasterRecords {
 }
 
 impl MasterRecords {
-    /// No file.
+    /// The records of a zone without a master file.
     pub(super) fn empty(apex: &Name) -> Self {
         Self {
             builder: ZoneBuilder::new(apex.clone()),
@@ -95,20 +93,20 @@ impl MasterRecords {
         }
     }
 
-    /// Reads a file that is known to be readable. Its records are taken one by one: a million are
-    /// not held twice.
+    /// Reads a file that is known to be readable. Its records are added one by one, so that a
+    /// million are not held twice.
     pub(super) fn read(
         sources: &Sources,
         id: FileId,
         apex: &Name,
         default_ttl_secs: Option<u32>,
-        wanted: &TrackedNames,
+        tracked: &TrackedNames,
         budget: &mut Budget,
         problems: &mut Problems,
     ) -> Self {
         let mut master = Self { file: Some(id), ..Self::empty(apex) };
         let parsed = parse(sources, id, apex, default_ttl_secs, budget, &mut |entry| {
-            master.add_entry(entry, apex, wanted);
+            master.add_entry(entry, apex, tracked);
         });
         let MasterParse { errors, included, repeated_origin: doubled_origin, is_truncated: is_cut } =
             parsed;
@@ -143,7 +141,7 @@ impl MasterRecords {
         &mut self,
         LocatedRecord { record, position }: LocatedRecord,
         apex: &Name,
-        wanted: &TrackedNames,
+        tracked: &TrackedNames,
     ) {
         if record.rtype == Rtype::SOA && record.owner != *apex && self.foreign_soa.is_none() {
             self.foreign_soa = Some((record.owner.clone(), position));
@@ -164,14 +162,14 @@ impl MasterRecords {
         if *rtype == Rtype::DNAME {
             self.dnames.insert(owner.clone());
         }
-        if wanted.names.contains(owner) {
+        if tracked.names.contains(owner) {
             let types = self.static_types.entry_ref(owner).or_default();
             if !types.iter().any(|(taken, _)| taken == rtype) {
                 types.push((*rtype, position));
             }
         }
-        if !wanted.cuts.is_empty() {
-            self.note_below_cuts(owner, *rtype, position, wanted);
+        if !tracked.cuts.is_empty() {
+            self.note_below_cuts(owner, *rtype, position, tracked);
         }
         match self.builder.add(record) {
             Ok(()) => _ = server.map(|server| self.nameservers.entry(server).or_insert(position)),
@@ -179,7 +177,7 @@ impl MasterRecords {
         }
     }
 
-    /// Notes a record that the zone refuses. A million records of one owner are mostly refused for
+    /// Adds a record that the zone refuses. A million records of one owner are mostly refused for
     /// one reason.
     fn refuse(&mut self, position: FilePosition, error: RecordError) {
         let is_known = self.refused.last().is_some_and(|(_, last)| *last == error);
@@ -188,8 +186,8 @@ impl MasterRecords {
         }
     }
 
-    /// A record outside of the zone is ignored, as BIND does: glue of a neighbour, say, or a name
-    /// without its origin.
+    /// Ignores a record outside of the zone, as BIND does: glue of a neighbour, for example, or a
+    /// name without its origin.
     fn ignore_out_of_zone(&mut self, record: Record, position: FilePosition) {
         self.outside_count += 1;
         if self.outside.len() < MAX_OUT_OF_ZONE_REPORTED {
@@ -202,12 +200,12 @@ impl MasterRecords {
         owner: &Name,
         rtype: Rtype,
         position: FilePosition,
-        wanted: &TrackedNames,
+        tracked: &TrackedNames,
     ) {
         let mut at = Some(owner.clone());
         while let Some(name) = at {
             at = name.parent();
-            if wanted.cuts.contains(&name) && !self.first_below_cuts.contains_key(&name) {
+            if tracked.cuts.contains(&name) && !self.first_below_cuts.contains_key(&name) {
                 self.first_below_cuts.insert(name, (owner.clone(), rtype, position));
             }
         }
@@ -217,12 +215,12 @@ impl MasterRecords {
         file_of(position, main, &self.included)
     }
 
-    /// The master file, where the zone has one.
+    /// The master file; `None` where the zone has none.
     pub(super) fn file(&self) -> Option<FileId> {
         self.file
     }
 
-    /// The file and those it includes.
+    /// The master file and the files that it includes.
     pub(super) fn files(&self) -> impl Iterator<Item = FileId> {
         self.file.into_iter().chain(self.included.iter().copied())
     }
@@ -232,18 +230,19 @@ impl MasterRecords {
         place(sources, main, &self.included, position)
     }
 
-    /// The apex's own SOA.
+    /// The SOA at the apex, if there is one.
     pub(super) fn apex_soa(&self) -> Option<&Record> {
         self.apex_records.iter().map(|(record, _)| record).find(|record| record.rtype == Rtype::SOA)
     }
 
-    /// The zone that the file is of where its SOA is not at the apex: that SOA's owner and place.
+    /// The owner and the place of the first SOA that is not at the apex, if the apex has none.
     pub(super) fn foreign_soa(&self, sources: &Sources) -> Option<(&Name, SourcePlace)> {
         let (owner, position) = self.foreign_soa.as_ref().filter(|_| self.apex_soa().is_none())?;
         Some((owner, self.place(sources, *position)))
     }
 
-    /// Where an `$ORIGIN` lacks its final dot, so that its records are below the zone's name twice.
+    /// The place of an `$ORIGIN` that lacks its final dot, so that its records are below the zone's
+    /// name twice.
     pub(super) fn repeated_origin(&self) -> Option<SourcePlace> {
         self.repeated_origin
     }
@@ -259,18 +258,18 @@ impl MasterRecords {
         Some((record, self.place(sources, *position)))
     }
 
-    /// Reports records that cannot be in the zone, and tells what each wanted name holds. `made`
-    /// are the records that a table adds to the apex.
+    /// Reports records that cannot be in the zone, and returns the static RRsets of each tracked
+    /// name. `from_table` are the records that a table adds to the apex.
     pub(super) fn check(
         &mut self,
         sources: &Sources,
-        made: &[Record],
+        from_table: &[Record],
         problems: &mut Problems,
     ) -> HashMap<Name, Vec<StaticRrset>> {
         let cname = self.apex_records.iter().find(|(record, _)| record.rtype == Rtype::CNAME);
-        if let (Some((cname, position)), Some(made)) = (cname, made.first()) {
+        if let (Some((cname, position)), Some(other)) = (cname, from_table.first()) {
             let error =
-                RecordError::CnameAndOther { owner: cname.owner.clone(), other: made.rtype };
+                RecordError::CnameAndOther { owner: cname.owner.clone(), other: other.rtype };
             self.refused.push((*position, error));
         }
         if !self.is_misplaced {
@@ -286,8 +285,7 @@ impl MasterRecords {
             .collect()
     }
 
-    /// Reports what the zone refuses: once for each owner and mistake, whatever number of records
-    /// it concerns.
+    /// Reports refused records: once for each owner and mistake, however many records have it.
     fn report_refused(&self, sources: &Sources, problems: &mut Problems) {
         let mut reported = HashSet::new();
         for (position, error) in &self.refused {
@@ -314,7 +312,7 @@ impl MasterRecords {
         Some((&record.owner, Name::from_wire(&record.rdata).ok()?))
     }
 
-    /// Warns of records that are left out.
+    /// Warns of records outside of the zone.
     fn report_outside(&self, sources: &Sources, problems: &mut Problems) {
         let apex = self.builder.apex();
         let more = self.outside_count - self.outside.len();
@@ -331,7 +329,8 @@ impl MasterRecords {
         }
     }
 
-    /// For each delegated name: the first record at or below it, and its owner.
+    /// For each delegated name: the owner of the first record at or below it, and the record's
+    /// type.
     pub(super) fn take_first_below_cuts(
         &mut self,
         sources: &Sources,
@@ -344,7 +343,7 @@ impl MasterRecords {
             .collect()
     }
 
-    /// Reports nameservers of the zone whose addresses no one can ask for (RFC 6672 section 2.4).
+    /// Reports nameservers of the zone whose addresses a DNAME occludes (RFC 6672 section 2.4).
     fn check_nameservers(&self, sources: &Sources, problems: &mut Problems) {
         for (server, position) in &self.nameservers {
             let above = std::iter::successors(server.parent(), Name::parent);
@@ -364,9 +363,9 @@ impl MasterRecords {
     }
 }
 
-/// What a master file is besides its records.
+/// The result of parsing a master file, apart from its records.
 pub(super) struct MasterParse {
-    /// With the other file that the error is about.
+    /// The errors, each with the other file that it is about, if any.
     errors: Vec<(MasterError, Option<FileId>)>,
     /// Whether the reading ended early, at a bound.
     is_truncated: bool,
@@ -375,7 +374,7 @@ pub(super) struct MasterParse {
     repeated_origin: Option<(FilePosition, std::ops::Range<usize>)>,
 }
 
-/// Reads a master file that is known to be readable.
+/// Parses a master file that is known to be readable, and calls `take` with each record.
 pub(super) fn parse(
     sources: &Sources,
     id: FileId,
@@ -401,8 +400,8 @@ pub(super) fn parse(
     };
     let MasterFile { errors, included, doubled_origin, is_truncated: is_cut, .. } =
         master::parse_each(file.octets(), apex, default_ttl_secs, &mut include, budget, take);
-    // The parser may refuse a file after it was handed over, a loop say: its own list is the one
-    // that counts.
+    // The parser may refuse a file after it was handed over, in a loop for example: only its own
+    // list counts.
     let by_path = |path: &str| ids.get(path).copied();
     let included = included.iter().map(|file| by_path(&file.path).unwrap_or(id)).collect();
     let with_file = |error: MasterError| {
@@ -420,7 +419,7 @@ fn file_of(position: FilePosition, main: FileId, included: &[FileId]) -> FileId 
     }
 }
 
-/// The first octet of a record.
+/// The place of a record: its first octet.
 pub(super) fn place(
     sources: &Sources,
     main: FileId,
@@ -429,13 +428,13 @@ pub(super) fn place(
 ) -> SourcePlace {
     let file = file_of(position, main, included);
     let start = sources.file(file).line_start(position.line as usize).unwrap_or(0);
-    // Owners are ASCII as a rule, so that columns are octets; where not, the mark is a little to
-    // the left.
+    // As a rule owners are ASCII, so that columns are octets; otherwise the mark is a little too
+    // far left.
     let at = start + (position.column as usize).saturating_sub(1);
     SourcePlace::new(file, at..at + 1)
 }
 
-/// How to mend what the zone refuses.
+/// The help for a record that the zone refuses.
 fn help(error: &RecordError) -> &'static str {
     match error {
         RecordError::OutOfZone { .. } => {

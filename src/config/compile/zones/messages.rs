@@ -1,5 +1,4 @@
-//! What a finding of `integrity` says: what is wrong, with what consequence, and what to write
-//! instead.
+//! The messages of findings: what is wrong, with what consequence, and what to write instead.
 
 use std::net::IpAddr;
 
@@ -12,7 +11,7 @@ use crate::{
     dns::{Name, Rtype},
 };
 
-/// The message of a finding, and its help. In a table names are absolute without a final dot.
+/// The message of a finding and its help. Names in tables are absolute, without a final dot.
 pub(super) fn message_and_help(
     finding: &ZoneFinding,
     apex: &Name,
@@ -24,8 +23,8 @@ pub(super) fn message_and_help(
         FindingKind::NoGlue => no_glue(finding),
         FindingKind::SingleLabel => single_label(finding, apex),
         FindingKind::Address(address) => address_message(finding, *address),
-        FindingKind::SiblingCyclicGlue(other) => glue_in_circle(finding, other),
-        FindingKind::RepeatedApex => doubled(finding, apex, is_of_table),
+        FindingKind::SiblingCyclicGlue(other) => sibling_cyclic_glue(finding, other),
+        FindingKind::RepeatedApex => repeated_apex(finding, apex, is_of_table),
         FindingKind::UrlOrPort(stray) => url_or_port_message(finding, stray),
         FindingKind::Occluded { occluder, occluder_type, names } => {
             occluded(finding, occluder, *occluder_type, *names)
@@ -84,7 +83,7 @@ fn shown(target: Option<&Name>) -> String {
     target.map(ToString::to_string).unwrap_or_default()
 }
 
-/// A name server, mail exchange or SRV host without an address.
+/// A name server, mail exchange or SRV host has no address.
 fn no_address(finding: &ZoneFinding, lack: MissingAddress, is_of_table: bool) -> (String, String) {
     let (owner, target) = (&finding.owner, shown(finding.target.as_ref()));
     let dot =
@@ -132,7 +131,7 @@ fn no_address(finding: &ZoneFinding, lack: MissingAddress, is_of_table: bool) ->
     )
 }
 
-/// A host of an SRV service that has no address: what is wrong, and what to write.
+/// A host of an SRV service has no address.
 pub(super) fn host_message(host: &Name, lack: MissingAddress) -> (String, String) {
     let records =
         || format!("add an A or AAAA record of {host} to its zone, or a service of that name");
@@ -153,8 +152,9 @@ pub(super) fn host_message(host: &Name, lack: MissingAddress) -> (String, String
     (format!("the target {host} {what}"), help)
 }
 
-/// A name without its final dot, or one of a table that was completed by hand.
-fn doubled(finding: &ZoneFinding, apex: &Name, is_of_table: bool) -> (String, String) {
+/// A name ends in the zone's name twice: its final dot is missing, or, in a table, the zone was
+/// appended by hand.
+fn repeated_apex(finding: &ZoneFinding, apex: &Name, is_of_table: bool) -> (String, String) {
     let ZoneFinding { owner, rtype, target, .. } = finding;
     let (message, name) = match target {
         Some(target) => (
@@ -175,7 +175,7 @@ fn doubled(finding: &ZoneFinding, apex: &Name, is_of_table: bool) -> (String, St
     (message, help)
 }
 
-/// A URL or a port in a name.
+/// A name contains a URL or a port.
 fn url_or_port_message(
     ZoneFinding { owner, rtype, target, .. }: &ZoneFinding,
     stray: &UrlOrPort,
@@ -196,8 +196,8 @@ fn url_or_port_message(
     }
 }
 
-/// A name server with an address that cannot be found.
-fn glue_in_circle(finding: &ZoneFinding, other: &Name) -> (String, String) {
+/// A name server has an address that cannot be found.
+fn sibling_cyclic_glue(finding: &ZoneFinding, other: &Name) -> (String, String) {
     let (owner, server) = (&finding.owner, shown(finding.target.as_ref()));
     (
         format!(
@@ -207,7 +207,7 @@ fn glue_in_circle(finding: &ZoneFinding, other: &Name) -> (String, String) {
     )
 }
 
-/// A name server below its own delegation.
+/// A name server below its own delegation has no glue.
 fn no_glue(ZoneFinding { owner, target, .. }: &ZoneFinding) -> (String, String) {
     let server = shown(target.as_ref());
     (
@@ -228,7 +228,7 @@ fn single_label(ZoneFinding { owner, target, .. }: &ZoneFinding, apex: &Name) ->
     )
 }
 
-/// An address in place of a name.
+/// An address is written in place of a name.
 fn address_message(
     ZoneFinding { owner, rtype, .. }: &ZoneFinding,
     address: IpAddr,
@@ -245,7 +245,7 @@ fn address_message(
     )
 }
 
-/// Records that are never answered.
+/// Records are never answered.
 fn occluded(
     finding: &ZoneFinding,
     occluder: &Name,

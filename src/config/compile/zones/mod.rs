@@ -1,5 +1,5 @@
-//! Zones: those of tables, with a master file or without, and the master files that are zones as
-//! they stand.
+//! Compiles zones: those of tables, with or without a master file, and master files that are zones
+//! by themselves.
 
 mod authority;
 mod compiled_zones;

@@ -1,4 +1,4 @@
-//! A zone while it is put together, and the types that its static records take.
+//! A zone under construction, and the types of its static records.
 
 use hashbrown::HashMap;
 
@@ -11,20 +11,21 @@ use crate::{
     dns::{Name, Rtype},
 };
 
-/// A zone while it is put together.
+/// A zone under construction.
 pub(super) struct PartialZone {
     pub(super) zone: ZoneConfig,
     pub(super) place: SourcePlace,
     pub(super) master: Option<FileId>,
     pub(super) static_rrsets: HashMap<Name, Vec<StaticRrset>>,
-    /// For each name that a table delegates: the first static record at or below it, and its owner.
+    /// For each name that a table delegates: the owner of the first static record at or below it,
+    /// and the record's type.
     pub(super) first_below_cuts: HashMap<Name, (Name, StaticRrset)>,
     pub(super) hash: ContentHash,
-    /// The files that it is written in.
+    /// The files that define the zone.
     pub(super) files: Vec<FileId>,
 }
 
-/// A type that static records take at a name.
+/// An RRset of static records, as far as other checks need it.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::config::compile) struct StaticRrset {
     pub(in crate::config::compile) rtype: Rtype,

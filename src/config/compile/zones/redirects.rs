@@ -1,4 +1,4 @@
-//! Where names lead below a DNAME, and chains of CNAMEs and DNAMEs that have no end (RFC 6672).
+//! Follows CNAMEs and DNAMEs, and finds chains of them that do not end (RFC 6672).
 
 use super::{compiled_zones::CompiledZones, lookup::occluding_above, service_names::ServiceNames};
 use crate::{
@@ -6,19 +6,19 @@ use crate::{
     zone::BuilderNode,
 };
 
-/// How many CNAMEs are followed, as resolvers do about as many.
+/// The maximum number of CNAMEs that are followed; resolvers follow about as many.
 const MAX_CNAME_CHAIN: usize = 32;
 
-/// One step of a chain of names.
+/// One link of a chain of names.
 struct ChainLink {
-    /// The name that holds the CNAME; below a DNAME the name itself.
+    /// The owner of the CNAME; below a DNAME the redirected name itself.
     source: Name,
     next: Name,
     is_cname: bool,
 }
 
 impl CompiledZones {
-    /// The owner of the DNAME that redirects a name, and the name that it leads to.
+    /// The owner of the DNAME that redirects a name, and the name to which it leads.
     pub(in crate::config::compile) fn redirect_of(&self, name: &Name) -> Option<(Name, Name)> {
         let builder = &self.list[self.innermost(name)?.index()].builder;
         let (owner, rtype) = occluding_above(builder, name.as_wire())?;
@@ -27,30 +27,30 @@ impl CompiledZones {
         }
         let target = builder.node(owner)?.targets(Rtype::DNAME).next()?;
         let front = &name.as_wire()[..name.as_wire().len() - owner.len()];
-        // A name that becomes too long is answered with YXDOMAIN: the chain ends.
+        // A name that becomes too long is answered with YXDOMAIN, so that the chain ends.
         Some((Name::from_wire(owner).ok()?, Name::from_wire(&[front, &target].concat()).ok()?))
     }
 
-    fn next_link(&self, served: &ServiceNames, name: &Name) -> Option<ChainLink> {
-        if let Some((source, next)) = self.cname_of(served, name) {
+    fn next_link(&self, service_names: &ServiceNames, name: &Name) -> Option<ChainLink> {
+        if let Some((source, next)) = self.cname_of(service_names, name) {
             return Some(ChainLink { source, next, is_cname: true });
         }
         let (_, next) = self.redirect_of(name)?;
         Some(ChainLink { source: name.clone(), next, is_cname: false })
     }
 
-    /// The names of a circle of static records that starts with a CNAME. Each circle is reported
-    /// once, at its first CNAME in wire order.
-    pub(super) fn cname_circle(
+    /// The names of a loop of static records that starts with a CNAME. Each loop is reported once,
+    /// at its first CNAME in wire order.
+    pub(super) fn cname_loop(
         &self,
-        served: &ServiceNames,
+        service_names: &ServiceNames,
         node: BuilderNode<'_>,
         target: &Name,
     ) -> Option<Vec<Name>> {
         let start = Name::from_wire(node.wire()).ok()?;
         let (mut path, mut at) = (vec![start.clone()], target.clone());
         for _ in 0..MAX_CNAME_CHAIN {
-            let ChainLink { source, next, is_cname } = self.next_link(served, &at)?;
+            let ChainLink { source, next, is_cname } = self.next_link(service_names, &at)?;
             if source == start {
                 path.push(source);
                 return Some(path);
@@ -64,12 +64,12 @@ impl CompiledZones {
         None
     }
 
-    /// The owners of DNAMEs that lead names back below the first of them, as they are or longer.
-    /// Reported once, at the first in wire order.
-    pub(super) fn dname_circle(&self, node: BuilderNode<'_>) -> Option<Vec<Name>> {
+    /// The owners of DNAMEs that lead names back below the first of them, unchanged or longer.
+    /// Reported once, at the first owner in wire order.
+    pub(super) fn dname_loop(&self, node: BuilderNode<'_>) -> Option<Vec<Name>> {
         let start = Name::from_wire(node.wire()).ok()?;
         let mut path = vec![start.clone()];
-        // Any name below will do.
+        // Any name below the owner shows where it leads.
         let (_, mut at) = self.redirect_of(&start.child(b"x").ok()?)?;
         for _ in 0..MAX_CNAME_CHAIN {
             if at != start && at.is_at_or_below(&start) {
@@ -86,21 +86,21 @@ impl CompiledZones {
         None
     }
 
-    /// Whether resolvers find an address of one of a delegation's servers without going through
-    /// those in `asked`.
+    /// Whether resolvers find an address of a delegation's server without the delegations in
+    /// `asked`.
     pub(super) fn is_reachable(&self, zone: usize, cut: &Name, asked: &mut Vec<Name>) -> bool {
-        const DEEPEST: usize = 8;
+        const MAX_DEPTH: usize = 8;
         if asked.contains(cut) {
             return false;
         }
         let builder = &self.list[zone].builder;
-        let Some(node) = builder.node(cut.as_wire()).filter(|_| asked.len() < DEEPEST) else {
+        let Some(node) = builder.node(cut.as_wire()).filter(|_| asked.len() < MAX_DEPTH) else {
             return true;
         };
         asked.push(cut.clone());
         let is_reachable = node.targets(Rtype::NS).any(|server| {
             let Ok(name) = Name::from_wire(&server) else { return true };
-            let is_ours = self.innermost(&name).is_some_and(|of| of.index() == zone);
+            let is_ours = self.innermost(&name).is_some_and(|found| found.index() == zone);
             match self.sibling_cut(zone, &name).filter(|_| is_ours) {
                 Some(other) => self.is_reachable(zone, &other, asked),
                 None => true,
@@ -110,7 +110,7 @@ impl CompiledZones {
         is_reachable
     }
 
-    /// The delegation that a name server without an address in the zone lies at or below.
+    /// The delegation at or below which a name server without an address in the zone is.
     pub(super) fn sibling_cut(&self, zone: usize, server: &Name) -> Option<Name> {
         let builder = &self.list[zone].builder;
         let node = builder.node(server.as_wire());

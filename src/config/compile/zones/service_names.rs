@@ -1,4 +1,4 @@
-//! The names that services add to the zones.
+//! The names of services, as the checks of zones need them.
 
 use hashbrown::HashSet;
 
@@ -7,13 +7,13 @@ use crate::{
     steer::{RecordKind, Service},
 };
 
-/// What services add to the names of the zones.
+/// The names of services.
 pub(in crate::config::compile) struct ServiceNames {
-    /// Services that answer addresses.
+    /// Services that answer with addresses.
     pub(super) with_addresses: HashSet<Name>,
-    /// Those of them that may answer a CNAME instead.
+    /// Services that may answer with a CNAME instead.
     pub(super) with_cname: HashSet<Name>,
-    /// The names of all services, and those above them: they exist.
+    /// The names of all services and the names above them: all of these exist.
     pub(super) existing: HashSet<Name>,
 }
 
@@ -41,16 +41,16 @@ impl ServiceNames {
 }
 
 /// The names and all names above them.
-pub(super) fn with_ancestors(wanted: &[&Name]) -> HashSet<Name> {
-    let mut names = HashSet::with_capacity(wanted.len());
-    for &name in wanted {
+pub(super) fn with_ancestors(names: &[&Name]) -> HashSet<Name> {
+    let mut all = HashSet::with_capacity(names.len());
+    for &name in names {
         let mut at = Some(name.clone());
         while let Some(name) = at {
             at = name.parent();
-            if !names.insert(name) {
+            if !all.insert(name) {
                 break;
             }
         }
     }
-    names
+    all
 }

@@ -2,12 +2,12 @@
 
 use crate::dns::Name;
 
-/// Zones that are defined and could not be read, which is reported where they are: what lies in
-/// them is not outside of every zone.
+/// Zones that are defined and could not be read, which has been reported: a name in them is not
+/// outside of every zone.
 #[derive(Default)]
 pub(super) struct UnreadZones {
     pub(super) apexes: Vec<Name>,
-    /// Whether not even the name of one is known.
+    /// Whether the name of such a zone is unknown.
     pub(super) has_nameless: bool,
 }
 

@@ -1,4 +1,4 @@
-//! `whoami` of a zone: a name that nothing else is on.
+//! Checks `whoami` of a zone: a name without records and without a service.
 
 use super::compiled_zones::CompiledZones;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     dns::{Name, Rtype},
 };
 
-/// Checks that the name of each `whoami` is the zone's own and has neither records nor a service.
+/// Checks that the name of each `whoami` is in its zone and has neither records nor a service.
 pub(in crate::config::compile) fn check(
     specs: &[ZoneSpec],
     services: &[ServiceSpec],

@@ -1,4 +1,4 @@
-//! Reads master files and tables into zones.
+//! Reads master files, and makes zones of them and of tables.
 
 use std::{collections::HashSet, path::Path};
 
@@ -28,27 +28,27 @@ use crate::{
     zone::master::Budget,
 };
 
-/// Reads the master files and makes the zones. What static records hold is told of `tracked` names
-/// and those above them.
+/// Reads the master files and makes the zones. The static records of `tracked` names and of the
+/// names above them are kept for later checks.
 pub(in crate::config::compile) fn compile(
     sources: &Sources,
     specs: &[ZoneSpec],
     delegates: &[DelegateSpec],
-    wanted: &[&Name],
+    tracked: &[&Name],
     has_nameless: bool,
     problems: &mut Problems,
 ) -> CompiledZones {
     let mut unread = UnreadZones { apexes: Vec::new(), has_nameless };
     let cuts = delegates.iter().map(|spec| spec.name.value.clone()).collect();
-    let of_tables = specs.iter().map(|spec| &spec.apex.value).collect();
-    let reading = ZoneReader {
+    let table_apexes = specs.iter().map(|spec| &spec.apex.value).collect();
+    let reader = ZoneReader {
         sources,
-        tracked: TrackedNames { names: with_ancestors(wanted), cuts },
-        table_apexes: of_tables,
+        tracked: TrackedNames { names: with_ancestors(tracked), cuts },
+        table_apexes,
     };
     let mut used = HashSet::new();
     let mut budget = Budget::for_load();
-    let mut drafts = Vec::with_capacity(specs.len());
+    let mut partial_zones = Vec::with_capacity(specs.len());
     for spec in specs {
         let master = spec.records.as_ref().and_then(|path| {
             let directory = sources.file(path.place.file()).path.parent().unwrap_or(Path::new(""));
@@ -60,30 +60,35 @@ pub(in crate::config::compile) fn compile(
                 id,
                 apex,
                 ttl_secs,
-                &reading.tracked,
+                &reader.tracked,
                 &mut budget,
                 problems,
             ))
         });
         used.extend(master.iter().flat_map(|master| master.included.iter().copied()));
-        match reading.table_zone(spec, master, problems) {
-            Some(draft) => drafts.push(draft),
+        match reader.table_zone(spec, master, problems) {
+            Some(partial) => partial_zones.push(partial),
             None => unread.apexes.push(spec.apex.value.clone()),
         }
     }
-    let plain = reading.standalone_zones(&used, &mut drafts, &mut unread, &mut budget, problems);
-    drafts.sort_by_cached_key(|draft| (draft.zone.apex.to_string(), draft.place));
-    report_duplicate_zones(sources, &drafts, problems);
-    delegate::add(delegates, &mut drafts, &unread, problems);
-    used.extend(plain);
+    let standalone =
+        reader.standalone_zones(&used, &mut partial_zones, &mut unread, &mut budget, problems);
+    partial_zones.sort_by_cached_key(|partial| (partial.zone.apex.to_string(), partial.place));
+    report_duplicate_zones(sources, &partial_zones, problems);
+    delegate::add(delegates, &mut partial_zones, &unread, problems);
+    used.extend(standalone);
     let mut master_files: Vec<FileId> = used.into_iter().collect();
     master_files.sort_unstable();
-    CompiledZones { master_files, ..CompiledZones::new(drafts, unread) }
+    CompiledZones { master_files, ..CompiledZones::new(partial_zones, unread) }
 }
 
-/// Reports zones that are defined twice. `drafts` are in order of apex.
-fn report_duplicate_zones(sources: &Sources, drafts: &[PartialZone], problems: &mut Problems) {
-    for pair in drafts.windows(2) {
+/// Reports zones that are defined twice. `partial_zones` are in order of apex.
+fn report_duplicate_zones(
+    sources: &Sources,
+    partial_zones: &[PartialZone],
+    problems: &mut Problems,
+) {
+    for pair in partial_zones.windows(2) {
         if pair[0].zone.apex == pair[1].zone.apex {
             let diagnostic = report_duplicate(
                 "zone",
@@ -92,10 +97,11 @@ fn report_duplicate_zones(sources: &Sources, drafts: &[PartialZone], problems: &
                 pair[0].place,
                 problems,
             );
-            let plain =
-                pair.iter().find(|draft| sources.file(draft.place.file()).role == FileRole::Master);
-            if let Some(plain) = plain
-                && let Some(file) = sources.file(plain.place.file()).path.file_name()
+            let standalone = pair
+                .iter()
+                .find(|partial| sources.file(partial.place.file()).role == FileRole::Master);
+            if let Some(standalone) = standalone
+                && let Some(file) = sources.file(standalone.place.file()).path.file_name()
             {
                 diagnostic.help(format!(
                     "remove one of the two, or name the file in the table, records = \"{}\", and leave SOA and NS to one of them",
@@ -130,16 +136,17 @@ fn find_master(
     Some(id)
 }
 
-/// What reading a zone needs.
+/// The inputs that all zones share.
 struct ZoneReader<'s> {
     sources: &'s Sources,
     tracked: TrackedNames,
-    /// The apexes of tables. What a master file of the same zone lacks is no mistake of its own.
+    /// The apexes of tables. What a master file of the same zone lacks is not reported, since a
+    /// duplicate zone is.
     table_apexes: HashSet<&'s Name>,
 }
 
 impl ZoneReader<'_> {
-    /// The zone of a table.
+    /// Makes the zone of a table. `None` where its master file cannot be read.
     fn table_zone(
         &self,
         spec: &ZoneSpec,
@@ -149,27 +156,27 @@ impl ZoneReader<'_> {
         let has_file = spec.records.is_some();
         let mut entries = match master {
             Some(master) => master,
-            // The file was named and is not to be had: nothing more can be said of the zone's
-            // authority.
+            // The named file could not be read, so that nothing is known of the zone's authority.
             None if has_file => return None,
             None => MasterRecords::empty(&spec.apex.value),
         };
-        let made = authority::apex_records(self.sources, spec, &mut entries, problems);
+        let from_table = authority::apex_records(self.sources, spec, &mut entries, problems);
         let place = spec.apex.place;
         let mut files = vec![place.file()];
         files.extend(entries.files());
-        let mut draft = self.draft(&spec.apex.value, place, (entries, made), files, problems);
-        draft.zone.client_subnet = spec.client_subnet;
-        draft.zone.whoami = spec.whoami.as_ref().map(|name| name.value.clone());
-        Some(draft)
+        let mut partial =
+            self.partial(&spec.apex.value, place, (entries, from_table), files, problems);
+        partial.zone.client_subnet = spec.client_subnet;
+        partial.zone.whoami = spec.whoami.as_ref().map(|name| name.value.clone());
+        Some(partial)
     }
 
-    /// Master files that nothing names or includes are zones as they stand.
-    /// Returns the files that were read.
+    /// Makes zones of the master files that nothing names or includes. Returns the files that were
+    /// read.
     fn standalone_zones(
         &self,
         used: &HashSet<FileId>,
-        drafts: &mut Vec<PartialZone>,
+        partial_zones: &mut Vec<PartialZone>,
         unread: &mut UnreadZones,
         budget: &mut Budget,
         problems: &mut Problems,
@@ -182,17 +189,17 @@ impl ZoneReader<'_> {
         let mut read = Vec::new();
         let mut kept = 0;
         for id in candidates {
-            let mut own = Problems::with_room_beside(kept);
-            let draft = self.standalone_zone(id, budget, &mut own);
-            kept += own.kept_count();
-            read.push((id, draft, own));
+            let mut found = Problems::with_room_beside(kept);
+            let partial = self.standalone_zone(id, budget, &mut found);
+            kept += found.kept_count();
+            read.push((id, partial, found));
         }
-        // Which of them others include shows only now. Two that include each other are both told of
-        // their circle.
+        // Which files are included is known only after all were read. Of two that include each
+        // other, both report the cycle.
         let includes: HashSet<(FileId, FileId)> = read
             .iter()
-            .flat_map(|(id, draft, _)| {
-                draft.iter().flat_map(|(_, included)| included.iter().map(|i| (*id, *i)))
+            .flat_map(|(id, partial, _)| {
+                partial.iter().flat_map(|(_, included)| included.iter().map(|i| (*id, *i)))
             })
             .collect();
         let is_one_way =
@@ -201,13 +208,13 @@ impl ZoneReader<'_> {
             includes.iter().filter(is_one_way).map(|&(_, what)| what).collect();
         let files =
             read.iter().map(|(id, ..)| *id).chain(includes.iter().map(|&(_, what)| what)).collect();
-        for (id, draft, own) in read {
+        for (id, partial, found) in read {
             if included.contains(&id) {
                 continue;
             }
-            problems.merge(own);
-            match draft {
-                Some((draft, _)) => drafts.push(draft),
+            problems.merge(found);
+            match partial {
+                Some((partial, _)) => partial_zones.push(partial),
                 None => match self.apex_of_file(id) {
                     Some(apex) => unread.apexes.push(apex),
                     None => unread.has_nameless = true,
@@ -217,7 +224,7 @@ impl ZoneReader<'_> {
         files
     }
 
-    /// The zone that a file is named after, its letters outside of ASCII as A-labels.
+    /// The zone that a file is named after, with letters outside of ASCII as A-labels.
     fn apex_of_file(&self, id: FileId) -> Option<Name> {
         match self.sources.file(id).path.file_stem()?.to_str()? {
             "root" => Some(Name::root()),
@@ -225,7 +232,7 @@ impl ZoneReader<'_> {
         }
     }
 
-    /// The zone of a file, whose name is the zone's, and what it includes.
+    /// Makes the zone of a file that is named after it. Also returns the files that it includes.
     fn standalone_zone(
         &self,
         id: FileId,
@@ -257,29 +264,29 @@ impl ZoneReader<'_> {
         }
         let mut files = vec![id];
         files.extend(master.files());
-        let draft = self.draft(&apex, place, (master, None), files, problems);
-        Some((draft, included))
+        let partial = self.partial(&apex, place, (master, None), files, problems);
+        Some((partial, included))
     }
 
-    /// The zone of an apex from its master file and what its table adds to that.
-    fn draft(
+    /// Makes a zone of its master file and of the records that its table adds.
+    fn partial(
         &self,
         apex: &Name,
         place: SourcePlace,
-        (mut master, made): (MasterRecords, Option<authority::ApexRecords>),
+        (mut master, from_table): (MasterRecords, Option<authority::ApexRecords>),
         files: Vec<FileId>,
         problems: &mut Problems,
     ) -> PartialZone {
-        let serial = match &made {
+        let serial = match &from_table {
             None => master.apex_soa().and_then(soa_serial::serial_of).map(SerialSource::OwnSoa),
             Some(_) => None,
         };
-        let (soa, ns) = made.map_or((None, Vec::new()), |made| (made.soa, made.ns));
-        let taken = master.check(self.sources, &ns, problems);
-        let hidden = master.take_first_below_cuts(self.sources);
+        let (soa, ns) = from_table.map_or((None, Vec::new()), |records| (records.soa, records.ns));
+        let static_rrsets = master.check(self.sources, &ns, problems);
+        let first_below_cuts = master.take_first_below_cuts(self.sources);
         let (mut hash, file) = (master.hash, master.file());
         soa.iter().chain(&ns).for_each(|record| hash.add_record(record));
-        // An own SOA that could not be read has been reported: any serial will do.
+        // An SOA that could not be read has been reported, so that any serial will do.
         let serial = serial.unwrap_or(SerialSource::FromContent { hash: 0, last_modified: None });
         let mut zone = ZoneConfig {
             apex: apex.clone(),
@@ -293,14 +300,6 @@ impl ZoneReader<'_> {
             soa,
         };
         ns.into_iter().for_each(|record| zone.add(record));
-        PartialZone {
-            zone,
-            place,
-            master: file,
-            static_rrsets: taken,
-            first_below_cuts: hidden,
-            hash,
-            files,
-        }
+        PartialZone { zone, place, master: file, static_rrsets, first_below_cuts, hash, files }
     }
 }
