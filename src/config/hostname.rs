@@ -142,11 +142,11 @@ fn warn_of_characters(text: Placed<&str>, what: &str, problems: &mut Problems) -
                         Quoted(text.value)
                     ),
                 )
-                .help(format!("leave the port away: \"{host}\""));
+                .help(format!("omit the port: \"{host}\""));
             return None;
         }
         let help = match is_port {
-            true => format!("leave the port away: \"{host}\""),
+            true => format!("omit the port: \"{host}\""),
             false => format!(
                 "names of hosts have letters, digits and hyphens; write \\\\{stray} where it is meant"
             ),

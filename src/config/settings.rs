@@ -258,12 +258,8 @@ impl Settings {
             server.listen = listen;
         }
         server.threads = table.optional("threads", problems, |item, problems| {
-            let threads = item.integer(
-                1,
-                1024,
-                "it counts UDP shards; leave it away for one per core",
-                problems,
-            )?;
+            let threads =
+                item.integer(1, 1024, "it counts UDP shards; omit it for one per core", problems)?;
             usize::try_from(threads.value).ok().and_then(NonZeroUsize::new)
         });
         server.socket_affinity =
@@ -314,7 +310,7 @@ fn listen(item: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<SocketAd
         if address.port() != 0 && list.contains(&address) {
             problems
                 .error(text.place, format!("{} is listed twice", Quoted(text.value)))
-                .help("leave one away");
+                .help("remove one");
         }
         list.push(address);
     }
@@ -348,7 +344,7 @@ fn admin(item: ValueReader<'_>, problems: &mut Problems) -> Option<SocketAddr> {
         if item.boolean(problems) == Some(true) {
             problems
                 .error(item.place, "`admin` is an address, or false")
-                .help("write admin = \"127.0.0.1:8053\", or leave it away for just that");
+                .help("write admin = \"127.0.0.1:8053\", or omit it for just that");
         }
         return None;
     }
@@ -400,8 +396,11 @@ fn resolvers(item: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<Socke
     let texts = item.texts("addresses", problems)?;
     if texts.is_empty() {
         problems
-            .error(item.place, format!("{} is empty: no alias would be resolved", item.description()))
-            .help("leave it away to ask the system's resolvers, or write at least one: [\"192.0.2.53\"]");
+            .error(
+                item.place,
+                format!("{} is empty: no alias would be resolved", item.description()),
+            )
+            .help("omit it to ask the system's resolvers, or write at least one: [\"192.0.2.53\"]");
         return None;
     }
     // All addresses are read before the first error ends the reading, so that each error is

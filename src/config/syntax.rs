@@ -22,8 +22,8 @@ const MAX_REPORTED: usize = 20;
 /// The kinds of tables in headers, of the zones directory's files and of `portolan.toml`.
 const HEADER_KINDS: [&str; 9] =
     ["datacenter", "zone", "delegate", "monitor", "load", "pool", "service", "server", "geoip"];
-pub(super) const CONFLICT_MESSAGE: &str = "the marks of a merge conflict stand here";
-const CONFLICT_HELP: &str = "keep what is to hold of the two versions, and remove the lines that start with <<<<<<<, ======= and >>>>>>>";
+pub(super) const CONFLICT_MESSAGE: &str = "the file has the markers of a merge conflict";
+const CONFLICT_HELP: &str = "keep the lines of one version, and remove the lines that start with <<<<<<<, ======= and >>>>>>>";
 const INVALID_TOML_HELP: &str = "the file is not valid TOML; see https://toml.io";
 
 /// The quotes that word processors write.
@@ -44,7 +44,7 @@ pub(super) fn utf8<'t>(file: FileId, octets: &'t [u8], problems: &mut Problems) 
             let at = error.valid_up_to();
             problems
                 .error(SourcePlace::new(file, at..at + 1), "the file is not valid UTF-8")
-                .help("save the file in UTF-8; the mark is where it first is not");
+                .help("save the file in UTF-8; the mark shows the first invalid octet");
             problems.mute(file);
             None
         }
@@ -272,7 +272,7 @@ fn explain_error(text: &str, span: Range<usize>, message: &str) -> SyntaxError {
             "write # in front of the comment, in place of ; or //".to_owned(),
         ),
         _ if TYPOGRAPHIC.contains(&first) || word.starts_with(TYPOGRAPHIC) => (
-            "a typographic quote stands here".to_owned(),
+            "this is a typographic quote".to_owned(),
             "write the plain quote \" in front of the text and behind it".to_owned(),
         ),
         "duplicate key" => {
@@ -316,12 +316,12 @@ fn explain_error(text: &str, span: Range<usize>, message: &str) -> SyntaxError {
             ("a key has no value".to_owned(), "write the value behind it: key = value".to_owned())
         }
         "invalid unquoted key" => (
-            format!("\"{first}\" cannot stand in a name without quotes"),
+            format!("\"{first}\" cannot be part of a name without quotes"),
             "put the whole name into quotes: [service.\"www.example.com\"]".to_owned(),
         ),
         "unexpected key or value" if word.starts_with(',') => (
-            "a comma stands at the end of a line".to_owned(),
-            "remove it: commas stand inside of lists only".to_owned(),
+            "there is a comma at the end of a line".to_owned(),
+            "remove it: commas are written inside lists only".to_owned(),
         ),
         other => (other.to_owned(), INVALID_TOML_HELP.to_owned()),
     };

@@ -61,7 +61,7 @@ pub(super) fn warn(
                             shown.join(" -> ")
                         ),
                     )
-                    .help("name a host outside of the circle, or write `addresses` in place of `cname`");
+                    .help("name a host outside of the loop, or write `addresses` in place of `cname`");
                 break;
             }
         }

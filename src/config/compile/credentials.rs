@@ -109,7 +109,7 @@ pub(super) fn check_system(specs: &Specs, problems: &mut Problems) {
     let names = monitors.iter().map(|monitor| Quoted(&monitor.value.name).to_string());
     let names = listing::join_first(names, 3, monitors.len());
     let what = format!(
-        "no TLS target can be verified: this system has no CA certificates; judging nothing: {names}"
+        "no TLS target can be verified: this system has no CA certificates; these monitors judge nothing: {names}"
     );
     problems
         .warning(first.place, what)
@@ -200,7 +200,7 @@ fn pem_error_text(error: &pem::Error) -> String {
             "a -----BEGIN line does not end in five hyphens".to_owned()
         }
         pem::Error::Base64Decode(_) => {
-            "what stands between its BEGIN and END lines is not base64".to_owned()
+            "the text between its BEGIN and END lines is not base64".to_owned()
         }
         error => error.to_string(),
     }

@@ -39,7 +39,7 @@ impl<'s> DatacenterNames<'s> {
                 problems
                     .error(region.place, format!("{} names both a datacenter and a region", Quoted(&region.value)))
                     .also(place, "the datacenter")
-                    .help("either may stand where a datacenter is named, so that they need different names");
+                    .help("a reference to a datacenter may name either, so that they need different names");
             }
             members.push(DatacenterId(index as u32));
         }

@@ -213,7 +213,7 @@ fn warn(
 ) {
     scope.monitors.warn_unused("no endpoint and no pool uses it: it probes nothing", problems);
     scope.loads.warn_unused("no pool, endpoint or datacenter names it: it is not polled", problems);
-    scope.pools.warn_unused("no service and no pool uses it: it answers nobody", problems);
+    scope.pools.warn_unused("no service and no pool uses it: it answers no client", problems);
     zones.settle();
     let service_names = zones::ServiceNames::new(services, |service| {
         cname_loops::may_answer_cname(service, graph.subtrees)

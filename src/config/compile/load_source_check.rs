@@ -122,9 +122,7 @@ impl LoadSourceCheck<'_> {
                 MemberKind::Endpoint(id) => &self.compiled.endpoints[id.index()].name,
             };
             let help = match policy.measure {
-                LoadMeasure::ResponseTime => {
-                    "give it a `monitor`, whose probes are timed, or a `load`"
-                }
+                LoadMeasure::ResponseTime => "add a `monitor`, whose probes are timed, or a `load`",
                 _ => {
                     "add load = \"NAME\" to it, to its endpoints or to their datacenter, and define [load.NAME]"
                 }
@@ -217,7 +215,7 @@ impl LoadSourceCheck<'_> {
             problems
                 .error(
                     place,
-                    format!("load {load} comes in the replies to health checks, and those are the endpoints'"),
+                    format!("load {load} comes in the replies to health checks, which are sent to endpoints"),
                 )
                 .help("name it at the endpoints");
         } else if source.is_per_address() {

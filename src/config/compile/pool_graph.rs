@@ -265,7 +265,7 @@ fn check_size(spec: &PoolSpec, subtree: PoolSubtree, problems: &mut Problems) {
                     subtree.endpoints
                 ),
             )
-            .help("a pool that is reached by several ways counts as often");
+            .help("a pool that is contained several times counts each time");
     }
 }
 
@@ -283,7 +283,7 @@ pub(super) fn check_members(spec: &PoolSpec, pool: &Pool, problems: &mut Problem
             .error(
                 min_up.place,
                 format!(
-                    "pool {} has {count} members and wants {least} of them up",
+                    "pool {} has {count} members and requires {least} of them up",
                     Quoted(&spec.name.value)
                 ),
             )
@@ -293,7 +293,7 @@ pub(super) fn check_members(spec: &PoolSpec, pool: &Pool, problems: &mut Problem
     if !is_geo && pool.members.iter().all(|member| member.weight == 0) {
         problems
             .error(spec.name.place, format!("every member of pool {} has weight 0", Quoted(&spec.name.value)))
-            .help("weight 0 is standby: used when nothing else is usable; give those that serve 1 or more");
+            .help("weight 0 is standby: used when nothing else is usable; write 1 or more for members that serve");
     }
 }
 
@@ -328,7 +328,7 @@ fn check_strict(specs: &[&PoolSpec], pool: &Pool, places: &[SourcePlace], proble
         problems
             .error(place, format!("pool {inner} has a strict rule, and pool {outer} would send its clients elsewhere"))
             .also(strict, "the strict rule")
-            .help("name a pool with strict rules in a service directly, or leave `strict` away");
+            .help("name a pool with strict rules in a service directly, or omit `strict`");
     }
 }
 
@@ -361,8 +361,8 @@ fn check_nearest(
             continue;
         }
         problems
-            .error(place, format!("member {} of nearest pool {} is nowhere", Quoted(name), Quoted(&spec.name.value)))
-            .help("give it a `datacenter`, and that datacenter a location = { latitude = ..., longitude = ... }");
+            .error(place, format!("member {} of nearest pool {} has no location", Quoted(name), Quoted(&spec.name.value)))
+            .help("add a `datacenter` to it, and to that datacenter location = { latitude = ..., longitude = ... }");
     }
 }
 

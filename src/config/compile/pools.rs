@@ -303,7 +303,7 @@ fn report_duplicate_member(
     problems
         .error(member.place, format!("{kind} {} is a member twice", Quoted(name)))
         .also(builder.places[index], "already a member here")
-        .help("leave one away; to give it more clients raise its weight");
+        .help("remove one; to give it more clients raise its weight");
 }
 
 fn resolve_monitor(

@@ -286,7 +286,7 @@ fn check_name(
         match taken.rtype {
             Rtype::CNAME => conflict(taken, "a CNAME stands alone at its name"),
             Rtype::NS if !zones.is_apex(zone, name) => {
-                conflict(taken, "a delegation hands the name to other servers")
+                conflict(taken, "other servers answer a delegated name")
             }
             rtype if cname.is_none() && answers_type(spec, rtype) => {
                 conflict(taken, "the service answers that type")

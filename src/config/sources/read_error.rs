@@ -82,9 +82,9 @@ impl SourceReadError {
             Self::Io(Some(libc::ENFILE), _) => {
                 "raise the host's limit of open files (sysctl fs.file-max)"
             }
-            Self::Io(Some(libc::ELOOP), _) => "the links lead in a circle: remove one of them",
+            Self::Io(Some(libc::ELOOP), _) => "the links form a cycle: remove one of them",
             Self::Io(Some(libc::ENOENT), _) => {
-                "if it is a symbolic link, make its target, or remove the link; if it was just removed, nothing is to be done"
+                "if it is a symbolic link, create its target, or remove the link; if it was just removed, no action is needed"
             }
             Self::Io(..) => {
                 "repair the file system or the path, or move the entry out of the zones directory"
@@ -107,7 +107,7 @@ impl SourceReadError {
                 "move the directory up, or remove the link that leads down again and again"
             }
             Self::UnsafeLink(_) => {
-                "take the write permission of others from that directory (chmod o-w), or set its sticky bit"
+                "remove the write permission of others from that directory (chmod o-w), or set its sticky bit"
             }
         }
     }
@@ -118,7 +118,7 @@ impl fmt::Display for SourceReadError {
         match self {
             Self::Io(_, text) => f.write_str(text),
             Self::NotAFile(what) => write!(f, "it is {what}, not a regular file"),
-            Self::NotADirectory => f.write_str("it is a file where a directory is wanted"),
+            Self::NotADirectory => f.write_str("it is a file, and a directory is needed"),
             Self::TooLarge => {
                 f.write_str("it is too large: one file may have 64 MiB, all together 512 MiB")
             }

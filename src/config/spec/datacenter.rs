@@ -126,7 +126,7 @@ fn until(item: ValueReader<'_>, problems: &mut Problems) -> Option<i64> {
                             item.description()
                         ),
                     )
-                    .help("remove `state` and `until`, or write a moment to come");
+                    .help("remove `state` and `until`, or write a time in the future");
             }
             Some(end.as_second())
         }
@@ -134,7 +134,7 @@ fn until(item: ValueReader<'_>, problems: &mut Problems) -> Option<i64> {
             problems
                 .error(
                     item.place,
-                    format!("{} is no moment there ever will be", item.description()),
+                    format!("{} is not a date and time that exists", item.description()),
                 )
                 .help(format!("write it as {SAMPLE_TIMESTAMP}"));
             None

@@ -29,7 +29,8 @@ pub(in crate::config) struct DelegateSpec {
 /// nameservers move.
 const DEFAULT_TTL_SECS: u32 = 3600;
 
-const HELP: &str = "write nameservers = [\"ns1.example.net\"]: who answers for the name";
+const HELP: &str =
+    "write nameservers = [\"ns1.example.net\"]: the servers that answer for the name";
 
 impl DelegateSpec {
     pub(super) fn read(
@@ -83,6 +84,6 @@ fn addresses_of(
 
 fn no_address(place: SourcePlace, whose: &str, problems: &mut Problems) {
     problems.error(place, format!("{whose} has no address")).help(
-        "write at least one, or leave the whole entry away: glue = { \"ns1.eu.example.com\" = [\"192.0.2.53\"] }",
+        "write at least one, or omit the whole entry: glue = { \"ns1.eu.example.com\" = [\"192.0.2.53\"] }",
     );
 }

@@ -193,7 +193,7 @@ fn addresses_of(
             Some(address) if addresses.contains(&address.value) => {
                 problems
                     .error(address.place, format!("{whose} has address {} twice", address.value))
-                    .help("leave one away");
+                    .help("remove one");
                 all_valid = false;
             }
             Some(address) => addresses.push(address.value),

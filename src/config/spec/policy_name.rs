@@ -23,7 +23,7 @@ pub(super) fn report_wrong_policy(item: ValueReader<'_>, policy: &str, problems:
             "geo" => {
                 "write policy = \"geo\", or `members` in place of `rules` and `default`".to_owned()
             }
-            _ => format!("write policy = \"{policy}\", or leave `{}` away", item.key),
+            _ => format!("write policy = \"{policy}\", or omit `{}`", item.key),
         });
 }
 

@@ -220,7 +220,7 @@ fn refuse_members_of_geo(
 ) {
     problems
         .error(item.place, format!("{subject}, whose policy is geo, has `members`"))
-        .help("a geo pool's members stand in its `rules` and in `default`: write default = [ ... ] in place of members = [ ... ]");
+        .help("a geo pool's members are in its `rules` and in `default`: write default = [ ... ] in place of members = [ ... ]");
 }
 
 fn require_default(table: &TableReader<'_>, problems: &mut Problems) {
@@ -524,8 +524,8 @@ fn rule(
     };
     if keys == 0 {
         problems
-            .error(table.place, format!("{} matches nobody", table.subject))
-            .help("say whom: subnet = [...], asn = [...], subdivision = [...], country = [...] or continent = [...]");
+            .error(table.place, format!("{} matches no client", table.subject))
+            .help("add a condition: subnet = [...], asn = [...], subdivision = [...], country = [...] or continent = [...]");
     }
     table.finish(problems);
     Some(rule)

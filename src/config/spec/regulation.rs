@@ -229,7 +229,7 @@ fn capacity(item: ValueReader<'_>, problems: &mut Problems) -> Option<Capacity> 
     if !is_below {
         problems
             .error(place, format!("{subject} has a target above its max"))
-            .help("above `target` the excess goes to the next choice bit by bit, above `max` as fast as it may");
+            .help("above `target` the excess goes to the next choice gradually, above `max` as fast as allowed");
         return None;
     }
     Some(Capacity { measure, target, max })
@@ -291,7 +291,7 @@ fn load_policy(
                     mark_text(hard_or_default, high)
                 ),
             )
-            .help("below `soft` a gauge takes nothing from a member's share, at `hard` all but the least: soft = \"70%\", hard = \"90%\"");
+            .help("below `soft` a gauge does not reduce a member's share, at `hard` only the minimum is left: soft = \"70%\", hard = \"90%\"");
     }
     LoadPolicy { measure: by, soft: soft_or_default, hard: hard_or_default }
 }

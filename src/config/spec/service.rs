@@ -73,9 +73,7 @@ impl ServiceSpec {
         if let (Some(RecordKind::Srv), Some(item)) = (&kind, ipv6) {
             problems
                 .error(item.place, format!("{} has `ipv6`, and is of type SRV", item.subject))
-                .help(
-                    "leave it away: an SRV record names hosts, which have addresses of their own",
-                );
+                .help("omit it: an SRV record names hosts, which have addresses of their own");
         }
         let ipv6 = ipv6.and_then(|item| item.boolean(problems)).unwrap_or(true);
         let client_subnet =
@@ -123,7 +121,7 @@ fn service_pool(
             problems
                 .error(item.place, format!("{} has both `pool` and `{key}`", table.subject))
                 .help(format!(
-                    "write `{key}` in the pool, or leave `pool` away and write the members here"
+                    "write `{key}` in the pool, or omit `pool` and write the members here"
                 ));
         }
     }

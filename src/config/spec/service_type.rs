@@ -118,7 +118,7 @@ fn protocols(item: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<u8>> 
         let fault = if wire.is_empty() { "is empty" } else { "is longer than 255 octets" };
         problems
             .error(item.place, format!("{} {fault}", item.description()))
-            .help("leave it away for HTTP/1.1 alone, or write the protocols: [\"h2\", \"h3\"]");
+            .help("omit it for HTTP/1.1 alone, or write the protocols: [\"h2\", \"h3\"]");
         return None;
     }
     is_valid.then_some(wire)

@@ -232,11 +232,9 @@ pub(super) fn address(
     let Ok(address) = text.value.parse::<IpAddr>() else {
         let message = format!("{whose} has address {}, which is no IP address", Quoted(text.value));
         let help = match text.value {
-            value if value.contains('/') => {
-                "leave the prefix length away: an endpoint is one address"
-            }
+            value if value.contains('/') => "omit the prefix length: an endpoint is one address",
             value if value.parse::<std::net::SocketAddr>().is_ok() => {
-                "leave the port away: DNS answers addresses; the monitor names the port to probe"
+                "omit the port: DNS answers addresses; the monitor names the port to probe"
             }
             _ => {
                 "write an address such as 192.0.2.1 or 2001:db8::1; for a name, use cname = \"...\""
@@ -248,7 +246,7 @@ pub(super) fn address(
     let is_broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
     if address.is_unspecified() || address.is_multicast() || is_broadcast {
         let message =
-            format!("{whose} has address {}, to which nobody can connect", Quoted(text.value));
+            format!("{whose} has address {}, to which no client can connect", Quoted(text.value));
         problems.error(text.place, message).help("write the address that clients connect to");
         return None;
     }
@@ -381,7 +379,7 @@ fn check_country(code: &str, text: Placed<&str>, problems: &mut Problems) -> boo
     }
     problems
         .warning(text.place, format!("no country of ISO 3166-1 has the code \"{code}\""))
-        .help("the rule matches nobody unless a database of your own uses this code");
+        .help("the rule matches no client unless a database of your own uses this code");
     true
 }
 

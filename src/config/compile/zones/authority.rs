@@ -48,7 +48,7 @@ pub(super) fn apex_records(
         problems
             .error(written, format!("zone \"{apex}\" has its authority written twice"))
             .also(soa, "the master file's own SOA")
-            .help("leave `nameservers` and `hostmaster` away, or take SOA and NS out of the master file");
+            .help("omit `nameservers` and `hostmaster`, or take SOA and NS out of the master file");
         return None;
     }
     if own_soa.is_some() {
@@ -59,7 +59,7 @@ pub(super) fn apex_records(
         problems
             .error(nameservers.place, format!("zone \"{apex}\" has its nameservers written twice"))
             .also(ns, "the master file's own NS")
-            .help("leave `nameservers` away, or take the NS records out of the master file");
+            .help("omit `nameservers`, or take the NS records out of the master file");
     }
     let first_ns =
         spec.nameservers.as_ref().and_then(|names| names.value.first().map(|at| at.value.clone()));

@@ -40,7 +40,7 @@ pub(super) fn add(
         first_places.insert(name, *place);
         if name.is_wildcard() {
             problems
-                .error(*place, format!("\"{name}\" is a wildcard, which nothing can be delegated at"))
+                .error(*place, format!("\"{name}\" is a wildcard, which cannot be delegated"))
                 .help("NS records of a wildcard mean nothing (RFC 4592 section 4.2): delegate each name by itself");
             continue;
         }
@@ -67,7 +67,7 @@ fn zone_of(
         problems
             .error(*place, format!("\"{name}\" is delegated, and zone \"{apex}\" is served here"))
             .also(partial.place, "the zone")
-            .help("either others answer for the name or we do: remove one of the two");
+            .help("a name is either delegated or served here: remove one of the two");
         return None;
     }
     let holds = |(_, partial): &(usize, &PartialZone)| name.is_at_or_below(&partial.zone.apex);
@@ -80,9 +80,7 @@ fn zone_of(
         problems
             .error(*place, format!("the delegated name \"{name}\" is in none of the zones"))
             .about(NameFault::Missing(Definition::new("zone", &name.to_string())))
-            .help(
-                "a zone of ours can hand out names below its apex; who is above hands out others",
-            );
+            .help("a zone can delegate only names below its apex; the zone above delegates others");
     }
     zone.map(|(at, _)| at)
 }
@@ -103,7 +101,7 @@ fn check_glue(spec: &DelegateSpec, problems: &mut Problems) {
                 )
                 .also(name.place, "the delegated name")
                 .help(format!(
-                    "nobody can ask for its address: write glue = {{ \"{}\" = [\"192.0.2.53\"] }}",
+                    "resolvers cannot ask for its address: write glue = {{ \"{}\" = [\"192.0.2.53\"] }}",
                     server.value
                 ));
         }
@@ -141,16 +139,18 @@ fn check_cut(spec: &DelegateSpec, partial: &PartialZone, problems: &mut Problems
                 ),
             )
             .also(taken.place, "the static record")
-            .help("nobody is answered from it any more: remove one of the two");
+            .help("its records are no longer answered: remove one of the two");
     }
     let above = cut_above(name, partial);
     if let Some((owner, taken)) = &above {
         problems
             .error(
                 *place,
-                format!("\"{name}\" is delegated below {owner}, which is not ours either"),
+                format!(
+                    "\"{name}\" is delegated below {owner}, which this zone does not answer either"
+                ),
             )
-            .also(taken.place, "where it is handed out")
+            .also(taken.place, "the delegation or DNAME")
             .help("delegate it there, or remove those records");
     }
     below.is_none() && above.is_none()

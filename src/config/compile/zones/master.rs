@@ -446,11 +446,11 @@ fn help(error: &RecordError) -> &'static str {
         RecordError::MetaType { .. } => "remove it",
         RecordError::BadRdata { .. } => "compare it with the type's RFC",
         RecordError::RrsetTooLarge { .. } => {
-            "all records of one name and type go into one message of 64 KiB: leave some away"
+            "all records of one name and type go into one message of 64 KiB: omit some"
         }
         RecordError::TooManyTypes { .. } => {
             "a query looks at one type after the other: give some of the records another owner"
         }
-        RecordError::ZoneTooLarge => "make several zones of it",
+        RecordError::ZoneTooLarge => "split it into several zones",
     }
 }

@@ -117,7 +117,7 @@ fn no_address(finding: &ZoneFinding, lack: MissingAddress, is_of_table: bool) ->
         MissingAddress::Redirected => {
             return (
                 format!(
-                    "the {role} {target} of {owner} lies below a DNAME, which redirects it: {consequence}"
+                    "the {role} {target} of {owner} is below a DNAME, which redirects it: {consequence}"
                 ),
                 "name a host that is not below the DNAME".into(),
             );
@@ -145,7 +145,7 @@ pub(super) fn host_message(host: &Name, lack: MissingAddress) -> (String, String
             format!("give {host} addresses in place of the CNAME, or name the CNAME's target here"),
         ),
         MissingAddress::Redirected => (
-            "lies below a DNAME, which redirects it: clients cannot connect to it",
+            "is below a DNAME, which redirects it: clients cannot connect to it",
             "name a host that is not below the DNAME".to_owned(),
         ),
     };
@@ -191,7 +191,7 @@ fn url_or_port_message(
         ),
         UrlOrPort::Port(port) => (
             format!("{subject} has a port in it: no client asks for that name"),
-            format!("leave \":{port}\" away: DNS has names of hosts; an SRV record has a port"),
+            format!("omit \":{port}\": DNS has names of hosts; an SRV record has a port"),
         ),
     }
 }
@@ -201,7 +201,7 @@ fn sibling_cyclic_glue(finding: &ZoneFinding, other: &Name) -> (String, String) 
     let (owner, server) = (&finding.owner, shown(finding.target.as_ref()));
     (
         format!(
-            "the delegation of {owner} has no address of {server}: only the servers of {other} know it, and those cannot be found without {owner}"
+            "the delegation of {owner} has no address of {server}: only the servers of {other} have it, and those cannot be found without {owner}"
         ),
         format!("add an A or AAAA record of {server} (glue) to this zone"),
     )
@@ -212,7 +212,7 @@ fn no_glue(ZoneFinding { owner, target, .. }: &ZoneFinding) -> (String, String) 
     let server = shown(target.as_ref());
     (
         format!(
-            "the delegation of {owner} has no address of {server}, which lies below it: resolvers cannot find out where to ask"
+            "the delegation of {owner} has no address of {server}, which is below it: resolvers cannot find the server"
         ),
         format!("add an A or AAAA record of {server} (glue) to this zone"),
     )
@@ -271,7 +271,7 @@ fn occluded(
     let place = if occluder == owner { "at" } else { "below" };
     (
         format!(
-            "the {rtype} records of {owner} are not answered{others}: they stand {place} {occluder}, {why}"
+            "the {rtype} records of {owner} are not answered{others}: they are {place} {occluder}, {why}"
         ),
         help,
     )

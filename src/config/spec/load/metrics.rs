@@ -85,7 +85,7 @@ where
         if table.has(key) && !table.has(other) {
             problems
                 .error(table.place, format!("{} has `{key}` without `{other}`", table.subject))
-                .help("only both together say which part of the servers is there");
+                .help("only both together show the share of the servers that are up");
             return None;
         }
     }
@@ -128,7 +128,7 @@ fn unit<T: Copy>(
     if !table.has(of) {
         problems
             .error(item.place, format!("{} has `{key}`, but no `{of}`", table.subject))
-            .help(format!("it is the unit of `{of}`: add that, or leave it away"));
+            .help(format!("it is the unit of `{of}`: add that, or omit it"));
         return None;
     }
     item.keyword(words, problems).map(Some)
@@ -175,7 +175,7 @@ where
                     gauges.len()
                 ),
             )
-            .help("name those alone that steer");
+            .help("keep only gauges that pools use");
         return None;
     }
     Some(gauges)

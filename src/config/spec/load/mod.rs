@@ -52,8 +52,8 @@ pub(super) fn read(
         keys.check_used(kind, table.subject, problems);
         if let Some(item) = scaling.filter(|_| written == Some(true) && !reports_servers(kind)) {
             problems
-                .error(item.place, format!("{} is to scale by servers, of which it says nothing", table.subject))
-                .help("haproxy and envoy tell them; prometheus and json where servers-up and servers-total are given");
+                .error(item.place, format!("{} has scale-by-servers = true, but its reports do not contain servers", table.subject))
+                .help("haproxy and envoy report them; prometheus and json if servers-up and servers-total are written");
         }
     }
     let (subject, place) = (table.subject, table.place);
@@ -115,7 +115,7 @@ fn check_times(
         let than = shown(interval);
         problems
             .error(place, format!("{subject} has stale-after {after}, which is not longer than its interval {than}"))
-            .help("a report must outlive the time until the next: lengthen `stale-after`, or leave it away for three intervals");
+            .help("a report must stay valid until the next one arrives: lengthen `stale-after`, or omit it for three intervals");
     }
 }
 
@@ -199,9 +199,9 @@ fn haproxy(
     let socket = table.value("socket");
     if let (Some(item), true) = (socket, table.has("url")) {
         table.value("url");
-        problems
-            .error(item.place, format!("{} has both `url` and `socket`", table.subject))
-            .help("the socket says more: of agents, too; the url reaches other hosts. Keep one");
+        problems.error(item.place, format!("{} has both `url` and `socket`", table.subject)).help(
+            "keep one: the socket reports more, agents included; the url reaches other hosts",
+        );
         return None;
     }
     if let Some(item) = socket {

@@ -53,7 +53,7 @@ impl<'t> PageKeys<'t> {
         for item in [self.headers, self.basic_auth, self.ca, self.verify].into_iter().flatten() {
             problems
                 .error(item.place, format!("{subject} has `{}`, but no url", item.key))
-                .help("it says how a page is asked for; leave it away");
+                .help("it says how a page is asked for; omit it");
         }
     }
 
@@ -80,7 +80,7 @@ impl<'t> PageKeys<'t> {
         if let (Some(ca), false) = (self.ca, url.tls) {
             problems
                 .error(ca.place, format!("{} has `ca`, but its url does not speak TLS", ca.subject))
-                .help("write https:// in the url, or leave `ca` away");
+                .help("write https:// in the url, or omit `ca`");
         }
         let authorities = match self.ca {
             None => None,

@@ -57,7 +57,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
         (host, "") if !host.is_empty() => Ok((host, None)),
         (host, rest) => match (rest.split_once(':'), host.is_empty()) {
             (Some((_, port)), _) if port.contains(':') => {
-                Err("an IPv6 address stands in brackets: http://[2001:db8::1]:8404/")
+                Err("an IPv6 address is written in brackets: http://[2001:db8::1]:8404/")
             }
             (Some((name, port)), true) => Ok((name, Some(port))),
             (Some(("", port)), false) => Ok((host, Some(port))),
@@ -74,7 +74,7 @@ fn read_host(text: &str) -> Result<PageHost, &'static str> {
         (ADDRESS_PLACEHOLDER, _) => Ok(PageHost::Attached),
         (inner, true) => match inner.parse() {
             Ok(address) => Ok(PageHost::Address(IpAddr::V6(address))),
-            Err(_) => Err("only an IPv6 address stands in brackets"),
+            Err(_) => Err("only an IPv6 address is written in brackets"),
         },
         (text, false) => match text.parse() {
             Ok(address) => Ok(PageHost::Address(IpAddr::V4(address))),
@@ -82,7 +82,7 @@ fn read_host(text: &str) -> Result<PageHost, &'static str> {
                 Ok(PageHost::Name(text.into()))
             }
             Err(_) if text.contains('{') => {
-                Err("the only thing in braces is {address}: http://{address}:8404/stats;csv")
+                Err("only {address} can be in braces: http://{address}:8404/stats;csv")
             }
             Err(_) => {
                 Err("after the slashes comes a host name or an address: http://192.0.2.1:8404/")
@@ -93,16 +93,18 @@ fn read_host(text: &str) -> Result<PageHost, &'static str> {
 
 fn read_path(text: &str) -> Result<Box<str>, &'static str> {
     if text.contains('#') {
-        return Err("what follows a # is not sent to a server: leave it away, or write it as %23");
+        return Err("what follows a # is not sent to a server: omit it, or write it as %23");
     }
     let plain = text.replace(ADDRESS_PLACEHOLDER, "");
     if plain.contains(['{', '}']) {
-        return Err("the only thing in braces is {address}; other braces are written %7B and %7D");
+        return Err("only {address} can be in braces; other braces are written %7B and %7D");
     }
     let path = if text.starts_with('/') { text.to_owned() } else { format!("/{text}") };
     let is_target = plain.bytes().all(|octet| octet.is_ascii_graphic());
     if !is_target || path.replace(ADDRESS_PLACEHOLDER, "::1").parse::<hyper::Uri>().is_err() {
-        return Err("in a path other than letters, digits and punctuation are percent-encoded");
+        return Err(
+            "in a path, characters other than letters, digits and punctuation are percent-encoded",
+        );
     }
     Ok(path.into())
 }

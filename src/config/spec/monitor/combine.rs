@@ -88,7 +88,7 @@ fn names(list: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<Placed<Bo
                     format!("{} names monitor {} twice", list.subject, Quoted(&name.value)),
                 )
                 .also(first.place, "named first here")
-                .help("a monitor counts once: leave one away");
+                .help("a monitor counts once: remove one");
         }
         names.push(name);
     }
@@ -101,7 +101,7 @@ pub(super) fn refuse_times(table: &mut TableReader<'_>, problems: &mut Problems)
         if let Some(item) = table.value(key) {
             problems
                 .error(item.place, format!("{} has both `combine` and `{key}`", table.subject))
-                .help("its parts have their own: leave it away here");
+                .help("its parts have their own: omit it here");
         }
     }
 }

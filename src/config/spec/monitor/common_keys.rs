@@ -98,8 +98,8 @@ pub(super) fn host(
             format!("write the address without brackets: host = {}", Quoted(bare)),
         )
     } else if place == HostUse::Both && bare.parse::<Ipv6Addr>().is_ok() {
-        let help = "leave `host` away to use the target's own address, or write a name";
-        (", which cannot stand in a certificate and in a Host header", help.to_owned())
+        let help = "omit `host` to use the target's own address, or write a name";
+        (", which cannot be both in a certificate and in a Host header", help.to_owned())
     } else if place == HostUse::Header && text.value.parse::<Ipv6Addr>().is_ok() {
         (
             ", which no Host header can carry",

@@ -34,8 +34,8 @@ pub(super) fn check(item: ValueReader<'_>, problems: &mut Problems) -> Option<Dn
     };
     if let (Some(answer), Some(code)) = (answer, rcode.filter(|code| *code != Rcode::NOERROR)) {
         problems
-            .error(answer.place, format!("{} wants records in a reply of {code}", table.subject))
-            .help("only a reply of NOERROR answers: leave `answer` or `rcode` away");
+            .error(answer.place, format!("{} requires records in a reply of {code}", table.subject))
+            .help("only a reply of NOERROR answers: omit `answer` or `rcode`");
     }
     let tcp = table.optional("tcp", problems, ValueReader::boolean).unwrap_or(false);
     let recursion = table.optional("recursion", problems, ValueReader::boolean).unwrap_or(false);
@@ -81,7 +81,7 @@ fn answers(item: ValueReader<'_>, rtype: Rtype, problems: &mut Problems) -> Opti
     let texts = item.texts("strings: records as a master file has them", problems)?;
     if texts.len() > MAX_ANSWERS {
         problems
-            .error(item.place, format!("{} wants {} records", item.subject, texts.len()))
+            .error(item.place, format!("{} requires {} records", item.subject, texts.len()))
             .help(format!("the maximum is {MAX_ANSWERS}"));
         return None;
     }
@@ -104,7 +104,7 @@ fn rdata(
         return read.entries.pop().map(|entry| entry.record.rdata);
     }
     let message = format!(
-        "{} wants {}, which is no record of type {rtype}",
+        "{} requires {}, which is no record of type {rtype}",
         item.subject,
         Quoted(text.value)
     );

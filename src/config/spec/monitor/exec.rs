@@ -32,7 +32,7 @@ fn argv(item: ValueReader<'_>, directory: &Path, problems: &mut Problems) -> Opt
     if let Some(word) = words.iter().find(|word| word.value.contains('\0')) {
         problems
             .error(word.place, format!("{} has an argument with a NUL in it", item.subject))
-            .help("no program can be given one: leave it away");
+            .help("no program can be given one: omit it");
         return None;
     }
     match words.first_mut().filter(|program| !program.value.is_empty()) {

@@ -69,7 +69,7 @@ pub(super) fn check(
         problems
             .error(
                 searched.place,
-                format!("{} wants something in a body, but asks with HEAD", table.subject),
+                format!("{} requires something in a body, but asks with HEAD", table.subject),
             )
             .help("a reply to HEAD has no body (RFC 9110 section 9.3.2): ask with GET");
     }
@@ -79,7 +79,7 @@ pub(super) fn check(
                 sent.place,
                 format!("{} has a `request-body`, but asks with GET or HEAD", table.subject),
             )
-            .help("add method = \"POST\", or leave `request-body` away");
+            .help("add method = \"POST\", or omit `request-body`");
     }
     table.finish(problems);
     Some(HttpCheck {
@@ -112,7 +112,7 @@ fn path(item: ValueReader<'_>, problems: &mut Problems) -> Option<Box<str>> {
     }
     problems
         .error(text.place, format!("{} has path {}", item.subject, Quoted(text.value)))
-        .help("a path starts with a slash; other than letters, digits and punctuation are percent-encoded");
+        .help("a path starts with a slash; characters other than letters, digits and punctuation are percent-encoded");
     None
 }
 
@@ -123,7 +123,7 @@ fn body(item: ValueReader<'_>, problems: &mut Problems) -> Option<Box<str>> {
     }
     problems
         .error(text.place, format!("{} has an empty `body`, which every reply holds", item.subject))
-        .help("write the text that the reply must hold, or leave `body` away");
+        .help("write the text that the reply must hold, or omit `body`");
     None
 }
 
@@ -132,8 +132,8 @@ fn statuses(item: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<Status
     let items = item.list("status codes", problems)?;
     if items.is_empty() {
         problems
-            .error(item.place, format!("{} lets no status pass", item.subject))
-            .help("write the codes that pass: [\"200-299\"]");
+            .error(item.place, format!("{} accepts no status code", item.subject))
+            .help("write the codes to accept: [\"200-299\"]");
         return None;
     }
     items.into_iter().map(|item| status(item, problems)).collect()
@@ -178,7 +178,7 @@ fn headers(item: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<(Box<st
         if RESERVED_HEADERS.contains(&&*lower) {
             let help = match &*lower {
                 "host" => "write host = \"www.example.com\" beside `headers`",
-                _ => "leave it away: the probe says itself how its request is sent",
+                _ => "omit it: the probe says itself how its request is sent",
             };
             problems.error(name.place, format!("{subject} has {}", Quoted(name.value))).help(help);
         } else if HeaderName::from_bytes(lower.as_bytes()).is_err() {
@@ -236,7 +236,7 @@ fn read_body_regex(item: ValueReader<'_>, problems: &mut Problems) -> Option<Box
     let error = error.to_string();
     let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
     problems
-        .error(text.place, format!("{} has a `body-regex` that is none: {reason}", item.subject))
+        .error(text.place, format!("{} has a `body-regex` that is not valid: {reason}", item.subject))
         .help("write a regular expression as https://docs.rs/regex has them, in single quotes: 'ready: (yes|true)'");
     None
 }

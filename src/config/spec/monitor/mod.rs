@@ -173,9 +173,9 @@ fn icmp_check(item: ValueReader<'_>, problems: &mut Problems) -> Option<Check> {
         problems
             .error(
                 key.place,
-                format!("{} has no key {}, nor any other", table.subject, Quoted(key.value)),
+                format!("{} has no key {}: it takes no keys", table.subject, Quoted(key.value)),
             )
-            .help("there is nothing to choose about an echo: write icmp = {}");
+            .help("an echo has no settings: write icmp = {}");
     }
     Some(Check::Icmp)
 }
