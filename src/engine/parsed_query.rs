@@ -93,7 +93,7 @@ impl<'m> ParsedQuery<'m> {
         name: &LookupName,
         lead: LookupHint<'s>,
     ) -> Option<LookupResult<'s>> {
-        zones.find_by_hint(lead, (name, self.name_hash), self.rtype)
+        zones.find_by_hint(lead, name, self.name_hash, self.rtype)
     }
 
     /// Writes the reply; `finding` is what [`ParsedQuery::find_by_hint`] gave.

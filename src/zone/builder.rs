@@ -1,10 +1,11 @@
-//! From records, in any order, to a zone. Each record is checked as it comes; what concerns the
+//! Builds a zone from records in any order. Each record is checked when it is added; the zone as a
 //! whole is checked at the end.
 //!
-//! The records of one owner stand together in nearly every file, so that a node is laid out for
-//! good as soon as the next owner comes: building takes little more memory than the zone. Owners
-//! that come again are kept apart for a while, so that a file that is not in order of owners, such
-//! as one with all A records before all AAAA records, takes no more.
+//! In nearly every file, the records of one owner follow each other. So a node is stored as soon as
+//! the next owner begins, and building takes little more memory than the zone. A node whose owner
+//! returns is reopened: its RRsets are kept outside of the arena for a while, so that a file that
+//! is not in order of owners, such as one with all A records before all AAAA records, takes no more
+//! memory.
 
 use hashbrown::{HashMap, HashTable};
 
@@ -12,21 +13,23 @@ use super::{
     content::{NO_NODE, StoredNode, Zone, is_wildcard},
     draft::{DraftNode, RrsetConflict},
     error::{RecordError, ZoneError},
-    hash::{LOAD_SEED, hash_by, hash_name},
+    hash::{LOAD_SEED, hash_by},
     index::NameIndex,
+    occluders::set_occluders,
     rdata,
     record::Record,
     rrset,
 };
 use crate::dns::{LookupName, Name, Rtype};
 
-/// So many owners that come again are kept apart, beside large ones, before the small ones are laid
-/// out; where more are large, as many small ones as large ones.
+/// The number of small reopened nodes that are collected before they are stored again. If more
+/// nodes than this are large, as many small ones as large ones are collected.
 const MAX_REOPENED_NODES: usize = 4096;
-/// Octets of RRsets up to which a node is small: it may be copied for each of its records.
+/// The maximum size of a small node, in octets of RRsets. A small node may be copied for each of
+/// its records.
 const SMALL_NODE_OCTETS: usize = 512;
-/// While records come, the arena is compacted once more octets than this, and more than an eighth
-/// of it, belong to no node.
+/// While records are added, the arena is compacted once more octets than this, and more than an
+/// eighth of it, are unused.
 const MAX_UNUSED_OCTETS: usize = 1 << 20;
 
 /// Collects the records of a zone.
@@ -35,19 +38,19 @@ pub struct ZoneBuilder {
     apex: Name,
     client_subnet: bool,
     whoami: u32,
-    /// Names and, after each, its RRsets, as the zone will have them.
+    /// Each name followed by its RRsets, as the zone stores them.
     arena: Vec<u8>,
     nodes: Vec<StoredNode>,
-    /// By the hash for loads: the seed of queries may be known to a client that measures reply
-    /// times.
+    /// Node numbers by the name's hash under the seed of loads: a client that measures reply times
+    /// may learn the seed of queries.
     index: HashTable<u32>,
-    /// The node whose records are coming at present.
+    /// The node whose records are being added, and its number.
     open_node: (u32, DraftNode),
-    /// Nodes that came again: their RRsets are no longer in the arena.
+    /// Nodes whose owners returned; their RRsets are no longer in the arena.
     reopened: HashMap<u32, DraftNode>,
-    /// How many nodes `reopened` has when the small ones of them are laid out.
+    /// The number of reopened nodes at which the small ones are stored again.
     max_reopened: usize,
-    /// Octets of the arena that belong to no node any more.
+    /// Octets of the arena that no longer belong to a node.
     unused_octets: usize,
     /// The rdata of the record that is being added, as it will be stored.
     rdata_buffer: Vec<u8>,
@@ -73,13 +76,13 @@ impl ZoneBuilder {
         builder
     }
 
-    /// Whether the zone's services look at EDNS Client Subnet; they do unless told otherwise.
+    /// Sets whether the zone's services use EDNS Client Subnet; by default they do.
     pub fn client_subnet(&mut self, is_used: bool) {
         self.client_subnet = is_used;
     }
 
-    /// Makes a name of the zone, which has no records, the one whose TXT record tells a client how
-    /// it is seen.
+    /// Sets the name whose TXT record shows a client how the server sees it. The name is in the
+    /// zone and has no records.
     pub fn whoami(&mut self, name: &Name) {
         self.whoami = match self.known_node(name.as_wire()) {
             Some(node) => node,
@@ -90,11 +93,11 @@ impl ZoneBuilder {
         };
     }
 
-    /// Takes a record. One that is there already is taken silently; of different TTLs in one RRset
-    /// the lowest counts (RFC 2181 section 5.2).
+    /// Adds a record. A duplicate of a record changes nothing but the TTL: of different TTLs in one
+    /// RRset, the lowest applies to all records (RFC 2181 section 5.2).
     ///
     /// # Errors
-    /// [`RecordError`] says why the record cannot be there; the zone is as it was.
+    /// Why the record cannot be in the zone, which is then unchanged.
     pub fn add(&mut self, record: Record) -> Result<(), RecordError> {
         self.check_record(&record)?;
         let known = self.known_node(record.owner.as_wire());
@@ -119,7 +122,7 @@ impl ZoneBuilder {
         })
     }
 
-    /// Checks what needs no other record.
+    /// Checks a record without regard to others.
     fn check_record(&self, record: &Record) -> Result<(), RecordError> {
         let Record { owner, rtype, rdata, .. } = record;
         if !owner.is_at_or_below(&self.apex) {
@@ -137,7 +140,7 @@ impl ZoneBuilder {
         Ok(())
     }
 
-    /// The name the zone starts at.
+    /// The name of the zone.
     pub fn apex(&self) -> &Name {
         &self.apex
     }
@@ -147,7 +150,7 @@ impl ZoneBuilder {
         self.find_node(name.as_wire()).is_some_and(|node| self.types_of(node).next().is_some())
     }
 
-    /// At how many names below the apex there are NS records.
+    /// The number of names below the apex that have NS records.
     pub fn delegation_count(&self) -> usize {
         (1..self.nodes.len() as u32)
             .filter(|&node| self.types_of(node).any(|rtype| rtype == Rtype::NS))
@@ -162,7 +165,7 @@ impl ZoneBuilder {
         };
         let stored = match draft {
             Some(_) => &[],
-            None => rrsets_of(&self.nodes[node as usize], &self.arena),
+            None => self.nodes[node as usize].rrsets(&self.arena),
         };
         draft
             .into_iter()
@@ -170,32 +173,32 @@ impl ZoneBuilder {
             .chain(rrset::stored_rrsets(stored).map(|rrset| rrset.rtype))
     }
 
-    /// Lays out every record that was added, so that [`nodes`](Self::nodes) sees it. More may be
-    /// added afterwards.
+    /// Stores every record added so far, so that [`nodes`](Self::nodes) shows it. More may be added
+    /// afterwards.
     pub fn flush(&mut self) {
-        const LITTLE: usize = 16;
-        let again = std::mem::take(&mut self.reopened);
-        self.store_reopened(again);
-        if self.unused_octets > self.arena.len() / LITTLE {
+        const UNUSED_DIVISOR: usize = 16;
+        let reopened = std::mem::take(&mut self.reopened);
+        self.store_reopened(reopened);
+        if self.unused_octets > self.arena.len() / UNUSED_DIVISOR {
             self.compact();
         }
     }
 
-    /// The names of the zone, those that exist only for names below them included; the apex first.
+    /// All nodes, empty non-terminals included; the first is the apex.
     pub fn nodes(&self) -> impl Iterator<Item = BuilderNode<'_>> {
         (0..self.nodes.len() as u32).map(|number| BuilderNode { builder: self, number })
     }
 
-    /// The node of a name in wire form; records added since the last [`flush`](Self::settle) may
-    /// be missing from it.
+    /// The node of a name in wire form; records added since the last [`flush`](Self::flush) may be
+    /// missing from it.
     pub fn node(&self, wire: &[u8]) -> Option<BuilderNode<'_>> {
         self.find_node(wire).map(|number| BuilderNode { builder: self, number })
     }
 
-    /// Puts the zone together.
+    /// Completes the zone.
     ///
     /// # Errors
-    /// All that is missing.
+    /// Which of SOA and NS are missing at the apex.
     pub fn finish(mut self) -> Result<Zone, Vec<ZoneError>> {
         let has = |rtype| self.types_of(0).any(|other| other == rtype);
         let mut errors = Vec::new();
@@ -209,13 +212,13 @@ impl ZoneBuilder {
             return Err(errors);
         }
         self.flush();
-        // What only the builder needs goes before the zone's own index comes.
+        // Frees what only the builder needs before the zone's own index is built.
         (self.index, self.reopened) = (HashTable::new(), HashMap::new());
         let Self { apex, client_subnet, whoami, mut arena, mut nodes, .. } = self;
         arena.shrink_to_fit();
         nodes.shrink_to_fit();
-        let index = NameIndex::new(nodes.iter().map(|node| name_of(node, &arena)));
-        let has_wildcards = nodes.iter().any(|node| is_wildcard(name_of(node, &arena)));
+        let index = NameIndex::new(nodes.iter().map(|node| node.name(&arena)));
+        let has_wildcards = nodes.iter().any(|node| is_wildcard(node.name(&arena)));
         let label_counts = nodes.iter().fold(0, |counts, node| counts | 1_u128 << node.labels);
         let mut zone = Zone {
             apex_labels: apex.label_count(),
@@ -234,7 +237,7 @@ impl ZoneBuilder {
         Ok(zone)
     }
 
-    /// The draft of a node that is there.
+    /// The draft of an existing node, which is reopened if it was stored.
     fn draft_of(&mut self, number: u32) -> &mut DraftNode {
         if self.open_node.0 == number {
             return &mut self.open_node.1;
@@ -242,18 +245,18 @@ impl ZoneBuilder {
         if self.reopened.len() >= self.max_reopened && !self.reopened.contains_key(&number) {
             self.store_small_reopened();
         }
-        let (node, arena, left_behind) =
+        let (node, arena, unused_octets) =
             (&mut self.nodes[number as usize], &self.arena, &mut self.unused_octets);
         let apex = &self.apex;
         self.reopened.entry(number).or_insert_with(|| {
-            let draft = DraftNode::from_stored(apex, rrsets_of(node, arena));
-            *left_behind += node.rrsets_octets as usize;
+            let draft = DraftNode::from_stored(apex, node.rrsets(arena));
+            *unused_octets += node.rrsets_octets as usize;
             node.rrsets_octets = 0;
             draft
         })
     }
 
-    /// A new node, and the empty ones that must be above it (RFC 4592 section 2.2.2).
+    /// Opens a new node, and inserts the empty non-terminals above it (RFC 4592 section 2.2.2).
     fn open_new(&mut self, owner: &Name) -> &mut DraftNode {
         self.close_node();
         let name = LookupName::from(owner);
@@ -263,24 +266,24 @@ impl ZoneBuilder {
                 self.insert_node(suffix, labels);
             }
         }
-        // Last, so that its RRsets can follow its name.
+        // Inserted last, so that its RRsets can follow its name in the arena.
         self.open_node.0 = self.insert_node(name.as_wire(), name.label_count());
         &mut self.open_node.1
     }
 
-    /// Lays the open node out, for good unless its owner comes again.
+    /// Stores the open node. It is stored only once unless its owner returns.
     fn close_node(&mut self) {
         let (number, draft) = &mut self.open_node;
         if draft.is_empty() {
             return;
         }
-        // Nothing was inserted since its name was.
+        // Its name is the last in the arena: no node was inserted after it.
         store(&mut self.nodes[*number as usize], draft, &mut self.arena);
         draft.clear();
         self.open_node.0 = NO_NODE;
     }
 
-    /// Lays out the small ones of the nodes that came again; large ones would be copied again and
+    /// Stores the small reopened nodes. Large ones stay open, since they would be copied again and
     /// again.
     fn store_small_reopened(&mut self) {
         let is_small = |_: &u32, draft: &mut DraftNode| draft.stored_octets() <= SMALL_NODE_OCTETS;
@@ -292,10 +295,10 @@ impl ZoneBuilder {
         }
     }
 
-    /// Lays out nodes that came again behind all others.
+    /// Stores reopened nodes at the end of the arena.
     fn store_reopened(&mut self, drafts: impl IntoIterator<Item = (u32, DraftNode)>) {
         self.close_node();
-        // Its name will not be the last in the arena.
+        // The name of the open node is no longer the last in the arena.
         self.open_node.0 = NO_NODE;
         for (number, draft) in drafts {
             let node = &mut self.nodes[number as usize];
@@ -309,8 +312,8 @@ impl ZoneBuilder {
         }
     }
 
-    /// Drops from the arena what belongs to no node, in place: a second arena would double the
-    /// memory of a load.
+    /// Removes unused octets from the arena, in place: a second arena would double the memory of a
+    /// load.
     fn compact(&mut self) {
         let mut order: Vec<u32> = (0..self.nodes.len() as u32).collect();
         order.sort_unstable_by_key(|&number| self.nodes[number as usize].name_offset);
@@ -328,16 +331,15 @@ impl ZoneBuilder {
     }
 
     fn find_node(&self, wire: &[u8]) -> Option<u32> {
-        let is_it = |&number: &u32| name_of(&self.nodes[number as usize], &self.arena) == wire;
-        self.index.find(hash_by(LOAD_SEED, wire), is_it).copied()
+        let has_name = |&number: &u32| self.nodes[number as usize].name(&self.arena) == wire;
+        self.index.find(hash_by(LOAD_SEED, wire), has_name).copied()
     }
 
-    /// As [`find_node`](Self::find_node); most records have the owner of the one before.
+    /// Like [`find_node`](Self::find_node), but tries the open node first: most records have the
+    /// owner of the record before.
     fn known_node(&self, wire: &[u8]) -> Option<u32> {
-        let open = self
-            .nodes
-            .get(self.open_node.0 as usize)
-            .filter(|node| name_of(node, &self.arena) == wire);
+        let open =
+            self.nodes.get(self.open_node.0 as usize).filter(|node| node.name(&self.arena) == wire);
         if open.is_some() { Some(self.open_node.0) } else { self.find_node(wire) }
     }
 
@@ -354,7 +356,7 @@ impl ZoneBuilder {
         });
         self.arena.extend_from_slice(wire);
         let (nodes, arena) = (&self.nodes, &self.arena);
-        let hash_of = |&number: &u32| hash_by(LOAD_SEED, name_of(&nodes[number as usize], arena));
+        let hash_of = |&number: &u32| hash_by(LOAD_SEED, nodes[number as usize].name(arena));
         self.index.insert_unique(hash_by(LOAD_SEED, wire), number, hash_of);
         number
     }
@@ -368,36 +370,34 @@ pub struct BuilderNode<'b> {
 }
 
 impl<'b> BuilderNode<'b> {
-    /// A number of its own in the zone, counted from 0, which is the apex.
+    /// The number of the node in the zone; the apex has number 0.
     pub fn number(self) -> u32 {
         self.number
     }
 
     /// The name in wire form, in lower case.
     pub fn wire(self) -> &'b [u8] {
-        name_of(&self.builder.nodes[self.number as usize], &self.builder.arena)
+        self.builder.nodes[self.number as usize].name(&self.builder.arena)
     }
 
-    /// The types of its RRsets.
+    /// The types of the node's RRsets.
     pub fn types(self) -> impl Iterator<Item = Rtype> {
         self.rrsets().map(|rrset| rrset.rtype)
     }
 
-    /// Whether it has records of a type.
+    /// Whether the node has records of a type.
     pub fn has(self, rtype: Rtype) -> bool {
         self.types().any(|other| other == rtype)
     }
 
-    /// Its RRsets.
+    /// The RRsets of the node.
     pub fn rrsets(self) -> impl Iterator<Item = rrset::StoredRrset<'b>> {
-        rrset::stored_rrsets(rrsets_of(
-            &self.builder.nodes[self.number as usize],
-            &self.builder.arena,
-        ))
+        let node = &self.builder.nodes[self.number as usize];
+        rrset::stored_rrsets(node.rrsets(&self.builder.arena))
     }
 
-    /// The names that the records of one of its RRsets lead to (NS, CNAME, DNAME, PTR, MX, SRV), in
-    /// wire form and lower case.
+    /// The target names in the RRset of a type (NS, CNAME, DNAME, PTR, MX, SRV), in wire form and
+    /// lower case; empty for other types.
     pub fn targets(self, rtype: Rtype) -> impl Iterator<Item = Vec<u8>> {
         let rrset = self.rrsets().find(|rrset| rrset.rtype == rtype);
         let apex = &self.builder.apex;
@@ -411,57 +411,14 @@ impl<'b> BuilderNode<'b> {
     }
 }
 
-/// Appends a node's RRsets behind its name, which is the last in the arena.
+/// Appends a node's RRsets after its name, which is the last in the arena.
 fn store(node: &mut StoredNode, draft: &DraftNode, arena: &mut Vec<u8>) {
     let start = arena.len();
     draft.store(arena);
     node.rrsets_octets = (arena.len() - start) as u32;
 }
 
-fn name_of<'a>(node: &StoredNode, arena: &'a [u8]) -> &'a [u8] {
-    &arena[node.name_offset as usize..][..usize::from(node.name_octets)]
-}
-
-fn rrsets_of<'a>(node: &StoredNode, arena: &'a [u8]) -> &'a [u8] {
-    &arena[node.name_offset as usize + usize::from(node.name_octets)..]
-        [..node.rrsets_octets as usize]
-}
-
-/// Tells each node what it is, and where the zone's own data ends above it; parents before
-/// children.
-fn set_occluders(zone: &mut Zone) {
-    for number in 0..zone.nodes.len() {
-        let node = &zone.nodes[number];
-        let (mut has_ns, mut has_dname) = (false, false);
-        rrset::stored_rrsets(rrsets_of(node, &zone.arena)).for_each(|rrset| {
-            has_ns |= rrset.rtype == Rtype::NS;
-            has_dname |= rrset.rtype == Rtype::DNAME;
-        });
-        let node = &mut zone.nodes[number];
-        (node.is_cut, node.has_dname) = (has_ns && number != 0, has_dname);
-    }
-    let ends_somewhere = zone.nodes.iter().any(|node| node.is_cut || node.has_dname);
-    let deeper = if ends_somewhere { zone.apex_labels + 1..128 } else { 0..0 };
-    for labels in deeper.filter(|labels| zone.label_counts >> labels & 1 == 1) {
-        for number in 0..zone.nodes.len() {
-            if usize::from(zone.nodes[number].labels) != labels {
-                continue;
-            }
-            let name = zone.name_of(number as u32);
-            let above = &name[1 + usize::from(name[0])..];
-            let parent = zone.node_of_wire(above, hash_name(above)).map_or(0, |node| node.number);
-            let above = &zone.nodes[parent as usize];
-            let barrier = match above.occluder {
-                NO_NODE if above.has_dname => parent,
-                NO_NODE if zone.nodes[number].is_cut => number as u32,
-                barrier => barrier,
-            };
-            zone.nodes[number].occluder = barrier;
-        }
-    }
-}
-
-/// The last number of an SOA.
+/// The MINIMUM of an SOA, in seconds.
 fn minimum(soa: &rrset::StoredRrset<'_>) -> u32 {
     let record = soa.records().next();
     record

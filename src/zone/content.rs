@@ -1,39 +1,43 @@
-//! A zone's content, as compact as it is fast: names and ready RRsets in one arena, nodes of 16
-//! octets, a hash table of numbers.
+//! A zone's nodes and records in compact form: names and stored RRsets in one arena, nodes of 16
+//! octets, and a hash table of node numbers.
 
-use super::{hash::hash_name, index::NameIndex, rrset::StoredRrset};
+use super::{
+    hash::hash_name,
+    index::NameIndex,
+    rrset::{self, StoredRrset},
+};
 use crate::dns::{LookupName, Name, Rtype};
 
-/// The static records of one zone. Never changes; a reload shares the zones that stayed the same.
+/// The static records of one zone. Immutable; a reload shares the zones that did not change.
 #[derive(Debug)]
 pub struct Zone {
-    /// The name the zone starts at.
+    /// The name of the zone.
     pub apex: Name,
-    /// Whether the zone's services look at EDNS Client Subnet; where not, the option is neither
-    /// read nor echoed.
+    /// Whether the zone's services use EDNS Client Subnet; if not, the option is neither read nor
+    /// echoed.
     pub client_subnet: bool,
-    /// Seconds that a negative answer lives: the lesser of the SOA record's TTL and its MINIMUM
+    /// The TTL of negative answers, in seconds: the lesser of the SOA record's TTL and its MINIMUM
     /// (RFC 2308 section 5).
     pub(super) negative_ttl_secs: u32,
     pub(super) apex_labels: usize,
     pub(super) arena: Box<[u8]>,
     pub(super) nodes: Box<[StoredNode]>,
     pub(super) index: NameIndex,
-    /// Bit n: a node has n labels. A lookup looks for no other.
+    /// Bit n is set if a node's name has n labels; a lookup tries no other number of labels.
     pub(super) label_counts: u128,
     /// Whether any name is a wildcard.
     pub(super) has_wildcards: bool,
-    /// The node whose TXT record tells a client how it is seen: without records of its own.
-    /// `NO_NODE` where there is none.
+    /// The node whose TXT record shows a client how the server sees it. It has no static records.
+    /// `NO_NODE` if the zone has no such name.
     pub(super) whoami: u32,
 }
 
-/// A node as stored: 16 octets.
+/// A node as stored, in 16 octets.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StoredNode {
     pub(super) name_offset: u32,
-    /// The node, this one or above, where the zone's own data ends: the topmost cut at or above
-    /// this node, or DNAME above it.
+    /// The node where the authoritative data ends: the topmost cut at or above this node, or the
+    /// DNAME above it. `NO_NODE` if the node is authoritative.
     pub(super) occluder: u32,
     pub(super) rrsets_octets: u32,
     pub(super) name_octets: u8,
@@ -42,24 +46,38 @@ pub(super) struct StoredNode {
     pub(super) has_dname: bool,
 }
 
-/// No barrier.
+impl StoredNode {
+    /// The name in wire form and lower case.
+    pub(super) fn name<'a>(&self, arena: &'a [u8]) -> &'a [u8] {
+        let start = self.name_offset as usize;
+        &arena[start..start + usize::from(self.name_octets)]
+    }
+
+    /// The stored RRsets.
+    pub(super) fn rrsets<'a>(&self, arena: &'a [u8]) -> &'a [u8] {
+        let start = self.name_offset as usize + usize::from(self.name_octets);
+        &arena[start..start + self.rrsets_octets as usize]
+    }
+}
+
+/// The number of no node.
 pub(super) const NO_NODE: u32 = u32::MAX;
 
-/// A node of a zone: a name that exists, with records or for the sake of names below it.
+/// A node of a zone: an existing name, with records or as an empty non-terminal.
 #[derive(Debug, Clone, Copy)]
 pub struct Node<'z> {
     pub(super) zone: &'z Zone,
     pub(super) number: u32,
 }
 
-/// How a name stands in a zone, whether it exists or not.
+/// Whether a zone is authoritative for a name, which may exist or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameAuthority {
-    /// The zone's own.
+    /// The zone is authoritative for the name.
     Authoritative,
-    /// At or below a delegation.
+    /// The name is at or below a delegation.
     Delegated,
-    /// Below a DNAME.
+    /// The name is below a DNAME.
     Redirected,
 }
 
@@ -74,13 +92,14 @@ impl Zone {
         Some(Node { zone: self, number })
     }
 
-    /// The node that most likely has this name; `None` where no node has it.
+    /// The node that most likely has this name, found without reading names; `None` only if no node
+    /// has it.
     pub(super) fn probable_node(&self, wire: &[u8], hash: u64) -> Option<Node<'_>> {
         let number = self.index.find_probable(wire, hash, |number| self.name_of(number))?;
         Some(Node { zone: self, number })
     }
 
-    /// As [`Zone::node`], for the wire form of a name with so many labels.
+    /// Like [`Zone::node`], for a name in wire form with this number of labels.
     pub(super) fn wire_node(&self, wire: &[u8], labels: usize) -> Option<Node<'_>> {
         (self.label_counts >> labels & 1 == 1)
             .then(|| self.node_of_wire(wire, hash_name(wire)))
@@ -88,12 +107,10 @@ impl Zone {
     }
 
     pub(super) fn name_of(&self, number: u32) -> &[u8] {
-        let node = &self.nodes[number as usize];
-        let at = node.name_offset as usize;
-        &self.arena[at..at + usize::from(node.name_octets)]
+        self.nodes[number as usize].name(&self.arena)
     }
 
-    /// The apex. Every zone has one.
+    /// The node of the apex, which every zone has.
     pub fn apex_node(&self) -> Node<'_> {
         Node { zone: self, number: 0 }
     }
@@ -103,12 +120,12 @@ impl Zone {
         self.closest_node_by_hash(name, hash_name(name.as_wire()))
     }
 
-    /// As [`Zone::closest_node`], with the name's hash.
-    pub(super) fn closest_node_by_hash(&self, name: &LookupName, hashed: u64) -> Node<'_> {
-        if let Some(node) = self.node_of_wire(name.as_wire(), hashed) {
+    /// Like [`Zone::closest_node`], for a name with a known hash.
+    pub(super) fn closest_node_by_hash(&self, name: &LookupName, hash: u64) -> Node<'_> {
+        if let Some(node) = self.node_of_wire(name.as_wire(), hash) {
             return node;
         }
-        // Every zone has its apex: no use looking for that.
+        // The apex always exists and needs no search.
         (self.apex_labels + 1..name.label_count())
             .rev()
             .filter(|&labels| self.label_counts >> labels & 1 == 1)
@@ -119,8 +136,8 @@ impl Zone {
             .unwrap_or(self.apex_node())
     }
 
-    /// The node that has the addresses of a name: its own even where it is occluded by a cut
-    /// (glue), or a wildcard's; `None` where the name is outside the zone or has none.
+    /// The node with the addresses of a name: the name's own node, also below a cut (glue), or that
+    /// of a wildcard. `None` where the name is outside of the zone or has no such node.
     pub fn address_node(&self, name: &LookupName) -> Option<Node<'_>> {
         if name.label_count() < self.apex_labels
             || name.suffix(self.apex_labels) != self.apex.as_wire()
@@ -130,25 +147,25 @@ impl Zone {
         let closest = self.closest_node(name);
         let is_exact = closest.label_count() == name.label_count();
         match closest.occluder_for(is_exact) {
-            Some(barrier) => (is_exact && barrier.is_cut()).then_some(closest),
+            Some(occluder) => (is_exact && occluder.is_cut()).then_some(closest),
             None if is_exact => Some(closest),
             None => self.wildcard_below(closest.name(), closest.label_count()),
         }
     }
 
-    /// The wildcard right below a name.
+    /// The node of the wildcard directly below a name.
     pub(super) fn wildcard_below(&self, wire: &[u8], labels: usize) -> Option<Node<'_>> {
         let mut buffer = [0; Name::MAX_OCTETS + 2];
         self.wire_node(wildcard_of(wire, &mut buffer), labels + 1)
     }
 
-    /// How a name, which is in the zone, stands in it.
+    /// Whether the zone is authoritative for a name, which is in the zone.
     pub fn authority_of(&self, name: &Name) -> NameAuthority {
         let lookup = LookupName::from(name);
         let closest = self.closest_node(&lookup);
         let is_exact = closest.label_count() == lookup.label_count();
         match closest.occluder_for(is_exact) {
-            Some(barrier) if barrier.is_cut() => NameAuthority::Delegated,
+            Some(occluder) if occluder.is_cut() => NameAuthority::Delegated,
             Some(_) => NameAuthority::Redirected,
             None => NameAuthority::Authoritative,
         }
@@ -159,14 +176,14 @@ impl Zone {
         self.node(&LookupName::from(name)).is_some_and(|node| node.rrset(rtype).is_some())
     }
 
-    /// The types a name has records of, in no order; empty also where it does not exist.
+    /// The types of a name's records, in no order; empty also if the name does not exist.
     pub fn types_of(&self, name: &Name) -> Vec<Rtype> {
         self.node(&LookupName::from(name))
             .map(|node| node.rrsets().map(|rrset| rrset.rtype).collect())
             .unwrap_or_default()
     }
 
-    /// How many names it has, those without records included.
+    /// The number of nodes, empty non-terminals included.
     pub fn node_count(&self) -> usize {
         self.nodes.len()
     }
@@ -182,14 +199,16 @@ impl Zone {
 
     /// The same zone with another serial in its SOA.
     pub fn with_serial(&self, serial: u32) -> Self {
-        const NUMBERS: usize = 20;
+        const NUMBERS_OCTETS: usize = 20;
         let soa =
             self.soa().and_then(|soa| soa.records().next()).map(|record| record.stored_rdata());
-        // Rdata ends in five numbers, of which the serial is the first (RFC 1035 section 3.3.13).
-        let at =
-            soa.map(|rdata| rdata.as_ptr_range().end.addr() - self.arena.as_ptr().addr() - NUMBERS);
+        // The rdata of an SOA ends in five numbers, of which the serial is the first (RFC 1035
+        // section 3.3.13).
+        let serial_offset = soa.map(|rdata| {
+            rdata.as_ptr_range().end.addr() - self.arena.as_ptr().addr() - NUMBERS_OCTETS
+        });
         let mut arena = self.arena.clone();
-        if let Some(stored) = at.and_then(|at| arena.get_mut(at..at + 4)) {
+        if let Some(stored) = serial_offset.and_then(|start| arena.get_mut(start..start + 4)) {
             stored.copy_from_slice(&serial.to_be_bytes());
         }
         Self {
@@ -201,22 +220,22 @@ impl Zone {
         }
     }
 
-    /// The SOA. Every zone has one.
+    /// The SOA RRset, which every zone has.
     pub fn soa(&self) -> Option<StoredRrset<'_>> {
         self.apex_node().rrset(Rtype::SOA)
     }
 
-    /// Seconds that a negative answer lives (RFC 2308 section 5).
+    /// The TTL of negative answers, in seconds (RFC 2308 section 5).
     pub fn negative_ttl_secs(&self) -> u32 {
         self.negative_ttl_secs
     }
 
-    /// How many labels the apex has, the root not counted.
+    /// The number of labels of the apex, without the root.
     pub fn apex_labels(&self) -> usize {
         self.apex_labels
     }
 
-    /// Octets of memory it uses, about.
+    /// The approximate memory use, in octets.
     pub fn memory_octets(&self) -> usize {
         self.arena.len() + size_of_val(&*self.nodes) + self.index.memory_octets()
     }
@@ -227,7 +246,7 @@ pub(super) fn is_wildcard(wire: &[u8]) -> bool {
     wire.starts_with(b"\x01*")
 }
 
-/// The wire form of the wildcard right below a name.
+/// The wire form of the wildcard directly below a name.
 pub(super) fn wildcard_of<'b>(wire: &[u8], buffer: &'b mut [u8; Name::MAX_OCTETS + 2]) -> &'b [u8] {
     let wildcard = &mut buffer[..wire.len() + 2];
     wildcard[..2].copy_from_slice(b"\x01*");
@@ -240,52 +259,46 @@ impl<'z> Node<'z> {
         &self.zone.nodes[self.number as usize]
     }
 
-    /// Its RRsets.
+    /// The RRsets of the node.
     pub fn rrsets(self) -> impl Iterator<Item = StoredRrset<'z>> {
-        let node = self.stored();
-        let at = node.name_offset as usize + usize::from(node.name_octets);
-        let mut rest = &self.zone.arena[at..at + node.rrsets_octets as usize];
-        std::iter::from_fn(move || {
-            let (rrset, tail) = StoredRrset::split_first(rest)?;
-            rest = tail;
-            Some(rrset)
-        })
+        rrset::stored_rrsets(self.stored().rrsets(&self.zone.arena))
     }
 
-    /// Its name and its RRsets, as they are stored.
+    /// The name and the RRsets, as stored.
     pub(super) fn stored_octets(self) -> &'z [u8] {
         let node = self.stored();
-        let at = node.name_offset as usize;
-        &self.zone.arena[at..at + usize::from(node.name_octets) + node.rrsets_octets as usize]
+        let start = node.name_offset as usize;
+        let length = usize::from(node.name_octets) + node.rrsets_octets as usize;
+        &self.zone.arena[start..start + length]
     }
 
-    /// Its records of one type.
+    /// The RRset of one type.
     pub fn rrset(self, rtype: Rtype) -> Option<StoredRrset<'z>> {
         self.rrsets().find(|rrset| rrset.rtype == rtype)
     }
 
-    /// Its name, as wire bytes.
+    /// The name in wire form and lower case.
     pub fn name(self) -> &'z [u8] {
         self.zone.name_of(self.number)
     }
 
-    /// How many labels its name has.
+    /// The number of labels of the name, without the root.
     pub fn label_count(self) -> usize {
         usize::from(self.stored().labels)
     }
 
-    /// Whether it is a delegation: NS records below the apex.
+    /// Whether the node is a delegation: it is below the apex and has NS records.
     pub fn is_cut(self) -> bool {
         self.stored().is_cut
     }
 
-    /// Whether its TXT record tells a client how it is seen.
+    /// Whether the TXT record of the name shows a client how the server sees it.
     pub fn is_whoami(self) -> bool {
         self.zone.whoami == self.number
     }
 
-    /// What stands between the zone's own data and a name whose closest node this is: a cut, or a
-    /// DNAME above the name.
+    /// The cut or DNAME that occludes a name whose closest node is this one. `is_exact` says
+    /// whether the node has the name itself: a DNAME does not occlude its own owner.
     pub(super) fn occluder_for(self, is_exact: bool) -> Option<Self> {
         let node = self.stored();
         if node.occluder != NO_NODE {
@@ -294,7 +307,7 @@ impl<'z> Node<'z> {
         (node.has_dname && !is_exact).then_some(self)
     }
 
-    /// A number of its own in its zone.
+    /// The number of the node in its zone; the apex has number 0.
     pub fn number(self) -> u32 {
         self.number
     }

@@ -1,4 +1,5 @@
-//! A node while its records come: RRsets in the form in which they will be stored.
+//! A node while records are added to it: its RRsets, nearly in the form in which they will be
+//! stored.
 
 use super::{
     limits::{MAX_RRSET_OCTETS, MAX_TYPES_PER_OWNER},
@@ -7,14 +8,14 @@ use super::{
 };
 use crate::dns::{Name, Rtype};
 
-/// Emptied RRsets that are kept.
+/// The maximum number of emptied RRsets kept for reuse.
 const MAX_SPARE_RRSETS: usize = 8;
 
 /// The RRsets of one owner, the oldest first.
 #[derive(Debug, Clone, Default)]
 pub(super) struct DraftNode {
     rrsets: Vec<DraftRrset>,
-    /// Emptied RRsets, to be filled again without asking for memory.
+    /// Emptied RRsets, reused so that their memory is not allocated again.
     spare: Vec<DraftRrset>,
 }
 
@@ -24,18 +25,19 @@ struct DraftRrset {
     ttl_secs: u32,
     count: u16,
     is_full: bool,
-    /// What the records have without any pointer, which is how a message may have them.
+    /// The size of the records without compression, in octets; a message may have to hold them that
+    /// way.
     octets: usize,
-    /// As stored, one after the other.
+    /// The records as stored, one after the other.
     records: Vec<u8>,
 }
 
-/// Why a record cannot be beside the others of its owner.
+/// Why a record cannot be added to the others of its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RrsetConflict {
-    /// There may be one of the type.
+    /// The owner has a record of the type, of which it may have only one.
     SecondOfSingleton,
-    /// A CNAME and another.
+    /// A CNAME and a record of this type.
     CnameAndOther(Rtype),
     /// The RRset would not fit into a message.
     RrsetTooLarge,
@@ -44,14 +46,14 @@ pub(super) enum RrsetConflict {
 }
 
 impl DraftNode {
-    /// Of RRsets that have been stored.
+    /// The draft of a node that has been stored.
     pub(super) fn from_stored(apex: &Name, stored: &[u8]) -> Self {
         let mut rrsets: Vec<DraftRrset> = rrset::stored_rrsets(stored)
-            .map(|ready| {
-                let mut rrset = DraftRrset::new(ready.rtype, ready.ttl_secs());
-                for record in ready.records() {
+            .map(|stored| {
+                let mut rrset = DraftRrset::new(stored.rtype, stored.ttl_secs());
+                for record in stored.records() {
                     let octets =
-                        rdata::uncompressed_length(apex, ready.rtype, record.stored_rdata());
+                        rdata::uncompressed_length(apex, stored.rtype, record.stored_rdata());
                     rrset.push(record.stored_rdata(), octets);
                 }
                 rrset
@@ -61,7 +63,8 @@ impl DraftNode {
         Self { rrsets, spare: Vec::new() }
     }
 
-    /// Takes a record: its rdata as stored, and the octets it has when written without pointers.
+    /// Adds a record: its rdata as stored, and the length of its rdata without compression, in
+    /// octets.
     pub(super) fn add(
         &mut self,
         rtype: Rtype,
@@ -71,7 +74,7 @@ impl DraftNode {
     ) -> Result<(), RrsetConflict> {
         self.check(rtype, stored)?;
         let rrset = match self.rrsets.iter().position(|rrset| rrset.rtype == rtype) {
-            Some(at) => &mut self.rrsets[at],
+            Some(index) => &mut self.rrsets[index],
             None => {
                 let mut new = self.spare.pop().unwrap_or_else(|| DraftRrset::new(rtype, ttl_secs));
                 (new.rtype, new.ttl_secs) = (rtype, ttl_secs);
@@ -112,7 +115,7 @@ impl DraftNode {
         self.rrsets.is_empty()
     }
 
-    /// Becomes empty.
+    /// Removes all records, and keeps some of the RRsets for reuse.
     pub(super) fn clear(&mut self) {
         self.spare.append(&mut self.rrsets);
         self.spare.truncate(MAX_SPARE_RRSETS);
@@ -134,7 +137,7 @@ impl DraftNode {
         }
     }
 
-    /// What [`store`](Self::store) appends, in octets.
+    /// The number of octets that [`store`](Self::store) appends.
     pub(super) fn stored_octets(&self) -> usize {
         self.rrsets.iter().map(|rrset| HEADER_OCTETS + rrset.records.len()).sum()
     }
@@ -146,8 +149,8 @@ impl DraftRrset {
     }
 
     fn add(&mut self, ttl_secs: u32, stored: &[u8], octets: usize) -> Result<(), RrsetConflict> {
-        // Once full it is never searched again, or a file of a million records in one RRset would
-        // take forever to refuse.
+        // A full RRset is never searched again: otherwise refusing a million records of one RRset
+        // would take a search for each.
         if self.is_full {
             return Err(RrsetConflict::RrsetTooLarge);
         }
@@ -178,7 +181,8 @@ impl DraftRrset {
     }
 }
 
-/// What DNSSEC puts beside a CNAME (RFC 4034 sections 3 and 4).
+/// Whether the owner of a CNAME may have this type: DNSSEC adds RRSIG and NSEC (RFC 4034 sections 3
+/// and 4).
 fn may_be_beside_cname(rtype: Rtype) -> bool {
     matches!(rtype, Rtype::RRSIG | Rtype::NSEC)
 }

@@ -1,59 +1,59 @@
-//! Why records make no zone.
+//! Why records do not form a zone.
 
 use std::fmt;
 
 use super::limits::MAX_TYPES_PER_OWNER;
 use crate::dns::{Name, Rtype};
 
-/// Why a record is not taken into a zone.
+/// Why a record cannot be added to a zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordError {
     /// The owner is neither the apex nor below it.
     OutOfZone {
-        /// The owner.
+        /// The owner of the record.
         owner: Name,
         /// The zone's apex.
         apex: Name,
     },
     /// A CNAME and another record at one owner (RFC 1034 section 3.6.2).
     CnameAndOther {
-        /// The owner.
+        /// The owner of the record.
         owner: Name,
         /// The other type.
         other: Rtype,
     },
     /// A second record of a type that a name has at most one of: CNAME, DNAME, SOA.
     SecondOfSingleton {
-        /// The owner.
+        /// The owner of the record.
         owner: Name,
-        /// The type.
+        /// The type of the record.
         rtype: Rtype,
     },
     /// An SOA record below the apex.
     SoaBelowApex {
-        /// The owner.
+        /// The owner of the record.
         owner: Name,
     },
     /// A type that no zone holds: OPT, a question type, or 0 (RFC 6895 section 3.1).
     MetaType {
-        /// The type.
+        /// The type of the record.
         rtype: Rtype,
     },
-    /// The rdata is not what its type demands.
+    /// The rdata does not have the form of its type.
     BadRdata {
-        /// The owner.
+        /// The owner of the record.
         owner: Name,
-        /// The type.
+        /// The type of the record.
         rtype: Rtype,
     },
     /// The RRset would not fit into a message.
     RrsetTooLarge {
-        /// The owner.
+        /// The owner of the record.
         owner: Name,
-        /// The type.
+        /// The type of the record.
         rtype: Rtype,
     },
-    /// The owner has more types of records than it may have.
+    /// The owner would have records of more types than allowed.
     TooManyTypes {
         /// The owner name with too many types.
         owner: Name,
@@ -94,17 +94,17 @@ impl fmt::Display for RecordError {
 
 impl std::error::Error for RecordError {}
 
-/// Why a set of records is no zone.
+/// Why a set of records is not a zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ZoneError {
     /// No SOA record at the apex.
     NoSoa {
-        /// The apex.
+        /// The apex of the zone.
         apex: Name,
     },
     /// No NS record at the apex.
     NoNs {
-        /// The apex.
+        /// The apex of the zone.
         apex: Name,
     },
 }

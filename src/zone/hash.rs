@@ -13,37 +13,37 @@ use foldhash::{SharedSeed, fast::FoldHasher};
 pub(super) const SEED_COUNT: usize = 4;
 /// The seed of names in queries.
 pub(super) const QUERY_SEED: usize = 0;
-/// The seeds of tables in which names make too long a run under the seed of queries.
+/// The seeds of tables whose names form too long a run under the seed of queries.
 pub(super) const SPARE_SEEDS: [usize; 2] = [1, 2];
-/// The seed of tables that only a load uses. The time of a reply says nothing about it.
+/// The seed of tables that only a load uses: the time of a reply reveals nothing about it.
 pub(super) const LOAD_SEED: usize = 3;
 
 /// The seeds of this process, once the first name was hashed or they were set.
 static SEEDS_OF_PROCESS: OnceLock<[HashSeed; SEED_COUNT]> = OnceLock::new();
 
-/// One seed: foldhash multiplies names by the shared part, so that
-/// a known shared part makes collisions under every own part.
+/// One seed. foldhash multiplies names by the shared part: names that collide under a known shared
+/// part collide under every initial state.
 pub(super) struct HashSeed {
-    own: u64,
+    initial_state: u64,
     shared: SharedSeed,
 }
 
 impl HashSeed {
-    pub(super) const fn new([own, shared]: [u64; 2]) -> Self {
-        Self { own, shared: SharedSeed::from_u64(shared) }
+    pub(super) const fn new([initial_state, shared]: [u64; 2]) -> Self {
+        Self { initial_state, shared: SharedSeed::from_u64(shared) }
     }
 
     /// The hash of a lower-cased wire name under this seed.
     #[inline(always)]
     pub(super) fn hash(&self, wire: &[u8]) -> u64 {
-        let mut hasher = FoldHasher::with_seed(self.own, &self.shared);
+        let mut hasher = FoldHasher::with_seed(self.initial_state, &self.shared);
         hasher.write(wire);
         hasher.finish()
     }
 }
 
-/// Sets the seeds of this process, from the system's random source.
-/// Without a call they are fixed, for tests and benchmarks.
+/// Sets the seeds of this process to random numbers from the kernel. Without a call the seeds are
+/// fixed, for tests and benchmarks.
 ///
 /// # Errors
 /// A name was hashed or seeds were set before: the tables that exist depend on the earlier seeds,
@@ -69,11 +69,14 @@ fn seeds() -> &'static [HashSeed; SEED_COUNT] {
     SEEDS_OF_PROCESS.get_or_init(fixed_seeds)
 }
 
-/// The first is that of all versions without seeds of the process: benchmarks find the same
-/// collisions as ever.
+/// The first seed is that of the versions that had no seeds for each process, so that benchmarks of
+/// all versions meet the same collisions.
 #[cold]
 fn fixed_seeds() -> [HashSeed; SEED_COUNT] {
-    let first = HashSeed { own: 0x7841_88ec_8322_0de7, shared: SharedSeed::global_fixed().clone() };
+    let first = HashSeed {
+        initial_state: 0x7841_88ec_8322_0de7,
+        shared: SharedSeed::global_fixed().clone(),
+    };
     let [second, third, fourth] = [1, 2, 3].map(|seed| HashSeed::new([seed, !seed]));
     [first, second, third, fourth]
 }

@@ -1,29 +1,31 @@
-//! From a name to its number, for names that no longer change; nearly every search costs one cache
+//! An index from names to numbers, for a fixed set of names; nearly every search reads one cache
 //! line.
 //!
-//! Cells in open addressing with linear probing, at most two in three used. A cell is a number and,
-//! in the bits that no number needs, bits of the hash, so that hardly any name is read in vain: of
-//! a million, one in two thousand or so. Where the first cell of a hash lies is known without
-//! reading any other, and so it can be fetched ahead.
+//! The table uses open addressing with linear probing; at most two of three cells are used. A cell
+//! holds a number and, in the bits that no number needs, bits of the hash, so that a search seldom
+//! reads the name of another number: among a million names, about one in two thousand searches
+//! does. The position of the first cell follows from the hash alone, so that the cell can be
+//! prefetched.
 //!
-//! A search is bounded whatever the names are. No run of used cells is longer than
-//! [`MAX_RUN_LENGTH`]: names that make a longer one under the seed of queries are hashed by a spare
-//! seed. Should they make a longer one under each of those as well, which takes a writer who
-//! knows all seeds of the process, they are sorted, and a search halves the list at each step.
+//! A search is bounded, whatever the names are. No run of used cells is longer than
+//! [`MAX_RUN_LENGTH`]: names that form a longer run under the seed of queries are hashed by a spare
+//! seed. If they form a longer run under each spare seed as well, for which their author must know
+//! all seeds of the process, they are sorted, and the search is a binary one.
 
 use super::hash::{SPARE_SEEDS, hash_by, hash_name};
 
-/// The longest run of used cells. A search reads one cell more at most, 2 KiB in all. Among 2^21
+/// The longest run of used cells. A search reads at most one cell more, 2 KiB in all. Among 2^21
 /// cells, a random seed makes a longer run once in 2^32 times: a run of k cells starts at a given
 /// cell with a probability of e^(-0.072 k).
 const MAX_RUN_LENGTH: usize = 512;
 
-/// Numbers from 0 on by name.
+/// The numbers of names, counted from 0.
 #[derive(Debug, Clone, Default)]
 pub(super) struct NameIndex {
-    /// By the hash under the seed of queries; without a cell where that seed makes too long a run.
+    /// Numbers by the hash under the seed of queries; without cells if that seed makes too long a
+    /// run.
     table: OpenAddressTable,
-    /// How names are found where `table` has no cell.
+    /// How names are found if `table` has no cells.
     fallback: IndexFallback,
 }
 
@@ -39,10 +41,11 @@ enum IndexFallback {
 }
 
 impl NameIndex {
-    /// The first name gets number 0, the next 1, and so on. Of equal names, the first is found.
+    /// Builds the index. The first name gets number 0, the next 1, and so on. Of equal names, the
+    /// first is found.
     ///
     /// # Panics
-    /// From 2^32 - 1 names on, which no zone has: a zone is at most 4 GiB.
+    /// If there are 2^32 - 1 names or more, which no zone has: a zone is at most 4 GiB.
     pub(super) fn new<'n>(names: impl ExactSizeIterator<Item = &'n [u8]> + Clone) -> Self {
         Self::hashed_by(names, hash_name, hash_by)
     }
@@ -72,7 +75,7 @@ impl NameIndex {
         Self { table: OpenAddressTable::without_cells(), fallback: IndexFallback::Sorted(numbers) }
     }
 
-    /// The number of a name with this hash; `name_of` gives the name of a number.
+    /// The number of a name with this hash; `name_of` returns the name of a number.
     #[inline]
     pub(super) fn find<'n>(
         &self,
@@ -86,8 +89,8 @@ impl NameIndex {
         }
     }
 
-    /// A number whose name probably is this one, without reading any
-    /// name as a rule: `None` only where the name has no number.
+    /// The number that most likely belongs to this name, as a rule without reading any name; `None`
+    /// only if the name has no number.
     #[inline]
     pub(super) fn find_probable<'n>(
         &self,
@@ -124,7 +127,7 @@ impl NameIndex {
         self.table.cells.get(self.table.home_cell(hash)).copied().unwrap_or(EMPTY_CELL)
     }
 
-    /// Memory held, in octets.
+    /// The memory use, in octets.
     pub(super) fn memory_octets(&self) -> usize {
         let fallback = match &self.fallback {
             IndexFallback::NotNeeded => 0,
@@ -135,28 +138,28 @@ impl NameIndex {
     }
 }
 
-/// Numbers from 0 on by hash.
+/// Numbers by hash, counted from 0.
 #[derive(Debug, Clone)]
 struct OpenAddressTable {
-    /// A power of two of them, or none.
+    /// The number of cells is a power of two, or 0.
     cells: Box<[u32]>,
-    /// Ones where a cell has its number; all ones there say that the cell is empty.
+    /// The bits of a cell that hold its number. In an empty cell they are all set.
     number_mask: u32,
 }
 
 const EMPTY_CELL: u32 = u32::MAX;
 
-/// What a search in a table came to.
+/// The result of a search in a table.
 enum CellSearch {
-    /// The number, where there is one.
+    /// The number found, if there is one.
     Completed(Option<u32>),
-    /// The table has no cells: it knows nothing about the name.
+    /// The table has no cells, so that the result says nothing about the name.
     NoCells,
 }
 
 impl OpenAddressTable {
-    /// `None` where a run of used cells is longer than [`MAX_RUN_LENGTH`]. Takes no more than that
-    /// many steps for a hash.
+    /// Builds a table, in at most [`MAX_RUN_LENGTH`] steps for each hash; `None` if a run of used
+    /// cells is longer than that.
     fn new(hashes: impl ExactSizeIterator<Item = u64>) -> Option<Self> {
         let count = u32::try_from(hashes.len())
             .ok()
@@ -188,11 +191,11 @@ impl OpenAddressTable {
         None
     }
 
-    /// How many used cells stand in a row, at most. The row goes on from the last cell to the
+    /// The length of the longest run of used cells. A run continues from the last cell to the
     /// first.
     fn longest_run(&self) -> usize {
         let (mut longest, mut run) = (0, 0);
-        // The first cells twice, for the run that the end of the table cuts in two.
+        // The first cells are counted twice, for a run across the end of the table.
         for &cell in self.cells.iter().chain(self.cells.iter().take(MAX_RUN_LENGTH + 1)) {
             run = if cell == EMPTY_CELL { 0 } else { run + 1 };
             longest = longest.max(run);
@@ -200,20 +203,20 @@ impl OpenAddressTable {
         longest
     }
 
-    /// The number with this hash for which `is_it` holds.
-    // A call would cost a query some fifteen instructions for each name that it looks up.
+    /// The number with this hash for which `is_match` holds.
+    // Inlined, since a call would cost about fifteen instructions for each name that a query looks
+    // up.
     #[inline(always)]
-    fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> CellSearch {
+    fn find(&self, hash: u64, is_match: impl Fn(u32) -> bool) -> CellSearch {
         let tag = self.tag(hash);
         let mut at = self.home_cell(hash);
-        // The check of the bound, which a read of a cell has anyway, also finds a table without
-        // cells.
+        // The bounds check that reading a cell has anyway also detects a table without cells.
         while let Some(&cell) = self.cells.get(at) {
             if cell == EMPTY_CELL {
                 return CellSearch::Completed(None);
             }
             let number = cell & self.number_mask;
-            if cell & !self.number_mask == tag && is_it(number) {
+            if cell & !self.number_mask == tag && is_match(number) {
                 return CellSearch::Completed(Some(number));
             }
             at = self.next_cell(at);
@@ -231,7 +234,8 @@ impl OpenAddressTable {
         (at + 1) & self.cells.len().wrapping_sub(1)
     }
 
-    /// Of the upper half: the lower says where the cell is.
+    /// The bits of the hash that a cell holds. They are from its upper half, since the lower half
+    /// determines the home cell.
     #[inline]
     fn tag(&self, hash: u64) -> u32 {
         (hash >> 32) as u32 & !self.number_mask
@@ -239,7 +243,7 @@ impl OpenAddressTable {
 }
 
 impl Default for OpenAddressTable {
-    /// A table of no names.
+    /// A table without names: one empty cell.
     fn default() -> Self {
         Self { cells: Box::new([EMPTY_CELL]), number_mask: 0 }
     }
@@ -252,8 +256,8 @@ mod tests {
     use super::*;
     use crate::zone::hash::{HashSeed, LOAD_SEED, QUERY_SEED};
 
-    fn find(table: &OpenAddressTable, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        match table.find(hash, is_it) {
+    fn find(table: &OpenAddressTable, hash: u64, is_match: impl Fn(u32) -> bool) -> Option<u32> {
+        match table.find(hash, is_match) {
             CellSearch::Completed(number) => number,
             CellSearch::NoCells => panic!("a table of names has cells"),
         }
@@ -270,7 +274,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_number_is_found_by_its_hash_and_none_by_another(
-            // Few distinct ones, so that they collide in cells, tags and altogether.
+            // Few distinct hashes, so that they collide in cells, in tags and completely.
             hashes in prop::collection::vec(prop_oneof![0..8_u64, any::<u64>().prop_map(|hash| hash & 0xffff_ffff_0000_0003), any::<u64>()], 0..300),
             absent in any::<u64>(),
         ) {
@@ -292,8 +296,8 @@ mod tests {
         (0..).map(name).filter(|name| is_chosen(name)).take(count).collect()
     }
 
-    /// What an attacker who knows `seed` makes: more names of one
-    /// home cell than a run may have, in a table of 2^12 cells.
+    /// The names of an attacker who knows `seed`: in a table of 2^12 cells, more of them have one
+    /// home cell than a run may have.
     fn flood(seed: usize) -> Vec<Vec<u8>> {
         let flood = chosen_names(MAX_RUN_LENGTH + 100, |name| hash_by(seed, name) & 0xfff == 0xffe);
         let others = chosen_names(2000, |name| !flood.iter().any(|other| other == name));
@@ -324,7 +328,7 @@ mod tests {
             let seed = HashSeed::new([random.u64(..), random.u64(..)]);
             OpenAddressTable::new(names.iter().map(|name| seed.hash(name))).is_none()
         };
-        // About two of a thousand: for those there are spare seeds.
+        // About two of a thousand seeds do: spare seeds exist for those.
         let count = (0..100).filter(|_| makes_long_run()).count();
         assert!(count <= 5, "{count} of 100 seeds");
     }
@@ -347,7 +351,8 @@ mod tests {
 
     #[test]
     fn a_run_of_names_that_each_have_their_own_home_cell_is_too_long_as_well() {
-        // No insertion passes another name here, but the search for an absent name passes all.
+        // No insertion moves past another name here, but a search for an absent name moves past
+        // all.
         let in_a_row = |count: usize| OpenAddressTable::new((0..count).map(|at| at as u64));
         assert!(in_a_row(MAX_RUN_LENGTH).is_some());
         assert!(in_a_row(MAX_RUN_LENGTH + 1).is_none());

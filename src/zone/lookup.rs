@@ -1,5 +1,4 @@
-//! Looking a name up: RFC 1034 section 4.3.2 as amended by RFC 4592 (wildcards) and RFC 6672
-//! (DNAME).
+//! Looks up a name: RFC 1034 section 4.3.2 as amended by RFC 4592 (wildcards) and RFC 6672 (DNAME).
 
 use super::{
     content::{Node, Zone, wildcard_of},
@@ -11,69 +10,69 @@ use crate::{
     steer::{ServiceId, ZoneId},
 };
 
-/// What a lookup found in the zone that is responsible for a name.
+/// The result of a lookup in the zone that is responsible for a name.
 #[derive(Debug, Clone, Copy)]
 pub struct LookupResult<'z> {
-    /// The zone.
+    /// The responsible zone.
     pub zone: &'z Zone,
-    /// Its number.
+    /// The number of that zone.
     pub zone_id: ZoneId,
-    /// How the name stands in it.
+    /// The status of the name in that zone.
     pub outcome: LookupOutcome<'z>,
 }
 
-/// How a name stands in its zone.
+/// The status of a name in its zone.
 #[derive(Debug, Clone, Copy)]
 pub enum LookupOutcome<'z> {
-    /// It exists, or a wildcard stands for it: its static records, and the service that chooses its
-    /// others.
+    /// The name exists, or a wildcard covers it.
     Exists {
-        /// The node with the static records; `None` where it exists for services alone.
+        /// The node with the static records; `None` if the name exists only because of services.
         node: Option<Node<'z>>,
-        /// The service of that name.
+        /// The service with that name, which chooses the other records.
         service: Option<ServiceId>,
-        /// Whether a wildcard stands for it.
+        /// Whether the records are those of a wildcard.
         is_wildcard: bool,
     },
-    /// It is at or below this delegation.
+    /// The name is at or below this delegation.
     Delegated(Node<'z>),
-    /// It is below this name, which has a DNAME.
+    /// The name is below this node, which has a DNAME.
     Redirected(Node<'z>),
-    /// It does not exist.
+    /// The name does not exist.
     Missing,
 }
 
-/// How far a lookup has come before it reads what is too much for a cache: names and records.
+/// The state of a lookup that has read indexes only. Names and records, which are too large for the
+/// CPU's caches, are read after it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum LookupHint<'z> {
-    /// No zone holds the name.
+    /// No zone contains the name.
     NoZone,
-    /// It looks like this name, which exists for a service, as far as the index tells: most likely
-    /// it is that.
+    /// The name is most likely this one, which exists because of a service: the bits in the index
+    /// are equal.
     Steered(&'z SteeredName),
-    /// The innermost zone that holds it; services do not know it.
+    /// The innermost zone that contains the name, which is not a steered name.
     Zone(ZoneId, &'z Zone),
 }
 
 impl<'z> LookupHint<'z> {
-    /// The first that will be read to follow this lead of a name with that hash. What it says means
-    /// nothing.
+    /// Reads the first index cell that [`Zones::find_by_hint`] needs for a name with this hash, so
+    /// that it is in the CPU's cache. The value has no meaning.
     #[inline]
-    pub(crate) fn first_cell(self, hashed: u64) -> u32 {
+    pub(crate) fn first_cell(self, hash: u64) -> u32 {
         match self {
-            Self::Zone(_, zone) => zone.index.first_cell(hashed),
+            Self::Zone(_, zone) => zone.index.first_cell(hash),
             Self::Steered(_) | Self::NoZone => 0,
         }
     }
 
-    /// The octets that will most likely be read to follow this lead
-    /// of a name with that hash: a name, and the records behind it.
+    /// The octets that [`Zones::find_by_hint`] most likely reads for this name: a stored name and
+    /// the records after it.
     #[inline]
-    pub(crate) fn octets(self, name: &LookupName, hashed: u64) -> &'z [u8] {
+    pub(crate) fn octets(self, name: &LookupName, hash: u64) -> &'z [u8] {
         match self {
             Self::Steered(steered) => steered.wire(),
             Self::Zone(_, zone) => {
-                zone.probable_node(name.as_wire(), hashed).map_or(&[], Node::stored_octets)
+                zone.probable_node(name.as_wire(), hash).map_or(&[], Node::stored_octets)
             }
             Self::NoZone => &[],
         }
@@ -81,21 +80,21 @@ impl<'z> LookupHint<'z> {
 }
 
 impl Zones {
-    /// Looks a name up in the innermost zone that holds it; `None` where no zone does.
+    /// Looks up a name in the innermost zone that contains it; `None` if no zone does.
     ///
-    /// For DS the zone above an apex is responsible, where we serve it (RFC 4035 section 3.1.4.1).
-    /// No allocation; as many table look-ups as the name has labels at most, one for a service's
-    /// name and three for any other that exists; some more for DS.
+    /// For DS at an apex, the zone above is responsible if it is served here (RFC 4035 section
+    /// 3.1.4.1). Allocates nothing. Reads at most as many tables as the name has labels: one for
+    /// the name of a service, three for any other name that exists, some more for DS.
     pub fn find(&self, name: &LookupName, rtype: Rtype) -> Option<LookupResult<'_>> {
-        let hashed = hash_name(name.as_wire());
-        self.find_by_hint(self.hint(name, hashed), (name, hashed), rtype)
+        let hash = hash_name(name.as_wire());
+        self.find_by_hint(self.hint(name, hash), name, hash, rtype)
     }
 
-    /// The first half of [`Zones::find`].
+    /// The first half of [`Zones::find`], which reads indexes only.
     #[inline]
-    pub(crate) fn hint(&self, name: &LookupName, hashed: u64) -> LookupHint<'_> {
+    pub(crate) fn hint(&self, name: &LookupName, hash: u64) -> LookupHint<'_> {
         let labels = name.label_count();
-        match self.probably_steered(name, hashed) {
+        match self.probably_steered(name, hash) {
             Some(steered) => LookupHint::Steered(steered),
             None => self
                 .zone_of(name, labels)
@@ -103,15 +102,16 @@ impl Zones {
         }
     }
 
-    /// The second half of [`Zones::find`], given the lead of that name.
+    /// The second half of [`Zones::find`], with the hint and the hash of that name.
     #[inline]
     pub(crate) fn find_by_hint<'z>(
         &'z self,
-        lead: LookupHint<'z>,
-        (name, hashed): (&LookupName, u64),
+        hint: LookupHint<'z>,
+        name: &LookupName,
+        hash: u64,
         rtype: Rtype,
     ) -> Option<LookupResult<'z>> {
-        match lead {
+        match hint {
             LookupHint::NoZone => None,
             LookupHint::Steered(steered)
                 if steered.wire() == name.as_wire() && !(steered.is_apex && rtype == Rtype::DS) =>
@@ -124,21 +124,21 @@ impl Zones {
             }
             LookupHint::Zone(zone_id, zone) if rtype != Rtype::DS => {
                 let outcome =
-                    self.outcome_at(zone.closest_node_by_hash(name, hashed), name, None, rtype);
+                    self.outcome_at(zone.closest_node_by_hash(name, hash), name, None, rtype);
                 Some(LookupResult { zone, zone_id, outcome })
             }
             LookupHint::Steered(_) | LookupHint::Zone(..) => {
-                self.find_without_hint(name, hashed, rtype)
+                self.find_without_hint(name, hash, rtype)
             }
         }
     }
 
-    /// Looks a name up that is not what its hash led to, or that is asked for DS.
+    /// Looks up a name for which the hint is wrong, or a name that is queried for DS.
     #[cold]
     fn find_without_hint(
         &self,
         name: &LookupName,
-        hashed: u64,
+        hash: u64,
         rtype: Rtype,
     ) -> Option<LookupResult<'_>> {
         let (wire, labels) = (name.as_wire(), name.label_count());
@@ -150,14 +150,13 @@ impl Zones {
         {
             (zone_id, zone) = above;
         }
-        let steered = self.steered(wire, labels, || hashed);
-        let outcome =
-            self.outcome_at(zone.closest_node_by_hash(name, hashed), name, steered, rtype);
+        let steered = self.steered(wire, labels, || hash);
+        let outcome = self.outcome_at(zone.closest_node_by_hash(name, hash), name, steered, rtype);
         Some(LookupResult { zone, zone_id, outcome })
     }
 
-    /// How a name stands in a zone whose `closest` node is at or above it; `steered` is what
-    /// services make of it.
+    /// The status of a name whose closest node in its zone is `closest`. `steered` is the entry of
+    /// the name if it exists because of a service.
     fn outcome_at<'z>(
         &'z self,
         closest: Node<'z>,
@@ -166,9 +165,9 @@ impl Zones {
         rtype: Rtype,
     ) -> LookupOutcome<'z> {
         let is_exact = closest.label_count() == name.label_count();
-        if let Some(barrier) = closest.occluder_for(is_exact) {
+        if let Some(occluder) = closest.occluder_for(is_exact) {
             let is_ds_at_cut =
-                rtype == Rtype::DS && is_exact && barrier.number() == closest.number();
+                rtype == Rtype::DS && is_exact && occluder.number() == closest.number();
             if is_ds_at_cut {
                 return LookupOutcome::Exists {
                     node: Some(closest),
@@ -176,10 +175,10 @@ impl Zones {
                     is_wildcard: false,
                 };
             }
-            return if barrier.is_cut() {
-                LookupOutcome::Delegated(barrier)
+            return if occluder.is_cut() {
+                LookupOutcome::Delegated(occluder)
             } else {
-                LookupOutcome::Redirected(barrier)
+                LookupOutcome::Redirected(occluder)
             };
         }
         if is_exact || steered.is_some() {
@@ -194,17 +193,18 @@ impl Zones {
         if may_be_expanded { self.expand_wildcard(name, closest) } else { LookupOutcome::Missing }
     }
 
-    /// How many labels the closest encloser has, names of services included.
+    /// The number of labels of the closest encloser, which may be a steered name.
     fn encloser_labels(&self, name: &LookupName, closest: Node<'_>) -> usize {
-        let mut of_services = (closest.label_count() + 1..name.label_count()).rev();
-        let found = of_services.find(|&labels| {
+        let mut longer_suffixes = (closest.label_count() + 1..name.label_count()).rev();
+        let found = longer_suffixes.find(|&labels| {
             let suffix = name.suffix(labels);
             self.steered(suffix, labels, || hash_name(suffix)).is_some()
         });
         found.unwrap_or(closest.label_count())
     }
 
-    /// The wildcard right below the closest encloser, if there is one (RFC 4592 section 3.3.1).
+    /// The records of the wildcard directly below the closest encloser, if there is one (RFC 4592
+    /// section 3.3.1).
     #[inline(never)]
     fn expand_wildcard<'z>(&'z self, name: &LookupName, closest: Node<'z>) -> LookupOutcome<'z> {
         let encloser_labels = self.encloser_labels(name, closest);
@@ -214,8 +214,8 @@ impl Zones {
         let steered = self.steered(wildcard, encloser_labels + 1, || hash_name(wildcard));
         match (node, steered) {
             (None, None) => LookupOutcome::Missing,
-            // NS records of a wildcard are undefined (RFC 4592 section 4.2); like NSD we answer
-            // them and delegate nothing.
+            // The meaning of NS records at a wildcard is undefined (RFC 4592 section 4.2). As in
+            // NSD, they are answered and delegate nothing.
             (_, steered) => {
                 let service = steered.and_then(|steered| steered.service);
                 LookupOutcome::Exists { node, service, is_wildcard: true }

@@ -1,10 +1,10 @@
-//! Rdata as a zone checks it and stores it: where the names in it are, and which of them are
-//! compressed (RFC 3597 section 4).
+//! How a zone checks and stores rdata: where the names in it are, and which of them are compressed
+//! (RFC 3597 section 4).
 
 use crate::dns::{Name, Rtype};
 
-/// Octets in front of the first name of the types whose names are compressed, and how many names
-/// follow; RFC 1035's own types alone.
+/// For a type whose names are compressed: the number of octets before its first name, and the
+/// number of names. Only types of RFC 1035 are compressed.
 pub(super) fn compressible(rtype: Rtype) -> Option<(usize, usize)> {
     match rtype {
         Rtype::NS | Rtype::CNAME | Rtype::PTR => Some((0, 1)),
@@ -14,7 +14,8 @@ pub(super) fn compressible(rtype: Rtype) -> Option<(usize, usize)> {
     }
 }
 
-/// Where the name is whose addresses a client will want next.
+/// The offset of the name whose addresses go into the additional section; `None` for types without
+/// such a name.
 pub(super) fn additional_name_at(rtype: Rtype) -> Option<usize> {
     match rtype {
         Rtype::NS => Some(0),
@@ -44,13 +45,13 @@ pub(super) fn is_well_formed(rtype: Rtype, rdata: &[u8]) -> bool {
     }
 }
 
-/// Whether two well-formed rdata of a type are one record: the case of names does not count (RFC
-/// 4343 section 3).
-pub(super) fn is_same_rdata(rtype: Rtype, one: &[u8], other: &[u8]) -> bool {
-    if one == other {
+/// Whether two well-formed rdata of a type are the same: names are compared without regard to case
+/// (RFC 4343 section 3).
+pub(super) fn is_same_rdata(rtype: Rtype, left: &[u8], right: &[u8]) -> bool {
+    if left == right {
         return true;
     }
-    let length = one.len();
+    let length = left.len();
     let names = match rtype {
         Rtype::NS | Rtype::CNAME | Rtype::PTR | Rtype::DNAME => 0..length,
         Rtype::MX => 2..length,
@@ -58,17 +59,17 @@ pub(super) fn is_same_rdata(rtype: Rtype, one: &[u8], other: &[u8]) -> bool {
         Rtype::SOA => 0..length.saturating_sub(20),
         _ => return false,
     };
-    // The length octets of labels are below 64 and so no letters.
-    let is_same_name = match (one.get(names.clone()), other.get(names.clone())) {
-        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+    // The length octets of labels are below 64 and are not letters.
+    let is_same_name = match (left.get(names.clone()), right.get(names.clone())) {
+        (Some(left), Some(right)) => left.eq_ignore_ascii_case(right),
         _ => false,
     };
     is_same_name
-        && one.get(..names.start) == other.get(..names.start)
-        && one.get(names.end..) == other.get(names.end..)
+        && left.get(..names.start) == right.get(..names.start)
+        && left.get(names.end..) == right.get(names.end..)
 }
 
-/// The octets of the uncompressed name at the front.
+/// The length of the uncompressed name at the front, in octets.
 fn name_length(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -80,7 +81,7 @@ fn name_length(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// The octets of the labels at the front, up to a root or a pointer.
+/// The length of the labels at the front, up to a root or a pointer, in octets.
 pub(super) fn labels_length(stored: &[u8]) -> usize {
     let mut at = 0;
     while let Some(&length @ 1..=63) = stored.get(at) {
@@ -89,10 +90,10 @@ pub(super) fn labels_length(stored: &[u8]) -> usize {
     at
 }
 
-/// Appends rdata as it is stored: a compressible name in the zone ends in a pointer to be filled
-/// in, all else stays as it is.
+/// Appends rdata as it is stored: a compressible name in the zone ends in a pointer that each reply
+/// fills in; everything else is unchanged.
 ///
-/// Names in the root zone stay whole: a pointer is longer than the root.
+/// Names in the root zone are unchanged: a pointer is longer than the root.
 pub(super) fn store_rdata(apex: &Name, rtype: Rtype, rdata: &[u8], out: &mut Vec<u8>) {
     let Some((skip, names)) = compressible(rtype).filter(|_| !apex.is_root()) else {
         return out.extend_from_slice(rdata);
@@ -113,7 +114,7 @@ pub(super) fn store_rdata(apex: &Name, rtype: Rtype, rdata: &[u8], out: &mut Vec
     out.extend_from_slice(rest);
 }
 
-/// The octets that stored rdata had before its names were made to end in pointers.
+/// The length of stored rdata without compression, in octets.
 pub(super) fn uncompressed_length(apex: &Name, rtype: Rtype, stored: &[u8]) -> usize {
     let Some((skip, names)) = compressible(rtype) else { return stored.len() };
     let mut rest = stored.get(skip..).unwrap_or_default();
@@ -127,8 +128,7 @@ pub(super) fn uncompressed_length(apex: &Name, rtype: Rtype, stored: &[u8]) -> u
     octets
 }
 
-/// The name that stored rdata leads to, whole and in lower case; `None` for a type that leads to
-/// none.
+/// The target name in stored rdata, complete and in lower case; `None` for a type without a target.
 pub(super) fn target_name(apex: &Name, rtype: Rtype, stored: &[u8]) -> Option<Vec<u8>> {
     let skip = match rtype {
         Rtype::NS | Rtype::CNAME | Rtype::DNAME | Rtype::PTR => 0,
@@ -139,7 +139,7 @@ pub(super) fn target_name(apex: &Name, rtype: Rtype, stored: &[u8]) -> Option<Ve
     let name = stored.get(skip..)?;
     let labels = labels_length(name);
     let mut wire = name.get(..labels)?.to_ascii_lowercase();
-    // A root ends a whole name, anything else is the pointer to the apex.
+    // A root ends a complete name; anything else is the pointer to the apex.
     match name.get(labels)? {
         0 => wire.push(0),
         _ => wire.extend_from_slice(apex.as_wire()),
@@ -147,7 +147,7 @@ pub(super) fn target_name(apex: &Name, rtype: Rtype, stored: &[u8]) -> Option<Ve
     Some(wire)
 }
 
-/// The labels of `name` in front of the apex; `None` where it is not at or below it.
+/// The labels of `name` before the apex; `None` if the name is not at or below the apex.
 fn labels_in_zone<'n>(apex: &Name, name: &'n [u8]) -> Option<&'n [u8]> {
     let apex = apex.as_wire();
     let mut at = 0;
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn rdata_that_the_engine_would_misread_is_not_well_formed() {
-        for (rtype, rdata, fine) in [
+        for (rtype, rdata, is_valid) in [
             (Rtype::A, &b"\x01\x02\x03\x04"[..], true),
             (Rtype::A, b"\x01\x02\x03", false),
             (Rtype::NS, b"\x01a\0", true),
@@ -194,7 +194,7 @@ mod tests {
             (Rtype::SOA, b"\0\0aaaabbbbccccddddeee", false),
             (Rtype::TXT, b"", true),
         ] {
-            assert_eq!(is_well_formed(rtype, rdata), fine, "{rtype} {rdata:?}");
+            assert_eq!(is_well_formed(rtype, rdata), is_valid, "{rtype} {rdata:?}");
         }
     }
 }

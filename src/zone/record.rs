@@ -1,4 +1,4 @@
-//! One resource record of class IN, as it comes out of a master file or is made from a zone table.
+//! A resource record of class IN, read from a master file or made from a zone table.
 
 use super::rdata;
 use crate::dns::{Name, Rtype};
@@ -6,20 +6,19 @@ use crate::dns::{Name, Rtype};
 /// A resource record of class IN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// The owner.
+    /// The name that owns the record.
     pub owner: Name,
-    /// The type.
+    /// The type of the rdata.
     pub rtype: Rtype,
-    /// Seconds, at most 2^31 - 1 (RFC 2181 section 8).
+    /// The TTL in seconds, at most 2^31 - 1 (RFC 2181 section 8).
     pub ttl_secs: u32,
-    /// Wire form, names in it uncompressed and in the case they were written in; at most 65535
-    /// octets.
+    /// The rdata in wire form, at most 65,535 octets. Names in it are uncompressed and in the case
+    /// written.
     pub rdata: Box<[u8]>,
 }
 
 impl Record {
-    /// The name that the record leads to: that of a name server, mail exchange, SRV target, CNAME,
-    /// DNAME or PTR.
+    /// The target name of an NS, MX, SRV, CNAME, DNAME or PTR record; `None` for other types.
     pub fn target(&self) -> Option<Name> {
         Name::from_wire(&rdata::target_name(&Name::root(), self.rtype, &self.rdata)?).ok()
     }

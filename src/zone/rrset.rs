@@ -1,29 +1,29 @@
-//! Ready RRsets: the octets of a section, stored so that answering is copying them and filling in
+//! Stored RRsets: the octets of a message section. Answering is to copy them and to fill in
 //! pointers.
 //!
 //! A stored RRset is type, count and length (two octets each) and then its records: owner as a
-//! pointer to the question name, type, class, TTL, rdata length, rdata. Names that end in the
-//! zone's apex end in a pointer to wherever the message has the apex.
+//! pointer to the question name, type, class, TTL, rdata length, rdata. A compressible name in the
+//! zone ends in a pointer, which a reply sets to the offset of the apex in the message.
 
 use super::rdata::{additional_name_at, compressible, labels_length};
 use crate::dns::{BufferFull, LookupName, ReplyWriter, Rtype};
 
-/// Where a message has the name that is being answered and the apex of its zone, in octets from the
-/// message's start.
+/// The offsets in a message of the name that is answered and of its zone's apex, in octets from the
+/// start of the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NameOffsets {
-    /// The owner.
+    /// The offset of the owner name.
     pub owner: u16,
-    /// The apex.
+    /// The offset of the apex.
     pub apex: u16,
 }
 
-/// An RRset as stored.
+/// An RRset in stored form.
 #[derive(Debug, Clone, Copy)]
 pub struct StoredRrset<'z> {
-    /// Its type.
+    /// The type of the records.
     pub rtype: Rtype,
-    /// How many records it has.
+    /// The number of records.
     pub count: u16,
     records: &'z [u8],
 }
@@ -31,7 +31,7 @@ pub struct StoredRrset<'z> {
 /// A record of a stored RRset.
 #[derive(Debug, Clone, Copy)]
 pub struct StoredRecord<'z> {
-    /// Where the record starts, from the start of the RRset's first one.
+    /// The offset of the record from the start of the RRset's first record, in octets.
     pub offset: usize,
     /// The rdata as stored: compressible names in the zone lack the apex.
     stored: &'z [u8],
@@ -42,10 +42,11 @@ pub(super) const HEADER_OCTETS: usize = 6;
 /// Octets of a record before its rdata: owner (a pointer), type, class, TTL, rdata length.
 pub const RECORD_FIXED_OCTETS: usize = 12;
 
-/// Owner pointers are filled in with this one and stay as they are for the question's own records.
+/// The owner pointer of a stored record. It points to the question name, so that records of the
+/// question name need no change.
 const QUESTION_POINTER: u16 = 0xc00c;
 
-/// Appends one record as stored, apart from its rdata, which `rdata` appends.
+/// Appends one record in stored form; `rdata` appends its rdata.
 pub(super) fn store_record(
     out: &mut Vec<u8>,
     rtype: Rtype,
@@ -63,7 +64,7 @@ pub(super) fn store_record(
     out[start - 2..start].copy_from_slice(&length.to_be_bytes());
 }
 
-/// Gives all of these records a TTL, in seconds.
+/// Sets the TTL of all records, in seconds.
 pub(super) fn set_ttl(mut records: &mut [u8], ttl_secs: u32) {
     while let Some((fixed, rest)) = records.split_first_chunk_mut::<RECORD_FIXED_OCTETS>() {
         fixed[6..10].copy_from_slice(&ttl_secs.to_be_bytes());
@@ -72,7 +73,7 @@ pub(super) fn set_ttl(mut records: &mut [u8], ttl_secs: u32) {
     }
 }
 
-/// RRsets as stored, one after the other.
+/// Reads a sequence of stored RRsets.
 pub(super) fn stored_rrsets(mut rest: &[u8]) -> impl Iterator<Item = StoredRrset<'_>> {
     std::iter::from_fn(move || {
         let (rrset, tail) = StoredRrset::split_first(rest)?;
@@ -81,7 +82,7 @@ pub(super) fn stored_rrsets(mut rest: &[u8]) -> impl Iterator<Item = StoredRrset
     })
 }
 
-/// Records of a type as stored, one after the other.
+/// Reads a sequence of stored records of one type.
 pub(super) fn stored_records(all: &[u8], rtype: Rtype) -> impl Iterator<Item = StoredRecord<'_>> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -94,7 +95,7 @@ pub(super) fn stored_records(all: &[u8], rtype: Rtype) -> impl Iterator<Item = S
 }
 
 impl<'z> StoredRrset<'z> {
-    /// The RRset at the front of `stored_rrsets`, and what follows it.
+    /// The RRset at the front of `stored`, and what follows it.
     pub(super) fn split_first(stored: &'z [u8]) -> Option<(Self, &'z [u8])> {
         let (header, rest) = stored.split_first_chunk::<HEADER_OCTETS>()?;
         let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
@@ -105,13 +106,13 @@ impl<'z> StoredRrset<'z> {
     /// Writes the records with their own TTL.
     ///
     /// # Errors
-    /// [`BufferFull`] where they do not all fit; nothing is written then.
+    /// [`BufferFull`] if they do not all fit; nothing is written then.
     pub fn write(
         &self,
         writer: &mut ReplyWriter<'_>,
-        place: NameOffsets,
+        offsets: NameOffsets,
     ) -> Result<(), BufferFull> {
-        self.write_patched(writer, place, None)
+        self.write_patched(writer, offsets, None)
     }
 
     /// Writes the records with another TTL, in seconds.
@@ -121,21 +122,21 @@ impl<'z> StoredRrset<'z> {
     pub fn write_with_ttl(
         &self,
         writer: &mut ReplyWriter<'_>,
-        place: NameOffsets,
+        offsets: NameOffsets,
         ttl_secs: u32,
     ) -> Result<(), BufferFull> {
-        self.write_patched(writer, place, Some(ttl_secs))
+        self.write_patched(writer, offsets, Some(ttl_secs))
     }
 
     fn write_patched(
         &self,
         writer: &mut ReplyWriter<'_>,
-        place: NameOffsets,
+        offsets: NameOffsets,
         ttl_secs: Option<u32>,
     ) -> Result<(), BufferFull> {
         let records = writer.push_for_patching(self.records)?;
         let names = compressible(self.rtype);
-        let owner = 0xc000 | place.owner;
+        let owner = 0xc000 | offsets.owner;
         if owner == QUESTION_POINTER && names.is_none() && ttl_secs.is_none() {
             return Ok(());
         }
@@ -148,19 +149,19 @@ impl<'z> StoredRrset<'z> {
             let length = usize::from(u16::from_be_bytes([fixed[10], fixed[11]]));
             let (rdata, tail) = tail.split_at_mut(length);
             if let Some((skip, count)) = names {
-                patch_apex_pointers(&mut rdata[skip..], count, place.apex);
+                patch_apex_pointers(&mut rdata[skip..], count, offsets.apex);
             }
             rest = tail;
         }
         Ok(())
     }
 
-    /// The records.
+    /// The records in stored order.
     pub fn records(&self) -> impl Iterator<Item = StoredRecord<'z>> + use<'z> {
         stored_records(self.records, self.rtype)
     }
 
-    /// The TTL, in seconds; all records of an RRset have the same.
+    /// The TTL of the records in seconds; all records of an RRset have the same TTL.
     pub fn ttl_secs(&self) -> u32 {
         self.records
             .get(6..10)
@@ -168,13 +169,14 @@ impl<'z> StoredRrset<'z> {
             .map_or(0, |ttl| u32::from_be_bytes(*ttl))
     }
 
-    /// How many octets the records have as stored, which is at most what they have when written.
+    /// The size of the records as stored, in octets, which is at most their size without
+    /// compression.
     pub fn octets(&self) -> usize {
         self.records.len()
     }
 }
 
-/// Points the names at the front of `rdata` that end in a pointer to the apex.
+/// Sets the pointers at the ends of the names at the front of `rdata` to the offset of the apex.
 fn patch_apex_pointers(mut rdata: &mut [u8], names: usize, apex: u16) {
     for _ in 0..names {
         let at = labels_length(rdata);
@@ -190,8 +192,8 @@ fn patch_apex_pointers(mut rdata: &mut [u8], names: usize, apex: u16) {
 }
 
 impl<'z> StoredRecord<'z> {
-    /// Where in the record's rdata the name starts that [`StoredRecord::read_target`] reads, in
-    /// octets from the RRset's first record.
+    /// The offset of the name that [`StoredRecord::read_target`] reads, in octets from the start of
+    /// the RRset's first record.
     pub fn target_offset(&self) -> usize {
         self.offset + RECORD_FIXED_OCTETS + self.target_at()
     }
@@ -200,23 +202,23 @@ impl<'z> StoredRecord<'z> {
         additional_name_at(self.rtype).unwrap_or(0)
     }
 
-    /// Reads the name that the record points to (CNAME, DNAME, NS, PTR, MX, SRV) into
-    /// `read_target`, lower-cased. `apex` is the zone's.
+    /// Reads the target of a CNAME, DNAME, NS, PTR, MX or SRV record into `name`, in lower case.
+    /// `apex` is that of the zone, in wire form.
     pub fn read_target(&self, apex: &[u8], name: &mut LookupName) {
         let stored = self.stored.get(self.target_at()..).unwrap_or(&[0]);
         let (labels, end) = stored.split_at(labels_length(stored));
-        // A stored name was whole and at most 255 octets when it was taken in.
+        // The name was complete and had at most 255 octets when it was stored.
         let _ = name.assemble(labels, if end.first() == Some(&0) { &[0] } else { apex });
     }
 
-    /// Whether the name is written as labels in the zone and a pointer to the apex.
+    /// Whether the target is stored as its labels in the zone and a pointer to the apex.
     pub fn is_compressed(&self) -> bool {
         let stored = self.stored.get(self.target_at()..).unwrap_or(&[]);
         compressible(self.rtype).is_some()
             && stored.get(labels_length(stored)).is_some_and(|&octet| octet != 0)
     }
 
-    /// The rdata as stored.
+    /// The rdata in stored form: compressible names in the zone lack the apex.
     pub fn stored_rdata(&self) -> &'z [u8] {
         self.stored
     }

@@ -1,4 +1,4 @@
-//! From records to zones: what is refused, what is merged, what the rest of the program may ask.
+//! Zones built from records: what is refused, what is merged, and what a zone reports.
 
 use super::*;
 use crate::dns::{LookupName, Name, Rtype};
@@ -16,7 +16,7 @@ fn soa(minimum: u32) -> Record {
     record("example.com", Rtype::SOA, &[name("ns.example.com").as_wire(), b"\0", &numbers].concat())
 }
 
-/// A builder that has SOA and NS.
+/// A builder of `example.com` with SOA and NS.
 fn builder() -> ZoneBuilder {
     let mut builder = ZoneBuilder::new(name("example.com"));
     builder.add(soa(300)).unwrap();
@@ -25,7 +25,7 @@ fn builder() -> ZoneBuilder {
 }
 
 #[test]
-fn what_cannot_be_in_a_zone_is_refused_with_its_reason() {
+fn a_record_that_cannot_be_in_a_zone_is_refused_with_its_reason() {
     let target = name("a.test");
     let other_target = name("b.test");
     let a = |owner: &str| record(owner, Rtype::A, &[192, 0, 2, 1]);
@@ -99,7 +99,7 @@ fn what_cannot_be_in_a_zone_is_refused_with_its_reason() {
 }
 
 #[test]
-fn a_name_has_at_most_a_hundred_types_and_takes_more_records_of_each() {
+fn a_name_has_at_most_a_hundred_types_and_more_records_of_each() {
     let mut builder = builder();
     let of_type = |rtype: u16, octet: u8| record("www.example.com", Rtype(rtype), &[octet]);
     (1000..1100).for_each(|rtype| builder.add(of_type(rtype, 1)).unwrap());
@@ -121,7 +121,7 @@ fn a_zone_needs_an_soa_and_ns() {
 }
 
 #[test]
-fn equal_records_are_one_and_the_lowest_ttl_counts() {
+fn equal_records_are_stored_once_and_the_lowest_ttl_applies() {
     let mut builder = builder();
     for (ttl_secs, last) in [(60, 1), (30, 2), (90, 1), (50, 2)] {
         builder
@@ -177,7 +177,7 @@ fn the_order_of_records_does_not_matter() {
 }
 
 #[test]
-fn a_settled_builder_shows_every_name_and_where_its_records_lead() {
+fn a_flushed_builder_shows_every_name_and_its_targets() {
     let mut builder = builder();
     let mx = |front: &[u8], target: &str| [front, name(target).as_wire()].concat();
     for (owner, rtype, rdata) in [
@@ -202,8 +202,8 @@ fn a_settled_builder_shows_every_name_and_where_its_records_lead() {
 }
 
 #[test]
-fn names_in_rdata_are_compared_without_case_and_the_rest_with_it() {
-    for (rtype, front, is_one) in [
+fn only_names_in_rdata_are_compared_without_case() {
+    for (rtype, front, is_same) in [
         (Rtype::CNAME, &b""[..], true),
         (Rtype::NS, b"", true),
         (Rtype::MX, b"\0\x01", true),
@@ -217,7 +217,7 @@ fn names_in_rdata_are_compared_without_case_and_the_rest_with_it() {
         let zone = builder.finish().unwrap();
         let rrset =
             zone.node(&LookupName::from(&name("www.example.com"))).unwrap().rrset(rtype).unwrap();
-        assert_eq!(rrset.count == 1, is_one, "{rtype}");
+        assert_eq!(rrset.count == 1, is_same, "{rtype}");
     }
     let mut builder = builder();
     builder.add(record("www.example.com", Rtype::MX, b"\0\x41\0")).unwrap();
@@ -234,7 +234,7 @@ fn names_in_rdata_are_compared_without_case_and_the_rest_with_it() {
 }
 
 #[test]
-fn negative_answers_live_for_the_lesser_of_ttl_and_minimum() {
+fn the_negative_ttl_is_the_lesser_of_the_soa_ttl_and_minimum() {
     for (ttl_secs, minimum, expected) in [(60, 300, 60), (600, 300, 300)] {
         let mut builder = ZoneBuilder::new(name("example.com"));
         builder.add(Record { ttl_secs, ..soa(minimum) }).unwrap();
@@ -244,7 +244,7 @@ fn negative_answers_live_for_the_lesser_of_ttl_and_minimum() {
 }
 
 #[test]
-fn a_zone_tells_how_a_name_stands_in_it() {
+fn a_zone_says_whether_it_is_authoritative_for_a_name() {
     let mut builder = builder();
     let target = name("a.test");
     for (owner, rtype) in [
@@ -282,8 +282,8 @@ fn a_small_record_costs_few_octets() {
             .unwrap();
     }
     let zone = builder.finish().unwrap();
-    let each = zone.memory_octets() / 20_000;
-    assert!(each <= 100, "{each} octets a record");
+    let octets_per_record = zone.memory_octets() / 20_000;
+    assert!(octets_per_record <= 100, "{octets_per_record} octets a record");
 }
 
 #[test]
@@ -298,22 +298,23 @@ fn a_zone_with_another_serial_differs_in_nothing_else() {
         builder.finish().unwrap()
     };
     let (old, new) = (zone(7), zone(0x0102_0304));
-    let made = old.with_serial(new.serial());
-    assert_eq!((old.serial(), made.serial()), (7, 0x0102_0304));
-    assert_eq!(format!("{made:?}"), format!("{new:?}"));
+    let changed = old.with_serial(new.serial());
+    assert_eq!((old.serial(), changed.serial()), (7, 0x0102_0304));
+    assert_eq!(format!("{changed:?}"), format!("{new:?}"));
 }
 
 #[test]
-fn records_in_any_order_come_to_the_zone_that_they_come_to_by_owner() {
+fn records_in_any_order_build_the_same_zone_in_as_little_memory() {
     const OWNERS: u32 = 12_000;
-    let owner = |at: u32| format!("h{at}.example.com");
-    let a = |at: u32| record(&owner(at), Rtype::A, &at.to_be_bytes());
-    let txt =
-        |at: u32, text: u8| record(&owner(at), Rtype::TXT, &[&[200][..], &[text; 200]].concat());
-    let of_owner = |at: u32| {
+    let owner = |number: u32| format!("h{number}.example.com");
+    let a = |number: u32| record(&owner(number), Rtype::A, &number.to_be_bytes());
+    let txt = |number: u32, text: u8| {
+        record(&owner(number), Rtype::TXT, &[&[200][..], &[text; 200]].concat())
+    };
+    let of_owner = |number: u32| {
         // Every hundredth is too large to be copied for each of its records.
-        let texts = if at.is_multiple_of(100) { 4 } else { 1 };
-        std::iter::once(a(at)).chain((0..texts).map(move |text| txt(at, text)))
+        let texts = if number.is_multiple_of(100) { 4 } else { 1 };
+        std::iter::once(a(number)).chain((0..texts).map(move |text| txt(number, text)))
     };
     let sorted: Vec<Record> = (0..OWNERS).flat_map(of_owner).collect();
     // By type, by number within each owner, and scattered.
@@ -322,15 +323,15 @@ fn records_in_any_order_come_to_the_zone_that_they_come_to_by_owner() {
         (record.rtype.0, record.rdata.get(1).copied().filter(|_| record.rtype == Rtype::TXT))
     });
     let scattered: Vec<Record> =
-        (0..sorted.len()).map(|at| sorted[at * 7919 % sorted.len()].clone()).collect();
+        (0..sorted.len()).map(|number| sorted[number * 7919 % sorted.len()].clone()).collect();
     assert_ne!(sorted.len() % 7919, 0);
     let zone_of = |records: &[Record]| {
         let mut builder = builder();
         records.iter().for_each(|record| builder.add(record.clone()).unwrap());
         builder.finish().unwrap()
     };
-    let told = |zone: &Zone, at: u32| {
-        let name: LookupName = (&name(&owner(at))).into();
+    let rrsets_at = |zone: &Zone, number: u32| {
+        let name: LookupName = (&name(&owner(number))).into();
         let node = zone.node(&name).unwrap();
         let mut rrsets: Vec<_> = [Rtype::A, Rtype::TXT]
             .into_iter()
@@ -348,7 +349,10 @@ fn records_in_any_order_come_to_the_zone_that_they_come_to_by_owner() {
     let expected = zone_of(&sorted);
     for (records, order) in [(by_type, "by type"), (scattered, "scattered")] {
         let zone = zone_of(&records);
-        assert!((0..OWNERS).all(|at| told(&zone, at) == told(&expected, at)), "{order}");
+        assert!(
+            (0..OWNERS).all(|number| rrsets_at(&zone, number) == rrsets_at(&expected, number)),
+            "{order}"
+        );
         let more = zone.memory_octets() as f64 / expected.memory_octets() as f64;
         assert!(more < 1.07, "{order}: {more} times the memory");
     }

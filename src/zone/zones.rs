@@ -14,44 +14,44 @@ use crate::{
     steer::{ServiceId, ZoneId},
 };
 
-/// Every zone served, and where services are in them. Made anew when a zone or the list of services
-/// changes, not for a verdict.
+/// Every zone served, and the names of the services in them. Rebuilt when a zone or the list of
+/// services changes, but not when health changes.
 #[derive(Debug, Default)]
 pub struct Zones {
     zones: Vec<Arc<Zone>>,
     /// Positions in `zones`, by apex.
     apex_index: NameIndex,
-    /// By how many labels an apex has, the most first.
+    /// The numbers of labels that apexes have, the highest first.
     apex_depths: Vec<ApexDepth>,
-    /// Shared by zones that differ in their serials alone.
+    /// The steered names; shared by versions that differ only in serials.
     steered: Arc<[SteeredName]>,
     /// Positions in `steered`, by name.
     steered_index: NameIndex,
-    /// Bit n: a steered name has n labels.
+    /// Bit n is set if a steered name has n labels.
     steered_label_counts: u128,
     /// Whether any steered name is a wildcard.
     pub(super) has_steered_wildcards: bool,
 }
 
-/// The apexes with so many labels.
+/// The apexes with one number of labels.
 #[derive(Debug, Clone)]
 struct ApexDepth {
     labels: usize,
-    /// The position of their zone, where there is but one of them: it is found without a hash.
+    /// The position of the zone if there is only one such apex, which is then found without a hash.
     only_zone: Option<u32>,
 }
 
-/// A name that exists for a service: its own, or one between it and static names. All that a lookup
-/// wants to know of it.
+/// A name that exists because of a service: the name of the service, or an empty non-terminal above
+/// it. Holds everything that a lookup needs.
 #[derive(Debug)]
 pub(crate) struct SteeredName {
     name: Name,
     pub(super) service: Option<ServiceId>,
-    /// The innermost zone that holds it.
+    /// The innermost zone that contains the name.
     pub(super) zone: ZoneId,
-    /// Its static records there, by node number.
+    /// The number of its node in that zone, if it has static records or exists there.
     pub(super) node: Option<u32>,
-    /// Whether it is that zone's apex.
+    /// Whether the name is that zone's apex.
     pub(super) is_apex: bool,
 }
 
@@ -62,20 +62,21 @@ impl SteeredName {
 }
 
 impl Zones {
-    /// Puts zones and services together. `steered_index` are in the zones that hold them, by
-    /// position in `zones`; a service at or below a delegation or below a DNAME cannot be reached
-    /// and is left out, and so is a zone whose apex another one has.
+    /// Builds the lookup tables of zones and services. Each of `services` is a name, the position
+    /// in `zones` of the zone that contains it, and its id. A service at or below a delegation or
+    /// below a DNAME cannot be reached and is left out, and so is a zone with the same apex as one
+    /// before it.
     pub fn build(zones: Vec<Arc<Zone>>, services: &[(Name, ZoneId, ServiceId)]) -> Self {
         let mut built = Self { zones, ..Self::default() };
         built.apex_index = NameIndex::new(built.zones.iter().map(|zone| zone.apex.as_wire()));
         for (number, zone) in (0..).zip(&built.zones) {
             let labels = zone.apex_labels;
-            match built.apex_depths.iter_mut().find(|level| level.labels == labels) {
-                Some(level) => level.only_zone = None,
+            match built.apex_depths.iter_mut().find(|depth| depth.labels == labels) {
+                Some(depth) => depth.only_zone = None,
                 None => built.apex_depths.push(ApexDepth { labels, only_zone: Some(number) }),
             }
         }
-        built.apex_depths.sort_unstable_by_key(|level| Reverse(level.labels));
+        built.apex_depths.sort_unstable_by_key(|depth| Reverse(depth.labels));
         let (mut known, mut steered) = (HashTable::new(), Vec::with_capacity(services.len()));
         for (name, zone, service) in services {
             let Some(zone) = built.zones.get(zone.index()).cloned() else { continue };
@@ -90,7 +91,7 @@ impl Zones {
         built
     }
 
-    /// The same zones, of which some get another serial in their SOA.
+    /// The same zones, some with another serial in their SOA.
     pub fn with_serials(&self, serials: &[(ZoneId, u32)]) -> Self {
         let mut zones = self.zones.clone();
         for (id, serial) in serials {
@@ -107,7 +108,8 @@ impl Zones {
         }
     }
 
-    /// `known` has the positions of those inserted before.
+    /// Inserts the name of a service and the empty non-terminals above it. `known` holds the
+    /// positions of the names inserted before.
     fn insert_service(
         &mut self,
         steered: &mut Vec<SteeredName>,
@@ -120,23 +122,23 @@ impl Zones {
         for labels in (zone.apex_labels..=lookup.label_count()).rev() {
             let suffix = lookup.suffix(labels);
             let is_own = labels == lookup.label_count();
-            let hashed = hash_name(suffix);
-            let known_by = hash_by(LOAD_SEED, suffix);
-            match known.find(known_by, |&at| steered[at as usize].wire() == suffix).copied() {
+            let hash = hash_name(suffix);
+            let load_hash = hash_by(LOAD_SEED, suffix);
+            match known.find(load_hash, |&at| steered[at as usize].wire() == suffix).copied() {
                 Some(at) if is_own => steered[at as usize].service = Some(service),
                 Some(_) => {}
-                None if !is_own && zone.node_of_wire(suffix, hashed).is_some() => {}
+                None if !is_own && zone.node_of_wire(suffix, hash).is_some() => {}
                 None => {
                     let Ok(name) = Name::from_wire(suffix) else { continue };
                     let Some((innermost, zone)) = self.zone_of(&lookup, labels) else { continue };
-                    let node = zone.node_of_wire(suffix, hashed).map(Node::number);
+                    let node = zone.node_of_wire(suffix, hash).map(Node::number);
                     let is_apex = zone.apex_labels == labels;
                     let at = steered.len() as u32;
                     let service = is_own.then_some(service);
                     self.has_steered_wildcards |= is_wildcard(suffix);
                     steered.push(SteeredName { name, service, zone: innermost, node, is_apex });
                     self.steered_label_counts |= 1 << labels;
-                    known.insert_unique(known_by, at, |&at| {
+                    known.insert_unique(load_hash, at, |&at| {
                         hash_by(LOAD_SEED, steered[at as usize].wire())
                     });
                 }
@@ -149,15 +151,15 @@ impl Zones {
         &self.zones
     }
 
-    /// The innermost zone with an apex of at most `most_labels` labels that holds a name, and its
-    /// number.
-    pub(super) fn zone_of(&self, name: &LookupName, most_labels: usize) -> Option<(ZoneId, &Zone)> {
+    /// The innermost zone that contains a name and whose apex has at most `max_labels` labels, and
+    /// its number.
+    pub(super) fn zone_of(&self, name: &LookupName, max_labels: usize) -> Option<(ZoneId, &Zone)> {
         let number =
-            self.apex_depths.iter().skip_while(|level| level.labels > most_labels).find_map(
-                |level| {
-                    let suffix = name.suffix(level.labels);
+            self.apex_depths.iter().skip_while(|depth| depth.labels > max_labels).find_map(
+                |depth| {
+                    let suffix = name.suffix(depth.labels);
                     let apex_of = |number: u32| self.zones[number as usize].apex.as_wire();
-                    match level.only_zone {
+                    match depth.only_zone {
                         Some(number) => (apex_of(number) == suffix).then_some(number),
                         None => self.apex_index.find(suffix, hash_name(suffix), apex_of),
                     }
@@ -171,37 +173,36 @@ impl Zones {
         &self.zones[id.index()]
     }
 
-    /// The first that [`Zones::lead`] will read for a name with that hash. What it says means
-    /// nothing.
+    /// Reads the first index cell that [`Zones::hint`] needs for a name with this hash, so that it
+    /// is in the CPU's cache. The value has no meaning.
     #[inline]
-    pub(crate) fn first_cell(&self, hashed: u64) -> u32 {
-        self.steered_index.first_cell(hashed)
+    pub(crate) fn first_cell(&self, hash: u64) -> u32 {
+        self.steered_index.first_cell(hash)
     }
 
-    /// The name known to services that most likely is this one; `None` where services do not know
-    /// the name.
+    /// The steered name that is most likely this one; `None` only if the name is not steered.
     #[inline]
-    pub(super) fn probably_steered(&self, name: &LookupName, hashed: u64) -> Option<&SteeredName> {
+    pub(super) fn probably_steered(&self, name: &LookupName, hash: u64) -> Option<&SteeredName> {
         let is_possible = self.steered_label_counts >> name.label_count() & 1 == 1;
         let name_of = |at: u32| self.steered[at as usize].wire();
         let at = is_possible
-            .then(|| self.steered_index.find_probable(name.as_wire(), hashed, name_of))
+            .then(|| self.steered_index.find_probable(name.as_wire(), hash, name_of))
             .flatten()?;
         Some(&self.steered[at as usize])
     }
 
-    /// What services make of a name with so many labels: `None` where it does not exist for them.
+    /// The entry of a name with this number of labels; `None` if it is not steered.
     #[inline]
     pub(super) fn steered(
         &self,
         wire: &[u8],
         labels: usize,
-        hashed: impl FnOnce() -> u64,
+        hash: impl FnOnce() -> u64,
     ) -> Option<&SteeredName> {
         if self.steered_label_counts >> labels & 1 == 0 {
             return None;
         }
-        let at = self.steered_index.find(wire, hashed(), |at| self.steered[at as usize].wire())?;
+        let at = self.steered_index.find(wire, hash(), |at| self.steered[at as usize].wire())?;
         Some(&self.steered[at as usize])
     }
 }

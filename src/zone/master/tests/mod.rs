@@ -1,4 +1,4 @@
-//! Master files, whole: what is read, what is refused and where.
+//! Whole master files: what is read, what is refused, and at which position.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ fn read(text: &str) -> MasterFile {
     read_with(text, &[])
 }
 
-/// Reads a file for `example.com` beside the named ones.
+/// Reads a file for `example.com` that may include the named ones.
 fn read_with(text: &str, files: &[(&str, &str)]) -> MasterFile {
     parse(text.as_bytes(), &"example.com".parse().unwrap(), None, &mut |path| {
         files
@@ -50,7 +50,7 @@ fn errors(file: &MasterFile) -> Vec<String> {
 }
 
 #[test]
-fn owners_ttls_and_classes_are_taken_from_before_when_missing() {
+fn a_missing_owner_ttl_or_class_is_that_of_an_earlier_line() {
     let text = "\
 $TTL 1h30m
 @ IN 60 A 192.0.2.1 ; the apex
@@ -80,7 +80,7 @@ absolute.example. A 192.0.2.6
 }
 
 #[test]
-fn a_ttl_is_its_own_or_the_files_or_the_zones_or_the_one_before() {
+fn a_ttl_is_that_of_the_record_or_of_the_file_or_of_the_zone_or_of_the_record_before() {
     let ttls = |text: &str, default: Option<u32>| -> Vec<u32> {
         let origin = "example.com".parse().unwrap();
         let file = parse(text.as_bytes(), &origin, default, &mut |_| Err(String::new()));
@@ -92,7 +92,7 @@ fn a_ttl_is_its_own_or_the_files_or_the_zones_or_the_one_before() {
 }
 
 #[test]
-fn parentheses_quotes_comments_and_escapes_are_understood() {
+fn parentheses_quotes_comments_and_escapes_are_read() {
     let text = "\
 @ 1 SOA ns1 Host\\.Master ( 2024010101 ; serial (of the day)
     1h 15m ( 2w ) ; refresh
@@ -115,7 +115,7 @@ w 1 TXT v=\\\"q
 }
 
 #[test]
-fn every_error_of_a_file_is_told_with_its_place_and_reading_goes_on() {
+fn every_error_of_a_file_is_reported_with_its_position() {
     let text = "\
 \x20A 192.0.2.1
 @ A 192.0.2.300
@@ -266,7 +266,7 @@ $GENERATE 1-300 a$ A 192.0.2.$
 }
 
 #[test]
-fn what_is_no_text_is_refused_as_such() {
+fn a_file_that_is_not_text_is_refused_as_such() {
     let message = |bytes: &[u8]| {
         let file = parse(bytes, &Name::root(), None, &mut |_| Err(String::new()));
         assert_eq!(file.entries, []);
@@ -283,7 +283,7 @@ fn what_is_no_text_is_refused_as_such() {
 }
 
 #[test]
-fn an_open_parenthesis_costs_the_records_up_to_the_next_owner_and_no_more() {
+fn an_open_parenthesis_loses_only_the_records_up_to_the_next_owner() {
     let text = "$TTL 5\n@ SOA ns h ( 1 2 3\n  4 5\nwww A bad\nok A 192.0.2.1\n";
     let file = read(text);
     assert_eq!(
@@ -294,7 +294,7 @@ fn an_open_parenthesis_costs_the_records_up_to_the_next_owner_and_no_more() {
 }
 
 #[test]
-fn no_more_than_a_hundred_errors_are_told() {
+fn at_most_a_hundred_errors_are_reported() {
     let file = read(&"www A bad\n".repeat(1000));
     assert_eq!(file.errors.len(), 101);
     assert_eq!(errors(&file)[100], "0:101:7 there are more than 100 errors; the rest is not read");
@@ -309,7 +309,7 @@ fn columns_count_characters() {
 }
 
 #[test]
-fn records_that_no_zone_holds_are_refused() {
+fn records_that_cannot_be_in_a_zone_are_refused() {
     for (text, message) in [
         ("x OPT \\# 0", "type OPT cannot be in a zone"),
         ("x ANY 1", "type ANY cannot be in a zone"),
@@ -380,7 +380,8 @@ fn no_mutation_of_a_file_makes_the_reader_panic() {
     }
 }
 
-/// Reads a file that includes others, with what all zones of the load may take.
+/// Reads a file that may include the named ones, within the budget of a load; also returns the
+/// number of records.
 fn read_within(
     text: &str,
     files: &[(&str, Arc<Vec<u8>>)],
@@ -408,18 +409,22 @@ fn a_file_that_is_included_a_thousand_times_is_never_copied_and_read_only_up_to_
     let help = "include each file once, or split the zone";
     let what = "large (65 MiB) is too much: the files of this zone have more than 256 MiB together \
                 (a file counts once for each $INCLUDE)";
-    assert_eq!(errors(&file), [format!("0:4:10 {what}")], "the line, the file and the bound, once");
+    assert_eq!(
+        errors(&file),
+        [format!("0:4:10 {what}")],
+        "one error, with the line, the file and the limit"
+    );
     assert_eq!(
         (file.errors[0].help.as_deref(), file.errors[0].about_path.as_deref()),
         (Some(help), Some("large"))
     );
     assert!(file.is_truncated && !file.errors[0].is_load_budget);
-    assert_eq!(count, 3 * 128, "three of them are read");
+    assert_eq!(count, 3 * 128, "the first three are read");
     assert!(file.included.iter().all(|included| Arc::ptr_eq(&included.bytes, &large)));
 }
 
 #[test]
-fn the_zones_of_a_load_share_a_budget_and_nothing_is_read_once_it_is_passed() {
+fn the_zones_of_a_load_share_a_budget_and_nothing_is_read_once_it_is_exceeded() {
     let files = [("part", Arc::new(b"a A 192.0.2.1\n".repeat(10)))];
     let text = "$INCLUDE part\n$INCLUDE part\nb A 192.0.2.2\n";
     for (mut budget, place, expected) in [
@@ -444,13 +449,13 @@ fn the_zones_of_a_load_share_a_budget_and_nothing_is_read_once_it_is_passed() {
         assert_eq!(
             (errors(&third), third.is_truncated, count),
             (vec![], true, 0),
-            "one error is enough"
+            "only the first zone has an error"
         );
     }
 }
 
 #[test]
-fn what_generate_makes_counts_as_records_as_text_and_as_memory() {
+fn generated_records_count_as_records_as_text_and_as_memory() {
     for (mut budget, expected) in [
         (
             Budget::new(1 << 20, 99, 1 << 20),

@@ -1,5 +1,5 @@
-//! The rdata of every type, from text to octets. Octets are as Knot 3.2.6 and NSD 4.6.1 serve them,
-//! where they know the type (names in lower case, as Knot has them).
+//! The rdata of every type, from text to octets. The octets are those that Knot 3.2.6 and NSD 4.6.1
+//! serve, for the types that they support (names in lower case, as in Knot).
 
 use super::*;
 
@@ -145,13 +145,13 @@ const RDATA: &[(&str, &str)] = &[
     (r#"NINFO "zone info""#, "097a6f6e6520696e666f"),
 ];
 
-/// A record of each type, without its owner.
+/// The text of a record of each type, without its owner.
 pub(super) fn texts() -> impl Iterator<Item = &'static str> {
     RDATA.iter().map(|(text, _)| *text)
 }
 
 #[test]
-fn every_type_is_read_into_the_octets_that_other_servers_make_of_it() {
+fn every_type_is_read_into_the_octets_that_other_servers_serve() {
     for &(text, hex) in RDATA {
         let file = read(&format!("$ORIGIN ex.test.\n$TTL 300\nx {text}\n"));
         assert_eq!(file.errors, [], "{text}");
@@ -163,7 +163,7 @@ fn every_type_is_read_into_the_octets_that_other_servers_make_of_it() {
 }
 
 #[test]
-fn the_octets_of_every_type_are_taken_and_cut_short_are_refused() {
+fn the_octets_of_every_type_are_accepted_and_shortened_octets_are_refused() {
     for &(text, _) in RDATA {
         let record =
             read(&format!("$ORIGIN ex.test.\n$TTL 300\nx {text}\n")).entries.remove(0).record;
@@ -178,7 +178,7 @@ fn the_octets_of_every_type_are_taken_and_cut_short_are_refused() {
         let again = as_octets(&record.rdata);
         assert_eq!(again.errors, [], "{text}");
         assert_eq!(again.entries[0].record, record, "{text}");
-        // Any octets are the rdata of a type that is not known, and the last field of some may have
+        // Any octets are valid rdata of an unknown type, and the last field of some types may have
         // any length.
         if record.rtype == Rtype(65280) {
             continue;
