@@ -46,7 +46,7 @@ fn state_and_health_are_two_things_and_a_held_drain_is_no_slow_start() {
     assert!(!page.contains("slow start"), "{page}");
     assert!(!page.contains("● active"), "a state is not green");
     assert!(!page.contains("class=\"stale\""), "current data has its colours");
-    assert!(!page.contains("100 % of its full share"), "99.6 % is not all");
+    assert!(!page.contains("100 % of its normal traffic"), "99.6 % is not all");
 }
 
 #[test]

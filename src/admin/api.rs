@@ -1,17 +1,17 @@
-//! The endpoints: what may be asked, and what each question is answered with.
+//! The routes of the admin API.
 //!
 //! | method and path | answer |
 //! |---|---|
 //! | `GET /` | the console |
-//! | `GET /healthz` | 200 while every thread that answers queries lives, else 503 |
-//! | `GET /readyz` | 200 while queries are answered from a snapshot; [`Readiness`], of which a request under a foreign name gets `is-ready` alone |
+//! | `GET /healthz` | 200 while every thread that answers queries is running, else 503 |
+//! | `GET /readyz` | 200 while queries are answered from a snapshot; [`super::Readiness`], of which a request whose host is a name gets only `is-ready` |
 //! | `GET /metrics` | Prometheus text |
-//! | `GET /api/v1/status?full=` | [`crate::control::Status`]; of lists that can be long the first 100, with `full=true` all |
-//! | `GET /api/v1/totals` | [`TotalsView`] |
-//! | `GET /api/v1/explain?name=&type=&client=&subnet=` | [`crate::engine::Explanation`]; 404 for a name that is not ours |
+//! | `GET /api/v1/status?full=` | [`crate::control::Status`]; of long lists the first 100 entries, with `full=true` all |
+//! | `GET /api/v1/totals` | [`super::TotalsView`] |
+//! | `GET /api/v1/explain?name=&type=&client=&subnet=` | [`crate::engine::Explanation`]; 404 for a name in none of the zones |
 //! | `POST /api/v1/reload` | [`crate::control::ReloadReport`]; 422 where files are held or refused, with every error. The body may be `{"accept-removal": true}` |
 //! | `POST /api/v1/pools/{name}/failback` | `{"pool": ..., "given-back": true}`; 404 |
-//! | `POST /api/v1/datacenters/{name}/drain`, `.../undrain`, `.../pause`, `.../resume` | [`crate::control::DrainReport`]; 400, 404, 409, 422, 500 with a [`DrainError`] |
+//! | `POST /api/v1/datacenters/{name}/drain`, `.../undrain`, `.../pause`, `.../resume` | [`crate::control::DrainReport`]; 400, 404, 409, 422, 500 with a [`crate::control::DrainError`] |
 
 use std::{future::ready, sync::Arc};
 
@@ -32,10 +32,10 @@ use super::{
     state::AdminState,
 };
 
-/// Names the server in every reply, so that a command can say which one it talked to.
+/// Identifies the server in every reply, so that a command can show which server answered.
 pub(crate) const SERVER_HEADER: HeaderName = HeaderName::from_static("portolan-server");
-pub(super) fn router(serving: AdminContext) -> Router {
-    let name = server_header_value(&serving);
+pub(super) fn router(context: AdminContext) -> Router {
+    let name = server_header_value(&context);
     Router::new()
         .merge(console::router())
         .route("/healthz", get(healthz))
@@ -51,23 +51,23 @@ pub(super) fn router(serving: AdminContext) -> Router {
         .route("/api/v1/datacenters/{name}/resume", post(resume))
         .route("/api/v1/pools/{name}/failback", post(failback))
         .fallback(async || {
-            ApiError::new(StatusCode::NOT_FOUND, "there is nothing here; / is the console")
+            ApiError::new(StatusCode::NOT_FOUND, "there is no such path; the console is at /")
         })
         .method_not_allowed_fallback(async || {
             ApiError::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "documents are read with GET, changes are asked for with POST",
+                "read documents with GET, and request changes with POST",
             )
         })
         .layer(map_response(move |mut response: Response| {
             response.headers_mut().insert(SERVER_HEADER, name.clone());
             ready(response)
         }))
-        .with_state(Arc::new(AdminState::new(serving)))
+        .with_state(Arc::new(AdminState::new(context)))
 }
 
-/// Which server answers: [`crate::control::ServerStatus`] as JSON, for every reply.
-fn server_header_value(serving: &AdminContext) -> HeaderValue {
-    let text = serde_json::to_string(serving.controller.server()).unwrap_or_default();
+/// The identity of the server for every reply: [`crate::control::ServerStatus`] as JSON.
+fn server_header_value(context: &AdminContext) -> HeaderValue {
+    let text = serde_json::to_string(context.controller.server()).unwrap_or_default();
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("{}"))
 }

@@ -14,9 +14,10 @@ use tracing::field::display;
 
 use crate::control::DrainOptions;
 
-/// The header in which a client names its user. `portolan drain` sends the name of the login.
+/// The header in which a client names its user. `portolan drain` sends the login name.
 pub const USER_HEADER: HeaderName = HeaderName::from_static("x-portolan-user");
-/// Longer claims, and longer names that are asked for, are cut off here, in characters.
+/// The maximum length of claims and of requested names in the log, in characters; longer ones are
+/// cut.
 const MAX_CLAIM_CHARS: usize = 200;
 
 /// The address that a request came from, among the request's extensions.
@@ -49,7 +50,7 @@ fn shortened(text: &str) -> String {
     text.chars().take(MAX_CLAIM_CHARS).collect()
 }
 
-/// A change that is requested.
+/// A requested change.
 #[derive(Debug)]
 pub(super) struct AuditedChange {
     action: &'static str,
@@ -60,7 +61,7 @@ pub(super) struct AuditedChange {
 }
 
 impl AuditedChange {
-    /// A change of no single datacenter or pool.
+    /// A change that does not concern a single datacenter or pool.
     pub(super) fn new(action: &'static str, author: Author) -> Self {
         Self { action, datacenter: None, pool: None, author }
     }
@@ -75,7 +76,7 @@ impl AuditedChange {
         Self { pool: Some(shortened(pool)), ..Self::new(action, author) }
     }
 
-    /// Logs the request; `drain` has the details of one.
+    /// Logs the request; `drain` holds the details if it is a drain.
     pub(super) fn log_request(&self, drain: Option<&DrainOptions>) {
         let Author { peer, user, user_agent } = &self.author;
         tracing::info!(
@@ -93,7 +94,7 @@ impl AuditedChange {
         );
     }
 
-    /// Logs the result: the generation that has it, where there is a new one.
+    /// Logs the result, with the generation that contains the change if there is a new one.
     pub(super) fn log_result<E: Display>(&self, result: Result<Option<u64>, &E>) {
         let Author { peer, user, .. } = &self.author;
         let (action, datacenter, pool) =

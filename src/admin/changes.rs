@@ -1,5 +1,5 @@
-//! The endpoints that change the server: reload, drain, failback. Each change is recorded by
-//! `audit` and runs to its end even if the client goes away.
+//! The endpoints that change the server: reload, drain, failback. `audit` logs each change, and
+//! each change runs to its end even if the client disconnects.
 
 use std::future::Future;
 
@@ -21,23 +21,23 @@ use super::{
 };
 use crate::control::{DrainAction, DrainOptions, DrainRequest, ReloadReport, ReloadRequest};
 
-/// The body of a reload; an empty one accepts nothing.
+/// The body of a reload request; an empty body accepts no removal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct ReloadBody {
-    /// Apply the files even if they remove more than a load removes by itself.
+    /// Whether to apply files that remove more than a load removes without an operator.
     pub accept_removal: bool,
 }
 
 pub(super) async fn reload(
-    State(office): SharedState,
+    State(state): SharedState,
     author: Author,
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let body: ReloadBody = read_body(&body, r#"{"accept-removal": true}"#)?;
     let request =
         if body.accept_removal { ReloadRequest::AcceptRemoval } else { ReloadRequest::Apply };
-    let handle = office.context.controller.clone();
+    let handle = state.context.controller.clone();
     let change = AuditedChange::new(
         if body.accept_removal { "reload accepting removals" } else { "reload" },
         author,
@@ -56,9 +56,10 @@ pub(super) async fn reload(
     }
 }
 
-/// Part of the files is in use: a client that looks at the status alone must not take it for all.
+/// The error of a reload that applied only some of the files: a client that checks only the HTTP
+/// status must not take it for complete.
 fn partial_reload_error(report: &ReloadReport) -> ApiError {
-    const SHOWN: usize = 20;
+    const MAX_LINES: usize = 20;
     let mut held = describe_held_files(&report.held);
     held.extend(
         report
@@ -66,81 +67,81 @@ fn partial_reload_error(report: &ReloadReport) -> ApiError {
             .iter()
             .map(|error| format!("the certificate read before stays in use: {error}")),
     );
-    let more = held.len().saturating_sub(SHOWN);
+    let more = held.len().saturating_sub(MAX_LINES);
     let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
     let message = format!(
         "generation {} is in use, but not all files as they are now:\n  {}{more}",
         report.generation,
-        held.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("\n  "),
+        held.iter().take(MAX_LINES).cloned().collect::<Vec<_>>().join("\n  "),
     );
     let mut error = json!(report);
-    let of_held = report.held.iter().flat_map(|file| &file.errors);
-    error["refused"] = of_held.chain(&report.certificates).cloned().collect();
+    let held_errors = report.held.iter().flat_map(|file| &file.errors);
+    error["refused"] = held_errors.chain(&report.certificates).cloned().collect();
     ApiError { status: StatusCode::UNPROCESSABLE_ENTITY, message, error: Some(error) }
 }
 
-/// The body of a drain; an empty one says nothing of all this.
+/// The body of a drain request; every field is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct DrainBody {
     /// Duration of the drain in seconds; if absent, until `undrain`.
     pub for_secs: Option<u64>,
-    /// Over how many seconds clients leave; without it as the datacenter's `drain-over` says, or at
-    /// once.
+    /// Time over which clients move away, in seconds; if absent, the datacenter's `drain-over`, or
+    /// at once.
     pub over_secs: Option<u64>,
     /// Reason for the drain, shown with the state: one line of at most 200 octets.
     pub reason: Option<String>,
-    /// Even if a service is left with nothing usable.
+    /// Whether to drain even if a service then has no usable member.
     pub force: bool,
 }
 
 pub(super) async fn drain(
-    State(office): SharedState,
+    State(state): SharedState,
     Path(datacenter): Path<String>,
     author: Author,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let DrainBody { for_secs, over_secs, reason, force } = state_change(&body)?;
-    let act = DrainAction::Drain(DrainOptions { for_secs, over_secs, reason, force });
-    change_state(&office, DrainRequest { datacenter, action: act }, author).await
+    let DrainBody { for_secs, over_secs, reason, force } = drain_body(&body)?;
+    let action = DrainAction::Drain(DrainOptions { for_secs, over_secs, reason, force });
+    change_state(&state, DrainRequest { datacenter, action: action }, author).await
 }
 
 pub(super) async fn undrain(
-    State(office): SharedState,
+    State(state): SharedState,
     Path(datacenter): Path<String>,
     author: Author,
 ) -> Result<Response, ApiError> {
-    change_state(&office, DrainRequest { datacenter, action: DrainAction::Undrain }, author).await
+    change_state(&state, DrainRequest { datacenter, action: DrainAction::Undrain }, author).await
 }
 
 pub(super) async fn pause(
-    State(office): SharedState,
+    State(state): SharedState,
     Path(datacenter): Path<String>,
     author: Author,
 ) -> Result<Response, ApiError> {
-    change_state(&office, DrainRequest { datacenter, action: DrainAction::Pause }, author).await
+    change_state(&state, DrainRequest { datacenter, action: DrainAction::Pause }, author).await
 }
 
 pub(super) async fn resume(
-    State(office): SharedState,
+    State(state): SharedState,
     Path(datacenter): Path<String>,
     author: Author,
 ) -> Result<Response, ApiError> {
-    change_state(&office, DrainRequest { datacenter, action: DrainAction::Resume }, author).await
+    change_state(&state, DrainRequest { datacenter, action: DrainAction::Resume }, author).await
 }
 
-/// Gives the clients of a `failover` pool back to its first usable member.
+/// Lets the clients of a `failover` pool return to its first usable member.
 pub(super) async fn failback(
-    State(office): SharedState,
+    State(state): SharedState,
     Path(pool): Path<String>,
     author: Author,
 ) -> Result<Response, ApiError> {
-    let handle = office.context.controller.clone();
+    let handle = state.context.controller.clone();
     let change = AuditedChange::of_pool("failback", &pool, author);
     change.log_request(None);
-    let asked = pool.clone();
+    let name = pool.clone();
     let was_held = run_to_completion(async move {
-        let result = match handle.force_failback(asked).await {
+        let result = match handle.force_failback(name).await {
             Ok(Some(was_held)) => Ok(was_held),
             Ok(None) => {
                 Err(ApiError::new(StatusCode::NOT_FOUND, format!("there is no pool {pool:?}")))
@@ -153,11 +154,11 @@ pub(super) async fn failback(
     Ok(uncached_response(JSON_TYPE, json_octets(&was_held.await??)))
 }
 
-fn state_change(body: &[u8]) -> Result<DrainBody, ApiError> {
+fn drain_body(body: &[u8]) -> Result<DrainBody, ApiError> {
     read_body(body, r#"{"reason": "kernel upgrade", "for-secs": 7200, "force": false}"#)
 }
 
-/// The body of a change; an empty one has every default.
+/// Parses the body of a change; an empty body has every default.
 fn read_body<T: Default + serde::de::DeserializeOwned>(
     body: &[u8],
     example: &str,
@@ -193,8 +194,7 @@ async fn change_state(
     Ok(uncached_response(JSON_TYPE, json_octets(&report.await??)))
 }
 
-/// Runs a change to its end even if the client goes away meanwhile: it is never left half asked
-/// for.
+/// Runs a change to its end even if the client disconnects, so that no change is left half done.
 async fn run_to_completion<T: Send + 'static>(
     change: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, ApiError> {

@@ -1,4 +1,4 @@
-//! The console: the page for people, and the headers that keep other pages out of it.
+//! The console, a page for people, and the headers that isolate it from other pages.
 
 use axum::{
     Router,
@@ -13,11 +13,11 @@ use axum::{
     routing::get,
 };
 
-/// The console may load and ask nothing but this server, and nobody may frame it.
+/// The console may load from and connect to this server alone, and no page may frame it.
 const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                               img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The page and what it loads.
+/// The routes of the page and of the files that it loads.
 pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route(
@@ -42,7 +42,7 @@ fn asset(media_type: &'static str, text: &'static str) -> Response {
         (CONTENT_SECURITY_POLICY, CONSOLE_POLICY),
         (REFERRER_POLICY, "no-referrer"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // The next version of the program brings the next version of the page.
+        // Revalidated each time: another version of the program may have another page.
         (CACHE_CONTROL, "no-cache"),
     ];
     (headers, text).into_response()

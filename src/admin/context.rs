@@ -1,24 +1,25 @@
-//! What the admin API gets from the daemon.
+//! What the daemon provides to the admin API.
 
 use crate::{
     control::ControllerHandle,
     transport::{Counters, PreemptionTimer},
 };
 
-/// What the admin API shows and changes.
+/// The parts of the server that the admin API shows and changes.
 pub struct AdminContext {
-    /// Connections at once, each of one descriptor.
+    /// The maximum number of connections, each of which takes one descriptor.
     pub max_connections: usize,
-    /// The controller.
+    /// Reads the status and requests changes.
     pub controller: ControllerHandle,
-    /// What the transports counted.
+    /// The counters of the transports.
     pub counters: Counters,
-    /// Beats while a large text is made.
+    /// Active while a large document is generated, so that threads that answer queries can preempt
+    /// it.
     pub preemption_timer: PreemptionTimer,
-    /// Whether every thread that answers queries lives. Called for each `/healthz` and each page of
-    /// metrics.
+    /// Whether every thread that answers queries is running. Called for each `/healthz` and each
+    /// page of metrics.
     pub is_alive: Box<dyn Fn() -> bool + Send + Sync>,
-    /// Whether DNS queries are answered: not before the first round of health checks. Called for
-    /// each `/readyz`.
+    /// Whether DNS queries are answered, which begins after the first round of health checks.
+    /// Called for each `/readyz`.
     pub is_listening: Box<dyn Fn() -> bool + Send + Sync>,
 }

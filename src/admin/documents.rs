@@ -1,4 +1,4 @@
-//! The endpoints that are read: health, metrics, status, totals, explanations.
+//! The endpoints that are read: health, readiness, metrics, status, totals, explanations.
 
 use std::{fmt::Display, net::AddrParseError, time::Duration};
 
@@ -26,13 +26,13 @@ use crate::{
     engine::ExplainRequest,
 };
 
-/// How long `/readyz` and `/metrics` wait for the controller before they go without it: it may be
-/// compiling.
+/// How long `/readyz` and `/metrics` wait for the controller's status before they answer without
+/// it: the controller may be busy.
 const READYZ_STATUS_TIMEOUT: Duration = Duration::from_millis(500);
 const METRICS_STATUS_TIMEOUT: Duration = Duration::from_secs(4);
 
-pub(super) async fn healthz(State(office): SharedState) -> Response {
-    if (office.context.is_alive)() {
+pub(super) async fn healthz(State(state): SharedState) -> Response {
+    if (state.context.is_alive)() {
         uncached_response("text/plain; charset=utf-8", "ok\n")
     } else {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "a thread that answers queries has died")
@@ -41,12 +41,12 @@ pub(super) async fn healthz(State(office): SharedState) -> Response {
 }
 
 pub(super) async fn readyz(
-    State(office): SharedState,
+    State(state): SharedState,
     Extension(host_kind): Extension<HostKind>,
 ) -> Response {
-    let generation = office.generation();
-    let status = office.status_within(READYZ_STATUS_TIMEOUT).await;
-    let readiness = Readiness::new(&office.context, generation, status.as_deref());
+    let generation = state.generation();
+    let status = state.status_within(READYZ_STATUS_TIMEOUT).await;
+    let readiness = Readiness::new(&state.context, generation, status.as_deref());
     let code = if readiness.is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let text = match host_kind {
         HostKind::Address => json_octets(&readiness),
@@ -56,25 +56,25 @@ pub(super) async fn readyz(
 }
 
 pub(super) async fn metrics(
-    State(office): SharedState,
+    State(state): SharedState,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let format =
         ExpositionFormat::negotiate(headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()));
     let page = match format {
-        ExpositionFormat::OpenMetrics => &office.metrics,
-        ExpositionFormat::PrometheusText => &office.text_metrics,
+        ExpositionFormat::OpenMetrics => &state.metrics,
+        ExpositionFormat::PrometheusText => &state.text_metrics,
     };
     let text = page
         .fetch(async || {
-            let status = office.status_within(METRICS_STATUS_TIMEOUT).await;
-            let (counters, generation) = (office.context.counters.clone(), office.generation());
-            let is_alive = (office.context.is_alive)();
-            let make = move || metrics::render(counters.collect(), generation, is_alive, status);
+            let status = state.status_within(METRICS_STATUS_TIMEOUT).await;
+            let (counters, generation) = (state.context.counters.clone(), state.generation());
+            let is_alive = (state.context.is_alive)();
+            let render = move || metrics::render(counters.collect(), generation, is_alive, status);
             match format {
-                ExpositionFormat::OpenMetrics => office.run_blocking(make).await,
+                ExpositionFormat::OpenMetrics => state.run_blocking(render).await,
                 ExpositionFormat::PrometheusText => {
-                    office.run_blocking(move || metrics::to_prometheus_text(&make())).await
+                    state.run_blocking(move || metrics::to_prometheus_text(&render())).await
                 }
             }
         })
@@ -86,44 +86,44 @@ pub(super) async fn metrics(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct StatusQuery {
-    /// All of every list; else the first 100 of those that can be long.
+    /// Whether every list is complete; otherwise long lists have their first 100 entries.
     #[serde(default)]
     full: bool,
 }
 
 pub(super) async fn status(
-    State(office): SharedState,
-    wanted: Result<Query<StatusQuery>, QueryRejection>,
+    State(state): SharedState,
+    query: Result<Query<StatusQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(wanted) = wanted.map_err(|why| {
+    let Query(query) = query.map_err(|why| {
         ApiError::new(
             StatusCode::BAD_REQUEST,
-            format!("{}; ask with ?full=true or without a query", why.body_text()),
+            format!("{}; use ?full=true or no query", why.body_text()),
         )
     })?;
-    let text = if wanted.full {
+    let text = if query.full {
         let full = async || {
-            let status = office.fetch_status(ListDetail::Full).await?;
-            office.run_blocking(move || json_octets(&status)).await
+            let status = state.fetch_status(ListDetail::Full).await?;
+            state.run_blocking(move || json_octets(&status)).await
         };
-        office.full_status_text.fetch(full).await?
+        state.full_status_text.fetch(full).await?
     } else {
         let short = async || {
-            let status = office.status().await?;
-            office.run_blocking(move || json_octets(&*status)).await
+            let status = state.status().await?;
+            state.run_blocking(move || json_octets(&*status)).await
         };
-        office.status_text.fetch(short).await?
+        state.status_text.fetch(short).await?
     };
     Ok(uncached_response(JSON_TYPE, text))
 }
 
-pub(super) async fn totals(State(office): SharedState) -> Result<Response, ApiError> {
-    let counters = &office.context.counters;
-    let text = office
+pub(super) async fn totals(State(state): SharedState) -> Result<Response, ApiError> {
+    let counters = &state.context.counters;
+    let text = state
         .totals
         .fetch(async || {
             let counters = counters.clone();
-            office
+            state
                 .run_blocking(move || {
                     serde_json::to_vec(&TotalsView::new(&counters.collect())).unwrap_or_default()
                 })
@@ -147,19 +147,19 @@ pub(super) struct ExplainQuery {
 
 impl ExplainQuery {
     fn parse(&self) -> Result<ExplainRequest, ApiError> {
-        let wrong = |what: &str, text: &str, why: &dyn Display| {
-            ApiError::new(StatusCode::BAD_REQUEST, format!("`{what}` is {text:?}: {why}"))
+        let invalid = |usage: &str, text: &str, why: &dyn Display| {
+            ApiError::new(StatusCode::BAD_REQUEST, format!("`{usage}` is {text:?}: {why}"))
         };
-        let name = self.name.parse().map_err(|why: NameError| wrong("name", &self.name, &why))?;
+        let name = self.name.parse().map_err(|why: NameError| invalid("name", &self.name, &why))?;
         let rtype = self.rtype.as_deref().unwrap_or("A");
-        let rtype = rtype.parse().map_err(|why: UnknownRtype| wrong("type", rtype, &why))?;
+        let rtype = rtype.parse().map_err(|why: UnknownRtype| invalid("type", rtype, &why))?;
         let client = self
             .client
             .parse()
-            .map_err(|why: AddrParseError| wrong("client", &self.client, &why))?;
+            .map_err(|why: AddrParseError| invalid("client", &self.client, &why))?;
         let subnet = self.subnet.as_deref().filter(|subnet| !subnet.is_empty());
         let prefix = |text: &str| {
-            text.parse().map_err(|why: ipnet::AddrParseError| wrong("subnet", text, &why))
+            text.parse().map_err(|why: ipnet::AddrParseError| invalid("subnet", text, &why))
         };
         Ok(ExplainRequest {
             name,
@@ -172,15 +172,15 @@ impl ExplainQuery {
 }
 
 pub(super) async fn explain(
-    State(office): SharedState,
+    State(state): SharedState,
     question: Result<Query<ExplainQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let Query(question) = question.map_err(|why| {
-        let what = "ask with ?name=www.example.com&type=A&client=192.0.2.1&subnet=198.51.100.0/24";
-        ApiError::new(StatusCode::BAD_REQUEST, format!("{}; {what}", why.body_text()))
+        let usage = "use ?name=www.example.com&type=A&client=192.0.2.1&subnet=198.51.100.0/24";
+        ApiError::new(StatusCode::BAD_REQUEST, format!("{}; {usage}", why.body_text()))
     })?;
-    let explained = office.context.controller.explain(question.parse()?).await?;
+    let explained = state.context.controller.explain(question.parse()?).await?;
     let explanation =
-        explained.map_err(|not_ours| ApiError::new(StatusCode::NOT_FOUND, not_ours.to_string()))?;
+        explained.map_err(|error| ApiError::new(StatusCode::NOT_FOUND, error.to_string()))?;
     Ok(uncached_response(JSON_TYPE, json_octets(&explanation)))
 }

@@ -1,4 +1,4 @@
-//! Why a request was not done, as a JSON document.
+//! Errors of the admin API.
 
 use std::fmt::{self, Display};
 
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use super::response::{JSON_TYPE, json_octets, uncached_response};
 use crate::control::{ControllerStopped, DrainError, ReloadError};
 
-/// Why a request was not done, as the client gets it: a JSON document with `message` and, where
-/// there is more to say, `error`.
+/// Why a request failed. The client receives a JSON document with `message` and, for errors with
+/// details, `error`.
 #[derive(Debug)]
 pub struct ApiError {
     pub(super) status: StatusCode,
@@ -25,7 +25,7 @@ impl ApiError {
         Self { status, message: message.into(), error: None }
     }
 
-    /// The HTTP status.
+    /// The HTTP status of the reply.
     pub fn status(&self) -> StatusCode {
         self.status
     }
@@ -39,17 +39,17 @@ impl Display for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut fault = json!({ "message": self.message });
+        let mut document = json!({ "message": self.message });
         if let Some(error) = self.error {
-            fault["error"] = error;
+            document["error"] = error;
         }
-        (self.status, uncached_response(JSON_TYPE, json_octets(&fault))).into_response()
+        (self.status, uncached_response(JSON_TYPE, json_octets(&document))).into_response()
     }
 }
 
 impl From<ControllerStopped> for ApiError {
-    fn from(gone: ControllerStopped) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, gone.to_string())
+    fn from(stopped: ControllerStopped) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, stopped.to_string())
     }
 }
 
@@ -59,7 +59,7 @@ impl From<ReloadError> for ApiError {
             ReloadError::ControllerStopped => ControllerStopped.into(),
             ReloadError::Refused(lines) => Self {
                 status: StatusCode::UNPROCESSABLE_ENTITY,
-                message: "the files have errors; what was in use stays in use".to_owned(),
+                message: "the files have errors; the configuration before stays in use".to_owned(),
                 error: Some(json!({ "refused": lines })),
             },
         }
@@ -82,10 +82,10 @@ impl From<DrainError> for ApiError {
     }
 }
 
-/// The thread panicked, which the log tells.
+/// The error of a request whose thread panicked. The panic itself is in the log.
 pub(super) fn panic_error() -> ApiError {
     ApiError::new(
         StatusCode::INTERNAL_SERVER_ERROR,
-        "this request met a defect of the server; the log has more",
+        "a defect of the server ended this request; the log has details",
     )
 }

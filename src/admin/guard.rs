@@ -1,23 +1,23 @@
-//! The guard: turns away what a web page of somebody else could send.
+//! The guard: refuses requests that a web page of another site could send.
 //!
-//! A browser on the operator's machine reaches the loopback address, and with it any page the
-//! operator looks at. Two things keep such a page out:
+//! A browser on the operator's machine reaches the loopback address, and so does every page that
+//! the operator opens in it. Two checks keep such pages out:
 //!
-//! - DNS rebinding: the page's own name is made to resolve to this address, so that the browser
-//!   takes this server for the page's own. But then the `Host` header holds that name. A name that
-//!   an attacker can point anywhere is not accepted; an address or `localhost` is, for nobody can
-//!   rebind those.
-//! - Cross-site requests: a form or a script of another origin may send a POST without asking, as
-//!   long as its content type is one of a form's. One that says `application/json` is asked for
-//!   first (CORS preflight), and this server never agrees.
+//! - DNS rebinding: the page's name is made to resolve to this address, so that the browser treats
+//!   this server as the page's origin. The `Host` header then holds that name. A name is not
+//!   accepted, since an attacker can point it anywhere; an address or `localhost` is, since these
+//!   cannot be rebound.
+//! - Cross-site requests: a form or a script of another origin may send a POST without a preflight
+//!   if its content type is one that forms have. For `application/json`, the browser sends a CORS
+//!   preflight first, which this server never grants.
 //!
-//! Whoever opens the admin address to a network may read under any name; changes need an address or
-//! `localhost` always. Machines that ask whether the server is well, Prometheus and load balancers,
-//! ask under whatever name they were given; under a name that an attacker may have pointed here
-//! `/readyz` returns readiness and nothing else.
+//! If the admin address is not a loopback address, documents may be read under any name; changes
+//! always need an address or `localhost`. Prometheus and load balancers that monitor the server may
+//! use any name; under a name, which an attacker may have pointed here, `/readyz` returns readiness
+//! and nothing else.
 //!
-//! Before all that the Host header has to be one (RFC 9112 section 3.2): what may be read depends
-//! on it.
+//! Before these checks, the Host header is checked for validity (RFC 9112 section 3.2), since they
+//! depend on it.
 
 use std::net::IpAddr;
 
@@ -29,22 +29,22 @@ use axum::http::{
 
 use super::error::ApiError;
 
-/// What is read under any name.
+/// Paths that may be read under any name.
 const MONITORING_PATHS: [&str; 3] = ["/healthz", "/metrics", "/readyz"];
 
-/// What a request calls this server.
+/// What a request names as its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HostKind {
-    /// An address or `localhost`, or nothing: no web page of others can do that.
+    /// An address, `localhost` or no host: a web page of another site cannot send that.
     Address,
-    /// A name, which may be a web page's own.
+    /// A name, which may be that of another site's page.
     Name,
 }
 
-/// What the request calls this server, if it may go on. `local` is the address that it came to.
+/// Checks a request that arrived at the address `local`, and returns what it names as its host.
 ///
 /// # Errors
-/// What to answer instead.
+/// The reply to a request that is refused.
 pub(super) fn check_request<B>(request: &Request<B>, local: IpAddr) -> Result<HostKind, ApiError> {
     check_host(request)?;
     let host_kind = if has_address_host(request) { HostKind::Address } else { HostKind::Name };
@@ -54,20 +54,21 @@ pub(super) fn check_request<B>(request: &Request<B>, local: IpAddr) -> Result<Ho
     if (is_change || is_private) && host_kind == HostKind::Name {
         return Err(ApiError::new(
             StatusCode::MISDIRECTED_REQUEST,
-            "the Host header has to hold an address or localhost, so that no web page can reach this server under its \
+            "the Host header must be an address or localhost, so that no web page can reach this server under its \
              own name (DNS rebinding)",
         ));
     }
     if is_change && !is_json(request) {
         return Err(ApiError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "a change needs the header Content-Type: application/json, which web pages of others cannot send",
+            "a change needs the header Content-Type: application/json, which web pages of other sites cannot send",
         ));
     }
     Ok(host_kind)
 }
 
-/// Whether there is one valid Host header (RFC 9112 section 3.2); only HTTP/1.0 may do without.
+/// Checks that there is exactly one valid Host header (RFC 9112 section 3.2); a request of HTTP/1.0
+/// may have none.
 fn check_host<B>(request: &Request<B>) -> Result<(), ApiError> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let why = match (hosts.next(), hosts.next()) {
@@ -90,7 +91,7 @@ fn is_host(text: &str) -> bool {
     match text.strip_prefix(host) {
         Some("") => !host.is_empty(),
         Some(rest) => !host.is_empty() && rest.strip_prefix(':').is_some_and(is_port),
-        // User information stands before the host.
+        // The host is preceded by user information.
         None => false,
     }
 }
@@ -105,7 +106,8 @@ pub(super) fn is_change(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// Requests without a host come from no browser.
+/// Whether every host that a request names is an address or `localhost`. Also holds for a request
+/// without a host, which no browser sends.
 fn has_address_host<B>(request: &Request<B>) -> bool {
     let headers =
         request.headers().get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
@@ -191,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_foreign_page_could_send_is_turned_away() {
+    fn what_a_page_of_another_site_could_send_is_refused() {
         let json = Some("application/json; charset=utf-8");
         for (method, local, host, content_type, expected, why) in [
             ("GET", LOOPBACK, "localhost", None, None, "an operator's browser"),

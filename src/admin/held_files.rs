@@ -1,10 +1,10 @@
-//! Files that are not in use as they are, in the words of messages.
+//! Messages about files that are not in use as they are now.
 
 use std::collections::HashMap;
 
 use crate::{control::HeldStatus, listing};
 
-/// Held files and why, one line for those that are held for the same reason.
+/// Lists the held files with the reason, one line for all files that are held for the same reason.
 pub(super) fn describe_held_files(held: &[HeldStatus]) -> Vec<String> {
     let mut groups: Vec<(&HeldStatus, Vec<&str>)> = Vec::new();
     let mut by_reason: HashMap<(bool, &[String]), usize> = HashMap::new();
@@ -19,18 +19,18 @@ pub(super) fn describe_held_files(held: &[HeldStatus]) -> Vec<String> {
     groups.into_iter().map(|(first, files)| describe_held_group(first, &files)).collect()
 }
 
-/// `first` says why all of `files` are held.
+/// The line for `files`, all of which are held for the reason that `first` has.
 fn describe_held_group(first: &HeldStatus, files: &[&str]) -> String {
-    const FILES: usize = 5;
-    const ERRORS: usize = 3;
-    let more = first.errors.len().saturating_sub(ERRORS);
+    const MAX_FILES: usize = 5;
+    const MAX_ERRORS: usize = 3;
+    let more = first.errors.len().saturating_sub(MAX_ERRORS);
     let more = if more > 0 { format!("; and {more} more errors") } else { String::new() };
     let errors =
-        first.errors.iter().take(ERRORS).map(String::as_str).collect::<Vec<_>>().join("; ");
+        first.errors.iter().take(MAX_ERRORS).map(String::as_str).collect::<Vec<_>>().join("; ");
     let are = if files.len() == 1 { "is" } else { "are" };
     format!(
         "{} {are} {}: {errors}{more}",
-        listing::join_first(files, FILES, files.len()),
+        listing::join_first(files, MAX_FILES, files.len()),
         first.in_use()
     )
 }

@@ -1,25 +1,28 @@
-//! The admin API: HTTP for operators, their tools and Prometheus. Layer 6, on tokio.
+//! The admin API: HTTP for operators, their tools and Prometheus. Layer 7, on tokio.
 //!
 //! | file | step |
 //! |---|---|
 //! | `server` | accepts connections and bounds what they may use |
-//! | `connections` | how many connections there may be, and who goes |
-//! | `write_timeout` | a stream that gives up on a client who does not read |
-//! | `rate_limiter` | how many requests there may be |
-//! | `guard` | turns away what a foreign web page could send |
-//! | `api` | the endpoints |
+//! | `connections` | the maximum number of connections, and which ones are evicted |
+//! | `write_timeout` | a stream that closes when the client does not read |
+//! | `rate_limiter` | the maximum rate of requests |
+//! | `guard` | refuses what a web page of another site could send |
+//! | `api` | the routes, and the table of all endpoints |
+//! | `state`, `context` | what the endpoints share, and what the daemon provides |
+//! | `documents`, `changes` | the endpoints that read, and those that change the server |
+//! | `response`, `error` | the form of replies |
 //! | `audit` | who requested a change, and its result, for the log |
-//! | `readiness` | what `/readyz` says |
-//! | `single_flight` | expensive documents, made once for all who ask at the same time |
-//! | `metrics`, `totals` | what was counted, for Prometheus and for the console |
-//! | `console/` | the page for people |
+//! | `readiness`, `held_files` | the document of `/readyz`; messages about files that are not in use |
+//! | `single_flight` | expensive documents, generated once for all requests at the same time |
+//! | `metrics`, `totals` | counts, for Prometheus and for the console |
+//! | `console`, `console/` | the page for people |
 //!
-//! Invariants: nothing here answers DNS or is waited for by what does; a client, however hostile,
-//! costs a bounded amount of memory and of time; whatever changes the server goes through
+//! Invariants: nothing here answers DNS queries or delays their answers; a client, however hostile,
+//! costs a bounded amount of memory and of time; every change of the server goes through
 //! [`crate::control::ControllerHandle`].
 //!
-//! There are no passwords: the address is a loopback one unless the configuration says otherwise,
-//! and then the network has to keep strangers out.
+//! There are no passwords: the address is a loopback address unless the configuration names another
+//! one, and then the network must restrict access to it.
 
 mod api;
 mod audit;

@@ -1,5 +1,5 @@
-//! Readiness: what `/readyz` says. Whoever decides by it whether this server gets queries needs one
-//! bit; whoever looks at it wants to know what is wrong even while it serves.
+//! Readiness: the document of `/readyz`. A load balancer needs one bit of it, to decide whether
+//! this server gets queries; an operator needs to know what is wrong even while the server answers.
 
 use std::collections::BTreeMap;
 
@@ -11,38 +11,38 @@ use crate::{
     listing,
 };
 
-/// As many held files, or groups of files that are held for the same reason, are concerns of their
-/// own.
+/// The maximum number of concerns about held files; files that are held for the same reason share
+/// one concern.
 const MAX_LISTED_FILES: usize = 20;
 
-/// What `/readyz` says. Only `is-ready` decides the HTTP status: newest files that are refused,
-/// a broken database or a checker that doubts itself leave the server answering from what it
-/// has, and so leave it ready. A server whose health checks give no result for more than half of
-/// its targets is not ready: it cannot notice that a datacenter is down, and another server may.
+/// The document of `/readyz`. Only `is-ready` decides the HTTP status. With refused files, a broken
+/// database or frozen health status, the server still answers from what it has, and so is ready. A
+/// server whose health checks give no result for more than half of its targets is not ready: it
+/// cannot detect that a datacenter is down, while another server may.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Readiness {
-    /// Queries are answered from a snapshot, and its health status is current.
+    /// Whether queries are answered from a snapshot whose health status is current.
     pub is_ready: bool,
-    /// Of that snapshot.
+    /// The generation of that snapshot.
     pub generation: u64,
     /// What an operator should look at, one line each; empty when all is well.
     pub concerns: Vec<String>,
-    /// What became of the files; nothing while the controller is busy.
+    /// The status of the configuration files; absent if the controller did not answer in time.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub configuration: Option<ConfigurationStatus>,
 }
 
 impl Readiness {
-    /// `status` is missing while the controller is busy or gone.
-    pub(super) fn new(serving: &AdminContext, generation: u64, status: Option<&Status>) -> Self {
-        let (is_alive, is_listening) = ((serving.is_alive)(), (serving.is_listening)());
-        let concerns = concerns(serving, status);
+    /// `status` is `None` if the controller did not answer in time.
+    pub(super) fn new(context: &AdminContext, generation: u64, status: Option<&Status>) -> Self {
+        let (is_alive, is_listening) = ((context.is_alive)(), (context.is_listening)());
+        let concerns = concerns(context, status);
         Self {
             is_ready: generation > 0
                 && is_alive
                 && is_listening
-                && !serving.controller.unchecked().is_blind(),
+                && !context.controller.unchecked().is_blind(),
             generation,
             concerns: concerns.into_iter().map(|concern| concern.text).collect(),
             configuration: status.map(|status| status.configuration.clone()),
@@ -51,18 +51,18 @@ impl Readiness {
 }
 
 /// Everything that an operator should look at, the gravest first.
-pub(super) fn concerns(serving: &AdminContext, status: Option<&Status>) -> Vec<Concern> {
+pub(super) fn concerns(context: &AdminContext, status: Option<&Status>) -> Vec<Concern> {
     let mut concerns = Vec::new();
-    if !(serving.is_listening)() {
+    if !(context.is_listening)() {
         concerns.push(Concern { text: startup_concern(status), is_grave: true });
     }
-    if !(serving.is_alive)() {
+    if !(context.is_alive)() {
         concerns.push(Concern {
             text: "a thread that answers queries has died".to_owned(),
             is_grave: true,
         });
     }
-    if let Some(text) = serving.controller.unchecked().targets_concern() {
+    if let Some(text) = context.controller.unchecked().targets_concern() {
         concerns.push(Concern { text, is_grave: true });
     }
     match status {
@@ -77,7 +77,8 @@ pub(super) fn concerns(serving: &AdminContext, status: Option<&Status>) -> Vec<C
     concerns
 }
 
-/// What the start waits for before DNS queries are answered.
+/// The concern that DNS queries are not answered before the first round of health checks is
+/// complete.
 fn startup_concern(status: Option<&Status>) -> String {
     let progress =
         status.map(|status| format!(", {} of {}", status.checker.judged, status.checker.targets));
@@ -87,7 +88,7 @@ fn startup_concern(status: Option<&Status>) -> String {
     )
 }
 
-/// One concern for each error, however many monitors have it.
+/// One concern for each distinct error of monitors, with the monitors that have it.
 fn fault_texts(faults: &[MonitorFault]) -> Vec<String> {
     let mut monitors: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for MonitorFault { monitor, error } in faults {
@@ -149,11 +150,11 @@ fn status_concerns(status: &Status) -> Vec<Concern> {
     concerns.extend(fault_texts(&status.monitor_faults));
     concerns.extend(status.polls.loads_concern());
     concerns.extend(failing_loads(&status.loads, status.now));
-    let (recovering, dark): (Vec<_>, Vec<_>) =
+    let (recovering, unusable): (Vec<_>, Vec<_>) =
         status.distressed.iter().partition(|service| service.is_recovering);
-    let dark_count = status.distressed_count.saturating_sub(recovering.len());
+    let unusable_count = status.distressed_count.saturating_sub(recovering.len());
     for (services, count, what) in [
-        (dark, dark_count, "no usable member for"),
+        (unusable, unusable_count, "no usable member for"),
         (recovering.clone(), recovering.len(), "recovering, too few usable members for"),
     ] {
         if count == 0 {

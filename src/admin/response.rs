@@ -10,13 +10,13 @@ use crate::printable::safe_json;
 
 pub(super) const JSON_TYPE: &str = "application/json";
 
-/// A JSON document, without the passwords of URLs in its texts and without control sequences.
+/// A document as JSON, without passwords of URLs and without control sequences.
 pub(super) fn json_octets(document: &impl Serialize) -> Vec<u8> {
     let text = serde_json::to_string(document).unwrap_or_default();
     safe_json(&text).into_owned().into_bytes()
 }
 
-/// A document that is not to be kept, for it is old the next moment.
+/// A response that must not be cached, since its content changes all the time.
 pub(super) fn uncached_response(media_type: &'static str, text: impl IntoResponse) -> Response {
     (
         [

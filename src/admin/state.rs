@@ -49,30 +49,30 @@ impl AdminState {
 
     pub(super) async fn fetch_status(
         &self,
-        listing: ListDetail,
+        detail: ListDetail,
     ) -> Result<Status, ControllerStopped> {
-        let mut status = self.context.controller.status(listing).await?;
+        let mut status = self.context.controller.status(detail).await?;
         status.is_listening = (self.context.is_listening)();
         status.concerns = readiness::concerns(&self.context, Some(&status));
         Ok(status)
     }
 
-    pub(super) async fn status_within(&self, patience: Duration) -> Option<Arc<Status>> {
-        timeout(patience, self.status()).await.ok()?.ok()
+    pub(super) async fn status_within(&self, limit: Duration) -> Option<Arc<Status>> {
+        timeout(limit, self.status()).await.ok()?.ok()
     }
 
-    /// Makes a large text where it holds up no other request.
+    /// Runs `render`, which may take long, on a thread where it delays no other request.
     pub(super) async fn run_blocking<T: Into<Bytes> + Send + 'static>(
         &self,
-        make: impl FnOnce() -> T + Send + 'static,
+        render: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Bytes, ApiError> {
-        let beat = self.context.preemption_timer.activate();
-        // It is made to its end even if whoever asked goes away.
-        let make = move || {
-            let made = make();
-            drop(beat);
-            made
+        let preemption = self.context.preemption_timer.activate();
+        // It runs to its end even if the client disconnects.
+        let render = move || {
+            let document = render();
+            drop(preemption);
+            document
         };
-        spawn_blocking(make).await.map(Into::into).map_err(|_| panic_error())
+        spawn_blocking(render).await.map(Into::into).map_err(|_| panic_error())
     }
 }

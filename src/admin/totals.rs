@@ -1,4 +1,4 @@
-//! Totals as a document: what the console makes rates of.
+//! Totals as a JSON document, from which the console calculates rates.
 
 use std::collections::BTreeMap;
 
@@ -7,37 +7,38 @@ use serde::{Deserialize, Serialize};
 use super::metrics::labels::{rcode_label, rtype_label};
 use crate::transport::{ConnectionEvent, Totals, TransportTotals};
 
-/// What `/api/v1/totals` says: counts since the start.
+/// The document of `/api/v1/totals`: counts since the start of the process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct TotalsView {
-    /// `udp`, `tcp`, `tls`, `https`.
+    /// Counts by transport: `udp`, `tcp`, `tls`, `https`.
     pub transports: BTreeMap<String, TransportTotalsView>,
-    /// Replies by code, without those never given.
+    /// Replies by response code, without codes that were never sent.
     pub rcodes: BTreeMap<String, u64>,
-    /// Replies by the type asked for, without those never asked for.
+    /// Replies by the type of the question, without types that were never queried.
     pub types: BTreeMap<String, u64>,
-    /// Replies whose first endpoint is in the datacenter, by its name.
+    /// Replies chosen by services, by the name of the datacenter of their first endpoint.
     pub datacenters: BTreeMap<String, u64>,
 }
 
-/// One transport's messages.
+/// The messages of one transport.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct TransportTotalsView {
-    /// Messages that came in.
+    /// Messages that were received.
     pub received: u64,
-    /// Replies sent.
+    /// Replies that were sent.
     pub answered: u64,
     /// Messages that got no reply.
     pub ignored: u64,
     /// Replies that could not be sent.
     pub send_errors: u64,
-    /// Datagrams that the kernel dropped before; not part of `received`.
+    /// Datagrams that the kernel dropped because the receive buffer was full; not part of
+    /// `received`.
     pub kernel_drops: u64,
-    /// Replies with TC.
+    /// Replies sent with the TC flag.
     pub truncated: u64,
-    /// Connections open now.
+    /// Connections that are open now.
     pub connections: u64,
 }
 

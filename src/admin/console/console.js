@@ -1,12 +1,12 @@
 // The console: requests the status and the totals every two seconds and shows what an operator has to know.
 // Text from files reaches the page as text nodes, never as markup. Data that is older than STALE_MS, or followed by a
-// failed request, is greyed out: the page never shows the past as the present.
+// failed request, is greyed out: the page never shows old data as current.
 const EVERY_MS = 2000, HIDDEN_MS = 10000, TIMEOUT_MS = 8000, STALE_MS = 6000, ROWS = 200, HISTORY = 120, LISTED = 5;
 const LEVELS = ["good", "warn", "bad"];
 const byId = (id) => document.getElementById(id);
 
 let status = null, totals = null, before = null;
-// When the newest status came, when the request began that waits for its reply, and why the one before it failed.
+// When the newest status arrived, when the pending request began, and why the request before it failed.
 let received = null, asked = null, failure = null;
 const history = [];
 
@@ -21,7 +21,7 @@ function el(tag, attributes, ...children) {
   return element;
 }
 
-// Replaces what is in an element, but only if it changed: what the operator has selected stays selected.
+// Replaces the content of an element, but only if it changed, so that the operator's selection stays.
 const shown = new Map();
 function show(id, key, children) {
   const text = JSON.stringify(key);
@@ -83,7 +83,7 @@ function concerns() {
   if (doubtful) say(1, `${counted(doubtful, "load report contradicts", "load reports contradict")} the health checks: see Load and ramps.`);
   const flipping = targets.filter((target) => target["flips-in-secs"] !== undefined && target.verdict !== "down").length;
   if (flipping) say(1, `${counted(flipping, "target fails", "targets fail")} and will be down soon.`);
-  const drops = growth((of) => sum(of, "kernel-drops"));
+  const drops = growth((doc) => sum(doc, "kernel-drops"));
   if (drops > 0) say(1, `The kernel drops ${rateText(drops)} datagrams a second: this server is overloaded.`);
   const drained = datacenters.filter((datacenter) => datacenter.state === "draining");
   if (drained.length) say(0, `Draining or drained: ${names(drained)}.`);
@@ -91,7 +91,7 @@ function concerns() {
   return found.sort((a, b) => b.level - a.level);
 }
 
-// A path or a name at the start stays as it is written.
+// A path or a name at the start keeps its case.
 const sentence = (text) => (/^[a-z]+ /.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text) + (/[.!?]$/.test(text) ? "" : ".");
 const names = (datacenters) => datacenters.map((datacenter) => datacenter.name).join(", ");
 const rampOf = (datacenter) => (status.ramps || []).find((ramp) => !ramp.pool && ramp.name === datacenter.name);
@@ -104,12 +104,12 @@ function showConcerns(found) {
     concern.lines ? el("pre", { tabindex: "0", class: "mono" }, concern.lines.join("\n")) : null)));
 }
 
-// The banner stays in view. It is judged each second, not only when a reply comes.
+// The banner stays in view. It is updated each second, not only when a reply arrives.
 function showBanner() {
   const age = received === null ? null : Date.now() - received;
-  // A page in the background asks seldom: old data alone does not mean that the server is gone.
-  const isMute = asked !== null && Date.now() - asked > STALE_MS;
-  const isStale = failure !== null || isMute || (age !== null && age > STALE_MS && !document.hidden && asked === null);
+  // A page in the background polls seldom: there, old data alone does not mean that the server is gone.
+  const isUnanswered = asked !== null && Date.now() - asked > STALE_MS;
+  const isStale = failure !== null || isUnanswered || (age !== null && age > STALE_MS && !document.hidden && asked === null);
   document.body.classList.toggle("stale", isStale);
   const level = isStale ? 2 : status ? Math.max(0, ...concerns().map((concern) => concern.level)) : null;
   const serving = ["Serving.", "Serving. Something needs attention.", "Serving, with problems."][level];
@@ -125,9 +125,9 @@ function showBanner() {
 
 // Rates
 
-const sum = (of, key) => Object.values(of.transports).reduce((all, transport) => all + transport[key], 0);
+const sum = (doc, key) => Object.values(doc.transports).reduce((all, transport) => all + transport[key], 0);
 
-// How much a count grows in a second; null until there are two counts to compare.
+// The growth of a count per second; null until there are two documents to compare.
 function growth(pick) {
   if (!before || !totals) return null;
   const difference = pick(totals.document) - pick(before.document);
@@ -137,7 +137,7 @@ function growth(pick) {
 
 function showTraffic() {
   if (!totals) return;
-  const rate = growth((of) => sum(of, "received"));
+  const rate = growth((doc) => sum(doc, "received"));
   byId("rate").textContent = rateText(rate);
   if (rate !== null && !totals.isDrawn) {
     totals.isDrawn = true;
@@ -145,26 +145,26 @@ function showTraffic() {
     if (history.length > HISTORY) history.shift();
     draw();
   }
-  const of = totals.document;
-  const per = (key) => Object.keys(of[key]).map((word) => [word, growth((one) => one[key][word] || 0)]);
-  const busy = Object.keys(of.transports).filter((word) => of.transports[word].received > 0);
-  const pairs = busy.map((word) => [word.toUpperCase(), `${rateText(growth((one) => one.transports[word].received))}/s`]);
-  for (const [word, one] of per("rcodes")) pairs.push([word, `${rateText(one)}/s`]);
-  pairs.push(["received since the start", count(sum(of, "received"))]);
-  pairs.push(["without reply", count(sum(of, "ignored") + sum(of, "send-errors"))]);
-  pairs.push(["dropped by the kernel", count(sum(of, "kernel-drops")), sum(of, "kernel-drops") ? "warn" : undefined]);
+  const doc = totals.document;
+  const per = (key) => Object.keys(doc[key]).map((word) => [word, growth((each) => each[key][word] || 0)]);
+  const busy = Object.keys(doc.transports).filter((word) => doc.transports[word].received > 0);
+  const pairs = busy.map((word) => [word.toUpperCase(), `${rateText(growth((each) => each.transports[word].received))}/s`]);
+  for (const [word, rate] of per("rcodes")) pairs.push([word, `${rateText(rate)}/s`]);
+  pairs.push(["received since the start", count(sum(doc, "received"))]);
+  pairs.push(["without reply", count(sum(doc, "ignored") + sum(doc, "send-errors"))]);
+  pairs.push(["dropped by the kernel", count(sum(doc, "kernel-drops")), sum(doc, "kernel-drops") ? "warn" : undefined]);
   facts("traffic", pairs);
 }
 
 function draw() {
   const canvas = byId("history"), context = canvas.getContext("2d");
-  const { width, height } = canvas, most = Math.max(1, ...history);
+  const { width, height } = canvas, maximum = Math.max(1, ...history);
   context.clearRect(0, 0, width, height);
   context.strokeStyle = getComputedStyle(canvas).color;
   context.lineWidth = 1.5;
   context.beginPath();
   history.forEach((rate, at) => {
-    const x = width - (history.length - 1 - at) * (width / (HISTORY - 1)), y = height - 2 - (rate / most) * (height - 4);
+    const x = width - (history.length - 1 - at) * (width / (HISTORY - 1)), y = height - 2 - (rate / maximum) * (height - 4);
     if (at) context.lineTo(x, y); else context.moveTo(x, y);
   });
   context.stroke();
@@ -218,7 +218,7 @@ function stillAnswered(datacenter) {
   const all = datacenter["still-answered-count"];
   if (!all) return [];
   const listed = datacenter["still-answered"].slice(0, LISTED);
-  const items = listed.map((one) => el("li", {}, el("span", { class: "mono" }, `${one.service} ${one.type}`), `: ${one.why}`));
+  const items = listed.map((service) => el("li", {}, el("span", { class: "mono" }, `${service.service} ${service.type}`), `: ${service.why}`));
   if (all > listed.length) items.push(el("li", { class: "quiet" }, `and ${count(all - listed.length)} more: portolan status --json`));
   return [el("div", { class: rampOf(datacenter) ? undefined : "word warn" }, "Still in answers:"), el("ul", { class: "still" }, items)];
 }
@@ -237,7 +237,7 @@ function healthOf(datacenter) {
 }
 
 function showDatacenters() {
-  const rate = (name) => growth((of) => of.datacenters[name] || 0);
+  const rate = (name) => growth((doc) => doc.datacenters[name] || 0);
   const rows = status.datacenters.map((datacenter) => [datacenter, rate(datacenter.name), rampOf(datacenter)]);
   const isTimed = status.datacenters.some((datacenter) => datacenter.drain || datacenter.until !== undefined);
   show("datacenters", [rows, isTimed && status.now], () => rows.length ? rows.map(([datacenter, answers]) => el("tr", {},
@@ -251,7 +251,7 @@ function showDatacenters() {
 
 // Load reports, the shares that follow them, and changes in progress
 
-// Never "100 %" or "0 %" of what is not.
+// Shows 100 % or 0 % only if that is exact.
 function percent(share) {
   const whole = Math.round(share * 100), isExact = share <= 0 || share >= 1 || (whole > 9 && whole < 100);
   if (isExact) return `${whole} %`;
@@ -269,13 +269,19 @@ function bar(share, level) {
   return whole;
 }
 
+// "Receives" and "moved" leave no doubt which side of a drain a number means.
+function rampProgress(ramp) {
+  const received = `Receives ${percent(ramp.at)} of its normal traffic`;
+  return ["drain", "held-drain"].includes(ramp.kind) ? `${received}; ${percent(1 - ramp.at)} already moved` : received;
+}
+
 function showRamps() {
   const rows = status.ramps || [];
   byId("ramps-part").hidden = !rows.length;
   show("ramps", [rows, rows.length && status.now], () => rows.map((ramp) => el("tr", {},
     el("th", { scope: "row" }, RAMPS[ramp.kind] || `${ramp.kind} `, ramp.name, ramp.pool ? el("span", { class: "quiet" }, ` pool ${ramp.pool}`) : null),
-    el("td", {}, el("div", { class: "nowrap" }, `${percent(ramp.at)} of its full share`), bar(ramp.at, !["slow-start", "failback"].includes(ramp.kind))),
-    el("td", {}, `${percent(ramp.goal)} `, ramp.at === ramp.goal ? `(held; portolan drain ${ramp.name} --resume continues)` : time(ramp.ends, ahead(ramp.ends))))));
+    el("td", {}, el("div", { class: "nowrap" }, rampProgress(ramp)), bar(ramp.at, !["slow-start", "failback"].includes(ramp.kind))),
+    el("td", {}, `${percent(ramp.goal)} of normal `, ramp.at === ramp.goal ? `(held; portolan drain ${ramp.name} --resume continues)` : time(ramp.ends, ahead(ramp.ends))))));
   return rows.length;
 }
 
@@ -291,7 +297,7 @@ function poolRow(pool) {
     parts.push(el("div", { class: spills ? "warn" : undefined }, `${spills ? `sends ${percent(1 - pool.keep)} of its clients to the next choice` : "keeps all of its clients"}${level}`));
   }
   if (pool.holder) parts.push(el("div", { class: "warn" }, `clients stay with ${pool.holder} until failback`));
-  if (pool.fallback) parts.push(el("div", { class: "warn" }, `by configured weights: ${pool.fallback}`));
+  if (pool.fallback) parts.push(el("div", { class: "warn" }, `uses its configured weights: ${pool.fallback}`));
   return parts.length ? el("tr", {}, el("th", { scope: "row" }, pool.name), el("td", {}, parts)) : null;
 }
 
@@ -373,7 +379,7 @@ function showTargets() {
 
 function flips(target) {
   if (target["flips-in-secs"] === undefined) return null;
-  return el("div", { class: "quiet nowrap" }, `${target.verdict === "down" ? "up" : "down"} in ≥ ${target["flips-in-secs"]} s`);
+  return el("div", { class: "quiet nowrap" }, `${target.verdict === "down" ? "up" : "down"} in at least ${target["flips-in-secs"]} s`);
 }
 
 function showRest() {
@@ -388,7 +394,7 @@ function showRest() {
     el("th", { scope: "row" }, database.kind), el("td", { class: "nowrap" }, day(database.built)),
     el("td", { class: "number" }, count(database.networks)),
     el("td", {}, el("span", { class: "mono" }, database.path), database.error ? el("div", { class: "warn" }, `newest file refused: ${database.error}`) : null)))
-    : [empty(4, "None: clients have no known place.")]);
+    : [empty(4, "None: the locations of clients are not known.")]);
   byId("zones-count").textContent = count(zones.length);
   byId("zones-rest").textContent = zones.length > ROWS ? `${count(zones.length - ROWS)} more.` : "";
   show("zones", zones.slice(0, ROWS), () => zones.slice(0, ROWS).map((zone) => el("tr", {},

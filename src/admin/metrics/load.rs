@@ -1,5 +1,5 @@
-//! What balancers report, what pools make of it, and ramps under way. Labels are names of the
-//! configuration.
+//! Metrics of load reports, of the shares that pools derive from them, and of ramps in progress.
+//! Labels are names from the configuration.
 
 use std::fmt;
 
@@ -10,58 +10,63 @@ pub(super) fn write(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result 
     sources(page, &status.loads)?;
     let help = "Polls of load sources that brought no report.";
     page.counter("portolan_load_polls_failed", help, status.failed_polls)?;
-    let help = "Due polls of load sources that gave no result, by reason; their pools keep the shares of old reports.";
+    let help = "Due polls of load sources that gave no result, by reason; their pools keep the shares of older reports.";
     page.counters("portolan_load_polls_without_result", help, by_reason(&status.polls.unmade))?;
-    let help = "Load sources whose last two or more due polls gave no result, for a reason in this server.";
+    let help = "Load sources whose latest two or more due polls gave no result for a reason in this server.";
     page.gauge("portolan_load_sources_unchecked", help, status.polls.unchecked as i64)?;
-    let help = "Lasting disagreements between balancers and our probes that began.";
+    let help = "Contradictions of at least 30 s between load reports and health checks that began.";
     page.counter("portolan_load_disagreements", help, status.disagreements)?;
     pools(page, &status.pools)?;
     ramps(page, &status.ramps)
 }
 
-/// A source that asks each address by itself is a sample for each; for others `target` is empty.
+/// A source that is polled at each address has a sample for each; for other sources `target` is
+/// empty.
 fn sources(page: &mut MetricsPage<'_>, loads: &[LoadStatus]) -> fmt::Result {
     let labels = |load: &'_ LoadStatus| {
         [("load", load.load.clone()), ("target", load.target.clone().unwrap_or_default())]
     };
-    let of = |value: fn(&LoadStatus) -> Option<f64>| {
+    let values = |value: fn(&LoadStatus) -> Option<f64>| {
         loads.iter().filter_map(move |load| Some((labels(load), value(load)?)))
     };
     let is_up =
         |load: &LoadStatus| load.age_secs.is_some() && load.error.is_none() && !load.is_stale;
     let up = loads.iter().map(|load| (labels(load), i64::from(is_up(load))));
-    page.gauges("portolan_load_up", "1 while the latest poll brought a report.", up)?;
-    let help = "Of the newest report.";
+    let help =
+        "1 while the latest poll of the load source succeeded and its report has not expired.";
+    page.gauges("portolan_load_up", help, up)?;
+    let help = "Age of the newest report of the load source, in seconds.";
     page.float_gauges(
         "portolan_load_age_seconds",
         help,
-        of(|load| load.age_secs.map(|secs| secs as f64)),
+        values(|load| load.age_secs.map(|secs| secs as f64)),
     )?;
     page.float_gauges(
         "portolan_load_connections",
-        "Connections, as reported.",
-        of(|load| load.connections),
+        "Connections in the newest report of the load source.",
+        values(|load| load.connections),
     )?;
     page.float_gauges(
         "portolan_load_connections_limit",
-        "The most connections.",
-        of(|load| load.limit),
+        "Maximum number of connections in the newest report of the load source.",
+        values(|load| load.limit),
     )?;
-    let servers_up = of(|load| load.servers.map(|(up, _)| f64::from(up)));
-    page.float_gauges("portolan_load_servers_up", "Servers that are up, as reported.", servers_up)?;
-    let servers = of(|load| load.servers.map(|(_, all)| f64::from(all)));
-    page.float_gauges("portolan_load_servers", "Servers, as reported.", servers)?;
-    let help = "How long a request takes, as reported.";
+    let servers_up = values(|load| load.servers.map(|(up, _)| f64::from(up)));
+    let help = "Number of servers that are up in the newest report of the load source.";
+    page.float_gauges("portolan_load_servers_up", help, servers_up)?;
+    let servers = values(|load| load.servers.map(|(_, all)| f64::from(all)));
+    let help = "Number of all servers in the newest report of the load source.";
+    page.float_gauges("portolan_load_servers", help, servers)?;
+    let help = "Response time in the newest report of the load source, in seconds.";
     page.float_gauges(
         "portolan_load_response_seconds",
         help,
-        of(|load| load.response_ms.map(|ms| ms / 1e3)),
+        values(|load| load.response_ms.map(|ms| ms / 1e3)),
     )?;
     let disagree = loads.iter().map(|load| (labels(load), i64::from(load.disagreement.is_some())));
     page.gauges(
         "portolan_load_disagrees",
-        "1 while it and our probes say different things.",
+        "1 while the load report and the health checks have contradicted each other for at least 30 s.",
         disagree,
     )
 }
@@ -74,7 +79,7 @@ fn pools(page: &mut MetricsPage<'_>, pools: &[PoolStatus]) -> fmt::Result {
     });
     page.float_gauges(
         "portolan_pool_share",
-        "Share of a load pool's clients that a member gets, 0 to 1, by load, health and ramps.",
+        "Share of a load pool's clients that the member receives, 0 to 1, by load, health, drains and slow starts.",
         shares,
     )?;
     let by_load = pools.iter().filter(|pool| !pool.shares.is_empty());
@@ -82,26 +87,28 @@ fn pools(page: &mut MetricsPage<'_>, pools: &[PoolStatus]) -> fmt::Result {
         by_load.map(|pool| ([("pool", &*pool.name)], i64::from(pool.fallback.is_some())));
     page.gauges(
         "portolan_pool_fallback",
-        "1 while a load pool's configured weights rule.",
+        "1 while a load pool uses its configured weights because reports are missing.",
         configured,
     )?;
-    let of = |value: fn(&PoolStatus) -> Option<f64>| {
+    let values = |value: fn(&PoolStatus) -> Option<f64>| {
         pools.iter().filter_map(move |pool| Some(([("pool", &*pool.name)], value(pool)?)))
     };
-    let help = "What a pool with a capacity keeps of its clients, 0 to 1.";
-    page.float_gauges("portolan_pool_keep", help, of(|pool| pool.keep))?;
-    page.float_gauges("portolan_pool_level", "Its load at the last look.", of(|pool| pool.level))?;
+    let help = "Share of its clients that a pool with a capacity keeps, 0 to 1; the rest goes to the next choice.";
+    page.float_gauges("portolan_pool_keep", help, values(|pool| pool.keep))?;
+    let help =
+        "Load of a pool with a capacity at the latest evaluation, in the unit of the capacity.";
+    page.float_gauges("portolan_pool_level", help, values(|pool| pool.level))?;
     page.float_gauges(
         "portolan_pool_target",
-        "What that should be at most.",
-        of(|pool| pool.target),
+        "Load that a pool with a capacity should not exceed, in the unit of the capacity.",
+        values(|pool| pool.target),
     )?;
     let held = pools
         .iter()
         .filter_map(|pool| Some(([("pool", &*pool.name), ("member", pool.holder.as_deref()?)], 1)));
     page.gauges(
         "portolan_pool_holder",
-        "1 where clients stay with the member until failback.",
+        "1 while clients of a failover pool stay with the member until failback.",
         held,
     )
 }
@@ -110,15 +117,15 @@ fn ramps(page: &mut MetricsPage<'_>, ramps: &[RampStatus]) -> fmt::Result {
     let labels = |ramp: &'_ RampStatus| {
         [("name", ramp.name.clone()), ("pool", ramp.pool.clone().unwrap_or_default())]
     };
-    let at = ramps.iter().map(|ramp| (labels(ramp), ramp.at));
+    let shares = ramps.iter().map(|ramp| (labels(ramp), ramp.at));
     page.float_gauges(
         "portolan_ramp_part",
-        "Part of its share that a datacenter, endpoint or member gets during a drain, slow start or failback.",
-        at,
+        "Share of its normal traffic that a datacenter, endpoint or member receives during a drain, slow start or failback, 0 to 1.",
+        shares,
     )?;
     page.gauge(
         "portolan_ramps",
-        "Drains, slow starts and failbacks in progress.",
+        "Gradual drains, slow starts and failbacks in progress.",
         ramps.len() as i64,
     )
 }

@@ -1,8 +1,7 @@
-//! Metrics: everything that is counted and known, as Prometheus reads it.
+//! Metrics: counts and status in the text formats of Prometheus.
 //!
-//! Counts are summed over all writers when somebody asks. Labels take their values from the
-//! configuration and from fixed lists, never from queries, so that no client can make the page
-//! longer.
+//! Counts are summed over all writers when the page is requested. Label values come from the
+//! configuration and from fixed lists, never from queries, so that no client can enlarge the page.
 
 pub(super) mod labels;
 mod load;
@@ -19,17 +18,17 @@ use prometheus_client::{
 use self::page::MetricsPage;
 use crate::{control::Status, transport::Totals};
 
-/// Everything on one page.
+/// What one page shows.
 #[derive(Debug)]
 struct MetricsCollector {
     totals: Totals,
     generation: u64,
     is_alive: bool,
-    /// Missing while the controller is busy.
+    /// `None` if the controller did not answer in time.
     status: Option<Arc<Status>>,
 }
 
-/// The page. 100,000 services and 10,000 targets make some 10 MB.
+/// The page in OpenMetrics format. 100,000 services and 10,000 targets make about 10 MB.
 pub(super) fn render(
     totals: Totals,
     generation: u64,
@@ -67,14 +66,14 @@ impl Collector for MetricsCollector {
 /// The two text formats of Prometheus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ExpositionFormat {
-    /// For those who name it.
+    /// OpenMetrics 1.0, for clients that accept it.
     OpenMetrics,
-    /// For everybody else.
+    /// The older text format, for all other clients.
     PrometheusText,
 }
 
 impl ExpositionFormat {
-    /// What a client that sends this `Accept` reads.
+    /// The format for a request with this `Accept` header.
     pub(super) fn negotiate(accept: Option<&str>) -> Self {
         match accept {
             Some(accept) if accept.contains("application/openmetrics-text") => Self::OpenMetrics,
@@ -90,8 +89,8 @@ impl ExpositionFormat {
     }
 }
 
-/// The page in the older format: there a counter's family bears the suffix of its samples, and no
-/// mark ends the page.
+/// Converts a page to the older format, in which a counter's family has the suffix of its samples
+/// and no marker ends the page.
 pub(super) fn to_prometheus_text(page: &str) -> String {
     let mut text = String::with_capacity(page.len() + 4096);
     let mut lines = page.lines().peekable();

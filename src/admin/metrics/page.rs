@@ -1,4 +1,4 @@
-//! A page of metrics under way: families with their samples, in the words of prometheus-client.
+//! Writes a page of metrics: families with their samples, by means of prometheus-client.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use prometheus_client::{
     metrics::MetricType,
 };
 
-/// Takes one family after the other.
+/// A page to which families are added one after the other.
 pub(super) struct MetricsPage<'a>(DescriptorEncoder<'a>);
 
 impl<'a> MetricsPage<'a> {
@@ -15,13 +15,13 @@ impl<'a> MetricsPage<'a> {
         Self(encoder)
     }
 
-    /// A count without labels; the page shows the name with `_total`.
+    /// Adds a counter without labels; the page shows its name with `_total`.
     pub(super) fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         family.encode_counter::<NoLabelSet, _, u64>(&value, None)
     }
 
-    /// A count by labels.
+    /// Adds a counter by labels.
     pub(super) fn counters<const N: usize, V: EncodeLabelValue>(
         &mut self,
         name: &str,
@@ -35,12 +35,12 @@ impl<'a> MetricsPage<'a> {
         Ok(())
     }
 
-    /// A value that goes up and down.
+    /// Adds a gauge without labels.
     pub(super) fn gauge(&mut self, name: &str, help: &str, value: i64) -> fmt::Result {
         self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
     }
 
-    /// The same by labels.
+    /// Adds a gauge by labels.
     pub(super) fn gauges<const N: usize, V: EncodeLabelValue>(
         &mut self,
         name: &str,
@@ -54,7 +54,7 @@ impl<'a> MetricsPage<'a> {
         Ok(())
     }
 
-    /// The same, where values are no whole numbers.
+    /// Adds a gauge by labels, whose values are not whole numbers.
     pub(super) fn float_gauges<const N: usize, V: EncodeLabelValue>(
         &mut self,
         name: &str,

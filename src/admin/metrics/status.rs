@@ -1,5 +1,5 @@
-//! What the controller knows: files, databases, datacenters, verdicts, the checker; and the process
-//! itself.
+//! Metrics of the controller's status: files, databases, certificates, datacenters, targets,
+//! aliases, the checker; and of the process.
 
 use std::{collections::BTreeMap, fmt, fs};
 
@@ -10,27 +10,30 @@ pub(super) fn write_process(
     page: &mut MetricsPage<'_>,
     generation: u64,
     is_alive: bool,
-    is_known: bool,
+    has_status: bool,
 ) -> fmt::Result {
     page.gauge(
         "portolan_generation",
-        "Of the snapshot that queries are answered from.",
+        "Generation of the snapshot that queries are answered from; rises by 1 with each new snapshot.",
         generation as i64,
     )?;
     page.gauge(
         "portolan_shards_alive",
-        "1 while every thread that answers queries lives.",
+        "1 while every thread that answers queries is running, 0 once one has died.",
         i64::from(is_alive),
     )?;
-    let help = "1 where the controller answered in time; without it most of this page is missing.";
-    page.gauge("portolan_controller_answers", help, i64::from(is_known))?;
+    let help = "1 if the controller answered this request in time; if 0, most of this page is missing, but queries are answered.";
+    page.gauge("portolan_controller_answers", help, i64::from(has_status))?;
     match resident_octets() {
-        Some(octets) => page.gauge("process_resident_memory_bytes", "Resident memory.", octets),
+        Some(octets) => {
+            let help = "Resident memory of the process, in octets.";
+            page.gauge("process_resident_memory_bytes", help, octets)
+        }
         None => Ok(()),
     }
 }
 
-/// Linux tells it in its own words; elsewhere it is not shown.
+/// From /proc, which only Linux has; `None` on other systems.
 fn resident_octets() -> Option<i64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -39,19 +42,22 @@ fn resident_octets() -> Option<i64> {
 }
 
 pub(super) fn write(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
-    page.gauges("portolan_build", "1, with the version.", [([("version", &*status.version)], 1)])?;
+    let help = "Always 1; the label is the version of the running program.";
+    page.gauges("portolan_build", help, [([("version", &*status.version)], 1)])?;
     let help = "When the process started, in seconds since 1970.";
     page.gauge("process_start_time_seconds", help, status.started)?;
     configuration(page, &status.configuration)?;
-    let help = "Files that are not in use as they are, because of errors or because they disappeared: their last good content is in use, or nothing of a new file.";
+    let help = "Files that are not in use as they are now, because of errors or because they disappeared; their last good content is in use, or nothing of a new file.";
     page.gauge("portolan_held_files", help, status.held.len() as i64)?;
-    let help = "1 while state could not be saved: a restart would begin without it.";
+    let help =
+        "1 while state cannot be written to the state directory; a restart would begin without it.";
     page.gauge("portolan_state_unsaved", help, i64::from(status.unsaved.is_some()))?;
     databases(page, status)?;
     certificates(page, status)?;
-    page.gauge("portolan_zones", "Zones.", status.zones.len() as i64)?;
-    page.gauge("portolan_services", "Services.", status.services as i64)?;
-    let help = "Names and record types of services without a usable member.";
+    page.gauge("portolan_zones", "Number of zones that are served.", status.zones.len() as i64)?;
+    page.gauge("portolan_services", "Number of services that are served.", status.services as i64)?;
+    let help =
+        "Names, record types and groups of clients for which a service has no usable member.";
     page.gauge("portolan_services_distressed", help, status.distressed_count as i64)?;
     datacenters(page, status)?;
     targets(page, status)?;
@@ -60,7 +66,7 @@ pub(super) fn write(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result 
 }
 
 fn configuration(page: &mut MetricsPage<'_>, configuration: &ConfigurationStatus) -> fmt::Result {
-    // What pools lack of geography is among the warnings.
+    // Missing geography of pools is among the warnings.
     let ConfigurationStatus {
         loaded,
         reloads,
@@ -71,18 +77,21 @@ fn configuration(page: &mut MetricsPage<'_>, configuration: &ConfigurationStatus
         removal,
         geography: _,
     } = configuration;
-    let help = "When the configuration in use was taken up, in seconds since 1970.";
+    let help = "When the configuration in use was applied, in seconds since 1970.";
     page.gauge("portolan_configuration_loaded_timestamp_seconds", help, *loaded)?;
-    page.counter("portolan_reloads", "Reloads that were taken up.", *reloads)?;
-    page.counter("portolan_reload_failures", "Reloads that were refused.", *failures)?;
-    let help = "1 while files are not in use as they are: their last good content is.";
+    page.counter("portolan_reloads", "Reloads that were applied.", *reloads)?;
+    let help = "Reloads that were refused; the configuration before stayed in use.";
+    page.counter("portolan_reload_failures", help, *failures)?;
+    let help =
+        "1 while some files are not in use as they are now; their last good content is in use.";
     page.gauge("portolan_configuration_refused", help, i64::from(refused.is_some()))?;
-    let help = "1 while a removal waits for an operator to accept it.";
+    let help = "1 while a removal of many zones or services waits for an operator to accept it.";
     page.gauge("portolan_removal_held", help, i64::from(removal.is_some()))?;
-    page.gauge("portolan_configuration_errors", "Lines that say why.", errors.len() as i64)?;
+    let help = "Number of errors in the newest files.";
+    page.gauge("portolan_configuration_errors", help, errors.len() as i64)?;
     page.gauge(
         "portolan_configuration_warnings",
-        "What is in use and looks wrong.",
+        "Number of warnings about the files in use.",
         warnings.len() as i64,
     )
 }
@@ -94,7 +103,7 @@ fn databases(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
             .iter()
             .map(move |file| ([("path", &*file.path), ("kind", &*file.kind)], value(file)))
     };
-    let help = "When the database was built, in seconds since 1970.";
+    let help = "When the GeoIP database in use was built, in seconds since 1970.";
     page.gauges(
         "portolan_database_build_timestamp_seconds",
         help,
@@ -102,14 +111,15 @@ fn databases(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
     )?;
     page.gauges(
         "portolan_database_networks",
-        "Networks in it.",
+        "Number of networks in the GeoIP database in use.",
         by_file(|file| file.networks as i64),
     )?;
-    let help = "1 while the newest file is not in use, for it is broken.";
+    let help =
+        "1 while the newest file of the GeoIP database is broken; the previous database is in use.";
     page.gauges("portolan_database_error", help, by_file(|file| i64::from(file.error.is_some())))
 }
 
-/// Each file once, though two keys may be configured for it.
+/// Each certificate file once: two keys may be configured for the same file.
 fn certificates(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
     let by_file: BTreeMap<&str, &CertificateStatus> = status
         .certificates
@@ -124,12 +134,13 @@ fn certificates(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
     let failing = by_file.iter().map(|(file, certificate)| {
         ([("certificate", *file)], i64::from(certificate.error.is_some()))
     });
-    let help = "1 while the certificate's files on disk cannot be used: the certificate read before is in use.";
+    let help = "1 while the certificate's files on disk cannot be used; the previous certificate is in use.";
     page.gauges("portolan_certificate_error", help, failing)?;
     let failures = by_file
         .iter()
         .map(|(file, certificate)| ([("certificate", *file)], certificate.failed_reads));
-    let help = "Attempts to read the certificate's files that failed; one every 5 s until they can be used.";
+    let help =
+        "Failed attempts to read the certificate's files; one every 5 s until they can be used.";
     page.counters("portolan_certificate_read_failures", help, failures)
 }
 
@@ -142,16 +153,18 @@ fn datacenters(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
             )
         })
     });
-    page.gauges("portolan_datacenter_state", "1 for the state that it has.", states)?;
+    let help = "1 for the state that the datacenter has, 0 for every other state.";
+    page.gauges("portolan_datacenter_state", help, states)?;
     let services = status.datacenters.iter();
     let services = services
         .map(|datacenter| ([("datacenter", &*datacenter.name)], datacenter.services as i64));
-    page.gauges("portolan_datacenter_services", "Services with a member in it.", services)?;
+    let help = "Number of services with a member in the datacenter.";
+    page.gauges("portolan_datacenter_services", help, services)?;
     let still = status.datacenters.iter();
     let still = still.map(|datacenter| {
         ([("datacenter", &*datacenter.name)], datacenter.still_answered_count as i64)
     });
-    let help = "Names and record types whose answers name the datacenter although it is draining or disabled; 0 once that is effective.";
+    let help = "Names and record types whose answers name the datacenter although it is draining or disabled; 0 once the drain is effective.";
     page.gauges("portolan_datacenter_still_answered", help, still)
 }
 
@@ -164,12 +177,12 @@ fn targets(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
     });
     page.gauges(
         "portolan_target_up",
-        "0 while the verdict is down; unknown counts as up.",
+        "0 while the target is down; 1 while it is up or was never judged.",
         verdicts,
     )?;
     let count = |word| status.targets.iter().filter(|target| target.verdict == word).count() as i64;
     let counts = ["up", "down", "unknown"].map(|word| ([("verdict", word)], count(word)));
-    page.gauges("portolan_targets", "Targets, by verdict.", counts)
+    page.gauges("portolan_targets", "Number of targets by health status.", counts)
 }
 
 fn aliases(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
@@ -179,32 +192,35 @@ fn aliases(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
         .map(|alias| ([("alias", &*alias.name)], i64::from(alias.error.is_some())));
     page.gauges(
         "portolan_alias_failing",
-        "1 while it is not resolved, and its last good addresses serve on.",
+        "1 while the alias cannot be resolved; its last good addresses are in use.",
         failing,
     )?;
     let age = |alias: &crate::control::AliasStatus| Some((status.now - alias.resolved?).max(0));
     let ages =
         status.aliases.iter().filter_map(|alias| Some(([("alias", &*alias.name)], age(alias)?)));
-    page.gauges("portolan_alias_age_seconds", "Since it was last resolved.", ages)
+    let help = "Time since the alias was last resolved, in seconds.";
+    page.gauges("portolan_alias_age_seconds", help, ages)
 }
 
 fn checker(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
     let checker = &status.checker;
-    let help = "1 while verdicts are frozen, for most targets failed at once.";
+    let help = "1 while health status is frozen because most targets failed at once; the fault may be this server's network.";
     page.gauge("portolan_checker_frozen", help, i64::from(checker.doubt == "suspecting"))?;
-    page.counter("portolan_checker_freezes", "How often they were frozen.", checker.freezes)?;
-    page.counter("portolan_probes_started", "Probes started.", checker.started)?;
+    let help = "How often health status was frozen because most targets failed at once.";
+    page.counter("portolan_checker_freezes", help, checker.freezes)?;
+    page.counter("portolan_probes_started", "Health checks that were started.", checker.started)?;
     page.counter(
         "portolan_probes_late",
-        "Probes started later than their time allows.",
+        "Health checks that were started later than planned.",
         checker.late,
     )?;
-    let help = "Probes that ended without a result; the target keeps its health status.";
+    let help = "Health checks that ended without a result; the target keeps its health status.";
     page.counter("portolan_probes_discarded", help, checker.discarded)?;
-    let help = "Due checks that gave no result, by reason; the target keeps its health status.";
-    page.counters("portolan_probes_without_result", help, by_reason(&checker.checks.unmade))?;
     let help =
-        "Targets whose last two or more due probes gave no result: if dead, they stay in service.";
+        "Due health checks that gave no result, by reason; the target keeps its health status.";
+    page.counters("portolan_probes_without_result", help, by_reason(&checker.checks.unmade))?;
+    let help = "Targets whose latest two or more due health checks gave no result; if dead, they stay in service.";
     page.gauge("portolan_targets_unchecked", help, checker.checks.unchecked as i64)?;
-    page.gauge("portolan_probes_in_flight", "Probes that run now.", checker.in_flight as i64)
+    let help = "Health checks that are in progress now.";
+    page.gauge("portolan_probes_in_flight", help, checker.in_flight as i64)
 }

@@ -1,4 +1,4 @@
-//! What hostile clients get, and that others are served meanwhile.
+//! How hostile clients are limited, and that other clients are served at the same time.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -7,7 +7,7 @@ use tokio::{
 
 use super::*;
 
-/// What comes back after `request`, until the server closes.
+/// Sends `request` and returns everything that the server sends until it closes.
 async fn exchange(site: &AdminTestServer, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(site.address()).await.unwrap();
     // The server may close before it has read everything.
@@ -20,7 +20,7 @@ async fn exchange(site: &AdminTestServer, request: &[u8]) -> String {
 const DRAIN: &str = "POST /api/v1/datacenters/fra/drain HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
 
 #[tokio::test]
-async fn a_body_that_says_it_is_too_large_is_refused_unread() {
+async fn a_body_with_too_large_a_content_length_is_refused_unread() {
     let site = AdminTestServer::start().await;
     let reply =
         exchange(&site, format!("{DRAIN}Content-Length: 1073741824\r\n\r\n").as_bytes()).await;
@@ -78,12 +78,12 @@ async fn what_is_not_http_is_refused() {
 }
 
 #[tokio::test]
-async fn a_thousand_slow_connections_keep_nobody_out() {
+async fn a_thousand_slow_connections_do_not_block_other_clients() {
     let site = AdminTestServer::start().await;
     let mut slow = Vec::new();
     for _ in 0..1000 {
         let mut stream = TcpStream::connect(site.address()).await.unwrap();
-        // Those told to leave already may refuse it.
+        // A connection that was evicted already may refuse it.
         let _ = stream.write_all(b"GET /healthz HTTP/1.1\r\n").await;
         slow.push(stream);
     }
@@ -93,7 +93,7 @@ async fn a_thousand_slow_connections_keep_nobody_out() {
         let read = tokio::time::timeout(Duration::from_millis(1), stream.read(&mut [0; 64])).await;
         closed += usize::from(matches!(read, Ok(Ok(0) | Err(_))));
     }
-    assert!(closed >= 1000 - 64, "all but 64 of one client had to leave: {closed}");
+    assert!(closed >= 1000 - 64, "all but 64 connections of one client are evicted: {closed}");
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_flood_is_slowed_down_and_others_are_served() {
     for _ in 0..300 {
         assert_eq!(site.get("/healthz").await.status(), 200);
     }
-    // 200 at once and then one step each millisecond, which nine clients share.
+    // 200 requests at once, and then one each millisecond, shared by nine clients.
     assert!(started.elapsed() >= Duration::from_millis(100));
     flood.iter().for_each(tokio::task::JoinHandle::abort);
 }

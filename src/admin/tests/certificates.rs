@@ -1,4 +1,4 @@
-//! What operators see of certificates whose files cannot be used, and of those that expire.
+//! What operators see of certificates whose files cannot be used, and of certificates that expire.
 
 use super::*;
 use crate::{admin::Readiness, control::Status};
@@ -20,7 +20,7 @@ async fn concerns(site: &AdminTestServer) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn certificate_files_that_cannot_be_used_are_a_concern_until_a_reload_finds_them_well() {
+async fn certificate_files_that_cannot_be_used_are_a_concern_until_a_reload_can_use_them() {
     let directory = tempfile::tempdir().unwrap();
     let (chain, key) = write(&directory, 2098);
     let mut certificates = CertificateRegistry::default();

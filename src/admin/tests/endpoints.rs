@@ -1,4 +1,4 @@
-//! Each endpoint says what it should.
+//! What each endpoint returns.
 
 use serde_json::json;
 
@@ -69,7 +69,7 @@ async fn a_held_file_is_shown_and_does_not_end_readiness() {
 }
 
 #[tokio::test]
-async fn readyz_and_metrics_do_without_a_controller() {
+async fn readyz_and_metrics_work_without_a_controller() {
     let site = AdminTestServer::start().await;
     site.handle.stop().await;
     let (code, ready) = document(site.get("/readyz").await).await;
@@ -87,7 +87,7 @@ async fn readyz_and_metrics_do_without_a_controller() {
 }
 
 #[tokio::test]
-async fn status_is_the_controllers_own() {
+async fn status_is_that_of_the_controller() {
     let site = AdminTestServer::start().await;
     let status: Status =
         serde_json::from_slice(&site.get("/api/v1/status").await.bytes().await.unwrap()).unwrap();
@@ -101,7 +101,7 @@ async fn status_is_the_controllers_own() {
 }
 
 #[tokio::test]
-async fn a_reload_says_the_generation_that_answers_follow() {
+async fn a_reload_returns_the_generation_that_answers_come_from() {
     let site = AdminTestServer::start().await;
     fs::write(
         site.zone_file("more.toml"),
@@ -137,7 +137,7 @@ async fn a_drain_edits_the_file_and_its_end_restores_it() {
 }
 
 #[tokio::test]
-async fn a_drain_that_cannot_be_says_why() {
+async fn a_drain_that_is_impossible_is_refused_with_its_reason() {
     let site = AdminTestServer::start().await;
     let (code, fault) =
         document(site.post("/api/v1/datacenters/fre/drain", "{}").send().await.unwrap()).await;
@@ -182,7 +182,7 @@ async fn a_drain_works_beside_a_held_file_and_is_refused_in_one() {
         matches!(serde_json::from_value(fault["error"].clone()).unwrap(), DrainError::Refused(_)),
         "{fault}"
     );
-    // The server knows by now that the file is held: it is not edited again.
+    // The file is known to be held by now, and is not edited again.
     fs::write(site.zone_file("datacenters.toml"), &broken).unwrap();
     let (code, fault) = drain("drain").await;
     assert_eq!(code, 422, "{fault}");
@@ -195,7 +195,7 @@ async fn a_drain_works_beside_a_held_file_and_is_refused_in_one() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_understood_changes_nothing() {
+async fn a_body_that_cannot_be_parsed_changes_nothing() {
     let site = AdminTestServer::start().await;
     for (body, why) in [
         (r#"{"for-seconds": 5}"#, "an unknown key"),
@@ -212,7 +212,7 @@ async fn a_body_that_is_not_understood_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_counted_equals_what_was_asked() {
+async fn counts_equal_the_queries_sent() {
     let site = AdminTestServer::start().await;
     let (shards, server) = site.serve_dns();
     for (name, rtype, count) in [
@@ -220,7 +220,7 @@ async fn what_is_counted_equals_what_was_asked() {
         ("nothing.gslb.example.com", 1, 3),
         ("www.example.org", 28, 2),
     ] {
-        (0..count).for_each(|_| ask(server, name, rtype));
+        (0..count).for_each(|_| send_query(server, name, rtype));
     }
     shards.stop();
     let samples =
@@ -271,8 +271,8 @@ async fn names_with_odd_characters_leave_the_metrics_readable() {
 }
 
 #[tokio::test]
-async fn verdicts_are_told_by_monitor_and_target() {
-    // Nobody listens on the port: it was just free, and stays bound to a socket that does not
+async fn verdicts_are_in_the_metrics_by_monitor_and_target() {
+    // No process listens on the port: it was just free, and stays bound to a socket that does not
     // listen.
     let refusing =
         socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
@@ -338,7 +338,7 @@ async fn the_console_loads_nothing_from_elsewhere() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_said_in_json() {
+async fn an_unknown_path_is_an_error_in_json() {
     let site = AdminTestServer::start().await;
     for (method, path, expected) in
         [("GET", "/nothing", 404), ("GET", "/api/v1/reload", 405), ("POST", "/metrics", 405)]
@@ -354,7 +354,7 @@ async fn what_is_not_there_is_said_in_json() {
 }
 
 #[tokio::test]
-async fn readyz_under_a_foreign_name_tells_readiness_alone() {
+async fn readyz_under_a_name_returns_readiness_alone() {
     let site = AdminTestServer::start().await;
     let asked =
         |host: &'static str| site.client.get(site.url("/readyz")).header("host", host).send();
@@ -394,7 +394,7 @@ async fn a_reason_with_a_control_sequence_and_a_drain_beyond_the_calendar_are_re
 }
 
 #[tokio::test]
-async fn a_foreign_page_changes_nothing() {
+async fn a_page_of_another_site_changes_nothing() {
     let site = AdminTestServer::start().await;
     let drain = || site.client.post(site.url("/api/v1/datacenters/fra/drain"));
     assert_eq!(
@@ -418,7 +418,7 @@ async fn a_foreign_page_changes_nothing() {
 }
 
 #[tokio::test]
-async fn load_reports_shares_and_ramps_are_told_in_the_metrics() {
+async fn load_reports_shares_and_ramps_are_in_the_metrics() {
     let site = AdminTestServer::start().await;
     let mut status = site.handle.status(ListDetail::Full).await.unwrap();
     let load = |text: Value| serde_json::from_value(text).unwrap();

@@ -1,5 +1,5 @@
-//! A strict reader of the metrics page, as the OpenMetrics text format has it: families one after
-//! the other, each sample under its own family, no label set twice.
+//! A strict reader of the metrics page in the OpenMetrics text format: families one after the
+//! other, each sample in its family, no label set twice.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, HashSet};
 /// `portolan_replies_total{transport="udp",rcode="NOERROR"}`.
 pub(super) type Samples = BTreeMap<String, f64>;
 
-/// Reads a page.
+/// Reads a page of metrics.
 ///
 /// # Errors
-/// The first line that is not as it should be.
+/// The first line that the format does not allow.
 pub(super) fn parse_exposition(text: &str) -> Result<Samples, String> {
     let mut samples = Samples::new();
     let (mut families, mut family, mut kind) = (HashSet::new(), String::new(), String::new());
@@ -49,7 +49,7 @@ pub(super) fn parse_exposition(text: &str) -> Result<Samples, String> {
     Ok(samples)
 }
 
-/// What comes after the labels.
+/// Checks the labels and returns what follows them.
 fn labels(text: &str) -> Option<&str> {
     let Some(mut rest) = text.strip_prefix('{') else { return Some(text) };
     let mut names = HashSet::new();
@@ -67,7 +67,8 @@ fn labels(text: &str) -> Option<&str> {
     }
 }
 
-/// What comes after a label's value: control characters and quotes have to be escaped in it.
+/// Checks a label's value, in which control characters and quotes must be escaped, and returns what
+/// follows it.
 fn value(text: &str) -> Option<&str> {
     let mut characters = text.char_indices();
     while let Some((at, character)) = characters.next() {

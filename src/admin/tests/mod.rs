@@ -54,7 +54,7 @@ members = [
 ]
 "#;
 
-/// A server over a directory of its own.
+/// A server with its own configuration directory.
 struct AdminTestServer {
     directory: TempDir,
     handle: ControllerHandle,
@@ -90,13 +90,13 @@ impl AdminTestServer {
             config: Some(directory.path().join("portolan.toml")),
             ..SourceOptions::default()
         };
-        let world = LoadedConfig::load(&locations, Colours::Plain)
+        let loaded = LoadedConfig::load(&locations, Colours::Plain)
             .map_err(|refusal| refusal.rendered)
             .unwrap();
         let counters = Counters::new();
         let RunningController { handle, first_round } = Controller::start(ControllerSetup {
             locations,
-            loaded: world,
+            loaded: loaded,
             state_directory: StateDirectory::open(directory.path().join("state")),
             identity: ServerIdentity::default(),
             counters: counters.clone(),
@@ -147,14 +147,14 @@ impl AdminTestServer {
         self.client.get(self.url(path)).send().await.unwrap()
     }
 
-    /// The metrics as Prometheus asks for them.
+    /// Requests the metrics as Prometheus does.
     async fn open_metrics(&self) -> Response {
         let accept =
             "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2";
         self.client.get(self.url("/metrics")).header("accept", accept).send().await.unwrap()
     }
 
-    /// A change, with this JSON text.
+    /// A request for a change, with this JSON body.
     fn post(&self, path: &str, body: &'static str) -> RequestBuilder {
         self.client.post(self.url(path)).header("content-type", "application/json").body(body)
     }
@@ -176,14 +176,14 @@ impl AdminTestServer {
     }
 }
 
-/// The status code and the JSON document.
+/// The status code and the JSON document of a response.
 async fn document(response: Response) -> (u16, Value) {
     let code = response.status().as_u16();
     (code, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap())
 }
 
-/// Asks over UDP and waits for the reply.
-fn ask(server: SocketAddr, name: &str, rtype: u16) {
+/// Sends a query over UDP and waits for the reply.
+fn send_query(server: SocketAddr, name: &str, rtype: u16) {
     let mut message = vec![0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in name.split('.') {
         message.push(u8::try_from(label.len()).unwrap());
