@@ -1,8 +1,8 @@
-//! One DNS query and its reply, seen from the client (RFC 1035 section 4.2; RFC 5452 on what makes
-//! a reply ours).
+//! Sends one DNS query and receives its reply, as a client (RFC 1035 section 4.2; RFC 5452 on how a
+//! reply is matched to its query).
 //!
-//! Over UDP each query has a socket, a port and an id of its own, and a datagram that does not
-//! answer it is ignored. Who waits how long, and what a reply must say, is up to the caller.
+//! Over UDP, each query has its own socket, port and id, and a datagram that does not answer it is
+//! ignored. The caller sets the timeout and evaluates the reply.
 
 use std::{
     fmt, io,
@@ -25,14 +25,15 @@ pub struct OutgoingQuery<'q> {
     pub name: &'q [u8],
     /// The record type's number.
     pub rtype: u16,
-    /// Whether it asks for recursion (RD).
+    /// Whether the query requests recursion (RD).
     pub wants_recursion: bool,
-    /// Whether it has an OPT record (RFC 6891), and so takes more than 512 octets over UDP.
+    /// Whether the query has an OPT record (RFC 6891), so that the reply over UDP may exceed 512
+    /// octets.
     pub has_edns: bool,
 }
 
 impl OutgoingQuery<'_> {
-    /// The message with this id.
+    /// The query as a message with this id.
     pub fn encode(&self, id: u16) -> Vec<u8> {
         const RECURSION_DESIRED: u8 = 1;
         const OPT: u16 = 41;
@@ -53,12 +54,12 @@ impl OutgoingQuery<'_> {
     }
 }
 
-/// Why there is no reply.
+/// Why a query got no reply.
 #[derive(Debug)]
 pub enum DnsClientError {
     /// The system or the network failed.
     Io(io::Error),
-    /// What came back is no DNS message, or over TCP none that answers the query.
+    /// The reply is not a DNS message or, over TCP, does not answer the query.
     NotDns,
 }
 
@@ -86,15 +87,15 @@ impl From<io::Error> for DnsClientError {
     }
 }
 
-/// Sends `query` over UDP and waits, without a time limit, for the reply to it. `is_asked` says
-/// whether a question is the query's.
+/// Sends `query` over UDP and waits, without a timeout, for the reply to it. `is_own_question` says
+/// whether a question is that of the query.
 ///
 /// # Errors
-/// [`DnsClientError`]; a closed port is an error of the network.
+/// [`DnsClientError`]; a closed port is a network error.
 pub async fn query_udp(
     query: &[u8],
     server: SocketAddr,
-    is_asked: impl Fn(&op::Query) -> bool,
+    is_own_question: impl Fn(&op::Query) -> bool,
 ) -> Result<Message, DnsClientError> {
     let any: IpAddr =
         if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
@@ -110,39 +111,39 @@ pub async fn query_udp(
             continue;
         };
         match Message::from_vec(reply) {
-            Ok(message) if is_reply(&message, &is_asked) => return Ok(message),
+            Ok(message) if is_reply(&message, &is_own_question) => return Ok(message),
             Ok(_) => {}
             Err(_) => return Err(DnsClientError::NotDns),
         }
     }
 }
 
-/// Sends `query` over a TCP connection and waits, without a time limit, for the reply to it.
+/// Sends `query` over a TCP connection and waits, without a timeout, for the reply to it.
 ///
 /// # Errors
-/// [`DnsClientError`]
+/// A network error, or a message that does not answer the query.
 pub async fn query_tcp(
     mut stream: TcpStream,
     query: &[u8],
-    is_asked: impl Fn(&op::Query) -> bool,
+    is_own_question: impl Fn(&op::Query) -> bool,
 ) -> Result<Message, DnsClientError> {
     let length = u16::try_from(query.len()).map_err(io::Error::other)?;
     stream.write_all(&[&length.to_be_bytes()[..], query].concat()).await?;
     let length = stream.read_u16().await?;
     let mut reply = vec![0; usize::from(length)];
     stream.read_exact(&mut reply).await?;
-    let is_ours =
-        |message: &Message| reply.get(..2) == query.get(..2) && is_reply(message, &is_asked);
-    Message::from_vec(&reply).ok().filter(is_ours).ok_or(DnsClientError::NotDns)
+    let is_own =
+        |message: &Message| reply.get(..2) == query.get(..2) && is_reply(message, &is_own_question);
+    Message::from_vec(&reply).ok().filter(is_own).ok_or(DnsClientError::NotDns)
 }
 
-/// Whether a message answers the question. Some errors come without one (RFC 5625 section 4.1 and
-/// servers at large).
-fn is_reply(message: &Message, is_asked: impl Fn(&op::Query) -> bool) -> bool {
-    let is_about_it = match &message.queries[..] {
+/// Whether a message is a reply to the query. Some error replies contain no question (RFC 5625
+/// section 4.1, and many servers).
+fn is_reply(message: &Message, is_own_question: impl Fn(&op::Query) -> bool) -> bool {
+    let answers_question = match &message.queries[..] {
         [] => message.metadata.response_code != ResponseCode::NoError,
-        [query] => is_asked(query),
+        [query] => is_own_question(query),
         _ => false,
     };
-    message.metadata.message_type == MessageType::Response && is_about_it
+    message.metadata.message_type == MessageType::Response && answers_question
 }

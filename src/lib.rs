@@ -6,18 +6,18 @@
 //! new GeoIP databases never touch a query: each makes a new snapshot, and one atomic pointer swap
 //! publishes it.
 //!
-//! The modules are layers; each imports only from layers below its own, and in layers 7 and 8 also
-//! from those to its left (`tests/layering.rs`). Layers 1 to 4 and [`engine`] are pure: time,
-//! randomness and octets are arguments.
+//! The modules form layers. Each imports only from layers with a lower number and, in layers 7 and
+//! 8, also from the modules to its left (`tests/layering.rs`). Layers 1 to 4 and [`engine`] are
+//! pure: time, randomness and octets are arguments.
 //!
 //! | layer | modules |
 //! |---|---|
-//! | 1 | [`dns`] names, wire format, EDNS · [`geo`] coordinates, databases, atlas · [`health`] monitors, verdicts · [`load`] load reports · [`listing`] lists in messages · [`printable`] text of others, made safe to display |
+//! | 1 | [`dns`] names, wire format, EDNS · [`geo`] coordinates, databases, atlas · [`health`] monitors, verdicts · [`load`] load reports · [`listing`] lists in messages · [`printable`] text made safe to display |
 //! | 2 | [`steer`] datacenters, endpoints, pools, policies, wheels, charts |
 //! | 3 | [`zone`] RRsets, nodes, lookup, master files |
 //! | 4 | [`snapshot`] |
-//! | 5 | [`dns_client`] one DNS query and its reply, seen from the client · [`random`] octets that cannot be guessed · [`files`] a file read within a bound |
-//! | 6 | [`engine`] the answer · [`config`] files to domain values · [`probe`] health checks · [`resolve`] what aliases stand for |
+//! | 5 | [`dns_client`] one DNS query and its reply, as a client · [`random`] octets that cannot be guessed · [`files`] files read up to a maximum size |
+//! | 6 | [`engine`] the answer · [`config`] files to domain values · [`probe`] health checks · [`resolve`] the addresses of aliases |
 //! | 7 | [`transport`] sockets · [`control`] the controller · [`admin`] HTTP |
 //! | 8 | [`app`], [`cli`] |
 

@@ -1,12 +1,16 @@
-//! Lists in messages, cut after a few items and never silently.
+//! Lists in messages, cut after a few items, with the number of items that are left out.
 
 use std::fmt::{Display, Write as _};
 
-/// The first items, `most` of them, and how many more of `count` there are: `a, b and 3 more`.
-pub fn join_first(items: impl IntoIterator<Item: Display>, most: usize, count: usize) -> String {
+/// The first `max_shown` items, and how many more of all `count` there are: `a, b and 3 more`.
+pub fn join_first(
+    items: impl IntoIterator<Item: Display>,
+    max_shown: usize,
+    count: usize,
+) -> String {
     let mut text = String::new();
     let mut shown = 0;
-    for item in items.into_iter().take(most) {
+    for item in items.into_iter().take(max_shown) {
         let comma = if shown > 0 { ", " } else { "" };
         // Writing to a string cannot fail.
         let _ = write!(text, "{comma}{item}");
@@ -18,7 +22,7 @@ pub fn join_first(items: impl IntoIterator<Item: Display>, most: usize, count: u
     }
 }
 
-/// `1 service`, `2 services`.
+/// A count with its noun in singular or plural: `1 service`, `2 services`.
 pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
@@ -28,11 +32,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_says_how_much_of_it_is_left_out() {
-        for (most, count, text) in
+    fn a_list_says_how_many_items_are_left_out() {
+        for (max_shown, count, text) in
             [(3, 3, "1, 2, 3"), (2, 3, "1, 2 and 1 more"), (3, 5, "1, 2, 3 and 2 more")]
         {
-            assert_eq!(join_first([1, 2, 3], most, count), text);
+            assert_eq!(join_first([1, 2, 3], max_shown, count), text);
         }
         assert_eq!(join_first([0; 0], 3, 0), "");
     }

@@ -1,8 +1,8 @@
-//! Randomness for what must not be guessed: keys, and ids and tokens by which a reply is known.
+//! Random numbers that cannot be guessed: for keys, and for ids and tokens that identify a reply.
 //!
-//! It comes from the kernel's getrandom(2) alone. There is no substitute made of times or
-//! addresses: where the kernel gives none, the caller does without. For spreading work, where a
-//! guess does no harm, the project uses `fastrand`.
+//! They come from the kernel's getrandom(2) alone. There is no substitute made from times or
+//! addresses: if the kernel returns none, the caller must do without. Where guessing does no harm,
+//! such as spreading work, the project uses `fastrand`.
 
 use std::io;
 
@@ -15,7 +15,7 @@ use rustix::{
 /// collected randomness.
 ///
 /// # Errors
-/// The kernel gives none: it is older than Linux 3.17, or a filter of system calls forbids it.
+/// The kernel returns none: it is older than Linux 3.17, or a system call filter forbids it.
 pub fn octets<const N: usize>() -> io::Result<[u8; N]> {
     let mut octets = [0; N];
     let mut filled = 0;

@@ -1,5 +1,5 @@
-//! The snapshot: everything a query is answered from, immutable, published by one pointer swap.
-//! Layer 4.
+//! The snapshot: everything that queries are answered from. It is immutable and is published by one
+//! pointer swap. Layer 4.
 
 use std::sync::Arc;
 
@@ -11,41 +11,42 @@ use crate::{
     zone::Zones,
 };
 
-/// Everything a query is answered from. Never changes; the next one shares what stayed the same.
+/// Everything that queries are answered from. Immutable; the next snapshot shares what did not
+/// change.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
-    /// Counts up by one with each snapshot published.
+    /// The number of the snapshot; rises by one with each published snapshot.
     pub generation: u64,
-    /// The zones and which of their names are services.
+    /// The zones, and the names of services in them.
     pub zones: Arc<Zones>,
     /// The compiled services, by [`crate::steer::ServiceId`].
     pub charts: Vec<Arc<Chart>>,
-    /// How many turn counters the charts use; shards make room for them when they take up the
-    /// snapshot.
+    /// The number of turn counters that the charts use; a shard allocates them when it first sees
+    /// the snapshot.
     pub turn_counters: usize,
-    /// What the server says of itself.
+    /// The identity of the server in replies.
     pub identity: Arc<ServerIdentity>,
-    /// The databases that the charts were compiled with; read by `whoami` alone.
+    /// The databases that the charts were compiled with; only `whoami` reads them.
     pub databases: Arc<Databases>,
-    /// What the charts were compiled from; for `explain`, `whoami` and the admin API, read by no
-    /// other query.
+    /// The topology that the charts were compiled from. Only `explain`, `whoami` and the admin API
+    /// read it.
     pub topology: Arc<Topology>,
-    /// The health the charts were compiled with, by [`crate::steer::ProbeId`]; for the same
-    /// readers.
+    /// The health status that the charts were compiled with, by [`crate::steer::ProbeId`]; for the
+    /// same readers.
     pub standings: Arc<[HealthStatus]>,
 }
 
-/// What the server says of itself in replies.
+/// The identity of the server in replies.
 #[derive(Debug, Clone, Default)]
 pub struct ServerIdentity {
-    /// The NSID octets (RFC 5001); empty where the server has none.
+    /// The NSID octets (RFC 5001); empty if the server has none.
     pub nsid: Box<[u8]>,
     /// The keys of server cookies (RFC 9018); without any, clients get no cookies.
     pub cookie_keys: Option<CookieKeys>,
 }
 
 impl ServerIdentity {
-    /// The NSID as text; in hexadecimal where it is not printable ASCII.
+    /// The NSID as text; in hexadecimal if it is not printable ASCII.
     pub fn nsid_text(&self) -> String {
         match std::str::from_utf8(&self.nsid) {
             Ok(text) if text.bytes().all(|octet| (b' '..=b'~').contains(&octet)) => text.to_owned(),

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{
     error::ApiError,
     guard::HostKind,
-    metrics::{self, ExpositionFormat},
+    metrics::{self, ExpositionFormat, MetricsCollector},
     readiness::Readiness,
     response::{JSON_TYPE, json_octets, uncached_response},
     state::SharedState,
@@ -70,7 +70,13 @@ pub(super) async fn metrics(
             let status = state.status_within(METRICS_STATUS_TIMEOUT).await;
             let (counters, generation) = (state.context.counters.clone(), state.generation());
             let is_alive = (state.context.is_alive)();
-            let render = move || metrics::render(counters.collect(), generation, is_alive, status);
+            let collect = move || MetricsCollector {
+                totals: counters.collect(),
+                generation,
+                is_alive,
+                status,
+            };
+            let render = move || metrics::render(collect());
             match format {
                 ExpositionFormat::OpenMetrics => state.run_blocking(render).await,
                 ExpositionFormat::PrometheusText => {

@@ -1,9 +1,9 @@
-//! Descriptors in reserve for files.
+//! A reserve of file descriptors for reading files.
 //!
-//! Clients' connections can take every descriptor that the process may have, and a server that
-//! cannot open its files then can follow no edit and no drain. So some descriptors are taken at the
-//! start and held; each time that the system refuses to open a file for want of one, one of them is
-//! given up for it. They are taken again after each reading.
+//! Clients' connections can take every descriptor that the process may have. A server that then
+//! cannot open its files would apply no edit and no drain. So some descriptors are opened at the
+//! start and held. Each time that the system refuses to open a file because no descriptor is left,
+//! one of them is closed for it. They are opened again after the files were read.
 
 use std::{
     fs::File,
@@ -11,7 +11,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// Takes the place of a descriptor.
+/// The file to which the held descriptors are open.
 const PLACEHOLDER: &str = "/dev/null";
 
 static RESERVE: Mutex<DescriptorReserve> =
@@ -26,13 +26,13 @@ fn reserve() -> MutexGuard<'static, DescriptorReserve> {
     RESERVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Holds so many descriptors in reserve from now on.
+/// Sets the number of descriptors to hold in reserve, and opens them.
 pub fn reserve_descriptors(count: usize) {
     reserve().target = count;
     replenish_descriptors();
 }
 
-/// Takes again what was given up, as far as the system lets it.
+/// Opens descriptors until the reserve is full or the system refuses.
 pub fn replenish_descriptors() {
     let mut spare = reserve();
     while spare.held.len() < spare.target {
@@ -43,8 +43,8 @@ pub fn replenish_descriptors() {
     }
 }
 
-/// What `open` comes to. As long as it fails because the process has no descriptor left, one of the
-/// reserve is given up for it.
+/// The result of `open`. While it fails because the process has no descriptor left, closes a
+/// descriptor of the reserve and calls it again.
 ///
 /// # Errors
 /// The error of the last call of `open`.
@@ -56,7 +56,7 @@ pub fn with_reserved_descriptors<T>(mut open: impl FnMut() -> io::Result<T>) -> 
                     return Err(error);
                 }
             }
-            done => return done,
+            result => return result,
         }
     }
 }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_descriptor_of_the_reserve_is_given_up_for_a_file_and_taken_again() {
+    fn a_descriptor_of_the_reserve_is_closed_for_a_file_and_opened_again() {
         reserve_descriptors(2);
         let mut refused = 2;
         let opened = with_reserved_descriptors(|| match refused {

@@ -1,6 +1,6 @@
-//! Reads files within a bound: an endless device, a FIFO or a growing file is an error. A reserve
-//! of descriptors keeps this possible while clients hold all others (`descriptor_reserve`). Layer
-//! 5.
+//! Reads files up to a maximum size: an endless device, a FIFO or a growing file is an error. A
+//! reserve of descriptors keeps this possible while clients' connections hold all others
+//! (`descriptor_reserve`). Layer 5.
 
 use std::{
     fs::{self, File, Metadata, OpenOptions},
@@ -15,37 +15,39 @@ pub use descriptor_reserve::{
     replenish_descriptors, reserve_descriptors, with_reserved_descriptors,
 };
 
-/// Whether a file may be named by a symbolic link.
+/// Whether the path of a file may be a symbolic link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SymlinkPolicy {
-    /// The file that it leads to is read.
+    /// The target of the link is read.
     Follow,
-    /// It is an error: another user may have put it there.
+    /// A link is an error: another user may have put it there.
     Refuse,
 }
 
-/// Opens a regular file, and says what was opened. Waits for nothing but the disk.
+/// Opens a regular file and returns it with its metadata. Waits only for the disk.
 ///
 /// # Errors
-/// An error of the system, or the file is not a regular one, or a link where these are refused.
+/// An error of the system; the file is not a regular one; or it is a link and `links` refuses
+/// links.
 pub fn open(path: &Path, links: SymlinkPolicy) -> io::Result<(File, Metadata)> {
-    // To open anything else may block or have an effect. If it replaces the file after this check,
-    // O_NONBLOCK keeps the opening from blocking, and the opened file is checked again.
-    let (found, no_link) = match links {
+    // Opening anything but a regular file may block or have a side effect. If another file takes
+    // its place after this check, O_NONBLOCK prevents blocking, and the opened file is checked
+    // again.
+    let (metadata, no_link) = match links {
         SymlinkPolicy::Follow => (fs::metadata(path)?, 0),
         SymlinkPolicy::Refuse => (fs::symlink_metadata(path)?, libc::O_NOFOLLOW),
     };
-    require_regular(&found)?;
+    require_regular(&metadata)?;
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | no_link);
     let file = with_reserved_descriptors(|| options.open(path))?;
-    let found = file.metadata()?;
-    require_regular(&found)?;
-    Ok((file, found))
+    let metadata = file.metadata()?;
+    require_regular(&metadata)?;
+    Ok((file, metadata))
 }
 
-fn require_regular(found: &Metadata) -> io::Result<()> {
-    match found.file_type() {
+fn require_regular(metadata: &Metadata) -> io::Result<()> {
+    match metadata.file_type() {
         kind if kind.is_file() => Ok(()),
         kind if kind.is_symlink() => {
             Err(io::Error::other("it is a symbolic link, which is not followed here"))
@@ -54,35 +56,35 @@ fn require_regular(found: &Metadata) -> io::Result<()> {
     }
 }
 
-/// The octets of a regular file, of which there are `most_octets` at most.
+/// The content of a regular file of at most `max_octets` octets.
 ///
 /// # Errors
-/// An error of [`open`], or the file is longer than `most_octets`.
-pub fn read(path: &Path, links: SymlinkPolicy, most_octets: u64) -> io::Result<Vec<u8>> {
-    let (file, found) = open(path, links)?;
-    read_opened(file, &found, most_octets)
+/// An error of [`open`], or the file is longer than `max_octets`.
+pub fn read(path: &Path, links: SymlinkPolicy, max_octets: u64) -> io::Result<Vec<u8>> {
+    let (file, metadata) = open(path, links)?;
+    read_opened(file, &metadata, max_octets)
 }
 
-/// The octets of a file that [`open`] opened.
+/// The content of a file that [`open`] opened.
 ///
 /// # Errors
-/// An error of the system, or the file is longer than `most_octets`.
-pub fn read_opened(file: File, found: &Metadata, most_octets: u64) -> io::Result<Vec<u8>> {
-    let too_long = || io::Error::other(format!("it has more than {most_octets} octets"));
-    if found.len() > most_octets {
+/// An error of the system, or the file is longer than `max_octets`.
+pub fn read_opened(file: File, metadata: &Metadata, max_octets: u64) -> io::Result<Vec<u8>> {
+    let too_long = || io::Error::other(format!("it has more than {max_octets} octets"));
+    if metadata.len() > max_octets {
         return Err(too_long());
     }
-    let mut octets = Vec::with_capacity(found.len() as usize);
-    file.take(most_octets.saturating_add(1)).read_to_end(&mut octets)?;
-    if octets.len() as u64 > most_octets { Err(too_long()) } else { Ok(octets) }
+    let mut octets = Vec::with_capacity(metadata.len() as usize);
+    file.take(max_octets.saturating_add(1)).read_to_end(&mut octets)?;
+    if octets.len() as u64 > max_octets { Err(too_long()) } else { Ok(octets) }
 }
 
-/// As [`read`], for text.
+/// Like [`read`], for text; symbolic links are followed.
 ///
 /// # Errors
 /// An error of [`read`], or the file is not UTF-8.
-pub fn read_text(path: &Path, most_octets: u64) -> io::Result<String> {
-    String::from_utf8(read(path, SymlinkPolicy::Follow, most_octets)?)
+pub fn read_text(path: &Path, max_octets: u64) -> io::Result<String> {
+    String::from_utf8(read(path, SymlinkPolicy::Follow, max_octets)?)
         .map_err(|_| io::Error::other("it is not UTF-8"))
 }
 
@@ -115,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_followed_only_where_that_is_asked_for() {
+    fn a_link_is_followed_only_if_the_caller_allows_it() {
         let directory = tempfile::tempdir().unwrap();
         let (path, link) = (directory.path().join("file"), directory.path().join("link"));
         fs::write(&path, "12345").unwrap();

@@ -1,4 +1,4 @@
-//! Escapes: text and JSON without characters that a terminal interprets.
+//! Escapes the characters that a terminal interprets, in text and in JSON.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -13,7 +13,7 @@ pub fn is_unprintable(c: char) -> bool {
         )
 }
 
-/// The text on one line: each unprintable character as `\n`, `\t`, `\r` or `\u{1b}`.
+/// The text on one line, with each unprintable character escaped as `\n`, `\t`, `\r` or `\u{1b}`.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unprintable) {
         return Cow::Borrowed(text);
@@ -29,8 +29,8 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().fold(String::with_capacity(text.len() + 16), escape))
 }
 
-/// A text of several lines for a terminal: line ends stay, and so do the program's own colours
-/// where `is_coloured`. Everything else unprintable is escaped.
+/// A text of several lines for a terminal. Line ends stay, and with `is_coloured` so do sequences
+/// that set colours, which the program itself wrote. Every other unprintable character is escaped.
 pub fn escaped_lines(text: &str, is_coloured: bool) -> Cow<'_, str> {
     let is_interpreted = |c: char| c != '\n' && is_unprintable(c);
     if !text.contains(is_interpreted) {
@@ -56,8 +56,8 @@ pub fn escaped_lines(text: &str, is_coloured: bool) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// How many octets of `text` are a sequence that sets colour or weight
-/// (ECMA-48 SGR: `ESC [ digits ; ... m`); 0 where it starts with none.
+/// The length in octets of the sequence at the start of `text` that sets colour or weight (ECMA-48
+/// SGR: `ESC [ digits ; ... m`); 0 if there is none.
 fn colour_octets(text: &str) -> usize {
     let Some(parameters) = text.strip_prefix("\u{1b}[") else { return 0 };
     let end =
@@ -65,10 +65,11 @@ fn colour_octets(text: &str) -> usize {
     if parameters[end..].starts_with('m') { "\u{1b}[".len() + end + 1 } else { 0 }
 }
 
-/// JSON text whose strings hold nothing unprintable, with the same meaning: such characters are
-/// written as `\u009b`.
+/// JSON text with the same meaning, in which unprintable characters in strings are escaped, such as
+/// `\u009b`.
 pub fn escaped_json(json: &str) -> Cow<'_, str> {
-    // What JSON itself escapes is not there any more, and a line end is between values.
+    // JSON has escaped control characters below U+0020 already; a line end can only be between
+    // values.
     let is_interpreted = |c: char| c != '\n' && is_unprintable(c);
     if !json.contains(is_interpreted) {
         return Cow::Borrowed(json);
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_and_line_ends_stay_in_what_the_program_renders_and_nothing_else() {
+    fn only_colours_and_line_ends_stay_unescaped_in_rendered_text() {
         let text = "\u{1b}[1;31mdown\u{1b}[0m\n\u{1b}]0;title\u{7}\u{1b}[2J\u{1b}[\u{9b}";
         let escapes = "\n\\u{1b}]0;title\\u{7}\\u{1b}[2J\\u{1b}[\\u{9b}";
         assert_eq!(escaped_lines(text, true), format!("\u{1b}[1;31mdown\u{1b}[0m{escapes}"));

@@ -1,5 +1,5 @@
-//! JSON documents made safe to show: each string is treated by itself, so that the document stays
-//! JSON.
+//! Makes JSON documents safe to display. Each string is treated by itself, so that the document
+//! stays valid JSON.
 
 use std::borrow::Cow;
 
@@ -16,23 +16,23 @@ pub fn safe_json(json: &str) -> Cow<'_, str> {
 
 fn redacted_strings(json: &str) -> Cow<'_, str> {
     let mut changed = String::new();
-    let (mut kept, mut at) = (0, 0);
+    let (mut copied_to, mut at) = (0, 0);
     while let Some(string) = next_string(json, at) {
         at = string.end;
         if let Some(safe) = redacted_string(&json[string.clone()]) {
-            changed.push_str(&json[kept..string.start]);
+            changed.push_str(&json[copied_to..string.start]);
             changed.push_str(&safe);
-            kept = string.end;
+            copied_to = string.end;
         }
     }
-    if kept == 0 {
+    if copied_to == 0 {
         return Cow::Borrowed(json);
     }
-    changed.push_str(&json[kept..]);
+    changed.push_str(&json[copied_to..]);
     Cow::Owned(changed)
 }
 
-/// Where the next string of a JSON text is, its quotation marks included.
+/// The range of the next string in a JSON text, with its quotation marks.
 fn next_string(json: &str, from: usize) -> Option<std::ops::Range<usize>> {
     let start = from + json[from..].find('"')?;
     let mut is_escape = false;
@@ -44,7 +44,7 @@ fn next_string(json: &str, from: usize) -> Option<std::ops::Range<usize>> {
     Some(start..start + 1 + length + 1)
 }
 
-/// The string in another form, if it holds a secret. A secret has a `=` or a `@` beside it.
+/// The redacted string, if it holds a secret: a secret always has a `=` or a `@` next to it.
 fn redacted_string(quoted: &str) -> Option<String> {
     if !quoted.contains(['=', '@']) {
         return None;
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_stays_json_whatever_stands_beside_a_secret() {
+    fn a_document_stays_json_whatever_text_is_next_to_a_secret() {
         let document = json!({
             "quoted": r#"x?key=a"b"#,
             "escaped": "\\?token=abc\\\" \u{1b}[2J",

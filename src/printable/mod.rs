@@ -1,9 +1,9 @@
-//! Text that operators, files and peers wrote, made safe to display: control sequences are escaped
-//! ([`escaped`]), passwords in URLs are cut ([`redacted`]).
+//! Makes text from operators, files and peers safe to display: control sequences are escaped
+//! ([`escaped`]), passwords in URLs are replaced ([`redacted`]).
 //!
-//! Each place where text leaves the program goes through these: diagnostics of files, log records,
-//! what commands print, and what the admin API answers. Both functions return the text itself where
-//! there is nothing to do.
+//! All text that leaves the program passes through these: diagnostics of files, log records, the
+//! output of commands, and the replies of the admin API. Both functions return the text itself if
+//! nothing in it has to change.
 
 mod escape;
 mod json;

@@ -3,10 +3,10 @@
 
 use std::{borrow::Cow, ops::Range};
 
-/// Stands for a secret.
+/// Replaces each secret.
 const REDACTION: &str = "***";
 
-/// In the name of a parameter whose value is secret.
+/// A parameter is secret if its name contains one of these words.
 const SECRET_WORDS: [&str; 8] = [
     "token",
     "passw",
@@ -17,7 +17,7 @@ const SECRET_WORDS: [&str; 8] = [
     "authorization",
     "apikey",
 ];
-/// The last word of such a name.
+/// A parameter is secret if its name ends in one of these words.
 const SECRET_SUFFIXES: [&str; 6] = ["key", "pass", "pwd", "auth", "sig", "jwt"];
 
 /// The text with `***` for each secret of a URL in it: `https://***@192.0.2.1/stats?token=***`.
@@ -27,20 +27,20 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut clean = String::with_capacity(text.len());
-    let mut done = 0;
+    let mut copied_to = 0;
     for secret in found {
         // A secret ends and starts at ASCII characters or at the text's ends, which are boundaries
         // of characters.
-        clean.push_str(&text[done..secret.start]);
+        clean.push_str(&text[copied_to..secret.start]);
         clean.push_str(REDACTION);
-        done = secret.end;
+        copied_to = secret.end;
     }
-    clean.push_str(&text[done..]);
+    clean.push_str(&text[copied_to..]);
     Cow::Owned(clean)
 }
 
-/// Where the secrets of URLs are in a text, in order and apart from each other: for a caller that
-/// must keep lengths. Takes time in proportion to the text, whatever it holds.
+/// The ranges of the secrets of URLs in a text, in order and without overlap, for a caller that
+/// must keep lengths. The time is linear in the length of any text.
 pub fn secret_ranges(text: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut without_at = 0;
@@ -60,17 +60,17 @@ pub fn secret_ranges(text: &[u8]) -> Vec<Range<usize>> {
 }
 
 /// The user information of the authority that starts at `start`, without its `@`. An earlier search
-/// found no `@` from there to `without_at`, so that nothing is searched twice.
+/// found no `@` before `without_at`, so that no octet is searched twice.
 fn user_information(text: &[u8], start: usize, without_at: &mut usize) -> Option<Range<usize>> {
     let rest = &text[start..];
-    let last_at = |part: &[u8]| part.iter().rposition(|&octet| octet == b'@');
+    let last_at = |text: &[u8]| text.iter().rposition(|&octet| octet == b'@');
     let ends_authority = |octet: &u8| ends_url(*octet) || b"/?#".contains(octet);
     let authority = &rest[..rest.iter().position(ends_authority).unwrap_or(rest.len())];
     let end = match last_at(authority) {
         Some(end) => end,
         None if is_host_and_port(authority) || start < *without_at => return None,
-        // A password with a slash in it, which should be percent-encoded: what stands before it is
-        // no host and port.
+        // A password that contains a slash, which should be percent-encoded: the text before the
+        // slash is not a host and port.
         None => {
             let url = &rest[..rest.iter().position(|&octet| ends_url(octet)).unwrap_or(rest.len())];
             let Some(end) = last_at(url) else {
@@ -83,7 +83,7 @@ fn user_information(text: &[u8], start: usize, without_at: &mut usize) -> Option
     (end > 0).then(|| start..start + end)
 }
 
-/// Whether what follows the last colon can be a port.
+/// Whether the text after the last colon can be a port.
 fn is_host_and_port(authority: &[u8]) -> bool {
     match authority.iter().rposition(|&octet| octet == b':') {
         None => true,
@@ -94,18 +94,18 @@ fn is_host_and_port(authority: &[u8]) -> bool {
     }
 }
 
-/// The value of the parameter whose name starts at `start`, where the name says that it is secret.
+/// The value of the parameter whose name starts at `start`, if the name is that of a secret.
 fn parameter(text: &[u8], start: usize) -> Option<Range<usize>> {
-    let is_of_name = |octet: &u8| octet.is_ascii_alphanumeric() || b"_-.[]%".contains(octet);
-    let length = text[start..].iter().take_while(|octet| is_of_name(octet)).count();
+    let is_in_name = |octet: &u8| octet.is_ascii_alphanumeric() || b"_-.[]%".contains(octet);
+    let length = text[start..].iter().take_while(|octet| is_in_name(octet)).count();
     let (name, rest) = text[start..].split_at(length);
     let value = rest.strip_prefix(b"=")?;
     let length = value
         .iter()
         .position(|&octet| ends_url(octet) || b"&;#".contains(&octet))
         .unwrap_or(value.len());
-    let begin = start + name.len() + 1;
-    (length > 0 && is_secret(name)).then(|| begin..begin + length)
+    let value_start = start + name.len() + 1;
+    (length > 0 && is_secret(name)).then(|| value_start..value_start + length)
 }
 
 fn is_secret(name: &[u8]) -> bool {
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passwords_in_urls_are_cut_and_nothing_else() {
+    fn only_secrets_in_urls_are_replaced() {
         for (text, expected, why) in [
             (
                 "http://ada:hunter2@192.0.2.1:8404/stats;csv",
@@ -196,8 +196,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_is_cut_in_any_text() {
-        // Whatever surrounds a URL, its password is not shown.
+    fn a_secret_is_replaced_in_any_surrounding_text() {
+        // No text around a URL makes its password visible.
         let around = ["", " ", "\"", "a", "ß", "://", "@", "?", "\n", "{", "http://"];
         for before in around {
             for after in around {

@@ -15,33 +15,25 @@ use prometheus_client::{
     collector::Collector, encoding::DescriptorEncoder, encoding::text::encode, registry::Registry,
 };
 
-use self::page::MetricsPage;
+use self::{page::MetricsPage, status::ProcessStatus};
 use crate::{control::Status, transport::Totals};
 
 /// What one page shows.
 #[derive(Debug)]
-struct MetricsCollector {
-    totals: Totals,
-    generation: u64,
-    is_alive: bool,
+pub(super) struct MetricsCollector {
+    pub(super) totals: Totals,
+    /// The generation of the snapshot in force.
+    pub(super) generation: u64,
+    /// Whether every thread that answers queries is running.
+    pub(super) is_alive: bool,
     /// `None` if the controller did not answer in time.
-    status: Option<Arc<Status>>,
+    pub(super) status: Option<Arc<Status>>,
 }
 
 /// The page in OpenMetrics format. 100,000 services and 10,000 targets make about 10 MB.
-pub(super) fn render(
-    totals: Totals,
-    generation: u64,
-    is_alive: bool,
-    status: Option<Arc<Status>>,
-) -> String {
+pub(super) fn render(collector: MetricsCollector) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(MetricsCollector {
-        totals,
-        generation,
-        is_alive,
-        status,
-    }));
+    registry.register_collector(Box::new(collector));
     let mut text = String::new();
     // Writing into a String does not fail.
     let _ = encode(&mut text, &registry);
@@ -52,7 +44,12 @@ impl Collector for MetricsCollector {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let mut page = MetricsPage::new(encoder);
         traffic::write(&mut page, &self.totals)?;
-        status::write_process(&mut page, self.generation, self.is_alive, self.status.is_some())?;
+        let process = ProcessStatus {
+            generation: self.generation,
+            is_alive: self.is_alive,
+            controller_answers: self.status.is_some(),
+        };
+        status::write_process(&mut page, &process)?;
         match &self.status {
             Some(status) => {
                 status::write(&mut page, status)?;

@@ -6,24 +6,26 @@ use std::{collections::BTreeMap, fmt, fs};
 use super::{labels::by_reason, page::MetricsPage};
 use crate::control::{CertificateStatus, ConfigurationStatus, Status};
 
-pub(super) fn write_process(
-    page: &mut MetricsPage<'_>,
-    generation: u64,
-    is_alive: bool,
-    has_status: bool,
-) -> fmt::Result {
+/// What is known without the controller.
+pub(super) struct ProcessStatus {
+    pub(super) generation: u64,
+    pub(super) is_alive: bool,
+    pub(super) controller_answers: bool,
+}
+
+pub(super) fn write_process(page: &mut MetricsPage<'_>, process: &ProcessStatus) -> fmt::Result {
     page.gauge(
         "portolan_generation",
         "Generation of the snapshot that queries are answered from; rises by 1 with each new snapshot.",
-        generation as i64,
+        process.generation as i64,
     )?;
     page.gauge(
         "portolan_shards_alive",
         "1 while every thread that answers queries is running, 0 once one has died.",
-        i64::from(is_alive),
+        i64::from(process.is_alive),
     )?;
     let help = "1 if the controller answered this request in time; if 0, most of this page is missing, but queries are answered.";
-    page.gauge("portolan_controller_answers", help, i64::from(has_status))?;
+    page.gauge("portolan_controller_answers", help, i64::from(process.controller_answers))?;
     match resident_octets() {
         Some(octets) => {
             let help = "Resident memory of the process, in octets.";

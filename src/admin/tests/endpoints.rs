@@ -4,7 +4,10 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    admin::{Readiness, TotalsView, metrics},
+    admin::{
+        Readiness, TotalsView,
+        metrics::{self, MetricsCollector},
+    },
     control::{DrainError, DrainReport, ListDetail, Status},
 };
 
@@ -443,7 +446,12 @@ async fn load_reports_shares_and_ramps_are_in_the_metrics() {
     ]))
     .unwrap();
     (status.failed_polls, status.disagreements) = (7, 2);
-    let text = metrics::render(Counters::new().collect(), 1, true, Some(Arc::new(status)));
+    let text = metrics::render(MetricsCollector {
+        totals: Counters::new().collect(),
+        generation: 1,
+        is_alive: true,
+        status: Some(Arc::new(status)),
+    });
     let samples = exposition::parse_exposition(&text).unwrap();
     for (sample, value) in [
         (r#"portolan_load_up{load="fra",target=""}"#, 1.0),
@@ -466,4 +474,18 @@ async fn load_reports_shares_and_ramps_are_in_the_metrics() {
     ] {
         assert_eq!(samples.get(sample), Some(&value), "{sample}");
     }
+}
+
+#[tokio::test]
+async fn the_help_of_every_metric_is_a_sentence_that_can_be_read_alone() {
+    let site = AdminTestServer::start().await;
+    let text = site.open_metrics().await.text().await.unwrap();
+    let helps = text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '));
+    let mut count = 0;
+    for (name, help) in helps {
+        count += 1;
+        assert!(help.split_whitespace().count() >= 4, "{name}: {help}");
+        assert!(help.ends_with('.'), "{name}: {help}");
+    }
+    assert!(count > 50, "{count} metrics");
 }
