@@ -9,12 +9,12 @@ pub(super) fn describe_held_files(held: &[HeldStatus]) -> Vec<String> {
     let mut groups: Vec<(&HeldStatus, Vec<&str>)> = Vec::new();
     let mut by_reason: HashMap<(bool, &[String]), usize> = HashMap::new();
     for file in held {
-        let at =
+        let index =
             *by_reason.entry((file.is_left_out, file.errors.as_slice())).or_insert_with(|| {
                 groups.push((file, Vec::new()));
                 groups.len() - 1
             });
-        groups[at].1.push(&file.file);
+        groups[index].1.push(&file.file);
     }
     groups.into_iter().map(|(first, files)| describe_held_group(first, &files)).collect()
 }

@@ -38,8 +38,8 @@ pub fn escaped_lines(text: &str, is_coloured: bool) -> Cow<'_, str> {
     }
     let mut clean = String::with_capacity(text.len() + 16);
     let mut rest = text;
-    while let Some(at) = rest.find(is_interpreted) {
-        let (before, from) = rest.split_at(at);
+    while let Some(start) = rest.find(is_interpreted) {
+        let (before, from) = rest.split_at(start);
         clean.push_str(before);
         let colour = if is_coloured { colour_octets(from) } else { 0 };
         let length =

@@ -16,9 +16,9 @@ pub fn safe_json(json: &str) -> Cow<'_, str> {
 
 fn redacted_strings(json: &str) -> Cow<'_, str> {
     let mut changed = String::new();
-    let (mut copied_to, mut at) = (0, 0);
-    while let Some(string) = next_string(json, at) {
-        at = string.end;
+    let (mut copied_to, mut position) = (0, 0);
+    while let Some(string) = next_string(json, position) {
+        position = string.end;
         if let Some(safe) = redacted_string(&json[string.clone()]) {
             changed.push_str(&json[copied_to..string.start]);
             changed.push_str(&safe);

@@ -1,5 +1,5 @@
-//! Secrets in URLs: user information (RFC 3986 section 3.2.1),
-//! and values of parameters whose names say that they are secret.
+//! Secrets in URLs: user information (RFC 3986 section 3.2.1), and the values of parameters whose
+//! names mark them as secret.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -44,16 +44,16 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
 pub fn secret_ranges(text: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut without_at = 0;
-    let mut at = 0;
-    while at < text.len() {
-        let secret = match text[at] {
-            b':' if text[at..].starts_with(b"://") => {
-                user_information(text, at + 3, &mut without_at)
+    let mut position = 0;
+    while position < text.len() {
+        let secret = match text[position] {
+            b':' if text[position..].starts_with(b"://") => {
+                user_information(text, position + 3, &mut without_at)
             }
-            b'?' | b'&' | b';' | b'#' => parameter(text, at + 1),
+            b'?' | b'&' | b';' | b'#' => parameter(text, position + 1),
             _ => None,
         };
-        at = secret.as_ref().map_or(at + 1, |secret| secret.end);
+        position = secret.as_ref().map_or(position + 1, |secret| secret.end);
         found.extend(secret);
     }
     found
@@ -164,7 +164,7 @@ mod tests {
             (
                 "http://h:8404/stats;csv?scope=@a",
                 "http://h:8404/stats;csv?scope=@a",
-                "an @ behind the host",
+                "an @ after the host",
             ),
             ("http://[2001:db8::1]/@x", "http://[2001:db8::1]/@x", "an IPv6 address"),
             ("http://{address}:8404/x?csv", "http://{address}:8404/x?csv", "a placeholder"),
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_long_text_of_beginnings_of_urls_is_searched_once() {
-        // 2 MB, which would take minutes if each beginning were followed to the end of the text.
+        // 2 MB, which would take minutes if each beginning were searched to the end of the text.
         for text in [
             "://a:x/".repeat(300_000),
             "://".repeat(700_000),

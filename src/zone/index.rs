@@ -116,7 +116,7 @@ impl NameIndex {
             }
             IndexFallback::Sorted(numbers) => {
                 let found = numbers.binary_search_by(|&number| name_of(number).cmp(wire));
-                found.ok().map(|at| numbers[at])
+                found.ok().map(|position| numbers[position])
             }
         }
     }
@@ -181,12 +181,12 @@ impl OpenAddressTable {
     }
 
     fn free_cell(&self, hash: u64) -> Option<usize> {
-        let mut at = self.home_cell(hash);
+        let mut position = self.home_cell(hash);
         for _ in 0..=MAX_RUN_LENGTH {
-            if self.cells[at] == EMPTY_CELL {
-                return Some(at);
+            if self.cells[position] == EMPTY_CELL {
+                return Some(position);
             }
-            at = self.next_cell(at);
+            position = self.next_cell(position);
         }
         None
     }
@@ -209,9 +209,9 @@ impl OpenAddressTable {
     #[inline(always)]
     fn find(&self, hash: u64, is_match: impl Fn(u32) -> bool) -> CellSearch {
         let tag = self.tag(hash);
-        let mut at = self.home_cell(hash);
+        let mut position = self.home_cell(hash);
         // The bounds check that reading a cell has anyway also detects a table without cells.
-        while let Some(&cell) = self.cells.get(at) {
+        while let Some(&cell) = self.cells.get(position) {
             if cell == EMPTY_CELL {
                 return CellSearch::Completed(None);
             }
@@ -219,7 +219,7 @@ impl OpenAddressTable {
             if cell & !self.number_mask == tag && is_match(number) {
                 return CellSearch::Completed(Some(number));
             }
-            at = self.next_cell(at);
+            position = self.next_cell(position);
         }
         CellSearch::NoCells
     }
@@ -230,8 +230,8 @@ impl OpenAddressTable {
     }
 
     #[inline]
-    fn next_cell(&self, at: usize) -> usize {
-        (at + 1) & self.cells.len().wrapping_sub(1)
+    fn next_cell(&self, position: usize) -> usize {
+        (position + 1) & self.cells.len().wrapping_sub(1)
     }
 
     /// The bits of the hash that a cell holds. They are from its upper half, since the lower half
@@ -285,7 +285,7 @@ mod tests {
                     hashes.iter().zip(0_u32..).find(|&(&other, found)| other == hash && found > number).map(|(_, found)| found)
                 });
             }
-            let expected = hashes.iter().position(|&hash| hash == absent).map(|at| at as u32);
+            let expected = hashes.iter().position(|&hash| hash == absent).map(|position| position as u32);
             prop_assert_eq!(find(&table, absent, |found| hashes[found as usize] == absent), expected);
         }
     }
@@ -353,7 +353,8 @@ mod tests {
     fn a_run_of_names_that_each_have_their_own_home_cell_is_too_long_as_well() {
         // No insertion moves past another name here, but a search for an absent name moves past
         // all.
-        let in_a_row = |count: usize| OpenAddressTable::new((0..count).map(|at| at as u64));
+        let in_a_row =
+            |count: usize| OpenAddressTable::new((0..count).map(|position| position as u64));
         assert!(in_a_row(MAX_RUN_LENGTH).is_some());
         assert!(in_a_row(MAX_RUN_LENGTH + 1).is_none());
     }

@@ -16,7 +16,7 @@ pub(super) fn compressible(rtype: Rtype) -> Option<(usize, usize)> {
 
 /// The offset of the name whose addresses go into the additional section; `None` for types without
 /// such a name.
-pub(super) fn additional_name_at(rtype: Rtype) -> Option<usize> {
+pub(super) fn additional_name_offset(rtype: Rtype) -> Option<usize> {
     match rtype {
         Rtype::NS => Some(0),
         Rtype::MX => Some(2),
@@ -71,11 +71,11 @@ pub(super) fn is_same_rdata(rtype: Rtype, left: &[u8], right: &[u8]) -> bool {
 
 /// The length of the uncompressed name at the front, in octets.
 fn name_length(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
+    let mut offset = 0;
     loop {
-        match usize::from(*bytes.get(at)?) {
-            0 if at < Name::MAX_OCTETS => return Some(at + 1),
-            length @ 1..=63 => at += 1 + length,
+        match usize::from(*bytes.get(offset)?) {
+            0 if offset < Name::MAX_OCTETS => return Some(offset + 1),
+            length @ 1..=63 => offset += 1 + length,
             _ => return None,
         }
     }
@@ -83,11 +83,11 @@ fn name_length(bytes: &[u8]) -> Option<usize> {
 
 /// The length of the labels at the front, up to a root or a pointer, in octets.
 pub(super) fn labels_length(stored: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(&length @ 1..=63) = stored.get(at) {
-        at += 1 + usize::from(length);
+    let mut offset = 0;
+    while let Some(&length @ 1..=63) = stored.get(offset) {
+        offset += 1 + usize::from(length);
     }
-    at
+    offset
 }
 
 /// Appends rdata as it is stored: a compressible name in the zone ends in a pointer that each reply
@@ -150,11 +150,11 @@ pub(super) fn target_name(apex: &Name, rtype: Rtype, stored: &[u8]) -> Option<Ve
 /// The labels of `name` before the apex; `None` if the name is not at or below the apex.
 fn labels_in_zone<'n>(apex: &Name, name: &'n [u8]) -> Option<&'n [u8]> {
     let apex = apex.as_wire();
-    let mut at = 0;
-    while name.len() - at > apex.len() {
-        at += 1 + usize::from(name[at]);
+    let mut offset = 0;
+    while name.len() - offset > apex.len() {
+        offset += 1 + usize::from(name[offset]);
     }
-    let (labels, suffix) = name.split_at(at);
+    let (labels, suffix) = name.split_at(offset);
     suffix.eq_ignore_ascii_case(apex).then_some(labels)
 }
 

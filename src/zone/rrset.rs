@@ -5,7 +5,7 @@
 //! pointer to the question name, type, class, TTL, rdata length, rdata. A compressible name in the
 //! zone ends in a pointer, which a reply sets to the offset of the apex in the message.
 
-use super::rdata::{additional_name_at, compressible, labels_length};
+use super::rdata::{additional_name_offset, compressible, labels_length};
 use crate::dns::{BufferFull, LookupName, ReplyWriter, Rtype};
 
 /// The offsets in a message of the name that is answered and of its zone's apex, in octets from the
@@ -84,12 +84,12 @@ pub(super) fn stored_rrsets(mut rest: &[u8]) -> impl Iterator<Item = StoredRrset
 
 /// Reads a sequence of stored records of one type.
 pub(super) fn stored_records(all: &[u8], rtype: Rtype) -> impl Iterator<Item = StoredRecord<'_>> {
-    let mut at = 0;
+    let mut offset = 0;
     std::iter::from_fn(move || {
-        let (fixed, rest) = all.get(at..)?.split_first_chunk::<RECORD_FIXED_OCTETS>()?;
+        let (fixed, rest) = all.get(offset..)?.split_first_chunk::<RECORD_FIXED_OCTETS>()?;
         let length = usize::from(u16::from_be_bytes([fixed[10], fixed[11]]));
-        let record = StoredRecord { offset: at, stored: rest.get(..length)?, rtype };
-        at += RECORD_FIXED_OCTETS + length;
+        let record = StoredRecord { offset, stored: rest.get(..length)?, rtype };
+        offset += RECORD_FIXED_OCTETS + length;
         Some(record)
     })
 }
@@ -98,7 +98,7 @@ impl<'z> StoredRrset<'z> {
     /// The RRset at the front of `stored`, and what follows it.
     pub(super) fn split_first(stored: &'z [u8]) -> Option<(Self, &'z [u8])> {
         let (header, rest) = stored.split_first_chunk::<HEADER_OCTETS>()?;
-        let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+        let word = |offset: usize| u16::from_be_bytes([header[offset], header[offset + 1]]);
         let (records, rest) = rest.split_at_checked(usize::from(word(4)))?;
         Some((Self { rtype: Rtype(word(0)), count: word(2), records }, rest))
     }
@@ -179,15 +179,15 @@ impl<'z> StoredRrset<'z> {
 /// Sets the pointers at the ends of the names at the front of `rdata` to the offset of the apex.
 fn patch_apex_pointers(mut rdata: &mut [u8], names: usize, apex: u16) {
     for _ in 0..names {
-        let at = labels_length(rdata);
-        let octets = match rdata.get_mut(at..at + 2) {
+        let offset = labels_length(rdata);
+        let octets = match rdata.get_mut(offset..offset + 2) {
             Some(pointer) if pointer[0] & 0xc0 == 0xc0 => {
                 pointer.copy_from_slice(&(0xc000 | apex).to_be_bytes());
                 2
             }
             _ => 1,
         };
-        rdata = rdata.get_mut(at + octets..).unwrap_or_default();
+        rdata = rdata.get_mut(offset + octets..).unwrap_or_default();
     }
 }
 
@@ -199,7 +199,7 @@ impl<'z> StoredRecord<'z> {
     }
 
     fn target_at(&self) -> usize {
-        additional_name_at(self.rtype).unwrap_or(0)
+        additional_name_offset(self.rtype).unwrap_or(0)
     }
 
     /// Reads the target of a CNAME, DNAME, NS, PTR, MX or SRV record into `name`, in lower case.

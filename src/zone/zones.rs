@@ -124,8 +124,11 @@ impl Zones {
             let is_own = labels == lookup.label_count();
             let hash = hash_name(suffix);
             let load_hash = hash_by(LOAD_SEED, suffix);
-            match known.find(load_hash, |&at| steered[at as usize].wire() == suffix).copied() {
-                Some(at) if is_own => steered[at as usize].service = Some(service),
+            match known
+                .find(load_hash, |&position| steered[position as usize].wire() == suffix)
+                .copied()
+            {
+                Some(position) if is_own => steered[position as usize].service = Some(service),
                 Some(_) => {}
                 None if !is_own && zone.node_of_wire(suffix, hash).is_some() => {}
                 None => {
@@ -133,13 +136,13 @@ impl Zones {
                     let Some((innermost, zone)) = self.zone_of(&lookup, labels) else { continue };
                     let node = zone.node_of_wire(suffix, hash).map(Node::number);
                     let is_apex = zone.apex_labels == labels;
-                    let at = steered.len() as u32;
+                    let position = steered.len() as u32;
                     let service = is_own.then_some(service);
                     self.has_steered_wildcards |= is_wildcard(suffix);
                     steered.push(SteeredName { name, service, zone: innermost, node, is_apex });
                     self.steered_label_counts |= 1 << labels;
-                    known.insert_unique(load_hash, at, |&at| {
-                        hash_by(LOAD_SEED, steered[at as usize].wire())
+                    known.insert_unique(load_hash, position, |&position| {
+                        hash_by(LOAD_SEED, steered[position as usize].wire())
                     });
                 }
             }
@@ -184,11 +187,11 @@ impl Zones {
     #[inline]
     pub(super) fn probably_steered(&self, name: &LookupName, hash: u64) -> Option<&SteeredName> {
         let is_possible = self.steered_label_counts >> name.label_count() & 1 == 1;
-        let name_of = |at: u32| self.steered[at as usize].wire();
-        let at = is_possible
+        let name_of = |position: u32| self.steered[position as usize].wire();
+        let position = is_possible
             .then(|| self.steered_index.find_probable(name.as_wire(), hash, name_of))
             .flatten()?;
-        Some(&self.steered[at as usize])
+        Some(&self.steered[position as usize])
     }
 
     /// The entry of a name with this number of labels; `None` if it is not steered.
@@ -202,7 +205,9 @@ impl Zones {
         if self.steered_label_counts >> labels & 1 == 0 {
             return None;
         }
-        let at = self.steered_index.find(wire, hash(), |at| self.steered[at as usize].wire())?;
-        Some(&self.steered[at as usize])
+        let position = self
+            .steered_index
+            .find(wire, hash(), |position| self.steered[position as usize].wire())?;
+        Some(&self.steered[position as usize])
     }
 }

@@ -163,16 +163,16 @@ function draw() {
   context.strokeStyle = getComputedStyle(canvas).color;
   context.lineWidth = 1.5;
   context.beginPath();
-  history.forEach((rate, at) => {
-    const x = width - (history.length - 1 - at) * (width / (HISTORY - 1)), y = height - 2 - (rate / maximum) * (height - 4);
-    if (at) context.lineTo(x, y); else context.moveTo(x, y);
+  history.forEach((rate, index) => {
+    const x = width - (history.length - 1 - index) * (width / (HISTORY - 1)), y = height - 2 - (rate / maximum) * (height - 4);
+    if (index) context.lineTo(x, y); else context.moveTo(x, y);
   });
   context.stroke();
 }
 
 // Tables
 
-// The administrative state. It says nothing of health, so that none of its words is green.
+// The administrative state. It is independent of health, so that none of its words is green.
 const STATES = { active: ["", "active"], standby: ["unknown", "standby"], draining: ["warn", "▽ draining"], held: ["warn", "▽ drain held"], drained: ["warn", "▼ drained"], disabled: ["warn", "■ disabled"] };
 const HEALTH = {
   "all-up": ["good", "● all up"], "some-down": ["warn", "◐ some down"], "all-down": ["bad", "✕ all down"],
@@ -355,10 +355,10 @@ const URGENCY = { down: 0, unknown: 2, up: 3 };
 const urgency = (target) => (target.verdict !== "down" && target["flips-in-secs"] !== undefined ? 1 : URGENCY[target.verdict] ?? 2);
 
 function showTargets() {
-  const wanted = byId("find").value.trim().toLowerCase(), isFailingOnly = byId("failing").checked;
-  const matches = (target) => [target.monitor, target.target, target.verdict, target.last || ""].some((text) => text.toLowerCase().includes(wanted));
+  const search = byId("find").value.trim().toLowerCase(), isFailingOnly = byId("failing").checked;
+  const matches = (target) => [target.monitor, target.target, target.verdict, target.last || ""].some((text) => text.toLowerCase().includes(search));
   const found = status.targets
-    .filter((target) => (!isFailingOnly || urgency(target) < 3) && (!wanted || matches(target)))
+    .filter((target) => (!isFailingOnly || urgency(target) < 3) && (!search || matches(target)))
     .map((target) => [urgency(target), target])
     .sort(([a], [b]) => a - b)
     .map(([, target]) => target);
@@ -367,11 +367,11 @@ function showTargets() {
   byId("targets-count").textContent = found.length === all ? count(all) : `${count(found.length)} of ${count(all)}`;
   byId("targets-rest").textContent = found.length > ROWS ? `${count(found.length - ROWS)} more: narrow the list with Find.` : "";
   const ages = rows.map((target) => (target.since === undefined ? "" : ago(target.since)));
-  show("targets", [rows, ages], () => rows.length ? rows.map((target, at) => el("tr", {},
+  show("targets", [rows, ages], () => rows.length ? rows.map((target, index) => el("tr", {},
     el("td", {}, word(VERDICTS, target.verdict), flips(target)),
     el("th", { scope: "row", class: "mono" }, target.target),
     el("td", {}, target.monitor),
-    el("td", { class: "nowrap" }, target.since === undefined ? "–" : time(target.since, ages[at])),
+    el("td", { class: "nowrap" }, target.since === undefined ? "–" : time(target.since, ages[index])),
     el("td", { class: target.last && !target.last.startsWith("ok") ? "bad" : undefined }, target.last || "–"),
     el("td", { class: "number" }, target["latency-ms"] === undefined ? "–" : `${count(target["latency-ms"])} ms`)))
     : [empty(6, all ? "No target matches." : "No health checks: no pool names a monitor.")]);

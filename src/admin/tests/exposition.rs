@@ -71,9 +71,9 @@ fn labels(text: &str) -> Option<&str> {
 /// follows it.
 fn value(text: &str) -> Option<&str> {
     let mut characters = text.char_indices();
-    while let Some((at, character)) = characters.next() {
+    while let Some((position, character)) = characters.next() {
         match character {
-            '"' => return Some(&text[at + 1..]),
+            '"' => return Some(&text[position + 1..]),
             '\\' if !matches!(characters.next()?.1, '\\' | '"' | 'n') => return None,
             control if control.is_control() => return None,
             _ => {}

@@ -81,7 +81,7 @@ fn is_near(word: &[u8], known: &[u8]) -> bool {
         letters
     };
     let without_one = |long: &[u8], short: &[u8]| {
-        (0..long.len()).any(|at| [&long[..at], &long[at + 1..]].concat() == short)
+        (0..long.len()).any(|index| [&long[..index], &long[index + 1..]].concat() == short)
     };
     match word.len() as isize - known.len() as isize {
         0 => {

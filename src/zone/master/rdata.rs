@@ -295,8 +295,8 @@ fn check_digest(rtype: Rtype, rdata: &[u8]) -> Result<(), String> {
         _ => return Ok(()),
     };
     match octets {
-        Some((digest, &wanted)) if wanted != 0 && digest.len() != wanted => Err(format!(
-            "the digest has {} octets; one of type {digest_type} has {wanted}",
+        Some((digest, &expected)) if expected != 0 && digest.len() != expected => Err(format!(
+            "the digest has {} octets; one of type {digest_type} has {expected}",
             digest.len()
         )),
         _ => Ok(()),

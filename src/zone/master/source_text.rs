@@ -19,7 +19,8 @@ pub(super) struct SourceText<'a> {
 impl SourceText<'_> {
     pub(super) fn position(self, span: TextSpan) -> FilePosition {
         let before = &self.text[..span.start];
-        let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let line_start =
+            before.iter().rposition(|&byte| byte == b'\n').map_or(0, |position| position + 1);
         // Continuation octets of UTF-8 do not start a character.
         let characters = before[line_start..].iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
         FilePosition {
@@ -44,7 +45,10 @@ impl SourceText<'_> {
 /// The text, cut after [`MAX_MESSAGE_OCTETS`] octets; the memory of the rest is freed.
 fn truncate_message(mut text: String) -> String {
     if text.len() > MAX_MESSAGE_OCTETS {
-        let end = (0..=MAX_MESSAGE_OCTETS).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        let end = (0..=MAX_MESSAGE_OCTETS)
+            .rev()
+            .find(|&position| text.is_char_boundary(position))
+            .unwrap_or(0);
         text.truncate(end);
         text.push('…');
         text.shrink_to_fit();
@@ -60,10 +64,10 @@ pub(super) fn check_encoding(text: &[u8]) -> Result<(), Problem> {
         return Err(Problem::new(start, "the file starts with a byte order mark")
             .with_help("save it as UTF-8 without one (\"UTF-8\", not \"UTF-8 with BOM\")"));
     }
-    if let Some(at) = text.iter().position(|&byte| byte == 0) {
-        let line = 1 + text[..at].iter().filter(|&&byte| byte == b'\n').count();
+    if let Some(position) = text.iter().position(|&byte| byte == 0) {
+        let line = 1 + text[..position].iter().filter(|&&byte| byte == b'\n').count();
         return Err(Problem::new(
-            TextSpan { start: at, length: 1, line: u32::try_from(line).unwrap_or(u32::MAX) },
+            TextSpan { start: position, length: 1, line: u32::try_from(line).unwrap_or(u32::MAX) },
             "there is a zero octet here: this is not a text file",
         )
         .with_help("a master file is text in ASCII or UTF-8, not in UTF-16 and not binary"));

@@ -362,13 +362,13 @@ fn no_mutation_of_a_file_makes_the_reader_panic() {
             text.extend(seeds[rng.usize(0..seeds.len())].bytes());
         }
         for _ in 0..rng.usize(1..8) {
-            let at = rng.usize(0..text.len().max(1));
+            let position = rng.usize(0..text.len().max(1));
             match rng.u8(0..4) {
                 0 | 2 if text.is_empty() => {}
-                0 => text[at] = alphabet[rng.usize(0..alphabet.len())],
-                1 => text.insert(at, alphabet[rng.usize(0..alphabet.len())]),
-                2 => drop(text.remove(at)),
-                _ => text.truncate(at.max(1)),
+                0 => text[position] = alphabet[rng.usize(0..alphabet.len())],
+                1 => text.insert(position, alphabet[rng.usize(0..alphabet.len())]),
+                2 => drop(text.remove(position)),
+                _ => text.truncate(position.max(1)),
             }
         }
         let file =

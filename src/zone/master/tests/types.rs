@@ -156,9 +156,9 @@ fn every_type_is_read_into_the_octets_that_other_servers_serve() {
         let file = read(&format!("$ORIGIN ex.test.\n$TTL 300\nx {text}\n"));
         assert_eq!(file.errors, [], "{text}");
         let rdata = file.entries[0].record.rdata.to_ascii_lowercase();
-        let wanted =
+        let expected =
             data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap_or_default().to_ascii_lowercase();
-        assert!(rdata == wanted, "{text} is {}", data_encoding::HEXLOWER.encode(&rdata));
+        assert!(rdata == expected, "{text} is {}", data_encoding::HEXLOWER.encode(&rdata));
     }
 }
 
