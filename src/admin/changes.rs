@@ -103,7 +103,7 @@ pub(super) async fn drain(
 ) -> Result<Response, ApiError> {
     let DrainBody { for_secs, over_secs, reason, force } = drain_body(&body)?;
     let action = DrainAction::Drain(DrainOptions { for_secs, over_secs, reason, force });
-    change_state(&state, DrainRequest { datacenter, action: action }, author).await
+    change_state(&state, DrainRequest { datacenter, action }, author).await
 }
 
 pub(super) async fn undrain(

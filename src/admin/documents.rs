@@ -153,8 +153,8 @@ pub(super) struct ExplainQuery {
 
 impl ExplainQuery {
     fn parse(&self) -> Result<ExplainRequest, ApiError> {
-        let invalid = |usage: &str, text: &str, why: &dyn Display| {
-            ApiError::new(StatusCode::BAD_REQUEST, format!("`{usage}` is {text:?}: {why}"))
+        let invalid = |parameter: &str, text: &str, why: &dyn Display| {
+            ApiError::new(StatusCode::BAD_REQUEST, format!("`{parameter}` is {text:?}: {why}"))
         };
         let name = self.name.parse().map_err(|why: NameError| invalid("name", &self.name, &why))?;
         let rtype = self.rtype.as_deref().unwrap_or("A");

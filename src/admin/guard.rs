@@ -11,10 +11,10 @@
 //!   if its content type is one that forms have. For `application/json`, the browser sends a CORS
 //!   preflight first, which this server never grants.
 //!
-//! If the admin address is not a loopback address, documents may be read under any name; changes
-//! always need an address or `localhost`. Prometheus and load balancers that monitor the server may
-//! use any name; under a name, which an attacker may have pointed here, `/readyz` returns readiness
-//! and nothing else.
+//! At an address that is not a loopback one, documents may be read under any name; changes always
+//! need an address or `localhost`. Prometheus and load balancers that monitor the server may use
+//! any name; under a name, which an attacker may have pointed here, `/readyz` returns readiness and
+//! nothing else.
 //!
 //! Before these checks, the Host header is checked for validity (RFC 9112 section 3.2), since they
 //! depend on it.

@@ -32,17 +32,11 @@ fn a_record_that_cannot_be_in_a_zone_is_refused_with_its_reason() {
     let cname = |owner: &str| record(owner, Rtype::CNAME, target.as_wire());
     let dname = |to: &Name| record("d.example.com", Rtype::DNAME, to.as_wire());
     let www = || name("www.example.com");
+    let out_of_zone =
+        |owner| RecordError::OutOfZone { owner: name(owner), apex: name("example.com") };
     for (first, second, expected) in [
-        (
-            None,
-            a("www.example.net"),
-            RecordError::OutOfZone { owner: name("www.example.net"), apex: name("example.com") },
-        ),
-        (
-            None,
-            a("badexample.com"),
-            RecordError::OutOfZone { owner: name("badexample.com"), apex: name("example.com") },
-        ),
+        (None, a("www.example.net"), out_of_zone("www.example.net")),
+        (None, a("badexample.com"), out_of_zone("badexample.com")),
         (
             Some(a("www.example.com")),
             cname("www.example.com"),

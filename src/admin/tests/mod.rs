@@ -96,7 +96,7 @@ impl AdminTestServer {
         let counters = Counters::new();
         let RunningController { handle, first_round } = Controller::start(ControllerSetup {
             locations,
-            loaded: loaded,
+            loaded,
             state_directory: StateDirectory::open(directory.path().join("state")),
             identity: ServerIdentity::default(),
             counters: counters.clone(),

@@ -115,7 +115,7 @@ fn generate(fields: &mut FieldReader<'_, '_>, span: TextSpan) -> Result<Generate
         })?;
         template.push(TemplatePart::Text(b" ".to_vec()));
     }
-    Ok(GeneratedRecords { start, stop, step, template, span: span })
+    Ok(GeneratedRecords { start, stop, step, template, span })
 }
 
 fn read_range(text: &str) -> Option<(u64, u64, u64)> {
