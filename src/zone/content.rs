@@ -60,7 +60,7 @@ impl StoredNode {
     }
 }
 
-/// The number of no node.
+/// Marks the absence of a node where a node number is stored.
 pub(super) const NO_NODE: u32 = u32::MAX;
 
 /// A node of a zone: an existing name, with records or as an empty non-terminal.

@@ -49,7 +49,7 @@ pub(crate) struct SteeredName {
     pub(super) service: Option<ServiceId>,
     /// The innermost zone that contains the name.
     pub(super) zone: ZoneId,
-    /// The number of its node in that zone, if it has static records or exists there.
+    /// The number of the node with the same name in that zone, if there is one.
     pub(super) node: Option<u32>,
     /// Whether the name is that zone's apex.
     pub(super) is_apex: bool,
