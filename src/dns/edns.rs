@@ -1,8 +1,8 @@
 //! EDNS (RFC 6891): the OPT record of a request, and the one that goes back.
 
 use super::{
+    malformed::Malformed,
     reply::{BufferFull, ReplyWriter, Section},
-    request::Malformed,
     subnet::ClientSubnet,
 };
 

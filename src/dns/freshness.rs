@@ -2,7 +2,9 @@
 
 use super::{
     Rcode, Rtype,
-    request::{Header, Malformed, octets_at, skip_name},
+    header::Header,
+    malformed::Malformed,
+    wire::{octets_at, skip_name},
 };
 
 /// Seconds for which an HTTP cache may keep this reply: the least TTL of its

@@ -1,7 +1,7 @@
 //! Writing a reply: octets into a given buffer, up to a given limit, with the counts of the header
 //! kept.
 
-use super::request::Header;
+use super::header::Header;
 
 /// No room for what was to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

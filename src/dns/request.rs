@@ -1,60 +1,14 @@
 //! Reading a request: header, question, additional section (RFC 1035 section 4.1). Bounded by the
 //! message's length, no allocation.
 
-use super::{code::Opcode, edns::Edns, lookup_name::LookupName, rtype::Rtype};
-
-/// The message breaks the format; FORMERR.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Malformed;
-
-/// The twelve octets that every message starts with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Header {
-    /// Chosen by the client, echoed.
-    pub id: u16,
-    /// QR to RCODE.
-    pub flags: Flags,
-    /// How many questions, answers, authority and additional records are said to follow.
-    pub counts: [u16; 4],
-}
-
-/// The sixteen bits from QR to RCODE.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Flags(pub u16);
-
-impl Flags {
-    /// A response.
-    pub const QR: u16 = 0x8000;
-    /// Authoritative answer.
-    pub const AA: u16 = 0x0400;
-    /// Truncated.
-    pub const TC: u16 = 0x0200;
-    /// Recursion desired.
-    pub const RD: u16 = 0x0100;
-
-    /// Whether all of `bits` are set.
-    pub fn has(self, bits: u16) -> bool {
-        self.0 & bits == bits
-    }
-
-    /// The opcode.
-    pub fn opcode(self) -> Opcode {
-        Opcode((self.0 >> 11) as u8 & 15)
-    }
-}
-
-impl Header {
-    /// Octets of a header.
-    pub const OCTETS: usize = 12;
-
-    /// Reads the header; `None` where the message is shorter than one.
-    pub fn read(message: &[u8]) -> Option<Self> {
-        let &[a, b, c, d, e, f, g, h, i, j, k, l] = message.first_chunk::<{ Self::OCTETS }>()?;
-        let [id, flags, questions, answers, authority, additional] =
-            [[a, b], [c, d], [e, f], [g, h], [i, j], [k, l]].map(u16::from_be_bytes);
-        Some(Self { id, flags: Flags(flags), counts: [questions, answers, authority, additional] })
-    }
-}
+use super::{
+    edns::Edns,
+    header::Header,
+    lookup_name::LookupName,
+    malformed::Malformed,
+    rtype::Rtype,
+    wire::{octets_at, skip_name},
+};
 
 /// What is asked, but for the name, which is large and goes where it will be used.
 #[derive(Debug, Clone, Copy)]
@@ -175,46 +129,9 @@ impl<'m> AdditionalSection<'m> {
     }
 }
 
-/// The offset that follows the name at `read_at`. Pointers are not followed: nothing here needs
-/// what they point to.
-#[inline]
-pub(super) fn skip_name(message: &[u8], at: usize) -> Result<usize, Malformed> {
-    // The owner of OPT.
-    if message.get(at) == Some(&0) { Ok(at + 1) } else { skip_labels(message, at) }
-}
-
-fn skip_labels(message: &[u8], mut at: usize) -> Result<usize, Malformed> {
-    let start = at;
-    loop {
-        match *message.get(at).ok_or(Malformed)? {
-            0 => return Ok(at + 1),
-            length @ 1..=63 => at += 1 + usize::from(length),
-            0xc0.. => return if at + 1 < message.len() { Ok(at + 2) } else { Err(Malformed) },
-            _ => return Err(Malformed),
-        }
-        if at - start > 254 {
-            return Err(Malformed);
-        }
-    }
-}
-
-/// So many octets from `read_at` on.
-pub(super) fn octets_at<const N: usize>(bytes: &[u8], at: usize) -> Result<&[u8; N], Malformed> {
-    bytes.get(at..).and_then(<[u8]>::first_chunk).ok_or(Malformed)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_message_shorter_than_a_header_has_none() {
-        assert_eq!(Header::read(&[0; 11]), None);
-        let header = Header::read(b"\xab\xcd\x81\x00\0\x01\0\0\0\0\0\x02rest").unwrap();
-        assert_eq!((header.id, header.counts), (0xabcd, [1, 0, 0, 2]));
-        assert!(header.flags.has(Flags::QR | Flags::RD));
-        assert_eq!(Flags(0x2800).opcode(), Opcode(5));
-    }
 
     #[test]
     fn the_additional_section_is_exactly_the_rest_of_the_message() {

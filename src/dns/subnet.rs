@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::request::Malformed;
+use super::malformed::Malformed;
 
 /// The subnet a resolver asks for, as it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
