@@ -12,7 +12,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | 1 | [`dns`] names, wire format, EDNS · [`geo`] coordinates, databases, atlas · [`health`] monitors, verdicts · [`load`] load reports · [`listing`] lists in messages · [`printable`] text made safe to display |
+//! | 1 | [`dns`] names, wire format, EDNS · [`geo`] coordinates, databases, atlas · [`health`] monitors, verdicts · [`load`] load reports · [`listing`] lists in messages · [`number_format`] percentages and counts as reports write them · [`printable`] text of others, made safe to display |
 //! | 2 | [`steer`] datacenters, endpoints, pools, policies, wheels, charts |
 //! | 3 | [`zone`] RRsets, nodes, lookup, master files |
 //! | 4 | [`snapshot`] |
@@ -26,6 +26,7 @@ pub mod geo;
 pub mod health;
 pub mod listing;
 pub mod load;
+pub mod number_format;
 pub mod printable;
 pub mod steer;
 pub mod zone;

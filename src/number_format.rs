@@ -18,8 +18,21 @@ pub fn percent(share: f64) -> String {
 }
 
 /// A percentage from 0 to 100 in a column: `33.3 %`, `0.04 %`, `99.96 %`.
-pub(super) fn percent_in_column(percent: f64) -> String {
+pub fn percent_in_column(percent: f64) -> String {
     format!("{} %", format_number(percent, 1))
+}
+
+/// A count with its thousands separated: `5,432`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut words = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            words.push(',');
+        }
+        words.push(digit);
+    }
+    words
 }
 
 /// With as few digits after the point as tell it apart from 0 and from 100, and not fewer than

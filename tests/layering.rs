@@ -25,7 +25,7 @@ const fn leaning(modules: &'static [&'static str]) -> Layer {
 }
 
 const LAYERS: [Layer; 8] = [
-    apart(&["dns", "geo", "health", "load", "listing", "printable"]),
+    apart(&["dns", "geo", "health", "load", "listing", "number_format", "printable"]),
     apart(&["steer"]),
     apart(&["zone"]),
     apart(&["snapshot"]),
@@ -36,8 +36,19 @@ const LAYERS: [Layer; 8] = [
 ];
 
 /// Modules that are functions of their arguments.
-const PURE: [&str; 10] =
-    ["dns", "geo", "health", "load", "listing", "printable", "steer", "zone", "snapshot", "engine"];
+const PURE: [&str; 11] = [
+    "dns",
+    "geo",
+    "health",
+    "load",
+    "listing",
+    "number_format",
+    "printable",
+    "steer",
+    "zone",
+    "snapshot",
+    "engine",
+];
 
 /// What a pure module must not mention, and why.
 const IMPURE: [(&str, &str); 18] = [

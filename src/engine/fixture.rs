@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use mmdb_writer::{Value, Writer};
 
-use super::explain::SnapshotContext;
+use super::snapshot_context::SnapshotContext;
 use crate::{
     dns::{Name, Rtype},
     geo::{Coordinates, Database, Databases},

@@ -12,27 +12,33 @@ mod explain;
 #[cfg(test)]
 mod fixture;
 mod parsed_query;
-mod percent;
 mod plan;
+mod query;
+mod query_context;
 mod query_group;
+mod record_header;
 mod referral;
+mod reply;
 mod reply_builder;
 mod service_answer;
+mod snapshot_context;
 mod walk;
 mod whoami;
 
-pub use answer::{IgnoreReason, Query, ReplyLabels, Transport, WrittenReply, answer};
+pub use answer::answer;
 pub use explain::{
     AttemptView, DatacenterView, DecidedByView, ExplainRequest, Explanation, LocationView,
-    MemberView, NameNotServed, PoolView, QuestionView, RecordView, ReplyView, SnapshotContext,
-    SteeringView, StepView, TargetView, TtlView, explain, render_text,
+    MemberView, NameNotServed, PoolView, QuestionView, RecordView, ReplyView, SteeringView,
+    StepView, TargetView, TtlView, explain, render_text,
 };
-pub use percent::percent;
 pub use plan::{
     BasisView, CountryView, DatacenterChange, FlowView, Plan, PlanLimits, ServiceChange, ShiftView,
     plan, render_plan,
 };
+pub use query::{IgnoreReason, Query, Transport};
 pub use query_group::{MAX_GROUP, NameBuffers, QueryGroup};
+pub use reply::{ReplyLabels, WrittenReply};
+pub use snapshot_context::SnapshotContext;
 
 #[cfg(test)]
 mod tests;

@@ -2,18 +2,12 @@
 
 use std::net::IpAddr;
 
-use super::{
-    answer::{IgnoreReason, Query, WrittenReply},
-    reply_builder::ReplyBuilder,
-    walk::walk,
-};
+use super::query::{IgnoreReason, Query};
 use crate::{
     dns::{
         AdditionalSection, ClientSubnet, Edns, Flags, Header, LookupName, Opcode, Question, Rcode,
         Rtype,
     },
-    snapshot::Snapshot,
-    steer::DrawState,
     zone::{self, LookupHint, LookupResult, Zones},
 };
 
@@ -32,7 +26,7 @@ pub(super) struct ParsedQuery<'m> {
     /// Where the message has a TSIG record.
     pub(super) tsig_at: Option<u16>,
     /// Why there will be no answer to the question.
-    error_rcode: Option<Rcode>,
+    pub(super) error_rcode: Option<Rcode>,
     /// The hash of the name.
     pub(super) name_hash: u64,
 }
@@ -70,10 +64,10 @@ impl<'m> ParsedQuery<'m> {
 
     /// The address that the answer is tailored to, unless the zone looks at no client subnets.
     pub(super) fn client(&self) -> IpAddr {
-        self.subnet().and_then(|subnet| subnet.address()).unwrap_or(self.query.source)
+        self.client_subnet().and_then(|subnet| subnet.address()).unwrap_or(self.query.source)
     }
 
-    fn subnet(&self) -> Option<ClientSubnet<'m>> {
+    pub(super) fn client_subnet(&self) -> Option<ClientSubnet<'m>> {
         self.edns.as_ref().and_then(|edns| edns.subnet)
     }
 
@@ -94,32 +88,6 @@ impl<'m> ParsedQuery<'m> {
         lead: LookupHint<'s>,
     ) -> Option<LookupResult<'s>> {
         zones.find_by_hint(lead, name, self.name_hash, self.rtype)
-    }
-
-    /// Writes the reply; `finding` is what [`ParsedQuery::find_by_hint`] gave.
-    pub(super) fn answer(
-        &self,
-        snapshot: &Snapshot,
-        name: &mut LookupName,
-        finding: Option<LookupResult<'_>>,
-        draws: &mut DrawState,
-        out: &mut [u8],
-    ) -> WrittenReply {
-        let mut frame = ReplyBuilder::new(&snapshot.identity, self, out);
-        let rcode = match self.error_rcode {
-            None => walk(
-                snapshot,
-                &self.query,
-                self.rtype,
-                self.subnet(),
-                (name, finding),
-                draws,
-                &mut frame,
-            ),
-            Some(Rcode::NOTAUTH) => frame.refuse_key(),
-            Some(rcode) => rcode,
-        };
-        frame.finish(rcode)
     }
 }
 

@@ -12,8 +12,10 @@ use std::{array, hint::black_box};
 use arrayvec::ArrayVec;
 
 use super::{
-    answer::{IgnoreReason, Query, WrittenReply},
+    answer::write_reply,
     parsed_query::ParsedQuery,
+    query::{IgnoreReason, Query},
+    reply::WrittenReply,
 };
 use crate::{
     dns::LookupName,
@@ -115,7 +117,7 @@ impl<'n, 'm> QueryGroup<'n, 'm> {
         for ((member, name), &finding) in
             self.members.iter_mut().zip(&mut *self.names).zip(&findings)
         {
-            let reply = member.parsed.answer(snapshot, name, finding, draws, member.out);
+            let reply = write_reply(&member.parsed, snapshot, (name, finding), draws, member.out);
             each(member.tag, reply);
         }
         self.members.clear();

@@ -1,8 +1,9 @@
 //! What every reply has around its answer: header, question, OPT, and the limit on its size.
 
 use super::{
-    answer::{Query, ReplyLabels, Transport, WrittenReply},
     parsed_query::ParsedQuery,
+    query::{Query, Transport},
+    reply::{ReplyLabels, WrittenReply},
 };
 use crate::{
     dns::{

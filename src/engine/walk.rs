@@ -1,18 +1,16 @@
 //! Following a name through our zones: RFC 1034 section 4.3.2 step by step, aliases included.
 
-use std::net::IpAddr;
-
 use super::{
     additional::push_additional,
-    answer::Query,
+    query_context::QueryContext,
+    record_header::push_cname,
     referral::refer,
     reply_builder::ReplyBuilder,
     service_answer::{self, ServiceAnswer, draw},
     whoami,
 };
 use crate::{
-    dns::{BufferFull, ClientSubnet, Header, LookupName, Rcode, ReplyWriter, Rtype, Section},
-    snapshot::Snapshot,
+    dns::{BufferFull, Header, LookupName, Rcode, Rtype, Section},
     steer::{Chart, DrawState, ServiceId},
     zone::{
         LookupOutcome, LookupResult, NameOffsets, Node, StoredRecord, StoredRrset, Zone, hash_name,
@@ -23,28 +21,16 @@ use crate::{
 pub(super) const MAX_CHAIN: usize = 16;
 
 /// Answers a question that is ours to look at, given what the lookup of its name found; the
-/// sections go into the frame's writer. `subnet` is the client subnet, where one came.
+/// sections go into the writer of `reply`.
 pub(super) fn walk(
-    snapshot: &Snapshot,
-    query: &Query<'_>,
-    rtype: Rtype,
-    subnet: Option<ClientSubnet<'_>>,
-    (name, finding): (&mut LookupName, Option<LookupResult<'_>>),
+    context: QueryContext<'_, '_>,
+    name: &mut LookupName,
+    finding: Option<LookupResult<'_>>,
     draws: &mut DrawState,
     frame: &mut ReplyBuilder<'_, '_>,
 ) -> Rcode {
-    let whole_at = Header::OCTETS as u16;
-    let mut walk = NameWalk {
-        snapshot,
-        query,
-        rtype,
-        subnet,
-        name,
-        name_offset: whole_at,
-        apex: None,
-        hops: 0,
-        trail: None,
-    };
+    let name_offset = Header::OCTETS as u16;
+    let mut walk = NameWalk { context, name, name_offset, apex: None, hops: 0, trail: None };
     match walk.run(finding, draws, frame) {
         Ok(rcode) => rcode,
         Err(BufferFull) => {
@@ -55,12 +41,8 @@ pub(super) fn walk(
 }
 
 /// Where a walk stands.
-pub(super) struct NameWalk<'s, 'q> {
-    pub(super) snapshot: &'s Snapshot,
-    pub(super) query: &'q Query<'q>,
-    pub(super) rtype: Rtype,
-    /// The client subnet, where one came and the zone looks at it.
-    subnet: Option<ClientSubnet<'q>>,
+struct NameWalk<'s, 'q> {
+    context: QueryContext<'s, 'q>,
     /// The name being answered.
     name: &'q mut LookupName,
     /// Where the message has it: labels up to the apex's or to the root.
@@ -101,17 +83,6 @@ enum WalkStep {
 }
 
 impl NameWalk<'_, '_> {
-    /// The first address of the client subnet, where one is to be looked at.
-    #[inline]
-    pub(super) fn subnet(&self) -> Option<IpAddr> {
-        self.subnet.and_then(|subnet| subnet.address())
-    }
-
-    /// The client subnet, where one came and the zone looks at it.
-    pub(super) fn client_subnet(&self) -> Option<ClientSubnet<'_>> {
-        self.subnet
-    }
-
     fn run(
         &mut self,
         first: Option<LookupResult<'_>>,
@@ -121,7 +92,7 @@ impl NameWalk<'_, '_> {
         let Some(mut finding) = first else { return Ok(Rcode::REFUSED) };
         frame.is_authoritative = true;
         if !finding.zone.client_subnet {
-            self.subnet = None;
+            self.context.client_subnet = None;
             frame.drop_subnet();
         }
         loop {
@@ -129,7 +100,7 @@ impl NameWalk<'_, '_> {
                 return Ok(rcode);
             }
             self.hops += 1;
-            match self.snapshot.zones.find(self.name, self.rtype) {
+            match self.context.snapshot.zones.find(self.name, self.context.rtype) {
                 Some(next) => finding = next,
                 None => return Ok(Rcode::NOERROR),
             }
@@ -187,7 +158,7 @@ impl NameWalk<'_, '_> {
     ) -> Result<Option<WalkStep>, BufferFull> {
         let zone = finding.zone;
         let place = self.place(zone, self.name.label_count());
-        let found = match self.rtype {
+        let found = match self.context.rtype {
             Rtype::ANY => {
                 frame.bound_any();
                 smallest_rrset(node)
@@ -198,11 +169,12 @@ impl NameWalk<'_, '_> {
             }),
         };
         let Some(rrset) = found else {
-            let is_whoami = matches!(self.rtype, Rtype::TXT | Rtype::ANY) && node.is_whoami();
+            let is_whoami =
+                matches!(self.context.rtype, Rtype::TXT | Rtype::ANY) && node.is_whoami();
             return if is_whoami { self.answer_whoami(place, frame) } else { Ok(None) };
         };
         let start = frame.writer.position();
-        if rrset.rtype == Rtype::CNAME && !matches!(self.rtype, Rtype::CNAME | Rtype::ANY) {
+        if rrset.rtype == Rtype::CNAME && !matches!(self.context.rtype, Rtype::CNAME | Rtype::ANY) {
             if !self.mark_visited() {
                 return Ok(Some(WalkStep::End(Rcode::NOERROR)));
             }
@@ -215,7 +187,7 @@ impl NameWalk<'_, '_> {
         }
         rrset.write(&mut frame.writer, place)?;
         frame.writer.count(Section::Answer, rrset.count);
-        if self.rtype != Rtype::ANY {
+        if self.context.rtype != Rtype::ANY {
             push_additional(zone, &rrset, start, place, &mut frame.writer);
         }
         Ok(Some(WalkStep::End(Rcode::NOERROR)))
@@ -237,7 +209,7 @@ impl NameWalk<'_, '_> {
             return Ok(Some(WalkStep::End(Rcode::NOERROR)));
         }
         let owner = self.place(zone, self.name.label_count()).owner;
-        match draw(self, service, owner, draws, frame)? {
+        match draw(&self.context, service, owner, draws, frame)? {
             ServiceAnswer::NoData => {
                 Ok(self.is_unresolved(service).then_some(WalkStep::End(Rcode::SERVFAIL)))
             }
@@ -246,7 +218,7 @@ impl NameWalk<'_, '_> {
                 let is_new = self.hops + 1 < MAX_CHAIN
                     && self.mark_visited()
                     && self.name.assemble(&[], target).is_ok();
-                if !is_new || self.rtype == Rtype::CNAME {
+                if !is_new || self.context.rtype == Rtype::CNAME {
                     return Ok(Some(WalkStep::End(Rcode::NOERROR)));
                 }
                 self.set_name_offset(target_at, None);
@@ -259,20 +231,21 @@ impl NameWalk<'_, '_> {
     /// the type is not known then, and NODATA would be kept as if it were: the answer is SERVFAIL.
     #[inline]
     fn is_unresolved(&self, service: ServiceId) -> bool {
-        let chart = self.snapshot.charts.get(service.index());
+        let chart = self.context.snapshot.charts.get(service.index());
         chart.is_some_and(|chart| chart.is_unresolved() && self.may_have_type(chart))
     }
 
     #[cold]
     fn may_have_type(&self, chart: &Chart) -> bool {
-        self.rtype == Rtype::ANY || service_answer::family(chart, self.rtype).is_some()
+        self.context.rtype == Rtype::ANY
+            || service_answer::family(chart, self.context.rtype).is_some()
     }
 
     /// Goes on to the next type that ANY of a service may be answered with; `false` after the last
     /// one.
     #[cold]
     fn try_next_type(&mut self, frame: &mut ReplyBuilder<'_, '_>) -> bool {
-        self.rtype = match self.rtype {
+        self.context.rtype = match self.context.rtype {
             Rtype::ANY => {
                 frame.bound_any();
                 Rtype::CNAME
@@ -294,7 +267,8 @@ impl NameWalk<'_, '_> {
         place: NameOffsets,
         frame: &mut ReplyBuilder<'_, '_>,
     ) -> Result<Option<WalkStep>, BufferFull> {
-        whoami::answer(self, place.owner, frame).map(|()| Some(WalkStep::End(Rcode::NOERROR)))
+        whoami::answer(&self.context, place.owner, frame)
+            .map(|()| Some(WalkStep::End(Rcode::NOERROR)))
     }
 
     /// Rewrites a name below a DNAME (RFC 6672 section 3.1).
@@ -333,7 +307,7 @@ impl NameWalk<'_, '_> {
         self.set_name_offset(target_at, None);
         // A DNAME whose target lies below it would lengthen the name until it no longer fits.
         let is_endless = target.suffix(owner.label_count()) == owner.name();
-        let is_end = is_endless || matches!(self.rtype, Rtype::CNAME | Rtype::ANY);
+        let is_end = is_endless || matches!(self.context.rtype, Rtype::CNAME | Rtype::ANY);
         Ok(if is_end { WalkStep::End(Rcode::NOERROR) } else { WalkStep::Alias })
     }
 
@@ -402,37 +376,4 @@ impl NameWalk<'_, '_> {
 /// section 4.1).
 fn smallest_rrset(node: Node<'_>) -> Option<StoredRrset<'_>> {
     node.rrsets().min_by_key(|rrset| (rrset.rtype != Rtype::CNAME, rrset.octets()))
-}
-
-/// Writes a CNAME record and says where its target starts.
-pub(super) fn push_cname(
-    writer: &mut ReplyWriter<'_>,
-    owner: u16,
-    ttl_secs: u32,
-    target: &[u8],
-) -> Result<u16, BufferFull> {
-    push_record_header(writer, owner, Rtype::CNAME, ttl_secs, target.len() as u16)?;
-    let at = writer.position() as u16;
-    writer.push(target)?;
-    Ok(at)
-}
-
-/// Writes what stands in front of a record's rdata.
-pub(super) fn push_record_header(
-    writer: &mut ReplyWriter<'_>,
-    owner: u16,
-    rtype: Rtype,
-    ttl_secs: u32,
-    length: u16,
-) -> Result<(), BufferFull> {
-    writer.push_array(record_header(owner, rtype, ttl_secs, length))
-}
-
-/// What stands in front of a record's rdata: owner as a pointer, type, class, TTL, length (RFC 1035
-/// section 3.2.1).
-#[inline]
-pub(super) fn record_header(owner: u16, rtype: Rtype, ttl_secs: u32, length: u16) -> [u8; 12] {
-    let [[a, b], [c, d], [k, l]] = [0xc000 | owner, rtype.0, length].map(u16::to_be_bytes);
-    let [g, h, i, j] = ttl_secs.to_be_bytes();
-    [a, b, c, d, 0, 1, g, h, i, j, k, l]
 }

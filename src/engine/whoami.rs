@@ -11,8 +11,7 @@ use std::{
 };
 
 use super::{
-    reply_builder::ReplyBuilder,
-    walk::{NameWalk, push_record_header},
+    query_context::QueryContext, record_header::push_record_header, reply_builder::ReplyBuilder,
 };
 use crate::{
     dns::{BufferFull, ReplyWriter, Rtype, Section},
@@ -31,12 +30,12 @@ const TTL_SECS: u32 = 0;
 /// # Errors
 /// [`BufferFull`] where it does not fit.
 pub(super) fn answer(
-    walk: &NameWalk<'_, '_>,
+    context: &QueryContext<'_, '_>,
     owner: u16,
     frame: &mut ReplyBuilder<'_, '_>,
 ) -> Result<(), BufferFull> {
-    let subnet = walk.client_subnet().and_then(|subnet| subnet.network());
-    let client = subnet.map_or(walk.query.source, |(address, _)| address);
+    let subnet = context.client_subnet.and_then(|subnet| subnet.network());
+    let client = subnet.map_or(context.query.source, |(address, _)| address);
     if subnet.is_some() {
         frame.scope = if client.is_ipv4() { 32 } else { 128 };
     }
@@ -44,25 +43,25 @@ pub(super) fn answer(
     push_record_header(writer, owner, Rtype::TXT, TTL_SECS, 0)?;
     let start = writer.position();
     let mut facts = FactWriter(writer);
-    facts.push(format_args!("source={}", walk.query.source))?;
-    facts.push(format_args!("transport={}", walk.query.transport.word()))?;
+    facts.push(format_args!("source={}", context.query.source))?;
+    facts.push(format_args!("transport={}", context.query.transport.word()))?;
     if let Some((address, length)) = subnet {
         facts.push(format_args!("client-subnet={address}/{length}"))?;
     }
     // Services go by the resolver's place where the subnet says nothing of the client's.
     let says_nothing =
-        |client| is_special_purpose(client) && walk.snapshot.databases.view(client).is_unknown();
+        |client| is_special_purpose(client) && context.snapshot.databases.view(client).is_unknown();
     let client = if subnet.is_some() && says_nothing(client) {
         facts.push(format_args!("placed-by=source"))?;
-        walk.query.source
+        context.query.source
     } else {
         client
     };
-    let location = facts.place(walk, client)?;
+    let location = facts.place(context, client)?;
     if let Some(location) = location {
-        facts.nearest(&walk.snapshot.topology.datacenters, location)?;
+        facts.nearest(&context.snapshot.topology.datacenters, location)?;
     }
-    facts.node(&walk.snapshot.identity.nsid)?;
+    facts.node(&context.snapshot.identity.nsid)?;
     let [high, low] = ((writer.position() - start) as u16).to_be_bytes();
     writer.set_octet(start - 2, high);
     writer.set_octet(start - 1, low);
@@ -94,10 +93,10 @@ impl FactWriter<'_, '_> {
     /// What the databases say of the client; its coordinates, where they have some.
     fn place(
         &mut self,
-        walk: &NameWalk<'_, '_>,
+        context: &QueryContext<'_, '_>,
         client: IpAddr,
     ) -> Result<Option<Coordinates>, BufferFull> {
-        let place = walk.snapshot.databases.view(client);
+        let place = context.snapshot.databases.view(client);
         self.push(format_args!("area={}", place.network))?;
         self.push_some("continent", place.continent)?;
         self.push_some("country", place.country)?;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{MAX_TARGETS, StatusStyle, format_relative_time, format_time};
 use crate::{
     control::{LoadStatus, PoolStatus, RampStatus, Status},
-    engine::percent,
+    number_format::percent,
 };
 
 pub(super) fn render(text: &mut String, status: &Status, paint: StatusStyle) -> std::fmt::Result {

@@ -13,8 +13,8 @@ use crate::{
         report::MAX_LISTED,
         status::{DatacenterStatus, RemainingAnswer},
     },
-    engine::percent,
     health::Verdict,
+    number_format::percent,
     steer::{
         AlternativeCounts, AnswerCause, AnsweredDatacenter, Chart, Datacenter, DatacenterId,
         PresenceFinder, ProbeId, ServiceId, ServingState, Topology, count_alternatives,

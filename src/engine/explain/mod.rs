@@ -6,11 +6,12 @@
 
 mod modifier_phrases;
 mod phrase;
+mod request;
 mod steering;
 mod text;
 mod view;
 
-use std::{fmt, net::IpAddr};
+use std::net::IpAddr;
 
 use hickory_proto::{
     op::Message,
@@ -21,72 +22,25 @@ use hickory_proto::{
 };
 use ipnet::IpNet;
 
-use super::answer::{Query, Transport, answer};
+use super::{
+    answer::answer,
+    query::{Query, Transport},
+    snapshot_context::SnapshotContext,
+};
 use crate::{
     dns::{LookupName, Name, Rcode, Rtype},
-    geo::Databases,
     snapshot::Snapshot,
-    steer::{Conditions, DrawState},
+    steer::DrawState,
     zone::{LookupOutcome, LookupResult, Node},
 };
 
 pub(super) use modifier_phrases::format_duration;
-pub(super) use phrase::thousands;
+pub use request::{ExplainRequest, NameNotServed};
 pub use text::render_text;
 pub use view::{
     AttemptView, DatacenterView, DecidedByView, Explanation, LocationView, MemberView, PoolView,
     QuestionView, RecordView, ReplyView, SteeringView, StepView, TargetView, TtlView,
 };
-
-/// What is explained, or compared: a snapshot and what its charts were compiled from.
-#[derive(Debug, Clone, Copy)]
-pub struct SnapshotContext<'a> {
-    /// The snapshot.
-    pub snapshot: &'a Snapshot,
-    /// The databases that its atlases were surveyed from.
-    pub databases: &'a Databases,
-    /// The conditions that its charts were compiled under.
-    pub conditions: &'a Conditions,
-}
-
-/// A question to explain the answer to.
-#[derive(Debug, Clone)]
-pub struct ExplainRequest {
-    /// The name.
-    pub name: Name,
-    /// The type.
-    pub rtype: Rtype,
-    /// Where the query comes from: the client's resolver, or the client itself.
-    pub client: IpAddr,
-    /// The EDNS Client Subnet that comes with it; host bits are cut off.
-    pub subnet: Option<IpNet>,
-    /// Decides which of several answers is drawn.
-    pub seed: u64,
-}
-
-/// The name is in no zone that is served.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NameNotServed {
-    /// The name asked for.
-    pub name: Name,
-    /// Some of the zones that are served, and how many there are.
-    pub zones: (Vec<Name>, usize),
-}
-
-impl fmt::Display for NameNotServed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (shown, count) = &self.zones;
-        write!(f, "{} is in none of the {count} zones served here", self.name)?;
-        let shown: Vec<String> = shown.iter().map(Name::to_string).collect();
-        match (shown.len(), *count) {
-            (0, _) => Ok(()),
-            (some, all) if some < all => write!(f, " ({}, ...)", shown.join(", ")),
-            _ => write!(f, " ({})", shown.join(", ")),
-        }
-    }
-}
-
-impl std::error::Error for NameNotServed {}
 
 /// Explains the answer to a question. For people: it searches the service's pools anew, about a
 /// millisecond.

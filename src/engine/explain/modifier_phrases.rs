@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::phrase::{PhraseContext, picked};
 use crate::{
-    engine::percent::percent,
+    number_format::percent,
     steer::{
         Failback, Fraction, InspectedMember, InspectedNode, InspectedPool, Policy, Pool,
         RampEffect, RampOwner, RetainedShare, ServingState,

@@ -2,6 +2,7 @@
 
 use crate::{
     dns::Name,
+    number_format::thousands,
     steer::{
         Conditions, DatacenterId, Decision, FallbackStage, Family, InspectedEndpoint,
         InspectedMember, InspectedNode, InspectedPool, MatchedKey, Member, MemberKind, MinUp,
@@ -247,19 +248,6 @@ fn distance_words((km, biased): (f64, f64)) -> String {
 /// `5,432 km`.
 fn kilometres(km: f64) -> String {
     format!("{} km", thousands(km.round() as u64))
-}
-
-/// `5,432`.
-pub(in crate::engine) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut words = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            words.push(',');
-        }
-        words.push(digit);
-    }
-    words
 }
 
 /// `country DE`, `default`.

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{
-    ExplainRequest, SnapshotContext,
     phrase::{PhraseContext, format_timestamp, key_words, min_up_words, spread_word},
+    request::ExplainRequest,
     view::{
         AttemptView, DatacenterView, DecidedByView, LocationView, MemberView, PoolView, RecordView,
         ReplyView, SteeringView, TargetView, TtlView,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     dns::Name,
-    engine::service_answer::family,
+    engine::{service_answer::family, snapshot_context::SnapshotContext},
     geo::MergedLookup,
     steer::{
         Chart, ClientLocation, DatacenterId, DecidingAddress, Decision, EndpointTarget,

@@ -4,7 +4,7 @@ use super::view::{
     AttemptView, Explanation, LocationView, MemberView, PoolView, RecordView, SteeringView,
     StepView,
 };
-use crate::engine::percent::percent_in_column;
+use crate::number_format::percent_in_column;
 
 /// How words are set off.
 #[derive(Clone, Copy)]

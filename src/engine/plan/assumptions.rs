@@ -1,10 +1,8 @@
 //! What a plan takes for given: ramps at their end, and nothing reported.
 
 use crate::{
-    engine::{
-        explain::{SnapshotContext, format_duration},
-        percent::percent,
-    },
+    engine::{explain::format_duration, snapshot_context::SnapshotContext},
+    number_format::percent,
     steer::{Datacenter, Policy, Pool, ServingState},
 };
 

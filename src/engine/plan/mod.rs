@@ -27,9 +27,10 @@ use self::{
     census::{ClientCensus, ClientFamily},
     shift::{NO_RECORDS, PlanSide, shifts},
 };
-use super::{explain::SnapshotContext, percent::percent_in_column};
+use super::snapshot_context::SnapshotContext;
 use crate::{
     dns::Name,
+    number_format::percent_in_column,
     steer::{Chart, FallbackStage, Family, Service},
 };
 

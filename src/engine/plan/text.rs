@@ -1,7 +1,7 @@
 //! A plan as text: how much moves, from where to where, for whom.
 
 use super::view::{BasisView, DatacenterChange, Plan, ServiceChange, ShiftView};
-use crate::engine::{explain::thousands, percent::percent_in_column};
+use crate::number_format::{percent_in_column, thousands};
 
 /// How many services are told one by one.
 const MAX_SERVICES: usize = 50;

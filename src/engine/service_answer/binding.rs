@@ -1,18 +1,17 @@
 //! HTTPS and SVCB records of a service (RFC 9460): how to connect, and as hints the very addresses
 //! that the client gets.
 
-use super::ServiceAnswer;
+use super::outcome::ServiceAnswer;
 use crate::{
     dns::{BufferFull, ReplyWriter, Section},
     engine::{
+        query_context::QueryContext,
+        record_header::{HEADER_OCTETS, push_cname, push_record_header},
         reply_builder::ReplyBuilder,
-        walk::{NameWalk, push_cname, push_record_header},
     },
     steer::{Chart, DrawState, EndpointAnswer, Family, Rdata, Route, ServiceBinding, ServiceId},
 };
 
-/// Owner, type, class, TTL and length, the last two octets of these.
-const FIXED_OCTETS: usize = 12;
 /// A parameter's key and length.
 const PARAMETER_OCTETS: usize = 4;
 const IPV4HINT: u8 = 4;
@@ -22,16 +21,16 @@ const IPV6HINT: u8 = 6;
 /// where the name has no address.
 #[cold]
 pub(super) fn draw<'s>(
-    walk: &NameWalk<'s, '_>,
+    context: &QueryContext<'s, '_>,
     (service, chart, binding): (ServiceId, &'s Chart, &'s ServiceBinding),
     owner: u16,
     draws: &mut DrawState,
     frame: &mut ReplyBuilder<'_, '_>,
 ) -> Result<ServiceAnswer<'s>, BufferFull> {
     frame.service.get_or_insert(service);
-    let subnet = walk.subnet();
+    let subnet = context.subnet_address();
     let courses =
-        [Family::V4, Family::V6].map(|family| chart.route(family, subnet, &walk.query.source));
+        [Family::V4, Family::V6].map(|family| chart.route(family, subnet, &context.query.source));
     let is_drawn = binding.has_hints || chart.may_answer_cname();
     if subnet.is_some() && is_drawn {
         frame.scope = courses.iter().map(|course| course.scope).fold(frame.scope, u8::max);
@@ -69,8 +68,8 @@ pub(super) fn draw<'s>(
         frame.negative_ttl_secs = ttl_secs;
         return Ok(ServiceAnswer::NoData);
     }
-    let length = frame.writer.position() - start - FIXED_OCTETS;
-    set_length(&mut frame.writer, start + FIXED_OCTETS - 2, length)?;
+    let length = frame.writer.position() - start - HEADER_OCTETS;
+    set_length(&mut frame.writer, start + HEADER_OCTETS - 2, length)?;
     frame.writer.count(Section::Answer, 1);
     frame.datacenter = frame.datacenter.or(hints.first.and_then(|answer| answer.datacenter));
     Ok(ServiceAnswer::Records)

@@ -1,54 +1,49 @@
 //! A service's answer: the client's course, a draw, and the drawn endpoints' records.
 
 mod binding;
+mod outcome;
 mod srv;
 
 use super::{
+    query_context::QueryContext,
+    record_header::{push_cname, record_header},
     reply_builder::ReplyBuilder,
-    walk::{NameWalk, push_cname, record_header},
 };
 use crate::{
     dns::{BufferFull, ReplyWriter, Rtype, Section},
     steer::{Chart, DrawState, Family, Rdata, RecordKind, ServiceId},
 };
 
-/// What a service gave.
-pub(super) enum ServiceAnswer<'s> {
-    /// No record of the type: NODATA.
-    NoData,
-    /// Records of the type.
-    Records,
-    /// A CNAME, whose target the message has at `target_at`.
-    Alias { target_at: u16, target: &'s [u8] },
-}
+pub(super) use outcome::ServiceAnswer;
 
 /// Draws and writes a service's answer to the question's type; `owner` is where the message has the
 /// name.
 pub(super) fn draw<'s>(
-    walk: &NameWalk<'s, '_>,
+    context: &QueryContext<'s, '_>,
     service: ServiceId,
     owner: u16,
     draws: &mut DrawState,
     frame: &mut ReplyBuilder<'_, '_>,
 ) -> Result<ServiceAnswer<'s>, BufferFull> {
-    let Some(chart) = walk.snapshot.charts.get(service.index()) else {
+    let Some(chart) = context.snapshot.charts.get(service.index()) else {
         return Ok(ServiceAnswer::NoData);
     };
     match chart.kind() {
         RecordKind::Addresses => {}
-        RecordKind::Srv => return srv::draw(walk, (service, chart), owner, draws, frame),
-        RecordKind::Binding(binding) if binding.rtype == walk.rtype => {
-            return binding::draw(walk, (service, chart, binding), owner, draws, frame);
+        RecordKind::Srv => return srv::draw(context, (service, chart), owner, draws, frame),
+        RecordKind::Binding(binding) if binding.rtype == context.rtype => {
+            return binding::draw(context, (service, chart, binding), owner, draws, frame);
         }
         RecordKind::Binding(_) => {}
     }
     // For ANY, the walk asks for one type after the other.
-    let of_cname = || (walk.rtype != Rtype::ANY && chart.may_answer_cname()).then_some(Family::V4);
-    let Some(family) = Family::asked_by(walk.rtype).or_else(of_cname) else {
+    let of_cname =
+        || (context.rtype != Rtype::ANY && chart.may_answer_cname()).then_some(Family::V4);
+    let Some(family) = Family::asked_by(context.rtype).or_else(of_cname) else {
         return Ok(ServiceAnswer::NoData);
     };
-    let subnet = walk.subnet();
-    let course = chart.route(family, subnet, &walk.query.source);
+    let subnet = context.subnet_address();
+    let course = chart.route(family, subnet, &context.query.source);
     if subnet.is_some() {
         frame.scope = frame.scope.max(course.scope);
     }
@@ -61,7 +56,7 @@ pub(super) fn draw<'s>(
     }
     let mut first_datacenter = None;
     let mut section = AddressSection {
-        rtype: walk.rtype,
+        rtype: context.rtype,
         owner,
         ttl_secs: course.ttl_secs,
         start: frame.writer.position(),

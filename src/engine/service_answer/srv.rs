@@ -1,36 +1,35 @@
 //! SRV records of a service (RFC 2782), and the static addresses of their targets.
 
-use super::ServiceAnswer;
+use super::outcome::ServiceAnswer;
 use crate::{
     dns::{BufferFull, LookupName, ReplyWriter, Rtype, Section},
     engine::{
         additional::push_addresses,
+        query_context::QueryContext,
+        record_header::{HEADER_OCTETS, push_record_header},
         reply_builder::ReplyBuilder,
-        walk::{NameWalk, push_record_header},
     },
     steer::{Chart, DrawState, Family, Rdata, ServiceId, SrvRdata},
     zone::Zones,
 };
 
-/// Owner, type, class, TTL and length before the rdata; priority, weight and port before the
-/// target.
-const FIXED_OCTETS: usize = 12;
+/// Octets of priority, weight and port, which precede the target.
 const NUMBERS_OCTETS: usize = 6;
 
 /// Draws and writes the records, and the addresses of their targets as far as they fit.
 #[cold]
 pub(super) fn draw<'s>(
-    walk: &NameWalk<'s, '_>,
+    context: &QueryContext<'s, '_>,
     (service, chart): (ServiceId, &'s Chart),
     owner: u16,
     draws: &mut DrawState,
     frame: &mut ReplyBuilder<'_, '_>,
 ) -> Result<ServiceAnswer<'s>, BufferFull> {
-    if walk.rtype != Rtype::SRV {
+    if context.rtype != Rtype::SRV {
         return Ok(ServiceAnswer::NoData);
     }
-    let subnet = walk.subnet();
-    let course = chart.route(Family::V4, subnet, &walk.query.source);
+    let subnet = context.subnet_address();
+    let course = chart.route(Family::V4, subnet, &context.query.source);
     if subnet.is_some() {
         frame.scope = frame.scope.max(course.scope);
     }
@@ -56,7 +55,7 @@ pub(super) fn draw<'s>(
         return Ok(ServiceAnswer::NoData);
     }
     frame.writer.count(Section::Answer, section.count);
-    section.push_targets(&walk.snapshot.zones, &mut frame.writer);
+    section.push_targets(&context.snapshot.zones, &mut frame.writer);
     Ok(ServiceAnswer::Records)
 }
 
@@ -75,7 +74,7 @@ impl SrvSection {
     fn push(&mut self, writer: &mut ReplyWriter<'_>, srv: &SrvRdata) -> Result<(), BufferFull> {
         let written = writer.written_from(self.start);
         let is_written = records(written).any(|at| {
-            let rest = written.get(at + FIXED_OCTETS + 4..).unwrap_or_default();
+            let rest = written.get(at + HEADER_OCTETS + 4..).unwrap_or_default();
             rest.starts_with(&srv.port.to_be_bytes())
                 && rest.get(2..).is_some_and(|rest| rest.starts_with(&srv.target))
         });
@@ -104,8 +103,8 @@ impl SrvSection {
         let (mut at, end) = (self.start, writer.position());
         while at < end {
             let Some(length) = rdata_length(writer.written_from(at)) else { return };
-            let name_at = at + FIXED_OCTETS + NUMBERS_OCTETS;
-            at += FIXED_OCTETS + length;
+            let name_at = at + HEADER_OCTETS + NUMBERS_OCTETS;
+            at += HEADER_OCTETS + length;
             let wire = writer
                 .written_from(name_at)
                 .get(..length.saturating_sub(NUMBERS_OCTETS))
@@ -128,12 +127,12 @@ fn records(written: &[u8]) -> impl Iterator<Item = usize> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let here = at;
-        at += FIXED_OCTETS + rdata_length(written.get(here..)?)?;
+        at += HEADER_OCTETS + rdata_length(written.get(here..)?)?;
         Some(here)
     })
 }
 
 fn rdata_length(record: &[u8]) -> Option<usize> {
-    let octets = record.get(FIXED_OCTETS - 2..FIXED_OCTETS)?;
+    let octets = record.get(HEADER_OCTETS - 2..HEADER_OCTETS)?;
     Some(usize::from(u16::from_be_bytes([octets[0], octets[1]])))
 }
