@@ -88,7 +88,7 @@ impl Atlas {
     #[inline]
     pub fn locate(&self, ip: &IpAddr) -> AddressArea {
         let place = match *ip {
-            IpAddr::V4(v4) => self.v4.find(u32::from(v4)).address_area(),
+            IpAddr::V4(v4) => address_area(self.v4.find(u32::from(v4))),
             IpAddr::V6(v6) => self.locate_v6(u128::from(v6)),
         };
         if self.only.is_some() && !place.is_special {
@@ -102,12 +102,12 @@ impl Atlas {
     fn locate_v6(&self, address: u128) -> AddressArea {
         match embedded_ipv4(address) {
             Some((v4, carriage)) => {
-                let place = self.v4.find(v4).address_area();
+                let place = address_area(self.v4.find(v4));
                 AddressArea { scope: carriage.prefix_length(place.scope), ..place }
             }
             None => {
                 let found = self.v6.find(address);
-                ScopedValue { value: found.value, scope: found.scope(address) }.address_area()
+                address_area(ScopedValue { value: found.value, scope: found.scope(address) })
             }
         }
     }
@@ -166,15 +166,9 @@ impl Atlas {
     }
 }
 
-/// The referee of folds that are made from a grid: the same from an atlas's own runs.
+/// The referee of folds that are made from a grid: a fold made from the runs of an atlas.
 #[cfg(test)]
 impl Atlas {
-    /// An atlas with one area.
-    pub(super) fn single_area() -> Self {
-        let (atlas, _) = Self::survey(&Default::default(), &[], |_, _| ());
-        atlas.fold(&vec![0; atlas.area_count()])
-    }
-
     /// The atlas in which area `a` has become area `map[a]`.
     pub(super) fn fold(&self, map: &[u32]) -> Self {
         fn mapped<K: Address>(
@@ -197,14 +191,12 @@ impl Atlas {
     }
 }
 
-impl ScopedValue {
-    #[inline]
-    fn address_area(self) -> AddressArea {
-        AddressArea {
-            area: Area(self.value >> 1),
-            scope: self.scope,
-            is_special: self.value & 1 == 1,
-        }
+#[inline]
+fn address_area(found: ScopedValue) -> AddressArea {
+    AddressArea {
+        area: Area(found.value >> 1),
+        scope: found.scope,
+        is_special: found.value & 1 == 1,
     }
 }
 

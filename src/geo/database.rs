@@ -17,16 +17,12 @@ use maxminddb::{MaxMindDbError, Reader};
 use super::{
     Location, TreeFault,
     address::{Address, Ipv4Embedding, embedded_ipv4},
+    hash_state::FastHashState,
     metadata,
-    network_list::NetworkList,
+    network_list::{NetworkList, UNKNOWN},
     record::DecodedRecord,
     tree::SearchTree,
 };
-
-type FastHashState = foldhash::fast::RandomState;
-
-/// Record 0 of every database: nothing is known.
-pub(super) const UNKNOWN: u32 = 0;
 
 /// How often a long walk tells how far it is, in networks.
 const PROGRESS_INTERVAL_NETWORKS: u64 = 1 << 18;

@@ -92,7 +92,7 @@ impl Databases {
         let ip = carried.map_or(ip, IpAddr::V4);
         let sources: Vec<_> = self.list.iter().map(|database| lookup_in(database, ip)).collect();
         let mut location =
-            sources.iter().fold(Location::default(), |all, source| merged(&all, source.location));
+            sources.iter().fold(Location::default(), |all, source| all.merged(source.location));
         self.fill_from_country(&mut location);
         let network = sources.iter().map(|source| source.network).max_by_key(IpNet::prefix_len);
         let network = network.unwrap_or_else(|| whole_family(ip));
@@ -201,27 +201,6 @@ fn lookup_in(database: &Database, ip: IpAddr) -> DatabaseLookup<'_> {
         build_epoch: database.build_epoch(),
         location,
         network,
-    }
-}
-
-/// Field by field, `first`'s where it has one.
-pub(super) fn merged(first: &Location, second: &Location) -> Location {
-    let or = |first: &Option<Box<str>>, second: &Option<Box<str>>| {
-        first.as_ref().or(second.as_ref()).cloned()
-    };
-    Location {
-        continent: or(&first.continent, &second.continent),
-        country: or(&first.country, &second.country),
-        subdivisions: if first.subdivisions.is_empty() {
-            &second.subdivisions
-        } else {
-            &first.subdivisions
-        }
-        .clone(),
-        city: or(&first.city, &second.city),
-        coordinates: first.coordinates.or(second.coordinates),
-        asn: first.asn.or(second.asn),
-        organization: or(&first.organization, &second.organization),
     }
 }
 

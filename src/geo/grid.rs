@@ -14,13 +14,12 @@ use super::{
     Atlas, Databases, Location,
     address::{Address, embedded_ipv4},
     atlas::{self, EMBEDDED_IPV4},
+    hash_state::FastHashState,
     joint_records::JointRecords,
     network_list::{NetworkCursor, NetworkList},
     overlay::{Overlay, PrefixClass, PrefixClasses},
     runs::{RunsBuilder, SortedRuns},
 };
-
-type FastHashState = foldhash::fast::RandomState;
 
 /// No cell has this number.
 const NO_CELL: u32 = u32::MAX;

@@ -3,10 +3,10 @@
 use hashbrown::HashMap;
 
 use super::{
-    Databases, Location, database::UNKNOWN, databases::merged, network_list::NetworkCursor,
+    Databases, Location,
+    hash_state::FastHashState,
+    network_list::{NetworkCursor, UNKNOWN},
 };
-
-type FastHashState = foldhash::fast::RandomState;
 
 /// Combinations of one record of each database. Of a single database they are its records.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl JointRecords {
             .iter()
             .zip(records.iter().rev())
             .map(|(database, &record)| database.location(record));
-        let mut location = said.fold(Location::default(), |all, next| merged(&all, next));
+        let mut location = said.fold(Location::default(), |all, next| all.merged(next));
         databases.fill_from_country(&mut location);
         location
     }

@@ -21,3 +21,26 @@ pub struct Location {
     /// The autonomous system's name; shown, never decided on.
     pub organization: Option<Box<str>>,
 }
+
+impl Location {
+    /// Each field of this location, or of `other` where this one has none.
+    pub(super) fn merged(&self, other: &Self) -> Self {
+        let or = |first: &Option<Box<str>>, second: &Option<Box<str>>| {
+            first.as_ref().or(second.as_ref()).cloned()
+        };
+        Location {
+            continent: or(&self.continent, &other.continent),
+            country: or(&self.country, &other.country),
+            subdivisions: if self.subdivisions.is_empty() {
+                &other.subdivisions
+            } else {
+                &self.subdivisions
+            }
+            .clone(),
+            city: or(&self.city, &other.city),
+            coordinates: self.coordinates.or(other.coordinates),
+            asn: self.asn.or(other.asn),
+            organization: or(&self.organization, &other.organization),
+        }
+    }
+}

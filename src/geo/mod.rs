@@ -15,6 +15,7 @@ mod countries;
 mod database;
 mod databases;
 mod grid;
+mod hash_state;
 mod joint_records;
 mod location;
 mod metadata;

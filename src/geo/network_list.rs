@@ -9,6 +9,9 @@ use super::{address::Address, column::CompactColumn};
 /// Networks from one kept address to the next; a lookup passes half of them on average.
 const STRIDE: usize = 64;
 
+/// Record 0 of every database: nothing is known.
+pub(super) const UNKNOWN: u32 = 0;
+
 /// Consecutive networks that cover the whole space.
 #[derive(Debug)]
 pub(super) struct NetworkList<K> {
