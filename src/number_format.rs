@@ -1,14 +1,14 @@
-//! Percentages in reports: never rounded to nothing or to all. What reads `0%` is nothing, and what
-//! reads `100%` is all of it.
+//! Percentages and counts as reports write them. A percentage is never rounded to 0 or 100: `0%`
+//! means nothing at all, and `100%` means all.
 
-/// More digits than this are not shown.
+/// The most digits after the decimal point.
 const MAX_DIGITS: usize = 4;
 
-/// A share from 0 to 1 in a sentence: `40%`, `0.04%`, `99.9%`.
+/// A share (0 to 1) as a percentage in a sentence: `40%`, `0.04%`, `99.9%`.
 pub fn percent(share: f64) -> String {
     let percent = share * 100.0;
-    let least = if percent < 9.95 { 1 } else { 0 };
-    let number = format_number(percent, least);
+    let min_digits = if percent < 9.95 { 1 } else { 0 };
+    let number = format_number(percent, min_digits);
     let number = if number.contains('.') {
         number.trim_end_matches('0').trim_end_matches('.')
     } else {
@@ -17,7 +17,7 @@ pub fn percent(share: f64) -> String {
     format!("{number}%")
 }
 
-/// A percentage from 0 to 100 in a column: `33.3 %`, `0.04 %`, `99.96 %`.
+/// A percentage (0 to 100) in a column: `33.3 %`, `0.04 %`, `99.96 %`.
 pub fn percent_in_column(percent: f64) -> String {
     format!("{} %", format_number(percent, 1))
 }
@@ -25,20 +25,20 @@ pub fn percent_in_column(percent: f64) -> String {
 /// A count with its thousands separated: `5,432`.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
-    let mut words = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            words.push(',');
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
         }
-        words.push(digit);
+        grouped.push(digit);
     }
-    words
+    grouped
 }
 
-/// With as few digits after the point as tell it apart from 0 and from 100, and not fewer than
-/// `least`.
-fn format_number(percent: f64, least: usize) -> String {
-    // Sums of shares miss their end by this much.
+/// A percentage with the fewest digits after the decimal point that tell it apart from 0 and 100,
+/// and at least `min_digits`.
+fn format_number(percent: f64, min_digits: usize) -> String {
+    // The rounding error of a sum of shares.
     const ERROR: f64 = 1e-9;
     if percent.abs() < ERROR {
         return "0".to_owned();
@@ -46,10 +46,11 @@ fn format_number(percent: f64, least: usize) -> String {
     if (percent - 100.0).abs() < ERROR {
         return "100".to_owned();
     }
-    let is_end =
+    let is_all_or_nothing =
         |text: &String| text.parse::<f64>().is_ok_and(|shown| shown == 0.0 || shown == 100.0);
-    let shown =
-        (least..=MAX_DIGITS).map(|digits| format!("{percent:.digits$}")).find(|text| !is_end(text));
+    let shown = (min_digits..=MAX_DIGITS)
+        .map(|digits| format!("{percent:.digits$}"))
+        .find(|text| !is_all_or_nothing(text));
     shown.unwrap_or_else(
         || if percent < 50.0 { "<0.0001".to_owned() } else { ">99.9999".to_owned() },
     )

@@ -2,34 +2,36 @@
 
 use std::fmt;
 
-/// A response code, extended ones included (RFC 6895 section 2.3): 12 bits, of which the upper 8
-/// travel in OPT.
+/// A response code, possibly extended (RFC 6895 section 2.3): 12 bits, of which OPT has the upper
+/// 8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Rcode(pub u16);
 
 impl Rcode {
     /// No error.
     pub const NOERROR: Self = Self(0);
-    /// The request could not be understood.
+    /// The server could not parse the query.
     pub const FORMERR: Self = Self(1);
-    /// The server failed.
+    /// The server failed to answer.
     pub const SERVFAIL: Self = Self(2);
     /// The name does not exist.
     pub const NXDOMAIN: Self = Self(3);
-    /// The kind of request is not implemented.
+    /// The server does not implement the opcode.
     pub const NOTIMP: Self = Self(4);
-    /// Not a name this server speaks for.
+    /// The server refuses to answer: the name is in no zone served here, or policy forbids it.
     pub const REFUSED: Self = Self(5);
     /// A DNAME substitution made a name too long (RFC 6672 section 2.2).
     pub const YXDOMAIN: Self = Self(6);
-    /// The server is not authoritative for the zone (RFC 2136).
+    /// The server is not authoritative for the zone (RFC 2136), or does not know the TSIG key (RFC
+    /// 8945).
     pub const NOTAUTH: Self = Self(9);
-    /// The EDNS version is not known (RFC 6891 section 6.1.3).
+    /// The server does not support the EDNS version (RFC 6891 section 6.1.3).
     pub const BADVERS: Self = Self(16);
-    /// The server cookie is not ours (RFC 7873 section 8).
+    /// The server cookie is not one of this server (RFC 7873 section 8).
     pub const BADCOOKIE: Self = Self(23);
 
-    /// The mnemonic, or `RCODEn`.
+    /// The mnemonic of a code that this server can send or receive; `Display` writes `RCODEn` for
+    /// others.
     pub fn mnemonic(self) -> Option<&'static str> {
         Some(match self.0 {
             0 => "NOERROR",
@@ -50,7 +52,7 @@ impl Rcode {
 impl fmt::Display for Rcode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.mnemonic() {
-            Some(word) => f.pad(word),
+            Some(mnemonic) => f.pad(mnemonic),
             None => write!(f, "RCODE{}", self.0),
         }
     }

@@ -1,34 +1,34 @@
-//! Interoperable server cookies (RFC 7873, RFC 9018 section 4), and the keys that they are made
-//! with.
+//! Interoperable server cookies (RFC 7873, RFC 9018 section 4), and their keys.
 //!
-//! Keys rotate in the stages of RFC 9018 section 5: a key is known as the next one before
-//! cookies are made with it, so that servers that share the keys need not rotate at the same
-//! moment, and it verifies cookies made before the rotation afterwards. Those are at most an
-//! hour old when they expire, so that a previous key ends by itself and no act is needed for it.
+//! Keys rotate in the stages of RFC 9018 section 5. A key is the next key before it makes cookies,
+//! so servers that share keys need not rotate at the same moment. After the rotation, the previous
+//! key still verifies the cookies that it made. Cookies expire after an hour, so a previous key
+//! loses its effect without being removed.
 
 use std::{fmt, hash::Hasher, net::IpAddr};
 
 use siphasher::sip::SipHasher24;
 
-/// How old a server cookie may be, and how far in the future, in seconds (RFC 9018 section 4.3).
+/// The greatest age of a valid server cookie (RFC 9018 section 4.3).
 const MAX_AGE_SECS: u32 = 3600;
+/// How far the time of a valid cookie may be in the future (RFC 9018 section 4.3).
 const MAX_FUTURE_SECS: u32 = 300;
-/// The version of the cookies that RFC 9018 describes.
+/// The version of cookies as in RFC 9018.
 const VERSION: u8 = 1;
 
-/// A key of SipHash-2-4. Never printed.
+/// A key of SipHash-2-4. `Debug` of [`CookieKeys`] does not print it.
 pub type CookieKey = [u8; 16];
 
 /// The keys of one server, or of servers that share them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CookieKeys {
-    /// Makes cookies and verifies them.
+    /// The key that makes cookies, and verifies them.
     pub current: CookieKey,
-    /// Verifies cookies of servers that have rotated already.
+    /// The key of the next rotation, which verifies cookies of servers that have rotated already.
     pub next: CookieKey,
-    /// Verifies cookies that were made before the rotation.
+    /// The key before the last rotation, which verifies cookies made until then.
     pub previous: Option<CookieKey>,
-    /// When `current` took the place of `previous`, in seconds since 1970 modulo 2^32.
+    /// The time at which `current` replaced `previous`, in seconds since 1970 modulo 2^32.
     pub rotated_secs: u32,
 }
 
@@ -41,7 +41,7 @@ impl fmt::Debug for CookieKeys {
 }
 
 impl CookieKeys {
-    /// The keys after a rotation at `now_secs`; `fresh` is the next one from now on.
+    /// The keys after a rotation at `now_secs`; `fresh` becomes the next key.
     pub fn rotated(&self, fresh: CookieKey, now_secs: u32) -> Self {
         Self {
             current: self.next,
@@ -51,19 +51,19 @@ impl CookieKeys {
         }
     }
 
-    /// The server cookie for a client: version 1, the time, and a keyed hash of client cookie, time
-    /// and address.
+    /// The server cookie for a client: version 1, the time, and a keyed hash of the client cookie,
+    /// the time and the address.
     pub fn server_cookie(&self, client_cookie: [u8; 8], source: IpAddr, now_secs: u32) -> [u8; 16] {
         let mut cookie = [0; 16];
         let (head, tail) = cookie.split_at_mut(8);
         head.copy_from_slice(&(u64::from(VERSION) << 56 | u64::from(now_secs)).to_be_bytes());
-        // SipHash as RFC 9018 has it gives its octets in little-endian order.
+        // RFC 9018 writes the SipHash value in little-endian order.
         tail.copy_from_slice(&hash(&self.current, client_cookie, head, source).to_le_bytes());
         cookie
     }
 
-    /// Whether `cookie` is one that these keys made for this client within the last hour. Then the
-    /// client receives what is sent to its address. The hashes are compared in constant time.
+    /// Whether these keys made `cookie` for this client within the last hour. A valid cookie proves
+    /// that the client receives packets at its address. The hashes are compared in constant time.
     pub fn verify(
         &self,
         client_cookie: [u8; 8],
@@ -73,24 +73,26 @@ impl CookieKeys {
     ) -> bool {
         let Some((head, tail)) = cookie.split_first_chunk::<8>() else { return false };
         let Ok(tail) = <[u8; 8]>::try_from(tail) else { return false };
-        // The three octets behind the version are not looked at, but hashed as they came (RFC 9018
-        // section 4.2).
+        // The three reserved octets after the version are hashed as received, with any value (RFC
+        // 9018 section 4.2).
         let &[version, _, _, _, a, b, c, d] = head;
         let made_secs = u32::from_be_bytes([a, b, c, d]);
         if version != VERSION || !is_within(made_secs, now_secs, MAX_AGE_SECS) {
             return false;
         }
         let given = u64::from_le_bytes(tail);
-        let is_of = |key: &CookieKey| hash(key, client_cookie, head, source) ^ given == 0;
-        // Whoever got hold of a previous key cannot use it beyond its time.
+        let is_made_by = |key: &CookieKey| hash(key, client_cookie, head, source) ^ given == 0;
+        // A previous key that leaked verifies no cookies that claim to be made after the rotation.
         let previous =
             self.previous.filter(|_| is_within(made_secs, self.rotated_secs, u32::MAX / 2));
-        is_of(&self.current) | is_of(&self.next) | previous.is_some_and(|key| is_of(&key))
+        is_made_by(&self.current)
+            | is_made_by(&self.next)
+            | previous.is_some_and(|key| is_made_by(&key))
     }
 }
 
-/// Whether a time lies at most so long before another, or a little
-/// after it. Serial number arithmetic (RFC 1982): distances wrap.
+/// Whether a cookie made at `made_secs` is at most `max_age_secs` old, or at most
+/// [`MAX_FUTURE_SECS`] in the future. Differences wrap, as in RFC 1982.
 fn is_within(made_secs: u32, now_secs: u32, max_age_secs: u32) -> bool {
     now_secs.wrapping_sub(made_secs) <= max_age_secs
         || made_secs.wrapping_sub(now_secs) <= MAX_FUTURE_SECS
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_counts_for_an_hour_for_its_client_alone() {
+    fn a_cookie_is_valid_for_an_hour_and_only_for_its_client() {
         let (keys, client, source) = (keys(7), [1; 8], IpAddr::from([192, 0, 2, 1]));
         let made = 4_294_967_000;
         let cookie = keys.server_cookie(client, source, made);
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_verifies_what_was_made_before_it_and_the_old_key_makes_nothing_after_it() {
+    fn a_previous_key_verifies_cookies_made_before_the_rotation_and_none_made_after_it() {
         let (first, client, source) = (keys(7), [1; 8], IpAddr::from([192, 0, 2, 1]));
         let rotation = 100_000;
         let rotated = first.rotated([8; 16], rotation);

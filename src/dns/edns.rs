@@ -1,4 +1,4 @@
-//! EDNS (RFC 6891): the OPT record of a request, and the one that goes back.
+//! EDNS (RFC 6891): the OPT record of a request, and that of its reply.
 
 use super::{
     malformed::Malformed,
@@ -10,34 +10,34 @@ const OPTION_NSID: u16 = 3;
 const OPTION_CLIENT_SUBNET: u16 = 8;
 const OPTION_COOKIE: u16 = 10;
 
-/// What a request's OPT record says.
+/// The OPT record of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Edns<'m> {
-    /// The largest datagram the sender takes, in octets.
+    /// The largest UDP payload that the sender accepts, in octets.
     pub udp_payload: u16,
-    /// The EDNS version; 0 is the only one there is.
+    /// The EDNS version; 0 is the only one defined.
     pub version: u8,
-    /// DNSSEC records are wanted (DO); copied to the reply.
+    /// The sender accepts DNSSEC records (DO); the bit is copied to the reply.
     pub dnssec_ok: bool,
-    /// Whom the resolver asks for (RFC 7871).
+    /// The network of the client that the resolver asks for (RFC 7871).
     pub subnet: Option<ClientSubnet<'m>>,
     /// The COOKIE option (RFC 7873).
     pub cookie: Option<Cookie<'m>>,
-    /// The server's identifier is wanted (RFC 5001).
+    /// The sender asks for the identifier of the server (NSID, RFC 5001).
     pub wants_nsid: bool,
 }
 
-/// What a COOKIE option holds (RFC 7873 section 4).
+/// A COOKIE option (RFC 7873 section 4).
 #[derive(Debug, Clone, Copy)]
 pub struct Cookie<'m> {
-    /// The client's cookie.
+    /// The client cookie, eight octets.
     pub client: &'m [u8; 8],
-    /// The server cookie that the client sends back, 8 to 32 octets; empty where it has none.
+    /// The server cookie that the client returns, 8 to 32 octets; empty if it has none.
     pub server: &'m [u8],
 }
 
 impl<'m> Edns<'m> {
-    /// What an OPT record says without its options.
+    /// An OPT record without options, from the class and the TTL of the record.
     pub(super) fn new(class: u16, ttl: [u8; 4]) -> Self {
         let [_, version, flags, _] = ttl;
         let dnssec_ok = flags & 0x80 != 0;
@@ -51,8 +51,8 @@ impl<'m> Edns<'m> {
         }
     }
 
-    /// Reads the options. Unknown ones, TCP keepalive and padding among them, are passed over, and
-    /// so are those of another EDNS version. Where one is malformed none counts.
+    /// Reads the options. Skips unknown options, such as TCP keepalive and padding, and all options
+    /// of other EDNS versions. If one option is malformed, all are ignored.
     #[inline(always)]
     pub(super) fn read_options(&mut self, octets: &'m [u8]) -> Result<(), Malformed> {
         let read = if self.version == 0 { self.read_each_option(octets) } else { Ok(()) };
@@ -80,8 +80,8 @@ impl<'m> Edns<'m> {
         if rest.is_empty() { Ok(()) } else { Err(Malformed) }
     }
 
-    /// What the reply's OPT record carries: `nsid` if the client asked for it, and a cookie if the
-    /// client sent one and `gives_cookies` returns true. `gives_cookies` is called only if the
+    /// The content of the reply's OPT record: `nsid` if the client asked for it, and a cookie if
+    /// the client sent one and `gives_cookies` returns true. `gives_cookies` is called only if the
     /// client sent a cookie.
     pub fn echo<'e>(
         &'e self,
@@ -102,7 +102,8 @@ impl<'m> Edns<'m> {
 }
 
 impl<'m> Cookie<'m> {
-    /// Eight octets of the client's, and perhaps 8 to 32 of a server's (RFC 7873 section 5.2.2).
+    /// Reads eight octets of client cookie, and none or 8 to 32 octets of server cookie (RFC 7873
+    /// section 5.2.2).
     fn read(data: &'m [u8]) -> Result<Self, Malformed> {
         match data.len() {
             8 | 16..=40 => data
@@ -114,8 +115,8 @@ impl<'m> Cookie<'m> {
     }
 }
 
-/// What the reply's OPT record carries, decided before the answer is written so that room is kept
-/// for it.
+/// The content of the reply's OPT record. It is decided before the answer is written, so that its
+/// octets can be reserved.
 #[derive(Debug, Clone, Copy)]
 pub struct EdnsEcho<'e> {
     edns: &'e Edns<'e>,
@@ -124,17 +125,17 @@ pub struct EdnsEcho<'e> {
     options_octets: u16,
 }
 
-/// Octets of an OPT record without options: the root, type, payload size, upper rcode bits,
-/// version, flags, length.
+/// The length of an OPT record without options: the root, type, payload size, upper bits of the
+/// response code, version, flags, length.
 const OPT_FIXED_OCTETS: usize = 11;
-/// Octets of an option without its data.
+/// The length of an option without its data.
 const OPTION_OCTETS: usize = 4;
-/// Octets of a client's cookie and a server's (RFC 9018 section 3).
+/// The length of a client cookie and a server cookie (RFC 9018 section 3).
 const COOKIE_OCTETS: usize = 24;
 
 impl EdnsEcho<'_> {
-    /// The payload size that replies announce, and the most they have over UDP: what passes any
-    /// path unfragmented.
+    /// The payload size that replies announce, and the largest reply over UDP, in octets: small
+    /// enough to pass practically every path unfragmented.
     pub const UDP_PAYLOAD: u16 = 1232;
 
     /// Leaves the client subnet out: the zone does not use it.
@@ -145,17 +146,17 @@ impl EdnsEcho<'_> {
         }
     }
 
-    /// How many octets [`EdnsEcho::write`] will write.
+    /// The number of octets that [`EdnsEcho::write`] writes.
     pub fn octets(&self) -> usize {
         OPT_FIXED_OCTETS + usize::from(self.options_octets)
     }
 
-    /// Writes the OPT record: upper rcode bits, version 0, DO as asked, the options. `scope` goes
-    /// into the client subnet, and what `server_cookie` makes of the client's cookie stands behind
-    /// that; `None` where the server gives none.
+    /// Writes the OPT record: upper bits of the response code, version 0, DO as in the request, and
+    /// the options. `scope` is the scope prefix length of the client subnet. `server_cookie`
+    /// returns the server cookie for a client cookie, or `None` if the server has no cookies.
     ///
     /// # Errors
-    /// [`BufferFull`] where the room is less than [`EdnsEcho::octets`].
+    /// [`BufferFull`], if fewer than [`EdnsEcho::octets`] octets are free.
     pub fn write(
         &self,
         writer: &mut ReplyWriter<'_>,
@@ -184,9 +185,9 @@ impl EdnsEcho<'_> {
             && let Some(server_cookie) = server_cookie(client)
         {
             let mut cookie = [0; COOKIE_OCTETS];
-            let (front, back) = cookie.split_at_mut(client.len());
-            front.copy_from_slice(&client);
-            back.copy_from_slice(&server_cookie);
+            let (client_part, server_part) = cookie.split_at_mut(client.len());
+            client_part.copy_from_slice(&client);
+            server_part.copy_from_slice(&server_cookie);
             put_option(options, OPTION_COOKIE, &cookie)?;
         }
         writer.count(Section::Additional, 1);
@@ -194,7 +195,7 @@ impl EdnsEcho<'_> {
     }
 }
 
-/// Puts an option at the front of `out`; hands out its data and the rest.
+/// Writes an option at the start of `out`, and returns its data and the rest of `out`.
 #[inline]
 fn put_option<'o>(
     out: &'o mut [u8],
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_options_are_passed_over_and_cut_ones_are_malformed() {
+    fn unknown_options_are_skipped_and_truncated_ones_are_malformed() {
         let edns = read(b"\0\x0b\0\0\0\x0c\0\x02\0\0\xff\xff\0\x01x\0\x03\0\0").unwrap();
         assert!(edns.wants_nsid && edns.subnet.is_none());
         for cut in [&b"\0"[..], b"\0\x03\0", b"\0\x03\0\x01"] {

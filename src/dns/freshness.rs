@@ -1,4 +1,4 @@
-//! For how long a reply may be cached as a whole (RFC 8484 section 5.1).
+//! How long an HTTP cache may keep a reply (RFC 8484 section 5.1).
 
 use super::{
     Rcode, Rtype,
@@ -7,9 +7,9 @@ use super::{
     wire::{octets_at, skip_name},
 };
 
-/// Seconds for which an HTTP cache may keep this reply: the least TTL of its
-/// answers; without answers, the time for which NODATA and NXDOMAIN may be cached
-/// (RFC 2308 section 5). 0 for any other reply, and for one that cannot be read.
+/// The seconds for which an HTTP cache may keep this reply: the lowest TTL of its answers; without
+/// answers, the time for which NODATA and NXDOMAIN may be cached (RFC 2308 section 5). 0 for any
+/// other reply, and for one that cannot be read.
 pub fn freshness_secs(reply: &[u8]) -> u32 {
     read(reply).unwrap_or(0)
 }
@@ -21,26 +21,26 @@ fn read(reply: &[u8]) -> Result<u32, Malformed> {
         return Ok(0);
     }
     let [questions, answers, authorities, _] = header.counts;
-    let mut at = Header::OCTETS;
+    let mut offset = Header::OCTETS;
     for _ in 0..questions {
-        at = skip_name(reply, at)? + 4;
+        offset = skip_name(reply, offset)? + 4;
     }
-    let mut least = None;
+    let mut lowest = None;
     for _ in 0..answers {
-        let (record, end) = ReplyRecord::read(reply, at)?;
-        least = Some(least.map_or(record.ttl_secs, |ttl: u32| ttl.min(record.ttl_secs)));
-        at = end;
+        let (record, end) = ReplyRecord::read(reply, offset)?;
+        lowest = Some(lowest.map_or(record.ttl_secs, |ttl: u32| ttl.min(record.ttl_secs)));
+        offset = end;
     }
-    if let Some(ttl_secs) = least {
+    if let Some(ttl_secs) = lowest {
         return Ok(ttl_secs);
     }
     for _ in 0..authorities {
-        let (record, end) = ReplyRecord::read(reply, at)?;
+        let (record, end) = ReplyRecord::read(reply, offset)?;
         if record.rtype == Rtype::SOA {
             let minimum = record.rdata.last_chunk().ok_or(Malformed)?;
             return Ok(record.ttl_secs.min(u32::from_be_bytes(*minimum)));
         }
-        at = end;
+        offset = end;
     }
     Ok(0)
 }
@@ -52,12 +52,12 @@ struct ReplyRecord<'m> {
 }
 
 impl<'m> ReplyRecord<'m> {
-    /// The record at that offset, and the offset of what follows it.
-    fn read(message: &'m [u8], at: usize) -> Result<(Self, usize), Malformed> {
-        let at = skip_name(message, at)?;
-        let &[a, b, _, _, c, d, e, f, g, h] = octets_at::<10>(message, at)?;
-        let end = at + 10 + usize::from(u16::from_be_bytes([g, h]));
-        let rdata = message.get(at + 10..end).ok_or(Malformed)?;
+    /// The record at an offset, and the offset after it.
+    fn read(message: &'m [u8], offset: usize) -> Result<(Self, usize), Malformed> {
+        let fixed = skip_name(message, offset)?;
+        let &[a, b, _, _, c, d, e, f, g, h] = octets_at::<10>(message, fixed)?;
+        let end = fixed + 10 + usize::from(u16::from_be_bytes([g, h]));
+        let rdata = message.get(fixed + 10..end).ok_or(Malformed)?;
         Ok((
             Self {
                 rtype: Rtype(u16::from_be_bytes([a, b])),
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_is_fresh_for_as_long_as_each_of_its_answers() {
+    fn a_reply_is_fresh_as_long_as_every_answer_in_it() {
         const LONG: &[u8] = b"\xc0\x0c\0\x01\0\x01\0\0\x0e\x10\0\x04\xc0\0\x02\x01";
         const SHORT: &[u8] = b"\xc0\x0c\0\x01\0\x01\0\0\0\x1e\0\x04\xc0\0\x02\x02";
         const SOA: &[u8] =

@@ -2,29 +2,29 @@
 
 use super::code::Opcode;
 
-/// The twelve octets that every message starts with.
+/// The header: the first twelve octets of every message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// Chosen by the client, echoed.
+    /// The ID, chosen by the client and copied into the reply.
     pub id: u16,
-    /// QR to RCODE.
+    /// The 16 bits from QR to RCODE.
     pub flags: Flags,
-    /// How many questions, answers, authority and additional records are said to follow.
+    /// The declared numbers of questions, answers, authority records and additional records.
     pub counts: [u16; 4],
 }
 
-/// The sixteen bits from QR to RCODE.
+/// The 16 bits of a header from QR to RCODE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flags(pub u16);
 
 impl Flags {
-    /// A response.
+    /// The message is a response.
     pub const QR: u16 = 0x8000;
-    /// Authoritative answer.
+    /// The answer is authoritative.
     pub const AA: u16 = 0x0400;
-    /// Truncated.
+    /// The message is truncated.
     pub const TC: u16 = 0x0200;
-    /// Recursion desired.
+    /// The client asks for recursion.
     pub const RD: u16 = 0x0100;
 
     /// Whether all of `bits` are set.
@@ -32,17 +32,17 @@ impl Flags {
         self.0 & bits == bits
     }
 
-    /// The opcode.
+    /// The opcode, a number from 0 to 15.
     pub fn opcode(self) -> Opcode {
         Opcode((self.0 >> 11) as u8 & 15)
     }
 }
 
 impl Header {
-    /// Octets of a header.
+    /// The length of a header.
     pub const OCTETS: usize = 12;
 
-    /// Reads the header; `None` where the message is shorter than one.
+    /// Reads the header; `None` if the message is shorter than one.
     pub fn read(message: &[u8]) -> Option<Self> {
         let &[a, b, c, d, e, f, g, h, i, j, k, l] = message.first_chunk::<{ Self::OCTETS }>()?;
         let [id, flags, questions, answers, authority, additional] =

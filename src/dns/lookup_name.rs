@@ -1,10 +1,10 @@
-//! The name being looked up: on the stack, lower-cased, with the place of each label, so that every
-//! suffix is a slice.
+//! The name being looked up: on the stack, lower-cased, with the offset of each label, so that
+//! every suffix is a slice.
 
 use super::name::{Name, NameError};
 
-/// A name in lower-cased uncompressed wire form that knows where its labels start. Reused along a
-/// chain of aliases; never allocates.
+/// A name in lower-cased uncompressed wire form, with the offsets of its labels. It is reused along
+/// a chain of aliases and never allocates.
 #[derive(Clone)]
 pub struct LookupName {
     octets: [u8; Name::MAX_OCTETS],
@@ -15,31 +15,31 @@ pub struct LookupName {
 }
 
 impl LookupName {
-    /// The root.
+    /// The root, a name of one octet.
     pub fn root() -> Self {
         Self { octets: [0; Name::MAX_OCTETS], label_starts: [0; 128], length: 1, label_count: 0 }
     }
 
-    /// Becomes the uncompressed name (a question holds no other) at `at` of `message`, and gives
-    /// the offset that follows it.
+    /// Replaces this name by the uncompressed name at `offset` of `message`, and returns the offset
+    /// after it. A question has no compressed name.
     ///
     /// # Errors
-    /// [`NameError::BadWire`] where the message ends early or the name holds a pointer;
-    /// [`NameError::LongName`] over 255 octets. The name is then of no use.
-    pub fn read(&mut self, message: &[u8], at: usize) -> Result<usize, NameError> {
-        let end = self.replace_with(message.get(at..).ok_or(NameError::BadWire)?)?;
-        Ok(at + end)
+    /// [`NameError::BadWire`], if the message ends early or the name has a pointer;
+    /// [`NameError::LongName`] over 255 octets. This name is meaningless then.
+    pub fn read(&mut self, message: &[u8], offset: usize) -> Result<usize, NameError> {
+        let end = self.replace_with(message.get(offset..).ok_or(NameError::BadWire)?)?;
+        Ok(offset + end)
     }
 
-    /// Becomes `label_count` (whole labels without the root) followed by `suffix` (an uncompressed
-    /// name).
+    /// Replaces this name by `labels` (complete labels without the root), followed by `suffix` (an
+    /// uncompressed name).
     ///
     /// # Errors
-    /// As [`LookupName::read`]; the name is then the root.
+    /// As [`LookupName::read`]; this name is the root then.
     pub fn assemble(&mut self, labels: &[u8], suffix: &[u8]) -> Result<(), NameError> {
         let mut octets = [0; Name::MAX_OCTETS];
-        let whole = labels.len() + suffix.len();
-        let target = octets.get_mut(..whole).ok_or(NameError::LongName);
+        let length = labels.len() + suffix.len();
+        let target = octets.get_mut(..length).ok_or(NameError::LongName);
         let result = target.and_then(|target| {
             let (front, back) = target.split_at_mut(labels.len());
             front.copy_from_slice(labels);
@@ -52,26 +52,26 @@ impl LookupName {
         result.map(|_| ())
     }
 
-    /// Takes the one name at the front of `wire`, and says how many octets it has.
+    /// Replaces this name by the name at the start of `wire`, and returns its length.
     fn replace_with(&mut self, wire: &[u8]) -> Result<usize, NameError> {
-        let (mut at, mut labels) = (0_usize, 0_usize);
+        let (mut offset, mut labels) = (0_usize, 0_usize);
         loop {
-            let length = usize::from(*wire.get(at).ok_or(NameError::BadWire)?);
-            // 127 labels of one octet fill a name, so that a 128th is the root's or too much.
-            *self.label_starts.get_mut(labels).ok_or(NameError::LongName)? = at as u8;
+            let length = usize::from(*wire.get(offset).ok_or(NameError::BadWire)?);
+            // 127 labels of one octet fill a name, so a 128th is the root or one too many.
+            *self.label_starts.get_mut(labels).ok_or(NameError::LongName)? = offset as u8;
             if length == 0 {
                 break;
             }
             if length > 63 {
                 return Err(NameError::BadWire);
             }
-            at += 1 + length;
+            offset += 1 + length;
             labels += 1;
-            if at >= Name::MAX_OCTETS {
+            if offset >= Name::MAX_OCTETS {
                 return Err(NameError::LongName);
             }
         }
-        let end = at + 1;
+        let end = offset + 1;
         let (target, wire) =
             self.octets.get_mut(..end).zip(wire.get(..end)).ok_or(NameError::LongName)?;
         copy_lowercase(target, wire);
@@ -80,36 +80,36 @@ impl LookupName {
         Ok(end)
     }
 
-    /// The wire bytes, the root's zero included.
+    /// The octets of the name, including the zero of the root.
     pub fn as_wire(&self) -> &[u8] {
         self.octets.get(..usize::from(self.length)).unwrap_or(&[0])
     }
 
-    /// The number of labels, the root not counted.
+    /// The number of labels without the root.
     pub fn label_count(&self) -> usize {
         usize::from(self.label_count)
     }
 
-    /// Where the suffix of the last `label_count` labels starts, in octets from the name's start.
-    /// `label_count` above the count means all.
+    /// The offset in the name at which its last `labels` labels start; 0 if it has no more labels
+    /// than that.
     pub fn suffix_start(&self, labels: usize) -> usize {
         let skipped = self.label_count().saturating_sub(labels);
         self.label_starts.get(skipped).map_or(0, |&start| usize::from(start))
     }
 
-    /// The last `label_count` labels and the root, as wire bytes.
+    /// The octets of the last `labels` labels and the root.
     pub fn suffix(&self, labels: usize) -> &[u8] {
         self.as_wire().get(self.suffix_start(labels)..).unwrap_or(&[0])
     }
 
-    /// The labels in front of the last `label_count` ones, as wire bytes without a root.
+    /// The octets of the labels before the last `labels` ones, without a root.
     pub fn prefix(&self, labels: usize) -> &[u8] {
         self.as_wire().get(..self.suffix_start(labels)).unwrap_or(&[])
     }
 }
 
-/// Copies a name, lower-cased; both are of one length. Length octets are below 64, where no letter
-/// is.
+/// Copies a name, lower-cased; both slices have the same length. Length octets stay as they are,
+/// because they are below 64 and letters are not.
 #[inline]
 fn copy_lowercase(target: &mut [u8], wire: &[u8]) {
     if !copy_in_chunks::<16>(target, wire) && !copy_in_chunks::<8>(target, wire) {
@@ -117,8 +117,8 @@ fn copy_lowercase(target: &mut [u8], wire: &[u8]) {
     }
 }
 
-/// By so many octets at once: all whole chunks, then the last octets, which may be of a chunk
-/// already. `false` where there are too few.
+/// Copies in chunks of `N` octets: all complete chunks, then the last `N` octets, which may overlap
+/// the last chunk. `false` if there are fewer than `N`.
 #[inline]
 fn copy_in_chunks<const N: usize>(target: &mut [u8], wire: &[u8]) -> bool {
     let (targets, _) = target.as_chunks_mut::<N>();
@@ -148,7 +148,7 @@ impl std::fmt::Debug for LookupName {
 impl From<&Name> for LookupName {
     fn from(name: &Name) -> Self {
         let mut lookup = Self::root();
-        // A Name is one well-formed name of at most 255 octets, so that nothing can fail here.
+        // A `Name` is one well-formed name of at most 255 octets, so this cannot fail.
         let _ = lookup.replace_with(name.as_wire());
         lookup
     }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_in_a_question_is_whole_and_uncompressed() {
+    fn a_name_in_a_question_is_complete_and_uncompressed() {
         for (bytes, error) in [
             (&b"\x03ww"[..], NameError::BadWire),
             (b"\x01a", NameError::BadWire),
@@ -196,12 +196,12 @@ mod tests {
     }
 
     #[test]
-    fn every_octet_is_lower_cased_as_ascii_wherever_it_stands() {
+    fn every_octet_is_lower_cased_as_ascii_at_every_position() {
         for length in 1..=33 {
             for octet in 0..=u8::MAX {
-                for at in 0..length {
+                for position in 0..length {
                     let mut wire = vec![b'Q'; length];
-                    wire[at] = octet;
+                    wire[position] = octet;
                     let mut target = vec![0; length];
                     copy_lowercase(&mut target, &wire);
                     assert_eq!(target, wire.to_ascii_lowercase());

@@ -1,5 +1,5 @@
-//! The one error of reading a message.
+//! The only error of reading a message.
 
-/// The message breaks the format; FORMERR.
+/// The message violates the wire format; the reply to it is FORMERR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;

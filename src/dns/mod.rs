@@ -1,5 +1,5 @@
-//! The DNS protocol as bytes: names, types, codes, requests, EDNS. Layer 1: no I/O, no clock, no
-//! allocation on the query path.
+//! The DNS wire format: names, types, codes, requests, replies and EDNS. Layer 1: no I/O, no clock,
+//! no allocation on the query path.
 
 #![warn(clippy::indexing_slicing)]
 

@@ -9,20 +9,20 @@ use std::{fmt, str::FromStr};
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(Box<[u8]>);
 
-/// Why a text or bytes are no domain name.
+/// The reason why a text or octets are not a domain name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameError {
-    /// Nothing was written; the root is `.`.
+    /// The text is empty; the root is written `.`.
     Empty,
-    /// Two dots in a row, or one in front.
+    /// The text has two dots in a row or starts with a dot.
     EmptyLabel,
-    /// A label of more than 63 octets.
+    /// A label is longer than 63 octets.
     LongLabel,
-    /// More than 255 octets in all.
+    /// The name is longer than 255 octets.
     LongName,
-    /// A backslash that is not followed by a character or by three digits up to 255.
+    /// A backslash neither escapes a character nor starts three digits up to 255.
     BadEscape,
-    /// Wire bytes that end early, hold a pointer, or go on after the root.
+    /// The octets end early, have a pointer, or continue after the root.
     BadWire,
 }
 
@@ -47,29 +47,29 @@ impl Name {
     /// The longest name, in octets (RFC 1035 section 2.3.4).
     pub const MAX_OCTETS: usize = 255;
 
-    /// The root.
+    /// The root, a name of one octet.
     pub fn root() -> Self {
         Self(Box::new([0]))
     }
 
-    /// Reads uncompressed wire bytes, all of them, and lower-cases them.
+    /// Reads an uncompressed name in wire format, which must be all of `wire`, and lower-cases it.
     ///
     /// # Errors
-    /// [`NameError::BadWire`] unless the bytes are exactly one uncompressed name;
+    /// [`NameError::BadWire`], unless the octets are exactly one uncompressed name;
     /// [`NameError::LongName`] over 255 octets.
     pub fn from_wire(wire: &[u8]) -> Result<Self, NameError> {
-        let mut at = 0;
+        let mut offset = 0;
         loop {
-            let length = usize::from(*wire.get(at).ok_or(NameError::BadWire)?);
+            let length = usize::from(*wire.get(offset).ok_or(NameError::BadWire)?);
             if length == 0 {
                 break;
             }
             if length > 63 {
                 return Err(NameError::BadWire);
             }
-            at += 1 + length;
+            offset += 1 + length;
         }
-        if at + 1 != wire.len() {
+        if offset + 1 != wire.len() {
             return Err(NameError::BadWire);
         }
         if wire.len() > Self::MAX_OCTETS {
@@ -78,12 +78,12 @@ impl Name {
         Ok(Self(wire.to_ascii_lowercase().into_boxed_slice()))
     }
 
-    /// The wire bytes, lower-cased, the root's zero included.
+    /// The octets of the name, lower-cased, including the zero of the root.
     pub fn as_wire(&self) -> &[u8] {
         &self.0
     }
 
-    /// The number of labels, the root not counted.
+    /// The number of labels without the root.
     pub fn label_count(&self) -> usize {
         self.labels().count()
     }
@@ -108,7 +108,7 @@ impl Name {
         Some(Self(rest.get(usize::from(length)..)?.into()))
     }
 
-    /// `label` in front of this name.
+    /// The name of `label` directly below this name.
     ///
     /// # Errors
     /// [`NameError::LongLabel`] or [`NameError::LongName`]; [`NameError::EmptyLabel`] for an empty
@@ -136,7 +136,7 @@ impl Name {
         *rest == *ancestor.0
     }
 
-    /// Whether this is the root.
+    /// Whether the name is the root.
     pub fn is_root(&self) -> bool {
         self.0.len() == 1
     }
@@ -150,8 +150,8 @@ impl Name {
 impl FromStr for Name {
     type Err = NameError;
 
-    /// Reads presentation format (RFC 1035 section 5.1, escapes included). Every name is taken as
-    /// absolute, with or without the final dot.
+    /// Reads presentation format, with escapes (RFC 1035 section 5.1). Every name is absolute, with
+    /// or without the final dot.
     fn from_str(text: &str) -> Result<Self, NameError> {
         if text.is_empty() {
             return Err(NameError::Empty);
@@ -162,7 +162,7 @@ impl FromStr for Name {
         let mut wire = Vec::with_capacity(text.len() + 2);
         let mut label = Vec::new();
         let mut bytes = text.bytes();
-        let close = |wire: &mut Vec<u8>, label: &mut Vec<u8>| {
+        let end_label = |wire: &mut Vec<u8>, label: &mut Vec<u8>| {
             match label.len() {
                 0 => return Err(NameError::EmptyLabel),
                 1..=63 => wire.push(label.len() as u8),
@@ -173,13 +173,13 @@ impl FromStr for Name {
         };
         while let Some(byte) = bytes.next() {
             match byte {
-                b'.' => close(&mut wire, &mut label)?,
+                b'.' => end_label(&mut wire, &mut label)?,
                 b'\\' => label.push(unescape(&mut bytes)?),
                 _ => label.push(byte),
             }
         }
         if !label.is_empty() {
-            close(&mut wire, &mut label)?;
+            end_label(&mut wire, &mut label)?;
         }
         wire.push(0);
         if wire.len() > Self::MAX_OCTETS {
@@ -190,7 +190,7 @@ impl FromStr for Name {
     }
 }
 
-/// Reads what follows a backslash: `DDD` or any other character.
+/// Reads the rest of an escape after its backslash: `DDD` or any other character.
 fn unescape(bytes: &mut std::str::Bytes<'_>) -> Result<u8, NameError> {
     let first = bytes.next().ok_or(NameError::BadEscape)?;
     if !first.is_ascii_digit() {
@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn presentation_and_wire_name_the_same_thing() {
+    fn presentation_format_and_wire_format_are_the_same_name() {
         for (text, wire, shown) in [
             (".", &b"\0"[..], "."),
             ("Example.COM.", b"\x07example\x03com\0", "example.com"),
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused_with_its_reason() {
+    fn a_text_that_is_not_a_name_is_refused_with_its_reason() {
         let long_label = "x".repeat(64);
         let long_name = "abcdefg.".repeat(32);
         for (text, error) in [

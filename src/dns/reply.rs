@@ -1,25 +1,25 @@
-//! Writing a reply: octets into a given buffer, up to a given limit, with the counts of the header
-//! kept.
+//! Writing a reply into a given buffer, up to a given length, and counting the records of each
+//! section for the header.
 
 use super::header::Header;
 
-/// No room for what was to be written.
+/// The octets to be written exceed the limit of the reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BufferFull;
 
-/// A section of records.
+/// A section of records in a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Section {
-    /// The answer.
+    /// The answer section.
     Answer,
-    /// Who is responsible: SOA of a negative answer, NS of a referral.
+    /// The authority section: the SOA of a negative answer or the NS of a referral.
     Authority,
-    /// Addresses that will be asked for next, and OPT.
+    /// The additional section: addresses that the resolver is likely to need next, and OPT.
     Additional,
 }
 
-/// A reply in the making. Writes past the limit fail and leave nothing half written but what the
-/// caller rewinds.
+/// Writes a reply. A write beyond the limit fails and writes nothing. A record takes several
+/// writes, so a caller rewinds a record that failed in the middle.
 #[derive(Debug)]
 pub struct ReplyWriter<'o> {
     out: &'o mut [u8],
@@ -28,7 +28,7 @@ pub struct ReplyWriter<'o> {
     counts: [u16; 3],
 }
 
-/// A point to go back to.
+/// A point that a reply can be rewound to.
 #[derive(Debug, Clone, Copy)]
 pub struct ReplyCheckpoint {
     position: usize,
@@ -36,29 +36,29 @@ pub struct ReplyCheckpoint {
 }
 
 impl<'o> ReplyWriter<'o> {
-    /// Starts after the header, which [`ReplyWriter::finish`] writes. No more than `limit` octets
-    /// will be written.
+    /// Starts after the header, which [`ReplyWriter::finish`] writes. The reply will have at most
+    /// `limit` octets.
     pub fn new(out: &'o mut [u8], limit: usize) -> Self {
         let limit = limit.min(out.len());
         Self { out, position: Header::OCTETS, limit, counts: [0; 3] }
     }
 
-    /// Keeps `octets` at the end free for what comes last.
+    /// Reserves `octets` at the end for later records.
     pub fn reserve(&mut self, octets: usize) {
         self.limit = self.limit.saturating_sub(octets);
     }
 
-    /// Gives reserved octets free again.
+    /// Releases octets that were reserved.
     pub fn release(&mut self, octets: usize) {
         self.limit = (self.limit + octets).min(self.out.len());
     }
 
-    /// Lets the message have so many octets at most, not counting what is reserved.
+    /// Lowers the limit to `octets`, not counting reserved octets.
     pub fn lower_limit(&mut self, octets: usize) {
         self.limit = self.limit.min(octets);
     }
 
-    /// Where the next octet goes, from the message's start.
+    /// The offset of the next octet in the message.
     pub fn position(&self) -> usize {
         self.position
     }
@@ -66,13 +66,13 @@ impl<'o> ReplyWriter<'o> {
     /// Appends octets.
     ///
     /// # Errors
-    /// [`BufferFull`] where they do not fit; nothing is written then.
+    /// [`BufferFull`], if they do not fit; nothing is written then.
     #[inline]
     pub fn push(&mut self, octets: &[u8]) -> Result<(), BufferFull> {
         self.push_for_patching(octets).map(|_| ())
     }
 
-    /// Appends octets and hands them out for patching.
+    /// Appends octets and returns them, so that the caller can overwrite some.
     ///
     /// # Errors
     /// As [`ReplyWriter::push`].
@@ -83,7 +83,7 @@ impl<'o> ReplyWriter<'o> {
         Ok(target)
     }
 
-    /// Appends so many octets, known at compile time: without a call to copy them.
+    /// Appends an array. Its length is known at compile time, so the copy needs no call.
     ///
     /// # Errors
     /// As [`ReplyWriter::push`].
@@ -93,7 +93,7 @@ impl<'o> ReplyWriter<'o> {
         Ok(())
     }
 
-    /// Appends so many octets, whatever they were, for the caller to fill in.
+    /// Appends `octets` octets of unspecified content, which the caller fills in.
     ///
     /// # Errors
     /// As [`ReplyWriter::push`].
@@ -108,7 +108,7 @@ impl<'o> ReplyWriter<'o> {
         Ok(target)
     }
 
-    /// Appends 16 bits.
+    /// Appends a 16-bit number in network order.
     ///
     /// # Errors
     /// As [`ReplyWriter::push`].
@@ -116,21 +116,21 @@ impl<'o> ReplyWriter<'o> {
         self.push_array(value.to_be_bytes())
     }
 
-    /// Overwrites an octet that was written; one that was not stays.
-    pub fn set_octet(&mut self, at: usize, value: u8) {
-        if at < self.position
-            && let Some(octet) = self.out.get_mut(at)
+    /// Overwrites the octet at an offset; does nothing if it was not written yet.
+    pub fn set_octet(&mut self, offset: usize, value: u8) {
+        if offset < self.position
+            && let Some(octet) = self.out.get_mut(offset)
         {
             *octet = value;
         }
     }
 
-    /// What was written from `position` on.
-    pub fn written_from(&self, at: usize) -> &[u8] {
-        self.out.get(at..self.position).unwrap_or(&[])
+    /// The octets written from `start` on.
+    pub fn written_from(&self, start: usize) -> &[u8] {
+        self.out.get(start..self.position).unwrap_or(&[])
     }
 
-    /// Counts records as part of a section.
+    /// Adds `records` to the count of a section.
     pub fn count(&mut self, section: Section, records: u16) {
         let [answer, authority, additional] = &mut self.counts;
         let count = match section {
@@ -141,25 +141,25 @@ impl<'o> ReplyWriter<'o> {
         *count = count.saturating_add(records);
     }
 
-    /// How many records the answer section has so far.
+    /// The number of records in the answer section so far.
     pub fn answer_count(&self) -> u16 {
         let [answer, ..] = self.counts;
         answer
     }
 
-    /// This point, to [`ReplyWriter::rewind`] to.
+    /// The present point, for [`ReplyWriter::rewind`].
     pub fn checkpoint(&self) -> ReplyCheckpoint {
         ReplyCheckpoint { position: self.position, counts: self.counts }
     }
 
-    /// Forgets what was written since.
-    pub fn rewind(&mut self, mark: ReplyCheckpoint) {
-        self.position = mark.position;
-        self.counts = mark.counts;
+    /// Discards everything written since the checkpoint.
+    pub fn rewind(&mut self, checkpoint: ReplyCheckpoint) {
+        self.position = checkpoint.position;
+        self.counts = checkpoint.counts;
     }
 
-    /// Writes the header and says how many octets the message has; 0 where the buffer has no room
-    /// for a header.
+    /// Writes the header and returns the length of the message in octets; 0 if the buffer is
+    /// shorter than a header.
     pub fn finish(&mut self, id: u16, flags: u16, questions: u16) -> usize {
         let [answer, authority, additional] = self.counts;
         let Some(header) = self.out.first_chunk_mut::<{ Header::OCTETS }>() else { return 0 };
@@ -175,18 +175,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_is_not_written() {
+    fn octets_that_do_not_fit_are_not_written() {
         let mut out = [0xee; 20];
         let mut writer = ReplyWriter::new(&mut out, 16);
         writer.reserve(2);
         assert_eq!(writer.push(b"abc"), Err(BufferFull));
         assert_eq!(writer.push(b"ab"), Ok(()));
-        let mark = writer.checkpoint();
+        let checkpoint = writer.checkpoint();
         assert_eq!(writer.push(b"c"), Err(BufferFull));
         writer.release(2);
         writer.push(b"cd").unwrap();
         writer.count(Section::Answer, 1);
-        writer.rewind(mark);
+        writer.rewind(checkpoint);
         writer.count(Section::Additional, 3);
         assert_eq!(writer.finish(7, 0x8000, 1), 14);
         assert_eq!(&out[..14], b"\0\x07\x80\0\0\x01\0\0\0\0\0\x03ab");

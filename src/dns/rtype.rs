@@ -2,8 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-/// A record type. Any 16-bit number is one; those without a mnemonic here are written `TYPEn` (RFC
-/// 3597).
+/// A record type: any 16-bit number. Types without a mnemonic here are written `TYPEn` (RFC 3597).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Rtype(pub u16);
 
@@ -13,13 +12,13 @@ macro_rules! rtypes {
         impl Rtype { $(pub const $name: Self = Self($value);)* }
 
         impl Rtype {
-            /// The IANA mnemonic, where this server knows one.
+            /// The IANA mnemonic, if it is in the table above.
             pub fn mnemonic(self) -> Option<&'static str> {
                 match self.0 { $($value => Some(stringify!($name)),)* _ => None }
             }
 
-            fn from_mnemonic(word: &str) -> Option<Self> {
-                $(if word.eq_ignore_ascii_case(stringify!($name)) { return Some(Self::$name); })*
+            fn from_mnemonic(text: &str) -> Option<Self> {
+                $(if text.eq_ignore_ascii_case(stringify!($name)) { return Some(Self::$name); })*
                 None
             }
         }
@@ -38,7 +37,7 @@ rtypes! {
 impl fmt::Display for Rtype {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.mnemonic() {
-            Some(word) => f.pad(word),
+            Some(mnemonic) => f.pad(mnemonic),
             None => write!(f, "TYPE{}", self.0),
         }
     }
@@ -47,19 +46,19 @@ impl fmt::Display for Rtype {
 impl FromStr for Rtype {
     type Err = UnknownRtype;
 
-    fn from_str(word: &str) -> Result<Self, UnknownRtype> {
+    fn from_str(text: &str) -> Result<Self, UnknownRtype> {
         let numbered = || {
-            let (prefix, number) = word.split_at_checked(4)?;
+            let (prefix, number) = text.split_at_checked(4)?;
             if !prefix.eq_ignore_ascii_case("TYPE") || !number.bytes().all(|b| b.is_ascii_digit()) {
                 return None;
             }
             number.parse().ok().map(Self)
         };
-        Self::from_mnemonic(word).or_else(numbered).ok_or(UnknownRtype)
+        Self::from_mnemonic(text).or_else(numbered).ok_or(UnknownRtype)
     }
 }
 
-/// The word is neither a known mnemonic nor `TYPEn`.
+/// A text that is neither a known mnemonic nor `TYPEn`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownRtype;
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::malformed::Malformed;
 
-/// The subnet a resolver asks for, as it was written.
+/// The client subnet in a query, as received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientSubnet<'m> {
     /// The option's octets: family, source and scope prefix lengths, address.
@@ -15,9 +15,9 @@ impl<'m> ClientSubnet<'m> {
     /// Reads the option's octets.
     ///
     /// # Errors
-    /// [`Malformed`] for an unknown family, a prefix longer than the address, a scope, an address
-    /// of another length than the prefix needs, or address bits beyond the prefix (RFC 7871
-    /// sections 6 and 7.1.2). Family 0 is taken with prefix 0 alone.
+    /// [`Malformed`] for an unknown family, a prefix longer than the address, a scope other than 0,
+    /// more or fewer address octets than the prefix needs, or address bits beyond the prefix (RFC
+    /// 7871 sections 6 and 7.1.2). Family 0 is accepted only with prefix length 0.
     #[inline]
     pub(super) fn read(octets: &'m [u8]) -> Result<Self, Malformed> {
         let &[family_high, family_low, source, scope, ref address @ ..] = octets else {
@@ -38,11 +38,11 @@ impl<'m> ClientSubnet<'m> {
         if is_malformed { Err(Malformed) } else { Ok(Self { octets }) }
     }
 
-    /// The first address of the network to tailor the answer to; `None` for source prefix length 0:
-    /// the client wants no tailoring (RFC 7871 section 7.1.2).
+    /// The first address of the network that the answer is to be tailored to; `None` for source
+    /// prefix length 0, by which the client refuses tailoring (RFC 7871 section 7.1.2).
     #[inline]
     pub fn address(&self) -> Option<IpAddr> {
-        // Of the family the second octet says all: only families below 3 were read.
+        // The second octet suffices to tell the families apart: `read` accepts only 0 to 2.
         match *self.octets {
             [_, 1, 1..=u8::MAX, _, ref address @ ..] => {
                 v4(address).map(|bits| Ipv4Addr::from_bits(bits).into())
@@ -54,37 +54,37 @@ impl<'m> ClientSubnet<'m> {
         }
     }
 
-    /// The network: its first address and the length of its prefix; `None` where there is no
+    /// The first address and the prefix length of the network; `None` as for
     /// [`ClientSubnet::address`].
     pub fn network(&self) -> Option<(IpAddr, u8)> {
         let &[_, _, source, ..] = self.octets else { return None };
         Some((self.address()?, source))
     }
 
-    /// The option's octets as they came; the scope is the fourth.
+    /// The octets of the option as received; the fourth is the scope.
     pub(super) fn octets(&self) -> &'m [u8] {
         self.octets
     }
 }
 
-/// Widens the one to four octets of a prefix.
+/// The address of one to four octets, the missing ones 0.
 #[inline]
 fn v4(octets: &[u8]) -> Option<u32> {
-    let whole = match *octets {
+    let padded = match *octets {
         [a] => [a, 0, 0, 0],
         [a, b] => [a, b, 0, 0],
         [a, b, c] => [a, b, c, 0],
         [a, b, c, d] => [a, b, c, d],
         _ => return None,
     };
-    Some(u32::from_be_bytes(whole))
+    Some(u32::from_be_bytes(padded))
 }
 
-/// Widens the one to sixteen octets of a prefix.
+/// The address of at most sixteen octets, the missing ones 0.
 fn v6(octets: &[u8]) -> Option<u128> {
-    let mut whole = [0; 16];
-    whole.get_mut(..octets.len())?.copy_from_slice(octets);
-    Some(u128::from_be_bytes(whole))
+    let mut padded = [0; 16];
+    padded.get_mut(..octets.len())?.copy_from_slice(octets);
+    Some(u128::from_be_bytes(padded))
 }
 
 #[cfg(test)]
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_rfc_7871_forbids_is_malformed() {
+    fn a_subnet_that_rfc_7871_forbids_is_malformed() {
         for (why, octets, address) in [
             ("a /24", &b"\0\x01\x18\0\xc0\0\x02"[..], Ok(Some("192.0.2.0"))),
             (

@@ -1,4 +1,5 @@
-//! From request bytes to reply bytes: a pure function of a snapshot, a question and a client.
+//! From the octets of a query to the octets of its reply: a pure function of snapshot, question
+//! and client.
 
 use super::{
     parsed_query::ParsedQuery,
@@ -15,13 +16,13 @@ use crate::{
     zone::LookupResult,
 };
 
-/// Answers one request into `out`, which holds at least 65535 octets for streams and 1232 for
+/// Writes the reply to one query into `out`, which must hold 65,535 octets for streams and 1232 for
 /// datagrams.
 ///
-/// No allocation, no lock, no clock. A chain of at most 16 aliases is followed.
+/// Takes no lock, allocates nothing and reads no clock. Follows at most 16 aliases.
 ///
 /// # Errors
-/// [`IgnoreReason`] says why nothing is to be sent.
+/// [`IgnoreReason`], if no reply must be sent.
 pub fn answer(
     snapshot: &Snapshot,
     query: &Query<'_>,
@@ -30,16 +31,17 @@ pub fn answer(
 ) -> Result<WrittenReply, IgnoreReason> {
     let mut name = LookupName::root();
     let parsed = ParsedQuery::read(*query, &mut name)?;
-    let lead = parsed.start_lookup(&snapshot.zones, &name);
-    let finding = parsed.finish_lookup(&snapshot.zones, &name, lead);
-    Ok(write_reply(&parsed, snapshot, (&mut name, finding), draws, out))
+    let hint = parsed.start_lookup(&snapshot.zones, &name);
+    let lookup = parsed.finish_lookup(&snapshot.zones, &name, hint);
+    Ok(write_reply(&parsed, snapshot, &mut name, lookup, draws, out))
 }
 
-/// Writes the reply to `parsed`, given what the lookup of its name found.
+/// Writes the reply to `parsed` from the result of the lookup of `name`.
 pub(super) fn write_reply(
     parsed: &ParsedQuery<'_>,
     snapshot: &Snapshot,
-    (name, finding): (&mut LookupName, Option<LookupResult<'_>>),
+    name: &mut LookupName,
+    lookup: Option<LookupResult<'_>>,
     draws: &mut DrawState,
     out: &mut [u8],
 ) -> WrittenReply {
@@ -52,7 +54,7 @@ pub(super) fn write_reply(
                 rtype: parsed.rtype,
                 client_subnet: parsed.client_subnet(),
             };
-            walk(context, name, finding, draws, &mut reply)
+            walk(context, name, lookup, draws, &mut reply)
         }
         Some(Rcode::NOTAUTH) => reply.refuse_key(),
         Some(rcode) => rcode,

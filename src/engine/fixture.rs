@@ -1,4 +1,5 @@
-//! A small world for tests: two datacenters, three countries, services of several policies.
+//! A small configuration for tests: three datacenters, three countries, services of several
+//! policies.
 
 use std::{num::NonZeroU32, sync::Arc};
 
@@ -19,20 +20,20 @@ use crate::{
     zone::{Record, ZoneBuilder, Zones},
 };
 
-/// What a world is built from; tests change it before they build.
+/// The parts of a fixture, which tests change before they build it.
 pub(super) struct FixtureBuilder {
     pub(super) datacenters: Vec<Datacenter>,
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) pools: Vec<Pool>,
     pub(super) services: Vec<Service>,
-    /// Addresses with their standing; others are unknown.
-    pub(super) standings: Vec<(&'static str, HealthStatus)>,
+    /// The health statuses of addresses; other addresses are unknown.
+    pub(super) health_statuses: Vec<(&'static str, HealthStatus)>,
     pub(super) databases: Databases,
-    /// What ramps and feedback come to.
-    pub(super) steering: Adjustments,
+    /// The effects of ramps and feedback.
+    pub(super) adjustments: Adjustments,
 }
 
-/// A world and what it borrows.
+/// A snapshot, and what it was compiled from.
 pub(super) struct Fixture {
     snapshot: Snapshot,
     databases: Databases,
@@ -67,9 +68,9 @@ impl FixtureBuilder {
             endpoints: Vec::new(),
             pools: Vec::new(),
             services: Vec::new(),
-            standings: Vec::new(),
+            health_statuses: Vec::new(),
             databases: databases(),
-            steering: Adjustments::default(),
+            adjustments: Adjustments::default(),
         };
         let lb1 = draft.endpoint("lb1", &["192.0.2.11", "2001:db8::11"], 0);
         let lb2 = draft.endpoint("lb2", &["192.0.2.12"], 0);
@@ -99,7 +100,7 @@ impl FixtureBuilder {
             &[(first, 1, 0), (second, 1, 0), (spare, 0, 0)],
         );
         let equals: Vec<_> = (0..4)
-            .map(|at| draft.endpoint(&format!("s{at}"), &[&format!("192.0.2.4{at}")], at % 2))
+            .map(|i| draft.endpoint(&format!("s{i}"), &[&format!("192.0.2.4{i}")], i % 2))
             .collect();
         let equals: Vec<_> = equals.into_iter().map(|member| (member, 1, 0)).collect();
         let sticky = draft.pool("sticky", Policy::Weighted, &equals);
@@ -181,19 +182,19 @@ impl FixtureBuilder {
         });
     }
 
-    /// The pool of that name.
+    /// The pool with this name.
     pub(super) fn pool_named(&mut self, name: &str) -> &mut Pool {
         self.pools.iter_mut().find(|pool| &*pool.name == name).unwrap()
     }
 
-    /// That pool's identity.
+    /// The id of the pool with this name.
     pub(super) fn pool_id(&self, name: &str) -> PoolId {
-        let at = self.pools.iter().position(|pool| &*pool.name == name).unwrap();
-        PoolId(at as u32)
+        let index = self.pools.iter().position(|pool| &*pool.name == name).unwrap();
+        PoolId(index as u32)
     }
 
-    pub(super) fn set_standing(&mut self, address: &'static str, standing: HealthStatus) {
-        self.standings.push((address, standing));
+    pub(super) fn set_health(&mut self, address: &'static str, status: HealthStatus) {
+        self.health_statuses.push((address, status));
     }
 
     pub(super) fn build(self) -> Fixture {
@@ -201,7 +202,7 @@ impl FixtureBuilder {
             .services
             .iter()
             .enumerate()
-            .map(|(at, service)| (service.name.clone(), service.zone, ServiceId(at as u32)))
+            .map(|(index, service)| (service.name.clone(), service.zone, ServiceId(index as u32)))
             .collect();
         let topology = Arc::new(Topology::new(
             self.datacenters,
@@ -211,13 +212,13 @@ impl FixtureBuilder {
             self.services,
         ));
         let mut conditions = Conditions::unprobed(&topology, 0);
-        for (address, standing) in self.standings {
+        for (address, status) in self.health_statuses {
             let target = ProbeTarget::Address(address.parse().unwrap());
             let probe = topology.probes.iter().position(|probe| probe.target == target).unwrap();
-            conditions.standings[probe] = standing;
+            conditions.standings[probe] = status;
         }
-        if self.steering != Adjustments::default() {
-            conditions.adjustments = self.steering;
+        if self.adjustments != Adjustments::default() {
+            conditions.adjustments = self.adjustments;
         }
         let mut surveys = Surveys::default();
         let compiler = Compiler::new(Arc::clone(&topology), &self.databases, &mut surveys);
@@ -281,7 +282,7 @@ fn zone() -> crate::zone::Zone {
     builder.finish().unwrap()
 }
 
-/// Germany in 20/8 and 2a00::/16, the United States in 30/8, Japan in 40/8.
+/// A database with Germany in 20/8 and 2a00::/16, the United States in 30/8 and Japan in 40/8.
 pub(super) fn databases() -> Databases {
     let mut writer =
         Writer::builder("Test-City").description(&[("en", "written by a test")]).build();

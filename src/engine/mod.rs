@@ -1,10 +1,11 @@
-//! The engine: the only door in, for every transport. Layer 5: pure.
+//! The engine: from a query to its reply. Every transport calls it. Layer 6: pure.
 //!
-//! [`answer()`] answers one request, a [`QueryGroup`] several at once, which share the waiting for
-//! memory. `parsed_query` reads a request and decides whether its question is to be answered;
-//! `walk` follows the name through our zones; `referral`, `service_answer` and `additional` write
-//! what a step found; `reply_builder` is what every reply has around that. [`explain()`] tells how
-//! one client's answer came about, [`plan()`] what a change would do to everybody's.
+//! [`answer()`] answers one query. A [`QueryGroup`] answers several together, so that their cache
+//! misses overlap. `parsed_query` reads a query and decides whether its question can be answered;
+//! `walk` follows the name through the zones; `referral`, `service_answer` and `additional` write
+//! the records that a step found; `reply_builder` writes what every reply has in common: header,
+//! question and OPT. [`explain()`] shows how one client's answer comes about, and [`plan()`] how a
+//! change would move the answers of all clients.
 
 mod additional;
 mod answer;

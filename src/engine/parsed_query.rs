@@ -1,4 +1,4 @@
-//! A query that was read: all that an answer depends on but the snapshot.
+//! A parsed query: everything that an answer depends on, except the snapshot.
 
 use std::net::IpAddr;
 
@@ -11,32 +11,32 @@ use crate::{
     zone::{self, LookupHint, LookupResult, Zones},
 };
 
-/// A query as far as it could be read. The name asked for is beside it: it is large, and whoever
-/// answers many has room for it.
+/// A query, as far as it could be parsed. The name asked for is kept outside: it has some 400
+/// octets, and callers reuse one buffer for many queries.
 #[derive(Debug)]
 pub(super) struct ParsedQuery<'m> {
     pub(super) query: Query<'m>,
     pub(super) id: u16,
     pub(super) flags: Flags,
-    /// The type asked for; 0 where the question could not be read.
+    /// The type asked for; 0 if the question could not be read.
     pub(super) rtype: Rtype,
-    /// The question, as it came; empty where it could not be read.
+    /// The octets of the question as received; empty if it could not be read.
     pub(super) question: &'m [u8],
     pub(super) edns: Option<Edns<'m>>,
-    /// Where the message has a TSIG record.
+    /// The offset of the TSIG record in the message.
     pub(super) tsig_at: Option<u16>,
-    /// Why there will be no answer to the question.
+    /// The code to reply with instead of an answer; `None` if the question is to be answered.
     pub(super) error_rcode: Option<Rcode>,
-    /// The hash of the name.
+    /// The hash of the name asked for, as `zone` uses it.
     pub(super) name_hash: u64,
 }
 
 impl<'m> ParsedQuery<'m> {
-    /// Reads a query, and the name asked for into `name`, which is of no use where there is no
-    /// question.
+    /// Reads a query, and the name asked for into `name`. Without a question, `name` is
+    /// meaningless.
     ///
     /// # Errors
-    /// [`IgnoreReason`] says why nothing is to be sent.
+    /// [`IgnoreReason`], if no reply must be sent.
     #[inline(always)]
     pub(super) fn read(query: Query<'m>, name: &mut LookupName) -> Result<Self, IgnoreReason> {
         let header = Header::read(query.message).ok_or(IgnoreReason::Short)?;
@@ -45,9 +45,9 @@ impl<'m> ParsedQuery<'m> {
         }
         let question =
             (header.counts[0] == 1).then(|| Question::read(query.message, name).ok()).flatten();
-        let hashed = question.map_or(0, |_| zone::hash_name(name.as_wire()));
+        let name_hash = question.map_or(0, |_| zone::hash_name(name.as_wire()));
         let additional = read_additional(query.message, &header, question.as_ref());
-        let objection = error_rcode(&header, question.as_ref(), &additional);
+        let error_rcode = error_rcode(&header, question.as_ref(), &additional);
         let octets = question.and_then(|question| query.message.get(Header::OCTETS..question.end));
         Ok(Self {
             query,
@@ -57,21 +57,22 @@ impl<'m> ParsedQuery<'m> {
             question: octets.unwrap_or_default(),
             edns: additional.edns,
             tsig_at: additional.tsig_at,
-            error_rcode: objection,
-            name_hash: hashed,
+            error_rcode,
+            name_hash,
         })
     }
 
-    /// The address that the answer is tailored to, unless the zone looks at no client subnets.
+    /// The address that the answer is tailored to, unless the zone ignores client subnets.
     pub(super) fn client(&self) -> IpAddr {
         self.client_subnet().and_then(|subnet| subnet.address()).unwrap_or(self.query.source)
     }
 
+    /// The client subnet of the query, if it has one.
     pub(super) fn client_subnet(&self) -> Option<ClientSubnet<'m>> {
         self.edns.as_ref().and_then(|edns| edns.subnet)
     }
 
-    /// Starts to look the name up, where the question is to be answered.
+    /// The first step of the lookup of the name; no zone if the question is not to be answered.
     pub(super) fn start_lookup<'s>(&self, zones: &'s Zones, name: &LookupName) -> LookupHint<'s> {
         if self.error_rcode.is_none() {
             zones.hint(name, self.name_hash)
@@ -80,19 +81,19 @@ impl<'m> ParsedQuery<'m> {
         }
     }
 
-    /// Looks the name up to the end.
+    /// The rest of the lookup that [`ParsedQuery::start_lookup`] began.
     pub(super) fn finish_lookup<'s>(
         &self,
         zones: &'s Zones,
         name: &LookupName,
-        lead: LookupHint<'s>,
+        hint: LookupHint<'s>,
     ) -> Option<LookupResult<'s>> {
-        zones.find_by_hint(lead, name, self.name_hash, self.rtype)
+        zones.find_by_hint(hint, name, self.name_hash, self.rtype)
     }
 }
 
-/// The additional section; nothing where it cannot be reached, because other records stand in front
-/// or the question is malformed.
+/// The additional section. It is empty if its start is unknown, because other records precede it or
+/// the question is malformed.
 #[inline(always)]
 fn read_additional<'m>(
     message: &'m [u8],
@@ -109,7 +110,8 @@ fn read_additional<'m>(
     }
 }
 
-/// Why a request gets no answer to its question, in the order in which the reasons weigh.
+/// The code to reply with if the question cannot be answered. The order of the checks decides which
+/// code a query with several faults gets.
 fn error_rcode(
     header: &Header,
     question: Option<&Question>,
@@ -126,7 +128,7 @@ fn error_rcode(
         });
     };
     let [_, answers, authority, _] = header.counts;
-    // An IXFR brings the SOA it has (RFC 1995 section 3).
+    // An IXFR has the client's SOA in its authority section (RFC 1995 section 3).
     let is_ixfr = question.rtype == Rtype::IXFR;
     if answers != 0 || authority != 0 && !is_ixfr || additional.is_malformed {
         return Some(Rcode::FORMERR);
@@ -140,12 +142,11 @@ fn error_rcode(
     if question.class != Question::CLASS_IN {
         return Some(Rcode::REFUSED);
     }
-    // Other types that no zone holds (OPT, TSIG, MAILB) get NODATA, as from NSD and Knot.
+    // Other types that no zone can have (OPT, TSIG, MAILB) get NODATA, as from NSD and Knot.
     matches!(question.rtype, Rtype::AXFR | Rtype::IXFR).then_some(Rcode::REFUSED)
 }
 
-/// Whether a request has no question because it asks for nothing but a server cookie (RFC 7873
-/// section 5.4).
+/// Whether a query has no question because it asks only for a server cookie (RFC 7873 section 5.4).
 fn asks_for_a_cookie(header: &Header, additional: &AdditionalSection<'_>) -> bool {
     let has_cookie = additional.edns.is_some_and(|edns| edns.cookie.is_some());
     header.counts[0] == 0 && has_cookie && !additional.is_malformed && additional.tsig_at.is_none()

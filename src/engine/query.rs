@@ -2,34 +2,34 @@
 
 use std::net::IpAddr;
 
-/// A request and what is known of who sent it.
+/// A query, and what the transport knows of its sender.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<'a> {
     /// The whole DNS message, without a TCP length prefix.
     pub message: &'a [u8],
-    /// The address it came from: the client's resolver.
+    /// The address that the query came from: as a rule that of the client's resolver.
     pub source: IpAddr,
-    /// How it came.
+    /// The transport that the query came over.
     pub transport: Transport,
-    /// The time, in seconds since 1970 modulo 2^32 (server cookies, RFC 9018 section 4.3).
+    /// The present time, in seconds since 1970 modulo 2^32 (server cookies, RFC 9018 section 4.3).
     pub now_secs: u32,
 }
 
-/// How a request came and how its reply goes.
+/// The transport of a query and its reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transport {
-    /// Datagrams: replies are truncated to what EDNS allows, at most 1232 octets.
+    /// UDP. Replies are truncated to the payload size that EDNS allows, at most 1232 octets.
     Udp,
-    /// TCP streams.
+    /// DNS over TCP.
     Tcp,
-    /// TLS (RFC 7858).
+    /// DNS over TLS (RFC 7858).
     Tls,
-    /// HTTPS (RFC 8484).
+    /// DNS over HTTPS (RFC 8484), over HTTP/3 too.
     Https,
 }
 
 impl Transport {
-    /// Its name in metrics and in the log.
+    /// The name of the transport in metrics, in log records and in `whoami`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Udp => "udp",
@@ -43,8 +43,8 @@ impl Transport {
 /// Why a message gets no reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum IgnoreReason {
-    /// Shorter than a header.
+    /// The message is shorter than a DNS header.
     Short,
-    /// A response (QR = 1).
+    /// The message is a response (QR = 1).
     Response,
 }

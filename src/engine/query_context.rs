@@ -1,4 +1,4 @@
-//! What every step of an answer reads, beside the name that is followed.
+//! What every step of an answer reads, apart from the name that is followed.
 
 use std::net::IpAddr;
 

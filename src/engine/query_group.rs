@@ -1,11 +1,11 @@
-//! Queries answered together, so that what they read of memory comes together, too.
+//! A group of queries, answered together so that their cache misses overlap.
 //!
-//! A name among a hundred thousand and an address among all are seldom in a cache, least of all
-//! behind a system call that moved a batch of packets through it; and one look-up's readings wait
-//! for each other: table, node, records. Those of different queries do not. So the first reading of
-//! all goes before the second of any: short loops, of which the processor runs many turns at a
-//! time. What they read is then read again, from the cache, by the code that answers any single
-//! query.
+//! One name of a hundred thousand and the area of one address are seldom in the cache, least of all
+//! after a system call that moved a batch of packets through it. The reads of one lookup depend on
+//! each other: hash table, node, records. The reads of different queries do not. So the first read
+//! is made for all queries before the second is made for any: short loops, of which the processor
+//! runs many iterations at a time. The code that answers a single query then reads the same memory
+//! again, from the cache.
 
 use std::{array, hint::black_box};
 
@@ -24,13 +24,13 @@ use crate::{
     zone::{LookupHint, LookupOutcome, LookupResult},
 };
 
-/// How many queries a group has at most: as many as a core has readings under way.
+/// The most queries in a group: about as many cache misses as a core can have in progress.
 pub const MAX_GROUP: usize = 16;
 
-/// One for each query of a group.
+/// One value for each query of a group.
 type PerQuery<T> = ArrayVec<T, MAX_GROUP>;
 
-/// Room for the names asked for, to be used again: some 400 octets each.
+/// Reusable buffers for the names asked for, of some 400 octets each.
 #[derive(Debug)]
 pub struct NameBuffers(Box<[LookupName; MAX_GROUP]>);
 
@@ -43,14 +43,14 @@ pub struct QueryGroup<'n, 'm> {
 
 #[derive(Debug)]
 struct GroupedQuery<'m> {
-    /// The caller's mark.
+    /// The value that the caller identifies the query by.
     tag: usize,
     parsed: ParsedQuery<'m>,
     out: &'m mut [u8],
 }
 
 impl NameBuffers {
-    /// Room for one group.
+    /// Buffers for one group.
     pub fn new() -> Self {
         Self(Box::new(array::from_fn(|_| LookupName::root())))
     }
@@ -63,32 +63,32 @@ impl Default for NameBuffers {
 }
 
 impl<'n, 'm> QueryGroup<'n, 'm> {
-    /// Without queries yet.
+    /// A group without queries, which keeps the names asked for in `names`.
     pub fn new(names: &'n mut NameBuffers) -> Self {
         Self { names: &mut names.0, members: PerQuery::new() }
     }
 
-    /// Takes one more query, whose reply goes into `out`, which is as [`super::answer()`] wants it.
-    /// `tag` says whose it is.
+    /// Adds a query, whose reply will be written into `out`. `out` must be as large as for
+    /// [`super::answer()`]. [`QueryGroup::answer`] passes `tag` on with the reply.
     ///
     /// # Errors
-    /// [`IgnoreReason`] says why nothing is to be sent.
+    /// [`IgnoreReason`], if no reply must be sent; the query is not added then.
     ///
     /// # Panics
-    /// In a group of [`MAX_GROUP`].
+    /// If the group has [`MAX_GROUP`] queries already.
     pub fn add(
         &mut self,
-        mark: usize,
+        tag: usize,
         query: Query<'m>,
         out: &'m mut [u8],
     ) -> Result<(), IgnoreReason> {
         let parsed = ParsedQuery::read(query, &mut self.names[self.members.len()])?;
-        self.members.push(GroupedQuery { tag: mark, parsed, out });
+        self.members.push(GroupedQuery { tag, parsed, out });
         Ok(())
     }
 
-    /// Answers all, as [`super::answer()`] would, in the order in which they came; `each` is told
-    /// the mark and the reply.
+    /// Answers all queries in the order in which they were added, each as [`super::answer()`]
+    /// would, and empties the group. `each` is called with the tag and the reply of each query.
     pub fn answer(
         &mut self,
         snapshot: &Snapshot,
@@ -96,28 +96,27 @@ impl<'n, 'm> QueryGroup<'n, 'm> {
         mut each: impl FnMut(usize, WrittenReply),
     ) {
         let zones = &*snapshot.zones;
-        // Whoever comes alone has nobody to share the waiting with.
+        // A single query has no other whose cache misses could overlap with its own.
         let is_alone = self.members.len() == 1;
         if !is_alone {
             prefetch(self.members.iter().map(|member| zones.first_cell(member.parsed.name_hash)));
         }
-        let leads: PerQuery<_> =
+        let hints: PerQuery<_> =
             self.pairs().map(|(member, name)| member.parsed.start_lookup(zones, name)).collect();
         if !is_alone {
-            prefetch_names(&self.members, &*self.names, &leads);
+            prefetch_names(&self.members, &*self.names, &hints);
         }
-        let findings: PerQuery<_> = self
+        let lookups: PerQuery<_> = self
             .pairs()
-            .zip(&leads)
-            .map(|((member, name), &lead)| member.parsed.finish_lookup(zones, name, lead))
+            .zip(&hints)
+            .map(|((member, name), &hint)| member.parsed.finish_lookup(zones, name, hint))
             .collect();
         if !is_alone {
-            prefetch_areas(snapshot, &self.members, &findings);
+            prefetch_areas(snapshot, &self.members, &lookups);
         }
-        for ((member, name), &finding) in
-            self.members.iter_mut().zip(&mut *self.names).zip(&findings)
+        for ((member, name), &lookup) in self.members.iter_mut().zip(&mut *self.names).zip(&lookups)
         {
-            let reply = write_reply(&member.parsed, snapshot, (name, finding), draws, member.out);
+            let reply = write_reply(&member.parsed, snapshot, name, lookup, draws, member.out);
             each(member.tag, reply);
         }
         self.members.clear();
@@ -128,41 +127,42 @@ impl<'n, 'm> QueryGroup<'n, 'm> {
     }
 }
 
-/// Reads: what was read is in the cache afterwards.
-fn prefetch<T: Into<u32>>(readings: impl Iterator<Item = T>) {
-    black_box(readings.fold(0, |sum: u32, reading| sum.wrapping_add(reading.into())));
+/// Consumes values that were read from memory, so that the reads are not optimised away.
+fn prefetch<T: Into<u32>>(values: impl Iterator<Item = T>) {
+    black_box(values.fold(0, |sum: u32, value| sum.wrapping_add(value.into())));
 }
 
-/// Fetches the names, with their records.
-fn prefetch_names(members: &[GroupedQuery<'_>], names: &[LookupName], leads: &[LookupHint<'_>]) {
-    let leads = members
+/// Prefetches the nodes of the names, with their records.
+fn prefetch_names(members: &[GroupedQuery<'_>], names: &[LookupName], hints: &[LookupHint<'_>]) {
+    let hints = members
         .iter()
         .zip(names)
-        .zip(leads)
-        .map(|((member, name), &lead)| (lead, name, member.parsed.name_hash));
-    prefetch(leads.clone().map(|(lead, _, hashed)| lead.first_cell(hashed)));
-    let octets: PerQuery<_> = leads.map(|(lead, name, hashed)| lead.octets(name, hashed)).collect();
+        .zip(hints)
+        .map(|((member, name), &hint)| (hint, name, member.parsed.name_hash));
+    prefetch(hints.clone().map(|(hint, _, name_hash)| hint.first_cell(name_hash)));
+    let octets: PerQuery<_> =
+        hints.map(|(hint, name, name_hash)| hint.octets(name, name_hash)).collect();
     prefetch(octets.iter().flat_map(|octets| [octets.first(), octets.last()]).flatten().copied());
 }
 
-/// Fetches that part of the atlases where the clients are. What else services answer than addresses
-/// (SRV, HTTPS, CNAME) is rare, and not fetched ahead.
+/// Prefetches what the atlases have on the clients' addresses, for services that answer with A or
+/// AAAA. Other answers of services (SRV, HTTPS, CNAME) are rare and not prefetched.
 fn prefetch_areas(
     snapshot: &Snapshot,
     members: &[GroupedQuery<'_>],
-    findings: &[Option<LookupResult<'_>>],
+    lookups: &[Option<LookupResult<'_>>],
 ) {
-    let lead = |(member, finding): (&GroupedQuery<'_>, &Option<LookupResult<'_>>)| {
+    let client_hint = |(member, lookup): (&GroupedQuery<'_>, &Option<LookupResult<'_>>)| {
         let atlas =
-            chart(snapshot, finding.as_ref()?)?.atlas(Family::asked_by(member.parsed.rtype)?)?;
+            chart(snapshot, lookup.as_ref()?)?.atlas(Family::asked_by(member.parsed.rtype)?)?;
         Some((atlas, atlas.hint(member.parsed.client())))
     };
-    let leads: PerQuery<_> = members.iter().zip(findings).filter_map(lead).collect();
-    prefetch(leads.iter().map(|&(atlas, lead)| atlas.prefetch(lead)));
+    let hints: PerQuery<_> = members.iter().zip(lookups).filter_map(client_hint).collect();
+    prefetch(hints.iter().map(|&(atlas, hint)| atlas.prefetch(hint)));
 }
 
-/// The chart of the service of that name.
-fn chart<'s>(snapshot: &'s Snapshot, finding: &LookupResult<'_>) -> Option<&'s Chart> {
-    let LookupOutcome::Exists { service: Some(service), .. } = finding.outcome else { return None };
+/// The chart of the service that the lookup found, if any.
+fn chart<'s>(snapshot: &'s Snapshot, lookup: &LookupResult<'_>) -> Option<&'s Chart> {
+    let LookupOutcome::Exists { service: Some(service), .. } = lookup.outcome else { return None };
     snapshot.charts.get(service.index()).map(|chart| &**chart)
 }

@@ -1,11 +1,11 @@
-//! What precedes the rdata of a record that a service answers with, and CNAME records whole.
+//! The header of a generated record, which precedes its rdata, and whole CNAME records.
 
 use crate::dns::{BufferFull, ReplyWriter, Rtype};
 
-/// Octets of [`record_header`].
+/// The length of a [`record_header`]; its last two octets are the length of the rdata.
 pub(super) const HEADER_OCTETS: usize = 12;
 
-/// Writes a CNAME record and says where its target starts.
+/// Writes a CNAME record and returns the offset of its target.
 pub(super) fn push_cname(
     writer: &mut ReplyWriter<'_>,
     owner: u16,
@@ -13,12 +13,12 @@ pub(super) fn push_cname(
     target: &[u8],
 ) -> Result<u16, BufferFull> {
     push_record_header(writer, owner, Rtype::CNAME, ttl_secs, target.len() as u16)?;
-    let at = writer.position() as u16;
+    let target_offset = writer.position() as u16;
     writer.push(target)?;
-    Ok(at)
+    Ok(target_offset)
 }
 
-/// Writes what stands in front of a record's rdata.
+/// Writes the header of a record whose rdata has `length` octets.
 pub(super) fn push_record_header(
     writer: &mut ReplyWriter<'_>,
     owner: u16,
@@ -29,8 +29,8 @@ pub(super) fn push_record_header(
     writer.push_array(record_header(owner, rtype, ttl_secs, length))
 }
 
-/// What stands in front of a record's rdata: owner as a pointer, type, class, TTL, length (RFC 1035
-/// section 3.2.1).
+/// The header of a record (RFC 1035 section 3.2.1): the owner as a pointer to the offset `owner`,
+/// type, class, TTL and length.
 #[inline]
 pub(super) fn record_header(
     owner: u16,

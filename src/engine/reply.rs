@@ -1,4 +1,4 @@
-//! What is known of a written reply: its length, and the labels that it is counted by.
+//! A written reply: its length, and the labels of the counters that it moves.
 
 use crate::{
     dns::{Rcode, Rtype},
@@ -8,23 +8,23 @@ use crate::{
 /// A reply that was written.
 #[derive(Debug, Clone, Copy)]
 pub struct WrittenReply {
-    /// How many octets of `out` it fills.
+    /// The length of the message, in octets from the start of the output buffer.
     pub length: usize,
-    /// What to count it as.
+    /// The labels that the reply is counted by.
     pub labels: ReplyLabels,
 }
 
-/// What a reply counts as.
+/// The labels that a reply is counted by.
 #[derive(Debug, Clone, Copy)]
 pub struct ReplyLabels {
-    /// The type asked for; 0 where the question could not be read.
+    /// The type asked for; 0 if the question could not be read.
     pub rtype: Rtype,
-    /// The reply's code, the extended bits included.
+    /// The response code, including the extended bits in OPT.
     pub rcode: Rcode,
-    /// The service that chose, if one did.
+    /// The first service on the chain of aliases; `None` without one.
     pub service: Option<ServiceId>,
     /// The datacenter of the first endpoint answered.
     pub datacenter: Option<DatacenterId>,
-    /// TC is set.
+    /// TC is set: the sections are empty, and the client is to ask again over a stream.
     pub truncated: bool,
 }

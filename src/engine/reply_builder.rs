@@ -1,4 +1,4 @@
-//! What every reply has around its answer: header, question, OPT, and the limit on its size.
+//! What every reply has in common: header, question, OPT, and the limit on its size.
 
 use super::{
     parsed_query::ParsedQuery,
@@ -14,14 +14,14 @@ use crate::{
     steer::{DatacenterId, ServiceId},
 };
 
-/// A reply in the making: its sections, and what the header and OPT will say.
+/// A reply that is being written: its sections, and what the header and OPT will hold.
 pub(super) struct ReplyBuilder<'o, 'q> {
     pub(super) writer: ReplyWriter<'o>,
     pub(super) is_authoritative: bool,
-    /// The greatest scope of what was tailored (RFC 7871 section 7.2.1).
+    /// The longest scope of all tailored answers, 0 without one (RFC 7871 section 7.2.1).
     pub(super) scope: u8,
-    /// A negative answer lives no longer than this, in seconds: a service that has no record of the
-    /// type at present may have one when its answers expire.
+    /// The upper limit on the TTL of a negative answer, in seconds: a service without a record of
+    /// the type at present may have one by the time its answers expire.
     pub(super) negative_ttl_secs: u32,
     pub(super) service: Option<ServiceId>,
     pub(super) datacenter: Option<DatacenterId>,
@@ -34,7 +34,7 @@ pub(super) struct ReplyBuilder<'o, 'q> {
 }
 
 impl<'o, 'q> ReplyBuilder<'o, 'q> {
-    /// Writes the question as it came and keeps room for OPT.
+    /// Starts a reply: writes the question as received and reserves the octets of OPT.
     #[inline]
     pub(super) fn new(
         identity: &'q ServerIdentity,
@@ -72,40 +72,40 @@ impl<'o, 'q> ReplyBuilder<'o, 'q> {
         }
     }
 
-    /// The type asked for.
+    /// The type asked for; 0 if the question could not be read.
     pub(super) fn asked_type(&self) -> Rtype {
         self.parsed.rtype
     }
 
-    /// Leaves the client subnet out of the reply.
+    /// Removes the client subnet from the reply: the zone ignores it.
     pub(super) fn drop_subnet(&mut self) {
         if let Some(edns) = &mut self.edns {
             edns.drop_subnet();
         }
     }
 
-    /// Empties the sections and says so: the client is to ask again over a stream.
+    /// Empties the sections and sets TC, so that the client asks again over a stream.
     pub(super) fn truncate(&mut self) {
         self.writer.rewind(self.after_question);
         self.is_truncated = true;
     }
 
-    /// Whether the sender is known to receive what is sent to its address: it completed a
-    /// handshake, or has a server cookie of ours. Without one, or with an invalid one, a query is
-    /// answered all the same and a fresh cookie sent (RFC 7873 sections 5.2.3 to 5.2.5).
+    /// Whether the source address is proven: the sender completed a handshake, or returned a valid
+    /// server cookie of this server. A query without a valid cookie is answered nevertheless, with
+    /// a new cookie (RFC 7873 sections 5.2.3 to 5.2.5).
     #[cold]
     fn is_sender_proven(&self) -> bool {
         let ParsedQuery { query: Query { transport, source, now_secs, .. }, edns, .. } =
             self.parsed;
         let sent =
             edns.as_ref().and_then(|edns| edns.cookie).zip(self.identity.cookie_keys.as_ref());
-        let is_own = |(cookie, keys): (Cookie<'_>, &CookieKeys)| {
+        let is_valid = |(cookie, keys): (Cookie<'_>, &CookieKeys)| {
             keys.verify(*cookie.client, cookie.server, *source, *now_secs)
         };
-        *transport != Transport::Udp || sent.is_some_and(is_own)
+        *transport != Transport::Udp || sent.is_some_and(is_valid)
     }
 
-    /// Bounds a reply to ANY: one that may go to a forged address has at most 512 octets.
+    /// Limits a reply to ANY to 512 octets if the source address may be forged.
     #[cold]
     pub(super) fn bound_any(&mut self) {
         const OCTETS: usize = 512;
@@ -115,19 +115,18 @@ impl<'o, 'q> ReplyBuilder<'o, 'q> {
         }
     }
 
-    /// Says that the key of a signed request is not known (RFC 8945 section 5.2.1): we have none.
+    /// Replies BADKEY to a signed request (RFC 8945 section 5.2.1): this server has no TSIG keys.
     #[cold]
     pub(super) fn refuse_key(&mut self) -> Rcode {
         let ParsedQuery { query, tsig_at, .. } = self.parsed;
-        let tsig = tsig_at.and_then(|at| Tsig::read_at(query.message, at).ok());
-        // A key name that is compressed cannot be repeated as it stands; the code alone says
-        // enough.
+        let tsig = tsig_at.and_then(|offset| Tsig::read_at(query.message, offset).ok());
+        // A compressed key name cannot be copied as it is. NOTAUTH without a TSIG record suffices.
         let Some((tsig, (key, algorithm))) = tsig.and_then(|tsig| Some((tsig, tsig.names?))) else {
             return Rcode::NOTAUTH;
         };
-        let mark = self.writer.checkpoint();
+        let checkpoint = self.writer.checkpoint();
         if self.push_tsig(&tsig, key, algorithm).is_err() {
-            self.writer.rewind(mark);
+            self.writer.rewind(checkpoint);
         }
         Rcode::NOTAUTH
     }
@@ -139,7 +138,7 @@ impl<'o, 'q> ReplyBuilder<'o, 'q> {
         algorithm: &[u8],
     ) -> Result<(), BufferFull> {
         const BADKEY: u16 = 17;
-        // TSIG comes last, so that OPT is written before it and not by `finish`.
+        // TSIG must be the last record, so OPT is written before it and not by `finish`.
         self.push_edns(0)?;
         let writer = &mut self.writer;
         writer.push(key)?;
@@ -154,10 +153,10 @@ impl<'o, 'q> ReplyBuilder<'o, 'q> {
         Ok(())
     }
 
-    /// Writes OPT and the header.
+    /// Writes OPT and the header, which completes the reply.
     pub(super) fn finish(&mut self, rcode: Rcode) -> WrittenReply {
-        // Its room was kept; only a buffer below 512 octets can refuse, and then a reply without
-        // OPT is all there is.
+        // The octets were reserved, so this fails only in a buffer of less than 512 octets. The
+        // reply then has no OPT.
         let _ = self.push_edns((rcode.0 >> 4) as u8);
         let flags = self.header_flags(rcode);
         let length = self.writer.finish(self.parsed.id, flags, u16::from(self.has_question));
@@ -174,25 +173,25 @@ impl<'o, 'q> ReplyBuilder<'o, 'q> {
         }
     }
 
-    /// Writes OPT, unless that is done.
+    /// Writes OPT, unless it is written already.
     #[inline]
     fn push_edns(&mut self, extended_rcode: u8) -> Result<(), BufferFull> {
         let Some(edns) = self.edns.take() else { return Ok(()) };
         self.writer.release(edns.octets());
         let &Query { source, now_secs, .. } = &self.parsed.query;
-        // Always a fresh one: RFC 9018 section 4.3 wants that after half an hour at the latest.
+        // Each reply has a new cookie. RFC 9018 section 4.3 requires one after half an hour.
         let cookie = |client| {
             Some(self.identity.cookie_keys.as_ref()?.server_cookie(client, source, now_secs))
         };
         edns.write(&mut self.writer, extended_rcode, self.scope, cookie)
     }
 
-    /// QR, the opcode, AA and TC as found; RD copied for a QUERY; all others clear, as NSD and Knot
-    /// do.
+    /// QR, the opcode, AA, TC and the response code. RD is copied from a QUERY; all other bits are
+    /// clear, as in replies of NSD and Knot.
     fn header_flags(&self, rcode: Rcode) -> u16 {
-        let asked = self.parsed.flags;
-        let copied = if asked.opcode() == Opcode::QUERY { Flags::RD } else { 0 };
-        let mut flags = Flags::QR | asked.0 & (0x7800 | copied) | rcode.0 & 15;
+        let request = self.parsed.flags;
+        let copied = if request.opcode() == Opcode::QUERY { Flags::RD } else { 0 };
+        let mut flags = Flags::QR | request.0 & (0x7800 | copied) | rcode.0 & 15;
         if self.is_authoritative {
             flags |= Flags::AA;
         }

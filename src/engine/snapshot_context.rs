@@ -1,11 +1,11 @@
-//! What `explain` and `plan` read.
+//! The input of `explain` and `plan`.
 
 use crate::{geo::Databases, snapshot::Snapshot, steer::Conditions};
 
-/// What is explained, or compared: a snapshot and what its charts were compiled from.
+/// A snapshot and what its charts were compiled from.
 #[derive(Debug, Clone, Copy)]
 pub struct SnapshotContext<'a> {
-    /// The snapshot.
+    /// The snapshot that queries are answered from.
     pub snapshot: &'a Snapshot,
     /// The databases that its atlases were surveyed from.
     pub databases: &'a Databases,

@@ -1,9 +1,9 @@
-//! `whoami` of a zone: a TXT record that tells a client how this server sees it.
+//! The `whoami` name of a zone: a TXT record that shows a client how this server sees it.
 //!
-//! The record has one character-string for each fact, `name=value`, in a fixed order; what is not
-//! known is left out. It is for this client alone: TTL 0, and the scope of a client subnet is the
-//! whole address (RFC 7871 section 7.2.1), so that no resolver gives it to another client. Like
-//! every answer it is a function of snapshot, question and client, and allocates nothing.
+//! The record has one character-string for each fact, `name=value`, in a fixed order; unknown facts
+//! are left out. It is valid for this client only: its TTL is 0, and the scope of a client subnet
+//! is the whole address (RFC 7871 section 7.2.1), so that no resolver gives it to another client.
+//! Like every answer, it is a function of snapshot, question and client, and allocates nothing.
 
 use std::{
     fmt::{self, Write as _},
@@ -19,27 +19,28 @@ use crate::{
     steer::Datacenter,
 };
 
-/// The nearest datacenters that are named.
+/// The most datacenters named as nearest.
 const MAX_NEAREST: usize = 3;
-/// Of more datacenters none is named: each costs some 50 ns, and a client may ask often.
+/// With more datacenters than this, none is named: each costs some 50 ns, and a client may ask
+/// often.
 const MAX_RANKED: usize = 256;
 const TTL_SECS: u32 = 0;
 
-/// Writes the record; `owner` is where the message has the name.
+/// Writes the record; `owner` is the offset of the name in the message.
 ///
 /// # Errors
-/// [`BufferFull`] where it does not fit.
+/// [`BufferFull`], if the record does not fit.
 pub(super) fn answer(
     context: &QueryContext<'_, '_>,
     owner: u16,
-    frame: &mut ReplyBuilder<'_, '_>,
+    reply: &mut ReplyBuilder<'_, '_>,
 ) -> Result<(), BufferFull> {
     let subnet = context.client_subnet.and_then(|subnet| subnet.network());
     let client = subnet.map_or(context.query.source, |(address, _)| address);
     if subnet.is_some() {
-        frame.scope = if client.is_ipv4() { 32 } else { 128 };
+        reply.scope = if client.is_ipv4() { 32 } else { 128 };
     }
-    let writer = &mut frame.writer;
+    let writer = &mut reply.writer;
     push_record_header(writer, owner, Rtype::TXT, TTL_SECS, 0)?;
     let start = writer.position();
     let mut facts = FactWriter(writer);
@@ -48,16 +49,16 @@ pub(super) fn answer(
     if let Some((address, length)) = subnet {
         facts.push(format_args!("client-subnet={address}/{length}"))?;
     }
-    // Services go by the resolver's place where the subnet says nothing of the client's.
-    let says_nothing =
+    // Services use the location of the resolver if the subnet has none.
+    let has_no_location =
         |client| is_special_purpose(client) && context.snapshot.databases.view(client).is_unknown();
-    let client = if subnet.is_some() && says_nothing(client) {
+    let client = if subnet.is_some() && has_no_location(client) {
         facts.push(format_args!("placed-by=source"))?;
         context.query.source
     } else {
         client
     };
-    let location = facts.place(context, client)?;
+    let location = facts.location(context, client)?;
     if let Some(location) = location {
         facts.nearest(&context.snapshot.topology.datacenters, location)?;
     }
@@ -73,10 +74,10 @@ pub(super) fn answer(
 struct FactWriter<'w, 'o>(&'w mut ReplyWriter<'o>);
 
 impl FactWriter<'_, '_> {
-    /// Writes one character-string. What has more than 255 octets is cut off.
+    /// Writes one character-string, cut after 255 octets.
     fn push(&mut self, text: fmt::Arguments<'_>) -> Result<(), BufferFull> {
         let mut string = CharacterString { octets: [0; 255], length: 0 };
-        // A text that is cut off says so by an error, and is as long as it may be.
+        // An error means that the text was cut, which is intended.
         let _ = string.write_fmt(text);
         self.0.push(&[string.length])?;
         self.0.push(string.octets.get(..usize::from(string.length)).unwrap_or_default())
@@ -90,26 +91,30 @@ impl FactWriter<'_, '_> {
         value.map_or(Ok(()), |value| self.push(format_args!("{name}={value}")))
     }
 
-    /// What the databases say of the client; its coordinates, where they have some.
-    fn place(
+    /// Writes what the databases have on the client, and returns its coordinates.
+    fn location(
         &mut self,
         context: &QueryContext<'_, '_>,
         client: IpAddr,
     ) -> Result<Option<Coordinates>, BufferFull> {
-        let place = context.snapshot.databases.view(client);
-        self.push(format_args!("area={}", place.network))?;
-        self.push_some("continent", place.continent)?;
-        self.push_some("country", place.country)?;
-        self.push_some("subdivision", place.subdivision)?;
-        self.push_some("city", place.city)?;
-        if let Some(at) = place.coordinates {
-            self.push(format_args!("coordinates={:.4},{:.4}", at.latitude(), at.longitude()))?;
+        let location = context.snapshot.databases.view(client);
+        self.push(format_args!("area={}", location.network))?;
+        self.push_some("continent", location.continent)?;
+        self.push_some("country", location.country)?;
+        self.push_some("subdivision", location.subdivision)?;
+        self.push_some("city", location.city)?;
+        if let Some(point) = location.coordinates {
+            self.push(format_args!(
+                "coordinates={:.4},{:.4}",
+                point.latitude(),
+                point.longitude()
+            ))?;
         }
-        self.push_some("asn", place.asn)?;
-        Ok(place.coordinates)
+        self.push_some("asn", location.asn)?;
+        Ok(location.coordinates)
     }
 
-    /// The nearest datacenters, whatever their state and health.
+    /// Writes the nearest datacenters, regardless of their state and health.
     fn nearest(
         &mut self,
         datacenters: &[Datacenter],
@@ -122,14 +127,14 @@ impl FactWriter<'_, '_> {
         for datacenter in datacenters {
             let Some(location) = datacenter.location else { continue };
             let mut ranked = Some((client.distance_km(location), &*datacenter.name));
-            // Of equals the first in order of name goes first, as with `nearest` pools.
-            for place in &mut nearest {
-                let is_nearer = match (&ranked, &place) {
+            // Of equal distances, the first by name wins, as in `nearest` pools.
+            for slot in &mut nearest {
+                let is_nearer = match (&ranked, &slot) {
                     (Some((this, _)), Some((that, _))) => this < that,
                     (ranked, _) => ranked.is_some(),
                 };
                 if is_nearer {
-                    std::mem::swap(place, &mut ranked);
+                    std::mem::swap(slot, &mut ranked);
                 }
             }
         }
@@ -139,7 +144,7 @@ impl FactWriter<'_, '_> {
             .try_for_each(|(km, name)| self.push(format_args!("nearest={name} {km:.0} km")))
     }
 
-    /// The server's identifier: as text, else in hexadecimal.
+    /// Writes the identifier of the server, in hexadecimal if it is not printable text.
     fn node(&mut self, nsid: &[u8]) -> Result<(), BufferFull> {
         match std::str::from_utf8(nsid) {
             Ok("") => Ok(()),
@@ -157,7 +162,7 @@ impl fmt::Display for Hexadecimal<'_> {
     }
 }
 
-/// A character-string (RFC 1035 section 3.3) while it is written.
+/// A character-string (RFC 1035 section 3.3) that is being written.
 struct CharacterString {
     octets: [u8; 255],
     length: u8,
@@ -166,8 +171,8 @@ struct CharacterString {
 impl fmt::Write for CharacterString {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let free = self.octets.get_mut(usize::from(self.length)..).unwrap_or_default();
-        let most = text.len().min(free.len());
-        let taken = (0..=most).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        let max = text.len().min(free.len());
+        let taken = (0..=max).rev().find(|&length| text.is_char_boundary(length)).unwrap_or(0);
         free.iter_mut()
             .zip(text.as_bytes().get(..taken).unwrap_or_default())
             .for_each(|(to, from)| *to = *from);

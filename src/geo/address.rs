@@ -1,5 +1,5 @@
-//! Addresses as numbers, so that one piece of code walks, sweeps and searches both families; and
-//! the IPv6 addresses that carry an IPv4 address, which are judged by what they carry.
+//! Addresses as numbers, so that the same code handles both families, and IPv6 addresses that embed
+//! an IPv4 address, which are looked up as that address.
 
 use std::{
     fmt::Debug,
@@ -10,40 +10,39 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// An address as a number: `u32` for IPv4, `u128` for IPv6.
 pub(super) trait Address: Copy + Ord + Debug + 'static {
-    /// Bits of an address.
+    /// The number of bits of an address.
     const WIDTH: u8;
     const MIN: Self;
     const MAX: Self;
-    /// The blocks that an index is worth keeping for, in order: all of IPv4; of IPv6 those that the
-    /// registries hand out from, a /12 each (IANA's unicast assignments; 2000::/12 has
-    /// 2001:200::/23 and its like).
+    /// The blocks with an index, in order: all of IPv4; of IPv6 the /12 blocks from which the
+    /// registries assign (IANA's unicast assignments; 2000::/12 contains 2001:200::/23 and others).
     const WINDOWS: &'static [Self];
-    /// The length of each window.
+    /// The prefix length of each window.
     const WINDOW_LENGTH: u8;
 
-    /// The window that the address is in.
+    /// The position of the window that the address is in.
     fn window(self) -> Option<usize>;
 
-    /// The ones below a prefix of `length` bits.
+    /// The mask of the host bits below a prefix of `length` bits.
     fn host_bits(length: u8) -> Self;
     fn with_bits(self, bits: Self) -> Self;
     fn without_bits(self, bits: Self) -> Self;
     fn following(self) -> Option<Self>;
     fn preceding(self) -> Option<Self>;
-    /// How many leading bits the two share.
+    /// The number of leading bits that are equal in both addresses.
     fn shared_bits(self, other: Self) -> u8;
-    /// How many whole steps of `2^shift` lie between `base` and this, which is not below it. The
-    /// caller keeps it in range.
+    /// The number of complete steps of `2^shift` from `base` to this address, which must not be
+    /// below `base`. The caller ensures that the result fits.
     fn steps_above(self, base: Self, shift: u8) -> usize;
-    /// `base + step * 2^shift`, or `None` past the end of the space.
+    /// `base + step * 2^shift`; `None` beyond the end of the address space.
     fn at_step(base: Self, step: usize, shift: u8) -> Option<Self>;
     fn to_ip(self) -> IpAddr;
-    /// Of this address's family: the first address and the length of a prefix.
+    /// The first address and the length of a prefix; `None` for a prefix of the other family.
     fn of_prefix(prefix: &IpNet) -> Option<(Self, u8)>;
-    /// Addresses from `first` to `last`, both included; the whole of IPv6 saturates.
+    /// The number of addresses from `first` to `last`, both included; saturates for all of IPv6.
     fn count(first: Self, last: Self) -> u128;
 
-    /// The last address of the prefix that starts here.
+    /// The last address of the prefix of `length` bits that starts at this address.
     fn last_of(self, length: u8) -> Self {
         self.with_bits(Self::host_bits(length))
     }
@@ -136,24 +135,24 @@ address!(
     V6
 );
 
-/// How an IPv6 address carries an IPv4 address.
+/// The form in which an IPv6 address embeds an IPv4 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ipv4Embedding {
-    /// `::ffff:0:0/96` (RFC 4291 section 2.5.5.2): the last 32 bits. What a dual-stack socket shows
-    /// for an IPv4 client.
+    /// `::ffff:0:0/96` (RFC 4291 section 2.5.5.2): the last 32 bits. A dual-stack socket has this
+    /// form for an IPv4 client.
     Mapped,
     /// `2002::/16` (RFC 3056 section 2): the 32 bits after the first 16.
     SixToFour,
-    /// `2001::/32` (RFC 4380 section 4): the client's own address is the last 32 bits, inverted so
-    /// that no middlebox rewrites it. The bits between name the relay and the port and say nothing
-    /// of where the client is.
+    /// `2001::/32` (RFC 4380 section 4): the address of the client is the last 32 bits, inverted so
+    /// that no middlebox rewrites it. The bits in between are the relay and the port, which do not
+    /// depend on where the client is.
     Teredo,
 }
 
 impl Ipv4Embedding {
     pub(super) const ALL: [Self; 3] = [Self::Mapped, Self::SixToFour, Self::Teredo];
 
-    /// First address and length of the block.
+    /// The first address and the prefix length of the block.
     pub(super) const fn block(self) -> (u128, u8) {
         match self {
             Self::Mapped => (0xffff << 32, 96),
@@ -180,9 +179,9 @@ impl Ipv4Embedding {
         }
     }
 
-    /// The length, in the IPv6 address, of the prefix that holds `length` bits of the IPv4 address:
-    /// never less than the block's own, because its neighbours are not IPv4. Inverting bits
-    /// (Teredo) keeps prefixes prefixes.
+    /// The length of the IPv6 prefix that covers `length` bits of the IPv4 address. It is never
+    /// shorter than the block, because the neighbours of the block are not IPv4. Inverted bits
+    /// (Teredo) form prefixes all the same.
     pub(super) fn prefix_length(self, length: u8) -> u8 {
         match self {
             Self::Mapped => 96 + length,
@@ -193,29 +192,29 @@ impl Ipv4Embedding {
     }
 }
 
-/// The IPv4 address that an IPv6 address carries, and how.
+/// The IPv4 address that an IPv6 address embeds, and its form.
 #[inline]
 pub(super) fn embedded_ipv4(address: u128) -> Option<(u32, Ipv4Embedding)> {
-    let carriage = Ipv4Embedding::detect(address)?;
-    Some((carriage.embedded_ipv4(address), carriage))
+    let embedding = Ipv4Embedding::detect(address)?;
+    Some((embedding.embedded_ipv4(address), embedding))
 }
 
-/// The prefix as lookups see it: one that lies in a block that carries IPv4, as the IPv4 prefix it
-/// carries, where it is one.
+/// The prefix that lookups use: for an IPv6 prefix that embeds an IPv4 prefix, the IPv4 prefix;
+/// otherwise the prefix itself.
 pub(super) fn as_lookup_prefix(prefix: IpNet) -> IpNet {
     let IpNet::V6(v6) = prefix else { return prefix };
-    let unload = |v6: Ipv6Net| {
-        let (address, carriage) = embedded_ipv4(u128::from(v6.network()))?;
-        let length = match carriage {
+    let embedded_prefix = |v6: Ipv6Net| {
+        let (address, embedding) = embedded_ipv4(u128::from(v6.network()))?;
+        let length = match embedding {
             Ipv4Embedding::Mapped => v6.prefix_len().checked_sub(96)?,
             Ipv4Embedding::SixToFour => v6.prefix_len().checked_sub(16)?,
-            // Only a prefix that fixes all of the relay's part says something of the client, and
-            // that is no client's prefix.
+            // Only a prefix that includes all bits of the relay would identify the client, and no
+            // network of clients has such a prefix.
             Ipv4Embedding::Teredo => return None,
         };
         Ipv4Net::new(Ipv4Addr::from(address), length).ok()
     };
-    unload(v6).map_or(prefix, IpNet::V4)
+    embedded_prefix(v6).map_or(prefix, IpNet::V4)
 }
 
 #[cfg(test)]
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn each_carrying_form_gives_the_ipv4_address_it_carries() {
+    fn each_embedding_yields_its_ipv4_address() {
         let v4 = u32::from(Ipv4Addr::new(192, 0, 2, 45));
         assert_eq!(embedded_ipv4(v6("::ffff:192.0.2.45")), Some((v4, Ipv4Embedding::Mapped)));
         assert_eq!(embedded_ipv4(v6("2002:c000:22d:1::1")), Some((v4, Ipv4Embedding::SixToFour)));
@@ -245,19 +244,19 @@ mod tests {
     }
 
     #[test]
-    fn blocks_are_what_their_addresses_are_told_by() {
-        for carriage in Ipv4Embedding::ALL {
-            let (first, length) = carriage.block();
+    fn every_address_of_a_block_has_its_embedding() {
+        for embedding in Ipv4Embedding::ALL {
+            let (first, length) = embedding.block();
             let last = first.last_of(length);
-            assert_eq!(embedded_ipv4(first).map(|(_, c)| c), Some(carriage));
-            assert_eq!(embedded_ipv4(last).map(|(_, c)| c), Some(carriage));
+            assert_eq!(embedded_ipv4(first).map(|(_, c)| c), Some(embedding));
+            assert_eq!(embedded_ipv4(last).map(|(_, c)| c), Some(embedding));
             assert_eq!(embedded_ipv4(first - 1), None);
-            assert_ne!(embedded_ipv4(last + 1).map(|(_, c)| c), Some(carriage));
+            assert_ne!(embedded_ipv4(last + 1).map(|(_, c)| c), Some(embedding));
         }
     }
 
     #[test]
-    fn a_prefix_inside_a_carrying_block_is_the_ipv4_prefix() {
+    fn a_prefix_inside_an_embedding_block_is_the_ipv4_prefix() {
         assert_eq!(as_lookup_prefix(net("::ffff:192.0.2.0/120")), net("192.0.2.0/24"));
         assert_eq!(as_lookup_prefix(net("2002:c000:200::/40")), net("192.0.2.0/24"));
         assert_eq!(as_lookup_prefix(net("2002:c000:200:1::/64")), net("2002:c000:200:1::/64"));
@@ -266,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn each_window_knows_its_addresses() {
+    fn each_address_is_in_its_window() {
         for (position, &window) in u128::WINDOWS.iter().enumerate() {
             assert_eq!(window.window(), Some(position));
             assert_eq!(window.last_of(u128::WINDOW_LENGTH).window(), Some(position));

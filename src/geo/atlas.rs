@@ -1,9 +1,9 @@
-//! The atlas: every address of both families in its area, and the widest prefix around it that
-//! stays in that area.
+//! The atlas: the area of every address of both families, and the widest prefix around the address
+//! that lies in that area.
 //!
-//! Invariants: the runs cover both spaces; neighbouring runs differ; blocks of IPv6 that carry IPv4
-//! are runs of their own that no scope crosses, because their addresses are judged by the IPv4
-//! runs.
+//! Invariants: the runs cover both address spaces; neighbouring runs differ; blocks of IPv6 that
+//! embed IPv4 are separate runs, which no scope crosses, because their addresses are looked up in
+//! the IPv4 runs.
 
 use std::net::IpAddr;
 
@@ -13,65 +13,65 @@ use super::{
     runs::{IndexedRuns, SortedRuns, ValueRun},
 };
 
-/// The value of runs whose addresses are looked up as the IPv4 they carry.
+/// The value of runs whose addresses are looked up as the IPv4 addresses that they embed.
 pub(super) const EMBEDDED_IPV4: u32 = u32::MAX;
 
-/// An area's number with whether it is special: a run's value.
+/// The value of a run: the number of its area, and whether its addresses are special.
 pub(super) fn pack_area(area: u32, is_special: bool) -> u32 {
     area << 1 | u32::from(is_special)
 }
 
-/// A set of addresses that are all answered by the same preferences. A position in what
+/// A set of addresses with the same value of the classification, by its position in the list that
 /// [`Atlas::survey`] returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Area(pub u32);
 
-/// Every address's area. Immutable.
+/// The area of every address. Immutable.
 #[derive(Debug, Clone)]
 pub struct Atlas {
     v4: Blocks,
     v6: IndexedRuns<u128>,
     area_count: usize,
-    /// All addresses are in this one area, special ones too.
+    /// The area of all addresses, including special ones, if there is only one.
     only: Option<Area>,
 }
 
-/// Where an address is.
+/// The area of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddressArea {
-    /// Its area.
+    /// The area that the address is in.
     pub area: Area,
-    /// The length of the widest prefix around the address, in its own family, that lies wholly in
-    /// one run of the area: the ECS SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1). 0 where the atlas
-    /// is all one area, but for special addresses: these are judged by their resolver's address, so
-    /// that their scope never leaves the special range.
+    /// The length of the widest prefix around the address, in its family, that lies in one run of
+    /// the area: the ECS SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1). It is 0 if the atlas has
+    /// only one area, except for special addresses: for those the address of the resolver decides,
+    /// so their scope never exceeds the special block.
     pub scope: u8,
-    /// A special-purpose address (RFC 6890) that no named prefix contains and no database knows: it
-    /// says nothing of where a client is.
+    /// Whether the address is a special-purpose one (RFC 6890) that no named prefix contains and no
+    /// database has a location for. It does not show where a client is.
     pub is_special: bool,
 }
 
-/// Something that [`Atlas::locate`] will read.
+/// What [`Atlas::locate`] will read after its first look at an address.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum AtlasHint {
-    /// The first look said it all.
+    /// Nothing more: the value is known.
     Resolved(u32),
-    /// A block's position.
+    /// The block of IPv4 at this position.
     Block(u32),
-    /// A run's number.
+    /// The run of IPv6 with this number.
     Run(usize),
 }
 
-/// Neighbouring addresses of one area.
+/// Consecutive addresses of one area.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
     /// The first address.
     pub first: IpAddr,
     /// The last address.
     pub last: IpAddr,
-    /// How many addresses.
+    /// The number of addresses; saturates at 2^128 - 1.
     pub addresses: u128,
-    /// Their area.
+    /// The area of all the addresses.
     pub area: Area,
     /// As [`AddressArea::is_special`].
     pub is_special: bool,
@@ -84,26 +84,26 @@ impl Atlas {
         Self { v4, v6, area_count, only }
     }
 
-    /// Where an address is. No allocation; about 20 ns.
+    /// The area of an address. Allocates nothing and takes about 20 ns.
     #[inline]
     pub fn locate(&self, ip: &IpAddr) -> AddressArea {
-        let place = match *ip {
+        let found = match *ip {
             IpAddr::V4(v4) => address_area(self.v4.find(u32::from(v4))),
             IpAddr::V6(v6) => self.locate_v6(u128::from(v6)),
         };
-        if self.only.is_some() && !place.is_special {
-            AddressArea { scope: 0, ..place }
+        if self.only.is_some() && !found.is_special {
+            AddressArea { scope: 0, ..found }
         } else {
-            place
+            found
         }
     }
 
     #[inline]
     fn locate_v6(&self, address: u128) -> AddressArea {
         match embedded_ipv4(address) {
-            Some((v4, carriage)) => {
-                let place = address_area(self.v4.find(v4));
-                AddressArea { scope: carriage.prefix_length(place.scope), ..place }
+            Some((v4, embedding)) => {
+                let found = address_area(self.v4.find(v4));
+                AddressArea { scope: embedding.prefix_length(found.scope), ..found }
             }
             None => {
                 let found = self.v6.find(address);
@@ -112,13 +112,13 @@ impl Atlas {
         }
     }
 
-    /// What [`Atlas::locate`] will read of an address after its first look.
+    /// The first look of [`Atlas::locate`] at an address.
     #[inline]
     pub(crate) fn hint(&self, ip: IpAddr) -> AtlasHint {
         let v4 = |address| {
             self.v4
                 .cell_or_block(address)
-                .map_or_else(AtlasHint::Block, |spot| AtlasHint::Resolved(spot.value))
+                .map_or_else(AtlasHint::Block, |found| AtlasHint::Resolved(found.value))
         };
         match ip {
             IpAddr::V4(address) => v4(u32::from(address)),
@@ -129,38 +129,38 @@ impl Atlas {
         }
     }
 
-    /// Follows a lead that this atlas gave: what it leads to is in the cache afterwards. The number
-    /// means nothing.
+    /// Reads what a hint of this atlas leads to, so that it is in the cache afterwards. The
+    /// returned number has no meaning.
     #[inline]
-    pub(crate) fn prefetch(&self, lead: AtlasHint) -> u32 {
-        match lead {
+    pub(crate) fn prefetch(&self, hint: AtlasHint) -> u32 {
+        match hint {
             AtlasHint::Resolved(value) => value,
-            AtlasHint::Block(at) => self.v4.block_head(at),
+            AtlasHint::Block(position) => self.v4.block_head(position),
             AtlasHint::Run(run) => self.v6.start(run) as u32,
         }
     }
 
-    /// Areas are numbered below this.
+    /// The number of areas; each has a number below it.
     pub fn area_count(&self) -> usize {
         self.area_count
     }
 
-    /// The area of all addresses, if there is but one.
+    /// The area of all addresses, if there is only one.
     pub fn only_area(&self) -> Option<Area> {
         self.only
     }
 
-    /// Runs of both families.
+    /// The number of runs of both families.
     pub fn run_count(&self) -> usize {
         self.v4.len() + self.v6.len()
     }
 
-    /// All runs in address order, IPv4 first. Blocks of IPv6 that carry IPv4 are left out.
+    /// All runs in address order, IPv4 first, without the blocks of IPv6 that embed IPv4.
     pub fn runs(&self) -> impl Iterator<Item = Run> {
         self.v4.iter().filter_map(run).chain(self.v6.iter().filter_map(run))
     }
 
-    /// Memory held, in octets.
+    /// The memory that the atlas holds, in octets.
     pub fn memory_bytes(&self) -> usize {
         self.v4.memory_bytes() + self.v6.memory_bytes()
     }
@@ -169,7 +169,7 @@ impl Atlas {
 /// The referee of folds that are made from a grid: a fold made from the runs of an atlas.
 #[cfg(test)]
 impl Atlas {
-    /// The atlas in which area `a` has become area `map[a]`.
+    /// The atlas in which area `a` became area `map[a]`.
     pub(super) fn fold(&self, map: &[u32]) -> Self {
         fn mapped<K: Address>(
             runs: impl Iterator<Item = ValueRun<K>>,
@@ -213,8 +213,8 @@ fn run<K: Address>(found: ValueRun<K>) -> Option<Run> {
 fn only_area(v4: &Blocks, v6: &IndexedRuns<u128>) -> Option<Area> {
     let mut areas = v4
         .iter()
-        .map(|f| f.value)
-        .chain(v6.iter().map(|f| f.value))
+        .map(|run| run.value)
+        .chain(v6.iter().map(|run| run.value))
         .filter(|&value| value != EMBEDDED_IPV4);
     let first = areas.next()? >> 1;
     areas.all(|value| value >> 1 == first).then_some(Area(first))

@@ -1,47 +1,47 @@
-//! The runs of IPv4, laid out so that a lookup touches two cache lines: a block's cell, and the
-//! block.
+//! The runs of IPv4, laid out so that a lookup touches two cache lines: the cell of a block, and
+//! the block.
 //!
-//! A block is a /16. One that lies in a single run is said by its cell alone, and so is a whole /8
-//! by the cell above: with the value stands the scope, which is the same for every address in
-//! there. Any other block is a short sorted list of the runs in it: the low half of an address, and
-//! a value. A scope inside such a block never leaves it, so that its neighbours are not looked at.
+//! A block is a /16. If it lies in a single run, its cell has the value and the scope, which is the
+//! same for every address in it. A /8 in a single run also has such a cell. Any other block is
+//! a short sorted list of entries, one for each run in it: the lower half of the start address, and
+//! the value. A scope inside such a block never exceeds it, so its neighbours are not read.
 //!
-//! Invariants: the pieces of a block start at its first address and ascend; a block of one piece is
-//! a cell.
+//! Invariants: the entries of a block start at its first address and ascend; a block with one entry
+//! is a cell.
 
 use super::runs::{SortedRuns, ValueRun, merge_equal_neighbours};
 
-/// Bits of an address below its block.
+/// The number of address bits below a block.
 const LOW_BITS: u32 = 16;
-/// Blocks of one /8, and pages of the whole space.
+/// The number of blocks in a /8, and of pages in the address space.
 const BLOCKS_PER_PAGE: usize = 256;
-/// Marks a cell that says all there is to say.
+/// The bit of a cell that has the value itself.
 const WHOLE_CELL: u32 = 1 << 31;
 const SCOPE_BITS: u32 = 5;
 
-/// Runs that cover IPv4.
+/// The runs of all of IPv4.
 #[derive(Debug, Clone)]
 pub(super) enum Blocks {
-    /// Values below 65,536: nearly every atlas.
+    /// All values are below 65,536, as in nearly every atlas.
     Narrow(BlockTable<u32>),
-    /// Any values.
+    /// Values of any size.
     Wide(BlockTable<u64>),
 }
 
-/// The cells, and the pieces of the blocks that are not of one run.
+/// The cells, and the entries of the blocks that have several runs.
 #[derive(Debug, Clone)]
 pub(super) struct BlockTable<P> {
-    /// By first octet: a whole /8, or the position of its page.
+    /// By first octet: the cell of the /8, or the position of its page.
     root: Box<[u32; BLOCKS_PER_PAGE]>,
-    /// By second octet: a whole /16, or the position in `pieces` of its block, a head and its
-    /// pieces.
+    /// By second octet: the cell of the /16, or the position of its block in `entries`: a head, and
+    /// then the entries.
     pages: Box<[[u32; BLOCKS_PER_PAGE]]>,
-    pieces: Box<[P]>,
+    entries: Box<[P]>,
     runs: u32,
 }
 
-/// A part of a run in one block: where it starts there, and its value. Or, at the front of a block,
-/// how many follow the first one.
+/// An entry of a block: where a run starts in the block, and its value. Or the head of a block: the
+/// number of entries after the first one.
 pub(super) trait BlockEntry: Copy {
     fn new(low: u32, value: u32) -> Self;
     fn low(self) -> u32;
@@ -76,8 +76,8 @@ impl BlockEntry for u64 {
     }
 }
 
-/// The value of an address's run, and the length of the widest prefix around the address that lies
-/// in the run.
+/// The value of the run of an address, and the length of the widest prefix around the address that
+/// lies in the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ScopedValue {
     pub(super) value: u32,
@@ -85,11 +85,11 @@ pub(super) struct ScopedValue {
 }
 
 impl ScopedValue {
-    /// As a cell.
+    /// The cell with this value and scope.
     ///
     /// # Panics
-    /// Where an atlas has more than 33 million areas. Each is a record of a database, whose file is
-    /// at most 4 GiB.
+    /// If an atlas has more than 33 million areas. Each area needs a record of a database, and a
+    /// database has at most 4 GiB.
     fn to_cell(self) -> u32 {
         assert!(self.value < WHOLE_CELL >> SCOPE_BITS, "an area's number fits into a cell");
         WHOLE_CELL | self.value << SCOPE_BITS | u32::from(self.scope)
@@ -104,7 +104,7 @@ impl ScopedValue {
 }
 
 impl Blocks {
-    /// The same runs, laid out.
+    /// Lays runs out in blocks.
     pub(super) fn from_runs(runs: &SortedRuns<u32>) -> Self {
         if runs.values_fit_16_bits() {
             Self::Narrow(BlockTable::from_runs(runs))
@@ -113,7 +113,7 @@ impl Blocks {
         }
     }
 
-    /// The run that an address is in. No allocation.
+    /// The value and the scope of an address. Allocates nothing.
     #[inline]
     pub(super) fn find(&self, address: u32) -> ScopedValue {
         match self {
@@ -122,7 +122,7 @@ impl Blocks {
         }
     }
 
-    /// The cell that decides, or the position of the block that does.
+    /// The value and scope in the cell of an address, or the position of its block.
     #[inline]
     pub(super) fn cell_or_block(&self, address: u32) -> Result<ScopedValue, u32> {
         match self {
@@ -131,12 +131,12 @@ impl Blocks {
         }
     }
 
-    /// Something of the block at a position that [`Blocks::to_cell`] gave.
+    /// The head of the block at a position that [`Blocks::cell_or_block`] returned.
     #[inline]
-    pub(super) fn block_head(&self, at: u32) -> u32 {
+    pub(super) fn block_head(&self, position: u32) -> u32 {
         match self {
-            Self::Narrow(table) => table.pieces[at as usize].low(),
-            Self::Wide(table) => table.pieces[at as usize].low(),
+            Self::Narrow(table) => table.entries[position as usize].low(),
+            Self::Wide(table) => table.entries[position as usize].low(),
         }
     }
 
@@ -165,19 +165,19 @@ impl Blocks {
 
 impl<P: BlockEntry> BlockTable<P> {
     fn from_runs(runs: &SortedRuns<u32>) -> Self {
-        let mut layout = BlockLayout { pages: Vec::new(), pieces: Vec::new() };
+        let mut layout = BlockLayout { pages: Vec::new(), entries: Vec::new() };
         let mut cursor = BlockCursor { runs, run: 0 };
         let root = std::array::from_fn(|octet| {
             let first = (octet as u32) << 24;
-            let whole = cursor.whole_cell(first, 8);
-            whole.unwrap_or_else(|| layout.page(first, &mut cursor))
+            let cell = cursor.whole_cell(first, 8);
+            cell.unwrap_or_else(|| layout.page(first, &mut cursor))
         });
-        let BlockLayout { pages, pieces } = layout;
+        let BlockLayout { pages, entries } = layout;
         let runs = runs.len() as u32;
         Self {
             root: Box::new(root),
             pages: pages.into_boxed_slice(),
-            pieces: pieces.into_boxed_slice(),
+            entries: entries.into_boxed_slice(),
             runs,
         }
     }
@@ -185,84 +185,88 @@ impl<P: BlockEntry> BlockTable<P> {
     #[inline]
     fn find(&self, address: u32) -> ScopedValue {
         self.cell_or_block(address)
-            .unwrap_or_else(|at| self.find_in(self.block(at), address & 0xffff))
+            .unwrap_or_else(|position| self.find_in(self.block(position), address & 0xffff))
     }
 
     #[inline]
     fn cell_or_block(&self, address: u32) -> Result<ScopedValue, u32> {
         let cell = self.root[(address >> 24) as usize];
-        if let Some(spot) = ScopedValue::from_cell(cell) {
-            return Ok(spot);
+        if let Some(found) = ScopedValue::from_cell(cell) {
+            return Ok(found);
         }
         let cell = self.pages[cell as usize][(address >> LOW_BITS & 0xff) as usize];
         ScopedValue::from_cell(cell).ok_or(cell)
     }
 
-    /// The pieces of a block.
+    /// The entries of the block at a position.
     #[inline]
-    fn block(&self, at: u32) -> &[P] {
-        let first = at as usize + 1;
-        &self.pieces[first..=first + self.pieces[at as usize].low() as usize]
+    fn block(&self, position: u32) -> &[P] {
+        let first = position as usize + 1;
+        &self.entries[first..=first + self.entries[position as usize].low() as usize]
     }
 
     #[inline]
     fn find_in(&self, block: &[P], low: u32) -> ScopedValue {
-        // The first piece starts at the block's first address.
+        // The first entry starts at the first address of the block.
         let following = count_entries_up_to(block, low);
-        let piece = block[following - 1];
+        let entry = block[following - 1];
         let shared = |outside: u32| (low ^ outside).leading_zeros() as u8 + 1;
-        let below = if following == 1 { 0 } else { shared(piece.low() - 1) };
+        let below = if following == 1 { 0 } else { shared(entry.low() - 1) };
         let above = block.get(following).map_or(0, |next| shared(next.low()));
-        ScopedValue { value: piece.value(), scope: below.max(above) }
+        ScopedValue { value: entry.value(), scope: below.max(above) }
     }
 
-    /// First addresses and values, ascending; neighbours may be alike.
+    /// The first address and the value of each entry and cell, ascending. Neighbours may have equal
+    /// values.
     fn starts(&self) -> impl Iterator<Item = (u32, u32)> {
-        let whole =
-            |first: u32, cell: u32| ScopedValue::from_cell(cell).map(|spot| (first, spot.value));
-        let of_block = move |first: u32, cell: u32| {
-            let pieces = if whole(first, cell).is_some() { &[] } else { self.block(cell) };
-            let pieces = pieces.iter().map(move |piece| (first | piece.low(), piece.value()));
-            whole(first, cell).into_iter().chain(pieces)
+        let cell_start =
+            |first: u32, cell: u32| ScopedValue::from_cell(cell).map(|found| (first, found.value));
+        let block_starts = move |first: u32, cell: u32| {
+            let entries = if cell_start(first, cell).is_some() { &[] } else { self.block(cell) };
+            let entries = entries.iter().map(move |entry| (first | entry.low(), entry.value()));
+            cell_start(first, cell).into_iter().chain(entries)
         };
         (0..BLOCKS_PER_PAGE as u32).flat_map(move |octet| {
             let (first, cell) = (octet << 24, self.root[octet as usize]);
-            let page =
-                if whole(first, cell).is_some() { &[][..] } else { &self.pages[cell as usize][..] };
+            let page = if cell_start(first, cell).is_some() {
+                &[][..]
+            } else {
+                &self.pages[cell as usize][..]
+            };
             let blocks = page
                 .iter()
                 .zip(0_u32..)
-                .flat_map(move |(&cell, n)| of_block(first | n << LOW_BITS, cell));
-            whole(first, cell).into_iter().chain(blocks)
+                .flat_map(move |(&cell, n)| block_starts(first | n << LOW_BITS, cell));
+            cell_start(first, cell).into_iter().chain(blocks)
         })
     }
 
     fn memory_bytes(&self) -> usize {
-        size_of_val(&*self.root) + size_of_val(&*self.pages) + size_of_val(&*self.pieces)
+        size_of_val(&*self.root) + size_of_val(&*self.pages) + size_of_val(&*self.entries)
     }
 }
 
-/// How many pieces of a block start at or below an address.
+/// The number of entries of a block that start at or below an address.
 #[inline]
 fn count_entries_up_to<P: BlockEntry>(block: &[P], low: u32) -> usize {
-    // Few pieces are counted sooner than searched: counting reads them all at once, and each step
-    // of a search waits for the one before it.
+    // Counting a few entries is faster than a binary search: the reads of a count are independent,
+    // while each step of a search depends on the one before it.
     const FEW: usize = 64;
     if block.len() <= FEW {
-        block.iter().map(|piece| u32::from(piece.low() <= low)).sum::<u32>() as usize
+        block.iter().map(|entry| u32::from(entry.low() <= low)).sum::<u32>() as usize
     } else {
-        block.partition_point(|piece| piece.low() <= low)
+        block.partition_point(|entry| entry.low() <= low)
     }
 }
 
-/// The pages and pieces so far.
+/// The pages and entries laid out so far.
 struct BlockLayout<P> {
     pages: Vec<[u32; BLOCKS_PER_PAGE]>,
-    pieces: Vec<P>,
+    entries: Vec<P>,
 }
 
 impl<P: BlockEntry> BlockLayout<P> {
-    /// Lays out the /8 that starts at `first`; returns its cell.
+    /// Lays out the /8 that starts at `first`, and returns the position of its page.
     fn page(&mut self, first: u32, cursor: &mut BlockCursor<'_>) -> u32 {
         let page = std::array::from_fn(|octet| {
             let first = first | (octet as u32) << LOW_BITS;
@@ -272,24 +276,24 @@ impl<P: BlockEntry> BlockLayout<P> {
         self.pages.len() as u32 - 1
     }
 
-    /// Lays out the /16 that starts at `first`; returns its cell.
+    /// Lays out the /16 that starts at `first`, and returns the position of its block.
     fn block(&mut self, first: u32, cursor: &mut BlockCursor<'_>) -> u32 {
-        let at = self.pieces.len();
-        self.pieces.push(P::new(0, 0));
-        self.pieces.extend(cursor.pieces(first).map(|(low, value)| P::new(low, value)));
-        self.pieces[at] = P::new((self.pieces.len() - at - 2) as u32, 0);
-        at as u32
+        let head = self.entries.len();
+        self.entries.push(P::new(0, 0));
+        self.entries.extend(cursor.entries(first).map(|(low, value)| P::new(low, value)));
+        self.entries[head] = P::new((self.entries.len() - head - 2) as u32, 0);
+        head as u32
     }
 }
 
-/// A place among the runs, moving upwards.
+/// A position among the runs, which moves upwards.
 struct BlockCursor<'a> {
     runs: &'a SortedRuns<u32>,
     run: usize,
 }
 
 impl BlockCursor<'_> {
-    /// Moves to the run that holds `address`, which is not below it.
+    /// Moves to the run that contains `address`, which must not be below the present run.
     fn seek(&mut self, address: u32) -> ValueRun<u32> {
         while self.runs.run(self.run).last < address {
             self.run += 1;
@@ -297,7 +301,7 @@ impl BlockCursor<'_> {
         self.runs.run(self.run)
     }
 
-    /// The cell of a prefix that lies in one run.
+    /// The cell of a prefix; `None` unless the prefix lies in one run.
     fn whole_cell(&mut self, first: u32, length: u8) -> Option<u32> {
         let found = self.seek(first);
         let last = first | u32::MAX >> length;
@@ -305,8 +309,8 @@ impl BlockCursor<'_> {
             .then(|| ScopedValue { value: found.value, scope: found.scope(first) }.to_cell())
     }
 
-    /// The parts of runs that lie in a block, by where they start there.
-    fn pieces(&mut self, first: u32) -> impl Iterator<Item = (u32, u32)> {
+    /// The entries of a block: the start in the block and the value of each run.
+    fn entries(&mut self, first: u32) -> impl Iterator<Item = (u32, u32)> {
         let last = first | u32::MAX >> LOW_BITS;
         let mut next = Some(first);
         std::iter::from_fn(move || {
@@ -325,8 +329,8 @@ mod tests {
     use super::*;
     use crate::geo::runs::RunsBuilder;
 
-    /// Runs that start at these addresses, besides the first one; each has its position, times
-    /// `step`, for a value.
+    /// Runs that start at these addresses and at the first address. The value of each is its
+    /// position times `step`.
     fn sorted(starts: &[u32], step: u32) -> SortedRuns<u32> {
         let mut starts = [&[0], starts].concat();
         starts.sort_unstable();

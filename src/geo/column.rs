@@ -1,7 +1,7 @@
-//! A column of small numbers, stored as narrowly as they allow: half the memory for nearly every
-//! real database and atlas.
+//! A column of numbers, stored in 16 bits each while all of them fit. This halves the memory of
+//! nearly every real database and atlas.
 
-/// Numbers in order; two octets each until one needs more.
+/// Numbers in order, of two octets each, or of four once a number needs more than two.
 #[derive(Debug, Clone)]
 pub(super) enum CompactColumn {
     Narrow(Vec<u16>),
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_column_widens_when_a_number_needs_it_and_keeps_what_it_held() {
+    fn a_column_widens_when_a_number_needs_it_and_keeps_earlier_numbers() {
         let mut column = CompactColumn::default();
         for value in [0, 65_535, 65_536, u32::MAX, 7] {
             column.push(value);

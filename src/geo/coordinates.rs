@@ -15,9 +15,9 @@ pub struct Coordinates {
 /// A latitude or longitude that is out of range or not a number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum CoordinatesError {
-    /// Not in [-90, 90].
+    /// The latitude is not in [-90, 90].
     Latitude(f64),
-    /// Not in [-180, 180].
+    /// The longitude is not in [-180, 180].
     Longitude(f64),
 }
 
@@ -33,8 +33,10 @@ impl fmt::Display for CoordinatesError {
 impl std::error::Error for CoordinatesError {}
 
 impl Coordinates {
+    /// The point at a latitude and a longitude in degrees.
+    ///
     /// # Errors
-    /// [`CoordinatesError`] names the number that is out of range.
+    /// [`CoordinatesError`], with the number that is out of range.
     pub fn new(latitude: f64, longitude: f64) -> Result<Self, CoordinatesError> {
         if !(-90.0..=90.0).contains(&latitude) {
             return Err(CoordinatesError::Latitude(latitude));
@@ -45,12 +47,12 @@ impl Coordinates {
         Ok(Self { latitude, longitude })
     }
 
-    /// Degrees north.
+    /// The latitude in degrees north, -90 to 90.
     pub fn latitude(self) -> f64 {
         self.latitude
     }
 
-    /// Degrees east.
+    /// The longitude in degrees east, -180 to 180.
     pub fn longitude(self) -> f64 {
         self.longitude
     }
@@ -65,7 +67,8 @@ impl Coordinates {
     }
 }
 
-/// By bits, so that a point can be a key. `-0.0` and `0.0` are different keys and the same point.
+/// Hashed by bits, so that a point can be a key. `-0.0` and `0.0` are equal points with different
+/// hashes; the reader of records makes no `-0.0`.
 impl Eq for Coordinates {}
 
 impl std::hash::Hash for Coordinates {
@@ -79,22 +82,23 @@ impl std::hash::Hash for Coordinates {
 mod tests {
     use super::*;
 
-    fn at(latitude: f64, longitude: f64) -> Coordinates {
+    fn point(latitude: f64, longitude: f64) -> Coordinates {
         Coordinates::new(latitude, longitude).unwrap()
     }
 
     #[test]
     fn distance_is_along_the_great_circle() {
-        let (oslo, frankfurt, helsinki) = (at(59.91, 10.75), at(50.11, 8.68), at(60.17, 24.94));
+        let (oslo, frankfurt, helsinki) =
+            (point(59.91, 10.75), point(50.11, 8.68), point(60.17, 24.94));
         assert!((oslo.distance_km(frankfurt) - 1098.0).abs() < 3.0);
         assert!((oslo.distance_km(helsinki) - 787.0).abs() < 3.0);
-        assert!((at(0.0, 179.5).distance_km(at(0.0, -179.5)) - 111.2).abs() < 0.1);
-        assert!((at(90.0, 0.0).distance_km(at(-90.0, 77.0)) - 20015.1).abs() < 0.1);
+        assert!((point(0.0, 179.5).distance_km(point(0.0, -179.5)) - 111.2).abs() < 0.1);
+        assert!((point(90.0, 0.0).distance_km(point(-90.0, 77.0)) - 20015.1).abs() < 0.1);
         assert_eq!(oslo.distance_km(oslo), 0.0);
     }
 
     #[test]
-    fn what_is_no_place_on_earth_is_refused() {
+    fn coordinates_out_of_range_are_refused() {
         assert_eq!(Coordinates::new(90.1, 0.0), Err(CoordinatesError::Latitude(90.1)));
         assert_eq!(Coordinates::new(0.0, -180.5), Err(CoordinatesError::Longitude(-180.5)));
         assert!(Coordinates::new(f64::NAN, 0.0).is_err());

@@ -3,9 +3,9 @@
 //!
 //! Coordinates are those of the CIA World Factbook ("geographic coordinates", a work of the United
 //! States government and so in the public domain), rounded to a hundredth of a degree: about the
-//! middle of the country. Where hardly anybody lives in the middle (Russia, Canada, Australia,
-//! Brazil and others), they are those of the capital or of the largest city, so that `nearest`
-//! measures from where clients are. Continents are as GeoNames and the databases have them. `XK`
+//! middle of the country. If the middle is almost uninhabited (Russia, Canada, Australia, Brazil and
+//! others), they are those of the capital or of the largest city, so that `nearest` measures from
+//! where clients are. Continents are as GeoNames and the databases have them. `XK`
 //! (Kosovo) is not in ISO 3166-1, but databases use it.
 //!
 //! Invariant: sorted by code.
@@ -270,11 +270,11 @@ const COUNTRIES: &[Country] = &[
 ];
 
 fn country(code: &str) -> Option<&'static Country> {
-    let at = COUNTRIES.binary_search_by(|(other, ..)| (*other).cmp(code)).ok()?;
-    COUNTRIES.get(at)
+    let position = COUNTRIES.binary_search_by(|(other, ..)| (*other).cmp(code)).ok()?;
+    COUNTRIES.get(position)
 }
 
-/// Whether a code in upper case names a country.
+/// Whether `code`, in upper case, is the code of a country.
 pub fn is_country(code: &str) -> bool {
     country(code).is_some()
 }
@@ -284,7 +284,7 @@ pub(super) fn continent(code: &str) -> Option<&'static str> {
     country(code).map(|(_, continent, ..)| *continent)
 }
 
-/// Where a country is.
+/// The built-in coordinates of a country.
 pub(super) fn coordinates(code: &str) -> Option<Coordinates> {
     country(code)
         .and_then(|&(_, _, latitude, longitude)| Coordinates::new(latitude, longitude).ok())
@@ -303,8 +303,8 @@ mod tests {
         );
         assert!(COUNTRIES.is_sorted_by(|a, b| a.0 < b.0));
         for (code, ..) in COUNTRIES {
-            let place = coordinates(code).unwrap_or_else(|| panic!("{code} has no coordinates"));
-            assert!(place.latitude() != 0.0 || place.longitude() != 0.0, "{code}");
+            let point = coordinates(code).unwrap_or_else(|| panic!("{code} has no coordinates"));
+            assert!(point.latitude() != 0.0 || point.longitude() != 0.0, "{code}");
             assert!(
                 ["AF", "AN", "AS", "EU", "NA", "OC", "SA"].contains(&continent(code).unwrap()),
                 "{code}"
@@ -314,19 +314,18 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_near_and_the_far_is_far() {
-        let km = |one: &str, other: &str| {
-            coordinates(one).unwrap().distance_km(coordinates(other).unwrap())
-        };
-        for (one, other, least, most) in [
+    fn distances_between_countries_are_plausible() {
+        let km =
+            |from: &str, to: &str| coordinates(from).unwrap().distance_km(coordinates(to).unwrap());
+        for (from, to, min, max) in [
             ("DE", "FR", 500.0, 1000.0),
             ("US", "CA", 1000.0, 2000.0),
             ("GB", "AU", 16_000.0, 18_000.0),
             ("JP", "KR", 700.0, 1200.0),
             ("BR", "PT", 7000.0, 9000.0),
         ] {
-            let found = km(one, other);
-            assert!((least..most).contains(&found), "{one} to {other}: {found} km");
+            let found = km(from, to);
+            assert!((min..max).contains(&found), "{from} to {to}: {found} km");
         }
     }
 }

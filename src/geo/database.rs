@@ -1,9 +1,9 @@
-//! A GeoIP database: a MaxMind DB file checked from end to end and kept as the list of its
+//! A GeoIP database: a MaxMind DB file that was checked completely, kept as the list of its
 //! networks.
 //!
-//! `maxminddb` reads the metadata and the records; the tree is walked by [`tree`](super::tree). The
-//! file's bytes are not kept: the networks alone take less than half of them, serve lookups, and
-//! make every later atlas without the file, which may meanwhile be gone or broken.
+//! `maxminddb` reads the metadata and the records, and [`tree`](super::tree) walks the search tree.
+//! The octets of the file are not kept. The networks need less than half the memory, and serve
+//! lookups and every later atlas, even if the file was removed or damaged in the meantime.
 
 use std::{
     fmt,
@@ -24,19 +24,20 @@ use super::{
     tree::SearchTree,
 };
 
-/// How often a long walk tells how far it is, in networks.
+/// The number of networks between two reports of progress.
 const PROGRESS_INTERVAL_NETWORKS: u64 = 1 << 18;
 
-/// What reading all records may cost, per octet of the file. Real City records share names and cost
-/// up to 5; a file made to cost more would make its reader spend seconds.
+/// The limit on the cost of reading all records, for each octet of the file. Real City records
+/// share names and cost up to 5. A malicious file with more shared values would keep its reader
+/// busy for seconds.
 const COST_PER_OCTET: u64 = 64;
 
-/// How far a long walk is.
+/// The progress of a walk over a large database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DatabaseProgress {
-    /// Networks walked so far.
+    /// The number of networks walked so far.
     pub networks: u64,
-    /// Distinct records decoded, or classified, so far.
+    /// The number of distinct records decoded so far.
     pub records: u32,
 }
 
@@ -46,13 +47,13 @@ pub struct Database {
     label: Box<str>,
     kind: Box<str>,
     build_epoch: u64,
-    /// By record; [`UNKNOWN`] is first.
+    /// The location of each record; that of [`UNKNOWN`] is first.
     locations: Vec<Location>,
     v4: NetworkList<u32>,
     v6: NetworkList<u128>,
 }
 
-/// Why a file is not a database that can be used. One line.
+/// The reason why a file is not a usable database, as one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseError {
     label: Box<str>,
@@ -69,12 +70,12 @@ enum DatabaseErrorKind {
 }
 
 impl DatabaseError {
-    /// What the caller called the file.
+    /// The label that the caller gave the file.
     pub fn label(&self) -> &str {
         &self.label
     }
 
-    /// What is wrong, for where the file is named already.
+    /// The fault without the label, for messages that name the file already.
     pub fn fault(&self) -> impl fmt::Display {
         &self.fault
     }
@@ -124,31 +125,30 @@ impl From<TreeFault> for DatabaseErrorKind {
 }
 
 impl Database {
-    /// Checks and takes in a whole MaxMind DB file of MaxMind's, DB-IP's or IPinfo's shape. `label`
-    /// names it in messages. Takes about 30 ns a network.
+    /// Checks and reads a complete MaxMind DB file, with records as written by MaxMind, DB-IP or
+    /// IPinfo. `label` names the file in messages. Takes about 30 ns for each network.
     ///
     /// # Errors
-    /// [`DatabaseError`] for a file that is broken anywhere in its tree, in its metadata, or in a
-    /// part of a record that is used.
+    /// [`DatabaseError`], if the tree, the metadata or a value of a record that is read is damaged.
     pub fn open(label: &str, bytes: Vec<u8>) -> Result<Self, DatabaseError> {
         Self::open_with_progress(label, bytes, &mut |_| {})
     }
 
-    /// As [`open`](Self::open), telling `on_progress` every quarter of a million networks how far
-    /// it is.
+    /// As [`open`](Self::open), but calls `on_progress` every 262,144 networks.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with_progress(
         label: &str,
         bytes: Vec<u8>,
-        watch: &mut dyn FnMut(DatabaseProgress),
+        on_progress: &mut dyn FnMut(DatabaseProgress),
     ) -> Result<Self, DatabaseError> {
         let bytes = metadata::with_optional_keys(bytes);
-        read(label, &bytes, watch).map_err(|fault| DatabaseError { label: label.into(), fault })
+        read(label, &bytes, on_progress)
+            .map_err(|fault| DatabaseError { label: label.into(), fault })
     }
 
-    /// What the caller called the file.
+    /// The label that the caller gave the file.
     pub fn label(&self) -> &str {
         &self.label
     }
@@ -159,24 +159,24 @@ impl Database {
         &self.kind
     }
 
-    /// When it was built, in seconds of Unix time.
+    /// The build time, in seconds of Unix time.
     pub fn build_epoch(&self) -> u64 {
         self.build_epoch
     }
 
-    /// Networks of both families, known or not; what an IPv6 database repeats of IPv4 is counted
-    /// once.
+    /// The number of networks of both families, with or without a location. The aliases of the IPv4
+    /// space in an IPv6 database are not counted.
     pub fn network_count(&self) -> usize {
         self.v4.len() + self.v6.len()
     }
 
-    /// Distinct places that it knows. 0 for a database without anything about geography.
+    /// The number of distinct locations; 0 for a database that is not about geography.
     pub fn location_count(&self) -> usize {
         self.locations.len() - 1
     }
 
-    /// What it says of an address, and the network it says it of: for an IPv6 address that carries
-    /// an IPv4 address, the IPv4 network. About 100 ns.
+    /// The location of an address, and the network that has it. For an IPv6 address that embeds an
+    /// IPv4 address, it is the IPv4 network. Takes about 100 ns.
     pub fn lookup(&self, ip: IpAddr) -> (&Location, IpNet) {
         let ip = match ip {
             IpAddr::V6(v6) => {
@@ -191,12 +191,12 @@ impl Database {
         (self.location(record), network)
     }
 
-    /// Of a record of this database.
+    /// The location of a record of this database.
     pub(super) fn location(&self, record: u32) -> &Location {
         &self.locations[record as usize]
     }
 
-    /// All places that it knows.
+    /// All locations of the database, without the unknown one.
     pub(super) fn locations(&self) -> &[Location] {
         &self.locations[1..]
     }
@@ -209,7 +209,7 @@ impl Database {
         &self.v6
     }
 
-    /// Memory held, in octets; names of places are reckoned at 16 each.
+    /// The memory that the database holds, in octets, with an estimate of 16 for each name.
     pub fn memory_bytes(&self) -> usize {
         self.v4.memory_bytes()
             + self.v6.memory_bytes()
@@ -217,15 +217,15 @@ impl Database {
     }
 }
 
-fn find_network<K: Address>(leaves: &NetworkList<K>, address: K) -> (u32, IpNet) {
-    let (record, length) = leaves.find(address);
+fn find_network<K: Address>(networks: &NetworkList<K>, address: K) -> (u32, IpNet) {
+    let (record, length) = networks.find(address);
     (record, address.prefix(length))
 }
 
 fn read(
     label: &str,
     bytes: &[u8],
-    watch: &mut dyn FnMut(DatabaseProgress),
+    on_progress: &mut dyn FnMut(DatabaseProgress),
 ) -> Result<Database, DatabaseErrorKind> {
     let reader = Reader::from_source(bytes)
         .map_err(|error| DatabaseErrorKind::Metadata(one_line_reason(&error)))?;
@@ -233,7 +233,7 @@ fn read(
     let mut tree = SearchTree::new(bytes, metadata.node_count, metadata.record_size)?;
     let is_ipv6 = metadata.ip_version == 6;
     let ipv4_root = tree.ipv4_root(is_ipv6);
-    let mut records = RecordDecoder::new(&reader, bytes.len() as u64 * COST_PER_OCTET, watch);
+    let mut records = RecordDecoder::new(&reader, bytes.len() as u64 * COST_PER_OCTET, on_progress);
 
     // A tree with n nodes has n + 1 networks at most; nearly all are IPv4.
     let mut v4 = NetworkList::with_capacity(metadata.node_count as usize + 1);
@@ -249,12 +249,12 @@ fn read(
 
     let mut v6 = NetworkList::with_capacity(0);
     if is_ipv6 {
-        // Whatever hangs below a block that carries IPv4 is never asked for: such addresses are
-        // looked up as IPv4.
+        // Networks below a block that embeds IPv4 are never used: such addresses are looked up as
+        // IPv4.
         let is_ipv4 = |start: u128, length: u8, node: u32| {
             length > 0 && node == ipv4_root
                 || (start, length) == (0, 96)
-                || Ipv4Embedding::ALL.iter().any(|carriage| carriage.block() == (start, length))
+                || Ipv4Embedding::ALL.iter().any(|embedding| embedding.block() == (start, length))
         };
         tree.walk(0, is_ipv4, |start: u128, length, offset| {
             v6.push(start, length, records.record_number(start, length, offset)?);
@@ -266,8 +266,8 @@ fn read(
     }
 
     let locations = records.finish();
-    // Vendors leave type and description empty. A file without places as well is more likely
-    // damaged than meant.
+    // Some vendors leave the description empty. A file that has no locations either is probably
+    // damaged.
     if metadata.description.is_empty() && locations.len() == 1 {
         return Err(DatabaseErrorKind::NoLocations);
     }
@@ -275,7 +275,8 @@ fn read(
     Ok(Database { label: label.into(), kind, build_epoch: metadata.build_epoch, locations, v4, v6 })
 }
 
-/// The records met so far, each decoded when first met; records that say the same are one.
+/// Decodes each record when a network first refers to it. Records with equal locations get one
+/// number.
 struct RecordDecoder<'a> {
     reader: &'a Reader<&'a [u8]>,
     by_offset: HashMap<u32, u32, FastHashState>,
@@ -306,7 +307,7 @@ impl<'a> RecordDecoder<'a> {
         }
     }
 
-    /// The number of the record at `offset`, which `start` was found to have.
+    /// The number of the record at `offset`, which the network at `start` refers to.
     #[inline]
     fn record_number<K: Address>(
         &mut self,
@@ -324,10 +325,10 @@ impl<'a> RecordDecoder<'a> {
         if self.last.0 == offset {
             return Ok(self.last.1);
         }
-        let Some(at) = offset else { return Ok(UNKNOWN) };
-        let record = match self.by_offset.get(&at) {
+        let Some(some_offset) = offset else { return Ok(UNKNOWN) };
+        let record = match self.by_offset.get(&some_offset) {
             Some(&record) => record,
-            None => self.decode(start.prefix(length), start.to_ip(), at)?,
+            None => self.decode(start.prefix(length), start.to_ip(), some_offset)?,
         };
         self.last = (offset, record);
         Ok(record)
@@ -369,7 +370,7 @@ impl<'a> RecordDecoder<'a> {
     }
 }
 
-/// The crate's words, on one line and without what the message around them says already.
+/// The message of the crate on one line, without what the surrounding message says already.
 fn one_line_reason(error: &MaxMindDbError) -> Box<str> {
     let text = match error {
         MaxMindDbError::InvalidDatabase { message, offset: Some(offset) } => {

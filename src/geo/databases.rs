@@ -1,4 +1,4 @@
-//! Several databases read as one: City or Country from one vendor, ASN from another.
+//! Several databases, merged: for example City or Country from one vendor and ASN from another.
 
 use std::{
     collections::BTreeMap,
@@ -10,96 +10,98 @@ use ipnet::IpNet;
 
 use super::{Coordinates, Database, Location, address::embedded_ipv4, countries};
 
-/// Databases in order of precedence: for each field the first that has it wins. With none, nothing
-/// is known of anybody.
+/// Databases in order of precedence: each field comes from the first database that has it. Without
+/// databases, every address is unknown.
 #[derive(Debug, Clone, Default)]
 pub struct Databases {
     list: Vec<Arc<Database>>,
     countries: Arc<BTreeMap<Box<str>, Coordinates>>,
 }
 
-/// What all databases together say of one address, without a copy of it.
+/// The merged location of one address, borrowed from the databases.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LocationRef<'a> {
-    /// The narrowest of the networks that they say it of; of IPv4 where the address carries one.
+    /// The narrowest network that contains the address in any database. It is an IPv4 network if
+    /// the address embeds one.
     pub network: IpNet,
-    /// As in [`Location`].
+    /// The continent, as in [`Location::continent`].
     pub continent: Option<&'a str>,
-    /// As in [`Location`].
+    /// The country, as in [`Location::country`].
     pub country: Option<&'a str>,
-    /// As in [`Location`].
+    /// The narrowest subdivision, the first of [`Location::subdivisions`].
     pub subdivision: Option<&'a str>,
-    /// As in [`Location`].
+    /// The city, as in [`Location::city`].
     pub city: Option<&'a str>,
-    /// As in [`Location`].
+    /// The coordinates, as in [`Location::coordinates`].
     pub coordinates: Option<Coordinates>,
-    /// As in [`Location`].
+    /// The autonomous system, as in [`Location::asn`].
     pub asn: Option<u32>,
 }
 
 impl LocationRef<'_> {
-    /// Whether no database says anything of the address.
+    /// Whether no database has anything on the address.
     pub fn is_unknown(&self) -> bool {
         let texts = [self.continent, self.country, self.subdivision, self.city];
         texts.iter().all(Option::is_none) && self.coordinates.is_none() && self.asn.is_none()
     }
 }
 
-/// What the databases say of one address.
+/// What the databases have on one address.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MergedLookup<'a> {
-    /// All databases together.
+    /// The merged location.
     pub location: Location,
-    /// The narrowest of the networks that they say it of; of IPv4 where the address carries one.
+    /// The narrowest network that contains the address in any database. It is an IPv4 network if
+    /// the address embeds one.
     pub network: IpNet,
-    /// The IPv4 address that an IPv6 address carries and is looked up as.
+    /// The IPv4 address that an IPv6 address embeds and is looked up as.
     pub embedded_ipv4: Option<Ipv4Addr>,
-    /// Each database's own word, in order of precedence.
+    /// The result of each database, in order of precedence.
     pub by_database: Vec<DatabaseLookup<'a>>,
 }
 
-/// What one database says of one address.
+/// What one database has on one address.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DatabaseLookup<'a> {
-    /// What the file is called.
+    /// The label of the database in messages.
     pub label: &'a str,
-    /// Its type.
+    /// The database type, as in [`Database::kind`].
     pub kind: &'a str,
-    /// When it was built, in seconds of Unix time.
+    /// The build time, in seconds of Unix time.
     pub build_epoch: u64,
-    /// What it says.
+    /// The location in this database.
     pub location: &'a Location,
-    /// The network it says it of.
+    /// The network of that location.
     pub network: IpNet,
 }
 
 impl Databases {
-    /// In order of precedence.
+    /// Merges databases, given in order of precedence.
     pub fn new(list: Vec<Arc<Database>>) -> Self {
         let countries = Arc::new(country_coordinates(&list));
         Self { list, countries }
     }
 
-    /// In order of precedence.
+    /// The databases in order of precedence.
     pub fn list(&self) -> &[Arc<Database>] {
         &self.list
     }
 
-    /// What they say of an address; each database's word apart and all together. For people: about
-    /// a microsecond.
+    /// Looks an address up in each database, and merges the results. Allocates and takes about a
+    /// microsecond, so it is not for the hot path.
     pub fn lookup(&self, ip: IpAddr) -> MergedLookup<'_> {
-        let carried = embedded_ipv4_of(ip);
-        let ip = carried.map_or(ip, IpAddr::V4);
+        let embedded_ipv4 = embedded_ipv4_of(ip);
+        let ip = embedded_ipv4.map_or(ip, IpAddr::V4);
         let sources: Vec<_> = self.list.iter().map(|database| lookup_in(database, ip)).collect();
         let mut location =
             sources.iter().fold(Location::default(), |all, source| all.merged(source.location));
         self.fill_from_country(&mut location);
         let network = sources.iter().map(|source| source.network).max_by_key(IpNet::prefix_len);
         let network = network.unwrap_or_else(|| whole_family(ip));
-        MergedLookup { location, network, embedded_ipv4: carried, by_database: sources }
+        MergedLookup { location, network, embedded_ipv4, by_database: sources }
     }
 
-    /// As [`Databases::lookup`], for queries: without allocation.
+    /// The merged location of an address, without allocation, for the hot path.
     pub fn view(&self, ip: IpAddr) -> LocationRef<'_> {
         let ip = embedded_ipv4_of(ip).map_or(ip, IpAddr::V4);
         let mut view = LocationRef {
@@ -131,7 +133,8 @@ impl Databases {
         view
     }
 
-    /// Gives a location that has a country what follows from it: the continent, and coordinates.
+    /// Adds the continent and coordinates of the country to a location that has a country and lacks
+    /// them.
     pub(super) fn fill_from_country(&self, location: &mut Location) {
         let Some(country) = &location.country else { return };
         if location.coordinates.is_none() {
@@ -142,12 +145,13 @@ impl Databases {
         }
     }
 
-    /// The coordinates that the databases have for a country as a whole, else the built-in ones.
+    /// The coordinates that the databases have for a country as a whole, otherwise the built-in
+    /// ones.
     fn coordinates_of(&self, country: &str) -> Option<Coordinates> {
         self.countries.get(country).copied().or_else(|| countries::coordinates(country))
     }
 
-    /// What the databases know anything about.
+    /// The kinds of fields that the databases have.
     pub fn coverage(&self) -> Coverage {
         let locations = || self.list.iter().flat_map(|database| database.locations());
         Coverage {
@@ -163,24 +167,24 @@ impl Databases {
     }
 }
 
-/// What a set of databases knows anything about.
+/// The kinds of fields that a set of databases has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Coverage {
     /// The number of databases.
     pub databases: usize,
-    /// Countries.
+    /// Whether a record has a country.
     pub has_countries: bool,
-    /// Continents, or countries, from which they follow.
+    /// Whether a record has a continent, or a country, from which it follows.
     pub has_continents: bool,
-    /// Coordinates, or countries, from which they follow.
+    /// Whether a record has coordinates, or a country, from which they follow.
     pub has_coordinates: bool,
-    /// Subdivisions of countries.
+    /// Whether a record has a subdivision of a country.
     pub has_subdivisions: bool,
-    /// Autonomous systems.
+    /// Whether a record has an autonomous system.
     pub has_asns: bool,
 }
 
-/// The IPv4 address that an IPv6 address carries.
+/// The IPv4 address that an IPv6 address embeds.
 fn embedded_ipv4_of(ip: IpAddr) -> Option<Ipv4Addr> {
     match ip {
         IpAddr::V6(v6) => embedded_ipv4(u128::from(v6)).map(|(v4, _)| Ipv4Addr::from(v4)),
@@ -188,7 +192,7 @@ fn embedded_ipv4_of(ip: IpAddr) -> Option<Ipv4Addr> {
     }
 }
 
-/// All addresses of the family of this one.
+/// The prefix of all addresses of the family of this one.
 fn whole_family(ip: IpAddr) -> IpNet {
     if ip.is_ipv4() { IpNet::V4(Default::default()) } else { IpNet::V6(Default::default()) }
 }
@@ -204,12 +208,13 @@ fn lookup_in(database: &Database, ip: IpAddr) -> DatabaseLookup<'_> {
     }
 }
 
-/// A country's coordinates: those of a record of the country as a whole (no city, no subdivision
-/// before none), the first by precedence and address; or the only ones that are known in it.
-/// Countries with neither have none: the middle of several cities may be far from all of them.
+/// The coordinates of each country: those of a record of the country as a whole, otherwise those of
+/// a record of a subdivision, the first by precedence and address; otherwise those of the cities if
+/// all are equal. Other countries have none: the middle of several cities may be far from all of
+/// them.
 fn country_coordinates(list: &[Arc<Database>]) -> BTreeMap<Box<str>, Coordinates> {
-    /// The best so far, by how much of a whole country it is of: 2 country, 1 subdivision, 0 city;
-    /// and whether it is the only one of its kind.
+    /// The best coordinates so far. The rank is 2 for a record of a country, 1 for one of a
+    /// subdivision, 0 for one of a city. `is_only`: all records of this rank agree.
     struct CountryCandidate {
         rank: u8,
         coordinates: Coordinates,
@@ -237,6 +242,6 @@ fn country_coordinates(list: &[Arc<Database>]) -> BTreeMap<Box<str>, Coordinates
     }
     best.into_iter()
         .filter(|(_, known)| known.rank > 0 || known.is_only)
-        .map(|(c, b)| (c, b.coordinates))
+        .map(|(country, best)| (country, best.coordinates))
         .collect()
 }

@@ -1,9 +1,9 @@
-//! The grid: all addresses in cells, within which the databases say one thing and the same named
-//! prefixes hold.
+//! The grid: the address space divided into cells. All addresses of a cell have the same location
+//! in the databases, and the same named prefixes contain them.
 //!
-//! One sweep over all networks finds the cells, and counts the addresses of each. Whoever tells
-//! places apart then looks at cells, of which there are thousands, and not at networks, of which
-//! there are millions; and atlases are made of what became of the cells, many in one sweep.
+//! One sweep over all networks finds the cells and counts the addresses of each. A classification
+//! then looks at thousands of cells instead of millions of networks, and one sweep lays out many
+//! atlases.
 
 use std::{hash::Hash, net::IpAddr};
 
@@ -21,13 +21,14 @@ use super::{
     runs::{RunsBuilder, SortedRuns},
 };
 
-/// No cell has this number.
+/// A number that no cell has.
 const NO_CELL: u32 = u32::MAX;
 
-/// How many atlases are made in one sweep: more would want more memory at once than they save time.
+/// The most atlases laid out in one sweep. More would save little time and need more memory at
+/// once.
 const MAX_FOLDS_PER_SWEEP: usize = 16;
 
-/// All addresses in cells. Immutable.
+/// The address space, divided into cells. Immutable.
 #[derive(Debug)]
 pub struct Grid {
     databases: Databases,
@@ -40,34 +41,36 @@ pub struct Grid {
     cells: Vec<Cell>,
 }
 
-/// What is known of a cell.
+/// The properties of a cell.
 #[derive(Debug, Clone, Copy)]
 struct Cell {
     class: u32,
     joint: u32,
-    /// How many IPv4 addresses are in it.
+    /// The number of IPv4 addresses in the cell.
     addresses: u64,
 }
 
-/// The cells of combinations of a class and a joint record.
+/// The number of the cell of each combination of a class and a joint record.
 #[derive(Debug, Default)]
 struct CellNumbers {
-    /// Of the first class, by joint record: nearly all networks are in it.
+    /// For the first class, which nearly all networks have, by joint record.
     common: Vec<u32>,
-    /// Of the others.
+    /// For all other classes, by class and joint record.
     rare: HashMap<(u32, u32), u32, FastHashState>,
 }
 
-/// The areas that one way to tell places apart makes of a grid's cells.
+/// The cells of a grid, joined into areas by one classification.
 #[derive(Debug)]
 pub struct Division {
-    /// By cell: the area with whether it is special, as in an atlas.
+    /// For each cell, the value that its runs have in an atlas: the area, and whether it is
+    /// special.
     values: Box<[u32]>,
     area_count: usize,
 }
 
 impl Grid {
-    /// Of all that the databases tell apart, and these prefixes. About 10 ns a network.
+    /// Divides the address space by the databases and these prefixes. Takes about 10 ns for each
+    /// network.
     pub fn new(databases: &Databases, named: Vec<IpNet>) -> Self {
         let mut classes = PrefixClasses::new();
         let (v4, v6) =
@@ -75,7 +78,7 @@ impl Grid {
         let mut joint = JointRecords::new(databases);
         let mut numbers = CellNumbers::default();
         let mut cells: Vec<Cell> = Vec::new();
-        let mut found = |class, joint| {
+        let mut cell_of = |class, joint| {
             let new = cells.len() as u32;
             let cell = numbers.find_or_insert(class, joint, new);
             if cell == new {
@@ -83,43 +86,44 @@ impl Grid {
             }
             cell
         };
-        let leaves = databases.list().iter().map(|database| database.v4()).collect();
+        let lists = databases.list().iter().map(|database| database.v4()).collect();
         let mut addresses: Vec<u64> = Vec::new();
-        sweep(&v4, leaves, |start: u32, last, class, cursors| {
-            let cell = found(class, joint.find_or_insert(cursors)) as usize;
+        sweep(&v4, lists, |start: u32, last, class, cursors| {
+            let cell = cell_of(class, joint.find_or_insert(cursors)) as usize;
             addresses.resize(addresses.len().max(cell + 1), 0);
             addresses[cell] += u64::from(last - start) + 1;
         });
-        let leaves = databases.list().iter().map(|database| database.v6()).collect();
-        sweep(&v6, leaves, |_: u128, _, class, cursors| {
-            _ = found(class, joint.find_or_insert(cursors))
+        let lists = databases.list().iter().map(|database| database.v6()).collect();
+        sweep(&v6, lists, |_: u128, _, class, cursors| {
+            _ = cell_of(class, joint.find_or_insert(cursors))
         });
         cells.iter_mut().zip(addresses).for_each(|(cell, addresses)| cell.addresses = addresses);
         let classes = classes.into_list();
         Self { databases: databases.clone(), named, v4, v6, classes, joint, numbers, cells }
     }
 
-    /// The prefixes it tells apart.
+    /// The named prefixes that the cells were divided by.
     pub fn named(&self) -> &[IpNet] {
         &self.named
     }
 
-    /// Joins all cells for which `classify` says the same into areas, numbered in order of first
-    /// appearance (IPv4 first), and returns what it said of each.
+    /// Joins all cells with equal values of `classify` into areas, numbered in order of first
+    /// appearance (IPv4 first), and returns the value of each area.
     ///
-    /// `named` are those of the grid's prefixes that count, all of them or some, each once;
-    /// `classify` gets the location and the positions in `named` of all that contain the cell,
-    /// longest first, and is called once for each distinct pair. Special-purpose addresses that
-    /// none of them contains and no database knows are areas of their own, whatever it says.
+    /// `named` are the prefixes of the grid that count, all or some of them, each once. `classify`
+    /// gets the location and the positions in `named` of the prefixes that contain the cell,
+    /// longest first, and is called once for each distinct pair. Special-purpose addresses that no
+    /// such prefix contains and no database has a location for form separate areas, even if their
+    /// value is that of others.
     pub fn divide<S: Eq + Hash + Clone>(
         &self,
         named: &[IpNet],
         mut classify: impl FnMut(&Location, &[u32]) -> S,
     ) -> (Division, Vec<S>) {
         let mut areas: Vec<S> = Vec::new();
-        let mut known: HashMap<(S, bool), u32, FastHashState> = HashMap::default();
-        // Which of the classes differ for these prefixes.
-        let own: Vec<Option<u32>> = if named == self.named {
+        let mut known_areas: HashMap<(S, bool), u32, FastHashState> = HashMap::default();
+        // The position in `named` of each prefix of the grid.
+        let positions_in_named: Vec<Option<u32>> = if named == self.named {
             (0..named.len() as u32).map(Some).collect()
         } else {
             let positions: HashMap<IpNet, u32> = named.iter().copied().zip(0..).collect();
@@ -130,27 +134,30 @@ impl Grid {
             .classes
             .iter()
             .map(|class| {
-                let list: Vec<u32> =
-                    class.named.iter().filter_map(|&at| own[at as usize]).collect();
+                let list: Vec<u32> = class
+                    .named
+                    .iter()
+                    .filter_map(|&prefix| positions_in_named[prefix as usize])
+                    .collect();
                 let next = lists.len() as u32;
                 let number = *lists.entry_ref(&list).or_insert(next);
                 let is_special = class.is_special && list.is_empty();
                 (number << 1 | u32::from(is_special), list, is_special)
             })
             .collect();
-        let mut seen: HashMap<(u32, u32), u32, FastHashState> = HashMap::default();
+        let mut known_values: HashMap<(u32, u32), u32, FastHashState> = HashMap::default();
         let mut value = |cell: &Cell| {
             let (view, list, is_special) = &views[cell.class as usize];
             if self.classes[cell.class as usize].is_embedded_ipv4 {
                 return EMBEDDED_IPV4;
             }
-            *seen.entry((*view, cell.joint)).or_insert_with(|| {
+            *known_values.entry((*view, cell.joint)).or_insert_with(|| {
                 let location = self.joint.location(&self.databases, cell.joint);
-                // A private network that the databases know has a place like any other.
+                // A private network with a location in a database is treated like any other.
                 let is_special = *is_special && location == Location::default();
-                let said = classify(&location, list);
+                let class = classify(&location, list);
                 let next = areas.len() as u32;
-                let area = match known.entry((said, is_special)) {
+                let area = match known_areas.entry((class, is_special)) {
                     Entry::Occupied(known) => *known.get(),
                     Entry::Vacant(new) => {
                         areas.push(new.key().0.clone());
@@ -164,48 +171,48 @@ impl Grid {
         (Division { values, area_count: areas.len() }, areas)
     }
 
-    /// The atlas of a division.
+    /// The atlas of a division, without joining areas.
     pub fn atlas(&self, division: &Division) -> Atlas {
         let map: Vec<u32> = (0..division.area_count as u32).collect();
         self.fold(division, &map)
     }
 
-    /// The atlas of a division in which area `a` has become area `map[a]`.
+    /// The atlas of a division in which area `a` became area `map[a]`.
     ///
     /// # Panics
-    /// Where `map` is shorter than [`area_count`](Division::area_count).
+    /// If `map` is shorter than [`area_count`](Division::area_count).
     pub fn fold(&self, division: &Division, map: &[u32]) -> Atlas {
         let mut atlases = self.folds(&[(division, map)]);
         atlases.pop().unwrap_or_else(|| unreachable!("one was asked for"))
     }
 
-    /// Of each division the atlas in which area `a` has become area `map[a]`; neighbours that are
-    /// alike then are one. Special addresses stay apart from others. A sweep for every sixteen:
-    /// about 5 ns a network, and 1 ns for each.
+    /// For each division the atlas in which area `a` became area `map[a]`, with equal neighbours
+    /// joined. Special addresses are not joined with others. Each sweep lays out up to 16 atlases,
+    /// and takes about 5 ns for each network, and 1 ns more for each atlas.
     ///
     /// # Panics
-    /// Where a map is shorter than [`area_count`](Division::area_count).
-    pub fn folds(&self, wanted: &[(&Division, &[u32])]) -> Vec<Atlas> {
-        wanted.chunks(MAX_FOLDS_PER_SWEEP).flat_map(|some| self.fold_chunk(some)).collect()
+    /// If a map is shorter than [`area_count`](Division::area_count).
+    pub fn folds(&self, requests: &[(&Division, &[u32])]) -> Vec<Atlas> {
+        requests.chunks(MAX_FOLDS_PER_SWEEP).flat_map(|chunk| self.fold_chunk(chunk)).collect()
     }
 
-    fn fold_chunk(&self, wanted: &[(&Division, &[u32])]) -> Vec<Atlas> {
-        let width = wanted.len();
+    fn fold_chunk(&self, requests: &[(&Division, &[u32])]) -> Vec<Atlas> {
+        let width = requests.len();
         let mut values = vec![EMBEDDED_IPV4; self.cells.len() * width];
-        for (at, (division, map)) in wanted.iter().enumerate() {
+        for (column, (division, map)) in requests.iter().enumerate() {
             assert!(map.len() >= division.area_count, "every area needs one to become");
             for (cell, &value) in
                 division.values.iter().enumerate().filter(|(_, value)| **value != EMBEDDED_IPV4)
             {
-                values[cell * width + at] =
+                values[cell * width + column] =
                     atlas::pack_area(map[(value >> 1) as usize], value & 1 == 1);
             }
         }
-        let leaves = self.databases.list().iter().map(|database| database.v4()).collect();
-        let v4 = self.runs(&self.v4, leaves, &values, width);
-        let leaves = self.databases.list().iter().map(|database| database.v6()).collect();
-        let v6 = self.runs(&self.v6, leaves, &values, width);
-        let counts = wanted.iter().map(|(division, map)| {
+        let lists = self.databases.list().iter().map(|database| database.v4()).collect();
+        let v4 = self.runs(&self.v4, lists, &values, width);
+        let lists = self.databases.list().iter().map(|database| database.v6()).collect();
+        let v6 = self.runs(&self.v6, lists, &values, width);
+        let counts = requests.iter().map(|(division, map)| {
             map[..division.area_count].iter().max().map_or(0, |&highest| highest as usize + 1)
         });
         v4.into_iter()
@@ -215,17 +222,18 @@ impl Grid {
             .collect()
     }
 
-    /// The runs that each column of `values`, which has a row for each cell, makes of one family.
+    /// The runs of one family for each column of `values`, which has a row for each cell and
+    /// `width` columns.
     fn runs<K: Address>(
         &self,
         overlay: &Overlay<K>,
-        leaves: Vec<&NetworkList<K>>,
+        lists: Vec<&NetworkList<K>>,
         values: &[u32],
         width: usize,
     ) -> Vec<SortedRuns<K>> {
         let mut builders: Vec<RunsBuilder<K>> = (0..width).map(|_| RunsBuilder::new()).collect();
         let mut last = NO_CELL;
-        sweep(overlay, leaves, |start, _, class, cursors| {
+        sweep(overlay, lists, |start, _, class, cursors| {
             let cell = self.numbers.find(class, self.joint.find(cursors));
             if cell != last {
                 let row = &values[cell as usize * width..][..width];
@@ -239,7 +247,7 @@ impl Grid {
         builders.into_iter().map(RunsBuilder::finish).collect()
     }
 
-    /// How many IPv4 addresses each area has, special ones left out.
+    /// The number of IPv4 addresses in each area, without special ones.
     pub fn addresses(&self, division: &Division) -> Vec<f64> {
         let mut addresses = vec![0.0; division.area_count];
         for (cell, &value) in self.cells.iter().zip(&division.values) {
@@ -250,7 +258,7 @@ impl Grid {
         addresses
     }
 
-    /// The area of an address.
+    /// The number of the area that an address is in.
     pub fn area(&self, division: &Division, ip: IpAddr) -> usize {
         let cell = match ip {
             IpAddr::V4(v4) => self.cell_of_v4(u32::from(v4)),
@@ -280,19 +288,19 @@ impl Grid {
 }
 
 impl Division {
-    /// Joins the areas with equal values of `said`, which has one for each area. Returns the values
-    /// of the areas that are left, numbered in order of first appearance. Special-purpose addresses
-    /// keep areas of their own.
-    pub fn joined<S: Eq + Hash + Clone>(&self, said: &[S]) -> (Self, Vec<S>) {
+    /// Joins the areas with equal values in `classes`, which has a value for each area. Returns the
+    /// values of the joined areas, numbered in order of first appearance. Special-purpose addresses
+    /// stay in separate areas.
+    pub fn joined<S: Eq + Hash + Clone>(&self, classes: &[S]) -> (Self, Vec<S>) {
         let mut areas: Vec<S> = Vec::new();
-        let mut known: HashMap<(&S, bool), u32, FastHashState> = HashMap::default();
+        let mut known_areas: HashMap<(&S, bool), u32, FastHashState> = HashMap::default();
         let mut join = |value: u32| {
             if value == EMBEDDED_IPV4 {
                 return EMBEDDED_IPV4;
             }
-            let (said, is_special) = (&said[(value >> 1) as usize], value & 1 == 1);
-            let area = *known.entry((said, is_special)).or_insert_with(|| {
-                areas.push(said.clone());
+            let (class, is_special) = (&classes[(value >> 1) as usize], value & 1 == 1);
+            let area = *known_areas.entry((class, is_special)).or_insert_with(|| {
+                areas.push(class.clone());
                 areas.len() as u32 - 1
             });
             atlas::pack_area(area, is_special)
@@ -301,20 +309,20 @@ impl Division {
         (Self { values, area_count: areas.len() }, areas)
     }
 
-    /// Areas are numbered below this.
+    /// The number of areas; each has a number below it.
     pub fn area_count(&self) -> usize {
         self.area_count
     }
 }
 
 impl CellNumbers {
-    /// The cell of a combination that the first sweep has met.
+    /// The cell of a combination that the first sweep found.
     #[inline]
     fn find(&self, class: u32, joint: u32) -> u32 {
         if class == 0 { self.common[joint as usize] } else { self.rare[&(class, joint)] }
     }
 
-    /// The cell of a combination, which is `new` where it has not been met.
+    /// The cell of a combination, which becomes `new` if the combination has none.
     #[inline]
     fn find_or_insert(&mut self, class: u32, joint: u32, new: u32) -> u32 {
         if class != 0 {
@@ -332,20 +340,20 @@ impl CellNumbers {
     }
 }
 
-/// Walks all networks of one family and the overlay side by side, in address order: `piece` gets
-/// the first and the last address, the class, and the databases' records.
+/// Walks the networks of all databases and the overlay of one family side by side, in address
+/// order. `visit` gets the first and the last address of each piece, its class, and cursors at the
+/// records of the databases.
 fn sweep<'l, K: Address>(
     overlay: &Overlay<K>,
-    leaves: Vec<&'l NetworkList<K>>,
-    mut piece: impl FnMut(K, K, u32, &[NetworkCursor<'l, K>]),
+    lists: Vec<&'l NetworkList<K>>,
+    mut visit: impl FnMut(K, K, u32, &[NetworkCursor<'l, K>]),
 ) {
-    let mut cursors: Vec<NetworkCursor<'l, K>> =
-        leaves.iter().map(|leaves| leaves.cursor()).collect();
+    let mut cursors: Vec<NetworkCursor<'l, K>> = lists.iter().map(|list| list.cursor()).collect();
     let mut start = K::MIN;
     for &(stretch_end, class) in &overlay.stretches {
         loop {
             let end = cursors.iter().fold(stretch_end, |end, cursor| end.min(cursor.last));
-            piece(start, end, class, &cursors);
+            visit(start, end, class, &cursors);
             cursors.iter_mut().filter(|cursor| cursor.last == end).for_each(|cursor| {
                 cursor.advance();
             });

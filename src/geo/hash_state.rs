@@ -1,4 +1,4 @@
-//! The hash function of this module's tables.
+//! The hash function of the hash tables in this module.
 
-/// Foldhash, seeded at random.
+/// Foldhash, a fast hash that is seeded at random.
 pub(super) type FastHashState = foldhash::fast::RandomState;

@@ -1,4 +1,4 @@
-//! The databases' records joined: a number for each combination that occurs.
+//! Joint records: a number for each combination of records of all databases that occurs.
 
 use hashbrown::HashMap;
 
@@ -8,12 +8,13 @@ use super::{
     network_list::{NetworkCursor, UNKNOWN},
 };
 
-/// Combinations of one record of each database. Of a single database they are its records.
+/// Combinations of one record of each database. With a single database, they are its records.
 #[derive(Debug)]
 pub(super) struct JointRecords {
-    /// For each database but the first: (combination of those before, its record) to combination.
+    /// For each database except the first: the number of each pair of a combination of the earlier
+    /// databases and a record of this one.
     pairs: Vec<HashMap<(u32, u32), u32, FastHashState>>,
-    /// For each database but the first: the pair of each combination, to go back by.
+    /// For each database except the first: the pair of each number, to decompose it again.
     origins: Vec<Vec<(u32, u32)>>,
 }
 
@@ -23,7 +24,7 @@ impl JointRecords {
         Self { pairs: vec![HashMap::default(); further], origins: vec![Vec::new(); further] }
     }
 
-    /// Of the records that the cursors are at, met before or not.
+    /// The combination of the records that the cursors are at; a new one if it has no number yet.
     #[inline]
     pub(super) fn find_or_insert<K>(&mut self, cursors: &[NetworkCursor<'_, K>]) -> u32 {
         let Some((first, further)) = cursors.split_first() else { return UNKNOWN };
@@ -37,20 +38,20 @@ impl JointRecords {
         })
     }
 
-    /// Of the records that the cursors are at, a combination that has been met.
+    /// The combination of the records that the cursors are at, which must have a number.
     #[inline]
     pub(super) fn find<K>(&self, cursors: &[NetworkCursor<'_, K>]) -> u32 {
         self.find_by_records(cursors.iter().map(|cursor| cursor.record))
     }
 
-    /// Of these records, a combination that has been met.
+    /// The combination of these records, which must have a number.
     #[inline]
     pub(super) fn find_by_records(&self, mut records: impl Iterator<Item = u32>) -> u32 {
         let Some(first) = records.next() else { return UNKNOWN };
         records.zip(&self.pairs).fold(first, |joint, (record, pairs)| pairs[&(joint, record)])
     }
 
-    /// What all databases together say of a combination.
+    /// The merged location of a combination.
     pub(super) fn location(&self, databases: &Databases, joint: u32) -> Location {
         let list = databases.list();
         let mut records = Vec::with_capacity(list.len());
@@ -61,11 +62,11 @@ impl JointRecords {
             joint = before;
         }
         records.push(joint);
-        let said = list
+        let locations = list
             .iter()
             .zip(records.iter().rev())
             .map(|(database, &record)| database.location(record));
-        let mut location = said.fold(Location::default(), |all, next| all.merged(next));
+        let mut location = locations.fold(Location::default(), |all, next| all.merged(next));
         databases.fill_from_country(&mut location);
         location
     }

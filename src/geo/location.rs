@@ -1,24 +1,27 @@
-//! What the databases say of one network.
+//! The location of a network, as the databases have it.
 
 use super::Coordinates;
 
-/// Where an address is, as far as the databases know. `None` everywhere is a client nobody knows.
+/// The location of an address, as far as the databases have it. In a location with `None` in all
+/// fields, nothing is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Location {
-    /// `AF`, `AN`, `AS`, `EU`, `NA`, `OC` or `SA`: of the record, else of its country.
+    /// The continent in the record, otherwise that of the country: `AF`, `AN`, `AS`, `EU`, `NA`,
+    /// `OC` or `SA`.
     pub continent: Option<Box<str>>,
-    /// ISO 3166-1 alpha-2, upper case.
+    /// The country, as an ISO 3166-1 alpha-2 code in upper case.
     pub country: Option<Box<str>>,
-    /// ISO 3166-2, country included, the narrowest first: `GB-WBK`, `GB-ENG`.
+    /// The subdivisions, as ISO 3166-2 codes with the country, the narrowest first: `GB-WBK`,
+    /// `GB-ENG`.
     pub subdivisions: Box<[Box<str>]>,
-    /// The city's English name; shown, never decided on.
+    /// The English name of the city. It is only displayed.
     pub city: Option<Box<str>>,
-    /// Of the network, else of its country, by the databases or by a built-in table; never (0, 0)
-    /// for "unknown".
+    /// The coordinates of the network, otherwise those of its country in the databases or in a
+    /// built-in table; never (0, 0) for "unknown".
     pub coordinates: Option<Coordinates>,
     /// The autonomous system that announces the network.
     pub asn: Option<u32>,
-    /// The autonomous system's name; shown, never decided on.
+    /// The name of the autonomous system. It is only displayed.
     pub organization: Option<Box<str>>,
 }
 

@@ -1,10 +1,11 @@
-//! Geography: coordinates, what a database says of an address, and the atlas compiled from both.
-//! Layer 1: pure; bytes come in as arguments.
+//! Geography: coordinates, GeoIP databases, and the atlas compiled from them. Layer 1: pure; the
+//! octets of files are arguments.
 //!
-//! [`Database::open`] checks a file and keeps its networks; [`Databases`] reads several as one; a
-//! [`Grid`] joins them, the prefixes that rules name and the special-purpose addresses into cells;
-//! a [`Division`] of it joins cells into areas; a fold makes areas one that are answered alike, so
-//! that each answer gets the widest scope for which it holds, and is an [`Atlas`].
+//! [`Database::open`] checks a file and keeps its networks. [`Databases`] merges several databases.
+//! A [`Grid`] divides the address space into cells, by the databases, the prefixes that rules name,
+//! and the special-purpose blocks. A [`Division`] joins cells into areas. A fold joins the areas
+//! that get the same answers, so that each answer has the widest scope for which it is valid, and
+//! lays the result out as an [`Atlas`].
 
 mod address;
 mod atlas;

@@ -1,6 +1,6 @@
-//! What is known of addresses before any database is asked: which named prefixes contain them, and
-//! whether they are special-purpose or carry IPv4. Laid over the databases' networks when an atlas
-//! is surveyed.
+//! The overlay: the properties of addresses that do not depend on a database. Which named prefixes
+//! contain them, and whether they are special-purpose or embed IPv4. A grid combines it with the
+//! networks of the databases.
 
 use hashbrown::HashMap;
 use ipnet::IpNet;
@@ -10,25 +10,25 @@ use super::{
     special_purpose,
 };
 
-/// What addresses of a stretch have in common.
+/// The properties that all addresses of a stretch have.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct PrefixClass {
-    /// Positions of the named prefixes that contain it, longest first.
+    /// The positions of the named prefixes that contain the stretch, longest first.
     pub(super) named: Vec<u32>,
-    /// Special-purpose.
+    /// Whether the addresses are special-purpose.
     pub(super) is_special: bool,
-    /// Looked up as the IPv4 address it carries.
+    /// Whether the addresses are looked up as the IPv4 addresses that they embed.
     pub(super) is_embedded_ipv4: bool,
 }
 
-/// Consecutive stretches that cover a whole space.
+/// Consecutive stretches of addresses that cover a whole address space.
 #[derive(Debug)]
 pub(super) struct Overlay<K> {
-    /// Last address and class.
+    /// The last address and the class of each stretch.
     pub(super) stretches: Vec<(K, u32)>,
 }
 
-/// The distinct classes; the first is that of nearly all addresses: nothing named, nothing special.
+/// The distinct classes. Nearly all addresses have the first one, without any property.
 #[derive(Debug)]
 pub(super) struct PrefixClasses {
     list: Vec<PrefixClass>,
@@ -62,22 +62,22 @@ impl PrefixClasses {
 }
 
 impl<K: Address> Overlay<K> {
-    /// Of the prefixes of this family among `named`.
+    /// The overlay of the prefixes of this family among `named`.
     pub(super) fn new(named: &[IpNet], classes: &mut PrefixClasses) -> Self {
         let mut prefixes: Vec<(K, u8, PrefixKind)> = marked_prefixes(named)
-            .filter_map(|(prefix, mark)| {
-                K::of_prefix(&prefix).map(|(first, length)| (first, length, mark))
+            .filter_map(|(prefix, kind)| {
+                K::of_prefix(&prefix).map(|(first, length)| (first, length, kind))
             })
             .collect();
-        // Wider before narrower where both start: each then opens inside those that are open
-        // already.
+        // Of prefixes with the same start the wider comes first, so that each prefix opens inside
+        // those that are open already.
         prefixes.sort_by_key(|&(first, length, _)| (first, length));
         let mut sweep =
             OverlaySweep { open: Vec::new(), stretches: Vec::new(), next: Some(K::MIN), classes };
-        for (first, length, mark) in prefixes {
+        for (first, length, kind) in prefixes {
             sweep.close_below(Some(first));
             sweep.cover_up_to(first.preceding());
-            sweep.open.push((first.last_of(length), mark));
+            sweep.open.push((first.last_of(length), kind));
         }
         sweep.close_below(None);
         sweep.cover_up_to(Some(K::MAX));
@@ -92,20 +92,20 @@ impl<K: Address> Overlay<K> {
 }
 
 fn marked_prefixes(named: &[IpNet]) -> impl Iterator<Item = (IpNet, PrefixKind)> {
-    // Backwards, so that of equal prefixes the first is innermost.
+    // In reverse order, so that of equal prefixes the first is innermost.
     let named = named.iter().enumerate().rev();
     let named = named.map(|(position, prefix)| {
         (as_lookup_prefix(prefix.trunc()), PrefixKind::Named(position as u32))
     });
     let special = special_purpose::blocks().map(|block| (block, PrefixKind::Special));
-    let carried = Ipv4Embedding::ALL.into_iter().map(|carriage| {
-        let (first, length) = carriage.block();
+    let embeddings = Ipv4Embedding::ALL.into_iter().map(|embedding| {
+        let (first, length) = embedding.block();
         (first.prefix(length), PrefixKind::EmbeddedIpv4)
     });
-    named.chain(special).chain(carried)
+    named.chain(special).chain(embeddings)
 }
 
-/// Prefixes nest or are apart, so the open ones are a stack.
+/// A sweep over the address space. Prefixes are nested or disjoint, so the open ones form a stack.
 struct OverlaySweep<'a, K> {
     open: Vec<(K, PrefixKind)>,
     stretches: Vec<(K, u32)>,
@@ -115,7 +115,7 @@ struct OverlaySweep<'a, K> {
 }
 
 impl<K: Address> OverlaySweep<'_, K> {
-    /// Closes the prefixes that end before `first`; all, without one.
+    /// Closes the prefixes that end before `first`, or all prefixes for `None`.
     fn close_below(&mut self, first: Option<K>) {
         while let Some(&(last, _)) = self.open.last()
             && first.is_none_or(|first| last < first)
@@ -125,7 +125,7 @@ impl<K: Address> OverlaySweep<'_, K> {
         }
     }
 
-    /// Covers everything up to `last` with what is open.
+    /// Covers all addresses up to `last` with the class of the open prefixes.
     fn cover_up_to(&mut self, last: Option<K>) {
         let (Some(next), Some(last)) = (self.next, last) else { return };
         if last < next {
@@ -141,8 +141,8 @@ impl<K: Address> OverlaySweep<'_, K> {
 
     fn class(&self) -> PrefixClass {
         let mut class = PrefixClass::default();
-        for (_, mark) in self.open.iter().rev() {
-            match *mark {
+        for (_, kind) in self.open.iter().rev() {
+            match *kind {
                 PrefixKind::Named(position) => class.named.push(position),
                 PrefixKind::Special => class.is_special = true,
                 PrefixKind::EmbeddedIpv4 => class.is_embedded_ipv4 = true,

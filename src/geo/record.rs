@@ -2,10 +2,10 @@
 //! without subdivision codes) and IPinfo (a flat map of strings) in one table,
 //! [`RecordPath::child`].
 //!
-//! A record is read whole, not only what is used of it, so that a broken one is found when the file
-//! is opened. What vendors fill and nobody here reads (names in other languages, the registered
-//! country, traits) is passed over: it is most of a City record, and other readers take such a
-//! file.
+//! All values of a record are read, not only those that are used, so that a damaged record is found
+//! when the file is opened. Values that are known and not used (names in other languages, the
+//! registered country, traits) are skipped: they are most of a City record, and other readers
+//! accept a file in which they are damaged.
 
 use std::fmt;
 
@@ -15,11 +15,12 @@ use serde::de::{
 
 use super::{Coordinates, Location};
 
-/// What a record says, and what it cost to read.
+/// The fields of a record, and what it cost to read.
 #[derive(Debug, Default)]
 pub(super) struct DecodedRecord {
     fields: LocationFields,
-    /// Values and eighths of octets that were read, shared ones each time.
+    /// The number of values read, plus an eighth of the octets of text; shared values count each
+    /// time.
     pub(super) cost: u64,
 }
 
@@ -27,7 +28,7 @@ pub(super) struct DecodedRecord {
 struct LocationFields {
     continent: Option<Box<str>>,
     country: Option<Box<str>>,
-    /// The widest first.
+    /// The codes of the subdivisions, the widest first.
     subdivisions: Vec<Box<str>>,
     city: Option<Box<str>>,
     latitude: Option<f64>,
@@ -36,7 +37,7 @@ struct LocationFields {
     organization: Option<Box<str>>,
 }
 
-/// Where in a record a value stands.
+/// The position of a value in a record.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum RecordPath {
     Root,
@@ -55,14 +56,14 @@ enum RecordPath {
     Longitude,
     Asn,
     Organization,
-    /// Known and not used.
+    /// A known value that is not used.
     Ignored,
-    /// Not known: read for its form alone.
+    /// An unknown value, which is read only to check its encoding.
     Unknown,
 }
 
 impl RecordPath {
-    /// Where the value of `key` stands in a map that stands here.
+    /// The path of the value of `key` in a map at this path.
     fn child(self, key: &str) -> Self {
         match (self, key) {
             (Self::Root, "continent") => Self::Continent,
@@ -92,10 +93,10 @@ impl RecordPath {
 }
 
 impl LocationFields {
-    fn set_text(&mut self, spot: RecordPath, text: &str) {
-        match spot {
-            // IPinfo's flat files have a code or a name under these keys, by product; the codes
-            // tell themselves apart.
+    fn set_text(&mut self, path: RecordPath, text: &str) {
+        match path {
+            // The flat files of IPinfo have a code or a name under these keys, depending on the
+            // product. A code is recognised by its form.
             RecordPath::Continent | RecordPath::ContinentCode => {
                 self.continent = continent(text).or(self.continent.take())
             }
@@ -114,25 +115,25 @@ impl LocationFields {
         }
     }
 
-    fn set_float(&mut self, spot: RecordPath, value: f64) {
-        match spot {
+    fn set_float(&mut self, path: RecordPath, value: f64) {
+        match path {
             RecordPath::Latitude => self.latitude = Some(value),
             RecordPath::Longitude => self.longitude = Some(value),
             _ => {}
         }
     }
 
-    fn set_unsigned(&mut self, spot: RecordPath, value: u64) {
-        match spot {
+    fn set_unsigned(&mut self, path: RecordPath, value: u64) {
+        match path {
             RecordPath::Asn => self.asn = u32::try_from(value).ok().filter(|&asn| asn != 0),
-            _ => self.set_float(spot, value as f64),
+            _ => self.set_float(path, value as f64),
         }
     }
 }
 
 impl DecodedRecord {
-    /// What the record says of a place. Codes that are none and points that are not on Earth are
-    /// left out; (0, 0) is how some databases write that they do not know.
+    /// The location of the record, without invalid codes and coordinates, and without (0, 0), which
+    /// some databases write for "unknown".
     pub(super) fn into_location(self) -> Location {
         let fields = self.fields;
         let in_country = |code: &str| match &fields.country {
@@ -144,7 +145,7 @@ impl DecodedRecord {
             fields.subdivisions.iter().rev().filter_map(|code| in_country(code)).collect();
         let coordinates = match (fields.latitude, fields.longitude) {
             (Some(latitude), Some(longitude)) if latitude != 0.0 || longitude != 0.0 => {
-                // Adding zero makes -0.0 into 0.0: the same point, and by its bits the same key.
+                // Adding 0.0 turns -0.0 into 0.0, so that equal points have equal hashes.
                 Coordinates::new(latitude + 0.0, longitude + 0.0).ok()
             }
             _ => None,
@@ -176,7 +177,8 @@ fn subdivision(text: &str) -> Option<Box<str>> {
     is_code.then(|| text.to_ascii_uppercase().into())
 }
 
-/// Text that only people read, and that must not forge a line of a log or a terminal's colours.
+/// A text that is only displayed; `None` for one with control characters, which could forge a log
+/// line or change the colours of a terminal.
 fn displayable_text(text: &str) -> Option<Box<str>> {
     (!text.is_empty() && !text.chars().any(char::is_control)).then(|| text.into())
 }
@@ -190,7 +192,7 @@ impl<'de> Deserialize<'de> for DecodedRecord {
     }
 }
 
-/// Reads one value, at its spot, into the record.
+/// Reads the value at one path into the record.
 struct RecordVisitor<'a> {
     path: RecordPath,
     record: &'a mut DecodedRecord,
@@ -220,12 +222,12 @@ impl<'de> Visitor<'de> for RecordVisitor<'_> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         self.add_cost(0);
         while let Some(key) = map.next_key::<&str>()? {
-            let spot = self.path.child(key);
+            let path = self.path.child(key);
             self.add_cost(key.len());
-            if spot == RecordPath::Ignored {
+            if path == RecordPath::Ignored {
                 map.next_value::<IgnoredAny>()?;
             } else {
-                map.next_value_seed(RecordVisitor { path: spot, record: self.record })?;
+                map.next_value_seed(RecordVisitor { path, record: self.record })?;
             }
         }
         Ok(())
@@ -236,15 +238,14 @@ impl<'de> Visitor<'de> for RecordVisitor<'_> {
         if self.path == RecordPath::Root {
             return Err(de::Error::custom("a record is an array, not a map"));
         }
-        // From the widest subdivision to the narrowest; rules name any of them.
-        let spot = if self.path == RecordPath::Subdivisions {
+        // The elements run from the widest subdivision to the narrowest. Rules may name any of
+        // them.
+        let path = if self.path == RecordPath::Subdivisions {
             RecordPath::Subdivision
         } else {
             RecordPath::Unknown
         };
-        while values.next_element_seed(RecordVisitor { path: spot, record: self.record })?.is_some()
-        {
-        }
+        while values.next_element_seed(RecordVisitor { path, record: self.record })?.is_some() {}
         Ok(())
     }
 
@@ -333,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_place_is_left_out() {
+    fn values_that_are_not_a_location_are_left_out() {
         for (json, reason) in [
             (r#"{"location":{"latitude":0.0,"longitude":0.0}}"#, "(0, 0) is written for unknown"),
             (r#"{"location":{"latitude":91.0,"longitude":1.0}}"#, "no such latitude"),
@@ -341,7 +342,7 @@ mod tests {
             (r#"{"lat":"north","lng":"1"}"#, "no number"),
             (r#"{"country":{"iso_code":"D1"}}"#, "no country code"),
             (r#"{"continent":{"code":"XX"}}"#, "no continent code"),
-            (r#"{"asn":"AS0"}"#, "AS 0 is nobody's (RFC 7607)"),
+            (r#"{"asn":"AS0"}"#, "AS 0 is reserved (RFC 7607)"),
             (r#"{"city":{"names":{"en":"a\nb"}}}"#, "a name that would forge a log line"),
             (r#"{"subdivisions":[{"iso_code":"CA"}]}"#, "a subdivision of no country"),
         ] {
@@ -350,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_no_map_is_refused() {
+    fn a_record_that_is_not_a_map_is_refused() {
         for json in ["[]", "[{}]"] {
             assert!(
                 serde_json::from_str::<DecodedRecord>(json)

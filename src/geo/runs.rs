@@ -1,35 +1,35 @@
-//! Sorted runs of addresses over a whole address space, each with one value; for IPv6 with an index
+//! Sorted runs of addresses over a whole address space, each with one value, and for IPv6 an index
 //! to find the run of an address.
 //!
-//! Invariants: the first run starts at the first address; neighbours differ in value.
+//! Invariants: the first run starts at the first address; neighbouring runs have different values.
 
 use super::{address::Address, column::CompactColumn};
 
-/// Runs per index entry of a window, as a power of two: an entry costs four octets, a step of the
-/// search about two nanoseconds. Most IPv6 runs crowd into two of the six windows, so that all
-/// windows are made fine enough for those.
+/// The number of runs for each index entry of a window, as a power of two. An entry costs four
+/// octets, a step of the search about 2 ns. Most IPv6 runs are in two of the six windows, and the
+/// index of every window is fine enough for those.
 const RUNS_PER_ENTRY_BITS: u32 = 2;
-/// The most index bits of a window: 4 MiB.
+/// The most index bits of a window, whose index then has 4 MiB.
 const MAX_INDEX_BITS: u32 = 20;
 
-/// Runs that cover a whole space, in order.
+/// Runs in address order, which cover a whole address space.
 #[derive(Debug, Clone)]
 pub(super) struct SortedRuns<K> {
     starts: Vec<K>,
     values: CompactColumn,
 }
 
-/// Runs with an index.
+/// Sorted runs with an index.
 #[derive(Debug, Clone)]
 pub(super) struct IndexedRuns<K> {
     sorted: SortedRuns<K>,
-    /// For each window, for each step through it: the run that its first address is in; one more
-    /// for the window's end.
+    /// For each window, and for each step through it, the run of the first address of the step; one
+    /// more entry for the end of the window.
     index: Box<[u32]>,
     shift: u8,
 }
 
-/// Makes runs from pieces in address order.
+/// Builds runs from pieces in address order; joins neighbouring pieces of equal value.
 pub(super) struct RunsBuilder<K> {
     starts: Vec<K>,
     values: CompactColumn,
@@ -49,7 +49,7 @@ impl<K: Address> RunsBuilder<K> {
         Self { starts: Vec::new(), values: CompactColumn::default(), last: None }
     }
 
-    /// The next piece, which starts above the one before; it ends where the next starts.
+    /// Adds a piece, which must start above the previous one. It ends where the next one starts.
     #[inline]
     pub(super) fn push(&mut self, start: K, value: u32) {
         if self.last != Some(value) {
@@ -59,7 +59,7 @@ impl<K: Address> RunsBuilder<K> {
         }
     }
 
-    /// The pieces must have begun at the first address.
+    /// The runs of all pieces. The first piece must have started at the first address.
     pub(super) fn finish(self) -> SortedRuns<K> {
         debug_assert_eq!(self.starts.first(), Some(&K::MIN));
         SortedRuns { starts: self.starts, values: self.values }
@@ -88,7 +88,8 @@ impl<K: Address> SortedRuns<K> {
     }
 }
 
-/// The runs of ascending pieces, which cover the space; neighbours that are alike become one.
+/// The runs of ascending pieces that cover the address space. Neighbouring pieces of equal value
+/// become one run.
 pub(super) fn merge_equal_neighbours<K: Address>(
     pieces: impl Iterator<Item = (K, u32)>,
 ) -> impl Iterator<Item = ValueRun<K>> {
@@ -101,13 +102,14 @@ pub(super) fn merge_equal_neighbours<K: Address>(
     })
 }
 
-/// The index and the shift that makes an address's distance from its window's start a step.
+/// The index, and the shift that turns the distance of an address from the start of its window into
+/// a step.
 fn index<K: Address>(starts: &[K]) -> (Box<[u32]>, u8) {
     let count_bits = usize::BITS - starts.len().leading_zeros();
     let bits = count_bits.saturating_sub(RUNS_PER_ENTRY_BITS).min(MAX_INDEX_BITS);
     let shift = K::WIDTH - K::WINDOW_LENGTH - bits as u8;
     let mut run = 0;
-    let mut run_of = |address: Option<K>| {
+    let mut run_at = |address: Option<K>| {
         while starts
             .get(run + 1)
             .is_some_and(|&start| address.is_none_or(|address| start <= address))
@@ -119,34 +121,34 @@ fn index<K: Address>(starts: &[K]) -> (Box<[u32]>, u8) {
     let windows = K::WINDOWS.iter();
     let steps = windows
         .flat_map(|&window| (0..=1usize << bits).map(move |step| K::at_step(window, step, shift)));
-    (steps.map(&mut run_of).collect(), shift)
+    (steps.map(&mut run_at).collect(), shift)
 }
 
 impl<K: Address> IndexedRuns<K> {
-    /// The same runs, with an index.
+    /// Adds an index to runs.
     pub(super) fn with_index(mut sorted: SortedRuns<K>) -> Self {
         sorted.shrink();
         let (index, shift) = index(&sorted.starts);
         Self { sorted, index, shift }
     }
 
-    /// The run that an address is in. No allocation.
+    /// The run that an address is in. Allocates nothing.
     #[inline]
     pub(super) fn find(&self, address: K) -> ValueRun<K> {
         let (low, high) = self.candidate_runs(address);
-        // Between the two, the last run that starts at or below the address; `low` does.
+        // The result is the last run that starts at or below the address. `low` is one that does.
         let above_low = &self.sorted.starts[low + 1..=high];
         let run = low + above_low.partition_point(|&start| start <= address);
         self.sorted.run(run)
     }
 
-    /// Something of a run that [`IndexedRuns::candidate_runs`] gave.
+    /// The first address of a run.
     #[inline]
     pub(super) fn start(&self, run: usize) -> K {
         self.sorted.starts[run]
     }
 
-    /// The first and the last run that can hold the address.
+    /// The first and the last run that may contain the address.
     #[inline]
     pub(super) fn candidate_runs(&self, address: K) -> (usize, usize) {
         let Some(window) = address.window() else { return (0, self.len() - 1) };
@@ -171,8 +173,8 @@ impl<K: Address> IndexedRuns<K> {
 }
 
 impl<K: Address> ValueRun<K> {
-    /// The length of the widest prefix around `address` that lies in this run: one bit more than
-    /// what the address shares with the nearer of the two addresses just outside.
+    /// The length of the widest prefix around `address` that lies in this run. It is one bit longer
+    /// than the longer of the prefixes that the address shares with the two addresses just outside.
     #[inline]
     pub(super) fn scope(&self, address: K) -> u8 {
         let below = self.first.preceding().map_or(0, |outside| address.shared_bits(outside) + 1);

@@ -1,15 +1,15 @@
-//! Special-purpose addresses: those that are no client's place on the Internet (RFC 6890 and the
-//! IANA registries it set up, as of 2025). The atlas marks those that neither a rule nor a database
-//! knows: a client subnet in one of them says nothing of where the client is, and the resolver's
-//! address chooses instead (RFC 7871 section 11.3). Such an answer is for this resolver's clients
-//! in the special range alone: its scope is never wider than that range.
+//! Special-purpose addresses, which do not show where on the Internet a client is (RFC 6890 and the
+//! IANA registries that it set up, as of 2025). The atlas marks those that no rule names and no
+//! database has a location for. If a client subnet is one of them, the address of the resolver
+//! decides instead (RFC 7871 section 11.3). Such an answer is valid only for clients of this
+//! resolver in the special block, so its scope is never wider than the block.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// The blocks, as text so that they read like the registries; disjoint or nested, in no order that
-/// matters.
+/// The blocks, as text like in the registries. They are disjoint or nested; their order has no
+/// meaning.
 const SPECIAL_PURPOSE_BLOCKS: &[&str] = &[
     "0.0.0.0/8",       // this network, RFC 791
     "10.0.0.0/8",      // private, RFC 1918
@@ -45,7 +45,8 @@ pub(super) fn blocks() -> impl Iterator<Item = IpNet> {
     SPECIAL_PURPOSE_BLOCKS.iter().filter_map(|text| text.parse().ok())
 }
 
-/// Whether an address is special-purpose. For what few ask: it reads the list. No allocation.
+/// Whether an address is special-purpose. Allocates nothing, but parses the whole list, so it is
+/// for rare callers.
 pub fn is_special_purpose(ip: IpAddr) -> bool {
     blocks().any(|block| block.contains(&ip))
 }

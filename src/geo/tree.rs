@@ -1,27 +1,28 @@
 //! The search tree of a MaxMind DB file, walked once in address order.
 //!
-//! The bytes come from anywhere, so every step is checked: nodes and records in range, no deeper
-//! than an address is long, no more nodes visited than there are. The last makes cycles and trees
-//! that share branches end early: a sound tree has each node once.
+//! The file may be damaged or malicious, so every step is checked: nodes and records are in range,
+//! no path is longer than an address, and no more nodes are visited than the tree has. A valid tree
+//! reaches each node once, so the last check ends the walk of a tree with cycles or shared
+//! branches.
 
 use super::address::Address;
 
-/// Zero octets between the tree and the records.
+/// The number of zero octets between the tree and the records.
 const SEPARATOR: usize = 16;
 
-/// What is wrong with a search tree.
+/// A fault of a search tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TreeFault {
     /// A node points neither at a node nor at a record.
     Pointer {
-        /// The node that a walk from the root reached by this value.
+        /// The pointer in the node.
         value: u32,
-        /// Nodes in the tree.
+        /// The number of nodes in the tree.
         nodes: u32,
     },
-    /// A path goes on after the last bit of an address.
+    /// A path continues after the last bit of an address.
     Depth,
-    /// A branch is reached twice.
+    /// A branch is reached more than once.
     Cycle,
     /// The octets between the tree and the records are not zero.
     Separator,
@@ -32,16 +33,17 @@ pub(super) struct SearchTree<'a> {
     nodes: &'a [u8],
     node_count: u32,
     record_bits: u16,
-    /// With the metadata that follows the records: whoever decodes a record holds it to its end.
+    /// The octets after the separator: the records, and the metadata that follows them. Decoding
+    /// checks where a record ends.
     records_length: usize,
     visited: u32,
 }
 
 impl<'a> SearchTree<'a> {
-    /// Of a file whose tree has `node_count` nodes of two pointers of 24, 28 or 32 bits.
+    /// The tree of a file, with `node_count` nodes of two pointers of 24, 28 or 32 bits each.
     ///
     /// # Errors
-    /// [`TreeFault::Separator`] where the tree and the separator are not what the metadata says.
+    /// [`TreeFault::Separator`], if the tree and the separator do not agree with the metadata.
     pub(super) fn new(
         file: &'a [u8],
         node_count: u32,
@@ -57,8 +59,8 @@ impl<'a> SearchTree<'a> {
         Ok(Self { nodes, node_count, record_bits, records_length, visited: 0 })
     }
 
-    /// Where the IPv4 space begins: the root, or in an IPv6 tree what is found below 96 zero bits
-    /// (or before, where the tree ends sooner).
+    /// The node at which the IPv4 space starts: the root, or in an IPv6 tree the node below 96 zero
+    /// bits, or the pointer at which that path ends earlier.
     pub(super) fn ipv4_root(&self, is_ipv6: bool) -> u32 {
         let mut pointer = 0;
         for _ in 0..if is_ipv6 { 96 } else { 0 } {
@@ -70,8 +72,8 @@ impl<'a> SearchTree<'a> {
         pointer
     }
 
-    /// The two pointers of a node. 28 bits: each one's top four bits share the middle octet, the
-    /// left one's first.
+    /// The two pointers of a node. With 28 bits, the middle octet has the top four bits of both,
+    /// those of the left pointer first.
     #[inline]
     fn children(&self, node: u32) -> (u32, u32) {
         let node = node as usize;
@@ -98,35 +100,35 @@ impl<'a> SearchTree<'a> {
         }
     }
 
-    /// Walks all networks below `root` in address order. `leaf` gets each one's first address,
-    /// length and the offset of its record; a branch that `is_elsewhere` (by first address, length
-    /// and node) is not entered and has no record.
+    /// Walks all networks below `root` in address order. `leaf` gets the first address, the prefix
+    /// length and the offset of the record of each. A branch for which `is_skipped` returns true
+    /// (by first address, length and node) is not entered, and is a network without a record.
     ///
     /// # Errors
-    /// A [`TreeFault`], or what `leaf` returns.
+    /// A [`TreeFault`], or the error of `leaf`.
     pub(super) fn walk<K: Address, E: From<TreeFault>>(
         &mut self,
         root: u32,
-        is_elsewhere: impl Fn(K, u8, u32) -> bool,
+        is_skipped: impl Fn(K, u8, u32) -> bool,
         mut leaf: impl FnMut(K, u8, Option<u32>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut right_hand = Vec::with_capacity(usize::from(K::WIDTH));
+        let mut right_branches = Vec::with_capacity(usize::from(K::WIDTH));
         let (mut pointer, mut start, mut depth) = (root, K::MIN, 0u8);
         loop {
-            if pointer < self.node_count && !is_elsewhere(start, depth, pointer) {
+            if pointer < self.node_count && !is_skipped(start, depth, pointer) {
                 self.visit(depth == K::WIDTH)?;
                 let (left, right) = self.children(pointer);
                 depth += 1;
                 let half =
                     start.with_bits(K::host_bits(depth - 1).without_bits(K::host_bits(depth)));
-                right_hand.push((right, half, depth));
+                right_branches.push((right, half, depth));
                 pointer = left;
                 continue;
             }
             let record =
                 if pointer <= self.node_count { None } else { Some(self.record_offset(pointer)?) };
             leaf(start, depth, record)?;
-            match right_hand.pop() {
+            match right_branches.pop() {
                 Some(next) => (pointer, start, depth) = next,
                 None => return Ok(()),
             }
@@ -145,7 +147,8 @@ impl<'a> SearchTree<'a> {
         Ok(())
     }
 
-    /// Pointers above the node count are offsets from the start of the separator.
+    /// The offset of a record. Pointers above the node count are offsets from the start of the
+    /// separator.
     #[inline]
     fn record_offset(&self, pointer: u32) -> Result<u32, TreeFault> {
         let offset = (pointer - self.node_count).checked_sub(SEPARATOR as u32);

@@ -1,7 +1,7 @@
-//! Explain: the answer one client gets and each step of why.
+//! The explanation: the answer that one client gets, and every step that led to it.
 //!
-//! The reply is the engine's own, made from a real query with a client subnet and decoded again;
-//! the steps are read from the snapshot's zones and charts and from an inspection of the same
+//! The engine itself makes the reply, from a query in wire format, and the reply is decoded again.
+//! The steps are read from the zones and charts of the snapshot, and from an inspection of the
 //! search that made the charts. Pure, like the engine.
 
 mod modifier_phrases;
@@ -42,26 +42,32 @@ pub use view::{
     QuestionView, RecordView, ReplyView, SteeringView, StepView, TargetView, TtlView,
 };
 
-/// Explains the answer to a question. For people: it searches the service's pools anew, about a
-/// millisecond.
+/// Explains the answer to a question. Takes about a millisecond, because it repeats the search
+/// through the pools of the service.
 ///
 /// # Errors
-/// [`NameNotServed`] where no zone holds the name: such a question is refused.
+/// [`NameNotServed`], if no zone has the name: the answer to such a question is REFUSED.
 pub fn explain(
-    world: &SnapshotContext<'_>,
+    context: &SnapshotContext<'_>,
     request: &ExplainRequest,
 ) -> Result<Explanation, NameNotServed> {
-    let snapshot = world.snapshot;
+    let snapshot = context.snapshot;
     let request =
         &ExplainRequest { subnet: request.subnet.map(|subnet| subnet.trunc()), ..request.clone() };
     let first = snapshot
         .zones
         .find(&LookupName::from(&request.name), request.rtype)
-        .ok_or_else(|| not_ours(world, request))?;
-    // A zone that does not look at client subnets neither echoes one.
+        .ok_or_else(|| not_served(context, request))?;
+    // A zone that ignores client subnets does not echo one either.
     let subnet = request.subnet.filter(|_| first.zone.client_subnet);
     let reply = reply(snapshot, request, subnet);
-    let steps = steps(world, request, &first, &reply);
+    let inputs = StepInputs {
+        context,
+        request,
+        reply: &reply,
+        uses_client_subnet: first.zone.client_subnet,
+    };
+    let steps = inputs.steps(&first);
     let because = deciding_reason(&reply, &steps);
     let question = QuestionView {
         name: request.name.to_string(),
@@ -72,15 +78,15 @@ pub fn explain(
     Ok(Explanation { question, generation: snapshot.generation, reply, because, steps })
 }
 
-fn not_ours(world: &SnapshotContext<'_>, request: &ExplainRequest) -> NameNotServed {
-    let zones = world.snapshot.zones.list();
+fn not_served(context: &SnapshotContext<'_>, request: &ExplainRequest) -> NameNotServed {
+    let zones = context.snapshot.zones.list();
     NameNotServed {
         name: request.name.clone(),
         zones: (zones.iter().take(3).map(|zone| zone.apex.clone()).collect(), zones.len()),
     }
 }
 
-/// Has the engine answer.
+/// The reply of the engine, decoded.
 fn reply(snapshot: &Snapshot, request: &ExplainRequest, subnet: Option<IpNet>) -> ReplyView {
     let mut draws = DrawState::new(request.seed);
     draws.reserve_turns(snapshot.turn_counters);
@@ -135,7 +141,7 @@ fn record(record: &ReplyRecord) -> RecordView {
     }
 }
 
-/// As a master file has it; hickory writes the strings of a TXT record one after the other.
+/// Rdata as in a master file. Hickory would write the strings of a TXT record without quotes.
 fn rdata(data: &RData) -> String {
     match data {
         RData::TXT(txt) => {
@@ -154,94 +160,86 @@ fn without_dot(name: &str) -> String {
 fn describe_scope(subnet: Option<IpNet>, scope: Option<u8>) -> String {
     match (subnet, scope) {
         (Some(subnet), Some(scope)) if scope > 0 => {
-            // A resolver caches for no more than it asked about (RFC 7871 section 7.3.1).
+            // A resolver caches for no more than the subnet it sent (RFC 7871 section 7.3.1).
             let length = scope.min(subnet.prefix_len());
-            let held = IpNet::new(subnet.addr(), length).unwrap_or(subnet).trunc();
-            format!("/{scope}: a resolver may give this answer to all of {held}")
+            let network = IpNet::new(subnet.addr(), length).unwrap_or(subnet).trunc();
+            format!("/{scope}: a resolver may give this answer to all of {network}")
         }
         (Some(_), Some(_)) => "/0: a resolver may give this answer to everyone".to_owned(),
         _ => "none: a resolver gives this answer to all its clients".to_owned(),
     }
 }
 
-/// Follows the names that the reply follows.
-fn steps(
-    world: &SnapshotContext<'_>,
-    request: &ExplainRequest,
-    first: &LookupResult<'_>,
-    reply: &ReplyView,
-) -> Vec<StepView> {
-    let mut steps =
-        vec![step(world, request, &request.name, Some(first), reply, first.zone.client_subnet)];
-    let mut name = request.name.clone();
-    let aliases: Vec<&RecordView> =
-        reply.answers.iter().filter(|record| record.rtype == "CNAME").collect();
-    if matches!(request.rtype, Rtype::CNAME | Rtype::ANY) {
-        return steps;
-    }
-    while let Some(target) = aliases
-        .iter()
-        .find(|record| record.name.parse::<Name>().is_ok_and(|owner| owner == name))
-        .and_then(|record| record.rdata.parse::<Name>().ok())
-        .filter(|_| steps.len() <= aliases.len())
-    {
-        let finding = world.snapshot.zones.find(&LookupName::from(&target), request.rtype);
-        steps.push(step(
-            world,
-            request,
-            &target,
-            finding.as_ref(),
-            reply,
-            first.zone.client_subnet,
-        ));
-        name = target;
-    }
-    steps
+/// What every step of an explanation reads.
+struct StepInputs<'a> {
+    context: &'a SnapshotContext<'a>,
+    request: &'a ExplainRequest,
+    reply: &'a ReplyView,
+    /// Whether the zone of the question uses client subnets.
+    uses_client_subnet: bool,
 }
 
-fn step(
-    world: &SnapshotContext<'_>,
-    request: &ExplainRequest,
-    name: &Name,
-    finding: Option<&LookupResult<'_>>,
-    reply: &ReplyView,
-    client_subnet: bool,
-) -> StepView {
-    let Some(finding) = finding else {
-        let (kind, means) = (
-            "elsewhere".to_owned(),
-            "in none of our zones: its resolver goes on from here".to_owned(),
-        );
-        return StepView { name: name.to_string(), zone: None, kind, means, steering: None };
-    };
-    let (kind, means) = describe_name(name, request.rtype, finding, reply);
-    let steering = match finding.outcome {
-        LookupOutcome::Exists { service: Some(service), .. } if kind == "service" => {
-            let asked = steering::ServiceQuestion {
-                service,
-                request,
-                client_subnet,
-                answers: &reply.answers,
-            };
-            steering::steering(world, &asked)
+impl StepInputs<'_> {
+    /// One step for each name that the reply follows.
+    fn steps(&self, first: &LookupResult<'_>) -> Vec<StepView> {
+        let mut steps = vec![self.step(&self.request.name, Some(first))];
+        let mut name = self.request.name.clone();
+        let aliases: Vec<&RecordView> =
+            self.reply.answers.iter().filter(|record| record.rtype == "CNAME").collect();
+        if matches!(self.request.rtype, Rtype::CNAME | Rtype::ANY) {
+            return steps;
         }
-        _ => None,
-    };
-    let zone = Some(finding.zone.apex.to_string());
-    StepView { name: name.to_string(), zone, kind: kind.to_owned(), means, steering }
+        while let Some(target) = aliases
+            .iter()
+            .find(|record| record.name.parse::<Name>().is_ok_and(|owner| owner == name))
+            .and_then(|record| record.rdata.parse::<Name>().ok())
+            .filter(|_| steps.len() <= aliases.len())
+        {
+            let zones = &self.context.snapshot.zones;
+            let lookup = zones.find(&LookupName::from(&target), self.request.rtype);
+            steps.push(self.step(&target, lookup.as_ref()));
+            name = target;
+        }
+        steps
+    }
+
+    fn step(&self, name: &Name, lookup: Option<&LookupResult<'_>>) -> StepView {
+        let Some(lookup) = lookup else {
+            let (kind, means) = (
+                "elsewhere".to_owned(),
+                "in no zone served here: the resolver continues elsewhere".to_owned(),
+            );
+            return StepView { name: name.to_string(), zone: None, kind, means, steering: None };
+        };
+        let (kind, means) = describe_name(name, self.request.rtype, lookup, self.reply);
+        let steering = match lookup.outcome {
+            LookupOutcome::Exists { service: Some(service), .. } if kind == "service" => {
+                let question = steering::ServiceQuestion {
+                    service,
+                    request: self.request,
+                    client_subnet: self.uses_client_subnet,
+                    answers: &self.reply.answers,
+                };
+                steering::steering(self.context, &question)
+            }
+            _ => None,
+        };
+        let zone = Some(lookup.zone.apex.to_string());
+        StepView { name: name.to_string(), zone, kind: kind.to_owned(), means, steering }
+    }
 }
 
-/// How a name stands in its zone: a word and a phrase.
+/// The kind of the name in its zone, as one word and as a phrase.
 fn describe_name(
     name: &Name,
     rtype: Rtype,
-    finding: &LookupResult<'_>,
+    lookup: &LookupResult<'_>,
     reply: &ReplyView,
 ) -> (&'static str, String) {
     let node_name = |node: &Node<'_>| {
         Name::from_wire(node.name()).map_or_else(|_| String::new(), |name| name.to_string())
     };
-    match finding.outcome {
+    match lookup.outcome {
         LookupOutcome::Missing => ("missing", "does not exist".to_owned()),
         LookupOutcome::Delegated(cut) => {
             ("delegation", format!("delegated at {}: a referral", node_name(&cut)))
@@ -260,30 +258,31 @@ fn describe_name(
                 .map(|record| record.rdata.clone());
             let has_type = node.is_some_and(|node| node.rrset(rtype).is_some());
             let is_empty = node.is_none_or(|node| node.rrsets().next().is_none());
-            let stands = if is_wildcard { "a wildcard stands for it; " } else { "" };
+            let wildcard = if is_wildcard { "matched by a wildcard; " } else { "" };
             match (service, target) {
                 (_, Some(target)) if alias => {
-                    ("alias", format!("{stands}an alias of {}", without_dot(&target)))
+                    ("alias", format!("{wildcard}an alias of {}", without_dot(&target)))
                 }
-                (Some(_), _) if !has_type => ("service", format!("{stands}a service")),
+                (Some(_), _) if !has_type => ("service", format!("{wildcard}a service")),
                 _ if has_type && is_wildcard => {
-                    ("wildcard", format!("{stands}it has static {rtype} records"))
+                    ("wildcard", format!("{wildcard}it has static {rtype} records"))
                 }
                 _ if has_type => ("static", format!("has static {rtype} records")),
                 _ if node.is_some_and(|node| node.is_whoami()) => (
                     "whoami",
-                    "tells each client how it is seen, in a TXT record with TTL 0".to_owned(),
+                    "whoami: shows each client how this server sees it, in a TXT record with TTL 0"
+                        .to_owned(),
                 ),
                 _ if is_empty => {
                     ("empty", "exists for the names below it; has no records".to_owned())
                 }
-                _ => ("static", format!("{stands}it exists and has no {rtype} records")),
+                _ => ("static", format!("{wildcard}it exists and has no {rtype} records")),
             }
         }
     }
 }
 
-/// The one thing that decided.
+/// The deciding reason, as one phrase.
 fn deciding_reason(reply: &ReplyView, steps: &[StepView]) -> String {
     let steered = steps.iter().rev().find_map(|step| step.steering.as_ref());
     let last = steps.last();

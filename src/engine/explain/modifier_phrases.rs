@@ -1,4 +1,5 @@
-//! Why a member has more or less than its rank and its weight give it, in an operator's words.
+//! Phrases for what changes the share of a member beyond its rank and weight: ramps, sheds, spills,
+//! load reports and failback.
 
 use std::time::Duration;
 
@@ -12,43 +13,43 @@ use crate::{
 };
 
 impl PhraseContext<'_> {
-    /// Drains, slow starts, sheds and spills that a member is amid, a phrase each.
+    /// One phrase for each drain, slow start, shed or spill in progress at a member.
     pub(super) fn modifier_phrases(
         &self,
-        of: &InspectedPool,
+        parent: &InspectedPool,
         member: &InspectedMember,
     ) -> Vec<String> {
-        // Who is alone takes all that comes, and those above have said why little does.
-        if picked(of).count() == 1 && self.pool(of).members.len() == 1 {
+        // An only member receives all clients of its pool, and the pools above show the reason.
+        if picked(parent).count() == 1 && self.pool(parent).members.len() == 1 {
             return Vec::new();
         }
-        let terms = &member.modifiers;
-        let ramp = terms.ramp.map(|ramped| self.ramped(ramped));
-        let kept = terms.retained.map(|kept| self.kept(of, member, kept));
-        let against =
-            (ramp.is_some() || kept.is_some()).then(|| self.unclaimed_phrase(of)).flatten();
-        ramp.into_iter().chain(kept).chain(against).collect()
+        let modifiers = &member.modifiers;
+        let ramp = modifiers.ramp.map(|ramped| self.ramped(ramped));
+        let kept = modifiers.retained.map(|kept| self.kept(parent, member, kept));
+        let unclaimed =
+            (ramp.is_some() || kept.is_some()).then(|| self.unclaimed_phrase(parent)).flatten();
+        ramp.into_iter().chain(kept).chain(unclaimed).collect()
     }
 
-    /// Where the clients go that no member takes, if there are any.
-    fn unclaimed_phrase(&self, of: &InspectedPool) -> Option<String> {
-        let taken = |member: &InspectedMember| {
+    /// How the share that no member receives is divided, if there is such a share.
+    fn unclaimed_phrase(&self, parent: &InspectedPool) -> Option<String> {
+        let received = |member: &InspectedMember| {
             let ramp = member.modifiers.ramp.map_or(Fraction::FULL, |ramped| ramped.fraction);
             ramp.times(
                 member.modifiers.retained.map_or(Fraction::FULL, |kept| kept.fraction_in_area),
             )
         };
-        picked(of)
-            .map(taken)
+        picked(parent)
+            .map(received)
             .max()
             .filter(|greatest| !greatest.is_full() && !greatest.is_zero())?;
-        let answers_all = matches!(self.pool(of).policy, Policy::All);
+        let answers_all = matches!(self.pool(parent).policy, Policy::All);
         (!answers_all).then(|| "no member takes all: the rest is shared in proportion".to_owned())
     }
 
-    /// `drain of fra: takes 40% of its share`.
+    /// The effect of a ramp: `drain of fra: takes 40% of its share`.
     fn ramped(&self, ramped: RampEffect) -> String {
-        let (whose, state, hold) = match ramped.owner {
+        let (owner, state, hold) = match ramped.owner {
             RampOwner::Datacenter(id) => {
                 let datacenter = &self.topology.datacenters[id.index()];
                 let state = self
@@ -76,38 +77,44 @@ impl PhraseContext<'_> {
             ServingState::Draining => "drain",
             _ => "slow start",
         };
-        format!("{what} of {whose}: takes {} of its share", percent(ramped.fraction.share()))
+        format!("{what} of {owner}: takes {} of its share", percent(ramped.fraction.share()))
     }
 
-    fn kept(&self, of: &InspectedPool, member: &InspectedMember, kept: RetainedShare) -> String {
+    fn kept(
+        &self,
+        parent: &InspectedPool,
+        member: &InspectedMember,
+        kept: RetainedShare,
+    ) -> String {
         let given = percent(1.0 - kept.fraction.share());
         let verb = if kept.is_spilling { "loaded above its target: spills" } else { "sheds" };
         let Some((from, to)) = kept.loss_range else {
-            let is_unplaced = matches!(self.pool(of).policy, Policy::Nearest { .. })
+            let is_unplaced = matches!(self.pool(parent).policy, Policy::Nearest { .. })
                 && member.distance_km.is_none();
             let evenly = if is_unplaced { ", evenly among clients of no known place" } else { "" };
             return format!("{verb} {given} of its clients{evenly}");
         };
-        let here = match kept.fraction_in_area {
+        let in_area = match kept.fraction_in_area {
             Fraction::FULL => "all of it stays".to_owned(),
             Fraction::ZERO => "all of it goes".to_owned(),
-            part => format!("{} of it goes", percent(1.0 - part.share())),
+            kept => format!("{} of it goes", percent(1.0 - kept.share())),
         };
         let (from, to) = (percent(from), percent(to));
         format!(
             "{verb} {given} of its clients, those first who lose least distance by it: \
-             this client's area is from {from} to {to} in that order, and {here}"
+             this client's area is from {from} to {to} in that order, and {in_area}"
         )
     }
 
-    /// Of a pool that shares by weight: `weight 3 of 4`, and what load reports make of it.
+    /// The weight of a member among the picked ones, `weight 3 of 4`, and its weight by load
+    /// reports.
     pub(super) fn weight(
         &self,
-        of: &InspectedPool,
+        parent: &InspectedPool,
         member: &InspectedMember,
         picked: u32,
     ) -> String {
-        let pool = self.pool(of);
+        let pool = self.pool(parent);
         let weight = pool.members[member.position].weight;
         match (&pool.policy, member.modifiers.load_weight) {
             (Policy::Load(policy), Some((by_load, all))) => {
@@ -120,14 +127,14 @@ impl PhraseContext<'_> {
         }
     }
 
-    /// Why clients stay with a member although one before it is usable.
-    pub(super) fn holder(&self, of: &InspectedPool) -> String {
-        format!("clients stay with it until failback{}", failback_condition(self.pool(of)))
+    /// Why clients stay with a member although an earlier one is usable.
+    pub(super) fn holder(&self, parent: &InspectedPool) -> String {
+        format!("clients stay with it until failback{}", failback_condition(self.pool(parent)))
     }
 
-    /// Why a member that is usable again waits for its clients.
-    pub(super) fn waiting(&self, of: &InspectedPool, holder: usize) -> String {
-        let pool = self.pool(of);
+    /// Why a member that is usable again has no clients yet.
+    pub(super) fn waiting(&self, parent: &InspectedPool, holder: usize) -> String {
+        let pool = self.pool(parent);
         format!(
             "usable, but clients stay with {} until failback{}",
             self.member_name(&pool.members[holder]),
@@ -135,15 +142,15 @@ impl PhraseContext<'_> {
         )
     }
 
-    /// Of a member of a `failover` pool that stands behind others and gets clients all the same.
-    pub(super) fn trickle(&self, of: &InspectedPool) -> String {
-        let share = self.pool(of).regulation.trickle.map_or(0.0, |share| share);
+    /// Why a later member of a `failover` pool receives some clients.
+    pub(super) fn trickle(&self, parent: &InspectedPool) -> String {
+        let share = self.pool(parent).regulation.trickle.map_or(0.0, |share| share);
         format!("kept proven by a trickle of {}", percent(share))
     }
 
-    /// Whose rest a member takes: of those before it that do not take all.
-    pub(super) fn rest(&self, of: &InspectedPool, member: &InspectedMember) -> String {
-        let shown = of
+    /// The earlier members whose remaining clients a member receives.
+    pub(super) fn rest(&self, parent: &InspectedPool, member: &InspectedMember) -> String {
+        let rank = parent
             .members
             .iter()
             .position(|other| other.position == member.position)
@@ -151,10 +158,10 @@ impl PhraseContext<'_> {
         let gives = |other: &&InspectedMember| {
             other.modifiers.ramp.is_some() || other.modifiers.retained.is_some()
         };
-        let names: Vec<&str> = of.members[..shown]
+        let names: Vec<&str> = parent.members[..rank]
             .iter()
             .filter(gives)
-            .map(|other| self.member_name(&self.pool(of).members[other.position]))
+            .map(|other| self.member_name(&self.pool(parent).members[other.position]))
             .collect();
         match &names[..] {
             [] => "takes what those before it leave".to_owned(),
@@ -162,17 +169,17 @@ impl PhraseContext<'_> {
         }
     }
 
-    /// What an endpoint or a pool gives away all of.
-    pub(super) fn yielding(&self, of: &InspectedPool, member: &InspectedMember) -> String {
-        let words = member.modifiers.retained.map(|kept| self.kept(of, member, kept));
+    /// Why an endpoint or a pool keeps none of its clients.
+    pub(super) fn yielding(&self, parent: &InspectedPool, member: &InspectedMember) -> String {
+        let phrase = member.modifiers.retained.map(|kept| self.kept(parent, member, kept));
         let is_pool = matches!(member.content, InspectedNode::Pool(_));
-        words.unwrap_or_else(|| {
+        phrase.unwrap_or_else(|| {
             format!("{} gives its clients away", if is_pool { "the pool" } else { "it" })
         })
     }
 }
 
-/// What has to happen before clients go back.
+/// The condition for the return of the clients, in parentheses.
 fn failback_condition(pool: &Pool) -> String {
     match pool.regulation.failback {
         Failback::Auto => String::new(),
@@ -181,7 +188,7 @@ fn failback_condition(pool: &Pool) -> String {
     }
 }
 
-/// `10m`, `90s`.
+/// A duration in the largest unit that divides it: `2h`, `10m`, `90s`.
 pub(in crate::engine) fn format_duration(time: Duration) -> String {
     match time.as_secs() {
         secs if secs > 0 && secs.is_multiple_of(3600) => format!("{}h", secs / 3600),

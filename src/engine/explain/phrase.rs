@@ -1,4 +1,4 @@
-//! What an inspection found, in an operator's words.
+//! Phrases for the results of an inspection.
 
 use crate::{
     dns::Name,
@@ -10,7 +10,8 @@ use crate::{
     },
 };
 
-/// Names what an inspection holds by position.
+/// What phrases need beside an inspection: the topology that its positions refer to, and
+/// conditions.
 #[derive(Clone, Copy)]
 pub(super) struct PhraseContext<'a> {
     pub(super) topology: &'a Topology,
@@ -30,7 +31,7 @@ impl<'a> PhraseContext<'a> {
         }
     }
 
-    /// The alias that an endpoint is, and what it stands for.
+    /// The alias of an endpoint, and the addresses that it was resolved to.
     pub(super) fn alias(
         &self,
         endpoint: &InspectedEndpoint,
@@ -39,27 +40,32 @@ impl<'a> PhraseContext<'a> {
         Some((&self.topology.aliases[alias.index()], self.conditions.resolved_alias(alias)))
     }
 
-    /// Why a member was picked or passed over.
-    pub(super) fn reason(&self, of: &InspectedPool, member: &InspectedMember) -> String {
+    /// Why a member was picked or skipped.
+    pub(super) fn reason(&self, parent: &InspectedPool, member: &InspectedMember) -> String {
         match member.decision {
             Decision::Picked(pick) => {
-                let halved = || {
+                let family_down = || {
                     format!(
                         "its {} is down, and no member has all of its families",
                         self.other_family()
                     )
                 };
-                let words = std::iter::once(self.pick_phrase(of, member, pick))
-                    .chain(self.modifier_phrases(of, member));
-                words.chain(member.has_family_down.then(halved)).collect::<Vec<_>>().join("; ")
+                let phrases = std::iter::once(self.pick_phrase(parent, member, pick))
+                    .chain(self.modifier_phrases(parent, member));
+                phrases
+                    .chain(member.has_family_down.then(family_down))
+                    .collect::<Vec<_>>()
+                    .join("; ")
             }
-            Decision::Skipped(pass @ SkipReason::Behind(_)) => self.skip_phrase(of, member, pass),
-            Decision::Skipped(pass) => {
-                let away = member
+            Decision::Skipped(reason @ SkipReason::Behind(_)) => {
+                self.skip_phrase(parent, member, reason)
+            }
+            Decision::Skipped(reason) => {
+                let distance = member
                     .distance_km
                     .map(|(km, _)| format!(" ({})", kilometres(km)))
                     .unwrap_or_default();
-                self.skip_phrase(of, member, pass) + &away
+                self.skip_phrase(parent, member, reason) + &distance
             }
         }
     }
@@ -70,11 +76,11 @@ impl<'a> PhraseContext<'a> {
 
     fn pick_phrase(
         &self,
-        of: &InspectedPool,
+        parent: &InspectedPool,
         member: &InspectedMember,
         pick: PickReason,
     ) -> String {
-        let pool = self.pool(of);
+        let pool = self.pool(parent);
         let rank = match (&pool.policy, &member.matched_key, member.distance_km) {
             (Policy::Nearest { .. }, _, Some(distance)) => distance_words(distance),
             (Policy::Nearest { .. }, ..) if pick != PickReason::Remainder => {
@@ -87,21 +93,21 @@ impl<'a> PhraseContext<'a> {
         let is_geo = matches!(pool.policy, Policy::Geo { .. });
         match pick {
             PickReason::Weight if pool.members.len() == 1 => "the only member".to_owned(),
-            PickReason::Weight if picked(of).count() == 1 => match of.search_stage {
+            PickReason::Weight if picked(parent).count() == 1 => match parent.search_stage {
                 FallbackStage::Normal => "the only usable member".to_owned(),
                 _ => "the only member left".to_owned(),
             },
             PickReason::Weight => {
                 let weight =
                     |member: &InspectedMember| u32::from(pool.members[member.position].weight);
-                self.weight(of, member, picked(of).map(weight).sum())
+                self.weight(parent, member, picked(parent).map(weight).sum())
             }
             PickReason::AllUsable => "every usable member answers".to_owned(),
             PickReason::LastResort => "standby, and nothing else is usable".to_owned(),
-            PickReason::Holder => self.holder(of),
-            PickReason::Trickle => self.trickle(of),
-            PickReason::Remainder if rank.is_empty() => self.rest(of, member),
-            PickReason::Remainder => format!("{}: {rank}", self.rest(of, member)),
+            PickReason::Holder => self.holder(parent),
+            PickReason::Trickle => self.trickle(parent),
+            PickReason::Remainder if rank.is_empty() => self.rest(parent, member),
+            PickReason::Remainder => format!("{}: {rank}", self.rest(parent, member)),
             PickReason::First if is_nearest => format!("nearest: {rank}"),
             PickReason::FirstUsable if is_nearest => format!("nearest usable: {rank}"),
             PickReason::Tied => format!("ties with the nearest: {rank}"),
@@ -114,7 +120,7 @@ impl<'a> PhraseContext<'a> {
         }
     }
 
-    /// Of a `nearest` pool that has no distance to go by.
+    /// Why a member of a `nearest` pool was picked without a known distance.
     fn phrase_without_distance(&self, pick: PickReason) -> &'static str {
         match pick {
             PickReason::LastResort => "standby, and nothing else is usable",
@@ -126,19 +132,23 @@ impl<'a> PhraseContext<'a> {
 
     fn skip_phrase(
         &self,
-        of: &InspectedPool,
+        parent: &InspectedPool,
         member: &InspectedMember,
-        pass: SkipReason,
+        reason: SkipReason,
     ) -> String {
-        let (pool, configured) = (self.pool(of), &self.pool(of).members[member.position]);
-        match (pass, &member.content) {
-            (SkipReason::Down, InspectedNode::Endpoint(_)) => "down since its last probes".to_owned(),
+        let (pool, configured) = (self.pool(parent), &self.pool(parent).members[member.position]);
+        match (reason, &member.content) {
+            (SkipReason::Down, InspectedNode::Endpoint(_)) => {
+                "down since its last probes".to_owned()
+            }
             (SkipReason::Down, InspectedNode::Pool(_)) => "down".to_owned(),
             (SkipReason::ForcedDown, _) => "forced down by the operator".to_owned(),
-            (SkipReason::Draining | SkipReason::Disabled, InspectedNode::Endpoint(endpoint)) => match endpoint.state_of {
-                Some(datacenter) => self.datacenter_state(datacenter),
-                None => endpoint.state.word().to_owned(),
-            },
+            (SkipReason::Draining | SkipReason::Disabled, InspectedNode::Endpoint(endpoint)) => {
+                match endpoint.state_of {
+                    Some(datacenter) => self.datacenter_state(datacenter),
+                    None => endpoint.state.word().to_owned(),
+                }
+            }
             (SkipReason::Draining, _) => ServingState::Draining.word().to_owned(),
             (SkipReason::Disabled, _) => ServingState::Disabled.word().to_owned(),
             (SkipReason::NoAddress, _) => format!("no {} address", family_word(self.family)),
@@ -148,37 +158,45 @@ impl<'a> PhraseContext<'a> {
             (SkipReason::BelowMinUp, InspectedNode::Pool(inner)) => {
                 format!("below its min-up of {}", min_up_words(self.pool(inner).min_up))
             }
-            (SkipReason::BelowMinUp, _) | (SkipReason::PoolBelowMinUp, _) => "its pool is below its min-up".to_owned(),
-            (SkipReason::Standby, _) if configured.weight == 0 => "weight 0: only when nothing else is usable".to_owned(),
+            (SkipReason::BelowMinUp, _) | (SkipReason::PoolBelowMinUp, _) => {
+                "its pool is below its min-up".to_owned()
+            }
+            (SkipReason::Standby, _) if configured.weight == 0 => {
+                "weight 0: only when nothing else is usable".to_owned()
+            }
             (SkipReason::Standby, _) => "standby: only when nothing else is usable".to_owned(),
             (SkipReason::Pending, _) => {
-                "never judged: stands behind members known to be healthy until its first health check".to_owned()
+                "not judged yet: ranks behind healthy members until its first health check"
+                    .to_owned()
             }
             (SkipReason::OtherFamilyDown, _) => {
                 format!("its {} is down, and the pool keeps families together", self.other_family())
             }
-            (SkipReason::AwaitingFailback(holder), _) => self.waiting(of, holder),
-            (SkipReason::GivesClientsAway, _) => self.yielding(of, member),
+            (SkipReason::AwaitingFailback(holder), _) => self.waiting(parent, holder),
+            (SkipReason::GivesClientsAway, _) => self.yielding(parent, member),
             (SkipReason::NoRule, _) => "no rule offers it to this client".to_owned(),
             (SkipReason::Behind(first), _) => match (&pool.policy, member.distance_km) {
-                (Policy::Nearest { .. }, Some(distance)) => format!("farther: {}", distance_words(distance)),
-                _ => self.behind(of, member, first),
+                (Policy::Nearest { .. }, Some(distance)) => {
+                    format!("farther: {}", distance_words(distance))
+                }
+                _ => self.behind(parent, member, first),
             },
         }
     }
 
-    fn behind(&self, of: &InspectedPool, member: &InspectedMember, first: usize) -> String {
-        let before = of.members.iter().find(|other| other.position == first);
-        let name = self.member_name(&self.pool(of).members[first]);
+    fn behind(&self, parent: &InspectedPool, member: &InspectedMember, first: usize) -> String {
+        let before = parent.members.iter().find(|other| other.position == first);
+        let name = self.member_name(&self.pool(parent).members[first]);
         match (before.and_then(|before| before.matched_key.as_ref()), &member.matched_key) {
-            (Some(of_first), Some(own)) if of_first != own => {
-                format!("behind {name}: {} before {}", key_words(of_first), key_words(own))
+            (Some(first_key), Some(key)) if first_key != key => {
+                format!("behind {name}: {} before {}", key_words(first_key), key_words(key))
             }
             _ => format!("behind {name} in order"),
         }
     }
 
-    /// Why a whole pool comes to nothing: what its endpoints have in common, or how many have what.
+    /// Why a pool is unusable: the cause that its endpoints share, or the number of endpoints for
+    /// each cause.
     fn unusable(&self, pool: &InspectedPool) -> String {
         let mut causes: Vec<(String, usize)> = Vec::new();
         self.count_causes(pool, &mut causes);
@@ -186,9 +204,9 @@ impl<'a> PhraseContext<'a> {
             [] => "nothing in it for this client".to_owned(),
             [(cause, _)] => cause.clone(),
             several => {
-                let words: Vec<String> =
+                let counted: Vec<String> =
                     several.iter().map(|(cause, count)| format!("{count} {cause}")).collect();
-                format!("nothing usable: {}", words.join(", "))
+                format!("nothing usable: {}", counted.join(", "))
             }
         }
     }
@@ -199,8 +217,8 @@ impl<'a> PhraseContext<'a> {
                 (InspectedNode::Pool(inner), Decision::Skipped(SkipReason::Unusable)) => {
                     self.count_causes(inner, causes)
                 }
-                (_, Decision::Skipped(pass)) => {
-                    let cause = self.skip_phrase(pool, member, pass);
+                (_, Decision::Skipped(reason)) => {
+                    let cause = self.skip_phrase(pool, member, reason);
                     match causes.iter_mut().find(|(known, _)| *known == cause) {
                         Some((_, count)) => *count += 1,
                         None => causes.push((cause, 1)),
@@ -211,19 +229,19 @@ impl<'a> PhraseContext<'a> {
         }
     }
 
-    /// `fra is draining: kernel upgrade, until 2026-12-01T06:00:00Z`.
+    /// The state of a datacenter: `fra is draining: kernel upgrade, until 2026-12-01T06:00:00Z`.
     fn datacenter_state(&self, id: DatacenterId) -> String {
         let datacenter = &self.topology.datacenters[id.index()];
         let state =
             self.conditions.datacenters.get(id.index()).copied().unwrap_or(datacenter.state);
-        let mut words = format!("{} is {}", datacenter.name, state.word());
+        let mut text = format!("{} is {}", datacenter.name, state.word());
         if let Some(reason) = &datacenter.reason {
-            words += &format!(": {reason}");
+            text += &format!(": {reason}");
         }
         if let Some(until) = datacenter.until.and_then(format_timestamp) {
-            words += &format!(", until {until}");
+            text += &format!(", until {until}");
         }
-        words
+        text
     }
 }
 
@@ -231,12 +249,12 @@ pub(super) fn picked(pool: &InspectedPool) -> impl Iterator<Item = &InspectedMem
     pool.members.iter().filter(|member| matches!(member.decision, Decision::Picked(_)))
 }
 
-/// Seconds since 1970 as RFC 3339.
+/// A time in seconds since 1970 as RFC 3339; `None` if it is out of range.
 pub(super) fn format_timestamp(secs: i64) -> Option<String> {
-    jiff::Timestamp::from_second(secs).ok().map(|at| at.to_string())
+    jiff::Timestamp::from_second(secs).ok().map(|time| time.to_string())
 }
 
-/// `5,432 km`, and what the bias makes of it.
+/// A distance, and the distance after the bias if they differ: `432 km, biased to 216 km`.
 fn distance_words((km, biased): (f64, f64)) -> String {
     if (km - biased).abs() < 0.5 {
         kilometres(km)
@@ -245,14 +263,14 @@ fn distance_words((km, biased): (f64, f64)) -> String {
     }
 }
 
-/// `5,432 km`.
+/// A distance as text: `5,432 km`.
 fn kilometres(km: f64) -> String {
     format!("{} km", thousands(km.round() as u64))
 }
 
-/// `country DE`, `default`.
-pub(super) fn key_words(offer: &MatchedKey) -> String {
-    match offer {
+/// The key of a `geo` rule: `country DE`, `default`.
+pub(super) fn key_words(key: &MatchedKey) -> String {
+    match key {
         MatchedKey::Subnet(prefix) => format!("subnet {prefix}"),
         MatchedKey::Asn(asn) => format!("AS{asn}"),
         MatchedKey::Subdivision(code) => format!("subdivision {code}"),
@@ -262,7 +280,7 @@ pub(super) fn key_words(offer: &MatchedKey) -> String {
     }
 }
 
-/// `IPv4`, `IPv6`.
+/// The name of a family: `IPv4` or `IPv6`.
 pub(super) fn family_word(family: Family) -> &'static str {
     match family {
         Family::V4 => "IPv4",
@@ -270,7 +288,7 @@ pub(super) fn family_word(family: Family) -> &'static str {
     }
 }
 
-/// The word in the zone file.
+/// The spread, as in the zone file.
 pub(super) fn spread_word(spread: Spread) -> &'static str {
     match spread {
         Spread::Query => "query",
@@ -279,7 +297,7 @@ pub(super) fn spread_word(spread: Spread) -> &'static str {
     }
 }
 
-/// As in the zone file.
+/// The `min-up` value, as in the zone file.
 pub(super) fn min_up_words(min_up: MinUp) -> String {
     match min_up {
         MinUp::Members(count) => count.to_string(),

@@ -1,4 +1,4 @@
-//! What is asked of `explain`, and its one error.
+//! The input of `explain`, and its only error.
 
 use std::{fmt, net::IpAddr};
 
@@ -6,27 +6,27 @@ use ipnet::IpNet;
 
 use crate::dns::{Name, Rtype};
 
-/// A question to explain the answer to.
+/// The question whose answer is to be explained.
 #[derive(Debug, Clone)]
 pub struct ExplainRequest {
-    /// The name.
+    /// The name asked for.
     pub name: Name,
-    /// The type.
+    /// The type asked for.
     pub rtype: Rtype,
-    /// Where the query comes from: the client's resolver, or the client itself.
+    /// The source address of the query: the client's resolver, or the client itself.
     pub client: IpAddr,
-    /// The EDNS Client Subnet that comes with it; host bits are cut off.
+    /// The EDNS client subnet of the query; its host bits are ignored.
     pub subnet: Option<IpNet>,
-    /// Decides which of several answers is drawn.
+    /// The seed of the random draw among several answers.
     pub seed: u64,
 }
 
-/// The name is in no zone that is served.
+/// The name asked for is in no zone served here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameNotServed {
     /// The name asked for.
     pub name: Name,
-    /// Some of the zones that are served, and how many there are.
+    /// Some of the zones served here, and the number of all of them.
     pub zones: (Vec<Name>, usize),
 }
 

@@ -1,4 +1,4 @@
-//! How a service chose: the address that decided, its place, the pools searched, and the TTL.
+//! How a service chose: the deciding address and its location, the pools searched, and the TTL.
 
 use std::net::IpAddr;
 
@@ -24,36 +24,36 @@ use crate::{
     },
 };
 
-/// What a service is asked.
+/// A question to a service.
 pub(super) struct ServiceQuestion<'a> {
     pub(super) service: ServiceId,
     pub(super) request: &'a ExplainRequest,
-    /// The zone that the query was for looks at client subnets.
+    /// Whether the zone of the question uses client subnets.
     pub(super) client_subnet: bool,
-    /// The answer section.
+    /// The records of the answer section.
     pub(super) answers: &'a [RecordView],
 }
 
-/// How a service chose; `NormalizedStream` for a type that it has no say in.
+/// How a service chose; `None` for a type that the service does not answer.
 pub(super) fn steering(
-    world: &SnapshotContext<'_>,
-    asked: &ServiceQuestion<'_>,
+    context: &SnapshotContext<'_>,
+    question: &ServiceQuestion<'_>,
 ) -> Option<SteeringView> {
-    let topology = &world.snapshot.topology;
-    let chart = world.snapshot.charts.get(asked.service.index())?;
-    let family = family(chart, asked.request.rtype)?;
-    let service = topology.services.get(asked.service.index())?;
-    let (address, decided_by) = decided_by(chart, family, asked);
-    let found = world.databases.lookup(address);
-    let vantage = ClientLocation { address, location: &found.location };
+    let topology = &context.snapshot.topology;
+    let chart = context.snapshot.charts.get(question.service.index())?;
+    let family = family(chart, question.request.rtype)?;
+    let service = topology.services.get(question.service.index())?;
+    let (address, decided_by) = decided_by(chart, family, question);
+    let found = context.databases.lookup(address);
+    let client = ClientLocation { address, location: &found.location };
     let inspection =
-        inspect(topology, world.conditions, world.databases, asked.service, family, vantage);
-    let words = PhraseContext { topology, conditions: world.conditions, family };
-    let course = chart.route(family, Some(address), &address);
+        inspect(topology, context.conditions, context.databases, question.service, family, client);
+    let phrases = PhraseContext { topology, conditions: context.conditions, family };
+    let route = chart.route(family, Some(address), &address);
     let atlas = chart.atlas(family).filter(|_| chart.area_count(family) > 1);
     Some(SteeringView {
         records: match &service.kind {
-            RecordKind::Binding(binding) if binding.rtype == asked.request.rtype => {
+            RecordKind::Binding(binding) if binding.rtype == question.request.rtype => {
                 binding.rtype.to_string()
             }
             kind => kind.record_type(family).to_owned(),
@@ -62,38 +62,42 @@ pub(super) fn steering(
         location: location(&found, &inspection.matching_prefixes),
         areas: chart.area_count(family),
         area: atlas.map(|atlas| atlas.locate(&address).area.0),
-        ttl: ttl(&words, service, course.ttl_secs, &inspection),
-        attempts: attempts(&words, service, &inspection, asked.answers),
+        ttl: ttl(&phrases, service, route.ttl_secs, &inspection),
+        attempts: attempts(&phrases, service, &inspection, question.answers),
     })
 }
 
-/// Which address decides, and why that one.
+/// The address that decides, and the reason.
 fn decided_by(
     chart: &Chart,
     family: Family,
-    asked: &ServiceQuestion<'_>,
+    question: &ServiceQuestion<'_>,
 ) -> (IpAddr, DecidedByView) {
-    let ExplainRequest { client, subnet, .. } = asked.request;
-    let by_resolver = |why: String| {
+    let ExplainRequest { client, subnet, .. } = question.request;
+    let resolver_decides = |why: String| {
         let address = client.to_string();
         (*client, DecidedByView { address, is_subnet: false, why })
     };
     let Some(subnet) = subnet else {
-        return by_resolver("no client subnet came with the query".to_owned());
+        return resolver_decides("no client subnet came with the query".to_owned());
     };
     if subnet.prefix_len() == 0 {
-        return by_resolver(format!("{subnet} asks that the client's network play no part"));
+        return resolver_decides(format!(
+            "{subnet} asks for an answer that does not depend on the client's network"
+        ));
     }
-    if !asked.client_subnet {
-        return by_resolver("the zone has client-subnet = false".to_owned());
+    if !question.client_subnet {
+        return resolver_decides("the zone has client-subnet = false".to_owned());
     }
     match chart.deciding_address(family, subnet.addr()) {
         DecidingAddress::Resolver => {
-            by_resolver("the service has client-subnet = false".to_owned())
+            resolver_decides("the service has client-subnet = false".to_owned())
         }
         DecidingAddress::ResolverForSpecialSubnet => {
             let word = special_word(subnet.addr());
-            by_resolver(format!("{subnet} is {word}, and neither a rule nor a database knows it"))
+            resolver_decides(format!(
+                "{subnet} is {word}, and neither a rule nor a database has it"
+            ))
         }
         DecidingAddress::Subnet => {
             let why = "the client subnet that the resolver sent".to_owned();
@@ -102,7 +106,7 @@ fn decided_by(
     }
 }
 
-/// What kind of address says nothing of where a client is.
+/// The kind of a special-purpose address, which does not show where a client is.
 fn special_word(address: IpAddr) -> &'static str {
     let is_documentation = match address {
         IpAddr::V4(v4) => v4.is_documentation(),
@@ -123,46 +127,47 @@ fn special_word(address: IpAddr) -> &'static str {
 
 fn location(found: &MergedLookup<'_>, named: &[IpNet]) -> LocationView {
     let text = |field: &Option<Box<str>>| field.as_ref().map(|text| text.to_string());
-    let place = &found.location;
+    let location = &found.location;
     LocationView {
         network: found.network.to_string(),
-        carried: found.embedded_ipv4.map(|carried| carried.to_string()),
-        continent: text(&place.continent),
-        country: text(&place.country),
-        subdivision: text(&place.subdivisions.last().cloned()),
-        subdivisions: place.subdivisions.iter().map(ToString::to_string).collect(),
-        city: text(&place.city),
-        latitude: place.coordinates.map(|point| rounded(point.latitude(), 1e4)),
-        longitude: place.coordinates.map(|point| rounded(point.longitude(), 1e4)),
-        asn: place.asn,
-        organization: text(&place.organization),
+        carried: found.embedded_ipv4.map(|ipv4| ipv4.to_string()),
+        continent: text(&location.continent),
+        country: text(&location.country),
+        subdivision: text(&location.subdivisions.last().cloned()),
+        subdivisions: location.subdivisions.iter().map(ToString::to_string).collect(),
+        city: text(&location.city),
+        latitude: location.coordinates.map(|point| rounded(point.latitude(), 1e4)),
+        longitude: location.coordinates.map(|point| rounded(point.longitude(), 1e4)),
+        asn: location.asn,
+        organization: text(&location.organization),
         databases: found.by_database.iter().map(|source| source.label.to_owned()).collect(),
         named: named.iter().map(IpNet::to_string).collect(),
     }
 }
 
-/// To so many parts of one: short in JSON, and equal after it.
+/// A number rounded to a fraction of `1 / parts`, so that it is short in JSON and equal after a
+/// round trip.
 fn rounded(number: f64, parts: f64) -> f64 {
     (number * parts).round() / parts
 }
 
-fn percent_of_fraction(part: Fraction) -> f64 {
-    rounded(part.share() * 100.0, 100.0)
+fn percent_of_fraction(fraction: Fraction) -> f64 {
+    rounded(fraction.share() * 100.0, 100.0)
 }
 
 fn ttl(
-    words: &PhraseContext<'_>,
+    phrases: &PhraseContext<'_>,
     service: &Service,
     secs: u32,
     inspection: &Inspection,
 ) -> TtlView {
     let flipping = || {
         let secs = inspection.flips_in_secs?;
-        let tree = |attempt: &InspectedAttempt| flipping_target(words, &attempt.tree, secs);
+        let tree = |attempt: &InspectedAttempt| flipping_target(phrases, &attempt.tree, secs);
         let (target, verdict) = inspection.attempts.iter().find_map(tree)?;
         Some(match verdict {
             "unknown" => {
-                format!("{target} was never judged; its first health check is due within {secs} s")
+                format!("{target} is not judged yet; its first health check is due within {secs} s")
             }
             "down" => format!("{target} is down and may be up in {secs} s"),
             _ => format!("{target} is up and may be down in {secs} s"),
@@ -173,64 +178,68 @@ fn ttl(
         let alias = inspection
             .attempts
             .iter()
-            .find_map(|attempt| aging_alias(words, &attempt.tree, secs))?;
-        Some(format!("what {alias} stands for may change in {secs} s"))
+            .find_map(|attempt| aging_alias(phrases, &attempt.tree, secs))?;
+        Some(format!("the addresses of {alias} may change in {secs} s"))
     };
     let lowered_because = (secs < service.ttl_secs).then(|| flipping().or_else(aging)).flatten();
     TtlView { secs, configured_secs: service.ttl_secs, lowered_because }
 }
 
-/// An address below a pool whose verdict may flip in so many seconds.
+/// An address below a pool whose verdict may change in `secs` seconds.
 fn flipping_target(
-    words: &PhraseContext<'_>,
+    phrases: &PhraseContext<'_>,
     pool: &InspectedPool,
     secs: u32,
 ) -> Option<(String, &'static str)> {
     pool.members.iter().find_map(|member| match &member.content {
-        InspectedNode::Pool(inner) => flipping_target(words, inner, secs),
-        InspectedNode::Endpoint(endpoint) => targets(words, endpoint)
+        InspectedNode::Pool(inner) => flipping_target(phrases, inner, secs),
+        InspectedNode::Endpoint(endpoint) => targets(phrases, endpoint)
             .into_iter()
             .zip(&endpoint.addresses)
-            .find_map(|(target, (_, standing))| {
-                let standing = standing.filter(|standing| standing.flips_in_secs == Some(secs))?;
-                Some((target.target, standing.verdict.word()))
+            .find_map(|(target, (_, status))| {
+                let status = status.filter(|status| status.flips_in_secs == Some(secs))?;
+                Some((target.target, status.verdict.word()))
             }),
     })
 }
 
-/// An alias below a pool that is resolved anew in so many seconds.
-fn aging_alias<'a>(words: &PhraseContext<'a>, pool: &InspectedPool, secs: u32) -> Option<&'a Name> {
+/// An alias below a pool that is resolved again in `secs` seconds.
+fn aging_alias<'a>(
+    phrases: &PhraseContext<'a>,
+    pool: &InspectedPool,
+    secs: u32,
+) -> Option<&'a Name> {
     pool.members.iter().find_map(|member| match &member.content {
-        InspectedNode::Pool(inner) => aging_alias(words, inner, secs),
+        InspectedNode::Pool(inner) => aging_alias(phrases, inner, secs),
         InspectedNode::Endpoint(endpoint) => {
-            let (name, resolved) = words.alias(endpoint)?;
+            let (name, resolved) = phrases.alias(endpoint)?;
             (resolved.ttl_secs() == secs).then_some(name)
         }
     })
 }
 
 fn attempts(
-    words: &PhraseContext<'_>,
+    phrases: &PhraseContext<'_>,
     service: &Service,
     inspection: &Inspection,
     answers: &[RecordView],
 ) -> Vec<AttemptView> {
     let last = inspection.attempts.len() - 1;
-    let view = |(at, attempt): (usize, &InspectedAttempt)| {
-        let is_answering = at == last && attempt.tree.is_usable;
+    let view = |(index, attempt): (usize, &InspectedAttempt)| {
+        let is_answering = index == last && attempt.tree.is_usable;
         AttemptView {
-            why: why(words, service, inspection, attempt),
+            why: why(phrases, service, inspection, attempt),
             is_answering,
             serves_other_family: attempt.serves_other_family,
-            pool: pool(words, &attempt.tree, if is_answering { answers } else { &[] }),
+            pool: pool(phrases, &attempt.tree, if is_answering { answers } else { &[] }),
         }
     };
     inspection.attempts.iter().enumerate().map(view).collect()
 }
 
-/// Why the service turns to a pool that is not its own in good health.
+/// Why the service tries a pool; `None` for its configured pool in normal operation.
 fn why(
-    words: &PhraseContext<'_>,
+    phrases: &PhraseContext<'_>,
     service: &Service,
     inspection: &Inspection,
     attempt: &InspectedAttempt,
@@ -239,7 +248,7 @@ fn why(
     Some(match (attempt.stage, service.on_all_down) {
         (FallbackStage::Normal | FallbackStage::OtherFamily, _) => return None,
         (FallbackStage::AllDown, OnAllDown::Pool(other)) if !is_own => {
-            let name = &words.topology.pools[other.index()].name;
+            let name = &phrases.topology.pools[other.index()].name;
             format!("nothing is usable: on-all-down turns to pool {name}")
         }
         (FallbackStage::AllDown, _) if is_own && inspection.is_recovering => {
@@ -256,7 +265,7 @@ fn why(
     })
 }
 
-/// What kept the members of a pool out that are answered because nothing else is left.
+/// The kind of members that are answered because nothing else is left.
 fn drained_words(pool: &InspectedPool) -> &'static str {
     let is_forced = any_endpoint(pool, &|endpoint| {
         endpoint.is_forced_down && endpoint.state != ServingState::Disabled
@@ -271,15 +280,19 @@ fn drained_words(pool: &InspectedPool) -> &'static str {
     }
 }
 
-fn any_endpoint(pool: &InspectedPool, is: &dyn Fn(&InspectedEndpoint) -> bool) -> bool {
+fn any_endpoint(pool: &InspectedPool, matches: &dyn Fn(&InspectedEndpoint) -> bool) -> bool {
     pool.members.iter().any(|member| match &member.content {
-        InspectedNode::Pool(inner) => any_endpoint(inner, is),
-        InspectedNode::Endpoint(endpoint) => is(endpoint),
+        InspectedNode::Pool(inner) => any_endpoint(inner, matches),
+        InspectedNode::Endpoint(endpoint) => matches(endpoint),
     })
 }
 
-fn pool(words: &PhraseContext<'_>, inspected: &InspectedPool, answers: &[RecordView]) -> PoolView {
-    let configured = words.pool(inspected);
+fn pool(
+    phrases: &PhraseContext<'_>,
+    inspected: &InspectedPool,
+    answers: &[RecordView],
+) -> PoolView {
+    let configured = phrases.pool(inspected);
     PoolView {
         name: configured.name.to_string(),
         policy: configured.policy.word().to_owned(),
@@ -293,61 +306,64 @@ fn pool(words: &PhraseContext<'_>, inspected: &InspectedPool, answers: &[RecordV
         members: inspected
             .members
             .iter()
-            .map(|found| member(words, inspected, found, answers))
+            .map(|inner| member(phrases, inspected, inner, answers))
             .collect(),
     }
 }
 
 fn member(
-    words: &PhraseContext<'_>,
-    of: &InspectedPool,
-    found: &InspectedMember,
+    phrases: &PhraseContext<'_>,
+    parent: &InspectedPool,
+    inspected: &InspectedMember,
     answers: &[RecordView],
 ) -> MemberView {
-    let configured = &words.pool(of).members[found.position];
-    let is_picked = matches!(found.decision, Decision::Picked(_));
-    // A member that was passed over holds none of the answer, even if it has the same addresses.
+    let configured = &phrases.pool(parent).members[inspected.position];
+    let is_picked = matches!(inspected.decision, Decision::Picked(_));
+    // The answer does not come from a skipped member, even if it has the same addresses.
     let answers = if is_picked { answers } else { &[] };
-    let (state, targets, inner) = match &found.content {
+    let (state, targets, inner) = match &inspected.content {
         InspectedNode::Endpoint(endpoint) => {
-            (Some(endpoint.state.word().to_owned()), targets(words, endpoint), None)
+            (Some(endpoint.state.word().to_owned()), targets(phrases, endpoint), None)
         }
-        InspectedNode::Pool(inner) => (None, Vec::new(), Some(pool(words, inner, answers))),
+        InspectedNode::Pool(inner) => (None, Vec::new(), Some(pool(phrases, inner, answers))),
     };
     let is_answer = |target: &TargetView| {
-        // The rdata of SRV and HTTPS records has more than the target in it.
-        let mut words = answers.iter().flat_map(|record| record.rdata.split([' ', ',', '=', '"']));
-        words.any(|word| word.strip_suffix('.').unwrap_or(word) == target.target)
+        // The rdata of SRV and HTTPS records includes more than the target.
+        let mut texts = answers.iter().flat_map(|record| record.rdata.split([' ', ',', '=', '"']));
+        texts.any(|text| text.strip_suffix('.').unwrap_or(text) == target.target)
     };
     let is_answered = targets.iter().any(is_answer)
         || inner
             .as_ref()
             .is_some_and(|inner| inner.members.iter().any(|member| member.is_answered));
     MemberView {
-        name: words.member_name(configured).to_owned(),
+        name: phrases.member_name(configured).to_owned(),
         is_picked,
         is_answered,
-        reason: words.reason(of, found),
-        percent: rounded(found.share * 100.0, 100.0),
+        reason: phrases.reason(parent, inspected),
+        percent: rounded(inspected.share * 100.0, 100.0),
         weight: configured.weight,
         bias: configured.bias,
-        is_standby: found.is_standby,
-        takes_percent: found.modifiers.ramp.map(|ramped| percent_of_fraction(ramped.fraction)),
-        keeps_percent: found.modifiers.retained.map(|kept| percent_of_fraction(kept.fraction)),
-        keeps_here_percent: found
+        is_standby: inspected.is_standby,
+        takes_percent: inspected.modifiers.ramp.map(|ramped| percent_of_fraction(ramped.fraction)),
+        keeps_percent: inspected
             .modifiers
             .retained
-            .map(|kept| percent_of_fraction(kept.fraction_in_area)),
-        weight_by_load: found.modifiers.load_weight.map(|(weight, _)| weight),
-        is_holder: found.modifiers.is_holder,
-        distance_km: found.distance_km.map(|(km, _)| rounded(km, 10.0)),
-        biased_km: found.distance_km.map(|(_, biased)| rounded(biased, 10.0)),
-        rule: found.matched_key.as_ref().map(key_words),
-        datacenters: found.datacenters.iter().map(|id| datacenter(words, *id)).collect(),
+            .map(|retained| percent_of_fraction(retained.fraction)),
+        keeps_here_percent: inspected
+            .modifiers
+            .retained
+            .map(|retained| percent_of_fraction(retained.fraction_in_area)),
+        weight_by_load: inspected.modifiers.load_weight.map(|(weight, _)| weight),
+        is_holder: inspected.modifiers.is_holder,
+        distance_km: inspected.distance_km.map(|(km, _)| rounded(km, 10.0)),
+        biased_km: inspected.distance_km.map(|(_, biased)| rounded(biased, 10.0)),
+        rule: inspected.matched_key.as_ref().map(key_words),
+        datacenters: inspected.datacenters.iter().map(|id| datacenter(phrases, *id)).collect(),
         state,
-        alias: match &found.content {
+        alias: match &inspected.content {
             InspectedNode::Endpoint(endpoint) => {
-                words.alias(endpoint).map(|(name, _)| name.to_string())
+                phrases.alias(endpoint).map(|(name, _)| name.to_string())
             }
             InspectedNode::Pool(_) => None,
         },
@@ -356,26 +372,26 @@ fn member(
     }
 }
 
-fn datacenter(words: &PhraseContext<'_>, id: DatacenterId) -> DatacenterView {
-    let configured = &words.topology.datacenters[id.index()];
-    let state = words.conditions.datacenters.get(id.index()).copied().unwrap_or(configured.state);
-    let is_as_written = state == configured.state;
+fn datacenter(phrases: &PhraseContext<'_>, id: DatacenterId) -> DatacenterView {
+    let configured = &phrases.topology.datacenters[id.index()];
+    let state = phrases.conditions.datacenters.get(id.index()).copied().unwrap_or(configured.state);
+    let is_as_configured = state == configured.state;
     DatacenterView {
         name: configured.name.to_string(),
         state: state.word().to_owned(),
         reason: configured
             .reason
             .as_ref()
-            .filter(|_| is_as_written)
+            .filter(|_| is_as_configured)
             .map(|reason| reason.to_string()),
-        until: configured.until.filter(|_| is_as_written).and_then(format_timestamp),
+        until: configured.until.filter(|_| is_as_configured).and_then(format_timestamp),
     }
 }
 
-fn targets(words: &PhraseContext<'_>, endpoint: &InspectedEndpoint) -> Vec<TargetView> {
-    let configured = &words.topology.endpoints[endpoint.id.index()];
+fn targets(phrases: &PhraseContext<'_>, endpoint: &InspectedEndpoint) -> Vec<TargetView> {
+    let configured = &phrases.topology.endpoints[endpoint.id.index()];
     let view =
-        |(address, standing): &(Option<IpAddr>, Option<crate::health::HealthStatus>)| TargetView {
+        |(address, status): &(Option<IpAddr>, Option<crate::health::HealthStatus>)| TargetView {
             target: match (address, &configured.target) {
                 (Some(address), _) => address.to_string(),
                 (None, EndpointTarget::Cname(name)) => name.to_string(),
@@ -383,15 +399,14 @@ fn targets(words: &PhraseContext<'_>, endpoint: &InspectedEndpoint) -> Vec<Targe
                 (None, EndpointTarget::Addresses(_) | EndpointTarget::Alias(_)) => String::new(),
             },
             is_of_family: address
-                .is_none_or(|address| address.is_ipv4() == (words.family == Family::V4)),
-            verdict: standing.map(|standing| standing.verdict.word().to_owned()),
-            flips_in_secs: standing.and_then(|standing| standing.flips_in_secs),
+                .is_none_or(|address| address.is_ipv4() == (phrases.family == Family::V4)),
+            verdict: status.map(|status| status.verdict.word().to_owned()),
+            flips_in_secs: status.and_then(|status| status.flips_in_secs),
         };
     endpoint.addresses.iter().map(view).collect()
 }
 
-/// The one thing that decided: of the pools on the way to the answer, the last one that had a
-/// choice to make by place.
+/// The deciding reason: that of the first pool on the way to the answer that has several members.
 pub(super) fn deciding_reason(steering: &SteeringView, reply: &ReplyView) -> String {
     let Some(last) = steering.attempts.last() else { return String::new() };
     let prefix = last.why.as_ref().map(|why| format!("{why}; ")).unwrap_or_default();
@@ -403,26 +418,27 @@ pub(super) fn deciding_reason(steering: &SteeringView, reply: &ReplyView) -> Str
     }
     let mut path = Vec::new();
     let mut pool = Some(&last.pool);
-    while let Some(at) = pool {
-        let answered = || at.members.iter().find(|member| member.is_answered);
-        let Some(member) = answered().or_else(|| at.members.iter().find(|member| member.is_picked))
+    while let Some(view) = pool {
+        let answered = || view.members.iter().find(|member| member.is_answered);
+        let Some(member) =
+            answered().or_else(|| view.members.iter().find(|member| member.is_picked))
         else {
             break;
         };
-        path.push((at, member));
+        path.push((view, member));
         pool = member.pool.as_ref();
     }
-    let decides = |(at, member): &&(&PoolView, &MemberView)| {
-        at.members.len() > 1 && !member.reason.is_empty()
+    let decides = |(view, member): &&(&PoolView, &MemberView)| {
+        view.members.len() > 1 && !member.reason.is_empty()
     };
     let decisive = path.iter().find(decides).or(path.first());
     match decisive {
-        Some((at, member)) if at.picks > 1 && at.policy == "all" => {
-            format!("{prefix}pool {}: {}", at.name, member.reason)
+        Some((view, member)) if view.picks > 1 && view.policy == "all" => {
+            format!("{prefix}pool {}: {}", view.name, member.reason)
         }
-        Some((at, member)) => {
+        Some((view, member)) => {
             let before =
-                at.members.first().filter(|first| !first.is_picked && first.name != member.name);
+                view.members.first().filter(|first| !first.is_picked && first.name != member.name);
             let before = before
                 .map(|first| format!("; {}: {}", first.name, first.reason))
                 .unwrap_or_default();
@@ -475,21 +491,22 @@ fn describe_final_rule(last: &FinalRule) -> String {
     format!("the rule for {}, which has {how}", key_words(&last.matched_key))
 }
 
-/// Whether a pool offers a member to this client: a `geo` pool offers only what its rules say.
+/// Whether a pool offers a member to this client: a `geo` pool offers only members of matching
+/// rules.
 fn is_offered(pool: &PoolView, member: &MemberView) -> bool {
     pool.policy != "geo" || member.rule.is_some()
 }
 
-/// Whether a target below those members of a pool, and of pools in it, that `counts` has the
-/// property.
+/// Whether `matches` holds for a target below a pool, among the members for which `counts` holds,
+/// and likewise in pools below it.
 fn any_target(
     pool: &PoolView,
     counts: &dyn Fn(&PoolView, &MemberView) -> bool,
-    is: &dyn Fn(&TargetView) -> bool,
+    matches: &dyn Fn(&TargetView) -> bool,
 ) -> bool {
     let inner = |member: &MemberView| {
-        member.pool.as_ref().is_some_and(|inner| any_target(inner, counts, is))
+        member.pool.as_ref().is_some_and(|inner| any_target(inner, counts, matches))
     };
     let mut counted = pool.members.iter().filter(|member| counts(pool, member));
-    counted.any(|member| member.targets.iter().any(is) || inner(member))
+    counted.any(|member| member.targets.iter().any(matches) || inner(member))
 }

@@ -1,4 +1,4 @@
-//! Golden texts of typical questions, and what JSON keeps.
+//! Golden texts of typical explanations, and their round trip through JSON.
 
 use std::time::Duration;
 
@@ -39,9 +39,9 @@ fn text(explanation: &Explanation) -> String {
 }
 
 #[test]
-fn the_nearest_is_told_with_who_shares_and_who_is_farther() {
+fn the_nearest_pool_is_shown_with_its_members_and_the_farther_pools() {
     let mut draft = FixtureBuilder::new();
-    draft.set_standing("192.0.2.11", UP);
+    draft.set_health("192.0.2.11", UP);
     let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
     insta::assert_snapshot!(text(&explanation));
     assert_eq!(
@@ -52,19 +52,20 @@ fn the_nearest_is_told_with_who_shares_and_who_is_farther() {
 }
 
 #[test]
-fn with_the_nearest_down_the_next_is_told_and_why() {
+fn with_the_nearest_pool_down_the_next_answers_and_the_reason_is_shown() {
     let mut draft = FixtureBuilder::new();
-    draft.set_standing("192.0.2.11", DOWN);
-    draft.set_standing("192.0.2.12", DOWN);
+    draft.set_health("192.0.2.11", DOWN);
+    draft.set_health("192.0.2.12", DOWN);
     insta::assert_snapshot!(text(&ask(draft, "www", "A", Some("20.1.2.0/24"))));
 }
 
 #[test]
-fn a_geo_rule_is_told_by_the_key_that_matched() {
+fn a_geo_rule_is_shown_by_the_key_that_matched() {
     insta::assert_snapshot!(text(&ask(FixtureBuilder::new(), "geo", "A", Some("40.1.2.0/24"))));
 }
 
-/// The failover service's draft: `api-1` in fra, `api-2` in iad, the standby `api-3` in nrt.
+/// The explanation of the failover service after a change: `api-1` is in fra, `api-2` in iad, the
+/// standby `api-3` in nrt.
 fn failover(change: impl FnOnce(&mut FixtureBuilder, PoolId)) -> String {
     let mut draft = FixtureBuilder::new();
     let id = draft.pool_id("api.gslb.example.com");
@@ -73,38 +74,38 @@ fn failover(change: impl FnOnce(&mut FixtureBuilder, PoolId)) -> String {
 }
 
 #[test]
-fn a_drain_under_way_is_told_with_what_it_takes_still_and_who_takes_the_rest() {
+fn a_drain_in_progress_is_shown_with_its_remaining_share_and_the_member_that_gets_the_rest() {
     insta::assert_snapshot!(failover(|draft, _| {
         draft.datacenters[0].state = ServingState::Draining;
-        draft.steering.datacenter_fractions.insert(DatacenterId(0), Fraction::from_share(0.4));
+        draft.adjustments.datacenter_fractions.insert(DatacenterId(0), Fraction::from_share(0.4));
     }));
 }
 
 #[test]
-fn a_drain_that_is_held_and_a_slow_start_are_told_apart() {
+fn a_held_drain_and_a_slow_start_are_distinguished() {
     insta::assert_snapshot!(failover(|draft, _| {
         draft.datacenters[0].state = ServingState::Draining;
         draft.datacenters[0].drain_hold_fraction = Some(Fraction::from_share(0.25));
-        draft.steering.datacenter_fractions.insert(DatacenterId(0), Fraction::from_share(0.25));
+        draft.adjustments.datacenter_fractions.insert(DatacenterId(0), Fraction::from_share(0.25));
         draft.endpoints[4].ramp_times.slow_start = Duration::from_secs(300);
-        draft.steering.endpoint_fractions.insert(EndpointId(4), Fraction::from_share(0.5));
+        draft.adjustments.endpoint_fractions.insert(EndpointId(4), Fraction::from_share(0.5));
     }));
 }
 
 #[test]
-fn a_trickle_is_told_and_so_is_who_holds_the_clients() {
+fn a_trickle_and_the_member_that_holds_the_clients_are_shown() {
     insta::assert_snapshot!(failover(|draft, id| {
         draft.pools[id.index()].regulation.trickle = Some(0.01);
         draft.pools[id.index()].regulation.failback = Failback::Manual;
-        draft.steering.holders.insert(id, 1);
+        draft.adjustments.holders.insert(id, 1);
     }));
 }
 
 #[test]
-fn a_member_that_waits_says_for_whom_and_how_long() {
+fn a_member_that_awaits_failback_shows_the_holder_and_the_condition() {
     let shown = failover(|draft, id| {
         draft.pools[id.index()].regulation.failback = Failback::After(Duration::from_secs(600));
-        draft.steering.holders.insert(id, 2);
+        draft.adjustments.holders.insert(id, 2);
     });
     assert!(
         shown.contains("usable, but clients stay with api-3 until failback (after 10m)"),
@@ -117,7 +118,7 @@ fn a_member_that_waits_says_for_whom_and_how_long() {
 }
 
 #[test]
-fn load_reports_are_told_beside_the_weights_they_change() {
+fn load_reports_are_shown_with_the_weights_that_they_change() {
     let draft = || {
         let mut draft = FixtureBuilder::new();
         draft.pool_named("web-fra").policy =
@@ -131,7 +132,7 @@ fn load_reports_are_told_beside_the_weights_they_change() {
     );
     let mut draft = draft();
     let id = draft.pool_id("web-fra");
-    draft.steering.weights.insert(id, [512_u32, 512].as_slice().into());
+    draft.adjustments.weights.insert(id, [512_u32, 512].as_slice().into());
     let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
     insta::assert_snapshot!(text(&explanation));
     let fra = explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool.members[0]
@@ -142,13 +143,13 @@ fn load_reports_are_told_beside_the_weights_they_change() {
 }
 
 #[test]
-fn a_spill_says_where_this_client_stands_among_those_that_go() {
+fn a_spill_shows_the_position_of_this_client_among_those_that_leave() {
     let spilling = |keep: f64| {
         let mut draft = FixtureBuilder::new();
         let id = draft.pool_id("web-fra");
-        // The file's word makes areas of equal loss; the load's word says how many of them go.
+        // The configured `keep` divides the areas by loss; the reported load decides how many go.
         draft.pools[id.index()].regulation.keep = Fraction::from_share(0.99);
-        draft.steering.kept_fractions.insert(id, Fraction::from_share(keep));
+        draft.adjustments.kept_fractions.insert(id, Fraction::from_share(keep));
         ask(draft, "www", "A", Some("20.1.2.0/24"))
     };
     insta::assert_snapshot!(text(&spilling(0.8)));
@@ -168,7 +169,7 @@ fn a_spill_says_where_this_client_stands_among_those_that_go() {
 }
 
 #[test]
-fn a_pool_that_sheds_all_by_hand_says_so() {
+fn a_pool_that_is_configured_to_shed_all_clients_says_so() {
     let mut draft = FixtureBuilder::new();
     draft.pool_named("web-fra").regulation.keep = Fraction::ZERO;
     let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
@@ -192,12 +193,12 @@ fn a_private_subnet_that_a_rule_names_decides() {
 }
 
 #[test]
-fn a_private_subnet_that_no_rule_names_leaves_it_to_the_resolver() {
+fn with_a_private_subnet_that_no_rule_names_the_resolver_decides() {
     insta::assert_snapshot!(text(&ask(FixtureBuilder::new(), "www", "A", Some("10.0.0.0/24"))));
 }
 
 #[test]
-fn a_drain_is_told_with_its_reason_and_end() {
+fn a_drain_is_shown_with_its_reason_and_end() {
     let mut draft = FixtureBuilder::new();
     draft.datacenters[0].state = ServingState::Draining;
     draft.datacenters[0].reason = Some("kernel upgrade".into());
@@ -206,10 +207,10 @@ fn a_drain_is_told_with_its_reason_and_end() {
 }
 
 #[test]
-fn everything_down_is_told_as_an_answer_of_last_resort() {
+fn with_everything_down_the_answer_is_shown_as_a_last_resort() {
     let mut draft = FixtureBuilder::new();
     for address in ["192.0.2.11", "192.0.2.12", "192.0.2.21", "2001:db8::11", "2001:db8::21"] {
-        draft.set_standing(address, DOWN);
+        draft.set_health(address, DOWN);
     }
     insta::assert_snapshot!(text(&ask(draft, "www", "A", Some("20.1.2.0/24"))));
 }
@@ -218,7 +219,7 @@ fn everything_down_is_told_as_an_answer_of_last_resort() {
 fn nodata_for_one_family_names_the_family_that_is_served() {
     let mut draft = FixtureBuilder::new();
     for address in ["2001:db8::11", "2001:db8::21"] {
-        draft.set_standing(address, DOWN);
+        draft.set_health(address, DOWN);
     }
     let explanation = ask(draft, "www", "AAAA", Some("20.1.2.0/24"));
     assert_eq!(explanation.because, "NODATA for AAAA: no usable IPv6 member, IPv4 has some");
@@ -229,10 +230,10 @@ fn nodata_for_one_family_names_the_family_that_is_served() {
 #[test]
 fn a_family_that_no_member_for_the_client_has_is_not_called_unusable() {
     let mut draft = FixtureBuilder::new();
-    let EndpointTarget::Addresses(of_iad) = &mut draft.endpoints[2].target else {
+    let EndpointTarget::Addresses(iad_addresses) = &mut draft.endpoints[2].target else {
         unreachable!("iad has addresses")
     };
-    of_iad.retain(|address| address.is_ipv4());
+    iad_addresses.retain(|address| address.is_ipv4());
     let rule = |country: &str, member| GeoRule {
         countries: vec![country.into()],
         members: vec![member],
@@ -248,11 +249,11 @@ fn a_family_that_no_member_for_the_client_has_is_not_called_unusable() {
 }
 
 #[test]
-fn nodata_of_a_published_type_lives_no_longer_than_an_answer() {
+fn nodata_of_a_published_type_has_at_most_the_ttl_of_an_answer() {
     let soa_ttl = |name: &str| {
         let mut draft = FixtureBuilder::new();
-        draft.set_standing("2001:db8::11", DOWN);
-        draft.set_standing("2001:db8::21", DOWN);
+        draft.set_health("2001:db8::11", DOWN);
+        draft.set_health("2001:db8::21", DOWN);
         ask(draft, name, "AAAA", None).reply.authorities[0].ttl
     };
     assert_eq!(soa_ttl("www"), 30, "AAAA may be back as soon as an address is up");
@@ -297,11 +298,11 @@ fn a_rule_that_ends_the_search_is_named() {
 }
 
 #[test]
-fn everything_down_with_nothing_to_turn_to_is_nodata() {
+fn everything_down_with_on_all_down_empty_is_nodata() {
     let mut draft = FixtureBuilder::new();
     draft.services.iter_mut().for_each(|service| service.on_all_down = OnAllDown::Empty);
     for address in ["192.0.2.31", "192.0.2.32", "192.0.2.33"] {
-        draft.set_standing(address, DOWN);
+        draft.set_health(address, DOWN);
     }
     insta::assert_snapshot!(text(&ask(draft, "api", "A", None)));
 }
@@ -327,7 +328,7 @@ fn a_service_that_answers_an_alias_of_another_is_followed_too() {
 #[test]
 fn a_ttl_that_is_lowered_names_the_verdict_that_may_flip() {
     let mut draft = FixtureBuilder::new();
-    draft.set_standing(
+    draft.set_health(
         "192.0.2.31",
         HealthStatus { verdict: Verdict::Up, flips_in_secs: Some(6), ..HealthStatus::default() },
     );
@@ -342,8 +343,8 @@ fn a_ttl_that_is_lowered_names_the_verdict_that_may_flip() {
 fn a_pool_below_its_min_up_says_so() {
     let mut draft = FixtureBuilder::new();
     draft.pool_named("web-fra").min_up = MinUp::Share(0.5);
-    draft.set_standing("192.0.2.11", DOWN);
-    draft.set_standing("2001:db8::11", DOWN);
+    draft.set_health("192.0.2.11", DOWN);
+    draft.set_health("2001:db8::11", DOWN);
     let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
     let fra = &explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool.members[0];
     assert_eq!(
@@ -353,10 +354,10 @@ fn a_pool_below_its_min_up_says_so() {
 }
 
 #[test]
-fn a_member_with_a_dead_family_says_so_where_the_pool_keeps_families_together() {
+fn a_member_with_one_family_down_says_so_if_the_pool_couples_families() {
     let mut draft = FixtureBuilder::new();
     draft.pool_named("web").families = FamilyCoupling::Coupled;
-    draft.set_standing("2001:db8::11", DOWN);
+    draft.set_health("2001:db8::11", DOWN);
     let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
     let members = &explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool.members;
     let reason = "its IPv6 is down, and the pool keeps families together (423 km)";
@@ -364,8 +365,8 @@ fn a_member_with_a_dead_family_says_so_where_the_pool_keeps_families_together() 
     assert!(members[1].is_answered, "{members:?}");
     let mut draft = FixtureBuilder::new();
     draft.pool_named("web").families = FamilyCoupling::Coupled;
-    draft.set_standing("2001:db8::11", DOWN);
-    draft.set_standing("2001:db8::21", DOWN);
+    draft.set_health("2001:db8::11", DOWN);
+    draft.set_health("2001:db8::21", DOWN);
     let explanation = ask(draft, "www", "A", Some("20.1.2.0/24"));
     let reason =
         &explanation.steps[0].steering.as_ref().unwrap().attempts[0].pool.members[0].reason;
@@ -376,9 +377,9 @@ fn a_member_with_a_dead_family_says_so_where_the_pool_keeps_families_together() 
 }
 
 #[test]
-fn clients_on_their_way_back_are_told_with_where_the_others_still_are() {
+fn clients_that_returned_after_failback_are_shown_with_those_that_have_not() {
     let text = failover(|draft, pool| {
-        draft.steering.failbacks.insert(
+        draft.adjustments.failbacks.insert(
             pool,
             FailbackProgress { from: 1, to: 0, fraction: Fraction::from_share(0.25) },
         );
@@ -389,7 +390,7 @@ fn clients_on_their_way_back_are_told_with_where_the_others_still_are() {
 }
 
 #[test]
-fn a_type_that_no_member_has_an_address_for_is_nodata_whatever_the_health() {
+fn a_type_that_no_member_has_an_address_for_is_nodata_regardless_of_health() {
     let explanation = ask(FixtureBuilder::new(), "api", "AAAA", None);
     assert_eq!(
         explanation.because,
@@ -398,7 +399,7 @@ fn a_type_that_no_member_has_an_address_for_is_nodata_whatever_the_health() {
 }
 
 #[test]
-fn every_kind_of_name_is_told_apart() {
+fn every_kind_of_name_is_distinguished() {
     for (name, rtype, kind) in [
         ("plain", "A", "static"),
         ("plain", "TXT", "static"),
@@ -420,7 +421,7 @@ fn every_kind_of_name_is_told_apart() {
 }
 
 #[test]
-fn a_name_in_no_zone_is_not_ours() {
+fn a_name_in_no_zone_is_refused() {
     let request = ExplainRequest {
         name: "www.example.org".parse().unwrap(),
         rtype: Rtype::A,
@@ -436,7 +437,7 @@ fn a_name_in_no_zone_is_not_ours() {
 }
 
 #[test]
-fn json_keeps_every_word() {
+fn json_preserves_every_field() {
     for subnet in ["20.1.2.0/24", "40.1.2.0/24", "2a00:1::/56"] {
         for name in ["www", "geo", "sticky", "alias", "plain", "nope"] {
             let explanation = ask(FixtureBuilder::new(), name, "A", Some(subnet));
@@ -451,7 +452,7 @@ fn json_keeps_every_word() {
 }
 
 #[test]
-fn colours_change_nothing_but_the_look() {
+fn colours_do_not_change_the_text() {
     let explanation = ask(FixtureBuilder::new(), "www", "A", Some("20.1.2.0/24"));
     let mut plain = String::new();
     let mut is_escape = false;

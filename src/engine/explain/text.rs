@@ -1,4 +1,5 @@
-//! An explanation as text: the answer first, then why, then what was passed over and why.
+//! An explanation as text: the answer first, then the reason, then every step with the members
+//! that were picked or skipped.
 
 use super::view::{
     AttemptView, Explanation, LocationView, MemberView, PoolView, RecordView, SteeringView,
@@ -6,7 +7,7 @@ use super::view::{
 };
 use crate::number_format::percent_in_column;
 
-/// How words are set off.
+/// Marks words with ANSI colours, if they are on.
 #[derive(Clone, Copy)]
 struct TextStyle {
     is_on: bool,
@@ -38,22 +39,22 @@ impl TextStyle {
     }
 }
 
-/// The explanation as text, with ANSI colours or without.
+/// The explanation as text, with ANSI colours if `color` is set.
 pub fn render_text(explanation: &Explanation, color: bool) -> String {
-    let ink = TextStyle { is_on: color };
-    let mut lines = headline(explanation, ink);
+    let style = TextStyle { is_on: color };
+    let mut lines = headline(explanation, style);
     lines.push(String::new());
-    lines.push(format!("  {} {}", ink.strong("because"), ink.good(&explanation.because)));
-    for (at, step) in explanation.steps.iter().enumerate() {
+    lines.push(format!("  {} {}", style.strong("because"), style.good(&explanation.because)));
+    for (index, step) in explanation.steps.iter().enumerate() {
         lines.push(String::new());
-        lines.push(format!("{}. {} {}", at + 1, ink.strong(&step.name), step_words(step)));
+        lines.push(format!("{}. {} {}", index + 1, style.strong(&step.name), step_words(step)));
         if let Some(steering) = &step.steering {
-            push_steering(steering, ink, &mut lines);
+            push_steering(steering, style, &mut lines);
         }
     }
     lines.push(String::new());
-    lines.push(field("cache", &explanation.reply.scope_means, ink));
-    lines.push(field("snapshot", &format!("generation {}", explanation.generation), ink));
+    lines.push(field("cache", &explanation.reply.scope_means, style));
+    lines.push(field("snapshot", &format!("generation {}", explanation.generation), style));
     let text: Vec<&str> = lines.iter().map(|line| line.trim_end()).collect();
     text.join("\n") + "\n"
 }
@@ -65,8 +66,8 @@ fn step_words(step: &StepView) -> String {
     }
 }
 
-/// The question and the records.
-fn headline(explanation: &Explanation, ink: TextStyle) -> Vec<String> {
+/// The question, and the records of the reply.
+fn headline(explanation: &Explanation, style: TextStyle) -> Vec<String> {
     let question = &explanation.question;
     let subnet =
         question.subnet.as_ref().map(|subnet| format!(" for {subnet}")).unwrap_or_default();
@@ -84,7 +85,7 @@ fn headline(explanation: &Explanation, ink: TextStyle) -> Vec<String> {
             "NXDOMAIN" => "NXDOMAIN: the name does not exist",
             other => other,
         };
-        lines.push(format!("  {}", ink.strong(what)));
+        lines.push(format!("  {}", style.strong(what)));
     }
     let authorities = if reply.answers.is_empty() { &reply.authorities[..] } else { &[] };
     let shown: Vec<&RecordView> = reply.answers.iter().chain(authorities).collect();
@@ -92,21 +93,21 @@ fn headline(explanation: &Explanation, ink: TextStyle) -> Vec<String> {
     for record in shown {
         let RecordView { name, ttl, rtype, rdata } = record;
         let is_answer = !reply.answers.is_empty();
-        let rdata = if is_answer { ink.strong(rdata) } else { ink.faint(rdata) };
+        let rdata = if is_answer { style.strong(rdata) } else { style.faint(rdata) };
         lines.push(format!("  {name:name_width$}  {ttl:>5}  {rtype:<5}  {rdata}"));
     }
     lines
 }
 
-fn push_steering(steering: &SteeringView, ink: TextStyle, lines: &mut Vec<String>) {
+fn push_steering(steering: &SteeringView, style: TextStyle, lines: &mut Vec<String>) {
     let decided_by = &steering.decided_by;
-    let by = if decided_by.is_subnet {
+    let client = if decided_by.is_subnet {
         format!("{}, {}", decided_by.address, decided_by.why)
     } else {
         format!("{}, the resolver's address: {}", decided_by.address, decided_by.why)
     };
-    lines.push(field("client", &by, ink));
-    lines.push(field("place", &place(&steering.location), ink));
+    lines.push(field("client", &client, style));
+    lines.push(field("place", &location_text(&steering.location), style));
     let ttl = &steering.ttl;
     lines.push(field(
         "ttl",
@@ -114,7 +115,7 @@ fn push_steering(steering: &SteeringView, ink: TextStyle, lines: &mut Vec<String
             Some(why) => format!("{} s, lowered from {} s: {why}", ttl.secs, ttl.configured_secs),
             None => format!("{} s, as configured", ttl.secs),
         },
-        ink,
+        style,
     ));
     lines.push(field(
         "areas",
@@ -125,20 +126,20 @@ fn push_steering(steering: &SteeringView, ink: TextStyle, lines: &mut Vec<String
             (None, 0) => "none: no answer of this type is published".to_owned(),
             (None, _) => "one: every place gets the same answer at this moment".to_owned(),
         },
-        ink,
+        style,
     ));
     for attempt in &steering.attempts {
-        push_attempt(attempt, ink, lines);
+        push_attempt(attempt, style, lines);
     }
 }
 
-fn field(name: &str, words: &str, ink: TextStyle) -> String {
-    format!("   {} {words}", ink.faint(&format!("{name:<8}")))
+fn field(name: &str, words: &str, style: TextStyle) -> String {
+    format!("   {} {words}", style.faint(&format!("{name:<8}")))
 }
 
-fn place(location: &LocationView) -> String {
+fn location_text(location: &LocationView) -> String {
     let mut parts: Vec<String> = Vec::new();
-    // The code of a subdivision has its country in it.
+    // The code of a subdivision includes its country.
     let country = location.country.as_ref().filter(|_| location.subdivisions.is_empty());
     let wide = country.into_iter().chain(&location.continent);
     let named: Vec<&str> = location
@@ -164,8 +165,8 @@ fn place(location: &LocationView) -> String {
     if !location.databases.is_empty() {
         parts.push(format!("{} by {}", location.network, location.databases.join(", ")));
     }
-    if let Some(carried) = &location.carried {
-        parts.push(format!("looked up as {carried}"));
+    if let Some(ipv4) = &location.carried {
+        parts.push(format!("looked up as {ipv4}"));
     }
     if !location.named.is_empty() {
         parts.push(format!("in {}, which rules name", location.named.join(", ")));
@@ -173,51 +174,51 @@ fn place(location: &LocationView) -> String {
     parts.join(" · ")
 }
 
-fn push_attempt(attempt: &AttemptView, ink: TextStyle, lines: &mut Vec<String>) {
+fn push_attempt(attempt: &AttemptView, style: TextStyle, lines: &mut Vec<String>) {
     lines.push(String::new());
     if let Some(why) = &attempt.why {
-        lines.push(format!("   {}", ink.bad(why)));
+        lines.push(format!("   {}", style.bad(why)));
     }
-    push_pool(&attempt.pool, 3, ink, lines);
+    push_pool(&attempt.pool, 3, style, lines);
 }
 
-/// A pool's line, its members in a table, and below it the pools among them that were picked.
-fn push_pool(pool: &PoolView, indent: usize, ink: TextStyle, lines: &mut Vec<String>) {
+/// The line of a pool, a table of its members, and below it the member pools that were picked.
+fn push_pool(pool: &PoolView, indent: usize, style: TextStyle, lines: &mut Vec<String>) {
     let margin = " ".repeat(indent);
     lines.push(format!(
         "{margin}{} {}",
-        ink.strong(&format!("pool {}", pool.name)),
-        ink.faint(&pool_words(pool))
+        style.strong(&format!("pool {}", pool.name)),
+        style.faint(&pool_words(pool))
     ));
-    let column = |of: &dyn Fn(&MemberView) -> String| {
-        pool.members.iter().map(|m| of(m).chars().count()).max().unwrap_or(0)
+    let column_width = |text: &dyn Fn(&MemberView) -> String| {
+        pool.members.iter().map(|m| text(m).chars().count()).max().unwrap_or(0)
     };
-    let (name_width, place_width, target_width) =
-        (column(&|m| m.name.clone()), column(&datacenters), column(&targets));
+    let (name_width, datacenter_width, target_width) =
+        (column_width(&|m| m.name.clone()), column_width(&datacenters), column_width(&targets));
     for member in &pool.members {
         let percent =
             if member.is_picked { percent_in_column(member.percent) } else { String::new() };
-        let (name, place, target) = (&member.name, datacenters(member), targets(member));
+        let (name, datacenter, target) = (&member.name, datacenters(member), targets(member));
         let mut line = format!("{name:name_width$}");
-        for (words, width) in [(place, place_width), (target, target_width)] {
+        for (words, width) in [(datacenter, datacenter_width), (target, target_width)] {
             if width > 0 {
                 line += &format!("  {words:width$}");
             }
         }
-        let mark = mark(member);
+        let symbol = symbol(member);
         let share = format!("{percent:>6}");
         lines.push(match (member.is_answered, member.is_picked) {
             (true, _) => {
                 format!(
                     "{margin}{} {}",
-                    ink.good(&format!("{mark} {line} {share} ")),
-                    ink.good(&member.reason)
+                    style.good(&format!("{symbol} {line} {share} ")),
+                    style.good(&member.reason)
                 )
             }
-            (false, true) => format!("{margin}{mark} {line} {share}  {}", member.reason),
+            (false, true) => format!("{margin}{symbol} {line} {share}  {}", member.reason),
             (false, false) => format!(
                 "{margin}{}  {}",
-                ink.faint(&format!("{mark} {line} {share}")),
+                style.faint(&format!("{symbol} {line} {share}")),
                 member.reason
             ),
         });
@@ -228,12 +229,12 @@ fn push_pool(pool: &PoolView, indent: usize, ink: TextStyle, lines: &mut Vec<Str
         .filter(|member| member.is_picked)
         .filter_map(|member| member.pool.as_ref())
     {
-        push_pool(inner, indent + 2, ink, lines);
+        push_pool(inner, indent + 2, style, lines);
     }
 }
 
-/// `>` the answer holds it, `+` other answers to this client hold it, `-` none does.
-fn mark(member: &MemberView) -> char {
+/// `>`: the member is in this answer; `+`: in other answers to this client; `-`: in none.
+fn symbol(member: &MemberView) -> char {
     match (member.is_answered, member.is_picked) {
         (true, _) => '>',
         (false, true) => '+',
@@ -261,12 +262,12 @@ fn pool_words(pool: &PoolView) -> String {
     words.join(" · ")
 }
 
-/// `fra`, `fra draining`, `3 datacenters`.
+/// The datacenters of a member: `fra`, `fra draining`, `fra+iad`.
 fn datacenters(member: &MemberView) -> String {
     match &member.datacenters[..] {
         [] => String::new(),
-        [one] if one.state == "active" => one.name.clone(),
-        [one] => format!("{} {}", one.name, one.state),
+        [only] if only.state == "active" => only.name.clone(),
+        [only] => format!("{} {}", only.name, only.state),
         several => {
             let names: Vec<&str> =
                 several.iter().map(|datacenter| datacenter.name.as_str()).collect();
@@ -275,8 +276,8 @@ fn datacenters(member: &MemberView) -> String {
     }
 }
 
-/// `192.0.2.11 up, 192.0.2.12 down`, of the family asked for; for an alias with its name before
-/// them.
+/// The addresses of the family asked for, `192.0.2.11 up, 192.0.2.12 down`, after the name of an
+/// alias.
 fn targets(member: &MemberView) -> String {
     let shown = member.targets.iter().filter(|target| target.is_of_family).map(|target| {
         match &target.verdict {

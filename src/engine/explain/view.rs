@@ -1,53 +1,53 @@
-//! An explanation as people and programs read it: words and numbers only, so that it survives JSON
-//! and the server's version.
+//! The explanation as shown to operators and programs: text and numbers only, so that it survives a
+//! round trip through JSON and a client of another version.
 
 use serde::{Deserialize, Serialize};
 
-/// The answer a client gets and each step of why.
+/// The answer that one client gets, and every step that led to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Explanation {
-    /// What was asked, and by whom.
+    /// The question and the client.
     pub question: QuestionView,
-    /// The snapshot that answered.
+    /// The generation of the snapshot that answered.
     pub generation: u64,
-    /// The reply.
+    /// The reply to the question.
     pub reply: ReplyView,
-    /// The one thing that decided, in a phrase.
+    /// The deciding reason, as one phrase.
     pub because: String,
-    /// The names looked up, one after the other: the question's and those of aliases.
+    /// The names looked up, in order: that of the question, and the targets of aliases.
     pub steps: Vec<StepView>,
 }
 
-/// What was asked, and by whom.
+/// The question and the client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct QuestionView {
-    /// The name.
+    /// The name asked for.
     pub name: String,
-    /// The type's mnemonic.
+    /// The mnemonic of the type asked for.
     pub rtype: String,
     /// The address that the query came from: the client's resolver, or the client itself.
     pub client: String,
-    /// The EDNS Client Subnet that came with it.
+    /// The EDNS client subnet of the query.
     pub subnet: Option<String>,
 }
 
-/// A reply, decoded from the bytes that would be sent.
+/// A reply, decoded from the octets that would be sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ReplyView {
-    /// The code's mnemonic.
+    /// The mnemonic of the response code.
     pub rcode: String,
-    /// AA is set.
+    /// Whether AA is set.
     pub is_authoritative: bool,
-    /// The answer section.
+    /// The records of the answer section.
     pub answers: Vec<RecordView>,
     /// The authority section: a referral, or the SOA of a negative answer.
     pub authorities: Vec<RecordView>,
-    /// The ECS scope prefix length; absent where no subnet was echoed.
+    /// The ECS scope prefix length; absent if no subnet was echoed.
     pub scope: Option<u8>,
-    /// What the scope means to a resolver's cache.
+    /// What the scope means for the cache of a resolver.
     pub scope_means: String,
 }
 
@@ -55,30 +55,30 @@ pub struct ReplyView {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RecordView {
-    /// The owner.
+    /// The owner name of the record.
     pub name: String,
-    /// Seconds.
+    /// The TTL in seconds.
     pub ttl: u32,
-    /// The type's mnemonic.
+    /// The mnemonic of the type.
     pub rtype: String,
-    /// The rdata.
+    /// The rdata in presentation format.
     pub rdata: String,
 }
 
-/// A name looked up.
+/// One name that was looked up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct StepView {
-    /// The name.
+    /// The name looked up.
     pub name: String,
-    /// The apex of the zone that holds it; absent for the target of an alias that leaves our zones.
+    /// The apex of the zone that has the name; absent for a target outside the zones served here.
     pub zone: Option<String>,
     /// `service`, `static`, `alias`, `wildcard`, `whoami`, `empty`, `delegation`, `dname`,
     /// `missing` or `elsewhere`.
     pub kind: String,
-    /// The same in a phrase.
+    /// The kind as a phrase.
     pub means: String,
-    /// How the service there chose, if one did.
+    /// How the service at the name chose, if there is one.
     pub steering: Option<SteeringView>,
 }
 
@@ -86,19 +86,19 @@ pub struct StepView {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct SteeringView {
-    /// The type of the records it chose: `A` or `AAAA`.
+    /// The type of the records chosen: `A`, `AAAA`, `SRV`, `HTTPS` or `SVCB`.
     pub records: String,
     /// Which address decided, and why that one.
     pub decided_by: DecidedByView,
-    /// Where the databases put that address.
+    /// The location of that address in the databases.
     pub location: LocationView,
-    /// How many different answers there are over all areas, at this moment.
+    /// The number of areas with different answers at present.
     pub areas: usize,
-    /// The area that the client is in; absent where there is but one.
+    /// The area that the client is in; absent if there is only one.
     pub area: Option<u32>,
     /// The TTL of the records.
     pub ttl: TtlView,
-    /// The pools turned to, one after the other; the last one answers, if any does.
+    /// The pools tried, in order; if any answers, it is the last.
     pub attempts: Vec<AttemptView>,
 }
 
@@ -108,151 +108,151 @@ pub struct SteeringView {
 pub struct DecidedByView {
     /// The address, or the prefix.
     pub address: String,
-    /// It is the client subnet that came with the query.
+    /// Whether it is the client subnet of the query.
     pub is_subnet: bool,
-    /// Why that one.
+    /// Why this address decided.
     pub why: String,
 }
 
-/// Where the databases put an address.
+/// The location of an address in the databases.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LocationView {
-    /// The narrowest network that they say it of.
+    /// The narrowest network that contains the address in any database.
     pub network: String,
-    /// The IPv4 address that an IPv6 address carries and is looked up as.
+    /// The IPv4 address that an IPv6 address embeds and is looked up as.
     pub carried: Option<String>,
-    /// `EU`.
+    /// The continent: `EU`.
     pub continent: Option<String>,
-    /// ISO 3166-1.
+    /// The country, as an ISO 3166-1 alpha-2 code.
     pub country: Option<String>,
-    /// ISO 3166-2: the widest that holds the place.
+    /// The widest subdivision, as an ISO 3166-2 code.
     pub subdivision: Option<String>,
-    /// All of them, the narrowest first.
+    /// All subdivisions, the narrowest first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub subdivisions: Vec<String>,
-    /// English name.
+    /// The English name of the city.
     pub city: Option<String>,
-    /// Degrees north.
+    /// The latitude in degrees north.
     pub latitude: Option<f64>,
-    /// Degrees east.
+    /// The longitude in degrees east.
     pub longitude: Option<f64>,
-    /// The autonomous system.
+    /// The number of the autonomous system.
     pub asn: Option<u32>,
-    /// Its name.
+    /// The name of the autonomous system.
     pub organization: Option<String>,
-    /// The databases, in order of precedence.
+    /// The labels of the databases, in order of precedence.
     pub databases: Vec<String>,
-    /// The prefixes of `subnet` rules that hold it.
+    /// The prefixes of `subnet` rules that contain the address.
     pub named: Vec<String>,
 }
 
-/// A TTL and why it is what it is.
+/// The TTL of an answer, and why it is lower than configured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct TtlView {
-    /// Seconds.
+    /// The TTL in seconds.
     pub secs: u32,
-    /// As the service has it.
+    /// The configured TTL of the service, in seconds.
     pub configured_secs: u32,
-    /// Why it is lower.
+    /// Why the TTL is lower than configured.
     pub lowered_because: Option<String>,
 }
 
-/// A pool that the service turned to.
+/// A pool that the service tried.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct AttemptView {
-    /// Why this one; absent for the service's own pool in good health.
+    /// Why this pool was tried; absent for the configured pool in normal operation.
     pub why: Option<String>,
-    /// It answers.
+    /// Whether this pool answers.
     pub is_answering: bool,
-    /// It has nothing usable of the type asked for, and something for the other address family:
-    /// NODATA.
+    /// Whether the pool has nothing usable for the type asked for, but something for the other
+    /// address family, so that the answer is NODATA.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub serves_other_family: bool,
-    /// The pool.
+    /// The pool with its members.
     pub pool: PoolView,
 }
 
-/// What a pool comes to.
+/// A pool, and the choice among its members.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PoolView {
-    /// Its name.
+    /// The name of the pool.
     pub name: String,
-    /// Its policy's word.
+    /// The policy, as in the zone file.
     pub policy: String,
-    /// Its spread's word.
+    /// The spread, as in the zone file.
     pub spread: String,
-    /// What it needs to be usable: `1`, `50%`.
+    /// The configured `min-up`: `1`, `50%`.
     pub min_up: String,
-    /// It has that.
+    /// Whether enough members are up for `min-up`.
     pub meets_min_up: bool,
-    /// It comes to something.
+    /// Whether the pool can answer.
     pub is_usable: bool,
-    /// Of a `geo` pool: the rule that ends the search for this client.
+    /// For a `geo` pool, the rule that ends the search for this client.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ends_at: Option<String>,
-    /// How many members an answer has.
+    /// The number of members in an answer.
     pub picks: usize,
-    /// Slots of its wheel.
+    /// The number of slots in the wheel of the pool.
     pub slots: usize,
-    /// In the order in which it ranks them, or as written.
+    /// The members in ranking order, or in configured order without a ranking.
     pub members: Vec<MemberView>,
 }
 
-/// What became of a member.
+/// A member of a pool, and whether and why it was picked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct MemberView {
-    /// Its name.
+    /// The name of the member.
     pub name: String,
-    /// The pool's answers can hold it.
+    /// Whether answers of the pool can contain the member.
     pub is_picked: bool,
-    /// The answer above holds it.
+    /// Whether the answer explained contains the member.
     pub is_answered: bool,
-    /// Why, in a phrase.
+    /// Why the member was picked or skipped, as a phrase.
     pub reason: String,
-    /// The share of the pool's answers that hold it.
+    /// The share of the pool's answers that contain the member, in percent.
     pub percent: f64,
-    /// Its weight.
+    /// The configured weight.
     pub weight: u16,
-    /// Its bias.
+    /// The configured bias.
     pub bias: i8,
-    /// Only for when nothing else is usable.
+    /// Whether the member answers only if nothing else is usable.
     pub is_standby: bool,
-    /// Amid a drain or a slow start: what it takes of its share.
+    /// During a drain or a slow start, how much of its full share it receives, in percent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub takes_percent: Option<f64>,
-    /// While it sheds or spills: what it keeps of its clients.
+    /// While it sheds or spills, how many of its clients it keeps, in percent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub keeps_percent: Option<f64>,
-    /// The same of the clients in this client's area.
+    /// As `keeps_percent`, for the clients in the area of this client.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub keeps_here_percent: Option<f64>,
-    /// Of a `load` pool whose shares follow reports: its weight out of 1024.
+    /// In a `load` pool whose shares follow reports, its weight out of 1024.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub weight_by_load: Option<u32>,
-    /// Of a `failover` pool: clients stay with it although a member before it is usable.
+    /// Whether clients of a `failover` pool stay with it although an earlier member is usable.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub is_holder: bool,
-    /// Kilometres to its nearest datacenter.
+    /// The distance to its nearest datacenter, in kilometres.
     pub distance_km: Option<f64>,
-    /// The same as its bias has it.
+    /// The distance after its bias, in kilometres.
     pub biased_km: Option<f64>,
-    /// The key of the rule that offers it, for a `geo` pool.
+    /// In a `geo` pool, the key of the rule that offers the member.
     pub rule: Option<String>,
-    /// The datacenters that it is in.
+    /// The datacenters that the member is in.
     pub datacenters: Vec<DatacenterView>,
-    /// Of an endpoint: its state, its datacenter's included.
+    /// The state of an endpoint, including that of its datacenter.
     pub state: Option<String>,
-    /// Of an endpoint that is an alias: the name whose addresses it has.
+    /// The name whose addresses an endpoint has, if it is an alias.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub alias: Option<String>,
-    /// Of an endpoint: each address, or the name it stands for.
+    /// The addresses of an endpoint, or its name.
     pub targets: Vec<TargetView>,
-    /// Of a pool: what it comes to.
+    /// The choice within a member that is a pool.
     pub pool: Option<PoolView>,
 }
 
@@ -260,26 +260,26 @@ pub struct MemberView {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DatacenterView {
-    /// Its name.
+    /// The name of the datacenter.
     pub name: String,
-    /// The state's word.
+    /// The state: `active`, `draining` or `disabled`.
     pub state: String,
-    /// Why the state is what it is.
+    /// The configured reason for the state.
     pub reason: Option<String>,
-    /// When it ends (RFC 3339).
+    /// The planned end of the state (RFC 3339).
     pub until: Option<String>,
 }
 
-/// An address, or a name, and its verdict.
+/// An address or a name of an endpoint, and its verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct TargetView {
-    /// The address or the name.
+    /// The address or the name itself.
     pub target: String,
-    /// It is of the family asked for.
+    /// Whether it is of the family asked for.
     pub is_of_family: bool,
-    /// `unknown`, `up`, `down`; absent where nothing probes it.
+    /// The verdict: `unknown`, `up` or `down`; absent if no monitor probes it.
     pub verdict: Option<String>,
-    /// The least seconds until the verdict could flip.
+    /// The seconds after which the verdict may change at the earliest.
     pub flips_in_secs: Option<u32>,
 }

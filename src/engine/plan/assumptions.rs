@@ -1,4 +1,4 @@
-//! What a plan takes for given: ramps at their end, and nothing reported.
+//! The assumptions of a plan: ramps have ended, and no load report was received.
 
 use crate::{
     engine::{explain::format_duration, snapshot_context::SnapshotContext},
@@ -6,7 +6,8 @@ use crate::{
     steer::{Datacenter, Policy, Pool, ServingState},
 };
 
-/// What the plan's figures rest on, a sentence each; nothing where the files say it all.
+/// The assumptions behind the figures of a plan, one sentence each; empty if the files alone
+/// decide.
 pub(super) fn assumptions(after: &SnapshotContext<'_>) -> Vec<String> {
     let topology = &after.snapshot.topology;
     let states = topology.datacenters.iter().zip(&after.conditions.datacenters);
@@ -14,7 +15,7 @@ pub(super) fn assumptions(after: &SnapshotContext<'_>) -> Vec<String> {
     let mut sentences: Vec<String> =
         drains.filter_map(|(datacenter, _)| drain(datacenter)).collect();
     let count =
-        |is_one: fn(&Pool) -> bool| topology.pools.iter().filter(|pool| is_one(pool)).count();
+        |matches: fn(&Pool) -> bool| topology.pools.iter().filter(|pool| matches(pool)).count();
     for (number, what) in [
         (
             count(|pool| matches!(pool.policy, Policy::Load(_))),
@@ -37,12 +38,12 @@ pub(super) fn assumptions(after: &SnapshotContext<'_>) -> Vec<String> {
 fn drain(datacenter: &Datacenter) -> Option<String> {
     let name = &datacenter.name;
     match (datacenter.drain_hold_fraction, datacenter.ramp_times.drain_over) {
-        (Some(part), _) => {
-            let gone = percent(1.0 - part.share());
+        (Some(kept), _) => {
+            let gone = percent(1.0 - kept.share());
             Some(format!("{name}: its drain is held, shown with {gone} of its clients gone"))
         }
-        (None, over) if !over.is_zero() => {
-            Some(format!("{name} drains over {}: shown at its end", format_duration(over)))
+        (None, duration) if !duration.is_zero() => {
+            Some(format!("{name} drains over {}: shown at its end", format_duration(duration)))
         }
         _ => None,
     }

@@ -1,5 +1,5 @@
-//! The census: how many clients each pair of areas has, by country. Two atlases are walked run by
-//! run, never by address.
+//! The client census: how many clients are in each pair of an area before and an area after a
+//! change, by country. It walks two atlases run by run, never address by address.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
@@ -8,9 +8,9 @@ use crate::geo::{Atlas, Databases, Run};
 /// The address family of clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum ClientFamily {
-    /// Counted by address.
+    /// IPv4 clients, counted by address.
     V4,
-    /// Counted by address, which is to say by /48.
+    /// IPv6 clients, counted by address, and shown by /48.
     V6,
 }
 
@@ -37,7 +37,7 @@ impl ClientFamily {
     }
 }
 
-/// Clients that are in one area before, in one after, and in one country.
+/// The number of clients in one area before, one area after and one country.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OverlapCell {
     pub(super) before: u32,
@@ -47,18 +47,18 @@ pub(super) struct OverlapCell {
     pub(super) addresses: u128,
 }
 
-/// Who is counted: the networks whose country a database knows, or all where none knows any.
-/// Special-purpose addresses never.
+/// The clients that are counted: networks whose country a database has; all networks if no database
+/// has countries; never special-purpose addresses.
 pub(super) struct ClientCensus {
     atlas: Atlas,
-    /// By area of the census.
+    /// The country of each area of the census.
     pub(super) countries: Vec<Option<Box<str>>>,
-    /// Whether only networks with a country count, for IPv4 and IPv6.
+    /// Whether only networks with a known country are counted, for IPv4 and IPv6.
     is_by_country: [bool; 2],
     overlaps: HashMap<(usize, usize, ClientFamily), Arc<Vec<OverlapCell>>>,
 }
 
-/// Addresses next to each other with one answer.
+/// Consecutive addresses of one area.
 #[derive(Clone, Copy)]
 struct AddressRun {
     first: u128,
@@ -71,35 +71,37 @@ impl ClientCensus {
     pub(super) fn new(databases: &Databases) -> Self {
         let (atlas, countries) =
             Atlas::survey(databases, &[], |location, _| location.country.clone());
-        let knows = |clients: ClientFamily| {
+        let has_countries = |clients: ClientFamily| {
             atlas.runs().any(|run| {
                 clients.holds(&run) && !run.is_special && countries[run.area.0 as usize].is_some()
             })
         };
-        let is_by_country = ClientFamily::BOTH.map(knows);
+        let is_by_country = ClientFamily::BOTH.map(has_countries);
         Self { atlas, countries, is_by_country, overlaps: HashMap::new() }
     }
 
-    /// Whether only networks with a known country count.
+    /// Whether only networks with a known country are counted.
     pub(super) fn is_by_country(&self, clients: ClientFamily) -> bool {
         self.is_by_country[usize::from(clients == ClientFamily::V6)]
     }
 
-    /// How many addresses count.
+    /// The number of addresses that are counted.
     pub(super) fn population(&mut self, clients: ClientFamily) -> u128 {
         self.overlap(None, None, clients).iter().map(|cell| cell.addresses).sum()
     }
 
-    /// The clients of each pair of areas that has any. Each pair of atlases is walked once.
+    /// The clients of each pair of areas that has any; without an atlas, all addresses are in area
+    /// 0. Each pair of atlases is walked only once.
     pub(super) fn overlap(
         &mut self,
         before: Option<&Arc<Atlas>>,
         after: Option<&Arc<Atlas>>,
         clients: ClientFamily,
     ) -> Arc<Vec<OverlapCell>> {
-        // The caller's worlds keep the atlases alive, so that their places in memory name them.
-        let place = |atlas: Option<&Arc<Atlas>>| atlas.map_or(0, |atlas| Arc::as_ptr(atlas).addr());
-        let key = (place(before), place(after), clients);
+        // The caller's snapshots keep the atlases alive, so their memory addresses identify them.
+        let identity =
+            |atlas: Option<&Arc<Atlas>>| atlas.map_or(0, |atlas| Arc::as_ptr(atlas).addr());
+        let key = (identity(before), identity(after), clients);
         if let Some(known) = self.overlaps.get(&key) {
             return Arc::clone(known);
         }
@@ -142,37 +144,37 @@ impl ClientCensus {
         cells
     }
 
-    fn counts(&self, piece: &AddressRun, clients: ClientFamily) -> bool {
-        !piece.is_special
-            && (!self.is_by_country(clients) || self.countries[piece.area as usize].is_some())
+    fn counts(&self, run: &AddressRun, clients: ClientFamily) -> bool {
+        !run.is_special
+            && (!self.is_by_country(clients) || self.countries[run.area as usize].is_some())
     }
 }
 
-/// A walk along an atlas's runs.
+/// A position among the runs of an atlas.
 struct AtlasCursor<'a> {
-    pieces: Box<dyn Iterator<Item = AddressRun> + 'a>,
+    runs: Box<dyn Iterator<Item = AddressRun> + 'a>,
     current: AddressRun,
-    whole: AddressRun,
+    all: AddressRun,
 }
 
 impl<'a> AtlasCursor<'a> {
     fn new(atlas: Option<&'a Atlas>, clients: ClientFamily) -> Self {
-        let whole = AddressRun { first: 0, last: clients.last(), area: 0, is_special: false };
-        let mut pieces = runs_of(atlas, clients);
-        let current = pieces.next().unwrap_or(whole);
-        Self { pieces, current, whole }
+        let all = AddressRun { first: 0, last: clients.last(), area: 0, is_special: false };
+        let mut runs = runs_of(atlas, clients);
+        let current = runs.next().unwrap_or(all);
+        Self { runs, current, all }
     }
 
-    /// The piece that holds an address, which is not before the one asked for last.
+    /// The run that contains an address. Addresses must be asked for in rising order.
     fn run_at(&mut self, address: u128) -> AddressRun {
         while self.current.last < address {
-            self.current = self.pieces.next().unwrap_or(self.whole);
+            self.current = self.runs.next().unwrap_or(self.all);
         }
         self.current
     }
 }
 
-/// The runs of one family; where there is no atlas, all addresses are in area 0.
+/// The runs of one family; without an atlas, a single run of area 0.
 fn runs_of<'a>(
     atlas: Option<&'a Atlas>,
     clients: ClientFamily,
@@ -181,14 +183,16 @@ fn runs_of<'a>(
         IpAddr::V4(v4) => u128::from(u32::from(v4)),
         IpAddr::V6(v6) => u128::from(v6),
     };
-    let piece = move |run: Run| AddressRun {
+    let address_run = move |run: Run| AddressRun {
         first: number(run.first),
         last: number(run.last),
         area: run.area.0,
         is_special: run.is_special,
     };
     match atlas {
-        Some(atlas) => Box::new(atlas.runs().filter(move |run| clients.holds(run)).map(piece)),
+        Some(atlas) => {
+            Box::new(atlas.runs().filter(move |run| clients.holds(run)).map(address_run))
+        }
         None => Box::new(std::iter::once(AddressRun {
             first: 0,
             last: clients.last(),

@@ -1,11 +1,11 @@
-//! Plan: what a change would move: who, how much, where.
+//! The plan: which clients a change of the configuration would move, how many, and where to.
 //!
-//! Two worlds are compared service by service, by name. What areas are answered comes from the
-//! charts themselves; how many clients are in each pair of areas comes from walking the two atlases
-//! side by side. Pure, like the engine.
+//! Two snapshots are compared service by service, by name. The answers of each area are read from
+//! the charts; the number of clients in each pair of areas comes from walking the two atlases side
+//! by side. Pure, like the engine.
 //!
-//! Worlds are compared as they come to rest: a drain over a time counts at its end, and no load
-//! report has its say.
+//! Both snapshots are compared in their steady state: a gradual drain counts as ended, and load
+//! reports have no effect.
 
 mod assumptions;
 mod census;
@@ -34,12 +34,12 @@ use crate::{
     steer::{Chart, FallbackStage, Family, Service},
 };
 
-/// What a change may do at most.
+/// The limits that a change must stay within.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlanLimits {
-    /// No service may send more than this share of its clients elsewhere, in percent.
+    /// The most clients of a service that may get another answer, in percent.
     pub max_moved_percent: Option<f64>,
-    /// No service may be left without anything usable, and no client without an answer.
+    /// Whether every service must keep something usable, and every client an answer.
     pub never_empty: bool,
 }
 
@@ -49,11 +49,11 @@ impl Default for PlanLimits {
     }
 }
 
-/// Compares two worlds. Clients are weighed by the databases of the second.
+/// Compares two snapshots. Clients are counted by the databases of the second.
 pub fn plan(before: &SnapshotContext<'_>, after: &SnapshotContext<'_>) -> Plan {
     let (was, is) = (services(before), services(after));
     let mut census = ClientCensus::new(after.databases);
-    let mut known: HashMap<(usize, usize), Vec<ShiftView>> = HashMap::new();
+    let mut shifts_by_charts: HashMap<(usize, usize), Vec<ShiftView>> = HashMap::new();
     let mut plan = Plan {
         basis: basis(&mut census),
         assumptions: assumptions::assumptions(after),
@@ -72,12 +72,13 @@ pub fn plan(before: &SnapshotContext<'_>, after: &SnapshotContext<'_>) -> Plan {
     };
     for (name, (old, old_chart)) in &was {
         let Some((new, new_chart)) = is.get(name) else { continue };
-        // Services that share their charts change alike.
+        // Services with the same charts have the same shifts.
         let key = (Arc::as_ptr(old_chart).addr(), Arc::as_ptr(new_chart).addr());
         let sides = [(*old_chart, before), (*new_chart, after)];
         let [left, right] =
-            sides.map(|(chart, world)| PlanSide { chart, topology: &world.snapshot.topology });
-        let shifts = known.entry(key).or_insert_with(|| shifts(left, right, &mut census)).clone();
+            sides.map(|(chart, context)| PlanSide { chart, topology: &context.snapshot.topology });
+        let shifts =
+            shifts_by_charts.entry(key).or_insert_with(|| shifts(left, right, &mut census)).clone();
         let ttl_secs = (old.ttl_secs != new.ttl_secs).then_some((old.ttl_secs, new.ttl_secs));
         let loses_all = loses_all(old_chart, new_chart);
         if shifts.is_empty() && ttl_secs.is_none() && loses_all.is_empty() {
@@ -97,35 +98,35 @@ pub fn plan(before: &SnapshotContext<'_>, after: &SnapshotContext<'_>) -> Plan {
 }
 
 impl ServiceChange {
-    /// The greatest share of clients of one family that get another answer to one type.
+    /// The largest share of clients of one family that get another answer of one type, in percent.
     pub fn moved_percent(&self) -> f64 {
         self.shifts.iter().map(|shift| shift.moved_percent).fold(0.0, f64::max)
     }
 }
 
 impl Plan {
-    /// What the rules forbid, a sentence each; empty for a change that is safe.
-    pub fn violations(&self, rules: &PlanLimits) -> Vec<String> {
+    /// The limits that the plan exceeds, one sentence each; empty for a change within all limits.
+    pub fn violations(&self, limits: &PlanLimits) -> Vec<String> {
         let mut violations = Vec::new();
         for change in &self.changed {
             let name = &change.name;
-            let over = |shift: &&ShiftView| {
-                rules.max_moved_percent.is_some_and(|most| shift.moved_percent > most)
+            let exceeds = |shift: &&ShiftView| {
+                limits.max_moved_percent.is_some_and(|limit| shift.moved_percent > limit)
             };
             let worst = change
                 .shifts
                 .iter()
-                .filter(over)
+                .filter(exceeds)
                 .max_by(|a, b| a.moved_percent.total_cmp(&b.moved_percent));
-            if let (Some(shift), Some(most)) = (worst, rules.max_moved_percent) {
+            if let (Some(shift), Some(limit)) = (worst, limits.max_moved_percent) {
                 violations.push(format!(
-                    "{name}: {} of its {} clients would get another {} answer; at most {most} % may",
+                    "{name}: {} of its {} clients would get another {} answer; at most {limit} % may",
                     percent_in_column(shift.moved_percent),
                     shift.clients,
                     shift.records
                 ));
             }
-            if !rules.never_empty {
+            if !limits.never_empty {
                 continue;
             }
             for records in &change.loses_all {
@@ -146,19 +147,21 @@ impl Plan {
     }
 }
 
-/// Services by name, with their charts.
-fn services<'a>(world: &SnapshotContext<'a>) -> BTreeMap<&'a Name, (&'a Service, &'a Arc<Chart>)> {
-    let snapshot = world.snapshot;
+/// The services of a snapshot by name, with their charts.
+fn services<'a>(
+    context: &SnapshotContext<'a>,
+) -> BTreeMap<&'a Name, (&'a Service, &'a Arc<Chart>)> {
+    let snapshot = context.snapshot;
     let services = snapshot.topology.services.iter().zip(&snapshot.charts);
     services.map(|(service, chart)| (&service.name, (service, chart))).collect()
 }
 
-/// The types for which every area has something usable before, and some has nothing after.
+/// The types for which every area has something usable before, and some area has nothing after.
 fn loses_all(before: &Chart, after: &Chart) -> Vec<String> {
     let loses = |family| {
-        let was_well =
+        let was_normal =
             before.area_count(family) > 0 && before.fallback_stage(family) == FallbackStage::Normal;
-        was_well && after.fallback_stage(family) > FallbackStage::Normal
+        was_normal && after.fallback_stage(family) > FallbackStage::Normal
     };
     let types = [Family::V4, Family::V6].map(|family| (family, after.kind().record_type(family)));
     types
@@ -169,7 +172,7 @@ fn loses_all(before: &Chart, after: &Chart) -> Vec<String> {
 }
 
 fn basis(census: &mut ClientCensus) -> BasisView {
-    // The whole of IPv6 has 2^48 networks of /48.
+    // A /48 has 2^80 addresses.
     let networks = census.population(ClientFamily::V6) >> 80;
     BasisView {
         ipv4_addresses: census.population(ClientFamily::V4) as u64,
@@ -182,10 +185,11 @@ fn basis(census: &mut ClientCensus) -> BasisView {
 }
 
 fn datacenters(before: &SnapshotContext<'_>, after: &SnapshotContext<'_>) -> Vec<DatacenterChange> {
-    let states = |world: &SnapshotContext<'_>| -> BTreeMap<String, (String, Option<String>)> {
-        let configured = &world.snapshot.topology.datacenters;
-        let state = |(at, datacenter): (usize, &crate::steer::Datacenter)| {
-            let state = world.conditions.datacenters.get(at).copied().unwrap_or(datacenter.state);
+    let states = |context: &SnapshotContext<'_>| -> BTreeMap<String, (String, Option<String>)> {
+        let configured = &context.snapshot.topology.datacenters;
+        let state = |(index, datacenter): (usize, &crate::steer::Datacenter)| {
+            let state =
+                context.conditions.datacenters.get(index).copied().unwrap_or(datacenter.state);
             let reason = datacenter.reason.as_ref().map(|reason| reason.to_string());
             (datacenter.name.to_string(), (state.word().to_owned(), reason))
         };
@@ -194,8 +198,8 @@ fn datacenters(before: &SnapshotContext<'_>, after: &SnapshotContext<'_>) -> Vec
     let (was, is) = (states(before), states(after));
     let names: std::collections::BTreeSet<&String> = was.keys().chain(is.keys()).collect();
     let change = |name: &&String| {
-        let state = |of: &BTreeMap<String, (String, Option<String>)>| {
-            of.get(*name).map(|(state, _)| state.clone())
+        let state = |states: &BTreeMap<String, (String, Option<String>)>| {
+            states.get(*name).map(|(state, _)| state.clone())
         };
         let reason = is.get(*name).and_then(|(_, reason)| reason.clone());
         DatacenterChange { name: (*name).clone(), before: state(&was), after: state(&is), reason }

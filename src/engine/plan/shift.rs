@@ -1,29 +1,29 @@
-//! Shifts: how the answers of one service and one type change, and for whom.
+//! Shifts: how the answers of one service and one record type change, and for which clients.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     census::{ClientCensus, ClientFamily},
     view::{CountryView, FlowView, ShiftView},
 };
 use crate::{
-    geo::Area,
+    geo::{Area, Atlas},
     steer::{Chart, Family, Topology},
 };
 
-/// What stands for an answer without records.
+/// Shown as the datacenter of an answer without records.
 pub(super) const NO_RECORDS: &str = "nothing";
-/// What stands for endpoints that are in no datacenter.
+/// Shown as the datacenter of endpoints that are in none.
 const NO_DATACENTER: &str = "no datacenter";
-/// Differences below this are what quotas round.
+/// Smaller differences between shares are rounding errors of quotas.
 const MAX_ROUNDING_ERROR: f64 = 1e-9;
-/// How many countries are told.
+/// The most countries in a shift.
 const MAX_COUNTRIES: usize = 5;
 
-/// Datacenter and records to the share of answers; adds up to 1.
+/// The share of answers by datacenter and records. The shares add up to 1.
 type Distribution = BTreeMap<(String, String), f64>;
 
-/// A service's chart, and the topology that names what it holds.
+/// The chart of a service before or after the change, and the topology that its ids refer to.
 #[derive(Clone, Copy)]
 pub(super) struct PlanSide<'a> {
     pub(super) chart: &'a Chart,
@@ -31,7 +31,8 @@ pub(super) struct PlanSide<'a> {
 }
 
 impl PlanSide<'_> {
-    /// What each area is answered. A family that is not published answers nothing, in area 0.
+    /// The distribution of answers in each area. A family without an atlas has one area, which gets
+    /// [`NO_RECORDS`].
     fn distributions(&self, family: Family) -> Vec<Distribution> {
         (0..self.chart.area_count(family).max(1) as u32)
             .map(|area| self.distribution(family, Area(area)))
@@ -55,7 +56,8 @@ impl PlanSide<'_> {
     }
 }
 
-/// Of one pair of areas: the share of answers that change, and from which datacenter to which.
+/// The change of one pair of areas: the share of answers that differ, and the flows between
+/// datacenters.
 #[derive(Default)]
 struct AreaChange {
     moved: f64,
@@ -64,10 +66,10 @@ struct AreaChange {
 
 impl AreaChange {
     fn between(before: &Distribution, after: &Distribution) -> Self {
-        let excess = |of: &Distribution, over: &Distribution| -> BTreeMap<String, f64> {
+        let excess = |shares: &Distribution, other: &Distribution| -> BTreeMap<String, f64> {
             let mut excess = BTreeMap::new();
-            for (key, share) in of {
-                let more = share - over.get(key).copied().unwrap_or(0.0);
+            for (key, share) in shares {
+                let more = share - other.get(key).copied().unwrap_or(0.0);
                 if more > MAX_ROUNDING_ERROR {
                     *excess.entry(key.0.clone()).or_default() += more;
                 }
@@ -77,27 +79,28 @@ impl AreaChange {
         let (mut lost, mut gained) = (excess(before, after), excess(after, before));
         let moved = lost.values().sum();
         let mut flows = BTreeMap::new();
-        // Who can stay in a datacenter and only changes its endpoint does; the rest goes to the
-        // gainers in proportion.
-        for (datacenter, less) in &mut lost {
-            if let Some(more) = gained.get_mut(datacenter) {
-                let stays = less.min(*more);
+        // As many clients as possible stay in their datacenter and only change endpoints. The rest
+        // goes to the datacenters that gain, in proportion to their gain.
+        for (datacenter, loss) in &mut lost {
+            if let Some(gain) = gained.get_mut(datacenter) {
+                let stays = loss.min(*gain);
                 flows.insert((datacenter.clone(), datacenter.clone()), stays);
-                *less -= stays;
-                *more -= stays;
+                *loss -= stays;
+                *gain -= stays;
             }
         }
         let total: f64 = gained.values().sum();
-        for (from, less) in lost.iter().filter(|(_, less)| **less > MAX_ROUNDING_ERROR) {
-            for (to, more) in gained.iter().filter(|(_, more)| **more > MAX_ROUNDING_ERROR) {
-                *flows.entry((from.clone(), to.clone())).or_default() += less * more / total;
+        for (from, loss) in lost.iter().filter(|(_, loss)| **loss > MAX_ROUNDING_ERROR) {
+            for (to, gain) in gained.iter().filter(|(_, gain)| **gain > MAX_ROUNDING_ERROR) {
+                *flows.entry((from.clone(), to.clone())).or_default() += loss * gain / total;
             }
         }
         Self { moved, flows }
     }
 }
 
-/// How a service's answers to both types change, for clients of both families; only where they do.
+/// The shifts of a service: for both record types and both families of clients, those with a
+/// change.
 pub(super) fn shifts(
     before: PlanSide<'_>,
     after: PlanSide<'_>,
@@ -107,17 +110,17 @@ pub(super) fn shifts(
     for family in [Family::V4, Family::V6] {
         let records = after.chart.kind().record_type(family);
         let (was, is) = (before.distributions(family), after.distributions(family));
-        let atlases = (before.chart.atlas(family), after.chart.atlas(family));
-        let is_same_world = match atlases {
+        let (old_atlas, new_atlas) = (before.chart.atlas(family), after.chart.atlas(family));
+        let is_same_atlas = match (old_atlas, new_atlas) {
             (None, None) => true,
-            (Some(before), Some(after)) => std::sync::Arc::ptr_eq(before, after),
+            (Some(before), Some(after)) => Arc::ptr_eq(before, after),
             _ => false,
         };
-        if is_same_world && was == is {
+        if is_same_atlas && was == is {
             continue;
         }
         for clients in ClientFamily::BOTH {
-            shifts.extend(shift(&was, &is, atlases, records, clients, census));
+            shifts.extend(shift(&was, &is, old_atlas, new_atlas, records, clients, census));
         }
     }
     shifts
@@ -126,10 +129,8 @@ pub(super) fn shifts(
 fn shift(
     was: &[Distribution],
     is: &[Distribution],
-    (before, after): (
-        Option<&std::sync::Arc<crate::geo::Atlas>>,
-        Option<&std::sync::Arc<crate::geo::Atlas>>,
-    ),
+    before: Option<&Arc<Atlas>>,
+    after: Option<&Arc<Atlas>>,
     records: &str,
     clients: ClientFamily,
     census: &mut ClientCensus,
@@ -138,12 +139,13 @@ fn shift(
     let mut changes: BTreeMap<(u32, u32), AreaChange> = BTreeMap::new();
     let (mut total, mut touched, mut moved) = (0.0, 0.0, 0.0);
     let mut flows: BTreeMap<(String, String), f64> = BTreeMap::new();
-    // By country: its clients, and how many of them move.
+    // The clients of each country, and how many of them move.
     let mut countries: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
     for cell in cells.iter() {
         let pair = (cell.before, cell.after);
-        let of_pair = || AreaChange::between(&was[cell.before as usize], &is[cell.after as usize]);
-        let change = changes.entry(pair).or_insert_with(of_pair);
+        let change_of_pair =
+            || AreaChange::between(&was[cell.before as usize], &is[cell.after as usize]);
+        let change = changes.entry(pair).or_insert_with(change_of_pair);
         let addresses = cell.addresses as f64;
         let country = countries.entry(cell.country).or_default();
         total += addresses;
@@ -152,26 +154,27 @@ fn shift(
             touched += addresses;
             moved += addresses * change.moved;
             country.1 += addresses * change.moved;
-            change.flows.iter().for_each(|(way, share)| {
-                *flows.entry(way.clone()).or_default() += addresses * share
+            change.flows.iter().for_each(|(flow, share)| {
+                *flows.entry(flow.clone()).or_default() += addresses * share
             });
         }
     }
     if moved <= 0.0 {
         return None;
     }
-    let percent = |part: f64| rounded(100.0 * part / total);
+    let percent = |addresses: f64| rounded(100.0 * addresses / total);
     let mut flows: Vec<FlowView> = flows
         .into_iter()
         .map(|((from, to), share)| FlowView { from, to, percent: percent(share) })
         .collect();
     flows.sort_by(|a, b| b.percent.total_cmp(&a.percent));
-    let named = |(at, (all, moved)): (u32, (f64, f64))| {
-        let country = census.countries[at as usize].as_ref()?.to_string();
+    let country_view = |(area, (all, moved)): (u32, (f64, f64))| {
+        let country = census.countries[area as usize].as_ref()?.to_string();
         (moved > 0.0)
             .then(|| (moved, CountryView { country, percent: rounded(100.0 * moved / all) }))
     };
-    let mut countries: Vec<(f64, CountryView)> = countries.into_iter().filter_map(named).collect();
+    let mut countries: Vec<(f64, CountryView)> =
+        countries.into_iter().filter_map(country_view).collect();
     countries.sort_by(|a, b| b.0.total_cmp(&a.0));
     Some(ShiftView {
         records: records.to_owned(),
@@ -183,7 +186,7 @@ fn shift(
     })
 }
 
-/// To a thousandth: short in JSON, and equal after it.
+/// A percentage rounded to a thousandth, so that it is short in JSON and equal after a round trip.
 fn rounded(percent: f64) -> f64 {
     (percent * 1000.0).round() / 1000.0
 }

@@ -1,4 +1,4 @@
-//! Plans against what a count over addresses finds.
+//! Plans, compared with counts over single addresses.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -25,7 +25,7 @@ fn drained(name: &str) -> FixtureBuilder {
 }
 
 #[test]
-fn nothing_moves_between_equal_worlds() {
+fn nothing_moves_between_equal_snapshots() {
     let plan = compare(FixtureBuilder::new(), FixtureBuilder::new());
     assert_eq!((plan.changed.len(), plan.unchanged), (0, 5));
     assert_eq!(
@@ -35,46 +35,47 @@ fn nothing_moves_between_equal_worlds() {
 }
 
 #[test]
-fn a_drain_is_told_with_who_moves_where() {
+fn the_plan_of_a_drain_shows_which_clients_move_where() {
     let plan = compare(FixtureBuilder::new(), drained("fra"));
     insta::assert_snapshot!(render_plan(&plan, false));
 }
 
 #[test]
-fn a_drain_over_a_time_counts_at_its_end_and_a_held_one_where_it_is() {
+fn a_gradual_drain_counts_as_ended_and_a_held_one_at_its_present_share() {
     let moved = |plan: &Plan| {
         let www = plan.changed.iter().find(|change| change.name == "www.gslb.example.com").unwrap();
         www.moved_percent()
     };
-    let whole = moved(&compare(FixtureBuilder::new(), drained("fra")));
-    let mut over = drained("fra");
-    over.datacenters[0].ramp_times.drain_over = Duration::from_secs(600);
+    let complete = moved(&compare(FixtureBuilder::new(), drained("fra")));
+    let mut gradual = drained("fra");
+    gradual.datacenters[0].ramp_times.drain_over = Duration::from_secs(600);
     let mut held = drained("fra");
-    held.datacenters[0].ramp_times = over.datacenters[0].ramp_times;
+    held.datacenters[0].ramp_times = gradual.datacenters[0].ramp_times;
     held.datacenters[0].drain_hold_fraction = Some(Fraction::from_share(0.75));
-    let (over, held) = (compare(FixtureBuilder::new(), over), compare(FixtureBuilder::new(), held));
-    assert_eq!(moved(&over), whole);
-    assert_eq!(over.assumptions, ["fra drains over 10m: shown at its end"]);
-    assert!((moved(&held) - whole / 4.0).abs() < 0.5, "{} of {whole}", moved(&held));
+    let (gradual, held) =
+        (compare(FixtureBuilder::new(), gradual), compare(FixtureBuilder::new(), held));
+    assert_eq!(moved(&gradual), complete);
+    assert_eq!(gradual.assumptions, ["fra drains over 10m: shown at its end"]);
+    assert!((moved(&held) - complete / 4.0).abs() < 0.5, "{} of {complete}", moved(&held));
     assert_eq!(held.assumptions, ["fra: its drain is held, shown with 25% of its clients gone"]);
     assert!(render_plan(&held, false).contains("\nfra: its drain is held"));
 }
 
 #[test]
-fn json_keeps_every_number() {
+fn json_preserves_every_number() {
     let plan = compare(FixtureBuilder::new(), drained("iad"));
     let json = serde_json::to_string(&plan).unwrap();
     assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
 }
 
 #[test]
-fn rules_forbid_what_moves_too_many() {
+fn a_limit_forbids_a_change_that_moves_more_clients() {
     let plan = compare(FixtureBuilder::new(), drained("iad"));
     let www = plan.changed.iter().find(|change| change.name == "www.gslb.example.com").unwrap();
     let moved = www.moved_percent();
     assert!(moved > 10.0 && moved < 100.0);
     let forbid =
-        |most| plan.violations(&PlanLimits { max_moved_percent: Some(most), never_empty: false });
+        |limit| plan.violations(&PlanLimits { max_moved_percent: Some(limit), never_empty: false });
     assert!(forbid(10.0).iter().any(|sentence| sentence.starts_with("www.gslb.example.com: ")));
     assert_eq!(forbid(100.0), Vec::<String>::new());
 }
@@ -94,7 +95,7 @@ fn a_service_left_with_nothing_usable_is_forbidden() {
 }
 
 #[test]
-fn services_that_come_and_go_are_named() {
+fn added_and_removed_services_are_named() {
     let mut after = FixtureBuilder::new();
     after.services[0].name = "web.gslb.example.com".parse().unwrap();
     let plan = compare(FixtureBuilder::new(), after);
@@ -104,23 +105,23 @@ fn services_that_come_and_go_are_named() {
     );
 }
 
-/// More slots than any wheel of these worlds has, and a multiple of them.
+/// A multiple of the number of slots of every wheel in these tests.
 const TURNS: u32 = 64;
 
-/// The share of clients that get another answer, by asking for one address after the other.
+/// The share of clients that get another answer, by a query for each address.
 fn counted(before: &Fixture, after: &Fixture, service: usize, clients: &[IpAddr]) -> f64 {
     let answers = |built: &Fixture, client: IpAddr| -> Vec<(String, f64)> {
-        let world = built.context();
-        let course = world.snapshot.charts[ServiceId(service as u32).index()].route(
+        let context = built.context();
+        let route = context.snapshot.charts[ServiceId(service as u32).index()].route(
             Family::V4,
             None,
             &client,
         );
         let mut seen = BTreeMap::new();
         let mut draws = DrawState::new(3);
-        draws.reserve_turns(world.snapshot.turn_counters);
+        draws.reserve_turns(context.snapshot.turn_counters);
         for _ in 0..TURNS {
-            course.draw(&mut draws, &mut |answer| {
+            route.draw(&mut draws, &mut |answer| {
                 *seen.entry(answer.rdata.texts().join(" ")).or_insert(0.0) += 1.0 / f64::from(TURNS)
             });
         }
@@ -141,12 +142,12 @@ fn counted(before: &Fixture, after: &Fixture, service: usize, clients: &[IpAddr]
 }
 
 #[test]
-fn the_moved_share_is_what_a_count_over_addresses_finds() {
+fn the_moved_share_agrees_with_a_count_over_addresses() {
     // Every 2^16th address of the networks with a country.
     let clients: Vec<IpAddr> = [20_u32, 30, 40]
         .into_iter()
         .flat_map(|octet| {
-            (0..256).map(move |at| IpAddr::V4(Ipv4Addr::from(octet << 24 | at << 16 | 7)))
+            (0..256).map(move |second| IpAddr::V4(Ipv4Addr::from(octet << 24 | second << 16 | 7)))
         })
         .collect();
     // Slots in turn give each member its exact share over a cycle.
@@ -160,7 +161,7 @@ fn the_moved_share_is_what_a_count_over_addresses_finds() {
     let mut reweighted = draft();
     reweighted.pool_named("web-fra").members[0].weight = 1;
     let mut down = draft();
-    down.set_standing("192.0.2.21", DOWN);
+    down.set_health("192.0.2.21", DOWN);
     let mut drained = draft();
     drained.datacenters[0].state = ServingState::Draining;
     for (after, reason) in [
@@ -171,16 +172,19 @@ fn the_moved_share_is_what_a_count_over_addresses_finds() {
     ] {
         let (before, after) = (draft().build(), after.build());
         let plan = plan(&before.context(), &after.context());
-        for (at, name) in ["www.gslb.example.com", "geo.gslb.example.com"].into_iter().enumerate() {
-            let of_a = |change: &ServiceChange| {
+        for (service, name) in
+            ["www.gslb.example.com", "geo.gslb.example.com"].into_iter().enumerate()
+        {
+            let moved_for_a = |change: &ServiceChange| {
                 let shift = change
                     .shifts
                     .iter()
                     .find(|shift| shift.records == "A" && shift.clients == "IPv4");
                 shift.map_or(0.0, |shift| shift.moved_percent)
             };
-            let planned = plan.changed.iter().find(|change| change.name == name).map_or(0.0, of_a);
-            let found = counted(&before, &after, at, &clients);
+            let planned =
+                plan.changed.iter().find(|change| change.name == name).map_or(0.0, moved_for_a);
+            let found = counted(&before, &after, service, &clients);
             assert!(
                 (planned - found).abs() < 0.001,
                 "{reason}, {name}: planned {planned}, counted {found}"

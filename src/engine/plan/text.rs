@@ -1,14 +1,14 @@
-//! A plan as text: how much moves, from where to where, for whom.
+//! A plan as text: how many clients move, between which datacenters, in which countries.
 
 use super::view::{BasisView, DatacenterChange, Plan, ServiceChange, ShiftView};
 use crate::number_format::{percent_in_column, thousands};
 
-/// How many services are told one by one.
+/// The most services shown one by one.
 const MAX_SERVICES: usize = 50;
-/// How many flows of a shift are told.
+/// The most flows shown of one shift.
 const MAX_FLOWS: usize = 4;
 
-/// The plan as text, with ANSI colours or without.
+/// The plan as text, with ANSI colours if `color` is set.
 pub fn render_plan(plan: &Plan, color: bool) -> String {
     let paint = |code: &str, words: &str| {
         if color { format!("\x1b[{code}m{words}\x1b[0m") } else { words.to_owned() }
@@ -42,12 +42,12 @@ fn headline(plan: &Plan) -> String {
     if plan.changed.is_empty() {
         return format!("nothing moves: {all} services answer as before");
     }
-    let (name, most) =
+    let (name, moved) =
         plan.changed.first().map_or(("", 0.0), |change| (&change.name, change.moved_percent()));
     format!(
         "{} of {all} services change; most clients move in {name}: {}",
         plan.changed.len(),
-        percent_in_column(most)
+        percent_in_column(moved)
     )
 }
 
@@ -74,12 +74,12 @@ fn push_change(
     if let Some((before, after)) = change.ttl_secs {
         lines.push(format!("  ttl    {before} s -> {after} s"));
     }
-    for (at, shift) in change.shifts.iter().enumerate() {
-        // Both types mostly move alike; that is said once.
+    for (index, shift) in change.shifts.iter().enumerate() {
+        // Both record types mostly shift equally; an equal shift is shown once.
         let is_alike = |other: &&ShiftView| {
             ShiftView { records: shift.records.clone(), ..(*other).clone() } == *shift
         };
-        if change.shifts[..at].iter().any(|other| is_alike(&other)) {
+        if change.shifts[..index].iter().any(|other| is_alike(&other)) {
             continue;
         }
         let records: Vec<&str> =
@@ -118,14 +118,14 @@ fn shift_words(shift: &ShiftView, records: &str) -> String {
 }
 
 fn basis_words(basis: &BasisView) -> String {
-    let of = |is_by_country: bool| {
+    let networks = |is_by_country: bool| {
         if is_by_country { "in networks of a known country" } else { "of public networks" }
     };
     format!(
         "weighed by {} IPv4 addresses {}, {} IPv6 /48s {}",
         thousands(basis.ipv4_addresses),
-        of(basis.is_by_country.0),
+        networks(basis.is_by_country.0),
         thousands(basis.ipv6_networks),
-        of(basis.is_by_country.1)
+        networks(basis.is_by_country.1)
     )
 }

@@ -1,51 +1,51 @@
-//! A plan as people and programs read it: words and numbers only.
+//! The plan as shown to operators and programs: text and numbers only.
 
 use serde::{Deserialize, Serialize};
 
-/// What a change would move.
+/// How a change of the configuration would move clients.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Plan {
-    /// Who is counted.
+    /// The clients that the figures are based on.
     pub basis: BasisView,
-    /// What the figures take for given, a sentence each.
+    /// The assumptions behind the figures, one sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub assumptions: Vec<String>,
-    /// Datacenters that come, go or change their state.
+    /// Datacenters that are added, are removed or change their state.
     pub datacenters: Vec<DatacenterChange>,
-    /// Services that there were not before.
+    /// The names of added services.
     pub added: Vec<String>,
-    /// Services that there will not be.
+    /// The names of removed services.
     pub removed: Vec<String>,
-    /// Services that answer otherwise, those that move most first.
+    /// Services whose answers change, those that move the most clients first.
     pub changed: Vec<ServiceChange>,
-    /// How many services answer as before.
+    /// The number of services whose answers stay the same.
     pub unchanged: usize,
 }
 
-/// Who is counted.
+/// The clients that the figures of a plan are based on.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct BasisView {
-    /// IPv4 addresses.
+    /// The number of IPv4 addresses counted.
     pub ipv4_addresses: u64,
-    /// IPv6 networks of /48.
+    /// The number of IPv6 networks of /48 counted.
     pub ipv6_networks: u64,
-    /// For IPv4 and IPv6: only networks whose country a database knows are counted.
+    /// Whether only networks with a known country are counted, for IPv4 and IPv6.
     pub is_by_country: (bool, bool),
 }
 
-/// A datacenter that comes, goes or changes its state.
+/// A datacenter that is added, is removed or changes its state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DatacenterChange {
-    /// Its name.
+    /// The name of the datacenter.
     pub name: String,
-    /// Its state; absent where there is no such datacenter.
+    /// The state before the change; absent for an added datacenter.
     pub before: Option<String>,
-    /// Its state; absent where there will be no such datacenter.
+    /// The state after the change; absent for a removed datacenter.
     pub after: Option<String>,
-    /// Why it changes, where the file says.
+    /// The reason given in the file.
     pub reason: Option<String>,
 }
 
@@ -53,14 +53,14 @@ pub struct DatacenterChange {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ServiceChange {
-    /// Its name.
+    /// The name of the service.
     pub name: String,
-    /// Whose answers change; empty where only the TTL or the plight does.
+    /// The shifts of clients; empty if only the TTL or the fallback stage changes.
     pub shifts: Vec<ShiftView>,
-    /// The TTL before and after, where it changes.
+    /// The TTL before and after, in seconds, if it changes.
     pub ttl_secs: Option<(u32, u32)>,
-    /// Record types for which some clients would be left with nothing usable, where all have
-    /// something now.
+    /// Record types for which some clients would be left without anything usable, while all clients
+    /// have something usable now.
     pub loses_all: Vec<String>,
 }
 
@@ -70,36 +70,36 @@ pub struct ServiceChange {
 pub struct ShiftView {
     /// `A` or `AAAA`.
     pub records: String,
-    /// `IPv4` or `IPv6`: the clients' own addresses.
+    /// `IPv4` or `IPv6`: the family of the clients' addresses.
     pub clients: String,
-    /// Clients whose answers are drawn from other shares.
+    /// The clients for which the shares of answers change, in percent.
     pub touched_percent: f64,
-    /// Clients that get another answer, on average.
+    /// The clients that get another answer, on average, in percent.
     pub moved_percent: f64,
-    /// From which datacenter to which, in percent of all clients.
+    /// The flows between datacenters, the largest first.
     pub flows: Vec<FlowView>,
-    /// The countries with the most clients that move.
+    /// The countries with the most clients that move, at most five.
     pub countries: Vec<CountryView>,
 }
 
-/// From which datacenter to which.
+/// The clients that move from one datacenter to another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct FlowView {
     /// A datacenter, `no datacenter`, or `nothing` for NODATA.
     pub from: String,
-    /// The same; equal to `from` where clients only change their endpoint in it.
+    /// As `from`; equal to it for clients that only change their endpoint in the datacenter.
     pub to: String,
-    /// Of all clients.
+    /// The size of the flow, in percent of all clients.
     pub percent: f64,
 }
 
-/// How many of a country's clients move.
+/// The share of a country's clients that move.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct CountryView {
-    /// ISO 3166-1.
+    /// The country, as an ISO 3166-1 alpha-2 code.
     pub country: String,
-    /// Of its clients.
+    /// The share of its clients that move, in percent.
     pub percent: f64,
 }

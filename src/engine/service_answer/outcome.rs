@@ -1,11 +1,11 @@
 //! What a service answered: records, an alias to follow, or nothing.
 
-/// What a service gave.
+/// The outcome of a draw from a service.
 pub(in crate::engine) enum ServiceAnswer<'s> {
-    /// No record of the type: NODATA.
+    /// The service has no record of the type; nothing was written.
     NoData,
-    /// Records of the type.
+    /// Records of the type were written.
     Records,
-    /// A CNAME, whose target the message has at `target_at`.
-    Alias { target_at: u16, target: &'s [u8] },
+    /// A CNAME was written, whose target is at `target_offset` in the message.
+    Alias { target_offset: u16, target: &'s [u8] },
 }

@@ -1,4 +1,5 @@
-//! SRV records of a service (RFC 2782), and the static addresses of their targets.
+//! SRV records of a service (RFC 2782), and the static addresses of their targets in the additional
+//! section.
 
 use super::outcome::ServiceAnswer;
 use crate::{
@@ -16,50 +17,51 @@ use crate::{
 /// Octets of priority, weight and port, which precede the target.
 const NUMBERS_OCTETS: usize = 6;
 
-/// Draws and writes the records, and the addresses of their targets as far as they fit.
+/// Draws and writes the SRV records, then the addresses of their targets as far as they fit.
 #[cold]
 pub(super) fn draw<'s>(
     context: &QueryContext<'s, '_>,
-    (service, chart): (ServiceId, &'s Chart),
+    service: ServiceId,
+    chart: &'s Chart,
     owner: u16,
     draws: &mut DrawState,
-    frame: &mut ReplyBuilder<'_, '_>,
+    reply: &mut ReplyBuilder<'_, '_>,
 ) -> Result<ServiceAnswer<'s>, BufferFull> {
     if context.rtype != Rtype::SRV {
         return Ok(ServiceAnswer::NoData);
     }
     let subnet = context.subnet_address();
-    let course = chart.route(Family::V4, subnet, &context.query.source);
+    let route = chart.route(Family::V4, subnet, &context.query.source);
     if subnet.is_some() {
-        frame.scope = frame.scope.max(course.scope);
+        reply.scope = reply.scope.max(route.scope);
     }
-    frame.service.get_or_insert(service);
+    reply.service.get_or_insert(service);
     let mut section = SrvSection {
         owner,
-        ttl_secs: course.ttl_secs,
-        keeps_order: course.keeps_order,
+        ttl_secs: route.ttl_secs,
+        keeps_order: route.keeps_order,
         last_priority: None,
-        start: frame.writer.position(),
+        start: reply.writer.position(),
         count: 0,
     };
     let mut outcome = Ok(());
-    course.draw(draws, &mut |answer| {
-        frame.datacenter = frame.datacenter.or(answer.datacenter);
+    route.draw(draws, &mut |answer| {
+        reply.datacenter = reply.datacenter.or(answer.datacenter);
         if let (Ok(()), Rdata::Srv(srv)) = (&outcome, &answer.rdata) {
-            outcome = section.push(&mut frame.writer, srv);
+            outcome = section.push(&mut reply.writer, srv);
         }
     });
     outcome?;
     if section.count == 0 {
-        frame.negative_ttl_secs = course.ttl_secs;
+        reply.negative_ttl_secs = route.ttl_secs;
         return Ok(ServiceAnswer::NoData);
     }
-    frame.writer.count(Section::Answer, section.count);
-    section.push_targets(&context.snapshot.zones, &mut frame.writer);
+    reply.writer.count(Section::Answer, section.count);
+    section.push_targets(&context.snapshot.zones, &mut reply.writer);
     Ok(ServiceAnswer::Records)
 }
 
-/// The records of one service in the answer section.
+/// The SRV records of one service in the answer section.
 struct SrvSection {
     owner: u16,
     ttl_secs: u32,
@@ -70,23 +72,24 @@ struct SrvSection {
 }
 
 impl SrvSection {
-    /// Writes one endpoint's record, unless its host and port stand there already.
+    /// Writes the record of one endpoint, unless one with the same target and port was written.
     fn push(&mut self, writer: &mut ReplyWriter<'_>, srv: &SrvRdata) -> Result<(), BufferFull> {
         let written = writer.written_from(self.start);
-        let is_written = records(written).any(|at| {
-            let rest = written.get(at + HEADER_OCTETS + 4..).unwrap_or_default();
+        let is_written = records(written).any(|start| {
+            let rest = written.get(start + HEADER_OCTETS + 4..).unwrap_or_default();
             rest.starts_with(&srv.port.to_be_bytes())
                 && rest.get(2..).is_some_and(|rest| rest.starts_with(&srv.target))
         });
         if is_written {
             return Ok(());
         }
-        // Where an answer's order means something, clients keep it by the priorities.
-        let least = self
+        // Clients sort SRV records by priority. Rising priorities keep the order of a ranked
+        // answer.
+        let min_priority = self
             .last_priority
             .filter(|_| self.keeps_order)
             .map_or(0, |last| last.saturating_add(1));
-        let priority = srv.priority.max(least);
+        let priority = srv.priority.max(min_priority);
         self.last_priority = Some(priority);
         let length = NUMBERS_OCTETS + srv.target.len();
         push_record_header(writer, self.owner, Rtype::SRV, self.ttl_secs, length as u16)?;
@@ -98,15 +101,16 @@ impl SrvSection {
         Ok(())
     }
 
-    /// Writes the static addresses of the targets that are in our zones, as far as they fit.
+    /// Writes the static addresses of those targets that are in a zone served here, as far as they
+    /// fit.
     fn push_targets(&self, zones: &Zones, writer: &mut ReplyWriter<'_>) {
-        let (mut at, end) = (self.start, writer.position());
-        while at < end {
-            let Some(length) = rdata_length(writer.written_from(at)) else { return };
-            let name_at = at + HEADER_OCTETS + NUMBERS_OCTETS;
-            at += HEADER_OCTETS + length;
+        let (mut offset, end) = (self.start, writer.position());
+        while offset < end {
+            let Some(length) = rdata_length(writer.written_from(offset)) else { return };
+            let name_offset = offset + HEADER_OCTETS + NUMBERS_OCTETS;
+            offset += HEADER_OCTETS + length;
             let wire = writer
-                .written_from(name_at)
+                .written_from(name_offset)
                 .get(..length.saturating_sub(NUMBERS_OCTETS))
                 .unwrap_or_default();
             let mut name = LookupName::root();
@@ -114,21 +118,21 @@ impl SrvSection {
                 return;
             }
             let Some(found) = zones.find(&name, Rtype::A) else { continue };
-            // Addresses have no name in their rdata, so that where the apex is does not matter.
-            if push_addresses(found.zone, &name, name_at, 0, writer).is_err() {
+            // The rdata of addresses has no names, so the offset of the apex is not used.
+            if push_addresses(found.zone, &name, name_offset, 0, writer).is_err() {
                 return;
             }
         }
     }
 }
 
-/// Where the records at the front start.
+/// The offsets at which records start in `written`.
 fn records(written: &[u8]) -> impl Iterator<Item = usize> {
-    let mut at = 0;
+    let mut next = 0;
     std::iter::from_fn(move || {
-        let here = at;
-        at += HEADER_OCTETS + rdata_length(written.get(here..)?)?;
-        Some(here)
+        let start = next;
+        next += HEADER_OCTETS + rdata_length(written.get(start..)?)?;
+        Some(start)
     })
 }
 

@@ -1,5 +1,5 @@
-//! HTTPS and SVCB records (RFC 9460): whatever happens, they name the addresses that A and AAAA
-//! give the same client.
+//! HTTPS and SVCB records (RFC 9460): in every state, their hints are the addresses that the same
+//! client gets for A and AAAA.
 
 use std::{fs, net::IpAddr, path::Path, sync::Arc};
 
@@ -97,41 +97,41 @@ const NAMES: [(&str, Rtype); 6] = [
     ("plain", Rtype::HTTPS),
 ];
 
-fn world() -> LoadedConfig {
+fn load_config() -> LoadedConfig {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("tables.toml"), TABLES).unwrap();
-    let geoip = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/world-country.mmdb")];
+    let geoip = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/config-country.mmdb")];
     let locations =
         SourceOptions { zones: Some(directory.path().into()), geoip, ..SourceOptions::default() };
     LoadedConfig::load(&locations, Colours::Plain)
         .unwrap_or_else(|refusal| panic!("{}", refusal.rendered))
 }
 
-/// The snapshot in which these probes are down.
-fn snapshot(world: &mut LoadedConfig, down: &[bool]) -> Snapshot {
-    let mut conditions = Conditions::unprobed(&world.topology, 0);
-    for (standing, is_down) in conditions.standings.iter_mut().zip(down) {
+/// The snapshot in which the probes marked in `down` are down.
+fn snapshot(config: &mut LoadedConfig, down: &[bool]) -> Snapshot {
+    let mut conditions = Conditions::unprobed(&config.topology, 0);
+    for (status, is_down) in conditions.standings.iter_mut().zip(down) {
         let verdict = if *is_down { Verdict::Down } else { Verdict::Up };
-        *standing = HealthStatus { verdict, flips_in_secs: None, ..HealthStatus::default() };
+        *status = HealthStatus { verdict, flips_in_secs: None, ..HealthStatus::default() };
     }
-    let compiled = world.compiler.compile(&conditions, &mut world.surveys);
+    let compiled = config.compiler.compile(&conditions, &mut config.surveys);
     Snapshot {
-        zones: Arc::clone(&world.zones),
+        zones: Arc::clone(&config.zones),
         charts: compiled.charts(),
         turn_counters: compiled.turn_counters(),
-        topology: Arc::clone(&world.topology),
+        topology: Arc::clone(&config.topology),
         ..Snapshot::default()
     }
 }
 
-/// Who asks: an address, and the subnet that came along.
+/// A client: the source address, and the client subnet of the query.
 #[derive(Debug, Clone, Copy)]
 struct BindingClient {
     source: IpAddr,
     subnet: Option<IpAddr>,
 }
 
-/// What was answered.
+/// A decoded reply with its ECS scope.
 #[derive(Debug, PartialEq)]
 struct DecodedReply {
     message: Message,
@@ -186,7 +186,7 @@ impl DecodedReply {
         })
     }
 
-    fn hints(&self, wanted: SvcParamKey) -> Vec<IpAddr> {
+    fn hints(&self, key: SvcParamKey) -> Vec<IpAddr> {
         let parameters = self.binding().into_iter().flat_map(|svcb| &svcb.svc_params);
         let addresses = |(_, value): &(SvcParamKey, SvcParamValue)| match value {
             SvcParamValue::Ipv4Hint(hint) => {
@@ -195,7 +195,7 @@ impl DecodedReply {
             SvcParamValue::Ipv6Hint(hint) => hint.0.iter().map(|a| IpAddr::from(a.0)).collect(),
             _ => Vec::new(),
         };
-        parameters.filter(|(key, _)| *key == wanted).flat_map(addresses).collect()
+        parameters.filter(|(other, _)| *other == key).flat_map(addresses).collect()
     }
 
     fn ttl(&self) -> Option<u32> {
@@ -203,7 +203,7 @@ impl DecodedReply {
     }
 }
 
-/// That the three agree for one client, in whatever order and however often they are asked for.
+/// Checks that the three types agree for one client, in any order and for repeated queries.
 fn check(snapshot: &Snapshot, name: &str, rtype: Rtype, client: BindingClient, seed: u64) {
     let mut draws = DrawState::new(seed);
     draws.reserve_turns(snapshot.turn_counters);
@@ -243,9 +243,9 @@ fn check(snapshot: &Snapshot, name: &str, rtype: Rtype, client: BindingClient, s
 }
 
 #[test]
-fn a_binding_says_how_to_connect() {
-    let mut world = world();
-    let snapshot = snapshot(&mut world, &[]);
+fn a_binding_has_the_configured_parameters_and_hints() {
+    let mut config = load_config();
+    let snapshot = snapshot(&mut config, &[]);
     let client = BindingClient { source: [8, 8, 8, 8].into(), subnet: Some([81, 2, 69, 0].into()) };
     let texts = |name, rtype| {
         let reply = ask(&snapshot, &mut DrawState::new(1), name, rtype, client);
@@ -261,13 +261,13 @@ fn a_binding_says_how_to_connect() {
     assert!(nearest.starts_with("1 . alpn=h2,h3, port=8443 ipv4hint=192.0.2."), "{nearest}");
     assert!(texts("empty", Rtype::SVCB).starts_with("1 . alpn=doq, ipv4hint="));
     assert_eq!(texts("empty", Rtype::HTTPS), "", "another type is NODATA");
-    assert_eq!(texts("plain", Rtype::HTTPS), "1 . alpn=h2,", "443 goes without saying");
+    assert_eq!(texts("plain", Rtype::HTTPS), "1 . alpn=h2,", "443 is the default port");
 }
 
 #[test]
-fn without_hints_the_spread_stays_as_written() {
-    let mut world = world();
-    let snapshot = snapshot(&mut world, &[]);
+fn without_hints_the_spread_stays_as_configured() {
+    let mut config = load_config();
+    let snapshot = snapshot(&mut config, &[]);
     let client = BindingClient { source: [8, 8, 8, 8].into(), subnet: None };
     let mut draws = DrawState::new(7);
     let mut seen: Vec<_> = (0..50)
@@ -280,13 +280,13 @@ fn without_hints_the_spread_stays_as_written() {
     assert_eq!(
         ask(&snapshot, &mut draws, "plain", Rtype::HTTPS, subnet).scope,
         0,
-        "the same for everybody"
+        "the same for all clients"
     );
 }
 
 fn clients() -> impl Strategy<Value = BindingClient> {
     let address = || {
-        // Half of the IPv6 addresses are where addresses are given out.
+        // Half of the IPv6 addresses are in the assigned range, 2000::/3.
         let v6 = (any::<u128>(), any::<bool>())
             .prop_map(|(bits, real)| if real { bits >> 3 | 1 << 125 } else { bits });
         prop_oneof![
@@ -306,19 +306,19 @@ fn clients() -> impl Strategy<Value = BindingClient> {
 
 #[test]
 fn a_and_aaaa_and_the_hints_never_disagree_for_one_client() {
-    let mut world = world();
-    let probes = world.topology.probes.len();
+    let mut config = load_config();
+    let probes = config.topology.probes.len();
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(24));
     let healths = prop::collection::vec(any::<bool>(), probes);
-    let seldom = prop::collection::vec(prop::bool::weighted(0.15), probes);
+    let rarely_down = prop::collection::vec(prop::bool::weighted(0.15), probes);
     let all_down = Just(vec![true; probes]);
     let strategy = (
-        prop_oneof![healths, seldom, all_down],
+        prop_oneof![healths, rarely_down, all_down],
         prop::collection::vec((clients(), any::<u64>()), 40),
     );
-    let world = std::cell::RefCell::new(&mut world);
+    let config = std::cell::RefCell::new(&mut config);
     let result = runner.run(&strategy, |(down, clients)| {
-        let snapshot = snapshot(&mut world.borrow_mut(), &down);
+        let snapshot = snapshot(&mut config.borrow_mut(), &down);
         for (client, seed) in clients {
             for (name, rtype) in NAMES.iter().filter(|(name, _)| *name != "plain") {
                 check(&snapshot, name, *rtype, client, seed);

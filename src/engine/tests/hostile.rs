@@ -1,5 +1,4 @@
-//! Requests that no honest client sends: whatever comes, the reply is well-formed, of bounded size,
-//! or none.
+//! Malformed and malicious queries: the reply is well-formed and of bounded size, or there is none.
 
 use std::sync::LazyLock;
 
@@ -29,17 +28,17 @@ const NAMES: [&str; 9] = [
     ".",
 ];
 
-/// Asks, and checks what holds for every reply.
+/// Sends a query, and checks the properties of every reply.
 fn check(message: &[u8], transport: Transport) {
     match ask(&SNAPSHOT, message, transport) {
-        Ok((reply, tally)) => {
+        Ok((reply, labels)) => {
             let decoded =
                 Message::from_vec(&reply).unwrap_or_else(|error| panic!("{error}: {reply:?}"));
             assert_eq!(reply[..2], message[..2], "the id");
             assert_eq!(reply[2] & 0xf8, 0x80 | message[2] & 0x78, "QR and the opcode");
             assert!(reply.len() <= if transport == Transport::Udp { 1232 } else { 65_535 });
-            assert_eq!(decoded.truncation, tally.truncated);
-            if matches!(tally.rcode, Rcode::FORMERR | Rcode::REFUSED | Rcode::NOTIMP) {
+            assert_eq!(decoded.truncation, labels.truncated);
+            if matches!(labels.rcode, Rcode::FORMERR | Rcode::REFUSED | Rcode::NOTIMP) {
                 assert!(
                     reply.len() <= message.len() + 32,
                     "an error amplifies: {} from {}",
@@ -57,7 +56,7 @@ fn transports() -> impl Strategy<Value = Transport> {
     prop_oneof![Just(Transport::Udp), Just(Transport::Tcp)]
 }
 
-/// A request with options, some of its octets changed, and perhaps its end cut off.
+/// A query with options, of which some octets are changed, and possibly the end is cut off.
 fn mutated() -> impl Strategy<Value = Vec<u8>> {
     let code = prop_oneof![Just(3_u16), Just(8), Just(10), Just(11), any::<u16>()];
     let options = prop::collection::vec((code, prop::collection::vec(any::<u8>(), 0..24)), 0..4);
@@ -74,9 +73,9 @@ fn mutated() -> impl Strategy<Value = Vec<u8>> {
                 .collect();
             let opt = [&OPT[..9], &(options.len() as u16).to_be_bytes(), &options].concat();
             let mut message = request(name, Rtype(rtype), &opt);
-            for (at, value) in edits {
-                let at = at.index(message.len());
-                message[at] = value;
+            for (index, value) in edits {
+                let position = index.index(message.len());
+                message[position] = value;
             }
             if let Some(cut) = cut {
                 message.truncate(cut.index(message.len()));
@@ -100,7 +99,7 @@ proptest! {
     }
 
     #[test]
-    fn what_comes_together_is_answered_as_if_it_came_alone(messages in prop::collection::vec(mutated(), 1..=MAX_GROUP)) {
+    fn a_group_answers_each_query_as_if_it_were_alone(messages in prop::collection::vec(mutated(), 1..=MAX_GROUP)) {
         let query = |message| Query { message, source: [192, 0, 2, 99].into(), transport: Transport::Udp, now_secs: 0 };
         let (mut names, mut buffers) = (NameBuffers::new(), vec![vec![0; 1232]; messages.len()]);
         let mut replies = vec![None; messages.len()];
@@ -127,8 +126,8 @@ fn every_opcode_class_and_type_gets_a_reply() {
                 let class_at = message.len() - 1;
                 message[class_at] = class;
                 check(&message, Transport::Udp);
-                let (_, tally) = ask(&SNAPSHOT, &message, Transport::Udp).unwrap();
-                assert_eq!(tally.rcode == Rcode::NOTIMP, opcode != 0);
+                let (_, labels) = ask(&SNAPSHOT, &message, Transport::Udp).unwrap();
+                assert_eq!(labels.rcode == Rcode::NOTIMP, opcode != 0);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Static names: each conversation with the clause that it proves.
+//! Static names: queries and replies, each with the clause of an RFC that it tests.
 
 use super::{ask, request, shown, snapshot};
 use crate::{dns::Rtype, engine::Transport};
@@ -31,7 +31,7 @@ pub(super) const EXAMPLE: &str = "
 ";
 
 #[test]
-fn lookups_end_as_the_rfcs_say() {
+fn lookups_end_as_the_rfcs_require() {
     let snapshot = snapshot(&[("example.com.", EXAMPLE)]);
     const SOA: &str = "example.com. 300 SOA ns.example.com. host.example.com. 7 1 2 3 300";
     for (clause, name, rtype, expected) in [
@@ -52,13 +52,13 @@ fn lookups_end_as_the_rfcs_say() {
             "No Error aa | alias.example.com. 61 CNAME www.example.com. |  | ".into(),
         ),
         (
-            "a chain that leaves our zones",
+            "a chain that leaves the zones served",
             "away.example.com",
             Rtype::A,
             "No Error aa | away.example.com. 61 CNAME www.example.net. |  | ".into(),
         ),
         (
-            "RFC 2308 2.1 the code is the last name's",
+            "RFC 2308 2.1 the code is that of the last name",
             "gone.example.com",
             Rtype::A,
             format!("Non-Existent Domain aa | gone.example.com. 61 CNAME nothere.example.com. | {SOA} | "),
@@ -154,6 +154,6 @@ fn a_child_zone_wins_at_and_below_its_apex() {
     }
     let (reply, _) =
         ask(&snapshot, &request("sub.example.com", Rtype::DS, &[]), Transport::Udp).unwrap();
-    // Header, question, and the DS record of the parent: its rdata are four octets.
+    // Header, question, and the DS record of the parent zone, whose rdata has four octets.
     assert_eq!(reply.len(), 12 + 21 + 12 + 4);
 }

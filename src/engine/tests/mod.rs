@@ -1,4 +1,4 @@
-//! Conversations with small zones.
+//! Tests of the whole engine: queries to small zones, and their replies.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -20,8 +20,8 @@ mod protocol;
 mod steered;
 mod whoami;
 
-/// Wire form of rdata from words: names end in a dot, `@4` an IPv4 address, `#n` 16 bits, `%n` 32
-/// bits, other words are text.
+/// Rdata in wire format from words: a name ends in a dot, `@` starts an address, `#` a number of 16
+/// bits, `%` one of 32 bits; other words are character-strings.
 pub(super) fn rdata(words: &str) -> Box<[u8]> {
     let mut out = Vec::new();
     for word in words.split_whitespace() {
@@ -39,20 +39,22 @@ pub(super) fn rdata(words: &str) -> Box<[u8]> {
     out.into()
 }
 
-/// A snapshot of zones, each given as its apex and what [`zone`] takes.
+/// A snapshot of zones, each from its apex and its lines, as for [`zone`].
 pub(super) fn snapshot(zones: &[(&str, &str)]) -> Snapshot {
     let zones = zones.iter().map(|(apex, lines)| Arc::new(zone(apex, lines))).collect();
     Snapshot { zones: Arc::new(Zones::build(zones, &[])), ..Snapshot::default() }
 }
 
-/// A zone of lines of owner, TTL, type, rdata; SOA and NS are added.
+/// A zone from lines of owner, TTL, type and rdata. SOA and NS of the apex are added.
 pub(super) fn zone(apex: &str, lines: &str) -> Zone {
     let mut builder = ZoneBuilder::new(apex.parse().unwrap());
     let suffix = if apex == "." { "" } else { apex };
-    let own = format!(
+    let apex_lines = format!(
         "{apex} 3600 SOA ns.{suffix} host.{suffix} %7 %1 %2 %3 %300\n{apex} 3600 NS ns.elsewhere.test."
     );
-    for line in own.lines().chain(lines.lines()).map(str::trim).filter(|line| !line.is_empty()) {
+    for line in
+        apex_lines.lines().chain(lines.lines()).map(str::trim).filter(|line| !line.is_empty())
+    {
         let mut words = line.splitn(4, ' ');
         let mut word = || words.next().unwrap();
         let (owner, ttl_secs, rtype) =
@@ -62,7 +64,7 @@ pub(super) fn zone(apex: &str, lines: &str) -> Zone {
     builder.finish().unwrap()
 }
 
-/// A query as bytes: name, type, class, and whatever follows.
+/// A query in wire format: name, type, class IN, and the octets of an additional record.
 pub(super) fn request(name: &str, rtype: Rtype, rest: &[u8]) -> Vec<u8> {
     let additional = u8::from(!rest.is_empty());
     let header = [0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, additional];
@@ -70,7 +72,7 @@ pub(super) fn request(name: &str, rtype: Rtype, rest: &[u8]) -> Vec<u8> {
     [&header, name.as_wire(), &rtype.0.to_be_bytes(), &[0, 1], rest].concat()
 }
 
-/// An OPT record of 4096 octets and nothing else.
+/// An OPT record with a payload size of 4096 and no options.
 pub(super) const OPT: &[u8] = b"\0\0\x29\x10\0\0\0\0\0\0\0";
 
 pub(super) fn ask(
@@ -85,8 +87,8 @@ pub(super) fn ask(
     Ok((out, reply.labels))
 }
 
-/// A reply in words: code, flags, then each section's records (hickory shows a DNAME's rdata as
-/// base64).
+/// A reply as text: response code, flags, then the records of each section. Hickory shows the rdata
+/// of a DNAME as base64.
 pub(super) fn shown(reply: &[u8]) -> String {
     let message = Message::from_vec(reply).unwrap();
     let records = |records: &[HickoryRecord]| {

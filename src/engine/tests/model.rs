@@ -1,5 +1,5 @@
-//! Lookup against a model written straight from RFC 1034 section 4.3.2, RFC 4592 and RFC 6672, over
-//! random small zones.
+//! Lookups in random small zones, compared with a model that follows RFC 1034 section 4.3.2, RFC
+//! 4592 and RFC 6672 literally.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::{ask, request, zone};
 use crate::{dns::Rtype, engine::Transport, snapshot::Snapshot, zone::Zones};
 
-/// What is compared: code, AA, and the sections as sets of owner, type and value.
+/// The compared parts of a reply: code, AA, and the sections as sets of owner, type and value.
 #[derive(Debug, PartialEq, Eq, Default)]
 struct ModelReply {
     rcode: u8,
@@ -18,7 +18,7 @@ struct ModelReply {
     authority: BTreeSet<(String, Rtype)>,
 }
 
-/// Owner, type, value; names without the final dot, the apex is `z`.
+/// Owner, type and value of each record. Names have no final dot; the apex is `z`.
 type ModelRecords = Vec<(String, Rtype, String)>;
 
 fn is_below_or_at(name: &str, ancestor: &str) -> bool {
@@ -27,14 +27,14 @@ fn is_below_or_at(name: &str, ancestor: &str) -> bool {
 
 /// Names from the apex down to `name`, both included.
 fn path(name: &str) -> Vec<&str> {
-    let mut starts: Vec<_> = name.match_indices('.').map(|(at, _)| &name[at + 1..]).collect();
+    let mut starts: Vec<_> = name.match_indices('.').map(|(dot, _)| &name[dot + 1..]).collect();
     starts.insert(0, name);
     starts.reverse();
     starts
 }
 
 fn model(rows: &ModelRecords, name: &str, rtype: Rtype) -> ModelReply {
-    let of = |owner: &str, rtype: Rtype| -> Vec<_> {
+    let records_of = |owner: &str, rtype: Rtype| -> Vec<_> {
         rows.iter().filter(|row| row.0 == owner && row.1 == rtype).cloned().collect()
     };
     let exists = |name: &str| rows.iter().any(|row| is_below_or_at(&row.0, name));
@@ -58,14 +58,14 @@ fn model(rows: &ModelRecords, name: &str, rtype: Rtype) -> ModelReply {
                 }
                 break;
             }
-            let is_cut = step != "z" && !of(step, Rtype::NS).is_empty();
+            let is_cut = step != "z" && !records_of(step, Rtype::NS).is_empty();
             if is_cut && !(step == name && rtype == Rtype::DS) {
                 outcome.authoritative = hop > 0;
                 outcome.authority.insert((step.into(), Rtype::NS));
                 return outcome;
             }
             if step != name
-                && let Some(dname) = of(step, Rtype::DNAME).first()
+                && let Some(dname) = records_of(step, Rtype::DNAME).first()
             {
                 let prefix = &name[..name.len() - step.len()];
                 rewrite = Some((dname.clone(), format!("{prefix}{}", dname.2)));
@@ -76,7 +76,7 @@ fn model(rows: &ModelRecords, name: &str, rtype: Rtype) -> ModelReply {
             if hop == 15 || !followed.insert(name.clone()) {
                 return outcome;
             }
-            // A DNAME to below itself is followed once.
+            // A DNAME whose target is below its owner is followed once.
             let is_endless = is_below_or_at(&dname.2, &dname.0);
             outcome.answer.insert((dname.0, Rtype::DNAME, String::new()));
             if target.len() + 2 > 255 {
@@ -90,12 +90,12 @@ fn model(rows: &ModelRecords, name: &str, rtype: Rtype) -> ModelReply {
             name = target;
             continue 'alias;
         }
-        let found = of(&source, rtype);
+        let found = records_of(&source, rtype);
         if !found.is_empty() {
             outcome.answer.extend(found.into_iter().map(|row| (name.clone(), row.1, row.2)));
             return outcome;
         }
-        let Some(cname) = of(&source, Rtype::CNAME).pop() else {
+        let Some(cname) = records_of(&source, Rtype::CNAME).pop() else {
             outcome.authority.insert(("z".into(), Rtype::SOA));
             return outcome;
         };
@@ -136,7 +136,7 @@ fn engine(rows: &ModelRecords, name: &str, rtype: Rtype) -> ModelReply {
     }
 }
 
-/// Names of up to four labels out of few, so that they meet.
+/// Names of up to three labels below the apex, from a few labels, so that names coincide.
 fn names() -> impl Strategy<Value = String> {
     prop::collection::vec(prop::sample::select(&["a", "b", "*"][..]), 0..4)
         .prop_map(|labels| labels.iter().map(|label| format!("{label}.")).collect::<String>() + "z")
@@ -151,15 +151,16 @@ fn rows() -> impl Strategy<Value = ModelRecords> {
         0..10,
     )
     .prop_map(|drafts| {
-        let own = |rtype, value: &str| ("z".to_owned(), rtype, value.to_owned());
-        let mut rows = vec![own(Rtype::SOA, ""), own(Rtype::NS, "ns.elsewhere.test")];
+        let apex_record = |rtype, value: &str| ("z".to_owned(), rtype, value.to_owned());
+        let mut rows =
+            vec![apex_record(Rtype::SOA, ""), apex_record(Rtype::NS, "ns.elsewhere.test")];
         for (owner, rtype, target) in drafts {
             let value = match rtype {
                 Rtype::A => "192.0.2.1".to_owned(),
                 Rtype::DS => String::new(),
                 _ => target,
             };
-            // Beside a CNAME there is nothing, and there is one CNAME and one DNAME.
+            // An owner of a CNAME has no other record, and an owner has at most one DNAME.
             let clashes = rows.iter().any(|row| {
                 row.0 == owner
                     && (row.1 == Rtype::CNAME
@@ -178,7 +179,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_engine_answers_as_the_model_does(
+    fn the_engine_agrees_with_the_model(
         rows in rows(),
         questions in prop::collection::vec((names(), prop::sample::select(&[Rtype::A, Rtype::CNAME, Rtype::NS, Rtype::DS, Rtype::TXT][..])), 8),
     ) {

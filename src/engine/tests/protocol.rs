@@ -25,7 +25,7 @@ fn rcode(message: &[u8]) -> Rcode {
 }
 
 #[test]
-fn what_is_no_request_gets_no_reply() {
+fn a_message_that_is_not_a_query_gets_no_reply() {
     assert_eq!(ask(&example(), &[0; 11], Transport::Udp).unwrap_err(), IgnoreReason::Short);
     let mut response = request("example.com", Rtype::A, &[]);
     response[2] |= 0x80;
@@ -33,11 +33,11 @@ fn what_is_no_request_gets_no_reply() {
 }
 
 #[test]
-fn what_cannot_be_answered_is_told_why() {
+fn a_query_that_cannot_be_answered_gets_the_code_that_says_why() {
     let base = request("www.example.com", Rtype::A, OPT);
-    let with = |at: usize, value: u8| {
+    let with = |offset: usize, value: u8| {
         let mut message = base.clone();
-        message[at] = value;
+        message[offset] = value;
         message
     };
     let class = 12 + 17 + 3;
@@ -98,7 +98,7 @@ fn what_cannot_be_answered_is_told_why() {
 }
 
 #[test]
-fn the_question_comes_back_as_it_was_written() {
+fn the_question_is_returned_with_its_case() {
     let mut message = request("www.example.com", Rtype::A, &[]);
     message[13..16].copy_from_slice(b"wWw");
     let (reply, _) = ask(&example(), &message, Transport::Udp).unwrap();
@@ -106,7 +106,7 @@ fn the_question_comes_back_as_it_was_written() {
 }
 
 #[test]
-fn flags_are_copied_set_and_cleared_as_the_rfcs_say() {
+fn flags_are_copied_set_and_cleared_as_the_rfcs_require() {
     let flags = |second: u8, third: u8| {
         let mut message = request("www.example.com", Rtype::A, &[]);
         (message[2], message[3]) = (second, third);
@@ -115,7 +115,7 @@ fn flags_are_copied_set_and_cleared_as_the_rfcs_say() {
     };
     assert_eq!(flags(0, 0), (0x84, 0), "QR and AA");
     assert_eq!(flags(0x01, 0x10), (0x85, 0), "RD is copied, CD is not");
-    assert_eq!(flags(0x06, 0xe0), (0x84, 0), "AA, TC, RA, Z, AD of a query mean nothing");
+    assert_eq!(flags(0x06, 0xe0), (0x84, 0), "AA, TC, RA, Z, AD of a query are ignored");
     assert_eq!(flags(0x7f, 0xff), (0xf8, 4), "an unknown opcode is copied, nothing else");
 }
 
@@ -128,13 +128,13 @@ fn opt_is_answered_with_opt() {
     assert!(reply.ends_with(b"\0\0\x29\x04\xd0\0\0\x80\0\0\0"), "DO is copied: {reply:?}");
     let (reply, _) = ask_with(b"\0\0\x29\x10\0\0\0\x7f\xff\0\0");
     assert!(reply.ends_with(b"\0\0\x29\x04\xd0\0\0\0\0\0\0"), "unknown flags are not: {reply:?}");
-    let (reply, tally) = ask_with(b"\0\0\x29\x10\0\0\x01\0\0\0\0");
+    let (reply, labels) = ask_with(b"\0\0\x29\x10\0\0\x01\0\0\0\0");
     assert!(reply.ends_with(b"\0\0\x29\x04\xd0\x01\0\0\0\0\0"), "BADVERS: {reply:?}");
-    assert_eq!((tally.rcode, &reply[6..12]), (Rcode::BADVERS, &[0, 0, 0, 0, 0, 1][..]));
+    assert_eq!((labels.rcode, &reply[6..12]), (Rcode::BADVERS, &[0, 0, 0, 0, 0, 1][..]));
 }
 
 #[test]
-fn options_are_answered_where_they_were_asked_for() {
+fn options_are_answered_only_if_the_query_has_them() {
     let identity = ServerIdentity { nsid: (*b"fra-1").into(), cookie_keys: Some(KEYS) }.into();
     let snapshot = Snapshot { identity, ..example() };
     let ask_with = |options: &[u8]| {
@@ -143,7 +143,7 @@ fn options_are_answered_where_they_were_asked_for() {
             .0
     };
     assert!(ask_with(b"\0\x03\0\0").ends_with(b"\0\x09\0\x03\0\x05fra-1"), "RFC 5001");
-    assert!(ask_with(b"").ends_with(b"\0\0"), "no identifier unasked");
+    assert!(ask_with(b"").ends_with(b"\0\0"), "no identifier without a request for it");
     let reply = ask_with(b"\0\x0a\0\x08abcdefgh");
     assert_eq!(
         reply[reply.len() - 28..reply.len() - 12],
@@ -160,8 +160,8 @@ fn options_are_answered_where_they_were_asked_for() {
 #[test]
 fn a_server_without_cookie_keys_sends_no_cookie() {
     let message = request("www.example.com", Rtype::A, &opt(b"\0\x0a\0\x08abcdefgh"));
-    let (reply, tally) = ask(&example(), &message, Transport::Udp).unwrap();
-    assert_eq!(tally.rcode, Rcode::NOERROR);
+    let (reply, labels) = ask(&example(), &message, Transport::Udp).unwrap();
+    assert_eq!(labels.rcode, Rcode::NOERROR);
     assert!(reply.ends_with(b"\0\0\x29\x04\xd0\0\0\0\0\0\0"), "{reply:?}");
 }
 
@@ -177,13 +177,13 @@ fn a_zone_without_client_subnet_does_not_echo_it() {
 }
 
 #[test]
-fn a_signed_request_is_told_that_its_key_is_unknown() {
+fn a_signed_query_gets_badkey() {
     let tsig =
         b"\x03key\0\0\xfa\0\xff\0\0\0\0\0\x1a\x03alg\0\0\0\x01\x02\x03\x04\x01\x2c\0\x04mac!\x12\x34\0\0\0\0\0\0";
     let tsig = [&tsig[..13], &[0, 25], &tsig[15..15 + 25]].concat();
-    let (reply, tally) =
+    let (reply, labels) =
         ask(&example(), &request("www.example.com", Rtype::A, &tsig), Transport::Udp).unwrap();
-    assert_eq!(tally.rcode, Rcode::NOTAUTH);
+    assert_eq!(labels.rcode, Rcode::NOTAUTH);
     assert!(
         reply.ends_with(b"\0\x15\x03alg\0\0\0\x01\x02\x03\x04\x01\x2c\0\0\x12\x34\0\x11\0\0"),
         "{reply:?}"
@@ -191,7 +191,7 @@ fn a_signed_request_is_told_that_its_key_is_unknown() {
 }
 
 #[test]
-fn what_does_not_fit_a_datagram_is_truncated_to_nothing() {
+fn a_reply_that_does_not_fit_a_datagram_is_truncated_to_the_question() {
     let lines: String =
         (0..60).map(|number| format!("big.example.com. 5 A @192.0.2.{number}\n")).collect();
     let snapshot = snapshot(&[("example.com.", &lines)]);
@@ -202,31 +202,35 @@ fn what_does_not_fit_a_datagram_is_truncated_to_nothing() {
         (b"\0\0\x29\xff\xff\0\0\0\0\0\0", Transport::Udp, question + 60 * 16 + 11),
         (b"", Transport::Tcp, question + 60 * 16),
     ] {
-        let (reply, tally) =
+        let (reply, labels) =
             ask(&snapshot, &request("big.example.com", Rtype::A, opt), transport).unwrap();
-        assert_eq!((reply.len(), tally.truncated), (length, length < 500), "{opt:?} {transport:?}");
-        assert_eq!(shown(&reply).contains("tc"), tally.truncated);
+        assert_eq!(
+            (reply.len(), labels.truncated),
+            (length, length < 500),
+            "{opt:?} {transport:?}"
+        );
+        assert_eq!(shown(&reply).contains("tc"), labels.truncated);
     }
 }
 
 #[test]
-fn additional_records_never_push_the_answer_out() {
+fn additional_records_never_truncate_the_answer() {
     let lines: String = (0..40)
         .map(|number| {
             format!("example.com. 5 MX #1 m{number}.example.com.\nm{number}.example.com. 5 A @192.0.2.{number}\n")
         })
         .collect();
     let snapshot = snapshot(&[("example.com.", &lines)]);
-    let (reply, tally) =
+    let (reply, labels) =
         ask(&snapshot, &request("example.com", Rtype::MX, OPT), Transport::Udp).unwrap();
     let counts =
         [u16::from_be_bytes([reply[6], reply[7]]), u16::from_be_bytes([reply[10], reply[11]])];
-    assert!(reply.len() <= 1232 && !tally.truncated && counts[0] == 40, "{counts:?}");
+    assert!(reply.len() <= 1232 && !labels.truncated && counts[0] == 40, "{counts:?}");
     assert!(counts[1] > 1 && counts[1] < 40);
 }
 
 #[test]
-fn glue_that_a_referral_needs_is_whole_or_the_reply_is_truncated() {
+fn in_domain_glue_is_complete_or_the_reply_is_truncated() {
     let lines: String = (0..20)
         .map(|number| {
             format!(
@@ -237,12 +241,12 @@ fn glue_that_a_referral_needs_is_whole_or_the_reply_is_truncated() {
     let snapshot = snapshot(&[("example.com.", &lines)]);
     let question = request("www.sub.example.com", Rtype::A, &[]);
     assert!(ask(&snapshot, &question, Transport::Udp).unwrap().1.truncated, "RFC 9471 section 3.1");
-    let (reply, tally) = ask(&snapshot, &question, Transport::Tcp).unwrap();
-    assert_eq!((tally.truncated, reply[9], reply[11]), (false, 20, 20));
+    let (reply, labels) = ask(&snapshot, &question, Transport::Tcp).unwrap();
+    assert_eq!((labels.truncated, reply[9], reply[11]), (false, 20, 20));
 }
 
 #[test]
-fn any_has_512_octets_at_most_where_the_sender_may_be_forged() {
+fn any_gets_at_most_512_octets_if_the_source_may_be_forged() {
     let long = "x".repeat(200);
     let addresses: String =
         (1..=40).map(|host| format!("many.example.com. 60 A @192.0.2.{host}\n")).collect();
@@ -256,7 +260,7 @@ fn any_has_512_octets_at_most_where_the_sender_may_be_forged() {
     let server = |source: [u8; 4]| KEYS.server_cookie(client, source.into(), 0);
     let cookie =
         |server: &[u8]| opt(&[&[0, 10, 0, 8 + server.len() as u8][..], &client, server].concat());
-    let (own, foreign) = (cookie(&server([192, 0, 2, 99])), cookie(&server([192, 0, 2, 98])));
+    let (valid, foreign) = (cookie(&server([192, 0, 2, 99])), cookie(&server([192, 0, 2, 98])));
     for (why, name, options, transport, expected) in [
         ("the smallest fits", "few", OPT, Transport::Udp, Some(1)),
         ("no EDNS", "big", &[][..], Transport::Udp, None),
@@ -264,13 +268,13 @@ fn any_has_512_octets_at_most_where_the_sender_may_be_forged() {
         ("neither RRset fits", "many", OPT, Transport::Udp, None),
         ("a client cookie alone", "big", &cookie(&[]), Transport::Udp, None),
         ("the cookie of another client", "big", &foreign, Transport::Udp, None),
-        ("a cookie of ours", "big", &own, Transport::Udp, Some(1)),
+        ("a cookie of this server", "big", &valid, Transport::Udp, Some(1)),
         ("TCP", "many", OPT, Transport::Tcp, Some(1)),
     ] {
         let message = request(&format!("{name}.example.com"), Rtype::ANY, options);
-        let (reply, tally) = ask(&snapshot, &message, transport).unwrap();
+        let (reply, labels) = ask(&snapshot, &message, transport).unwrap();
         let answers = u16::from_be_bytes([reply[6], reply[7]]);
-        assert_eq!((!tally.truncated).then_some(answers), expected, "{why}");
+        assert_eq!((!labels.truncated).then_some(answers), expected, "{why}");
         assert!(expected.is_some() || reply.len() <= 512, "{why}: {} octets", reply.len());
     }
 }

@@ -1,4 +1,4 @@
-//! Services: what a chart draws, beside and among static names.
+//! Services, at the same names as static records and between them.
 
 use std::{net::IpAddr, num::NonZeroU32, sync::Arc};
 
@@ -25,8 +25,8 @@ const ZONE: &str = "
     cut.gslb.test. 60 NS ns.elsewhere.test.
 ";
 
-/// Services, each an owner and the endpoints of a pool that answers all of them: addresses joined
-/// by `+`, or a name.
+/// A snapshot of services, each from its owner and the endpoints of a pool that answers all of
+/// them: addresses joined by `+`, or the target of a CNAME.
 fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
     let (mut endpoints, mut pools, mut list) = (Vec::new(), Vec::new(), Vec::new());
     for (owner, members) in services {
@@ -59,7 +59,7 @@ fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
             })
             .collect::<Vec<_>>();
         let is_geo = *owner == "geo.gslb.test";
-        // The first member for one network, the second for all others.
+        // One network gets the first member, all others the second.
         let rule = GeoRule {
             subnets: vec!["203.0.113.0/24".parse().unwrap()],
             members: vec![0],
@@ -126,7 +126,7 @@ fn services_answer_among_static_names() {
         ("every member", "www.gslb.test", Rtype::A, "No Error aa | www.gslb.test. 30 A 192.0.2.1, www.gslb.test. 30 A 192.0.2.2 |  | ".into()),
         ("members of the family", "www.gslb.test", Rtype::AAAA, "No Error aa | www.gslb.test. 30 AAAA 2001:db8::1 |  | ".into()),
         ("no member of the family", "deep.er.gslb.test", Rtype::AAAA, format!("No Error aa |  | {SOA} | ")),
-        ("static records beside", "www.gslb.test", Rtype::TXT, "No Error aa | www.gslb.test. 60 TXT beside |  | ".into()),
+        ("static records at the same name", "www.gslb.test", Rtype::TXT, "No Error aa | www.gslb.test. 60 TXT beside |  | ".into()),
         ("another type", "www.gslb.test", Rtype::MX, format!("No Error aa |  | {SOA} | ")),
         (
             "each address once",
@@ -155,10 +155,10 @@ fn services_answer_among_static_names() {
         ("a drawn alias for any type", "away.gslb.test", Rtype::TXT, "No Error aa | away.gslb.test. 30 CNAME www.example.net. |  | ".into()),
         ("a drawn alias asked for", "name.gslb.test", Rtype::CNAME, "No Error aa | name.gslb.test. 30 CNAME static.gslb.test. |  | ".into()),
         ("RFC 8482 of a service", "deep.er.gslb.test", Rtype::ANY, "No Error aa | deep.er.gslb.test. 30 A 192.0.2.4 |  | ".into()),
-        ("RFC 8482 static records beside", "www.gslb.test", Rtype::ANY, "No Error aa | www.gslb.test. 60 TXT beside |  | ".into()),
+        ("RFC 8482 static records at the same name", "www.gslb.test", Rtype::ANY, "No Error aa | www.gslb.test. 60 TXT beside |  | ".into()),
         ("RFC 8482 one RRset of a drawn alias", "chain.gslb.test", Rtype::ANY, "No Error aa | chain.gslb.test. 30 CNAME name.gslb.test. |  | ".into()),
         (
-            "the code is the last name's",
+            "the code is that of the last name",
             "tonowhere.gslb.test",
             Rtype::A,
             format!("Non-Existent Domain aa | tonowhere.gslb.test. 30 CNAME nowhere.gslb.test. | {SOA} | "),
@@ -171,10 +171,10 @@ fn services_answer_among_static_names() {
 
 #[test]
 fn an_alias_to_itself_ends() {
-    let (reply, tally) =
+    let (reply, labels) =
         ask(&snapshot(SERVICES), &request("round.gslb.test", Rtype::A, &[]), Transport::Udp)
             .unwrap();
-    assert_eq!(tally.rcode, Rcode::NOERROR);
+    assert_eq!(labels.rcode, Rcode::NOERROR);
     assert!(Message::from_vec(&reply).unwrap().answers.len() <= 16);
 }
 
@@ -187,18 +187,12 @@ fn a_service_below_a_cut_is_not_reached() {
 }
 
 #[test]
-fn the_scope_is_that_of_what_was_tailored() {
+fn the_scope_is_that_of_the_tailored_answer() {
     let snapshot = snapshot(SERVICES);
     for (why, name, subnet, address, scope) in [
         ("the rule's network", "geo.gslb.test", &b"\0\x01\x18\0\xcb\0\x71"[..], "192.0.2.6", 24),
         ("a narrower network", "geo.gslb.test", b"\0\x01\x20\0\xcb\0\x71\x05", "192.0.2.6", 24),
-        (
-            "another network: as far as it is another",
-            "geo.gslb.test",
-            b"\0\x01\x18\0\xcb\0\x70",
-            "192.0.2.7",
-            24,
-        ),
+        ("a neighbouring network", "geo.gslb.test", b"\0\x01\x18\0\xcb\0\x70", "192.0.2.7", 24),
         ("no tailoring", "geo.gslb.test", b"\0\x01\0\0", "192.0.2.7", 0),
         (
             "a service without geography",
@@ -225,7 +219,7 @@ fn the_scope_is_that_of_what_was_tailored() {
 }
 
 #[test]
-fn a_reply_tells_which_service_chose() {
+fn a_reply_is_labelled_with_the_first_service() {
     let snapshot = snapshot(SERVICES);
     let service =
         |name| ask(&snapshot, &request(name, Rtype::A, &[]), Transport::Udp).unwrap().1.service;

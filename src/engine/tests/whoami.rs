@@ -1,4 +1,4 @@
-//! What `whoami` tells a client.
+//! The facts that `whoami` shows a client.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -102,7 +102,7 @@ fn strings(reply: &[u8]) -> Vec<String> {
 const NETWORK: [u8; 22] = *b"\0\0\x29\x10\0\0\0\0\0\0\x0b\0\x08\0\x07\0\x01\x18\0\xc6\x33\x64";
 
 #[test]
-fn a_private_network_is_placed_where_its_resolver_is_as_by_services() {
+fn a_private_network_has_the_location_of_its_resolver_as_for_services() {
     const PRIVATE: [u8; 22] = *b"\0\0\x29\x10\0\0\0\0\0\0\x0b\0\x08\0\x07\0\x01\x18\0\x0a\x09\x09";
     let (reply, _) = ask(
         &snapshot(b"fra-1"),
@@ -116,7 +116,7 @@ fn a_private_network_is_placed_where_its_resolver_is_as_by_services() {
 }
 
 #[test]
-fn a_client_is_told_how_it_is_seen() {
+fn a_client_is_shown_how_the_server_sees_it() {
     let (reply, _) = ask(
         &snapshot(b"fra-1"),
         &request("whoami.example.com", Rtype::TXT, &NETWORK),
@@ -156,7 +156,7 @@ fn without_a_subnet_the_source_is_the_client() {
     assert_eq!((&*strings[0], &*strings[1]), ("source=192.0.2.99", "transport=tcp"));
     let network: ipnet::IpNet = strings[2].strip_prefix("area=").unwrap().parse().unwrap();
     assert!(network.contains(&IpAddr::from([192, 0, 2, 99])), "{network}");
-    assert_eq!(strings[3..], ["node=00ff"], "a place that is not known is left out");
+    assert_eq!(strings[3..], ["node=00ff"], "unknown fields are left out");
 }
 
 #[test]

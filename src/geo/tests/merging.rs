@@ -1,4 +1,4 @@
-//! Databases of every vendor's shape, alone and read as one.
+//! Databases in the formats of all vendors, alone and merged.
 
 use std::net::IpAddr;
 
@@ -12,11 +12,11 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn at(latitude: f64, longitude: f64) -> Option<Coordinates> {
+fn point(latitude: f64, longitude: f64) -> Option<Coordinates> {
     Coordinates::new(latitude, longitude).ok()
 }
 
-fn place(code: &str, city: Option<&str>, point: Option<(f64, f64)>) -> Value {
+fn record(code: &str, city: Option<&str>, point: Option<(f64, f64)>) -> Value {
     let mut fields = vec![("country", Value::map([("iso_code", Value::from(code))]))];
     if let Some(name) = city {
         fields.push(("city", Value::map([("names", Value::map([("en", Value::from(name))]))])));
@@ -37,16 +37,16 @@ fn city_and_asn_databases_give_both() {
         return;
     };
     let databases = databases(&[open("city", city), open("asn", asn)]);
-    let finding = databases.lookup(ip("89.160.20.115"));
-    assert_eq!(finding.location.country.as_deref(), Some("SE"));
-    assert_eq!(finding.location.city.as_deref(), Some("Linköping"));
-    assert_eq!(*finding.location.subdivisions, ["SE-E".into()]);
-    assert_eq!(finding.location.asn, Some(29518));
-    assert_eq!(finding.network, "89.160.20.112/28".parse().unwrap());
-    let words: Vec<_> =
-        finding.by_database.iter().map(|s| (s.label, s.kind, s.network.to_string())).collect();
-    assert_eq!(words[0], ("city", "GeoIP2-City", "89.160.20.112/28".to_owned()));
-    assert_eq!((words[1].0, words[1].1), ("asn", "GeoLite2-ASN"));
+    let lookup = databases.lookup(ip("89.160.20.115"));
+    assert_eq!(lookup.location.country.as_deref(), Some("SE"));
+    assert_eq!(lookup.location.city.as_deref(), Some("Linköping"));
+    assert_eq!(*lookup.location.subdivisions, ["SE-E".into()]);
+    assert_eq!(lookup.location.asn, Some(29518));
+    assert_eq!(lookup.network, "89.160.20.112/28".parse().unwrap());
+    let sources: Vec<_> =
+        lookup.by_database.iter().map(|s| (s.label, s.kind, s.network.to_string())).collect();
+    assert_eq!(sources[0], ("city", "GeoIP2-City", "89.160.20.112/28".to_owned()));
+    assert_eq!((sources[1].0, sources[1].1), ("asn", "GeoLite2-ASN"));
 
     let (atlas, areas) = Atlas::survey(&databases, &[], |location, _| location.clone());
     let mut random = fastrand::Rng::with_seed(11);
@@ -79,7 +79,7 @@ fn each_lookup_agrees_with_the_maxminddb_reader() {
         for _ in 0..5000 {
             let ip = random.choice(&networks).unwrap().ip();
             let ip = if random.bool() { ip } else { IpAddr::V4(random.u32(..).into()) };
-            // The reader iterates IPv4 as ::/96, which nobody's address is in.
+            // The reader iterates IPv4 as ::/96, which has no addresses of clients.
             let ip = match ip {
                 IpAddr::V6(v6) if u128::from(v6) >> 32 == 0 => {
                     IpAddr::V4((u128::from(v6) as u32).into())
@@ -101,8 +101,8 @@ fn each_lookup_agrees_with_the_maxminddb_reader() {
 
 #[test]
 fn for_each_field_the_first_database_that_has_it_wins() {
-    let first = written("First", &[("1.0.0.0/24", place("DE", None, None))]);
-    let second = written("Second", &[("1.0.0.0/16", place("FR", Some("Paris"), None))]);
+    let first = written("First", &[("1.0.0.0/24", record("DE", None, None))]);
+    let second = written("Second", &[("1.0.0.0/16", record("FR", Some("Paris"), None))]);
     let location = databases(&[first.clone(), second.clone()]).lookup(ip("1.0.0.1")).location;
     assert_eq!(
         (location.country.as_deref(), location.city.as_deref()),
@@ -117,29 +117,29 @@ fn for_each_field_the_first_database_that_has_it_wins() {
 }
 
 #[test]
-fn a_client_without_coordinates_is_at_its_countrys() {
+fn a_client_without_coordinates_has_those_of_its_country() {
     let database = written(
         "City",
         &[
-            ("1.0.0.0/24", place("DE", Some("Köln"), Some((50.9, 6.9)))),
-            ("1.0.1.0/24", place("DE", None, Some((51.0, 9.0)))),
-            ("1.0.2.0/24", place("DE", Some("Nowhere"), None)),
-            ("1.0.3.0/24", place("LI", Some("Vaduz"), Some((47.1, 9.5)))),
-            ("1.0.4.0/24", place("LI", None, Some((0.0, 0.0)))),
-            ("1.0.5.0/24", place("FR", Some("Paris"), Some((48.9, 2.3)))),
-            ("1.0.6.0/24", place("FR", Some("Lyon"), Some((45.8, 4.8)))),
-            ("1.0.7.0/24", place("FR", None, None)),
-            ("1.0.8.0/24", place("QZ", None, None)),
+            ("1.0.0.0/24", record("DE", Some("Köln"), Some((50.9, 6.9)))),
+            ("1.0.1.0/24", record("DE", None, Some((51.0, 9.0)))),
+            ("1.0.2.0/24", record("DE", Some("Nowhere"), None)),
+            ("1.0.3.0/24", record("LI", Some("Vaduz"), Some((47.1, 9.5)))),
+            ("1.0.4.0/24", record("LI", None, Some((0.0, 0.0)))),
+            ("1.0.5.0/24", record("FR", Some("Paris"), Some((48.9, 2.3)))),
+            ("1.0.6.0/24", record("FR", Some("Lyon"), Some((45.8, 4.8)))),
+            ("1.0.7.0/24", record("FR", None, None)),
+            ("1.0.8.0/24", record("QZ", None, None)),
         ],
     );
     let databases = databases(&[database]);
     for (address, expected, reason) in [
-        ("1.0.2.1", at(51.0, 9.0), "the record without a city stands for the country"),
-        ("1.0.4.1", at(47.1, 9.5), "the only point that is known in it"),
-        ("1.0.7.1", at(46.0, 2.0), "two cities and nothing to choose by: the built-in table"),
-        ("1.0.8.1", None, "no country that the table has, and never (0, 0)"),
-        ("1.0.0.1", at(50.9, 6.9), "its own"),
-        ("9.0.0.1", None, "nobody knows it"),
+        ("1.0.2.1", point(51.0, 9.0), "the record without a city is that of the country"),
+        ("1.0.4.1", point(47.1, 9.5), "the only coordinates in the country"),
+        ("1.0.7.1", point(46.0, 2.0), "two cities, neither preferred: the built-in table"),
+        ("1.0.8.1", None, "not a country in the table, and never (0, 0)"),
+        ("1.0.0.1", point(50.9, 6.9), "the coordinates of its record"),
+        ("9.0.0.1", None, "in no database"),
     ] {
         assert_eq!(
             databases.lookup(ip(address)).location.coordinates,
@@ -150,20 +150,20 @@ fn a_client_without_coordinates_is_at_its_countrys() {
 }
 
 #[test]
-fn a_continent_follows_from_the_country_where_no_database_has_one() {
+fn a_continent_follows_from_the_country_if_no_database_has_one() {
     let record = Value::map([("country", Value::map([("iso_code", Value::from("JP"))]))]);
     let databases = databases(&[written("Country", &[("1.0.0.0/24", record)])]);
     let location = databases.lookup(ip("1.0.0.1")).location;
     assert_eq!(
         (location.continent.as_deref(), location.coordinates),
-        (Some("AS"), at(36.0, 138.0))
+        (Some("AS"), point(36.0, 138.0))
     );
     let (atlas, areas) = Atlas::survey(&databases, &[], |location, _| location.continent.clone());
-    let place = atlas.locate(&ip("1.0.0.1"));
+    let located = atlas.locate(&ip("1.0.0.1"));
     assert_eq!(
-        areas[place.area.0 as usize].as_deref(),
+        areas[located.area.0 as usize].as_deref(),
         Some("AS"),
-        "the survey says what a lookup says"
+        "a survey sees the same location as a lookup"
     );
 }
 
@@ -174,7 +174,7 @@ fn a_database_without_description_or_type_is_read() {
     {
         let mut writer = Writer::builder(kind).description(description).build();
         writer
-            .insert_value("1.0.0.0/24".parse::<ipnet::IpNet>().unwrap(), place("DE", None, None))
+            .insert_value("1.0.0.0/24".parse::<ipnet::IpNet>().unwrap(), record("DE", None, None))
             .unwrap();
         let database = Database::open("db", writer.to_bytes().unwrap()).unwrap();
         assert_eq!(
@@ -186,7 +186,7 @@ fn a_database_without_description_or_type_is_read() {
 }
 
 #[test]
-fn db_ip_files_are_read_as_they_are_written() {
+fn db_ip_files_are_read() {
     let record = Value::map([
         ("continent", Value::map([("code", Value::from("EU"))])),
         ("country", Value::map([("iso_code", Value::from("CH"))])),
@@ -207,13 +207,13 @@ fn db_ip_files_are_read_as_they_are_written() {
         assert_eq!((location.country.as_deref(), location.subdivisions.len()), (Some("CH"), 0));
         assert_eq!(
             (location.city.as_deref(), location.coordinates),
-            (Some("Winterthur"), at(47.5, 8.75))
+            (Some("Winterthur"), point(47.5, 8.75))
         );
     }
 }
 
 #[test]
-fn ipinfo_files_are_read_as_they_are_written() {
+fn ipinfo_files_are_read() {
     let lite = [
         ("asn", "AS64500"),
         ("as_name", "Example Net"),
@@ -240,7 +240,7 @@ fn ipinfo_files_are_read_as_they_are_written() {
         continent: Some("AS".into()),
         country: Some("JP".into()),
         city: Some("Osaka".into()),
-        coordinates: at(34.69, 135.50),
+        coordinates: point(34.69, 135.50),
         asn: Some(64500),
         organization: Some("Example Net".into()),
         ..Location::default()
@@ -249,34 +249,34 @@ fn ipinfo_files_are_read_as_they_are_written() {
 }
 
 #[test]
-fn an_address_that_carries_ipv4_is_looked_up_as_that() {
+fn an_address_that_embeds_ipv4_is_looked_up_as_ipv4() {
     let databases = databases(&[written("Country", &[("8.8.8.0/24", country("US"))])]);
-    for carrier in ["::ffff:8.8.8.8", "2002:808:808::1", "2001:0:102:304:0:0:f7f7:f7f7"] {
-        let finding = databases.lookup(ip(carrier));
-        assert_eq!(finding.location.country.as_deref(), Some("US"), "{carrier}");
+    for address in ["::ffff:8.8.8.8", "2002:808:808::1", "2001:0:102:304:0:0:f7f7:f7f7"] {
+        let lookup = databases.lookup(ip(address));
+        assert_eq!(lookup.location.country.as_deref(), Some("US"), "{address}");
         assert_eq!(
-            (finding.network, finding.embedded_ipv4),
+            (lookup.network, lookup.embedded_ipv4),
             ("8.8.8.0/24".parse().unwrap(), Some([8, 8, 8, 8].into()))
         );
     }
 }
 
 #[test]
-fn without_a_database_nothing_is_known_of_anybody() {
+fn without_a_database_every_address_is_unknown() {
     let databases = Databases::default();
     assert_eq!(databases.lookup(ip("8.8.8.8")).location, Location::default());
     assert_eq!(databases.lookup(ip("2a00::1")).network, "::/0".parse().unwrap());
 }
 
 #[test]
-fn an_ipv6_tree_that_ends_above_ipv4_says_the_same_of_all_of_it() {
+fn an_ipv6_tree_that_ends_above_ipv4_has_one_ipv4_network() {
     let Some(bytes) = sample("maxmind-test/MaxMind-DB-no-ipv4-search-tree.mmdb") else { return };
     let database = open("no IPv4", bytes);
     assert_eq!(database.lookup(ip("1.2.3.4")).1, "0.0.0.0/0".parse().unwrap());
 }
 
 #[test]
-fn long_work_says_how_far_it_is() {
+fn reading_a_large_database_reports_progress() {
     let Some(bytes) = sample("world-country.mmdb") else { return };
     let mut steps: Vec<DatabaseProgress> = Vec::new();
     let database =
@@ -289,20 +289,20 @@ fn long_work_says_how_far_it_is() {
 
 proptest! {
     #[test]
-    fn a_damaged_file_is_refused_or_read_and_never_a_panic(damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20), cut in any::<prop::sample::Index>()) {
-        let sound = bytes("City", &[
-            ("1.0.0.0/8", place("DE", Some("Köln"), Some((50.9, 6.9)))),
-            ("2a00::/16", place("FR", Some("Paris"), Some((48.9, 2.3)))),
+    fn a_damaged_file_is_refused_or_read_and_never_panics(damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20), cut in any::<prop::sample::Index>()) {
+        let valid = bytes("City", &[
+            ("1.0.0.0/8", record("DE", Some("Köln"), Some((50.9, 6.9)))),
+            ("2a00::/16", record("FR", Some("Paris"), Some((48.9, 2.3)))),
         ]);
-        let mut damaged = sound.clone();
-        for (at, octet) in damage {
-            let at = at.index(damaged.len());
-            damaged[at] = octet;
+        let mut damaged = valid.clone();
+        for (index, octet) in damage {
+            let position = index.index(damaged.len());
+            damaged[position] = octet;
         }
         if let Ok(database) = Database::open("damaged", damaged) {
             Atlas::survey(&databases(&[Arc::new(database)]), &[], |location, _| location.clone());
         }
-        let cut = cut.index(sound.len());
-        prop_assert!(Database::open("cut", sound[..cut].to_vec()).is_err());
+        let cut = cut.index(valid.len());
+        prop_assert!(Database::open("cut", valid[..cut].to_vec()).is_err());
     }
 }

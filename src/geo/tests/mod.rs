@@ -1,5 +1,5 @@
-//! Tests of geography as a whole, over the sample databases where they are present and over ones
-//! written here.
+//! Tests of the whole module, with the sample databases if they are present, and with databases
+//! that the tests write.
 
 mod broken;
 mod merging;
@@ -12,7 +12,7 @@ use mmdb_writer::{Value, Writer};
 
 use super::{Database, Databases};
 
-/// The bytes of a sample database, or `None` and a message where the samples are not there.
+/// The octets of a sample database; `None`, with a message, if the samples are not present.
 fn sample(name: &str) -> Option<Vec<u8>> {
     let path = samples()?.join(name);
     Some(std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
@@ -34,7 +34,7 @@ fn open(label: &str, bytes: Vec<u8>) -> Arc<Database> {
     Arc::new(Database::open(label, bytes).unwrap())
 }
 
-/// A database written on the spot.
+/// A database of these networks.
 fn written(kind: &str, networks: &[(&str, Value)]) -> Arc<Database> {
     open(kind, bytes(kind, networks))
 }

@@ -1,4 +1,5 @@
-//! Every scope is right: the whole prefix is in the area, and the prefix one bit shorter is not.
+//! Every scope is the widest valid one: its prefix lies in the area, and the prefix that is one bit
+//! shorter does not.
 
 use std::net::IpAddr;
 
@@ -7,15 +8,15 @@ use proptest::prelude::*;
 use super::*;
 use crate::geo::{Area, Atlas, Grid, Location, address::Address, special_purpose};
 
-/// The naive model: prefixes in a list, asked one after the other.
+/// The naive model: a list of prefixes, each of which is tested.
 struct NaiveAtlas {
     named: Vec<IpNet>,
-    /// Of `named`'s sets: what the classification says.
+    /// The number of classes that named prefixes have, besides that of other addresses.
     classification_count: u32,
 }
 
 impl NaiveAtlas {
-    /// What the classification says of an address, and whether it is special.
+    /// The class of an address, and whether it is special.
     fn classify_address(&self, ip: IpAddr) -> (u32, bool) {
         let mut around: Vec<u32> = (0..self.named.len() as u32)
             .filter(|&n| self.named[n as usize].contains(&ip))
@@ -31,7 +32,7 @@ impl NaiveAtlas {
         named.first().map_or(0, |&longest| 1 + longest % self.classification_count)
     }
 
-    /// First addresses of all stretches in which the value is the same.
+    /// The first addresses of all stretches with one value.
     fn edges<K: Address>(&self) -> Vec<K> {
         let blocks = special_purpose::blocks().chain(self.named.iter().copied());
         let prefixes = blocks.filter_map(|prefix| K::of_prefix(&prefix));
@@ -49,32 +50,33 @@ impl NaiveAtlas {
     }
 }
 
-/// The atlas agrees with the model at `address`, and its scope is the widest that holds there.
+/// Checks that the atlas agrees with the model at `address`, and has the widest valid scope there.
 fn check<K: Address>(
     atlas: &Atlas,
     value: impl Fn(IpAddr) -> (u32, bool),
     edges: &[K],
     address: K,
 ) {
-    let place = atlas.locate(&address.to_ip());
-    let here = value(address.to_ip());
-    assert_eq!((place.area.0, place.is_special), here, "{}", address.to_ip());
+    let located = atlas.locate(&address.to_ip());
+    let expected = value(address.to_ip());
+    assert_eq!((located.area.0, located.is_special), expected, "{}", address.to_ip());
     let holds = |length: u8| {
         let (first, last) =
             (address.without_bits(K::host_bits(length)), address.with_bits(K::host_bits(length)));
         let inside = edges.iter().copied().filter(|&edge| first <= edge && edge <= last);
-        inside.chain([first, last]).all(|inside| value(inside.to_ip()) == here)
+        inside.chain([first, last]).all(|inside| value(inside.to_ip()) == expected)
     };
-    assert!(holds(place.scope), "{}/{} is not all alike", address.to_ip(), place.scope);
+    assert!(holds(located.scope), "{}/{} is not all alike", address.to_ip(), located.scope);
     assert!(
-        place.scope == 0 || !holds(place.scope - 1),
+        located.scope == 0 || !holds(located.scope - 1),
         "{}/{} could be wider",
         address.to_ip(),
-        place.scope
+        located.scope
     );
 }
 
-/// Prefixes crowded into a few corners, so that they nest, touch and cross special blocks.
+/// Prefixes in a few corners of the address space, so that they nest, touch and overlap special
+/// blocks.
 fn v4_prefixes() -> impl Strategy<Value = Vec<IpNet>> {
     let corner = prop::sample::select(vec![
         0x0a00_0000u32,
@@ -97,49 +99,49 @@ fn v6_prefixes() -> impl Strategy<Value = Vec<IpNet>> {
         0xffff << 112,
     ]);
     let prefix =
-        (corner, any::<u16>(), 0..6u32, 17..=128u8).prop_map(|(corner, bits, place, length)| {
-            (corner ^ u128::from(bits) << (16 * place)).prefix(length)
+        (corner, any::<u16>(), 0..6u32, 17..=128u8).prop_map(|(corner, bits, located, length)| {
+            (corner ^ u128::from(bits) << (16 * located)).prefix(length)
         });
     prop::collection::vec(prefix, 0..12)
 }
 
 proptest! {
     #[test]
-    fn ipv4_scopes_are_the_widest_that_hold(named in v4_prefixes(), kinds in 1..4u32, probes in prop::collection::vec(any::<u32>(), 20)) {
-        let model = NaiveAtlas { named, classification_count: kinds };
+    fn ipv4_scopes_are_the_widest_valid_ones(named in v4_prefixes(), class_count in 1..4u32, probes in prop::collection::vec(any::<u32>(), 20)) {
+        let model = NaiveAtlas { named, classification_count: class_count };
         let (atlas, areas) = model.survey();
         let edges: Vec<u32> = model.edges();
         let near = edges.iter().flat_map(|&edge| [Some(edge), edge.preceding()]).flatten();
         for address in near.chain(probes) {
-            let said = |ip| {
-                let (said, special) = model.classify_address(ip);
-                let place = atlas.locate(&ip);
-                assert_eq!((areas[place.area.0 as usize], place.is_special), (said, special));
-                (place.area.0, special)
+            let value = |ip| {
+                let (class, special) = model.classify_address(ip);
+                let located = atlas.locate(&ip);
+                assert_eq!((areas[located.area.0 as usize], located.is_special), (class, special));
+                (located.area.0, special)
             };
-            check(&atlas, said, &edges, address);
+            check(&atlas, value, &edges, address);
         }
     }
 
     #[test]
-    fn ipv6_scopes_are_the_widest_that_hold(named in v6_prefixes(), kinds in 1..4u32, probes in prop::collection::vec(any::<u128>(), 20)) {
-        let model = NaiveAtlas { named, classification_count: kinds };
+    fn ipv6_scopes_are_the_widest_valid_ones(named in v6_prefixes(), class_count in 1..4u32, probes in prop::collection::vec(any::<u128>(), 20)) {
+        let model = NaiveAtlas { named, classification_count: class_count };
         let (atlas, areas) = model.survey();
         let mut edges: Vec<u128> = model.edges();
         let near: Vec<u128> = edges.iter().flat_map(|&edge| [Some(edge), edge.preceding()]).flatten().collect();
-        // Neighbours of the blocks that carry IPv4 keep out of them: give the model those edges,
-        // and a value of their own inside.
-        let carrying: Vec<IpNet> = ["::ffff:0:0/96", "2001::/32", "2002::/16"].map(|block| block.parse().unwrap()).into();
-        edges.extend(carrying.iter().filter_map(u128::of_prefix).map(|(first, _)| first));
+        // No scope crosses the blocks that embed IPv4, so the model gets their edges, and a
+        // separate value inside them.
+        let embedding_blocks: Vec<IpNet> = ["::ffff:0:0/96", "2001::/32", "2002::/16"].map(|block| block.parse().unwrap()).into();
+        edges.extend(embedding_blocks.iter().filter_map(u128::of_prefix).map(|(first, _)| first));
         let value = |ip: IpAddr| {
-            if carrying.iter().any(|block| block.contains(&ip)) {
+            if embedding_blocks.iter().any(|block| block.contains(&ip)) {
                 return (u32::MAX, false);
             }
             (atlas.locate(&ip).area.0, model.classify_address(ip).1)
         };
         for address in near.into_iter().chain(probes) {
             let ip = address.to_ip();
-            if carrying.iter().all(|block| !block.contains(&ip)) {
+            if embedding_blocks.iter().all(|block| !block.contains(&ip)) {
                 prop_assert_eq!(areas[atlas.locate(&ip).area.0 as usize], model.classify_address(ip).0);
                 check(&atlas, value, &edges, address);
             }
@@ -153,8 +155,8 @@ proptest! {
         let folded = atlas.fold(&map[..areas.len()]);
         let edges: Vec<u32> = model.edges();
         let value = |ip| {
-            let place = atlas.locate(&ip);
-            (map[place.area.0 as usize], place.is_special)
+            let located = atlas.locate(&ip);
+            (map[located.area.0 as usize], located.is_special)
         };
         for address in edges.iter().flat_map(|&edge| [Some(edge), edge.preceding()]).flatten() {
             if folded.only_area().is_none() || folded.locate(&address.to_ip()).is_special {
@@ -168,48 +170,49 @@ proptest! {
 
 proptest! {
     #[test]
-    fn prefixes_that_only_others_name_change_nothing(own in v4_prefixes(), others in v4_prefixes()) {
+    fn prefixes_that_only_others_name_change_nothing(named in v4_prefixes(), others in v4_prefixes()) {
         let sorted = |mut prefixes: Vec<IpNet>| {
             prefixes.sort_unstable();
             prefixes.dedup();
             prefixes
         };
-        let model = NaiveAtlas { named: sorted(own), classification_count: 100 };
+        let model = NaiveAtlas { named: sorted(named), classification_count: 100 };
         let (atlas, areas) = model.survey();
         let grid = Grid::new(&Databases::default(), sorted([&model.named[..], &others].concat()));
-        let (division, of_grid) = grid.divide(&model.named, |_, named| model.classify(named));
+        let (division, grid_areas) = grid.divide(&model.named, |_, named| model.classify(named));
         let among_others = grid.atlas(&division);
         prop_assert_eq!(among_others.run_count(), atlas.run_count());
         let edges: Vec<u32> = NaiveAtlas { named: others, classification_count: 1 }.edges().into_iter().chain(model.edges()).collect();
         for ip in edges.into_iter().map(|edge| edge.to_ip()) {
-            let (alone, here) = (atlas.locate(&ip), among_others.locate(&ip));
-            prop_assert_eq!((alone.scope, alone.is_special), (here.scope, here.is_special));
-            prop_assert_eq!(areas[alone.area.0 as usize], of_grid[here.area.0 as usize]);
-            prop_assert_eq!(grid.area(&division, ip), here.area.0 as usize);
+            let (alone, joint) = (atlas.locate(&ip), among_others.locate(&ip));
+            prop_assert_eq!((alone.scope, alone.is_special), (joint.scope, joint.is_special));
+            prop_assert_eq!(areas[alone.area.0 as usize], grid_areas[joint.area.0 as usize]);
+            prop_assert_eq!(grid.area(&division, ip), joint.area.0 as usize);
         }
     }
 }
 
 #[test]
-fn atlases_made_together_are_those_made_one_by_one() {
-    let named: Vec<IpNet> = (0..50u8).map(|at| format!("1.{at}.0.0/16").parse().unwrap()).collect();
+fn atlases_from_one_sweep_equal_those_from_separate_sweeps() {
+    let named: Vec<IpNet> =
+        (0..50u8).map(|octet| format!("1.{octet}.0.0/16").parse().unwrap()).collect();
     let grid = Grid::new(&Databases::default(), named.clone());
     let (division, areas) = grid.divide(&named, |_, within| within.to_vec());
     let maps: Vec<Vec<u32>> =
         (1..40).map(|step| (0..areas.len() as u32).map(|area| area / step).collect()).collect();
-    let wanted: Vec<_> = maps.iter().map(|map| (&division, &map[..])).collect();
-    for (together, map) in grid.folds(&wanted).iter().zip(&maps) {
+    let requests: Vec<_> = maps.iter().map(|map| (&division, &map[..])).collect();
+    for (together, map) in grid.folds(&requests).iter().zip(&maps) {
         assert!(together.runs().eq(grid.atlas(&division).fold(map).runs()));
     }
 }
 
 #[test]
-fn an_atlas_of_one_area_has_scope_zero_but_for_special_addresses() {
+fn an_atlas_of_one_area_has_scope_zero_except_for_special_addresses() {
     let (atlas, _) = Atlas::survey(&Databases::default(), &[], |_, _| ());
-    let whole = atlas.fold(&vec![0; atlas.area_count()]);
-    assert_eq!((whole.only_area(), whole.area_count()), (Some(Area(0)), 1));
+    let folded = atlas.fold(&vec![0; atlas.area_count()]);
+    assert_eq!((folded.only_area(), folded.area_count()), (Some(Area(0)), 1));
     for ip in ["8.8.8.8", "2a00::1", "::ffff:8.8.8.8", "2002:808:808::"] {
-        assert_eq!(whole.locate(&ip.parse().unwrap()).scope, 0, "{ip}");
+        assert_eq!(folded.locate(&ip.parse().unwrap()).scope, 0, "{ip}");
     }
     for (ip, scope) in [
         ("10.0.0.1", 8),
@@ -218,17 +221,17 @@ fn an_atlas_of_one_area_has_scope_zero_but_for_special_addresses() {
         ("fe80::1", 9),
         ("::ffff:192.168.0.1", 112),
     ] {
-        let place = whole.locate(&ip.parse().unwrap());
+        let located = folded.locate(&ip.parse().unwrap());
         assert_eq!(
-            (place.is_special, place.scope),
+            (located.is_special, located.scope),
             (true, scope),
-            "{ip}: its own range, since the resolver decides"
+            "{ip}: the special block, because the resolver decides"
         );
     }
 }
 
 #[test]
-fn an_ipv6_address_that_carries_ipv4_is_where_the_ipv4_address_is() {
+fn an_ipv6_address_that_embeds_ipv4_is_in_the_area_of_the_ipv4_address() {
     let named = ["8.8.8.0/24".parse().unwrap(), "2000::/3".parse().unwrap()];
     let (atlas, areas) = Atlas::survey(&Databases::default(), &named, |_, named| named.to_vec());
     for (ip, scope, reason) in [
@@ -237,9 +240,9 @@ fn an_ipv6_address_that_carries_ipv4_is_where_the_ipv4_address_is() {
         ("2002:808:808:1::1", 16 + 24, "6to4: the 32 bits after the first 16"),
         ("2001:0:102:304:0:0:f7f7:f7f7", 96 + 24, "Teredo: the last 32 bits, inverted"),
     ] {
-        let place = atlas.locate(&ip.parse().unwrap());
+        let located = atlas.locate(&ip.parse().unwrap());
         assert_eq!(
-            (&areas[place.area.0 as usize][..], place.scope),
+            (&areas[located.area.0 as usize][..], located.scope),
             (&[0][..], scope),
             "{ip}: {reason}"
         );
@@ -254,16 +257,16 @@ fn an_ipv6_address_that_carries_ipv4_is_where_the_ipv4_address_is() {
 }
 
 #[test]
-fn named_prefixes_are_told_longest_first_and_reach_into_special_blocks() {
+fn named_prefixes_come_longest_first_and_apply_inside_special_blocks() {
     let named = ["10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "10.1.0.0/16"]
         .map(|prefix| prefix.parse().unwrap());
     let (atlas, areas) = Atlas::survey(&Databases::default(), &named, |_, named| named.to_vec());
     for (ip, expected, scope) in
         [("10.1.2.3", &[1, 3, 0, 2][..], 16), ("10.2.2.3", &[0, 2], 15), ("127.0.0.1", &[2], 2)]
     {
-        let place = atlas.locate(&ip.parse().unwrap());
+        let located = atlas.locate(&ip.parse().unwrap());
         assert_eq!(
-            (&areas[place.area.0 as usize][..], place.is_special, place.scope),
+            (&areas[located.area.0 as usize][..], located.is_special, located.scope),
             (expected, false, scope),
             "{ip}"
         );
@@ -272,7 +275,7 @@ fn named_prefixes_are_told_longest_first_and_reach_into_special_blocks() {
 }
 
 #[test]
-fn special_addresses_are_areas_of_their_own_whatever_is_said_of_them() {
+fn special_addresses_are_separate_areas_even_with_an_equal_class() {
     let (atlas, areas) = Atlas::survey(&Databases::default(), &[], |_, _| "same");
     assert_eq!(areas, ["same", "same"]);
     for (ip, special) in [
@@ -299,17 +302,21 @@ fn runs_cover_all_of_ipv4_once() {
     assert_eq!(v6, u128::MAX - (1 << 112) - (1 << 96) - (1 << 32) + 1);
 }
 
-/// Hops from network to network through a prefix, as long as `hops` lasts; whether the location is
-/// the same throughout.
-fn is_alike(databases: &Databases, prefix: IpNet, location: &Location, hops: &mut u32) -> bool {
+/// Whether all networks of a prefix have this location, of which at most `hops` are looked at.
+fn has_one_location(
+    databases: &Databases,
+    prefix: IpNet,
+    location: &Location,
+    hops: &mut u32,
+) -> bool {
     let mut ip = prefix.network();
     loop {
-        let finding = databases.lookup(ip);
+        let lookup = databases.lookup(ip);
         let special = special_purpose::blocks().any(|block| block.contains(&ip));
-        if &finding.location != location || special {
+        if &lookup.location != location || special {
             return false;
         }
-        let end = finding.network.broadcast();
+        let end = lookup.network.broadcast();
         *hops = hops.saturating_sub(1);
         if end >= prefix.broadcast() || *hops == 0 {
             return true;
@@ -322,7 +329,7 @@ fn is_alike(databases: &Databases, prefix: IpNet, location: &Location, hops: &mu
 }
 
 #[test]
-fn the_atlas_of_a_real_database_agrees_with_it_and_its_scopes_are_the_widest() {
+fn the_atlas_of_a_real_database_agrees_with_it_and_has_the_widest_scopes() {
     let Some(bytes) = sample("world-country.mmdb") else { return };
     let databases = databases(&[open("world", bytes)]);
     let (atlas, areas) = Atlas::survey(&databases, &[], |location, _| location.clone());
@@ -332,16 +339,16 @@ fn the_atlas_of_a_real_database_agrees_with_it_and_its_scopes_are_the_widest() {
             0 => IpAddr::V4(random.u32(1 << 24..0xe000_0000).into()),
             _ => IpAddr::V6((0x2a00 << 112 | random.u128(..) >> random.u32(13..40)).into()),
         };
-        let place = atlas.locate(&ip);
-        let location = &areas[place.area.0 as usize];
+        let located = atlas.locate(&ip);
+        let location = &areas[located.area.0 as usize];
         assert_eq!(location, &databases.lookup(ip).location, "{ip}");
-        if place.is_special {
+        if located.is_special {
             continue;
         }
-        let scope = IpNet::new(ip, place.scope).unwrap();
-        assert!(is_alike(&databases, scope.trunc(), location, &mut 3000), "{scope}");
+        let scope = IpNet::new(ip, located.scope).unwrap();
+        assert!(has_one_location(&databases, scope.trunc(), location, &mut 3000), "{scope}");
         let wider = scope.supernet().unwrap();
         let mut hops = 3000;
-        assert!(!is_alike(&databases, wider, location, &mut hops) || hops == 0, "{wider}");
+        assert!(!has_one_location(&databases, wider, location, &mut hops) || hops == 0, "{wider}");
     }
 }
