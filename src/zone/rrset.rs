@@ -169,8 +169,7 @@ impl<'z> StoredRrset<'z> {
             .map_or(0, |ttl| u32::from_be_bytes(*ttl))
     }
 
-    /// The size of the records as stored, in octets, which is at most their size without
-    /// compression.
+    /// The size of the records in stored form, in octets: at most their size without compression.
     pub fn octets(&self) -> usize {
         self.records.len()
     }

@@ -49,7 +49,7 @@ fn message_outcomes(page: &mut MetricsPage<'_>, transports: &[TransportTotals]) 
         page,
         transports,
         "portolan_messages_received",
-        "DNS messages that were received, replies among them.",
+        "DNS messages that were received.",
         |totals| totals.received,
     )?;
     let ignored = transports.iter().flat_map(|totals| {
