@@ -82,7 +82,7 @@ impl CookieKeys {
         }
         let given = u64::from_le_bytes(tail);
         let is_made_by = |key: &CookieKey| hash(key, client_cookie, head, source) ^ given == 0;
-        // A previous key that leaked verifies no cookies that claim to be made after the rotation.
+        // A previous key that leaked verifies no cookies made well after the rotation.
         let previous =
             self.previous.filter(|_| is_within(made_secs, self.rotated_secs, u32::MAX / 2));
         is_made_by(&self.current)

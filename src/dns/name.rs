@@ -36,7 +36,7 @@ impl fmt::Display for NameError {
             Self::BadEscape => {
                 "the name has a backslash that neither escapes a character nor starts three digits up to 255"
             }
-            Self::BadWire => "the bytes are no uncompressed domain name",
+            Self::BadWire => "the octets are not an uncompressed domain name",
         })
     }
 }

@@ -12,7 +12,7 @@ macro_rules! rtypes {
         impl Rtype { $(pub const $name: Self = Self($value);)* }
 
         impl Rtype {
-            /// The IANA mnemonic, if it is in the table above.
+            /// The IANA mnemonic, if the type is in the table of this module.
             pub fn mnemonic(self) -> Option<&'static str> {
                 match self.0 { $($value => Some(stringify!($name)),)* _ => None }
             }

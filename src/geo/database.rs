@@ -98,18 +98,18 @@ impl fmt::Display for DatabaseErrorKind {
                 )
             }
             Self::Tree(TreeFault::Depth) => {
-                f.write_str("broken search tree: it goes on below the last bit of an address")
+                f.write_str("broken search tree: it continues below the last bit of an address")
             }
             Self::Tree(TreeFault::Cycle) => {
-                f.write_str("broken search tree: it runs in a circle or reaches a branch twice")
+                f.write_str("broken search tree: it has a cycle, or reaches a branch twice")
             }
             Self::Tree(TreeFault::Separator) => {
-                f.write_str("broken search tree: its end is not where the number of nodes puts it")
+                f.write_str("broken search tree: its end does not match the number of nodes")
             }
-            Self::Record(network, reason) => write!(f, "broken record, that of {network}: {reason}"),
-            Self::TooCostly => f.write_str("its records overlap so much that reading them would take too long"),
+            Self::Record(network, reason) => write!(f, "broken record of {network}: {reason}"),
+            Self::TooCostly => f.write_str("its records share so many values that reading them would take too long"),
             Self::NoLocations => f.write_str(
-                "it has no description and says nothing of any place: damaged, or not about geography (countries, \
+                "it has no description and no locations: damaged, or not about geography (countries, \
                  coordinates or autonomous systems)",
             ),
         }
@@ -164,8 +164,8 @@ impl Database {
         self.build_epoch
     }
 
-    /// The number of networks of both families, with or without a location. The aliases of the IPv4
-    /// space in an IPv6 database are not counted.
+    /// The number of networks of both families, with or without a location. The IPv4 space of an
+    /// IPv6 database is counted once, without its aliases in IPv6.
     pub fn network_count(&self) -> usize {
         self.v4.len() + self.v6.len()
     }
@@ -347,11 +347,11 @@ impl<'a> RecordDecoder<'a> {
         if found.offset() != Some(offset as usize) {
             return Err(DatabaseErrorKind::Record(
                 network,
-                "it is not the one that its address leads to".into(),
+                "it is not the record that the file has for its address".into(),
             ));
         }
         let Some(decoded) = found.decode::<DecodedRecord>().map_err(broken)? else {
-            return Err(DatabaseErrorKind::Record(network, "it is not there".into()));
+            return Err(DatabaseErrorKind::Record(network, "there is no such record".into()));
         };
         self.cost_left =
             self.cost_left.checked_sub(decoded.cost).ok_or(DatabaseErrorKind::TooCostly)?;

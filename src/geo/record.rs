@@ -19,8 +19,8 @@ use super::{Coordinates, Location};
 #[derive(Debug, Default)]
 pub(super) struct DecodedRecord {
     fields: LocationFields,
-    /// The number of values read, plus an eighth of the octets of text; shared values count each
-    /// time.
+    /// The number of keys and values read, plus an eighth of the octets of keys and texts. Shared
+    /// values count each time.
     pub(super) cost: u64,
 }
 
