@@ -63,7 +63,7 @@ impl<'a> PhraseContext<'a> {
             Decision::Skipped(reason) => {
                 let distance = member
                     .distance_km
-                    .map(|(km, _)| format!(" ({})", kilometres(km)))
+                    .map(|(km, _)| format!(" ({})", format_kilometres(km)))
                     .unwrap_or_default();
                 self.skip_phrase(parent, member, reason) + &distance
             }
@@ -71,7 +71,7 @@ impl<'a> PhraseContext<'a> {
     }
 
     fn other_family(&self) -> &'static str {
-        family_word(self.family.other())
+        family_name(self.family.other())
     }
 
     fn pick_phrase(
@@ -82,11 +82,11 @@ impl<'a> PhraseContext<'a> {
     ) -> String {
         let pool = self.pool(parent);
         let rank = match (&pool.policy, &member.matched_key, member.distance_km) {
-            (Policy::Nearest { .. }, _, Some(distance)) => distance_words(distance),
+            (Policy::Nearest { .. }, _, Some(distance)) => format_distance(distance),
             (Policy::Nearest { .. }, ..) if pick != PickReason::Remainder => {
                 return self.phrase_without_distance(pick).to_owned();
             }
-            (_, Some(offer), _) => key_words(offer),
+            (_, Some(offer), _) => format_key(offer),
             _ => String::new(),
         };
         let is_nearest = matches!(pool.policy, Policy::Nearest { .. });
@@ -151,12 +151,12 @@ impl<'a> PhraseContext<'a> {
             }
             (SkipReason::Draining, _) => ServingState::Draining.word().to_owned(),
             (SkipReason::Disabled, _) => ServingState::Disabled.word().to_owned(),
-            (SkipReason::NoAddress, _) => format!("no {} address", family_word(self.family)),
+            (SkipReason::NoAddress, _) => format!("no {} address", family_name(self.family)),
             (SkipReason::Unresolved, _) => "its alias is not resolved".to_owned(),
             (SkipReason::Unusable, InspectedNode::Pool(inner)) => self.unusable(inner),
             (SkipReason::Unusable, InspectedNode::Endpoint(_)) => "not usable".to_owned(),
             (SkipReason::BelowMinUp, InspectedNode::Pool(inner)) => {
-                format!("below its min-up of {}", min_up_words(self.pool(inner).min_up))
+                format!("below its min-up of {}", format_min_up(self.pool(inner).min_up))
             }
             (SkipReason::BelowMinUp, _) | (SkipReason::PoolBelowMinUp, _) => {
                 "its pool is below its min-up".to_owned()
@@ -177,7 +177,7 @@ impl<'a> PhraseContext<'a> {
             (SkipReason::NoRule, _) => "no rule offers it to this client".to_owned(),
             (SkipReason::Behind(first), _) => match (&pool.policy, member.distance_km) {
                 (Policy::Nearest { .. }, Some(distance)) => {
-                    format!("farther: {}", distance_words(distance))
+                    format!("farther: {}", format_distance(distance))
                 }
                 _ => self.behind(parent, member, first),
             },
@@ -189,7 +189,7 @@ impl<'a> PhraseContext<'a> {
         let name = self.member_name(&self.pool(parent).members[first]);
         match (before.and_then(|before| before.matched_key.as_ref()), &member.matched_key) {
             (Some(first_key), Some(key)) if first_key != key => {
-                format!("behind {name}: {} before {}", key_words(first_key), key_words(key))
+                format!("behind {name}: {} before {}", format_key(first_key), format_key(key))
             }
             _ => format!("behind {name} in order"),
         }
@@ -255,21 +255,21 @@ pub(super) fn format_timestamp(secs: i64) -> Option<String> {
 }
 
 /// A distance, and the distance after the bias if they differ: `432 km, biased to 216 km`.
-fn distance_words((km, biased): (f64, f64)) -> String {
+fn format_distance((km, biased): (f64, f64)) -> String {
     if (km - biased).abs() < 0.5 {
-        kilometres(km)
+        format_kilometres(km)
     } else {
-        format!("{}, biased to {}", kilometres(km), kilometres(biased))
+        format!("{}, biased to {}", format_kilometres(km), format_kilometres(biased))
     }
 }
 
 /// A distance as text: `5,432 km`.
-fn kilometres(km: f64) -> String {
+fn format_kilometres(km: f64) -> String {
     format!("{} km", thousands(km.round() as u64))
 }
 
 /// The key of a `geo` rule: `country DE`, `default`.
-pub(super) fn key_words(key: &MatchedKey) -> String {
+pub(super) fn format_key(key: &MatchedKey) -> String {
     match key {
         MatchedKey::Subnet(prefix) => format!("subnet {prefix}"),
         MatchedKey::Asn(asn) => format!("AS{asn}"),
@@ -281,7 +281,7 @@ pub(super) fn key_words(key: &MatchedKey) -> String {
 }
 
 /// The name of a family: `IPv4` or `IPv6`.
-pub(super) fn family_word(family: Family) -> &'static str {
+pub(super) fn family_name(family: Family) -> &'static str {
     match family {
         Family::V4 => "IPv4",
         Family::V6 => "IPv6",
@@ -289,7 +289,7 @@ pub(super) fn family_word(family: Family) -> &'static str {
 }
 
 /// The spread, as in the zone file.
-pub(super) fn spread_word(spread: Spread) -> &'static str {
+pub(super) fn spread_name(spread: Spread) -> &'static str {
     match spread {
         Spread::Query => "query",
         Spread::Client => "client",
@@ -298,7 +298,7 @@ pub(super) fn spread_word(spread: Spread) -> &'static str {
 }
 
 /// The `min-up` value, as in the zone file.
-pub(super) fn min_up_words(min_up: MinUp) -> String {
+pub(super) fn format_min_up(min_up: MinUp) -> String {
     match min_up {
         MinUp::Members(count) => count.to_string(),
         MinUp::Share(share) => format!("{}%", (share * 1000.0).round() / 10.0),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{
-    phrase::{PhraseContext, format_timestamp, key_words, min_up_words, spread_word},
+    phrase::{PhraseContext, format_key, format_min_up, format_timestamp, spread_name},
     request::ExplainRequest,
     view::{
         AttemptView, DatacenterView, DecidedByView, LocationView, MemberView, PoolView, RecordView,
@@ -94,7 +94,7 @@ fn decided_by(
             resolver_decides("the service has client-subnet = false".to_owned())
         }
         DecidingAddress::ResolverForSpecialSubnet => {
-            let word = special_word(subnet.addr());
+            let word = special_kind(subnet.addr());
             resolver_decides(format!(
                 "{subnet} is {word}, and neither a rule nor a database has it"
             ))
@@ -107,7 +107,7 @@ fn decided_by(
 }
 
 /// The kind of a special-purpose address, which does not show where a client is.
-fn special_word(address: IpAddr) -> &'static str {
+fn special_kind(address: IpAddr) -> &'static str {
     let is_documentation = match address {
         IpAddr::V4(v4) => v4.is_documentation(),
         IpAddr::V6(v6) => v6.segments()[..2] == [0x2001, 0xdb8] || v6.segments()[0] == 0x3fff,
@@ -260,13 +260,13 @@ fn why(
         }
         (FallbackStage::AllDown, OnAllDown::Pool(_)) => "that pool is not usable either: as if all were up".to_owned(),
         (FallbackStage::AllDown, _) => "nothing is usable: on-all-down = \"all\" answers as if all were up".to_owned(),
-        (FallbackStage::OnlyDrainedLeft, _) => format!("nothing but {} is left: they are answered", drained_words(&attempt.tree)),
+        (FallbackStage::OnlyDrainedLeft, _) => format!("nothing but {} is left: they are answered", describe_drained(&attempt.tree)),
         (FallbackStage::OnlyDisabledLeft, _) => "nothing but disabled members is left: they are answered".to_owned(),
     })
 }
 
 /// The kind of members that are answered because nothing else is left.
-fn drained_words(pool: &InspectedPool) -> &'static str {
+fn describe_drained(pool: &InspectedPool) -> &'static str {
     let is_forced = any_endpoint(pool, &|endpoint| {
         endpoint.is_forced_down && endpoint.state != ServingState::Disabled
     });
@@ -296,8 +296,8 @@ fn pool(
     PoolView {
         name: configured.name.to_string(),
         policy: configured.policy.word().to_owned(),
-        spread: spread_word(inspected.spread).to_owned(),
-        min_up: min_up_words(configured.min_up),
+        spread: spread_name(inspected.spread).to_owned(),
+        min_up: format_min_up(configured.min_up),
         meets_min_up: inspected.meets_min_up,
         is_usable: inspected.is_usable,
         ends_at: inspected.final_rule.as_ref().map(describe_final_rule),
@@ -358,7 +358,7 @@ fn member(
         is_holder: inspected.modifiers.is_holder,
         distance_km: inspected.distance_km.map(|(km, _)| rounded(km, 10.0)),
         biased_km: inspected.distance_km.map(|(_, biased)| rounded(biased, 10.0)),
-        rule: inspected.matched_key.as_ref().map(key_words),
+        rule: inspected.matched_key.as_ref().map(format_key),
         datacenters: inspected.datacenters.iter().map(|id| datacenter(phrases, *id)).collect(),
         state,
         alias: match &inspected.content {
@@ -442,13 +442,13 @@ pub(super) fn deciding_reason(steering: &SteeringView, reply: &ReplyView) -> Str
             let before = before
                 .map(|first| format!("; {}: {}", first.name, first.reason))
                 .unwrap_or_default();
-            format!("{prefix}{}, {}{before}{}", member.name, member.reason, rcode_words(reply))
+            format!("{prefix}{}, {}{before}{}", member.name, member.reason, format_rcode(reply))
         }
         None => prefix,
     }
 }
 
-fn rcode_words(reply: &ReplyView) -> String {
+fn format_rcode(reply: &ReplyView) -> String {
     if reply.rcode == "NOERROR" { String::new() } else { format!(" ({})", reply.rcode) }
 }
 
@@ -488,7 +488,7 @@ fn no_answer(steering: &SteeringView, last: &AttemptView) -> String {
 
 fn describe_final_rule(last: &FinalRule) -> String {
     let how = if last.is_strict { "strict = true" } else { "members = []" };
-    format!("the rule for {}, which has {how}", key_words(&last.matched_key))
+    format!("the rule for {}, which has {how}", format_key(&last.matched_key))
 }
 
 /// Whether a pool offers a member to this client: a `geo` pool offers only members of matching

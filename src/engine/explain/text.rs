@@ -14,28 +14,28 @@ struct TextStyle {
 }
 
 impl TextStyle {
-    fn paint(self, code: &str, words: &str) -> String {
-        if self.is_on && !words.is_empty() {
-            format!("\x1b[{code}m{words}\x1b[0m")
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.is_on && !text.is_empty() {
+            format!("\x1b[{code}m{text}\x1b[0m")
         } else {
-            words.to_owned()
+            text.to_owned()
         }
     }
 
-    fn strong(self, words: &str) -> String {
-        self.paint("1", words)
+    fn strong(self, text: &str) -> String {
+        self.paint("1", text)
     }
 
-    fn good(self, words: &str) -> String {
-        self.paint("32", words)
+    fn good(self, text: &str) -> String {
+        self.paint("32", text)
     }
 
-    fn bad(self, words: &str) -> String {
-        self.paint("31", words)
+    fn bad(self, text: &str) -> String {
+        self.paint("31", text)
     }
 
-    fn faint(self, words: &str) -> String {
-        self.paint("2", words)
+    fn faint(self, text: &str) -> String {
+        self.paint("2", text)
     }
 }
 
@@ -47,7 +47,7 @@ pub fn render_text(explanation: &Explanation, color: bool) -> String {
     lines.push(format!("  {} {}", style.strong("because"), style.good(&explanation.because)));
     for (index, step) in explanation.steps.iter().enumerate() {
         lines.push(String::new());
-        lines.push(format!("{}. {} {}", index + 1, style.strong(&step.name), step_words(step)));
+        lines.push(format!("{}. {} {}", index + 1, style.strong(&step.name), describe_step(step)));
         if let Some(steering) = &step.steering {
             push_steering(steering, style, &mut lines);
         }
@@ -59,7 +59,7 @@ pub fn render_text(explanation: &Explanation, color: bool) -> String {
     text.join("\n") + "\n"
 }
 
-fn step_words(step: &StepView) -> String {
+fn describe_step(step: &StepView) -> String {
     match &step.zone {
         Some(zone) => format!("in zone {zone}: {}", step.means),
         None => step.means.clone(),
@@ -133,8 +133,8 @@ fn push_steering(steering: &SteeringView, style: TextStyle, lines: &mut Vec<Stri
     }
 }
 
-fn field(name: &str, words: &str, style: TextStyle) -> String {
-    format!("   {} {words}", style.faint(&format!("{name:<8}")))
+fn field(name: &str, text: &str, style: TextStyle) -> String {
+    format!("   {} {text}", style.faint(&format!("{name:<8}")))
 }
 
 fn location_text(location: &LocationView) -> String {
@@ -188,7 +188,7 @@ fn push_pool(pool: &PoolView, indent: usize, style: TextStyle, lines: &mut Vec<S
     lines.push(format!(
         "{margin}{} {}",
         style.strong(&format!("pool {}", pool.name)),
-        style.faint(&pool_words(pool))
+        style.faint(&describe_pool(pool))
     ));
     let column_width = |text: &dyn Fn(&MemberView) -> String| {
         pool.members.iter().map(|m| text(m).chars().count()).max().unwrap_or(0)
@@ -200,9 +200,9 @@ fn push_pool(pool: &PoolView, indent: usize, style: TextStyle, lines: &mut Vec<S
             if member.is_picked { percent_in_column(member.percent) } else { String::new() };
         let (name, datacenter, target) = (&member.name, datacenters(member), targets(member));
         let mut line = format!("{name:name_width$}");
-        for (words, width) in [(datacenter, datacenter_width), (target, target_width)] {
+        for (text, width) in [(datacenter, datacenter_width), (target, target_width)] {
             if width > 0 {
-                line += &format!("  {words:width$}");
+                line += &format!("  {text:width$}");
             }
         }
         let symbol = symbol(member);
@@ -242,24 +242,24 @@ fn symbol(member: &MemberView) -> char {
     }
 }
 
-fn pool_words(pool: &PoolView) -> String {
-    let mut words = vec![format!("· {}", pool.policy)];
+fn describe_pool(pool: &PoolView) -> String {
+    let mut facts = vec![format!("· {}", pool.policy)];
     if pool.slots > 1 {
         let spread = match pool.spread.as_str() {
             "client" => "each client keeps its slot",
             "turn" => "slots in turn",
             _ => "each query draws a slot",
         };
-        words.push(format!("{spread} of {}", pool.slots));
+        facts.push(format!("{spread} of {}", pool.slots));
     }
     if pool.picks > 1 {
-        words.push(format!("{} members an answer", pool.picks));
+        facts.push(format!("{} members an answer", pool.picks));
     }
     if pool.min_up != "1" {
         let met = if pool.meets_min_up { "met" } else { "not met" };
-        words.push(format!("min-up {} {met}", pool.min_up));
+        facts.push(format!("min-up {} {met}", pool.min_up));
     }
-    words.join(" · ")
+    facts.join(" · ")
 }
 
 /// The datacenters of a member: `fra`, `fra draining`, `fra+iad`.

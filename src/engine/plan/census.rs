@@ -17,8 +17,8 @@ pub(super) enum ClientFamily {
 impl ClientFamily {
     pub(super) const BOTH: [Self; 2] = [Self::V4, Self::V6];
 
-    /// `IPv4`, `IPv6`.
-    pub(super) fn word(self) -> &'static str {
+    /// The name of the family: `IPv4` or `IPv6`.
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::V4 => "IPv4",
             Self::V6 => "IPv6",

@@ -178,7 +178,7 @@ fn shift(
     countries.sort_by(|a, b| b.0.total_cmp(&a.0));
     Some(ShiftView {
         records: records.to_owned(),
-        clients: clients.word().to_owned(),
+        clients: clients.name().to_owned(),
         touched_percent: percent(touched),
         moved_percent: percent(moved),
         flows,

@@ -10,12 +10,12 @@ const MAX_FLOWS: usize = 4;
 
 /// The plan as text, with ANSI colours if `color` is set.
 pub fn render_plan(plan: &Plan, color: bool) -> String {
-    let paint = |code: &str, words: &str| {
-        if color { format!("\x1b[{code}m{words}\x1b[0m") } else { words.to_owned() }
+    let paint = |code: &str, text: &str| {
+        if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     };
     let mut lines = vec![paint("1", &headline(plan))];
     for datacenter in &plan.datacenters {
-        lines.push(format!("  datacenter {}", datacenter_words(datacenter)));
+        lines.push(format!("  datacenter {}", describe_datacenter(datacenter)));
     }
     for (word, names) in [("added", &plan.added), ("removed", &plan.removed)] {
         lines.extend(names.iter().take(MAX_SERVICES).map(|name| format!("  {word:<10} {name}")));
@@ -33,7 +33,7 @@ pub fn render_plan(plan: &Plan, color: bool) -> String {
     }
     lines.push(String::new());
     lines.extend(plan.assumptions.iter().map(|sentence| paint("2", sentence)));
-    lines.push(paint("2", &basis_words(&plan.basis)));
+    lines.push(paint("2", &describe_basis(&plan.basis)));
     lines.join("\n") + "\n"
 }
 
@@ -51,7 +51,7 @@ fn headline(plan: &Plan) -> String {
     )
 }
 
-fn datacenter_words(change: &DatacenterChange) -> String {
+fn describe_datacenter(change: &DatacenterChange) -> String {
     let reason = change.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     match (&change.before, &change.after) {
         (Some(before), Some(after)) => format!("{}: {before} -> {after}{reason}", change.name),
@@ -84,7 +84,7 @@ fn push_change(
         }
         let records: Vec<&str> =
             change.shifts.iter().filter(is_alike).map(|other| other.records.as_str()).collect();
-        lines.push(shift_words(shift, &records.join(" ")));
+        lines.push(describe_shift(shift, &records.join(" ")));
         for flow in shift.flows.iter().take(MAX_FLOWS) {
             let to = if flow.to == flow.from { "other endpoints there" } else { flow.to.as_str() };
             lines.push(format!(
@@ -104,7 +104,7 @@ fn push_change(
     }
 }
 
-fn shift_words(shift: &ShiftView, records: &str) -> String {
+fn describe_shift(shift: &ShiftView, records: &str) -> String {
     let ShiftView { clients, moved_percent, touched_percent, .. } = shift;
     let touched = if (touched_percent - moved_percent).abs() < 0.05 {
         String::new()
@@ -117,7 +117,7 @@ fn shift_words(shift: &ShiftView, records: &str) -> String {
     )
 }
 
-fn basis_words(basis: &BasisView) -> String {
+fn describe_basis(basis: &BasisView) -> String {
     let networks = |is_by_country: bool| {
         if is_by_country { "in networks of a known country" } else { "of public networks" }
     };
