@@ -6,12 +6,12 @@ use std::{
 };
 
 fn main() -> ExitCode {
-    // Before anything speaks TLS: with no provider, or with two in the tree, the first client would
-    // panic.
+    // Before any use of TLS. The first client would panic without a provider, or with two providers
+    // linked and none chosen.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         return ExitCode::FAILURE;
     }
-    // Before any name is hashed: tables depend on the seeds.
+    // Before any name is hashed, because hash tables depend on the seeds.
     if portolan::zone::set_hash_seeds(random_seeds()).is_err() {
         return ExitCode::FAILURE;
     }

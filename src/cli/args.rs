@@ -16,19 +16,24 @@ use crate::{
 
 /// An authoritative DNS server that answers each client with the datacenter that suits it best.
 #[derive(Debug, Parser)]
-#[command(name = "portolan", version, max_term_width = 100)]
+#[command(
+    name = "portolan",
+    version,
+    max_term_width = 100,
+    after_help = "Examples:\n  portolan check\n  portolan serve\n  portolan explain www.example.com --client 192.0.2.1"
+)]
 pub struct Arguments {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
-    /// Colour in what is printed.
+    /// When to colour the output.
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
     pub color: Colour,
-    /// Print one JSON document.
+    /// Print one JSON document instead of text.
     #[arg(long, global = true)]
     pub json: bool,
-    /// The form of `serve`'s log on stderr. PORTOLAN_LOG selects its records (`debug`;
-    /// `info,portolan::probe=debug`).
+    /// The format of the log that `serve` writes to stderr. The environment variable PORTOLAN_LOG
+    /// selects its records (`debug`; `info,portolan::probe=debug`).
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 }
@@ -36,49 +41,67 @@ pub struct Arguments {
 /// When to print in colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Colour {
-    /// On a terminal, unless NO_COLOR is set.
+    /// Colour on a terminal, unless NO_COLOR is set.
     Auto,
-    /// Always.
+    /// Always colour.
     Always,
-    /// Never.
+    /// Never colour.
     Never,
 }
 
-/// How logs are written.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// One line of text per record.
     Text,
-    /// An object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// What to do.
+/// A command and its arguments.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve until SIGTERM; SIGHUP or a change of the files reloads.
+    /// Run the server until SIGTERM. It reloads its files on SIGHUP and when they change.
+    #[command(
+        after_help = "Example:\n  portolan serve --config /etc/portolan/portolan.toml --zones /etc/portolan/zones"
+    )]
     Serve(FileArguments),
-    /// Validate everything that `serve` would, and say what it would serve.
+    /// Validate all files as `serve` would, and show what it would serve.
+    #[command(after_help = "Example:\n  portolan check --strict /etc/portolan")]
     Check(CheckArguments),
-    /// Show the answer that a client would get, and why.
+    /// Show the answer that a client would get, and the reason for it.
+    #[command(
+        after_help = "Example:\n  portolan explain www.example.com AAAA --client 192.0.2.1 --subnet 203.0.113.0/24"
+    )]
     Explain(ExplainArguments),
-    /// Show what a change would move: who, how much, from where to where.
+    /// Show which clients a change of the zone files would move: how many, from where to where.
+    #[command(
+        after_help = "Example:\n  portolan plan --against /etc/portolan/zones --zones zones.new --max-moved 10%"
+    )]
     Plan(PlanArguments),
-    /// Show where addresses are, as the GeoIP databases have it.
+    /// Show the locations of addresses in the GeoIP databases.
+    #[command(after_help = "Example:\n  portolan locate 192.0.2.1 2001:db8::1")]
     Locate(LocateArguments),
-    /// Take a datacenter (or a region) out of service by editing its state in its zone file.
+    /// Drain a datacenter or a region: move its clients away by editing its state in the zone file.
+    #[command(
+        after_help = "Examples:\n  portolan drain fra --for 2h --over 10m --reason \"kernel upgrade\"\n  portolan drain fra --pause"
+    )]
     Drain(DrainArguments),
-    /// Put a datacenter (or a region) back into service.
+    /// Put a datacenter or a region back into service.
+    #[command(after_help = "Example:\n  portolan undrain fra")]
     Undrain(UndrainArguments),
-    /// Give the clients of a failover pool back to its first usable member.
+    /// Let the clients of a failover pool return to its first usable member.
+    #[command(after_help = "Example:\n  portolan failback www")]
     Failback(FailbackArguments),
     /// Show the state of the running server.
+    #[command(after_help = "Example:\n  portolan status --server gslb1:8053")]
     Status(ServerArguments),
-    /// Make the running server read its files now, and say what it applied and what it held.
+    /// Make the running server read its files now, and show which it applied and which it refused.
+    #[command(after_help = "Example:\n  portolan reload")]
     Reload(ReloadArguments),
 }
 
-/// Where the files are.
+/// The files that a command reads.
 #[derive(Debug, Clone, Args)]
 pub struct FileArguments {
     /// The configuration file [default: portolan.toml, if there is one].
@@ -87,16 +110,17 @@ pub struct FileArguments {
     /// The directory of the zone files [default: zones].
     #[arg(long, value_name = "DIR")]
     pub zones: Option<PathBuf>,
-    /// A GeoIP database; may be given several times [default: geoip/*.mmdb].
+    /// A GeoIP database; may be repeated [default: geoip/*.mmdb].
     #[arg(long, value_name = "FILE")]
     pub geoip: Vec<PathBuf>,
-    /// An address to answer on; may be given several times [default: 127.0.0.1:5300].
+    /// An address and port on which queries are answered; may be repeated [default:
+    /// 127.0.0.1:5300].
     #[arg(long, value_name = "ADDR")]
     pub listen: Vec<SocketAddr>,
 }
 
 impl FileArguments {
-    /// As the configuration reads it.
+    /// The options as the configuration reads them.
     pub fn locations(&self) -> SourceOptions {
         SourceOptions {
             directory: None,
@@ -108,14 +132,14 @@ impl FileArguments {
     }
 }
 
-/// `check`.
+/// The arguments of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArguments {
-    /// The directory that holds portolan.toml or zones/, or a zones directory itself [default: the
-    /// working directory].
+    /// The directory that contains portolan.toml or zones/, or a zones directory itself [default:
+    /// the working directory].
     #[arg(value_name = "DIR", conflicts_with_all = ["config", "zones"])]
     pub directory: Option<PathBuf>,
-    /// Exit with code 1 on warnings, too.
+    /// Exit with code 1 on warnings as well.
     #[arg(long)]
     pub strict: bool,
     #[command(flatten)]
@@ -123,69 +147,69 @@ pub struct CheckArguments {
 }
 
 impl CheckArguments {
-    /// As the configuration reads it.
+    /// The options as the configuration reads them.
     ///
     /// # Errors
-    /// In words, where there is no such directory.
+    /// A text, if the directory does not exist.
     pub fn locations(&self) -> Result<SourceOptions, String> {
-        let of_flags = self.files.locations();
-        let Some(directory) = &self.directory else { return Ok(of_flags) };
+        let flags = self.files.locations();
+        let Some(directory) = &self.directory else { return Ok(flags) };
         let SourceOptions { directory, zones, .. } = SourceOptions::of_directory(directory)?;
-        Ok(SourceOptions { directory, zones, ..of_flags })
+        Ok(SourceOptions { directory, zones, ..flags })
     }
 }
 
-/// `explain`.
+/// The arguments of `explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArguments {
-    /// The name asked for.
+    /// The name of the query.
     pub name: Name,
-    /// The type asked for.
+    /// The record type of the query.
     #[arg(default_value = "A")]
     pub rtype: Rtype,
-    /// The address that the query comes from: the client's resolver, or the client itself.
+    /// The source address of the query: that of the client's resolver, or of the client itself.
     #[arg(long, value_name = "IP")]
     pub client: IpAddr,
-    /// The EDNS Client Subnet that the resolver sends along.
+    /// The EDNS Client Subnet that the resolver sends with the query.
     #[arg(long, value_name = "PREFIX", value_parser = parse_prefix)]
     pub subnet: Option<IpNet>,
     /// Ask the running server at this URL or host:port [default: PORTOLAN_SERVER, else the
-    /// configured admin address; where none answers, or with --zones or --geoip, the files, with
-    /// all monitors unknown].
+    /// configured admin address]. If no server answers there, or with --zones or --geoip, read the
+    /// files instead; all monitors are then unknown.
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
     #[command(flatten)]
     pub files: FileArguments,
 }
 
-/// `plan`.
+/// The arguments of `plan`.
 #[derive(Debug, Args)]
 pub struct PlanArguments {
-    /// The zones directory as it is in use now, to compare `--zones` with.
+    /// The zones directory in use now, with which that of `--zones` is compared.
     #[arg(long, value_name = "DIR")]
     pub against: PathBuf,
-    /// Forbid moving more than this share of the address space, for any service.
+    /// Exit with code 3 if more than this share of the address space moves, for any service.
     #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
     pub max_moved: Option<f64>,
     #[command(flatten)]
     pub files: FileArguments,
 }
 
-/// `locate`.
+/// The arguments of `locate`.
 #[derive(Debug, Args)]
 pub struct LocateArguments {
-    /// The addresses.
+    /// The addresses to look up.
     #[arg(required = true)]
     pub addresses: Vec<IpAddr>,
     #[command(flatten)]
     pub files: FileArguments,
 }
 
-/// Which running server to talk to.
+/// The running server that a command uses.
 #[derive(Debug, Clone, Args)]
 pub struct ServerArguments {
-    /// The server's admin address, a URL or host:port [default: that of the configuration, else
-    /// http://127.0.0.1:8053].
+    /// The admin address of the server, a URL or host:port [default: that of the configuration,
+    /// else http://127.0.0.1:8053].
     #[arg(long, value_name = "URL", env = "PORTOLAN_SERVER", hide_env_values = true)]
     pub server: Option<String>,
     /// The configuration file that names the admin address.
@@ -193,64 +217,65 @@ pub struct ServerArguments {
     pub config: Option<PathBuf>,
 }
 
-/// `drain`.
+/// The arguments of `drain`.
 #[derive(Debug, Args)]
 pub struct DrainArguments {
-    /// A datacenter, or a region for all of its datacenters.
+    /// A datacenter, or a region: all of its datacenters.
     pub datacenter: String,
-    /// For how long; then it is in service again.
+    /// How long the drain lasts; then the datacenter is in service again [default: until
+    /// `undrain`].
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_positive_duration)]
     pub duration: Option<Duration>,
-    /// Over how long clients leave, a few at a time, each once; 0s: at once, whatever `drain-over`
-    /// says.
+    /// The time over which clients leave gradually, each of them once; 0s moves all at once
+    /// [default: `drain-over` of the datacenter].
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub over: Option<Duration>,
-    /// Hold a drain that goes on over a time where it is now.
+    /// Pause a gradual drain: the clients that have moved stay away, and no more leave.
     #[arg(long, conflicts_with_all = ["duration", "over", "reason", "force", "resume"])]
     pub pause: bool,
-    /// Let a drain that was held go on.
+    /// Resume a paused drain.
     #[arg(long, conflicts_with_all = ["duration", "over", "reason", "force"])]
     pub resume: bool,
-    /// Reason for the drain, shown with the state: one line of at most 200 octets.
+    /// The reason for the drain, shown with the state: one line of at most 200 octets.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
-    /// Even if a service is left with nothing usable.
+    /// Drain even if a service is left without a usable member.
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
     pub remote: ServerArguments,
 }
 
-/// `undrain`.
+/// The arguments of `undrain`.
 #[derive(Debug, Args)]
 pub struct UndrainArguments {
-    /// A datacenter, or a region for all of its datacenters.
+    /// A datacenter, or a region: all of its datacenters.
     pub datacenter: String,
     #[command(flatten)]
     pub remote: ServerArguments,
 }
 
-/// `failback`.
+/// The arguments of `failback`.
 #[derive(Debug, Args)]
 pub struct FailbackArguments {
-    /// The pool.
+    /// The name of the pool.
     pub pool: String,
     #[command(flatten)]
     pub remote: ServerArguments,
 }
 
-/// `reload`.
+/// The arguments of `reload`.
 #[derive(Debug, Args)]
 pub struct ReloadArguments {
-    /// Apply the files even if they remove all zones, or most zones or services.
+    /// Apply the files even if they remove most or all zones, or most services.
     #[arg(long)]
     pub accept_removal: bool,
     #[command(flatten)]
     pub remote: ServerArguments,
 }
 
-/// A prefix; an address alone is a prefix of all its bits, and host bits are taken as zero, as a
-/// resolver sends them.
+/// Parses a prefix. An address alone is a prefix of full length; host bits are set to zero, as
+/// resolvers send them.
 fn parse_prefix(text: &str) -> Result<IpNet, String> {
     let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     parsed
@@ -267,14 +292,14 @@ fn parse_percent(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "not a share; write 10%".to_owned())
 }
 
-/// `2h`, `90m`, `1h30m`, `45s`.
+/// Parses a duration above 0: `2h`, `90m`, `1h30m`, `45s`.
 fn parse_positive_duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).and_then(|parsed| {
         if parsed.as_secs() > 0 { Ok(parsed) } else { Err(NOT_A_DURATION.to_owned()) }
     })
 }
 
-/// The same, or `0s`.
+/// Parses a duration, which may be `0s`.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let parsed = text
         .parse::<jiff::SignedDuration>()

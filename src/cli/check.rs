@@ -1,4 +1,4 @@
-//! `check`: everything that `serve` would validate, and what it would serve.
+//! `check`: validates everything that `serve` would, and shows what it would serve.
 
 use std::{fmt, process::ExitCode};
 
@@ -10,6 +10,7 @@ use crate::{
         Config, Diagnostics, FileRole, ServerSettings, Severity, Sources, Summary, TlsSettings,
     },
     control::{CertificateStatus, LoadedConfig, unix_now},
+    listing::counted,
     transport::CertificateRegistry,
 };
 
@@ -20,32 +21,25 @@ pub(super) fn run(check: &CheckArguments, output: &Output) -> ExitCode {
     };
     let sources = Sources::read(&locations);
     let checked = CheckedFiles::of(&sources);
-    let (config, found) = match Config::load(&sources) {
+    let (config, diagnostics) = match Config::load(&sources) {
         Ok(loaded) => loaded,
         Err(errors) => {
-            if output.json {
-                output.print_document(&json!({
-                    "valid": false, "checked": checked.to_json(), "diagnostics": errors.to_json(),
-                }));
-            } else {
-                output.print_message(&errors.render(output.message_colours()));
-                output.print_message(&format!("{}; {checked}", count_text(&errors)));
-            }
+            report_diagnostics(&errors, &checked, output);
             return ExitCode::FAILURE;
         }
     };
-    // What the files say fits together; whether databases and certificates can be read and all of
-    // it compiles is known by doing it.
+    // The files are consistent. Whether databases and certificates can be read and everything
+    // compiles is found by doing it.
     let CertificateReport { mut errors, warnings: expiring } =
         CertificateReport::of(&config.server, unix_now());
     let mut rendered: String = errors.iter().map(|error| format!("error: {error}\n")).collect();
     let summary = Summary::new(&config, unix_now());
-    let known: Vec<String> = found.lines().collect();
-    let mut others = expiring;
-    match LoadedConfig::from_config(sources, config, &found) {
-        Ok(world) => {
-            others.extend(world.warnings.into_iter().filter(|warning| !known.contains(warning)))
-        }
+    let known_warnings: Vec<String> = diagnostics.lines().collect();
+    let mut other_warnings = expiring;
+    match LoadedConfig::from_config(sources, config, &diagnostics) {
+        Ok(loaded) => other_warnings.extend(
+            loaded.warnings.into_iter().filter(|warning| !known_warnings.contains(warning)),
+        ),
         Err(refusal) => {
             errors.extend(refusal.lines);
             rendered.push_str(&refusal.rendered);
@@ -62,18 +56,20 @@ pub(super) fn run(check: &CheckArguments, output: &Output) -> ExitCode {
         }
         return ExitCode::FAILURE;
     }
-    let warnings = found.count() + others.len();
+    let warnings = diagnostics.count() + other_warnings.len();
     let is_valid = warnings == 0 || !check.strict;
     if output.json {
         output.print_document(&json!({
-            "valid": is_valid, "checked": checked.to_json(), "diagnostics": found.to_json(), "warnings": others,
+            "valid": is_valid, "checked": checked.to_json(), "diagnostics": diagnostics.to_json(), "warnings": other_warnings,
             "serves": summary.to_json(),
         }));
     } else {
-        if !found.is_empty() {
-            output.print_message(&found.render(output.message_colours()));
+        if !diagnostics.is_empty() {
+            output.print_message(&diagnostics.render(output.message_colours()));
         }
-        others.iter().for_each(|warning| output.print_message(&format!("warning: {warning}\n")));
+        other_warnings
+            .iter()
+            .for_each(|warning| output.print_message(&format!("warning: {warning}\n")));
         output.print_line(&checked.to_string());
         output.print_line(summary.to_string().trim_end());
         if !is_valid {
@@ -86,7 +82,19 @@ pub(super) fn run(check: &CheckArguments, output: &Output) -> ExitCode {
     if is_valid { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Which files were read. Displays as a sentence.
+/// Reports files that are invalid in themselves.
+fn report_diagnostics(errors: &Diagnostics, checked: &CheckedFiles, output: &Output) {
+    if output.json {
+        output.print_document(&json!({
+            "valid": false, "checked": checked.to_json(), "diagnostics": errors.to_json(),
+        }));
+    } else {
+        output.print_message(&errors.render(output.message_colours()));
+        output.print_message(&format!("{}; {checked}", count_text(errors)));
+    }
+}
+
+/// The files that were read; displays as a sentence.
 struct CheckedFiles {
     config: Option<String>,
     zones: String,
@@ -95,20 +103,22 @@ struct CheckedFiles {
 
 impl CheckedFiles {
     fn of(sources: &Sources) -> Self {
-        let shown = |role| {
+        let display_path = |role| {
             sources.files().iter().find(|file| file.role == role).map(|file| file.shown.to_string())
         };
-        let is_of_zones = |extension: &std::ffi::OsStr| {
+        let is_zone_file = |extension: &std::ffi::OsStr| {
             extension.eq_ignore_ascii_case("toml") || extension.eq_ignore_ascii_case("zone")
         };
-        let below = sources
+        let zone_files = sources
             .files()
             .iter()
             .filter(|file| matches!(file.role, FileRole::Tables | FileRole::Master));
         Self {
-            config: shown(FileRole::Settings),
-            zones: shown(FileRole::Directory).unwrap_or_default(),
-            files: below.filter(|file| file.path.extension().is_some_and(is_of_zones)).count(),
+            config: display_path(FileRole::Settings),
+            zones: display_path(FileRole::Directory).unwrap_or_default(),
+            files: zone_files
+                .filter(|file| file.path.extension().is_some_and(is_zone_file))
+                .count(),
         }
     }
 
@@ -127,35 +137,31 @@ impl fmt::Display for CheckedFiles {
     }
 }
 
-/// How many errors and warnings there are.
-fn count_text(found: &Diagnostics) -> String {
+/// The number of errors and warnings: `1 error, 2 warnings`.
+fn count_text(diagnostics: &Diagnostics) -> String {
     let warnings =
-        found.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning).count();
-    let errors = counted(found.count() - warnings, "error");
+        diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning).count();
+    let errors = counted(diagnostics.count() - warnings, "error");
     if warnings == 0 { errors } else { format!("{errors}, {}", counted(warnings, "warning")) }
 }
 
-fn counted(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
-}
-
-/// What becomes of the certificates that the settings name.
+/// Problems of the certificates that the settings name.
 struct CertificateReport {
-    /// Why `serve` could not use them; each error once, though two transports share a file.
+    /// Why `serve` could not use them; one error per file, even if two transports share it.
     errors: Vec<String>,
-    /// Those that have expired or soon will.
+    /// Warnings about certificates that have expired or expire soon.
     warnings: Vec<String>,
 }
 
 impl CertificateReport {
     fn of(settings: &ServerSettings, now: i64) -> Self {
-        let of_https = settings.https.as_ref().map(|https| &https.tls);
+        let https = settings.https.as_ref().map(|https| &https.tls);
         let mut certificates = CertificateRegistry::default();
         let load = |tls: &TlsSettings| certificates.load(&tls.certificate, &tls.key).err();
         let mut errors: Vec<_> = settings
             .tls
             .iter()
-            .chain(of_https)
+            .chain(https)
             .filter_map(load)
             .map(|error| error.to_string())
             .collect();
@@ -175,15 +181,15 @@ mod tests {
     #[test]
     fn certificates_that_serve_would_refuse_are_errors() {
         let directory = tempfile::tempdir().unwrap();
-        let at = |name: &str| directory.path().join(name);
+        let path = |name: &str| directory.path().join(name);
         let settings = "[server]
             tls   = { listen = [\"127.0.0.1:0\"], certificate = \"empty.pem\", key = \"key.pem\" }
             https = { listen = [\"127.0.0.1:0\"], certificate = \"empty.pem\", key = \"key.pem\" }\n";
-        std::fs::write(at("portolan.toml"), settings).unwrap();
-        std::fs::write(at("empty.pem"), "").unwrap();
-        std::fs::create_dir(at("zones")).unwrap();
+        std::fs::write(path("portolan.toml"), settings).unwrap();
+        std::fs::write(path("empty.pem"), "").unwrap();
+        std::fs::create_dir(path("zones")).unwrap();
         let locations =
-            SourceOptions { config: Some(at("portolan.toml")), ..SourceOptions::default() };
+            SourceOptions { config: Some(path("portolan.toml")), ..SourceOptions::default() };
         let (config, _) = Config::load(&Sources::read(&locations)).unwrap();
         let CertificateReport { errors, .. } = CertificateReport::of(&config.server, unix_now());
         assert_eq!(errors.len(), 1, "{errors:?}");

@@ -1,4 +1,4 @@
-//! A running server asked over its admin API: which one, and what it answers.
+//! The client of a running server's admin API: which server to use, requests, and errors.
 
 use std::{fmt, net::IpAddr, process::ExitCode, time::Duration};
 
@@ -7,37 +7,44 @@ use rustls::pki_types::CertificateDer;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
-use super::{
-    args::{ReloadArguments, ServerArguments},
-    output::Output,
-    status,
-};
+use super::{args::ServerArguments, output::Output, text::format_time};
 use crate::{
-    admin::{DrainBody, ReloadBody, SERVER_HEADER, USER_HEADER},
+    admin::{DrainBody, SERVER_HEADER, USER_HEADER},
     config::{SourceOptions, admin_address},
-    control::{ReloadReport, ServerStatus, Status},
+    control::ServerStatus,
     printable::{self, redacted},
 };
 
+/// The longest time for a whole request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// A server that is there accepts within this.
+/// The longest time for the connection, so that a missing server is reported soon.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const DEFAULT_PORT: u16 = 8053;
 const USER_AGENT: &str = concat!("portolan/", env!("CARGO_PKG_VERSION"));
 
-/// Why the server could not be asked, or said no.
+/// Why a request to the server failed.
 #[derive(Debug)]
 pub(super) enum RemoteError {
-    /// No server answers at this URL.
-    Unreachable(String, String),
+    /// No server answers at `url`.
+    Unreachable {
+        /// The URL without its password.
+        url: String,
+        /// The cause, as text.
+        cause: String,
+    },
     /// The certificate of the server at this URL cannot be verified: this host has no CA
     /// certificates.
     NoCaCertificates(String),
-    /// The configuration does not say where its server is asked.
+    /// No usable address of a server is given or configured, as explained by this text.
     NoAdminAddress(String),
-    /// What answers at this URL is not portolan, or of another version.
-    NotPortolan(String, String),
-    /// The server said no.
+    /// The reply from `url` is not from portolan, or from another version.
+    NotPortolan {
+        /// The URL without its password.
+        url: String,
+        /// The cause, as text.
+        cause: String,
+    },
+    /// The server replied with an error.
     Refused(Box<ServerRefusal>),
 }
 
@@ -45,14 +52,15 @@ pub(super) enum RemoteError {
 #[derive(Debug)]
 pub(super) struct ServerRefusal {
     server: ServerStatus,
-    /// The server's own words.
+    /// The server's text for operators.
     message: String,
-    /// The same for programs, with every list in full.
+    /// The same as JSON, with complete lists.
     detail: serde_json::Value,
 }
 
 impl RemoteError {
-    /// Ends the command; with `--json` the document has all that the server said.
+    /// Ends the command with exit code 1. With `--json`, the document contains the whole reply of
+    /// the server.
     pub(super) fn report(&self, output: &Output) -> ExitCode {
         match self {
             Self::Refused(refusal) if output.json => {
@@ -71,9 +79,9 @@ impl RemoteError {
 impl fmt::Display for RemoteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(url, why) => write!(
+            Self::Unreachable { url, cause } => write!(
                 f,
-                "no portolan answers at {url}: {why}\n  help: start it with `portolan serve`, or name its admin address with --server URL"
+                "no portolan answers at {url}: {cause}\n  help: start it with `portolan serve`, or name its admin address with --server URL"
             ),
             Self::NoCaCertificates(url) => write!(
                 f,
@@ -81,8 +89,8 @@ impl fmt::Display for RemoteError {
                  `ca-certificates`, or name the server by an http:// URL"
             ),
             Self::NoAdminAddress(why) => f.write_str(why),
-            Self::NotPortolan(url, why) => {
-                write!(f, "what answers at {url} is not this version of portolan: {why}")
+            Self::NotPortolan { url, cause } => {
+                write!(f, "the server at {url} is not portolan, or another version of it: {cause}")
             }
             Self::Refused(refusal) => {
                 write!(f, "{}\n  {}", refusal.message, server_line(&refusal.server))
@@ -91,7 +99,7 @@ impl fmt::Display for RemoteError {
     }
 }
 
-/// A document and the server that gave it.
+/// A document and the server that sent it.
 #[derive(Debug, Serialize)]
 pub(super) struct ServerReply<T> {
     pub server: ServerStatus,
@@ -100,8 +108,8 @@ pub(super) struct ServerReply<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> ServerReply<T> {
-    /// The same with each text on one line and without control sequences: a reason can forge no
-    /// line of a report.
+    /// The reply with each text on one line and without control sequences, so that a drain's reason
+    /// cannot forge a line of a report.
     pub(super) fn escaped(self) -> Self {
         Self { document: escape_document(self.document), ..self }
     }
@@ -139,48 +147,11 @@ impl<T> ServerReply<T> {
 /// `server http://127.0.0.1:8053: node gslb1, process 4711, started 2026-12-01 06:00:00 UTC`.
 pub(super) fn server_line(server: &ServerStatus) -> String {
     let url = server.url.as_deref().unwrap_or("-");
-    let (node, started) = (printable::escaped(&server.node), status::format_time(server.started));
+    let (node, started) = (printable::escaped(&server.node), format_time(server.started));
     format!("server {url}: node {node}, process {}, started {started}", server.pid)
 }
 
-pub(super) fn status(remote: &ServerArguments, output: &Output) -> ExitCode {
-    let path = if output.json { "/api/v1/status?full=true" } else { "/api/v1/status" };
-    let answered: ServerReply<Status> = match request(remote, path, None) {
-        Ok(answered) => answered,
-        Err(error) => return error.report(output),
-    };
-    if output.json {
-        // The document names its server itself.
-        output.print_document(&Status { server: answered.server, ..answered.document });
-    } else {
-        let answered = answered.escaped();
-        output.print_line(&answered.server_line());
-        output.print_line(status::render(&answered.document, output.is_coloured()).trim_end());
-    }
-    ExitCode::SUCCESS
-}
-
-pub(super) fn reload(reload: &ReloadArguments, output: &Output) -> ExitCode {
-    let body = ReloadBody { accept_removal: reload.accept_removal };
-    let body = serde_json::to_vec(&body).ok();
-    let answered: ServerReply<ReloadReport> =
-        match request_with_body(&reload.remote, "/api/v1/reload", body) {
-            Ok(answered) => answered,
-            Err(error) => return error.report(output),
-        };
-    if output.json {
-        output.print_document(&answered);
-    } else {
-        output.print_line(&answered.server_line());
-        output.print_line(&format!(
-            "all files are in use; generation {}",
-            answered.document.generation
-        ));
-    }
-    ExitCode::SUCCESS
-}
-
-/// Asks the server; with a body it is asked for a change.
+/// Sends a request to the server: POST with a body, else GET.
 pub(super) fn request<T: DeserializeOwned>(
     remote: &ServerArguments,
     path: &str,
@@ -189,7 +160,7 @@ pub(super) fn request<T: DeserializeOwned>(
     request_with_body(remote, path, body.and_then(|body| serde_json::to_vec(body).ok()))
 }
 
-fn request_with_body<T: DeserializeOwned>(
+pub(super) fn request_with_body<T: DeserializeOwned>(
     remote: &ServerArguments,
     path: &str,
     body: Option<Vec<u8>>,
@@ -197,15 +168,17 @@ fn request_with_body<T: DeserializeOwned>(
     request_at(&base_url(remote)?, path, body)
 }
 
-/// Asks the server at a URL.
+/// Sends a request to the server at `base`.
 pub(super) fn request_at<T: DeserializeOwned>(
     base: &str,
     path: &str,
     body: Option<Vec<u8>>,
 ) -> Result<ServerReply<T>, RemoteError> {
     let shown = redacted(base).into_owned();
-    let unreachable =
-        |why: &dyn fmt::Display| RemoteError::Unreachable(shown.clone(), why.to_string());
+    let unreachable = |cause: &dyn fmt::Display| RemoteError::Unreachable {
+        url: shown.clone(),
+        cause: cause.to_string(),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -231,25 +204,24 @@ pub(super) fn request_at<T: DeserializeOwned>(
         let octets = response.bytes().await.map_err(|error| unreachable(&root_cause(&error)))?;
         let server: Option<ServerStatus> =
             server.map(|server| ServerStatus { url: Some(shown.clone()), ..server });
-        let foreign = |why: String| RemoteError::NotPortolan(shown.clone(), why);
+        let not_portolan = |cause: String| RemoteError::NotPortolan { url: shown.clone(), cause };
         match server {
             Some(server) if !is_success => {
                 let (message, detail) = parse_refusal(&octets);
                 Err(RemoteError::Refused(Box::new(ServerRefusal { server, message, detail })))
             }
-            None if !is_success => Err(foreign(parse_refusal(&octets).0)),
-            None => Err(foreign("its reply does not name a server".to_owned())),
+            None if !is_success => Err(not_portolan(parse_refusal(&octets).0)),
+            None => Err(not_portolan("its reply does not name a server".to_owned())),
             Some(server) => match serde_json::from_slice(&octets) {
                 Ok(document) => Ok(ServerReply { server, document }),
-                Err(error) => Err(foreign(error.to_string())),
+                Err(error) => Err(not_portolan(error.to_string())),
             },
         }
     })
 }
 
-/// A client that trusts `roots` alone. With none it speaks plain HTTP, which needs no CA
-/// certificates: by itself reqwest loads the system's for every client, and fails where there are
-/// none.
+/// A client that trusts only `roots`; there are none for plain HTTP. By default, reqwest loads the
+/// system's CA certificates for every client, and fails if there are none.
 fn client(roots: Vec<Certificate>) -> reqwest::Result<reqwest::Client> {
     let client = reqwest::Client::builder()
         .no_proxy()
@@ -266,36 +238,36 @@ fn system_roots(base: &str) -> Result<Vec<Certificate>, RemoteError> {
     };
     let roots: Vec<_> = found
         .iter()
-        .filter(|at| is_usable(at))
-        .filter_map(|at| Certificate::from_der(at).ok())
+        .filter(|certificate| is_usable(certificate))
+        .filter_map(|certificate| Certificate::from_der(certificate).ok())
         .collect();
     if roots.is_empty() { Err(RemoteError::NoCaCertificates(base.to_owned())) } else { Ok(roots) }
 }
 
-/// The user of this process for the server's log; of `sudo`, the one behind it. Characters that no
-/// header may hold are left out.
+/// The user of this process, for the server's log; with `sudo`, the user who called it. Characters
+/// that a header may not contain are omitted.
 fn client_user() -> String {
     let names =
         ["SUDO_USER", "USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
-    // cron and systemd set none of them.
+    // cron and systemd set none of these variables.
     let uid = || format!("uid:{}", rustix::process::getuid().as_raw());
     let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or_else(uid);
     name.chars().filter(char::is_ascii_graphic).collect()
 }
 
-/// The server's own words in an error's document, and what else it says there.
+/// The text for operators and the details in the document of an error.
 fn parse_refusal(octets: &[u8]) -> (String, serde_json::Value) {
     let mut document: serde_json::Value = serde_json::from_slice(octets).unwrap_or_default();
-    let words = document
+    let message = document
         .get("message")
         .or_else(|| document.get("error"))
         .and_then(serde_json::Value::as_str);
-    let words =
-        words.map_or_else(|| String::from_utf8_lossy(octets).trim().to_owned(), str::to_owned);
-    (words, document.get_mut("error").map(serde_json::Value::take).unwrap_or_default())
+    let message =
+        message.map_or_else(|| String::from_utf8_lossy(octets).trim().to_owned(), str::to_owned);
+    (message, document.get_mut("error").map(serde_json::Value::take).unwrap_or_default())
 }
 
-/// `--server`, else the admin address of the configuration, which has a default.
+/// The URL of `--server`, else of the configured admin address, which has a default.
 fn base_url(remote: &ServerArguments) -> Result<String, RemoteError> {
     match remote.server.as_deref().filter(|server| !server.trim().is_empty()) {
         Some(server) => server_url(server),
@@ -306,23 +278,26 @@ fn base_url(remote: &ServerArguments) -> Result<String, RemoteError> {
     }
 }
 
-/// Where the server of a configuration is asked.
+/// The URL of the admin address in a configuration.
 pub(super) fn configured_url(locations: &SourceOptions) -> Result<String, RemoteError> {
     let path = locations.config_path();
     match admin_address(locations) {
         Ok(Some(address)) => Ok(format!("http://{address}")),
         Ok(None) => Err(RemoteError::NoAdminAddress(format!(
-            "the server of {0} has no admin address (`admin = false`), so that it can be neither asked nor changed\n  help: set \
+            "the server of {0} has no admin address (`admin = false`), so commands cannot reach it\n  help: set \
              [server] admin = \"127.0.0.1:8053\" in {0} and restart the server, or name another server with --server URL",
             path.display()
         ))),
         Err(why) => Err(RemoteError::NoAdminAddress(format!(
-            "the admin address is not known: {why}\n  help: see `portolan check`, or name the server with --server URL"
+            "the admin address is unknown: {why}\n  help: see `portolan check`, or name the server with --server URL"
         ))),
     }
 }
 
-/// What was written, as a URL, if it can be one.
+/// The URL of a `--server` argument.
+///
+/// # Errors
+/// [`RemoteError::NoAdminAddress`] if it cannot be a URL.
 pub(super) fn server_url(server: &str) -> Result<String, RemoteError> {
     let url = complete_url(server);
     match reqwest::Url::parse(&url) {
@@ -334,7 +309,7 @@ pub(super) fn server_url(server: &str) -> Result<String, RemoteError> {
     }
 }
 
-/// What was written without the password that it may hold, with a scheme or not.
+/// A `--server` argument without its password, with a scheme or without.
 fn without_password(server: &str) -> String {
     match server.contains("://") {
         true => redacted(server).into_owned(),
@@ -342,8 +317,8 @@ fn without_password(server: &str) -> String {
     }
 }
 
-/// What was written, as a URL: `http://gslb1:8053`, `gslb1:8053`, `gslb1`, `[2001:db8::1]:8053` and
-/// `2001:db8::1` are all meant.
+/// Adds the missing scheme and port to a `--server` argument: it may be `http://gslb1:8053`,
+/// `gslb1:8053`, `gslb1`, `[2001:db8::1]:8053` or `2001:db8::1`.
 fn complete_url(server: &str) -> String {
     let server = server.trim().trim_end_matches('/');
     if server.contains("://") {
@@ -360,13 +335,13 @@ fn complete_url(server: &str) -> String {
 
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
+    while let Some(source) = cause.source() {
+        cause = source;
     }
     cause.to_string()
 }
 
-/// A name as a part of a URL's path.
+/// Percent-encodes a name for the path of a URL.
 pub(super) fn percent_encoded(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes()
@@ -381,6 +356,7 @@ pub(super) fn percent_encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::Status;
 
     #[test]
     fn a_server_is_named_by_url_host_or_address() {
@@ -399,10 +375,10 @@ mod tests {
     }
 
     #[test]
-    fn no_message_and_no_document_holds_the_password_of_a_server() {
-        // As `main` does; another test may have done it before.
+    fn no_message_contains_the_password_of_a_server() {
+        // As in `main`; another test may have installed it before.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // The port of an address where nothing listens any more.
+        // An address whose listener is closed.
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         for server in [format!("http://ada:hunter2@{closed}/"), format!("ada:hunter2@{closed}")] {
             let url = server_url(&server).unwrap();
@@ -418,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_from_a_server_holds_no_control_sequence_once_it_is_for_people() {
+    fn an_escaped_document_contains_no_control_sequence() {
         let hostile = "x\u{1b}[2J\nforged: line\u{9b}1m\u{202e}";
         let status = serde_json::json!({
             "node": hostile, "list": [{ "reason": hostile, "number": 1.5 }], "gauges": { hostile: 1 }, "none": null,
@@ -430,14 +406,14 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_name_a_server_is_an_error() {
+    fn an_argument_that_names_no_server_is_an_error() {
         for written in ["not a url", "http://", "ftp://gslb1", "http://gslb1:99999"] {
             assert!(server_url(written).is_err(), "{written}");
         }
     }
 
     #[test]
-    fn a_configuration_without_an_admin_address_leads_to_no_other_server() {
+    fn a_configuration_without_an_admin_address_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("portolan.toml");
         let url = |text: &str| {
@@ -457,7 +433,7 @@ mod tests {
         );
         for broken in ["[server\n", "[server]\nadmin = \"nowhere\"\n"] {
             let error = url(broken).unwrap_err();
-            assert!(error.contains("the admin address is not known"), "{error}");
+            assert!(error.contains("the admin address is unknown"), "{error}");
         }
         std::fs::remove_file(&config).unwrap();
         let missing = ServerArguments { server: None, config: Some(config.clone()) };

@@ -1,5 +1,5 @@
-//! `drain`, `undrain`, `failback`: changes on a running server, and what holds after them in the
-//! snapshot in force.
+//! `drain`, `undrain`, `failback`: changes on a running server, and their effect on the snapshot in
+//! force.
 
 use std::process::ExitCode;
 
@@ -7,14 +7,14 @@ use super::{
     args::{DrainArguments, FailbackArguments, ServerArguments, UndrainArguments},
     client::{ServerReply, percent_encoded, request},
     output::Output,
-    status,
+    text::{format_relative_time, format_time, ramp_text},
 };
 use crate::{
     admin::DrainBody,
     control::{DrainOutcome, DrainReport, DrainStatus, NewlyDistressed, unix_now},
 };
 
-/// As many names and types are shown that are still answered from a drained datacenter.
+/// The most names and types that are shown of those still answered from a drained datacenter.
 const MAX_SHOWN: usize = 10;
 
 pub(super) fn drain(drain: &DrainArguments, output: &Output) -> ExitCode {
@@ -38,23 +38,23 @@ pub(super) fn undrain(undrain: &UndrainArguments, output: &Output) -> ExitCode {
 
 pub(super) fn failback(failback: &FailbackArguments, output: &Output) -> ExitCode {
     let path = format!("/api/v1/pools/{}/failback", percent_encoded(&failback.pool));
-    let answered: ServerReply<serde_json::Value> =
+    let reply: ServerReply<serde_json::Value> =
         match request(&failback.remote, &path, Some(&DrainBody::default())) {
-            Ok(answered) => answered,
+            Ok(reply) => reply,
             Err(error) => return error.report(output),
         };
     if output.json {
-        output.print_document(&answered);
+        output.print_document(&reply);
         return ExitCode::SUCCESS;
     }
     let was_held =
-        answered.document.get("given-back").and_then(serde_json::Value::as_bool) == Some(true);
+        reply.document.get("given-back").and_then(serde_json::Value::as_bool) == Some(true);
     let what = if was_held {
-        "clients go back to the first usable member"
+        "clients return to the first usable member"
     } else {
-        "no member holds its clients back"
+        "no clients wait for a failback"
     };
-    output.print_line(&answered.server_line());
+    output.print_line(&reply.server_line());
     output.print_line(&format!("{}: {what}", failback.pool));
     ExitCode::SUCCESS
 }
@@ -67,17 +67,17 @@ fn set_state(
     output: &Output,
 ) -> ExitCode {
     let path = format!("/api/v1/datacenters/{}/{verb}", percent_encoded(datacenter));
-    let answered: ServerReply<DrainReport> = match request(remote, &path, Some(change)) {
-        Ok(answered) => answered,
+    let reply: ServerReply<DrainReport> = match request(remote, &path, Some(change)) {
+        Ok(reply) => reply,
         Err(error) => return error.report(output),
     };
     if output.json {
-        output.print_document(&answered);
+        output.print_document(&reply);
         return ExitCode::SUCCESS;
     }
-    let answered = answered.escaped();
-    let report = &answered.document;
-    output.print_line(&answered.server_line());
+    let reply = reply.escaped();
+    let report = &reply.document;
+    output.print_line(&reply.server_line());
     report.files.iter().for_each(|file| output.print_line(&format!("edited {file}")));
     for outcome in &report.outcomes {
         output.print_line(&outcome_text(outcome, report));
@@ -85,24 +85,28 @@ fn set_state(
     }
     for NewlyDistressed { subject, answers } in report.distressed.iter().take(MAX_SHOWN) {
         output.print_message(&format!(
-            "warning: no usable member for {subject} once drained: answered with {answers}"
+            "warning: the drain leaves no usable member for {subject}: answered with {answers}"
         ));
     }
     if let Some(more) = report.distressed.len().checked_sub(MAX_SHOWN).filter(|more| *more > 0) {
         output.print_message(&format!(
-            "warning: no usable member for {more} more; `portolan status --json` lists all"
+            "warning: the drain leaves no usable member for {more} more; `portolan status --json` lists all"
         ));
     }
     ExitCode::SUCCESS
 }
 
-/// One datacenter in one line.
+/// The outcome for one datacenter, in one line.
 fn outcome_text(outcome: &DrainOutcome, report: &DrainReport) -> String {
     let DrainOutcome { datacenter: name, unchanged, state, effective, .. } = outcome;
     if let Some(why) = unchanged {
         return format!("{name}: {why}{}", planned_end_text(outcome));
     }
-    let drain = report.datacenters.iter().find(|(of, _)| of == name).and_then(|(_, drain)| *drain);
+    let drain = report
+        .datacenters
+        .iter()
+        .find(|(datacenter, _)| datacenter == name)
+        .and_then(|(_, drain)| *drain);
     let ramp = report.ramps.iter().find(|ramp| ramp.name == *name && ramp.pool.is_none());
     match (state.as_str(), ramp, drain) {
         ("draining" | "disabled", _, Some(drain)) if *effective => {
@@ -111,12 +115,12 @@ fn outcome_text(outcome: &DrainOutcome, report: &DrainReport) -> String {
         ("draining", Some(ramp), _) => {
             format!(
                 "{name}: draining, not effective yet: {}{}",
-                status::ramp_text(ramp),
+                ramp_text(ramp),
                 planned_end_text(outcome)
             )
         }
         ("active", Some(ramp), _) => {
-            format!("{name}: coming back into service: {}", status::ramp_text(ramp))
+            format!("{name}: coming back into service: {}", ramp_text(ramp))
         }
         ("active", None, _) if outcome.answered_count > 0 => {
             format!("{name}: in service: {} name it", answers_text(outcome.answered_count))
@@ -143,10 +147,10 @@ fn outcome_text(outcome: &DrainOutcome, report: &DrainReport) -> String {
 fn effective_text(drain: DrainStatus) -> String {
     format!(
         "out of every new answer since {}; the longest TTL handed out is {} s, so the last cached answer expires at {} ({})",
-        status::format_time(drain.effective),
+        format_time(drain.effective),
         drain.longest_ttl,
-        status::format_time(drain.expires),
-        status::format_relative_time(drain.expires - unix_now()),
+        format_time(drain.expires),
+        format_relative_time(drain.expires - unix_now()),
     )
 }
 
@@ -154,7 +158,7 @@ fn effective_text(drain: DrainStatus) -> String {
 fn planned_end_text(outcome: &DrainOutcome) -> String {
     let until = outcome
         .until
-        .map(|until| format!("; until {}, then active", status::format_time(until)))
+        .map(|until| format!("; until {}, then active", format_time(until)))
         .unwrap_or_default();
     let reason =
         outcome.reason.as_deref().map(|reason| format!(" ({reason:?})")).unwrap_or_default();
@@ -168,7 +172,8 @@ fn answers_text(count: usize) -> String {
     }
 }
 
-/// The names and types that are still answered from a drained datacenter; a ramp has its own line.
+/// The names and types that are still answered from a drained datacenter, one per line. The ramp is
+/// in the line of the datacenter.
 fn still_answered(outcome: &DrainOutcome) -> Vec<String> {
     let all = &outcome.still_answered;
     let mut lines: Vec<String> = all

@@ -1,4 +1,5 @@
-//! `explain` and `plan`: what clients get and why, and what a change would move.
+//! `explain` and `plan`: the answer that a client gets and the reason, and what a change would
+//! move.
 
 use std::process::ExitCode;
 
@@ -15,10 +16,10 @@ use crate::{
     engine::{self, ExplainRequest, Explanation, PlanLimits},
 };
 
-/// The exit code of a plan that a rule forbids.
+/// The exit code of a plan that violates a limit.
 const EXIT_FORBIDDEN: u8 = 3;
 
-/// An explanation and where it comes from.
+/// An explanation and its source.
 #[derive(Debug, Serialize)]
 struct SourcedExplanation {
     source: ExplanationSource,
@@ -26,16 +27,16 @@ struct SourcedExplanation {
     explanation: Explanation,
 }
 
-/// Where an explanation comes from.
+/// The source of an explanation.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum ExplanationSource {
-    /// A running server, with the health that it sees.
+    /// A running server, with its health status.
     Server(ServerStatus),
-    /// The files, with every monitor unknown.
+    /// The files, with all monitors unknown.
     #[serde(rename_all = "kebab-case")]
     Files {
-        /// Why no server was asked, or none answered.
+        /// Why no server was used.
         because: String,
     },
 }
@@ -49,7 +50,7 @@ pub(super) fn explain(explain: &ExplainArguments, output: &Output) -> ExitCode {
                     format!("from the running {}", client::server_line(&server))
                 }
                 ExplanationSource::Files { because } => {
-                    format!("from the files, with every monitor unknown: {because}")
+                    format!("from the files, with all monitors unknown: {because}")
                 }
             });
             let explanation = client::escape_document(explanation);
@@ -60,8 +61,8 @@ pub(super) fn explain(explain: &ExplainArguments, output: &Output) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// From the running server, if one answers; else from the files. A server that answers with an
-/// error is not passed over, nor one that `--server` names.
+/// An explanation from the running server if one answers, else from the files. An error reply of a
+/// server is reported, and so is the failure to reach one that `--server` names.
 fn explain_with_source(
     explain: &ExplainArguments,
     output: &Output,
@@ -73,10 +74,11 @@ fn explain_with_source(
     if explain.server.is_none()
         && (explain.files.zones.is_some() || !explain.files.geoip.is_empty())
     {
-        return from_files("--zones or --geoip names them".to_owned());
+        return from_files("--zones or --geoip is given".to_owned());
     }
-    let named = || std::env::var("PORTOLAN_SERVER").ok().filter(|server| !server.is_empty());
-    let url = match explain.server.clone().or_else(named) {
+    let from_environment =
+        || std::env::var("PORTOLAN_SERVER").ok().filter(|server| !server.is_empty());
+    let url = match explain.server.clone().or_else(from_environment) {
         Some(server) => server_url(&server).map_err(|error| error.to_string())?,
         None => match client::configured_url(&explain.files.locations()) {
             Ok(url) => url,
@@ -90,20 +92,20 @@ fn explain_with_source(
             source: ExplanationSource::Server(server),
             explanation: document,
         }),
-        Err(RemoteError::Unreachable(url, why)) if explain.server.is_none() => {
-            from_files(format!("no server answers at {url} ({why})"))
+        Err(RemoteError::Unreachable { url, cause }) if explain.server.is_none() => {
+            from_files(format!("no server answers at {url} ({cause})"))
         }
         Err(error) => Err(error.to_string()),
     }
 }
 
 fn explain_from_files(explain: &ExplainArguments, output: &Output) -> Result<Explanation, String> {
-    let loaded = LoadedConfig::load(&explain.files.locations(), output.message_colours());
-    let mut world = loaded.map_err(|refusal| refusal.rendered)?;
-    let (snapshot, conditions) = world.first_snapshot();
-    let seen = engine::SnapshotContext {
+    let result = LoadedConfig::load(&explain.files.locations(), output.message_colours());
+    let mut loaded = result.map_err(|refusal| refusal.rendered)?;
+    let (snapshot, conditions) = loaded.first_snapshot();
+    let context = engine::SnapshotContext {
         snapshot: &snapshot,
-        databases: world.databases(),
+        databases: loaded.databases(),
         conditions: &conditions,
     };
     let request = ExplainRequest {
@@ -113,7 +115,7 @@ fn explain_from_files(explain: &ExplainArguments, output: &Output) -> Result<Exp
         subnet: explain.subnet,
         seed: fastrand::u64(..),
     };
-    engine::explain(&seen, &request).map_err(|not_ours| not_ours.to_string())
+    engine::explain(&context, &request).map_err(|error| error.to_string())
 }
 
 fn explain_from_server(
@@ -146,17 +148,17 @@ pub(super) fn plan(plan: &PlanArguments, output: &Output) -> ExitCode {
     };
     let (old_snapshot, old_conditions) = before.first_snapshot();
     let (new_snapshot, new_conditions) = after.first_snapshot();
-    let was = engine::SnapshotContext {
+    let old = engine::SnapshotContext {
         snapshot: &old_snapshot,
         databases: before.databases(),
         conditions: &old_conditions,
     };
-    let is = engine::SnapshotContext {
+    let new = engine::SnapshotContext {
         snapshot: &new_snapshot,
         databases: after.databases(),
         conditions: &new_conditions,
     };
-    let planned = engine::plan(&was, &is);
+    let planned = engine::plan(&old, &new);
     let violations = planned
         .violations(&PlanLimits { max_moved_percent: plan.max_moved, ..PlanLimits::default() });
     if output.json {

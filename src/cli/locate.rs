@@ -1,4 +1,4 @@
-//! `locate`: where addresses are, as the GeoIP databases have it.
+//! `locate`: the locations of addresses in the GeoIP databases.
 
 use std::{net::IpAddr, process::ExitCode};
 
@@ -56,7 +56,9 @@ fn text(address: IpAddr, finding: &MergedLookup<'_>, databases: &Databases) -> S
     row("city", location.city.as_deref().map(str::to_owned));
     row(
         "coordinates",
-        location.coordinates.map(|at| format!("{:.4}, {:.4}", at.latitude(), at.longitude())),
+        location
+            .coordinates
+            .map(|point| format!("{:.4}, {:.4}", point.latitude(), point.longitude())),
     );
     row(
         "asn",
@@ -82,7 +84,7 @@ fn text(address: IpAddr, finding: &MergedLookup<'_>, databases: &Databases) -> S
     lines.join("\n")
 }
 
-/// A place in a few words.
+/// A location in one line, from the city to the continent.
 fn place_text(location: &Location) -> String {
     let wide = [&location.country, &location.continent];
     let parts: Vec<String> = location
@@ -127,8 +129,8 @@ fn location_to_json(location: &Location) -> Value {
         "subdivision": location.subdivisions.last(),
         "subdivisions": location.subdivisions,
         "city": location.city,
-        "latitude": location.coordinates.map(|at| at.latitude()),
-        "longitude": location.coordinates.map(|at| at.longitude()),
+        "latitude": location.coordinates.map(|point| point.latitude()),
+        "longitude": location.coordinates.map(|point| point.longitude()),
         "asn": location.asn,
         "organization": location.organization,
     })

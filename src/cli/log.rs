@@ -1,8 +1,8 @@
 //! The log of `serve`: its records on stderr, and how `PORTOLAN_LOG` selects them.
 //!
-//! One record is one line, whatever its fields hold: a reason, a reply or a user agent can neither
-//! forge a record nor send control characters to a terminal. Passwords in URLs are cut. Text
-//! records are a fixed phrase and `name=value` pairs (logfmt); JSON records are flat objects
+//! One record is one line, whatever its fields contain: a reason, a reply or a user agent can
+//! neither forge a record nor send control characters to a terminal. Passwords in URLs are removed.
+//! Text records are a fixed phrase and `name=value` pairs (logfmt); JSON records are flat objects
 //! without duplicate keys.
 
 use std::{
@@ -32,11 +32,11 @@ use tracing_subscriber::{
 use super::args::LogFormat;
 use crate::printable::{escaped_json, is_unprintable, redacted};
 
-/// The environment variable that selects records.
+/// The environment variable whose directives select records.
 const FILTER_VARIABLE: &str = "PORTOLAN_LOG";
 /// The crate whose records a bare level selects.
 const CRATE_NAME: &str = "portolan";
-/// Keys of a JSON record that are not fields of its event.
+/// The keys of a JSON record that are not fields of its event.
 const RESERVED_KEYS: [&str; 4] = ["timestamp", "level", "message", "target"];
 
 /// Starts logging to stderr.
@@ -51,7 +51,7 @@ pub(super) fn start(format: LogFormat) -> Result<(), FilterError> {
         is_coloured: format == LogFormat::Text && io::stderr().is_terminal(),
     };
     let layer = tracing_subscriber::fmt::layer().event_format(records).with_writer(io::stderr);
-    // A second subscriber cannot be set, and there is none: this runs once.
+    // Fails only if a subscriber is set already; this runs once.
     let _ = tracing_subscriber::registry().with(filter).with(layer).try_init();
     Ok(())
 }
@@ -74,10 +74,10 @@ impl fmt::Display for FilterError {
     }
 }
 
-/// Selects records by directives, separated by commas; without any, portolan's from `info` up.
+/// Selects records by directives separated by commas; without any, portolan's from `info` up.
 ///
-/// A bare level applies to portolan alone. Libraries log only where a directive names them: they
-/// repeat what clients send, so that a client could fill the log and choose its words.
+/// A bare level applies only to portolan. Libraries log only if a directive names them: their
+/// records repeat what clients send, so a client could fill the log and control its text.
 fn filter(directives: &str) -> Result<Targets, FilterError> {
     let mut targets = Targets::new().with_target(CRATE_NAME, LevelFilter::INFO);
     for directive in directives.split(',').map(str::trim).filter(|directive| !directive.is_empty())
@@ -113,9 +113,9 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut moment = String::new();
-        SystemTime.format_time(&mut Writer::new(&mut moment))?;
-        let record = LogRecord::new(moment, event);
+        let mut timestamp = String::new();
+        SystemTime.format_time(&mut Writer::new(&mut timestamp))?;
+        let record = LogRecord::new(timestamp, event);
         match self.format {
             LogFormat::Text => writeln!(writer, "{}", record.text(self.is_coloured)),
             LogFormat::Json => writeln!(writer, "{}", record.json()),
@@ -134,15 +134,14 @@ struct LogRecord {
 }
 
 impl LogRecord {
-    fn new(moment: String, event: &Event<'_>) -> Self {
+    fn new(timestamp: String, event: &Event<'_>) -> Self {
         let metadata = event.metadata();
-        let (phrase, fields) = (String::new(), Vec::new());
         let mut record = Self {
-            timestamp: moment,
+            timestamp,
             level: *metadata.level(),
             target: metadata.target().to_owned(),
-            message: phrase,
-            fields,
+            message: String::new(),
+            fields: Vec::new(),
         };
         event.record(&mut record);
         record
@@ -155,10 +154,10 @@ impl LogRecord {
         };
         match (field.name(), value) {
             ("message", Value::String(text)) => self.message = text,
-            // A record of the `log` crate says its place in fields.
+            // A record of the `log` crate has its module in fields.
             ("log.target", Value::String(module)) => self.target = module,
             (name, _) if name.starts_with("log.") => {}
-            (name, value) if self.fields.iter().all(|(known, _)| *known != name) => {
+            (name, value) if self.fields.iter().all(|(existing, _)| *existing != name) => {
                 self.fields.push((name, value))
             }
             _ => {}
@@ -196,7 +195,7 @@ impl LogRecord {
     /// The record as a JSON object on one line.
     fn json(&self) -> String {
         let mut octets = Vec::new();
-        // Keys are texts and a vector takes everything, so that this cannot fail.
+        // All keys are texts, and writing to a vector cannot fail.
         let _ = self.serialize_json(&mut serde_json::Serializer::new(&mut octets));
         let json = String::from_utf8(octets).unwrap_or_default();
         escaped_json(&json).into_owned()
@@ -209,7 +208,7 @@ impl LogRecord {
         map.serialize_entry("message", &self.message)?;
         map.serialize_entry("target", &self.target)?;
         for (name, value) in &self.fields {
-            // No event of portolan has such a field (`tests/logs.rs`); a library's may.
+            // No event of portolan has such a field (`tests/logs.rs`); one of a library may.
             if RESERVED_KEYS.contains(name) {
                 map.serialize_entry(&format!("{name}_"), value)?;
             } else {
@@ -241,13 +240,13 @@ impl Visit for LogRecord {
         self.add(field, value.into());
     }
 
-    /// Also takes what is logged by its `Display`.
+    /// Also called for values that are logged by their `Display`.
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.add(field, format!("{value:?}").into());
     }
 }
 
-/// A value of a text record: as it is where it is one plain word, else in quotes.
+/// A value of a text record: unchanged if it is one plain word, else quoted.
 fn logfmt_value(text: &str) -> String {
     let is_plain =
         |c: char| !(c.is_whitespace() || matches!(c, '"' | '=' | '\\') || is_unprintable(c));
@@ -295,7 +294,7 @@ mod tests {
                 "hickory_server::server::h2_handler",
                 Level::ERROR,
                 false,
-                "clients choose its words",
+                "clients control its text",
             ),
             ("debug", "portolan::app", Level::DEBUG, true, "a bare level"),
             ("debug", "hickory_net::h2", Level::ERROR, false, "a library"),
@@ -366,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn one_record_is_one_line_of_text_whatever_it_holds() {
+    fn one_record_is_one_line_of_text_whatever_it_contains() {
         let lines = logged(LogFormat::Text, || {
             tracing::warn!(datacenter = "fra", secs = 3, share = 0.5, note = %"a\n2026 b", "state\nchanged");
             tracing::info!(target: "library", message = "text\u{1b}c", "key with blank" = true);
@@ -381,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn no_record_holds_the_password_of_a_url() {
+    fn no_record_contains_the_password_of_a_url() {
         for format in [LogFormat::Text, LogFormat::Json] {
             let lines = logged(format, || {
                 tracing::warn!(url = "http://ada:hunter2@h/", note = %"GET /?token=hunter2", "asked");
@@ -407,8 +406,8 @@ mod tests {
         );
     }
 
-    /// The lines that `act` logs, without their time.
-    fn logged(format: LogFormat, act: impl FnOnce()) -> Vec<String> {
+    /// The lines that `log` writes, without their timestamps.
+    fn logged(format: LogFormat, log: impl FnOnce()) -> Vec<String> {
         #[derive(Clone, Default)]
         struct LogBuffer(Arc<Mutex<Vec<u8>>>);
         impl io::Write for LogBuffer {
@@ -426,7 +425,7 @@ mod tests {
         let layer = tracing_subscriber::fmt::layer()
             .event_format(records)
             .with_writer(move || writer.clone());
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), act);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
         let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
         let time = match format {
             LogFormat::Text => "2026-01-01T00:00:00.000000Z",

@@ -1,14 +1,18 @@
-//! The command line: what may be written, and which command does it.
+//! The command line: its arguments, and one file per command.
 //!
-//! | file | commands |
+//! | file | content |
 //! |---|---|
+//! | `args` | the commands and flags |
 //! | `check` | `check` |
 //! | `explain` | `explain`, `plan` |
 //! | `locate` | `locate` |
-//! | `drain` | `drain`, `undrain`, `failback`: over a running server's admin API |
-//! | `client` | `status`, `reload`, and which server is asked |
+//! | `drain` | `drain`, `undrain`, `failback` |
+//! | `status` | `status` |
+//! | `reload` | `reload` |
+//! | `client` | the HTTP client of a running server's admin API |
 //! | `log` | the log of `serve`, and its filter |
-//! | `output` | colours, JSON |
+//! | `output` | colours, JSON, stdout and stderr |
+//! | `text` | times, ramps and shortened lists as text |
 //!
 //! Data goes to stdout, messages and logs to stderr.
 
@@ -20,7 +24,9 @@ mod explain;
 mod locate;
 mod log;
 mod output;
+mod reload;
 mod status;
+mod text;
 
 use std::process::ExitCode;
 
@@ -33,8 +39,8 @@ use crate::app;
 
 /// Runs the command line of this process.
 ///
-/// Exit codes: 0 done; 1 bad configuration, a name that is not ours, a refusal; 2 bad usage; 3
-/// (`plan`) a rule forbids it.
+/// Exit codes: 0 success; 1 invalid configuration, a name that is not served, a refusal of the
+/// server; 2 invalid usage; 3 a change that exceeds a limit of `plan`.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let output = Output::new(&arguments);
@@ -59,7 +65,7 @@ pub fn run() -> ExitCode {
         Command::Drain(drain) => drain::drain(&drain, &output),
         Command::Undrain(undrain) => drain::undrain(&undrain, &output),
         Command::Failback(failback) => drain::failback(&failback, &output),
-        Command::Status(status) => client::status(&status, &output),
-        Command::Reload(reload) => client::reload(&reload, &output),
+        Command::Status(status) => status::run(&status, &output),
+        Command::Reload(reload) => reload::run(&reload, &output),
     }
 }

@@ -1,4 +1,5 @@
-//! Where output goes and how it looks. Everything that a command prints passes here.
+//! The output of commands: colours, JSON, stdout and stderr. Everything that a command prints goes
+//! through this module.
 
 use std::{
     fmt,
@@ -12,7 +13,7 @@ use serde_json::json;
 use super::args::{Arguments, Colour};
 use crate::{config::Colours, printable};
 
-/// Where output goes and how it looks.
+/// The format of the output.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Output {
     colour: Colour,
@@ -29,7 +30,8 @@ impl Output {
         self.allows_colours(io::stdout().is_terminal())
     }
 
-    /// How messages on stderr are coloured. With `--json` they stand in the document, too: plain.
+    /// Whether messages on stderr are coloured. With `--json` they are plain, because the document
+    /// repeats them.
     pub(super) fn message_colours(&self) -> Colours {
         if !self.json && self.allows_colours(io::stderr().is_terminal()) {
             Colours::Ansi
@@ -48,14 +50,14 @@ impl Output {
         }
     }
 
-    /// A line of data, or several. A reader that has gone away ends nothing.
+    /// Prints one or more lines of data to stdout. A closed pipe is no error.
     pub(super) fn print_line(&self, line: &str) {
         self.print(&printable_text(line, self.is_coloured()));
     }
 
-    /// A document of data.
+    /// Prints a JSON document to stdout.
     pub(super) fn print_document(&self, document: &impl Serialize) {
-        // What we print has text keys and finite numbers.
+        // Documents have text keys and finite numbers, so this cannot fail.
         let json = serde_json::to_string_pretty(document).unwrap_or_default();
         self.print(&printable::safe_json(&json));
     }
@@ -65,15 +67,15 @@ impl Output {
         let _ = writeln!(out, "{text}").and_then(|()| out.flush());
     }
 
-    /// A message.
+    /// Prints a message to stderr.
     pub(super) fn print_message(&self, message: &str) {
         let is_coloured = self.message_colours() == Colours::Ansi;
         let _ =
             writeln!(io::stderr().lock(), "{}", printable_text(message.trim_end(), is_coloured));
     }
 
-    /// A message that ends the command; with `--json` the document says it, for whoever reads
-    /// stdout only.
+    /// Prints the error that ends the command; with `--json` also as a document, for programs that
+    /// read only stdout.
     pub(super) fn fail(&self, error: &dyn fmt::Display) -> ExitCode {
         let text = error.to_string();
         if self.json {
@@ -85,8 +87,8 @@ impl Output {
     }
 }
 
-/// The text as the terminal gets it: without passwords of URLs,
-/// and without control sequences except line ends and our colours.
+/// A text that is safe to print: without passwords of URLs, and without control sequences except
+/// line ends and, if `is_coloured`, colours.
 fn printable_text(text: &str, is_coloured: bool) -> String {
     printable::escaped_lines(&printable::redacted(text), is_coloured).into_owned()
 }

@@ -26,8 +26,8 @@ use crate::{
     snapshot::Snapshot,
     steer::{
         Chart, CombinedProbe, DatacenterId, Family, FeedReport, Fraction, LoadFeed, Member,
-        MemberKind, PoolId, PoolReport, ProbeId, ProbeTarget, RampKey, RampReport, Service,
-        ServiceId, Topology, active_probes, answered_endpoints,
+        MemberKind, PoolId, PoolReport, ProbeId, RampKey, RampReport, Service, ServiceId, Topology,
+        active_probes, answered_endpoints,
     },
 };
 
@@ -193,13 +193,9 @@ fn target(controller: &Controller, key: &ProbeKey, id: ProbeId, is_probed: bool)
 fn named_target(key: &ProbeKey) -> TargetStatus {
     TargetStatus {
         monitor: key.monitor.name.to_string(),
-        target: target_text(&key.target),
+        target: key.target.to_string(),
         ..TargetStatus::default()
     }
-}
-
-pub(super) fn target_text(target: &ProbeTarget) -> String {
-    target.to_string()
 }
 
 fn loads(controller: &Controller) -> Vec<LoadStatus> {
@@ -212,7 +208,7 @@ fn loads(controller: &Controller) -> Vec<LoadStatus> {
         let failure = controller.load_controller.failure(feed.id);
         LoadStatus {
             load: source.name.to_string(),
-            target: target.as_ref().map(target_text),
+            target: target.as_ref().map(ToString::to_string),
             age_secs: feed.reading.map(|reading| now.saturating_sub(reading.read_at).as_secs()),
             is_stale: feed.is_stale,
             error: failure.map(|failure| failure.reason.clone()),

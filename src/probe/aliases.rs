@@ -1,4 +1,5 @@
-//! What aliases stand for, for probes of them: the addresses that clients are given, and no others.
+//! The addresses of aliases, for probes of them: those that clients receive in answers, and no
+//! others.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,36 +12,36 @@ use tokio::{sync::watch, time::timeout};
 
 use crate::dns::Name;
 
-/// The addresses of every alias; none where it is not resolved yet. Clones share them.
+/// The addresses of every alias; empty for one that is not resolved yet. Clones share the map.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AliasAddresses(watch::Sender<HashMap<Name, Arc<[IpAddr]>>>);
 
-/// What is known of a name that is to be probed.
+/// Whether a name to be probed is an alias, and its addresses.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum AliasResolution {
-    /// It is no alias.
+    /// The name is no alias.
     NotAnAlias,
-    /// It is an alias that is not resolved.
+    /// An alias that is not resolved.
     Unresolved,
-    /// It is an alias for these addresses.
+    /// An alias with these addresses.
     Resolved(Arc<[IpAddr]>),
 }
 
 impl AliasAddresses {
-    /// Makes `aliases` the names that are aliases; what is known of them stays.
+    /// Replaces the set of aliases. An alias of the previous set keeps its addresses.
     pub(super) fn set_aliases(&self, aliases: &[Name]) {
-        self.0.send_modify(|known| {
+        self.0.send_modify(|map| {
             let wanted: HashSet<&Name> = aliases.iter().collect();
-            known.retain(|alias, _| wanted.contains(alias));
+            map.retain(|alias, _| wanted.contains(alias));
             for alias in aliases {
-                known.entry(alias.clone()).or_default();
+                map.entry(alias.clone()).or_default();
             }
         });
     }
 
-    /// Notes what an alias stands for.
+    /// Sets the addresses of an alias.
     pub(super) fn set_addresses(&self, alias: &Name, addresses: Vec<IpAddr>) {
-        self.0.send_if_modified(|known| match known.get_mut(alias) {
+        self.0.send_if_modified(|map| match map.get_mut(alias) {
             Some(old) if **old != *addresses => {
                 *old = addresses.into();
                 true
@@ -49,15 +50,15 @@ impl AliasAddresses {
         });
     }
 
-    /// What a name stands for. An alias that is not resolved is waited for, but no longer than
-    /// `longest`.
-    pub(super) async fn wait_for(&self, name: &Name, longest: Duration) -> AliasResolution {
+    /// Whether `name` is an alias, and its addresses. Waits at most `max_wait` for an alias that is
+    /// not resolved.
+    pub(super) async fn wait_for(&self, name: &Name, max_wait: Duration) -> AliasResolution {
         let mut changes = self.0.subscribe();
-        let is_known = |known: &HashMap<Name, Arc<[IpAddr]>>| {
-            known.get(name).is_none_or(|found| !found.is_empty())
+        let is_known = |map: &HashMap<Name, Arc<[IpAddr]>>| {
+            map.get(name).is_none_or(|addresses| !addresses.is_empty())
         };
-        match timeout(longest, changes.wait_for(is_known)).await {
-            Ok(Ok(known)) => known
+        match timeout(max_wait, changes.wait_for(is_known)).await {
+            Ok(Ok(map)) => map
                 .get(name)
                 .cloned()
                 .map_or(AliasResolution::NotAnAlias, AliasResolution::Resolved),
@@ -83,10 +84,12 @@ mod tests {
             aliases.wait_for(&"www.example.net".parse().unwrap(), Duration::MAX).await,
             AliasResolution::NotAnAlias
         );
-        let (waiting, addresses) = (aliases.clone(), vec![IpAddr::from([192, 0, 2, 1])]);
-        let of_lb = lb.clone();
+        let (aliases_of_task, addresses) = (aliases.clone(), vec![IpAddr::from([192, 0, 2, 1])]);
+        let name = lb.clone();
         let found =
-            tokio::spawn(async move { waiting.wait_for(&of_lb, Duration::from_secs(60)).await });
+            tokio::spawn(
+                async move { aliases_of_task.wait_for(&name, Duration::from_secs(60)).await },
+            );
         tokio::task::yield_now().await;
         aliases.set_addresses(&lb, addresses.clone());
         assert_eq!(found.await.unwrap(), AliasResolution::Resolved(addresses.into()));

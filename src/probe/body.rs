@@ -1,7 +1,7 @@
-//! A reply's body: read up to a bound, and searched.
+//! The body of a reply, read up to a bound and searched.
 //!
-//! A reply passes only if its body ends as the reply announced, or if the first 64 KiB of it
-//! arrived. A wanted text that was found is enough, so that a check can pass on an endless stream.
+//! A reply passes only if its body ends as its head announced, or if its first 64 KiB arrived. Once
+//! the required text is found, the rest is not read, so a check can pass on an endless stream.
 
 use std::{pin::Pin, task::Poll};
 
@@ -9,13 +9,13 @@ use h2::RecvStream;
 use hyper::body::{Body, Bytes, Incoming};
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::{check::ProbeError, http1, http2};
+use super::{http1, http2, result::ProbeError};
 use crate::health::{Failure, HttpCheck};
 
-/// The most of a body that is read.
+/// The most octets of a body that are read.
 const MAX_BODY_OCTETS: usize = 64 * 1024;
 
-/// A body on its way, over either version of HTTP.
+/// A body that is being received, over either version of HTTP.
 #[derive(Debug)]
 pub(super) enum ResponseBody {
     Http1(Incoming),
@@ -23,7 +23,7 @@ pub(super) enum ResponseBody {
 }
 
 impl ResponseBody {
-    /// The next octets; `None` at the end.
+    /// The next octets; `None` at the end of the body.
     pub(super) async fn next_chunk(&mut self) -> Option<Result<Bytes, ProbeError>> {
         match self {
             Self::Http2(stream) => {
@@ -48,10 +48,10 @@ impl ResponseBody {
         }
     }
 
-    /// Reads to the end of the body, or to the bound.
+    /// Reads to the end of the body, or to [`MAX_BODY_OCTETS`].
     ///
     /// # Errors
-    /// Why the body does not end as the reply announced.
+    /// The reason why the body does not end as the head announced.
     async fn read_to_end(mut self) -> Result<(), ProbeError> {
         let mut read = 0;
         while read < MAX_BODY_OCTETS {
@@ -62,7 +62,7 @@ impl ResponseBody {
     }
 }
 
-/// What a body must hold.
+/// The text and the pattern that a body must contain.
 #[derive(Debug)]
 pub(super) struct BodyCondition {
     text: Option<Box<str>>,
@@ -70,10 +70,10 @@ pub(super) struct BodyCondition {
 }
 
 impl BodyCondition {
-    /// Compiles the check's pattern.
+    /// Compiles the pattern of the check.
     ///
     /// # Errors
-    /// [`Failure::MonitorUnusable`] where it is none.
+    /// [`Failure::MonitorUnusable`] if it is no valid pattern.
     pub(super) fn new(check: &HttpCheck) -> Result<Self, Failure> {
         let text = check.required_text.clone().filter(|text| !text.is_empty());
         let pattern = check.required_pattern.as_deref().map(compile_pattern).transpose();
@@ -82,33 +82,36 @@ impl BodyCondition {
         Ok(Self { text, pattern })
     }
 
-    /// Reads until the text was found, or to the bound. Without a condition, reads to the end or to
-    /// the bound.
+    /// Reads until the text is found, or to [`MAX_BODY_OCTETS`]. Without a text, reads to the end
+    /// or to the bound.
     ///
     /// # Errors
-    /// What is missing, or why the body could not be read.
+    /// The condition that is not met, or the reason why the body could not be read.
     pub(super) async fn check(&self, mut body: ResponseBody) -> Result<(), ProbeError> {
-        let mut is_missing = self.text.is_some();
-        if !is_missing && self.pattern.is_none() {
+        let mut is_text_missing = self.text.is_some();
+        if !is_text_missing && self.pattern.is_none() {
             return body.read_to_end().await;
         }
-        let wanted = self.text.as_deref().unwrap_or_default().as_bytes();
+        let required = self.text.as_deref().unwrap_or_default().as_bytes();
         let mut read: Vec<u8> = Vec::new();
         while read.len() < MAX_BODY_OCTETS {
             let Some(octets) = body.next_chunk().await else { break };
-            let searched = read.len().saturating_sub(wanted.len().saturating_sub(1));
+            let search_from = read.len().saturating_sub(required.len().saturating_sub(1));
             let room = MAX_BODY_OCTETS - read.len();
             read.extend(octets?.iter().take(room));
-            if is_missing {
-                is_missing =
-                    !read.split_at(searched).1.windows(wanted.len()).any(|window| window == wanted);
+            if is_text_missing {
+                is_text_missing = !read
+                    .split_at(search_from)
+                    .1
+                    .windows(required.len())
+                    .any(|window| window == required);
             }
-            // A pattern may be anchored to the end, so that only all of the body can tell.
-            if !is_missing && self.pattern.is_none() {
+            // A pattern may be anchored to the end, so it is matched against the whole body.
+            if !is_text_missing && self.pattern.is_none() {
                 return Ok(());
             }
         }
-        if is_missing {
+        if is_text_missing {
             return Err(Failure::BodyMismatch.into());
         }
         match &self.pattern {
@@ -118,8 +121,8 @@ impl BodyCondition {
     }
 }
 
-/// A pattern of bounded size, for octets.
+/// Compiles a pattern that matches octets, within a bound on the size of its automaton.
 fn compile_pattern(text: &str) -> Result<Regex, regex::Error> {
-    let most = HttpCheck::MAX_PATTERN_OCTETS;
-    RegexBuilder::new(text).size_limit(most).dfa_size_limit(most).build()
+    let max_octets = HttpCheck::MAX_PATTERN_OCTETS;
+    RegexBuilder::new(text).size_limit(max_octets).dfa_size_limit(max_octets).build()
 }

@@ -1,19 +1,19 @@
-//! TLS as a kind of its own: a handshake, and how long the certificate holds.
+//! The probe of kind `tls`: a handshake, and the time until the certificate expires.
 
 use std::{net::SocketAddr, time::Duration};
 
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::{
-    check::{PassDetails, ProbeError},
     proxy,
+    result::{PassDetails, ProbeError},
     tls::{self, TlsClient},
 };
 use crate::health::{CertificateExpiry, Failure, OnExpiry, ProbeNote, TlsCheck};
 
 const SECS_PER_DAY: i64 = 24 * 3600;
 
-/// A check made ready.
+/// A prepared check, with its files read.
 #[derive(Debug)]
 pub(super) struct TlsProbe {
     check: TlsCheck,
@@ -21,18 +21,18 @@ pub(super) struct TlsProbe {
 }
 
 impl TlsProbe {
-    /// Reads the files that the check names: not for an async task.
+    /// Reads the files that the check names, so call it on a blocking thread.
     ///
     /// # Errors
-    /// Why no probe of this check can pass.
+    /// The reason why no probe of this check can pass.
     pub(super) fn new(check: &TlsCheck) -> Result<Self, Failure> {
         Ok(Self { check: check.clone(), tls: TlsClient::new(&check.tls, &[])? })
     }
 
-    /// Shakes hands with the target, whose own name or address as text is `literal`, at `address`.
+    /// Makes a handshake with the target `literal`, a name or an address as text, at `address`.
     ///
     /// # Errors
-    /// Why the target does not pass.
+    /// The reason why the target does not pass.
     pub(super) async fn probe(
         &self,
         literal: &str,
@@ -40,9 +40,9 @@ impl TlsProbe {
     ) -> Result<PassDetails, ProbeError> {
         let name = tls::server_name(self.check.host.as_deref(), literal)?;
         let stream = proxy::open(address, self.check.proxy_protocol).await?;
-        let secured = self.tls.connect(name.clone(), stream).await?;
+        let stream = self.tls.connect(name.clone(), stream).await?;
         let Some(expiry) = self.check.expiry else { return Ok(PassDetails::default()) };
-        let chain = secured.get_ref().1.peer_certificates().unwrap_or_default();
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         match (find_expiring(expiry.within, chain, &name, &self.tls)?, expiry.on_expiry) {
             (None, _) => Ok(PassDetails::default()),
             (Some(expiring), OnExpiry::Fail) => Err(Failure::CertificateExpires(expiring).into()),
@@ -54,19 +54,20 @@ impl TlsProbe {
     }
 }
 
-/// What of a chain expires `within` this.
+/// The expiry of the target's certificate, or else of its chain, if it is `within` this time.
 fn find_expiring(
     within: Duration,
     chain: &[CertificateDer<'_>],
     name: &ServerName<'_>,
-    security: &TlsClient,
+    tls: &TlsClient,
 ) -> Result<Option<CertificateExpiry>, Failure> {
     let now = UnixTime::now();
-    let own =
-        chain.first().ok_or_else(|| Failure::Tls("the target showed no certificate".into()))?;
-    let (_, own) = x509_parser::parse_x509_certificate(own)
+    let end_entity =
+        chain.first().ok_or_else(|| Failure::Tls("the target sent no certificate".into()))?;
+    let (_, end_entity) = x509_parser::parse_x509_certificate(end_entity)
         .map_err(|error| Failure::CertificateBad(error.to_string().into()))?;
-    let left_secs = own.validity().not_after.timestamp().saturating_sub_unsigned(now.as_secs());
+    let left_secs =
+        end_entity.validity().not_after.timestamp().saturating_sub_unsigned(now.as_secs());
     if left_secs < i64::try_from(within.as_secs()).unwrap_or(i64::MAX) {
         return Ok(Some(CertificateExpiry::Certificate {
             days: left_secs.div_euclid(SECS_PER_DAY),
@@ -74,7 +75,5 @@ fn find_expiring(
     }
     let then = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()) + within);
     let within_days = within.as_secs().div_ceil(SECS_PER_DAY.unsigned_abs());
-    Ok(security
-        .has_expired_by(then, chain, name)
-        .then_some(CertificateExpiry::Chain { within_days }))
+    Ok(tls.has_expired_by(then, chain, name).then_some(CertificateExpiry::Chain { within_days }))
 }

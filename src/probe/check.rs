@@ -1,5 +1,5 @@
-//! One attempt: a target, its deadline, and what came of it, told apart from what was our own
-//! doing.
+//! One check of a target: up to two timed attempts, with failures of the target kept apart from
+//! those of this process.
 
 use std::{
     io,
@@ -14,7 +14,6 @@ use tokio::{
 };
 
 use super::{
-    ProbeKey,
     aliases::{AliasAddresses, AliasResolution},
     attempt_timer::{AttemptTimer, TimedAttempt},
     certificate::TlsProbe,
@@ -23,51 +22,29 @@ use super::{
     grpc::GrpcProbe,
     http::HttpProbe,
     icmp::IcmpProbe,
+    key::ProbeKey,
     no_result::NoResult,
+    result::{PassDetails, ProbeError},
     tcp,
 };
 use crate::{
-    health::{Check, Failure, Monitor, Outcome, ProbeNote},
+    health::{Check, Failure, Monitor, Outcome},
     steer::ProbeTarget,
 };
 
-/// A name's addresses beyond these are not asked.
+/// The most addresses of a name that are probed.
 const MAX_ADDRESSES: usize = 8;
-/// What a running program holds: two pipes, and a descriptor of the process.
+/// The descriptors of a running program: two pipes and that of the process.
 const EXEC_DESCRIPTORS: u32 = 3;
 
-/// What a target that passed said beside it.
-#[derive(Debug, Default)]
-pub(super) struct PassDetails {
-    /// The value of the reply's header of load metrics.
-    pub(super) load_metrics: Option<Box<str>>,
-    /// What an operator should know.
-    pub(super) note: Option<ProbeNote>,
-}
-
-/// Why a probe did not pass.
+/// A monitor's check with its files read and its patterns compiled; shared by all of its targets.
 #[derive(Debug)]
-pub(super) enum ProbeError {
-    /// The target's doing.
-    Target(Failure),
-    /// This process or its system lacks what a probe needs: no outcome at all.
-    Local(NoResult, io::Error),
-}
-
-impl From<Failure> for ProbeError {
-    fn from(failure: Failure) -> Self {
-        Self::Target(failure)
-    }
-}
-
-/// A monitor's check made ready; shared by all of its targets.
-#[derive(Debug)]
-pub(super) struct PreparedCheck {
+pub struct PreparedCheck {
     port: u16,
-    /// Or why no probe of it can pass.
+    /// The kind of probe, or why the monitor cannot work.
     kind: Result<ProbeKind, Failure>,
     aliases: AliasAddresses,
-    /// Descriptors that a probe may have beyond one.
+    /// Permits for descriptors beyond the first of each probe.
     extra_descriptors: Arc<Semaphore>,
 }
 
@@ -83,8 +60,8 @@ enum ProbeKind {
 }
 
 impl PreparedCheck {
-    /// Reads the files that the monitor names: not for an async task. Its
-    /// probes take descriptors beyond the first of each from `extra_descriptors`.
+    /// Reads the files that the monitor names, so call it on a blocking thread. Probes take permits
+    /// for descriptors beyond the first from `extra_descriptors`.
     pub(super) fn new(
         monitor: &Monitor,
         aliases: AliasAddresses,
@@ -99,11 +76,11 @@ impl PreparedCheck {
             Check::Grpc(check) => (check.port, GrpcProbe::new(check).map(ProbeKind::Grpc)),
             Check::Dns(check) => (check.port, DnsProbe::new(check).map(ProbeKind::Dns)),
             Check::Icmp => (0, Ok(ProbeKind::Icmp(IcmpProbe))),
-            // The controller has only its parts probed.
+            // The controller probes only the combined monitors, never the combination.
             Check::Combine(_) => (
                 0,
                 Err(Failure::MonitorUnusable(
-                    "it is a combination, of which the parts are probed".into(),
+                    "it is a combination: only its parts are probed".into(),
                 )),
             ),
             Check::Exec(check) => (0, ExecProbe::new(check, &monitor.name).map(ProbeKind::Exec)),
@@ -111,13 +88,13 @@ impl PreparedCheck {
         Self { port, kind, aliases, extra_descriptors }
     }
 
-    /// The addresses of a name that is an alias.
+    /// The addresses of a target that is an alias; `None` if it is none.
     ///
     /// # Errors
-    /// It is not resolved in time.
+    /// The alias is not resolved in time.
     async fn alias_addresses(&self, key: &ProbeKey) -> Result<Option<Arc<[IpAddr]>>, ()> {
         match &key.target {
-            // A program resolves for itself what is a name.
+            // A program receives the name and resolves it itself.
             ProbeTarget::Host(_) if matches!(self.kind, Ok(ProbeKind::Exec(_))) => Ok(None),
             ProbeTarget::Host(name) => match self.aliases.wait_for(name, key.monitor.timeout).await
             {
@@ -129,13 +106,13 @@ impl PreparedCheck {
         }
     }
 
-    /// Why the monitor cannot work, whatever its targets do.
+    /// Why the monitor cannot work, whatever its targets do; `None` if it can.
     pub(super) fn fault(&self) -> Option<&Failure> {
         self.kind.as_ref().err()
     }
 
     async fn probe(&self, literal: &str, address: SocketAddr) -> Result<PassDetails, ProbeError> {
-        let probed = match self.kind.as_ref().map_err(Clone::clone)? {
+        let result = match self.kind.as_ref().map_err(Clone::clone)? {
             ProbeKind::Tcp => tcp::probe(address).await.map(|()| PassDetails::default()),
             ProbeKind::Http(probe) => probe.probe(literal, address).await,
             ProbeKind::Tls(probe) => probe.probe(literal, address).await,
@@ -144,12 +121,12 @@ impl PreparedCheck {
             ProbeKind::Icmp(probe) => probe.probe(address.ip()).await,
             ProbeKind::Exec(probe) => return self.run(probe, literal).await,
         };
-        probed.map_err(|trouble| trouble.for_address(address))
+        result.map_err(|error| error.for_address(address))
     }
 
-    /// Runs a program, which has two pipes and a descriptor of its process.
+    /// Runs a program if its descriptors beyond the first are available.
     async fn run(&self, program: &ExecProbe, literal: &str) -> Result<PassDetails, ProbeError> {
-        let Ok(_further) = self.extra_descriptors.try_acquire_many(EXEC_DESCRIPTORS - 1) else {
+        let Ok(_permits) = self.extra_descriptors.try_acquire_many(EXEC_DESCRIPTORS - 1) else {
             return Err(ProbeError::Local(
                 NoResult::Descriptors,
                 io::Error::other("no descriptors left for another exec program"),
@@ -162,31 +139,31 @@ impl PreparedCheck {
 /// Checks a target once.
 ///
 /// # Errors
-/// [`NoResult`] where the failure is, or may be, due to this process: the monitor cannot work, a
-/// resource is missing, or the process did not run for most of the time that the target had.
+/// [`NoResult`] if this process caused, or may have caused, the failure: the monitor cannot work, a
+/// resource is missing, or the process was stalled during both attempts.
 pub(super) async fn check_target(
-    checker: &Arc<PreparedCheck>,
+    check: &Arc<PreparedCheck>,
     key: &ProbeKey,
-    stopwatch: &AttemptTimer<'_>,
+    timer: &AttemptTimer<'_>,
 ) -> Result<Outcome, NoResult> {
-    if checker.fault().is_some() {
+    if check.fault().is_some() {
         return Err(NoResult::Monitor);
     }
     let (monitor, timeout) = (&key.monitor.name, key.monitor.timeout);
-    let Ok(known) = checker.alias_addresses(key).await else {
+    let Ok(alias_addresses) = check.alias_addresses(key).await else {
         tracing::debug!(%monitor, endpoint = %key.target, "probe not possible: alias not resolved");
         return Err(NoResult::Alias);
     };
-    let once = || probe(checker, &key.target, known.clone());
-    let timed = stopwatch.run(timeout, once, is_affected_by_delay).await.inspect_err(|_| {
+    let once = || probe(check, &key.target, alias_addresses.clone());
+    let timed = timer.run(timeout, once, is_affected_by_delay).await.inspect_err(|_| {
         tracing::debug!(
             %monitor,
             endpoint = %key.target,
             "probe failure discarded: this process was suspended or short of CPU"
         );
     });
-    let TimedAttempt { result: ended, latency, .. } = timed?;
-    match ended {
+    let TimedAttempt { result, latency, .. } = timed?;
+    match result {
         Some(Ok(PassDetails { load_metrics, note })) => {
             Ok(Outcome { load_metrics, note, ..Outcome::new(Ok(()), latency) })
         }
@@ -199,75 +176,75 @@ pub(super) async fn check_target(
     }
 }
 
-/// Whether a delay of this process can have caused what a probe came to.
-fn is_affected_by_delay(probed: &Result<PassDetails, ProbeError>) -> bool {
-    matches!(probed, Err(ProbeError::Target(failure)) if failure.is_affected_by_delay())
+/// Whether a delay of this process may have caused the result of a probe.
+fn is_affected_by_delay(result: &Result<PassDetails, ProbeError>) -> bool {
+    matches!(result, Err(ProbeError::Target(failure)) if failure.is_affected_by_delay())
 }
 
-/// Probes a target; `known` are the addresses of one that is an alias.
+/// Probes a target; `alias_addresses` are those of a target that is an alias.
 async fn probe(
-    checker: &Arc<PreparedCheck>,
+    check: &Arc<PreparedCheck>,
     target: &ProbeTarget,
-    known: Option<Arc<[IpAddr]>>,
+    alias_addresses: Option<Arc<[IpAddr]>>,
 ) -> Result<PassDetails, ProbeError> {
     let literal = target.to_string();
-    // A program is told the target as it is configured, and resolves for itself what is a name.
-    if let Ok(ProbeKind::Exec(program)) = &checker.kind {
-        return checker.run(program, &literal).await;
+    // A program receives the target as configured, and resolves a name itself.
+    if let Ok(ProbeKind::Exec(program)) = &check.kind {
+        return check.run(program, &literal).await;
     }
     let address = match target {
-        ProbeTarget::Address(address) => SocketAddr::new(*address, checker.port),
+        ProbeTarget::Address(address) => SocketAddr::new(*address, check.port),
         ProbeTarget::Host(_) => {
-            let addresses: Vec<SocketAddr> = match known {
-                Some(known) => {
-                    known.iter().map(|address| SocketAddr::new(*address, checker.port)).collect()
+            let addresses: Vec<SocketAddr> = match alias_addresses {
+                Some(addresses) => {
+                    addresses.iter().map(|address| SocketAddr::new(*address, check.port)).collect()
                 }
-                None => lookup_host((&*literal, checker.port))
+                None => lookup_host((&*literal, check.port))
                     .await
                     .map_err(ProbeError::from_resolution)?
                     .collect(),
             };
-            return probe_any(checker, literal, addresses).await;
+            return probe_any(check, literal, addresses).await;
         }
     };
-    checker.probe(&literal, address).await
+    check.probe(&literal, address).await
 }
 
-/// Probes a name's addresses side by side, so that one that hangs leaves the others their time; one
-/// after the other as far as descriptors are short. One that passes is enough. Otherwise an address
-/// that could not be probed leaves the target without a result, for it may be the one that works;
-/// else the failure that came last is reported.
+/// Probes the addresses of a name in parallel, so that one that hangs takes no time from the
+/// others; one after the other if descriptors are short. The target passes if one address passes.
+/// Otherwise an address that could not be probed leaves the target without a result, because it may
+/// be the one that works; else the latest failure is reported.
 async fn probe_any(
-    checker: &Arc<PreparedCheck>,
+    check: &Arc<PreparedCheck>,
     host: String,
     addresses: Vec<SocketAddr>,
 ) -> Result<PassDetails, ProbeError> {
-    let mut waiting = addresses.into_iter().take(MAX_ADDRESSES);
+    let mut remaining = addresses.into_iter().take(MAX_ADDRESSES);
     let mut attempts = JoinSet::new();
-    // With each attempt goes the right to its descriptor; the first has that of the probe.
+    // Each attempt holds the permit for its descriptor; the first uses that of the probe.
     let start = |attempts: &mut JoinSet<_>, address, descriptor: Option<OwnedSemaphorePermit>| {
-        let (checker, host) = (Arc::clone(checker), host.clone());
-        attempts.spawn(async move { (checker.probe(&host, address).await, descriptor) });
+        let (check, host) = (Arc::clone(check), host.clone());
+        attempts.spawn(async move { (check.probe(&host, address).await, descriptor) });
     };
-    if let Some(address) = waiting.next() {
+    if let Some(address) = remaining.next() {
         start(&mut attempts, address, None);
     }
-    while let Ok(descriptor) = Arc::clone(&checker.extra_descriptors).try_acquire_owned()
-        && let Some(address) = waiting.next()
+    while let Ok(descriptor) = Arc::clone(&check.extra_descriptors).try_acquire_owned()
+        && let Some(address) = remaining.next()
     {
         start(&mut attempts, address, Some(descriptor));
     }
-    let mut trouble = ProbeError::from(Failure::Unresolved);
+    let mut error = ProbeError::from(Failure::Unresolved);
     while let Some(attempt) = attempts.join_next().await {
         let (later, descriptor) = match attempt {
             Ok((Ok(pass), _)) => return Ok(pass),
-            Ok((Err(trouble), descriptor)) => (trouble, descriptor),
+            Ok((Err(error), descriptor)) => (error, descriptor),
             Err(error) => (ProbeError::Local(NoResult::Internal, io::Error::other(error)), None),
         };
-        trouble = trouble.or_later(later);
-        if let Some(address) = waiting.next() {
+        error = error.or_later(later);
+        if let Some(address) = remaining.next() {
             start(&mut attempts, address, descriptor);
         }
     }
-    Err(trouble)
+    Err(error)
 }

@@ -1,11 +1,10 @@
-//! Check history: whether the health status of a target rests on recent results.
+//! Whether the health status of a target comes from recent results.
 //!
 //! A check of each target is due once per interval. A target is **unchecked** once two due checks
-//! in a row gave no result for a reason that lies in this process ([`NoResult`]), until the next
-//! result. Rounds are counted and not time, so that nothing is reported falsely: a new target has
-//! missed none, a reload keeps the counts, and a process that was suspended, however long, misses
-//! one round of each target. Failures are results: while verdicts are frozen by a doubt every
-//! target is checked.
+//! in a row gave no result because of this process ([`NoResult`]), until the next result. Due
+//! checks are counted, not time, so that no report is false: a new target has missed none, a reload
+//! keeps the counts, and a suspended process misses one check of each target, however long the
+//! suspension. Failures are results: every target is checked while a doubt freezes the verdicts.
 
 use std::time::Duration;
 
@@ -13,11 +12,11 @@ use super::no_result::{CountsByReason, NoResult};
 
 /// Number of due checks in a row without a result that makes a target unchecked.
 const UNCHECKED_AFTER_CHECKS: u32 = 2;
-/// A period ends once no target has been unchecked for this time: one that comes and goes is
+/// A period ends once no target has been unchecked for this time, so that a recurring lack is
 /// reported once.
 const QUIET_TIME: Duration = Duration::from_secs(10);
 
-/// What is known of one target's due checks since its latest result.
+/// The due checks of one target since its latest result.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct CheckHistory {
     missed_checks: u32,
@@ -26,12 +25,12 @@ pub(super) struct CheckHistory {
 }
 
 impl CheckHistory {
-    /// Notes that a check gave a result, pass or failure.
+    /// Records a result, pass or failure.
     pub(super) fn note_result(&mut self) {
         *self = Self::default();
     }
 
-    /// Notes that a due check gave no result.
+    /// Records that a due check gave no result.
     pub(super) fn note_missed(&mut self, reason: NoResult) {
         if !reason.makes_unchecked() {
             return self.note_result();
@@ -46,29 +45,30 @@ impl CheckHistory {
         self.reason.filter(|_| self.missed_checks >= UNCHECKED_AFTER_CHECKS)
     }
 
-    /// Nothing else being known, a target whose due check has waited to be started for so long is
-    /// unchecked.
+    /// A target whose due check has waited for this long to be started counts as unchecked.
     pub(super) fn unchecked_after(interval: Duration) -> Duration {
         interval * UNCHECKED_AFTER_CHECKS
     }
 
-    /// How many due checks since the latest result were discarded as [`NoResult::Starved`].
+    /// The number of due checks since the latest result that were discarded as
+    /// [`NoResult::Starved`].
     pub(super) fn starved_count(&self) -> u32 {
         self.starved_checks
     }
 }
 
-/// How many targets are unchecked.
+/// The number of unchecked targets, and the period during which there are any.
 #[derive(Debug, Default)]
 pub(super) struct UncheckedCounts {
     unchecked: CountsByReason,
-    /// Targets that are unchecked because their checks wait to be started.
+    /// Targets that are unchecked because their due checks have waited too long to be started.
     overdue: u64,
     period: UncheckedPeriod,
 }
 
 impl UncheckedCounts {
-    /// Follows a target from one reason for being unchecked, or none, to another.
+    /// Moves a target from the count of the reason `from` to that of `to`. `None` stands for a
+    /// checked target, which is not counted.
     pub(super) fn change_reason(&mut self, from: Option<NoResult>, to: Option<NoResult>) {
         if let Some(reason) = from {
             self.unchecked.subtract_one(reason);
@@ -78,24 +78,25 @@ impl UncheckedCounts {
         }
     }
 
-    /// Notes how many targets of no other reason wait too long for their checks to be started.
+    /// Sets the number of targets whose checks have waited too long to be started and that are not
+    /// unchecked for another reason.
     pub(super) fn note_overdue(&mut self, overdue: u64) {
         self.overdue = overdue;
     }
 
-    /// How many targets are unchecked, by the latest reason.
+    /// The number of unchecked targets by the latest reason.
     pub(super) fn by_reason(&self) -> CountsByReason {
         let mut unchecked = self.unchecked;
         unchecked.add(NoResult::Late, self.overdue);
         unchecked
     }
 
-    /// What is to be logged.
+    /// The change that must be logged now.
     pub(super) fn next_change(&mut self, now: Duration) -> Option<UncheckedChange> {
         self.period.update(self.by_reason().sum(), now)
     }
 
-    /// When there may be something to log, if nothing changes until then.
+    /// When a period may end, if no count changes until then.
     pub(super) fn next_change_at(&self) -> Option<Duration> {
         self.period.ends_at()
     }
@@ -105,24 +106,24 @@ impl UncheckedCounts {
 #[derive(Debug, Default)]
 pub(super) struct UncheckedPeriod {
     began_at: Option<Duration>,
-    /// Since when no target is unchecked, during a period.
+    /// Since when no target has been unchecked, within a period.
     quiet_since: Option<Duration>,
 }
 
-/// The beginning or the end of a period.
+/// The beginning or the end of a period with unchecked targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum UncheckedChange {
+pub enum UncheckedChange {
     /// There are unchecked targets.
     Began,
     /// All targets are checked again.
     Ended {
-        /// From the first unchecked target to the last.
+        /// The time from the first unchecked target to the last.
         lasted: Duration,
     },
 }
 
 impl UncheckedPeriod {
-    /// Follows the number of unchecked targets.
+    /// Updates the period with the number of unchecked targets at `now`.
     pub(super) fn update(&mut self, unchecked: u64, now: Duration) -> Option<UncheckedChange> {
         let Some(began) = self.began_at else {
             self.began_at = (unchecked > 0).then_some(now);
@@ -140,7 +141,7 @@ impl UncheckedPeriod {
         Some(UncheckedChange::Ended { lasted: quiet - began })
     }
 
-    /// When the period may end, if no target is unchecked until then.
+    /// When the period ends, if no target is unchecked until then.
     pub(super) fn ends_at(&self) -> Option<Duration> {
         self.quiet_since.map(|quiet| quiet + QUIET_TIME)
     }
@@ -155,11 +156,7 @@ mod tests {
         let mut history = CheckHistory::default();
         assert_eq!(history.unchecked_reason(), None, "a new target");
         history.note_missed(NoResult::Late);
-        assert_eq!(
-            history.unchecked_reason(),
-            None,
-            "one round is what a suspended process misses"
-        );
+        assert_eq!(history.unchecked_reason(), None, "a suspended process misses one check");
         history.note_missed(NoResult::Descriptors);
         assert_eq!(
             history.unchecked_reason(),

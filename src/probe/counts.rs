@@ -1,4 +1,4 @@
-//! Counts of a scheduler, written by its tasks and read by any thread.
+//! The counts of a scheduler: its tasks write them, any thread reads them.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -7,34 +7,35 @@ use std::sync::{
 
 use super::no_result::{CountsByReason, NoResult};
 
-/// What a scheduler has done since its start.
+/// Counts of a scheduler since its start, and gauges of its present state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SchedulerCounts {
     /// Number of probes started.
     pub started: u64,
-    /// Of these, later than their time allows.
+    /// Probes of `started` that began later than the timetable tolerates.
     pub started_late: u64,
-    /// Rounds left out because the process slept through them, or the probe before had not yet been
-    /// reported.
+    /// Due probes not started, because the process did not run or the previous probe of the target
+    /// had not been reported.
     pub skipped: u64,
     /// Number of passes reported.
     pub passed: u64,
     /// Number of failures reported.
     pub failed: u64,
-    /// Probes that ended without a result: all of `without_result` but rounds that were left out.
+    /// Probes that ended without a result: `without_result` without the skipped ones.
     pub discarded: u64,
-    /// Probes running now, or waiting to be reported.
+    /// Probes that run now, or wait to be reported.
     pub in_flight: u64,
-    /// Probes without a result and rounds left out, by reason.
+    /// Probes that were skipped or gave no result, by reason.
     pub without_result: CountsByReason,
     /// Targets that are probed.
     pub targets: usize,
-    /// Of these, targets that are unchecked now: two due probes in a row gave no result. By the
-    /// latest reason.
+    /// Targets that are unchecked now, by the latest reason: two due probes in a row gave no
+    /// result.
     pub unchecked: CountsByReason,
 }
 
-/// Reads what a scheduler counts, without asking its task. Cheap to clone; keeps nothing running.
+/// Reads the counts of a scheduler without waiting for its task. Cheap to clone; does not keep the
+/// task running.
 #[derive(Debug, Clone)]
 pub struct CountsHandle(pub(super) Arc<SchedulerCounters>);
 
@@ -45,7 +46,7 @@ impl CountsHandle {
     }
 }
 
-/// The counters behind a [`SchedulerCounts`].
+/// The counters from which a [`SchedulerCounts`] is read.
 #[derive(Debug, Default)]
 pub(super) struct SchedulerCounters {
     pub(super) started: AtomicU64,
@@ -72,26 +73,26 @@ impl SchedulerCounters {
 
     /// Counts a probe that ended without a result.
     pub(super) fn count_discarded(&self, reason: NoResult) {
-        let mut results = self.lock();
-        results.discarded += 1;
-        results.without_result.add(reason, 1);
+        let mut counts = self.lock();
+        counts.discarded += 1;
+        counts.without_result.add(reason, 1);
     }
 
-    /// Counts a round that was left out.
+    /// Counts a due probe that was not started.
     pub(super) fn count_skipped(&self) {
         self.skipped.fetch_add(1, Relaxed);
         self.lock().without_result.add(NoResult::Late, 1);
     }
 
-    /// Notes how many targets there are, and how many of them are unchecked.
+    /// Sets the number of targets, and how many of them are unchecked.
     pub(super) fn set_unchecked(&self, unchecked: CountsByReason, targets: usize) {
-        let mut results = self.lock();
-        (results.unchecked, results.targets) = (unchecked, targets);
+        let mut counts = self.lock();
+        (counts.unchecked, counts.targets) = (unchecked, targets);
     }
 
     /// All counts at this moment.
     pub(super) fn read(&self) -> SchedulerCounts {
-        let GuardedCounts { discarded, without_result: unmade, targets, unchecked } = *self.lock();
+        let GuardedCounts { discarded, without_result, targets, unchecked } = *self.lock();
         SchedulerCounts {
             started: self.started.load(Relaxed),
             started_late: self.started_late.load(Relaxed),
@@ -100,7 +101,7 @@ impl SchedulerCounters {
             failed: self.failed.load(Relaxed),
             in_flight: self.in_flight.load(Relaxed),
             discarded,
-            without_result: unmade,
+            without_result,
             targets,
             unchecked,
         }

@@ -1,4 +1,4 @@
-//! DNS: one query, and what the reply must hold (RFC 1035).
+//! DNS: one query, and the records that the reply must contain (RFC 1035).
 
 use std::net::SocketAddr;
 
@@ -8,30 +8,21 @@ use hickory_proto::{
 };
 
 use super::{
-    check::{PassDetails, ProbeError},
+    result::{PassDetails, ProbeError},
     tcp,
 };
 use crate::{
     dns::Rcode,
-    dns_client::{self, DnsClientError},
+    dns_client,
     health::{DnsCheck, Failure},
     random,
 };
 
-impl From<DnsClientError> for ProbeError {
-    fn from(error: DnsClientError) -> Self {
-        match error {
-            DnsClientError::Io(error) => error.into(),
-            DnsClientError::NotDns => Failure::NotDns.into(),
-        }
-    }
-}
-
-/// A check made ready.
+/// A prepared check: its query encoded, its required records decoded.
 #[derive(Debug)]
 pub(super) struct DnsProbe {
     check: DnsCheck,
-    /// The query, with an id of 0.
+    /// The encoded query, with id 0.
     query: Vec<u8>,
     /// The question that a reply must repeat.
     question: Message,
@@ -39,31 +30,33 @@ pub(super) struct DnsProbe {
 }
 
 impl DnsProbe {
-    /// Encodes the query, and decodes the wanted records as a reply's will be.
+    /// Encodes the query, and decodes the required records in the same way as those of a reply.
     ///
     /// # Errors
-    /// [`Failure::MonitorUnusable`] where either is not possible.
+    /// [`Failure::MonitorUnusable`] if either is not valid DNS.
     pub(super) fn new(check: &DnsCheck) -> Result<Self, Failure> {
         let query = query(check);
         let broken = |_| Failure::MonitorUnusable("its query or its answers are not DNS".into());
-        let asked = Message::from_vec(&query).map_err(broken)?;
-        let wanted = Message::from_vec(&expected_reply(check)).map_err(broken)?;
-        let wanted = wanted.answers.into_iter().map(|record| record.data).collect();
-        Ok(Self { check: check.clone(), query, question: asked, expected_rdata: wanted })
+        let question = Message::from_vec(&query).map_err(broken)?;
+        let expected = Message::from_vec(&expected_reply(check)).map_err(broken)?;
+        let expected_rdata = expected.answers.into_iter().map(|record| record.data).collect();
+        Ok(Self { check: check.clone(), query, question, expected_rdata })
     }
 
-    /// Asks the target at `address`.
+    /// Sends the query to the target at `address`.
     ///
     /// # Errors
-    /// Why the target does not pass.
+    /// The reason why the target does not pass.
     pub(super) async fn probe(&self, address: SocketAddr) -> Result<PassDetails, ProbeError> {
         let id = random::query_id().map_err(ProbeError::from_randomness)?;
         let mut query = self.query.clone();
         query.splice(..2, id.to_be_bytes());
-        let is_asked = |query: &op::Query| self.question.queries.first() == Some(query);
+        let repeats_question = |query: &op::Query| self.question.queries.first() == Some(query);
         let reply = match self.check.tcp {
-            true => dns_client::query_tcp(tcp::open(address).await?, &query, is_asked).await?,
-            false => dns_client::query_udp(&query, address, is_asked).await?,
+            true => {
+                dns_client::query_tcp(tcp::open(address).await?, &query, repeats_question).await?
+            }
+            false => dns_client::query_udp(&query, address, repeats_question).await?,
         };
         self.evaluate_reply(&reply).map(|()| PassDetails::default()).map_err(ProbeError::Target)
     }
@@ -71,17 +64,17 @@ impl DnsProbe {
     fn evaluate_reply(&self, reply: &Message) -> Result<(), Failure> {
         let (got, want) = (Rcode(reply.metadata.response_code.into()), Rcode(self.check.rcode));
         if got != want {
-            let name = |code: Rcode| code.mnemonic().unwrap_or("of no name");
+            let name = |code: Rcode| code.mnemonic().unwrap_or("without a name");
             return Err(Failure::Rcode { got: name(got), want: name(want) });
         }
         let rtype = RecordType::from(self.check.rtype);
-        let holds = |wanted: &RData| {
+        let is_in_reply = |expected: &RData| {
             reply
                 .answers
                 .iter()
-                .any(|record| record.record_type() == rtype && record.data == *wanted)
+                .any(|record| record.record_type() == rtype && record.data == *expected)
         };
-        match self.expected_rdata.iter().all(holds) {
+        match self.expected_rdata.iter().all(is_in_reply) {
             true => Ok(()),
             false if reply.metadata.truncation => Err(Failure::TruncatedAnswer),
             false => Err(Failure::MissingRecord),
@@ -89,14 +82,14 @@ impl DnsProbe {
     }
 }
 
-/// A query with an OPT record (RFC 6891) and an id of 0.
+/// A query with an OPT record (RFC 6891) and id 0.
 fn query(check: &DnsCheck) -> Vec<u8> {
     let DnsCheck { name, rtype, recursion, .. } = check;
     dns_client::OutgoingQuery { name, rtype: *rtype, wants_recursion: *recursion, has_edns: true }
         .encode(0)
 }
 
-/// A reply that holds the wanted records and nothing else.
+/// A reply that contains the required records and nothing else.
 fn expected_reply(check: &DnsCheck) -> Vec<u8> {
     const RESPONSE: u8 = 0x80;
     const IN: u16 = 1;

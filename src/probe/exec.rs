@@ -1,9 +1,10 @@
-//! Exec: a program that ends well. No shell, next to no environment, a process group of its own.
+//! Exec: the target passes when a program exits with code 0. It runs without a shell, with a
+//! minimal environment and in a new process group.
 //!
-//! Whatever ends the probe (its end, its timeout, a reload, the server's) ends the whole group,
-//! while the group's leader is not reaped: until then no other process can have its number. A
-//! process that leaves the group (`setsid`) is not ended. What the program writes is read, so
-//! that it does not wait for us, kept up to a bound and logged at `debug` where it fails.
+//! Whatever ends the probe (the program's end, the timeout, a reload, the end of the server) kills
+//! the whole group before its leader is reaped: until then no other process can have its id. A
+//! process that leaves the group (`setsid`) is not killed. The output of the program is read, so
+//! that the program does not block; its first octets are kept, and logged at `debug` on failure.
 
 use std::{convert::Infallible, io, process::Stdio};
 
@@ -18,21 +19,21 @@ use tokio::{
 };
 
 use super::{
-    check::{PassDetails, ProbeError},
     no_result::NoResult,
+    result::{PassDetails, ProbeError},
 };
 use crate::health::{ExecCheck, Failure};
 
-/// What is kept of each of the program's two streams.
+/// The most octets that are kept of each output stream.
 const MAX_OUTPUT_OCTETS: usize = 32 * 1024;
 
-/// What is shown of them.
+/// The most octets of a stream that are logged.
 const MAX_LOGGED_OCTETS: usize = 512;
 
-/// In an argument: the target.
+/// The placeholder for the target in an argument.
 const ADDRESS_PLACEHOLDER: &str = "{address}";
 
-/// A check made ready.
+/// A prepared check: the program and its arguments.
 #[derive(Debug)]
 pub(super) struct ExecProbe {
     program: Box<str>,
@@ -42,7 +43,7 @@ pub(super) struct ExecProbe {
 
 impl ExecProbe {
     /// # Errors
-    /// [`Failure::MonitorUnusable`] where no program is named.
+    /// [`Failure::MonitorUnusable`] if `argv` is empty.
     pub(super) fn new(check: &ExecCheck, monitor: &str) -> Result<Self, Failure> {
         let (program, arguments) = check
             .argv
@@ -55,15 +56,15 @@ impl ExecProbe {
         })
     }
 
-    /// Runs the program for the target, whose own name or address as text is `literal`.
+    /// Runs the program for the target `literal`, a name or an address as text.
     ///
     /// # Errors
-    /// How the program ended, or why it did not run.
+    /// How the program ended, or the reason why it did not run.
     pub(super) async fn probe(&self, literal: &str) -> Result<PassDetails, ProbeError> {
-        // Before the program starts, so that its end is not missed.
-        let mut ends = signal(SignalKind::child())?;
+        // Registered before the program starts, so that its end is not missed.
+        let mut child_signals = signal(SignalKind::child())?;
         let mut child = self.command(literal).spawn().map_err(|error| self.spawn_error(error))?;
-        // Declared after the child and so dropped before it, which reaps it.
+        // Declared after the child, so the group is killed before the child is reaped.
         let group = ProcessGroup::new(&child);
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let reading = {
@@ -71,13 +72,13 @@ impl ExecProbe {
             let (out, err) = (&mut out, &mut err);
             async move {
                 tokio::join!(read_bounded(stdout, out), read_bounded(stderr, err));
-                // A program that closes its output goes on.
+                // A program that closes its output may still run.
                 std::future::pending::<Infallible>().await
             }
         };
         let ended = async {
             while !group.has_ended()? {
-                ends.recv().await;
+                child_signals.recv().await;
             }
             io::Result::Ok(())
         };
@@ -137,7 +138,7 @@ impl ExecProbe {
     }
 }
 
-/// A process group that ends when this is dropped.
+/// A process group that is killed on drop.
 struct ProcessGroup(Option<Pid>);
 
 impl ProcessGroup {
@@ -145,7 +146,7 @@ impl ProcessGroup {
         Self(child.id().and_then(|id| Pid::from_raw(id.cast_signed())))
     }
 
-    /// Whether the leader has ended. It is left to be reaped.
+    /// Whether the leader has ended. Does not reap it.
     fn has_ended(&self) -> io::Result<bool> {
         let Some(leader) = self.0 else { return Ok(true) };
         loop {
@@ -164,13 +165,13 @@ impl ProcessGroup {
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(leader) = self.0 {
-            // An error means that all of it has ended.
+            // An error means that the whole group has ended.
             let _ = kill_process_group(leader, Signal::KILL);
         }
     }
 }
 
-/// Reads a stream to its end and keeps what comes first.
+/// Reads a stream to its end and keeps its first [`MAX_OUTPUT_OCTETS`].
 async fn read_bounded(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     let Some(mut stream) = stream else { return };
     let mut octets = [0; 4096];
@@ -180,7 +181,7 @@ async fn read_bounded(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>
     }
 }
 
-/// The beginning of an output, without control sequences.
+/// The beginning of an output, with control characters escaped.
 fn logged_prefix(output: &[u8]) -> String {
     output.escape_ascii().take(MAX_LOGGED_OCTETS).map(char::from).collect()
 }
@@ -191,15 +192,15 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_of_a_program_is_noticed_before_it_is_reaped() {
-        let mut ends = signal(SignalKind::child()).unwrap();
+        let mut child_signals = signal(SignalKind::child()).unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", "exit 7"]).process_group(0);
         let mut child = command.spawn().unwrap();
         let group = ProcessGroup::new(&child);
         while !group.has_ended().unwrap() {
-            ends.recv().await;
+            child_signals.recv().await;
         }
-        // A zombie: its number, which is the group's, belongs to it alone.
+        // The leader is a zombie: no other process can have its id, which is that of the group.
         let leader = group.0.unwrap().as_raw_nonzero();
         let status = std::fs::read_to_string(format!("/proc/{leader}/stat")).unwrap();
         assert!(status.contains(") Z "), "{status}");

@@ -1,5 +1,5 @@
-//! gRPC: one call of the health checking protocol (`grpc.health.v1.Health/Check`), which is two
-//! messages of one field each.
+//! gRPC: one call of the health checking protocol (`grpc.health.v1.Health/Check`). Its request and
+//! its reply have one field each, so they are encoded and decoded here.
 
 use std::net::SocketAddr;
 
@@ -12,9 +12,9 @@ use hyper::{
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
-    check::{PassDetails, ProbeError},
-    http::authority,
+    host_header::authority,
     http2, proxy,
+    result::{PassDetails, ProbeError},
     tls::{self, TlsClient},
 };
 use crate::health::{Failure, GrpcCheck, StatusRange};
@@ -22,7 +22,7 @@ use crate::health::{Failure, GrpcCheck, StatusRange};
 const CHECK_PATH: &str = "/grpc.health.v1.Health/Check";
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// The most that is read of a reply's messages.
+/// The most octets of a reply's messages that are read.
 const MAX_MESSAGE_OCTETS: usize = 4096;
 
 /// The names of gRPC's status codes, by number.
@@ -46,10 +46,10 @@ const STATUS_NAMES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-/// The states that a service may say it is in, by number.
+/// The names of the serving statuses of a service, by number.
 const SERVING_STATUS_NAMES: [&str; 4] = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
 
-/// A check made ready.
+/// A prepared check: its files read, its request encoded.
 #[derive(Debug)]
 pub(super) struct GrpcProbe {
     check: GrpcCheck,
@@ -58,36 +58,36 @@ pub(super) struct GrpcProbe {
 }
 
 impl GrpcProbe {
-    /// Reads the files that the check names: not for an async task.
+    /// Reads the files that the check names, so call it on a blocking thread.
     ///
     /// # Errors
-    /// Why no probe of this check can pass.
+    /// The reason why no probe of this check can pass.
     pub(super) fn new(check: &GrpcCheck) -> Result<Self, Failure> {
-        let security =
-            check.tls.as_ref().map(|terms| TlsClient::new(terms, &[b"h2"])).transpose()?;
+        let tls =
+            check.tls.as_ref().map(|options| TlsClient::new(options, &[b"h2"])).transpose()?;
         Ok(Self {
             check: check.clone(),
             request_message: encode_request(&check.service).into(),
-            tls: security,
+            tls,
         })
     }
 
-    /// Asks the target, whose own name or address as text is `literal`, at `address`.
+    /// Probes the target `literal`, a name or an address as text, at `address`.
     ///
     /// # Errors
-    /// Why the target does not pass.
+    /// The reason why the target does not pass.
     pub(super) async fn probe(
         &self,
         literal: &str,
         address: SocketAddr,
     ) -> Result<PassDetails, ProbeError> {
-        let Some(security) = &self.tls else {
+        let Some(tls) = &self.tls else {
             let stream = proxy::open(address, self.check.proxy_protocol).await?;
             return self.call(stream, literal, address).await;
         };
         let name = tls::server_name(self.check.host.as_deref(), literal)?;
         let stream = proxy::open(address, self.check.proxy_protocol).await?;
-        self.call(security.connect(name, stream).await?, literal, address).await
+        self.call(tls.connect(name, stream).await?, literal, address).await
     }
 
     async fn call<S>(
@@ -109,7 +109,7 @@ impl GrpcProbe {
         let mut request = Request::new(self.request_message.clone());
         *request.method_mut() = Method::POST;
         *request.uri_mut() =
-            uri.map_err(|_| Failure::MonitorUnusable("its host is no authority".into()))?;
+            uri.map_err(|_| Failure::MonitorUnusable("its host is not a valid authority".into()))?;
         for (name, value) in [
             (CONTENT_TYPE, "application/grpc"),
             (TE, "trailers"),
@@ -133,9 +133,9 @@ async fn evaluate_reply(reply: Response<RecvStream>) -> Result<PassDetails, Prob
     if !head.headers.get(CONTENT_TYPE).is_some_and(is_grpc) {
         return Err(Failure::NotGrpc.into());
     }
-    // A call that fails at once may put its status into the head.
-    let mut is_told = head.headers.contains_key(GRPC_STATUS);
-    if is_told {
+    // A call that fails at once may have its status in the header, without trailers.
+    let mut has_status = head.headers.contains_key(GRPC_STATUS);
+    if has_status {
         check_status(&head.headers)?;
     }
     let mut read = Vec::new();
@@ -148,9 +148,9 @@ async fn evaluate_reply(reply: Response<RecvStream>) -> Result<PassDetails, Prob
     }
     if let Some(trailers) = body.trailers().await.map_err(|error| http2::error_in_body(&error))? {
         check_status(&trailers)?;
-        is_told = true;
+        has_status = true;
     }
-    if !is_told {
+    if !has_status {
         return Err(Failure::NotGrpc.into());
     }
     match decode_serving_status(&read).ok_or(Failure::NotGrpc)? {
@@ -158,25 +158,25 @@ async fn evaluate_reply(reply: Response<RecvStream>) -> Result<PassDetails, Prob
         other => {
             let name =
                 usize::try_from(other).ok().and_then(|other| SERVING_STATUS_NAMES.get(other));
-            Err(Failure::NotServing(name.copied().unwrap_or("in a state of no name")).into())
+            Err(Failure::NotServing(name.copied().unwrap_or("in a state without a name")).into())
         }
     }
 }
 
-/// The status of the call itself.
+/// Checks the status of the call itself.
 fn check_status(headers: &HeaderMap) -> Result<(), Failure> {
     let status =
         headers.get(GRPC_STATUS).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     match status {
         Some(0) => Ok(()),
         Some(status) => {
-            Err(Failure::GrpcStatus(STATUS_NAMES.get(status).copied().unwrap_or("of no name")))
+            Err(Failure::GrpcStatus(STATUS_NAMES.get(status).copied().unwrap_or("without a name")))
         }
         None => Err(Failure::NotGrpc),
     }
 }
 
-/// `HealthCheckRequest { service }`: a message of gRPC around one string, field 1.
+/// `HealthCheckRequest { service }`: a gRPC message with one string, field 1.
 fn encode_request(service: &str) -> Vec<u8> {
     let mut message = Vec::with_capacity(service.len() + 10);
     if !service.is_empty() {
@@ -195,7 +195,8 @@ fn encode_request(service: &str) -> Vec<u8> {
     framed
 }
 
-/// `HealthCheckResponse { status }`: an enumeration, field 1; 0 where it is not there.
+/// `HealthCheckResponse { status }`: an enumeration, field 1; 0 if the field is absent. `None` if
+/// the message is malformed or compressed.
 fn decode_serving_status(framed: &[u8]) -> Option<u64> {
     let (&is_compressed, rest) = framed.split_first()?;
     let (length, mut message) = rest.split_first_chunk::<4>()?;
@@ -220,7 +221,7 @@ fn decode_serving_status(framed: &[u8]) -> Option<u64> {
     Some(state)
 }
 
-/// A number of protobuf: seven bits an octet, the lowest first.
+/// Takes a varint of protobuf: seven bits an octet, the lowest first.
 fn take_varint(rest: &mut &[u8]) -> Option<u64> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
@@ -243,7 +244,7 @@ mod tests {
         assert_eq!(encode_request(""), [0, 0, 0, 0, 0]);
         assert_eq!(encode_request("web"), *b"\0\0\0\0\x05\x0a\x03web");
         assert_eq!(encode_request(&"x".repeat(300))[..8], [0, 0, 0, 0x01, 0x2f, 0x0a, 0xac, 0x02]);
-        for (framed, wanted, why) in [
+        for (framed, expected, why) in [
             (&b"\0\0\0\0\x02\x08\x01"[..], Some(1), "SERVING"),
             (b"\0\0\0\0\0", Some(0), "empty: the default"),
             (b"\0\0\0\0\x05\x12\x01x\x08\x02", Some(2), "behind a field of a later version"),
@@ -258,7 +259,7 @@ mod tests {
             (b"\0\0\0\0\x07\x12\xff\xff\xff\xff\x0f\x08", None, "a length beyond the message"),
             (b"", None, "nothing"),
         ] {
-            assert_eq!(decode_serving_status(framed), wanted, "{why}");
+            assert_eq!(decode_serving_status(framed), expected, "{why}");
         }
     }
 }

@@ -1,13 +1,13 @@
-//! HTTP and HTTPS: a request on a fresh connection, and what the reply must be.
+//! HTTP and HTTPS: a request on a fresh connection, and the conditions on the reply.
 //!
-//! On hyper's connection, not on reqwest's client: reqwest 0.13 reads a reply's head of up to
-//! 417,792 octets, sets no linger on its sockets (each probe would leave a port in TIME_WAIT on one
-//! side), and pins an address to a name only for a whole client, of which 10,000 targets would need
-//! 10,000.
+//! It uses hyper's connection, not reqwest's client. reqwest 0.13 reads a reply's head of up to
+//! 417,792 octets. It sets no linger on its sockets, so each probe would leave a port in TIME_WAIT
+//! on one side. It pins an address to a name only for a whole client, so 10,000 targets would need
+//! 10,000 clients.
 //!
-//! Nothing is reused, decompressed or sent through a proxy. A redirect is followed only where the
-//! check says how many, and only to the origin that was asked, at the address that was asked. A
-//! target costs at most 16 KiB of head and 64 KiB of body for each request.
+//! No connection is reused, nothing is decompressed, and no HTTP proxy is used. Redirects are
+//! followed only up to the number that the check allows, and only to the same origin at the same
+//! address. A probe reads at most 16 KiB of head and 64 KiB of body for each request.
 
 use std::net::SocketAddr;
 
@@ -24,17 +24,18 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     body::{BodyCondition, ResponseBody},
-    check::{PassDetails, ProbeError},
+    host_header::authority,
     http1, http2, proxy,
     redirect::{HttpOrigin, redirect_target},
+    result::{PassDetails, ProbeError},
     tls::{self, LenientTlsStream, TlsClient},
 };
 use crate::health::{Failure, HttpCheck, HttpVersion, Outcome};
 
-/// Where a target says its load (ORCA: Open Request Cost Aggregation).
+/// The header in which a target reports its load (ORCA: Open Request Cost Aggregation).
 const LOAD_METRICS: HeaderName = HeaderName::from_static("endpoint-load-metrics");
 
-/// A check made ready: what does not depend on the target is parsed and read once.
+/// A prepared check: everything that does not depend on the target is read and parsed once.
 #[derive(Debug)]
 pub(super) struct HttpProbe {
     check: HttpCheck,
@@ -44,7 +45,7 @@ pub(super) struct HttpProbe {
     tls: Option<TlsClient>,
 }
 
-/// What is asked for: first as the check says, then as redirects do.
+/// The next request: first that of the check, then those of redirects.
 #[derive(Debug, Clone)]
 struct PendingRequest {
     method: Method,
@@ -53,17 +54,17 @@ struct PendingRequest {
     redirects_left: u8,
 }
 
-/// What came of an errand.
+/// The result of one request and its reply.
 enum ExchangeResult {
     Passed(PassDetails),
     Redirected(PendingRequest),
 }
 
 impl HttpProbe {
-    /// Reads the files that the check names: not for an async task.
+    /// Reads the files that the check names, so call it on a blocking thread.
     ///
     /// # Errors
-    /// Why no probe of this check can pass.
+    /// The reason why no probe of this check can pass.
     pub(super) fn new(check: &HttpCheck) -> Result<Self, Failure> {
         let protocol: &[u8] = match check.version {
             HttpVersion::One => b"http/1.1",
@@ -72,23 +73,27 @@ impl HttpProbe {
         Ok(Self {
             check: check.clone(),
             method: Method::from_bytes(check.method.as_bytes())
-                .map_err(|_| Failure::MonitorUnusable("its method is none".into()))?,
+                .map_err(|_| Failure::MonitorUnusable("its method is not valid".into()))?,
             headers: request_headers(check)?,
             body_condition: BodyCondition::new(check)?,
-            tls: check.tls.as_ref().map(|terms| TlsClient::new(terms, &[protocol])).transpose()?,
+            tls: check
+                .tls
+                .as_ref()
+                .map(|options| TlsClient::new(options, &[protocol]))
+                .transpose()?,
         })
     }
 
-    /// Asks the target, whose own name or address as text is `literal`, at `address`.
+    /// Probes the target `literal`, a name or an address as text, at `address`.
     ///
     /// # Errors
-    /// Why the target does not pass.
+    /// The reason why the target does not pass.
     pub(super) async fn probe(
         &self,
         literal: &str,
         address: SocketAddr,
     ) -> Result<PassDetails, ProbeError> {
-        let mut errand = PendingRequest {
+        let mut pending = PendingRequest {
             method: self.method.clone(),
             path: self.check.path.clone(),
             body: self
@@ -100,16 +105,16 @@ impl HttpProbe {
             redirects_left: self.check.redirects,
         };
         loop {
-            match self.send(&errand, literal, address).await? {
+            match self.send(&pending, literal, address).await? {
                 ExchangeResult::Passed(pass) => return Ok(pass),
-                ExchangeResult::Redirected(next) => errand = next,
+                ExchangeResult::Redirected(next) => pending = next,
             }
         }
     }
 
     async fn send(
         &self,
-        errand: &PendingRequest,
+        pending: &PendingRequest,
         literal: &str,
         address: SocketAddr,
     ) -> Result<ExchangeResult, ProbeError> {
@@ -117,24 +122,24 @@ impl HttpProbe {
             Some(host) => host.to_string(),
             None => authority(literal, address, self.check.tls.is_some()),
         };
-        let Some(security) = &self.tls else {
+        let Some(tls) = &self.tls else {
             let stream = proxy::open(address, self.check.proxy_protocol).await?;
-            return self.exchange(errand, &host, stream).await;
+            return self.exchange(pending, &host, stream).await;
         };
         let name = tls::server_name(self.check.host.as_deref(), literal)?;
         let stream = proxy::open(address, self.check.proxy_protocol).await?;
-        let secured = security.connect(name, stream).await?;
+        let stream = tls.connect(name, stream).await?;
         if self.check.version == HttpVersion::Two
-            && secured.get_ref().1.alpn_protocol() != Some(b"h2")
+            && stream.get_ref().1.alpn_protocol() != Some(b"h2")
         {
             return Err(Failure::NotHttp2.into());
         }
-        self.exchange(errand, &host, LenientTlsStream(secured)).await
+        self.exchange(pending, &host, LenientTlsStream(stream)).await
     }
 
     async fn exchange<S>(
         &self,
-        errand: &PendingRequest,
+        pending: &PendingRequest,
         host: &str,
         stream: S,
     ) -> Result<ExchangeResult, ProbeError>
@@ -143,33 +148,34 @@ impl HttpProbe {
     {
         match self.check.version {
             HttpVersion::One => {
-                let request = self.request(errand, host)?.map(Full::new);
+                let request = self.request(pending, host)?.map(Full::new);
                 http1::exchange(stream, request, |reply| {
-                    self.evaluate_reply(errand, host, reply.map(ResponseBody::Http1))
+                    self.evaluate_reply(pending, host, reply.map(ResponseBody::Http1))
                 })
                 .await
             }
             HttpVersion::Two => {
-                let request = self.request(errand, host)?;
+                let request = self.request(pending, host)?;
                 http2::exchange(stream, request, |reply| {
-                    self.evaluate_reply(errand, host, reply.map(ResponseBody::Http2))
+                    self.evaluate_reply(pending, host, reply.map(ResponseBody::Http2))
                 })
                 .await
             }
         }
     }
 
-    fn request(&self, errand: &PendingRequest, host: &str) -> Result<Request<Bytes>, Failure> {
-        let mut request = Request::new(errand.body.clone());
-        *request.method_mut() = errand.method.clone();
-        let no_target = |_| Failure::MonitorUnusable("its path is no request target".into());
-        let no_host = "its host cannot stand in a Host header";
+    fn request(&self, pending: &PendingRequest, host: &str) -> Result<Request<Bytes>, Failure> {
+        let mut request = Request::new(pending.body.clone());
+        *request.method_mut() = pending.method.clone();
+        let no_target =
+            |_| Failure::MonitorUnusable("its path is not a valid request target".into());
+        let no_host = "its host is not valid in a Host header";
         match self.check.version {
             HttpVersion::One => {
-                *request.uri_mut() = errand.path.parse().map_err(no_target)?;
+                *request.uri_mut() = pending.path.parse().map_err(no_target)?;
                 let host = HeaderValue::from_str(host)
                     .map_err(|_| Failure::MonitorUnusable(no_host.into()))?;
-                // First of all (RFC 9110 section 7.2).
+                // Host is the first field (RFC 9110 section 7.2).
                 request.headers_mut().insert(HOST, host);
                 request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -177,7 +183,7 @@ impl HttpProbe {
                 let uri = Uri::builder()
                     .scheme(self.scheme())
                     .authority(host)
-                    .path_and_query(&*errand.path);
+                    .path_and_query(&*pending.path);
                 *request.uri_mut() =
                     uri.build().map_err(|_| Failure::MonitorUnusable(no_host.into()))?;
             }
@@ -192,16 +198,16 @@ impl HttpProbe {
 
     async fn evaluate_reply(
         &self,
-        errand: &PendingRequest,
+        pending: &PendingRequest,
         host: &str,
         reply: Response<ResponseBody>,
     ) -> Result<ExchangeResult, ProbeError> {
         let (head, body) = reply.into_parts();
-        if errand.redirects_left > 0
+        if pending.redirects_left > 0
             && let Some(location) = redirect_location(head.status, &head.headers)
         {
             return Ok(ExchangeResult::Redirected(self.redirected_request(
-                errand,
+                pending,
                 host,
                 head.status,
                 location,
@@ -218,23 +224,23 @@ impl HttpProbe {
         }))
     }
 
-    /// The errand that a redirect makes of this one (RFC 9110 section 15.4).
+    /// The request that follows a redirect (RFC 9110 section 15.4).
     fn redirected_request(
         &self,
-        errand: &PendingRequest,
+        pending: &PendingRequest,
         host: &str,
         status: StatusCode,
         location: &[u8],
     ) -> Result<PendingRequest, Failure> {
         let location = std::str::from_utf8(location).map_err(|_| Failure::Redirect)?;
         let origin = HttpOrigin { scheme: self.scheme(), host, port: self.check.port };
-        let path = redirect_target(location, origin, &errand.path).ok_or(Failure::Redirect)?;
-        let redirects_left = errand.redirects_left - 1;
+        let path = redirect_target(location, origin, &pending.path).ok_or(Failure::Redirect)?;
+        let redirects_left = pending.redirects_left - 1;
         let is_repeated =
             matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
-                || matches!(errand.method, Method::GET | Method::HEAD);
+                || matches!(pending.method, Method::GET | Method::HEAD);
         Ok(match is_repeated {
-            true => PendingRequest { path, redirects_left, ..errand.clone() },
+            true => PendingRequest { path, redirects_left, ..pending.clone() },
             false => {
                 PendingRequest { method: Method::GET, path, body: Bytes::new(), redirects_left }
             }
@@ -242,7 +248,7 @@ impl HttpProbe {
     }
 }
 
-/// What every request carries beside its host.
+/// The header fields of every request, except Host.
 fn request_headers(check: &HttpCheck) -> Result<HeaderMap, Failure> {
     let mut headers = HeaderMap::new();
     headers.insert(
@@ -254,32 +260,23 @@ fn request_headers(check: &HttpCheck) -> Result<HeaderMap, Failure> {
     for (name, value) in &check.headers {
         let (name, value) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value));
         let (Ok(name), Ok(value)) = (name, value) else {
-            return Err(Failure::MonitorUnusable("its headers are none".into()));
+            return Err(Failure::MonitorUnusable("its headers are not valid".into()));
         };
         headers.insert(name, value);
     }
     Ok(headers)
 }
 
-/// Where a reply sends its client, if it is a redirect.
+/// The Location of a reply that is a redirect.
 fn redirect_location(status: StatusCode, headers: &HeaderMap) -> Option<&[u8]> {
     let is_redirect = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
     headers.get(LOCATION).filter(|_| is_redirect).map(HeaderValue::as_bytes)
 }
 
-/// What the reply says of the target's load, if it is text of a sane length.
+/// The load metrics of a reply, if they are text of at most
+/// [`Outcome::MAX_LOAD_METRICS_OCTETS`].
 fn load_metrics(headers: &HeaderMap) -> Option<Box<str>> {
     let value = headers.get(LOAD_METRICS)?.as_bytes();
     let text = std::str::from_utf8(value).ok()?;
     (text.len() <= Outcome::MAX_LOAD_METRICS_OCTETS).then(|| text.into())
-}
-
-/// The target as a Host header names it (RFC 9110 section 7.2): an IPv6 address in brackets, a port
-/// that is not the scheme's.
-pub(super) fn authority(literal: &str, address: SocketAddr, is_tls: bool) -> String {
-    let host = if literal.contains(':') { format!("[{literal}]") } else { literal.to_owned() };
-    match (address.port(), is_tls) {
-        (80, false) | (443, true) => host,
-        (port, _) => format!("{host}:{port}"),
-    }
 }

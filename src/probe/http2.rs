@@ -1,29 +1,29 @@
 //! HTTP/2 (RFC 9113): one exchange on a fresh connection, for HTTP and for gRPC.
 //!
-//! On `h2` itself, not on hyper's client: that hands the connection to a task of its own, which
-//! outlives a probe that ends.
+//! It uses `h2` directly, because hyper's client moves the connection to a separate task, which
+//! outlives an aborted probe.
 
 use h2::{RecvStream, client::Builder};
 use hyper::{Request, Response, body::Bytes};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{check::ProbeError, http1::drive, tls};
+use super::{connection::drive, result::ProbeError, tls};
 use crate::health::Failure;
 
-/// The most that is read of a reply's head.
+/// The most octets of header fields that are accepted.
 const MAX_HEAD_OCTETS: u32 = 16 * 1024;
 
-/// What a target may send of a body: never more is asked for.
+/// The flow-control window in octets: the most that a target may send before it is read.
 const WINDOW_OCTETS: u32 = 64 * 1024;
 
-/// Sends a request and lets `hear` make something of the reply.
+/// Sends a request and passes the reply to `read_reply`.
 ///
 /// # Errors
-/// Why there is no reply, or what `hear` says.
+/// The reason why there is no reply, or the error of `read_reply`.
 pub(super) async fn exchange<S, T, F>(
     stream: S,
     request: Request<Bytes>,
-    hear: impl FnOnce(Response<RecvStream>) -> F,
+    read_reply: impl FnOnce(Response<RecvStream>) -> F,
 ) -> Result<T, ProbeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -41,33 +41,33 @@ where
     let exchange = async move {
         let mut sender = sender.ready().await.map_err(|error| error_before_reply(&error))?;
         let is_empty = body.is_empty();
-        let (reply, mut sending) = sender
+        let (reply, mut request_stream) = sender
             .send_request(Request::from_parts(head, ()), is_empty)
             .map_err(|error| error_before_reply(&error))?;
         if !is_empty {
-            sending.send_data(body, true).map_err(|error| error_before_reply(&error))?;
+            request_stream.send_data(body, true).map_err(|error| error_before_reply(&error))?;
         }
-        hear(reply.await.map_err(|error| error_before_reply(&error))?).await
+        read_reply(reply.await.map_err(|error| error_before_reply(&error))?).await
     };
     drive(connection, exchange).await
 }
 
-/// What an error says of the target while its reply has not begun.
+/// The failure that an error stands for before the reply has begun.
 pub(super) fn error_before_reply(error: &h2::Error) -> ProbeError {
     error_or(error, Failure::NotHttp2)
 }
 
-/// What an error says of the target while the body of its reply is read.
+/// The failure that an error stands for while the body of the reply is read.
 pub(super) fn error_in_body(error: &h2::Error) -> ProbeError {
     error_or(error, Failure::BodyFraming)
 }
 
-/// The target may have ended the stream or the connection itself; else what it sent breaks the
-/// protocol, which is `broken`.
-fn error_or(error: &h2::Error, broken: Failure) -> ProbeError {
+/// The failure that an error stands for: that of the connection, or that the target ended the
+/// stream; else `violation`, because the target violated the protocol.
+fn error_or(error: &h2::Error, violation: Failure) -> ProbeError {
     match error.get_io() {
         Some(error) => tls::connection_error(error),
         None if error.is_remote() => Failure::Closed.into(),
-        None => broken.into(),
+        None => violation.into(),
     }
 }

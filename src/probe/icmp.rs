@@ -1,8 +1,8 @@
-//! ICMP: an echo that is replied to (RFC 792, RFC 4443).
+//! ICMP: an echo request and its reply (RFC 792, RFC 4443).
 //!
-//! Over the kernel's own ping sockets, which need no privilege where `net.ipv4.ping_group_range`
-//! holds our group, else over a raw socket. Where the kernel permits neither, the monitor cannot
-//! work: it judges nothing, and it is reported.
+//! It uses the kernel's ping sockets, which need no privilege if `net.ipv4.ping_group_range`
+//! contains the group of this process, else a raw socket. If the kernel permits neither, the
+//! monitor cannot work, and that is reported.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
-use super::check::{PassDetails, ProbeError};
+use super::result::{PassDetails, ProbeError};
 use crate::{health::Failure, random};
 
 const ECHO_REQUEST_V4: u8 = 8;
@@ -20,10 +20,10 @@ const ECHO_REPLY_V4: u8 = 0;
 const ECHO_REQUEST_V6: u8 = 128;
 const ECHO_REPLY_V6: u8 = 129;
 
-/// What an echo carries, so that its reply is told from all others.
+/// The payload of an echo request, which identifies its reply.
 type EchoToken = [u8; 16];
 
-/// The check made ready.
+/// The check; it has no settings.
 #[derive(Debug, Default)]
 pub(super) struct IcmpProbe;
 
@@ -31,7 +31,8 @@ impl IcmpProbe {
     /// Sends an echo request and waits for the reply.
     ///
     /// # Errors
-    /// Why there is none; [`Failure::MonitorUnusable`] where the system permits no echo requests.
+    /// The reason why there is none; [`Failure::MonitorUnusable`] if the system permits no echo
+    /// requests.
     pub(super) async fn probe(&self, address: IpAddr) -> Result<PassDetails, ProbeError> {
         let socket = Self::open(address)?;
         let token = random::octets().map_err(ProbeError::from_randomness)?;
@@ -55,7 +56,7 @@ impl IcmpProbe {
             .map_err(Self::socket_error)?;
         socket.set_nonblocking(true)?;
         socket.connect(&SocketAddr::new(address, 0).into())?;
-        // To the runtime it is a socket of datagrams like any other.
+        // For tokio it is a datagram socket like one of UDP.
         Ok(UdpSocket::from_std(socket.into())?)
     }
 
@@ -72,8 +73,8 @@ impl IcmpProbe {
     }
 }
 
-/// An echo request. Over a ping socket the kernel puts in its own identifier, and for IPv6 the
-/// checksum always.
+/// An echo request. The kernel sets the identifier of a request over a ping socket, and always the
+/// checksum of an IPv6 one.
 fn request(address: IpAddr, token: EchoToken) -> Vec<u8> {
     let kind = if address.is_ipv4() { ECHO_REQUEST_V4 } else { ECHO_REQUEST_V6 };
     let mut packet = vec![kind, 0, 0, 0, 0, 0, 0, 1];
@@ -83,8 +84,8 @@ fn request(address: IpAddr, token: EchoToken) -> Vec<u8> {
     packet
 }
 
-/// Whether a packet replies to our request. A raw IPv4 socket hands over the IP header, too, and
-/// what is for others.
+/// Whether a packet is the reply to the request with `token`. A raw IPv4 socket also delivers the
+/// IP header, and the packets of other processes.
 fn is_reply(address: IpAddr, packet: &[u8], token: EchoToken) -> bool {
     let (reply, header) = match (address, packet.first()) {
         (IpAddr::V4(_), Some(first)) if first >> 4 == 4 => {
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reply_is_told_from_all_else_by_its_token() {
+    fn a_reply_is_recognised_by_its_token() {
         let (v4, v6) = ("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
         let token = [7; 16];
         let echo = |kind: u8, token: EchoToken| [&[kind, 0, 0, 0, 1, 2, 0, 1], &token[..]].concat();

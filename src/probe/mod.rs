@@ -1,18 +1,19 @@
-//! Health checks and load reports: asks each target of each monitor, and each load source, once per
-//! interval and reports what came of it. Layer 5, on tokio.
+//! Health checks and polls of load sources, each once per interval. Layer 6, on tokio.
 //!
-//! One task (`scheduler`) owns the timetable (`timetable`) of a job (`job`: probes, or polls of
-//! load sources); each probe is a task of its own with its own deadline, so no target ever waits
-//! for another. What one probe does is in a file per kind: `http`, `tcp`, `certificate` (TLS),
-//! `grpc`, `dns`, `icmp`, `exec`; what one poll does is in `poll`. Outcomes go to the controller
-//! over a bounded channel as [`ProbeReport`]s; verdicts are made of them in
-//! [`crate::health::Ledger`], never here.
+//! A probe is one health check of one target; a poll is one request to one load source. Both are
+//! jobs (`job`) of the scheduler: one task (`scheduler`, reached by its `handle`) that follows a
+//! timetable (`timetable`). Each run is a task of its own with its own deadline, so no target waits
+//! for another. Each kind of probe has a file: `http`, `tcp`, `certificate` (TLS), `grpc`, `dns`,
+//! `icmp`, `exec`; polls are in `poll`. Results go to the controller over a bounded channel as
+//! [`ProbeReport`]s and [`PollReport`]s. [`crate::health::Ledger`] derives the verdicts; this
+//! module decides none.
 //!
-//! Invariants: at most one probe per [`ProbeKey`] at a time; the number of probes started in any
-//! second depends on the configuration alone, not on what the targets answer (but for a few more
-//! attempts where this process lacks a resource); a failure that may be due to a loss of this
-//! process' own time is discarded (`attempt_timer`), and a target of which too many checks gave no
-//! result is reported as unchecked (`check_history`).
+//! Invariants:
+//! - At most one probe per [`ProbeKey`] runs at a time.
+//! - The number of probes started in any second depends on the configuration, not on the replies of
+//!   the targets. The only exceptions are retries while this process lacks a resource.
+//! - A failure that may be due to a stall of this process is discarded (`attempt_timer`). A target
+//!   whose due checks give no result is reported as unchecked (`check_history`).
 
 mod aliases;
 mod attempt_timer;
@@ -20,20 +21,26 @@ mod body;
 mod certificate;
 mod check;
 mod check_history;
+mod connection;
 mod counts;
 mod dns;
 mod exec;
 mod grpc;
+mod handle;
+mod host_header;
 mod http;
 mod http1;
 mod http2;
 mod icmp;
 mod job;
+mod key;
+mod limits;
 mod no_result;
 mod poll;
 mod prober;
 mod proxy;
 mod redirect;
+mod result;
 mod scheduler;
 mod stall_detector;
 mod tcp;
@@ -43,50 +50,9 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, sync::Arc, time::Duration};
-
 pub use counts::{CountsHandle, SchedulerCounts};
+pub use key::{ProbeKey, ProbeReport};
+pub use limits::SchedulerLimits;
 pub use no_result::{CountsByReason, NoResult};
 pub use poll::{PollFailure, PollKey, PollReport, Poller};
 pub use prober::Prober;
-pub use scheduler::SchedulerLimits;
-
-use crate::{
-    health::{Monitor, Outcome, saved},
-    steer::ProbeTarget,
-};
-
-/// What is probed: one target with one monitor, by content. Two configurations that hold an equal
-/// key mean the same probe.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ProbeKey {
-    /// With what.
-    pub monitor: Arc<Monitor>,
-    /// Whom.
-    pub target: ProbeTarget,
-}
-
-/// What one probe found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProbeReport {
-    /// Of whom.
-    pub key: ProbeKey,
-    /// A pass or a failure.
-    pub outcome: Outcome,
-    /// When the probe ended, since the epoch given to [`Prober::start`].
-    pub ended_at: Duration,
-}
-
-impl ProbeKey {
-    /// The name under which its verdict is saved.
-    pub fn saved_key(&self) -> saved::SavedKey {
-        saved::SavedKey::for_target(&self.monitor, self.target.to_string())
-    }
-}
-
-impl fmt::Display for ProbeKey {
-    /// `web 192.0.2.1`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.monitor.name, self.target)
-    }
-}

@@ -1,9 +1,9 @@
-//! Why a check that was due gave no result: a fault of this process, its system, its configuration
-//! or DNS, never of the target.
+//! The reasons for which a due check gives no result. The cause is this process, its system, its
+//! configuration or DNS, never the target.
 
 use std::{fmt, fs::File, io};
 
-/// Why a check that was due gave no result. It counts neither for the target nor against it.
+/// Why a due check gave no result. Such a check counts neither for the target nor against it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NoResult {
     /// The process or the system has no file descriptor left.
@@ -12,7 +12,7 @@ pub enum NoResult {
     Ports,
     /// The kernel has no memory for a socket.
     Memory,
-    /// An `exec` monitor's program was not started: too many processes.
+    /// The program of an `exec` monitor was not started: the limit of processes is reached.
     Processes,
     /// The check failed while this process was suspended or short of processor time.
     Starved,
@@ -21,11 +21,9 @@ pub enum NoResult {
     Late,
     /// The task of the check panicked.
     Internal,
-    /// The monitor cannot work, whatever its target does: an operator reads of it as a fault of the
-    /// monitor.
+    /// The monitor cannot work, whatever its target does. It is reported as a fault of the monitor.
     Monitor,
-    /// The target is an alias that was never resolved: an operator reads of it as a fault of the
-    /// alias.
+    /// The target is an alias that was never resolved. It is reported as a fault of the alias.
     Alias,
 }
 
@@ -63,14 +61,14 @@ impl NoResult {
     pub(super) fn from_io(error: &io::Error) -> Option<Self> {
         match error.raw_os_error()? {
             libc::EMFILE | libc::ENFILE => Some(Self::Descriptors),
-            // The second is what binding a datagram socket to any port says.
+            // EADDRINUSE is the error of binding a datagram socket when no port is left.
             libc::EADDRNOTAVAIL | libc::EADDRINUSE => Some(Self::Ports),
             libc::ENOBUFS | libc::ENOMEM => Some(Self::Memory),
             _ => None,
         }
     }
 
-    /// The reason for an error of starting a program.
+    /// The reason for a failure to start a program; `None` if the program itself is at fault.
     pub(super) fn from_spawn(error: &io::Error) -> Option<Self> {
         match error.raw_os_error()? {
             libc::EAGAIN => Some(Self::Processes),
@@ -78,20 +76,20 @@ impl NoResult {
         }
     }
 
-    /// Whether a failed resolution of a name is due to a lack of descriptors. The C library does
-    /// not say: without a descriptor it reports a temporary failure of the resolver.
+    /// The reason for a failure to resolve a name; `None` if the resolver failed. The C library
+    /// reports a lack of descriptors as a temporary failure of the resolver, so this opens a file
+    /// to find out.
     pub(super) fn from_resolution(error: &io::Error) -> Option<Self> {
         Self::from_io(error).or_else(|| Self::from_io(&File::open("/dev/null").err()?))
     }
 
-    /// Whether the process lacks a resource, so that the check is worth another attempt before its
-    /// next turn.
+    /// Whether the process lacks a resource, so that the check is retried before it is next due.
     pub(super) fn is_shortage(self) -> bool {
         matches!(self, Self::Descriptors | Self::Ports | Self::Memory | Self::Processes)
     }
 
-    /// Whether checks without a result for this reason make a target
-    /// unchecked. The other reasons have reports of their own.
+    /// Whether checks without a result for this reason make a target unchecked. The other reasons
+    /// are reported as faults of the monitor or the alias.
     pub(super) fn makes_unchecked(self) -> bool {
         !matches!(self, Self::Monitor | Self::Alias)
     }
@@ -133,8 +131,8 @@ impl CountsByReason {
 impl fmt::Display for CountsByReason {
     /// `descriptors 9, starved 3`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, (reason, count)) in self.iter().filter(|(_, count)| *count > 0).enumerate() {
-            let comma = if place > 0 { ", " } else { "" };
+        for (position, (reason, count)) in self.iter().filter(|(_, count)| *count > 0).enumerate() {
+            let comma = if position > 0 { ", " } else { "" };
             write!(f, "{comma}{} {count}", reason.label())?;
         }
         Ok(())
@@ -146,15 +144,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_reason_has_a_place_and_a_word_of_its_own() {
+    fn each_reason_has_its_own_position_and_label() {
         let mut counts = CountsByReason::default();
         for (count, reason) in (1..).zip(NoResult::ALL) {
             counts.add(reason, count);
         }
         assert!(counts.iter().map(|(_, count)| count).eq(1..=NoResult::ALL.len() as u64));
-        let words: std::collections::HashSet<_> =
+        let labels: std::collections::HashSet<_> =
             NoResult::ALL.iter().map(|reason| reason.label()).collect();
-        assert_eq!(words.len(), NoResult::ALL.len());
+        assert_eq!(labels.len(), NoResult::ALL.len());
         let mut counts = CountsByReason::default();
         counts.add(NoResult::Descriptors, 9);
         counts.add(NoResult::Starved, 3);

@@ -1,4 +1,4 @@
-//! The prober: probes as a job of the scheduler, and the handle to it.
+//! The prober: health checks as a job of the scheduler, and the handle to its task.
 
 use std::{
     collections::HashMap,
@@ -7,87 +7,53 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 
 use super::{
-    ProbeKey, ProbeReport,
     aliases::AliasAddresses,
     attempt_timer::AttemptTimer,
     check::{PreparedCheck, check_target},
     check_history::UncheckedChange,
-    counts::{CountsHandle, SchedulerCounts},
+    handle::SchedulerHandle,
     job::{Job, JobTiming},
+    key::{ProbeKey, ProbeReport},
+    limits::SchedulerLimits,
     no_result::{CountsByReason, NoResult},
-    scheduler::{SchedulerHandle, SchedulerLimits},
 };
 use crate::{
     dns::Name,
     health::{Failure, Monitor, Outcome},
 };
 
-/// The handle to the task that probes. Dropped, all probing ends.
-#[derive(Debug)]
-pub struct Prober(SchedulerHandle<ProbeJob>);
+/// The handle to the task that probes.
+pub type Prober = SchedulerHandle<ProbeJob>;
 
-impl Prober {
-    /// Starts the task, with nothing to probe yet, on the runtime of the caller. Reports carry the
-    /// time since `epoch`.
-    pub fn start(
-        limits: SchedulerLimits,
-        epoch: std::time::Instant,
-        reports: mpsc::Sender<ProbeReport>,
-    ) -> Self {
-        Self(SchedulerHandle::start(limits, epoch, reports))
-    }
-
-    /// Makes `keys` what is probed. A key probed before keeps its place in the timetable; the
-    /// probes of one that is gone end unreported, but for a report already on its way. Reads the
-    /// authorities that monitors name anew.
-    pub async fn set_keys(&self, keys: Vec<ProbeKey>) {
-        self.0.set_keys(keys).await;
-    }
-
-    /// The monitors of the latest [`Prober::set_keys`] that cannot work, by name, and why: a file
-    /// that they need is broken. They judge nothing.
+impl SchedulerHandle<ProbeJob> {
+    /// The monitors of the latest [`Prober::set_keys`] that cannot work, by name, each with its
+    /// cause, such as a file that cannot be read. Their targets keep their status.
     pub fn monitor_faults(&self) -> Vec<(Box<str>, Failure)> {
-        self.0.job().monitor_faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.job().monitor_faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Makes `aliases` the names that are probed at the addresses given by
-    /// [`Prober::set_alias_addresses`], and at no others.
+    /// Replaces the set of aliases. An alias is probed only at the addresses that
+    /// [`Prober::set_alias_addresses`] gives.
     pub fn set_aliases(&self, aliases: &[Name]) {
-        self.0.job().aliases.set_aliases(aliases);
+        self.job().aliases.set_aliases(aliases);
     }
 
-    /// Notes what an alias stands for.
+    /// Sets the addresses of an alias.
     pub fn set_alias_addresses(&self, alias: &Name, addresses: Vec<IpAddr>) {
-        self.0.job().aliases.set_addresses(alias, addresses);
-    }
-
-    /// Waits until each target of the latest [`Prober::set_keys`] was probed once, but no longer
-    /// than their starts and the longest of their timeouts take, and never longer than 5 s.
-    pub async fn wait_for_first_round(&self) {
-        self.0.wait_for_first_round().await;
-    }
-
-    /// What it does, for readers that must not wait for anything.
-    pub fn counts_handle(&self) -> CountsHandle {
-        self.0.counts_handle()
-    }
-
-    /// What it has done since its start.
-    pub fn read_counts(&self) -> SchedulerCounts {
-        self.0.counts_handle().read()
+        self.job().aliases.set_addresses(alias, addresses);
     }
 }
 
-/// Probing a target with a monitor.
+/// The job of probing: one health check of one target.
 #[derive(Debug)]
-struct ProbeJob {
-    /// The faults of the monitors of the latest set.
+pub struct ProbeJob {
+    /// By name: the monitors of the latest keys that cannot work.
     monitor_faults: Mutex<Vec<(Box<str>, Failure)>>,
     aliases: AliasAddresses,
-    /// Descriptors beyond the one of each probe.
+    /// Permits for descriptors beyond the first of each probe.
     extra_descriptors: Arc<Semaphore>,
 }
 
@@ -100,11 +66,10 @@ impl Job for ProbeJob {
     type Report = ProbeReport;
 
     fn new(limits: SchedulerLimits) -> Self {
-        let further = Arc::new(Semaphore::new(limits.extra_descriptors));
         Self {
             monitor_faults: Mutex::default(),
             aliases: AliasAddresses::default(),
-            extra_descriptors: further,
+            extra_descriptors: Arc::new(Semaphore::new(limits.extra_descriptors)),
         }
     }
 
@@ -113,8 +78,8 @@ impl Job for ProbeJob {
     }
 
     fn prepare(&self, keys: Vec<ProbeKey>) -> Vec<(ProbeKey, Arc<PreparedCheck>)> {
-        let mut checkers: HashMap<Arc<Monitor>, Arc<PreparedCheck>> = HashMap::new();
-        let ready = keys
+        let mut checks: HashMap<Arc<Monitor>, Arc<PreparedCheck>> = HashMap::new();
+        let prepared = keys
             .into_iter()
             .map(|key| {
                 let new = || {
@@ -124,48 +89,47 @@ impl Job for ProbeJob {
                         Arc::clone(&self.extra_descriptors),
                     ))
                 };
-                let checker = checkers.entry(Arc::clone(&key.monitor)).or_insert_with(new);
-                let checker = Arc::clone(checker);
-                (key, checker)
+                let check = Arc::clone(checks.entry(Arc::clone(&key.monitor)).or_insert_with(new));
+                (key, check)
             })
             .collect();
-        let fault = |(monitor, checker): (&Arc<Monitor>, &Arc<PreparedCheck>)| {
-            Some((monitor.name.clone(), checker.fault()?.clone()))
+        let fault = |(monitor, check): (&Arc<Monitor>, &Arc<PreparedCheck>)| {
+            Some((monitor.name.clone(), check.fault()?.clone()))
         };
-        let mut faults: Vec<_> = checkers.iter().filter_map(fault).collect();
+        let mut faults: Vec<_> = checks.iter().filter_map(fault).collect();
         faults.sort_by(|a, b| a.0.cmp(&b.0));
         *self.monitor_faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
-        ready
+        prepared
     }
 
     async fn run(
         key: &ProbeKey,
-        checker: &Arc<PreparedCheck>,
-        stopwatch: &AttemptTimer<'_>,
+        check: &Arc<PreparedCheck>,
+        timer: &AttemptTimer<'_>,
     ) -> Result<Outcome, NoResult> {
-        check_target(checker, key, stopwatch).await
+        check_target(check, key, timer).await
     }
 
     fn is_pass(outcome: &Outcome) -> bool {
         outcome.is_pass()
     }
 
-    fn report(key: ProbeKey, outcome: Outcome, at: Duration) -> ProbeReport {
-        ProbeReport { key, outcome, ended_at: at }
+    fn report(key: ProbeKey, outcome: Outcome, ended_at: Duration) -> ProbeReport {
+        ProbeReport { key, outcome, ended_at }
     }
 
-    fn log_change(change: &UncheckedChange, unchecked: &CountsByReason, all: usize) {
+    fn log_change(change: &UncheckedChange, unchecked: &CountsByReason, target_count: usize) {
         match change {
             UncheckedChange::Began => tracing::error!(
                 unchecked = unchecked.sum(),
-                targets = all,
+                targets = target_count,
                 reasons = %unchecked,
                 help = "see `portolan status` or /readyz for the remedy of each reason",
                 "health checks give no result: dead endpoints stay in service"
             ),
             UncheckedChange::Ended { lasted } => {
                 tracing::info!(
-                    targets = all,
+                    targets = target_count,
                     secs = lasted.as_secs(),
                     "all endpoints are checked again"
                 );

@@ -1,7 +1,7 @@
-//! The PROXY protocol (versions 1 and 2 of HAProxy's specification): the header with which a
-//! connection says whose it is.
+//! The PROXY protocol (versions 1 and 2 of HAProxy's specification): a header at the beginning of a
+//! connection that names its source and destination.
 //!
-//! It names this connection's own ends, not `UNKNOWN` or `LOCAL`, which some servers refuse.
+//! It names the two ends of this connection, not `UNKNOWN` or `LOCAL`, which some servers refuse.
 
 use std::{
     io::Write,
@@ -10,19 +10,19 @@ use std::{
 
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use super::{check::ProbeError, tcp};
+use super::{result::ProbeError, tcp};
 use crate::health::ProxyProtocol;
 
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
-/// Version 2, command PROXY.
+/// The octet for version 2 and command PROXY.
 const PROXY: u8 = 0x21;
 const TCP_OVER_IPV4: u8 = 0x11;
 const TCP_OVER_IPV6: u8 = 0x21;
 
-/// Opens a connection, and begins it with a header where the check wants one.
+/// Opens a connection, and sends a header if `version` names one.
 ///
 /// # Errors
-/// Why there is no connection.
+/// The reason why no connection opened.
 pub(super) async fn open(
     address: SocketAddr,
     version: Option<ProxyProtocol>,

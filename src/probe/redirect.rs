@@ -1,10 +1,10 @@
-//! Redirects: where one leads, as long as it stays with the origin that was asked (RFC 9110 section
-//! 10.2.2, RFC 3986 section 5).
+//! The target of a redirect, if it is of the same origin as the request (RFC 9110 section 10.2.2,
+//! RFC 3986 section 5).
 
 use std::fmt::Write;
 
-/// The origin that was asked. A redirect may name it by either port: a server behind another port
-/// knows one of them only.
+/// The origin of a request. A redirect may name either port of it, because a server behind a port
+/// mapping may know only one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HttpOrigin<'o> {
     /// `http` or `https`.
@@ -15,7 +15,7 @@ pub(super) struct HttpOrigin<'o> {
     pub(super) port: u16,
 }
 
-/// The request target that `location` means in a reply to a request for `path`; `None` if it is of
+/// The request target that `location` means in a reply to a request for `path`; `None` if it has
 /// another origin or is no URL.
 pub(super) fn redirect_target(
     location: &str,
@@ -42,7 +42,7 @@ fn is_scheme(text: &str) -> bool {
 }
 
 impl HttpOrigin<'_> {
-    /// What follows the authority of `rest`, if that authority is this origin.
+    /// The request target after the authority of `rest`, if that authority is this origin.
     fn same_origin_target(self, rest: &str) -> Option<String> {
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
@@ -58,20 +58,20 @@ impl HttpOrigin<'_> {
         })
     }
 
-    /// An authority's host, and its port or that of the scheme.
+    /// The host of an authority, and its port or the default port of the scheme.
     fn host_and_port(self, authority: &str) -> Option<(&str, u16)> {
-        let of_scheme = if self.scheme == "https" { 443 } else { 80 };
+        let default_port = if self.scheme == "https" { 443 } else { 80 };
         match authority.rsplit_once(':') {
-            Some((host, "")) => Some((host, of_scheme)),
+            Some((host, "")) => Some((host, default_port)),
             // The last colon of an IPv6 address is inside its brackets.
             Some((host, port)) if !port.ends_with(']') => Some((host, port.parse().ok()?)),
-            _ => Some((authority, of_scheme)),
+            _ => Some((authority, default_port)),
         }
     }
 }
 
-/// A reference without an authority, resolved against the request target that it answers (RFC 3986
-/// section 5.2.2).
+/// Resolves a reference without an authority against the request target `base` (RFC 3986 section
+/// 5.2.2).
 fn resolve_reference(reference: &str, base: &str) -> String {
     let path = base.split('?').next().unwrap_or_default();
     match reference.as_bytes().first() {
@@ -85,7 +85,7 @@ fn resolve_reference(reference: &str, base: &str) -> String {
     }
 }
 
-/// A target with the segments `.` and `..` of its path applied (RFC 3986 section 5.2.4).
+/// Applies the segments `.` and `..` of a target's path (RFC 3986 section 5.2.4).
 fn remove_dot_segments(target: &str) -> String {
     let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
     let mut kept: Vec<&str> = Vec::new();
@@ -104,8 +104,8 @@ fn remove_dot_segments(target: &str) -> String {
     format!("/{}{query}", kept.join("/"))
 }
 
-/// A target with blanks and octets beyond ASCII percent-encoded, as clients do for servers that do
-/// not; `None` if it holds a control character.
+/// Percent-encodes blanks and octets beyond ASCII, as clients do for servers that omit it; `None`
+/// if the target contains a control character.
 fn percent_encoded(target: &str) -> Option<Box<str>> {
     let mut encoded = String::with_capacity(target.len());
     for octet in target.bytes() {
@@ -125,7 +125,7 @@ mod tests {
     const PLAIN: HttpOrigin<'_> = HttpOrigin { scheme: "http", host: "www.example.com", port: 80 };
 
     #[test]
-    fn a_redirect_stays_with_the_origin_or_leads_nowhere() {
+    fn a_redirect_is_followed_only_within_its_origin() {
         for (location, target, why) in [
             ("/ready", Some("/ready"), "a path"),
             ("/ready?x=1#part", Some("/ready?x=1"), "without its fragment"),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_may_name_the_port_that_was_asked_or_that_of_the_host_header() {
+    fn a_redirect_may_name_the_port_of_the_connection_or_of_the_host_header() {
         let behind = HttpOrigin { port: 8080, ..PLAIN };
         for (location, is_followed, why) in [
             ("http://www.example.com:8080/x", true, "the port of the connection"),

@@ -1,9 +1,11 @@
-//! The scheduler: one task that starts each probe, or poll, at its time, and the handle to it.
+//! The scheduler: one task that starts each run of a job when it is due.
+//!
+//! Each run is a task of its own, so a target that hangs delays no other. `timetable` decides when
+//! a key is due.
 
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
-    num::NonZeroUsize,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -18,58 +20,33 @@ use tracing::field::display;
 use super::{
     attempt_timer::AttemptTimer,
     check_history::{CheckHistory, UncheckedCounts},
-    counts::{CountsHandle, SchedulerCounters},
+    counts::SchedulerCounters,
     job::Job,
+    limits::SchedulerLimits,
     no_result::NoResult,
     stall_detector::StallDetector,
     timetable::{DueAction, PhaseAllocator, StartWindow, TargetSchedule},
 };
 
-/// The start waits no longer for a first outcome of every target.
+/// The longest wait for the first run of each new key.
 const FIRST_ROUND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many more attempts a due check has while the process lacks a resource for it.
+/// How often a due check is retried while the process lacks a resource for it.
 const MAX_RETRIES: u32 = 3;
-/// The first of them comes after this part of the interval, each later one after twice as long as
-/// the one before.
+/// The first retry follows after the interval divided by this. Each later delay doubles.
 const FIRST_RETRY_DIVISOR: u32 = 16;
-/// How often overdue checks are counted while all places are taken.
+/// How often overdue checks are counted while the limit of running checks is reached.
 const OVERDUE_COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a scheduler may use.
-#[derive(Debug, Clone, Copy)]
-pub struct SchedulerLimits {
-    /// Probes at once, each of one descriptor. Enough is the sum of `timeout / interval` over all
-    /// targets: below that, probes are late when all targets hang.
-    pub in_flight: NonZeroUsize,
-    /// Descriptors that probes may have beyond that one: for the
-    /// further addresses of names, and for the pipes of programs.
-    pub extra_descriptors: usize,
-}
-
-impl SchedulerLimits {
-    /// What a scheduler may use that may have this many descriptors open.
-    pub fn within_descriptors(count: usize) -> Self {
-        let extra_descriptors = count / 4;
-        let in_flight = NonZeroUsize::new(count - extra_descriptors).unwrap_or(NonZeroUsize::MIN);
-        Self { in_flight, extra_descriptors }
-    }
-}
-
-/// The handle to the task that does a job for each of its keys. Dropped, all of it ends.
-#[derive(Debug)]
-pub(super) struct SchedulerHandle<J: Job> {
-    commands: mpsc::Sender<SchedulerCommand<J>>,
-    counters: Arc<SchedulerCounters>,
-    job: Arc<J>,
-}
-
-enum SchedulerCommand<J: Job> {
+/// A command from the handle to the task.
+pub(super) enum SchedulerCommand<J: Job> {
+    /// Replaces the keys.
     Set(PreparedKeys<J>),
+    /// Sends `()` when the first round has ended.
     FirstRound(oneshot::Sender<()>),
 }
 
-type PreparedKeys<J> = Vec<(<J as Job>::Key, Arc<<J as Job>::Prepared>)>;
+pub(super) type PreparedKeys<J> = Vec<(<J as Job>::Key, Arc<<J as Job>::Prepared>)>;
 
 impl<J: Job> std::fmt::Debug for SchedulerCommand<J> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -80,68 +57,13 @@ impl<J: Job> std::fmt::Debug for SchedulerCommand<J> {
     }
 }
 
-impl<J: Job> SchedulerHandle<J> {
-    /// Starts the task, with nothing to do yet, on the runtime of the caller. Reports carry the
-    /// time since `epoch`.
-    pub(super) fn start(
-        limits: SchedulerLimits,
-        epoch: std::time::Instant,
-        reports: mpsc::Sender<J::Report>,
-    ) -> Self {
-        let (commands, inbox) = mpsc::channel(4);
-        let counters = Arc::new(SchedulerCounters::default());
-        let shared = RunContext {
-            epoch: Instant::from_std(epoch),
-            reports,
-            stall_detector: Arc::new(StallDetector::new()),
-            counters: Arc::clone(&counters),
-        };
-        tokio::spawn(Scheduler::<J>::new(limits, shared).run(inbox));
-        Self { commands, counters, job: Arc::new(J::new(limits)) }
-    }
-
-    /// Makes `keys` what it is done for. A key that was there before keeps its place in the
-    /// timetable.
-    pub(super) async fn set_keys(&self, keys: Vec<J::Key>) {
-        let job = Arc::clone(&self.job);
-        let ready = tokio::task::spawn_blocking(move || job.prepare(keys)).await;
-        match ready {
-            // The task ends only with this handle, so somebody listens.
-            Ok(ready) => _ = self.commands.send(SchedulerCommand::Set(ready)).await,
-            Err(error) => {
-                tracing::error!(job = J::LOG_NAME, %error, "preparation panicked; the previous schedule stays in force")
-            }
-        }
-    }
-
-    /// Waits until each target of the latest [`Self::set_keys`] was probed once, but no longer than
-    /// their starts and the longest of their timeouts take, and never longer than 5 s.
-    pub(super) async fn wait_for_first_round(&self) {
-        let (done, wait) = oneshot::channel();
-        if self.commands.send(SchedulerCommand::FirstRound(done)).await.is_ok() {
-            // An error means that the task is gone: nothing to wait for either.
-            let _ = wait.await;
-        }
-    }
-
-    /// What is done for the keys.
-    pub(super) fn job(&self) -> &J {
-        &self.job
-    }
-
-    /// What it has done so far.
-    pub(super) fn counts_handle(&self) -> CountsHandle {
-        CountsHandle(Arc::clone(&self.counters))
-    }
-}
-
-/// What each probe's task needs beside its target.
+/// What the task of a run needs besides its key.
 #[derive(Debug)]
-struct RunContext<R> {
-    epoch: Instant,
-    reports: mpsc::Sender<R>,
-    stall_detector: Arc<StallDetector>,
-    counters: Arc<SchedulerCounters>,
+pub(super) struct RunContext<R> {
+    pub(super) epoch: Instant,
+    pub(super) reports: mpsc::Sender<R>,
+    pub(super) stall_detector: Arc<StallDetector>,
+    pub(super) counters: Arc<SchedulerCounters>,
 }
 
 impl<R> Clone for RunContext<R> {
@@ -160,7 +82,7 @@ impl<R> RunContext<R> {
         Instant::now() - self.epoch
     }
 
-    /// The time since the epoch during which this process ran.
+    /// The time since the epoch, without the time in which this process was stalled.
     fn running_time(&self) -> Duration {
         self.now().saturating_sub(self.stall_detector.stalled_until(Instant::now()))
     }
@@ -168,18 +90,18 @@ impl<R> RunContext<R> {
     async fn run_and_report<J: Job<Report = R>>(
         self,
         key: J::Key,
-        ready: Arc<J::Prepared>,
+        prepared: Arc<J::Prepared>,
         starved_before: u32,
     ) -> Result<(), NoResult> {
-        let stopwatch = AttemptTimer::new(&self.stall_detector, starved_before);
-        let outcome = J::run(&key, &ready, &stopwatch)
+        let timer = AttemptTimer::new(&self.stall_detector, starved_before);
+        let outcome = J::run(&key, &prepared, &timer)
             .await
             .inspect_err(|reason| self.counters.count_discarded(*reason))?;
         let count =
             if J::is_pass(&outcome) { &self.counters.passed } else { &self.counters.failed };
         count.fetch_add(1, Relaxed);
         let report = J::report(key, outcome, self.now());
-        // Nobody listens while the program stops.
+        // The receiver is gone only while the program stops.
         let _ = self.reports.send(report).await;
         Ok(())
     }
@@ -190,9 +112,9 @@ type TaskId = u64;
 /// Why a check is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum DueReason {
-    /// Its interval is over.
+    /// The interval has passed.
     Regular,
-    /// The process lacked a resource for the attempt before.
+    /// The process lacked a resource for the previous attempt.
     Retry,
 }
 
@@ -202,12 +124,13 @@ struct ScheduledTask<J: Job> {
     schedule: TargetSchedule,
     running: Option<AbortHandle>,
     history: CheckHistory,
-    /// Attempts since the latest regular turn for which the process lacked a resource.
+    /// Attempts since the latest regular start for which the process lacked a resource.
     shortage_attempts: u32,
     is_in_first_round: bool,
 }
 
-struct Scheduler<J: Job> {
+/// The state of the task.
+pub(super) struct Scheduler<J: Job> {
     limits: SchedulerLimits,
     context: RunContext<J::Report>,
     phases: PhaseAllocator,
@@ -215,14 +138,15 @@ struct Scheduler<J: Job> {
     next_id: TaskId,
     tasks: HashMap<TaskId, ScheduledTask<J>>,
     ids_by_key: HashMap<J::Key, TaskId>,
-    /// When each item is next due. Items that are gone leave their entry behind until it is due.
+    /// When each task is next due, in time since the epoch. The entry of a removed task stays until
+    /// it is due.
     due: BinaryHeap<Reverse<(Duration, TaskId, DueReason)>>,
     running: JoinSet<(TaskId, Result<(), NoResult>)>,
     first_round: FirstRound,
     unchecked: UncheckedCounts,
-    /// Since when all places are taken while checks are due, in time during which this process ran.
+    /// Since when the limit of running checks has delayed due checks, in running time.
     full_since: Option<Duration>,
-    /// When overdue checks are counted next, if all places are taken.
+    /// When overdue checks are counted next, if the limit is still reached.
     count_overdue_at: Duration,
 }
 
@@ -234,7 +158,7 @@ struct FirstRound {
 }
 
 impl<J: Job> Scheduler<J> {
-    fn new(limits: SchedulerLimits, context: RunContext<J::Report>) -> Self {
+    pub(super) fn new(limits: SchedulerLimits, context: RunContext<J::Report>) -> Self {
         Self {
             limits,
             context,
@@ -252,10 +176,10 @@ impl<J: Job> Scheduler<J> {
         }
     }
 
-    async fn run(mut self, mut inbox: mpsc::Receiver<SchedulerCommand<J>>) {
-        let pulse = Arc::clone(&self.context.stall_detector);
-        let beat = pulse.run();
-        tokio::pin!(beat);
+    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<SchedulerCommand<J>>) {
+        let stall_detector = Arc::clone(&self.context.stall_detector);
+        let detector_run = stall_detector.run();
+        tokio::pin!(detector_run);
         loop {
             self.start_due();
             self.finish_first_round();
@@ -264,9 +188,9 @@ impl<J: Job> Scheduler<J> {
             let wake = self.next_wake();
             tokio::select! {
                 biased;
-                () = &mut beat => {}
+                () = &mut detector_run => {}
                 command = inbox.recv() => match command {
-                    Some(SchedulerCommand::Set(targets)) => self.apply_keys(targets),
+                    Some(SchedulerCommand::Set(keys)) => self.apply_keys(keys),
                     Some(SchedulerCommand::FirstRound(done)) => self.first_round.waiters.push(done),
                     None => return,
                 },
@@ -277,79 +201,78 @@ impl<J: Job> Scheduler<J> {
         }
     }
 
-    fn apply_keys(&mut self, targets: PreparedKeys<J>) {
+    fn apply_keys(&mut self, keys: PreparedKeys<J>) {
         let now = self.context.now();
-        let mut old = std::mem::take(&mut self.ids_by_key);
-        let mut newcomers = Vec::new();
-        for (key, ready) in targets {
-            match old.remove(&key) {
-                Some(serial) => {
-                    if let Some(item) = self.tasks.get_mut(&serial) {
-                        item.prepared = ready;
+        let mut previous = std::mem::take(&mut self.ids_by_key);
+        let mut new_keys = Vec::new();
+        for (key, prepared) in keys {
+            match previous.remove(&key) {
+                Some(id) => {
+                    if let Some(task) = self.tasks.get_mut(&id) {
+                        task.prepared = prepared;
                     }
-                    self.ids_by_key.insert(key, serial);
+                    self.ids_by_key.insert(key, id);
                 }
-                None => newcomers.push((key, ready)),
+                None => new_keys.push((key, prepared)),
             }
         }
-        for serial in old.into_values() {
-            let Some(item) = self.tasks.remove(&serial) else { continue };
-            self.unchecked.change_reason(item.history.unchecked_reason(), None);
-            if let Some(probe) = item.running {
-                probe.abort();
+        for id in previous.into_values() {
+            let Some(task) = self.tasks.remove(&id) else { continue };
+            self.unchecked.change_reason(task.history.unchecked_reason(), None);
+            if let Some(handle) = task.running {
+                handle.abort();
             }
         }
-        let round =
-            StartWindow::for_intervals(newcomers.iter().map(|(key, _)| J::timing(key).interval));
-        for (key, ready) in newcomers {
-            self.add(key, ready, round, now);
+        let window =
+            StartWindow::for_intervals(new_keys.iter().map(|(key, _)| J::timing(key).interval));
+        for (key, prepared) in new_keys {
+            self.add(key, prepared, window, now);
         }
-        let awaited = self.tasks.values().filter(|item| item.is_in_first_round);
-        let longest = awaited
+        let first_runs = self.tasks.values().filter(|task| task.is_in_first_round);
+        let longest = first_runs
             .clone()
-            .map(|item| J::timing(&item.key))
-            .map(|pace| round.span_for(pace.interval) + pace.timeout);
+            .map(|task| J::timing(&task.key))
+            .map(|timing| window.span_for(timing.interval) + timing.timeout);
         self.first_round.deadline =
             now + longest.max().unwrap_or_default().min(FIRST_ROUND_TIMEOUT);
-        self.first_round.unfinished = awaited.count();
+        self.first_round.unfinished = first_runs.count();
     }
 
-    fn add(&mut self, key: J::Key, ready: Arc<J::Prepared>, round: StartWindow, now: Duration) {
-        let serial = self.next_id;
-        // A key given twice is one probe.
+    fn add(&mut self, key: J::Key, prepared: Arc<J::Prepared>, window: StartWindow, now: Duration) {
+        let id = self.next_id;
+        // A key that is given twice has one task.
         if self.ids_by_key.contains_key(&key) {
             return;
         }
         self.next_id += 1;
-        let pace = J::timing(&key);
-        let (slot, first) = self.phases.allocate(pace.interval, pace.timeout, round, now);
-        self.ids_by_key.insert(key.clone(), serial);
-        let (history, short) = (CheckHistory::default(), 0);
+        let timing = J::timing(&key);
+        let (schedule, first) = self.phases.allocate(timing.interval, timing.timeout, window, now);
+        self.ids_by_key.insert(key.clone(), id);
         self.tasks.insert(
-            serial,
+            id,
             ScheduledTask {
                 key,
-                prepared: ready,
-                schedule: slot,
+                prepared,
+                schedule,
                 running: None,
-                history,
-                shortage_attempts: short,
+                history: CheckHistory::default(),
+                shortage_attempts: 0,
                 is_in_first_round: true,
             },
         );
-        self.due.push(Reverse((first, serial, DueReason::Regular)));
+        self.due.push(Reverse((first, id, DueReason::Regular)));
     }
 
     fn start_due(&mut self) {
         let now = self.context.now();
-        while let Some(&Reverse((due, serial, turn))) = self.due.peek() {
+        while let Some(&Reverse((due, id, reason))) = self.due.peek() {
             if due > now || self.is_full() {
                 return;
             }
             self.due.pop();
-            match turn {
-                DueReason::Regular => self.start_regular(serial, due, now),
-                DueReason::Retry => self.spawn(serial),
+            match reason {
+                DueReason::Regular => self.start_regular(id, due, now),
+                DueReason::Retry => self.spawn(id),
             }
         }
     }
@@ -358,98 +281,98 @@ impl<J: Job> Scheduler<J> {
         self.running.len() >= self.limits.in_flight.get()
     }
 
-    fn start_regular(&mut self, serial: TaskId, due: Duration, now: Duration) {
-        let Some(item) = self.tasks.get_mut(&serial) else { return };
-        let judged = if item.running.is_some() {
+    fn start_regular(&mut self, id: TaskId, due: Duration, now: Duration) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let action = if task.running.is_some() {
             DueAction::Skip
         } else {
-            item.schedule.action_at(due, now)
+            task.schedule.action_at(due, now)
         };
-        item.shortage_attempts = 0;
+        task.shortage_attempts = 0;
         self.due.push(Reverse((
-            item.schedule.advance(now, &mut self.random),
-            serial,
+            task.schedule.advance(now, &mut self.random),
+            id,
             DueReason::Regular,
         )));
-        match judged {
+        match action {
             DueAction::Skip => {
                 self.context.counters.count_skipped();
-                return self.update_history(serial, |history| history.note_missed(NoResult::Late));
+                return self.update_history(id, |history| history.note_missed(NoResult::Late));
             }
             DueAction::StartLate => _ = self.context.counters.started_late.fetch_add(1, Relaxed),
             DueAction::Start => {}
         }
-        self.spawn(serial);
+        self.spawn(id);
     }
 
     /// Starts a check, unless it is running.
-    fn spawn(&mut self, serial: TaskId) {
-        let Some(item) = self.tasks.get_mut(&serial).filter(|item| item.running.is_none()) else {
+    fn spawn(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(&id).filter(|task| task.running.is_none()) else {
             return;
         };
         self.context.counters.started.fetch_add(1, Relaxed);
-        let (key, ready, starved) =
-            (item.key.clone(), Arc::clone(&item.prepared), item.history.starved_count());
-        let check = self.context.clone().run_and_report::<J>(key, ready, starved);
-        item.running = Some(self.running.spawn(async move { (serial, check.await) }));
+        let (key, prepared, starved_before) =
+            (task.key.clone(), Arc::clone(&task.prepared), task.history.starved_count());
+        let check = self.context.clone().run_and_report::<J>(key, prepared, starved_before);
+        task.running = Some(self.running.spawn(async move { (id, check.await) }));
     }
 
     fn finish_check(&mut self, ended: Result<(TaskId, Result<(), NoResult>), JoinError>) {
-        let (serial, result) = match ended {
+        let (id, result) = match ended {
             Ok(ended) => ended,
             Err(error) if error.is_cancelled() => return,
             Err(error) => {
-                let is_it = |item: &ScheduledTask<J>| {
-                    item.running.as_ref().is_some_and(|probe| probe.id() == error.id())
+                let is_ended = |task: &ScheduledTask<J>| {
+                    task.running.as_ref().is_some_and(|handle| handle.id() == error.id())
                 };
-                let found = self.tasks.iter().find(|(_, item)| is_it(item));
-                let task = found.map(|(_, item)| display(&item.key));
-                tracing::error!(job = J::LOG_NAME, task, %error, "scheduled task panicked; it runs again at its next turn");
-                let Some((&serial, _)) = found else { return };
+                let found = self.tasks.iter().find(|(_, task)| is_ended(task));
+                let task = found.map(|(_, task)| display(&task.key));
+                tracing::error!(job = J::LOG_NAME, task, %error, "scheduled task panicked; it runs again when next due");
+                let Some((&id, _)) = found else { return };
                 self.context.counters.count_discarded(NoResult::Internal);
-                (serial, Err(NoResult::Internal))
+                (id, Err(NoResult::Internal))
             }
         };
-        let Some(item) = self.tasks.get_mut(&serial) else { return };
-        item.running = None;
-        if std::mem::take(&mut item.is_in_first_round) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        task.running = None;
+        if std::mem::take(&mut task.is_in_first_round) {
             self.first_round.unfinished = self.first_round.unfinished.saturating_sub(1);
         }
         match result {
-            Ok(()) => self.update_history(serial, CheckHistory::note_result),
-            Err(reason) => self.finish_without_result(serial, reason),
+            Ok(()) => self.update_history(id, CheckHistory::note_result),
+            Err(reason) => self.finish_without_result(id, reason),
         }
     }
 
-    /// Notes that a check gave no result. Where the process lacks a resource, it is attempted again
-    /// soon: the target keeps its status for as long as that is missing, and must not for an
-    /// interval longer.
-    fn finish_without_result(&mut self, serial: TaskId, reason: NoResult) {
-        let Some(item) = self.tasks.get_mut(&serial) else { return };
-        let attempt = item.shortage_attempts;
+    /// Records that a check gave no result. If the process lacked a resource, the check is retried
+    /// early: the target keeps its old status while the resource is missing, and should not keep it
+    /// for up to another interval.
+    fn finish_without_result(&mut self, id: TaskId, reason: NoResult) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let attempt = task.shortage_attempts;
         if reason.is_shortage() {
-            item.shortage_attempts += 1;
+            task.shortage_attempts += 1;
             if attempt < MAX_RETRIES {
-                let delay = J::timing(&item.key).interval / FIRST_RETRY_DIVISOR * (1 << attempt);
-                self.due.push(Reverse((self.context.now() + delay, serial, DueReason::Retry)));
+                let delay = J::timing(&task.key).interval / FIRST_RETRY_DIVISOR * (1 << attempt);
+                self.due.push(Reverse((self.context.now() + delay, id, DueReason::Retry)));
             }
         }
-        // However many attempts, it is one due check.
+        // All attempts together are one due check.
         if attempt == 0 {
-            self.update_history(serial, |history| history.note_missed(reason));
+            self.update_history(id, |history| history.note_missed(reason));
         }
     }
 
-    /// Changes what is known of an item's due checks, and counts it as unchecked or not.
-    fn update_history(&mut self, serial: TaskId, change: impl FnOnce(&mut CheckHistory)) {
-        let Some(item) = self.tasks.get_mut(&serial) else { return };
-        let before = item.history.unchecked_reason();
-        change(&mut item.history);
-        self.unchecked.change_reason(before, item.history.unchecked_reason());
+    /// Changes the check history of a task and updates the counts of unchecked tasks.
+    fn update_history(&mut self, id: TaskId, change: impl FnOnce(&mut CheckHistory)) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let before = task.history.unchecked_reason();
+        change(&mut task.history);
+        self.unchecked.change_reason(before, task.history.unchecked_reason());
     }
 
-    /// While all places are taken, counts the items that wait for
-    /// one longer than an unchecked item has waited for a result.
+    /// While the limit of running checks is reached, counts the due tasks that have waited for so
+    /// long that they count as unchecked.
     fn count_overdue(&mut self) {
         let now = self.context.now();
         let is_waiting =
@@ -464,20 +387,19 @@ impl<J: Job> Scheduler<J> {
             return;
         }
         self.count_overdue_at = now + OVERDUE_COUNT_INTERVAL;
-        let is_overdue =
-            |Reverse((due, serial, turn)): &&Reverse<(Duration, TaskId, DueReason)>| {
-                let item = self.tasks.get(serial).filter(|item| {
-                    *turn == DueReason::Regular && item.history.unchecked_reason().is_none()
-                });
-                item.is_some_and(|item| {
-                    full_for.min(now.saturating_sub(*due))
-                        >= CheckHistory::unchecked_after(J::timing(&item.key).interval)
-                })
-            };
+        let is_overdue = |Reverse((due, id, reason)): &&Reverse<(Duration, TaskId, DueReason)>| {
+            let task = self.tasks.get(id).filter(|task| {
+                *reason == DueReason::Regular && task.history.unchecked_reason().is_none()
+            });
+            task.is_some_and(|task| {
+                full_for.min(now.saturating_sub(*due))
+                    >= CheckHistory::unchecked_after(J::timing(&task.key).interval)
+            })
+        };
         self.unchecked.note_overdue(self.due.iter().filter(is_overdue).count() as u64);
     }
 
-    /// Publishes how many items are unchecked, and logs when that begins and ends.
+    /// Publishes how many tasks are unchecked, and logs the beginning and end of such a period.
     fn publish_unchecked(&mut self) {
         let change = self.unchecked.next_change(self.context.now());
         let unchecked = self.unchecked.by_reason();
@@ -490,7 +412,7 @@ impl<J: Job> Scheduler<J> {
     fn finish_first_round(&mut self) {
         if self.first_round.unfinished == 0 || self.context.now() >= self.first_round.deadline {
             for done in self.first_round.waiters.drain(..) {
-                // Who asked may have given up.
+                // The waiter may have stopped waiting.
                 let _ = done.send(());
             }
         }
@@ -498,11 +420,12 @@ impl<J: Job> Scheduler<J> {
 
     fn next_wake(&self) -> Instant {
         const IDLE: Duration = Duration::from_secs(3600);
-        // While all places are taken nothing can be started, but what waits is counted.
+        // While the limit is reached, no check can start; overdue checks are still counted.
         let earliest = if self.is_full() { self.count_overdue_at } else { Duration::ZERO };
         let due = self.due.peek().map(|Reverse((due, ..))| earliest.max(*due));
-        let round = (!self.first_round.waiters.is_empty()).then_some(self.first_round.deadline);
-        match due.into_iter().chain(round).chain(self.unchecked.next_change_at()).min() {
+        let first_round =
+            (!self.first_round.waiters.is_empty()).then_some(self.first_round.deadline);
+        match due.into_iter().chain(first_round).chain(self.unchecked.next_change_at()).min() {
             Some(time) => self.context.epoch + time,
             None => Instant::now() + IDLE,
         }

@@ -1,5 +1,5 @@
-//! The pulse: how long this process did not run. A stopped or starved checker sees timeouts that
-//! are its own.
+//! The stall detector measures for how long this process did not run. A suspended process, or one
+//! short of CPU, sees timeouts that no target caused.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -8,12 +8,12 @@ use std::{
 
 use tokio::time::Instant;
 
-/// A process that runs beats this often.
+/// The time between two ticks of a process that runs.
 const TICK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The sum of all time in which the process did not run. Written by its own beat alone.
+/// The total time in which the process did not run. Only [`Self::run`] writes it.
 ///
-/// It reads monotonic time only: a step of the wall clock is nothing to it.
+/// It uses monotonic time, so a step of the wall clock has no effect.
 #[derive(Debug)]
 pub(super) struct StallDetector {
     epoch: Instant,
@@ -30,7 +30,7 @@ impl StallDetector {
         }
     }
 
-    /// Beats until dropped.
+    /// Records a tick per [`TICK_INTERVAL`] until dropped.
     pub(super) async fn run(&self) {
         loop {
             tokio::time::sleep(TICK_INTERVAL).await;
@@ -40,14 +40,15 @@ impl StallDetector {
 
     fn record_tick(&self, now: Instant) {
         let now = self.since_epoch(now);
-        let lost = stall_between(now, self.last_tick_nanos.load(Relaxed));
-        // In this order a reader between the two may see too much lost, never too little.
-        self.stalled_nanos.fetch_add(lost, Relaxed);
+        let stalled = stall_between(now, self.last_tick_nanos.load(Relaxed));
+        // In this order, a reader between the two steps may see too long a stall, never too short
+        // a one.
+        self.stalled_nanos.fetch_add(stalled, Relaxed);
         self.last_tick_nanos.store(now, Relaxed);
     }
 
-    /// All time lost until `now`, a stop that has only just ended included: whoever wakes first
-    /// sees it.
+    /// The total stalled time until `now`. It includes a stall that has only just ended, so the
+    /// first task that runs after it sees it.
     pub(super) fn stalled_until(&self, now: Instant) -> Duration {
         let pending = stall_between(self.since_epoch(now), self.last_tick_nanos.load(Relaxed));
         Duration::from_nanos(self.stalled_nanos.load(Relaxed) + pending)
@@ -58,7 +59,8 @@ impl StallDetector {
     }
 }
 
-/// What lies between two beats beyond what a busy but running process takes.
+/// The stalled time between two ticks, in nanoseconds: the part of the gap that exceeds two
+/// intervals, which a busy but running process may take.
 fn stall_between(now: u64, last: u64) -> u64 {
     now.saturating_sub(last).saturating_sub(2 * TICK_INTERVAL.as_nanos() as u64)
 }
@@ -68,19 +70,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stop_is_seen_at_once_and_counted_once() {
-        let pulse = StallDetector::new();
-        let mut now = pulse.epoch;
+    fn a_stall_is_seen_at_once_and_counted_once() {
+        let detector = StallDetector::new();
+        let mut now = detector.epoch;
         for _ in 0..100 {
             now += TICK_INTERVAL + TICK_INTERVAL / 2;
-            pulse.record_tick(now);
+            detector.record_tick(now);
         }
-        assert_eq!(pulse.stalled_until(now), Duration::ZERO, "a busy machine is no stop");
+        assert_eq!(detector.stalled_until(now), Duration::ZERO, "a busy machine is no stall");
         now += Duration::from_secs(3);
-        let seen = pulse.stalled_until(now);
-        assert_eq!(seen, Duration::from_secs(3) - 2 * TICK_INTERVAL, "before the next beat");
-        pulse.record_tick(now);
-        pulse.record_tick(now + TICK_INTERVAL);
-        assert_eq!(pulse.stalled_until(now + TICK_INTERVAL), seen, "and not again after it");
+        let seen = detector.stalled_until(now);
+        assert_eq!(seen, Duration::from_secs(3) - 2 * TICK_INTERVAL, "before the next tick");
+        detector.record_tick(now);
+        detector.record_tick(now + TICK_INTERVAL);
+        assert_eq!(detector.stalled_until(now + TICK_INTERVAL), seen, "and not again after it");
     }
 }

@@ -1,7 +1,6 @@
-//! What a reply says of a name: its CNAME chain followed to addresses (RFC 1034 section 3.6.2).
+//! Follows the CNAME chain of a name in a reply to its addresses (RFC 1034 section 3.6.2).
 //!
-//! Records may stand in any order. Only those on the chain count; what else a reply holds is
-//! ignored.
+//! Records may be in any order. Only those on the chain count; all others are ignored.
 
 use std::net::IpAddr;
 
@@ -10,24 +9,21 @@ use hickory_proto::{
     rr::{Name, RData, Record, RecordType},
 };
 
-use super::ReplyFault;
+use super::report::{MAX_CNAMES, ReplyFault};
 
-/// A longer chain is not followed.
-pub(super) const MAX_CNAMES: usize = 16;
-
-/// Where the records of a reply lead from a name.
+/// Where the chain of a name ends in a reply.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ChainEnd {
-    /// To these addresses, with the least TTL on the way in seconds.
+    /// At these addresses, with the least TTL of the chain in seconds.
     Addresses(Vec<IpAddr>, u32),
-    /// To no address of the family; what the reply says instead.
+    /// At no address of the family, for this reason.
     NoAddress(ReplyFault),
-    /// To a name of which the reply says nothing.
+    /// At a name of which the reply has no records, with the least TTL of the chain in seconds.
     OpenEnd(Name, u32),
 }
 
-/// Follows the chain from `owner`. `visited` are the names on the chain so far, those of earlier
-/// replies among them.
+/// Follows the chain from `owner`, and adds its names to `visited`, which holds those of previous
+/// replies.
 ///
 /// # Errors
 /// The chain is a loop or too long.
@@ -40,20 +36,20 @@ pub(super) fn follow_cnames(
     let (mut owner, mut ttl_secs, mut has_link) = (owner, u32::MAX, false);
     loop {
         visited.push(owner.clone());
-        let own = || reply.answers.iter().filter(|record| record.name == *owner);
-        let found: Vec<&Record> = own().filter(|record| record.record_type() == rtype).collect();
+        let owned = || reply.answers.iter().filter(|record| record.name == *owner);
+        let found: Vec<&Record> = owned().filter(|record| record.record_type() == rtype).collect();
         if !found.is_empty() {
-            let least = found.iter().map(|record| record.ttl).fold(ttl_secs, u32::min);
+            let least_ttl = found.iter().map(|record| record.ttl).fold(ttl_secs, u32::min);
             return Ok(ChainEnd::Addresses(
                 found.into_iter().filter_map(record_address).collect(),
-                least,
+                least_ttl,
             ));
         }
-        match own().find_map(|record| Some((cname_target(record)?, record.ttl))) {
+        match owned().find_map(|record| Some((cname_target(record)?, record.ttl))) {
             Some((target, _)) if visited.contains(target) => return Err(ReplyFault::CnameLoop),
             Some(_) if visited.len() > MAX_CNAMES => return Err(ReplyFault::CnameChainTooLong),
             Some((target, ttl)) => (owner, ttl_secs, has_link) = (target, ttl_secs.min(ttl), true),
-            // The SOA record says that the name is known and has no such record (RFC 2308 section
+            // An SOA record means that the name exists and has no such record (RFC 2308 section
             // 2.2).
             None if !has_link || is_negative(reply) => {
                 return Ok(ChainEnd::NoAddress(no_address_reason(reply, owner, visited)));
@@ -63,12 +59,12 @@ pub(super) fn follow_cnames(
     }
 }
 
-/// What a reply without an address of the family says of the last name of the chain.
+/// Why a reply has no address of the family at `owner`, the last name of the chain.
 fn no_address_reason(reply: &Message, owner: &Name, visited: &[Name]) -> ReplyFault {
-    let is_own = |record: &Record| record.name == *owner;
+    let is_of_owner = |record: &Record| record.name == *owner;
     match () {
         () if visited.len() > 1 => ReplyFault::CnameWithoutAddress,
-        () if is_negative(reply) || reply.answers.iter().any(is_own) => ReplyFault::NoData,
+        () if is_negative(reply) || reply.answers.iter().any(is_of_owner) => ReplyFault::NoData,
         () if reply.answers.is_empty() => ReplyFault::NoRecords,
         () => ReplyFault::OnlyOtherNames,
     }
@@ -89,7 +85,7 @@ fn record_address(record: &Record) -> Option<IpAddr> {
     }
 }
 
-/// Whether a reply says with authority that there is no such record.
+/// Whether a reply has an SOA record in its authority section: there is no such record.
 pub(super) fn is_negative(reply: &Message) -> bool {
     reply.authorities.iter().any(|record| record.record_type() == RecordType::SOA)
 }

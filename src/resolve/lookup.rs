@@ -1,4 +1,4 @@
-//! One lookup: both families of a name, from the configured resolvers or the system's.
+//! One lookup of both families of a name, by the configured resolvers or those of the system.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,20 +10,20 @@ use hickory_proto::{
 use tokio::time::{Duration, Instant};
 
 use super::{
-    AliasReport, FailedReply, FamilyAddresses, ReplyFault, ResolveFailure,
     chain::{self, ChainEnd},
     query::{LookupQuestion, query_over_tcp, query_resolver},
+    report::{AliasReport, FailedReply, FamilyAddresses, ReplyFault, ResolveFailure},
     system,
 };
 use crate::dns::Name;
 
-/// How long both families may take together, retries included.
+/// The longest time for both families together, retries included.
 pub(super) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
-/// As many addresses of a family are taken, the least ones: more would not fit into an answer over
-/// UDP.
+/// The most addresses of a family that are used, in ascending order: more would not fit into an
+/// answer over UDP.
 pub(super) const MAX_ADDRESSES: usize = 64;
 
-/// Asks for both families.
+/// Looks up both families of an alias.
 pub(super) async fn lookup(alias: &Name, servers: &[SocketAddr]) -> AliasReport {
     let (v4, v6) = match lookup_families(alias, servers).await {
         Ok((v4, v6)) => without_false_nxdomain(v4, v6),
@@ -40,12 +40,12 @@ async fn lookup_families(
 ) -> Result<(FamilyResult, FamilyResult), ResolveFailure> {
     let mut servers = configured.to_vec();
     if configured.is_empty() {
-        let known = system::hosts_file_addresses(alias);
-        if !known.is_empty() {
-            let (v4, v6) = known.into_iter().partition(IpAddr::is_ipv4);
-            let answered =
+        let hosts_entries = system::hosts_file_addresses(alias);
+        if !hosts_entries.is_empty() {
+            let (v4, v6) = hosts_entries.into_iter().partition(IpAddr::is_ipv4);
+            let usable =
                 |found| usable_addresses(found, 0).map_err(ResolveFailure::UnusableHostsEntry);
-            return Ok((answered(v4), answered(v6)));
+            return Ok((usable(v4), usable(v6)));
         }
         servers = system::system_resolvers()?;
     }
@@ -57,12 +57,11 @@ async fn lookup_families(
     Ok(tokio::join!(a, aaaa))
 }
 
-/// A name that has addresses of one family exists: NXDOMAIN for the other one is a server's fault
-/// (RFC 4074 section 4.2), and means that there are none.
+/// Replaces NXDOMAIN for one family by "no addresses" if the other family has addresses: the name
+/// exists, and the server is at fault (RFC 4074 section 4.2).
 fn without_false_nxdomain(v4: FamilyResult, v6: FamilyResult) -> (FamilyResult, FamilyResult) {
-    let has_addresses = |family: &FamilyResult| {
-        family.as_ref().is_ok_and(|answered| !answered.addresses.is_empty())
-    };
+    let has_addresses =
+        |family: &FamilyResult| family.as_ref().is_ok_and(|found| !found.addresses.is_empty());
     match (v4, v6) {
         (v4, Err(ResolveFailure::NoSuchName(_))) if has_addresses(&v4) => {
             (v4, Ok(FamilyAddresses::default()))
@@ -74,7 +73,7 @@ fn without_false_nxdomain(v4: FamilyResult, v6: FamilyResult) -> (FamilyResult, 
     }
 }
 
-/// The addresses of one family. A chain that a reply leaves open is asked for further.
+/// Looks up one family. If a reply has only the beginning of a chain, queries for its last name.
 async fn lookup_family(
     servers: &[SocketAddr],
     mut name: ResolverName,
@@ -88,19 +87,19 @@ async fn lookup_family(
         if reply.metadata.response_code == ResponseCode::NXDomain {
             return Err(ResolveFailure::NoSuchName(server));
         }
-        let failed = |said| ResolveFailure::Resolvers([FailedReply { server, fault: said }].into());
+        let failed = |fault| ResolveFailure::Resolvers([FailedReply { server, fault }].into());
         match chain::follow_cnames(&reply, &question.name, rtype, &mut visited).map_err(failed)? {
             ChainEnd::Addresses(addresses, ttl) => {
                 return usable_addresses(addresses, ttl.min(ttl_secs))
-                    .map_err(|unfit| failed(ReplyFault::UnusableAddress(unfit)));
+                    .map_err(|unusable| failed(ReplyFault::UnusableAddress(unusable)));
             }
-            ChainEnd::NoAddress(said) => {
+            ChainEnd::NoAddress(fault) => {
                 return Ok(FamilyAddresses {
-                    empty_reason: Some(FailedReply { server, fault: said }),
+                    empty_reason: Some(FailedReply { server, fault }),
                     ..FamilyAddresses::default()
                 });
             }
-            // The name itself is visited again as the first one of the next reply.
+            // `follow_cnames` visits this name again as the first of the next reply.
             ChainEnd::OpenEnd(next, ttl) => {
                 visited.pop();
                 (name, ttl_secs) = (next, ttl_secs.min(ttl));
@@ -109,7 +108,7 @@ async fn lookup_family(
     }
 }
 
-/// Asks one resolver after the other, first over UDP, then over TCP, until one answers.
+/// Queries one resolver after the other until one answers, first all over UDP, then all over TCP.
 async fn query_resolvers(
     servers: &[SocketAddr],
     question: &LookupQuestion,
@@ -119,11 +118,11 @@ async fn query_resolvers(
     for &server in servers {
         match query_resolver(question, server, deadline).await {
             Ok(reply) => return Ok((server, reply)),
-            Err(said) => replies.push(FailedReply { server, fault: said }),
+            Err(fault) => replies.push(FailedReply { server, fault }),
         }
     }
     for &server in servers {
-        // What it says over TCP is no news: what it said over UDP is reported.
+        // The fault over UDP is reported, not that over TCP.
         if let Ok(reply) = query_over_tcp(question, server, deadline).await {
             return Ok((server, reply));
         }
@@ -131,15 +130,15 @@ async fn query_resolvers(
     Err(ResolveFailure::Resolvers(replies.into()))
 }
 
-/// What clients can connect to of these.
+/// The addresses to which clients can connect, sorted.
 ///
 /// # Errors
-/// None of several is fit: the first.
+/// The first address, if no address is usable.
 fn usable_addresses(found: Vec<IpAddr>, ttl_secs: u32) -> Result<FamilyAddresses, IpAddr> {
     let mut addresses: Vec<IpAddr> =
         found.iter().copied().filter(|&address| is_usable_address(address)).collect();
     match found.first() {
-        Some(&unfit) if addresses.is_empty() => return Err(unfit),
+        Some(&unusable) if addresses.is_empty() => return Err(unusable),
         _ => {}
     }
     addresses.sort_unstable();
@@ -148,8 +147,8 @@ fn usable_addresses(found: Vec<IpAddr>, ttl_secs: u32) -> Result<FamilyAddresses
     Ok(FamilyAddresses { addresses, ttl_secs, empty_reason: None })
 }
 
-/// Whether a client may be sent to an address that others answered. Private ones may be meant;
-/// those of this host, of this link and of nobody are mistakes or attacks.
+/// Whether an address from a resolver may be given to clients. Private addresses may be intended.
+/// Loopback, link-local, multicast and reserved addresses are mistakes or attacks.
 pub fn is_usable_address(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
@@ -171,8 +170,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_that_no_client_can_connect_to_are_not_taken() {
-        for (text, is_taken) in [
+    fn addresses_that_no_client_can_connect_to_are_not_used() {
+        for (text, is_used) in [
             ("192.0.2.1", true),
             ("10.0.0.1", true),
             ("0.0.0.0", false),
@@ -190,17 +189,17 @@ mod tests {
             ("ff02::1", false),
             ("::ffff:192.0.2.1", false),
         ] {
-            assert_eq!(is_usable_address(text.parse().unwrap()), is_taken, "{text}");
+            assert_eq!(is_usable_address(text.parse().unwrap()), is_used, "{text}");
         }
     }
 
     #[test]
-    fn a_rotated_answer_is_the_same_and_an_endless_one_is_cut() {
+    fn a_rotated_answer_is_equal_and_a_long_one_is_truncated() {
         let parse = |texts: &[&str]| {
             texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>()
         };
-        let one = usable_addresses(parse(&["192.0.2.2", "192.0.2.1", "0.0.0.0"]), 60);
-        assert_eq!(one, usable_addresses(parse(&["192.0.2.1", "192.0.2.2", "192.0.2.2"]), 60));
+        let sorted = usable_addresses(parse(&["192.0.2.2", "192.0.2.1", "0.0.0.0"]), 60);
+        assert_eq!(sorted, usable_addresses(parse(&["192.0.2.1", "192.0.2.2", "192.0.2.2"]), 60));
         assert_eq!(usable_addresses(parse(&["0.0.0.0"]), 60), Err("0.0.0.0".parse().unwrap()));
         assert_eq!(
             usable_addresses(Vec::new(), 60),
@@ -208,7 +207,7 @@ mod tests {
         );
         let many = (0..=255).map(|last| IpAddr::from([192, 0, 2, last])).collect();
         assert_eq!(
-            usable_addresses(many, 60).map(|answered| answered.addresses.len()),
+            usable_addresses(many, 60).map(|found| found.addresses.len()),
             Ok(MAX_ADDRESSES)
         );
     }

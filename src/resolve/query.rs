@@ -1,5 +1,5 @@
-//! One question to one resolver: over UDP with EDNS, without it where the resolver fails on that,
-//! over TCP where the reply does not fit (RFC 6891 section 6.2.2).
+//! One question to one resolver: over UDP with EDNS, then without EDNS if the resolver fails on it,
+//! and over TCP if the reply does not fit (RFC 6891 section 6.2.2).
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -13,74 +13,74 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{ReplyFault, chain};
+use super::{chain, report::ReplyFault};
 use crate::{
     dns::Rcode,
     dns_client::{self, DnsClientError},
     random,
 };
 
-/// How long a resolver may take to answer one message.
+/// The longest wait for the reply to one message.
 const MESSAGE_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// What is asked of a resolver.
+/// The question of a query.
 #[derive(Debug)]
 pub(super) struct LookupQuestion {
-    /// The name asked for.
+    /// The queried name.
     pub(super) name: Name,
-    /// The type asked for.
+    /// The queried record type, A or AAAA.
     pub(super) rtype: RecordType,
 }
 
-/// Whether a query says that it takes more than 512 octets over UDP.
+/// Whether a query has an OPT record, which allows replies of more than 512 octets over UDP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EdnsUse {
     With,
     Without,
 }
 
-/// Asks over UDP, and over TCP what does not fit.
+/// Queries over UDP, and over TCP if the reply is truncated.
 ///
 /// # Errors
-/// What the resolver said instead of an answer.
+/// The reason why the resolver gave no answer.
 pub(super) async fn query_resolver(
     question: &LookupQuestion,
     server: SocketAddr,
     deadline: Instant,
 ) -> Result<Message, ReplyFault> {
     let first = with_timeout(deadline, question.over_udp(server, EdnsUse::With)).await;
-    let reply = match first.and_then(accepted) {
-        // Old servers and middleboxes answer EDNS with an error or not at all.
+    let reply = match first.and_then(accept_reply) {
+        // Old servers and middleboxes reply to EDNS with an error, or do not reply.
         Err(ReplyFault::Rcode(
             Rcode::FORMERR | Rcode::NOTIMP | Rcode::SERVFAIL | Rcode::BADVERS,
         ))
         | Err(ReplyFault::TimedOut | ReplyFault::Malformed) => {
             with_timeout(deadline, question.over_udp(server, EdnsUse::Without))
                 .await
-                .and_then(accepted)?
+                .and_then(accept_reply)?
         }
         other => other?,
     };
     if !reply.metadata.truncation {
         return Ok(reply);
     }
-    query_over_tcp(question, server, deadline).await.map_err(|said| match said {
+    query_over_tcp(question, server, deadline).await.map_err(|fault| match fault {
         ReplyFault::Io(kind) => ReplyFault::Truncated(Some(kind)),
         ReplyFault::TimedOut => ReplyFault::Truncated(None),
         other => other,
     })
 }
 
-/// Asks over TCP alone.
+/// Queries over TCP only.
 ///
 /// # Errors
-/// What the resolver said instead of an answer.
+/// The reason why the resolver gave no answer.
 pub(super) async fn query_over_tcp(
     question: &LookupQuestion,
     server: SocketAddr,
     deadline: Instant,
 ) -> Result<Message, ReplyFault> {
-    with_timeout(deadline, question.over_tcp(server)).await.and_then(accepted)
+    with_timeout(deadline, question.over_tcp(server)).await.and_then(accept_reply)
 }
 
 async fn with_timeout(
@@ -95,8 +95,8 @@ async fn with_timeout(
     }
 }
 
-/// NXDOMAIN is an answer; other errors, and referrals to other servers, are none.
-fn accepted(reply: Message) -> Result<Message, ReplyFault> {
+/// Accepts NOERROR and NXDOMAIN. Other response codes and referrals to other servers are faults.
+fn accept_reply(reply: Message) -> Result<Message, ReplyFault> {
     match Rcode(reply.metadata.response_code.into()) {
         Rcode::NOERROR if is_lame(&reply) => Err(ReplyFault::Lame),
         Rcode::NOERROR | Rcode::NXDOMAIN => Ok(reply),
@@ -104,8 +104,8 @@ fn accepted(reply: Message) -> Result<Message, ReplyFault> {
     }
 }
 
-/// Whether a server that does not resolve the name says so by an empty reply: a referral (RFC 1034
-/// section 4.3.1), or neither recursion nor authority.
+/// Whether an empty reply comes from a server that does not resolve the name: it is a referral (RFC
+/// 1034 section 4.3.1), or the server offers neither recursion nor authority.
 fn is_lame(reply: &Message) -> bool {
     let refers = reply.authorities.iter().any(|record| record.record_type() == RecordType::NS);
     let resolves = reply.metadata.recursion_available || reply.metadata.authoritative;
@@ -125,7 +125,7 @@ impl LookupQuestion {
             .await
     }
 
-    /// A query with an id of its own that asks for recursion.
+    /// A query with a new id, with recursion desired.
     fn query(&self, edns: EdnsUse) -> io::Result<Vec<u8>> {
         let name = self.name.to_bytes().map_err(io::Error::other)?;
         let query = dns_client::OutgoingQuery {

@@ -1,28 +1,27 @@
-//! One alias followed: resolved, reported, and resolved again when what was found may no longer be
-//! kept.
+//! The task of one alias: resolves it, reports the result, and resolves it again when its TTL has
+//! passed.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{AliasReport, lookup::lookup};
+use super::{lookup::lookup, report::AliasReport};
 use crate::dns::Name;
 
-/// Records that may be kept shorter are kept this long: some names have a TTL of 0, and nobody
-/// wants a query a second.
+/// The shortest wait after a success. Some names have a TTL of 0, which would mean continuous
+/// queries.
 pub(super) const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(5);
-/// Records that may be kept longer are looked at so often: a day's TTL is no promise that the
-/// address stays.
+/// The longest wait after a success. Even with a TTL of a day, the address may change earlier.
 const MAX_REFRESH_INTERVAL: Duration = Duration::from_secs(3600);
-/// After a failure: at first so soon, since most are gone at once,
+/// The wait after the first failure; most failures are short. It doubles with each further failure.
 const FIRST_RETRY_DELAY: Duration = Duration::from_secs(1);
-/// then twice as long each time, up to this.
+/// The longest wait after a failure.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
-/// How much longer a wait may become, so that aliases of one age spread out. Never shorter: a
-/// resolver still has the record then, and would give it with a second left to live.
+/// The most that a wait is extended, as a fraction, so that lookups of several aliases spread out.
+/// A wait is never shortened: the resolver would still have the old record, with a TTL of a second.
 const JITTER: f64 = 0.1;
 
-/// Resolves an alias until nobody listens any more.
+/// Resolves an alias until the receiver of the reports is dropped.
 pub(super) async fn keep_resolved(
     alias: Name,
     servers: Arc<[SocketAddr]>,
@@ -37,23 +36,24 @@ pub(super) async fn keep_resolved(
             lookup(&alias, &servers).await
         };
         failures = if report.ttl_secs().is_some() { 0 } else { failures + 1 };
-        let pause = next_delay(report.ttl_secs(), failures, random.f64());
+        let delay = next_delay(report.ttl_secs(), failures, random.f64());
         if reports.send(report).await.is_err() {
             return;
         }
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(delay).await;
     }
 }
 
-/// How long to wait after a success, or after so many failures in a row; `chance` is from 0 to 1.
-fn next_delay(ttl_secs: Option<u32>, failures: u32, chance: f64) -> Duration {
-    let pause = match ttl_secs {
+/// The wait after a success with this TTL, or after this number of failures in a row. `random` is
+/// from 0 to 1.
+fn next_delay(ttl_secs: Option<u32>, failures: u32, random: f64) -> Duration {
+    let delay = match ttl_secs {
         Some(secs) => {
             Duration::from_secs(secs.into()).clamp(MIN_REFRESH_INTERVAL, MAX_REFRESH_INTERVAL)
         }
         None => (FIRST_RETRY_DELAY * (1 << failures.saturating_sub(1).min(5))).min(MAX_RETRY_DELAY),
     };
-    pause.mul_f64(1.0 + JITTER * chance)
+    delay.mul_f64(1.0 + JITTER * random)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Which resolvers to ask where the configuration names none: those of `/etc/resolv.conf`; and what
-//! `/etc/hosts` says.
+//! The resolvers of the system (`/etc/resolv.conf`), for a configuration that names none, and the
+//! entries of `/etc/hosts`.
 //!
-//! Of `resolv.conf` only `parse_nameserver` lines are read (resolv.conf(5)). An alias is a full
-//! name, so `search` and `domain` do not matter, whatever they hold.
+//! Only the `nameserver` lines of `resolv.conf` are read (resolv.conf(5)). An alias is a full name,
+//! so `search` and `domain` have no effect.
 
 use std::{
     fs,
@@ -10,21 +10,21 @@ use std::{
     path::Path,
 };
 
-use super::ResolveFailure;
+use super::report::ResolveFailure;
 use crate::{dns::Name, files};
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
 const DNS_PORT: u16 = 53;
-/// The largest of these files that is read, in octets.
+/// The largest size of each file that is read, in octets.
 const MAX_FILE_OCTETS: u64 = 1 << 20;
-/// Further resolvers are not asked: there would be no time for them.
+/// The most resolvers that are queried; the lookup timeout leaves no time for more.
 const MAX_RESOLVERS: usize = 3;
 
-/// The system's resolvers.
+/// The resolvers of the system. If the file is missing, a resolver on this host.
 ///
 /// # Errors
-/// The file that names them cannot be read. One that is missing means a resolver on this host.
+/// The file cannot be read.
 pub(super) fn system_resolvers() -> Result<Vec<SocketAddr>, ResolveFailure> {
     match files::read_text(Path::new(RESOLV_CONF), MAX_FILE_OCTETS) {
         Ok(text) => Ok(parse_resolv_conf(&text)),
@@ -35,7 +35,7 @@ pub(super) fn system_resolvers() -> Result<Vec<SocketAddr>, ResolveFailure> {
     }
 }
 
-/// The addresses that the system's hosts file has for a name.
+/// The addresses of a name in the hosts file of the system.
 pub(super) fn hosts_file_addresses(name: &Name) -> Vec<IpAddr> {
     let text = files::read_text(Path::new(HOSTS), MAX_FILE_OCTETS);
     text.map(|text| parse_hosts(&text, name)).unwrap_or_default()
@@ -51,8 +51,9 @@ fn parse_resolv_conf(text: &str) -> Vec<SocketAddr> {
 }
 
 fn parse_nameserver(line: &str) -> Option<SocketAddr> {
-    let mut words = line.split_whitespace();
-    let address = words.next().filter(|word| *word == "nameserver").and_then(|_| words.next())?;
+    let mut fields = line.split_whitespace();
+    let address =
+        fields.next().filter(|field| *field == "nameserver").and_then(|_| fields.next())?;
     match address.split_once('%') {
         None => Some((address.parse::<IpAddr>().ok()?, DNS_PORT).into()),
         Some((address, zone)) => Some(
@@ -61,19 +62,19 @@ fn parse_nameserver(line: &str) -> Option<SocketAddr> {
     }
 }
 
-/// An interface's index by its number or its name.
+/// The index of an interface, given by index or name.
 fn interface_index(zone: &str) -> Option<u32> {
-    let of_name =
+    let index_of_name =
         || fs::read_to_string(format!("/sys/class/net/{zone}/ifindex")).ok()?.trim().parse().ok();
-    zone.parse().ok().or_else(of_name)
+    zone.parse().ok().or_else(index_of_name)
 }
 
 fn parse_hosts(text: &str, name: &Name) -> Vec<IpAddr> {
     let mut addresses = Vec::new();
     for line in text.lines() {
-        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
-        let Some(address) = words.next().and_then(|word| word.parse().ok()) else { continue };
-        if words.any(|word| word.parse::<Name>().is_ok_and(|known| known == *name)) {
+        let mut fields = line.split('#').next().unwrap_or_default().split_whitespace();
+        let Some(address) = fields.next().and_then(|field| field.parse().ok()) else { continue };
+        if fields.any(|field| field.parse::<Name>().is_ok_and(|host| host == *name)) {
             addresses.push(address);
         }
     }
@@ -85,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn name_servers_are_read_whatever_else_the_file_holds() {
+    fn name_servers_are_read_whatever_else_the_file_contains() {
         let addresses = |texts: &[&str]| {
             texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>()
         };
@@ -120,11 +121,11 @@ mod tests {
     #[test]
     fn the_hosts_file_has_addresses_of_both_families() {
         let text = "127.0.0.1 localhost\n192.0.2.1\tLB.example.net lb # lb2\n2001:db8::1 lb.example.net\nbroken lb.example.net\n";
-        let of = |name: &str| parse_hosts(text, &name.parse().unwrap());
+        let addresses = |name: &str| parse_hosts(text, &name.parse().unwrap());
         assert_eq!(
-            of("lb.example.net"),
+            addresses("lb.example.net"),
             ["192.0.2.1".parse::<IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]
         );
-        assert!(of("lb2").is_empty(), "a comment");
+        assert!(addresses("lb2").is_empty(), "a comment");
     }
 }

@@ -1,8 +1,11 @@
-//! Lookups against resolvers that behave well and badly, all on loopback.
+//! Lookups by resolvers that behave correctly and incorrectly, all on loopback.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use tokio::{
@@ -17,7 +20,7 @@ const CNAME: u16 = 5;
 const SOA: u16 = 6;
 const AAAA: u16 = 28;
 
-/// What a resolver says to a question of this type, without EDNS and over which protocol it came.
+/// The reply of a resolver to one query.
 #[derive(Debug, Clone, Default)]
 struct ScriptedReply {
     rcode: u8,
@@ -25,7 +28,7 @@ struct ScriptedReply {
     answers: Vec<Vec<u8>>,
     authorities: Vec<Vec<u8>>,
     is_silent: bool,
-    /// Neither recursion nor authority (RA, AA).
+    /// The reply has neither recursion nor authority (RA, AA).
     is_lame: bool,
 }
 
@@ -61,24 +64,32 @@ fn soa(owner: &str) -> Vec<u8> {
 fn reply(
     query: &[u8],
     is_tcp: bool,
-    say: &dyn Fn(ReceivedQuery) -> ScriptedReply,
+    respond: &dyn Fn(ReceivedQuery) -> ScriptedReply,
 ) -> Option<Vec<u8>> {
     let end = 12 + query[12..].iter().position(|&octet| octet == 0).unwrap() + 5;
     let rtype = u16::from_be_bytes([query[end - 4], query[end - 3]]);
-    let say = say(ReceivedQuery { rtype, has_edns: query[11] > 0, is_tcp });
+    let script = respond(ReceivedQuery { rtype, has_edns: query[11] > 0, is_tcp });
     let count = |records: &[Vec<u8>]| (records.len() as u16).to_be_bytes();
-    let flags = [0x81 | u8::from(say.is_truncated) << 1, u8::from(!say.is_lame) << 7 | say.rcode];
-    let header =
-        [&query[..2], &flags, &[0, 1], &count(&say.answers), &count(&say.authorities), &[0, 0]]
-            .concat();
+    let flags =
+        [0x81 | u8::from(script.is_truncated) << 1, u8::from(!script.is_lame) << 7 | script.rcode];
+    let header = [
+        &query[..2],
+        &flags,
+        &[0, 1],
+        &count(&script.answers),
+        &count(&script.authorities),
+        &[0, 0],
+    ]
+    .concat();
     let message =
-        [&header[..], &query[12..end], &say.answers.concat(), &say.authorities.concat()].concat();
-    (!say.is_silent).then_some(message)
+        [&header[..], &query[12..end], &script.answers.concat(), &script.authorities.concat()]
+            .concat();
+    (!script.is_silent).then_some(message)
 }
 
-/// A resolver over UDP and TCP; and how many queries came.
+/// A resolver over UDP and TCP, and the number of queries over UDP that it received.
 async fn resolver(
-    say: impl Fn(ReceivedQuery) -> ScriptedReply + Send + Sync + Clone + 'static,
+    respond: impl Fn(ReceivedQuery) -> ScriptedReply + Send + Sync + Clone + 'static,
 ) -> (SocketAddr, Arc<AtomicUsize>) {
     let (udp, tcp) = loop {
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -86,13 +97,13 @@ async fn resolver(
             break (udp, tcp);
         }
     };
-    let (address, asked) = (udp.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
-    let (counted, also) = (Arc::clone(&asked), say.clone());
+    let (address, query_count) = (udp.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let (counted, respond_tcp) = (Arc::clone(&query_count), respond.clone());
     tokio::spawn(async move {
         let mut octets = [0; 4096];
         while let Ok((length, from)) = udp.recv_from(&mut octets).await {
             counted.fetch_add(1, Relaxed);
-            if let Some(reply) = reply(&octets[..length], false, &say) {
+            if let Some(reply) = reply(&octets[..length], false, &respond) {
                 udp.send_to(&reply, from).await.unwrap();
             }
         }
@@ -102,7 +113,7 @@ async fn resolver(
             let length = stream.read_u16().await.unwrap();
             let mut query = vec![0; usize::from(length)];
             stream.read_exact(&mut query).await.unwrap();
-            if let Some(reply) = reply(&query, true, &also) {
+            if let Some(reply) = reply(&query, true, &respond_tcp) {
                 stream
                     .write_all(&[&(reply.len() as u16).to_be_bytes()[..], &reply].concat())
                     .await
@@ -110,7 +121,7 @@ async fn resolver(
             }
         }
     });
-    (address, asked)
+    (address, query_count)
 }
 
 async fn resolve(servers: &[SocketAddr]) -> AliasReport {
@@ -122,8 +133,8 @@ fn found(family: &Result<FamilyAddresses, ResolveFailure>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_name_with_one_family_keeps_it_when_the_other_one_is_nxdomain() {
-    let only_a = |asked: ReceivedQuery| match asked.rtype {
+async fn a_name_with_one_family_keeps_it_if_the_other_family_is_nxdomain() {
+    let only_a = |query: ReceivedQuery| match query.rtype {
         A => ScriptedReply { answers: vec![a("lb.ex", 60, 8)], ..ScriptedReply::default() },
         _ => ScriptedReply { rcode: 3, ..ScriptedReply::default() },
     };
@@ -143,7 +154,7 @@ async fn a_name_with_one_family_keeps_it_when_the_other_one_is_nxdomain() {
 }
 
 #[tokio::test]
-async fn a_chain_is_followed_in_any_order_and_nothing_beside_it_counts() {
+async fn a_chain_is_followed_in_any_order_and_other_records_are_ignored() {
     let address = || a("c.ex", 50, 4);
     let (first, second) = (cname("LB.ex", 40, "b.ex"), cname("b.ex", 30, "C.ex"));
     let orders = [
@@ -152,18 +163,18 @@ async fn a_chain_is_followed_in_any_order_and_nothing_beside_it_counts() {
         vec![second.clone(), address(), a("other.ex", 1, 9), first.clone()],
     ];
     for answers in orders {
-        let say = move |asked: ReceivedQuery| ScriptedReply {
-            answers: if asked.rtype == A { answers.clone() } else { Vec::new() },
+        let respond = move |query: ReceivedQuery| ScriptedReply {
+            answers: if query.rtype == A { answers.clone() } else { Vec::new() },
             ..ScriptedReply::default()
         };
-        let (server, _) = resolver(say).await;
+        let (server, _) = resolver(respond).await;
         let report = resolve(&[server]).await;
         assert_eq!(
             (found(&report.v4), report.ttl_secs()),
             (vec!["198.51.100.4".to_owned()], Some(30))
         );
     }
-    // The chain ends at a name without addresses: known to have none.
+    // The chain ends at a name that exists and has no address.
     let dead_end = move |_| ScriptedReply {
         answers: vec![first.clone()],
         authorities: vec![soa("ex")],
@@ -171,29 +182,26 @@ async fn a_chain_is_followed_in_any_order_and_nothing_beside_it_counts() {
     };
     let (server, _) = resolver(dead_end).await;
     assert!(found(&resolve(&[server]).await.v4).is_empty());
-    let circle = |_| ScriptedReply {
+    let cname_loop = |_| ScriptedReply {
         answers: vec![cname("lb.ex", 1, "b.ex"), cname("b.ex", 1, "lb.ex")],
         ..ScriptedReply::default()
     };
-    let (server, _) = resolver(circle).await;
+    let (server, _) = resolver(cname_loop).await;
     let failure = resolve(&[server]).await.v4.unwrap_err().to_string();
-    assert_eq!(
-        failure,
-        format!("resolver {server} answers with CNAME records that lead in a circle")
-    );
+    assert_eq!(failure, format!("resolver {server} answers with CNAME records that form a loop"));
 }
 
 #[tokio::test]
-async fn a_resolver_that_fails_on_edns_is_asked_without_it() {
+async fn a_resolver_that_fails_on_edns_is_queried_without_it() {
     for (rcode, is_silent) in [(1, false), (4, false), (2, false), (0, true)] {
-        let say = move |asked: ReceivedQuery| match asked {
+        let respond = move |query: ReceivedQuery| match query {
             ReceivedQuery { has_edns: true, .. } => {
                 ScriptedReply { rcode, is_silent, ..ScriptedReply::default() }
             }
             ReceivedQuery { rtype: AAAA, .. } => ScriptedReply::default(),
             _ => ScriptedReply { answers: vec![a("lb.ex", 60, 1)], ..ScriptedReply::default() },
         };
-        let (server, _) = resolver(say).await;
+        let (server, _) = resolver(respond).await;
         assert_eq!(
             found(&resolve(&[server]).await.v4),
             ["198.51.100.1"],
@@ -203,8 +211,8 @@ async fn a_resolver_that_fails_on_edns_is_asked_without_it() {
 }
 
 #[tokio::test]
-async fn a_truncated_reply_is_asked_for_over_tcp() {
-    let say = |asked: ReceivedQuery| match asked {
+async fn a_truncated_reply_is_requested_over_tcp() {
+    let respond = |query: ReceivedQuery| match query {
         ReceivedQuery { rtype: AAAA, .. } => ScriptedReply::default(),
         ReceivedQuery { is_tcp: false, .. } => ScriptedReply {
             is_truncated: true,
@@ -216,13 +224,14 @@ async fn a_truncated_reply_is_asked_for_over_tcp() {
             ..ScriptedReply::default()
         },
     };
-    let (server, _) = resolver(say).await;
+    let (server, _) = resolver(respond).await;
     assert_eq!(found(&resolve(&[server]).await.v4).len(), 40);
 }
 
 #[tokio::test]
-async fn the_next_resolver_is_asked_and_a_failure_says_what_each_one_said() {
-    let (bad, asked) = resolver(|_| ScriptedReply { rcode: 5, ..ScriptedReply::default() }).await;
+async fn the_next_resolver_is_queried_and_a_failure_names_the_fault_of_each() {
+    let (bad, query_count) =
+        resolver(|_| ScriptedReply { rcode: 5, ..ScriptedReply::default() }).await;
     let (broken, _) = resolver(|_| ScriptedReply { rcode: 2, ..ScriptedReply::default() }).await;
     let (good, _) = resolver(|_| ScriptedReply {
         answers: vec![a("lb.ex", 60, 1)],
@@ -230,7 +239,7 @@ async fn the_next_resolver_is_asked_and_a_failure_says_what_each_one_said() {
     })
     .await;
     assert_eq!(found(&resolve(&[bad, broken, good]).await.v4), ["198.51.100.1"]);
-    assert_eq!(asked.load(Relaxed), 2, "once for each family");
+    assert_eq!(query_count.load(Relaxed), 2, "once for each family");
     let failure = resolve(&[bad, broken]).await.v4.unwrap_err().to_string();
     assert_eq!(
         failure,
@@ -243,9 +252,9 @@ fn ns(owner: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_resolver_that_does_not_resolve_is_passed_over() {
+async fn a_resolver_that_does_not_resolve_is_skipped() {
     let referral = || ScriptedReply { authorities: vec![ns("ex")], ..ScriptedReply::default() };
-    for (say, why) in [
+    for (respond, why) in [
         (referral(), "a referral"),
         (ScriptedReply { is_lame: true, ..referral() }, "a referral without recursion"),
         (
@@ -253,7 +262,7 @@ async fn a_resolver_that_does_not_resolve_is_passed_over() {
             "an empty reply without recursion",
         ),
     ] {
-        let (lame, _) = resolver(move |_| say.clone()).await;
+        let (lame, _) = resolver(move |_| respond.clone()).await;
         let (good, _) = resolver(|_| ScriptedReply {
             answers: vec![a("lb.ex", 60, 1)],
             ..ScriptedReply::default()
@@ -263,28 +272,25 @@ async fn a_resolver_that_does_not_resolve_is_passed_over() {
         assert_eq!(found(&report.v4), ["198.51.100.1"], "{why}");
         let reason = resolve(&[lame]).await.reason();
         let expected = format!(
-            "resolver {lame} does not resolve the name: it refers to other servers or answers nothing"
+            "resolver {lame} does not resolve the name: it refers to other servers, or its answer is empty"
         );
         assert_eq!(reason, expected, "{why}");
     }
 }
 
 #[tokio::test]
-async fn whatever_keeps_a_name_from_being_resolved_is_said_with_the_resolver() {
-    let cnames =
-        |count: u32| (0..count).map(|at| cname(&name_at(at), 60, &name_at(at + 1))).collect();
-    fn name_at(at: u32) -> String {
-        if at == 0 { "lb.ex".to_owned() } else { format!("c{at}.ex") }
+async fn each_fault_is_reported_with_its_resolver() {
+    let cnames = |count: u32| {
+        (0..count).map(|index| cname(&nth_name(index), 60, &nth_name(index + 1))).collect()
+    };
+    fn nth_name(index: u32) -> String {
+        if index == 0 { "lb.ex".to_owned() } else { format!("c{index}.ex") }
     }
     let loopback = record("lb.ex", A, 60, &[127, 0, 0, 1]);
     for (answers, authorities, expected) in [
         (vec![], vec![soa("ex")], "resolver R answers that the name has no address (NODATA)"),
         (vec![], vec![], "resolver R answers without any record"),
-        (
-            vec![a("other.ex", 60, 9)],
-            vec![],
-            "resolver R answers with records of other names alone",
-        ),
+        (vec![a("other.ex", 60, 9)], vec![], "resolver R answers with records of other names only"),
         (
             cnames(1),
             vec![soa("ex")],
@@ -302,12 +308,12 @@ async fn whatever_keeps_a_name_from_being_resolved_is_said_with_the_resolver() {
              address (NODATA)",
         ),
     ] {
-        let say = move |_| ScriptedReply {
+        let respond = move |_| ScriptedReply {
             answers: answers.clone(),
             authorities: authorities.clone(),
             ..ScriptedReply::default()
         };
-        let (server, _) = resolver(say).await;
+        let (server, _) = resolver(respond).await;
         let report = resolve(&[server]).await;
         assert_eq!(report.reason(), expected.replace("resolver R", &format!("resolver {server}")));
         assert_eq!(report.ttl_secs(), None);
@@ -315,12 +321,12 @@ async fn whatever_keeps_a_name_from_being_resolved_is_said_with_the_resolver() {
 }
 
 #[tokio::test]
-async fn the_family_that_alone_fails_is_named() {
-    let say = |asked: ReceivedQuery| match asked.rtype {
+async fn a_single_failing_family_is_named() {
+    let respond = |query: ReceivedQuery| match query.rtype {
         A => ScriptedReply { answers: vec![a("lb.ex", 60, 8)], ..ScriptedReply::default() },
         _ => ScriptedReply { rcode: 2, ..ScriptedReply::default() },
     };
-    let (server, _) = resolver(say).await;
+    let (server, _) = resolver(respond).await;
     assert_eq!(
         resolve(&[server]).await.reason(),
         format!("AAAA: resolver {server} answers SERVFAIL")
@@ -328,18 +334,18 @@ async fn the_family_that_alone_fails_is_named() {
 }
 
 #[tokio::test]
-async fn a_truncated_reply_without_tcp_says_what_is_missing() {
+async fn a_truncated_reply_without_tcp_is_reported() {
     let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let server = udp.local_addr().unwrap();
     tokio::spawn(async move {
         let mut octets = [0; 4096];
         while let Ok((length, from)) = udp.recv_from(&mut octets).await {
-            let say = |_| ScriptedReply { is_truncated: true, ..ScriptedReply::default() };
-            udp.send_to(&reply(&octets[..length], false, &say).unwrap(), from).await.unwrap();
+            let respond = |_| ScriptedReply { is_truncated: true, ..ScriptedReply::default() };
+            udp.send_to(&reply(&octets[..length], false, &respond).unwrap(), from).await.unwrap();
         }
     });
     let expected = format!(
-        "resolver {server} answers that its reply does not fit into UDP, and cannot be asked over TCP: connection refused"
+        "resolver {server} answers that its reply does not fit into UDP, and cannot be queried over TCP: connection refused"
     );
     assert_eq!(resolve(&[server]).await.reason(), expected);
 }

@@ -342,18 +342,18 @@ fn a_ramp_and_a_held_drain_are_not_effective() {
     );
     let server = site.serve();
     let (code, text, err) = run(&site, &server, &["drain", "fra", "--force", "--over", "60s"]);
+    assert!(code == 0 && text.contains("draining, not effective yet: receives "), "{text}{err}");
     assert!(
-        code == 0 && text.contains("draining, not effective yet: its share is "),
-        "{text}{err}"
+        text.contains("% of its normal traffic, and 0% in ") && !text.contains("expires"),
+        "{text}"
     );
-    assert!(text.contains("its share is ") && !text.contains("expires"), "{text}");
     assert_eq!(agreed(&site, &server).len(), 8);
     let (code, text, err) = run(&site, &server, &["drain", "fra", "--pause"]);
     assert_eq!(code, 0, "{text}{err}");
     server
         .until("it is held", WAIT_TIMEOUT, |server| server.status().ramps[0].kind == "held-drain");
     let (_, text, _) = run(&site, &server, &["status"]);
-    assert!(text.contains("its share is held at ") && text.contains("the drain is held"), "{text}");
+    assert!(text.contains(": held at ") && text.contains("the drain is held"), "{text}");
     agreed(&site, &server);
     let held = site.read(PLACES);
     // A second drain keeps what it does not name: the pace and the hold.

@@ -1,45 +1,46 @@
-//! The part of `status` that tells of load reports, ramps and failovers.
+//! The part of `status` about load reports, steering of pools, and ramps.
 
 use std::fmt::Write;
 
-use super::{MAX_TARGETS, StatusStyle, format_relative_time, format_time};
 use crate::{
-    control::{LoadStatus, PoolStatus, RampStatus, Status},
+    cli::text::{MAX_TARGETS, StatusStyle, format_time, ramp_text},
+    control::{LoadStatus, PoolStatus, Status},
     number_format::percent,
 };
 
-pub(super) fn render(text: &mut String, status: &Status, paint: StatusStyle) -> std::fmt::Result {
-    loads(text, status, paint)?;
-    pools(text, status, paint)?;
+pub(super) fn render(text: &mut String, status: &Status, style: StatusStyle) -> std::fmt::Result {
+    loads(text, status, style)?;
+    pools(text, status, style)?;
     if !status.ramps.is_empty() {
-        writeln!(text, "\n{}", paint.strong("under way"))?;
+        writeln!(text, "\n{}", style.strong("in progress"))?;
         for ramp in &status.ramps {
-            let of = ramp.pool.as_ref().map(|pool| format!(" of pool {pool}")).unwrap_or_default();
-            let what = if ramp.kind == "failback" { "clients return to " } else { "" };
-            writeln!(text, "{what}{}{of}: {}", ramp.name, ramp_text(ramp))?;
+            let pool =
+                ramp.pool.as_ref().map(|pool| format!(" of pool {pool}")).unwrap_or_default();
+            let prefix = if ramp.kind == "failback" { "clients return to " } else { "" };
+            writeln!(text, "{prefix}{}{pool}: {}", ramp.name, ramp_text(ramp))?;
         }
     }
     Ok(())
 }
 
-fn loads(text: &mut String, status: &Status, paint: StatusStyle) -> std::fmt::Result {
+fn loads(text: &mut String, status: &Status, style: StatusStyle) -> std::fmt::Result {
     if status.loads.is_empty() {
         return Ok(());
     }
     let is_failing =
         |load: &&LoadStatus| load.error.is_some() || load.is_stale || load.disagreement.is_some();
-    let (failing, well): (Vec<_>, Vec<_>) = status.loads.iter().partition(is_failing);
-    let shown = failing.iter().chain(well.iter().take(MAX_TARGETS)).copied();
+    let (failing, healthy): (Vec<_>, Vec<_>) = status.loads.iter().partition(is_failing);
+    let shown = failing.iter().chain(healthy.iter().take(MAX_TARGETS)).copied();
     let name = |load: &LoadStatus| match &load.target {
         Some(target) => format!("{} {target}", load.load),
         None => load.load.clone(),
     };
     let width = shown.clone().map(|load| name(load).chars().count()).fold(4, usize::max);
-    writeln!(text, "\n{}", paint.strong(&format!("{:<width$}  report", "load")))?;
+    writeln!(text, "\n{}", style.strong(&format!("{:<width$}  report", "load")))?;
     for load in shown {
         write!(text, "{:<width$}  {}", name(load), report_text(load))?;
         if load.is_stale {
-            write!(text, "  {}", paint.bad("too old to count"))?;
+            write!(text, "  {}", style.bad("too old to count"))?;
         }
         let since = load
             .failing_since
@@ -47,13 +48,13 @@ fn loads(text: &mut String, status: &Status, paint: StatusStyle) -> std::fmt::Re
             .unwrap_or_default();
         let error = load.error.as_ref().map(|error| format!("{error}{since}"));
         for why in [&error, &load.disagreement].into_iter().flatten() {
-            write!(text, "  {}", paint.bad(why))?;
+            write!(text, "  {}", style.bad(why))?;
         }
         writeln!(text)?;
     }
-    let hidden = well.len().saturating_sub(MAX_TARGETS);
+    let hidden = healthy.len().saturating_sub(MAX_TARGETS);
     if hidden > 0 {
-        writeln!(text, "and {hidden} more that are well; --json lists all")?;
+        writeln!(text, "and {hidden} more without problems; `portolan status --json` lists all")?;
     }
     Ok(())
 }
@@ -78,16 +79,16 @@ fn report_text(load: &LoadStatus) -> String {
     parts.join(", ")
 }
 
-fn pools(text: &mut String, status: &Status, paint: StatusStyle) -> std::fmt::Result {
-    let says = |pool: &&PoolStatus| {
+fn pools(text: &mut String, status: &Status, style: StatusStyle) -> std::fmt::Result {
+    let has_report = |pool: &&PoolStatus| {
         !pool.shares.is_empty() || pool.keep.is_some_and(|keep| keep < 1.0) || pool.holder.is_some()
     };
-    let shown: Vec<_> = status.pools.iter().filter(says).collect();
+    let shown: Vec<_> = status.pools.iter().filter(has_report).collect();
     if shown.is_empty() {
         return Ok(());
     }
     let width = shown.iter().map(|pool| pool.name.chars().count()).fold(4, usize::max);
-    writeln!(text, "\n{}", paint.strong(&format!("{:<width$}  steering", "pool")))?;
+    writeln!(text, "\n{}", style.strong(&format!("{:<width$}  steering", "pool")))?;
     for pool in shown.iter().take(MAX_TARGETS) {
         let mut parts = Vec::new();
         let shares =
@@ -98,7 +99,7 @@ fn pools(text: &mut String, status: &Status, paint: StatusStyle) -> std::fmt::Re
             let level = pool
                 .level
                 .zip(pool.target)
-                .map(|(level, target)| format!(", load {level} of {target} wanted"));
+                .map(|(level, target)| format!(", load {level}, target {target}"));
             format!(
                 "spills {} to the next choice{}",
                 percent(1.0 - keep),
@@ -111,28 +112,13 @@ fn pools(text: &mut String, status: &Status, paint: StatusStyle) -> std::fmt::Re
         parts.extend(
             pool.fallback
                 .as_ref()
-                .map(|why| paint.warn(&format!("configured weights rule: {why}"))),
+                .map(|why| style.warn(&format!("configured weights are used: {why}"))),
         );
         writeln!(text, "{:<width$}  {}", pool.name, parts.join("; "))?;
     }
     let hidden = shown.len().saturating_sub(MAX_TARGETS);
     if hidden > 0 {
-        writeln!(text, "and {hidden} more; --json lists all")?;
+        writeln!(text, "and {hidden} more; `portolan status --json` lists all")?;
     }
     Ok(())
-}
-
-/// `its share is 40%, and 0% in 6 m`; `its share is held at 40%`. What it takes of a service
-/// depends on who else is there.
-pub(in crate::cli) fn ramp_text(ramp: &RampStatus) -> String {
-    let left = ramp.ends - crate::control::unix_now();
-    if ramp.kind == "held-drain" || left <= 0 && ramp.goal > 0.0 && ramp.goal < 1.0 {
-        return format!("its share is held at {}", percent(ramp.goal));
-    }
-    format!(
-        "its share is {}, and {} {}",
-        percent(ramp.at),
-        percent(ramp.goal),
-        format_relative_time(left)
-    )
 }

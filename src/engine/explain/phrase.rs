@@ -5,8 +5,8 @@ use crate::{
     number_format::thousands,
     steer::{
         Conditions, DatacenterId, Decision, FallbackStage, Family, InspectedEndpoint,
-        InspectedMember, InspectedNode, InspectedPool, MatchedKey, Member, MemberKind, MinUp,
-        PickReason, Policy, Pool, ResolvedAlias, ServingState, SkipReason, Spread, Topology,
+        InspectedMember, InspectedNode, InspectedPool, MatchedKey, Member, MinUp, PickReason,
+        Policy, Pool, ResolvedAlias, ServingState, SkipReason, Spread, Topology,
     },
 };
 
@@ -25,10 +25,7 @@ impl<'a> PhraseContext<'a> {
     }
 
     pub(super) fn member_name(&self, member: &Member) -> &'a str {
-        match member.kind {
-            MemberKind::Endpoint(id) => &self.topology.endpoints[id.index()].name,
-            MemberKind::Pool(id) => &self.topology.pools[id.index()].name,
-        }
+        self.topology.member_name(member.kind)
     }
 
     /// The alias of an endpoint, and the addresses that it was resolved to.

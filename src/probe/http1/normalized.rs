@@ -1,11 +1,11 @@
-//! What a reply says, in the one form that hyper reads (RFC 9112): between the connection and
-//! hyper.
+//! A stream between the connection and hyper that rewrites replies into the form that hyper accepts
+//! (RFC 9112).
 //!
 //! RFC 9112 lets a recipient accept more than hyper does: several blanks in the status line, a
-//! later minor version, folded lines, white space before a colon, bare line feeds, and in trailers
-//! the same. Of the head only the fields that a probe or a poll looks at are kept, so that neither
-//! the number of the others nor what is wrong with them matters; trailers are dropped. Where the
-//! body ends is hyper's to judge: a chunk that is malformed is handed on as it came.
+//! later minor version, folded lines, white space before a colon, bare line feeds, and the same in
+//! trailers. Of the head, only the fields that a probe or a poll reads are kept, so neither the
+//! number of the others nor errors in them matter. Trailers are dropped. hyper decides where the
+//! body ends: a malformed chunk is passed through unchanged.
 
 use std::{
     fmt, io,
@@ -15,11 +15,12 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The most that is read of a reply's head, and of its trailers.
+/// The most octets of a head, and of trailers, that are read.
 pub(super) const MAX_HEAD_OCTETS: usize = 16 * 1024;
-/// A chunk's line that is longer is left to hyper.
+/// The longest line of a chunk size, in octets, that is parsed here. A longer one is passed through
+/// to hyper.
 const MAX_CHUNK_LINE_OCTETS: usize = 4096;
-/// Fields that somebody reads: the body's framing, redirects, load reports.
+/// The fields that are read later: framing of the body, redirects, load reports.
 const KEPT_FIELDS: [&[u8]; 7] = [
     b"connection",
     b"content-length",
@@ -42,40 +43,40 @@ impl fmt::Display for LongHead {
 
 impl std::error::Error for LongHead {}
 
-/// A connection whose replies are read in their normal form.
+/// A connection whose replies are read in normalized form.
 #[derive(Debug)]
 pub(super) struct NormalizedStream<S> {
     inner: S,
     parser: ReplyParser,
-    /// What is ready to be read, from `output_offset` on.
+    /// Normalized octets, of which those from `output_offset` on are not read yet.
     output: Vec<u8>,
     output_offset: usize,
     is_eof: bool,
 }
 
-/// What came of a reply and is not in its normal form yet.
+/// Received octets that are not normalized yet, and the state of the parser.
 #[derive(Debug, Default)]
 struct ReplyParser {
     raw: Vec<u8>,
-    /// So much of it holds no end of a head.
+    /// The octets of `raw` that were searched for the end of the head.
     scanned_octets: usize,
     state: ParserState,
 }
 
-/// What comes next.
+/// The element of the reply that is parsed next.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum ParserState {
     #[default]
     Head,
-    /// The line with a chunk's size.
+    /// The line with the size of a chunk.
     ChunkSize,
-    /// So many octets of a chunk.
+    /// The data of a chunk, of which this many octets are missing.
     ChunkData(u64),
     /// The line end after a chunk.
     ChunkEnd,
-    /// Trailers, of which so many octets were dropped.
+    /// Trailers, of which this many octets were dropped.
     Trailers(usize),
-    /// Octets that are handed on as they come.
+    /// The rest, which is passed through unchanged.
     Passthrough,
 }
 
@@ -112,10 +113,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for NormalizedStream<S> {
             this.output.clear();
             this.output_offset = 0;
             let mut octets = [0; 4096];
-            let mut piece = ReadBuf::new(&mut octets);
-            ready!(Pin::new(&mut this.inner).poll_read(context, &mut piece))?;
-            this.is_eof = piece.filled().is_empty();
-            this.parser.raw.extend_from_slice(piece.filled());
+            let mut fragment = ReadBuf::new(&mut octets);
+            ready!(Pin::new(&mut this.inner).poll_read(context, &mut fragment))?;
+            this.is_eof = fragment.filled().is_empty();
+            this.parser.raw.extend_from_slice(fragment.filled());
             if this.is_eof {
                 this.output.append(&mut this.parser.raw);
             } else {
@@ -144,21 +145,21 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for NormalizedStream<S> {
 }
 
 impl ReplyParser {
-    /// Moves what is whole into `output`.
-    fn normalize(&mut self, ready: &mut Vec<u8>) -> io::Result<()> {
-        while !self.raw.is_empty() && self.step(ready)? {}
+    /// Moves all complete elements from `raw` into `output`.
+    fn normalize(&mut self, output: &mut Vec<u8>) -> io::Result<()> {
+        while !self.raw.is_empty() && self.step(output)? {}
         Ok(())
     }
 
-    /// One part of the reply; whether it was whole.
-    fn step(&mut self, ready: &mut Vec<u8>) -> io::Result<bool> {
+    /// Parses the next element; `false` if it is not complete yet.
+    fn step(&mut self, output: &mut Vec<u8>) -> io::Result<bool> {
         match self.state {
-            ParserState::Head => return self.parse_head(ready),
-            ParserState::Passthrough => ready.append(&mut self.raw),
-            ParserState::ChunkSize => return Ok(self.parse_chunk_size(ready)),
+            ParserState::Head => return self.parse_head(output),
+            ParserState::Passthrough => output.append(&mut self.raw),
+            ParserState::ChunkSize => return Ok(self.parse_chunk_size(output)),
             ParserState::ChunkData(left) => {
                 let length = usize::try_from(left).unwrap_or(usize::MAX).min(self.raw.len());
-                ready.extend(self.raw.drain(..length));
+                output.extend(self.raw.drain(..length));
                 let left = left - length as u64;
                 self.state =
                     if left == 0 { ParserState::ChunkEnd } else { ParserState::ChunkData(left) };
@@ -167,7 +168,7 @@ impl ReplyParser {
                 [b'\r'] => return Ok(false),
                 [b'\r', b'\n', ..] | [b'\n', ..] => {
                     self.take_line();
-                    ready.extend_from_slice(b"\r\n");
+                    output.extend_from_slice(b"\r\n");
                     self.state = ParserState::ChunkSize;
                 }
                 _ => self.state = ParserState::Passthrough,
@@ -181,7 +182,7 @@ impl ReplyParser {
                     false => ParserState::Trailers(dropped),
                 };
                 if line.is_empty() {
-                    ready.extend_from_slice(b"\r\n");
+                    output.extend_from_slice(b"\r\n");
                 }
             }
         }
@@ -199,7 +200,7 @@ impl ReplyParser {
         Some(line)
     }
 
-    fn parse_head(&mut self, ready: &mut Vec<u8>) -> io::Result<bool> {
+    fn parse_head(&mut self, output: &mut Vec<u8>) -> io::Result<bool> {
         // An empty line before the status line is ignored (RFC 9112 section 2.2).
         while self.raw.starts_with(b"\r\n") || self.raw.starts_with(b"\n") {
             self.take_line();
@@ -233,17 +234,17 @@ impl ReplyParser {
                     _ if head.is_chunked => ParserState::ChunkSize,
                     _ => ParserState::Passthrough,
                 };
-                ready.extend(head.octets);
+                output.extend(head.octets);
             }
             None => {
-                ready.extend(raw);
+                output.extend(raw);
                 self.state = ParserState::Passthrough;
             }
         }
         Ok(true)
     }
 
-    fn parse_chunk_size(&mut self, ready: &mut Vec<u8>) -> bool {
+    fn parse_chunk_size(&mut self, output: &mut Vec<u8>) -> bool {
         if !self.raw.contains(&b'\n') {
             if self.raw.len() > MAX_CHUNK_LINE_OCTETS {
                 self.state = ParserState::Passthrough;
@@ -260,13 +261,13 @@ impl ReplyParser {
             Some(0) => ParserState::Trailers(0),
             Some(size) => ParserState::ChunkData(size),
         };
-        ready.extend(line);
-        ready.extend_from_slice(b"\r\n");
+        output.extend(line);
+        output.extend_from_slice(b"\r\n");
         true
     }
 }
 
-/// A head in its normal form.
+/// A normalized head.
 struct NormalizedHead {
     octets: Vec<u8>,
     status: u16,
@@ -274,7 +275,7 @@ struct NormalizedHead {
 }
 
 impl NormalizedHead {
-    /// `None` where the status line is none.
+    /// `None` if the status line is invalid.
     fn parse(raw: &[u8]) -> Option<Self> {
         let mut lines =
             raw.split(|&octet| octet == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
@@ -295,7 +296,7 @@ impl NormalizedHead {
         let last = codings
             .and_then(|codings| codings.rsplit(|&octet| octet == b',').next())
             .map(<[u8]>::trim_ascii);
-        // A reply of HTTP/1.0 with a transfer coding is read by the coding (RFC 9112 section 6.1).
+        // The transfer coding of an HTTP/1.0 reply frames its body (RFC 9112 section 6.1).
         let minor = if minor == b"0" && codings.is_none() { 0 } else { 1 };
         let mut octets = format!("HTTP/1.{minor} {status:03} \r\n").into_bytes();
         for (name, value) in &fields {
@@ -310,7 +311,7 @@ impl NormalizedHead {
     }
 }
 
-/// The fields that are kept: names in lower case, values on one line.
+/// The fields of [`KEPT_FIELDS`]: names in lower case, values on one line.
 fn kept_fields<'l>(lines: impl Iterator<Item = &'l [u8]>) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut fields: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     for line in lines {
@@ -330,7 +331,7 @@ fn kept_fields<'l>(lines: impl Iterator<Item = &'l [u8]>) -> Vec<(Vec<u8>, Vec<u
     }
     fields.retain(|(name, _)| KEPT_FIELDS.contains(&&name[..]));
     for (_, value) in &mut fields {
-        // CR and NUL in a value are blanks (RFC 9110 section 5.5).
+        // CR and NUL in a value are replaced by blanks (RFC 9110 section 5.5).
         value.iter_mut().filter(|octet| octet.is_ascii_control()).for_each(|octet| *octet = b' ');
         *value = value.trim_ascii().to_vec();
     }
@@ -343,15 +344,15 @@ mod tests {
 
     use super::*;
 
-    /// The normal form of a reply that comes in pieces of this many octets.
-    async fn normal(reply: &[u8], octets: usize) -> Result<String, io::Error> {
+    /// The normalized form of a reply that arrives in fragments of this many octets.
+    async fn normalized(reply: &[u8], octets: usize) -> Result<String, io::Error> {
         let mut mock = fragmented(reply, octets);
         let mut read = Vec::new();
         mock.read_to_end(&mut read).await?;
         Ok(String::from_utf8_lossy(&read).into_owned())
     }
 
-    /// A connection that gives its octets in pieces.
+    /// A connection that delivers its octets in fragments.
     struct FragmentedStream {
         octets: Vec<u8>,
         offset: usize,
@@ -373,16 +374,16 @@ mod tests {
         }
     }
 
-    fn fragmented(reply: &[u8], most: usize) -> NormalizedStream<FragmentedStream> {
+    fn fragmented(reply: &[u8], fragment_octets: usize) -> NormalizedStream<FragmentedStream> {
         NormalizedStream::new(FragmentedStream {
             octets: reply.to_vec(),
             offset: 0,
-            fragment_octets: most,
+            fragment_octets,
         })
     }
 
     #[tokio::test]
-    async fn a_reply_has_one_form_however_it_arrives() {
+    async fn a_reply_has_the_same_form_however_it_arrives() {
         for (reply, expected, why) in [
             (
                 "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
@@ -420,7 +421,7 @@ mod tests {
         ] {
             for octets in [1, 2, 3, 7, 4096] {
                 assert_eq!(
-                    normal(reply.as_bytes(), octets).await.unwrap(),
+                    normalized(reply.as_bytes(), octets).await.unwrap(),
                     expected,
                     "{why}, {octets} at a time"
                 );
@@ -435,7 +436,7 @@ mod tests {
             let head = format!("{start}{}\r\n\r\n", "a".repeat(length - start.len() - 4));
             for octets in [1000, 4096] {
                 assert_eq!(
-                    normal(head.as_bytes(), octets).await.is_ok(),
+                    normalized(head.as_bytes(), octets).await.is_ok(),
                     is_read,
                     "{length}, {octets} at a time"
                 );

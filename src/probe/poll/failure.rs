@@ -1,19 +1,23 @@
-//! Why a poll brought no report.
+//! The reasons why a poll gives no load report.
 
 use std::fmt;
 
-use crate::{health::Failure, load::ReportError};
+use crate::{
+    health::Failure,
+    load::ReportError,
+    probe::{no_result::NoResult, result::ProbeError},
+};
 
-/// Why a poll brought no report. The text is what an operator reads in `status` and in the log;
-/// what was received is never quoted in it.
+/// Why a poll gave no load report. Operators read the text in `status` and in the log; it quotes
+/// nothing of what was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PollFailure {
-    /// The balancer did not answer as it should.
+    /// The balancer did not answer, or its reply is invalid.
     Balancer(Failure),
-    /// It answered, and what it said is no report, or an absurd one.
+    /// The balancer answered, and its page is no report or has impossible values.
     Report(ReportError),
-    /// The source itself cannot work, whatever the balancer: its authorities cannot be read, its
-    /// socket is not there.
+    /// The source cannot work, whatever the balancer does: its authorities cannot be read, or its
+    /// socket does not exist.
     Source(Box<str>),
 }
 
@@ -28,8 +32,8 @@ impl From<Failure> for PollFailure {
 }
 
 impl From<ReportError> for PollFailure {
-    fn from(fault: ReportError) -> Self {
-        Self::Report(fault)
+    fn from(error: ReportError) -> Self {
+        Self::Report(error)
     }
 }
 
@@ -37,10 +41,38 @@ impl fmt::Display for PollFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Balancer(failure) => failure.fmt(f),
-            Self::Report(fault) => fault.fmt(f),
+            Self::Report(error) => error.fmt(f),
             Self::Source(why) => write!(f, "the load source cannot work: {why}"),
         }
     }
 }
 
 impl std::error::Error for PollFailure {}
+
+/// The error of one poll.
+#[derive(Debug)]
+pub(super) enum PollError {
+    /// The balancer or the source failed.
+    Failure(PollFailure),
+    /// This process lacks what a poll needs, so the poll has no result.
+    Local(NoResult, std::io::Error),
+}
+
+impl<F: Into<PollFailure>> From<F> for PollError {
+    fn from(failure: F) -> Self {
+        Self::Failure(failure.into())
+    }
+}
+
+impl From<ProbeError> for PollError {
+    fn from(error: ProbeError) -> Self {
+        poll_error(error)
+    }
+}
+
+pub(super) fn poll_error(error: ProbeError) -> PollError {
+    match error {
+        ProbeError::Target(failure) => failure.into(),
+        ProbeError::Local(reason, error) => PollError::Local(reason, error),
+    }
+}

@@ -1,4 +1,4 @@
-//! Pages over HTTP and HTTPS: one GET on a fresh connection, its body fed to a reader as it
+//! Pages over HTTP and HTTPS: one GET on a fresh connection, whose body goes to a reader as it
 //! arrives.
 
 use std::net::{IpAddr, SocketAddr};
@@ -14,24 +14,24 @@ use hyper::{
 };
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
-use super::{PollError, PollFailure, poll_error};
+use super::failure::{PollError, PollFailure, poll_error};
 use crate::{
     health::{Failure, StatusRange, TlsOptions},
     load::{LoadPage, PageEnd, PageHost, ReportReader},
     probe::{
-        check::ProbeError,
-        http::authority,
+        host_header::authority,
         http1,
+        result::ProbeError,
         tls::{self, TlsClient},
     },
 };
 
-/// A name's addresses beyond these are not asked.
+/// The most addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 8;
 
 pub(super) const SUCCESS_STATUS: StatusRange = StatusRange { first: 200, last: 299 };
 
-/// A page made ready: what does not depend on the target is parsed and read once.
+/// A prepared page: everything that does not depend on the target is read and parsed once.
 #[derive(Debug)]
 pub(super) struct PageClient {
     page: LoadPage,
@@ -40,19 +40,19 @@ pub(super) struct PageClient {
 }
 
 impl PageClient {
-    /// Reads the page's authorities: not for an async task.
+    /// Reads the page's authorities, so call it on a blocking thread.
     ///
     /// # Errors
-    /// Why nobody can be asked for it.
+    /// The reason why no request for the page can be made.
     pub(super) fn new(page: &LoadPage) -> Result<Self, PollFailure> {
         let tls = if page.tls { Some(tls_client(page)?) } else { None };
         Ok(Self { page: page.clone(), headers: request_headers(page)?, tls })
     }
 
-    /// Feeds the reader with the page of `target`.
+    /// Requests the page of `target` and feeds it to the reader.
     ///
     /// # Errors
-    /// Why there is no page, or none that can be read.
+    /// The reason why there is no page, or why it cannot be read.
     pub(super) async fn read<'s>(
         &self,
         target: Option<IpAddr>,
@@ -60,7 +60,7 @@ impl PageClient {
     ) -> Result<ReportReader<'s>, PollError> {
         if self.page.is_per_address() && target.is_none() {
             return Err(
-                PollFailure::Source("its url wants the address of an endpoint".into()).into()
+                PollFailure::Source("its url needs the address of an endpoint".into()).into()
             );
         }
         let port = self.page.port;
@@ -76,11 +76,13 @@ impl PageClient {
             Err(_) => connect_any(&literal, port).await.map_err(poll_error)?,
         };
         let request = self.request(&literal, target)?;
-        let hear = |response| read_response(response, reader);
-        let Some(security) = &self.tls else { return http1::exchange(stream, request, hear).await };
+        let read_reply = |response| read_response(response, reader);
+        let Some(tls) = &self.tls else {
+            return http1::exchange(stream, request, read_reply).await;
+        };
         let name = tls::server_name(None, &literal)?;
-        let secured = security.connect(name, stream).await.map_err(poll_error)?;
-        http1::exchange(secured, request, hear).await
+        let stream = tls.connect(name, stream).await.map_err(poll_error)?;
+        http1::exchange(stream, request, read_reply).await
     }
 
     fn request(
@@ -89,16 +91,15 @@ impl PageClient {
         target: Option<IpAddr>,
     ) -> Result<Request<Full<Bytes>>, PollFailure> {
         let mut request = Request::new(Full::default());
-        *request.uri_mut() =
-            self.page.path_for(target).parse().map_err(|_| {
-                PollFailure::Source("the path of its url is no request target".into())
-            })?;
+        *request.uri_mut() = self.page.path_for(target).parse().map_err(|_| {
+            PollFailure::Source("the path of its url is not a valid request target".into())
+        })?;
         *request.headers_mut() = self.headers.clone();
         if !self.headers.contains_key(HOST) {
-            // Only the port of this address is looked at.
+            // `authority` uses only the port of this address.
             let address = SocketAddr::from(([0, 0, 0, 0], self.page.port));
             let host = HeaderValue::from_str(&authority(literal, address, self.page.tls)).map_err(
-                |_| PollFailure::Source("its host cannot stand in a Host header".into()),
+                |_| PollFailure::Source("its host is not valid in a Host header".into()),
             )?;
             request.headers_mut().insert(HOST, host);
         }
@@ -106,7 +107,7 @@ impl PageClient {
     }
 }
 
-/// What every request carries beside its host.
+/// The header fields of every request, except Host.
 fn request_headers(page: &LoadPage) -> Result<HeaderMap, PollFailure> {
     let mut headers = HeaderMap::new();
     headers.insert(
@@ -130,19 +131,19 @@ fn request_headers(page: &LoadPage) -> Result<HeaderMap, PollFailure> {
     Ok(headers)
 }
 
-/// The page's side of TLS, as a probe of it would have.
+/// The TLS client of a page, with the same options as a probe.
 fn tls_client(page: &LoadPage) -> Result<TlsClient, Failure> {
-    let terms = TlsOptions {
+    let options = TlsOptions {
         verify: page.verify,
         authorities: page.authorities.clone(),
         client_certificate: None,
     };
-    TlsClient::new(&terms, &[b"http/1.1"])
+    TlsClient::new(&options, &[b"http/1.1"])
 }
 
-/// Opens a connection. Dropped, it is reset and leaves no port in TIME_WAIT. The kernel sizes the
-/// buffer: what comes is read at once, and a long page from far away must not wait for a small
-/// window.
+/// Opens a connection that is reset when dropped, so that it leaves no port in TIME_WAIT. The
+/// kernel sizes the receive buffer: the page is read as it arrives, and a small window would slow
+/// down a long page from far away.
 async fn connect(address: SocketAddr) -> Result<TcpStream, ProbeError> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_zero_linger()?;
@@ -150,17 +151,17 @@ async fn connect(address: SocketAddr) -> Result<TcpStream, ProbeError> {
     socket.connect(address).await.map_err(|error| ProbeError::from(error).for_address(address))
 }
 
-/// Opens a connection to the first address of a name that takes one.
+/// Opens a connection to the first address of a name that accepts it.
 async fn connect_any(host: &str, port: u16) -> Result<TcpStream, ProbeError> {
     let addresses = lookup_host((host, port)).await.map_err(ProbeError::from_resolution)?;
-    let mut trouble = ProbeError::from(Failure::Unresolved);
+    let mut error = ProbeError::from(Failure::Unresolved);
     for address in addresses.take(MAX_ADDRESSES) {
         match connect(address).await {
             Ok(stream) => return Ok(stream),
-            Err(later) => trouble = trouble.or_later(later),
+            Err(later) => error = error.or_later(later),
         }
     }
-    Err(trouble)
+    Err(error)
 }
 
 async fn read_response<'s>(
@@ -171,8 +172,8 @@ async fn read_response<'s>(
     if !(SUCCESS_STATUS.first..=SUCCESS_STATUS.last).contains(&got) {
         return Err(Failure::Status { got, want: vec![SUCCESS_STATUS].into() }.into());
     }
-    let is_announced = is_end_announced(response.headers());
-    let has_end_mark = is_open_metrics(response.headers());
+    let has_announced_end = is_end_announced(response.headers());
+    let has_end_marker = is_open_metrics(response.headers());
     let mut body = response.into_body();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| poll_error(http1::probe_error(error)))?;
@@ -180,22 +181,22 @@ async fn read_response<'s>(
             reader.feed(octets)?;
         }
     }
-    if has_end_mark {
+    if has_end_marker {
         reader.check_end(PageEnd::EndMarker)?;
-    } else if !is_announced {
+    } else if !has_announced_end {
         reader.check_end(PageEnd::ConnectionClosed)?;
     }
     Ok(reader)
 }
 
-/// Whether the page is in OpenMetrics, which ends with a mark.
+/// Whether the page is in OpenMetrics format, which ends with an end marker.
 fn is_open_metrics(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    kind.to_ascii_lowercase().starts_with(b"application/openmetrics-text")
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    content_type.to_ascii_lowercase().starts_with(b"application/openmetrics-text")
 }
 
-/// Whether the head says where the body ends (RFC 9112 section 6.3); else the end of the connection
-/// is its end.
+/// Whether the head defines where the body ends (RFC 9112 section 6.3). If not, the body ends with
+/// the connection.
 fn is_end_announced(headers: &HeaderMap) -> bool {
     let codings = headers.get_all(TRANSFER_ENCODING).iter().next_back().map(HeaderValue::as_bytes);
     match codings {

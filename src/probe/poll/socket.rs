@@ -1,4 +1,4 @@
-//! HAProxy's socket: two commands on one connection, and all that it says to them.
+//! HAProxy's socket: two commands on one connection, and the replies to both.
 
 use std::{io, path::Path};
 
@@ -7,19 +7,19 @@ use tokio::{
     net::UnixStream,
 };
 
-use super::{PollError, PollFailure, poll_error};
+use super::failure::{PollError, PollFailure, poll_error};
 use crate::load::{PageEnd, ReportReader};
 
-/// The statistics, then what weights the configuration gives to servers. HAProxy closes after the
-/// last.
+/// Requests the statistics, then the configured weights of the servers. HAProxy closes the
+/// connection after the last reply.
 const COMMANDS: &[u8] = b"show stat;show servers state\n";
-/// Each of them is answered to an empty line, so that a cut page is known.
+/// Each reply ends with an empty line, so a cut-off page is detected.
 const EXPECTED_END: PageEnd = PageEnd::Replies(2);
 
-/// Feeds the reader with what HAProxy says.
+/// Requests the statistics and feeds them to the reader.
 ///
 /// # Errors
-/// Why it says nothing, or nothing that can be read.
+/// The reason why there is no reply, or why it cannot be read.
 pub(super) async fn read_statistics<'s>(
     path: &Path,
     mut reader: ReportReader<'s>,

@@ -1,23 +1,32 @@
-//! Polls of balancers that behave well and badly, all on loopback.
+//! Polls of balancers that behave correctly and incorrectly, all on loopback.
 
 use std::{
     net::SocketAddr,
     num::NonZeroUsize,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use rcgen::{CertificateParams, KeyPair};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, UnixListener},
+    sync::mpsc,
 };
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::health::Failure;
 use crate::load::{
-    LoadPage, PageHeader, PageHost, ReportError, ReportMapping, ShareUnit, TimeUnit,
+    HaproxySource, LoadKind, LoadPage, LoadReport, LoadSource, PageHeader, PageHost, ReportError,
+    ReportMapping, ShareUnit, TimeUnit,
 };
-use crate::probe::stall_detector::StallDetector;
+use crate::probe::{
+    SchedulerLimits, attempt_timer::AttemptTimer, job::Job, stall_detector::StallDetector,
+};
 
 const TIMEOUT: Duration = Duration::from_millis(300);
 
@@ -66,30 +75,32 @@ fn json(page: LoadPage) -> LoadKind {
     LoadKind::Json { page, wanted: wanted("/x".parse().unwrap()) }
 }
 
-/// Polls while the pulse beats, until there is a result: on a starved machine not every poll has
-/// one.
+/// Polls while the stall detector runs, until there is a result: on a starved machine, not every
+/// poll has one.
 async fn poll_source(kind: LoadKind) -> Result<LoadReport, PollFailure> {
     poll_key(PollKey { source: Arc::new(source(kind)), target: None }).await
 }
 
 async fn poll_key(key: PollKey) -> Result<LoadReport, PollFailure> {
-    let pulse = StallDetector::new();
-    let (key, ready) = PollJob::default().prepare(vec![key]).pop().unwrap();
-    let asking = async {
+    let detector = StallDetector::new();
+    let (key, prepared) = PollJob::default().prepare(vec![key]).pop().unwrap();
+    let polling = async {
         loop {
-            if let Ok(result) = PollJob::run(&key, &ready, &AttemptTimer::new(&pulse, 0)).await {
+            if let Ok(result) =
+                PollJob::run(&key, &prepared, &AttemptTimer::new(&detector, 0)).await
+            {
                 return result;
             }
         }
     };
     tokio::select! {
-        result = asking => result,
-        () = pulse.run() => unreachable!("a pulse beats until dropped"),
+        result = polling => result,
+        () = detector.run() => unreachable!("the detector runs until dropped"),
     }
 }
 
-/// Says the first, then the second for as long as it is read; with a pause between octets where it
-/// drips.
+/// The reply of a balancer: the first text, then the second while it is read; with a pause between
+/// octets if `drips`.
 #[derive(Debug, Clone, Copy)]
 struct BalancerScript {
     first: &'static str,
@@ -97,7 +108,7 @@ struct BalancerScript {
     drips: bool,
 }
 
-fn say(first: &'static str) -> BalancerScript {
+fn reply_once(first: &'static str) -> BalancerScript {
     BalancerScript { first, repeated: "", drips: false }
 }
 
@@ -109,9 +120,9 @@ fn drip(first: &'static str) -> BalancerScript {
     BalancerScript { first, repeated: "x", drips: true }
 }
 
-/// A balancer that plays one act for every request. Its buffers are small, so that what nobody
-/// reads cannot be written.
-async fn serve(act: BalancerScript) -> (SocketAddr, Arc<AtomicUsize>) {
+/// A balancer that runs one script for every request. Its buffers are small, so that it blocks when
+/// a poll does not read.
+async fn serve(script: BalancerScript) -> (SocketAddr, Arc<AtomicUsize>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_send_buffer_size(8 * 1024).unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -123,14 +134,14 @@ async fn serve(act: BalancerScript) -> (SocketAddr, Arc<AtomicUsize>) {
             let counted = Arc::clone(&counted);
             tokio::spawn(async move {
                 let _ = stream.read(&mut [0; 4096]).await;
-                let _ = stream.write_all(act.first.as_bytes()).await;
-                while !act.repeated.is_empty() {
-                    // Whole: half of it would be another act.
-                    if stream.write_all(act.repeated.as_bytes()).await.is_err() {
+                let _ = stream.write_all(script.first.as_bytes()).await;
+                while !script.repeated.is_empty() {
+                    // A part of the text would be another script.
+                    if stream.write_all(script.repeated.as_bytes()).await.is_err() {
                         return;
                     }
-                    counted.fetch_add(act.repeated.len(), Relaxed);
-                    if act.drips {
+                    counted.fetch_add(script.repeated.len(), Relaxed);
+                    if script.drips {
                         tokio::time::sleep(Duration::from_millis(20)).await;
                     }
                 }
@@ -140,114 +151,134 @@ async fn serve(act: BalancerScript) -> (SocketAddr, Arc<AtomicUsize>) {
     (address, written)
 }
 
+/// Polls a balancer that runs `script`.
+async fn assert_failure(
+    script: BalancerScript,
+    kind: fn(LoadPage) -> LoadKind,
+    failure: PollFailure,
+    why: &str,
+) {
+    let (address, written) = serve(script).await;
+    let start = std::time::Instant::now();
+    let result = poll_source(kind(page(address, "/"))).await;
+    let is_slow = result == Err(late());
+    // A busy machine may not read 4 MiB in time; the timeout ends the poll as well.
+    assert!(result == Err(failure) || (is_slow && why == "an endless page"), "{why}: {result:?}");
+    assert!(start.elapsed() < 20 * TIMEOUT, "{why}: {:?}", start.elapsed());
+    assert!(written.load(Relaxed) < 8 << 20, "{why}: {} written", written.load(Relaxed));
+}
+
+fn late() -> PollFailure {
+    PollFailure::Balancer(Failure::TimedOut(TIMEOUT))
+}
+
 #[tokio::test]
-async fn each_behaviour_has_its_failure_within_the_timeout_and_the_bounds() {
+async fn endless_and_slow_pages_end_within_the_timeout_and_the_bounds() {
     const HEAD: &str = "HTTP/1.1 200 OK\r\n\r\n";
     const LINE: &str =
         "y{a=\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"} 1\n";
     const SPACES: &str =
         "                                                                                ";
-    let late = || PollFailure::Balancer(Failure::TimedOut(TIMEOUT));
-    let status = |got| {
-        PollFailure::Balancer(Failure::Status { got, want: vec![page::SUCCESS_STATUS].into() })
-    };
-    let is_prometheus = |act, failure, why| (act, true, failure, why);
-    let is_json = |act, failure, why| (act, false, failure, why);
-    for (act, is_prometheus, failure, why) in [
-        is_prometheus(
+    type Kind = fn(LoadPage) -> LoadKind;
+    let of_prometheus = |script, failure, why| (script, prometheus as Kind, failure, why);
+    let of_json = |script, failure, why| (script, json as Kind, failure, why);
+    for (script, kind, failure, why) in [
+        of_prometheus(
             endless(HEAD, LINE),
             PollFailure::Report(ReportError::PageTooLong(4 << 20)),
             "an endless page",
         ),
-        is_prometheus(
+        of_prometheus(
             endless(HEAD, SPACES),
             PollFailure::Report(ReportError::LineTooLong),
             "an endless line",
         ),
-        is_json(
+        of_json(
             endless(HEAD, SPACES),
             PollFailure::Report(ReportError::PageTooLong(256 << 10)),
             "an endless document",
         ),
-        is_prometheus(
+        of_prometheus(
             endless("HTTP/1.1 200 OK\r\n", "a: b\r\n"),
             PollFailure::Balancer(Failure::HeadTooLarge),
             "endless headers",
         ),
-        is_prometheus(drip("HTTP/1.1 200 OK\r\n\r\nx 1\n"), late(), "an octet at a time"),
-        is_prometheus(drip("HTTP/1.1 200 OK\r\nx-y: "), late(), "a head an octet at a time"),
-        is_prometheus(
+        of_prometheus(drip("HTTP/1.1 200 OK\r\n\r\nx 1\n"), late(), "an octet at a time"),
+        of_prometheus(drip("HTTP/1.1 200 OK\r\nx-y: "), late(), "a head an octet at a time"),
+        of_prometheus(
             endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\n\n\r\n"),
             late(),
             "a chunk for each octet",
         ),
-        is_prometheus(
-            say(
+    ] {
+        assert_failure(script, kind, failure, why).await;
+    }
+}
+
+#[tokio::test]
+async fn invalid_and_truncated_pages_have_their_failures() {
+    let status = |got| {
+        PollFailure::Balancer(Failure::Status { got, want: vec![page::SUCCESS_STATUS].into() })
+    };
+    type Kind = fn(LoadPage) -> LoadKind;
+    let of_prometheus = |script, failure, why| (script, prometheus as Kind, failure, why);
+    let of_json = |script, failure, why| (script, json as Kind, failure, why);
+    for (script, kind, failure, why) in [
+        of_prometheus(
+            reply_once(
                 "HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n",
             ),
             status(302),
             "a redirect is not followed",
         ),
-        is_prometheus(
-            say("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n"),
+        of_prometheus(
+            reply_once("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n"),
             status(401),
             "not allowed",
         ),
-        is_prometheus(
-            say("\u{0}\u{1}\u{2}garbage"),
+        of_prometheus(
+            reply_once("\u{0}\u{1}\u{2}garbage"),
             PollFailure::Balancer(Failure::NotHttp),
             "garbage",
         ),
-        is_prometheus(say(""), PollFailure::Balancer(Failure::Closed), "closed"),
-        is_prometheus(
-            say("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx 1\n"),
+        of_prometheus(reply_once(""), PollFailure::Balancer(Failure::Closed), "closed"),
+        of_prometheus(
+            reply_once("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx 1\n"),
             PollFailure::Balancer(Failure::Closed),
             "cut off in the middle",
         ),
-        is_prometheus(
-            say("HTTP/1.1 200 OK\r\n\r\nx 1\nx 12"),
+        of_prometheus(
+            reply_once("HTTP/1.1 200 OK\r\n\r\nx 1\nx 12"),
             PollFailure::Report(ReportError::Truncated),
             "cut off in a line, which only its end shows",
         ),
-        is_prometheus(
-            say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nx 1\n\r\n"),
+        of_prometheus(
+            reply_once("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nx 1\n\r\n"),
             PollFailure::Balancer(Failure::Closed),
             "no last chunk",
         ),
-        is_prometheus(
-            say("HTTP/1.1 200 OK\r\n\r\n<html>x</html>\n"),
+        of_prometheus(
+            reply_once("HTTP/1.1 200 OK\r\n\r\n<html>x</html>\n"),
             PollFailure::Report(ReportError::Missing("`connections`".into())),
-            "a page for people",
+            "an HTML page",
         ),
-        is_json(
-            say("HTTP/1.1 200 OK\r\n\r\nx 1\n"),
+        of_json(
+            reply_once("HTTP/1.1 200 OK\r\n\r\nx 1\n"),
             PollFailure::Report(ReportError::WrongFormat("JSON")),
             "another format",
         ),
-        is_json(
-            say("HTTP/1.1 200 OK\r\n\r\n{\"x\": \"many\"}"),
+        of_json(
+            reply_once("HTTP/1.1 200 OK\r\n\r\n{\"x\": \"many\"}"),
             PollFailure::Report(ReportError::NotANumber("`connections`".into())),
             "a string",
         ),
     ] {
-        let (address, written) = serve(act).await;
-        let kind =
-            if is_prometheus { prometheus(page(address, "/")) } else { json(page(address, "/")) };
-        let start = std::time::Instant::now();
-        let result = poll_source(kind).await;
-        let is_slow = result == Err(late());
-        // A busy machine may not read four MiB in time; that ends the poll as well.
-        assert!(
-            result == Err(failure) || (is_slow && why == "an endless page"),
-            "{why}: {result:?}"
-        );
-        assert!(start.elapsed() < 20 * TIMEOUT, "{why}: {:?}", start.elapsed());
-        assert!(written.load(Relaxed) < 8 << 20, "{why}: {} written", written.load(Relaxed));
+        assert_failure(script, kind, failure, why).await;
     }
 }
 
 #[tokio::test]
-async fn a_report_comes_whatever_way_the_body_is_sent() {
+async fn a_report_is_read_however_the_body_is_framed() {
     for (reply, why) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{\"x\": 12}", "a length"),
         ("HTTP/1.1 200 OK\r\n\r\n{\"x\": 12}", "until the end"),
@@ -257,14 +288,14 @@ async fn a_report_comes_whatever_way_the_body_is_sent() {
         ),
         ("HTTP/1.0 203 Fine\r\n\r\n{\"x\": 12}", "an old server"),
     ] {
-        let (address, _) = serve(say(reply)).await;
+        let (address, _) = serve(reply_once(reply)).await;
         let report = poll_source(json(page(address, "/"))).await;
         assert_eq!(report.map(|report| report.connections), Ok(Some(12.0)), "{why}");
     }
 }
 
 #[tokio::test]
-async fn a_closed_port_is_refused_and_a_missing_socket_named() {
+async fn a_closed_port_and_a_missing_socket_have_their_failures() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -282,7 +313,7 @@ async fn a_closed_port_is_refused_and_a_missing_socket_named() {
 }
 
 #[tokio::test]
-async fn the_request_carries_what_is_configured_and_the_address_where_it_stands() {
+async fn a_request_has_the_configured_headers_and_the_address_of_the_endpoint() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut page = page(address, "/of/{address}?a=b");
@@ -310,12 +341,12 @@ async fn the_request_carries_what_is_configured_and_the_address_where_it_stands(
     let nobody = poll_key(PollKey { source, target: None }).await.unwrap_err();
     assert_eq!(
         nobody.to_string(),
-        "the load source cannot work: its url wants the address of an endpoint"
+        "the load source cannot work: its url needs the address of an endpoint"
     );
 }
 
 #[tokio::test]
-async fn over_tls_the_certificate_is_looked_at() {
+async fn over_tls_the_certificate_is_verified() {
     let key = KeyPair::generate().unwrap();
     let certificate =
         CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
@@ -408,8 +439,8 @@ async fn a_socket_is_read_to_its_end_and_an_endless_one_to_its_bound() {
 }
 
 #[tokio::test]
-async fn each_source_is_read_once_per_interval_and_remembers_what_was() {
-    // Weights fall from one page to the next: without a memory each page would seem whole.
+async fn each_source_is_polled_once_per_interval_and_keeps_its_history() {
+    // Weights fall from one page to the next: without a history, each page would seem complete.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -429,10 +460,10 @@ async fn each_source_is_read_once_per_interval_and_remembers_what_was() {
     (haproxy.interval, haproxy.timeout) = (3 * TIMEOUT, 2 * TIMEOUT);
     let orca = PollKey { source: Arc::new(source(LoadKind::Orca)), target: None };
     let key = PollKey { source: Arc::new(haproxy), target: None };
-    let (readings, mut inbox) = mpsc::channel(16);
+    let (reports, mut inbox) = mpsc::channel(16);
     let limits =
         SchedulerLimits { in_flight: NonZeroUsize::new(16).unwrap(), extra_descriptors: 64 };
-    let poller = Poller::start(limits, std::time::Instant::now(), readings);
+    let poller = Poller::start(limits, std::time::Instant::now(), reports);
     poller.set_keys(vec![key.clone(), orca.clone()]).await;
     poller.wait_for_first_round().await;
     let mut shares = Vec::new();
@@ -440,7 +471,7 @@ async fn each_source_is_read_once_per_interval_and_remembers_what_was() {
         let reading = inbox.recv().await.unwrap();
         assert_eq!(reading.key, key);
         shares.extend(reading.result.unwrap().capacity_share);
-        // What is remembered stays when the set changes.
+        // The history stays when the keys change.
         poller.set_keys(vec![orca.clone(), key.clone()]).await;
     }
     assert_eq!(shares, [1.0, 0.5, 0.25]);

@@ -1,4 +1,4 @@
-//! DNS: replies good and bad over UDP and TCP.
+//! DNS: valid and invalid replies over UDP and TCP.
 
 use tokio::net::UdpSocket;
 
@@ -18,7 +18,7 @@ fn dns(port: u16) -> DnsCheck {
     }
 }
 
-/// A reply to a query, with these flags and records of rdata.
+/// A reply to a query, with these flags and an A record per address.
 fn reply(query: &[u8], flags: [u8; 2], addresses: &[[u8; 4]]) -> Vec<u8> {
     let question = &query[12..12 + NAME.len() + 4];
     let counts = [0, 1, 0, addresses.len() as u8, 0, 0, 0, 0];
@@ -30,7 +30,7 @@ fn reply(query: &[u8], flags: [u8; 2], addresses: &[[u8; 4]]) -> Vec<u8> {
     reply
 }
 
-/// Answers each query with the datagrams that `answer` makes of it.
+/// Answers each query with the datagrams that `answer` returns for it.
 async fn serve_udp(answer: fn(&[u8]) -> Vec<Vec<u8>>) -> SocketAddr {
     let socket = UdpSocket::bind((LOOPBACK, 0)).await.unwrap();
     let address = socket.local_addr().unwrap();
@@ -51,7 +51,7 @@ const ONE: [u8; 4] = [192, 0, 2, 1];
 const OTHER: [u8; 4] = [192, 0, 2, 99];
 
 #[tokio::test]
-async fn a_reply_must_be_ours_and_hold_what_is_wanted() {
+async fn a_reply_must_match_the_query_and_contain_the_required_records() {
     let rcode = |got| Failure::Rcode { got, want: "NOERROR" };
     let late = || Err(Failure::TimedOut(TIMEOUT));
     type Answer = fn(&[u8]) -> Vec<Vec<u8>>;
@@ -123,14 +123,14 @@ async fn a_reply_must_be_ours_and_hold_what_is_wanted() {
 }
 
 #[tokio::test]
-async fn a_code_may_be_what_is_wanted() {
+async fn a_check_may_require_an_error_code() {
     let address = serve_udp(|query| vec![reply(query, [QR, 5], &[])]).await;
     let check = DnsCheck { required_rdata: Vec::new(), rcode: 5, ..dns(address.port()) };
     assert_eq!(probe_address(Check::Dns(check), address).await, Ok(()));
 }
 
 #[tokio::test]
-async fn over_tcp_a_reply_is_read_as_long_as_it_says_it_is() {
+async fn over_tcp_a_reply_is_read_up_to_its_announced_length() {
     type Answer = fn(&[u8]) -> Vec<u8>;
     let framed: Answer = |query| {
         let reply = reply(&query[2..], [QR, 0], &[ONE]);

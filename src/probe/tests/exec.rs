@@ -1,11 +1,11 @@
-//! Exec: programs that end well, badly or not at all. The programs are the system's own.
+//! Exec: programs that succeed, fail or hang. They are programs of the system.
 
 use std::path::PathBuf;
 
 use super::*;
 
 fn exec(argv: &[&str]) -> Check {
-    Check::Exec(ExecCheck { argv: argv.iter().map(|&word| word.into()).collect() })
+    Check::Exec(ExecCheck { argv: argv.iter().map(|&argument| argument.into()).collect() })
 }
 
 async fn run(argv: &[&str]) -> Result<(), Failure> {
@@ -13,7 +13,7 @@ async fn run(argv: &[&str]) -> Result<(), Failure> {
 }
 
 #[tokio::test]
-async fn a_program_passes_that_ends_with_code_0() {
+async fn a_program_that_exits_with_code_0_passes() {
     for (argv, result, why) in [
         (&["true"][..], Ok(()), "found on the PATH"),
         (&["false"], Err(Failure::ExitCode(1)), "another code"),
@@ -32,9 +32,9 @@ async fn a_program_passes_that_ends_with_code_0() {
         (
             &["sh", "-c", "test -z \"$CARGO_MANIFEST_DIR$HOME\""],
             Ok(()),
-            "which holds nothing of ours",
+            "without the variables of this process",
         ),
-        (&["test", "$HOME", "=", "$HOME"], Ok(()), "no shell looks at the arguments"),
+        (&["test", "$HOME", "=", "$HOME"], Ok(()), "no shell expands the arguments"),
         (
             &["sh", "-c", "cat; exec >&- 2>&-; exit 4"],
             Err(Failure::ExitCode(4)),
@@ -42,11 +42,7 @@ async fn a_program_passes_that_ends_with_code_0() {
         ),
         (&["sleep", "60"], Err(Failure::TimedOut(TIMEOUT)), "never ends"),
         (&["yes"], Err(Failure::TimedOut(TIMEOUT)), "writes without an end"),
-        (
-            &["sh", "-c", "head -c 5000000 /dev/zero"],
-            Ok(()),
-            "5 MB, of which it waits for none to be kept",
-        ),
+        (&["sh", "-c", "head -c 5000000 /dev/zero"], Ok(()), "5 MB of output do not block it"),
     ] {
         assert_eq!(run(argv).await, result, "{why}: {argv:?}");
     }
@@ -59,19 +55,19 @@ async fn a_program_passes_that_ends_with_code_0() {
     }
 }
 
-/// The processes that have this word in their command line and still run.
-fn running(word: &str) -> Vec<PathBuf> {
+/// The running processes that have this argument in their command line.
+fn running(argument: &str) -> Vec<PathBuf> {
     let is_it = |path: &PathBuf| {
         let line = std::fs::read(path.join("cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains(word)
+        String::from_utf8_lossy(&line).contains(argument)
     };
     let all = std::fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
     all.filter(|path| path.join("cmdline").exists() && is_it(path)).collect()
 }
 
 #[tokio::test]
-async fn whatever_ends_a_probe_ends_all_that_its_program_started() {
-    // Each sleeps for a time that nothing else does, so that it is known by it.
+async fn whatever_ends_a_probe_kills_all_processes_of_its_program() {
+    // Each sleeps for a unique time, by which it is found.
     let unique = |base: u32| (base + std::process::id()).to_string();
     let (late, left, dropped) = (unique(7_000_000), unique(17_000_000), unique(27_000_000));
     let script = |secs: &str, rest: &str| format!("sleep {secs} & sleep {secs} & {rest}");
@@ -87,7 +83,7 @@ async fn whatever_ends_a_probe_ends_all_that_its_program_started() {
     probing.abort();
     assert!(probing.await.unwrap_err().is_cancelled());
     for secs in [late, left, dropped] {
-        // A killed process goes when the kernel comes to it.
+        // The kernel removes a killed process with a delay.
         while !running(&secs).is_empty() {
             tokio::task::yield_now().await;
         }

@@ -1,4 +1,4 @@
-//! gRPC: a real health server, and targets that are none.
+//! gRPC: a real health server, and targets that are no health servers.
 
 use tonic_health::ServingStatus;
 
@@ -32,7 +32,7 @@ async fn a_real_health_server_passes_while_its_service_serves() {
     assert_eq!(
         probe_address(grpc(address.port(), "web"), address).await,
         unknown,
-        "a service of that name is not there"
+        "there is no service of that name"
     );
     for (status, result) in [
         (ServingStatus::Serving, Ok(())),
@@ -45,7 +45,7 @@ async fn a_real_health_server_passes_while_its_service_serves() {
     }
 }
 
-/// What a server of HTTP/2 replies to each call.
+/// The reply of an HTTP/2 server to each call.
 #[derive(Debug, Clone, Copy)]
 struct GrpcReply {
     status: u16,
@@ -63,7 +63,7 @@ const GOOD: GrpcReply = GrpcReply {
     trailer: Some("0"),
 };
 
-async fn serve_reply(words: GrpcReply) -> SocketAddr {
+async fn serve_reply(scripted: GrpcReply) -> SocketAddr {
     let listener = listen(LOOPBACK);
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -71,16 +71,16 @@ async fn serve_reply(words: GrpcReply) -> SocketAddr {
             let Ok(mut connection) = h2::server::handshake(stream).await else { continue };
             while let Some(Ok((_, mut reply))) = connection.accept().await {
                 let head = hyper::Response::builder()
-                    .status(words.status)
-                    .header("content-type", words.content_type);
+                    .status(scripted.status)
+                    .header("content-type", scripted.content_type);
                 let Ok(mut sending) = reply.send_response(head.body(()).unwrap(), false) else {
                     continue;
                 };
-                for _ in 0..words.times {
-                    let _ = sending.send_data(words.message.into(), false);
+                for _ in 0..scripted.times {
+                    let _ = sending.send_data(scripted.message.into(), false);
                 }
                 let mut trailers = hyper::HeaderMap::new();
-                if let Some(status) = words.trailer {
+                if let Some(status) = scripted.trailer {
                     trailers.insert("grpc-status", status.parse().unwrap());
                 }
                 let _ = sending.send_trailers(trailers);
@@ -91,8 +91,8 @@ async fn serve_reply(words: GrpcReply) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn what_is_no_health_server_fails_with_what_it_is() {
-    for (words, result, why) in [
+async fn a_target_that_is_no_health_server_fails_with_its_cause() {
+    for (reply, result, why) in [
         (GOOD, Ok(()), "good"),
         (
             GrpcReply { trailer: Some("12"), ..GOOD },
@@ -101,7 +101,7 @@ async fn what_is_no_health_server_fails_with_what_it_is() {
         ),
         (
             GrpcReply { trailer: Some("99"), ..GOOD },
-            Err(Failure::GrpcStatus("of no name")),
+            Err(Failure::GrpcStatus("without a name")),
             "no such status",
         ),
         (GrpcReply { trailer: Some("x"), ..GOOD }, Err(Failure::NotGrpc), "a status that is none"),
@@ -112,18 +112,18 @@ async fn what_is_no_health_server_fails_with_what_it_is() {
         (GrpcReply { message: &[0; 1000], times: 20, ..GOOD }, Err(Failure::NotGrpc), "a long one"),
         (
             GrpcReply { message: b"\0\0\0\0\x02\x08\x09", ..GOOD },
-            Err(Failure::NotServing("in a state of no name")),
+            Err(Failure::NotServing("in a state without a name")),
             "a state of a later version",
         ),
     ] {
-        let address = serve_reply(words).await;
+        let address = serve_reply(reply).await;
         assert_eq!(probe_address(grpc(address.port(), "web"), address).await, result, "{why}");
     }
     let status =
         Failure::Status { got: 503, want: vec![StatusRange { first: 200, last: 200 }].into() };
     let address = serve_reply(GrpcReply { status: 503, ..GOOD }).await;
     assert_eq!(probe_address(grpc(address.port(), "web"), address).await, Err(status));
-    for (act, failure) in [
+    for (script, failure) in [
         (
             ServerScript::Reply("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
             Failure::NotHttp2,
@@ -131,7 +131,11 @@ async fn what_is_no_health_server_fails_with_what_it_is() {
         (ServerScript::Hang, Failure::TimedOut(TIMEOUT)),
         (ServerScript::Reset, Failure::Closed),
     ] {
-        let (address, _) = serve(act).await;
-        assert_eq!(probe_address(grpc(address.port(), ""), address).await, Err(failure), "{act:?}");
+        let (address, _) = serve(script).await;
+        assert_eq!(
+            probe_address(grpc(address.port(), ""), address).await,
+            Err(failure),
+            "{script:?}"
+        );
     }
 }

@@ -1,18 +1,36 @@
-//! HTTP: replies good and bad, what is sent, and what is made of redirects.
+//! HTTP: valid and invalid replies, requests, and redirects.
 
 use super::*;
 
+/// Probes a server that runs `script`, with `body` as the required text.
+async fn assert_outcome(
+    script: ServerScript,
+    body: Option<&str>,
+    result: Result<(), Failure>,
+    why: &str,
+) {
+    let (address, written) = serve(script).await;
+    let check = HttpCheck { required_text: body.map(Into::into), ..http(address.port()) };
+    let outcome = probe_target(Check::Http(check), ProbeTarget::Address(address.ip())).await;
+    assert_eq!(outcome.result, result, "{why}");
+    assert!(outcome.latency < 2 * TIMEOUT, "{why}: {:?}", outcome.latency);
+    if !why.ends_with("continues") {
+        // 64 KiB of body, plus what the buffers of both kernels hold.
+        assert!(written.load(Relaxed) < 256 * 1024, "{why}: {} written", written.load(Relaxed));
+    }
+}
+
+/// The failure of a reply whose status is not one of 200 to 299.
+fn status(got: u16) -> Failure {
+    Failure::Status { got, want: vec![StatusRange { first: 200, last: 299 }].into() }
+}
+
 #[tokio::test]
-async fn each_behaviour_has_its_outcome_and_ends_by_the_timeout() {
-    const LONG_LINE: &str =
-        "x-filler: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy";
-    let status =
-        |got| Failure::Status { got, want: vec![StatusRange { first: 200, last: 299 }].into() };
-    let late = || Failure::TimedOut(TIMEOUT);
+async fn each_reply_has_its_outcome() {
     let body = Some("fine");
-    for (act, body, result, why) in [
+    for (script, body, result, why) in [
         (ServerScript::Reply(OK), None, Ok(()), "a good reply"),
-        (ServerScript::Reply(OK), body, Ok(()), "with the wanted text"),
+        (ServerScript::Reply(OK), body, Ok(()), "with the required text"),
         (
             ServerScript::Reply("HTTP/1.1 204 No Content\r\n\r\n"),
             None,
@@ -23,7 +41,7 @@ async fn each_behaviour_has_its_outcome_and_ends_by_the_timeout() {
             ServerScript::Reply("HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n"),
             None,
             Ok(()),
-            "204 has no body, whatever it says",
+            "204 has no body, whatever its length field",
         ),
         (
             ServerScript::Reply("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"),
@@ -51,6 +69,15 @@ async fn each_behaviour_has_its_outcome_and_ends_by_the_timeout() {
             Err(Failure::BodyMismatch),
             "empty body",
         ),
+    ] {
+        assert_outcome(script, body, result, why).await;
+    }
+}
+
+#[tokio::test]
+async fn invalid_replies_and_closed_connections_fail() {
+    let body = Some("fine");
+    for (script, body, result, why) in [
         (
             ServerScript::Reply("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"),
             None,
@@ -75,6 +102,18 @@ async fn each_behaviour_has_its_outcome_and_ends_by_the_timeout() {
         (ServerScript::Reply("\0\u{1}\u{2}"), None, Err(Failure::NotHttp), "binary garbage"),
         (ServerScript::Close, None, Err(Failure::Closed), "closed without a reply"),
         (ServerScript::Reset, None, Err(Failure::Closed), "reset"),
+    ] {
+        assert_outcome(script, body, result, why).await;
+    }
+}
+
+#[tokio::test]
+async fn endless_replies_end_within_the_timeout_and_the_bounds() {
+    const LONG_LINE: &str =
+        "x-filler: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy";
+    let late = || Failure::TimedOut(TIMEOUT);
+    let body = Some("fine");
+    for (script, body, result, why) in [
         (ServerScript::Hang, None, Err(late()), "never replies"),
         (ServerScript::Drip("HTTP/1.1 200 OK\r\nx: "), None, Err(late()), "an octet at a time"),
         (
@@ -93,7 +132,7 @@ async fn each_behaviour_has_its_outcome_and_ends_by_the_timeout() {
             ServerScript::Endless("HTTP/1.1 200 OK\r\n\r\n", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
             None,
             Ok(()),
-            "64 KiB of a body have come, and more comes",
+            "64 KiB of a body arrived, and more follows",
         ),
         (
             ServerScript::Endless("HTTP/1.1 200 OK\r\n\r\n", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
@@ -120,15 +159,7 @@ async fn each_behaviour_has_its_outcome_and_ends_by_the_timeout() {
             "endless continues",
         ),
     ] {
-        let (address, written) = serve(act).await;
-        let check = HttpCheck { required_text: body.map(Into::into), ..http(address.port()) };
-        let outcome = probe_target(Check::Http(check), ProbeTarget::Address(address.ip())).await;
-        assert_eq!(outcome.result, result, "{why}");
-        assert!(outcome.latency < 2 * TIMEOUT, "{why}: {:?}", outcome.latency);
-        if !why.ends_with("continues") {
-            // 64 KiB of body and what the buffers of both kernels hold.
-            assert!(written.load(Relaxed) < 256 * 1024, "{why}: {} written", written.load(Relaxed));
-        }
+        assert_outcome(script, body, result, why).await;
     }
 }
 
@@ -170,7 +201,7 @@ async fn the_request_names_the_host_or_else_the_target() {
 }
 
 #[tokio::test]
-async fn what_a_reply_says_of_load_is_handed_on_with_the_outcome() {
+async fn load_metrics_of_a_reply_are_part_of_the_outcome() {
     let ask_with = async |value: &str| {
         let reply = format!(
             "HTTP/1.1 200 OK\r\nEndpoint-Load-Metrics: {value}\r\nContent-Length: 0\r\n\r\n"
@@ -194,7 +225,7 @@ async fn what_a_reply_says_of_load_is_handed_on_with_the_outcome() {
     assert_eq!(outcome.load_metrics, None);
 }
 
-/// Answers each connection with the next of `replies`, and hands over what was asked.
+/// Answers each connection with the next of `replies`, and sends the request to the receiver.
 async fn converse(
     replies: &'static [&'static str],
 ) -> (SocketAddr, tokio::task::JoinHandle<Vec<String>>) {
@@ -208,7 +239,7 @@ async fn converse(
             let octets = stream.read(&mut request).await.unwrap();
             requests.push(String::from_utf8(request[..octets].to_vec()).unwrap());
             stream.write_all(reply.as_bytes()).await.unwrap();
-            // Until the other side has read it.
+            // Waits until the other side has read it.
             let _ = stream.read(&mut request).await;
         }
         requests
@@ -217,7 +248,7 @@ async fn converse(
 }
 
 #[tokio::test]
-async fn a_request_is_sent_as_the_check_says() {
+async fn a_request_is_sent_as_configured() {
     let (address, requests) = converse(&[OK]).await;
     let check = HttpCheck {
         method: "POST".into(),
@@ -236,7 +267,7 @@ async fn a_request_is_sent_as_the_check_says() {
 }
 
 #[tokio::test]
-async fn redirects_are_followed_to_the_same_origin_and_only_as_often_as_asked() {
+async fn redirects_are_followed_within_the_origin_and_up_to_the_limit() {
     const THERE: &str = "HTTP/1.1 302 Found\r\nLocation: /ready\r\nContent-Length: 0\r\n\r\n";
     const SAME: &str =
         "HTTP/1.1 301 Moved\r\nLocation: http://www.example.com/ready\r\nContent-Length: 0\r\n\r\n";
@@ -286,7 +317,7 @@ async fn a_body_is_matched_by_text_and_pattern() {
         };
         assert_eq!(probe_address(Check::Http(check), address).await, result, "{body:?} {regex:?}");
     }
-    // A pattern for which backtracking would take for ever, over a body without an end.
+    // Backtracking would never finish with this pattern on an endless body.
     let (address, written) =
         serve(ServerScript::Endless("HTTP/1.1 200 OK\r\n\r\n", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"))
             .await;
@@ -295,7 +326,7 @@ async fn a_body_is_matched_by_text_and_pattern() {
     assert!(written.load(Relaxed) < 256 * 1024);
 }
 
-/// A server of HTTP/2 that answers each request with what is asked of it.
+/// An HTTP/2 server that answers each expected request with `body`, `times` times.
 async fn serve_http2(body: &'static str, times: usize) -> SocketAddr {
     let listener = listen(LOOPBACK);
     let address = listener.local_addr().unwrap();
@@ -330,7 +361,7 @@ pub(super) async fn answer_http2(
 }
 
 #[tokio::test]
-async fn http2_is_spoken_with_prior_knowledge_and_by_alpn() {
+async fn http2_works_with_prior_knowledge_and_by_alpn() {
     let address = serve_http2("all fine", 1).await;
     let check = HttpCheck {
         version: HttpVersion::Two,
@@ -349,7 +380,7 @@ async fn http2_is_spoken_with_prior_knowledge_and_by_alpn() {
         Err(Failure::BodyMismatch),
         "half a MiB"
     );
-    for (act, failure) in [
+    for (script, failure) in [
         (
             ServerScript::Reply("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
             Failure::NotHttp2,
@@ -362,8 +393,8 @@ async fn http2_is_spoken_with_prior_knowledge_and_by_alpn() {
             Failure::NotHttp2,
         ),
     ] {
-        let (address, _) = serve(act).await;
+        let (address, _) = serve(script).await;
         let check = HttpCheck { port: address.port(), ..check.clone() };
-        assert_eq!(probe_address(Check::Http(check), address).await, Err(failure), "{act:?}");
+        assert_eq!(probe_address(Check::Http(check), address).await, Err(failure), "{script:?}");
     }
 }

@@ -1,11 +1,11 @@
-//! ICMP: loopback replies to echoes, where the kernel lets us send any.
+//! ICMP: loopback replies to echo requests, if the kernel permits them.
 
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::*;
 
 #[tokio::test]
-async fn an_echo_is_replied_to_by_what_is_there() {
+async fn a_host_that_exists_replies_to_an_echo_request() {
     for (address, domain, protocol) in [
         (LOOPBACK, Domain::IPV4, Protocol::ICMPV4),
         ("::1".parse().unwrap(), Domain::IPV6, Protocol::ICMPV6),
@@ -26,7 +26,7 @@ async fn an_echo_is_replied_to_by_what_is_there() {
 }
 
 #[tokio::test]
-async fn where_no_echo_may_be_sent_the_monitor_cannot_work_and_its_target_is_not_judged() {
+async fn without_permission_for_echo_requests_the_monitor_cannot_work() {
     let key = ProbeKey {
         monitor: Arc::new(monitor(Check::Icmp)),
         target: ProbeTarget::Address(LOOPBACK),

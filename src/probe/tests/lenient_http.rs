@@ -1,18 +1,18 @@
-//! HTTP: what a careful client accepts of a working server, and that a reply is whole.
+//! HTTP: deviations that a lenient client accepts, and replies that are cut off.
 
 use super::*;
 
-async fn ask_http(act: ServerScript, check: HttpCheck) -> Result<(), Failure> {
-    let (address, _) = serve(act).await;
+async fn probe_http(script: ServerScript, check: HttpCheck) -> Result<(), Failure> {
+    let (address, _) = serve(script).await;
     probe_address(Check::Http(HttpCheck { port: address.port(), ..check }), address).await
 }
 
 #[tokio::test]
-async fn a_reply_whose_announced_body_does_not_come_fails() {
+async fn a_reply_without_its_announced_body_fails() {
     const LENGTH: &str = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
     const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let chunked = |chunks: &str| ServerScript::ReplyAndClose(format!("{CHUNKED}{chunks}").leak());
-    for (act, result, why) in [
+    for (script, result, why) in [
         (ServerScript::ReplyAndClose(LENGTH), Err(Failure::Closed), "nothing of it"),
         (
             ServerScript::ReplyAndClose(format!("{LENGTH}{}", "x".repeat(60_000)).leak()),
@@ -44,12 +44,12 @@ async fn a_reply_whose_announced_body_does_not_come_fails() {
         (chunked("zz\r\nx"), Err(Failure::BodyFraming), "no number"),
         (chunked("2\r\nxyz\r\n"), Err(Failure::BodyFraming), "a chunk longer than it says"),
     ] {
-        assert_eq!(ask_http(act, http(0)).await, result, "{why}");
+        assert_eq!(probe_http(script, http(0)).await, result, "{why}");
     }
 }
 
 #[tokio::test]
-async fn where_a_body_ends_is_decided_as_rfc_9112_section_6_3_says() {
+async fn the_end_of_a_body_is_found_by_rfc_9112_section_6_3() {
     for (head, body, result, why) in [
         (
             "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n",
@@ -70,18 +70,18 @@ async fn where_a_body_ends_is_decided_as_rfc_9112_section_6_3_says() {
         ("Transfer-Encoding: gzip\r\n", "fine", Ok(()), "to the end of the connection"),
         ("", "fine", Ok(()), "to the end of the connection without any header"),
     ] {
-        let act =
+        let script =
             ServerScript::ReplyAndClose(format!("HTTP/1.1 200 OK\r\n{head}\r\n{body}").leak());
-        assert_eq!(ask_http(act, http(0)).await, result, "{why}");
+        assert_eq!(probe_http(script, http(0)).await, result, "{why}");
     }
     let head = HttpCheck { method: "HEAD".into(), ..http(0) };
     let announced =
         ServerScript::ReplyAndClose("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
-    assert_eq!(ask_http(announced, head).await, Ok(()), "HEAD has no body");
+    assert_eq!(probe_http(announced, head).await, Ok(()), "HEAD has no body");
 }
 
 #[tokio::test]
-async fn a_head_that_a_recipient_may_accept_is_accepted() {
+async fn deviations_that_a_recipient_may_accept_are_accepted() {
     let many: String = (0..1500).map(|index| format!("a{index}: \r\n")).collect();
     let tiny = "a:\n".repeat(4000);
     let wide = format!("x-wide: {}\r\n", "y".repeat(15_000));
@@ -113,10 +113,10 @@ async fn a_head_that_a_recipient_may_accept_is_accepted() {
         (&*format!("HTTP/1.1 200 OK\n{tiny}").leak(), "4000 tiny fields"),
         (&*format!("HTTP/1.1 200 OK\r\n{wide}").leak(), "a field of 15,000 octets"),
     ] {
-        let act =
+        let script =
             ServerScript::ReplyAndClose(format!("{head}Content-Length: 4\r\n\r\nfine").leak());
         assert_eq!(
-            ask_http(act, HttpCheck { required_text: Some("fine".into()), ..http(0) }).await,
+            probe_http(script, HttpCheck { required_text: Some("fine".into()), ..http(0) }).await,
             Ok(()),
             "{why}"
         );
@@ -124,7 +124,7 @@ async fn a_head_that_a_recipient_may_accept_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_redirect_may_name_the_port_that_was_asked() {
+async fn a_redirect_may_name_the_port_of_the_connection() {
     let listener = listen(LOOPBACK);
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(async move {
@@ -147,7 +147,7 @@ async fn a_redirect_may_name_the_port_that_was_asked() {
     assert!(request.starts_with("GET /up/ HTTP/1.1\r\nhost: www.example.com\r\n"), "{request}");
 }
 
-/// Frames of HTTP/2 (RFC 9113 section 6), written by hand: no library ends a stream in the middle.
+/// Encoders of HTTP/2 frames (RFC 9113 section 6): no library ends a stream in the middle.
 mod frame {
     const END_STREAM: u8 = 1;
     const END_HEADERS: u8 = 4;
@@ -192,7 +192,7 @@ mod frame {
     }
 }
 
-/// Whether these octets from a client hold the first frame of a request: HEADERS.
+/// Whether these octets from a client contain the first frame of a request, HEADERS.
 fn holds_request(octets: &[u8]) -> bool {
     const PREFACE_OCTETS: usize = 24;
     let mut rest = octets.get(PREFACE_OCTETS..).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Probes against listeners that behave well and badly, all on loopback.
+//! Probes of listeners that behave correctly and incorrectly, all on loopback.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -77,39 +77,40 @@ fn https(port: u16, authorities: &Path) -> HttpCheck {
     HttpCheck { tls: Some(trusting(authorities)), ..http(port) }
 }
 
-/// A checker whose probes may have so many descriptors beyond the first of each.
+/// A prepared check whose probes share `extra_descriptors` beyond the first of each.
 fn prepare_check_within(
     key: &ProbeKey,
     aliases: AliasAddresses,
-    further: usize,
+    extra_descriptors: usize,
 ) -> Arc<PreparedCheck> {
-    Arc::new(PreparedCheck::new(&key.monitor, aliases, Arc::new(Semaphore::new(further))))
+    Arc::new(PreparedCheck::new(&key.monitor, aliases, Arc::new(Semaphore::new(extra_descriptors))))
 }
 
 fn prepare_check(key: &ProbeKey) -> Arc<PreparedCheck> {
     prepare_check_within(key, AliasAddresses::default(), 64)
 }
 
-/// Probes while the pulse beats, until there is an outcome: on a starved machine not every attempt
-/// has one.
+/// Probes while the stall detector runs, until there is an outcome: on a starved machine, not every
+/// attempt has one.
 async fn probe_target(check: Check, target: ProbeTarget) -> Outcome {
     let key = ProbeKey { monitor: Arc::new(monitor(check)), target };
-    let pulse = StallDetector::new();
-    let checker = prepare_check(&key);
-    // A monitor that cannot work has no outcomes, but a reason.
-    if let Some(fault) = checker.fault() {
+    let detector = StallDetector::new();
+    let check = prepare_check(&key);
+    // A monitor that cannot work has a fault instead of outcomes.
+    if let Some(fault) = check.fault() {
         return Outcome::new(Err(fault.clone()), Duration::ZERO);
     }
-    let asking = async {
+    let probing = async {
         loop {
-            if let Ok(outcome) = check_target(&checker, &key, &AttemptTimer::new(&pulse, 0)).await {
+            if let Ok(outcome) = check_target(&check, &key, &AttemptTimer::new(&detector, 0)).await
+            {
                 return outcome;
             }
         }
     };
     tokio::select! {
-        outcome = asking => outcome,
-        () = pulse.run() => unreachable!("a pulse beats until dropped"),
+        outcome = probing => outcome,
+        () = detector.run() => unreachable!("the detector runs until dropped"),
     }
 }
 
@@ -117,7 +118,7 @@ async fn probe_address(check: Check, address: SocketAddr) -> Result<(), Failure>
     probe_target(check, ProbeTarget::Address(address.ip())).await.result
 }
 
-/// A listener with small buffers, so that what a probe does not read cannot be written.
+/// A listener with small buffers, so that a server blocks when a probe does not read.
 fn listen(address: IpAddr) -> TcpListener {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
     socket.set_send_buffer_size(8 * 1024).unwrap();
@@ -127,15 +128,15 @@ fn listen(address: IpAddr) -> TcpListener {
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// What a bad server does once it has read the request.
+/// What a server does after it has read the request.
 #[derive(Debug, Clone, Copy)]
 enum ServerScript {
     Reply(&'static str),
-    /// Says it and closes the connection.
+    /// Sends the text and closes the connection.
     ReplyAndClose(&'static str),
-    /// Says the first, then the second for as long as it is read.
+    /// Sends the first text, then repeats the second while it is read.
     Endless(&'static str, &'static str),
-    /// The first at once, then an octet at a time.
+    /// Sends the text at once, then an octet at a time.
     Drip(&'static str),
     Hang,
     Close,
@@ -143,7 +144,7 @@ enum ServerScript {
 }
 
 async fn run_script(
-    act: ServerScript,
+    script: ServerScript,
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     written: &AtomicUsize,
 ) {
@@ -151,7 +152,7 @@ async fn run_script(
     if stream.read(&mut request).await.is_err() {
         return;
     }
-    match act {
+    match script {
         ServerScript::Reply(text) => {
             let _ = stream.write_all(text.as_bytes()).await;
             let _ = stream.flush().await;
@@ -179,21 +180,21 @@ async fn run_script(
     }
 }
 
-async fn serve(act: ServerScript) -> (SocketAddr, Arc<AtomicUsize>) {
-    serve_at(LOOPBACK, act).await
+async fn serve(script: ServerScript) -> (SocketAddr, Arc<AtomicUsize>) {
+    serve_at(LOOPBACK, script).await
 }
 
-async fn serve_at(address: IpAddr, act: ServerScript) -> (SocketAddr, Arc<AtomicUsize>) {
+async fn serve_at(address: IpAddr, script: ServerScript) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = listen(address);
     let (address, written) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&written);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            if matches!(act, ServerScript::Reset) {
+            if matches!(script, ServerScript::Reset) {
                 stream.set_zero_linger().unwrap();
             }
             let counted = Arc::clone(&counted);
-            tokio::spawn(async move { run_script(act, stream, &counted).await });
+            tokio::spawn(async move { run_script(script, stream, &counted).await });
         }
     });
     (address, written)
@@ -216,7 +217,7 @@ async fn tcp_passes_where_a_connection_opens_over_ipv4_ipv6_and_a_name() {
 }
 
 #[tokio::test]
-async fn an_alias_is_probed_at_the_addresses_that_it_stands_for() {
+async fn an_alias_is_probed_at_its_resolved_addresses() {
     let listener = listen(LOOPBACK);
     let check = Check::Tcp(TcpCheck { port: listener.local_addr().unwrap().port() });
     let (aliases, alias): (_, crate::dns::Name) =
@@ -225,12 +226,12 @@ async fn an_alias_is_probed_at_the_addresses_that_it_stands_for() {
     aliases.set_addresses(&alias, vec![LOOPBACK]);
     let key =
         ProbeKey { monitor: Arc::new(monitor(check)), target: ProbeTarget::Host(alias.clone()) };
-    let (checker, pulse) = (prepare_check_within(&key, aliases.clone(), 64), StallDetector::new());
-    let stopwatch = AttemptTimer::new(&pulse, 0);
-    let outcome = check_target(&checker, &key, &stopwatch).await.unwrap();
+    let (check, detector) = (prepare_check_within(&key, aliases.clone(), 64), StallDetector::new());
+    let timer = AttemptTimer::new(&detector, 0);
+    let outcome = check_target(&check, &key, &timer).await.unwrap();
     assert_eq!(outcome.result, Ok(()), "the system's resolver knows no such name");
     aliases.set_addresses(&alias, Vec::new());
-    let unresolved = check_target(&checker, &key, &stopwatch).await;
+    let unresolved = check_target(&check, &key, &timer).await;
     assert_eq!(unresolved, Err(NoResult::Alias), "one that is not resolved is not judged");
 }
 
@@ -241,16 +242,16 @@ async fn the_addresses_of_a_name_are_probed_one_after_the_other_where_descriptor
     let (aliases, alias): (_, crate::dns::Name) =
         (AliasAddresses::default(), "lb.invalid".parse().unwrap());
     aliases.set_aliases(std::slice::from_ref(&alias));
-    // Nothing listens at the first four.
+    // The first four addresses have no listener.
     let addresses =
         [9, 8, 7, 6].map(|last| IpAddr::from([127, 0, 0, last])).into_iter().chain([LOOPBACK]);
     aliases.set_addresses(&alias, addresses.collect());
     let key = ProbeKey { monitor: Arc::new(monitor(check)), target: ProbeTarget::Host(alias) };
-    for further in [0, 1, 64] {
-        let (checker, pulse) =
-            (prepare_check_within(&key, aliases.clone(), further), StallDetector::new());
-        let outcome = check_target(&checker, &key, &AttemptTimer::new(&pulse, 0)).await.unwrap();
-        assert_eq!(outcome.result, Ok(()), "{further} descriptors beyond one");
+    for extra_descriptors in [0, 1, 64] {
+        let (check, detector) =
+            (prepare_check_within(&key, aliases.clone(), extra_descriptors), StallDetector::new());
+        let outcome = check_target(&check, &key, &AttemptTimer::new(&detector, 0)).await.unwrap();
+        assert_eq!(outcome.result, Ok(()), "{extra_descriptors} descriptors beyond one");
     }
 }
 
@@ -267,29 +268,29 @@ async fn a_tcp_probe_leaves_no_port_in_time_wait() {
 }
 
 #[tokio::test]
-async fn a_failure_while_the_process_did_not_run_is_no_outcome() {
+async fn a_failure_while_the_process_did_not_run_gives_no_outcome() {
     let (address, _) = serve(ServerScript::Hang).await;
     let key = ProbeKey {
         monitor: Arc::new(monitor(Check::Http(http(address.port())))),
         target: ProbeTarget::Address(address.ip()),
     };
-    let checker = prepare_check(&key);
-    // A pulse that does not beat is what a stopped process looks like.
-    let pulse = StallDetector::new();
+    let check = prepare_check(&key);
+    // A detector without ticks is what a suspended process looks like.
+    let detector = StallDetector::new();
     for starved_before in 0..2 {
-        let stopwatch = AttemptTimer::new(&pulse, starved_before);
-        assert_eq!(check_target(&checker, &key, &stopwatch).await, Err(NoResult::Starved));
+        let timer = AttemptTimer::new(&detector, starved_before);
+        assert_eq!(check_target(&check, &key, &timer).await, Err(NoResult::Starved));
     }
-    let outcome = check_target(&checker, &key, &AttemptTimer::new(&pulse, 2)).await;
+    let outcome = check_target(&check, &key, &AttemptTimer::new(&detector, 2)).await;
     assert_eq!(
         outcome.unwrap().result,
         Err(Failure::TimedOut(TIMEOUT)),
-        "one that lasts keeps no dead target"
+        "a lasting stall keeps no dead target"
     );
 }
 
 #[tokio::test]
-async fn what_a_target_said_itself_counts_however_little_the_process_ran() {
+async fn a_reply_of_the_target_counts_however_little_the_process_ran() {
     let (address, _) =
         serve(ServerScript::Reply("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"))
             .await;
@@ -297,21 +298,21 @@ async fn what_a_target_said_itself_counts_however_little_the_process_ran() {
         monitor: Arc::new(monitor(Check::Http(http(address.port())))),
         target: ProbeTarget::Address(address.ip()),
     };
-    let checker = prepare_check(&key);
-    let pulse = StallDetector::new();
-    let stopwatch = AttemptTimer::new(&pulse, 0);
-    let (asking, blocking) = (check_target(&checker, &key, &stopwatch), async {
+    let check = prepare_check(&key);
+    let detector = StallDetector::new();
+    let timer = AttemptTimer::new(&detector, 0);
+    let (probing, blocking) = (check_target(&check, &key, &timer), async {
         tokio::task::yield_now().await;
         std::thread::sleep(TIMEOUT);
     });
-    let (outcome, ()) = tokio::join!(asking, blocking);
-    assert!(pulse.stalled_until(tokio::time::Instant::now()) > TIMEOUT / 4);
+    let (outcome, ()) = tokio::join!(probing, blocking);
+    assert!(detector.stalled_until(tokio::time::Instant::now()) > TIMEOUT / 4);
     assert!(matches!(outcome.unwrap().result, Err(Failure::Status { got: 503, .. })));
 }
 
 #[test]
-fn a_want_of_files_is_not_the_targets_fault() {
-    use super::check::ProbeError;
+fn a_lack_of_descriptors_is_no_failure_of_the_target() {
+    use super::result::ProbeError;
     for code in [libc::EMFILE, libc::ENFILE, libc::EADDRNOTAVAIL] {
         assert!(
             matches!(

@@ -1,24 +1,24 @@
-//! TLS: certificates and algorithms of servers as they are found, with `openssl s_server` where
-//! only OpenSSL makes them.
+//! TLS: certificates and algorithms of real servers, by `openssl s_server` if only OpenSSL supports
+//! them.
 
 use std::process::{Child, Command, Stdio};
 
 use super::{tls::serve_chain, *};
 
-/// A server that shows a certificate of its own making, which `change` describes.
+/// A server with a self-signed certificate, which `change` modifies.
 async fn serve_own(change: impl Fn(&mut CertificateParams)) -> tls::TlsServer {
-    let mut own = CertificateParams::new(vec!["www.example.com".to_owned()]).unwrap();
-    change(&mut own);
+    let mut params = CertificateParams::new(vec!["www.example.com".to_owned()]).unwrap();
+    change(&mut params);
     let key = KeyPair::generate().unwrap();
-    let certificate = own.self_signed(&key).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
     serve_chain(vec![certificate.der().clone()], key, &certificate.pem(), None).await
 }
 
 #[tokio::test]
-async fn a_target_that_is_its_own_authority_passes_where_ca_holds_its_certificate() {
+async fn a_self_signed_target_passes_if_ca_contains_its_certificate() {
     let authority =
-        |own: &mut CertificateParams| own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let no_authority = |own: &mut CertificateParams| own.is_ca = IsCa::ExplicitNoCa;
+        |params: &mut CertificateParams| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let no_authority = |params: &mut CertificateParams| params.is_ca = IsCa::ExplicitNoCa;
     for (server, why) in
         [(serve_own(authority).await, "CA:TRUE"), (serve_own(no_authority).await, "CA:FALSE")]
     {
@@ -41,9 +41,9 @@ async fn a_target_that_is_its_own_authority_passes_where_ca_holds_its_certificat
             matches!(failure, Failure::CertificateUntrusted | Failure::CertificateBad(_));
         assert!(is_refused, "{why}, but another certificate is named: {failure}");
     }
-    let expired = |own: &mut CertificateParams| {
-        authority(own);
-        own.not_after = date_time_ymd(2020, 1, 1);
+    let expired = |params: &mut CertificateParams| {
+        authority(params);
+        params.not_after = date_time_ymd(2020, 1, 1);
     };
     let server = serve_own(expired).await;
     let check = https(server.address.port(), server.authorities.path());
@@ -64,11 +64,11 @@ async fn a_body_until_the_end_of_the_connection_needs_no_close_notify() {
         ),
     ] {
         let key = KeyPair::generate().unwrap();
-        let own = CertificateParams::new(vec!["www.example.com".to_owned()])
+        let params = CertificateParams::new(vec!["www.example.com".to_owned()])
             .unwrap()
             .self_signed(&key)
             .unwrap();
-        let acceptor = tls::acceptor(vec![own.der().clone()], key, None, &[]);
+        let acceptor = tls::acceptor(vec![params.der().clone()], key, None, &[]);
         let listener = listen(LOOPBACK);
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
@@ -77,17 +77,17 @@ async fn a_body_until_the_end_of_the_connection_needs_no_close_notify() {
                 let _ = secured.read(&mut [0; 4096]).await;
                 let _ = secured.write_all(reply.as_bytes()).await;
                 let _ = secured.flush().await;
-                // The connection below ends without a word of TLS.
+                // The TCP connection ends without a TLS alert.
                 let _ = secured.get_mut().0.shutdown().await;
             }
         });
-        let terms = TlsOptions { verify: false, ..TlsOptions::default() };
-        let check = HttpCheck { tls: Some(terms), ..http(address.port()) };
+        let options = TlsOptions { verify: false, ..TlsOptions::default() };
+        let check = HttpCheck { tls: Some(options), ..http(address.port()) };
         assert_eq!(probe_address(Check::Http(check), address).await, result, "{why}");
     }
 }
 
-/// `openssl s_server`, ended when dropped.
+/// A running `openssl s_server`, killed on drop.
 struct OpensslServer {
     child: Child,
     port: u16,
@@ -100,7 +100,7 @@ impl Drop for OpensslServer {
     }
 }
 
-/// A directory for what openssl makes; `None`, and a word about it, where there is no openssl.
+/// A directory for the files of openssl; prints a note and returns `None` without openssl.
 fn openssl_directory() -> Option<tempfile::TempDir> {
     let directory = tempfile::tempdir().unwrap();
     if !openssl(directory.path(), "version") {
@@ -110,13 +110,13 @@ fn openssl_directory() -> Option<tempfile::TempDir> {
     Some(directory)
 }
 
-/// Runs `openssl` in `directory`; whether it succeeded.
+/// Runs `openssl` in `directory`; returns whether it succeeded.
 fn openssl(directory: &Path, arguments: &str) -> bool {
     let run = Command::new("openssl").args(arguments.split(' ')).current_dir(directory).output();
     run.is_ok_and(|output| output.status.success())
 }
 
-/// A server with `own.pem` and `own.key` of `directory`, and these further arguments.
+/// A server with `own.pem` and `own.key` of `directory`, and these extra arguments.
 async fn start_openssl(directory: &Path, arguments: &str) -> OpensslServer {
     let port = listen(LOOPBACK).local_addr().unwrap().port();
     let line = format!(
@@ -137,18 +137,19 @@ async fn start_openssl(directory: &Path, arguments: &str) -> OpensslServer {
     OpensslServer { child, port }
 }
 
-/// What a probe of such a server finds.
+/// The result of probing such a server.
 async fn probe_openssl(
     directory: &Path,
     arguments: &str,
-    terms: TlsOptions,
+    options: TlsOptions,
 ) -> Result<(), Failure> {
     let server = start_openssl(directory, arguments).await;
-    let check = HttpCheck { tls: Some(terms), ..http(server.port) };
+    let check = HttpCheck { tls: Some(options), ..http(server.port) };
     probe_address(Check::Http(check), SocketAddr::new(LOOPBACK, server.port)).await
 }
 
-/// Makes `own.key` and a self-signed `own.pem` by these arguments; whether this OpenSSL can.
+/// Makes `own.key` and a self-signed `own.pem` with these arguments; returns whether this OpenSSL
+/// supports them.
 fn make_own(directory: &Path, key: &str, certificate: &str) -> bool {
     let request = format!(
         "req -x509 -key own.key -out own.pem -days 30 -subj /CN=www.example.com {certificate}"
@@ -167,7 +168,7 @@ fn curve(name: &str) -> String {
 }
 
 #[tokio::test]
-async fn without_verification_any_certificate_will_do() {
+async fn without_verification_any_certificate_passes() {
     let Some(directory) = openssl_directory() else { return };
     let directory = directory.path();
     let any = || TlsOptions { verify: false, ..TlsOptions::default() };
@@ -213,7 +214,7 @@ fn make_v1(directory: &Path) {
 async fn certificates_that_openssl_makes_are_verified() {
     let Some(directory) = openssl_directory() else { return };
     let directory = directory.path();
-    let own = || trusting(&directory.join("own.pem"));
+    let params = || trusting(&directory.join("own.pem"));
     for (key, certificate, why) in [
         (RSA_2048.to_owned(), "", "`openssl req -x509`: CA:TRUE and a common name alone"),
         (RSA_2048.to_owned(), SAN, "with an alternative name"),
@@ -235,12 +236,16 @@ async fn certificates_that_openssl_makes_are_verified() {
     ] {
         assert!(make_own(directory, &key, certificate), "{why}");
         for version in ["-tls1_3", "-tls1_2"] {
-            assert_eq!(probe_openssl(directory, version, own()).await, Ok(()), "{why} {version}");
+            assert_eq!(
+                probe_openssl(directory, version, params()).await,
+                Ok(()),
+                "{why} {version}"
+            );
         }
     }
     make_v1(directory);
     for version in ["-tls1_3", "-tls1_2"] {
-        assert_eq!(probe_openssl(directory, version, own()).await, Ok(()), "X.509 v1 {version}");
+        assert_eq!(probe_openssl(directory, version, params()).await, Ok(()), "X.509 v1 {version}");
     }
 }
 
@@ -263,20 +268,20 @@ async fn chains_signed_by_ecdsa_of_any_curve_and_hash_are_verified() {
         for hash in ["-sha256", "-sha384", "-sha512"] {
             let signing = "x509 -req -in own.csr -CA ca.pem -CAkey ca.key -out own.pem -days 30 -copy_extensions copy";
             assert!(openssl(directory, &format!("{signing} {hash}")));
-            let terms = trusting(&directory.join("ca.pem"));
+            let options = trusting(&directory.join("ca.pem"));
             assert_eq!(
-                probe_openssl(directory, "-tls1_3", terms.clone()).await,
+                probe_openssl(directory, "-tls1_3", options.clone()).await,
                 Ok(()),
                 "{name} {hash}"
             );
             let scheme = format!("-tls1_2 -sigalgs ECDSA+SHA{}", &hash[4..]);
             assert_eq!(
-                probe_openssl(directory, &scheme, terms).await,
+                probe_openssl(directory, &scheme, options).await,
                 Ok(()),
                 "{name} {hash} in the handshake, too"
             );
         }
-        // Another key's signature is none.
+        // A signature by another key is invalid.
         assert!(openssl(directory, &format!("genpkey -out stranger.key {key}")));
         assert!(openssl(
             directory,
@@ -301,15 +306,15 @@ async fn a_failed_handshake_quotes_the_alert() {
     for (arguments, text) in [
         (
             "-tls1_1 -cipher ALL:@SECLEVEL=0",
-            "protocol_version: it may speak TLS 1.1 or older alone",
+            "protocol_version: it may support only TLS 1.1 or older",
         ),
         (
             "-tls1_2 -cipher AES128-GCM-SHA256",
-            "handshake_failure: nothing in common, such as where it offers RSA key exchange or old ciphers alone",
+            "handshake_failure: no common algorithms, for example if it offers only RSA key exchange or old ciphers",
         ),
         (
             "-servername other.example -servername_fatal -cert2 own.pem -key2 own.key",
-            "unrecognized_name: it does not know the monitor's `host`, or its own name where none is written",
+            "unrecognized_name: it does not serve the monitor's `host`, or without `host` the target's own name",
         ),
     ] {
         let failure = probe_openssl(directory, arguments, any()).await.unwrap_err().to_string();
@@ -318,7 +323,7 @@ async fn a_failed_handshake_quotes_the_alert() {
 }
 
 #[tokio::test]
-async fn a_target_that_wants_a_certificate_is_told_of_whatever_its_alert() {
+async fn a_target_that_requests_a_certificate_fails_with_that_reason_for_every_alert() {
     let Some(directory) = openssl_directory() else { return };
     let directory = directory.path();
     assert!(make_own(directory, RSA_2048, SAN));
@@ -333,10 +338,10 @@ async fn a_target_that_wants_a_certificate_is_told_of_whatever_its_alert() {
 }
 
 #[tokio::test]
-async fn what_an_authority_has_signed_itself_passes_in_old_forms_too() {
+async fn certificates_of_old_forms_pass_if_a_pinned_authority_signed_them() {
     let Some(directory) = openssl_directory() else { return };
     let directory = directory.path();
-    let terms = || trusting(&directory.join("ca.pem"));
+    let options = || trusting(&directory.join("ca.pem"));
     let authority = |name: &str| {
         assert!(openssl(directory, &format!("genpkey -out ca.key {RSA_2048}")));
         assert!(openssl(
@@ -373,18 +378,23 @@ async fn what_an_authority_has_signed_itself_passes_in_old_forms_too() {
         assert!(openssl(directory, format!("{request} {extensions}").trim_end()), "{why}");
         assert!(openssl(directory, format!("{signing} {copied}").trim_end()), "{why}");
         for version in ["-tls1_3", "-tls1_2"] {
-            assert_eq!(probe_openssl(directory, version, terms()).await, result, "{why} {version}");
+            assert_eq!(
+                probe_openssl(directory, version, options()).await,
+                result,
+                "{why} {version}"
+            );
         }
     }
-    // Another authority of the same name has not signed it.
+    // Another authority of the same name did not sign it.
     authority("authority");
-    assert!(probe_openssl(directory, "-tls1_3", terms()).await.is_err());
-    // The target's own certificate, by a key for RSA-PSS alone; and by one that is too short.
-    let own = || trusting(&directory.join("own.pem"));
+    assert!(probe_openssl(directory, "-tls1_3", options()).await.is_err());
+    // The pinned certificate of the target, with a key restricted to RSA-PSS, and with one that is
+    // too short.
+    let params = || trusting(&directory.join("own.pem"));
     assert!(make_own(directory, RSA_PSS, SAN));
-    assert_eq!(probe_openssl(directory, "-tls1_3", own()).await, Ok(()));
+    assert_eq!(probe_openssl(directory, "-tls1_3", params()).await, Ok(()));
     assert!(make_own(directory, RSA_1024, SAN));
-    let failure = probe_openssl(directory, "-tls1_3 -cipher DEFAULT:@SECLEVEL=0", own()).await;
+    let failure = probe_openssl(directory, "-tls1_3 -cipher DEFAULT:@SECLEVEL=0", params()).await;
     let reason = "an RSA key of it or of its chain has fewer than 2048 bits";
     assert_eq!(failure, Err(Failure::CertificateBad(reason.into())));
 }

@@ -1,8 +1,8 @@
-//! The prober: each target at its time, whatever the others do.
+//! The prober: each target is probed when due, whatever the others do.
 
 use super::*;
 
-fn key_of(address: SocketAddr, interval_ms: u64) -> ProbeKey {
+fn tcp_key(address: SocketAddr, interval_ms: u64) -> ProbeKey {
     let mut monitor = monitor(Check::Tcp(TcpCheck { port: address.port() }));
     monitor.interval = Duration::from_millis(interval_ms);
     monitor.timeout = monitor.interval / 2;
@@ -20,7 +20,7 @@ fn start_prober() -> (Prober, mpsc::Receiver<ProbeReport>) {
 async fn each_target_is_reported_once_per_interval_and_the_first_round_can_be_awaited() {
     let (up, down) = (listen(LOOPBACK), listen(LOOPBACK));
     let (up_key, down_key) =
-        (key_of(up.local_addr().unwrap(), 100), key_of(down.local_addr().unwrap(), 100));
+        (tcp_key(up.local_addr().unwrap(), 100), tcp_key(down.local_addr().unwrap(), 100));
     drop(down);
     let (prober, mut inbox) = start_prober();
     prober.wait_for_first_round().await;
@@ -40,14 +40,14 @@ async fn each_target_is_reported_once_per_interval_and_the_first_round_can_be_aw
 }
 
 #[tokio::test]
-async fn a_target_that_is_gone_is_not_probed_and_one_that_stays_keeps_its_time() {
+async fn a_removed_target_is_not_probed_and_a_kept_one_keeps_its_schedule() {
     let (stays, goes) = (listen(LOOPBACK), listen(LOOPBACK));
     let (stays_key, goes_key) =
-        (key_of(stays.local_addr().unwrap(), 200), key_of(goes.local_addr().unwrap(), 200));
+        (tcp_key(stays.local_addr().unwrap(), 200), tcp_key(goes.local_addr().unwrap(), 200));
     let (prober, mut inbox) = start_prober();
     prober.set_keys(vec![stays_key.clone(), goes_key]).await;
     prober.wait_for_first_round().await;
-    // Were the time not kept, each set would start a new round at once.
+    // If the schedule were not kept, each call would start the first probes again.
     for _ in 0..50 {
         prober.set_keys(vec![stays_key.clone()]).await;
     }
@@ -74,7 +74,7 @@ async fn targets_that_hang_do_not_hold_up_the_others() {
     let mut hang = monitor(Check::Http(http(hanging.port())));
     hang.interval = Duration::from_millis(400);
     let hang = Arc::new(hang);
-    let good = Arc::clone(&key_of(good_address, 400).monitor);
+    let good = Arc::clone(&tcp_key(good_address, 400).monitor);
     let keys: Vec<_> = (1..=50)
         .flat_map(|host| [(&good, host), (&hang, 100 + host)])
         .map(|(monitor, host)| ProbeKey {
@@ -96,9 +96,9 @@ async fn targets_that_hang_do_not_hold_up_the_others() {
 }
 
 #[tokio::test]
-async fn a_report_that_nobody_takes_stops_only_its_own_target() {
+async fn an_unread_report_stops_only_its_target() {
     let listener = listen(LOOPBACK);
-    let key = key_of(listener.local_addr().unwrap(), 50);
+    let key = tcp_key(listener.local_addr().unwrap(), 50);
     let (reports, mut inbox) = mpsc::channel(1);
     let limits =
         SchedulerLimits { in_flight: NonZeroUsize::new(8).unwrap(), extra_descriptors: 64 };
@@ -114,16 +114,16 @@ async fn a_report_that_nobody_takes_stops_only_its_own_target() {
 }
 
 #[tokio::test]
-async fn a_monitor_that_cannot_work_judges_nothing_and_is_named() {
+async fn a_monitor_that_cannot_work_gives_no_outcome_and_is_reported() {
     let listener = listen(LOOPBACK);
-    let mut key = key_of(listener.local_addr().unwrap(), 50);
-    let terms = TlsOptions {
+    let mut key = tcp_key(listener.local_addr().unwrap(), 50);
+    let options = TlsOptions {
         authorities: Some(std::path::Path::new("/nonexistent/ca.pem").into()),
         ..TlsOptions::default()
     };
     let port = listener.local_addr().unwrap().port();
     let check =
-        Check::Tls(TlsCheck { port, host: None, tls: terms, expiry: None, proxy_protocol: None });
+        Check::Tls(TlsCheck { port, host: None, tls: options, expiry: None, proxy_protocol: None });
     key.monitor = Arc::new(Monitor { check, ..(*key.monitor).clone() });
     let (prober, mut inbox) = start_prober();
     prober.set_keys(vec![key.clone()]).await;

@@ -1,4 +1,4 @@
-//! The scheduler with checks whose results the tests decide.
+//! The scheduler, with checks whose results the tests control.
 
 use std::{fmt, sync::atomic::AtomicBool};
 
@@ -8,12 +8,12 @@ use super::*;
 use crate::probe::{
     CountsByReason,
     check_history::UncheckedChange,
+    handle::SchedulerHandle,
     job::{Job, JobTiming},
-    scheduler::SchedulerHandle,
 };
 
-/// A key whose checks lack a descriptor, panic or hang, as long as the test says so; else they
-/// pass.
+/// A key with its interval, whose checks lack a descriptor, panic or hang while the script says so;
+/// otherwise they pass.
 #[derive(Debug, Clone)]
 struct ScriptedKey(&'static str, Duration, Arc<Script>);
 
@@ -77,7 +77,7 @@ impl Job for ScriptedJob {
         if script.hangs.load(Relaxed) {
             std::future::pending::<()>().await;
         }
-        assert!(!script.panics.load(Relaxed), "as the test wants it");
+        assert!(!script.panics.load(Relaxed), "the script panics");
         if script.is_short.load(Relaxed) { Err(NoResult::Descriptors) } else { Ok(()) }
     }
 
@@ -106,14 +106,15 @@ fn start(in_flight: usize) -> (SchedulerHandle<ScriptedJob>, mpsc::Receiver<&'st
     (SchedulerHandle::start(limits, std::time::Instant::now(), reports), inbox)
 }
 
-/// Waits until the counts of unchecked keys are these.
+/// Waits until the counts of unchecked keys equal `expected`.
 async fn until_unchecked(scheduled: &SchedulerHandle<ScriptedJob>, expected: &[(NoResult, u64)]) {
     let wait = async {
         loop {
             let unchecked = scheduled.counts_handle().read().unchecked;
             let sum: u64 = expected.iter().map(|(_, count)| count).sum();
-            let is_so = |(reason, count): &(NoResult, u64)| unchecked.count(*reason) == *count;
-            if unchecked.sum() == sum && expected.iter().all(is_so) {
+            let is_expected =
+                |(reason, count): &(NoResult, u64)| unchecked.count(*reason) == *count;
+            if unchecked.sum() == sum && expected.iter().all(is_expected) {
                 return;
             }
             tokio::task::yield_now().await;
@@ -123,15 +124,15 @@ async fn until_unchecked(scheduled: &SchedulerHandle<ScriptedJob>, expected: &[(
 }
 
 #[tokio::test]
-async fn a_key_whose_checks_cannot_be_made_is_unchecked_until_a_check_gives_a_result() {
+async fn a_key_without_results_is_unchecked_until_a_check_gives_one() {
     let ((good, _), (short, script)) = (key("good", INTERVAL), key("short", INTERVAL));
     let (scheduled, mut inbox) = start(8);
     script.is_short.store(true, Relaxed);
     scheduled.set_keys(vec![good, short.clone()]).await;
     until_unchecked(&scheduled, &[(NoResult::Descriptors, 1)]).await;
-    let tally = scheduled.counts_handle().read();
-    assert_eq!(tally.targets, 2);
-    assert!(tally.without_result.count(NoResult::Descriptors) >= 2, "{tally:?}");
+    let counts = scheduled.counts_handle().read();
+    assert_eq!(counts.targets, 2);
+    assert!(counts.without_result.count(NoResult::Descriptors) >= 2, "{counts:?}");
     script.is_short.store(false, Relaxed);
     while inbox.recv().await.unwrap() != "short" {}
     until_unchecked(&scheduled, &[]).await;
@@ -142,7 +143,7 @@ async fn a_key_whose_checks_cannot_be_made_is_unchecked_until_a_check_gives_a_re
 }
 
 #[tokio::test]
-async fn a_check_for_which_a_resource_is_missing_is_attempted_again_before_its_next_turn() {
+async fn a_check_that_lacks_a_resource_is_retried_before_it_is_next_due() {
     let (short, script) = key("short", Duration::from_secs(16));
     let (scheduled, mut inbox) = start(8);
     script.is_short.store(true, Relaxed);
@@ -153,26 +154,24 @@ async fn a_check_for_which_a_resource_is_missing_is_attempted_again_before_its_n
     }
     script.is_short.store(false, Relaxed);
     assert_eq!(inbox.recv().await, Some("short"));
-    assert!(
-        start.elapsed() < Duration::from_secs(8),
-        "an attempt after a sixteenth of the interval"
-    );
+    assert!(start.elapsed() < Duration::from_secs(8), "a retry after a sixteenth of the interval");
     assert_eq!(script.attempts.load(Relaxed), 2);
 }
 
 #[tokio::test]
-async fn however_long_a_resource_is_missing_a_turn_has_four_attempts_at_most() {
+async fn a_due_check_has_at_most_four_attempts_while_a_resource_is_missing() {
     let (short, script) = key("short", Duration::from_millis(400));
     let (scheduled, _inbox) = start(8);
     script.is_short.store(true, Relaxed);
     scheduled.set_keys(vec![short]).await;
     until_unchecked(&scheduled, &[(NoResult::Descriptors, 1)]).await;
-    // Unchecked by the first attempt of the second turn: four of the first turn, and that one.
+    // Unchecked by the first attempt of the second due check: four attempts of the first, and that
+    // one.
     assert!(script.attempts.load(Relaxed) <= 5, "{}", script.attempts.load(Relaxed));
 }
 
 #[tokio::test]
-async fn keys_whose_checks_find_no_place_or_panic_are_unchecked() {
+async fn keys_whose_checks_exceed_the_limit_or_panic_are_unchecked() {
     let ((hangs, hanging), (waits, _)) = (key("hangs", INTERVAL), key("waits", INTERVAL));
     let (scheduled, _inbox) = start(1);
     hanging.hangs.store(true, Relaxed);

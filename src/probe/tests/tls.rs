@@ -1,10 +1,10 @@
-//! TLS: certificates good and bad, for `https` and `tls`.
+//! TLS: valid and invalid certificates, for `https` and `tls`.
 
 use rustls::{pki_types::CertificateDer, server::WebPkiClientVerifier};
 
 use super::*;
 
-/// A certificate authority and a server that shows a certificate of it, or of nobody.
+/// A certificate authority, and a server with a certificate of it or a self-signed one.
 pub(super) struct TlsServer {
     pub(super) address: SocketAddr,
     pub(super) authorities: tempfile::NamedTempFile,
@@ -26,7 +26,7 @@ async fn serve_tls(change: impl Fn(&mut CertificateParams), is_self_signed: bool
     serve_chain(vec![leaf.der().clone()], key, &authority_pem, None).await
 }
 
-/// A server that shows a chain of certificates, to clients that `wants` signed, if it is given.
+/// A TLS acceptor with this chain. If `wants` is given, clients need a certificate that it signed.
 pub(super) fn acceptor(
     chain: Vec<CertificateDer<'static>>,
     key: KeyPair,
@@ -53,7 +53,7 @@ pub(super) fn acceptor(
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// Serves [`OK`] behind such a server.
+/// Serves [`OK`] over TLS.
 pub(super) async fn serve_chain(
     chain: Vec<CertificateDer<'static>>,
     key: KeyPair,
@@ -76,7 +76,7 @@ pub(super) async fn serve_chain(
 }
 
 #[tokio::test]
-async fn certificates_are_judged_by_time_name_and_authority() {
+async fn certificates_are_verified_by_time_name_and_authority() {
     type Change = fn(&mut CertificateParams);
     let expired: Change = |leaf| leaf.not_after = date_time_ymd(2020, 1, 1);
     let early: Change = |leaf| leaf.not_before = date_time_ymd(2200, 1, 1);
@@ -110,7 +110,7 @@ async fn certificates_are_judged_by_time_name_and_authority() {
 }
 
 #[tokio::test]
-async fn what_is_no_tls_fails_the_handshake_and_what_is_no_authority_the_monitor() {
+async fn a_target_without_tls_fails_the_handshake_and_a_bad_ca_file_the_monitor() {
     let (address, _) = serve(ServerScript::Reply("HTTP/1.1 400 Bad Request\r\n\r\n")).await;
     let server = serve_tls(|_| {}, false).await;
     let check = https(address.port(), server.authorities.path());
@@ -139,7 +139,7 @@ fn handshake(server: &TlsServer, within_days: u64, then: OnExpiry) -> Check {
     })
 }
 
-/// A date so many days and a bit from now.
+/// A certificate that expires a little more than `days` days from now.
 fn in_days(days: i64) -> rcgen::CertificateParams {
     let mut parameters = CertificateParams::new(vec!["www.example.com".to_owned()]).unwrap();
     let epoch = date_time_ymd(1970, 1, 1);
@@ -150,7 +150,7 @@ fn in_days(days: i64) -> rcgen::CertificateParams {
 }
 
 #[tokio::test]
-async fn a_certificate_that_expires_soon_fails_or_is_told() {
+async fn a_certificate_that_expires_soon_fails_or_is_noted() {
     let server = serve_tls(|leaf| leaf.not_after = in_days(5).not_after, false).await;
     let target = ProbeTarget::Address(server.address.ip());
     let expiring = CertificateExpiry::Certificate { days: 5 };
@@ -165,7 +165,7 @@ async fn a_certificate_that_expires_soon_fails_or_is_told() {
 }
 
 #[tokio::test]
-async fn a_handshake_judges_the_chain_whatever_the_time_left() {
+async fn a_handshake_verifies_the_chain_whatever_the_time_left() {
     for (change, is_self_signed, failure) in [
         (None, true, Failure::CertificateUntrusted),
         (Some("other.example"), false, Failure::CertificateForOtherName),
@@ -225,7 +225,7 @@ async fn a_certificate_of_the_chain_that_expires_soon_is_found_behind_one_that_l
 }
 
 #[tokio::test]
-async fn a_target_that_wants_a_certificate_gets_ours_and_is_not_passed_without_it() {
+async fn a_target_that_requests_a_certificate_gets_it_and_fails_without_it() {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority_key = KeyPair::generate().unwrap();
@@ -241,16 +241,18 @@ async fn a_target_that_wants_a_certificate_gets_ours_and_is_not_passed_without_i
     let trusted = authority_certificate.der().clone();
     let server = serve_chain(vec![der], key, &authority_certificate.pem(), Some(trusted)).await;
     let directory = tempfile::tempdir().unwrap();
-    let at = |name: &str| directory.path().join(name);
-    std::fs::write(at("own.pem"), leaf.pem()).unwrap();
-    std::fs::write(at("own.key"), own_key).unwrap();
-    std::fs::write(at("empty.pem"), "").unwrap();
+    let path = |name: &str| directory.path().join(name);
+    std::fs::write(path("own.pem"), leaf.pem()).unwrap();
+    std::fs::write(path("own.key"), own_key).unwrap();
+    std::fs::write(path("empty.pem"), "").unwrap();
     let with = |certificate: &str| {
-        let client_certificate =
-            ClientCertificate { certificate: at(certificate).into(), key: at("own.key").into() };
-        let terms = trusting(server.authorities.path());
-        let terms = TlsOptions { client_certificate: Some(client_certificate), ..terms };
-        Check::Http(HttpCheck { tls: Some(terms), ..http(server.address.port()) })
+        let client_certificate = ClientCertificate {
+            certificate: path(certificate).into(),
+            key: path("own.key").into(),
+        };
+        let options = trusting(server.authorities.path());
+        let options = TlsOptions { client_certificate: Some(client_certificate), ..options };
+        Check::Http(HttpCheck { tls: Some(options), ..http(server.address.port()) })
     };
     assert_eq!(probe_address(with("own.pem"), server.address).await, Ok(()));
     let failure = probe_address(with("empty.pem"), server.address).await.unwrap_err();
@@ -265,12 +267,12 @@ async fn a_target_that_wants_a_certificate_gets_ours_and_is_not_passed_without_i
 }
 
 #[tokio::test]
-async fn over_tls_a_target_must_choose_http2_itself() {
+async fn over_tls_a_target_must_select_http2_by_alpn() {
     const BOTH: [&[u8]; 2] = [b"h2", b"http/1.1"];
     for (protocols, result) in [
         (&BOTH[..], Ok(())),
         (&[], Err(Failure::NotHttp2)),
-        // The target refuses the handshake, as RFC 7301 wants it.
+        // The target refuses the handshake, as RFC 7301 requires.
         (
             &BOTH[1..],
             Err(Failure::Tls(

@@ -1,13 +1,13 @@
-//! Signature algorithms for certificates and handshakes: those of ring, and what ring lacks of
-//! ECDSA.
+//! Signature algorithms for certificates and handshakes: those of ring, and the ECDSA and RSA-PSS
+//! algorithms that ring lacks.
 //!
-//! ring verifies ECDSA over P-256 and P-384 with SHA-256 and SHA-384 alone. Certificates of P-521
-//! and signatures with SHA-512 are verified here with RustCrypto's curves (FIPS 186-5 section 6;
-//! RFC 8446 section 4.2.3 names the schemes). Signatures by RSA keys that are for RSA-PSS alone are
-//! those of ring under another name; rustls takes them over TLS 1.3.
+//! ring verifies ECDSA only over P-256 and P-384 with SHA-256 and SHA-384. This module verifies
+//! certificates of P-521 and signatures with SHA-512 with RustCrypto's curves (FIPS 186-5 section
+//! 6; RFC 8446 section 4.2.3 names the schemes). ring's algorithms also verify signatures by RSA
+//! keys that are restricted to RSA-PSS, under another identifier; rustls accepts them over TLS 1.3.
 //!
-//! Over TLS 1.2 a server shows a certificate of P-521 only to a client that also exchanges keys
-//! over it (RFC 8422 section 5.1), so that is the last of the groups.
+//! Over TLS 1.2, a server sends a certificate of P-521 only to a client that also supports key
+//! exchange over P-521 (RFC 8422 section 5.1), so that is the last of the offered groups.
 
 use std::sync::{Arc, LazyLock};
 
@@ -24,7 +24,7 @@ use rustls::{
 };
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-/// The octets of a number modulo the order of P-521.
+/// The size of a number modulo the order of P-521, in octets.
 const P521_OCTETS: usize = 66;
 
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,7 @@ struct EcdsaAlgorithm {
     hash: HashAlgorithm,
 }
 
-/// RSA-PSS by a key that is for nothing else (RFC 4055 section 1.2).
+/// RSA-PSS by a key that is restricted to it (RFC 4055 section 1.2).
 #[derive(Debug)]
 struct RsaPssAlgorithm {
     hash: HashAlgorithm,
@@ -58,8 +58,8 @@ static PSS_SHA256: RsaPssAlgorithm = RsaPssAlgorithm { hash: HashAlgorithm::Sha2
 static PSS_SHA384: RsaPssAlgorithm = RsaPssAlgorithm { hash: HashAlgorithm::Sha384 };
 static PSS_SHA512: RsaPssAlgorithm = RsaPssAlgorithm { hash: HashAlgorithm::Sha512 };
 
-/// rsa_pss_pss_sha256, rsa_pss_pss_sha384 and rsa_pss_pss_sha512 (RFC 8446 section 4.2.3), which
-/// rustls has no names for.
+/// rsa_pss_pss_sha256, rsa_pss_pss_sha384 and rsa_pss_pss_sha512 (RFC 8446 section 4.2.3), for
+/// which rustls has no names.
 pub(super) const PSS_SCHEMES: [SignatureScheme; 3] = [
     SignatureScheme::Unknown(0x0809),
     SignatureScheme::Unknown(0x080a),
@@ -79,8 +79,8 @@ static P521_SHA512: EcdsaAlgorithm =
 
 type Algorithms = &'static [&'static dyn SignatureVerificationAlgorithm];
 
-/// What a handshake may be signed with beside ring's schemes. TLS 1.3 ties a scheme to the first
-/// curve, TLS 1.2 to none.
+/// The signature schemes of handshakes that are accepted in addition to ring's. TLS 1.3 binds a
+/// scheme to the first algorithm, TLS 1.2 to none.
 static EXTRA_SCHEMES: [(SignatureScheme, Algorithms); 6] = [
     (SignatureScheme::ECDSA_NISTP256_SHA256, &[&P521_SHA256]),
     (SignatureScheme::ECDSA_NISTP384_SHA384, &[&P521_SHA384]),
@@ -102,8 +102,8 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::clone(&PROVIDER)
 }
 
-/// The same for targets whose signatures are not looked at: over TLS 1.2 they may sign by Ed448,
-/// too (RFC 8422 section 5.1.1).
+/// The provider for targets whose signatures are not verified: over TLS 1.2 they may also sign with
+/// Ed448 (RFC 8422 section 5.1.1).
 pub(super) fn unverified_provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
         let mut provider = CryptoProvider::clone(&provider());
@@ -119,8 +119,8 @@ pub(super) fn unverified_provider() -> Arc<CryptoProvider> {
     Arc::clone(&PROVIDER)
 }
 
-/// A cipher suite with one more way to sign. rustls wants suites to live for ever: the only caller
-/// leaks each once.
+/// A cipher suite that also allows signatures with Ed448. rustls requires suites to be `'static`;
+/// the only caller leaks each once.
 fn signed_by_ed448(suite: &Tls12CipherSuite) -> Tls12CipherSuite {
     let CipherSuiteCommon { suite: name, hash_provider, confidentiality_limit, .. } = suite.common;
     Tls12CipherSuite {
@@ -132,14 +132,15 @@ fn signed_by_ed448(suite: &Tls12CipherSuite) -> Tls12CipherSuite {
     }
 }
 
-/// Adds [`EXTRA_SCHEMES`]. What rustls wants to live for ever is leaked once, by the only caller.
-fn with_extra_schemes(of_ring: WebPkiSupportedAlgorithms) -> WebPkiSupportedAlgorithms {
-    let ours = EXTRA_SCHEMES.iter().flat_map(|(_, algorithms)| algorithms.iter().copied());
-    let all: Vec<_> = of_ring.all.iter().copied().chain(ours).collect();
-    let mut mapping = of_ring.mapping.to_vec();
+/// Adds [`EXTRA_SCHEMES`]. rustls requires the lists to be `'static`, so they are leaked; the only
+/// caller runs once.
+fn with_extra_schemes(ring_algorithms: WebPkiSupportedAlgorithms) -> WebPkiSupportedAlgorithms {
+    let extra = EXTRA_SCHEMES.iter().flat_map(|(_, algorithms)| algorithms.iter().copied());
+    let all: Vec<_> = ring_algorithms.all.iter().copied().chain(extra).collect();
+    let mut mapping = ring_algorithms.mapping.to_vec();
     for &(scheme, algorithms) in &EXTRA_SCHEMES {
-        match mapping.iter_mut().find(|(known, _)| *known == scheme) {
-            Some((_, known)) => *known = [known, algorithms].concat().leak(),
+        match mapping.iter_mut().find(|(existing, _)| *existing == scheme) {
+            Some((_, existing)) => *existing = [existing, algorithms].concat().leak(),
             None => mapping.push((scheme, algorithms)),
         }
     }
@@ -174,7 +175,7 @@ impl SignatureVerificationAlgorithm for EcdsaAlgorithm {
 }
 
 impl RsaPssAlgorithm {
-    /// ring's algorithm for the same signatures by an ordinary key.
+    /// ring's algorithm for the same signatures by an RSA key without restriction.
     fn ring_algorithm(&self) -> Option<&'static dyn SignatureVerificationAlgorithm> {
         let wanted = match self.hash {
             HashAlgorithm::Sha256 => SignatureScheme::RSA_PSS_SHA256,
@@ -201,7 +202,7 @@ impl SignatureVerificationAlgorithm for RsaPssAlgorithm {
             .verify_signature(public_key, message, signature)
     }
 
-    /// id-RSASSA-PSS without parameters: the key may be used with any of them.
+    /// id-RSASSA-PSS without parameters: the key may be used with any hash.
     fn public_key_alg_id(&self) -> AlgorithmIdentifier {
         const ANY_PSS: [u8; 11] =
             [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a];
@@ -217,7 +218,8 @@ impl SignatureVerificationAlgorithm for RsaPssAlgorithm {
     }
 }
 
-/// Whether a DER signature of a digest was made with the key at a point of the curve.
+/// Verifies a DER signature of a digest with a public key, a point of the curve; evaluates to
+/// `None` if it does not match.
 macro_rules! verified {
     ($curve:ident, $public_key:expr, $digest:expr, $signature:expr) => {{
         let key = $curve::ecdsa::VerifyingKey::from_sec1_bytes($public_key).ok()?;
@@ -232,8 +234,8 @@ impl EcdsaAlgorithm {
             Curve::P256 => verified!(p256, public_key, digest, signature),
             Curve::P384 => verified!(p384, public_key, digest, signature),
             Curve::P521 => {
-                // The curve's code refuses digests of less than half of its size; as numbers they
-                // are what they are.
+                // The library rejects digests of less than half the size of the curve. Leading
+                // zeros do not change the number that a digest stands for.
                 let mut padded = [0; P521_OCTETS];
                 padded.get_mut(P521_OCTETS - digest.len()..)?.copy_from_slice(digest);
                 verified!(p521, public_key, &padded, signature)
@@ -256,7 +258,7 @@ impl HashAlgorithm {
 #[derive(Debug)]
 struct Secp521r1;
 
-/// One exchange: our secret, and the point that the target is sent.
+/// One key exchange: the local secret, and the point that is sent to the target.
 struct P521KeyExchange {
     secret: p521::SecretKey,
     point: Vec<u8>,
@@ -276,9 +278,9 @@ impl SupportedKxGroup for Secp521r1 {
 
 impl ActiveKeyExchange for P521KeyExchange {
     fn complete(self: Box<Self>, point: &[u8]) -> Result<SharedSecret, Error> {
-        let theirs =
+        let peer_key =
             p521::PublicKey::from_sec1_bytes(point).map_err(|_| PeerMisbehaved::InvalidKeyShare)?;
-        let shared = diffie_hellman(self.secret.to_nonzero_scalar(), theirs.as_affine());
+        let shared = diffie_hellman(self.secret.to_nonzero_scalar(), peer_key.as_affine());
         Ok(SharedSecret::from(shared.raw_secret_bytes().as_slice()))
     }
 
@@ -291,8 +293,8 @@ impl ActiveKeyExchange for P521KeyExchange {
     }
 }
 
-/// A random number below the order of the curve, which is barely less than 2^521: nearly the first
-/// one is.
+/// A random number below the order of the curve. The order is only slightly less than 2^521, so
+/// nearly always the first candidate fits.
 fn random_secret(random: &dyn SecureRandom) -> Result<p521::SecretKey, GetRandomFailed> {
     loop {
         let mut octets = [0; P521_OCTETS];

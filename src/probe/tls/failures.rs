@@ -1,5 +1,5 @@
-//! What errors of TLS and of certificates mean, in an operator's words. What the target sent is not
-//! quoted, but for its alert.
+//! Errors of TLS and of certificates as failures with a text for operators. The text quotes nothing
+//! that the target sent, except its alert.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use rustls::{
 
 use crate::health::Failure;
 
-/// Why a certificate is refused that no error of rustls tells of.
+/// Reasons for refusing a certificate for which rustls has no error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CertificateRefusal {
-    /// RSA keys need 2048 bits.
+    /// An RSA key has fewer than 2048 bits.
     ShortRsaKey,
-    /// It has a critical extension that is not known here (RFC 5280 section 4.2).
+    /// The certificate has an unknown critical extension (RFC 5280 section 4.2).
     CriticalExtension,
-    /// Its extended key usage leaves servers out.
+    /// The extended key usage of the certificate does not include servers.
     WrongPurpose,
 }
 
@@ -24,7 +24,7 @@ impl fmt::Display for CertificateRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ShortRsaKey => "an RSA key of it or of its chain has fewer than 2048 bits",
-            Self::CriticalExtension => "it has a critical extension that is not known here",
+            Self::CriticalExtension => "it has an unknown critical extension",
             Self::WrongPurpose => "its extended key usage does not allow a server",
         })
     }
@@ -38,7 +38,8 @@ impl From<CertificateRefusal> for rustls::Error {
     }
 }
 
-/// What an error of a connection to `name` says of the target; `None` where the handshake was over.
+/// The failure that an error of TLS stands for. `name` is the server name of the handshake; `None`
+/// after the handshake.
 pub(super) fn tls_failure(error: &rustls::Error, name: Option<&ServerName<'_>>) -> Failure {
     use rustls::Error as Tls;
     match error {
@@ -50,19 +51,19 @@ pub(super) fn tls_failure(error: &rustls::Error, name: Option<&ServerName<'_>>) 
         Tls::InvalidMessage(_) => Failure::Tls("what the target sent is not TLS".into()),
         Tls::PeerIncompatible(
             PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
-        ) => Failure::Tls("the target speaks TLS 1.1 or older alone".into()),
-        Tls::PeerIncompatible(_) => Failure::Tls("the target wants what is not supported here".into()),
+        ) => Failure::Tls("the target supports only TLS 1.1 or older".into()),
+        Tls::PeerIncompatible(_) => Failure::Tls("the target requires a TLS feature that is not supported".into()),
         Tls::PeerMisbehaved(PeerMisbehaved::SignedKxWithWrongAlgorithm) => Failure::Tls(
             "the target signs with a key that cannot be used over TLS 1.2 here, such as RSA-PSS: let it speak TLS 1.3"
                 .into(),
         ),
-        Tls::PeerMisbehaved(_) => Failure::Tls("the target breaks the rules of TLS".into()),
+        Tls::PeerMisbehaved(_) => Failure::Tls("the target violates the TLS protocol".into()),
         Tls::InappropriateMessage { .. } | Tls::InappropriateHandshakeMessage { .. } => {
             Failure::Tls("the target sent a message of TLS out of order".into())
         }
         Tls::DecryptError => Failure::Tls("what the target sent cannot be decrypted".into()),
         Tls::PeerSentOversizedRecord => Failure::Tls("the target sent a record that is too large".into()),
-        Tls::NoCertificatesPresented => Failure::Tls("the target showed no certificate".into()),
+        Tls::NoCertificatesPresented => Failure::Tls("the target sent no certificate".into()),
         Tls::NoApplicationProtocol => Failure::Tls("the target does not offer this version of HTTP".into()),
         _ => Failure::Tls("the handshake cannot be completed".into()),
     }
@@ -82,7 +83,7 @@ fn certificate_failure(bad: &CertificateError) -> Failure {
                 other.0.downcast_ref::<webpki::Error>(),
                 other.0.downcast_ref::<CertificateRefusal>(),
             ) {
-                // No authority that is trusted has signed it.
+                // The certificate of an authority, which no trusted authority has signed.
                 (Some(webpki::Error::CaUsedAsEndEntity), _) => Failure::CertificateUntrusted,
                 (Some(error), _) => Failure::CertificateBad(chain_text(error).into()),
                 (_, Some(refusal)) => Failure::CertificateBad(refusal.to_string().into()),
@@ -96,9 +97,9 @@ fn certificate_failure(bad: &CertificateError) -> Failure {
 fn certificate_text(bad: &CertificateError) -> &'static str {
     use CertificateError as Bad;
     match bad {
-        Bad::BadEncoding => "it is not encoded as X.509 is",
+        Bad::BadEncoding => "it is not a valid X.509 certificate",
         Bad::Revoked => "it is revoked",
-        Bad::UnhandledCriticalExtension => "it has a critical extension that is not known here",
+        Bad::UnhandledCriticalExtension => "it has an unknown critical extension",
         Bad::BadSignature => "a signature of it, of its chain or of the handshake is wrong",
         Bad::UnsupportedSignatureAlgorithmContext { .. }
         | Bad::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
@@ -111,14 +112,14 @@ fn certificate_text(bad: &CertificateError) -> &'static str {
     }
 }
 
-/// What path validation found (RFC 5280 section 6).
+/// The text for an error of path validation (RFC 5280 section 6).
 fn chain_text(error: &webpki::Error) -> &'static str {
     use webpki::Error as Chain;
     match error {
         Chain::UnsupportedCertVersion => {
             "it is not of X.509 version 3, and `ca` does not hold what signed it"
         }
-        Chain::UnsupportedCriticalExtension => "it has a critical extension that is not known here",
+        Chain::UnsupportedCriticalExtension => "it has an unknown critical extension",
         Chain::NameConstraintViolation => {
             "an authority of its chain is not allowed to sign for the name"
         }
@@ -133,31 +134,31 @@ fn chain_text(error: &webpki::Error) -> &'static str {
     }
 }
 
-/// What an alert of the target says, and what may help.
+/// The text for an alert of the target, with a likely cause or remedy.
 fn alert_text(alert: AlertDescription, name: Option<&ServerName<'_>>) -> String {
     use AlertDescription as Alert;
-    // Addresses stand in no SNI (RFC 6066 section 3).
-    let asks_without_name = matches!(name, Some(ServerName::IpAddress(_)));
+    // SNI contains no addresses (RFC 6066 section 3).
+    let has_no_sni = matches!(name, Some(ServerName::IpAddress(_)));
     let hint = match alert {
-        Alert::ProtocolVersion => ": it may speak TLS 1.1 or older alone",
-        Alert::HandshakeFailure | Alert::InsufficientSecurity if asks_without_name => {
-            ": nothing in common, such as where it offers RSA key exchange or old ciphers alone; if it wants a name, write `host`"
+        Alert::ProtocolVersion => ": it may support only TLS 1.1 or older",
+        Alert::HandshakeFailure | Alert::InsufficientSecurity if has_no_sni => {
+            ": no common algorithms, for example if it offers only RSA key exchange or old ciphers; if it requires a server name, set `host`"
         }
         Alert::HandshakeFailure | Alert::InsufficientSecurity => {
-            ": nothing in common, such as where it offers RSA key exchange or old ciphers alone"
+            ": no common algorithms, for example if it offers only RSA key exchange or old ciphers"
         }
-        Alert::UnrecognisedName if asks_without_name => ": it wants a name, write `host`",
+        Alert::UnrecognisedName if has_no_sni => ": it requires a server name, set `host`",
         Alert::UnrecognisedName => {
-            ": it does not know the monitor's `host`, or its own name where none is written"
+            ": it does not serve the monitor's `host`, or without `host` the target's own name"
         }
         Alert::NoApplicationProtocol => ": it does not offer this version of HTTP",
-        Alert::InternalError if asks_without_name => ": if it wants a name, write `host`",
+        Alert::InternalError if has_no_sni => ": if it requires a server name, set `host`",
         _ => "",
     };
     format!("the target's alert is {}{hint}", alert_name(alert))
 }
 
-/// An alert as IANA's registry has it: `handshake_failure`.
+/// The name of an alert in the IANA registry: `handshake_failure`.
 fn alert_name(alert: AlertDescription) -> String {
     use AlertDescription as Alert;
     match alert {
@@ -179,7 +180,7 @@ fn alert_name(alert: AlertDescription) -> String {
     name
 }
 
-/// Whether a target's alert says that it does not like what we showed of ourselves.
+/// Whether an alert rejects the client certificate, or its absence.
 fn rejects_client_certificate(alert: AlertDescription) -> bool {
     use AlertDescription as Alert;
     matches!(
@@ -195,8 +196,8 @@ fn rejects_client_certificate(alert: AlertDescription) -> bool {
     )
 }
 
-/// The same failure of a target that has asked for a certificate and was shown none: over TLS 1.2
-/// its alert may be any.
+/// The failure of a target that requested a client certificate and received none. Over TLS 1.2 its
+/// alert may be any, so each alert counts as that.
 pub(super) fn missing_client_certificate(error: &rustls::Error, failure: Failure) -> Failure {
     match error {
         rustls::Error::AlertReceived(alert) => {
@@ -226,15 +227,15 @@ mod tests {
         }
         let (address, host) =
             ("192.0.2.1".try_into().unwrap(), "www.example.com".try_into().unwrap());
-        assert!(alert_text(Alert::UnrecognisedName, Some(&address)).ends_with("write `host`"));
+        assert!(alert_text(Alert::UnrecognisedName, Some(&address)).ends_with("set `host`"));
         assert!(
             alert_text(Alert::UnrecognisedName, Some(&host))
-                .contains("does not know the monitor's `host`")
+                .contains("does not serve the monitor's `host`")
         );
     }
 
     #[test]
-    fn no_error_is_told_as_the_program_holds_it() {
+    fn no_text_contains_an_identifier_of_the_program() {
         let other = |error: webpki::Error| {
             CertificateError::Other(rustls::OtherError(std::sync::Arc::new(error)))
         };

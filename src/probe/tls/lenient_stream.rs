@@ -1,8 +1,8 @@
-//! A secured connection whose end need not be announced.
+//! A TLS connection that may end without `close_notify` (RFC 8446 section 6.1), as many small
+//! servers end it.
 //!
-//! Many small servers close the connection without `close_notify` (RFC 8446 section 6.1). Where the
-//! length of a body is announced, HTTP itself finds that it is cut; where the end of the connection
-//! is the end of the body, this is the end.
+//! If the length of a body is announced, HTTP itself detects that the body is cut off. Otherwise
+//! the end of the connection is accepted as the end of the body.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-/// Reads the end of the connection as the end of what was sent.
+/// Reports the end of the connection as the end of the stream, not as an error.
 #[derive(Debug)]
 pub(in crate::probe) struct LenientTlsStream(pub(in crate::probe) TlsStream<TcpStream>);
 

@@ -1,4 +1,5 @@
-//! How a target's certificate is verified: against authorities, against itself, or not at all.
+//! Verification of a target's certificate: against authorities, against pinned certificates, or not
+//! at all.
 
 use std::sync::Arc;
 
@@ -21,14 +22,15 @@ use x509_parser::{
 
 use super::{algorithms::PSS_SCHEMES, failures::CertificateRefusal};
 
-/// Trusts what authorities signed (RFC 5280), and certificates that the operator named as they are.
+/// Trusts certificates that an authority signed (RFC 5280), and pinned ones: those in the
+/// operator's file.
 ///
-/// Path validation refuses a certificate of an authority as a server's own, and anything older than
-/// X.509 v3. Where an authority that the operator named has signed such a one itself, its
-/// signature, validity, name and purpose are verified here. What `openssl req -x509` makes is both
-/// a server's certificate and its own authority, so a target that shows a certificate octet for
-/// octet as the operator named it needs no path: only its validity, its name and the handshake's
-/// signature count.
+/// Path validation refuses the certificate of an authority as that of a server, and all versions
+/// before X.509 v3. If a pinned authority signed such a certificate directly, this verifier checks
+/// its signature, validity, name and purpose itself. `openssl req -x509` makes a certificate that
+/// is both that of a server and its own authority. Therefore a target whose certificate equals a
+/// pinned one octet for octet needs no path: only its validity, its name and the signature of the
+/// handshake are checked.
 #[derive(Debug)]
 pub(super) struct CertificateVerifier {
     authorities: Arc<WebPkiServerVerifier>,
@@ -37,33 +39,33 @@ pub(super) struct CertificateVerifier {
 }
 
 impl CertificateVerifier {
-    /// Trusts `roots`, and `pinned` as they are.
+    /// A verifier that trusts `roots` as authorities and `pinned` as they are.
     ///
     /// # Errors
     /// There are no roots.
     pub(super) fn new(
         roots: RootCertStore,
-        named: Vec<CertificateDer<'static>>,
+        pinned: Vec<CertificateDer<'static>>,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, rustls::client::VerifierBuilderError> {
         let authorities =
             WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
                 .build()?;
-        Ok(Self { authorities, pinned: named, provider })
+        Ok(Self { authorities, pinned, provider })
     }
 
     fn is_pinned(&self, certificate: &CertificateDer<'_>) -> bool {
-        self.pinned.iter().any(|named| named.as_ref() == certificate.as_ref())
+        self.pinned.iter().any(|pinned| pinned.as_ref() == certificate.as_ref())
     }
 
-    /// Whether the key of a certificate of any version made this signature. `most` algorithms of
-    /// the scheme are tried.
+    /// Verifies a signature of a handshake with the key of a certificate of any version. Tries at
+    /// most the first `max_algorithms` of the scheme.
     fn verify_with_key(
         &self,
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
-        most: usize,
+        max_algorithms: usize,
     ) -> Result<HandshakeSignatureValid, Error> {
         let der = certificate;
         let certificate = parse_certificate(der)?;
@@ -76,17 +78,17 @@ impl CertificateVerifier {
             .map_or(&[][..], |(_, all)| all);
         let is_valid =
             |algorithm| key.verify_signature(algorithm, message, signed.signature()).is_ok();
-        match algorithms.iter().take(most).any(|&algorithm| is_valid(algorithm)) {
+        match algorithms.iter().take(max_algorithms).any(|&algorithm| is_valid(algorithm)) {
             true => Ok(HandshakeSignatureValid::assertion()),
             false if is_short_rsa(der) => Err(CertificateRefusal::ShortRsaKey.into()),
             false => Err(CertificateError::BadSignature.into()),
         }
     }
 
-    /// Whether an authority that the operator named has signed a certificate itself.
+    /// Whether a pinned authority without name constraints signed the certificate directly.
     fn is_signed_by_pinned(&self, certificate: &X509Certificate<'_>) -> bool {
-        self.pinned.iter().any(|named| {
-            let Ok(authority) = parse_certificate(named) else { return false };
+        self.pinned.iter().any(|pinned| {
+            let Ok(authority) = parse_certificate(pinned) else { return false };
             let is_issuer = authority.subject().as_raw() == certificate.issuer().as_raw();
             is_issuer
                 && !has_name_constraints(&authority)
@@ -111,24 +113,29 @@ impl CertificateVerifier {
 impl ServerCertVerifier for CertificateVerifier {
     fn verify_server_cert(
         &self,
-        own: &CertificateDer<'_>,
-        between: &[CertificateDer<'_>],
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if self.is_pinned(own) {
-            let certificate = parse_certificate(own)?;
+        if self.is_pinned(end_entity) {
+            let certificate = parse_certificate(end_entity)?;
             check_validity(&certificate, now)?;
-            check_name(own, &certificate, name)?;
+            check_name(end_entity, &certificate, name)?;
             return Ok(ServerCertVerified::assertion());
         }
-        let error =
-            match self.authorities.verify_server_cert(own, between, name, ocsp_response, now) {
-                Ok(verified) => return Ok(verified),
-                Err(error) => error,
-            };
-        let certificate = parse_certificate(own)?;
+        let error = match self.authorities.verify_server_cert(
+            end_entity,
+            intermediates,
+            name,
+            ocsp_response,
+            now,
+        ) {
+            Ok(verified) => return Ok(verified),
+            Err(error) => error,
+        };
+        let certificate = parse_certificate(end_entity)?;
         let is_refused_by_form = is_chain_error(&error, |error| {
             matches!(
                 error,
@@ -138,14 +145,15 @@ impl ServerCertVerifier for CertificateVerifier {
         if is_refused_by_form && self.is_signed_by_pinned(&certificate) {
             let has_names = matches!(certificate.subject_alternative_name(), Ok(Some(_)));
             check_validity(&certificate, now)?;
-            check_name(own, &certificate, name)?;
+            check_name(end_entity, &certificate, name)?;
             check_server_purpose(&certificate)?;
             if certificate.version() == X509Version::V3 && !has_names {
                 return Err(CertificateError::NotValidForName.into());
             }
             return Ok(ServerCertVerified::assertion());
         }
-        let is_short = || [own].into_iter().chain(between).chain(&self.pinned).any(is_short_rsa);
+        let is_short =
+            || [end_entity].into_iter().chain(intermediates).chain(&self.pinned).any(is_short_rsa);
         match error {
             Error::InvalidCertificate(CertificateError::BadSignature) if is_short() => {
                 Err(CertificateRefusal::ShortRsaKey.into())
@@ -179,7 +187,7 @@ impl ServerCertVerifier for CertificateVerifier {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         if self.is_pinned(certificate) || EndEntityCert::try_from(certificate).is_err() {
-            // TLS 1.3 ties each scheme to one algorithm, the first.
+            // TLS 1.3 binds each scheme to one algorithm, the first.
             return self.verify_with_key(message, certificate, signed, 1);
         }
         verify_tls13_signature(
@@ -204,18 +212,18 @@ fn parse_certificate<'c>(
     Ok(parsed.1)
 }
 
-/// Whether an error of path validation is such a one.
-fn is_chain_error(error: &Error, is_it: impl Fn(&webpki::Error) -> bool) -> bool {
+/// Whether an error is one of path validation that `accepts` returns true for.
+fn is_chain_error(error: &Error, accepts: impl Fn(&webpki::Error) -> bool) -> bool {
     match error {
         Error::InvalidCertificate(CertificateError::Other(other)) => {
-            other.0.downcast_ref().is_some_and(is_it)
+            other.0.downcast_ref().is_some_and(accepts)
         }
         _ => false,
     }
 }
 
-/// ring verifies no RSA signature by a key of less than 2048 bits, and says no more than that it is
-/// wrong.
+/// Whether a certificate has an RSA key of fewer than 2048 bits. ring rejects all signatures by
+/// such keys, and reports only that the signature is wrong.
 fn is_short_rsa(certificate: &CertificateDer<'_>) -> bool {
     let Ok(certificate) = parse_certificate(certificate) else { return false };
     matches!(certificate.public_key().parsed(), Ok(PublicKey::RSA(key)) if key.key_size() < 2048)
@@ -234,8 +242,8 @@ fn has_name_constraints(certificate: &X509Certificate<'_>) -> bool {
     !matches!(certificate.name_constraints(), Ok(None))
 }
 
-/// What path validation looks at besides, for a certificate that it does not take: extensions and
-/// the key's purpose.
+/// Checks the critical extensions and the extended key usage, as path validation does, for a
+/// certificate that path validation refuses because of its form.
 fn check_server_purpose(certificate: &X509Certificate<'_>) -> Result<(), Error> {
     let is_known = |extension: &X509Extension<'_>| {
         matches!(
@@ -268,39 +276,39 @@ fn check_validity(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<()
     Ok(())
 }
 
-/// Compares the name with the certificate's alternative names; without any, with its common name
-/// (RFC 6125 section 6.4.4). What an authority has signed needs alternative names, unless it is of
-/// a version that has none.
+/// Compares the name with the alternative names of the certificate; if it has none, with its common
+/// name (RFC 6125 section 6.4.4). The caller requires alternative names of a certificate that an
+/// authority signed, unless its version has none.
 fn check_name(
     der: &CertificateDer<'_>,
     certificate: &X509Certificate<'_>,
     name: &ServerName<'_>,
 ) -> Result<(), Error> {
-    let is_for = if matches!(certificate.subject_alternative_name(), Ok(Some(_))) {
+    let is_valid_name = if matches!(certificate.subject_alternative_name(), Ok(Some(_))) {
         EndEntityCert::try_from(der)
-            .is_ok_and(|own| own.verify_is_valid_for_subject_name(name).is_ok())
+            .is_ok_and(|end_entity| end_entity.verify_is_valid_for_subject_name(name).is_ok())
     } else {
         let wanted = name.to_str();
         let mut common =
             certificate.subject().iter_common_name().filter_map(|common| common.as_str().ok());
         common.any(|common| common.eq_ignore_ascii_case(&wanted))
     };
-    if is_for { Ok(()) } else { Err(CertificateError::NotValidForName.into()) }
+    if is_valid_name { Ok(()) } else { Err(CertificateError::NotValidForName.into()) }
 }
 
 /// Trusts any certificate, for `verify = false`.
 ///
-/// It does not look at the handshake's signature either: an attacker who could forge that could as
-/// well show another certificate, and so keys and algorithms that this process cannot verify do no
-/// harm.
+/// It does not verify the signature of the handshake either: an attacker who can forge it could
+/// also send another certificate. So a target may use keys and algorithms that this process cannot
+/// verify.
 #[derive(Debug)]
 pub(super) struct AnyCertificate;
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
-        _own: &CertificateDer<'_>,
-        _between: &[CertificateDer<'_>],
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
         _name: &ServerName<'_>,
         _ocsp_response: &[u8],
         _now: UnixTime,
@@ -326,7 +334,7 @@ impl ServerCertVerifier for AnyCertificate {
         Ok(HandshakeSignatureValid::assertion())
     }
 
-    /// All that have a name, so that the target finds one for its key; SHA-1 last.
+    /// All schemes, so that the target finds one for its key; SHA-1 last.
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         vec![
             SignatureScheme::ECDSA_NISTP256_SHA256,

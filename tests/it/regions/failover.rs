@@ -82,7 +82,8 @@ fn after_a_failback_clients_return_bit_by_bit_over_the_slow_start() {
     assert!(first < 0.6, "{first} of the clients returned at once");
     let text = run_command(&site, &server, &["status"]);
     assert!(
-        text.contains(&format!("clients return to {} of pool {WWW}: its share is ", regions.fra)),
+        text.contains(&format!("clients return to {} of pool {WWW}: ", regions.fra))
+            && text.contains("% already moved, and 100% in "),
         "{text}"
     );
     let text = run_command(&site, &server, &["explain", WWW, "--client", "192.0.2.1"]);
@@ -187,7 +188,7 @@ fn connections_above_a_target_send_the_excess_on_until_they_close() {
     let share = answer_share(&server, addresses[0]);
     assert!((0.4..0.78).contains(&share), "{share}");
     let text = run_command(&site, &server, &["status"]);
-    assert!(text.contains("to the next choice, load 80 of 40 wanted"), "{text}");
+    assert!(text.contains("to the next choice, load 80, target 40"), "{text}");
     drop(held);
     mute.hang_up();
     server

@@ -154,7 +154,7 @@ fn when_reports_stop_the_configured_weights_rule_until_they_come_again() {
     until_share(&server, "the configured weights rule", 0.5);
     let text = run_command(&site, &server, &["status"]);
     assert!(
-        text.contains("too old to count") && text.contains("configured weights rule: "),
+        text.contains("too old to count") && text.contains("configured weights are used: "),
         "{text}"
     );
     assert_eq!(server.verdicts()[0].1, "up", "only its statistics are gone");

@@ -45,7 +45,7 @@ fn a_region_that_comes_back_takes_its_share_bit_by_bit() {
     let share = answer_share(&server, regions.fra);
     assert!((0.1..0.45).contains(&share), "{share} during a slow start\n{}", server.log());
     let text = run_command(&site, &server, &["status"]);
-    assert!(text.contains(&format!("{} of pool {WWW}: its share is ", regions.fra)), "{text}");
+    assert!(text.contains(&format!("{} of pool {WWW}: receives ", regions.fra)), "{text}");
     seen.extend(watch(&server, "it is whole", |at| at.is_none()));
     assert!(seen.is_sorted(), "{seen:?}");
     let log = server.log();
@@ -73,7 +73,10 @@ fn a_drain_over_a_time_is_held_goes_on_and_outlives_restarts() {
     let (code, _, err) = site.run(&["drain", "fra", "--over", "200h", "--server", &url]);
     assert!(code == 1 && err.contains("7 days") && site.read(ZONE) == before, "{code} {err}");
     let said = drain(&site, &server, &["--over", "4s"]);
-    assert!(said.contains("its share is ") && said.contains("%, and 0% in "), "{said}");
+    assert!(
+        said.contains("receives ") && said.contains("% of its normal traffic, and 0% in "),
+        "{said}"
+    );
     let seen = watch(&server, "clients leave", |at| at.is_none_or(|at| at < 0.75));
     assert!(seen.is_sorted_by(|a, b| a >= b) && seen.len() > 3, "{seen:?}");
     server.until_logged("gradual drain started");

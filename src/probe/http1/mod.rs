@@ -1,8 +1,8 @@
 //! HTTP/1.1 (RFC 9112): one exchange on a fresh connection.
 //!
-//! A reply is read leniently (`normalized`): old forms and invalid header fields do not make a
-//! working server look down. What decides where the body ends is read strictly (RFC 9112 section
-//! 6.3): a wrong length, two different lengths or a malformed chunk are failures.
+//! A reply is parsed leniently (`normalized`): obsolete forms and invalid header fields do not make
+//! a working server look down. The fields that decide where the body ends are parsed strictly (RFC
+//! 9112 section 6.3): a wrong length, two different lengths or a malformed chunk are failures.
 
 mod normalized;
 
@@ -15,22 +15,22 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{check::ProbeError, tls};
+use super::{connection::drive, result::ProbeError, tls};
 use crate::health::Failure;
 use normalized::{LongHead, MAX_HEAD_OCTETS, NormalizedStream};
 
-/// The most that hyper holds of a reply: a head in its normal form, which may have a few octets
-/// more than it came with.
+/// The most octets of a reply that hyper buffers: a normalized head, which may be a few octets
+/// longer than the received one.
 const MAX_BUFFER_OCTETS: usize = MAX_HEAD_OCTETS + 1024;
 
-/// Sends a request and lets `hear` make something of the reply.
+/// Sends a request and passes the reply to `read_reply`.
 ///
 /// # Errors
-/// Why there is no reply, or what `hear` says.
+/// The reason why there is no reply, or the error of `read_reply`.
 pub(super) async fn exchange<S, T, E, F>(
     stream: S,
     request: Request<Full<Bytes>>,
-    hear: impl FnOnce(Response<Incoming>) -> F,
+    read_reply: impl FnOnce(Response<Incoming>) -> F,
 ) -> Result<T, E>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -43,25 +43,14 @@ where
         .await
         .map_err(probe_error)?;
     let exchange =
-        async move { hear(sender.send_request(request).await.map_err(probe_error)?).await };
+        async move { read_reply(sender.send_request(request).await.map_err(probe_error)?).await };
     drive(connection, exchange).await
 }
 
-/// Runs an exchange on the connection that carries it.
-pub(super) async fn drive<T>(connection: impl Future, exchange: impl Future<Output = T>) -> T {
-    tokio::pin!(connection, exchange);
-    tokio::select! {
-        biased;
-        result = &mut exchange => result,
-        // What ended the connection, if it was an error, has been handed to the exchange.
-        _ = &mut connection => exchange.await,
-    }
-}
-
-/// What an error of hyper says of the target.
+/// The failure of the target that an error of hyper stands for.
 pub(super) fn probe_error(error: hyper::Error) -> ProbeError {
-    // A head that is too large is told by `normalized`: what is too large here is the announced
-    // length, or the number of lengths.
+    // `normalized` reports a head that is too large. "Too large" from hyper means the announced
+    // length of the body, or the number of lengths.
     if error.is_parse() || error.is_parse_too_large() {
         return Failure::NotHttp.into();
     }
@@ -82,8 +71,8 @@ pub(super) fn probe_error(error: hyper::Error) -> ProbeError {
     Failure::Closed.into()
 }
 
-/// Whether hyper made this error itself because it cannot read a chunk. Errors of the operating
-/// system have a number, and those of TLS hold an error of rustls.
+/// Whether hyper itself made this error, because it cannot parse a chunk. Errors of the operating
+/// system have a code, and those of TLS contain an error of rustls.
 fn is_chunk_error(error: &std::io::Error) -> bool {
     let is_malformed =
         matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData);
