@@ -129,7 +129,7 @@ fn outcome_text(outcome: &DrainOutcome, report: &DrainReport) -> String {
             format!("{name}: active; no service has a member in it")
         }
         ("active", None, _) if outcome.targets == 0 => format!(
-            "{name}: active, but no answer names it: other members come first; `portolan explain NAME` says why"
+            "{name}: active, but no answer names it: other members come first; see `portolan explain NAME`"
         ),
         ("active", None, _) => {
             format!(

@@ -70,7 +70,7 @@ fn text(address: IpAddr, finding: &MergedLookup<'_>, databases: &Databases) -> S
     if databases.list().len() > 1 {
         for source in &finding.by_database {
             row(
-                "says",
+                "database",
                 Some(format!(
                     "{} ({}): {} {}",
                     source.label,

@@ -99,12 +99,11 @@ impl GrpcProbe {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let is_tls = self.tls.is_some();
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
         let host = match &self.check.host {
             Some(host) => host.to_string(),
-            None => authority(literal, address, is_tls),
+            None => authority(literal, address.port(), scheme),
         };
-        let scheme = if is_tls { "https" } else { "http" };
         let uri = Uri::builder().scheme(scheme).authority(host).path_and_query(CHECK_PATH).build();
         let mut request = Request::new(self.request_message.clone());
         *request.method_mut() = Method::POST;

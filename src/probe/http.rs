@@ -120,7 +120,7 @@ impl HttpProbe {
     ) -> Result<ExchangeResult, ProbeError> {
         let host = match &self.check.host {
             Some(host) => host.to_string(),
-            None => authority(literal, address, self.check.tls.is_some()),
+            None => authority(literal, address.port(), self.scheme()),
         };
         let Some(tls) = &self.tls else {
             let stream = proxy::open(address, self.check.proxy_protocol).await?;

@@ -129,7 +129,7 @@ fn datacenters(text: &mut String, status: &Status, style: StatusStyle) -> std::f
             )?;
         }
         writeln!(text)?;
-        still_answered(text, &StillAnsweredList::of(datacenter), style)?;
+        still_answered(text, datacenter, style)?;
     }
     Ok(())
 }
@@ -141,39 +141,25 @@ fn expiry_text(secs: i64) -> String {
 }
 
 /// The services that are still answered from a drained datacenter.
-pub(super) struct StillAnsweredList<'a> {
-    datacenter: &'a str,
-    state: &'a str,
-    list: &'a [RemainingAnswer],
-    count: usize,
-}
-
-impl<'a> StillAnsweredList<'a> {
-    fn of(datacenter: &'a DatacenterStatus) -> Self {
-        let DatacenterStatus { name, state, still_answered, still_answered_count, .. } = datacenter;
-        Self { datacenter: name, state, list: still_answered, count: *still_answered_count }
-    }
-}
-
 fn still_answered(
     text: &mut String,
-    still: &StillAnsweredList<'_>,
+    datacenter: &DatacenterStatus,
     style: StatusStyle,
 ) -> std::fmt::Result {
-    if still.count == 0 {
+    let DatacenterStatus { name, state, still_answered, still_answered_count: count, .. } =
+        datacenter;
+    if *count == 0 {
         return Ok(());
     }
-    let (name, state, plural) =
-        (still.datacenter, still.state, if still.count == 1 { "" } else { "s" });
+    let plural = if *count == 1 { "" } else { "s" };
     let heading = format!(
-        "  {name} is {state}, but {} name{plural} and type{plural} are still answered from it:",
-        still.count
+        "  {name} is {state}, but {count} name{plural} and type{plural} are still answered from it:"
     );
     writeln!(text, "{}", style.warn(&heading))?;
-    for RemainingAnswer { service, rtype, why } in still.list.iter().take(MAX_SERVICES) {
+    for RemainingAnswer { service, rtype, why } in still_answered.iter().take(MAX_SERVICES) {
         writeln!(text, "    {service} {rtype}: {why}")?;
     }
-    write_hidden_count(text, still.count.saturating_sub(MAX_SERVICES), "names and types")
+    write_hidden_count(text, count.saturating_sub(MAX_SERVICES), "names and types")
 }
 
 /// The health of the targets, whatever the state: `all 4 targets up`, `1 of 4 targets down`.

@@ -96,9 +96,8 @@ impl PageClient {
         })?;
         *request.headers_mut() = self.headers.clone();
         if !self.headers.contains_key(HOST) {
-            // `authority` uses only the port of this address.
-            let address = SocketAddr::from(([0, 0, 0, 0], self.page.port));
-            let host = HeaderValue::from_str(&authority(literal, address, self.page.tls)).map_err(
+            let scheme = if self.page.tls { "https" } else { "http" };
+            let host = HeaderValue::from_str(&authority(literal, self.page.port, scheme)).map_err(
                 |_| PollFailure::Source("its host is not valid in a Host header".into()),
             )?;
             request.headers_mut().insert(HOST, host);

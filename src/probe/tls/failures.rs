@@ -117,7 +117,7 @@ fn chain_text(error: &webpki::Error) -> &'static str {
     use webpki::Error as Chain;
     match error {
         Chain::UnsupportedCertVersion => {
-            "it is not of X.509 version 3, and `ca` does not hold what signed it"
+            "it is not of X.509 version 3, and `ca` does not contain the certificate that signed it"
         }
         Chain::UnsupportedCriticalExtension => "it has an unknown critical extension",
         Chain::NameConstraintViolation => {

@@ -205,7 +205,7 @@ fn read_client_certificate(
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets).collect();
     let chain: Vec<CertificateDer<'static>> = chain.map_err(|error| certificate(&error))?;
     if chain.is_empty() {
-        return Err(certificate(&"the file holds no certificate"));
+        return Err(certificate(&"the file contains no certificate"));
     }
     let octets = files::read(&files.key, SymlinkPolicy::Follow, MAX_FILE_OCTETS)
         .map_err(|error| read_error("key", &files.key, &error))?;
@@ -229,11 +229,11 @@ fn read_authorities(path: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'s
             certificate.map_err(|error| read_error(&error))?;
         roots
             .add(certificate.clone())
-            .map_err(|_| read_error(&"the file holds a certificate that is not X.509"))?;
+            .map_err(|_| read_error(&"the file contains a certificate that is not X.509"))?;
         pinned.push(certificate);
     }
     if roots.is_empty() {
-        Err(read_error(&"the file holds no certificate"))
+        Err(read_error(&"the file contains no certificate"))
     } else {
         Ok((roots, pinned))
     }
