@@ -29,14 +29,14 @@ use crate::{
 pub type Prober = SchedulerHandle<ProbeJob>;
 
 impl SchedulerHandle<ProbeJob> {
-    /// The monitors of the latest [`Prober::set_keys`] that cannot work, by name, each with its
+    /// The monitors of the latest `set_keys` that cannot work, by name, each with its
     /// cause, such as a file that cannot be read. Their targets keep their status.
     pub fn monitor_faults(&self) -> Vec<(Box<str>, Failure)> {
         self.job().monitor_faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Replaces the set of aliases. An alias is probed only at the addresses that
-    /// [`Prober::set_alias_addresses`] gives.
+    /// `set_alias_addresses` gives.
     pub fn set_aliases(&self, aliases: &[Name]) {
         self.job().aliases.set_aliases(aliases);
     }

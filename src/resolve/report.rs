@@ -67,7 +67,7 @@ pub enum ReplyFault {
     Malformed,
     /// A chain of CNAME records that returns to one of its names.
     CnameLoop,
-    /// A chain of more than [`MAX_CNAMES`] CNAME records.
+    /// A chain of more than `MAX_CNAMES` CNAME records.
     CnameChainTooLong,
     /// A chain of CNAME records to a name without an address of the family.
     CnameWithoutAddress,
