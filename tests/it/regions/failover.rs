@@ -83,7 +83,7 @@ fn after_a_failback_clients_return_bit_by_bit_over_the_slow_start() {
     let text = run_command(&site, &server, &["status"]);
     assert!(
         text.contains(&format!("clients return to {} of pool {WWW}: ", regions.fra))
-            && text.contains("% already moved, and 100% in "),
+            && text.contains("% already moved, and 100% "),
         "{text}"
     );
     let text = run_command(&site, &server, &["explain", WWW, "--client", "192.0.2.1"]);
