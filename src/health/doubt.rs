@@ -49,24 +49,6 @@ pub enum DoubtChange {
     Confirmed,
 }
 
-/// Failing and down targets among all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Census {
-    /// All targets.
-    pub(super) total: usize,
-    /// Up, with a failure as the latest outcome.
-    pub(super) failing: usize,
-    /// Down.
-    pub(super) down: usize,
-}
-
-impl Census {
-    /// Whether so many of all at once are more likely our own fault.
-    pub(super) fn suggests_own_fault(&self, together: usize) -> bool {
-        together >= 3 && together * 2 > self.total
-    }
-}
-
 impl Doubt {
     /// Whether verdicts are frozen.
     pub fn is_frozen(&self) -> bool {

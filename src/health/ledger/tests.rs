@@ -1,7 +1,9 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::health::{Failure, tracker::tests::monitor};
+use crate::health::{Failure, Monitor, tracker::tests::monitor};
 
 /// A ledger over numbered targets, each probed once per interval of 5 s, under a clock that only
 /// the test moves.

@@ -2,17 +2,25 @@
 //! outcomes and publishes the standings; nothing in it blocks, and each outcome costs the same
 //! however many targets there are (a freeze, a thaw and a confirmation walk them once).
 
+mod change;
+mod target;
+mod tracked_target;
+
+pub use change::{OutcomeEffect, VerdictChange};
+pub use target::{InitialVerdict, LedgerTarget};
+
 use std::{
     collections::{HashMap, VecDeque},
     hash::Hash,
-    sync::Arc,
     time::Duration,
 };
 
 use super::{
-    Doubt, DoubtChange, HealthStatus, Monitor, Outcome, Tracker, Verdict, doubt::Census,
+    Doubt, DoubtChange, HealthStatus, Outcome, PreviousVerdict, Tracker, Verdict,
+    census::{Census, CensusClass, census_class},
     pending::PendingTargets,
 };
+use tracked_target::TrackedTarget;
 
 /// The trackers of all targets by key `K`: one (monitor, target).
 #[derive(Debug)]
@@ -25,77 +33,6 @@ pub struct Ledger<K> {
     /// interval.
     recent_downs: VecDeque<(Duration, K)>,
     pending: PendingTargets<K>,
-}
-
-#[derive(Debug, Clone)]
-struct TrackedTarget {
-    monitor: Arc<Monitor>,
-    tracker: Tracker,
-    last_outcome: Option<(Outcome, Duration)>,
-    /// While the target was never judged, it ranks below those known to be healthy until then.
-    pending_until: Duration,
-}
-
-/// One target for [`Ledger::set_targets`].
-#[derive(Debug, Clone)]
-pub struct LedgerTarget<K> {
-    /// Its key.
-    pub key: K,
-    /// What probes it.
-    pub monitor: Arc<Monitor>,
-    /// What it starts from where the ledger does not know the key.
-    pub start: InitialVerdict<K>,
-}
-
-/// What a target that is new to the ledger starts from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InitialVerdict<K> {
-    /// It was never judged.
-    Unknown,
-    /// The same check judged it under this key, with other times or another name: verdict, counts
-    /// and outcome are kept.
-    Continued(K),
-    /// Another check came to this verdict, which is kept until the first outcome; that one decides
-    /// at once.
-    Inherited(Verdict),
-}
-
-/// What a previous run of the program knew of a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PreviousVerdict {
-    /// The same check came to this verdict.
-    SameCheck(Verdict),
-    /// Another check came to this verdict.
-    OtherCheck(Verdict),
-}
-
-/// A verdict that changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerdictChange<K> {
-    /// Whose.
-    pub key: K,
-    /// Before.
-    pub from: Verdict,
-    /// Now.
-    pub to: Verdict,
-}
-
-/// What one outcome changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutcomeEffect<K> {
-    /// Verdicts that changed: usually none or one; many after a freeze, a thaw or a confirmation.
-    pub verdict_changes: Vec<VerdictChange<K>>,
-    /// Whether the target's [`HealthStatus`] changed without a change of verdict, so that TTLs want
-    /// to follow.
-    pub has_flip_time_changed: bool,
-    /// Whether the ledger began or ceased to doubt itself.
-    pub doubt_change: Option<DoubtChange>,
-}
-
-impl<K> Default for OutcomeEffect<K> {
-    fn default() -> Self {
-        Self { verdict_changes: Vec::new(), has_flip_time_changed: false, doubt_change: None }
-    }
 }
 
 impl<K: Clone + Eq + Hash> Ledger<K> {
@@ -425,77 +362,6 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         self.census = Census { total: self.entries.len(), ..Census::default() };
         for entry in self.entries.values() {
             self.census.reclassify(CensusClass::Healthy, census_class(&entry.tracker));
-        }
-    }
-}
-
-impl TrackedTarget {
-    fn new<K: Eq + Hash>(
-        monitor: Arc<Monitor>,
-        start: InitialVerdict<K>,
-        old: &HashMap<K, Self>,
-        is_frozen: bool,
-        now: Duration,
-    ) -> Self {
-        let pending_until = now + PendingTargets::<K>::max_wait(&monitor);
-        let fresh = |tracker| Self {
-            monitor: Arc::clone(&monitor),
-            tracker,
-            last_outcome: None,
-            pending_until,
-        };
-        match start {
-            InitialVerdict::Unknown | InitialVerdict::Inherited(Verdict::Unknown) => {
-                fresh(Tracker::default())
-            }
-            InitialVerdict::Continued(key) => match old.get(&key) {
-                Some(entry) => Self { monitor, ..entry.clone() },
-                None => fresh(Tracker::default()),
-            },
-            InitialVerdict::Inherited(verdict) => {
-                let mut tracker = Tracker::inherited(verdict);
-                // Or an edit during a freeze would look as if the targets answered again.
-                if is_frozen && verdict == Verdict::Up {
-                    tracker.mark_failing();
-                }
-                fresh(tracker)
-            }
-        }
-    }
-
-    /// Whether the target was never judged, and still has time for it.
-    fn is_pending(&self, now: Duration) -> bool {
-        self.tracker.verdict() == Verdict::Unknown && now < self.pending_until
-    }
-}
-
-/// What a target counts as in the census.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CensusClass {
-    Healthy,
-    Failing,
-    Down,
-}
-
-fn census_class(tracker: &Tracker) -> CensusClass {
-    match tracker.verdict() {
-        Verdict::Down => CensusClass::Down,
-        _ if tracker.is_failing() => CensusClass::Failing,
-        _ => CensusClass::Healthy,
-    }
-}
-
-impl Census {
-    fn reclassify(&mut self, from: CensusClass, to: CensusClass) {
-        match from {
-            CensusClass::Failing => self.failing -= 1,
-            CensusClass::Down => self.down -= 1,
-            CensusClass::Healthy => {}
-        }
-        match to {
-            CensusClass::Failing => self.failing += 1,
-            CensusClass::Down => self.down += 1,
-            CensusClass::Healthy => {}
         }
     }
 }
