@@ -81,7 +81,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::load::{ServerCount, ShareUnit, TimeUnit, tests::empty_mapping};
+    use crate::load::{ServerCount, ShareUnit, TimeUnit};
 
     fn at(text: &str) -> Option<JsonPointer> {
         Some(text.parse().unwrap())
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_number_may_be_written_as_a_string() {
-        let wanted = ReportMapping { connections: at("/x"), ..empty_mapping() };
+        let wanted = ReportMapping { connections: at("/x"), ..ReportMapping::empty() };
         for (text, number) in [("7", 7.0), (" 12.5 ", 12.5), ("1e3", 1000.0), ("-0", 0.0)] {
             let document = format!("{{\"x\": \"{text}\"}}");
             assert_eq!(
@@ -136,14 +136,14 @@ mod tests {
             ("<html>", "/x", "what came is not JSON"),
             ("{\"x\": 1e999}", "/x", "what came is not JSON"),
         ] {
-            let wanted = ReportMapping { connections: at(pointer), ..empty_mapping() };
+            let wanted = ReportMapping { connections: at(pointer), ..ReportMapping::empty() };
             assert_eq!(
                 read(document.as_bytes(), &wanted).unwrap_err().to_string(),
                 fault,
                 "{document}"
             );
         }
-        let whole = ReportMapping { connections: at(""), ..empty_mapping() };
+        let whole = ReportMapping { connections: at(""), ..ReportMapping::empty() };
         assert_eq!(read(b"17", &whole).unwrap().connections, Some(17.0), "the whole document");
     }
 
@@ -157,6 +157,9 @@ mod tests {
     #[test]
     fn a_document_of_nothing_but_brackets_is_refused_without_harm() {
         let deep = "[".repeat(MAX_OCTETS);
-        assert_eq!(read(deep.as_bytes(), &empty_mapping()), Err(ReportError::WrongFormat("JSON")));
+        assert_eq!(
+            read(deep.as_bytes(), &ReportMapping::empty()),
+            Err(ReportError::WrongFormat("JSON"))
+        );
     }
 }

@@ -1,9 +1,6 @@
 //! Lines out of octets that come in pieces.
 
-use super::ReportError;
-
-/// The longest line, in octets. All that is held of a page that is read line by line.
-pub(super) const MAX_LINE_OCTETS: usize = 64 << 10;
+use super::{ReportError, limits::MAX_LINE_OCTETS};
 
 /// Puts lines together.
 #[derive(Debug, Default)]

@@ -12,6 +12,7 @@
 mod envoy;
 mod haproxy;
 mod json;
+mod limits;
 mod line_splitter;
 mod orca;
 mod poll_history;

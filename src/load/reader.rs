@@ -43,8 +43,15 @@ enum FormatReader<'s> {
     Json(Vec<u8>, &'s ReportMapping<JsonPointer>),
 }
 
+impl LoadSource {
+    /// What reads one poll; `None` where nothing is polled.
+    pub fn reader(&self) -> Option<ReportReader<'_>> {
+        ReportReader::new(self)
+    }
+}
+
 impl<'s> ReportReader<'s> {
-    pub(super) fn new(source: &'s LoadSource) -> Option<Self> {
+    fn new(source: &'s LoadSource) -> Option<Self> {
         let form = match &source.kind {
             LoadKind::Haproxy(
                 HaproxySource::Page { proxy, .. } | HaproxySource::Socket { proxy, .. },

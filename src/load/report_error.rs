@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::limits::MAX_LINE_OCTETS;
+
 /// Why there is no report. The text is what an operator reads in `status` and in the log; what was
 /// received is never quoted in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,11 +67,7 @@ impl fmt::Display for ReportError {
         match self {
             Self::WrongFormat(form) => write!(f, "what came is not {form}"),
             Self::LineTooLong => {
-                write!(
-                    f,
-                    "a line is longer than {} KiB",
-                    super::line_splitter::MAX_LINE_OCTETS >> 10
-                )
+                write!(f, "a line is longer than {} KiB", MAX_LINE_OCTETS >> 10)
             }
             Self::PageTooLong(most) => write!(f, "the page is longer than {} KiB", most >> 10),
             Self::Truncated => f.write_str("the page was cut off before its end"),

@@ -68,6 +68,21 @@ impl ReportField<'_> {
 }
 
 impl<P> ReportMapping<P> {
+    /// A mapping that takes nothing from a page, in plain units.
+    #[cfg(test)]
+    pub(super) fn empty() -> Self {
+        Self {
+            connections: None,
+            limit: None,
+            cpu: None,
+            response_time: None,
+            servers: None,
+            gauges: Vec::new(),
+            cpu_unit: ShareUnit::Share,
+            response_time_unit: TimeUnit::Seconds,
+        }
+    }
+
     /// Every place, always in the same order.
     pub fn selectors(&self) -> impl Iterator<Item = &P> {
         self.fields().map(|(_, place)| place)

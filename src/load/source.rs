@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr, num::NonZeroU64, path::Path, time::Duration};
 
-use super::{JsonPointer, LoadReport, ReportError, ReportMapping, ReportReader, Selector, orca};
+use super::{JsonPointer, LoadReport, ReportError, ReportMapping, Selector, orca};
 
 /// Where a balancer says how it is, how to read it, and how often.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -159,11 +159,6 @@ impl LoadSource {
     /// Whether it is polled at all.
     pub fn is_polled(&self) -> bool {
         self.kind != LoadKind::Orca
-    }
-
-    /// What reads one poll; `None` where nothing is polled.
-    pub fn reader(&self) -> Option<ReportReader<'_>> {
-        ReportReader::new(self)
     }
 
     /// Reads the header `endpoint-load-metrics` of a health check's reply.

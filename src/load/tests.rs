@@ -7,20 +7,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Nothing, in plain units.
-pub(super) fn empty_mapping<P>() -> ReportMapping<P> {
-    ReportMapping {
-        connections: None,
-        limit: None,
-        cpu: None,
-        response_time: None,
-        servers: None,
-        gauges: Vec::new(),
-        cpu_unit: ShareUnit::Share,
-        response_time_unit: TimeUnit::Seconds,
-    }
-}
-
 fn page() -> LoadPage {
     LoadPage {
         tls: false,
@@ -53,13 +39,13 @@ fn samples() -> Vec<(LoadSource, &'static str)> {
         connections: selector("x{proxy=\"www\"}"),
         cpu: selector("max(cpu)"),
         servers: selector("up").zip(selector("all")),
-        ..empty_mapping()
+        ..ReportMapping::empty()
     };
     let json = ReportMapping {
         connections: pointer("/a/0"),
         response_time: pointer("/t"),
         gauges: vec![("queue".into(), pointer("/q").unwrap())],
-        ..empty_mapping()
+        ..ReportMapping::empty()
     };
     vec![
         (
