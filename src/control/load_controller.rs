@@ -16,7 +16,7 @@ use crate::{
     load::{LoadReport, LoadSource},
     probe::{PollKey, PollReport, Poller, ProbeKey, ProbeReport, SchedulerCounts, SchedulerLimits},
     steer::{
-        Compiler, Conditions, Disagreement, EndpointId, FeedId, FeedReading, Feedback,
+        Compiler, Conditions, DisagreementChange, EndpointId, FeedId, FeedReading, Feedback,
         FeedbackReport, LoadFeed, PoolId, ProbeId, ProbeTarget, SavedFeedback, Topology,
         WeightFallback,
     },
@@ -214,10 +214,12 @@ impl LoadController {
         let load = &self.sources[load.index()].name;
         let endpoint = target.as_ref().map(display);
         match self.feedback.record_report(feed, reading, conditions) {
-            Some(Some(found)) => {
-                tracing::warn!(%load, endpoint, difference = Disagreement::text(found), "probes and load report disagree")
+            Some(DisagreementChange::Began(found)) => {
+                tracing::warn!(%load, endpoint, difference = found.text(), "probes and load report disagree")
             }
-            Some(None) => tracing::info!(%load, endpoint, "probes and load report agree again"),
+            Some(DisagreementChange::Ended) => {
+                tracing::info!(%load, endpoint, "probes and load report agree again")
+            }
             None => {}
         }
     }

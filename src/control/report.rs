@@ -263,8 +263,8 @@ fn pools(controller: &mut Controller) -> Vec<PoolStatus> {
                 .fallback
                 .map(|why| controller.load_controller.fallback_text(report.id, why)),
             keep: report.kept_share,
-            level: report.level_and_target.map(|(level, _)| level),
-            target: report.level_and_target.map(|(_, target)| target),
+            level: report.level,
+            target: report.target,
             holder: report.holder.and_then(|at| name(usize::from(at))),
         }
     };

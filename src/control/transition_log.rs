@@ -111,7 +111,7 @@ impl TransitionLog {
         for one in report.pools.iter().filter(|one| one.kept_share.is_some_and(|keep| keep < 1.0)) {
             let pool = &topology.pools[one.id.index()].name;
             if !self.spilling.contains(pool) {
-                let (load_level, target_level) = one.level_and_target.unzip();
+                let (load_level, target_level) = (one.level, one.target);
                 tracing::info!(%pool, load_level, target_level, "pool above its target: excess clients go to the next choice");
             }
             spilling.insert(pool.clone());

@@ -1,26 +1,27 @@
-//! The census: how many targets fail or are down, among all.
+//! The census: how many of all targets fail or are down.
 
 use super::{Tracker, Verdict};
 
-/// Failing and down targets among all.
+/// The numbers of targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Census {
-    /// All targets.
+    /// The number of all targets.
     pub(super) total: usize,
-    /// Up, with a failure as the latest outcome.
+    /// Targets that are up and whose latest outcome was a failure.
     pub(super) failing: usize,
-    /// Down.
+    /// Targets that are down.
     pub(super) down: usize,
 }
 
 impl Census {
-    /// Whether so many of all at once are more likely our own fault.
-    pub(super) fn suggests_own_fault(&self, together: usize) -> bool {
-        together >= 3 && together * 2 > self.total
+    /// Whether `failures` targets that fail at the same time suggest a fault of the local network:
+    /// at least three, and more than half of all.
+    pub(super) fn suggests_own_fault(&self, failures: usize) -> bool {
+        failures >= 3 && failures * 2 > self.total
     }
 }
 
-/// What a target counts as in the census.
+/// The class of a target in the census.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CensusClass {
     Healthy,
@@ -28,6 +29,7 @@ pub(super) enum CensusClass {
     Down,
 }
 
+/// The class of the target of this tracker.
 pub(super) fn census_class(tracker: &Tracker) -> CensusClass {
     match tracker.verdict() {
         Verdict::Down => CensusClass::Down,
@@ -37,6 +39,7 @@ pub(super) fn census_class(tracker: &Tracker) -> CensusClass {
 }
 
 impl Census {
+    /// Moves a target from one class to another.
     pub(super) fn reclassify(&mut self, from: CensusClass, to: CensusClass) {
         match from {
             CensusClass::Failing => self.failing -= 1,

@@ -1,30 +1,30 @@
-//! Checks: what one probe does, by kind, and what must come of it.
+//! Checks: what a probe does, by kind, and which result passes.
 
 use std::{path::Path, time::Duration};
 
-/// What one probe does.
+/// What a probe does and which result passes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Check {
-    /// An HTTP or HTTPS request and what the reply must be.
+    /// An HTTP or HTTPS request, with conditions on the reply.
     Http(HttpCheck),
-    /// A TCP connection that opens.
+    /// A TCP connection, which must open.
     Tcp(TcpCheck),
-    /// A TLS handshake, and how long the certificate holds.
+    /// A TLS handshake, with a condition on the certificate's expiry.
     Tls(TlsCheck),
     /// The gRPC health checking protocol.
     Grpc(GrpcCheck),
-    /// A DNS query and what the reply must hold.
+    /// A DNS query, with conditions on the reply.
     Dns(DnsCheck),
-    /// An ICMP echo that is replied to.
+    /// An ICMP echo request, which must be answered.
     Icmp,
-    /// A program that ends well.
+    /// A program, which must end with exit code 0.
     Exec(ExecCheck),
-    /// Other monitors of the same target, of which enough pass. Never on the wire itself.
+    /// Other monitors of the same target, of which enough must be up. It sends nothing itself.
     Combine(CombineCheck),
 }
 
 impl Check {
-    /// What a check that speaks TLS trusts and shows.
+    /// The TLS options of the check; `None` if it does not use TLS.
     pub fn tls_options(&self) -> Option<&TlsOptions> {
         match self {
             Self::Http(check) => check.tls.as_ref(),
@@ -34,56 +34,58 @@ impl Check {
         }
     }
 
-    /// The files of certificates and keys that the check needs.
+    /// The files of certificates and keys that the check reads.
     pub fn credentials(&self) -> Vec<&Path> {
-        let terms = self.tls_options();
-        let client = terms.and_then(|terms| terms.client_certificate.as_ref());
+        let options = self.tls_options();
+        let client = options.and_then(|options| options.client_certificate.as_ref());
         let client = client.into_iter().flat_map(|files| [&*files.certificate, &*files.key]);
-        terms.and_then(|terms| terms.authorities.as_deref()).into_iter().chain(client).collect()
+        options
+            .and_then(|options| options.authorities.as_deref())
+            .into_iter()
+            .chain(client)
+            .collect()
     }
 }
 
-/// An HTTP request and what the reply must be.
+/// An HTTP request, with conditions on the reply.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HttpCheck {
-    /// The request's method.
+    /// The method of the request.
     pub method: Box<str>,
     /// The request target, starting with `/`.
     pub path: Box<str>,
     /// The TCP port.
     pub port: u16,
-    /// The Host header and, over TLS, the name in SNI and in the certificate; default: the target
-    /// itself.
+    /// The Host header and, with TLS, the name in SNI and in the certificate. Default: the target.
     pub host: Option<Box<str>>,
-    /// Further headers, which replace those that a probe sends of itself.
+    /// Further headers. They replace the headers that a probe sends by default.
     pub headers: Vec<(Box<str>, Box<str>)>,
-    /// What the request carries.
+    /// The body of the request.
     pub request_body: Option<Box<str>>,
-    /// The one version that is spoken.
+    /// The version of HTTP; no other is tried.
     pub version: HttpVersion,
-    /// How many redirects are followed, to the same origin at the same address; one more is a reply
-    /// like any other.
+    /// The most redirects that are followed, to the same origin at the same address. The next one
+    /// is judged like any other reply.
     pub redirects: u8,
     /// The status codes that pass.
     pub status: Vec<StatusRange>,
-    /// Text that the first 64 KiB of the body must hold.
+    /// Text that the first 64 KiB of the body must contain.
     pub required_text: Option<Box<str>>,
     /// A regular expression that the first 64 KiB of the body must match.
     pub required_pattern: Option<Box<str>>,
-    /// Speak TLS, in this way.
+    /// The TLS options; `None` uses no TLS.
     pub tls: Option<TlsOptions>,
-    /// Begin the connection with a PROXY header.
+    /// The version of the PROXY header that starts the connection; `None` sends none.
     pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 impl HttpCheck {
-    /// The most memory that `required_pattern` may take when compiled, and that a search with it
-    /// may.
+    /// The most memory, in octets, of the compiled `required_pattern`, and of a search with it.
     pub const MAX_PATTERN_OCTETS: usize = 1 << 20;
 }
 
 impl Default for HttpCheck {
-    /// `GET /` on port 80, which passes with a status of 200 to 299.
+    /// `GET /` on port 80. It passes with a status from 200 to 299.
     fn default() -> Self {
         Self {
             method: "GET".into(),
@@ -103,43 +105,43 @@ impl Default for HttpCheck {
     }
 }
 
-/// A version of HTTP.
+/// The version of HTTP that a check uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HttpVersion {
     /// HTTP/1.1 (RFC 9112).
     One,
-    /// HTTP/2 (RFC 9113): over TLS by ALPN, else with prior knowledge.
+    /// HTTP/2 (RFC 9113): with TLS by ALPN, otherwise with prior knowledge.
     Two,
 }
 
 /// An inclusive range of HTTP status codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StatusRange {
-    /// The lowest that passes.
+    /// The lowest status code that passes.
     pub first: u16,
-    /// The highest that passes.
+    /// The highest status code that passes.
     pub last: u16,
 }
 
-/// A TCP connection that opens.
+/// A TCP connection, which must open.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TcpCheck {
     /// The TCP port.
     pub port: u16,
 }
 
-/// A TLS handshake, and how long the certificate holds.
+/// A TLS handshake, with a condition on the certificate's expiry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TlsCheck {
     /// The TCP port.
     pub port: u16,
-    /// The name in SNI and in the certificate; default: the target itself.
+    /// The name in SNI and in the certificate. Default: the target.
     pub host: Option<Box<str>>,
-    /// Whom to trust.
+    /// The TLS options.
     pub tls: TlsOptions,
-    /// How long the certificate must hold yet.
+    /// The time for which the certificate must remain valid; `None` checks its validity alone.
     pub expiry: Option<ExpiryLimit>,
-    /// Begin the connection with a PROXY header.
+    /// The version of the PROXY header that starts the connection; `None` sends none.
     pub proxy_protocol: Option<ProxyProtocol>,
 }
 
@@ -148,92 +150,90 @@ pub struct TlsCheck {
 pub struct GrpcCheck {
     /// The TCP port.
     pub port: u16,
-    /// The service asked after; empty: the server as such.
+    /// The name of the service; empty for the server as a whole.
     pub service: Box<str>,
-    /// The authority, and over TLS the name in SNI and in the certificate; default: the target
-    /// itself.
+    /// The authority and, with TLS, the name in SNI and in the certificate. Default: the target.
     pub host: Option<Box<str>>,
-    /// Speak TLS, in this way.
+    /// The TLS options; `None` uses no TLS.
     pub tls: Option<TlsOptions>,
-    /// Begin the connection with a PROXY header.
+    /// The version of the PROXY header that starts the connection; `None` sends none.
     pub proxy_protocol: Option<ProxyProtocol>,
 }
 
-/// A DNS query and what the reply must hold. Numbers are those of the protocol (RFC 1035, RFC
+/// A DNS query, with conditions on the reply. Numbers are those of the protocol (RFC 1035, RFC
 /// 6895).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DnsCheck {
     /// The UDP or TCP port.
     pub port: u16,
-    /// The name asked for, in wire form.
+    /// The name in the question, in wire format.
     pub name: Box<[u8]>,
-    /// The type asked for.
+    /// The type in the question.
     pub rtype: u16,
-    /// The rdata of records of that type that the answer must hold, each in wire form; it may hold
-    /// others.
+    /// The rdata, in wire format, of records of that type that the answer must contain. It may
+    /// contain others.
     pub required_rdata: Vec<Box<[u8]>>,
     /// The response code that passes.
     pub rcode: u16,
-    /// Ask over TCP.
+    /// Whether the query is sent over TCP instead of UDP.
     pub tcp: bool,
-    /// Ask for recursion.
+    /// Whether the query asks for recursion (RD).
     pub recursion: bool,
 }
 
-/// A program that ends well: with exit code 0.
+/// A program, which must end with exit code 0.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ExecCheck {
-    /// The program as the system finds it, and its arguments, in which `{address}` is the target.
+    /// The program, found through `PATH`, and its arguments, in which `{address}` is the target.
     pub argv: Vec<Box<str>>,
 }
 
-/// Other monitors, of which so many must be up.
+/// Other monitors of the same target, of which enough must be up.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CombineCheck {
-    /// How many, from 1 to all of them.
+    /// The least number that must be up, from 1 to all of them.
     pub min_up: u32,
-    /// Their names, each once; none of them leads back to this one.
+    /// The names of the monitors, each once. None of them contains this one, directly or not.
     pub monitors: Vec<Box<str>>,
 }
 
-/// How TLS is spoken with a target, and whom to trust. Paths are absolute or relative to the
-/// working directory.
+/// TLS with a target. Paths are absolute or relative to the working directory.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TlsOptions {
-    /// Fail where the certificate is not valid for the name.
+    /// Whether a certificate that is not valid for the name makes the probe fail.
     pub verify: bool,
     /// A PEM file of authorities to trust instead of the system's.
     pub authorities: Option<Box<Path>>,
-    /// What to show to a target that asks for a certificate.
+    /// The certificate for a target that asks for one.
     pub client_certificate: Option<ClientCertificate>,
 }
 
 impl Default for TlsOptions {
-    /// What the system trusts, and no certificate of our own.
+    /// The system's authorities, and no client certificate.
     fn default() -> Self {
         Self { verify: true, authorities: None, client_certificate: None }
     }
 }
 
-/// A certificate of our own, as two PEM files.
+/// A client certificate, in two PEM files.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClientCertificate {
-    /// The certificate, and those between it and an authority.
+    /// The file of the certificate and of the intermediate ones.
     pub certificate: Box<Path>,
-    /// Its private key.
+    /// The file of its private key.
     pub key: Box<Path>,
 }
 
-/// How long a certificate must hold yet.
+/// The time for which a certificate must remain valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ExpiryLimit {
-    /// One that expires within this has not long enough.
+    /// A certificate that expires within this time expires too soon.
     pub within: Duration,
-    /// What that comes to.
+    /// The result of a probe that finds such a certificate.
     pub on_expiry: OnExpiry,
 }
 
-/// What a certificate that expires soon comes to.
+/// The result of a probe that finds a certificate that expires too soon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OnExpiry {
     /// The probe fails.
@@ -242,12 +242,12 @@ pub enum OnExpiry {
     Warn,
 }
 
-/// A version of the PROXY protocol, by which a balancer tells a target whose connection it
-/// forwards; here it is our own.
+/// The version of the PROXY protocol, in which a balancer passes on the address of its client. A
+/// probe sends its own address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProxyProtocol {
-    /// A line of text.
+    /// Version 1: a line of text.
     V1,
-    /// Binary.
+    /// Version 2: binary.
     V2,
 }

@@ -1,51 +1,49 @@
-//! Self-doubt: when most of the world seems to fall down together, the likelier fault is the
-//! checker's own network.
+//! Doubt: if most targets fail at the same time, the likelier fault is this server's own network.
 //!
-//! The moment a target is ripe to go down, the ledger asks: how many of all targets fail right now
-//! or went down within their last interval? More than half, and at least three, and verdicts
-//! freeze. Because failures are looked at and not only changes, the freeze comes before the first
-//! change wherever `fall` is above 1; with `fall` = 1 and right after an edit of a monitor, where
-//! one failure is enough, the changes of the last interval are taken back. It ends in one of two
-//! ways:
+//! Whenever a target is about to go down, the ledger counts the targets that fail at present or
+//! went down within their last interval. If these are more than half of all targets, and at least
+//! three, verdicts are frozen. Since failures count and not only changes, the freeze comes before
+//! the first change if `fall` is above 1. With `fall` = 1, and after an edit of a monitor, a single
+//! failure is enough; then the freeze reverts the changes of the last interval. A freeze ends in
+//! one of two ways:
 //!
-//! - targets answer again: no more than half fail. What was held back is forgotten; what fails on
-//!   goes down by one more failure, which is evidence of a network that works.
-//! - the longest `interval × fall` among the failing passes with the same result and, where
-//!   canaries are configured, one of them has answered since: the world is down indeed, and the
-//!   changes are let through. No new doubt arises until most of the targets have come back.
+//! - Targets answer again: at most half of them fail. The changes that were held back are dropped.
+//!   A target that still fails goes down with its next failure, which comes from a working network.
+//! - The longest `interval × fall` of the failing targets passes with the same result and, if
+//!   canaries are configured, one of them has answered since. Then the targets are really down, and
+//!   the changes are applied. There is no new doubt until most targets have recovered.
 //!
-//! "All targets" includes those already down: the share is of the world, as the rule is written for
-//! operators.
+//! Targets that were down before count among all targets, as the rule for operators says.
 
 use std::time::Duration;
 
-/// The ledger's belief in itself.
+/// Whether the ledger suspects its own network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Doubt {
-    /// Verdicts follow outcomes.
+    /// No suspicion: verdicts follow outcomes.
     #[default]
     Trusting,
     /// Verdicts are frozen.
     Suspecting {
         /// When the freeze began.
         since: Duration,
-        /// Before this the downs are not believed.
+        /// The earliest end of the freeze if targets keep failing.
         until: Duration,
-        /// Whether a canary has answered since.
+        /// Whether a canary has answered since the freeze began.
         canary_answered: bool,
     },
-    /// Most of the world is down indeed; verdicts follow outcomes.
+    /// Most targets are really down: verdicts follow outcomes.
     Convinced,
 }
 
-/// What changed in the ledger's belief in itself.
+/// A change of [`Doubt`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DoubtChange {
-    /// Verdicts are frozen from now on.
+    /// Verdicts are now frozen.
     Frozen,
-    /// Targets answer again: verdicts follow outcomes, and the downs were ours.
+    /// Targets answer again, so the failures were local. Verdicts follow outcomes.
     Thawed,
-    /// The result stayed the same: the downs were let through.
+    /// Targets kept failing, so they are really down. The changes that were held back are applied.
     Confirmed,
 }
 

@@ -1,16 +1,17 @@
-//! What steering needs to know of one target.
+//! The health status of one target, as steering uses it.
 
 use super::Verdict;
 
-/// What steering knows of one probed target at the moment a snapshot is made.
+/// The health of one probed target when a snapshot is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct HealthStatus {
-    /// The settled state.
+    /// The settled health.
     pub verdict: Verdict,
-    /// While outcomes against the verdict are counted: the least time until it could flip, in whole
-    /// seconds, at least 1. Answers that depend on this target are not to be cached longer.
+    /// The least time until the verdict could change, in whole seconds, at least 1. `None` if no
+    /// outcome speaks against the verdict. Answers that depend on this target must not be cached
+    /// longer.
     pub flips_in_secs: Option<u32>,
-    /// Never judged, and the first outcome is still to be expected: ranks below every target known
-    /// to be healthy.
+    /// Whether the target still waits for its first outcome. It ranks below every target that is
+    /// known to be healthy.
     pub is_pending: bool,
 }

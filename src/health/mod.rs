@@ -1,9 +1,9 @@
-//! Health as values: what to probe, what came of it, what follows. Layer 1: pure; time comes in as
-//! an argument, as the time since the process started.
+//! Health checks as values: monitors, outcomes, and the verdicts that follow from them. Layer 1:
+//! pure; the time is an argument, counted from the start of the process.
 //!
-//! Outcomes go into the [`Ledger`], which counts them in a [`Tracker`] for each target, doubts
-//! itself when most of the world seems to fall down together ([`Doubt`]), and gives out
-//! [`HealthStatus`]s.
+//! The [`Ledger`] records the outcomes of all probes, in a [`Tracker`] for each target. While most
+//! targets fail at the same time it suspects its own network ([`Doubt`]) and freezes all verdicts.
+//! Its result is the [`HealthStatus`] of each target.
 
 mod census;
 mod check;

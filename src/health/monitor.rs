@@ -1,22 +1,23 @@
-//! Monitors: what to probe and how often.
+//! Monitors: what a probe does, how often, and how outcomes become verdicts.
 
 use std::{num::NonZeroU8, time::Duration};
 
 use super::Check;
 
-/// What to probe and how often. Names no target: the endpoints that use it do.
+/// What a probe does, how often, and how outcomes become verdicts. Targets are those of the
+/// endpoints that use the monitor.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Monitor {
     /// The name in `[monitor.NAME]`.
     pub name: Box<str>,
-    /// What one probe does.
+    /// What each probe does.
     pub check: Check,
     /// From the start of one probe to the start of the next, jittered ±10 %.
     pub interval: Duration,
-    /// A probe that has no outcome after this has failed. Shorter than `interval`.
+    /// The time after which a probe without an outcome has failed. Shorter than `interval`.
     pub timeout: Duration,
-    /// Passes in a row before up.
+    /// The number of passes in a row that make the verdict up.
     pub rise: NonZeroU8,
-    /// Failures in a row before down.
+    /// The number of failures in a row that make the verdict down.
     pub fall: NonZeroU8,
 }

@@ -1,43 +1,42 @@
-//! Outcomes: what one probe found, and in a reader's words why it failed.
+//! Outcomes: the result of a probe, and the reason of a failure as operators read it.
 
 use std::{fmt, time::Duration};
 
 use super::StatusRange;
 
-/// What one probe found.
+/// The result of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// A pass, or why not.
+    /// A pass, or the reason of the failure.
     pub result: Result<(), Failure>,
-    /// From the probe's start to its end; never much above the monitor's timeout.
+    /// The time from the start of the probe to its end, hardly above the monitor's timeout.
     pub latency: Duration,
-    /// What the target said of its load beside the pass: the value of the reply's
-    /// `endpoint-load-metrics` header (ORCA), at most [`Outcome::MAX_LOAD_METRICS_OCTETS`]. Not
-    /// looked into: whoever uses it parses it.
+    /// The value of the reply's `endpoint-load-metrics` header (ORCA), at most
+    /// [`Outcome::MAX_LOAD_METRICS_OCTETS`]. It is not parsed here.
     pub load_metrics: Option<Box<str>>,
-    /// What an operator should know although the probe passed.
+    /// A warning for operators although the probe passed.
     pub note: Option<ProbeNote>,
 }
 
 impl Outcome {
-    /// A header of load metrics that is longer is not handed on.
+    /// The longest header of load metrics, in octets. A longer one is ignored.
     pub const MAX_LOAD_METRICS_OCTETS: usize = 4096;
 
-    /// An outcome of which nothing else is known.
+    /// An outcome without load metrics and note.
     pub fn new(result: Result<(), Failure>, latency: Duration) -> Self {
         Self { result, latency, load_metrics: None, note: None }
     }
 
-    /// Whether the target answered as it should.
+    /// Whether the probe passed.
     pub fn is_pass(&self) -> bool {
         self.result.is_ok()
     }
 }
 
-/// What an operator should know although a probe passed.
+/// A warning for operators although a probe passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeNote {
-    /// The certificate will soon be no good.
+    /// The certificate expires soon.
     CertificateExpires(CertificateExpiry),
 }
 
@@ -49,17 +48,17 @@ impl fmt::Display for ProbeNote {
     }
 }
 
-/// How soon a certificate is no good any more.
+/// When a certificate expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CertificateExpiry {
-    /// The target's own, in so many whole days; less than 0 where its time is past.
+    /// The target's own certificate expires.
     Certificate {
-        /// Whole days from now.
+        /// Whole days from now; negative if it has expired.
         days: i64,
     },
-    /// One between the target's own and the authority.
+    /// An intermediate certificate expires.
     Chain {
-        /// Within so many days from now.
+        /// The number of days from now within which it expires.
         within_days: u64,
     },
 }
@@ -81,96 +80,95 @@ impl fmt::Display for CertificateExpiry {
     }
 }
 
-/// Why a probe failed. The text is what an operator reads in `status` and in the log; what the
-/// target sent is never quoted in it.
+/// Why a probe failed. Operators read the text in `status` and in the log; it never quotes what the
+/// target sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// No complete answer within this.
+    /// There was no complete answer within this time.
     TimedOut(Duration),
-    /// The port is closed.
+    /// The target refused the connection.
     Refused,
     /// The target closed the connection, or reset its stream, before its answer was complete.
     Closed,
-    /// There is no way to the target: no route, no such host on its network, or a local firewall.
+    /// The target cannot be reached: no route, no such host on its network, or a local firewall.
     Unreachable,
     /// The target's name has no address, or the system's resolver does not answer.
     Unresolved,
-    /// An HTTP status outside the wanted ranges.
+    /// The HTTP status is outside the configured ranges.
     Status {
-        /// The reply's status.
+        /// The status of the reply.
         got: u16,
-        /// What would have passed.
+        /// The ranges that pass.
         want: Box<[StatusRange]>,
     },
-    /// The first 64 KiB of the body do not hold the wanted text.
+    /// The first 64 KiB of the body do not contain the configured text.
     BodyMismatch,
-    /// The first 64 KiB of the body do not match the wanted pattern.
+    /// The first 64 KiB of the body do not match the configured pattern.
     BodyPatternMismatch,
-    /// The end of the body is not where the reply announced it: a malformed chunk, or another
-    /// length than the announced one.
+    /// The body does not end as its head announced: a malformed chunk, or a wrong length.
     BodyFraming,
-    /// A redirect that is not followed: to another host, port or scheme, or to no address at all.
+    /// The redirect is not followed: to another host, port or scheme, or without a valid location.
     Redirect,
     /// The head of the reply is larger than the bound.
     HeadTooLarge,
     /// The reply is not HTTP.
     NotHttp,
-    /// The reply is not HTTP/2, or breaks its rules.
+    /// The reply is not HTTP/2, or violates its rules.
     NotHttp2,
     /// The reply is not gRPC.
     NotGrpc,
     /// The call itself failed, with this gRPC status.
     GrpcStatus(&'static str),
-    /// The service says that it is in this state, which is not SERVING.
+    /// The service reports this state, which is not SERVING.
     NotServing(&'static str),
     /// The reply is not DNS.
     NotDns,
-    /// Another response code than the wanted one.
+    /// The response code is not the configured one.
     Rcode {
-        /// The reply's.
+        /// The response code of the reply.
         got: &'static str,
-        /// What would have passed.
+        /// The response code that passes.
         want: &'static str,
     },
-    /// The answer lacks a wanted record.
+    /// The answer lacks a required record.
     MissingRecord,
-    /// The answer lacks a wanted record, and is truncated.
+    /// The answer lacks a required record, and is truncated.
     TruncatedAnswer,
-    /// The program ended with this code.
+    /// The program ended with this exit code.
     ExitCode(i32),
-    /// A signal of this number ended the program.
+    /// The program was terminated by the signal of this number.
     Signal(i32),
-    /// The certificate is past its time.
+    /// The certificate has expired.
     CertificateExpired,
-    /// The certificate's time has not come.
+    /// The certificate is not valid yet.
     CertificateNotYetValid,
     /// The certificate is for other names.
     CertificateForOtherName,
-    /// The certificate's time is nearly past.
+    /// The certificate expires too soon.
     CertificateExpires(CertificateExpiry),
-    /// The target refuses the monitor's client certificate, or wants one; with its alert.
+    /// The target refused the client certificate or requires one; it sent this alert.
     ClientCertificate(Box<str>),
     /// No trusted authority signed the certificate.
     CertificateUntrusted,
-    /// The certificate is bad in this other way.
+    /// The certificate is invalid for this other reason.
     CertificateBad(Box<str>),
-    /// There is no TLS connection, for this reason: the target's alert, or what this side cannot
+    /// The TLS handshake failed for this reason: the alert of the target, or what this side cannot
     /// accept.
     Tls(Box<str>),
-    /// The monitor itself cannot work, whatever the target: its authorities cannot be read, its
-    /// host is no name.
+    /// The monitor cannot work with any target: its authorities cannot be read, or its host is not
+    /// a name.
     MonitorUnusable(Box<str>),
-    /// The monitor cannot work: it trusts the system's authorities, and there are none.
+    /// The monitor cannot work: it trusts the system's authorities, but the system has none.
     NoSystemAuthorities,
-    /// Anything else that the operating system says of the connection.
+    /// The operating system reported another error of the connection.
     Connection(std::io::ErrorKind),
 }
 
 impl Failure {
-    /// Whether a delay of this server can cause the failure: its timeout passed while it did not
-    /// run, a target that waited for it closed the connection or reported a timeout, or the network
-    /// was not up yet after a suspension. A refused connection, or any status other than 408,
-    /// always counts.
+    /// Whether a delay of this server can have caused the failure: the timeout passed while the
+    /// process did not run, a target that waited for it closed the connection or reported a
+    /// timeout, or the network was not up yet after a suspension. A refused connection, or any
+    /// status other than 408, always counts as a failure of the target.
     pub fn is_affected_by_delay(&self) -> bool {
         match self {
             Self::TimedOut(_)
@@ -179,9 +177,9 @@ impl Failure {
             | Self::Unresolved
             | Self::BodyFraming => true,
             Self::Tls(_) | Self::Connection(_) => true,
-            // A program has timeouts of its own.
+            // A program has its own timeouts.
             Self::ExitCode(_) | Self::Signal(_) => true,
-            // Request Timeout, and its equivalents of gRPC.
+            // Request Timeout (RFC 9110), and its equivalents in gRPC.
             Self::Status { got, .. } => *got == 408,
             Self::GrpcStatus(status) => {
                 matches!(*status, "DEADLINE_EXCEEDED" | "CANCELLED" | "UNAVAILABLE")
@@ -283,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_reads_as_a_person_would_say_it() {
+    fn a_failure_reads_as_a_sentence() {
         let ranges: Box<[_]> =
             [StatusRange { first: 200, last: 299 }, StatusRange { first: 401, last: 401 }]
                 .into_iter()

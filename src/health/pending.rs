@@ -1,16 +1,16 @@
-//! Targets that were never judged, in the order in which they stop waiting for it.
+//! Pending targets: those that wait for their first outcome, by the ends of their waits.
 //!
-//! A target that is new to the ledger ranks below every target known to be healthy until its first
-//! outcome, for at most one interval plus timeout. By then a probe has had its time: where it has
-//! no outcome, none may ever come (an ICMP monitor without the privilege to send), and the target
-//! counts as up again.
+//! A new target ranks below every target that is known to be healthy until its first outcome, but
+//! for at most one interval plus one timeout. By then the first probe must have ended. If it has no
+//! outcome, none may ever come (an ICMP monitor may lack the privilege to send), and the target
+//! counts as up.
 
 use std::{collections::VecDeque, time::Duration};
 
 use super::Monitor;
 
-/// The ends of all waits, soonest first. Targets that were judged meanwhile are passed by when
-/// their time comes.
+/// The targets whose wait has not ended, earliest end first. A target that has got its first
+/// outcome stays in the list until then; the ledger ignores it.
 #[derive(Debug)]
 pub(super) struct PendingTargets<K> {
     deadlines: VecDeque<(Duration, K)>,
@@ -23,26 +23,26 @@ impl<K> Default for PendingTargets<K> {
 }
 
 impl<K> PendingTargets<K> {
-    /// How long a target of this monitor waits for its first outcome.
+    /// The longest time for which a target of this monitor waits for its first outcome.
     pub(super) fn max_wait(monitor: &Monitor) -> Duration {
         monitor.interval + monitor.timeout
     }
 
-    /// Replaces all waits.
-    pub(super) fn set(&mut self, ends: impl IntoIterator<Item = (Duration, K)>) {
-        let mut ends: Vec<_> = ends.into_iter().collect();
-        ends.sort_by_key(|(end, _)| *end);
-        self.deadlines = ends.into();
+    /// Replaces the list by these targets, each with the end of its wait.
+    pub(super) fn set(&mut self, deadlines: impl IntoIterator<Item = (Duration, K)>) {
+        let mut deadlines: Vec<_> = deadlines.into_iter().collect();
+        deadlines.sort_by_key(|(deadline, _)| *deadline);
+        self.deadlines = deadlines.into();
     }
 
-    /// When the next wait ends.
+    /// The end of the next wait; `None` if no target waits.
     pub(super) fn next_deadline(&self) -> Option<Duration> {
-        self.deadlines.front().map(|(end, _)| *end)
+        self.deadlines.front().map(|(deadline, _)| *deadline)
     }
 
-    /// Takes out a target whose wait is over by `now`.
+    /// Removes a target whose wait has ended at `now`.
     pub(super) fn pop_expired(&mut self, now: Duration) -> Option<K> {
-        self.deadlines.front().filter(|(end, _)| *end <= now)?;
+        self.deadlines.front().filter(|(deadline, _)| *deadline <= now)?;
         self.deadlines.pop_front().map(|(_, key)| key)
     }
 }

@@ -1,12 +1,12 @@
-//! What a previous run of the program left behind of one target.
+//! The verdict of a previous run of the program.
 
 use super::Verdict;
 
-/// What a previous run of the program knew of a target.
+/// The verdict on a target in a previous run of the program, and the check that it came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PreviousVerdict {
-    /// The same check came to this verdict.
+    /// The verdict of the same check as the present one.
     SameCheck(Verdict),
-    /// Another check came to this verdict.
+    /// The verdict of another check.
     OtherCheck(Verdict),
 }

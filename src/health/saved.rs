@@ -1,11 +1,10 @@
-//! Verdicts that survive a restart, as a file's text. Reading and writing the file belongs to the
-//! caller.
+//! Verdicts that survive a restart, as the text of a file. The caller reads and writes the file.
 //!
-//! A saved verdict belongs to one (monitor, target). On reading, the target's monitor is found by
-//! what it checks, whatever its name and its times, and else by its name: a monitor that was edited
-//! between two runs keeps the status of its targets until its first outcome, as one edited during a
-//! run does. The file is trusted with nothing: one that is too large, cut off, of another version
-//! or from the future is refused whole, and every target starts unknown.
+//! A saved verdict belongs to one target of one monitor. A present monitor is matched by its check,
+//! whatever its name and times, and otherwise by its name. So a monitor that was edited between two
+//! runs keeps the verdicts of its targets until the first outcome, like one that is edited during a
+//! run. The file is not trusted: if it is too large, truncated, of another version or from the
+//! future, all of it is refused, and every target starts as unknown.
 
 use std::{collections::HashMap, fmt, hash::Hash};
 
@@ -14,29 +13,29 @@ use siphasher::sip::SipHasher13;
 
 use super::{Monitor, PreviousVerdict, Verdict};
 
-/// A file above this is refused, and need not be read: 64 MiB, some 400,000 verdicts.
+/// The largest file, in octets: 64 MiB, about 400,000 verdicts. A larger one need not be read.
 pub const MAX_OCTETS: usize = 64 << 20;
 
-/// How far into the future a file may be dated: clocks of two machines differ, and are set.
+/// How far into the future a file may be dated: clocks of two machines differ, and clocks are set.
 const MAX_CLOCK_SKEW_SECS: i64 = 300;
 
 const VERSION: u32 = 1;
 
-/// What a saved verdict belongs to.
+/// The monitor and the target that a saved verdict belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SavedKey {
-    /// The monitor's name; empty in files of older programs.
+    /// The name of the monitor; empty in files of older versions of the program.
     pub name: String,
-    /// Of what the monitor checks, by [`fingerprint`]; 0 in files of older programs.
+    /// The [`fingerprint`] of the check; 0 in files of older versions.
     pub check: u64,
-    /// Of the whole monitor, by [`fingerprint`]: all that files of older programs have.
+    /// The [`fingerprint`] of the whole monitor, which is all that files of older versions contain.
     pub monitor: u64,
-    /// The target as text: an address or a name.
+    /// The target, an address or a name.
     pub target: String,
 }
 
 impl SavedKey {
-    /// The key of a monitor's target.
+    /// The key of a target of this monitor.
     pub fn for_target(monitor: &Monitor, target: String) -> Self {
         Self {
             name: monitor.name.to_string(),
@@ -47,16 +46,16 @@ impl SavedKey {
     }
 }
 
-/// A verdict and since when it holds, in seconds since 1970-01-01T00:00:00Z.
+/// A verdict and when it was settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SavedVerdict {
-    /// Up or down; unknown is not saved.
+    /// The verdict: up or down. Unknown is not saved.
     pub verdict: Verdict,
-    /// When it was settled.
+    /// When the verdict was settled, in seconds since 1970-01-01T00:00:00Z.
     pub since_unix_secs: i64,
 }
 
-/// What a previous run knew of its targets.
+/// The verdicts of a previous run.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct SavedVerdicts {
     by_monitor: HashMap<(u64, String), Verdict>,
@@ -65,19 +64,20 @@ pub struct SavedVerdicts {
 }
 
 impl SavedVerdicts {
-    /// What is known of a target: by the same check, else by the check that had the monitor's name.
+    /// The verdict on a target: of the same check, or else of a check of a monitor with the same
+    /// name.
     pub fn find(&self, key: &SavedKey) -> Option<PreviousVerdict> {
         let target = || key.target.clone();
         let same = self
             .by_check
             .get(&(key.check, target()))
             .or_else(|| self.by_monitor.get(&(key.monitor, target())));
-        let other = || self.by_name.get(&(key.name.clone(), target()));
+        let by_name = || self.by_name.get(&(key.name.clone(), target()));
         same.map(|verdict| PreviousVerdict::SameCheck(*verdict))
-            .or_else(|| other().map(|verdict| PreviousVerdict::OtherCheck(*verdict)))
+            .or_else(|| by_name().map(|verdict| PreviousVerdict::OtherCheck(*verdict)))
     }
 
-    /// Whether the previous run knew nothing.
+    /// Whether there are no verdicts.
     pub fn is_empty(&self) -> bool {
         self.by_monitor.is_empty()
     }
@@ -99,13 +99,14 @@ impl SavedVerdicts {
 /// Why a file of verdicts is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SavedVerdictsError {
-    /// More octets than [`MAX_OCTETS`].
+    /// The file has this number of octets, more than [`MAX_OCTETS`].
     TooLarge(usize),
-    /// Not what [`encode`] writes: cut off, or something else altogether. Says where.
+    /// The file is truncated, or [`encode`] did not write it; with the position of the error.
     Malformed(String),
-    /// Of another version of the format.
+    /// The file has this version of the format, which is not the present one.
     Version(u32),
-    /// Dated this many seconds into the future: the clock was set back, or the file is not ours.
+    /// The file is dated this number of seconds into the future: the clock was set back, or the
+    /// file is from another machine.
     Future(i64),
 }
 
@@ -154,16 +155,16 @@ enum VerdictWord {
     Down,
 }
 
-/// A number that stays the same while a monitor, or what it checks, does, over restarts of the same
-/// program.
+/// A number that identifies the content of a monitor or a check. It stays the same over restarts of
+/// the same version of the program.
 pub fn fingerprint(content: &impl Hash) -> u64 {
     let mut hasher = SipHasher13::new();
     content.hash(&mut hasher);
     std::hash::Hasher::finish(&hasher)
 }
 
-/// The text of a file that holds `verdicts`, in order of key so that equal verdicts make equal
-/// files. `now` is in seconds since 1970-01-01T00:00:00Z.
+/// The text of a file with these verdicts, in the order of their keys, so that equal verdicts make
+/// equal files. `now` is in seconds since 1970-01-01T00:00:00Z.
 pub fn encode(verdicts: impl IntoIterator<Item = (SavedKey, SavedVerdict)>, now: i64) -> String {
     let mut verdicts: Vec<_> = verdicts.into_iter().collect();
     verdicts.sort_by(|a, b| a.0.cmp(&b.0));
@@ -187,15 +188,15 @@ pub fn encode(verdicts: impl IntoIterator<Item = (SavedKey, SavedVerdict)>, now:
         })
         .collect();
     let file = FileSpec { version: VERSION, saved_at: now, verdicts };
-    // Numbers, strings and unit variants always encode; an empty file is refused on reading, as it
-    // should be.
+    // Numbers, strings and unit variants always encode. If they did not, `decode` would refuse the
+    // empty file.
     serde_json::to_string(&file).unwrap_or_default()
 }
 
-/// The verdicts in a file's octets. `now` is in seconds since 1970-01-01T00:00:00Z.
+/// The verdicts of a file. `now` is in seconds since 1970-01-01T00:00:00Z.
 ///
 /// # Errors
-/// A [`SavedVerdictsError`] refuses the file whole.
+/// A [`SavedVerdictsError`] if the file is refused.
 pub fn decode(octets: &[u8], now: i64) -> Result<SavedVerdicts, SavedVerdictsError> {
     if octets.len() > MAX_OCTETS {
         return Err(SavedVerdictsError::TooLarge(octets.len()));
@@ -206,9 +207,9 @@ pub fn decode(octets: &[u8], now: i64) -> Result<SavedVerdicts, SavedVerdictsErr
         return Err(SavedVerdictsError::Version(file.version));
     }
     let newest = file.verdicts.iter().map(|spec| spec.since).fold(file.saved_at, i64::max);
-    let ahead = newest.saturating_sub(now);
-    if ahead > MAX_CLOCK_SKEW_SECS {
-        return Err(SavedVerdictsError::Future(ahead));
+    let ahead_secs = newest.saturating_sub(now);
+    if ahead_secs > MAX_CLOCK_SKEW_SECS {
+        return Err(SavedVerdictsError::Future(ahead_secs));
     }
     let mut verdicts = SavedVerdicts::default();
     file.verdicts.into_iter().for_each(|spec| verdicts.insert(spec));
@@ -222,7 +223,7 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000;
 
-    fn two() -> Vec<(SavedKey, SavedVerdict)> {
+    fn two_verdicts() -> Vec<(SavedKey, SavedVerdict)> {
         let key = |target: &str| SavedKey::for_target(&monitor(2, 3), target.into());
         vec![
             (key("192.0.2.1"), SavedVerdict { verdict: Verdict::Down, since_unix_secs: NOW - 60 }),
@@ -231,10 +232,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_saved_is_found_again_by_the_check_and_else_by_the_name() {
-        let read = decode(encode(two(), NOW).as_bytes(), NOW + 1).unwrap();
+    fn a_saved_verdict_is_found_by_the_check_or_by_the_name() {
+        let saved = decode(encode(two_verdicts(), NOW).as_bytes(), NOW + 1).unwrap();
         let port = |port| Check::Tcp(TcpCheck { port });
-        for (change, memory, why) in [
+        for (monitor, expected, why) in [
             (monitor(2, 3), Some(PreviousVerdict::SameCheck(Verdict::Down)), "the same monitor"),
             (monitor(1, 9), Some(PreviousVerdict::SameCheck(Verdict::Down)), "other times"),
             (
@@ -254,20 +255,20 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                read.find(&SavedKey::for_target(&change, "192.0.2.1".into())),
-                memory,
+                saved.find(&SavedKey::for_target(&monitor, "192.0.2.1".into())),
+                expected,
                 "{why}"
             );
         }
         assert_eq!(
-            read.find(&SavedKey::for_target(&monitor(2, 3), "192.0.2.9".into())),
+            saved.find(&SavedKey::for_target(&monitor(2, 3), "192.0.2.9".into())),
             None,
             "another target"
         );
     }
 
     #[test]
-    fn a_file_of_an_older_program_is_read() {
+    fn a_file_of_an_older_version_is_read() {
         let key = SavedKey::for_target(&monitor(2, 3), "192.0.2.1".into());
         let text = format!(
             r#"{{"version":1,"saved-at":{NOW},"verdicts":[{{"monitor":{},"target":"192.0.2.1","verdict":"up","since":{NOW}}}]}}"#,
@@ -280,8 +281,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_cut_off_anywhere_is_refused() {
-        let text = encode(two(), NOW);
+    fn a_truncated_file_is_refused() {
+        let text = encode(two_verdicts(), NOW);
         for end in 0..text.len() {
             let error = decode(&text.as_bytes()[..end], NOW).unwrap_err();
             assert!(matches!(error, SavedVerdictsError::Malformed(_)), "cut at {end}: {error}");
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_not_to_be_trusted_are_refused_with_the_reason() {
+    fn invalid_files_are_refused_with_the_reason() {
         let deep = "[".repeat(1 << 20);
         for (octets, now, reason) in [
             (&b"\xff\xfe\x00garbage"[..], NOW, "damaged"),
@@ -297,7 +298,7 @@ mod tests {
             (b"null", NOW, "damaged"),
             (deep.as_bytes(), NOW, "damaged"),
             (br#"{"version":2,"saved-at":0,"verdicts":[]}"#, NOW, "version 2"),
-            (encode(two(), NOW).as_bytes(), NOW - 3600, "3600 s into the future"),
+            (encode(two_verdicts(), NOW).as_bytes(), NOW - 3600, "3600 s into the future"),
             (encode([], i64::MAX).as_bytes(), i64::MIN, "into the future"),
             (&vec![b' '; MAX_OCTETS + 1], NOW, "octets"),
         ] {

@@ -1,111 +1,112 @@
-//! One target's tracker: outcomes in a row turn into a verdict.
+//! The tracker of one target: outcomes in a row become a verdict.
 //!
-//! `rise` and `fall` alone bound flapping: from up to down and back takes at least `rise + fall`
-//! outcomes, and where both are above 1 a target that flips with every probe keeps the verdict it
-//! has. There is no further hold time.
+//! Flapping is bounded by `rise` and `fall` alone: a change from up to down and back takes at least
+//! `rise + fall` outcomes. If both are above 1, a target whose outcomes alternate keeps its
+//! verdict. There is no further hold time.
 //!
-//! Where a verdict comes from decides what its first contrary outcome does:
+//! The effect of the first contrary outcome depends on the origin of the verdict:
 //!
-//! | verdict | the first contrary outcome |
+//! | verdict | effect of the first contrary outcome |
 //! |---|---|
 //! | unknown | decides at once |
 //! | of the present check | counts towards `rise` or `fall` |
-//! | of a previous run of the program | counts towards `rise` or `fall`: neither trusted nor distrusted |
-//! | inherited from another check of the same target | decides at once: it is the first word of the new check |
+//! | of a previous run of the program | counts towards `rise` or `fall` |
+//! | of another check of the same target | decides at once, as the first result of the new check |
 
 use std::time::Duration;
 
 use super::{Monitor, Verdict};
 
-/// Counts the outcomes of one target that speak against its verdict.
+/// Counts the outcomes in a row that contradict the verdict of one target.
 ///
 /// Counting and changing are two steps, so that the [`super::Ledger`] can hold a change back:
-/// [`Tracker::count`] says which verdict the target is ripe for, [`Tracker::settle`] makes it so. A
-/// change held back stays ripe while the outcomes stay.
+/// [`Tracker::count`] returns the verdict that the outcomes have reached, and [`Tracker::settle`]
+/// applies it. A change that is held back stays possible while outcomes stay the same.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tracker {
     verdict: Verdict,
     since: Option<Duration>,
+    /// Outcomes in a row that contradict the verdict.
     contrary_outcomes: u8,
     origin: VerdictOrigin,
 }
 
-/// Where a tracker's verdict comes from.
+/// The origin of a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum VerdictOrigin {
-    /// Outcomes of the present check, or nothing yet.
+    /// The outcomes of the present check; also for a target without outcomes.
     #[default]
     Outcomes,
-    /// A previous run of the program, and no outcome has confirmed it.
+    /// A previous run of the program. No outcome has confirmed it yet.
     PreviousRun,
-    /// Another check of the same target, and the present check has no outcome yet.
+    /// Another check of the same target. The present check has no outcome yet.
     OtherCheck,
 }
 
 impl Tracker {
-    /// A tracker that starts with the verdict of a previous run. It takes `rise` passes or `fall`
-    /// failures to change it.
+    /// A tracker with the verdict of a previous run, which `rise` passes or `fall` failures change.
     pub fn restored(verdict: Verdict) -> Self {
         Self { verdict, origin: VerdictOrigin::PreviousRun, ..Self::default() }
     }
 
-    /// A tracker that starts with the verdict that another check of the target came to, until its
-    /// own first outcome.
+    /// A tracker with the verdict of another check of the target, which lasts until the first
+    /// outcome.
     pub fn inherited(verdict: Verdict) -> Self {
         Self { verdict, origin: VerdictOrigin::OtherCheck, ..Self::default() }
     }
 
-    /// The settled state.
+    /// The settled verdict.
     pub fn verdict(&self) -> Verdict {
         self.verdict
     }
 
-    /// When the verdict was settled; `None` for unknown and for one of a previous run or of another
-    /// check.
+    /// When the verdict was settled; `None` if it is unknown, or comes from a previous run or
+    /// another check.
     pub fn since(&self) -> Option<Duration> {
         self.since
     }
 
-    /// Outcomes in a row that speak against the verdict.
+    /// The number of outcomes in a row that contradict the verdict.
     pub fn contrary_outcomes(&self) -> u8 {
         self.contrary_outcomes
     }
 
-    /// Whether the target counts as up while its latest outcome was a failure.
+    /// Whether the target is up and its latest outcome was a failure.
     pub fn is_failing(&self) -> bool {
         self.verdict == Verdict::Up && self.contrary_outcomes > 0
     }
 
-    /// Whether the target is down by the word of a previous run alone.
+    /// Whether the target is down only because of the verdict of a previous run.
     pub fn is_restored_down(&self) -> bool {
         self.verdict == Verdict::Down && self.origin == VerdictOrigin::PreviousRun
     }
 
-    /// Makes a verdict of a previous run yield to the next contrary outcome.
+    /// Lets the next contrary outcome replace the verdict of a previous run at once.
     pub fn distrust(&mut self) {
         if self.origin == VerdictOrigin::PreviousRun {
             self.origin = VerdictOrigin::OtherCheck;
         }
     }
 
-    /// Counts the target among the failing, without an outcome. Does not change the verdict.
+    /// Marks the target as failing without an outcome. The verdict does not change.
     pub(super) fn mark_failing(&mut self) {
         self.contrary_outcomes = self.contrary_outcomes.max(1);
     }
 
-    /// Counts one outcome and says which verdict the target is ripe for, if another than it has.
+    /// Counts one outcome. Returns the verdict that it leads to, if that differs from the present
+    /// one.
     pub fn count(&mut self, passed: bool, monitor: &Monitor) -> Option<Verdict> {
-        let heard = if passed { Verdict::Up } else { Verdict::Down };
-        if heard == self.verdict {
+        let indicated = if passed { Verdict::Up } else { Verdict::Down };
+        if indicated == self.verdict {
             self.contrary_outcomes = 0;
             self.origin = VerdictOrigin::Outcomes;
             return None;
         }
         self.contrary_outcomes = self.contrary_outcomes.saturating_add(1);
-        (self.contrary_outcomes >= self.required_outcomes(heard, monitor)).then_some(heard)
+        (self.contrary_outcomes >= self.required_outcomes(indicated, monitor)).then_some(indicated)
     }
 
-    /// Makes `verdict` the settled state.
+    /// Settles the verdict.
     pub fn settle(&mut self, verdict: Verdict, now: Duration) {
         *self = Self {
             verdict,
@@ -115,8 +116,8 @@ impl Tracker {
         };
     }
 
-    /// Goes back to up after a change to down that is doubted; ripe as before, so that the next
-    /// pass clears it.
+    /// Reverts a change to down. The failures stay counted: without a pass the target is due to go
+    /// down again.
     pub fn revert_to_up(&mut self, monitor: &Monitor, now: Duration) {
         *self = Self {
             verdict: Verdict::Up,
@@ -126,22 +127,22 @@ impl Tracker {
         };
     }
 
-    /// Asks for one more outcome of a change that was held back, before it is ripe again.
+    /// Requires one more contrary outcome before a change that was held back is possible again.
     pub fn require_one_more(&mut self, monitor: &Monitor) {
         self.origin = VerdictOrigin::Outcomes;
-        let enough = self.required_outcomes(self.opposite(), monitor);
-        self.contrary_outcomes = self.contrary_outcomes.min(enough - 1);
+        let required = self.required_outcomes(self.opposite(), monitor);
+        self.contrary_outcomes = self.contrary_outcomes.min(required - 1);
     }
 
-    /// The verdict that a change held back would settle.
+    /// The verdict of a change that was held back, if there is one.
     pub fn ripe_verdict(&self, monitor: &Monitor) -> Option<Verdict> {
         let next = self.opposite();
         (self.contrary_outcomes >= self.required_outcomes(next, monitor)).then_some(next)
     }
 
-    /// While outcomes against the verdict are counted: the least time until it could flip, counted
-    /// from the latest outcome, which took `latency`. Probes start up to a tenth of the interval
-    /// early, and the next may end at once.
+    /// The least time from the latest outcome, which took `latency`, until the verdict could
+    /// change. `None` if that outcome confirmed the verdict. Probes start up to a tenth of the
+    /// interval early, and a probe may end at once.
     pub fn flips_in(&self, monitor: &Monitor, latency: Duration) -> Option<Duration> {
         if self.contrary_outcomes == 0 {
             return None;
@@ -155,9 +156,9 @@ impl Tracker {
         if self.verdict == Verdict::Down { Verdict::Up } else { Verdict::Down }
     }
 
-    /// How many outcomes in a row make the verdict `heard`.
-    fn required_outcomes(&self, heard: Verdict, monitor: &Monitor) -> u8 {
-        match (self.verdict, self.origin, heard) {
+    /// The number of outcomes in a row that change the verdict to `new`.
+    fn required_outcomes(&self, new: Verdict, monitor: &Monitor) -> u8 {
+        match (self.verdict, self.origin, new) {
             (Verdict::Unknown, ..) | (_, VerdictOrigin::OtherCheck, _) => 1,
             (_, _, Verdict::Up) => monitor.rise.get(),
             _ => monitor.fall.get(),
@@ -195,7 +196,8 @@ pub(crate) mod tests {
 
     #[test]
     fn verdicts_follow_rise_and_fall() {
-        // `+` a pass, `-` a failure; `U`, `D`, `?` the verdict after each.
+        // Outcomes: `+` pass, `-` failure. Verdicts after each: `U` up, `D` down, `?` unknown.
+        // Initial verdicts: also `d` distrusted, `i` and `j` inherited up and down.
         for (rise, fall, start, outcomes, verdicts, why) in [
             (2, 3, '?', "+", "U", "the first outcome decides at once"),
             (2, 3, '?', "-", "D", "the first outcome decides at once"),
@@ -205,13 +207,13 @@ pub(crate) mod tests {
             (2, 3, '?', "-+-+-+", "DDDDDD", "passes with a failure between are not in a row"),
             (1, 1, '?', "+-+-", "UDUD", "with 1 and 1 each outcome decides"),
             (2, 3, 'U', "---", "UUD", "a restored up takes `fall` failures"),
-            (2, 3, 'U', "--+--", "UUUUU", "a pass between them confirms it"),
+            (2, 3, 'U', "--+--", "UUUUU", "a pass between failures confirms it"),
             (2, 3, 'D', "++", "DU", "a restored down takes `rise` passes"),
-            (2, 3, 'd', "+", "U", "a distrusted restored down yields to the first pass"),
-            (2, 3, 'i', "-", "D", "an inherited up yields to the first outcome"),
-            (2, 3, 'j', "+", "U", "an inherited down yields to the first outcome"),
-            (2, 3, 'i', "+--", "UUU", "once confirmed it counts as any other"),
-            (2, 3, 'j', "-+", "DD", "once confirmed it counts as any other"),
+            (2, 3, 'd', "+", "U", "the first pass replaces a distrusted down"),
+            (2, 3, 'i', "-", "D", "the first outcome replaces an inherited up"),
+            (2, 3, 'j', "+", "U", "the first outcome replaces an inherited down"),
+            (2, 3, 'i', "+--", "UUU", "once confirmed it is like any other"),
+            (2, 3, 'j', "-+", "DD", "once confirmed it is like any other"),
         ] {
             let monitor = monitor(rise, fall);
             let mut tracker = match start {
@@ -242,7 +244,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_time_to_a_flip_is_never_overstated() {
+    fn the_time_until_a_change_is_never_overstated() {
         let monitor = monitor(2, 3);
         let mut tracker = Tracker::default();
         assert_eq!(tracker.flips_in(&monitor, Duration::ZERO), None);

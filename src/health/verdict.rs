@@ -1,24 +1,26 @@
 //! The verdict: the settled health of one target.
 
-/// The settled state of a target.
+/// The settled health of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Verdict {
-    /// No outcome yet: counts as up, but see [`HealthStatus::is_pending`].
+    /// The target has no outcome yet. It counts as up, but see [`HealthStatus::is_pending`].
+    ///
+    /// [`HealthStatus::is_pending`]: super::HealthStatus::is_pending
     #[default]
     Unknown,
-    /// Answers.
+    /// The target passes its checks.
     Up,
-    /// Does not answer.
+    /// The target fails its checks.
     Down,
 }
 
 impl Verdict {
-    /// Whether clients may be sent there.
+    /// Whether clients may be sent to the target: it is not down.
     pub fn is_usable(self) -> bool {
         self != Self::Down
     }
 
-    /// `unknown`, `up` or `down`.
+    /// The verdict in reports and metrics: `unknown`, `up` or `down`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",

@@ -1,4 +1,4 @@
-//! Envoy: what its Prometheus page says of one cluster.
+//! Envoy: the statistics of one cluster on its Prometheus page.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use super::{
     report::response_time,
 };
 
-/// The page's metrics of a cluster, in the order in which [`report`] takes them.
+/// The metrics of a cluster, in the order in which [`report`] uses them.
 const METRICS: [&str; 8] = [
     "envoy_cluster_upstream_cx_active",
     "envoy_cluster_upstream_rq_active",
@@ -20,13 +20,14 @@ const METRICS: [&str; 8] = [
 ];
 
 /// Envoy's histograms of time are in milliseconds.
-const MILLIS: f64 = 1000.0;
+const MILLIS_PER_SEC: f64 = 1000.0;
 
+/// A reader for the metrics of this cluster.
 pub(super) fn series<'s>(cluster: &str) -> SeriesReader<'s> {
     SeriesReader::new(METRICS.into_iter().map(|metric| {
         let mut selector = Selector::labelled(metric, "envoy_cluster_name", cluster);
         if metric.ends_with("rq_time") {
-            // A summary, which Envoy writes instead of buckets where it is told to.
+            // A summary, which Envoy can be configured to write instead of buckets.
             let median = Selector::labelled(metric, "quantile", "0.5");
             selector.matchers.extend(median.matchers);
         }
@@ -34,22 +35,22 @@ pub(super) fn series<'s>(cluster: &str) -> SeriesReader<'s> {
     }))
 }
 
-/// The report. Remaining connections are published only where the circuit breaker tracks them; with
-/// those that are open they make the limit.
+/// The report. The limit is the sum of open and remaining connections; Envoy publishes the
+/// remaining ones only if the circuit breaker tracks them.
 ///
 /// # Errors
-/// The cluster is not there, or its numbers cannot be true.
+/// The page lacks the cluster, or one of its numbers is impossible.
 pub(super) fn report(
     series: SeriesReader<'_>,
-    memory: &mut PollHistory,
+    history: &mut PollHistory,
 ) -> Result<LoadReport, ReportError> {
-    let mut found = series.finish()?;
-    let found: [Option<f64>; METRICS.len()] = std::array::from_fn(|_| found.next().flatten());
-    let [connections, requests, healthy, total, remaining, sum, count, median] = found;
+    let mut values = series.finish()?;
+    let values: [Option<f64>; METRICS.len()] = std::array::from_fn(|_| values.next().flatten());
+    let [connections, requests, healthy, total, remaining, sum, count, median] = values;
     if connections.is_none() && requests.is_none() {
         return Err(ReportError::Missing("`cluster`".into()));
     }
-    let mean = sum.zip(count).and_then(|(sum, count)| memory.mean_since(sum, count));
+    let mean = sum.zip(count).and_then(|(sum, count)| history.mean_since(sum, count));
     Ok(LoadReport {
         connections: connections.or(requests),
         limit: connections
@@ -60,7 +61,10 @@ pub(super) fn report(
             .zip(total)
             .map(|(up, total)| ServerCount::from_numbers(up, total))
             .transpose()?,
-        response_time: median.or(mean).map(|millis| response_time(millis / MILLIS)).transpose()?,
+        response_time: median
+            .or(mean)
+            .map(|millis| response_time(millis / MILLIS_PER_SEC))
+            .transpose()?,
         gauges: requests.map(|requests| ("requests".into(), requests)).into_iter().collect(),
         ..LoadReport::default()
     })
@@ -72,10 +76,10 @@ mod tests {
 
     use super::*;
 
-    fn read(page: &str, memory: &mut PollHistory) -> Result<LoadReport, ReportError> {
+    fn read(page: &str, history: &mut PollHistory) -> Result<LoadReport, ReportError> {
         let mut series = series("web");
         series.feed(page.as_bytes()).unwrap();
-        report(series, memory)
+        report(series, history)
     }
 
     fn page(sum: u32, count: u32) -> String {
@@ -94,19 +98,19 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_is_read_and_its_response_time_is_that_since_the_poll_before() {
-        let mut memory = PollHistory::default();
-        let first = read(&page(1000, 10), &mut memory).unwrap();
+    fn the_response_time_is_the_mean_since_the_previous_poll() {
+        let mut history = PollHistory::default();
+        let first = read(&page(1000, 10), &mut history).unwrap();
         assert_eq!((first.connections, first.limit), (Some(40.0), Some(100.0)));
         assert_eq!(first.servers, Some(ServerCount { up: 3, total: 4 }));
         assert_eq!(first.gauges.get("requests"), Some(&12.0));
-        assert_eq!(first.response_time, None, "since the start of Envoy is not now");
-        let second = read(&page(1500, 20), &mut memory).unwrap();
+        assert_eq!(first.response_time, None, "the totals are those since the start of Envoy");
+        let second = read(&page(1500, 20), &mut history).unwrap();
         assert_eq!(second.response_time, Some(Duration::from_millis(50)));
     }
 
     #[test]
-    fn a_summary_has_the_response_time_in_itself() {
+    fn a_summary_contains_the_response_time() {
         let page = page(0, 0)
             + "envoy_cluster_upstream_rq_time{envoy_cluster_name=\"web\",quantile=\"0.5\"} 7\n\
                envoy_cluster_upstream_rq_time{envoy_cluster_name=\"web\",quantile=\"0.99\"} 700\n";

@@ -1,4 +1,4 @@
-//! JSON, with a pointer (RFC 6901) to each number.
+//! JSON documents, with a JSON pointer (RFC 6901) to each number.
 
 use std::{fmt, str::FromStr};
 
@@ -9,16 +9,16 @@ use super::{LoadReport, ReportError, ReportMapping};
 /// The longest document, in octets.
 pub(super) const MAX_OCTETS: usize = 256 << 10;
 
-/// A place in a JSON document (RFC 6901): empty, or tokens each after a slash.
+/// A JSON pointer (RFC 6901): empty, or a sequence of tokens, each after a slash.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct JsonPointer(Box<str>);
 
-/// A text is no pointer.
+/// Why a text is not a JSON pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonPointerError {
-    /// It is not empty and does not start with a slash.
+    /// The text is not empty and does not start with a slash.
     NoSlash,
-    /// A tilde without 0 or 1 after it.
+    /// A tilde is not followed by 0 or 1.
     LoneTilde,
 }
 
@@ -49,24 +49,24 @@ impl fmt::Display for JsonPointerError {
     }
 }
 
-/// Reads a whole document.
+/// Reads a complete document.
 ///
 /// # Errors
-/// It is no JSON, or what is wanted is not in it.
+/// The document is not JSON, or lacks a number of the mapping.
 pub(super) fn read(
     octets: &[u8],
-    wanted: &ReportMapping<JsonPointer>,
+    mapping: &ReportMapping<JsonPointer>,
 ) -> Result<LoadReport, ReportError> {
     let document: Value =
         serde_json::from_slice(octets).map_err(|_| ReportError::WrongFormat("JSON"))?;
-    wanted.build_report(|JsonPointer(pointer)| match document.pointer(pointer)? {
+    mapping.build_report(|JsonPointer(pointer)| match document.pointer(pointer)? {
         Value::Null => None,
         value => Some(number(value)),
     })
 }
 
-/// A number, or a text that is one as JSON writes it: JavaScript and protobuf write long numbers as
-/// texts, and so do many exporters. A unit is not read.
+/// The number that a value is, or that a string contains in JSON notation: JavaScript, protobuf and
+/// many exporters write numbers as strings. `None` for a string with a unit.
 pub(super) fn number(value: &Value) -> Option<f64> {
     match value {
         Value::String(text) => {
@@ -83,24 +83,24 @@ mod tests {
     use super::*;
     use crate::load::{ServerCount, ShareUnit, TimeUnit};
 
-    fn at(text: &str) -> Option<JsonPointer> {
+    fn pointer(text: &str) -> Option<JsonPointer> {
         Some(text.parse().unwrap())
     }
 
     #[test]
-    fn each_number_is_found_by_its_pointer_and_read_in_its_unit() {
-        let wanted = ReportMapping {
-            connections: at("/stats/active"),
-            limit: at("/stats/max"),
-            cpu: at("/cpu"),
-            response_time: at("/latency_ms"),
-            servers: at("/up").zip(at("/all/1")),
-            gauges: vec![("queue".into(), at("/a~1b~0c").unwrap())],
+    fn each_number_is_found_by_its_pointer_and_converted_from_its_unit() {
+        let mapping = ReportMapping {
+            connections: pointer("/stats/active"),
+            limit: pointer("/stats/max"),
+            cpu: pointer("/cpu"),
+            response_time: pointer("/latency_ms"),
+            servers: pointer("/up").zip(pointer("/all/1")),
+            gauges: vec![("queue".into(), pointer("/a~1b~0c").unwrap())],
             cpu_unit: ShareUnit::Percent,
             response_time_unit: TimeUnit::Milliseconds,
         };
         let document = br#"{"stats": {"active": 120, "max": 1e3}, "cpu": 35, "latency_ms": 12.5, "up": 3, "all": [9, 4], "a/b~c": -2}"#;
-        let report = read(document, &wanted).unwrap();
+        let report = read(document, &mapping).unwrap();
         assert_eq!((report.connections, report.limit), (Some(120.0), Some(1000.0)));
         assert_eq!(report.response_time, Some(Duration::from_micros(12_500)));
         assert_eq!(report.servers, Some(ServerCount { up: 3, total: 4 }));
@@ -110,11 +110,11 @@ mod tests {
 
     #[test]
     fn a_number_may_be_written_as_a_string() {
-        let wanted = ReportMapping { connections: at("/x"), ..ReportMapping::empty() };
+        let mapping = ReportMapping { connections: pointer("/x"), ..ReportMapping::empty() };
         for (text, number) in [("7", 7.0), (" 12.5 ", 12.5), ("1e3", 1000.0), ("-0", 0.0)] {
             let document = format!("{{\"x\": \"{text}\"}}");
             assert_eq!(
-                read(document.as_bytes(), &wanted).unwrap().connections,
+                read(document.as_bytes(), &mapping).unwrap().connections,
                 Some(number),
                 "{text}"
             );
@@ -122,40 +122,40 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wanted_and_not_there_is_named_as_the_configuration_names_it() {
-        for (document, pointer, fault) in [
-            ("{}", "/x", "nothing there for `connections`"),
-            ("{\"x\": null}", "/x", "nothing there for `connections`"),
-            ("[1]", "/1", "nothing there for `connections`"),
-            ("{\"x\": \"7 ms\"}", "/x", "what is there for `connections` is no number"),
-            ("{\"x\": \"NaN\"}", "/x", "what is there for `connections` is no number"),
-            ("{\"x\": \"\"}", "/x", "what is there for `connections` is no number"),
-            ("{\"x\": {}}", "/x", "what is there for `connections` is no number"),
-            ("{\"x\": true}", "/x", "what is there for `connections` is no number"),
-            ("{\"x\": 1", "/x", "what came is not JSON"),
-            ("<html>", "/x", "what came is not JSON"),
-            ("{\"x\": 1e999}", "/x", "what came is not JSON"),
+    fn a_missing_number_is_named_by_its_configuration_key() {
+        for (document, path, error) in [
+            ("{}", "/x", "no data found for `connections`"),
+            ("{\"x\": null}", "/x", "no data found for `connections`"),
+            ("[1]", "/1", "no data found for `connections`"),
+            ("{\"x\": \"7 ms\"}", "/x", "the value for `connections` is not a number"),
+            ("{\"x\": \"NaN\"}", "/x", "the value for `connections` is not a number"),
+            ("{\"x\": \"\"}", "/x", "the value for `connections` is not a number"),
+            ("{\"x\": {}}", "/x", "the value for `connections` is not a number"),
+            ("{\"x\": true}", "/x", "the value for `connections` is not a number"),
+            ("{\"x\": 1", "/x", "the load report is not JSON"),
+            ("<html>", "/x", "the load report is not JSON"),
+            ("{\"x\": 1e999}", "/x", "the load report is not JSON"),
         ] {
-            let wanted = ReportMapping { connections: at(pointer), ..ReportMapping::empty() };
+            let mapping = ReportMapping { connections: pointer(path), ..ReportMapping::empty() };
             assert_eq!(
-                read(document.as_bytes(), &wanted).unwrap_err().to_string(),
-                fault,
+                read(document.as_bytes(), &mapping).unwrap_err().to_string(),
+                error,
                 "{document}"
             );
         }
-        let whole = ReportMapping { connections: at(""), ..ReportMapping::empty() };
+        let whole = ReportMapping { connections: pointer(""), ..ReportMapping::empty() };
         assert_eq!(read(b"17", &whole).unwrap().connections, Some(17.0), "the whole document");
     }
 
     #[test]
-    fn a_bad_pointer_is_told_how_to_write_it() {
+    fn an_invalid_pointer_is_an_error_with_the_reason() {
         assert_eq!("x".parse::<JsonPointer>(), Err(JsonPointerError::NoSlash));
         assert_eq!("/a~2".parse::<JsonPointer>(), Err(JsonPointerError::LoneTilde));
         assert_eq!("/a~".parse::<JsonPointer>(), Err(JsonPointerError::LoneTilde));
     }
 
     #[test]
-    fn a_document_of_nothing_but_brackets_is_refused_without_harm() {
+    fn deeply_nested_brackets_are_refused() {
         let deep = "[".repeat(MAX_OCTETS);
         assert_eq!(
             read(deep.as_bytes(), &ReportMapping::empty()),

@@ -1,13 +1,16 @@
-//! Load reports: what downstream balancers say of themselves, read from what they publish. Layer 1:
-//! pure; octets come in as arguments, in pieces as they arrive.
+//! Load reports: the load of downstream balancers, read from the pages that they publish. Layer 1:
+//! pure; the octets of a page are arguments, in pieces as they arrive.
 //!
-//! A [`LoadSource`] says where a balancer publishes and how to read it. Its [`ReportReader`] takes
-//! the octets of one poll and makes a [`LoadReport`] of them; what has to be remembered from one
-//! poll to the next is in a [`PollHistory`] that the poller keeps. One file per format: `haproxy`,
-//! `stub_status`, `envoy`, `prometheus`, `json`, `orca`.
+//! A [`LoadSource`] describes a balancer's page and its format. Its [`ReportReader`] turns the
+//! octets of one poll into a [`LoadReport`]. State that lasts from one poll to the next is in a
+//! [`PollHistory`], which the poller keeps. There is one module per format: `haproxy`,
+//! `stub_status`, `envoy`, `prometheus`, `json` and `orca`.
 //!
-//! Invariants: no octets make a reader panic; a reader holds a bounded part of a page; a report
-//! that leaves this module has no absurd value in it; a [`ReportError`] never quotes what was read.
+//! Invariants:
+//! - No octets make a reader panic.
+//! - A reader holds a bounded amount of a page.
+//! - A report that leaves this module contains no impossible value.
+//! - A [`ReportError`] never quotes what was received.
 
 mod envoy;
 mod haproxy;

@@ -1,9 +1,9 @@
 //! ORCA (Open Request Cost Aggregation): a load report in the header `endpoint-load-metrics` of a
 //! response.
 //!
-//! The header says its form: `TEXT cpu_utilization=0.3, named_metrics.queue=4` or `JSON
-//! {"cpu_utilization": 0.3}`. Older headers hold the same without the word. The names are those of
-//! `xds.data.orca.v3.OrcaLoadReport`, in JSON also in camel case. The binary form is refused.
+//! The header starts with its format: `TEXT cpu_utilization=0.3, named_metrics.queue=4` or `JSON
+//! {"cpu_utilization": 0.3}`. Older headers omit the format. The names are those of
+//! `xds.data.orca.v3.OrcaLoadReport`, in JSON also in camel case. The binary format is refused.
 
 use serde_json::Value;
 
@@ -13,23 +13,23 @@ use super::{
     report::{MAX_GAUGE_NAME_OCTETS, MAX_GAUGES},
 };
 
-/// More than any head of a reply that is read.
+/// The longest header value, in octets: more than the longest head of a reply that is read.
 const MAX_OCTETS: usize = 16 << 10;
 
-const WRONG_FORMAT: ReportError = ReportError::WrongFormat("an ORCA load report as TEXT or JSON");
+const WRONG_FORMAT: ReportError = ReportError::WrongFormat("ORCA in TEXT or JSON format");
 
-/// Reads a header's value.
+/// Reads the value of a header.
 ///
 /// # Errors
-/// It is no load report.
+/// The value is not an ORCA load report.
 pub(super) fn read(value: &str) -> Result<LoadReport, ReportError> {
     if value.len() > MAX_OCTETS {
         return Err(ReportError::PageTooLong(MAX_OCTETS));
     }
     let value = value.trim();
-    let (form, rest) = value.split_once(' ').unwrap_or((value, ""));
+    let (format, rest) = value.split_once(' ').unwrap_or((value, ""));
     let mut report = LoadReport::default();
-    match form {
+    match format {
         "TEXT" => read_text(rest, &mut report)?,
         "JSON" => read_json(rest, &mut report)?,
         "BIN" => return Err(WRONG_FORMAT),
@@ -39,7 +39,7 @@ pub(super) fn read(value: &str) -> Result<LoadReport, ReportError> {
     if report.gauges.is_empty() { Err(WRONG_FORMAT) } else { Ok(report) }
 }
 
-/// `name=number` or `name:number`, with commas between.
+/// Reads `name=number` or `name:number`, separated by commas.
 fn read_text(text: &str, report: &mut LoadReport) -> Result<(), ReportError> {
     for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
         let (name, number) = pair.split_once(['=', ':']).ok_or(WRONG_FORMAT)?;
@@ -68,7 +68,7 @@ fn read_json(text: &str, report: &mut LoadReport) -> Result<(), ReportError> {
 }
 
 fn insert_metric(name: &str, number: f64, report: &mut LoadReport) -> Result<(), ReportError> {
-    let own = match name {
+    let gauge = match name {
         "cpu_utilization" | "cpuUtilization" | "cpu" => "cpu",
         "mem_utilization" | "memUtilization" | "mem" => "memory",
         "application_utilization" | "applicationUtilization" => "application",
@@ -76,19 +76,19 @@ fn insert_metric(name: &str, number: f64, report: &mut LoadReport) -> Result<(),
         "eps" => "eps",
         other => return insert_named_metric(other, number, report),
     };
-    report.gauges.insert(own.into(), number);
+    report.gauges.insert(gauge.into(), number);
     Ok(())
 }
 
-/// A metric under the name that the application gave it. It never takes the place of one that has a
-/// meaning.
+/// Inserts a metric under the name that the application gave it. It never replaces a metric with a
+/// fixed meaning, such as `cpu`.
 fn insert_named_metric(
     name: &str,
     number: f64,
     report: &mut LoadReport,
 ) -> Result<(), ReportError> {
     let name = match name.split_once('.') {
-        // What one request cost says nothing of the whole.
+        // The cost of a single request says nothing of the load.
         Some(("request_cost" | "requestCost", _)) => return Ok(()),
         Some(("named_metrics" | "namedMetrics" | "utilization", name)) => name,
         _ => name,
@@ -111,12 +111,12 @@ mod tests {
     use super::*;
 
     fn gauges(value: &str) -> Vec<(String, f64)> {
-        let report = read(value).unwrap_or_else(|fault| panic!("{value}: {fault}"));
+        let report = read(value).unwrap_or_else(|error| panic!("{value}: {error}"));
         report.gauges.into_iter().map(|(name, value)| (name.into(), value)).collect()
     }
 
     #[test]
-    fn every_form_says_the_same() {
+    fn every_format_makes_the_same_report() {
         let expected =
             [("cpu".to_owned(), 0.3), ("memory".to_owned(), 0.8), ("queue".to_owned(), 4.0)];
         for value in [
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_metric_does_not_pass_for_the_processor() {
+    fn a_named_metric_does_not_replace_the_cpu_load() {
         assert_eq!(
             gauges("TEXT cpu_utilization=0.9,named_metrics.cpu=0.1"),
             [("cpu".to_owned(), 0.9)]
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_report_is_refused() {
+    fn values_that_are_no_report_are_refused() {
         let many: String = (0..100).map(|index| format!("m{index}=1,")).collect();
         let long = format!("TEXT {}=1", "x".repeat(200));
         for value in [

@@ -1,4 +1,4 @@
-//! Readers: what takes the octets of one poll and makes a report of them.
+//! Readers: each turns the octets of one poll into a report.
 
 use std::borrow::Cow;
 
@@ -14,19 +14,19 @@ use super::{
 /// The longest page that is read line by line, in octets.
 const MAX_OCTETS: usize = 4 << 20;
 
-/// How the end of a page is known where the transport does not announce it.
+/// How the end of a page is recognised if the transport does not announce it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageEnd {
-    /// The connection ended, whole or cut: a whole page ends with a whole line, and with what its
-    /// form ends with.
+    /// By the end of the connection, which may cut the page. A complete page ends with a complete
+    /// line, and with the last element of its format.
     ConnectionClosed,
-    /// By the page itself: OpenMetrics ends with a line `# EOF`.
+    /// By an end marker: OpenMetrics ends with a line `# EOF`.
     EndMarker,
-    /// So many commands were sent to HAProxy's socket, and each reply ends with an empty line.
+    /// By the replies to this number of commands on HAProxy's socket. Each ends with an empty line.
     Replies(usize),
 }
 
-/// Takes the octets of one poll.
+/// Reads the octets of one poll.
 #[derive(Debug)]
 pub struct ReportReader<'s> {
     source: &'s LoadSource,
@@ -44,7 +44,7 @@ enum FormatReader<'s> {
 }
 
 impl LoadSource {
-    /// What reads one poll; `None` where nothing is polled.
+    /// A reader for one poll; `None` if the source is not polled.
     pub fn reader(&self) -> Option<ReportReader<'_>> {
         ReportReader::new(self)
     }
@@ -52,37 +52,37 @@ impl LoadSource {
 
 impl<'s> ReportReader<'s> {
     fn new(source: &'s LoadSource) -> Option<Self> {
-        let form = match &source.kind {
+        let format = match &source.kind {
             LoadKind::Haproxy(
                 HaproxySource::Page { proxy, .. } | HaproxySource::Socket { proxy, .. },
             ) => FormatReader::Haproxy(Box::new(Statistics::new(proxy.as_deref()))),
             LoadKind::Nginx(_) => FormatReader::StubStatus(Vec::new()),
             LoadKind::Envoy { cluster, .. } => FormatReader::Envoy(envoy::series(cluster)),
-            LoadKind::Prometheus { wanted, .. } => FormatReader::Prometheus(
-                SeriesReader::new(wanted.selectors().map(Cow::Borrowed)),
-                wanted,
+            LoadKind::Prometheus { wanted: mapping, .. } => FormatReader::Prometheus(
+                SeriesReader::new(mapping.selectors().map(Cow::Borrowed)),
+                mapping,
             ),
-            LoadKind::Json { wanted, .. } => FormatReader::Json(Vec::new(), wanted),
+            LoadKind::Json { wanted: mapping, .. } => FormatReader::Json(Vec::new(), mapping),
             LoadKind::Orca => return None,
         };
-        Some(Self { source, format: form, octets: 0 })
+        Some(Self { source, format, octets: 0 })
     }
 
-    /// Takes the next octets, however they are cut.
+    /// Reads the next octets. Pieces may end anywhere.
     ///
     /// # Errors
-    /// They cannot be what they should; the rest need not be read.
+    /// The page cannot become a report; the rest of it need not be read.
     pub fn feed(&mut self, octets: &[u8]) -> Result<(), ReportError> {
         self.octets += octets.len();
-        let most = match &self.format {
+        let max_octets = match &self.format {
             FormatReader::Haproxy(_) | FormatReader::Envoy(_) | FormatReader::Prometheus(..) => {
                 MAX_OCTETS
             }
             FormatReader::StubStatus(_) => stub_status::MAX_OCTETS,
             FormatReader::Json(..) => json::MAX_OCTETS,
         };
-        if self.octets > most {
-            return Err(ReportError::PageTooLong(most));
+        if self.octets > max_octets {
+            return Err(ReportError::PageTooLong(max_octets));
         }
         match &mut self.format {
             FormatReader::Haproxy(statistics) => statistics.feed(octets),
@@ -96,13 +96,13 @@ impl<'s> ReportReader<'s> {
         }
     }
 
-    /// Says that what was fed is all, and how the transport knows. Not to be asked for where the
-    /// transport announces the end.
+    /// Checks that the octets read so far are a complete page. Not needed if the transport
+    /// announces the end of the page.
     ///
     /// # Errors
-    /// [`ReportError::Truncated`]: it is a part only.
+    /// [`ReportError::Truncated`] if a part of the page is missing.
     pub fn check_end(&self, end: PageEnd) -> Result<(), ReportError> {
-        let is_whole = match (&self.format, end) {
+        let is_complete = match (&self.format, end) {
             (FormatReader::Haproxy(statistics), PageEnd::Replies(count)) => {
                 statistics.has_complete_replies(count)
             }
@@ -118,23 +118,23 @@ impl<'s> ReportReader<'s> {
                 series.is_at_line_start()
             }
             (FormatReader::StubStatus(page), _) => page.ends_with(b"\n"),
-            // A part of a JSON document is none.
+            // A truncated JSON document does not parse, so `finish` detects it.
             (FormatReader::Json(..), _) => true,
         };
-        if is_whole { Ok(()) } else { Err(ReportError::Truncated) }
+        if is_complete { Ok(()) } else { Err(ReportError::Truncated) }
     }
 
-    /// The report, once all octets were fed.
+    /// The report, once all octets have been read.
     ///
     /// # Errors
-    /// There is none in them, or it is absurd.
-    pub fn finish(self, memory: &mut PollHistory) -> Result<LoadReport, ReportError> {
+    /// The page contains no report, or one with an impossible number.
+    pub fn finish(self, history: &mut PollHistory) -> Result<LoadReport, ReportError> {
         self.source.check_report(match self.format {
-            FormatReader::Haproxy(statistics) => statistics.finish(memory),
+            FormatReader::Haproxy(statistics) => statistics.finish(history),
             FormatReader::StubStatus(page) => stub_status::read(&page),
-            FormatReader::Envoy(series) => envoy::report(series, memory),
-            FormatReader::Prometheus(series, wanted) => prometheus::report(series, wanted),
-            FormatReader::Json(page, wanted) => json::read(&page, wanted),
+            FormatReader::Envoy(series) => envoy::report(series, history),
+            FormatReader::Prometheus(series, mapping) => prometheus::report(series, mapping),
+            FormatReader::Json(page, mapping) => json::read(&page, mapping),
         }?)
     }
 }

@@ -1,54 +1,54 @@
-//! Faults: why what a balancer published makes no report.
+//! Report errors: why a page makes no load report.
 
 use std::fmt;
 
 use super::limits::MAX_LINE_OCTETS;
 
-/// Why there is no report. The text is what an operator reads in `status` and in the log; what was
-/// received is never quoted in it.
+/// Why a page makes no report. Operators read the text in `status` and in the log; it never quotes
+/// what was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReportError {
-    /// It is not in the form that it should have.
+    /// The page does not have this format.
     WrongFormat(&'static str),
-    /// A line is longer than the bound.
+    /// A line is longer than the bound of a line.
     LineTooLong,
-    /// The whole is longer than the bound, in octets.
+    /// The page is longer than this bound, in octets.
     PageTooLong(usize),
-    /// It ends before it is complete.
+    /// The page ends before it is complete.
     Truncated,
-    /// There is more of something than is kept.
+    /// The page contains more than this number of something.
     TooMany(usize, &'static str),
-    /// What the configuration wants is not there.
+    /// The page contains no data for this key of the configuration.
     Missing(Box<str>),
-    /// What the configuration wants is there, and is no number.
+    /// The data for this key of the configuration is not a number.
     NotANumber(Box<str>),
-    /// A number that cannot be true.
+    /// A number is impossible, for this reason.
     Implausible(Quantity, &'static str),
 }
 
-/// What a number in a report is of.
+/// The quantity of a number in a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quantity {
-    /// Connections.
+    /// The number of connections.
     Connections,
-    /// The most connections.
+    /// The limit of connections.
     Limit,
-    /// Servers.
+    /// The number of servers.
     Servers,
-    /// What is left of the capacity.
+    /// The share of the capacity that remains.
     CapacityShare,
-    /// The response time.
+    /// The response time of a request.
     ResponseTime,
-    /// The processor's share.
+    /// The CPU load.
     Cpu,
-    /// The memory's share.
+    /// The memory load.
     Memory,
-    /// Any other number.
+    /// Any other gauge.
     Gauge,
 }
 
 impl Quantity {
-    fn words(self) -> &'static str {
+    fn text(self) -> &'static str {
         match self {
             Self::Connections => "the number of connections",
             Self::Limit => "the limit of connections",
@@ -65,16 +65,16 @@ impl Quantity {
 impl fmt::Display for ReportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::WrongFormat(form) => write!(f, "what came is not {form}"),
+            Self::WrongFormat(format) => write!(f, "the load report is not {format}"),
             Self::LineTooLong => {
                 write!(f, "a line is longer than {} KiB", MAX_LINE_OCTETS >> 10)
             }
-            Self::PageTooLong(most) => write!(f, "the page is longer than {} KiB", most >> 10),
+            Self::PageTooLong(max) => write!(f, "the page is longer than {} KiB", max >> 10),
             Self::Truncated => f.write_str("the page was cut off before its end"),
-            Self::TooMany(most, what) => write!(f, "there are more than {most} {what}"),
-            Self::Missing(what) => write!(f, "nothing there for {what}"),
-            Self::NotANumber(what) => write!(f, "what is there for {what} is no number"),
-            Self::Implausible(quantity, why) => write!(f, "{} {why}", quantity.words()),
+            Self::TooMany(max, what) => write!(f, "there are more than {max} {what}"),
+            Self::Missing(what) => write!(f, "no data found for {what}"),
+            Self::NotANumber(what) => write!(f, "the value for {what} is not a number"),
+            Self::Implausible(quantity, why) => write!(f, "{} {why}", quantity.text()),
         }
     }
 }
@@ -86,23 +86,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_reads_as_a_person_would_say_it() {
-        for (fault, text) in [
+    fn an_error_reads_as_a_sentence() {
+        for (error, text) in [
             (
                 ReportError::WrongFormat("HAProxy's statistics in CSV"),
-                "what came is not HAProxy's statistics in CSV",
+                "the load report is not HAProxy's statistics in CSV",
             ),
             (ReportError::LineTooLong, "a line is longer than 64 KiB"),
             (ReportError::PageTooLong(4 << 20), "the page is longer than 4096 KiB"),
             (ReportError::TooMany(4096, "servers"), "there are more than 4096 servers"),
-            (ReportError::Missing("`limit`".into()), "nothing there for `limit`"),
-            (ReportError::NotANumber("`cpu`".into()), "what is there for `cpu` is no number"),
+            (ReportError::Missing("`limit`".into()), "no data found for `limit`"),
+            (ReportError::NotANumber("`cpu`".into()), "the value for `cpu` is not a number"),
             (
                 ReportError::Implausible(Quantity::Connections, "is negative"),
                 "the number of connections is negative",
             ),
         ] {
-            assert_eq!(fault.to_string(), text);
+            assert_eq!(error.to_string(), text);
         }
     }
 }

@@ -1,47 +1,47 @@
-//! Which of a page's numbers make a report, for formats in which the operator says so.
+//! Report mappings: which numbers of a page make a report, for formats that have no fixed meaning.
 
 use super::{LoadReport, ReportError, ServerCount, report};
 
-/// Where each part of a report is found on a page, `P` being how the format names a place.
+/// The place on a page of each value of a report. `P` is the way in which the format names a place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ReportMapping<P> {
-    /// Connections at this moment.
+    /// The present number of connections.
     pub connections: Option<P>,
-    /// The most connections.
+    /// The limit of connections.
     pub limit: Option<P>,
-    /// The processor's load, in `cpu_unit`.
+    /// The CPU load, in `cpu_unit`.
     pub cpu: Option<P>,
-    /// How long a request takes, in `response_time_unit`.
+    /// The response time of a request, in `response_time_unit`.
     pub response_time: Option<P>,
-    /// Servers that take requests, and all of them.
+    /// The number of servers that take requests, and the number of all servers.
     pub servers: Option<(P, P)>,
-    /// Other numbers by name.
+    /// Other numbers, each with the name of its gauge.
     pub gauges: Vec<(Box<str>, P)>,
-    /// In what the processor's load is published.
+    /// The unit of the CPU load.
     pub cpu_unit: ShareUnit,
-    /// In what the response time is published.
+    /// The unit of the response time.
     pub response_time_unit: TimeUnit,
 }
 
-/// In what a share is published.
+/// The unit of a share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ShareUnit {
-    /// 1 is all.
+    /// From 0 to 1: 1 is all of the capacity.
     Share,
-    /// 100 is all.
+    /// From 0 to 100: 100 is all of the capacity.
     Percent,
 }
 
-/// In what a time is published.
+/// The unit of a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TimeUnit {
-    /// Seconds.
+    /// Whole or fractional seconds.
     Seconds,
-    /// Milliseconds.
+    /// Whole or fractional milliseconds.
     Milliseconds,
 }
 
-/// What a place is wanted for; as a key of the configuration.
+/// A value of a report that a place on the page provides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReportField<'w> {
     Connections,
@@ -54,6 +54,7 @@ enum ReportField<'w> {
 }
 
 impl ReportField<'_> {
+    /// The key of the configuration that names the place, for error messages.
     fn config_key(self) -> Box<str> {
         match self {
             Self::Connections => "`connections`".into(),
@@ -83,7 +84,7 @@ impl<P> ReportMapping<P> {
         }
     }
 
-    /// Every place, always in the same order.
+    /// The place of every value, always in the same order.
     pub fn selectors(&self) -> impl Iterator<Item = &P> {
         self.fields().map(|(_, place)| place)
     }
@@ -95,7 +96,7 @@ impl<P> ReportMapping<P> {
             (ReportField::Cpu, &self.cpu),
             (ReportField::ResponseTime, &self.response_time),
         ];
-        let single = single.into_iter().filter_map(|(what, place)| Some((what, place.as_ref()?)));
+        let single = single.into_iter().filter_map(|(field, place)| Some((field, place.as_ref()?)));
         let servers = self.servers.iter().flat_map(|(up, total)| {
             [(ReportField::ServersUp, up), (ReportField::ServersTotal, total)]
         });
@@ -104,21 +105,21 @@ impl<P> ReportMapping<P> {
             .chain(self.gauges.iter().map(|(name, place)| (ReportField::Gauge(name), place)))
     }
 
-    /// The report, `value` being what stands at a place: nothing, something that is no number, or a
-    /// number.
+    /// Builds the report. `value` reads a place: `None` if it is empty, `Some(None)` if it holds
+    /// something other than a number.
     ///
     /// # Errors
-    /// Something wanted is not there, no number, or absurd.
+    /// A place is empty or does not hold a number, or the number is impossible.
     pub(super) fn build_report(
         &self,
         mut value: impl FnMut(&P) -> Option<Option<f64>>,
     ) -> Result<LoadReport, ReportError> {
         let mut report = LoadReport::default();
         let mut up = 0.0;
-        for (what, place) in self.fields() {
-            let found = value(place).ok_or_else(|| ReportError::Missing(what.config_key()))?;
-            let number = found.ok_or_else(|| ReportError::NotANumber(what.config_key()))?;
-            match what {
+        for (field, place) in self.fields() {
+            let found = value(place).ok_or_else(|| ReportError::Missing(field.config_key()))?;
+            let number = found.ok_or_else(|| ReportError::NotANumber(field.config_key()))?;
+            match field {
                 ReportField::Connections => report.connections = Some(number),
                 ReportField::Limit => report.limit = Some(number),
                 ReportField::Cpu => {

@@ -1,116 +1,116 @@
-//! Load sources: where a balancer says how it is, and how to read it.
+//! Load sources: where a balancer publishes its load, and in which format.
 
 use std::{fmt, net::IpAddr, num::NonZeroU64, path::Path, time::Duration};
 
-use super::{JsonPointer, LoadReport, ReportError, ReportMapping, Selector, orca};
+use super::{JsonPointer, LoadReport, ReportError, ReportMapping, Selector, ServerCount, orca};
 
-/// Where a balancer says how it is, how to read it, and how often.
+/// Where a balancer publishes its load, in which format, and how often it is polled.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LoadSource {
     /// The name in `[load.NAME]`.
     pub name: Box<str>,
-    /// What is read, and where.
+    /// The format, and the page or socket that is read.
     pub kind: LoadKind,
     /// From the start of one poll to the start of the next, jittered ±10 %.
     pub interval: Duration,
-    /// A poll that has no report after this has failed. Shorter than `interval`.
+    /// The time after which a poll without a complete report has failed. Shorter than `interval`.
     pub timeout: Duration,
-    /// A report older than this says nothing any more. Longer than `interval`.
+    /// The age at which a report expires. Longer than `interval`.
     pub stale_after: Duration,
-    /// Whether a part of the servers down means that part of the capacity gone.
+    /// Whether servers that are down reduce the capacity in proportion.
     pub scales_by_servers: bool,
-    /// The most connections, whatever the balancer says of it.
+    /// The most connections; overrides the limit that the balancer reports.
     pub limit: Option<NonZeroU64>,
 }
 
-/// What is read, and where.
+/// The format of a load source, and the page or socket that is read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum LoadKind {
-    /// HAProxy's statistics.
+    /// HAProxy's statistics, over HTTP or from its socket.
     Haproxy(HaproxySource),
-    /// nginx's `stub_status`.
+    /// The page of nginx's `stub_status` module.
     Nginx(LoadPage),
-    /// One cluster of Envoy's statistics, as Prometheus text.
+    /// The statistics of one Envoy cluster, as Prometheus text.
     Envoy {
-        /// Where.
+        /// The statistics page.
         page: LoadPage,
-        /// The cluster's name.
+        /// The name of the cluster.
         cluster: Box<str>,
     },
     /// Any page in the Prometheus text format.
     Prometheus {
-        /// Where.
+        /// The page.
         page: LoadPage,
-        /// What.
+        /// The series that make up the report.
         wanted: ReportMapping<Selector>,
     },
     /// Any JSON document.
     Json {
-        /// Where.
+        /// The page.
         page: LoadPage,
-        /// What.
+        /// The places in the document that make up the report.
         wanted: ReportMapping<JsonPointer>,
     },
-    /// Nothing is polled: the header `endpoint-load-metrics` of the health check's own reply.
+    /// The header `endpoint-load-metrics` of health check replies. Nothing is polled.
     Orca,
 }
 
 /// HAProxy's statistics, of one proxy or of all backends.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HaproxySource {
-    /// As CSV over HTTP.
+    /// CSV over HTTP.
     Page {
-        /// Where.
+        /// The statistics page.
         page: LoadPage,
-        /// Of this proxy.
+        /// The proxy to read; `None` reads all backends.
         proxy: Option<Box<str>>,
     },
-    /// From its socket.
+    /// HAProxy's runtime API on a Unix socket.
     Socket {
-        /// Where.
+        /// The path of the socket.
         path: Box<Path>,
-        /// Of this proxy.
+        /// The proxy to read; `None` reads all backends.
         proxy: Option<Box<str>>,
     },
 }
 
-/// A page over HTTP.
+/// A page that is polled over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LoadPage {
-    /// Speak TLS.
+    /// Whether to use TLS.
     pub tls: bool,
-    /// At whom.
+    /// The host that serves the page.
     pub host: PageHost,
     /// The TCP port.
     pub port: u16,
-    /// The request target, starting with `/`; `{address}` in it stands for the address of whom the
-    /// source is attached to.
+    /// The request target, starting with `/`. `{address}` in it is replaced by the address of the
+    /// endpoint that the source is attached to.
     pub path: Box<str>,
-    /// Headers to send.
+    /// Headers to send with the request.
     pub headers: Vec<PageHeader>,
-    /// Over TLS: fail where the certificate is not valid.
+    /// With TLS: whether an invalid certificate makes the poll fail.
     pub verify: bool,
-    /// Over TLS: a PEM file of authorities to trust instead of the system's.
+    /// With TLS: a PEM file of authorities to trust instead of the system's.
     pub authorities: Option<Box<Path>>,
 }
 
-/// Whom a page is asked from.
+/// The host that serves a page.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PageHost {
-    /// A name, resolved at each poll.
+    /// A host name, resolved at each poll.
     Name(Box<str>),
-    /// An address.
+    /// A fixed address.
     Address(IpAddr),
-    /// The address of whom the source is attached to: `{address}`.
+    /// The address of the endpoint that the source is attached to: `{address}`.
     Attached,
 }
 
-/// A header to send. Its value may be a secret, and is not shown.
+/// A header to send. Its value may be a secret, so `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PageHeader {
-    /// The name.
+    /// The name of the field.
     pub name: Box<str>,
-    /// The value.
+    /// The value of the field.
     pub value: Box<str>,
 }
 
@@ -120,16 +120,16 @@ impl fmt::Debug for PageHeader {
     }
 }
 
-/// What stands for the address in a page's URL.
+/// Replaced by the endpoint's address in a page's URL.
 const ADDRESS_PLACEHOLDER: &str = "{address}";
 
 impl LoadPage {
-    /// Whether each endpoint has a page of its own.
+    /// Whether each endpoint has its own page.
     pub fn is_per_address(&self) -> bool {
         self.host == PageHost::Attached || self.path.contains(ADDRESS_PLACEHOLDER)
     }
 
-    /// The request target for this address.
+    /// The request target for an endpoint's address.
     pub fn path_for(&self, address: Option<IpAddr>) -> String {
         match address {
             Some(address) => self.path.replace(ADDRESS_PLACEHOLDER, &address.to_string()),
@@ -139,7 +139,7 @@ impl LoadPage {
 }
 
 impl LoadSource {
-    /// The page that is polled, if it is one.
+    /// The page that is polled; `None` for a socket and for headers.
     pub fn page(&self) -> Option<&LoadPage> {
         match &self.kind {
             LoadKind::Haproxy(HaproxySource::Page { page, .. })
@@ -151,12 +151,12 @@ impl LoadSource {
         }
     }
 
-    /// Whether each endpoint that it is attached to is polled by itself.
+    /// Whether each endpoint that the source is attached to is polled separately.
     pub fn is_per_address(&self) -> bool {
         self.page().is_some_and(LoadPage::is_per_address)
     }
 
-    /// Whether it is polled at all.
+    /// Whether the source is polled.
     pub fn is_polled(&self) -> bool {
         self.kind != LoadKind::Orca
     }
@@ -164,22 +164,22 @@ impl LoadSource {
     /// Reads the header `endpoint-load-metrics` of a health check's reply.
     ///
     /// # Errors
-    /// It is no load report, or an absurd one.
+    /// The value is no load report, or contains an impossible number.
     pub fn read_header(&self, value: &str) -> Result<LoadReport, ReportError> {
         self.check_report(orca::read(value)?)
     }
 
-    /// The share of the whole capacity that is left by what the report says of servers; 1 where it
-    /// says nothing, or the source does not go by it.
+    /// The share of the capacity that remains by the servers of the report, from 0 to 1. It is 1 if
+    /// the report says nothing of servers, or if the source does not scale by them.
     pub fn capacity_left(&self, report: &LoadReport) -> f64 {
-        let share_up = || report.servers.and_then(super::ServerCount::share_up);
+        let share_up = || report.servers.and_then(ServerCount::share_up);
         match self.scales_by_servers {
             true => report.capacity_share.or_else(share_up).unwrap_or(1.0),
             false => 1.0,
         }
     }
 
-    /// Puts the configured limit into a report and lets nothing absurd through.
+    /// Sets the configured limit, if any, and checks every number of a report.
     pub(super) fn check_report(&self, mut report: LoadReport) -> Result<LoadReport, ReportError> {
         if let Some(limit) = self.limit {
             report.limit = Some(limit.get() as f64);

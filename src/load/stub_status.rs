@@ -1,25 +1,25 @@
-//! nginx's `stub_status`: four lines of text.
+//! The page of nginx's `stub_status` module: four lines of text.
 
 use super::{LoadReport, ReportError};
 
-/// A page is about 100 octets.
+/// The longest page, in octets. A usual page has about 100.
 pub(super) const MAX_OCTETS: usize = 4 << 10;
 
 const WRONG_FORMAT: ReportError = ReportError::WrongFormat("nginx's stub_status");
 
-/// Reads a whole page.
+/// Reads a complete page.
 ///
 /// # Errors
-/// It is none.
+/// The page is not of `stub_status`, or is truncated.
 pub(super) fn read(octets: &[u8]) -> Result<LoadReport, ReportError> {
     let text = std::str::from_utf8(octets).map_err(|_| WRONG_FORMAT)?;
-    let (mut report, mut is_whole) = (LoadReport::default(), false);
+    let (mut report, mut is_complete) = (LoadReport::default(), false);
     for line in text.lines() {
         match line.split_once(':') {
             Some(("Active connections", count)) => report.connections = Some(parse_number(count)?),
             Some(("Reading", _)) => {
                 let words: Vec<_> = line.split_whitespace().collect();
-                is_whole = words.len() >= 6;
+                is_complete = words.len() >= 6;
                 for pair in words.chunks_exact(2) {
                     let [name, count] = pair else { return Err(WRONG_FORMAT) };
                     let name = match *name {
@@ -36,7 +36,7 @@ pub(super) fn read(octets: &[u8]) -> Result<LoadReport, ReportError> {
     }
     match report.connections {
         None => Err(WRONG_FORMAT),
-        Some(_) if !is_whole => Err(ReportError::Truncated),
+        Some(_) if !is_complete => Err(ReportError::Truncated),
         Some(_) => Ok(report),
     }
 }
@@ -61,12 +61,12 @@ mod tests {
     }
 
     #[test]
-    fn another_page_is_told_so() {
-        for cut in [
+    fn truncated_and_other_pages_are_errors() {
+        for truncated in [
             "Active connections: 5 \n",
             "Active connections: 5 \nserver accepts handled requests\n 1 1 1 \n",
         ] {
-            assert_eq!(read(cut.as_bytes()), Err(ReportError::Truncated), "{cut}");
+            assert_eq!(read(truncated.as_bytes()), Err(ReportError::Truncated), "{truncated}");
         }
         for page in [
             "",

@@ -1,5 +1,5 @@
-//! What holds for every format: no octets do harm, however they are cut, and no absurd report comes
-//! out.
+//! Properties of every format: no octets cause a panic, pieces may end anywhere, and no report
+//! contains an impossible number.
 
 use std::{num::NonZeroU64, time::Duration};
 
@@ -31,7 +31,7 @@ fn source(kind: LoadKind) -> LoadSource {
     }
 }
 
-/// Each kind with a page that it reads.
+/// Each kind of source, with a page for it.
 fn samples() -> Vec<(LoadSource, &'static str)> {
     let selector = |text: &str| Some(text.parse::<Selector>().unwrap());
     let pointer = |text: &str| Some(text.parse::<JsonPointer>().unwrap());
@@ -81,7 +81,7 @@ fn samples() -> Vec<(LoadSource, &'static str)> {
 }
 
 fn read(source: &LoadSource, octets: &[u8], pieces: usize) -> Result<LoadReport, ReportError> {
-    let mut reader = source.reader().expect("it is polled");
+    let mut reader = source.reader().expect("the source is polled");
     for piece in octets.chunks(pieces.max(1)) {
         reader.feed(piece)?;
     }
@@ -89,13 +89,13 @@ fn read(source: &LoadSource, octets: &[u8], pieces: usize) -> Result<LoadReport,
 }
 
 #[test]
-fn a_report_is_the_same_however_its_page_is_cut() {
+fn a_report_is_the_same_for_all_pieces_of_its_page() {
     for (source, page) in samples() {
-        let whole = read(&source, page.as_bytes(), page.len()).unwrap();
+        let expected = read(&source, page.as_bytes(), page.len()).unwrap();
         for pieces in 1..page.len() {
             assert_eq!(
                 read(&source, page.as_bytes(), pieces),
-                Ok(whole.clone()),
+                Ok(expected.clone()),
                 "{source:?} by {pieces}"
             );
         }
@@ -103,38 +103,38 @@ fn a_report_is_the_same_however_its_page_is_cut() {
 }
 
 #[test]
-fn a_page_that_ends_with_its_connection_is_whole_or_cut() {
+fn a_page_without_an_announced_end_is_complete_or_truncated() {
     let [(haproxy, _), _, _, (prometheus, _), _] = &samples()[..] else { panic!("five samples") };
     let header = "# pxname,svname,qcur,scur,slim,stot,status,weight,bck,type,rtime,last_chk\n";
     let (front, back) =
         ("www,FRONTEND,,7,200,50,OPEN,,,0,,\n", "www,BACKEND,4,6,20,50,UP,100,0,1,12,\n");
     let server = |name: &str| format!("www,{name},0,3,30,9,UP,100,0,2,3,\n");
     let (a, b) = (server("a"), server("b"));
-    let text = |parts: &[&str]| [&[header], parts].concat().concat();
-    let whole = |source: &LoadSource, page: &str, end: PageEnd| {
+    let text = |rows: &[&str]| [&[header], rows].concat().concat();
+    let check = |source: &LoadSource, page: &str, end: PageEnd| {
         let mut reader = source.reader().unwrap();
         reader.feed(page.as_bytes()).and_then(|()| reader.check_end(end))
     };
     for (page, expected, why) in [
-        (text(&[front, &a, &b, back]), Ok(()), "whole"),
-        (text(&[front, &a, &b, back, "\n"]), Ok(()), "whole, with an empty line"),
-        (text(&[front, &a]), Err(ReportError::Truncated), "cut after a server"),
-        (text(&[front, &a, &b]), Err(ReportError::Truncated), "cut before the backend"),
+        (text(&[front, &a, &b, back]), Ok(()), "complete"),
+        (text(&[front, &a, &b, back, "\n"]), Ok(()), "complete, with an empty line"),
+        (text(&[front, &a]), Err(ReportError::Truncated), "truncated after a server"),
+        (text(&[front, &a, &b]), Err(ReportError::Truncated), "truncated before the backend"),
         (
             text(&[front, &a, "\n", &b, back]),
             Err(ReportError::Truncated),
             "an empty line between rows",
         ),
     ] {
-        assert_eq!(whole(haproxy, &page, PageEnd::ConnectionClosed), expected, "{why}");
+        assert_eq!(check(haproxy, &page, PageEnd::ConnectionClosed), expected, "{why}");
     }
     for (page, expected, why) in [
-        ("# TYPE cpu gauge\ncpu 5\n# EOF\n", Ok(()), "whole"),
+        ("# TYPE cpu gauge\ncpu 5\n# EOF\n", Ok(()), "complete"),
         ("cpu 5\n# EOF", Ok(()), "the last line need not end"),
-        ("# TYPE cpu gauge\ncpu 5\n", Err(ReportError::Truncated), "no mark"),
-        ("cpu 5\n# EO", Err(ReportError::Truncated), "half of the mark"),
+        ("# TYPE cpu gauge\ncpu 5\n", Err(ReportError::Truncated), "no end marker"),
+        ("cpu 5\n# EO", Err(ReportError::Truncated), "half of the end marker"),
     ] {
-        assert_eq!(whole(prometheus, page, PageEnd::EndMarker), expected, "{why}");
+        assert_eq!(check(prometheus, page, PageEnd::EndMarker), expected, "{why}");
     }
 }
 
@@ -144,14 +144,14 @@ fn no_page_is_read_beyond_its_bound() {
         for filler in [&b"x\n"[..], b"x", b"{", b" ", b"\0"] {
             let piece = filler.repeat(8192 / filler.len());
             let mut reader = source.reader().unwrap();
-            let taken = (0..1000).take_while(|_| reader.feed(&piece).is_ok()).count();
-            assert!(taken * 8192 <= 4 << 20, "{source:?} took {taken} pieces");
+            let pieces = (0..1000).take_while(|_| reader.feed(&piece).is_ok()).count();
+            assert!(pieces * 8192 <= 4 << 20, "{source:?} read {pieces} pieces");
         }
     }
 }
 
 #[test]
-fn the_configured_limit_rules() {
+fn the_configured_limit_overrides_that_of_the_report() {
     let (mut source, page) = samples().remove(0);
     assert_eq!(read(&source, page.as_bytes(), 100).unwrap().limit, Some(60.0));
     source.limit = NonZeroU64::new(500);
@@ -159,31 +159,35 @@ fn the_configured_limit_rules() {
 }
 
 #[test]
-fn servers_scale_the_capacity_where_the_source_says_so() {
+fn servers_scale_the_capacity_if_the_source_is_configured_so() {
     let report =
         LoadReport { servers: Some(ServerCount { up: 1, total: 4 }), ..LoadReport::default() };
     let mut source = source(LoadKind::Orca);
     assert_eq!(source.capacity_left(&report), 1.0);
     source.scales_by_servers = true;
     assert_eq!(source.capacity_left(&report), 0.25);
-    assert_eq!(source.capacity_left(&LoadReport::default()), 1.0, "it says nothing of servers");
+    assert_eq!(source.capacity_left(&LoadReport::default()), 1.0, "a report without servers");
     let report = LoadReport { capacity_share: Some(0.5), ..report };
-    assert_eq!(source.capacity_left(&report), 0.5, "weights say more than numbers");
+    assert_eq!(
+        source.capacity_left(&report),
+        0.5,
+        "weights are more exact than numbers of servers"
+    );
 }
 
 #[test]
-fn a_header_makes_a_report_and_an_absurd_one_does_not() {
+fn a_header_makes_a_report_unless_a_number_is_impossible() {
     let mut source = source(LoadKind::Orca);
     source.limit = NonZeroU64::new(70);
     let report = source.read_header("TEXT cpu_utilization=0.5").unwrap();
     assert_eq!((report.gauges.get("cpu"), report.limit), (Some(&0.5), Some(70.0)));
-    let absurd = source.read_header("TEXT cpu_utilization=-1").unwrap_err();
-    assert_eq!(absurd.to_string(), "the CPU load is negative");
+    let error = source.read_header("TEXT cpu_utilization=-1").unwrap_err();
+    assert_eq!(error.to_string(), "the CPU load is negative");
     assert!(source.reader().is_none());
 }
 
 #[test]
-fn an_address_stands_in_host_and_path() {
+fn an_address_replaces_its_placeholder_in_the_path() {
     let page = LoadPage {
         host: PageHost::Name("metrics.example".into()),
         path: "/of/{address}?x={address}".into(),
@@ -200,14 +204,14 @@ fn mutated() -> impl Strategy<Value = (usize, Vec<u8>, usize)> {
     (0..samples().len(), edits, any::<prop::sample::Index>(), 1..40_usize).prop_map(
         |(kind, edits, end, pieces)| {
             let mut octets = samples()[kind].1.as_bytes().to_vec();
-            for (at, octet, how) in edits {
-                let at = at.index(octets.len().max(1)).min(octets.len());
-                match how {
-                    0 => octets.insert(at, octet),
-                    1 if at < octets.len() => _ = octets.remove(at),
-                    2 if at < octets.len() => octets[at] = octet,
-                    // What means something somewhere.
-                    _ => octets.insert(at, b"\n,\"{}[]#-e9=\\ "[usize::from(octet) % 14]),
+            for (index, octet, edit) in edits {
+                let position = index.index(octets.len().max(1)).min(octets.len());
+                match edit {
+                    0 => octets.insert(position, octet),
+                    1 if position < octets.len() => _ = octets.remove(position),
+                    2 if position < octets.len() => octets[position] = octet,
+                    // Characters that have a meaning in some format.
+                    _ => octets.insert(position, b"\n,\"{}[]#-e9=\\ "[usize::from(octet) % 14]),
                 }
             }
             octets.truncate(end.index(octets.len() + 1).max(octets.len() / 2));
@@ -218,7 +222,7 @@ fn mutated() -> impl Strategy<Value = (usize, Vec<u8>, usize)> {
 
 proptest! {
     #[test]
-    fn no_page_does_harm_and_no_absurd_report_comes_out((kind, octets, pieces) in mutated()) {
+    fn no_page_causes_a_panic_or_an_impossible_report((kind, octets, pieces) in mutated()) {
         let source = &samples()[kind].0;
         let result = read(source, &octets, pieces);
         if let Ok(report) = &result {
@@ -228,14 +232,14 @@ proptest! {
     }
 
     #[test]
-    fn no_header_does_harm(value in "(TEXT |JSON |)[a-z_.{}\":=,0-9e -]{0,60}") {
+    fn no_header_causes_a_panic_or_an_impossible_report(value in "(TEXT |JSON |)[a-z_.{}\":=,0-9e -]{0,60}") {
         if let Ok(report) = source(LoadKind::Orca).read_header(&value) {
             prop_assert_eq!(report.check(), Ok(()));
         }
     }
 
     #[test]
-    fn no_text_does_harm_as_a_selector_or_a_pointer(text in ".{0,40}") {
+    fn no_text_causes_a_panic_as_a_selector_or_a_pointer(text in ".{0,40}") {
         let _ = (text.parse::<Selector>(), text.parse::<JsonPointer>());
     }
 }

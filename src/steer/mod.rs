@@ -24,8 +24,9 @@ pub use chart::{
 };
 pub use compile::{Compilation, CompiledCharts, Compiler, Surveys, WheelCache};
 pub use feedback::{
-    Disagreement, FeedReading, FeedReport, Feedback, FeedbackReport, PoolReport, RampKey,
-    RampReport, SavedFailback, SavedFeedback, SavedShares, WeightFallback,
+    Disagreement, DisagreementChange, FeedReading, FeedReport, Feedback, FeedbackReport,
+    PoolReport, RampKey, RampReport, SavedFailback, SavedFeedback, SavedHolder, SavedShares,
+    WeightFallback,
 };
 pub use inspect::{
     AlternativeCounts, AnswerCause, AnsweredDatacenter, ClientLocation, Decision, FinalRule,

@@ -5,7 +5,9 @@ use std::{net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::steer::{RampKey, SavedFailback, SavedFeedback, SavedRecovery};
+use crate::steer::{
+    RampKey, SavedFailback, SavedFeedback, SavedHolder, SavedRecovery, SavedShares,
+};
 
 const ALIAS_VERSION: u32 = 1;
 const FEEDBACK_VERSION: u32 = 1;
@@ -130,12 +132,12 @@ pub(super) fn decode_feedback(octets: &[u8]) -> Result<SavedFeedback, String> {
         holders: file
             .holders
             .into_iter()
-            .map(|(pool, member)| (pool.into(), member.into()))
+            .map(|(pool, member)| SavedHolder { pool: pool.into(), member: member.into() })
             .collect(),
         shares: file
             .shares
             .into_iter()
-            .map(|(pool, members)| (pool.into(), named(members)))
+            .map(|(pool, members)| SavedShares { pool: pool.into(), members: named(members) })
             .collect(),
         kept_shares: file.keeps.into_iter().map(|(pool, keep)| (pool.into(), keep)).collect(),
         failbacks: file.returns.into_iter().map(returning).collect(),
@@ -157,11 +159,17 @@ pub(super) fn encode_feedback(saved: &SavedFeedback) -> Vec<u8> {
     let named = |members: &[(Box<str>, f64)]| {
         members.iter().map(|(name, at)| (name.to_string(), *at)).collect()
     };
-    file.shares =
-        saved.shares.iter().map(|(pool, members)| (pool.to_string(), named(members))).collect();
+    file.shares = saved
+        .shares
+        .iter()
+        .map(|shares| (shares.pool.to_string(), named(&shares.members)))
+        .collect();
     file.keeps = saved.kept_shares.iter().map(|(pool, keep)| (pool.to_string(), *keep)).collect();
-    file.holders =
-        saved.holders.iter().map(|(pool, member)| (pool.to_string(), member.to_string())).collect();
+    file.holders = saved
+        .holders
+        .iter()
+        .map(|holder| (holder.pool.to_string(), holder.member.to_string()))
+        .collect();
     let returning = |one: &SavedFailback| {
         (one.pool.to_string(), one.from.to_string(), one.to.to_string(), one.returned_fraction)
     };

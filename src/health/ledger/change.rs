@@ -1,27 +1,29 @@
-//! What one outcome changes.
+//! The changes that one outcome causes.
 
 use crate::health::{DoubtChange, Verdict};
 
-/// A verdict that changed.
+/// A change of a verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerdictChange<K> {
-    /// Whose.
+    /// The key of the target.
     pub key: K,
-    /// Before.
+    /// The old verdict.
     pub from: Verdict,
-    /// Now.
+    /// The new verdict.
     pub to: Verdict,
 }
 
-/// What one outcome changed.
+/// The changes that one outcome caused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutcomeEffect<K> {
-    /// Verdicts that changed: usually none or one; many after a freeze, a thaw or a confirmation.
+    /// Changes of verdicts: usually none or one; many when a freeze begins or ends.
     pub verdict_changes: Vec<VerdictChange<K>>,
-    /// Whether the target's [`HealthStatus`] changed without a change of verdict, so that TTLs want
-    /// to follow.
+    /// Whether the target's [`HealthStatus`] changed while no verdict did, so that TTLs have to
+    /// change.
+    ///
+    /// [`HealthStatus`]: crate::health::HealthStatus
     pub has_flip_time_changed: bool,
-    /// Whether the ledger began or ceased to doubt itself.
+    /// Set if a freeze began or ended.
     pub doubt_change: Option<DoubtChange>,
 }
 

@@ -1,6 +1,6 @@
-//! The ledger: the trackers of all targets, and the doubt over all of them. One owner feeds it
-//! outcomes and publishes the standings; nothing in it blocks, and each outcome costs the same
-//! however many targets there are (a freeze, a thaw and a confirmation walk them once).
+//! The ledger: the trackers of all targets and the doubt about them. One owner records outcomes and
+//! publishes the health statuses. Nothing in it blocks. The cost of an outcome does not depend on
+//! the number of targets, except that the begin and the end of a freeze visit each target once.
 
 mod change;
 mod target;
@@ -22,24 +22,24 @@ use super::{
 };
 use tracked_target::TrackedTarget;
 
-/// The trackers of all targets by key `K`: one (monitor, target).
+/// The trackers of all targets. A key `K` identifies one monitor of one target.
 #[derive(Debug)]
 pub struct Ledger<K> {
-    entries: HashMap<K, TrackedTarget>,
+    targets: HashMap<K, TrackedTarget>,
     census: Census,
     doubt: Doubt,
     has_canaries: bool,
-    /// Changes to down that a doubt would take back, oldest first, each with the end of its
-    /// interval.
+    /// Changes to down that a freeze would revert, oldest first, each with the end of its interval.
     recent_downs: VecDeque<(Duration, K)>,
     pending: PendingTargets<K>,
 }
 
 impl<K: Clone + Eq + Hash> Ledger<K> {
-    /// An empty ledger. With canaries, a doubt is not overcome before one of them answers.
+    /// An empty ledger. If canaries are configured, failing targets are not believed to be down
+    /// before a canary answers.
     pub fn new(has_canaries: bool) -> Self {
         Self {
-            entries: HashMap::new(),
+            targets: HashMap::new(),
             census: Census::default(),
             doubt: Doubt::default(),
             has_canaries,
@@ -48,50 +48,50 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         }
     }
 
-    /// Makes `targets` the targets from `now` on. Those known keep their trackers; new ones start
-    /// as they say.
+    /// Replaces the targets. Known ones keep their trackers; new ones start with their initial
+    /// verdict.
     pub fn set_targets(
         &mut self,
         targets: impl IntoIterator<Item = LedgerTarget<K>>,
         now: Duration,
     ) {
-        let mut old = std::mem::take(&mut self.entries);
+        let mut old = std::mem::take(&mut self.targets);
         let is_frozen = self.doubt.is_frozen();
         let (known, new): (Vec<_>, Vec<_>) =
             targets.into_iter().partition(|target| old.contains_key(&target.key));
-        // New ones first: they may go on where a key left off that is known as well.
-        self.entries = new
+        // New targets first: one may continue from a key that remains in the ledger.
+        self.targets = new
             .into_iter()
             .map(|target| {
                 (target.key, TrackedTarget::new(target.monitor, target.start, &old, is_frozen, now))
             })
             .collect();
-        let keep = |LedgerTarget { key, monitor, .. }| {
-            old.remove_entry(&key).map(|(key, entry)| (key, TrackedTarget { monitor, ..entry }))
+        let kept = |LedgerTarget { key, monitor, .. }| {
+            old.remove_entry(&key).map(|(key, target)| (key, TrackedTarget { monitor, ..target }))
         };
-        self.entries.extend(known.into_iter().filter_map(keep));
-        self.recent_downs.retain(|(_, key)| self.entries.contains_key(key));
-        let waiting = self.entries.iter().filter(|(_, entry)| entry.is_pending(now));
+        self.targets.extend(known.into_iter().filter_map(kept));
+        self.recent_downs.retain(|(_, key)| self.targets.contains_key(key));
+        let pending = self.targets.iter().filter(|(_, target)| target.is_pending(now));
         self.pending.set(
-            waiting.map(|(key, entry)| (entry.pending_until, key.clone())).collect::<Vec<_>>(),
+            pending.map(|(key, target)| (target.pending_until, key.clone())).collect::<Vec<_>>(),
         );
         self.recount();
     }
 
-    /// When the next target stops waiting for its first outcome.
+    /// When the next wait for a first outcome ends; `None` if no target waits.
     pub fn next_pending_end(&self) -> Option<Duration> {
         self.pending.next_deadline()
     }
 
-    /// The targets that have waited long enough for a first outcome by `now`; each is returned
-    /// once. They count as up.
+    /// The targets whose wait for a first outcome has ended at `now`, each returned once. They now
+    /// count as up.
     pub fn end_pending(&mut self, now: Duration) -> Vec<K> {
         let mut ended = Vec::new();
         while let Some(key) = self.pending.pop_expired(now) {
             if self
-                .entries
+                .targets
                 .get(&key)
-                .is_some_and(|entry| entry.tracker.verdict() == Verdict::Unknown)
+                .is_some_and(|target| target.tracker.verdict() == Verdict::Unknown)
             {
                 ended.push(key);
             }
@@ -99,21 +99,21 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         ended
     }
 
-    /// Whether canaries are configured, from now on.
+    /// Sets whether canaries are configured.
     pub fn set_has_canaries(&mut self, has_canaries: bool) {
         self.has_canaries = has_canaries;
     }
 
-    /// Gives each target without outcomes what a previous run knew of it, and says of how many that
-    /// run knew anything.
+    /// Sets the verdict of a previous run on each target without an outcome. Returns how many
+    /// targets that run knew.
     pub fn restore(&mut self, saved: impl Fn(&K) -> Option<PreviousVerdict>) -> usize {
         let mut restored = 0;
-        for (key, entry) in
-            self.entries.iter_mut().filter(|(_, entry)| entry.last_outcome.is_none())
+        for (key, target) in
+            self.targets.iter_mut().filter(|(_, target)| target.last_outcome.is_none())
         {
-            let Some(memory) = saved(key) else { continue };
+            let Some(previous) = saved(key) else { continue };
             restored += 1;
-            entry.tracker = match memory {
+            target.tracker = match previous {
                 PreviousVerdict::SameCheck(verdict) => Tracker::restored(verdict),
                 PreviousVerdict::OtherCheck(verdict) => Tracker::inherited(verdict),
             };
@@ -122,33 +122,32 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         restored
     }
 
-    /// Whether a target is down by the word of a previous run alone.
+    /// Whether a target is down only because of the verdict of a previous run.
     pub fn is_restored_down(&self, key: &K) -> bool {
-        self.entries.get(key).is_some_and(|entry| entry.tracker.is_restored_down())
+        self.targets.get(key).is_some_and(|target| target.tracker.is_restored_down())
     }
 
-    /// Makes a verdict of a previous run yield to the target's next outcome: its service has
-    /// nothing better.
+    /// Lets the next outcome of a target replace the verdict of a previous run at once. Used if its
+    /// service has no better target.
     pub fn distrust(&mut self, key: &K) {
-        if let Some(entry) = self.entries.get_mut(key) {
-            entry.tracker.distrust();
+        if let Some(target) = self.targets.get_mut(key) {
+            target.tracker.distrust();
         }
     }
 
-    /// Counts an outcome that came in at `now`. A key that is not (or no longer) in the ledger
-    /// changes nothing.
+    /// Records an outcome at `now`. An outcome of a key that is not in the ledger changes nothing.
     pub fn record(&mut self, key: &K, outcome: Outcome, now: Duration) -> OutcomeEffect<K> {
         let mut effect = OutcomeEffect::default();
         let before = self.health_status(key, now);
-        let Some(entry) = self.entries.get_mut(key) else { return effect };
-        let was = census_class(&entry.tracker);
+        let Some(target) = self.targets.get_mut(key) else { return effect };
+        let old_class = census_class(&target.tracker);
         let passed = outcome.is_pass();
-        let ripe = entry.tracker.count(passed, &entry.monitor);
-        entry.last_outcome = Some((outcome, now));
-        self.census.reclassify(was, census_class(&entry.tracker));
+        let ripe = target.tracker.count(passed, &target.monitor);
+        target.last_outcome = Some((outcome, now));
+        self.census.reclassify(old_class, census_class(&target.tracker));
         let is_first_pass = ripe == Some(Verdict::Up) && before.verdict == Verdict::Unknown;
         match self.doubt {
-            // Unknown counts as up: to say so changes nothing that is frozen.
+            // Unknown counts as up already, so this changes nothing that is frozen.
             Doubt::Suspecting { .. } if is_first_pass => {
                 self.change_verdict(key, Verdict::Up, now, &mut effect)
             }
@@ -169,7 +168,7 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         effect
     }
 
-    /// Counts a canary's outcome. Only a pass while verdicts are frozen matters.
+    /// Records the outcome of a canary. It matters only while verdicts are frozen.
     pub fn record_canary(&mut self, outcome: &Outcome, now: Duration) -> OutcomeEffect<K> {
         let mut effect = OutcomeEffect::default();
         if let Doubt::Suspecting { canary_answered, .. } = &mut self.doubt {
@@ -179,26 +178,26 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         effect
     }
 
-    /// What steering needs to know of a target; unknown for one that is not in the ledger.
+    /// The health status of a target; unknown for a key that is not in the ledger.
     pub fn health_status(&self, key: &K, now: Duration) -> HealthStatus {
-        let Some(entry) = self.entries.get(key) else { return HealthStatus::default() };
-        let verdict = entry.tracker.verdict();
-        let is_pending = entry.is_pending(now);
+        let Some(target) = self.targets.get(key) else { return HealthStatus::default() };
+        let verdict = target.tracker.verdict();
+        let is_pending = target.is_pending(now);
         let flips_in = match self.doubt {
-            // The first outcome may come at any time; by then at the latest the rank changes.
-            _ if is_pending => Some(entry.pending_until - now),
-            // Beyond the hold the flip waits for a canary, perhaps for hours: not a reason to ask
-            // clients back each second.
-            Doubt::Suspecting { until, .. } if entry.tracker.is_failing() => {
-                until.checked_sub(now).filter(|rest| !rest.is_zero())
+            // The rank changes with the first outcome, at the end of the wait at the latest.
+            _ if is_pending => Some(target.pending_until - now),
+            // After the hold the change waits for a canary, perhaps for hours. Clients should not
+            // ask again every second for that long.
+            Doubt::Suspecting { until, .. } if target.tracker.is_failing() => {
+                until.checked_sub(now).filter(|remaining| !remaining.is_zero())
             }
             Doubt::Suspecting { .. } => None,
             Doubt::Trusting | Doubt::Convinced => {
-                let latency = entry
+                let latency = target
                     .last_outcome
                     .as_ref()
                     .map_or(Duration::ZERO, |(outcome, _)| outcome.latency);
-                entry.tracker.flips_in(&entry.monitor, latency)
+                target.tracker.flips_in(&target.monitor, latency)
             }
         };
         HealthStatus {
@@ -208,49 +207,51 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         }
     }
 
-    /// How many targets there are.
+    /// The number of targets.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.targets.len()
     }
 
-    /// Whether there are no targets.
+    /// Whether the ledger has no targets.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.targets.is_empty()
     }
 
-    /// All targets, in no order.
+    /// The keys of all targets, in no order.
     pub fn keys(&self) -> impl Iterator<Item = &K> {
-        self.entries.keys()
+        self.targets.keys()
     }
 
-    /// How many targets have an outcome.
+    /// The number of targets with an outcome.
     pub fn judged_count(&self) -> usize {
-        self.entries.values().filter(|entry| entry.last_outcome.is_some()).count()
+        self.targets.values().filter(|target| target.last_outcome.is_some()).count()
     }
 
-    /// The latest outcome of a target and when it came in.
+    /// The latest outcome of a target and when it was recorded.
     pub fn last_outcome(&self, key: &K) -> Option<&(Outcome, Duration)> {
-        self.entries.get(key)?.last_outcome.as_ref()
+        self.targets.get(key)?.last_outcome.as_ref()
     }
 
-    /// When a target's verdict was settled; `None` while it is unknown, or of a previous run or
-    /// another check.
+    /// When a target's verdict was settled; `None` if the verdict is unknown, or comes from a
+    /// previous run or another check.
     pub fn verdict_since(&self, key: &K) -> Option<Duration> {
-        self.entries.get(key)?.tracker.since()
+        self.targets.get(key)?.tracker.since()
     }
 
-    /// The ledger's belief in itself.
+    /// Whether the ledger suspects its own network.
     pub fn doubt(&self) -> Doubt {
         self.doubt
     }
 
-    /// All targets with their verdicts and since when, in no order: what is to be saved.
+    /// The verdicts of all targets and when they were settled, in no order.
     pub fn verdicts(&self) -> impl Iterator<Item = (&K, Verdict, Option<Duration>)> {
-        self.entries
+        self.targets
             .iter()
-            .map(|(key, entry)| (key, entry.tracker.verdict(), entry.tracker.since()))
+            .map(|(key, target)| (key, target.tracker.verdict(), target.tracker.since()))
     }
 
+    /// Changes a verdict. If that is a loss and too many targets fail at the same time, verdicts
+    /// are frozen instead.
     fn change_unless_suspect(
         &mut self,
         key: &K,
@@ -258,9 +259,9 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         now: Duration,
         effect: &mut OutcomeEffect<K>,
     ) {
-        let Some(entry) = self.entries.get(key) else { return };
-        let is_loss = verdict == Verdict::Down && entry.tracker.verdict() == Verdict::Up;
-        let window = entry.monitor.interval + entry.monitor.interval / 10;
+        let Some(target) = self.targets.get(key) else { return };
+        let is_loss = verdict == Verdict::Down && target.tracker.verdict() == Verdict::Up;
+        let window = target.monitor.interval + target.monitor.interval / 10;
         if is_loss && self.doubt == Doubt::Trusting {
             self.expire_recent_downs(now);
             if self.census.suggests_own_fault(self.census.failing + self.recent_downs.len()) {
@@ -271,12 +272,15 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         self.change_verdict(key, verdict, now, effect);
     }
 
+    /// Freezes all verdicts and reverts the losses of the last interval.
     fn freeze(&mut self, now: Duration, effect: &mut OutcomeEffect<K>) {
         for (_, key) in std::mem::take(&mut self.recent_downs) {
-            let entry =
-                self.entries.get_mut(&key).filter(|entry| entry.tracker.verdict() == Verdict::Down);
-            let Some(entry) = entry else { continue };
-            entry.tracker.revert_to_up(&entry.monitor, now);
+            let target = self
+                .targets
+                .get_mut(&key)
+                .filter(|target| target.tracker.verdict() == Verdict::Down);
+            let Some(target) = target else { continue };
+            target.tracker.revert_to_up(&target.monitor, now);
             effect.verdict_changes.push(VerdictChange {
                 key,
                 from: Verdict::Down,
@@ -284,9 +288,10 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
             });
         }
         self.recount();
-        let hold = self.entries.values().filter(|entry| entry.tracker.is_failing());
-        let hold =
-            hold.map(|entry| entry.monitor.interval * u32::from(entry.monitor.fall.get())).max();
+        let failing = self.targets.values().filter(|target| target.tracker.is_failing());
+        let hold = failing
+            .map(|target| target.monitor.interval * u32::from(target.monitor.fall.get()))
+            .max();
         self.doubt = Doubt::Suspecting {
             since: now,
             until: now + hold.unwrap_or_default(),
@@ -295,20 +300,22 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         effect.doubt_change = Some(DoubtChange::Frozen);
     }
 
+    /// Ends a freeze if targets answer again, or if they have failed for long enough.
     fn reconsider(&mut self, has_answered: bool, now: Duration, effect: &mut OutcomeEffect<K>) {
         let Doubt::Suspecting { until, canary_answered, .. } = self.doubt else { return };
         if !self.census.suggests_own_fault(self.census.failing) {
             return self.thaw(now, effect);
         }
-        // A target that has just answered may be the first of many.
+        // Wait if a target has just answered: it may be the first of many.
         if now >= until && !has_answered && (canary_answered || !self.has_canaries) {
             self.confirm(now, effect);
         }
     }
 
+    /// Ends a freeze because targets answer again.
     fn thaw(&mut self, now: Duration, effect: &mut OutcomeEffect<K>) {
-        for entry in self.entries.values_mut().filter(|entry| entry.tracker.is_failing()) {
-            entry.tracker.require_one_more(&entry.monitor);
+        for target in self.targets.values_mut().filter(|target| target.tracker.is_failing()) {
+            target.tracker.require_one_more(&target.monitor);
         }
         self.recount();
         self.apply_ripe_verdicts(now, effect);
@@ -316,18 +323,20 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         effect.doubt_change = Some(DoubtChange::Thawed);
     }
 
+    /// Ends a freeze because the targets are really down.
     fn confirm(&mut self, now: Duration, effect: &mut OutcomeEffect<K>) {
         self.apply_ripe_verdicts(now, effect);
         self.doubt = Doubt::Convinced;
         effect.doubt_change = Some(DoubtChange::Confirmed);
     }
 
+    /// Applies all changes that were held back.
     fn apply_ripe_verdicts(&mut self, now: Duration, effect: &mut OutcomeEffect<K>) {
         let ripe: Vec<_> = self
-            .entries
+            .targets
             .iter()
-            .filter_map(|(key, entry)| {
-                Some((key.clone(), entry.tracker.ripe_verdict(&entry.monitor)?))
+            .filter_map(|(key, target)| {
+                Some((key.clone(), target.tracker.ripe_verdict(&target.monitor)?))
             })
             .collect();
         for (key, verdict) in ripe {
@@ -342,13 +351,13 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         now: Duration,
         effect: &mut OutcomeEffect<K>,
     ) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        let (from, was) = (entry.tracker.verdict(), census_class(&entry.tracker));
-        entry.tracker.settle(to, now);
+        let Some(target) = self.targets.get_mut(key) else { return };
+        let (from, old_class) = (target.tracker.verdict(), census_class(&target.tracker));
+        target.tracker.settle(to, now);
         if to == Verdict::Up {
-            self.recent_downs.retain(|(_, down)| down != key);
+            self.recent_downs.retain(|(_, recent)| recent != key);
         }
-        self.census.reclassify(was, census_class(&entry.tracker));
+        self.census.reclassify(old_class, census_class(&target.tracker));
         effect.verdict_changes.push(VerdictChange { key: key.clone(), from, to });
     }
 
@@ -358,10 +367,11 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         }
     }
 
+    /// Counts all targets again.
     fn recount(&mut self) {
-        self.census = Census { total: self.entries.len(), ..Census::default() };
-        for entry in self.entries.values() {
-            self.census.reclassify(CensusClass::Healthy, census_class(&entry.tracker));
+        self.census = Census { total: self.targets.len(), ..Census::default() };
+        for target in self.targets.values() {
+            self.census.reclassify(CensusClass::Healthy, census_class(&target.tracker));
         }
     }
 }

@@ -1,29 +1,31 @@
-//! Targets as they are given to the ledger.
+//! Targets, as the owner of the ledger describes them.
 
 use std::sync::Arc;
 
 use crate::health::{Monitor, Verdict};
 
-/// One target for [`Ledger::set_targets`].
+/// A target for [`Ledger::set_targets`].
+///
+/// [`Ledger::set_targets`]: super::Ledger::set_targets
 #[derive(Debug, Clone)]
 pub struct LedgerTarget<K> {
-    /// Its key.
+    /// The key that identifies the target.
     pub key: K,
-    /// What probes it.
+    /// The monitor that probes the target.
     pub monitor: Arc<Monitor>,
-    /// What it starts from where the ledger does not know the key.
+    /// The initial verdict if the key is new to the ledger.
     pub start: InitialVerdict<K>,
 }
 
-/// What a target that is new to the ledger starts from.
+/// The initial verdict of a target that is new to the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InitialVerdict<K> {
-    /// It was never judged.
+    /// The target has no verdict yet.
     Unknown,
-    /// The same check judged it under this key, with other times or another name: verdict, counts
-    /// and outcome are kept.
+    /// The same check probed the target under this key, with other times or under another name.
+    /// Verdict, counts and latest outcome are kept.
     Continued(K),
-    /// Another check came to this verdict, which is kept until the first outcome; that one decides
-    /// at once.
+    /// The verdict of another check on the same target. It lasts until the first outcome, which
+    /// decides at once.
     Inherited(Verdict),
 }

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::health::{Failure, Monitor, tracker::tests::monitor};
 
-/// A ledger over numbered targets, each probed once per interval of 5 s, under a clock that only
-/// the test moves.
+/// A ledger of numbered targets, each probed once per interval of 5 s. Only the test moves the
+/// clock.
 struct LedgerSimulation {
     ledger: Ledger<usize>,
     targets: usize,
@@ -33,8 +33,8 @@ impl LedgerSimulation {
         Self { ledger, targets, now: Duration::ZERO }
     }
 
-    /// One round: each target has one outcome, evenly spread over the interval.
-    fn round(&mut self, answers: impl Fn(usize) -> bool) -> Vec<DoubtChange> {
+    /// Records one outcome of each target, evenly spread over one interval.
+    fn probe_all(&mut self, answers: impl Fn(usize) -> bool) -> Vec<DoubtChange> {
         let step = Duration::from_secs(5) / self.targets as u32;
         let mut doubts = Vec::new();
         for key in 0..self.targets {
@@ -50,228 +50,236 @@ impl LedgerSimulation {
 }
 
 #[test]
-fn losing_the_network_freezes_and_its_return_changes_nothing() {
-    let mut world = LedgerSimulation::new(10, 2, 3, false);
-    world.round(|_| true);
+fn losing_the_network_freezes_verdicts_and_its_return_changes_none() {
+    let mut simulation = LedgerSimulation::new(10, 2, 3, false);
+    simulation.probe_all(|_| true);
     let mut seen = Vec::new();
     for _ in 0..5 {
-        seen.extend(world.round(|_| false));
-        assert_eq!(world.down(), 0);
+        seen.extend(simulation.probe_all(|_| false));
+        assert_eq!(simulation.down(), 0);
     }
     assert_eq!(seen, [DoubtChange::Frozen]);
-    assert_eq!(world.round(|_| true), [DoubtChange::Thawed]);
+    assert_eq!(simulation.probe_all(|_| true), [DoubtChange::Thawed]);
     for _ in 0..5 {
-        assert_eq!(world.round(|_| true), []);
-        assert_eq!(world.down(), 0);
+        assert_eq!(simulation.probe_all(|_| true), []);
+        assert_eq!(simulation.down(), 0);
     }
-    assert_eq!(world.ledger.doubt(), Doubt::Trusting);
+    assert_eq!(simulation.ledger.doubt(), Doubt::Trusting);
 }
 
 #[test]
-fn a_world_that_stays_down_is_believed_after_interval_times_fall_more() {
-    let mut world = LedgerSimulation::new(10, 2, 3, false);
-    world.round(|_| true);
-    let seen: Vec<_> = (0..6).flat_map(|_| world.round(|_| false)).collect();
+fn targets_that_keep_failing_go_down_after_interval_times_fall() {
+    let mut simulation = LedgerSimulation::new(10, 2, 3, false);
+    simulation.probe_all(|_| true);
+    let seen: Vec<_> = (0..6).flat_map(|_| simulation.probe_all(|_| false)).collect();
     assert_eq!(seen, [DoubtChange::Frozen, DoubtChange::Confirmed]);
-    assert_eq!(world.down(), 10);
-    assert_eq!(world.round(|_| false), []);
-    world.round(|_| true);
-    world.round(|_| true);
-    assert_eq!(world.down(), 0);
-    assert_eq!(world.ledger.doubt(), Doubt::Trusting);
+    assert_eq!(simulation.down(), 10);
+    assert_eq!(simulation.probe_all(|_| false), []);
+    simulation.probe_all(|_| true);
+    simulation.probe_all(|_| true);
+    assert_eq!(simulation.down(), 0);
+    assert_eq!(simulation.ledger.doubt(), Doubt::Trusting);
 }
 
 #[test]
-fn with_canaries_the_downs_wait_for_one_to_answer() {
-    let mut world = LedgerSimulation::new(10, 2, 3, true);
-    world.round(|_| true);
+fn with_canaries_targets_go_down_only_after_one_answers() {
+    let mut simulation = LedgerSimulation::new(10, 2, 3, true);
+    simulation.probe_all(|_| true);
     for _ in 0..20 {
-        world.round(|_| false);
-        assert!(world.ledger.record_canary(&outcome(false), world.now).verdict_changes.is_empty());
+        simulation.probe_all(|_| false);
+        assert!(
+            simulation
+                .ledger
+                .record_canary(&outcome(false), simulation.now)
+                .verdict_changes
+                .is_empty()
+        );
     }
-    assert_eq!(world.down(), 0);
+    assert_eq!(simulation.down(), 0);
     assert_eq!(
-        world.ledger.health_status(&0, world.now).flips_in_secs,
+        simulation.ledger.health_status(&0, simulation.now).flips_in_secs,
         None,
-        "no TTL of 1 s for hours"
+        "TTLs must not be 1 s for hours"
     );
-    let effect = world.ledger.record_canary(&outcome(true), world.now);
+    let effect = simulation.ledger.record_canary(&outcome(true), simulation.now);
     assert_eq!(
         (effect.doubt_change, effect.verdict_changes.len()),
         (Some(DoubtChange::Confirmed), 10)
     );
-    assert_eq!(world.down(), 10);
+    assert_eq!(simulation.down(), 10);
 }
 
 #[test]
-fn with_fall_1_the_downs_before_the_doubt_are_taken_back() {
-    let mut world = LedgerSimulation::new(10, 1, 1, false);
-    world.round(|_| true);
-    assert_eq!(world.round(|_| false), [DoubtChange::Frozen]);
-    assert_eq!(world.down(), 0);
-    assert_eq!(world.round(|_| true), [DoubtChange::Thawed]);
-    assert_eq!(world.down(), 0);
+fn with_fall_1_the_losses_before_the_freeze_are_reverted() {
+    let mut simulation = LedgerSimulation::new(10, 1, 1, false);
+    simulation.probe_all(|_| true);
+    assert_eq!(simulation.probe_all(|_| false), [DoubtChange::Frozen]);
+    assert_eq!(simulation.down(), 0);
+    assert_eq!(simulation.probe_all(|_| true), [DoubtChange::Thawed]);
+    assert_eq!(simulation.down(), 0);
 }
 
 #[test]
 fn verdicts_of_a_previous_run_survive_a_start_without_network() {
-    let mut world = LedgerSimulation::new(10, 2, 3, false);
+    let mut simulation = LedgerSimulation::new(10, 2, 3, false);
     let saved = |&key: &usize| {
         Some(PreviousVerdict::SameCheck(if key == 0 { Verdict::Down } else { Verdict::Up }))
     };
-    assert_eq!(world.ledger.restore(saved), 10);
+    assert_eq!(simulation.ledger.restore(saved), 10);
     for _ in 0..2 {
-        assert_eq!(world.round(|_| false), []);
-        assert_eq!(world.down(), 1, "a restored up takes `fall` failures");
+        assert_eq!(simulation.probe_all(|_| false), []);
+        assert_eq!(simulation.down(), 1, "a restored up takes `fall` failures");
     }
-    assert_eq!(world.round(|_| false), [DoubtChange::Frozen]);
-    assert_eq!(world.down(), 1, "none was lost before the freeze");
-    world.round(|_| true);
-    world.round(|_| true);
-    assert_eq!(world.down(), 0);
+    assert_eq!(simulation.probe_all(|_| false), [DoubtChange::Frozen]);
+    assert_eq!(simulation.down(), 1, "no target went down before the freeze");
+    simulation.probe_all(|_| true);
+    simulation.probe_all(|_| true);
+    assert_eq!(simulation.down(), 0);
 }
 
 #[test]
 fn a_restored_down_takes_rise_passes_unless_it_is_distrusted() {
-    let mut world = LedgerSimulation::new(2, 2, 3, false);
-    world.ledger.restore(|_| Some(PreviousVerdict::SameCheck(Verdict::Down)));
-    assert!(world.ledger.is_restored_down(&0));
-    world.ledger.distrust(&0);
-    world.round(|_| true);
-    let verdict = |key| world.ledger.health_status(&key, world.now).verdict;
+    let mut simulation = LedgerSimulation::new(2, 2, 3, false);
+    simulation.ledger.restore(|_| Some(PreviousVerdict::SameCheck(Verdict::Down)));
+    assert!(simulation.ledger.is_restored_down(&0));
+    simulation.ledger.distrust(&0);
+    simulation.probe_all(|_| true);
+    let verdict = |key| simulation.ledger.health_status(&key, simulation.now).verdict;
     assert_eq!([0, 1].map(verdict), [Verdict::Up, Verdict::Down]);
-    world.round(|_| true);
-    assert_eq!(world.down(), 0);
+    simulation.probe_all(|_| true);
+    assert_eq!(simulation.down(), 0);
 }
 
 #[test]
 fn an_edited_check_keeps_the_verdict_until_its_first_outcome() {
-    let mut world = LedgerSimulation::new(2, 2, 3, false);
-    world.round(|key| key == 0);
+    let mut simulation = LedgerSimulation::new(2, 2, 3, false);
+    simulation.probe_all(|key| key == 0);
     let edited = Arc::new(monitor(2, 3));
     let inherited = |key| {
         target(key + 10, &edited, InitialVerdict::Inherited([Verdict::Up, Verdict::Down][key]))
     };
-    world.ledger.set_targets([0, 1].map(inherited), world.now);
-    let verdict =
-        |world: &LedgerSimulation, key| world.ledger.health_status(&key, world.now).verdict;
-    assert_eq!([10, 11].map(|key| verdict(&world, key)), [Verdict::Up, Verdict::Down]);
-    world.ledger.record(&10, outcome(false), world.now);
-    world.ledger.record(&11, outcome(true), world.now);
-    assert_eq!([10, 11].map(|key| verdict(&world, key)), [Verdict::Down, Verdict::Up]);
+    simulation.ledger.set_targets([0, 1].map(inherited), simulation.now);
+    let verdict = |simulation: &LedgerSimulation, key| {
+        simulation.ledger.health_status(&key, simulation.now).verdict
+    };
+    assert_eq!([10, 11].map(|key| verdict(&simulation, key)), [Verdict::Up, Verdict::Down]);
+    simulation.ledger.record(&10, outcome(false), simulation.now);
+    simulation.ledger.record(&11, outcome(true), simulation.now);
+    assert_eq!([10, 11].map(|key| verdict(&simulation, key)), [Verdict::Down, Verdict::Up]);
 }
 
 #[test]
 fn a_change_of_times_or_name_keeps_the_counts() {
-    let mut world = LedgerSimulation::new(1, 2, 3, false);
-    world.round(|_| true);
-    world.round(|_| false);
-    world.round(|_| false);
-    world.ledger.set_targets(
+    let mut simulation = LedgerSimulation::new(1, 2, 3, false);
+    simulation.probe_all(|_| true);
+    simulation.probe_all(|_| false);
+    simulation.probe_all(|_| false);
+    simulation.ledger.set_targets(
         [target(7, &Arc::new(monitor(2, 3)), InitialVerdict::Continued(0))],
-        world.now,
+        simulation.now,
     );
-    assert!(world.ledger.last_outcome(&7).is_some());
-    let effect = world.ledger.record(&7, outcome(false), world.now);
+    assert!(simulation.ledger.last_outcome(&7).is_some());
+    let effect = simulation.ledger.record(&7, outcome(false), simulation.now);
     assert_eq!(effect.verdict_changes.len(), 1, "the third failure in a row");
 }
 
 #[test]
 fn an_edit_of_a_monitor_during_a_freeze_does_not_end_it() {
-    let mut world = LedgerSimulation::new(10, 2, 3, false);
-    world.round(|_| true);
-    (0..3).for_each(|_| drop(world.round(|_| false)));
-    assert!(world.ledger.doubt().is_frozen());
+    let mut simulation = LedgerSimulation::new(10, 2, 3, false);
+    simulation.probe_all(|_| true);
+    (0..3).for_each(|_| drop(simulation.probe_all(|_| false)));
+    assert!(simulation.ledger.doubt().is_frozen());
     let edited = Arc::new(monitor(2, 3));
-    world.ledger.set_targets(
+    simulation.ledger.set_targets(
         (0..10).map(|key| target(key + 10, &edited, InitialVerdict::Inherited(Verdict::Up))),
-        world.now,
+        simulation.now,
     );
-    let effect = world.ledger.record(&10, outcome(false), world.now);
-    assert_eq!((effect.doubt_change, world.down()), (None, 0));
-    assert!(world.ledger.doubt().is_frozen());
+    let effect = simulation.ledger.record(&10, outcome(false), simulation.now);
+    assert_eq!((effect.doubt_change, simulation.down()), (None, 0));
+    assert!(simulation.ledger.doubt().is_frozen());
 }
 
 #[test]
 fn a_target_never_judged_is_pending_for_one_interval_and_timeout_at_most() {
-    let mut world = LedgerSimulation::new(2, 2, 3, false);
+    let mut simulation = LedgerSimulation::new(2, 2, 3, false);
     let secs = Duration::from_secs;
-    assert_eq!(world.ledger.next_pending_end(), Some(secs(7)));
-    let standing = world.ledger.health_status(&0, secs(3));
-    assert!(standing.is_pending);
-    assert_eq!(standing.flips_in_secs, Some(4), "no answer outlives the wait");
-    world.ledger.record(&0, outcome(true), secs(4));
-    assert!(!world.ledger.health_status(&0, secs(4)).is_pending);
-    assert!(world.ledger.end_pending(secs(6)).is_empty());
-    assert_eq!(world.ledger.end_pending(secs(7)), [1], "no outcome came: it counts as up again");
-    assert!(!world.ledger.health_status(&1, secs(7)).is_pending);
-    world.ledger.set_targets(
+    assert_eq!(simulation.ledger.next_pending_end(), Some(secs(7)));
+    let status = simulation.ledger.health_status(&0, secs(3));
+    assert!(status.is_pending);
+    assert_eq!(status.flips_in_secs, Some(4), "no answer is cached beyond the wait");
+    simulation.ledger.record(&0, outcome(true), secs(4));
+    assert!(!simulation.ledger.health_status(&0, secs(4)).is_pending);
+    assert!(simulation.ledger.end_pending(secs(6)).is_empty());
+    assert_eq!(simulation.ledger.end_pending(secs(7)), [1], "without an outcome it counts as up");
+    assert!(!simulation.ledger.health_status(&1, secs(7)).is_pending);
+    simulation.ledger.set_targets(
         [0, 1].map(|key| target(key, &Arc::new(monitor(2, 3)), InitialVerdict::Unknown)),
         secs(9),
     );
-    assert_eq!(world.ledger.next_pending_end(), None, "a reload does not begin another wait");
+    assert_eq!(simulation.ledger.next_pending_end(), None, "a reload starts no other wait");
 }
 
 #[test]
-fn a_previous_run_is_asked_only_of_what_is_probed() {
-    let mut world = LedgerSimulation::new(3, 2, 3, false);
+fn only_verdicts_of_present_targets_are_restored() {
+    let mut simulation = LedgerSimulation::new(3, 2, 3, false);
     let saved = |&key: &usize| (key < 2).then_some(PreviousVerdict::SameCheck(Verdict::Down));
-    assert_eq!(world.ledger.restore(saved), 2);
-    world.ledger.set_targets(
+    assert_eq!(simulation.ledger.restore(saved), 2);
+    simulation.ledger.set_targets(
         (0..2).map(|key| target(key, &Arc::new(monitor(2, 3)), InitialVerdict::Unknown)),
-        world.now,
+        simulation.now,
     );
-    assert_eq!(world.down(), 2);
+    assert_eq!(simulation.down(), 2);
 }
 
 #[test]
 fn half_of_the_targets_or_two_of_three_raise_no_doubt() {
     for (targets, failing) in [(10, 5), (3, 2), (2, 2), (1, 1)] {
-        let mut world = LedgerSimulation::new(targets, 2, 3, false);
-        world.round(|_| true);
+        let mut simulation = LedgerSimulation::new(targets, 2, 3, false);
+        simulation.probe_all(|_| true);
         for _ in 0..3 {
-            assert_eq!(world.round(|key| key >= failing), [], "{failing} of {targets}");
+            assert_eq!(simulation.probe_all(|key| key >= failing), [], "{failing} of {targets}");
         }
-        assert_eq!(world.down(), failing, "{failing} of {targets}");
+        assert_eq!(simulation.down(), failing, "{failing} of {targets}");
     }
-    let mut world = LedgerSimulation::new(3, 2, 3, false);
-    world.round(|_| true);
+    let mut simulation = LedgerSimulation::new(3, 2, 3, false);
+    simulation.probe_all(|_| true);
     for _ in 0..4 {
-        world.round(|_| false);
+        simulation.probe_all(|_| false);
     }
-    assert_eq!(world.down(), 0, "three of three do");
+    assert_eq!(simulation.down(), 0, "three of three raise a doubt");
 }
 
 #[test]
-fn what_fails_on_after_a_thaw_goes_down_by_one_more_failure() {
-    let mut world = LedgerSimulation::new(10, 2, 3, false);
-    world.round(|_| true);
+fn a_target_that_still_fails_after_a_thaw_goes_down_with_the_next_failure() {
+    let mut simulation = LedgerSimulation::new(10, 2, 3, false);
+    simulation.probe_all(|_| true);
     for _ in 0..4 {
-        world.round(|_| false);
+        simulation.probe_all(|_| false);
     }
-    assert_eq!(world.round(|key| key != 9), [DoubtChange::Thawed]);
-    assert!(world.down() <= 1);
-    world.round(|key| key != 9);
-    assert_eq!(world.ledger.health_status(&9, world.now).verdict, Verdict::Down);
-    assert_eq!(world.down(), 1);
+    assert_eq!(simulation.probe_all(|key| key != 9), [DoubtChange::Thawed]);
+    assert!(simulation.down() <= 1);
+    simulation.probe_all(|key| key != 9);
+    assert_eq!(simulation.ledger.health_status(&9, simulation.now).verdict, Verdict::Down);
+    assert_eq!(simulation.down(), 1);
 }
 
 #[test]
-fn a_first_outcome_that_fails_is_believed_for_all() {
-    let mut world = LedgerSimulation::new(10, 2, 3, false);
-    assert_eq!(world.round(|_| false), []);
-    assert_eq!(world.down(), 10);
+fn first_outcomes_that_fail_raise_no_doubt() {
+    let mut simulation = LedgerSimulation::new(10, 2, 3, false);
+    assert_eq!(simulation.probe_all(|_| false), []);
+    assert_eq!(simulation.down(), 10);
 }
 
 #[test]
 fn a_new_set_keeps_the_trackers_of_known_targets() {
-    let mut world = LedgerSimulation::new(4, 2, 3, false);
-    world.round(|key| key != 0);
+    let mut simulation = LedgerSimulation::new(4, 2, 3, false);
+    simulation.probe_all(|key| key != 0);
     let shared = Arc::new(monitor(2, 3));
-    world
-        .ledger
-        .set_targets([0, 1, 7].map(|key| target(key, &shared, InitialVerdict::Unknown)), world.now);
-    let verdict = |key| world.ledger.health_status(&key, world.now).verdict;
+    simulation.ledger.set_targets(
+        [0, 1, 7].map(|key| target(key, &shared, InitialVerdict::Unknown)),
+        simulation.now,
+    );
+    let verdict = |key| simulation.ledger.health_status(&key, simulation.now).verdict;
     assert_eq!(
         [0, 1, 2, 7].map(verdict),
         [Verdict::Down, Verdict::Up, Verdict::Unknown, Verdict::Unknown]
@@ -279,36 +287,36 @@ fn a_new_set_keeps_the_trackers_of_known_targets() {
 }
 
 #[test]
-fn a_standing_says_when_the_verdict_could_flip() {
-    let mut world = LedgerSimulation::new(10, 2, 3, false);
-    world.round(|_| true);
-    assert_eq!(world.ledger.health_status(&0, world.now).flips_in_secs, None);
-    let effect = world.ledger.record(&0, outcome(false), world.now);
+fn a_health_status_says_when_the_verdict_could_change() {
+    let mut simulation = LedgerSimulation::new(10, 2, 3, false);
+    simulation.probe_all(|_| true);
+    assert_eq!(simulation.ledger.health_status(&0, simulation.now).flips_in_secs, None);
+    let effect = simulation.ledger.record(&0, outcome(false), simulation.now);
     assert!(effect.has_flip_time_changed);
-    assert_eq!(world.ledger.health_status(&0, world.now).flips_in_secs, Some(8));
-    world.ledger.record(&0, outcome(false), world.now);
-    assert_eq!(world.ledger.health_status(&0, world.now).flips_in_secs, Some(4));
+    assert_eq!(simulation.ledger.health_status(&0, simulation.now).flips_in_secs, Some(8));
+    simulation.ledger.record(&0, outcome(false), simulation.now);
+    assert_eq!(simulation.ledger.health_status(&0, simulation.now).flips_in_secs, Some(4));
 }
 
 proptest! {
-    /// Whatever the targets do: the census that the ledger keeps is the one that a walk over all
-    /// trackers finds, and while verdicts are frozen none changes for the worse.
+    /// For any outcomes, the census equals that of a count of all trackers, and no verdict changes
+    /// during a freeze except from unknown.
     #[test]
-    fn the_census_is_exact_and_a_freeze_is_one(
+    fn the_census_is_exact_and_a_freeze_holds(
         fall in 1u8..4, rise in 1u8..4, targets in 1usize..12,
         rounds in proptest::collection::vec(any::<u16>(), 1..60)
     ) {
-        let mut world = LedgerSimulation::new(targets, rise, fall, false);
+        let mut simulation = LedgerSimulation::new(targets, rise, fall, false);
         for bits in rounds {
             for key in 0..targets {
-                world.now += Duration::from_millis(400);
-                let was_frozen = world.ledger.doubt().is_frozen();
-                let effect = world.ledger.record(&key, outcome(bits >> key & 1 == 1), world.now);
-                let kept = world.ledger.census;
-                world.ledger.recount();
-                prop_assert_eq!(kept, world.ledger.census);
-                if was_frozen && world.ledger.doubt().is_frozen() {
-                    prop_assert!(effect.verdict_changes.iter().all(|turn| turn.from == Verdict::Unknown));
+                simulation.now += Duration::from_millis(400);
+                let was_frozen = simulation.ledger.doubt().is_frozen();
+                let effect = simulation.ledger.record(&key, outcome(bits >> key & 1 == 1), simulation.now);
+                let census = simulation.ledger.census;
+                simulation.ledger.recount();
+                prop_assert_eq!(census, simulation.ledger.census);
+                if was_frozen && simulation.ledger.doubt().is_frozen() {
+                    prop_assert!(effect.verdict_changes.iter().all(|change| change.from == Verdict::Unknown));
                 }
             }
         }

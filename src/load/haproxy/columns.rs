@@ -1,4 +1,4 @@
-//! The columns that a header announces, and the rows under it.
+//! Columns, as a header announces them, and the rows below the header.
 
 use std::borrow::Cow;
 
@@ -8,9 +8,10 @@ use super::{
 };
 use crate::load::ReportError;
 
-/// What the lines are that follow.
+/// The kind of the lines that follow.
 #[derive(Debug, Default)]
 pub(super) enum SocketSection {
+    /// Lines that are not read.
     #[default]
     None,
     Statistics(StatisticsColumns),
@@ -32,37 +33,38 @@ pub(super) enum StatisticsColumn {
     Kind,
 }
 
-/// What each column is, up to the last that is wanted.
+/// The columns of the statistics, up to the last that is read.
 #[derive(Debug)]
 pub(super) struct StatisticsColumns {
-    wanted: Vec<Option<StatisticsColumn>>,
-    /// So many of them tell of servers, which are most rows.
+    /// `None` is a column that is not read.
+    columns: Vec<Option<StatisticsColumn>>,
+    /// How many of them have to be read for a server. Most rows are servers.
     server_column_count: usize,
 }
 
 impl StatisticsColumns {
-    pub(super) fn new(mut wanted: Vec<Option<StatisticsColumn>>) -> Self {
-        let end = |wanted: &[Option<StatisticsColumn>], is: fn(&StatisticsColumn) -> bool| {
-            wanted
-                .iter()
-                .rposition(|column| column.as_ref().is_some_and(is))
-                .map_or(0, |last| last + 1)
+    pub(super) fn new(mut columns: Vec<Option<StatisticsColumn>>) -> Self {
+        let count_up_to_last = |is_read: fn(&StatisticsColumn) -> bool| {
+            let last = columns.iter().rposition(|column| column.as_ref().is_some_and(is_read));
+            last.map_or(0, |last| last + 1)
         };
         let server_column_count =
-            end(&wanted, |column| !matches!(column, StatisticsColumn::ResponseTime));
-        wanted.truncate(end(&wanted, |_| true));
-        Self { wanted, server_column_count }
+            count_up_to_last(|column| !matches!(column, StatisticsColumn::ResponseTime));
+        let column_count = count_up_to_last(|_| true);
+        columns.truncate(column_count);
+        Self { columns, server_column_count }
     }
 }
 
+/// The positions of the columns of `show servers state` that are read.
 #[derive(Debug)]
 pub(super) struct StateColumns {
-    pub(super) proxy: usize,
-    pub(super) server: usize,
-    pub(super) weight: usize,
+    proxy: usize,
+    server: usize,
+    weight: usize,
 }
 
-/// A line of the statistics.
+/// A row of the statistics: a frontend, a backend, a server or a listener.
 #[derive(Debug, Default)]
 pub(super) struct StatisticsRow<'t> {
     pub(super) proxy: Cow<'t, str>,
@@ -75,10 +77,19 @@ pub(super) struct StatisticsRow<'t> {
     pub(super) weight: Option<f64>,
     pub(super) is_backup: bool,
     pub(super) response_millis: Option<f64>,
+    /// 0 is a frontend, 1 a backend, 2 a server.
     pub(super) kind: Option<f64>,
 }
 
-/// What follows a line that starts with `# `.
+/// A line of `show servers state`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ConfiguredWeight<'t> {
+    pub(super) proxy: &'t str,
+    pub(super) server: &'t str,
+    pub(super) weight: f64,
+}
+
+/// The kind of the lines that follow a header; `header` is without its `# `.
 pub(super) fn parse_header(header: &str) -> SocketSection {
     let names: Vec<_> = header.split(',').collect();
     if names.contains(&"pxname")
@@ -89,8 +100,8 @@ pub(super) fn parse_header(header: &str) -> SocketSection {
         ));
     }
     let names: Vec<_> = header.split(' ').collect();
-    let at = |wanted: &str| names.iter().position(|name| *name == wanted);
-    match (at("be_name"), at("srv_name"), at("srv_iweight")) {
+    let position = |column: &str| names.iter().position(|name| *name == column);
+    match (position("be_name"), position("srv_name"), position("srv_iweight")) {
         (Some(proxy), Some(server), Some(weight)) => {
             SocketSection::ServersState(StateColumns { proxy, server, weight })
         }
@@ -115,18 +126,19 @@ fn parse_column(name: &str) -> Option<StatisticsColumn> {
     })
 }
 
+/// The row in a line.
 pub(super) fn parse_row<'t>(
     line: &'t str,
     columns: &StatisticsColumns,
 ) -> Result<StatisticsRow<'t>, ReportError> {
     let mut row = StatisticsRow::default();
     let mut rest = line;
-    for (at, column) in columns.wanted.iter().enumerate() {
-        if at >= columns.server_column_count && row.kind == Some(2.0) {
+    for (position, column) in columns.columns.iter().enumerate() {
+        if position >= columns.server_column_count && row.kind == Some(2.0) {
             break;
         }
-        // What is left away at the end is empty; a header of many columns must not make short lines
-        // dear.
+        // Fields missing at the end are empty. Stop here: a header with many columns must not make
+        // short lines expensive.
         if rest.is_empty() {
             break;
         }
@@ -141,7 +153,7 @@ pub(super) fn parse_row<'t>(
             Some(StatisticsColumn::Limit) => row.limit = parse_number(&field)?,
             Some(StatisticsColumn::SessionsEver) => row.sessions_ever = parse_number(&field)?,
             Some(StatisticsColumn::Weight) => row.weight = parse_number(&field)?,
-            // Of a backend this counts its backups.
+            // In the row of a backend this is the number of its backups.
             Some(StatisticsColumn::IsBackup) => row.is_backup = &*field == "1",
             Some(StatisticsColumn::ResponseTime) => row.response_millis = parse_number(&field)?,
             Some(StatisticsColumn::Kind) => row.kind = parse_number(&field)?,
@@ -149,4 +161,18 @@ pub(super) fn parse_row<'t>(
         rest = after;
     }
     Ok(row)
+}
+
+/// The configured weight in a line of `show servers state`.
+pub(super) fn parse_configured_weight<'t>(
+    line: &'t str,
+    columns: &StateColumns,
+) -> Result<ConfiguredWeight<'t>, ReportError> {
+    let fields: Vec<_> = line.split(' ').collect();
+    let field = |position: usize| fields.get(position).copied().ok_or(WRONG_FORMAT);
+    Ok(ConfiguredWeight {
+        weight: field(columns.weight)?.parse().map_err(|_| WRONG_FORMAT)?,
+        proxy: field(columns.proxy)?,
+        server: field(columns.server)?,
+    })
 }

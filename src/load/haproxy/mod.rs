@@ -1,9 +1,11 @@
-//! HAProxy: `show stat` in CSV, over HTTP or its socket, and from the socket also `show servers
-//! state`.
+//! HAProxy: `show stat` in CSV, over HTTP or from its socket, and `show servers state` from the
+//! socket.
 //!
-//! Columns are found by their names: releases add some. What a server's weight would be without its
-//! agent stands only in `show servers state`; without that the highest weight that the server had
-//! has to do (see [`PollHistory`]).
+//! Columns are found by name, since releases add columns. A server's configured weight, which its
+//! agent may reduce, is only in `show servers state`. Without that the highest weight that the
+//! server has had is used instead (see [`PollHistory`]).
+//!
+//! [`PollHistory`]: crate::load::PollHistory
 
 mod bounds;
 mod columns;

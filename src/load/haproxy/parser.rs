@@ -1,40 +1,47 @@
-//! The parser: what is kept of a page, line by line, and the report of it.
+//! The parser: reads the lines of a page and makes the report of them.
 
 use std::collections::{BTreeMap, HashMap, HashSet, btree_map::Entry};
 
 use super::{
     bounds::{MAX_NAME_OCTETS, MAX_PROXIES, MAX_SERVERS, WRONG_FORMAT},
-    columns::{SocketSection, StatisticsRow, parse_header, parse_row},
-    proxy::{HaproxyServer, Proxy, ProxySide, count_servers, server_key, serving, takes_requests},
+    columns::{
+        ConfiguredWeight, SocketSection, StatisticsRow, parse_configured_weight, parse_header,
+        parse_row,
+    },
+    proxy::{
+        HaproxyServer, ListedServer, Proxy, ProxySide, count_servers, server_key, serving,
+        takes_requests,
+    },
 };
 use crate::load::{LoadReport, PollHistory, ReportError, report};
 
-/// What else the socket says has fewer in a line than a row of the statistics.
+/// The least commas in a row of the statistics. Other lines from the socket have fewer.
 const MIN_STATISTICS_COMMAS: usize = 8;
 
+/// What has been read of a page so far.
 #[derive(Debug, Default)]
 pub(super) struct StatisticsParser {
-    /// Only this proxy is kept.
+    /// Only this proxy is read; `None` reads all.
     pub(super) proxy_filter: Option<Box<str>>,
     pub(super) section: SocketSection,
     pub(super) replies: Replies,
     pub(super) has_statistics: bool,
     pub(super) proxies: BTreeMap<Box<str>, Proxy>,
     pub(super) server_count: usize,
-    /// By `proxy/server`: the weight of the configuration.
+    /// The configured weight of each server, by `proxy/server`.
     pub(super) configured_weights: HashMap<Box<str>, f64>,
 }
 
-/// The replies of the socket's commands, each of which ends with an empty line.
+/// The replies to the commands on the socket. Each ends with an empty line.
 #[derive(Debug, Default)]
 pub(super) struct Replies {
     pub(super) complete: usize,
-    /// Whether a reply has begun whose empty line has not come.
+    /// Whether a reply has begun and its empty line has not arrived.
     pub(super) is_open: bool,
 }
 
 impl Replies {
-    fn line(&mut self, line: &str) {
+    fn count_line(&mut self, line: &str) {
         let is_end = line.trim().is_empty();
         self.complete += usize::from(is_end && self.is_open);
         self.is_open = !is_end;
@@ -42,9 +49,10 @@ impl Replies {
 }
 
 impl StatisticsParser {
-    pub(super) fn line(&mut self, line: &[u8]) -> Result<(), ReportError> {
+    /// Reads one line.
+    pub(super) fn parse_line(&mut self, line: &[u8]) -> Result<(), ReportError> {
         let line = String::from_utf8_lossy(line);
-        self.replies.line(&line);
+        self.replies.count_line(&line);
         if let Some(header) = line.strip_prefix("# ") {
             self.section = parse_header(header);
             self.has_statistics |= matches!(self.section, SocketSection::Statistics(_));
@@ -55,7 +63,7 @@ impl StatisticsParser {
             return Ok(());
         }
         match &self.section {
-            // A row after the empty line that ends the statistics: what should stand between them
+            // The empty line before this row should have ended the statistics: a part of the page
             // is missing.
             SocketSection::None
                 if self.has_statistics && line.matches(',').count() >= MIN_STATISTICS_COMMAS =>
@@ -68,22 +76,23 @@ impl StatisticsParser {
                 self.add_row(row)
             }
             SocketSection::ServersState(columns) => {
-                let fields: Vec<_> = line.split(' ').collect();
-                let field = |at: usize| fields.get(at).copied().ok_or(WRONG_FORMAT);
-                let weight = field(columns.weight)?.parse().map_err(|_| WRONG_FORMAT)?;
-                let (proxy, server) = (field(columns.proxy)?, field(columns.server)?);
-                if proxy.len() > MAX_NAME_OCTETS || server.len() > MAX_NAME_OCTETS {
-                    return Err(WRONG_FORMAT);
-                }
-                if self.proxy_filter.as_deref().is_none_or(|wanted| wanted == proxy) {
-                    if self.configured_weights.len() >= MAX_SERVERS {
-                        return Err(ReportError::TooMany(MAX_SERVERS, "servers"));
-                    }
-                    self.configured_weights.insert(server_key(proxy, server), weight);
-                }
-                Ok(())
+                let weight = parse_configured_weight(&line, columns)?;
+                self.add_configured_weight(weight)
             }
         }
+    }
+
+    fn add_configured_weight(&mut self, row: ConfiguredWeight<'_>) -> Result<(), ReportError> {
+        if row.proxy.len() > MAX_NAME_OCTETS || row.server.len() > MAX_NAME_OCTETS {
+            return Err(WRONG_FORMAT);
+        }
+        if self.proxy_filter.as_deref().is_none_or(|filter| filter == row.proxy) {
+            if self.configured_weights.len() >= MAX_SERVERS {
+                return Err(ReportError::TooMany(MAX_SERVERS, "servers"));
+            }
+            self.configured_weights.insert(server_key(row.proxy, row.server), row.weight);
+        }
+        Ok(())
     }
 
     fn add_row(&mut self, row: StatisticsRow<'_>) -> Result<(), ReportError> {
@@ -93,7 +102,7 @@ impl StatisticsParser {
         {
             return Err(WRONG_FORMAT);
         }
-        if self.proxy_filter.as_deref().is_some_and(|wanted| wanted != row.proxy) {
+        if self.proxy_filter.as_deref().is_some_and(|filter| filter != row.proxy) {
             return Ok(());
         }
         let count = self.proxies.len();
@@ -105,13 +114,13 @@ impl StatisticsParser {
         };
         let side = |sessions| ProxySide {
             sessions,
-            // Empty or zero is no limit.
+            // An empty field or zero means no limit.
             limit: row.limit.filter(|limit| *limit != 0.0),
             queued: row.queued,
-            // A backend that served nobody yet says zero.
+            // A backend without any session so far reports zero.
             response_millis: row.response_millis.filter(|_| row.sessions_ever != Some(0.0)),
         };
-        // Servers may be called like the rows of the proxy itself; their kind cannot be mistaken.
+        // A server may be named FRONTEND or BACKEND, so the kind takes precedence over the name.
         match (row.kind.map(|kind| kind as i64), &*row.server) {
             (Some(0), _) | (None, "FRONTEND") => {
                 proxy.frontend = Some(side(row.sessions.ok_or(WRONG_FORMAT)?))
@@ -119,7 +128,7 @@ impl StatisticsParser {
             (Some(1), _) | (None, "BACKEND") => {
                 proxy.backend = Some(side(row.sessions.ok_or(WRONG_FORMAT)?))
             }
-            // A row without name or status is no server: it would count as one that is down.
+            // A row without name or status is not a server and must not count as one that is down.
             (Some(2) | None, _) if row.server.is_empty() || row.status.is_empty() => {}
             (Some(2) | None, _) => {
                 self.server_count += 1;
@@ -134,31 +143,33 @@ impl StatisticsParser {
                     limit: row.limit.filter(|limit| *limit != 0.0),
                 });
             }
-            // A listener's own row.
+            // The row of a listener.
             _ => {}
         }
         Ok(())
     }
 
-    pub(super) fn report(self, memory: &mut PollHistory) -> Result<LoadReport, ReportError> {
-        let chosen = self.selected_proxies()?;
+    /// The report of everything that has been read.
+    pub(super) fn report(self, history: &mut PollHistory) -> Result<LoadReport, ReportError> {
+        let proxies = self.selected_proxies()?;
         let sides = || {
-            chosen
-                .iter()
-                .filter_map(|(_, proxy)| proxy.backend.as_ref().or(proxy.frontend.as_ref()))
+            let proxies = proxies.iter().map(|(_, proxy)| proxy);
+            proxies.filter_map(|proxy| proxy.backend.as_ref().or(proxy.frontend.as_ref()))
         };
-        let slowest = sides().filter_map(|side| side.response_millis).reduce(f64::max);
+        let slowest_millis = sides().filter_map(|side| side.response_millis).reduce(f64::max);
         let queued = sides().filter_map(|side| side.queued).reduce(|a, b| a + b);
-        let servers: Vec<_> = chosen
+        let servers: Vec<_> = proxies
             .iter()
-            .flat_map(|(name, proxy)| proxy.servers.iter().map(move |server| (*name, server)))
+            .flat_map(|&(name, proxy)| {
+                proxy.servers.iter().map(move |server| ListedServer { proxy: name, server })
+            })
             .collect();
         let report = LoadReport {
             connections: Some(sides().map(|side| side.sessions).sum()),
-            limit: chosen.iter().map(|(_, proxy)| proxy.limit()).sum(),
+            limit: proxies.iter().map(|(_, proxy)| proxy.limit()).sum(),
             servers: count_servers(&servers),
-            capacity_share: self.capacity_share(&servers, memory),
-            response_time: slowest
+            capacity_share: self.capacity_share(&servers, history),
+            response_time: slowest_millis
                 .map(|millis| report::response_time(millis / 1000.0))
                 .transpose()?,
             gauges: queued.map(|queued| ("queue".into(), queued)).into_iter().collect(),
@@ -166,50 +177,54 @@ impl StatisticsParser {
         Ok(report)
     }
 
-    /// The proxy asked for; else all backends, those without servers only where no other is.
+    /// The configured proxy, or all backends: those with servers, or the others if no backend has
+    /// any.
     fn selected_proxies(&self) -> Result<Vec<(&str, &Proxy)>, ReportError> {
         let all = || self.proxies.iter().map(|(name, proxy)| (&**name, proxy));
         if self.proxy_filter.is_some() {
-            let chosen: Vec<_> = all()
+            let selected: Vec<_> = all()
                 .filter(|(_, proxy)| proxy.backend.is_some() || proxy.frontend.is_some())
                 .collect();
-            return if chosen.is_empty() {
+            return if selected.is_empty() {
                 Err(ReportError::Missing("`proxy`".into()))
             } else {
-                Ok(chosen)
+                Ok(selected)
             };
         }
         let backends: Vec<_> = all().filter(|(_, proxy)| proxy.backend.is_some()).collect();
-        let serving: Vec<_> =
+        let with_servers: Vec<_> =
             backends.iter().filter(|(_, proxy)| !proxy.servers.is_empty()).copied().collect();
-        match (serving.is_empty(), backends.is_empty()) {
-            (false, _) => Ok(serving),
+        match (with_servers.is_empty(), backends.is_empty()) {
+            (false, _) => Ok(with_servers),
             (true, false) => Ok(backends),
             (true, true) => Err(ReportError::Missing("any backend".into())),
         }
     }
 
-    /// Weights in force of the servers that serve over configured weights of all.
+    /// The effective weights of the servers that take requests, divided by the configured weights
+    /// of all servers except backups.
     fn capacity_share(
         &self,
-        servers: &[(&str, &HaproxyServer)],
-        memory: &mut PollHistory,
+        servers: &[ListedServer<'_>],
+        history: &mut PollHistory,
     ) -> Option<f64> {
-        let mut whole = 0.0;
+        let mut configured_sum = 0.0;
         let mut seen = HashSet::new();
-        for (proxy, server) in servers.iter().filter(|(_, server)| !server.is_backup) {
+        for ListedServer { proxy, server } in
+            servers.iter().filter(|listed| !listed.server.is_backup)
+        {
             let name = server_key(proxy, &server.name);
             let weight = server.weight?;
-            whole += match self.configured_weights.get(&name) {
+            configured_sum += match self.configured_weights.get(&name) {
                 Some(&configured) => configured,
-                None => memory.highest_weight(&name, weight),
+                None => history.highest_weight(&name, weight),
             };
             seen.insert(name);
         }
-        memory.retain_servers(|name| seen.contains(name));
-        let left: f64 = serving(servers).filter_map(|(_, server)| server.weight).sum();
-        // An operator may raise a weight above the configured one, and backups may weigh more than
-        // those they stand in for.
-        (whole > 0.0).then(|| (left / whole).min(1.0))
+        history.retain_servers(|name| seen.contains(name));
+        let effective_sum: f64 = serving(servers).filter_map(|server| server.weight).sum();
+        // At most 1: an operator may have raised a weight above the configured one, and backups may
+        // weigh more than the servers that they replace.
+        (configured_sum > 0.0).then(|| (effective_sum / configured_sum).min(1.0))
     }
 }

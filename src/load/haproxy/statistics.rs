@@ -1,20 +1,20 @@
-//! The statistics of one poll, fed in pieces.
+//! The statistics of one poll, read in pieces.
 
 use super::{bounds::WRONG_FORMAT, parser::StatisticsParser, proxy::Proxy};
 use crate::load::{LoadReport, PollHistory, ReportError, line_splitter::LineSplitter};
 
-/// What is kept of a page while it goes by.
+/// Reads the statistics of one poll.
 #[derive(Debug, Default)]
 pub(in crate::load) struct Statistics {
     lines: LineSplitter,
-    tables: StatisticsParser,
+    parser: StatisticsParser,
 }
 
 impl Statistics {
-    /// Keeps one proxy, or all backends.
+    /// A reader of one proxy, or of all backends.
     pub(in crate::load) fn new(proxy: Option<&str>) -> Self {
         Self {
-            tables: StatisticsParser {
+            parser: StatisticsParser {
                 proxy_filter: proxy.map(Into::into),
                 ..StatisticsParser::default()
             },
@@ -22,42 +22,42 @@ impl Statistics {
         }
     }
 
-    /// Takes the next octets.
+    /// Reads the next octets.
     ///
     /// # Errors
-    /// They are no statistics, or more than is kept.
+    /// The octets are no statistics, or exceed a bound.
     pub(in crate::load) fn feed(&mut self, octets: &[u8]) -> Result<(), ReportError> {
-        let Self { lines, tables } = self;
-        lines.feed(octets, |line| tables.line(line))
+        let Self { lines, parser } = self;
+        lines.feed(octets, |line| parser.parse_line(line))
     }
 
-    /// Whether so many replies of the socket came, each to its end. What follows the last line end
-    /// counts as cut off.
+    /// Whether `count` replies of the socket are complete. Octets after the last line end count as
+    /// an incomplete reply.
     pub(in crate::load) fn has_complete_replies(&self, count: usize) -> bool {
-        let replies = &self.tables.replies;
+        let replies = &self.parser.replies;
         replies.complete >= count && !replies.is_open && self.lines.is_at_line_start()
     }
 
-    /// Whether everything fed so far was whole lines and whole proxies: the backend's own row comes
-    /// after its servers'.
+    /// Whether the octets read so far are complete lines and complete proxies. The row of a backend
+    /// follows those of its servers.
     pub(in crate::load) fn is_complete(&self) -> bool {
-        let is_whole = |proxy: &Proxy| proxy.servers.is_empty() || proxy.backend.is_some();
-        self.lines.is_at_line_start() && self.tables.proxies.values().all(is_whole)
+        let is_complete = |proxy: &Proxy| proxy.servers.is_empty() || proxy.backend.is_some();
+        self.lines.is_at_line_start() && self.parser.proxies.values().all(is_complete)
     }
 
-    /// The report.
+    /// The report, once all octets have been read.
     ///
     /// # Errors
-    /// There were no statistics, or the proxy is not in them.
+    /// The page contains no statistics, or they lack the proxy.
     pub(in crate::load) fn finish(
         mut self,
-        memory: &mut PollHistory,
+        history: &mut PollHistory,
     ) -> Result<LoadReport, ReportError> {
-        let Self { lines, tables } = &mut self;
-        lines.finish(|line| tables.line(line))?;
-        if !tables.has_statistics {
+        let Self { lines, parser } = &mut self;
+        lines.finish(|line| parser.parse_line(line))?;
+        if !parser.has_statistics {
             return Err(WRONG_FORMAT);
         }
-        self.tables.report(memory)
+        self.parser.report(history)
     }
 }

@@ -12,11 +12,11 @@ const HEADER: &str =
 fn read_with(
     page: &str,
     proxy: Option<&str>,
-    memory: &mut PollHistory,
+    history: &mut PollHistory,
 ) -> Result<LoadReport, ReportError> {
     let mut statistics = Statistics::new(proxy);
     statistics.feed(page.as_bytes())?;
-    let report = statistics.finish(memory)?;
+    let report = statistics.finish(history)?;
     report.check()?;
     Ok(report)
 }
@@ -32,7 +32,7 @@ fn server(proxy: &str, name: &str, status: &str, weight: u32, limit: &str) -> St
 }
 
 #[test]
-fn a_backend_is_read_with_its_servers() {
+fn a_report_combines_a_backend_and_its_servers() {
     let rows = [
         "www,FRONTEND,,,7,9,200,50,OPEN,,,,0,,,\n".to_owned(),
         server("www", "a", "UP", 100, "30"),
@@ -47,7 +47,7 @@ fn a_backend_is_read_with_its_servers() {
     assert_eq!(
         (report.connections, report.limit),
         (Some(6.0), Some(100.0)),
-        "what the servers take together"
+        "the sum of the servers' limits"
     );
     assert_eq!(report.servers, Some(ServerCount { up: 2, total: 4 }));
     assert_eq!(report.capacity_share, Some(0.5), "150 of 300");
@@ -58,12 +58,12 @@ fn a_backend_is_read_with_its_servers() {
     assert_eq!(
         all.connections,
         Some(6.0),
-        "a backend without servers is the statistics page or the like"
+        "a backend without servers, such as the statistics page, does not count"
     );
 }
 
 #[test]
-fn limits_are_the_servers_own_then_the_frontends_then_the_backends() {
+fn the_limit_is_that_of_the_servers_or_the_frontend_or_the_backend() {
     let row = |name: &str, limit: &str, kind: u8| {
         format!("www,{name},0,0,1,1,{limit},1,UP,1,1,0,{kind},0,,\n")
     };
@@ -72,15 +72,15 @@ fn limits_are_the_servers_own_then_the_frontends_then_the_backends() {
         (
             vec![server("www", "a", "UP", 1, "30"), front.clone(), back.clone()],
             Some(30.0),
-            "the servers' own",
+            "each server has a limit",
         ),
         (
             vec![server("www", "a", "UP", 1, ""), front.clone(), back.clone()],
             Some(200.0),
-            "one has none",
+            "one server has no limit",
         ),
-        (vec![server("www", "a", "UP", 1, "0"), back.clone()], Some(20.0), "zero is none"),
-        (vec![row("BACKEND", "", 1)], None, "none at all"),
+        (vec![server("www", "a", "UP", 1, "0"), back.clone()], Some(20.0), "zero means no limit"),
+        (vec![row("BACKEND", "", 1)], None, "no limit at all"),
         (vec![front], Some(200.0), "a frontend alone"),
     ] {
         assert_eq!(read(&rows.concat(), Some("www")).unwrap().limit, expected, "{why}");
@@ -110,7 +110,7 @@ fn only_servers_that_take_new_requests_are_up() {
 }
 
 #[test]
-fn a_row_without_name_or_status_is_no_server() {
+fn a_row_without_name_or_status_is_not_a_server() {
     let back = "www,BACKEND,0,0,0,0,0,0,UP,1,1,0,1,0,,\n";
     for row in
         [server("www", "", "UP", 10, ""), server("www", "b", "", 10, ""), "www,b\n".to_owned()]
@@ -125,7 +125,7 @@ fn a_row_without_name_or_status_is_no_server() {
 }
 
 #[test]
-fn backups_count_where_nobody_else_serves() {
+fn backups_count_only_if_no_other_server_takes_requests() {
     let backup = "www,z,0,0,0,0,,9,UP,10,0,1,2,3,,\n";
     let back = "www,BACKEND,0,0,0,0,0,0,UP,1,1,0,1,0,,\n";
     let both = read(&[&server("www", "a", "UP", 10, ""), backup, back].concat(), None).unwrap();
@@ -144,27 +144,27 @@ fn backups_count_where_nobody_else_serves() {
 }
 
 #[test]
-fn an_agents_share_is_seen_against_the_configured_weight_or_else_the_highest_seen() {
+fn the_capacity_share_is_relative_to_the_configured_or_the_highest_weight() {
     let page = |weight| {
         let servers = server("www", "a", "UP", 100, "") + &server("www", "b", "UP", weight, "");
         format!("{HEADER}{servers}www,BACKEND,0,0,0,0,0,0,UP,1,1,0,1,0,,\n")
     };
     let state = "\n1\n# be_id be_name srv_id srv_name srv_addr srv_uweight srv_iweight\n\
                  4 www 1 a 192.0.2.1 100 100\n4 www 2 b 192.0.2.2 50 100\n4 api 2 b 192.0.2.2 50 300\n\n";
-    let share = |page: String, memory: &mut PollHistory| {
-        read_with(&page, Some("www"), memory).unwrap().capacity_share.unwrap()
+    let share = |page: String, history: &mut PollHistory| {
+        read_with(&page, Some("www"), history).unwrap().capacity_share.unwrap()
     };
-    let memory = &mut PollHistory::default();
-    assert_eq!(share(page(50) + state, memory), 0.75, "150 of 200");
-    assert_eq!(share(page(50), memory), 1.0, "nothing higher was seen");
-    assert_eq!(share(page(100), memory), 1.0);
-    assert_eq!(share(page(50), memory), 0.75);
-    assert_eq!(share(page(0), memory), 0.5, "an agent says 0 %");
+    let history = &mut PollHistory::default();
+    assert_eq!(share(page(50) + state, history), 0.75, "150 of 200");
+    assert_eq!(share(page(50), history), 1.0, "the highest weight so far");
+    assert_eq!(share(page(100), history), 1.0);
+    assert_eq!(share(page(50), history), 0.75);
+    assert_eq!(share(page(0), history), 0.5, "an agent reports 0 %");
 }
 
 #[test]
-fn a_header_of_many_columns_makes_no_line_dear() {
-    // Were each column looked for in each line, this would take minutes.
+fn a_header_with_many_columns_makes_no_line_expensive() {
+    // This would take minutes if each line were searched for each column.
     let header = format!("# pxname,svname,scur,status{}\n", ",".repeat(60_000));
     let mut statistics = Statistics::new(Some("www"));
     statistics.feed(header.as_bytes()).unwrap();
@@ -178,16 +178,16 @@ fn a_header_of_many_columns_makes_no_line_dear() {
 }
 
 #[test]
-fn what_is_no_statistics_is_told_so() {
+fn pages_that_are_no_statistics_are_errors() {
     let row = |fields: &str| format!("{HEADER}{fields}");
     for (page, why) in [
-        (String::new(), "nothing"),
-        ("<html>".to_owned(), "a page for people"),
+        (String::new(), "an empty page"),
+        ("<html>".to_owned(), "a page for browsers"),
         ("# a,b,c\n1,2,3\n".to_owned(), "other columns"),
-        (row("www,BACKEND,x,0,0,0,0,0,UP,1,1,0,1,0,,\n"), "no number"),
+        (row("www,BACKEND,x,0,0,0,0,0,UP,1,1,0,1,0,,\n"), "not a number"),
         (row("www,BACKEND,0,0,,0,0,0,UP,1,1,0,1,0,,\n"), "no sessions"),
         (row(",BACKEND,0,0,0,0,0,0,UP,1,1,0,1,0,,\n"), "no name"),
-        (row("www,BACKEND,0,0,0,0,0,0,\"UP,1,1,0,1,0,,\n"), "a quotation without end"),
+        (row("www,BACKEND,0,0,0,0,0,0,\"UP,1,1,0,1,0,,\n"), "a quotation that does not end"),
     ] {
         assert_eq!(read_with(&page, None, &mut PollHistory::default()), Err(WRONG_FORMAT), "{why}");
     }
@@ -195,7 +195,7 @@ fn what_is_no_statistics_is_told_so() {
     let negative = read("www,BACKEND,0,0,-5,0,0,0,UP,1,1,0,1,0,,\n", None);
     assert_eq!(negative.unwrap_err().to_string(), "the number of connections is negative");
     let long = server("www", &"x".repeat(257), "UP", 1, "");
-    assert_eq!(read(&long, None), Err(WRONG_FORMAT), "a name that nobody gives");
+    assert_eq!(read(&long, None), Err(WRONG_FORMAT), "a name longer than the bound");
     let many: String =
         (0..5000).map(|index| server("www", &index.to_string(), "UP", 1, "")).collect();
     assert_eq!(read(&many, None), Err(ReportError::TooMany(MAX_SERVERS, "servers")));

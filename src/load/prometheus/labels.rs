@@ -1,17 +1,19 @@
-//! Labels of a series, as pages and selectors write them.
+//! Labels of a series, in pages and in selectors.
 
 use std::borrow::Cow;
 
+/// A label: name, operator and value.
 #[derive(Debug)]
 pub(super) struct Label<'t> {
     pub(super) name: Cow<'t, str>,
-    /// Empty for a name in quotation marks that stands alone: that of the metric.
+    /// `=`, or in a selector another comparison. It is empty for a quoted name without a value,
+    /// which is the name of the metric.
     pub(super) operator: &'t str,
     pub(super) value: Cow<'t, str>,
 }
 
-/// Reads labels up to the closing brace and yields what follows it; `None` where they are not
-/// written as they should.
+/// Passes each label up to the closing brace to `each`, and returns the text after the brace.
+/// `None` if the syntax is wrong.
 pub(super) fn each_label<'t, E>(
     mut text: &'t str,
     mut each: impl FnMut(Label<'t>) -> Result<(), E>,
@@ -53,7 +55,7 @@ pub(super) fn each_label<'t, E>(
     }
 }
 
-/// A value up to its closing quotation mark, and what follows.
+/// A value up to its closing quotation mark, and the text after it.
 fn read_quoted_text(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let end = text.find(['"', '\\'])?;
     let (plain, rest) = text.split_at(end);
@@ -74,6 +76,7 @@ fn read_quoted_text(text: &str) -> Option<(Cow<'_, str>, &str)> {
     }
 }
 
+/// Whether the name of a metric may contain this character without quotation marks.
 pub(super) fn is_metric_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == ':'
 }

@@ -1,7 +1,7 @@
 //! The Prometheus text exposition format, and selectors of series in it.
 //!
-//! Lines whose metric nobody wants are passed by without being looked into: a page of 4 MiB costs a
-//! few milliseconds and no memory.
+//! Lines of other metrics are skipped without being parsed: a page of 4 MiB costs a few
+//! milliseconds and no memory.
 
 mod labels;
 mod selector;

@@ -1,51 +1,51 @@
-//! Selectors of series.
+//! Selectors: which series of a page make up one number.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use super::labels::{Label, each_label, is_metric_character};
 
-/// Which series of a page, and how they become one number: `max(queue_depth{queue="in",
-/// host!="old"})`.
+/// A selection of series and how they are combined into one number, such as
+/// `max(queue_depth{queue="in", host!="old"})`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Selector {
-    /// How several series become one number.
+    /// How several series are combined.
     pub aggregate: Aggregate,
-    /// The metric's name.
+    /// The name of the metric.
     pub metric: Box<str>,
-    /// What holds for the series' labels.
+    /// The conditions on the labels; all must hold.
     pub matchers: Vec<Matcher>,
 }
 
-/// How several series become one number.
+/// How several series are combined into one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Aggregate {
-    /// Their sum; what a selector means that names none.
+    /// Their sum. This is the default.
     Sum,
-    /// The greatest.
+    /// Their maximum.
     Max,
 }
 
-/// A condition on one label. A label that a series has not is empty.
+/// A condition on one label. A label that a series lacks counts as empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Matcher {
-    /// The label's name.
+    /// The name of the label.
     pub label: Box<str>,
-    /// Compared with this.
+    /// The value that the label is compared with.
     pub value: Box<str>,
-    /// `=` rather than `!=`.
+    /// Whether the comparison is `=` rather than `!=`.
     pub is_equal: bool,
 }
 
-/// Why a text is no selector.
+/// Why a text is not a selector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SelectorError {
-    /// There is no metric name where one should be.
+    /// The name of the metric is missing.
     Metric,
-    /// The labels are not written as they should.
+    /// The syntax of the labels is wrong.
     Labels,
-    /// `=~` or `!~`.
+    /// A label is compared by `=~` or `!~`.
     Pattern,
-    /// Something follows that does not belong there.
+    /// Text follows the end of the selector.
     TrailingText,
 }
 
@@ -104,6 +104,7 @@ impl FromStr for Selector {
     }
 }
 
+/// The aggregate of a selector, and the text within its parentheses.
 fn split_aggregate(text: &str) -> (Aggregate, &str) {
     for (word, aggregate) in [("sum", Aggregate::Sum), ("max", Aggregate::Max)] {
         let inner = text
@@ -117,12 +118,13 @@ fn split_aggregate(text: &str) -> (Aggregate, &str) {
 }
 
 impl Selector {
-    /// All series of a metric with this label.
+    /// The sum of all series of a metric with this label.
     pub(in crate::load) fn labelled(metric: &str, label: &str, value: &str) -> Self {
         let matcher = Matcher { label: label.into(), value: value.into(), is_equal: true };
         Self { aggregate: Aggregate::Sum, metric: metric.into(), matchers: vec![matcher] }
     }
 
+    /// Whether a series with these labels is selected.
     pub(super) fn matches_labels(&self, labels: &[Label<'_>]) -> bool {
         self.matchers.iter().all(|matcher| {
             let found = labels
@@ -132,8 +134,9 @@ impl Selector {
         })
     }
 
-    pub(super) fn aggregate_value(&self, found: &mut Option<f64>, value: f64) {
-        *found = Some(match (*found, self.aggregate) {
+    /// Adds the value of one more series to the combined one.
+    pub(super) fn aggregate_value(&self, combined: &mut Option<f64>, value: f64) {
+        *combined = Some(match (*combined, self.aggregate) {
             (None, _) => value,
             (Some(before), Aggregate::Sum) => before + value,
             (Some(before), Aggregate::Max) => before.max(value),

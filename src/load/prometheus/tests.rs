@@ -18,40 +18,40 @@ fn value(selector: &str, page: &str) -> Result<Option<f64>, ReportError> {
 #[test]
 fn series_are_selected_by_their_labels_and_summed() {
     for (selector, expected, why) in [
-        ("x_sessions", Some(42.0), "all series, but not those that are not a number"),
-        ("max(x_sessions)", Some(30.0), "the greatest"),
-        (" sum( x_sessions{proxy!=\"api\"} ) ", Some(12.0), "not this one"),
-        ("x_sessions{proxy=\"web\"}", Some(12.0), "one of them"),
-        ("x_sessions{zone=\"\"}", Some(12.0), "a label that is not there is empty"),
+        ("x_sessions", Some(42.0), "all series except NaN"),
+        ("max(x_sessions)", Some(30.0), "the maximum"),
+        (" sum( x_sessions{proxy!=\"api\"} ) ", Some(12.0), "all but one"),
+        ("x_sessions{proxy=\"web\"}", Some(12.0), "one series"),
+        ("x_sessions{zone=\"\"}", Some(12.0), "a missing label is empty"),
         (
             "x_sessions{zone=\"a \\\"b\\\"\"}",
             Some(30.0),
             "escapes, and a timestamp after the value",
         ),
-        ("x_sessions{proxy=\"web\", zone=\"x\"}", None, "all conditions hold"),
+        ("x_sessions{proxy=\"web\", zone=\"x\"}", None, "all conditions must hold"),
         ("x_plain", Some(7.0), "no labels"),
         ("x_plain{}", Some(7.0), "no conditions"),
-        ("x_plain_nan", None, "nothing to say"),
-        ("x_inf", Some(f64::INFINITY), "left to the check of the report"),
+        ("x_plain_nan", None, "NaN is no value"),
+        ("x_inf", Some(f64::INFINITY), "the check of the report refuses it"),
         ("x_last{a=\"}\"}", Some(-3.0), "the last line without an end, with an exemplar"),
-        ("x_session", None, "part of a longer name"),
+        ("x_session", None, "the start of a longer name"),
     ] {
         assert_eq!(value(selector, PAGE), Ok(expected), "{selector}: {why}");
     }
 }
 
 #[test]
-fn names_in_quotation_marks_are_those_of_prometheus_3() {
+fn quoted_names_of_prometheus_3_are_read() {
     let page = "{\"http.server.duration\",\"k.x\"=\"v\",plain=\"1\"} 4\n{\"http.server.duration\", \"k.x\"=\"w\"} 3\n\
                 plain_metric{\"k.x\"=\"v\"} 5\n{\"plain_metric\"} 2 1700000000\n{\"a \\\"b\\\"\"} -1.5e1\n";
     for (selector, expected, why) in [
-        ("{\"http.server.duration\"}", Some(7.0), "a name with points"),
+        ("{\"http.server.duration\"}", Some(7.0), "a name with dots"),
         ("{\"http.server.duration\", \"k.x\"=\"v\"}", Some(4.0), "with a label"),
         ("{plain=\"1\", \"http.server.duration\"}", Some(4.0), "in any order"),
-        ("plain_metric", Some(7.0), "a plain name in quotation marks is the same"),
+        ("plain_metric", Some(7.0), "a plain name may be quoted"),
         ("plain_metric{\"k.x\"!=\"v\"}", Some(2.0), "a quoted label of a plain name"),
         ("{\"a \\\"b\\\"\"}", Some(-15.0), "escapes"),
-        ("{\"http.server\"}", None, "a part of a name"),
+        ("{\"http.server\"}", None, "the start of a name"),
     ] {
         assert_eq!(value(selector, page), Ok(expected), "{selector}: {why}");
     }
@@ -63,7 +63,7 @@ fn names_in_quotation_marks_are_those_of_prometheus_3() {
 }
 
 #[test]
-fn a_line_of_a_wanted_metric_must_be_readable_and_others_need_not() {
+fn only_lines_of_selected_metrics_must_be_valid() {
     for line in [
         "x",
         "x{",
@@ -82,7 +82,7 @@ fn a_line_of_a_wanted_metric_must_be_readable_and_others_need_not() {
 }
 
 #[test]
-fn a_selector_that_cannot_be_read_says_why() {
+fn an_invalid_selector_is_an_error_with_the_reason() {
     for (text, error) in [
         ("", SelectorError::Metric),
         ("{a=\"b\"}", SelectorError::Metric),
@@ -100,13 +100,13 @@ fn a_selector_that_cannot_be_read_says_why() {
 }
 
 #[test]
-fn a_wanted_number_that_no_series_has_is_named() {
-    let wanted = ReportMapping {
+fn a_number_without_any_series_is_named_in_the_error() {
+    let mapping = ReportMapping {
         connections: Some("x_plain".parse().unwrap()),
         limit: Some("x_none".parse().unwrap()),
         ..ReportMapping::empty()
     };
-    let mut series = SeriesReader::new(wanted.selectors().map(Cow::Borrowed));
+    let mut series = SeriesReader::new(mapping.selectors().map(Cow::Borrowed));
     series.feed(PAGE.as_bytes()).unwrap();
-    assert_eq!(report(series, &wanted), Err(ReportError::Missing("`limit`".into())));
+    assert_eq!(report(series, &mapping), Err(ReportError::Missing("`limit`".into())));
 }

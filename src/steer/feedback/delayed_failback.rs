@@ -1,18 +1,26 @@
-//! A `failover` pool whose clients do not go back at once: the member that holds them, and their
-//! way back.
+//! A `failover` pool with a delayed failback: the member that holds the clients, and the clients'
+//! gradual return.
 //!
-//! A slow start that runs while clients stay with the holder protects nobody. So it begins when
-//! they begin to return: the member that they return to gets its share bit by bit, and the rest
-//! stays with the member that held them.
+//! A slow start that ran while clients stay with the holder would protect nothing. So it begins
+//! when clients begin to return: the member that they return to receives a rising fraction of them,
+//! and the rest stays with the member that held them.
 
 use std::time::Duration;
 
-use super::{holder::Holder, load_pool::new_position, ramp::Ramp};
-use crate::steer::model::{
-    EndpointId, Failback, FailbackProgress, Fraction, MemberKind, PoolId, Topology,
+use super::{
+    holder::Holder,
+    members::{member_position, new_position},
+    ramp::Ramp,
+    saved::SavedFailback,
+};
+use crate::steer::{
+    model::FailbackProgress,
+    model::Fraction,
+    model::{EndpointId, PoolId, Topology},
+    model::{Failback, MemberKind},
 };
 
-/// A `failover` pool whose clients do not go back at once.
+/// A `failover` pool with a delayed failback.
 #[derive(Debug)]
 pub(super) struct DelayedFailback {
     pub id: PoolId,
@@ -20,24 +28,38 @@ pub(super) struct DelayedFailback {
     failback: Failback,
     /// By member: the longest slow start that applies to it.
     slow_starts: Vec<Duration>,
-    /// The member that held the clients at the last look.
+    /// The holder after the latest update.
     last_holder: Option<u16>,
     failback_ramp: Option<FailbackRamp>,
-    /// When clients on their way back take their next step.
+    /// When the next step of `failback_ramp` is due.
     next_step_at: Option<Duration>,
 }
 
-/// Clients on their way back from one member to another.
+/// Clients that return gradually from one member to another.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct FailbackRamp {
     from: u16,
     to: u16,
     ramp: Ramp,
-    /// What the member that they return to takes, as of the last look.
-    part: Fraction,
+    /// The fraction that has returned, as of the latest update.
+    returned: Fraction,
+}
+
+/// The present state of a gradual return.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct FailbackStatus {
+    /// The member that held the clients.
+    pub from: u16,
+    /// The member that they return to.
+    pub to: u16,
+    /// The fraction of the clients that has returned, from 0 to 1.
+    pub returned_fraction: f64,
+    /// When all clients will have returned.
+    pub ends_at: Duration,
 }
 
 impl DelayedFailback {
+    /// The pool in a new topology, with the state that it had in the old one, if any.
     pub(super) fn new(
         topology: &Topology,
         id: PoolId,
@@ -45,12 +67,12 @@ impl DelayedFailback {
         old: Option<Self>,
     ) -> Self {
         let pool = &topology.pools[id.index()];
-        let count = pool.members.len();
+        let members = pool.members.len();
         let slow_starts =
             pool.members.iter().map(|member| longest_slow_start(topology, member.kind)).collect();
         let new = Self {
             id,
-            holder: Holder::new(count),
+            holder: Holder::new(members),
             failback: pool.regulation.failback,
             slow_starts,
             last_holder: None,
@@ -58,153 +80,156 @@ impl DelayedFailback {
             next_step_at: None,
         };
         let Some(old) = old else { return new };
-        let now_at = |at: u16| new_position(topology, id, old_topology, old.id, at.into());
-        let moved = |one: FailbackRamp| {
-            Some(FailbackRamp { from: now_at(one.from)? as u16, to: now_at(one.to)? as u16, ..one })
+        let new_position =
+            |member: u16| new_position(topology, id, old_topology, old.id, member.into());
+        let remapped = |ramp: FailbackRamp| {
+            let (from, to) = (new_position(ramp.from)?, new_position(ramp.to)?);
+            Some(FailbackRamp { from: from as u16, to: to as u16, ..ramp })
         };
         Self {
-            holder: old.holder.remapped(count, now_at),
-            last_holder: old.last_holder.and_then(now_at).map(|at| at as u16),
-            failback_ramp: old.failback_ramp.and_then(moved),
+            holder: old.holder.remapped(members, new_position),
+            last_holder: old.last_holder.and_then(new_position).map(|member| member as u16),
+            failback_ramp: old.failback_ramp.and_then(remapped),
             next_step_at: old.next_step_at,
             ..new
         }
     }
 
-    /// Goes on where the previous run ended: with the member that held the clients.
-    pub(super) fn restore(&mut self, topology: &Topology, member: &str) {
-        if let Some(at) = self.member_position(topology, member) {
-            self.holder = Holder::restored(self.slow_starts.len(), at);
-            self.last_holder = Some(at);
+    /// Continues with the member that held the clients in the previous run.
+    pub(super) fn restore_holder(&mut self, topology: &Topology, member: &str) {
+        if let Some(member) = self.member_position(topology, member) {
+            self.set_holder(member);
         }
     }
 
-    /// Goes on where the previous run ended: with clients on their way back, of whom the share
-    /// `value_at` has returned.
-    pub(super) fn restore_failback(
-        &mut self,
-        topology: &Topology,
-        (from, to): (&str, &str),
-        at: f64,
-    ) {
-        if let (Some(from), Some(to)) =
-            (self.member_position(topology, from), self.member_position(topology, to))
-        {
-            self.holder = Holder::restored(self.slow_starts.len(), to);
-            self.last_holder = Some(to);
-            self.failback_ramp = Some(FailbackRamp {
-                from,
-                to,
-                ramp: Ramp::at_rest(at),
-                part: Fraction::from_share(at),
-            });
-        }
+    /// Continues with a return that was in progress in the previous run.
+    pub(super) fn restore_failback(&mut self, topology: &Topology, saved: &SavedFailback) {
+        let from = self.member_position(topology, &saved.from);
+        let to = self.member_position(topology, &saved.to);
+        let (Some(from), Some(to)) = (from, to) else { return };
+        self.set_holder(to);
+        let returned = saved.returned_fraction.clamp(0.0, 1.0);
+        self.failback_ramp = Some(FailbackRamp {
+            from,
+            to,
+            ramp: Ramp::settled(returned),
+            returned: Fraction::from_share(returned),
+        });
+    }
+
+    fn set_holder(&mut self, member: u16) {
+        self.holder = Holder::restored(self.slow_starts.len(), member);
+        self.last_holder = Some(member);
     }
 
     fn member_position(&self, topology: &Topology, name: &str) -> Option<u16> {
-        let members = &topology.pools[self.id.index()].members;
-        members.iter().position(|one| topology.member_name(one.kind) == name).map(|at| at as u16)
+        member_position(topology, self.id, name).map(|member| member as u16)
     }
 
-    /// Notes which members are usable at `now`. Returns the member that holds the clients, if a
+    /// Records which members are usable at `now`. Returns the member that holds the clients if a
     /// member before it is usable.
     pub(super) fn update(&mut self, usable: &[bool], now: Duration) -> Option<u16> {
         let was_usable = self.holder.was_usable().to_vec();
         self.holder.update(usable, self.failback, now);
-        let (before, holder) = (self.last_holder, self.holder.member());
+        let (old_holder, holder) = (self.last_holder, self.holder.member());
         self.last_holder = holder;
-        match (before, holder) {
+        match (old_holder, holder) {
             (Some(from), Some(to))
                 if to < from && usable[usize::from(from)] && was_usable[usize::from(to)] =>
             {
                 self.begin_failback(from, to);
             }
-            _ => self.failback_ramp = self.failback_ramp.filter(|one| Some(one.to) == holder),
+            _ => self.failback_ramp = self.failback_ramp.filter(|ramp| Some(ramp.to) == holder),
         }
         self.step_failback(now);
         self.holder.non_preferred_member()
     }
 
-    /// Clients begin to return. Where they were on their way back to yet another member, they come
-    /// from the one that has more.
+    /// Begins the return of clients. If they were returning to `from` already, they come from
+    /// whichever member has more of them.
     fn begin_failback(&mut self, from: u16, to: u16) {
         let from = match self.failback_ramp {
-            Some(one) if one.to == from && one.part.share() < 0.5 => one.from,
+            Some(ramp) if ramp.to == from && ramp.returned.share() < 0.5 => ramp.from,
             _ => from,
         };
-        let is_slow = !self.slow_starts[usize::from(to)].is_zero();
-        self.failback_ramp = is_slow.then(|| FailbackRamp {
+        let has_slow_start = !self.slow_starts[usize::from(to)].is_zero();
+        self.failback_ramp = has_slow_start.then(|| FailbackRamp {
             from,
             to,
-            ramp: Ramp::at_rest(0.0),
-            part: Fraction::ZERO,
+            ramp: Ramp::settled(0.0),
+            returned: Fraction::ZERO,
         });
     }
 
     fn step_failback(&mut self, now: Duration) {
-        if let Some(one) = &mut self.failback_ramp {
-            one.ramp.retarget(1.0, self.slow_starts[usize::from(one.to)], now);
-            one.part = one.ramp.fraction_at(now);
-            self.next_step_at = one.ramp.next_step_at(now);
-            self.failback_ramp = self.failback_ramp.filter(|one| !one.ramp.is_over(now));
+        if let Some(failback) = &mut self.failback_ramp {
+            failback.ramp.retarget(1.0, self.slow_starts[usize::from(failback.to)], now);
+            failback.returned = failback.ramp.fraction_at(now);
+            self.next_step_at = failback.ramp.next_step_at(now);
+            self.failback_ramp = self.failback_ramp.filter(|failback| !failback.ramp.is_over(now));
         }
         self.next_step_at = self.next_step_at.filter(|_| self.failback_ramp.is_some());
     }
 
-    /// Gives the clients to the first usable member. `false` where no member holds them against the
-    /// order written.
+    /// Moves the clients to the first usable member. `false` if no member held them against the
+    /// configured order.
     pub(super) fn fail_back(&mut self) -> bool {
         let is_held = self.holder.non_preferred_member().is_some();
         self.holder.fail_back();
         is_held
     }
 
-    /// The member that clients stay with, where the order written does not say so.
+    /// The member that holds the clients although a member before it is usable.
     pub(super) fn holder(&self) -> Option<u16> {
         self.holder.non_preferred_member()
     }
 
-    /// Clients on their way back, as of the last look.
+    /// The return in progress, as of the latest update.
     pub(super) fn failback_progress(&self) -> Option<FailbackProgress> {
-        self.failback_ramp.map(|FailbackRamp { from, to, part, .. }| FailbackProgress {
+        let FailbackRamp { from, to, returned, .. } = self.failback_ramp?;
+        Some(FailbackProgress { from, to, fraction: returned })
+    }
+
+    /// The return in progress, as of `now`.
+    pub(super) fn failback_status(&self, now: Duration) -> Option<FailbackStatus> {
+        let FailbackRamp { from, to, ramp, .. } = self.failback_ramp?;
+        Some(FailbackStatus {
             from,
             to,
-            fraction: part,
+            returned_fraction: ramp.value_at(now),
+            ends_at: ramp.ends_at(),
         })
     }
 
-    /// The member that clients return to, how many have, and when all will have.
-    pub(super) fn failback_report(&self, now: Duration) -> Option<(u16, f64, Duration)> {
-        self.failback_ramp.map(|one| (one.to, one.ramp.value_at(now), one.ramp.ends_at()))
-    }
-
-    /// How much of its share a member takes that clients went back to; `None` where they are with
-    /// another one.
+    /// The fraction of the clients that has returned to `member`, from 0 to 1; `None` if another
+    /// member holds them.
     pub(super) fn returned_fraction(&self, member: u16, now: Duration) -> Option<f64> {
         (self.last_holder == Some(member))
-            .then(|| self.failback_ramp.map_or(1.0, |one| one.ramp.value_at(now)))
+            .then(|| self.failback_ramp.map_or(1.0, |failback| failback.ramp.value_at(now)))
     }
 
+    /// When the next update is due without a change of verdicts or states.
     pub(super) fn next_due(&self) -> Option<Duration> {
         self.holder.next_due(self.failback).into_iter().chain(self.next_step_at).min()
     }
 }
 
-/// The longest slow start of an endpoint: its own, or of a datacenter that it is in. Of a pool: of
-/// any endpoint below it, so that none gets its clients faster than it is to.
+/// The longest slow start that applies to a member: of an endpoint, its own or that of one of its
+/// datacenters; of a pool, that of any endpoint below it, so that no endpoint receives its clients
+/// faster than it should.
 fn longest_slow_start(topology: &Topology, kind: MemberKind) -> Duration {
-    let of_endpoint = |id: EndpointId| {
+    let endpoint_slow_start = |id: EndpointId| {
         let endpoint = &topology.endpoints[id.index()];
-        let places = endpoint
-            .datacenters
-            .iter()
-            .map(|at| topology.datacenters[at.index()].ramp_times.slow_start);
-        places.fold(endpoint.ramp_times.slow_start, Duration::max)
+        let datacenters = endpoint.datacenters.iter();
+        datacenters
+            .map(|datacenter| topology.datacenters[datacenter.index()].ramp_times.slow_start)
+            .fold(endpoint.ramp_times.slow_start, Duration::max)
     };
     match kind {
-        MemberKind::Endpoint(id) => of_endpoint(id),
+        MemberKind::Endpoint(id) => endpoint_slow_start(id),
         MemberKind::Pool(id) => {
-            topology.endpoints_below([id]).into_iter().map(of_endpoint).max().unwrap_or_default()
+            let endpoints = topology.endpoints_below([id]).into_iter();
+            endpoints.map(endpoint_slow_start).max().unwrap_or_default()
         }
     }
 }
@@ -222,7 +247,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const ALL: [bool; 3] = [true, true, true];
 
-    /// A failover pool of three members, the first of which starts over ten seconds.
+    /// A failover pool of three members, of which the first has a slow start of ten seconds.
     fn topology(failback: Failback) -> Topology {
         let endpoint = |host: u8| Endpoint {
             name: format!("192.0.2.{host}").into(),
@@ -237,7 +262,8 @@ mod tests {
                 ..RampTimes::default()
             },
         };
-        let member = |at| Member { kind: MemberKind::Endpoint(EndpointId(at)), weight: 1, bias: 0 };
+        let member =
+            |number| Member { kind: MemberKind::Endpoint(EndpointId(number)), weight: 1, bias: 0 };
         let pool = Pool {
             name: "web".into(),
             policy: Policy::Failover,
@@ -257,53 +283,54 @@ mod tests {
         )
     }
 
-    /// The pool after its first member failed, and its clients went to the second.
+    /// The pool after its first member failed and became usable again: the second holds the
+    /// clients.
     fn failed_over(topology: &Topology, failback: Failback) -> DelayedFailback {
-        let mut held = DelayedFailback::new(topology, PoolId(0), &Topology::default(), None);
+        let mut pool = DelayedFailback::new(topology, PoolId(0), &Topology::default(), None);
         for usable in [ALL, [false, true, true], ALL] {
-            held.update(&usable, SECOND);
-            assert_eq!(held.failback_progress(), None, "{failback:?}");
+            pool.update(&usable, SECOND);
+            assert_eq!(pool.failback_progress(), None, "{failback:?}");
         }
-        assert_eq!(held.holder(), Some(1));
-        held
+        assert_eq!(pool.holder(), Some(1));
+        pool
     }
 
-    fn part(held: &DelayedFailback) -> f64 {
-        held.failback_progress().map_or(1.0, |one| one.fraction.share())
+    fn returned(pool: &DelayedFailback) -> f64 {
+        pool.failback_progress().map_or(1.0, |progress| progress.fraction.share())
     }
 
     #[test]
     fn a_slow_start_begins_when_clients_begin_to_return() {
         for failback in [Failback::After(30 * SECOND), Failback::Manual] {
             let topology = topology(failback);
-            let mut held = failed_over(&topology, failback);
-            held.update(&ALL, 30 * SECOND);
+            let mut pool = failed_over(&topology, failback);
+            pool.update(&ALL, 30 * SECOND);
             assert_eq!(
-                (held.holder(), held.failback_progress()),
+                (pool.holder(), pool.failback_progress()),
                 (Some(1), None),
-                "{failback:?}: all still stay"
+                "{failback:?}: all clients still stay"
             );
-            held.fail_back();
-            held.update(&ALL, 31 * SECOND);
+            pool.fail_back();
+            pool.update(&ALL, 31 * SECOND);
             assert_eq!(
-                held.failback_progress().map(|one| (one.from, one.to)),
+                pool.failback_progress().map(|progress| (progress.from, progress.to)),
                 Some((1, 0)),
                 "{failback:?}"
             );
-            assert!(part(&held) < 0.01);
+            assert!(returned(&pool) < 0.01);
             for second in 32..41 {
-                assert!(held.next_due().is_some_and(|due| due <= second * SECOND));
-                held.update(&ALL, second * SECOND);
-                let wanted = f64::from(second - 31) / 10.0;
+                assert!(pool.next_due().is_some_and(|due| due <= second * SECOND));
+                pool.update(&ALL, second * SECOND);
+                let expected = f64::from(second - 31) / 10.0;
                 assert!(
-                    (part(&held) - wanted).abs() < 0.01,
+                    (returned(&pool) - expected).abs() < 0.01,
                     "{failback:?}: {} after {second} s",
-                    part(&held)
+                    returned(&pool)
                 );
             }
-            held.update(&ALL, 41 * SECOND);
+            pool.update(&ALL, 41 * SECOND);
             assert_eq!(
-                (held.holder(), held.failback_progress(), held.next_due()),
+                (pool.holder(), pool.failback_progress(), pool.next_due()),
                 (None, None, None),
                 "{failback:?}: it is over"
             );
@@ -313,72 +340,82 @@ mod tests {
     #[test]
     fn a_member_without_a_slow_start_gets_its_clients_at_once() {
         let topology = topology(Failback::Manual);
-        let mut held = DelayedFailback::new(&topology, PoolId(0), &Topology::default(), None);
+        let mut pool = DelayedFailback::new(&topology, PoolId(0), &Topology::default(), None);
         for usable in [[false, true, true], [false, false, true], [false, true, true]] {
-            held.update(&usable, SECOND);
+            pool.update(&usable, SECOND);
         }
-        assert_eq!(held.holder(), Some(2));
-        held.fail_back();
-        held.update(&[false, true, true], 2 * SECOND);
-        assert_eq!((held.holder(), held.failback_progress()), (None, None));
+        assert_eq!(pool.holder(), Some(2));
+        pool.fail_back();
+        pool.update(&[false, true, true], 2 * SECOND);
+        assert_eq!((pool.holder(), pool.failback_progress()), (None, None));
     }
 
     #[test]
-    fn a_return_ends_when_the_member_fails_again_and_begins_anew() {
+    fn a_return_ends_when_the_member_fails_and_starts_again_later() {
         let topology = topology(Failback::After(30 * SECOND));
-        let mut held = failed_over(&topology, Failback::After(30 * SECOND));
-        held.update(&ALL, 31 * SECOND);
-        held.update(&ALL, 36 * SECOND);
-        assert!((part(&held) - 0.5).abs() < 0.01);
-        held.update(&[false, true, true], 37 * SECOND);
-        assert_eq!((held.holder(), held.failback_progress()), (None, None));
-        held.update(&ALL, 40 * SECOND);
+        let mut pool = failed_over(&topology, Failback::After(30 * SECOND));
+        pool.update(&ALL, 31 * SECOND);
+        pool.update(&ALL, 36 * SECOND);
+        assert!((returned(&pool) - 0.5).abs() < 0.01);
+        pool.update(&[false, true, true], 37 * SECOND);
+        assert_eq!((pool.holder(), pool.failback_progress()), (None, None));
+        pool.update(&ALL, 40 * SECOND);
         assert_eq!(
-            (held.holder(), held.failback_progress()),
+            (pool.holder(), pool.failback_progress()),
             (Some(1), None),
-            "it has to prove itself again"
+            "the waiting time starts again"
         );
-        held.update(&ALL, 70 * SECOND);
-        assert!(held.failback_progress().is_some() && part(&held) < 0.01);
+        pool.update(&ALL, 70 * SECOND);
+        assert!(pool.failback_progress().is_some() && returned(&pool) < 0.01);
     }
 
     #[test]
-    fn the_longest_slow_start_of_a_member_counts() {
+    fn the_longest_slow_start_that_applies_to_a_member_counts() {
         let mut topology = topology(Failback::Manual);
         let slow_start =
             |seconds| RampTimes { slow_start: seconds * SECOND, ..RampTimes::default() };
-        for (seconds, wanted, why) in [(30, 30, "its datacenter's"), (5, 10, "its own")] {
-            let place = Datacenter {
+        for (seconds, expected, why) in [(30, 30, "its datacenter's"), (5, 10, "its own")] {
+            let datacenter = Datacenter {
                 name: "fra".into(),
                 ramp_times: slow_start(seconds),
                 ..Datacenter::default()
             };
-            topology.datacenters = vec![place];
+            topology.datacenters = vec![datacenter];
             let endpoints = topology.endpoints.iter().map(|endpoint| {
                 let datacenters = vec![DatacenterId(0)];
                 Arc::new(Endpoint { datacenters, ..(**endpoint).clone() })
             });
             topology.endpoints = endpoints.collect();
-            let of = |kind| longest_slow_start(&topology, kind);
-            assert_eq!(of(MemberKind::Endpoint(EndpointId(0))), wanted * SECOND, "{why}");
+            let slow_start_of = |kind| longest_slow_start(&topology, kind);
             assert_eq!(
-                of(MemberKind::Pool(PoolId(0))),
-                wanted * SECOND,
-                "of any endpoint of a pool"
+                slow_start_of(MemberKind::Endpoint(EndpointId(0))),
+                expected * SECOND,
+                "{why}"
+            );
+            assert_eq!(
+                slow_start_of(MemberKind::Pool(PoolId(0))),
+                expected * SECOND,
+                "that of any endpoint below a pool"
             );
         }
     }
 
     #[test]
-    fn a_return_goes_on_after_a_restart() {
+    fn a_return_continues_after_a_restart() {
         let topology = topology(Failback::Manual);
-        let mut held = DelayedFailback::new(&topology, PoolId(0), &Topology::default(), None);
-        held.restore_failback(&topology, ("192.0.2.2", "192.0.2.1"), 0.4);
-        held.update(&ALL, 100 * SECOND);
-        assert!((part(&held) - 0.4).abs() < 0.01);
-        held.update(&ALL, 103 * SECOND);
-        assert!((part(&held) - 0.7).abs() < 0.01);
-        held.update(&ALL, 106 * SECOND);
-        assert_eq!(held.failback_progress(), None);
+        let mut pool = DelayedFailback::new(&topology, PoolId(0), &Topology::default(), None);
+        let saved = SavedFailback {
+            pool: "web".into(),
+            from: "192.0.2.2".into(),
+            to: "192.0.2.1".into(),
+            returned_fraction: 0.4,
+        };
+        pool.restore_failback(&topology, &saved);
+        pool.update(&ALL, 100 * SECOND);
+        assert!((returned(&pool) - 0.4).abs() < 0.01);
+        pool.update(&ALL, 103 * SECOND);
+        assert!((returned(&pool) - 0.7).abs() < 0.01);
+        pool.update(&ALL, 106 * SECOND);
+        assert_eq!(pool.failback_progress(), None);
     }
 }

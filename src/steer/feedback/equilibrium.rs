@@ -1,73 +1,73 @@
-//! Equilibrium: the shares at which a pool would rest if each member's load followed its share.
+//! Equilibrium: the shares at which a pool would settle if each member's load followed its share.
 //!
-//! Shares that merely follow headroom overshoot: at 90 % of capacity a point of share is worth nine
-//! points of headroom, and a report comes a cache lifetime late. So each report is read as a point
-//! on a line: a member that now has share `c` and load `l` would at share `s` have `l · s / c`. The
-//! shares that fit their own consequences are where the pool is steered to. Where load does not
-//! follow (half of it may come past the DNS), the next report says so, and the point of rest is the
-//! same: shares in proportion to what is reported to be left.
+//! Shares that merely follow headroom overshoot: at 90 % of capacity, one point of share changes
+//! the headroom by nine points, and the report of it comes one TTL late. So each report is read as
+//! a point on a line: a member that has share `c` and load `l` now would have load `l · s / c` at
+//! share `s`. The target is the set of shares that are consistent with the loads that they cause.
+//! If load does not follow (half of it may not come through DNS), the next report shows that, and
+//! the shares settle at the same point: in proportion to the remaining capacity that is reported.
 
-/// What is known of one member.
+use super::bisection::bisect;
+
+/// One active member of a pool, as its report shows it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct LoadMember {
-    /// Its configured weight, above 0.
+    /// The configured weight, above 0, scaled by the capacity that is left.
     pub weight: f64,
-    /// The share that its load comes from.
+    /// The share that caused the reported load, from 0 to 1.
     pub share: f64,
-    /// The part of its load that follows its share, from 0 to 1: all of it but where reports have
+    /// The fraction of the load that follows the share, from 0 to 1. It is 1 unless reports have
     /// shown otherwise.
     pub following_fraction: f64,
-    /// Its load may be greater than what it reports.
+    /// Whether the true load may be greater than the reported one.
     pub may_exceed_report: bool,
-    /// What its report says.
+    /// The load of the report.
     pub signal: LoadSignal,
 }
 
-/// A load report as the policy reads it.
+/// The load of a report, in the terms of the pool's policy.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum LoadSignal {
-    /// Connections of a capacity: what is left of it counts.
+    /// The number of connections and the capacity. A member gets clients in proportion to the
+    /// capacity that remains.
     Headroom {
         load: f64,
         capacity: f64,
-        /// The capacity is a limit, and not a guess.
+        /// Whether the capacity is a known limit rather than an assumed one.
         is_limit: bool,
     },
-    /// A gauge: nothing is taken below `soft`, all but the least at `hard`.
+    /// The level of a gauge. The weight is not reduced up to the level `soft`, and reduced to
+    /// [`MIN_REMAINING`] from the level `hard` on.
     Gauge { level: f64, soft: f64, hard: f64 },
-    /// How many times its usual time a member takes to respond.
+    /// The response time as a multiple of its baseline.
     Slowness { times: f64 },
 }
 
-/// A member that is full keeps this much of its weight: a metric never empties one, only health and
-/// drains do.
+/// The fraction of its weight that a full member keeps: a metric never empties a member, only
+/// verdicts and drains do.
 const MIN_REMAINING: f64 = 0.02;
-/// The slowest counts as so many times slower than usual.
+/// The greatest slowdown that counts.
 const MAX_SLOWDOWN: f64 = 20.0;
-/// The least share that a load is extrapolated from.
+/// The smallest share from which a load is extrapolated.
 const MIN_EXTRAPOLATED_SHARE: f64 = 0.005;
-/// Halvings of an interval: to a millionth.
-const BISECTION_STEPS: u32 = 24;
 
 impl LoadSignal {
-    /// What is left for clients where load is so many times the present one.
-    fn remaining_at(self, times: f64) -> f64 {
+    /// The remaining capacity if the load were `factor` times the present one.
+    fn remaining_at(self, factor: f64) -> f64 {
         match self {
             Self::Headroom { load, capacity, .. } => {
-                (capacity - load * times).max(capacity * MIN_REMAINING)
+                (capacity - load * factor).max(capacity * MIN_REMAINING)
             }
             Self::Gauge { level, soft, hard } => {
-                let excess = (level * times - soft) / (hard - soft);
+                let excess = (level * factor - soft) / (hard - soft);
                 1.0 - excess.clamp(0.0, 1.0) * (1.0 - MIN_REMAINING)
             }
-            Self::Slowness { times: slower } => 1.0 / (slower * times).clamp(1.0, MAX_SLOWDOWN),
+            Self::Slowness { times } => 1.0 / (times * factor).clamp(1.0, MAX_SLOWDOWN),
         }
     }
-}
 
-impl LoadSignal {
-    /// Whether the member has nothing left: it is at its limit, at its gauge's hard mark, or
-    /// `MAX_SLOWDOWN` times as slow as usual.
+    /// Whether no capacity remains: the load is at its limit, the gauge is at `hard`, or the member
+    /// is [`MAX_SLOWDOWN`] times slower than its baseline.
     pub(super) fn is_full(self) -> bool {
         match self {
             Self::Headroom { load, capacity, is_limit } => {
@@ -78,7 +78,7 @@ impl LoadSignal {
         }
     }
 
-    /// The load in its own unit.
+    /// The load in its own unit: connections, gauge level or slowdown.
     pub(super) fn load(self) -> f64 {
         match self {
             Self::Headroom { load, .. } => load,
@@ -87,15 +87,16 @@ impl LoadSignal {
         }
     }
 
-    /// Whether the load is at its limit, or at 1 on a gauge from 0 to 1: the true load may be
-    /// greater.
+    /// Whether the load is at its limit, or at 1 on a gauge from 0 to 1, so that the true load may
+    /// be greater.
     pub(super) fn is_at_limit(self) -> bool {
-        self.fraction_of_limit().is_some_and(|part| (1.0 - MIN_REMAINING..=1.0).contains(&part))
+        self.fraction_of_limit()
+            .is_some_and(|fraction| (1.0 - MIN_REMAINING..=1.0).contains(&fraction))
     }
 
-    /// Whether the load is more than that, so that reports do not end there.
+    /// Whether the load is above its limit, which shows that reports are not capped there.
     pub(super) fn is_above_limit(self) -> bool {
-        self.fraction_of_limit().is_some_and(|part| part > 1.0)
+        self.fraction_of_limit().is_some_and(|fraction| fraction > 1.0)
     }
 
     fn fraction_of_limit(self) -> Option<f64> {
@@ -108,28 +109,33 @@ impl LoadSignal {
 }
 
 impl LoadMember {
-    /// The share that fits its own consequences where all that is left is worth `worth` a unit.
-    /// Falls in no part as `worth` rises.
-    fn share_at(&self, worth: f64) -> f64 {
-        let times = |share: f64| {
+    /// The consistent share if a unit of weighted remaining capacity gets a share of `unit_share`.
+    /// It never falls as `unit_share` rises.
+    fn share_at(&self, unit_share: f64) -> f64 {
+        let load_factor = |share: f64| {
             1.0 + self.following_fraction * (share / self.share.max(MIN_EXTRAPOLATED_SHARE) - 1.0)
         };
-        let wanted = |share: f64| worth * self.weight * self.signal.remaining_at(times(share));
-        bisect(0.0, 1.0, |share| share >= wanted(share))
+        let target =
+            |share: f64| unit_share * self.weight * self.signal.remaining_at(load_factor(share));
+        bisect(0.0, 1.0, |share| share >= target(share))
     }
 }
 
-/// The shares at equilibrium; they add up to 1. None for no members.
+/// The shares at equilibrium, which add up to 1; empty if there are no members.
 pub(super) fn equilibrium_shares(members: &[LoadMember]) -> Vec<f64> {
-    let sum_at = |worth: f64| members.iter().map(|member| member.share_at(worth)).sum::<f64>();
-    // Nobody wants less than the least that is left of its weight.
-    let least = |member: &LoadMember| member.weight * member.signal.remaining_at(f64::INFINITY);
-    let most_worth =
-        members.iter().map(|member| 1.0 / least(member).max(f64::MIN_POSITIVE)).fold(0.0, f64::max);
-    // By its logarithm: capacities may be a handful or millions.
-    let worth = bisect(-60.0, 0.0, |halvings| sum_at(most_worth * halvings.exp2()) >= 1.0).exp2()
-        * most_worth;
-    let shares: Vec<f64> = members.iter().map(|member| member.share_at(worth)).collect();
+    let sum_at =
+        |unit_share: f64| members.iter().map(|member| member.share_at(unit_share)).sum::<f64>();
+    // At this unit share the smallest member alone would get all clients.
+    let min_remaining =
+        |member: &LoadMember| member.weight * member.signal.remaining_at(f64::INFINITY);
+    let max_unit_share = members
+        .iter()
+        .map(|member| 1.0 / min_remaining(member).max(f64::MIN_POSITIVE))
+        .fold(0.0, f64::max);
+    // Bisect the logarithm: capacities range from a handful to millions.
+    let halvings = bisect(-60.0, 0.0, |halvings| sum_at(max_unit_share * halvings.exp2()) >= 1.0);
+    let unit_share = halvings.exp2() * max_unit_share;
+    let shares: Vec<f64> = members.iter().map(|member| member.share_at(unit_share)).collect();
     let sum: f64 = shares.iter().sum();
     if sum > 0.0 {
         shares.iter().map(|share| share / sum).collect()
@@ -138,27 +144,22 @@ pub(super) fn equilibrium_shares(members: &[LoadMember]) -> Vec<f64> {
     }
 }
 
-/// The shares by what is reported to be left, as if no load followed; they add up to 1.
+/// The shares in proportion to the reported remaining capacity, as if no load followed the share.
+/// They add up to 1.
 pub(super) fn reported_shares(members: &[LoadMember]) -> Vec<f64> {
-    let left: Vec<f64> =
+    let remaining: Vec<f64> =
         members.iter().map(|member| member.weight * member.signal.remaining_at(1.0)).collect();
-    let sum: f64 = left.iter().sum();
-    if sum > 0.0 { left.iter().map(|left| left / sum).collect() } else { shares_by_weight(members) }
+    let sum: f64 = remaining.iter().sum();
+    if sum > 0.0 {
+        remaining.iter().map(|remaining| remaining / sum).collect()
+    } else {
+        shares_by_weight(members)
+    }
 }
 
 fn shares_by_weight(members: &[LoadMember]) -> Vec<f64> {
     let sum: f64 = members.iter().map(|member| member.weight).sum();
     members.iter().map(|member| member.weight / sum).collect()
-}
-
-/// The least number between the two, about, at which `holds` does, which then holds for all greater
-/// ones.
-pub(super) fn bisect(mut low: f64, mut high: f64, holds: impl Fn(f64) -> bool) -> f64 {
-    for _ in 0..BISECTION_STEPS {
-        let middle = (low + high) / 2.0;
-        if holds(middle) { high = middle } else { low = middle }
-    }
-    high
 }
 
 #[cfg(test)]
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn load_that_follows_shares_rests_where_all_are_equally_full() {
+    fn load_that_follows_shares_settles_where_all_are_equally_full() {
         for (share, total) in [(0.5, 900.0), (0.2, 500.0), (0.9, 100.0)] {
             let members = [
                 headroom(1.0, share, share * total, 700.0),
@@ -190,8 +191,8 @@ mod tests {
     }
 
     #[test]
-    fn load_that_does_not_follow_rests_in_proportion_to_what_is_left() {
-        // Reports that never change: shares are carried along step by step.
+    fn load_that_does_not_follow_settles_in_proportion_to_remaining_capacity() {
+        // The reports never change; the shares of one step are the input of the next.
         let mut shares = vec![0.5, 0.5];
         for _ in 0..200 {
             shares = equilibrium_shares(&[
@@ -203,14 +204,14 @@ mod tests {
     }
 
     #[test]
-    fn weights_count_where_all_are_idle() {
+    fn weights_decide_while_all_are_idle() {
         let shares =
             equilibrium_shares(&[headroom(3.0, 0.5, 0.0, 10.0), headroom(1.0, 0.5, 0.0, 10.0)]);
         assert!((shares[0] - 0.75).abs() < 1e-4, "{shares:?}");
     }
 
     #[test]
-    fn a_gauge_below_its_soft_mark_takes_nothing() {
+    fn a_gauge_below_its_soft_mark_reduces_no_share() {
         let gauge = |level| LoadMember {
             weight: 1.0,
             share: 0.5,
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn twice_as_slow_as_usual_is_sent_less() {
+    fn a_member_twice_as_slow_as_its_baseline_gets_fewer_clients() {
         let slow = |times| LoadMember {
             weight: 1.0,
             share: 0.5,
@@ -237,7 +238,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn shares_add_up_and_nobody_is_emptied(
+        fn shares_add_up_and_no_member_is_emptied(
             members in prop::collection::vec((1.0_f64..65535.0, 0.0_f64..1.0, 0.0_f64..1e9, 1.0_f64..1e9), 1..8)
         ) {
             let members: Vec<_> = members.into_iter().map(|(w, s, l, c)| headroom(w, s, l, c)).collect();

@@ -1,73 +1,81 @@
-//! Ramps: a part that rises or falls evenly over a time.
+//! Ramps: a fraction that rises or falls evenly over a time.
 
 use std::time::Duration;
 
 use crate::steer::model::Fraction;
 
-/// As many steps as a whole ramp has, at most: each makes new wheels.
+/// The most steps of a ramp from 0 to 1: each step compiles new wheels.
 const MAX_STEPS: u32 = 200;
-/// A ramp makes no more than one step in this time.
+/// The least time between two steps of a ramp.
 const MIN_STEP_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A part on its way from 0 to 1 or back. Times are since an epoch of the caller's.
+/// A fraction between 0 and 1 that moves to a goal, or has settled there. Times are since the
+/// caller's epoch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Ramp {
     from: f64,
     goal: f64,
     started_at: Duration,
-    /// How long the whole way from 0 to 1 takes.
+    /// The time of a ramp from 0 to 1; a shorter distance takes proportionally less.
     full_duration: Duration,
 }
 
 impl Ramp {
-    /// At rest.
-    pub(super) fn at_rest(at: f64) -> Self {
-        Self { from: at, goal: at, started_at: Duration::ZERO, full_duration: Duration::ZERO }
+    /// A ramp that has settled at `value`.
+    pub(super) fn settled(value: f64) -> Self {
+        Self { from: value, goal: value, started_at: Duration::ZERO, full_duration: Duration::ZERO }
     }
 
-    /// On from where the ramp is now, to another goal; `full_duration` is the time for the whole
-    /// way.
-    pub(super) fn retarget(&mut self, goal: f64, whole: Duration, now: Duration) {
-        if self.goal != goal || self.full_duration != whole && !self.is_over(now) {
-            *self = Self { from: self.value_at(now), goal, started_at: now, full_duration: whole };
+    /// Moves on to another goal from the present value. `full_duration` is the time of a ramp from
+    /// 0 to 1.
+    pub(super) fn retarget(&mut self, goal: f64, full_duration: Duration, now: Duration) {
+        if self.goal != goal || self.full_duration != full_duration && !self.is_over(now) {
+            *self = Self { from: self.value_at(now), goal, started_at: now, full_duration };
         }
     }
 
-    /// At once.
-    pub(super) fn jump_to(&mut self, to: f64) {
-        *self = Self::at_rest(to);
+    /// Settles at `value` at once.
+    pub(super) fn jump_to(&mut self, value: f64) {
+        *self = Self::settled(value);
     }
 
-    /// From 0 to 1.
+    /// The value at `now`, from 0 to 1.
     pub(super) fn value_at(&self, now: Duration) -> f64 {
-        let way = self.goal - self.from;
-        let gone =
+        let distance = self.goal - self.from;
+        let moved =
             now.saturating_sub(self.started_at).as_secs_f64() / self.full_duration.as_secs_f64();
-        // A way of no time is gone at once: the division has no number for it.
-        if gone.is_nan() || gone >= way.abs() { self.goal } else { self.from + gone * way.signum() }
+        // With a duration of zero the quotient may be NaN; such a ramp is over at once.
+        if moved.is_nan() || moved >= distance.abs() {
+            self.goal
+        } else {
+            self.from + moved * distance.signum()
+        }
     }
 
-    /// What is taken now. Who starts takes a little from the first moment on: nothing would start
-    /// otherwise.
+    /// The fraction of clients at `now`. A rising ramp starts with one step: at 0 nothing would
+    /// start.
     pub(super) fn fraction_at(&self, now: Duration) -> Fraction {
-        let at = self.value_at(now);
-        Fraction::from_share(if self.goal > 0.0 { at.max(1.0 / f64::from(MAX_STEPS)) } else { at })
+        let value = self.value_at(now);
+        let min_value = if self.goal > 0.0 { 1.0 / f64::from(MAX_STEPS) } else { 0.0 };
+        Fraction::from_share(value.max(min_value))
     }
 
+    /// The value at the end, from 0 to 1.
     pub(super) fn goal(&self) -> f64 {
         self.goal
     }
 
+    /// Whether the goal is reached at `now`.
     pub(super) fn is_over(&self, now: Duration) -> bool {
         self.value_at(now) == self.goal
     }
 
-    /// When it is over.
+    /// When the goal is reached.
     pub(super) fn ends_at(&self) -> Duration {
         self.started_at + self.full_duration.mul_f64((self.goal - self.from).abs())
     }
 
-    /// When its next step is due; `None` once it is over.
+    /// When the next step is due; `None` once the ramp is over.
     pub(super) fn next_step_at(&self, now: Duration) -> Option<Duration> {
         (!self.is_over(now)).then(|| {
             (now + (self.full_duration / MAX_STEPS).max(MIN_STEP_INTERVAL)).min(self.ends_at())
@@ -82,13 +90,13 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_ramp_goes_evenly_and_turns_where_it_is() {
-        let mut ramp = Ramp::at_rest(1.0);
+    fn a_ramp_moves_evenly_and_turns_at_its_present_value() {
+        let mut ramp = Ramp::settled(1.0);
         ramp.retarget(0.0, 100 * SECOND, 10 * SECOND);
         assert_eq!(ramp.value_at(10 * SECOND), 1.0);
         assert!((ramp.value_at(40 * SECOND) - 0.7).abs() < 1e-9);
         assert_eq!(ramp.ends_at(), 110 * SECOND);
-        // Undone after 30 s, and back as fast as a slow start of 20 s is.
+        // Reversed after 30 s, with a slow start of 20 s.
         ramp.retarget(1.0, 20 * SECOND, 40 * SECOND);
         assert!((ramp.value_at(43 * SECOND) - 0.85).abs() < 1e-9);
         assert_eq!(ramp.value_at(46 * SECOND), 1.0);
@@ -96,24 +104,24 @@ mod tests {
     }
 
     #[test]
-    fn a_way_of_no_time_is_gone_at_once() {
-        let mut ramp = Ramp::at_rest(1.0);
+    fn a_ramp_of_no_duration_is_over_at_once() {
+        let mut ramp = Ramp::settled(1.0);
         ramp.retarget(0.0, Duration::ZERO, SECOND);
         assert_eq!(ramp.value_at(SECOND), 0.0);
         assert!(ramp.fraction_at(SECOND).is_zero());
     }
 
     #[test]
-    fn who_starts_takes_a_little_from_the_first_moment_on() {
-        let mut ramp = Ramp::at_rest(0.0);
+    fn a_rising_ramp_starts_above_zero() {
+        let mut ramp = Ramp::settled(0.0);
         ramp.retarget(1.0, 300 * SECOND, SECOND);
         assert!(!ramp.fraction_at(SECOND).is_zero());
         assert!(ramp.fraction_at(SECOND).share() < 0.01);
     }
 
     #[test]
-    fn a_ramp_told_its_goal_again_goes_on_as_it_was() {
-        let mut ramp = Ramp::at_rest(1.0);
+    fn setting_the_same_goal_again_changes_nothing() {
+        let mut ramp = Ramp::settled(1.0);
         ramp.retarget(0.0, 100 * SECOND, SECOND);
         let before = ramp;
         ramp.retarget(0.0, 100 * SECOND, 50 * SECOND);

@@ -1,6 +1,9 @@
-//! Every ramp that goes on: datacenters and endpoints that drain over a time or start slowly.
+//! All ramps of a topology: datacenters and endpoints that drain gradually or start slowly.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use super::ramp::Ramp;
 use crate::steer::model::{
@@ -8,14 +11,14 @@ use crate::steer::model::{
     ServingState, Topology,
 };
 
-/// Whose ramp it is, over reloads and restarts: by name.
+/// What a ramp belongs to, by name, so that it survives reloads and restarts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RampKey {
-    /// A datacenter's.
+    /// The datacenter of this name.
     Datacenter(Box<str>),
-    /// An endpoint's, and the pool that it is in.
+    /// The endpoint of a pool: the pool's name, then the endpoint's.
     Endpoint(Box<str>, Box<str>),
-    /// That of a `failover` pool's clients on their way back, and the member that they return to.
+    /// Clients of a `failover` pool that return to a member: the pool's name, then the member's.
     Failback(Box<str>, Box<str>),
 }
 
@@ -23,18 +26,27 @@ pub enum RampKey {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ramps {
     datacenters: Vec<(DatacenterId, RampKey)>,
+    /// The endpoints that have ramp times.
     endpoints: Vec<(EndpointId, RampKey)>,
     ramps_by_key: HashMap<RampKey, Ramp>,
     /// When the next step of any ramp is due.
     next_step_at: Option<Duration>,
 }
 
+/// What decides where a ramp moves, and how fast.
+struct RampInput {
+    state: ServingState,
+    is_up: bool,
+    times: RampTimes,
+    /// The fraction of clients that stays at the end of a drain, from 0 to 1.
+    drain_hold: f64,
+}
+
 impl Ramps {
-    /// Follows every datacenter, for a drain may bring its pace with it, and the endpoints that the
-    /// topology paces. Ramps under way go on; an endpoint that was in service before it got a pace
-    /// starts from there; the others begin where they are to end.
+    /// Follows every datacenter, since a drain may set its own ramp times, and the endpoints that
+    /// have ramp times. Ramps in progress continue. An endpoint that was in service before it got
+    /// ramp times starts at 1. Every other ramp starts at its goal.
     pub(super) fn apply_topology(&mut self, topology: &Topology, old: &Topology) {
-        let is_paced = |pace: &RampTimes| *pace != RampTimes::default();
         let datacenters = topology.datacenters.iter().zip((0..).map(DatacenterId));
         self.datacenters = datacenters
             .map(|(datacenter, id)| (id, RampKey::Datacenter(datacenter.name.clone())))
@@ -44,32 +56,30 @@ impl Ramps {
             for member in &pool.members {
                 let MemberKind::Endpoint(id) = member.kind else { continue };
                 let endpoint = &topology.endpoints[id.index()];
-                if is_paced(&endpoint.ramp_times) {
+                if endpoint.ramp_times != RampTimes::default() {
                     self.endpoints
                         .push((id, RampKey::Endpoint(pool.name.clone(), endpoint.name.clone())));
                 }
             }
         }
-        let keys: std::collections::HashSet<&RampKey> = self
-            .datacenters
-            .iter()
-            .map(|(_, key)| key)
-            .chain(self.endpoints.iter().map(|(_, key)| key))
-            .collect();
+        let datacenter_keys = self.datacenters.iter().map(|(_, key)| key);
+        let endpoint_keys = self.endpoints.iter().map(|(_, key)| key);
+        let keys: HashSet<&RampKey> = datacenter_keys.chain(endpoint_keys).collect();
         self.ramps_by_key.retain(|key, _| keys.contains(key));
         if self.endpoints.iter().any(|(_, key)| !self.ramps_by_key.contains_key(key)) {
             for key in keys_in_service(old).filter(|key| keys.contains(key)) {
-                self.ramps_by_key.entry(key).or_insert_with(|| Ramp::at_rest(1.0));
+                self.ramps_by_key.entry(key).or_insert_with(|| Ramp::settled(1.0));
             }
         }
     }
 
-    /// Where a ramp of an earlier life was, and where it went.
-    pub(super) fn restore(&mut self, key: RampKey, at: f64) {
-        self.ramps_by_key.insert(key, Ramp::at_rest(at));
+    /// Continues with the value that a ramp had in a previous run.
+    pub(super) fn restore(&mut self, key: RampKey, value: f64) {
+        self.ramps_by_key.insert(key, Ramp::settled(value));
     }
 
-    /// Turns each ramp to where states and verdicts say that it goes, and writes down where it is.
+    /// Sets the goal of each ramp by states and verdicts, and writes the present fractions into the
+    /// adjustments of `conditions`.
     pub(super) fn update(
         &mut self,
         topology: &Topology,
@@ -79,16 +89,13 @@ impl Ramps {
         conditions.adjustments.datacenter_fractions.clear();
         for (id, key) in &self.datacenters {
             let datacenter = &topology.datacenters[id.index()];
-            let hold = datacenter.drain_hold_fraction.map_or(0.0, Fraction::share);
-            let state = conditions.datacenters.get(id.index()).copied().unwrap_or_default();
-            let ramp = update_ramp(
-                &mut self.ramps_by_key,
-                key,
-                state,
-                true,
-                (datacenter.ramp_times, hold),
-                now,
-            );
+            let input = RampInput {
+                state: conditions.datacenters.get(id.index()).copied().unwrap_or_default(),
+                is_up: true,
+                times: datacenter.ramp_times,
+                drain_hold: datacenter.drain_hold_fraction.map_or(0.0, Fraction::share),
+            };
+            let ramp = update_ramp(&mut self.ramps_by_key, key, &input, now);
             if !ramp.is_over(now) || ramp.goal() < 1.0 {
                 conditions.adjustments.datacenter_fractions.insert(*id, ramp.fraction_at(now));
             }
@@ -101,14 +108,13 @@ impl Ramps {
                     && topology.endpoint_probes[id.index()]
                         .iter()
                         .any(|probe| conditions.standing(*probe).verdict.is_usable());
-            let ramp = update_ramp(
-                &mut self.ramps_by_key,
-                key,
-                endpoint.state,
+            let input = RampInput {
+                state: endpoint.state,
                 is_up,
-                (endpoint.ramp_times, 0.0),
-                now,
-            );
+                times: endpoint.ramp_times,
+                drain_hold: 0.0,
+            };
+            let ramp = update_ramp(&mut self.ramps_by_key, key, &input, now);
             if !ramp.is_over(now) || ramp.goal() < 1.0 && is_up {
                 conditions.adjustments.endpoint_fractions.insert(*id, ramp.fraction_at(now));
             }
@@ -117,42 +123,37 @@ impl Ramps {
             self.ramps_by_key.values().filter_map(|ramp| ramp.next_step_at(now)).min();
     }
 
-    /// When the next step of any ramp is due.
+    /// When the next step of any ramp is due; `None` while all are over.
     pub(super) fn next_step_at(&self) -> Option<Duration> {
         self.next_step_at
     }
 
-    /// Whether a step of some ramp is due.
+    /// Whether a step of any ramp is due.
     pub(super) fn is_due(&self, now: Duration) -> bool {
         self.next_step_at.is_some_and(|next| next <= now)
     }
 
-    /// Where a ramp is.
+    /// The value of a ramp, from 0 to 1.
     pub(super) fn value_at(&self, key: &RampKey, now: Duration) -> Option<f64> {
         self.ramps_by_key.get(key).map(|ramp| ramp.value_at(now))
     }
 
-    /// Ramps under way, held ones among them: where each is, where it goes, and when it is there.
-    pub(super) fn in_progress(
-        &self,
-        now: Duration,
-    ) -> impl Iterator<Item = (&RampKey, f64, f64, Duration)> {
+    /// The ramps in progress, including those that a drain holds between 0 and 1.
+    pub(super) fn in_progress(&self, now: Duration) -> impl Iterator<Item = (&RampKey, &Ramp)> {
         let is_held = |ramp: &Ramp| ramp.goal() > 0.0 && ramp.goal() < 1.0;
-        let known =
-            self.ramps_by_key.iter().filter(move |(_, ramp)| !ramp.is_over(now) || is_held(ramp));
-        known.map(move |(key, ramp)| (key, ramp.value_at(now), ramp.goal(), ramp.ends_at()))
+        self.ramps_by_key.iter().filter(move |(_, ramp)| !ramp.is_over(now) || is_held(ramp))
     }
 
-    /// Every ramp that is not at its usual place, to be saved.
+    /// The ramps whose value is below 1, each with that value: those that have to be saved.
     pub(super) fn below_full(&self, now: Duration) -> impl Iterator<Item = (&RampKey, f64)> {
         self.ramps_by_key
             .iter()
             .map(move |(key, ramp)| (key, ramp.value_at(now)))
-            .filter(|(_, at)| *at < 1.0)
+            .filter(|(_, value)| *value < 1.0)
     }
 }
 
-/// The endpoints that their own state has in service.
+/// The keys of all endpoints whose own state is active or standby.
 fn keys_in_service(topology: &Topology) -> impl Iterator<Item = RampKey> {
     let members = topology
         .pools
@@ -166,32 +167,32 @@ fn keys_in_service(topology: &Topology) -> impl Iterator<Item = RampKey> {
     })
 }
 
-/// The ramp of `key`, turned to where its state and its verdict say that it goes. A ramp seen for
-/// the first time is there.
-fn update_ramp<'k>(
-    known: &'k mut HashMap<RampKey, Ramp>,
+/// Sets the goal of the ramp with this key. A new ramp starts at its goal.
+fn update_ramp<'r>(
+    ramps: &'r mut HashMap<RampKey, Ramp>,
     key: &RampKey,
-    state: ServingState,
-    is_up: bool,
-    (pace, hold): (RampTimes, f64),
+    input: &RampInput,
     now: Duration,
-) -> &'k Ramp {
+) -> &'r Ramp {
+    let RampInput { state, is_up, times, drain_hold } = *input;
     let goal = match state {
         ServingState::Active | ServingState::Standby if is_up => 1.0,
-        ServingState::Draining if is_up => hold,
+        ServingState::Draining if is_up => drain_hold,
         _ => 0.0,
     };
-    let ramp = known.entry(key.clone()).or_insert_with(|| Ramp::at_rest(goal));
+    let ramp = ramps.entry(key.clone()).or_insert_with(|| Ramp::settled(goal));
     match state {
-        // Who is down or disabled gives nothing at once, and starts slowly when it is back.
+        // A target that is down or disabled loses its clients at once. It starts slowly once it is
+        // back.
         _ if !is_up => ramp.jump_to(0.0),
         ServingState::Disabled => ramp.jump_to(0.0),
         ServingState::Draining => {
-            // A hold that was moved up gives clients back as a slow start does.
-            let whole = if goal < ramp.value_at(now) { pace.drain_over } else { pace.slow_start };
-            ramp.retarget(goal, whole, now);
+            // When a drain's hold fraction is raised, clients return as in a slow start.
+            let is_falling = goal < ramp.value_at(now);
+            let full_duration = if is_falling { times.drain_over } else { times.slow_start };
+            ramp.retarget(goal, full_duration, now);
         }
-        ServingState::Active | ServingState::Standby => ramp.retarget(goal, pace.slow_start, now),
+        ServingState::Active | ServingState::Standby => ramp.retarget(goal, times.slow_start, now),
     }
     ramp
 }
@@ -204,18 +205,14 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn topology(state: ServingState, drain_over: Duration) -> Topology {
-        let pace = RampTimes { drain_over, ..RampTimes::default() };
-        let datacenters = vec![Datacenter {
-            name: "fra".into(),
-            state,
-            ramp_times: pace,
-            ..Datacenter::default()
-        }];
+        let ramp_times = RampTimes { drain_over, ..RampTimes::default() };
+        let datacenters =
+            vec![Datacenter { name: "fra".into(), state, ramp_times, ..Datacenter::default() }];
         Topology { datacenters, ..Topology::default() }
     }
 
-    /// What the datacenter takes at `second`.
-    fn part_at(ramps: &mut Ramps, topology: &Topology, second: u32) -> f64 {
+    /// The fraction of its clients that the datacenter receives at `second`.
+    fn fraction_at(ramps: &mut Ramps, topology: &Topology, second: u32) -> f64 {
         let mut conditions = Conditions::unprobed(topology, 0);
         ramps.update(topology, &mut conditions, second * SECOND);
         conditions
@@ -228,27 +225,33 @@ mod tests {
     }
 
     #[test]
-    fn a_drain_that_brings_its_pace_with_it_starts_from_the_whole() {
+    fn a_drain_that_sets_its_own_ramp_time_starts_at_full() {
         let active = topology(ServingState::Active, Duration::ZERO);
         let draining = topology(ServingState::Draining, 100 * SECOND);
         let mut ramps = Ramps::default();
         ramps.apply_topology(&active, &Topology::default());
-        assert_eq!(part_at(&mut ramps, &active, 1), 1.0);
+        assert_eq!(fraction_at(&mut ramps, &active, 1), 1.0);
         ramps.apply_topology(&draining, &active);
-        assert_eq!(part_at(&mut ramps, &draining, 10), 1.0);
-        assert!((part_at(&mut ramps, &draining, 60) - 0.5).abs() < 0.01);
+        assert_eq!(fraction_at(&mut ramps, &draining, 10), 1.0);
+        assert!((fraction_at(&mut ramps, &draining, 60) - 0.5).abs() < 0.01);
         ramps.apply_topology(&active, &draining);
-        assert_eq!(part_at(&mut ramps, &active, 70), 1.0, "it comes back at once");
+        assert_eq!(
+            fraction_at(&mut ramps, &active, 70),
+            1.0,
+            "without a slow start all clients return at once"
+        );
     }
 
     #[test]
-    fn a_drain_found_at_the_start_is_over_unless_an_earlier_life_knows_better() {
+    fn a_drain_in_force_at_the_start_is_over_unless_its_ramp_was_saved() {
         let draining = topology(ServingState::Draining, 100 * SECOND);
-        for (saved, wanted) in [(None, 0.0), (Some(0.5), 0.5)] {
+        for (saved, expected) in [(None, 0.0), (Some(0.5), 0.5)] {
             let mut ramps = Ramps::default();
             ramps.apply_topology(&draining, &Topology::default());
-            saved.into_iter().for_each(|at| ramps.restore(RampKey::Datacenter("fra".into()), at));
-            assert_eq!(part_at(&mut ramps, &draining, 1), wanted);
+            if let Some(value) = saved {
+                ramps.restore(RampKey::Datacenter("fra".into()), value);
+            }
+            assert_eq!(fraction_at(&mut ramps, &draining, 1), expected);
         }
     }
 }

@@ -1,242 +1,82 @@
-//! What feedback says of itself, for people and for the state directory.
+//! What feedback reports to operators: its present state, by feed, pool and ramp.
 
 use std::{borrow::Cow, time::Duration};
 
-use super::{Disagreement, FeedReading, Feedback, RampKey, WeightFallback};
-use crate::steer::model::{Adjustments, FeedId, PoolId};
+use super::{
+    agreement::Disagreement, balance::WeightFallback, feed_reading::FeedReading, ramps::RampKey,
+};
+use crate::steer::{FeedId, PoolId};
 
-/// All that is under way.
+/// The present state of feedback.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeedbackReport<'a> {
-    /// By feed.
+    /// One report for each feed, in the order of their numbers.
     pub feeds: Vec<FeedReport<'a>>,
-    /// Pools that feedback has a part in.
+    /// One report for each pool whose answers depend on feedback.
     pub pools: Vec<PoolReport<'a>>,
-    /// Drains and slow starts under way.
+    /// Drains, slow starts and failbacks in progress.
     pub ramps: Vec<RampReport<'a>>,
-    /// Lasting disagreements between balancers and our probes since the start.
+    /// How many lasting disagreements between balancers and our probes began since the start.
     pub disagreements: u64,
 }
 
-/// A feed.
+/// The state of a feed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeedReport<'a> {
-    /// Which.
+    /// The feed's number.
     pub id: FeedId,
-    /// What was last read.
+    /// The newest report; `None` before the first.
     pub reading: Option<&'a FeedReading>,
-    /// Too old to say anything.
+    /// Whether the newest report is expired, so that it no longer counts.
     pub is_stale: bool,
-    /// How it differs from what our probes find, once that lasts.
+    /// How the reports differ from the verdicts of our probes, once that lasts.
     pub disagreement: Option<Disagreement>,
 }
 
-/// A pool that feedback has a part in.
+/// The state of a pool whose answers depend on feedback.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PoolReport<'a> {
-    /// Which.
+    /// The pool's number.
     pub id: PoolId,
-    /// Of a `source` pool: each member's share, before health has its say.
+    /// The share of each member of a `load` pool, from 0 to 1, before members that are down are
+    /// left out.
     pub shares: Option<&'a [f64]>,
-    /// Why the configured weights rule, if they do.
+    /// Why a `load` pool uses its configured weights, if it does.
     pub fallback: Option<WeightFallback>,
-    /// Of a pool with a capacity: what it keeps of its clients, from 0 to 1.
+    /// The share of its clients that a pool with a capacity keeps, from 0 to 1.
     pub kept_share: Option<f64>,
-    /// Its level and its target at the last look.
-    pub level_and_target: Option<(f64, f64)>,
-    /// Of a `failover` pool: the member that clients stay with although one before it is usable.
+    /// The load of a pool with a capacity at its latest update, in the unit of its measure.
+    pub level: Option<f64>,
+    /// The load above which that pool spills clients, in the same unit.
+    pub target: Option<f64>,
+    /// The member that holds the clients of a `failover` pool although one before it is usable.
     pub holder: Option<u16>,
 }
 
-/// A ramp under way.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RampReport<'a> {
-    /// Whose.
-    pub key: Cow<'a, RampKey>,
-    /// From 0 to 1.
-    pub value: f64,
-    /// Where it goes.
-    pub goal: f64,
-    /// When it is there, since the caller's epoch.
-    pub ends_at: Duration,
-}
-
-/// The members of a pool, and the share of each, from 0 to 1.
-pub type SavedShares = Vec<(Box<str>, f64)>;
-
-/// A `failover` pool whose clients are on their way back, by the names of the pool and its members.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SavedFailback {
-    /// The pool.
-    pub pool: Box<str>,
-    /// The member that held the clients.
-    pub from: Box<str>,
-    /// The member that they return to.
-    pub to: Box<str>,
-    /// How many have returned: from 0 to 1.
-    pub returned_fraction: f64,
-}
-
-/// What must survive a restart.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct SavedFeedback {
-    /// Ramps that are not where they rest in service: from 0 to 1.
-    pub ramps: Vec<(RampKey, f64)>,
-    /// Pools and the names of the members that hold their clients.
-    pub holders: Vec<(Box<str>, Box<str>)>,
-    /// Pools whose clients are on their way back.
-    pub failbacks: Vec<SavedFailback>,
-    /// `source` pools whose shares are not as configured: their members and the share of each, from
-    /// 0 to 1.
-    pub shares: Vec<(Box<str>, SavedShares)>,
-    /// Pools that keep less than all of their clients: from 0 to 1.
-    pub kept_shares: Vec<(Box<str>, f64)>,
-}
-
-impl Feedback {
-    /// All that is under way at `now`.
-    pub fn report(&self, now: Duration) -> FeedbackReport<'_> {
-        let feed = |at: usize| {
-            let source = &self.topology.load_sources[self.topology.feeds.list[at].source.index()];
-            let reading = self.readings[at].as_ref();
-            FeedReport {
-                id: FeedId(at as u32),
-                reading,
-                is_stale: reading.is_some_and(|reading| {
-                    now.saturating_sub(reading.read_at) > source.stale_after
-                }),
-                disagreement: self.agreements[at].lasting_disagreement(),
-            }
-        };
-        let nothing = |id| PoolReport {
+impl PoolReport<'_> {
+    /// A report in which nothing but the pool's number is set.
+    pub(super) fn empty(id: PoolId) -> Self {
+        Self {
             id,
             shares: None,
             fallback: None,
             kept_share: None,
-            level_and_target: None,
+            level: None,
+            target: None,
             holder: None,
-        };
-        let loaded = self.load_pools.iter().map(|one| PoolReport {
-            shares: Some(one.shares()),
-            fallback: one.fallback(),
-            ..nothing(one.id)
-        });
-        let spilling = self.capped_pools.pools().map(|one| PoolReport {
-            kept_share: Some(one.kept_share()),
-            level_and_target: one.level_and_target(),
-            ..nothing(one.id)
-        });
-        let held = self
-            .delayed_failbacks
-            .iter()
-            .map(|one| PoolReport { holder: one.holder(), ..nothing(one.id) });
-        FeedbackReport {
-            feeds: (0..self.readings.len()).map(feed).collect(),
-            pools: loaded.chain(spilling).chain(held).collect(),
-            ramps: self.ramp_reports(now),
-            disagreements: self.disagreements,
         }
     }
+}
 
-    fn ramp_reports(&self, now: Duration) -> Vec<RampReport<'_>> {
-        let ramps = self.ramps.in_progress(now);
-        let ramps = ramps.map(|(key, at, goal, ends)| RampReport {
-            key: Cow::Borrowed(key),
-            value: at,
-            goal,
-            ends_at: ends,
-        });
-        let returns = self.delayed_failbacks.iter().filter_map(|one| {
-            let (to, at, ends) = one.failback_report(now)?;
-            let key = RampKey::Failback(
-                self.topology.pools[one.id.index()].name.clone(),
-                self.member_name(one.id, to)?,
-            );
-            Some(RampReport { key: Cow::Owned(key), value: at, goal: 1.0, ends_at: ends })
-        });
-        ramps.chain(returns).collect()
-    }
-
-    /// The name of a pool's member.
-    fn member_name(&self, pool: PoolId, at: u16) -> Option<Box<str>> {
-        let member = self.topology.pools[pool.index()].members.get(usize::from(at))?;
-        Some(self.topology.member_name(member.kind).into())
-    }
-
-    /// What must survive a restart.
-    pub fn to_saved(&self, now: Duration) -> SavedFeedback {
-        let mut ramps: Vec<_> =
-            self.ramps.below_full(now).map(|(key, at)| (key.clone(), at)).collect();
-        ramps.sort_by(|a, b| a.0.cmp(&b.0));
-        let holder = |one: &super::DelayedFailback| {
-            Some((
-                self.topology.pools[one.id.index()].name.clone(),
-                self.member_name(one.id, one.holder()?)?,
-            ))
-        };
-        let returning = |one: &super::DelayedFailback| {
-            let (from, (to, at, _)) = (one.failback_progress()?.from, one.failback_report(now)?);
-            let pool = self.topology.pools[one.id.index()].name.clone();
-            Some(SavedFailback {
-                pool,
-                from: self.member_name(one.id, from)?,
-                to: self.member_name(one.id, to)?,
-                returned_fraction: at,
-            })
-        };
-        let pool = |id: PoolId| &self.topology.pools[id.index()];
-        let shares = |one: &super::load_pool::LoadPool| {
-            one.weights()?;
-            let names = pool(one.id)
-                .members
-                .iter()
-                .map(|member| self.topology.member_name(member.kind).into());
-            Some((pool(one.id).name.clone(), names.zip(one.shares().iter().copied()).collect()))
-        };
-        let spilling = self.capped_pools.pools().filter(|one| one.kept_share() < 1.0);
-        SavedFeedback {
-            ramps,
-            holders: self.delayed_failbacks.iter().filter_map(holder).collect(),
-            failbacks: self.delayed_failbacks.iter().filter_map(returning).collect(),
-            shares: self.load_pools.iter().filter_map(shares).collect(),
-            kept_shares: spilling
-                .map(|one| (pool(one.id).name.clone(), one.kept_share()))
-                .collect(),
-        }
-    }
-
-    /// Goes on where an earlier life ended.
-    pub fn restore(&mut self, saved: SavedFeedback) -> Adjustments {
-        for (key, at) in saved.ramps {
-            self.ramps.restore(key, at.clamp(0.0, 1.0));
-        }
-        for (pool, shares) in saved.shares {
-            let one = self
-                .load_pools
-                .iter_mut()
-                .find(|one| self.topology.pools[one.id.index()].name == pool);
-            one.into_iter().for_each(|one| one.restore(&self.topology, &shares));
-        }
-        for (pool, keep) in saved.kept_shares {
-            let at = self.topology.pools.iter().position(|one| one.name == pool);
-            at.into_iter().for_each(|at| self.capped_pools.restore(PoolId(at as u32), keep));
-        }
-        for (pool, member) in saved.holders {
-            let one = self
-                .delayed_failbacks
-                .iter_mut()
-                .find(|one| self.topology.pools[one.id.index()].name == pool);
-            one.into_iter().for_each(|one| one.restore(&self.topology, &member));
-        }
-        for SavedFailback { pool, from, to, returned_fraction: at } in saved.failbacks {
-            let one = self
-                .delayed_failbacks
-                .iter_mut()
-                .find(|one| self.topology.pools[one.id.index()].name == pool);
-            one.into_iter().for_each(|one| {
-                one.restore_failback(&self.topology, (&from, &to), at.clamp(0.0, 1.0))
-            });
-        }
-        self.steering()
-    }
+/// A ramp in progress.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RampReport<'a> {
+    /// The datacenter, endpoint or failback that the ramp belongs to.
+    pub key: Cow<'a, RampKey>,
+    /// The present fraction, from 0 to 1.
+    pub value: f64,
+    /// The fraction at the end of the ramp, from 0 to 1.
+    pub goal: f64,
+    /// When the goal is reached, since the caller's epoch.
+    pub ends_at: Duration,
 }

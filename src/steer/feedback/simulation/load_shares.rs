@@ -1,25 +1,24 @@
-//! The whole loop under a clock that only the test moves: resolvers that keep an answer for its
-//! TTL, balancers that report late.
+//! The shares of a pool of two datacenters, by load or by failover with a capacity.
 
-use std::{num::NonZeroU64, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use super::*;
+use super::topology::{endpoint, load_source, pool, service};
 use crate::{
-    geo::Databases,
-    load::{LoadKind, LoadPage, LoadSource, PageHost},
+    geo::{Area, Databases},
+    load::LoadReport,
     steer::{
-        AnswerCount, Compiler, Conditions, Endpoint, EndpointId, EndpointTarget, Family,
-        LoadMeasure, LoadPolicy, LoadSourceId, Member, MinUp, OnAllDown, Policy, Pool, RampTimes,
-        Regulation, Service, ServingState, Spread, Surveys, ZoneId,
+        Capacity, Compiler, Conditions, EndpointId, Family, FeedId, LoadLevel, LoadMeasure,
+        LoadPolicy, MemberKind, Policy, Pool, PoolId, Regulation, Surveys, Topology,
+        feedback::{FeedReading, Feedback, WeightFallback},
     },
 };
 
 const TTL_SECS: u64 = 30;
 const INTERVAL_SECS: u64 = 5;
-/// A report tells of the load so long ago.
+/// The age of the load that a report shows, in seconds.
 const LAG_SECS: usize = 5;
 
-/// Two datacenters behind one name.
+/// Two datacenters that answer for one name.
 struct LoadSimulation {
     feedback: Feedback,
     compiler: Arc<Compiler>,
@@ -27,103 +26,51 @@ struct LoadSimulation {
     surveys: Surveys,
     now: u64,
     random: fastrand::Rng,
-    /// Of each resolver: its clients' part of the demand, where they go, and until when that is
-    /// kept.
-    resolvers: Vec<(f64, usize, u64)>,
+    resolvers: Vec<SimulatedResolver>,
+    /// The most connections of each datacenter.
     capacities: [f64; 2],
-    /// Load that no answer steers.
+    /// Connections that do not come through DNS.
     unsteered_load: [f64; 2],
+    /// The connections of all clients that come through DNS.
     demand: f64,
+    /// The connections of each datacenter, second by second.
     loads: Vec<[f64; 2]>,
-    /// The first one's share of answers, second by second.
+    /// The first datacenter's share of answers, second by second.
     shares: Vec<f64>,
     is_reporting: bool,
 }
 
-/// A balancer that reports its connections.
-pub(super) fn load_source() -> LoadSource {
-    let page = LoadPage {
-        tls: false,
-        host: PageHost::Name("lb.example.com".into()),
-        port: 80,
-        path: "/".into(),
-        headers: Vec::new(),
-        verify: true,
-        authorities: None,
-    };
-    LoadSource {
-        name: "lb".into(),
-        kind: LoadKind::Nginx(page),
-        interval: Duration::from_secs(INTERVAL_SECS),
-        timeout: Duration::from_secs(2),
-        stale_after: Duration::from_secs(3 * INTERVAL_SECS),
-        scales_by_servers: true,
-        limit: NonZeroU64::new(1),
-    }
+struct SimulatedResolver {
+    /// The share of the demand that its clients make up.
+    client_share: f64,
+    /// The datacenter that its cached answer names.
+    datacenter: usize,
+    /// When the cached answer expires, in seconds.
+    cached_until: u64,
 }
 
-fn topology(policy: LoadPolicy, capacity: Option<crate::steer::Capacity>) -> Arc<Topology> {
-    let endpoint = |at: u8| Endpoint {
-        name: format!("lb{at}").into(),
-        target: EndpointTarget::Addresses(vec![[192, 0, 2, at].into()]),
-        datacenters: Vec::new(),
-        monitor: None,
-        state: ServingState::Active,
-        force: None,
-        load: Some(LoadSourceId(u32::from(at))),
-        ramp_times: RampTimes::default(),
+/// A pool of two members: by load, or by failover if the first has a capacity.
+fn topology(policy: LoadPolicy, capacity: Option<Capacity>) -> Arc<Topology> {
+    let endpoint_pool = |name: &str, number: u32| {
+        pool(name, Policy::Weighted, &[(MemberKind::Endpoint(EndpointId(number)), 1)])
     };
-    let pool =
-        |name: &str, policy: Policy, members: Vec<MemberKind>, regulation: Regulation| Pool {
-            name: name.into(),
-            policy,
-            spread: Spread::Query,
-            answers: AnswerCount::Count(std::num::NonZeroU32::MIN),
-            min_up: MinUp::Members(std::num::NonZeroU32::MIN),
-            families: Default::default(),
-            members: members.into_iter().map(|kind| Member { kind, weight: 1, bias: 0 }).collect(),
-            regulation,
-        };
-    let of = |at: u32| MemberKind::Endpoint(EndpointId(at));
-    let spills = capacity.is_some();
-    let first = pool(
-        "first",
-        Policy::Weighted,
-        vec![of(0)],
-        Regulation { capacity, ..Regulation::default() },
-    );
-    let second = pool("second", Policy::Weighted, vec![of(1)], Regulation::default());
-    let policy = if spills { Policy::Failover } else { Policy::Load(policy) };
-    let top = pool(
-        "top",
-        policy,
-        vec![MemberKind::Pool(PoolId(0)), MemberKind::Pool(PoolId(1))],
-        Regulation::default(),
-    );
-    let service = Service {
-        name: "www.example.com".parse().unwrap(),
-        zone: ZoneId(0),
-        kind: Default::default(),
-        pool: PoolId(2),
-        ttl_secs: TTL_SECS as u32,
-        on_all_down: OnAllDown::All,
-        ipv6: true,
-        client_subnet: true,
+    let policy = if capacity.is_some() { Policy::Failover } else { Policy::Load(policy) };
+    let first = Pool {
+        regulation: Regulation { capacity, ..Regulation::default() },
+        ..endpoint_pool("first", 0)
     };
-    let sources = ["lb0", "lb1"].map(|name| LoadSource { name: name.into(), ..load_source() });
-    let pools = vec![first, second, top];
+    let members = [0, 1].map(|number| (MemberKind::Pool(PoolId(number)), 1));
+    let pools = vec![first, endpoint_pool("second", 1), pool("top", policy, &members)];
+    let sources = [0, 1].map(|number| load_source(format!("lb{number}"), INTERVAL_SECS));
+    let services = vec![service(PoolId(2), TTL_SECS)];
     Arc::new(
-        Topology::new(vec![], vec![], vec![endpoint(0), endpoint(1)], pools, vec![service])
+        Topology::new(vec![], vec![], vec![endpoint(0), endpoint(1)], pools, services)
             .with_load_sources(sources.into()),
     )
 }
 
 impl LoadSimulation {
-    fn new(
-        policy: LoadPolicy,
-        capacity: Option<crate::steer::Capacity>,
-        capacities: [f64; 2],
-    ) -> Self {
+    fn new(policy: LoadPolicy, capacity: Option<Capacity>, capacities: [f64; 2]) -> Self {
         let topology = topology(policy, capacity);
         let mut surveys = Surveys::default();
         let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
@@ -132,10 +79,14 @@ impl LoadSimulation {
         feedback.apply_topology(&topology);
         let mut random = fastrand::Rng::with_seed(11);
         // A few resolvers have most of the clients.
-        let weights: Vec<f64> = (0..3000).map(|at| 1.0 / f64::from(at + 40)).collect();
-        let all: f64 = weights.iter().sum();
-        let resolvers =
-            weights.iter().map(|weight| (weight / all, 0, random.u64(0..TTL_SECS))).collect();
+        let weights: Vec<f64> = (0..3000).map(|rank| 1.0 / f64::from(rank + 40)).collect();
+        let sum: f64 = weights.iter().sum();
+        let resolver = |weight: &f64| SimulatedResolver {
+            client_share: weight / sum,
+            datacenter: 0,
+            cached_until: random.u64(0..TTL_SECS),
+        };
+        let resolvers = weights.iter().map(resolver).collect();
         Self {
             feedback,
             compiler,
@@ -153,10 +104,10 @@ impl LoadSimulation {
         }
     }
 
-    /// The first one's share of answers as the compiled service has it.
+    /// The first datacenter's share of answers by the compiled chart.
     fn share(&mut self) -> f64 {
         let charts = self.compiler.compile(&self.conditions, &mut self.surveys).charts();
-        let shares = charts[0].shares(Family::V4, crate::geo::Area(0));
+        let shares = charts[0].shares(Family::V4, Area(0));
         shares
             .iter()
             .filter(|(_, answer)| answer.rdata.texts() == ["192.0.2.0"])
@@ -169,19 +120,21 @@ impl LoadSimulation {
         for _ in 0..secs {
             self.now += 1;
             let now = Duration::from_secs(self.now);
-            for (_, at, until) in &mut self.resolvers {
-                if *until <= self.now {
-                    *at = usize::from(self.random.f64() >= share);
-                    *until = self.now + TTL_SECS;
+            for resolver in &mut self.resolvers {
+                if resolver.cached_until <= self.now {
+                    resolver.datacenter = usize::from(self.random.f64() >= share);
+                    resolver.cached_until = self.now + TTL_SECS;
                 }
             }
             let mut load = self.unsteered_load;
-            self.resolvers.iter().for_each(|(part, at, _)| load[*at] += part * self.demand);
+            for resolver in &self.resolvers {
+                load[resolver.datacenter] += resolver.client_share * self.demand;
+            }
             self.loads.push(load);
             if self.is_reporting && self.now.is_multiple_of(INTERVAL_SECS) {
-                let told = self.loads[self.loads.len().saturating_sub(1 + LAG_SECS)];
+                let reported = self.loads[self.loads.len().saturating_sub(1 + LAG_SECS)];
                 for ((load, capacity), feed) in
-                    told.into_iter().zip(self.capacities).zip((0..).map(FeedId))
+                    reported.into_iter().zip(self.capacities).zip((0..).map(FeedId))
                 {
                     let report = LoadReport {
                         connections: Some(load),
@@ -208,32 +161,32 @@ impl LoadSimulation {
         }
     }
 
-    /// The shares of the last so many TTLs.
+    /// The shares of the last `ttls` TTLs.
     fn recent_shares(&self, ttls: u64) -> &[f64] {
         &self.shares[self.shares.len() - (ttls * TTL_SECS) as usize..]
     }
 }
 
-fn policy_by(by: LoadMeasure) -> LoadPolicy {
-    LoadPolicy { measure: by, soft: 0.5, hard: 1.0 }
+fn policy_by(measure: LoadMeasure) -> LoadPolicy {
+    LoadPolicy { measure, soft: 0.5, hard: 1.0 }
 }
 
-/// Settled within ten TTLs of a step, at most five points beyond, and no more than two points
-/// around afterwards.
-fn assert_settles(world: &mut LoadSimulation, wanted: f64, tolerance: f64, what: &str) {
-    let from = world.shares.last().copied().unwrap_or(0.5);
-    world.run(10 * TTL_SECS);
-    let beyond = |share: &f64| if wanted > from { share - wanted } else { wanted - share };
-    let overshoot = world.recent_shares(10).iter().map(beyond).fold(0.0, f64::max);
+/// Asserts that the first datacenter's share settles at `expected` within ten TTLs, overshoots by
+/// at most five points, and afterwards stays within a range of four points.
+fn assert_settles(simulation: &mut LoadSimulation, expected: f64, tolerance: f64, what: &str) {
+    let from = simulation.shares.last().copied().unwrap_or(0.5);
+    simulation.run(10 * TTL_SECS);
+    let beyond = |share: &f64| if expected > from { share - expected } else { expected - share };
+    let overshoot = simulation.recent_shares(10).iter().map(beyond).fold(0.0, f64::max);
     assert!(overshoot <= 0.05, "{what}: overshoot {overshoot}");
-    let settled = world.shares.last().copied().unwrap();
+    let settled = simulation.shares.last().copied().unwrap();
     assert!(
-        (settled - wanted).abs() <= tolerance,
-        "{what}: {settled} after ten TTLs, not {wanted}"
+        (settled - expected).abs() <= tolerance,
+        "{what}: {settled} after ten TTLs, not {expected}"
     );
-    world.run(40 * TTL_SECS);
-    let low = world.recent_shares(40).iter().copied().fold(1.0, f64::min);
-    let high = world.recent_shares(40).iter().copied().fold(0.0, f64::max);
+    simulation.run(40 * TTL_SECS);
+    let low = simulation.recent_shares(40).iter().copied().fold(1.0, f64::min);
+    let high = simulation.recent_shares(40).iter().copied().fold(0.0, f64::max);
     assert!(high - low <= 0.04, "{what}: between {low} and {high} afterwards");
 }
 
@@ -243,119 +196,123 @@ fn a_demand_step_settles_without_oscillation() {
         ("connections", policy_by(LoadMeasure::Connections)),
         ("cpu", policy_by(LoadMeasure::Gauge("cpu".into()))),
     ] {
-        // Capacities of 700 and 300, with equal weights: idle by weight, then at 60 to 95 % of all
-        // there is.
+        // Capacities of 700 and 300 with equal weights: nearly idle at first, then at 60 to 95 % of
+        // both capacities together.
         for demand in [600.0, 800.0, 950.0] {
-            let mut world = LoadSimulation::new(policy.clone(), None, [700.0, 300.0]);
-            world.demand = 10.0;
-            world.run(10 * TTL_SECS);
-            world.demand = demand;
-            let wanted = if what == "cpu" { equilibrium_share(demand) } else { 0.7 };
-            assert_settles(&mut world, wanted, 0.05, &format!("{what} at {demand}"));
+            let mut simulation = LoadSimulation::new(policy.clone(), None, [700.0, 300.0]);
+            simulation.demand = 10.0;
+            simulation.run(10 * TTL_SECS);
+            simulation.demand = demand;
+            let expected = if what == "cpu" { equilibrium_share(demand) } else { 0.7 };
+            assert_settles(&mut simulation, expected, 0.05, &format!("{what} at {demand}"));
         }
     }
 }
 
-/// Where a gauge with a soft mark of 0.5 and a hard one of 1 comes to rest: shares in proportion to
-/// what it leaves.
+/// The first datacenter's share at equilibrium by a gauge with a soft level of 0.5 and a hard level
+/// of 1: shares in proportion to the remaining capacity.
 fn equilibrium_share(demand: f64) -> f64 {
-    let left = |share: f64, capacity: f64| {
+    let remaining = |share: f64, capacity: f64| {
         1.0 - ((share * demand / capacity - 0.5) / 0.5).clamp(0.0, 1.0) * 0.98
     };
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..60 {
         let share = f64::midpoint(low, high);
-        let (a, b) = (left(share, 700.0), left(1.0 - share, 300.0));
+        let (a, b) = (remaining(share, 700.0), remaining(1.0 - share, 300.0));
         if share < a / (a + b) { low = share } else { high = share }
     }
     low
 }
 
 #[test]
-fn load_that_no_answer_steers_is_steered_around() {
-    let mut world =
+fn shares_make_room_for_load_that_does_not_come_through_dns() {
+    let mut simulation =
         LoadSimulation::new(policy_by(LoadMeasure::Connections), None, [1000.0, 1000.0]);
-    world.demand = 600.0;
-    world.run(20 * TTL_SECS);
-    // Four tenths more of the first one's capacity are taken by others: 70 to 30 where shares stay
-    // as they are.
-    world.unsteered_load = [400.0, 0.0];
-    assert_settles(&mut world, 600.0 / 1600.0, 0.05, "load of others");
+    simulation.demand = 600.0;
+    simulation.run(20 * TTL_SECS);
+    // Four tenths of the first datacenter's capacity are taken by other load.
+    simulation.unsteered_load = [400.0, 0.0];
+    assert_settles(&mut simulation, 600.0 / 1600.0, 0.05, "unsteered load");
 }
 
 #[test]
 fn stale_reports_fall_back_to_the_configured_weights() {
-    let mut world = LoadSimulation::new(policy_by(LoadMeasure::Connections), None, [800.0, 200.0]);
-    world.demand = 800.0;
-    world.run(40 * TTL_SECS);
-    assert!(world.shares.last().copied().unwrap() > 0.75);
-    world.is_reporting = false;
-    world.run(10 * TTL_SECS);
-    let settled = world.shares.last().copied().unwrap();
+    let mut simulation =
+        LoadSimulation::new(policy_by(LoadMeasure::Connections), None, [800.0, 200.0]);
+    simulation.demand = 800.0;
+    simulation.run(40 * TTL_SECS);
+    assert!(simulation.shares.last().copied().unwrap() > 0.75);
+    simulation.is_reporting = false;
+    simulation.run(10 * TTL_SECS);
+    let settled = simulation.shares.last().copied().unwrap();
     assert!((settled - 0.5).abs() < 0.01, "{settled}");
     assert_eq!(
-        world.feedback.report(Duration::from_secs(world.now)).pools[0].fallback,
+        simulation.feedback.report(Duration::from_secs(simulation.now)).pools[0].fallback,
         Some(WeightFallback::NoReport(0))
     );
     assert_eq!(
-        world.feedback.next_due(Duration::from_secs(world.now)),
+        simulation.feedback.next_due(Duration::from_secs(simulation.now)),
         None,
-        "nothing is under way"
+        "nothing is in progress"
     );
 }
 
 #[test]
-fn the_excess_over_a_pools_target_goes_to_the_next_choice() {
-    let capacity = crate::steer::Capacity {
+fn a_pool_spills_its_excess_to_the_next_choice() {
+    let capacity = Capacity {
         measure: LoadMeasure::Connections,
-        target: crate::steer::LoadLevel::Share(0.8),
-        max: crate::steer::LoadLevel::Share(0.95),
+        target: LoadLevel::Share(0.8),
+        max: LoadLevel::Share(0.95),
     };
-    let mut world =
+    let mut simulation =
         LoadSimulation::new(policy_by(LoadMeasure::Connections), Some(capacity), [500.0, 5000.0]);
-    world.demand = 300.0;
-    world.run(10 * TTL_SECS);
+    simulation.demand = 300.0;
+    simulation.run(10 * TTL_SECS);
     assert!(
-        world.recent_shares(9).iter().all(|share| *share == 1.0),
+        simulation.recent_shares(9).iter().all(|share| *share == 1.0),
         "below the target it keeps all"
     );
-    world.demand = 800.0;
-    assert_settles(&mut world, 0.5, 0.05, "the excess");
-    world.demand = 300.0;
-    world.run(20 * TTL_SECS);
-    assert_eq!(world.shares.last(), Some(&1.0), "what went comes back");
+    simulation.demand = 800.0;
+    assert_settles(&mut simulation, 0.5, 0.05, "the excess");
+    simulation.demand = 300.0;
+    simulation.run(20 * TTL_SECS);
+    assert_eq!(simulation.shares.last(), Some(&1.0), "spilled clients return");
 }
 
 #[test]
-fn reports_that_never_change_are_followed_to_the_shares_that_they_name() {
+fn constant_reports_lead_to_shares_by_remaining_capacity() {
     for (first, second) in [(80.0, 20.0), (50.0, 0.0), (95.0, 95.0), (10.0, 90.0)] {
-        let mut world =
+        let mut simulation =
             LoadSimulation::new(policy_by(LoadMeasure::Connections), None, [100.0, 100.0]);
-        world.unsteered_load = [first, second];
-        world.run(60 * TTL_SECS);
-        let (settled, wanted) =
-            (world.shares.last().unwrap(), (100.0 - first) / (200.0 - first - second));
+        simulation.unsteered_load = [first, second];
+        simulation.run(60 * TTL_SECS);
+        let (settled, expected) =
+            (simulation.shares.last().unwrap(), (100.0 - first) / (200.0 - first - second));
         assert!(
-            (settled - wanted).abs() <= 0.05,
-            "{first} and {second} of 100: {settled}, not {wanted}"
+            (settled - expected).abs() <= 0.05,
+            "{first} and {second} of 100: {settled}, not {expected}"
         );
     }
 }
 
 #[test]
 fn a_full_member_does_not_wait_until_caches_have_followed_each_step() {
-    let mut world =
+    let mut simulation =
         LoadSimulation::new(policy_by(LoadMeasure::Gauge("cpu".into())), None, [1000.0, 1000.0]);
-    world.demand = 800.0;
-    world.run(20 * TTL_SECS);
-    world.capacities = [150.0, 1000.0];
-    let began = world.shares.len();
-    world.run(60 * TTL_SECS);
-    let settled =
-        world.recent_shares(20).iter().sum::<f64>() / world.recent_shares(20).len() as f64;
-    let in_time = began + (3 * TTL_SECS + 2 * INTERVAL_SECS) as usize + LAG_SECS;
-    for (at, share) in world.shares.iter().enumerate().skip(in_time) {
-        assert!((share - settled).abs() <= 0.05, "{share} after {} s, not {settled}", at - began);
+    simulation.demand = 800.0;
+    simulation.run(20 * TTL_SECS);
+    simulation.capacities = [150.0, 1000.0];
+    let start = simulation.shares.len();
+    simulation.run(60 * TTL_SECS);
+    let settled = simulation.recent_shares(20).iter().sum::<f64>()
+        / simulation.recent_shares(20).len() as f64;
+    let deadline = start + (3 * TTL_SECS + 2 * INTERVAL_SECS) as usize + LAG_SECS;
+    for (second, share) in simulation.shares.iter().enumerate().skip(deadline) {
+        assert!(
+            (share - settled).abs() <= 0.05,
+            "{share} after {} s, not {settled}",
+            second - start
+        );
     }
-    assert!(world.shares[began..].iter().all(|share| settled - share <= 0.05), "no overshoot");
+    assert!(simulation.shares[start..].iter().all(|share| settled - share <= 0.05), "no overshoot");
 }

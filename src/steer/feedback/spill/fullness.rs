@@ -1,36 +1,34 @@
-//! Fullness: how full a pool is, on one scale whatever it is measured by.
+//! Fullness: how full a pool is, on one scale for all measures.
 
-use super::super::equilibrium::bisect;
+use crate::steer::feedback::{bisection::bisect, measured_load::CapacityLevels};
 
-/// A unit is taken from so many connections and more.
+/// The least connections from which the size of a unit is derived.
 const MIN_CONNECTIONS: f64 = 1.0;
 
-/// What a pool's report says of its load. All fields but `unit` are 0 or more, in the unit of the
-/// pool's own measure.
+/// The load of a pool. Levels are 0 or more, in the unit of the pool's own measure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::steer::feedback) struct PoolLoad {
-    /// At present.
+    /// The present level.
     pub level: f64,
-    /// Above this the excess goes to the next choice.
+    /// The level above which the pool spills clients.
     pub target: f64,
-    /// No less than the target.
+    /// The level that the pool should never exceed, at least `target`.
     pub max: f64,
-    /// How much load of all pools is one unit of the level: connections, where all report them.
-    /// `None` is unknown.
+    /// The amount of load that one unit of the level is, comparable between pools: connections, if
+    /// all pools report them. `None` if it is unknown.
     pub unit: Option<f64>,
 }
 
 impl PoolLoad {
-    /// A load by this measure, of so many connections if they are known.
-    pub(in crate::steer::feedback) fn new(
-        [level, target, max]: [f64; 3],
-        connections: Option<f64>,
-    ) -> Self {
+    /// The load at these levels, with the number of connections if it is known.
+    pub(super) fn new(levels: CapacityLevels, connections: Option<f64>) -> Self {
+        let CapacityLevels { level, target, max } = levels;
         let connections = connections.filter(|count| level > 0.0 && *count >= MIN_CONNECTIONS);
         Self { level, target, max: max.max(target), unit: connections.map(|count| count / level) }
     }
 
-    /// The same loads, all with a unit: where one is not known, pools count as equally large.
+    /// The same loads, all with a unit. If any unit is unknown, the targets of all pools count as
+    /// equal amounts.
     pub(super) fn with_common_unit(loads: &[Option<Self>]) -> Vec<Option<Self>> {
         let are_known = loads.iter().flatten().all(|load| load.unit.is_some());
         let unit = |load: &Self| load.unit.filter(|_| are_known).unwrap_or(1.0 / load.target);
@@ -40,8 +38,8 @@ impl PoolLoad {
             .collect()
     }
 
-    /// The level at a fullness: 1 is at the target, 2 at the max, and beyond that in proportion to
-    /// the max.
+    /// The level at a fullness: 1 is the target, 2 is the maximum, and above that the level is in
+    /// proportion to the maximum.
     pub(super) fn level_at(&self, fullness: f64) -> f64 {
         if fullness <= 1.0 {
             fullness * self.target
@@ -52,31 +50,31 @@ impl PoolLoad {
         }
     }
 
-    /// At its max or above.
+    /// Whether the level is at the maximum or above.
     pub(super) fn is_at_max(&self) -> bool {
         self.level >= self.max
     }
 
-    /// How much of the load of all pools it has at a level.
+    /// The amount of load at a level, comparable between pools.
     pub(super) fn amount(&self, level: f64) -> f64 {
         level * self.unit.unwrap_or(1.0)
     }
 
-    /// The level of so much of the load of all pools.
+    /// The level at an amount of load.
     pub(super) fn level_of_amount(&self, amount: f64) -> f64 {
         amount / self.unit.unwrap_or(1.0).max(f64::MIN_POSITIVE)
     }
 }
 
-/// The fullness at which these pools would be equally full if they shared their present total load.
+/// The fullness that all of these pools would have if their present load were spread evenly.
 pub(super) fn even_fullness(loads: &[&PoolLoad]) -> f64 {
-    let sum: f64 = loads.iter().map(|load| load.amount(load.level)).sum();
-    let at =
+    let present: f64 = loads.iter().map(|load| load.amount(load.level)).sum();
+    let amount_at =
         |fullness: f64| loads.iter().map(|load| load.amount(load.level_at(fullness))).sum::<f64>();
-    // Nobody's rest is fuller than the fullest is at present.
+    // Evenly spread, no pool is fuller than the fullest one is at present.
     let fullest =
         loads.iter().map(|load| 2.0 * (load.level / load.max).max(1.0)).fold(0.0, f64::max);
-    bisect(0.0, fullest, |fullness| at(fullness) >= sum)
+    bisect(0.0, fullest, |fullness| amount_at(fullness) >= present)
 }
 
 #[cfg(test)]
@@ -84,12 +82,13 @@ mod tests {
     use super::*;
 
     fn connections(level: f64, limit: f64) -> PoolLoad {
-        PoolLoad::new([level, limit * 0.5, limit * 0.7], Some(level))
+        let levels = CapacityLevels { level, target: limit * 0.5, max: limit * 0.7 };
+        PoolLoad::new(levels, Some(level))
     }
 
     #[test]
-    fn what_is_even_fills_all_targets_first_and_then_what_is_left_to_the_max() {
-        for (levels, wanted) in [
+    fn an_even_spread_fills_all_targets_first_and_then_up_to_the_maximum() {
+        for (levels, expected) in [
             ([80.0, 0.0], 0.8),
             ([100.0, 0.0], 1.0),
             ([60.0, 60.0], 1.5),
@@ -98,12 +97,12 @@ mod tests {
             let loads =
                 levels.map(|level| PoolLoad { unit: Some(1.0), ..connections(level, 100.0) });
             let found = even_fullness(&[&loads[0], &loads[1]]);
-            assert!((found - wanted).abs() < 1e-3, "{levels:?}: {found}, not {wanted}");
+            assert!((found - expected).abs() < 1e-3, "{levels:?}: {found}, not {expected}");
         }
     }
 
     #[test]
-    fn a_larger_pool_takes_more_of_what_is_even() {
+    fn a_larger_pool_takes_more_of_an_even_spread() {
         let loads = [connections(150.0, 100.0), connections(10.0, 300.0)];
         let loads = loads.map(|load| PoolLoad { unit: Some(1.0), ..load });
         let found = even_fullness(&[&loads[0], &loads[1]]);
@@ -116,7 +115,8 @@ mod tests {
 
     #[test]
     fn pools_of_unknown_size_count_as_equally_large() {
-        let gauge = |level: f64| PoolLoad::new([level, 0.5, 0.7], None);
+        let gauge =
+            |level: f64| PoolLoad::new(CapacityLevels { level, target: 0.5, max: 0.7 }, None);
         let loads =
             PoolLoad::with_common_unit(&[Some(gauge(0.8)), None, Some(connections(10.0, 100.0))]);
         let amounts: Vec<f64> =
