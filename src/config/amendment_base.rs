@@ -207,10 +207,10 @@ impl PoolReferences {
 
     /// A pool and all pools that contain it, at any depth.
     pub(super) fn ancestors(&self, pool: PoolId) -> BTreeSet<PoolId> {
-        let (mut found, mut open) = (BTreeSet::new(), vec![pool]);
-        while let Some(pool) = open.pop() {
+        let (mut found, mut pending) = (BTreeSet::new(), vec![pool]);
+        while let Some(pool) = pending.pop() {
             if found.insert(pool) {
-                open.extend(references_to(&self.pools, pool));
+                pending.extend(references_to(&self.pools, pool));
             }
         }
         found

@@ -15,7 +15,7 @@ use crate::steer::Topology;
 /// A valid configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// How the server runs.
+    /// The settings of the server.
     pub server: ServerSettings,
     /// The GeoIP databases, in the order in which they are merged.
     pub geoip: Vec<DatabaseSource>,
@@ -23,7 +23,7 @@ pub struct Config {
     pub topology: Arc<Topology>,
     /// The zones in order of name; a [`crate::steer::ZoneId`] is a position in this list.
     pub zones: Vec<ZoneConfig>,
-    /// Where each datacenter's table is written, by [`crate::steer::DatacenterId`].
+    /// The place of each datacenter's table, by [`crate::steer::DatacenterId`].
     pub datacenter_origins: Vec<DefinitionOrigin>,
     /// The master files that zones are made of, including the files that these include.
     pub master_files: Vec<FileId>,

@@ -1,4 +1,4 @@
-//! Where a zone or datacenter is defined, as commands that edit files need it.
+//! The place of the definition of a zone or datacenter, for commands that edit files.
 
 use std::{fmt, ops::Range, path::PathBuf};
 

@@ -54,7 +54,7 @@ pub struct Diagnostic {
     /// Other places that belong to the mistake, each with a few words: the first of two
     /// definitions, for example.
     pub related: Vec<(SourcePlace, String)>,
-    /// How to fix it, on one line.
+    /// The remedy, on one line.
     pub help: Option<String>,
     /// How much of the configuration must be read to find the mistake.
     pub stage: Stage,

@@ -1,5 +1,5 @@
-//! Reads domain names of tables: absolute, with letters of any language (RFC 5890), checked for
-//! names that cannot be meant.
+//! Reads domain names of tables: absolute, with letters of any language (RFC 5890). Names that are
+//! probably mistakes are reported.
 //!
 //! DNS itself allows any octet in a label. A character that no host name has is a warning, unless a
 //! backslash in front of it shows that it is meant; a space and a control character are errors.
@@ -127,11 +127,11 @@ fn warn_of_characters(text: Placed<&str>, what: &str, problems: &mut Problems) -
     }
     let is_plain = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "-_.*/\\".contains(c);
     let is_address = text.value.trim_end_matches('.').parse::<IpAddr>().is_ok();
-    let stray = text.value.chars().find(|c| !is_plain(*c));
-    if let (Some(stray), false, false) = (stray, is_address, text.value.contains('\\')) {
-        let host = text.value.split(stray).next().unwrap_or_default();
-        let is_port =
-            stray == ':' && text.value[host.len() + 1..].bytes().all(|byte| byte.is_ascii_digit());
+    let foreign = text.value.chars().find(|c| !is_plain(*c));
+    if let (Some(foreign), false, false) = (foreign, is_address, text.value.contains('\\')) {
+        let host = text.value.split(foreign).next().unwrap_or_default();
+        let is_port = foreign == ':'
+            && text.value[host.len() + 1..].bytes().all(|byte| byte.is_ascii_digit());
         // The port stands behind the zone's name, so that the defined name is in no zone.
         if is_port && what.starts_with("the ") {
             problems
@@ -148,13 +148,13 @@ fn warn_of_characters(text: Placed<&str>, what: &str, problems: &mut Problems) -
         let help = match is_port {
             true => format!("omit the port: \"{host}\""),
             false => format!(
-                "names of hosts have letters, digits and hyphens; write \\\\{stray} where it is meant"
+                "names of hosts have letters, digits and hyphens; write \\\\{foreign} where it is meant"
             ),
         };
         problems
             .warning(
                 text.place,
-                format!("{what} {} holds \"{stray}\": {UNUSED}", Quoted(text.value)),
+                format!("{what} {} holds \"{foreign}\": {UNUSED}", Quoted(text.value)),
             )
             .help(help);
     }

@@ -105,8 +105,8 @@ impl Problems {
 
     /// Adds the problems of another list.
     pub(super) fn merge(&mut self, other: Self) {
-        let room = |list: &Vec<Diagnostic>| MAX_KEPT_PER_SEVERITY.saturating_sub(list.len());
-        let (errors, warnings) = (room(&self.errors), room(&self.warnings));
+        let free_slots = |list: &Vec<Diagnostic>| MAX_KEPT_PER_SEVERITY.saturating_sub(list.len());
+        let (errors, warnings) = (free_slots(&self.errors), free_slots(&self.warnings));
         self.omitted += other.omitted + other.errors.len().saturating_sub(errors);
         self.omitted += other.warnings.len().saturating_sub(warnings);
         self.errors.extend(other.errors.into_iter().take(errors));

@@ -209,7 +209,8 @@ impl<'t> ValueReader<'t> {
         None
     }
 
-    /// How to write the same value as the wanted type; `None` where the value does not show it.
+    /// The same value in the form of the wanted type, as a help; `None` where the value does not
+    /// show it.
     fn corrected_form(&self, wanted: &str) -> Option<String> {
         let without_quotes =
             |value: &dyn fmt::Display| Some(format!("write it without quotes: {value}"));

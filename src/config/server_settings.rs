@@ -16,9 +16,9 @@ use crate::files::{self, SymlinkPolicy};
 pub fn server_settings(locations: &SourceOptions) -> (ServerSettings, Vec<PathBuf>) {
     let mut footprint = Footprint::default();
     let path = locations.config_path();
-    let is_there = locations.config.is_some() || disk::may_exist(&path);
+    let exists = locations.config.is_some() || disk::may_exist(&path);
     let file =
-        is_there.then(|| disk::read_file(&path, FileRole::Settings, &mut footprint.links).file);
+        exists.then(|| disk::read_file(&path, FileRole::Settings, &mut footprint.links).file);
     let paths = settings::input_paths(locations, file.as_ref());
     let server = settings::read(
         locations,
@@ -44,8 +44,8 @@ pub fn server_settings(locations: &SourceOptions) -> (ServerSettings, Vec<PathBu
 pub fn admin_address(locations: &SourceOptions) -> Result<Option<SocketAddr>, String> {
     let mut problems = Problems::default();
     let path = locations.config_path();
-    let is_there = locations.config.is_some() || disk::may_exist(&path);
-    if !is_there {
+    let exists = locations.config.is_some() || disk::may_exist(&path);
+    if !exists {
         return Ok(settings::read(locations, None, &mut problems).server.admin);
     }
     files::open(&path, SymlinkPolicy::Follow)

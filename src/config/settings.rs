@@ -163,7 +163,7 @@ pub(super) struct InputPaths {
 pub(super) fn input_paths(locations: &SourceOptions, config: Option<&SourceFile>) -> InputPaths {
     let base = locations.base();
     let settings = read(locations, config.map(|file| (FileId(0), file)), &mut Problems::default());
-    let named = settings.databases.map(|list| list.into_iter().map(|at| at.value).collect());
+    let named = settings.databases.map(|list| list.into_iter().map(|path| path.value).collect());
     InputPaths {
         zones: locations.zones.clone().or(settings.zones).unwrap_or_else(|| base.join("zones")),
         databases: if locations.geoip.is_empty() { named } else { Some(locations.geoip.clone()) },

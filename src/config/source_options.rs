@@ -1,4 +1,4 @@
-//! Where the files of a configuration are, as the command line says it.
+//! The paths and addresses that the command line gives.
 
 use std::{
     net::SocketAddr,

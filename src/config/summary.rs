@@ -71,12 +71,12 @@ impl Summary {
         let mut depending = vec![0; topology.datacenters.len()];
         let mut services: Vec<Vec<ServiceSummary>> = vec![Vec::new(); config.zones.len()];
         for service in topology.services.iter() {
-            let reach = ReachableTargets::collect(topology, service.pool);
-            reach.datacenters.iter().for_each(|datacenter| depending[datacenter.index()] += 1);
+            let below = ReachableTargets::collect(topology, service.pool);
+            below.datacenters.iter().for_each(|datacenter| depending[datacenter.index()] += 1);
             services[service.zone.index()].push(ServiceSummary::new(
                 topology,
                 service,
-                reach.endpoints,
+                below.endpoints,
             ));
         }
         let zones = config.zones.iter().zip(services).map(|(zone, services)| ZoneSummary {
@@ -180,23 +180,23 @@ struct ReachableTargets {
 
 impl ReachableTargets {
     fn collect(topology: &Topology, pool: PoolId) -> Self {
-        let mut reach = Self::default();
+        let mut below = Self::default();
         let mut open = vec![pool];
         while let Some(pool) = open.pop() {
-            if !reach.pools.insert(pool) {
+            if !below.pools.insert(pool) {
                 continue;
             }
             for member in &topology.pools[pool.index()].members {
                 match member.kind {
                     MemberKind::Pool(inner) => open.push(inner),
                     MemberKind::Endpoint(endpoint) => {
-                        reach.endpoints += 1;
-                        reach.datacenters.extend(&topology.endpoints[endpoint.index()].datacenters);
+                        below.endpoints += 1;
+                        below.datacenters.extend(&topology.endpoints[endpoint.index()].datacenters);
                     }
                 }
             }
         }
-        reach
+        below
     }
 }
 

@@ -41,9 +41,9 @@ pub(super) fn utf8<'t>(file: FileId, octets: &'t [u8], problems: &mut Problems) 
     match std::str::from_utf8(octets) {
         Ok(text) => Some(text),
         Err(error) => {
-            let at = error.valid_up_to();
+            let start = error.valid_up_to();
             problems
-                .error(SourcePlace::new(file, at..at + 1), "the file is not valid UTF-8")
+                .error(SourcePlace::new(file, start..start + 1), "the file is not valid UTF-8")
                 .help("save the file in UTF-8; the mark shows the first invalid octet");
             problems.mute(file);
             None
@@ -63,10 +63,12 @@ pub(super) fn report(
         problems.error(SourcePlace::new(file, span), CONFLICT_MESSAGE).help(CONFLICT_HELP);
         return problems.mute(file);
     }
-    let of_sections = sections(text).into_iter().flat_map(|range| section_errors(text, range));
-    let mut mistakes: Vec<SyntaxError> = of_sections.take(MAX_REPORTED).collect();
-    let twice = errors.iter().filter(|error| error.message() == "duplicate key").take(MAX_REPORTED);
-    mistakes.extend(twice.filter_map(|error| duplicate_header(text, &error.span()?)));
+    let section_errors =
+        sections(text).into_iter().flat_map(|range| errors_of_section(text, range));
+    let mut mistakes: Vec<SyntaxError> = section_errors.take(MAX_REPORTED).collect();
+    let duplicates =
+        errors.iter().filter(|error| error.message() == "duplicate key").take(MAX_REPORTED);
+    mistakes.extend(duplicates.filter_map(|error| duplicate_header(text, &error.span()?)));
     if mistakes.is_empty() {
         mistakes.push(explain_error(text, span_of(first, text), first.message()));
     }
@@ -89,24 +91,24 @@ pub(super) fn report_large(file: FileId, text: &str, problems: &mut Problems) {
     let mistakes: Vec<SyntaxError> = sections
         .iter()
         .filter(is_small)
-        .flat_map(|range| section_errors(text, range.clone()))
+        .flat_map(|range| errors_of_section(text, range.clone()))
         .take(MAX_REPORTED)
         .collect();
     for SyntaxError { span, message, help } in &mistakes {
         problems.error(SourcePlace::new(file, span.clone()), message).help(help);
     }
-    let (most, large) =
+    let (max_mib, large) =
         (MAX_PARSE_OCTETS >> 20, sections.iter().find(|range| range.len() > MAX_PARSE_OCTETS));
     if let Some(range) = large {
         let message = format!(
-            "more than {most} MiB follow until the next table; one table may have {most} MiB"
+            "more than {max_mib} MiB follow until the next table; one table may have {max_mib} MiB"
         );
         problems
             .error(SourcePlace::new(file, range.start..range.start + 1), message)
             .help("split the table, or close the string or array that is still open before the next table");
     } else if mistakes.is_empty() {
         let message =
-            format!("the file has more than {most} MiB and cannot be read table by table");
+            format!("the file has more than {max_mib} MiB and cannot be read table by table");
         problems.error(SourcePlace::whole_file(file), message).help(
             "give each table one header, with all its keys below it; the kinds are [datacenter.NAME], [delegate.NAME], \
              [load.NAME], [monitor.NAME], [pool.NAME], [service.NAME] and [zone.NAME]; or split the file",
@@ -117,12 +119,12 @@ pub(super) fn report_large(file: FileId, text: &str, problems: &mut Problems) {
 
 /// The first marker of a merge conflict that git left in a file.
 fn conflict_marker(text: &str) -> Option<Range<usize>> {
-    let mut at = 0;
+    let mut start = 0;
     for line in text.split_inclusive('\n') {
         if ["<<<<<<< ", ">>>>>>> "].iter().any(|mark| line.starts_with(mark)) {
-            return Some(at..at + 7);
+            return Some(start..start + 7);
         }
-        at += line.len();
+        start += line.len();
     }
     None
 }
@@ -134,12 +136,12 @@ fn span_of(error: &toml::de::Error, text: &str) -> Range<usize> {
 /// The ranges from each header to the next. The text before the first header is a section, too.
 fn sections(text: &str) -> Vec<Range<usize>> {
     let mut starts = vec![0];
-    let mut at = 0;
+    let mut start = 0;
     for line in text.split_inclusive('\n') {
-        if at > 0 && is_header(line) {
-            starts.push(at);
+        if start > 0 && is_header(line) {
+            starts.push(start);
         }
-        at += line.len();
+        start += line.len();
     }
     let ends = starts.iter().skip(1).copied().chain([text.len()]);
     starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
@@ -156,19 +158,19 @@ fn is_header(line: &str) -> bool {
 }
 
 /// The mistakes of one section that is parsed by itself.
-fn section_errors(text: &str, range: Range<usize>) -> Vec<SyntaxError> {
+fn errors_of_section(text: &str, range: Range<usize>) -> Vec<SyntaxError> {
     let section = &text[range.clone()];
     let (_, mut errors) = DeTable::parse_recoverable(section);
     // The parser lists errors of values after the errors of lines.
     errors.sort_by_key(|error| span_of(error, section).start);
     let mut mistakes: Vec<SyntaxError> = Vec::new();
     let is_left_open = errors.iter().any(|error| is_unclosed_value(error.message()));
-    let opened = if is_left_open { first_unclosed(section) } else { None };
+    let unclosed = if is_left_open { first_unclosed(section) } else { None };
     let (mut seen_to, mut is_new_line) = (range.start, true);
     for error in &errors {
         let span = span_of(error, section);
         // Everything behind a list or table that is not closed was read as a part of it.
-        if opened.is_some_and(|at| span.start > at)
+        if unclosed.is_some_and(|start| span.start > start)
             && !error.message().starts_with("invalid basic string")
         {
             continue;
@@ -191,13 +193,14 @@ fn section_errors(text: &str, range: Range<usize>) -> Vec<SyntaxError> {
             break;
         }
     }
-    if let Some(at) = opened
-        && mistakes.iter().all(|mistake| mistake.span.start < range.start + at)
+    if let Some(start) = unclosed
+        && mistakes.iter().all(|mistake| mistake.span.start < range.start + start)
     {
-        let at = range.start + at;
-        let (what, end) = if text[at..].starts_with('[') { ("list", "]") } else { ("table", "}") };
+        let start = range.start + start;
+        let (what, end) =
+            if text[start..].starts_with('[') { ("list", "]") } else { ("table", "}") };
         mistakes.push(SyntaxError {
-            span: at..at + 1,
+            span: start..start + 1,
             message: format!("this {what} is not closed"),
             help: format!("write {end} behind its last element"),
         });
@@ -214,9 +217,9 @@ fn first_unclosed(section: &str) -> Option<usize> {
     let header = if is_header(section) { section.find('\n').unwrap_or(section.len()) } else { 0 };
     let mut open: Vec<usize> = Vec::new();
     let mut octets = section.bytes().enumerate().skip(header);
-    while let Some((at, octet)) = octets.next() {
+    while let Some((index, octet)) = octets.next() {
         match octet {
-            b'[' | b'{' => open.push(at),
+            b'[' | b'{' => open.push(index),
             b']' | b'}' => drop(open.pop()),
             b'#' => drop(octets.by_ref().find(|(_, octet)| *octet == b'\n')),
             // A string over several lines is read as several strings: they are rare, and only the
@@ -238,12 +241,12 @@ fn first_unclosed(section: &str) -> Option<usize> {
 
 /// The mistake that a table's header is written twice in the file.
 fn duplicate_header(text: &str, span: &Range<usize>) -> Option<SyntaxError> {
-    let start = text.get(..span.start)?.rfind('\n').map_or(0, |at| at + 1);
+    let start = text.get(..span.start)?.rfind('\n').map_or(0, |line_feed| line_feed + 1);
     let line = text[start..].lines().next()?;
     if !is_header(line) {
         return None;
     }
-    let header = line[..line.find(']').map_or(line.len(), |at| at + 1)].trim();
+    let header = line[..line.find(']').map_or(line.len(), |bracket| bracket + 1)].trim();
     let header_start = start + (line.len() - line.trim_start().len());
     let first = text
         .lines()
@@ -263,7 +266,7 @@ fn explain_error(text: &str, span: Range<usize>, message: &str) -> SyntaxError {
     let word = word_at(text, span.start);
     let (before, after) = text.split_at_checked(span.start).unwrap_or((text, ""));
     let first = after.chars().next().unwrap_or_default();
-    let before = before[before.rfind('\n').map_or(0, |at| at + 1)..].trim_end();
+    let before = before[before.rfind('\n').map_or(0, |line_feed| line_feed + 1)..].trim_end();
     let plain = message.split(", expected").next().unwrap_or(message);
     let is_comment = |text: &str| text.starts_with(';') || text.starts_with("//");
     let (message, help) = match plain {
@@ -360,11 +363,11 @@ fn bare_word_help(key: &str, word: &str) -> String {
 }
 
 /// The text around a position that people would read as one value.
-fn word_at(text: &str, at: usize) -> &str {
+fn word_at(text: &str, offset: usize) -> &str {
     let is_end = |c: char| {
         c.is_whitespace() || matches!(c, ',' | '[' | ']' | '{' | '}' | '=' | '#' | '"' | '\'')
     };
-    let Some((before, after)) = text.split_at_checked(at) else { return "" };
+    let Some((before, after)) = text.split_at_checked(offset) else { return "" };
     if after.starts_with([',', ':']) {
         return &after[..1];
     }
@@ -373,7 +376,7 @@ fn word_at(text: &str, at: usize) -> &str {
         .rev()
         .take_while(|(_, c)| !is_end(*c))
         .last()
-        .map_or(at, |(index, _)| index);
-    let end = after.find(is_end).map_or(text.len(), |index| at + index);
+        .map_or(offset, |(index, _)| index);
+    let end = after.find(is_end).map_or(text.len(), |index| offset + index);
     &text[start..end]
 }

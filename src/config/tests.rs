@@ -1,4 +1,4 @@
-//! Good configurations and what becomes of them.
+//! Valid configurations and the domain values that they become.
 
 use super::*;
 use crate::steer::{
@@ -76,7 +76,7 @@ fn services_and_zones_are_in_alphabetical_order() {
 }
 
 #[test]
-fn the_samples_have_nothing_to_warn_of() {
+fn the_samples_have_no_warnings() {
     let sources = Sources::from_texts(&SourceOptions::default(), SAMPLES);
     let (_, warnings) = Config::load(&sources).unwrap();
     assert!(warnings.is_empty(), "{warnings}");
@@ -207,7 +207,7 @@ fn the_hostmaster_becomes_an_rname_with_its_dots_escaped() {
 }
 
 #[test]
-fn the_serials_hash_follows_the_content_and_not_the_state() {
+fn the_content_hash_depends_on_the_content_and_not_on_states() {
     let hash = |tables: &str| match load_tables(tables).zones[0].serial {
         SerialSource::FromContent { hash, .. } => hash,
         SerialSource::OwnSoa(_) => panic!(),
@@ -222,7 +222,7 @@ fn the_serials_hash_follows_the_content_and_not_the_state() {
 }
 
 #[test]
-fn the_serials_hash_of_a_configuration_is_the_same_in_every_version() {
+fn the_content_hash_of_a_configuration_is_the_same_in_every_version() {
     let config = load_tables(
         r#"
         [datacenter.fra]
@@ -269,7 +269,7 @@ fn the_serials_hash_of_a_configuration_is_the_same_in_every_version() {
 }
 
 #[test]
-fn a_master_file_that_nothing_names_is_a_zone_as_it_stands() {
+fn a_master_file_that_nothing_names_is_a_zone_by_itself() {
     let soa = "@ 3600 IN SOA ns1.example.com. h.example.com. 42 3600 900 1209600 60\n@ IN NS ns1.example.com.\n$INCLUDE part.zone\n";
     let config = load(&[
         ("zones/a\\.b.example.zone", soa),
@@ -281,8 +281,11 @@ fn a_master_file_that_nothing_names_is_a_zone_as_it_stands() {
         .iter()
         .map(|zone| (zone.apex.to_string(), zone.serial, zone.record_count()))
         .collect();
-    let own = SerialSource::OwnSoa(42);
-    assert_eq!(apexes, [(".".into(), own, 3), ("a\\.b.example".into(), own, 3)]);
+    let master_file_serial = SerialSource::OwnSoa(42);
+    assert_eq!(
+        apexes,
+        [(".".into(), master_file_serial, 3), ("a\\.b.example".into(), master_file_serial, 3)]
+    );
 }
 
 #[test]
@@ -296,7 +299,7 @@ fn a_service_belongs_to_the_innermost_zone() {
 }
 
 #[test]
-fn only_what_lies_below_the_zones_directory_is_a_master_file() {
+fn only_files_below_the_zones_directory_are_master_files() {
     let texts = [("portolan.toml", ""), ("zones/x.toml", ""), ("zones/sub/x.zone", "")];
     let sources = Sources::from_texts(&SourceOptions::default(), texts);
     for (path, is_found, why) in [
@@ -312,7 +315,7 @@ fn only_what_lies_below_the_zones_directory_is_a_master_file() {
 }
 
 #[test]
-fn flags_go_before_the_file_and_the_file_before_the_defaults() {
+fn flags_override_the_file_and_the_file_overrides_the_defaults() {
     let text = "[server]\nlisten = [\"[::]:53\"]\nadmin = false\nstate = \"s\"\ncanaries = [\"[2001:db8::1]:443\"]\n[geoip]\ndatabases = [\"a.mmdb\"]\n";
     let locations =
         SourceOptions { config: Some("etc/portolan.toml".into()), ..SourceOptions::default() };
@@ -383,7 +386,7 @@ mod disk {
     }
 
     #[test]
-    fn what_is_no_regular_file_is_refused_at_once_and_what_editors_leave_is_ignored() {
+    fn irregular_files_are_refused_without_waiting_and_leftovers_of_editors_are_ignored() {
         let directory = tempfile::tempdir().unwrap();
         let zones = directory.path().join("zones");
         fs::create_dir_all(zones.join("deeper.toml")).unwrap();
@@ -411,7 +414,7 @@ mod disk {
     }
 
     #[test]
-    fn links_inside_of_the_directory_are_followed_as_kubernetes_makes_them() {
+    fn links_inside_the_directory_are_followed_as_kubernetes_makes_them() {
         let directory = tempfile::tempdir().unwrap();
         let zones = directory.path().join("zones");
         fs::create_dir_all(zones.join("..2026/sub")).unwrap();
@@ -450,7 +453,7 @@ mod disk {
     }
 
     #[test]
-    fn an_absolute_path_below_the_zones_directory_is_found_however_that_is_named() {
+    fn an_absolute_path_below_the_zones_directory_is_found_whatever_form_the_directory_has() {
         let text = [("zones/sub/x.zone", "")];
         let sources = Sources::from_texts(&SourceOptions::default(), text);
         let absolute = std::path::absolute("zones/sub/x.zone").unwrap();
@@ -478,7 +481,7 @@ mod disk {
     }
 
     #[test]
-    fn links_are_followed_wherever_they_lead_and_circles_end() {
+    fn links_are_followed_wherever_they_lead_and_cycles_end() {
         let directory = tempfile::tempdir().unwrap();
         let zones = directory.path().join("zones");
         let elsewhere = directory.path().join("elsewhere/deeper");
@@ -500,7 +503,7 @@ mod disk {
     }
 
     #[test]
-    fn names_that_end_in_capitals_are_read_like_others() {
+    fn file_extensions_in_capitals_are_read_like_others() {
         let directory = tempfile::tempdir().unwrap();
         let zones = directory.path().join("zones");
         fs::create_dir(&zones).unwrap();
@@ -512,7 +515,7 @@ mod disk {
     }
 
     #[test]
-    fn a_link_that_leads_nowhere_is_an_error_by_name_and_not_an_empty_directory() {
+    fn a_broken_link_is_an_error_by_name_and_not_an_empty_directory() {
         let directory = tempfile::tempdir().unwrap();
         let zones = directory.path().join("zones");
         fs::create_dir(&zones).unwrap();
@@ -596,8 +599,8 @@ mod mutations {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]
 
-        /// Cuts, swaps and foreign bytes at random places: whatever comes, it ends in a
-        /// configuration or in errors that show.
+        /// Cuts, swaps and foreign octets at random places end in a configuration or in errors that
+        /// can be rendered.
         #[test]
         fn a_mutated_configuration_never_panics(
             edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..40, "\\PC{0,6}|[\\[\\]{}\"=.,#\n\u{0}-]{0,4}"), 1..6)
@@ -627,21 +630,22 @@ mod mutations {
 }
 
 #[test]
-fn a_state_whose_end_has_passed_is_summed_up_as_active() {
+fn a_state_whose_end_has_passed_is_summarised_as_active() {
     let config = load_tables(
         "[datacenter.fra]\nstate = \"draining\"\nreason = \"kernel upgrade\"\nuntil = 2026-12-01T06:00:00Z\n",
     );
-    let at = |now: i64| Summary::new(&config, now).to_string();
+    let summary_at = |now: i64| Summary::new(&config, now).to_string();
     let until = 1_796_104_800;
     assert!(
-        at(until - 1).contains("datacenter fra: draining (kernel upgrade),"),
+        summary_at(until - 1).contains("datacenter fra: draining (kernel upgrade),"),
         "{}",
-        at(until - 1)
+        summary_at(until - 1)
     );
     assert!(
-        at(until).contains("datacenter fra: active (the `until` of its draining has passed),"),
+        summary_at(until)
+            .contains("datacenter fra: active (the `until` of its draining has passed),"),
         "{}",
-        at(until)
+        summary_at(until)
     );
     assert_eq!(Summary::new(&config, until).to_json()["datacenters"][0]["state"], "active");
 }

@@ -95,7 +95,7 @@ impl FileEdit {
             (Arc::clone(old.octets.as_ref()?), Arc::clone(new.content.as_ref().ok()?));
         let new_text = std::str::from_utf8(&new_octets).ok()?;
         let old_text = std::str::from_utf8(&old_octets).ok()?;
-        let kept;
+        let computed_starts;
         let starts = match &old.table_starts {
             Some(starts) => &starts[..],
             // A small file was read as a whole, so that it is cut into tables only now.
@@ -104,8 +104,8 @@ impl FileEdit {
                 let mut starts: Vec<u32> =
                     tables.iter().map(|slice| slice.range.start as u32).collect();
                 starts.sort_unstable();
-                kept = starts;
-                &kept[..]
+                computed_starts = starts;
+                &computed_starts[..]
             }
         };
         let same = SharedEnds::measure(&old_octets, &new_octets);

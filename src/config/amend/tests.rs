@@ -1,4 +1,4 @@
-//! Amendments beside full loads of the same files, which are their referee.
+//! Compares amendments with full loads of the same files, which are their referee.
 
 use std::{
     path::Path,
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::{SerialSource, SourceFile, SourceOptions};
 
-/// Files by path, with the second at which each was written.
+/// Files by path, each with the second at which it was written.
 type TestFiles = Vec<(&'static str, String, u64)>;
 
 const ZONES: &str = r#"# zones
@@ -107,7 +107,8 @@ fn files() -> TestFiles {
     ]
 }
 
-/// The same files and one with services that answer exactly as many records as resolvers accept.
+/// The same files, and one with services that answer with exactly as many records as resolvers
+/// accept.
 fn files_near_bounds() -> TestFiles {
     let addresses = |prefix: &str, numbers: std::ops::Range<u32>| {
         numbers.map(|at| format!("\"{prefix}{at}\"")).collect::<Vec<_>>().join(", ")
@@ -168,7 +169,7 @@ fn load(files: &TestFiles) -> Result<(Config, Diagnostics), Diagnostics> {
     Config::load(&sources(files))
 }
 
-/// Everything that can be observed of a configuration, part by part.
+/// Everything that can be observed of a configuration, as text, one part after the other.
 fn observed(config: &Config, warnings: &Diagnostics) -> Vec<String> {
     let topology = &config.topology;
     let feeds_of = |pool: &crate::steer::Pool| {
@@ -205,7 +206,7 @@ fn observed(config: &Config, warnings: &Diagnostics) -> Vec<String> {
     ]
 }
 
-/// Makes an edit: `old` becomes `new`, which stand in one file.
+/// Replaces `old` by `new` in the one file that contains it.
 fn edited(files: &TestFiles, old: &str, new: &str) -> TestFiles {
     let mut files = files.clone();
     let (_, text, written) = files.iter_mut().find(|(_, text, _)| text.contains(old)).unwrap();
@@ -214,8 +215,8 @@ fn edited(files: &TestFiles, old: &str, new: &str) -> TestFiles {
     files
 }
 
-/// How many tables an edit reads again, `None` where everything is. Whatever is amended equals a
-/// full load.
+/// The number of tables that an edit reads again; `None` where all are read. Checks that an amended
+/// configuration equals a full load.
 fn tables_read(base: &Config, files: &TestFiles) -> Option<(usize, Config)> {
     let amended = base.amend(&sources(files));
     match (amended, load(files)) {
@@ -229,7 +230,7 @@ fn tables_read(base: &Config, files: &TestFiles) -> Option<(usize, Config)> {
 }
 
 #[test]
-fn an_edit_reads_the_tables_that_differ_and_those_alone() {
+fn an_edit_reads_only_the_tables_that_differ() {
     let base = files();
     let (config, warnings) = load(&base).unwrap_or_else(|errors| panic!("{errors}"));
     assert!(warnings.count() >= 3, "{warnings}");
@@ -363,7 +364,7 @@ fn an_edit_reads_the_tables_that_differ_and_those_alone() {
 }
 
 #[test]
-fn an_edit_that_may_pass_a_bound_on_answers_reads_everything() {
+fn an_edit_that_may_exceed_a_bound_on_answers_reads_everything() {
     let base = files_near_bounds();
     let (config, warnings) = load(&base).unwrap_or_else(|errors| panic!("{errors}"));
     assert!(!warnings.to_string().contains("records at once"), "{warnings}");
@@ -426,7 +427,7 @@ fn edits_of_several_tables_and_files_are_one_amendment() {
     assert_eq!(tables_read(&config, &now).map(|(tables, _)| tables), Some(4));
 }
 
-/// Writes a text in another form.
+/// Writes a text in another form with the same meaning.
 type TextRewrite = Box<dyn Fn(&str) -> String>;
 
 #[test]
@@ -464,18 +465,18 @@ fn texts_of_every_kind_are_amended_as_they_are_read() {
     }
 }
 
-/// What a random edit does at a place.
+/// The kind of a random edit at a position.
 #[derive(Debug, Clone)]
 enum RandomEdit {
     Insert(&'static str),
     Delete(usize),
-    /// The next word of this list becomes another one.
+    /// Replaces the next word of this list by another one.
     Word(usize),
-    /// The next digit becomes another one.
+    /// Replaces the next digit by another one.
     Digit(u8),
 }
 
-/// Words that can stand for each other.
+/// Words that can replace each other.
 const WORDS: [[&str; 3]; 10] = [
     ["active", "draining", "standby"],
     ["\"all\"", "\"empty\"", "\"never\""],
@@ -529,7 +530,7 @@ fn apply(text: &mut String, at: usize, what: &RandomEdit) {
     }
     match what {
         RandomEdit::Insert(octets) => {
-            // Mostly where a line starts: elsewhere it is an error.
+            // Most insertions are at the start of a line: elsewhere they are errors.
             let line = text[at..].find('\n').map_or(at, |end| at + end + 1);
             text.insert_str(line, octets);
         }
@@ -556,10 +557,9 @@ fn apply(text: &mut String, at: usize, what: &RandomEdit) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
-    /// The property of amendments: whatever is edited, an amended configuration equals a full load
-    /// of the same files.
+    /// Whatever is edited, an amended configuration equals a full load of the same files.
     #[test]
-    fn whatever_is_amended_equals_a_full_load(
+    fn every_amended_configuration_equals_a_full_load(
         steps in proptest::collection::vec(proptest::collection::vec(random_edit(), 1..3), 1..6),
         large in any::<bool>(),
         line_ends in any::<bool>(),

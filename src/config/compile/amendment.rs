@@ -211,9 +211,10 @@ impl<'c> AmendmentCompiler<'c> {
         let (old, old_endpoints) = self.compile_pool(before, was, first, old_found)?;
         let (new, new_endpoints) = self.compile_pool(before, is, first, new_found)?;
         pool_graph::check_members(is, &new, new_found);
-        let kept = self.before.endpoints.get(first..first + old_endpoints.len())?;
-        (old == *before && kept.iter().zip(&old_endpoints).all(|(kept, old)| **kept == *old))
-            .then_some(())?;
+        let unchanged = self.before.endpoints.get(first..first + old_endpoints.len())?;
+        (old == *before
+            && unchanged.iter().zip(&old_endpoints).all(|(before, old)| **before == *old))
+        .then_some(())?;
         let is_alike = new.members.len() == old.members.len()
             && new.members.iter().zip(&old.members).all(|(new, old)| new.kind == old.kind)
             && new_endpoints.len() == old_endpoints.len()

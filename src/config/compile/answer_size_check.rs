@@ -1,4 +1,5 @@
-//! Reports answers that no message has room for, and answers with more records than resolvers accept.
+//! Reports answers that no message has room for, and answers with more records than resolvers
+//! accept.
 
 use std::net::IpAddr;
 
@@ -59,8 +60,8 @@ impl<'c> AnswerSizeCheck<'c> {
             AnswerType::ALL.into_iter().filter(|answer_type| answer_type.is_answered_by(service))
         {
             let Some(subtree) = self.pools.subtrees.get(pool) else { continue };
-            let most = subtree.largest_answer.size(answer_type);
-            if SizeLimit::exceeded_by(most).is_some() && self.checked.insert((pool, answer_type)) {
+            let size = subtree.largest_answer.size(answer_type);
+            if SizeLimit::exceeded_by(size).is_some() && self.checked.insert((pool, answer_type)) {
                 self.check_distinct(service, pool, answer_type, problems);
             }
         }
@@ -75,14 +76,14 @@ impl<'c> AnswerSizeCheck<'c> {
         answer_type: AnswerType,
         problems: &mut Problems,
     ) {
-        let most = self
+        let size = self
             .distinct_size(pool, answer_type)
             .at_most(self.pools.subtrees[pool].largest_answer.size(answer_type));
-        let Some(limit) = SizeLimit::exceeded_by(most) else { return };
+        let Some(limit) = SizeLimit::exceeded_by(size) else { return };
         let oversized = OversizedAnswer {
             answer_type,
             limit,
-            size: most,
+            size,
             cause: self.innermost_cause(pool, answer_type, limit),
         };
         if self.reported.insert((oversized.cause, answer_type)) {
@@ -110,9 +111,9 @@ impl<'c> AnswerSizeCheck<'c> {
                     .exceeds(limit)
                     .then_some(OversizeCause::Pool(inner.index())),
                 MemberKind::Endpoint(id) => {
-                    let most =
+                    let size =
                         LargestAnswer::for_endpoint(&self.pools.compiled.endpoints[id.index()]);
-                    most.size(answer_type)
+                    size.size(answer_type)
                         .exceeds(limit)
                         .then_some(OversizeCause::Endpoint(id, place))
                 }
@@ -128,14 +129,14 @@ impl<'c> AnswerSizeCheck<'c> {
 
     /// The size of the distinct records below a pool.
     fn distinct_size(&self, pool: usize, answer_type: AnswerType) -> AnswerSize {
-        let (mut open, mut seen) = (vec![pool], HashSet::<usize>::new());
+        let (mut pending, mut seen) = (vec![pool], HashSet::<usize>::new());
         let (mut addresses, mut hosts) = (HashSet::<IpAddr>::new(), HashSet::<(&Name, u16)>::new());
         let mut size = AnswerSize::default();
-        while let Some(pool) = open.pop() {
+        while let Some(pool) = pending.pop() {
             for member in &self.pools.compiled.pools[pool].members {
                 let id = match member.kind {
                     MemberKind::Pool(inner) if seen.insert(inner.index()) => {
-                        open.push(inner.index());
+                        pending.push(inner.index());
                         continue;
                     }
                     MemberKind::Pool(_) => continue,

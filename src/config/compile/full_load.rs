@@ -201,7 +201,7 @@ fn define_names<'s>(specs: &'s Specs, problems: &mut Problems) -> NameScope<'s> 
     scope
 }
 
-/// Warns of everything in a configuration without errors that cannot be meant.
+/// Warns of everything in a valid configuration that is probably a mistake.
 fn warn(
     sources: &Sources,
     specs: &Specs,

@@ -63,9 +63,9 @@ pub(super) fn compile(
             first_places.insert(&spec.name.value, spec.name.place);
         }
         let zone = zone_of(spec, zones, problems);
-        let written =
+        let written_fallback =
             spec.on_all_down.as_ref().or_else(|| all_pools.get(pool?)?.on_all_down.as_ref());
-        let on_all_down = on_all_down(written, scope, problems);
+        let on_all_down = on_all_down(written_fallback, scope, problems);
         if let (Some(OnAllDownSpec::Pool(name)), OnAllDown::Pool(other), Some(pool)) =
             (&spec.on_all_down, on_all_down, pool)
         {
@@ -263,36 +263,36 @@ fn check_name(
     problems: &mut Problems,
 ) {
     let Placed { value: name, place } = &spec.name;
-    if let Some((cut, taken)) = zones.cut_above(zone, name) {
-        let what = match taken.rtype {
+    if let Some((cut, rrset)) = zones.cut_above(zone, name) {
+        let what = match rrset.rtype {
             Rtype::DNAME => "below a DNAME, which redirects it",
             _ => "below a delegation, so that other servers answer for it",
         };
         problems
             .error(*place, format!("service \"{name}\" is {what}"))
-            .also(taken.place, format!("at {cut}"))
+            .also(rrset.place, format!("at {cut}"))
             .help("rename the service, or remove those records");
     }
-    let mut conflict = |taken: StaticRrset, why: &str| {
+    let mut conflict = |rrset: StaticRrset, why: &str| {
         problems
             .error(
                 *place,
-                format!("service \"{name}\" is on a name that has static {} records", taken.rtype),
+                format!("service \"{name}\" is on a name that has static {} records", rrset.rtype),
             )
-            .also(taken.place, "the static record")
+            .also(rrset.place, "the static record")
             .help(format!("{why}: remove one of the two"));
     };
-    for taken in zones.static_rrsets(zone, name) {
-        match taken.rtype {
-            Rtype::CNAME => conflict(taken, "a CNAME stands alone at its name"),
+    for rrset in zones.static_rrsets(zone, name) {
+        match rrset.rtype {
+            Rtype::CNAME => conflict(rrset, "a CNAME stands alone at its name"),
             Rtype::NS if !zones.is_apex(zone, name) => {
-                conflict(taken, "other servers answer a delegated name")
+                conflict(rrset, "other servers answer a delegated name")
             }
             rtype if cname.is_none() && answers_type(spec, rtype) => {
-                conflict(taken, "the service answers that type")
+                conflict(rrset, "the service answers that type")
             }
             _ if cname.is_some() && !zones.is_apex(zone, name) => {
-                conflict(taken, "the service may answer a CNAME, which stands alone at its name");
+                conflict(rrset, "the service may answer a CNAME, which stands alone at its name");
             }
             _ => {}
         }

@@ -10,7 +10,7 @@ use crate::{
     steer::EndpointTarget,
 };
 
-/// Warns of each endpoint whose target cannot be meant.
+/// Warns of each endpoint whose target is probably a mistake.
 pub(super) fn warn(
     pools: &[&PoolSpec],
     zones: &CompiledZones,

@@ -16,9 +16,9 @@ pub(super) struct Cycle<'p> {
     pub(super) closing_child: usize,
 }
 
-/// Orders the nodes 0 to `node_count` so that each comes after its children. `child(node, position)`
-/// gives the child at a position: `None` behind the last, `Some(None)` where it is no node. Each
-/// cycle is handed to `report`, and cut where it closes.
+/// Orders the nodes 0 to `node_count` so that each comes after its children. `child(node,
+/// position)` gives the child at a position: `None` behind the last, `Some(None)` where it is no
+/// node. Each cycle is handed to `report`, and cut where it closes.
 pub(super) fn topological_order(
     node_count: usize,
     child: impl Fn(usize, usize) -> Option<Option<usize>>,

@@ -39,7 +39,7 @@ const MIN_FILE_AGE: Duration = Duration::from_millis(30);
 /// A file that was read, and its state at that moment.
 pub(in crate::config) struct ReadFile {
     pub(in crate::config) file: SourceFile,
-    pub(super) trace: PathState,
+    pub(super) state: PathState,
 }
 
 /// Reads one file in any directory. Links on the path are added to `links`.
@@ -61,8 +61,8 @@ pub(in crate::config) fn read_file(
             read_place(&ResolvedPath { path: path.to_path_buf(), real, is_link }, role, &limit)
         }
         Err(reason) => {
-            let trace = PathState::unread(path, PathKind::File, &reason);
-            ReadFile { file: SourceFile::new(path, role, None, Err(reason)), trace }
+            let state = PathState::unread(path, PathKind::File, &reason);
+            ReadFile { file: SourceFile::new(path, role, None, Err(reason)), state }
         }
     }
 }
@@ -97,14 +97,14 @@ fn read_place(place: &ResolvedPath, role: FileRole, limit: &ReadLimit) -> ReadFi
         found.as_ref().filter(|_| content.is_ok()).and_then(|found| found.modified().ok());
     let stamp = found.as_ref().map(FileStamp::from);
     let file = SourceFile::new(path, role, modified, content);
-    let trace = PathState {
+    let state = PathState {
         path: path.clone(),
         real_path: real.clone(),
         kind: PathKind::File,
         is_link: *is_link,
         stamp,
     };
-    ReadFile { file, trace }
+    ReadFile { file, state }
 }
 
 /// Reads a regular file that does not change during the reading.
@@ -198,27 +198,28 @@ pub(super) fn read_directory(root: &Path, files: &mut Vec<SourceFile>, footprint
     let walked = walk::walk(root, footprint);
     files.extend(walked.failures.into_iter().map(|(path, reason)| directory(&path, Err(reason))));
     let mut found = walked.files;
-    let mut left = MAX_TOTAL_OCTETS;
+    let mut octets_left = MAX_TOTAL_OCTETS;
     // Tables first, then master files: if the limit on all files is exceeded, it should be exceeded
     // by a file that nothing names.
     found.sort_by_cached_key(|place| {
         (!is_tables(&place.path), !is_master(&place.path), place.path.clone())
     });
     for place in found {
-        let ReadFile { file, trace } = read_place(
+        let ReadFile { file, state } = read_place(
             &place,
             role_of(&place.path),
-            &ReadLimit::of_zone_file(left.min(MAX_FILE_OCTETS)),
+            &ReadLimit::of_zone_file(octets_left.min(MAX_FILE_OCTETS)),
         );
         // The first file that does not fit ends the reading: which files are read must not depend
         // on which are small.
-        let is_too_much = left < MAX_FILE_OCTETS && file.content == Err(SourceReadError::TooLarge);
-        left = if is_too_much { 0 } else { left - file.octets().len() as u64 };
+        let is_too_much =
+            octets_left < MAX_FILE_OCTETS && file.content == Err(SourceReadError::TooLarge);
+        octets_left = if is_too_much { 0 } else { octets_left - file.octets().len() as u64 };
         files.push(file);
         if is_tables(&place.path) || is_master(&place.path) {
-            footprint.paths.push(trace);
+            footprint.paths.push(state);
         } else {
-            footprint.unnamed_files.push(trace);
+            footprint.unnamed_files.push(state);
         }
     }
 }
@@ -253,20 +254,20 @@ pub(in crate::config) fn find_databases(
     paths: &InputPaths,
     footprint: &mut Footprint,
 ) -> DatabaseListing {
-    let mut look = |path: PathBuf| {
+    let mut checked = |path: PathBuf| {
         let reason = check_database(&path, footprint).err();
         (path, reason)
     };
     if let Some(named) = &paths.databases {
         return DatabaseListing {
-            files: named.iter().cloned().map(look).collect(),
+            files: named.iter().cloned().map(checked).collect(),
             listing_error: None,
         };
     }
     let directory = &paths.default_databases;
     match listed_databases(directory) {
         Ok(found) => {
-            let files = found.into_iter().map(&mut look).collect();
+            let files = found.into_iter().map(&mut checked).collect();
             footprint.paths.push(PathState::inspect(
                 directory,
                 PathKind::DatabaseDirectory,

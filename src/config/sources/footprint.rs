@@ -153,7 +153,7 @@ pub struct Footprint {
 impl Footprint {
     /// Whether every path still leads to what was read. Otherwise the files may be of two versions.
     pub(in crate::config) fn is_consistent(&self) -> bool {
-        let matters = |trace: &&PathState| trace.kind != PathKind::File || trace.is_link;
+        let matters = |state: &&PathState| state.kind != PathKind::File || state.is_link;
         self.paths.iter().filter(matters).all(PathState::is_same_object)
     }
 }

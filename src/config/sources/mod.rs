@@ -85,17 +85,17 @@ impl Sources {
     /// an error of [`super::Config::load`], together with all others.
     pub fn read(locations: &SourceOptions) -> Self {
         let config_path = locations.config_path();
-        let is_there = locations.config.is_some() || disk::may_exist(&config_path);
+        let exists = locations.config.is_some() || disk::may_exist(&config_path);
         let mut links = BTreeSet::new();
-        let read = is_there.then(|| disk::read_file(&config_path, FileRole::Settings, &mut links));
-        let (settings, trace) = match read {
-            Some(ReadFile { file, trace }) => (Some(file), trace),
+        let read = exists.then(|| disk::read_file(&config_path, FileRole::Settings, &mut links));
+        let (settings, state) = match read {
+            Some(ReadFile { file, state }) => (Some(file), state),
             None => (None, PathState::missing(&config_path, PathKind::File)),
         };
         Self::read_consistent(
             locations,
             settings,
-            Footprint { paths: vec![trace], links, ..Footprint::default() },
+            Footprint { paths: vec![state], links, ..Footprint::default() },
         )
     }
 
@@ -256,10 +256,10 @@ impl Sources {
     /// Treats files as unreadable that a program has open and has written to: an unfinished file is
     /// never used. `open` holds their paths without links.
     pub fn exclude_open_files(&mut self, open: &BTreeSet<PathBuf>) {
-        let traces = self.footprint.paths.iter().chain(&self.footprint.unnamed_files);
-        let open: HashSet<&Path> = traces
-            .filter(|trace| open.contains(&trace.real_path))
-            .map(|trace| &*trace.path)
+        let states = self.footprint.paths.iter().chain(&self.footprint.unnamed_files);
+        let open: HashSet<&Path> = states
+            .filter(|state| open.contains(&state.real_path))
+            .map(|state| &*state.path)
             .collect();
         if open.is_empty() {
             return;
@@ -281,9 +281,9 @@ impl Sources {
         let others = std::mem::take(&mut footprint.unnamed_files);
         footprint
             .paths
-            .extend(others.into_iter().filter(|trace| named.contains(&normalized(&trace.path))));
+            .extend(others.into_iter().filter(|state| named.contains(&normalized(&state.path))));
         let found: HashSet<PathBuf> =
-            footprint.paths.iter().map(|trace| normalized(&trace.path)).collect();
+            footprint.paths.iter().map(|state| normalized(&state.path)).collect();
         let mut links = BTreeSet::new();
         // A file that exists may not have been found: beyond the bounds, or in a directory that
         // cannot be listed.

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_beyond_the_greatest_depth_is_a_failure_by_name() {
+    fn a_directory_beyond_the_maximum_depth_is_a_failure_by_name() {
         let root = tempfile::tempdir().unwrap();
         let deepest = vec!["d"; MAX_DEPTH].join("/");
         fs::create_dir_all(root.path().join(&deepest)).unwrap();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_beyond_the_greatest_number_is_a_failure_by_name() {
+    fn a_file_beyond_the_maximum_number_is_a_failure_by_name() {
         let root = tempfile::tempdir().unwrap();
         for name in ["a", "b", "c"] {
             fs::write(root.path().join(name), "").unwrap();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_that_is_gone_is_a_failure_and_not_an_empty_directory() {
+    fn a_missing_root_is_a_failure_and_not_an_empty_directory() {
         let root = tempfile::tempdir().unwrap();
         let gone = root.path().join("gone");
         let found = walk(&gone, &mut Footprint::default());
@@ -230,17 +230,17 @@ mod tests {
         let mut footprint = Footprint::default();
         walk(&root.join("current/zones"), &mut footprint);
         let below = |path: &Path| path.strip_prefix(&root).unwrap().display().to_string();
-        let traces: Vec<_> = footprint
+        let states: Vec<_> = footprint
             .paths
             .iter()
-            .map(|trace| (below(&trace.path), below(&trace.real_path)))
+            .map(|state| (below(&state.path), below(&state.real_path)))
             .collect();
         let expected = [
             ("current/zones", "releases/1/zones"),
             ("current/zones/sub", "releases/1/zones/sub"),
             ("current/zones/link", "shared"),
         ];
-        assert_eq!(traces, expected.map(|(path, real)| (path.to_owned(), real.to_owned())));
+        assert_eq!(states, expected.map(|(path, real)| (path.to_owned(), real.to_owned())));
         let links: Vec<_> = footprint.links.iter().map(|link| below(link)).collect();
         assert_eq!(links, ["current", "releases/1/zones/link"]);
         assert!(footprint.is_consistent());

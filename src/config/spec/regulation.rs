@@ -260,16 +260,18 @@ fn measure(item: ValueReader<'_>, problems: &mut Problems) -> Option<LoadMeasure
 }
 
 fn load_policy(
-    by: Option<ValueReader<'_>>,
+    measure_item: Option<ValueReader<'_>>,
     soft: Option<ValueReader<'_>>,
     hard: Option<ValueReader<'_>>,
     problems: &mut Problems,
 ) -> LoadPolicy {
-    let is_written = by.is_some();
-    let by = by.and_then(|item| measure(item, problems));
+    let is_written = measure_item.is_some();
+    let written_measure = measure_item.and_then(|item| measure(item, problems));
     // A measure that cannot be read may be a gauge.
-    let has_no_marks = by.as_ref().map_or(!is_written, |by| !matches!(by, LoadMeasure::Gauge(_)));
-    let by = by.unwrap_or(LoadMeasure::Connections);
+    let has_no_marks = written_measure
+        .as_ref()
+        .map_or(!is_written, |measure| !matches!(measure, LoadMeasure::Gauge(_)));
+    let measure = written_measure.unwrap_or(LoadMeasure::Connections);
     let written = [soft, hard];
     let [low, high] = written.map(|item| item.and_then(|item| mark(item, problems)));
     let soft_or_default =
@@ -278,7 +280,7 @@ fn load_policy(
     for item in written.into_iter().flatten().filter(|_| has_no_marks) {
         problems
             .error(item.place, format!("{} has `{}`, which is for gauges", item.subject, item.key))
-            .help(format!("by = \"{}\" has no marks; by = \"cpu\" has", by.word()));
+            .help(format!("by = \"{}\" has no marks; by = \"cpu\" has", measure.word()));
     }
     if let (Some(item), true) = (hard.or(soft), soft_or_default >= hard_or_default) {
         problems
@@ -293,7 +295,7 @@ fn load_policy(
             )
             .help("below `soft` a gauge does not reduce a member's share, at `hard` only the minimum is left: soft = \"70%\", hard = \"90%\"");
     }
-    LoadPolicy { measure: by, soft: soft_or_default, hard: hard_or_default }
+    LoadPolicy { measure, soft: soft_or_default, hard: hard_or_default }
 }
 
 /// Reads `"70%"`, or a number in the gauge's unit.

@@ -113,6 +113,6 @@ fn is_in_header(text: &str, key: &Placed<&str>) -> bool {
     let Some(before) = key.place.span().and_then(|span| text.get(..span.start)) else {
         return false;
     };
-    let line = &before[before.rfind('\n').map_or(0, |at| at + 1)..];
+    let line = &before[before.rfind('\n').map_or(0, |line_feed| line_feed + 1)..];
     line.trim_start().starts_with('[') && line.trim_end().ends_with('.')
 }

@@ -1,9 +1,9 @@
-//! Names of tables, judged by the sentence that the help prints.
+//! Names of tables, checked against the help that the errors print.
 
 use super::*;
 use crate::config::{Config, SourceOptions, Sources};
 
-/// The errors of a configuration that has one more file.
+/// The errors of a configuration with one more file.
 fn errors(text: &str) -> Vec<String> {
     let zone = "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n";
     let files = [("zones/zone.toml", zone), ("zones/x.toml", text)];
@@ -13,7 +13,7 @@ fn errors(text: &str) -> Vec<String> {
     }
 }
 
-/// A table of each kind that has a name of this form, the name as a TOML string.
+/// A table of each kind with this name, which is written as a TOML string.
 fn tables(name: &str) -> [(&'static str, String); 6] {
     let place = "location = { latitude = 1.0, longitude = 2.0 }";
     [
@@ -40,9 +40,8 @@ fn quoted(text: &str) -> String {
 }
 
 #[test]
-fn a_name_may_hold_each_character_that_the_help_allows_and_no_other() {
-    // The characters of ASCII that are neither letters nor digits, as the words of the help have
-    // them.
+fn a_name_may_contain_exactly_the_characters_that_the_help_allows() {
+    // The characters of ASCII that are neither letters nor digits, by their names in the help.
     let words = [("hyphen", '-'), ("underscore", '_'), ("dot", '.'), ("colon", ':')];
     let allowed: Vec<char> =
         words.iter().filter(|(word, _)| NAME_HELP.contains(word)).map(|(_, c)| *c).collect();
@@ -91,7 +90,7 @@ fn a_name_starts_and_ends_as_the_help_says() {
 }
 
 #[test]
-fn the_names_of_services_hold_letters_digits_hyphens_and_dots() {
+fn the_names_of_services_contain_letters_digits_hyphens_and_dots() {
     let service = |name: &str| {
         format!(
             "[service.{}]\nmembers = [{{ addresses = [\"192.0.2.1\"] }}]\n",

@@ -61,8 +61,10 @@ pub(super) fn apex_records(
             .also(ns, "the master file's own NS")
             .help("omit `nameservers`, or take the NS records out of the master file");
     }
-    let first_ns =
-        spec.nameservers.as_ref().and_then(|names| names.value.first().map(|at| at.value.clone()));
+    let first_ns = spec
+        .nameservers
+        .as_ref()
+        .and_then(|names| names.value.first().map(|name| name.value.clone()));
     let mname =
         first_ns.or_else(|| own_ns.and_then(|(record, _)| Name::from_wire(&record.rdata).ok()));
     report_missing(spec, mname.is_some(), master, problems);
@@ -163,10 +165,10 @@ fn origin_mismatch(
 ) -> Option<OriginMismatch> {
     let is_bare = master.apex_soa().is_none() && master.apex_record(sources, Rtype::NS).is_none();
     let origin = master.repeated_origin().filter(|_| is_bare);
-    let stray = master.foreign_soa(sources);
-    let doubled: Option<Name> = format!("{apex}.{apex}").parse().ok();
-    match stray {
-        Some((name, soa)) if Some(name) == doubled.as_ref() => {
+    let foreign_soa = master.foreign_soa(sources);
+    let repeated: Option<Name> = format!("{apex}.{apex}").parse().ok();
+    match foreign_soa {
+        Some((name, soa)) if Some(name) == repeated.as_ref() => {
             Some(OriginMismatch::MissingFinalDot { origin, soa: Some(soa) })
         }
         _ if origin.is_some() => Some(OriginMismatch::MissingFinalDot { origin, soa: None }),

@@ -46,26 +46,26 @@ impl CompiledZones {
             static_rrsets: Vec::new(),
             master_files: Vec::new(),
         };
-        for PartialZone { mut zone, static_rrsets: taken, hash, files, .. } in partial_zones {
+        for PartialZone { mut zone, static_rrsets, hash, files, .. } in partial_zones {
             if let SerialSource::FromContent { .. } = zone.serial {
                 zone.serial = SerialSource::FromContent { hash: hash.0, last_modified: None };
             }
             zones.files.push(files);
             zones.by_apex.insert(zone.apex.clone(), ZoneId(zones.list.len() as u32));
             zones.list.push(zone);
-            zones.static_rrsets.push(taken);
+            zones.static_rrsets.push(static_rrsets);
         }
         zones
     }
 
     /// The zone with the longest name that `name` is at or below.
     pub(in crate::config::compile) fn innermost(&self, name: &Name) -> Option<ZoneId> {
-        let mut at = Some(name.clone());
-        while let Some(name) = at {
+        let mut next = Some(name.clone());
+        while let Some(name) = next {
             if let Some(&zone) = self.by_apex.get(&name) {
                 return Some(zone);
             }
-            at = name.parent();
+            next = name.parent();
         }
         None
     }
@@ -99,11 +99,11 @@ impl CompiledZones {
         while !self.is_apex(zone, &below) {
             let above = below.parent()?;
             let is_apex = self.is_apex(zone, &above);
-            let cut = self.static_rrsets(zone, &above).find(|taken| {
-                taken.rtype == Rtype::DNAME || (taken.rtype == Rtype::NS && !is_apex)
+            let cut = self.static_rrsets(zone, &above).find(|rrset| {
+                rrset.rtype == Rtype::DNAME || (rrset.rtype == Rtype::NS && !is_apex)
             });
-            if let Some(taken) = cut {
-                found = Some((above.clone(), taken));
+            if let Some(rrset) = cut {
+                found = Some((above.clone(), rrset));
             }
             below = above;
         }

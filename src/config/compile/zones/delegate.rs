@@ -129,20 +129,20 @@ fn check_glue(spec: &DelegateSpec, problems: &mut Problems) {
 fn check_cut(spec: &DelegateSpec, partial: &PartialZone, problems: &mut Problems) -> bool {
     let Placed { value: name, place } = &spec.name;
     let below = partial.first_below_cuts.get(name);
-    if let Some((owner, taken)) = below {
+    if let Some((owner, rrset)) = below {
         problems
             .error(
                 *place,
                 format!(
                     "\"{name}\" is delegated, and {owner} has static {} records here",
-                    taken.rtype
+                    rrset.rtype
                 ),
             )
-            .also(taken.place, "the static record")
+            .also(rrset.place, "the static record")
             .help("its records are no longer answered: remove one of the two");
     }
     let above = cut_above(name, partial);
-    if let Some((owner, taken)) = &above {
+    if let Some((owner, rrset)) = &above {
         problems
             .error(
                 *place,
@@ -150,7 +150,7 @@ fn check_cut(spec: &DelegateSpec, partial: &PartialZone, problems: &mut Problems
                     "\"{name}\" is delegated below {owner}, which this zone does not answer either"
                 ),
             )
-            .also(taken.place, "the delegation or DNAME")
+            .also(rrset.place, "the delegation or DNAME")
             .help("delegate it there, or remove those records");
     }
     below.is_none() && above.is_none()
@@ -158,18 +158,18 @@ fn check_cut(spec: &DelegateSpec, partial: &PartialZone, problems: &mut Problems
 
 /// The closest name above in the zone with a cut or a DNAME.
 fn cut_above(name: &Name, partial: &PartialZone) -> Option<(Name, StaticRrset)> {
-    let mut at = name.parent()?;
-    while at.is_at_or_below(&partial.zone.apex) {
-        let is_apex = at == partial.zone.apex;
-        let cuts = |taken: &&StaticRrset| {
-            taken.rtype == Rtype::DNAME || taken.rtype == Rtype::NS && !is_apex
+    let mut above = name.parent()?;
+    while above.is_at_or_below(&partial.zone.apex) {
+        let is_apex = above == partial.zone.apex;
+        let cuts = |rrset: &&StaticRrset| {
+            rrset.rtype == Rtype::DNAME || rrset.rtype == Rtype::NS && !is_apex
         };
-        if let Some(taken) =
-            partial.static_rrsets.get(&at).and_then(|taken| taken.iter().find(cuts))
+        if let Some(rrset) =
+            partial.static_rrsets.get(&above).and_then(|rrset| rrset.iter().find(cuts))
         {
-            return Some((at, *taken));
+            return Some((above, *rrset));
         }
-        at = at.parent()?;
+        above = above.parent()?;
     }
     None
 }
@@ -196,7 +196,7 @@ impl PartialZone {
             self.zone.add(record);
         }
         self.files.push(place.file());
-        let taken = StaticRrset { rtype: Rtype::NS, place: *place };
-        self.static_rrsets.entry_ref(cut).or_default().push(taken);
+        let rrset = StaticRrset { rtype: Rtype::NS, place: *place };
+        self.static_rrsets.entry_ref(cut).or_default().push(rrset);
     }
 }

@@ -1,4 +1,4 @@
-//! A finding of the checks of a zone: something in its records that cannot be meant.
+//! A finding of the checks of a zone: something in its records that is probably a mistake.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use crate::{
     dns::{Name, Rtype},
 };
 
-/// Something in the records of a zone that cannot be meant.
+/// Something in the records of a zone that is probably a mistake.
 pub(super) struct ZoneFinding {
     pub(super) owner: Name,
     pub(super) rtype: Rtype,

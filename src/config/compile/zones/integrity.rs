@@ -1,8 +1,8 @@
 //! Checks the records of zones against each other: targets without an address, occluded records,
 //! CNAME loops.
 //!
-//! Every finding is a warning: the zones are service_names as they are. Wildcards, services and
-//! delegations count as answers, and names outside of the zones service_names here are never judged. The
+//! Every finding is a warning: the zones are served as they are. Wildcards, services and
+//! delegations count as answers, and names outside of the zones served here are never judged. The
 //! records are read from the zone builders, in one pass; only if something was found are master
 //! files read again, for its lines (`locate`).
 
@@ -102,7 +102,7 @@ impl CompiledZones {
     ) -> Option<(String, String)> {
         match self.address_status(service_names, host) {
             AddressStatus::Answered => None,
-            AddressStatus::NoAddress(lack) => Some(messages::host_message(host, lack)),
+            AddressStatus::NoAddress(missing) => Some(messages::host_message(host, missing)),
         }
     }
 }
@@ -282,8 +282,8 @@ impl IntegrityCheck<'_> {
         {
             return Some(FindingKind::Address(address));
         }
-        if let (true, Some(stray)) = (is_host, hostname::url_or_port(target, apex)) {
-            return Some(FindingKind::UrlOrPort(stray));
+        if let (true, Some(fault)) = (is_host, hostname::url_or_port(target, apex)) {
+            return Some(FindingKind::UrlOrPort(fault));
         }
         if repeats_apex(target.as_wire(), apex)
             && self.zones.name_written_once(self.service_names, target).is_some()
@@ -322,7 +322,7 @@ impl IntegrityCheck<'_> {
     fn no_address(&self, target: &Name) -> Option<FindingKind> {
         match self.zones.address_status(self.service_names, target) {
             AddressStatus::Answered => None,
-            AddressStatus::NoAddress(lack) => Some(FindingKind::NoAddress(lack)),
+            AddressStatus::NoAddress(missing) => Some(FindingKind::NoAddress(missing)),
         }
     }
 
@@ -358,10 +358,10 @@ impl IntegrityCheck<'_> {
         if !node.wire().contains(&b':') {
             return true;
         }
-        let stray =
+        let fault =
             Name::from_wire(node.wire()).ok().and_then(|owner| hostname::url_or_port(&owner, apex));
-        if let (Some(stray), Some(rtype)) = (stray, node.types().find(|rtype| is_of_host(*rtype))) {
-            let finding = self.finding(node, None, FindingKind::UrlOrPort(stray));
+        if let (Some(fault), Some(rtype)) = (fault, node.types().find(|rtype| is_of_host(*rtype))) {
+            let finding = self.finding(node, None, FindingKind::UrlOrPort(fault));
             self.push_finding(finding.map(|finding| ZoneFinding { rtype, ..finding }));
             return false;
         }

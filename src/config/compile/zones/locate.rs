@@ -45,7 +45,7 @@ impl<'s> TableRecords<'s> {
     }
 
     fn place(&self, wanted: &RecordKey<'_>) -> Option<SourcePlace> {
-        let of_servers = |servers: &[Placed<Name>], otherwise: SourcePlace| {
+        let place_of = |servers: &[Placed<Name>], otherwise: SourcePlace| {
             let named = servers
                 .iter()
                 .find(|server| wanted.target.is_none_or(|target| *target == server.value));
@@ -53,17 +53,17 @@ impl<'s> TableRecords<'s> {
         };
         if wanted.rtype == Rtype::NS {
             let zone = self.zones.get(wanted.owner).and_then(|spec| spec.nameservers.as_ref());
-            let of_zone = zone.and_then(|servers| of_servers(&servers.value, servers.place));
+            let zone_place = zone.and_then(|servers| place_of(&servers.value, servers.place));
             let delegate = self.delegates.get(wanted.owner);
-            return of_zone.or_else(|| {
-                delegate.and_then(|spec| of_servers(&spec.nameservers, spec.name.place))
+            return zone_place.or_else(|| {
+                delegate.and_then(|spec| place_of(&spec.nameservers, spec.name.place))
             });
         }
         if !matches!(wanted.rtype, Rtype::A | Rtype::AAAA) {
             return None;
         }
-        let mut at = Some(wanted.owner.clone());
-        while let Some(name) = at {
+        let mut next = Some(wanted.owner.clone());
+        while let Some(name) = next {
             let glue = self
                 .delegates
                 .get(&name)
@@ -71,7 +71,7 @@ impl<'s> TableRecords<'s> {
             if let Some((host, _)) = glue {
                 return Some(host.place);
             }
-            at = name.parent();
+            next = name.parent();
         }
         None
     }

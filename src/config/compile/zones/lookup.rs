@@ -31,14 +31,14 @@ pub(super) fn occluding_above<'n>(
     name: &'n [u8],
 ) -> Option<(&'n [u8], Rtype)> {
     let apex = builder.apex().as_wire();
-    let (mut found, mut at) = (None, name);
-    while at.len() > apex.len() {
-        at = &at[1 + usize::from(at[0])..];
-        let Some(node) = builder.node(at) else { continue };
-        let is_cut = at.len() > apex.len() && node.has(Rtype::NS);
+    let (mut found, mut ancestor) = (None, name);
+    while ancestor.len() > apex.len() {
+        ancestor = &ancestor[1 + usize::from(ancestor[0])..];
+        let Some(node) = builder.node(ancestor) else { continue };
+        let is_cut = ancestor.len() > apex.len() && node.has(Rtype::NS);
         let rtype =
             if is_cut { Some(Rtype::NS) } else { node.has(Rtype::DNAME).then_some(Rtype::DNAME) };
-        found = rtype.map(|rtype| (at, rtype)).or(found);
+        found = rtype.map(|rtype| (ancestor, rtype)).or(found);
     }
     found
 }
@@ -63,8 +63,8 @@ impl CompiledZones {
         if node.is_some() || service_names.existing.contains(name) {
             return NameLookup::AnsweredBy { source: name.clone(), node };
         }
-        let mut at = name.parent();
-        while let Some(encloser) = at {
+        let mut next = name.parent();
+        while let Some(encloser) = next {
             if builder.node(encloser.as_wire()).is_some()
                 || service_names.existing.contains(&encloser)
             {
@@ -77,7 +77,7 @@ impl CompiledZones {
                     NameLookup::Missing
                 };
             }
-            at = encloser.parent();
+            next = encloser.parent();
         }
         NameLookup::Missing
     }

@@ -164,7 +164,7 @@ impl MasterRecords {
         }
         if tracked.names.contains(owner) {
             let types = self.static_types.entry_ref(owner).or_default();
-            if !types.iter().any(|(taken, _)| taken == rtype) {
+            if !types.iter().any(|(known, _)| known == rtype) {
                 types.push((*rtype, position));
             }
         }
@@ -202,9 +202,9 @@ impl MasterRecords {
         position: FilePosition,
         tracked: &TrackedNames,
     ) {
-        let mut at = Some(owner.clone());
-        while let Some(name) = at {
-            at = name.parent();
+        let mut next = Some(owner.clone());
+        while let Some(name) = next {
+            next = name.parent();
             if tracked.cuts.contains(&name) && !self.first_below_cuts.contains_key(&name) {
                 self.first_below_cuts.insert(name, (owner.clone(), rtype, position));
             }
@@ -277,9 +277,9 @@ impl MasterRecords {
             self.report_outside(sources, problems);
         }
         self.check_nameservers(sources, problems);
-        let taken = std::mem::take(&mut self.static_types);
+        let static_types = std::mem::take(&mut self.static_types);
         let place = |(rtype, position)| StaticRrset { rtype, place: self.place(sources, position) };
-        taken
+        static_types
             .into_iter()
             .map(|(name, types)| (name, types.into_iter().map(place).collect()))
             .collect()
@@ -335,11 +335,11 @@ impl MasterRecords {
         &mut self,
         sources: &Sources,
     ) -> HashMap<Name, (Name, StaticRrset)> {
-        let hidden = std::mem::take(&mut self.first_below_cuts);
-        let taken = |rtype, position| StaticRrset { rtype, place: self.place(sources, position) };
-        hidden
+        let first_below_cuts = std::mem::take(&mut self.first_below_cuts);
+        let rrset = |rtype, position| StaticRrset { rtype, place: self.place(sources, position) };
+        first_below_cuts
             .into_iter()
-            .map(|(cut, (owner, rtype, position))| (cut, (owner, taken(rtype, position))))
+            .map(|(cut, (owner, rtype, position))| (cut, (owner, rrset(rtype, position))))
             .collect()
     }
 
@@ -430,8 +430,8 @@ pub(super) fn place(
     let start = sources.file(file).line_start(position.line as usize).unwrap_or(0);
     // As a rule owners are ASCII, so that columns are octets; otherwise the mark is a little too
     // far left.
-    let at = start + (position.column as usize).saturating_sub(1);
-    SourcePlace::new(file, at..at + 1)
+    let column_start = start + (position.column as usize).saturating_sub(1);
+    SourcePlace::new(file, column_start..column_start + 1)
 }
 
 /// The help for a record that the zone refuses.

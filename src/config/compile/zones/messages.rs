@@ -19,13 +19,13 @@ pub(super) fn message_and_help(
 ) -> (String, String) {
     let ZoneFinding { owner, rtype, kind: what, .. } = finding;
     match what {
-        FindingKind::NoAddress(lack) => no_address(finding, *lack, is_of_table),
+        FindingKind::NoAddress(missing) => no_address(finding, *missing, is_of_table),
         FindingKind::NoGlue => no_glue(finding),
         FindingKind::SingleLabel => single_label(finding, apex),
         FindingKind::Address(address) => address_message(finding, *address),
         FindingKind::SiblingCyclicGlue(other) => sibling_cyclic_glue(finding, other),
         FindingKind::RepeatedApex => repeated_apex(finding, apex, is_of_table),
-        FindingKind::UrlOrPort(stray) => url_or_port_message(finding, stray),
+        FindingKind::UrlOrPort(fault) => url_or_port_message(finding, fault),
         FindingKind::Occluded { occluder, occluder_type, names } => {
             occluded(finding, occluder, *occluder_type, *names)
         }
@@ -84,7 +84,11 @@ fn shown(target: Option<&Name>) -> String {
 }
 
 /// A name server, mail exchange or SRV host has no address.
-fn no_address(finding: &ZoneFinding, lack: MissingAddress, is_of_table: bool) -> (String, String) {
+fn no_address(
+    finding: &ZoneFinding,
+    missing: MissingAddress,
+    is_of_table: bool,
+) -> (String, String) {
     let (owner, target) = (&finding.owner, shown(finding.target.as_ref()));
     let dot =
         if is_of_table { "" } else { "; a name of another zone ends in a dot in a master file" };
@@ -93,7 +97,7 @@ fn no_address(finding: &ZoneFinding, lack: MissingAddress, is_of_table: bool) ->
         Rtype::MX => ("mail exchange", "mail to it is not delivered"),
         _ => ("SRV target", "clients cannot connect to it"),
     };
-    let lack = match lack {
+    let missing = match missing {
         MissingAddress::Alias => {
             return (
                 format!(
@@ -126,16 +130,16 @@ fn no_address(finding: &ZoneFinding, lack: MissingAddress, is_of_table: bool) ->
         MissingAddress::Empty => "has no A or AAAA record",
     };
     (
-        format!("the {role} {target} of {owner} {lack}: {consequence}"),
+        format!("the {role} {target} of {owner} {missing}: {consequence}"),
         format!("add an A or AAAA record of {target}, or a service of that name{dot}"),
     )
 }
 
 /// A host of an SRV service has no address.
-pub(super) fn host_message(host: &Name, lack: MissingAddress) -> (String, String) {
+pub(super) fn host_message(host: &Name, missing: MissingAddress) -> (String, String) {
     let records =
         || format!("add an A or AAAA record of {host} to its zone, or a service of that name");
-    let (what, help) = match lack {
+    let (what, help) = match missing {
         MissingAddress::Missing => ("does not exist: clients cannot connect to it", records()),
         MissingAddress::Empty => {
             ("has no A or AAAA record: clients cannot connect to it", records())
@@ -178,13 +182,13 @@ fn repeated_apex(finding: &ZoneFinding, apex: &Name, is_of_table: bool) -> (Stri
 /// A name contains a URL or a port.
 fn url_or_port_message(
     ZoneFinding { owner, rtype, target, .. }: &ZoneFinding,
-    stray: &UrlOrPort,
+    fault: &UrlOrPort,
 ) -> (String, String) {
     let subject = match target {
         Some(target) => format!("the {rtype} of {owner} leads to {target}, which"),
         None => format!("the name {owner}"),
     };
-    match stray {
+    match fault {
         UrlOrPort::Url(host) => (
             format!("{subject} has \"://\" in it: DNS has names of hosts, not URLs"),
             format!("write the host's name alone: {host}"),

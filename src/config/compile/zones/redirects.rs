@@ -48,9 +48,9 @@ impl CompiledZones {
         target: &Name,
     ) -> Option<Vec<Name>> {
         let start = Name::from_wire(node.wire()).ok()?;
-        let (mut path, mut at) = (vec![start.clone()], target.clone());
+        let (mut path, mut name) = (vec![start.clone()], target.clone());
         for _ in 0..MAX_CNAME_CHAIN {
-            let ChainLink { source, next, is_cname } = self.next_link(service_names, &at)?;
+            let ChainLink { source, next, is_cname } = self.next_link(service_names, &name)?;
             if source == start {
                 path.push(source);
                 return Some(path);
@@ -59,7 +59,7 @@ impl CompiledZones {
                 return None;
             }
             path.push(source);
-            at = next;
+            name = next;
         }
         None
     }
@@ -70,18 +70,18 @@ impl CompiledZones {
         let start = Name::from_wire(node.wire()).ok()?;
         let mut path = vec![start.clone()];
         // Any name below the owner shows where it leads.
-        let (_, mut at) = self.redirect_of(&start.child(b"x").ok()?)?;
+        let (_, mut name) = self.redirect_of(&start.child(b"x").ok()?)?;
         for _ in 0..MAX_CNAME_CHAIN {
-            if at != start && at.is_at_or_below(&start) {
+            if name != start && name.is_at_or_below(&start) {
                 path.push(start);
                 return Some(path);
             }
-            let (owner, next) = self.redirect_of(&at)?;
+            let (owner, next) = self.redirect_of(&name)?;
             if owner < start || path.contains(&owner) {
                 return None;
             }
             path.push(owner);
-            at = next;
+            name = next;
         }
         None
     }

@@ -44,9 +44,9 @@ impl ServiceNames {
 pub(super) fn with_ancestors(names: &[&Name]) -> HashSet<Name> {
     let mut all = HashSet::with_capacity(names.len());
     for &name in names {
-        let mut at = Some(name.clone());
-        while let Some(name) = at {
-            at = name.parent();
+        let mut next = Some(name.clone());
+        while let Some(name) = next {
+            next = name.parent();
             if !all.insert(name) {
                 break;
             }

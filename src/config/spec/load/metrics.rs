@@ -55,7 +55,7 @@ struct MetricSyntax {
 
 fn read<P>(
     table: &mut TableReader<'_>,
-    form: MetricSyntax,
+    syntax: MetricSyntax,
     problems: &mut Problems,
 ) -> Option<ReportMapping<P>>
 where
@@ -64,7 +64,7 @@ where
     let mut is_valid = true;
     let mut metric = |table: &mut TableReader<'_>, key, problems: &mut Problems| {
         let item = table.value(key)?;
-        let read = parse(item, key, form, problems);
+        let read = parse(item, key, syntax, problems);
         is_valid &= read.is_some();
         read
     };
@@ -76,7 +76,7 @@ where
     let total = metric(table, "servers-total", problems);
     let gauges = match table.value("gauges") {
         None => Vec::new(),
-        Some(item) => gauges(item, form, problems)?,
+        Some(item) => gauges(item, syntax, problems)?,
     };
     let cpu_unit = unit(table, "cpu-unit", "cpu", &SHARE_UNITS, problems)?;
     let response_time_unit =
@@ -92,7 +92,7 @@ where
     if !is_valid {
         return None;
     }
-    let wanted = ReportMapping {
+    let mapping = ReportMapping {
         connections,
         limit,
         cpu,
@@ -100,15 +100,15 @@ where
         servers: up.zip(total),
         gauges,
         cpu_unit: cpu_unit.unwrap_or(ShareUnit::Share),
-        response_time_unit: response_time_unit.unwrap_or(form.default_time_unit),
+        response_time_unit: response_time_unit.unwrap_or(syntax.default_time_unit),
     };
-    if wanted.selectors().next().is_none() {
+    if mapping.selectors().next().is_none() {
         problems.error(table.place, format!("{} does not say which numbers to read", table.subject)).help(
             "add one of connections, limit, cpu, response-time, servers-up with servers-total, gauges = { NAME = ... }",
         );
         return None;
     }
-    Some(wanted)
+    Some(mapping)
 }
 
 const SHARE_UNITS: [(&str, ShareUnit); 2] =
@@ -116,19 +116,19 @@ const SHARE_UNITS: [(&str, ShareUnit); 2] =
 const TIME_UNITS: [(&str, TimeUnit); 2] =
     [("s", TimeUnit::Seconds), ("ms", TimeUnit::Milliseconds)];
 
-/// Reads the unit of the key `of`, which must be written, too. `None` after a mistake.
+/// Reads the unit of the key `measured_key`, which must be written, too. `None` after a mistake.
 fn unit<T: Copy>(
     table: &mut TableReader<'_>,
     key: &'static str,
-    of: &str,
+    measured_key: &str,
     words: &[(&'static str, T)],
     problems: &mut Problems,
 ) -> Option<Option<T>> {
     let Some(item) = table.value(key) else { return Some(None) };
-    if !table.has(of) {
+    if !table.has(measured_key) {
         problems
-            .error(item.place, format!("{} has `{key}`, but no `{of}`", table.subject))
-            .help(format!("it is the unit of `{of}`: add that, or omit it"));
+            .error(item.place, format!("{} has `{key}`, but no `{measured_key}`", table.subject))
+            .help(format!("it is the unit of `{measured_key}`: add that, or omit it"));
         return None;
     }
     item.keyword(words, problems).map(Some)
@@ -136,14 +136,14 @@ fn unit<T: Copy>(
 
 fn gauges<P>(
     item: ValueReader<'_>,
-    form: MetricSyntax,
+    syntax: MetricSyntax,
     problems: &mut Problems,
 ) -> Option<Vec<(Box<str>, P)>>
 where
     P: FromStr<Err: fmt::Display>,
 {
-    let table =
-        item.table(TableSubject { kind: form.gauges_subject, name: item.subject.name }, problems)?;
+    let table = item
+        .table(TableSubject { kind: syntax.gauges_subject, name: item.subject.name }, problems)?;
     let mut gauges = Vec::new();
     for (name, item) in table.entries() {
         let is_name = !name.value.is_empty() && name.value.len() <= 64;
@@ -163,7 +163,7 @@ where
                 .help("names are up to 64 letters, digits and hyphens; `cpu` has a key of its own");
             return None;
         }
-        gauges.push((name.value.into(), parse(item, name.value, form, problems)?));
+        gauges.push((name.value.into(), parse(item, name.value, syntax, problems)?));
     }
     if gauges.len() > MAX_GAUGES {
         problems
@@ -184,7 +184,7 @@ where
 fn parse<P>(
     item: ValueReader<'_>,
     key: &str,
-    form: MetricSyntax,
+    syntax: MetricSyntax,
     problems: &mut Problems,
 ) -> Option<P>
 where
@@ -198,7 +198,7 @@ where
                 "{} has {key} {}, which is no {}",
                 item.subject,
                 Quoted(text.value),
-                form.noun
+                syntax.noun
             );
             problems.error(text.place, message).help(format!("{error}"));
             None

@@ -69,8 +69,8 @@ pub(super) fn read(
         name: source_name?.value,
         kind: kind?,
         interval: interval.value,
-        timeout: timeout.map_or(DEFAULT_TIMEOUT.min(interval.value / 2), |at| at.value),
-        stale_after: stale_after.map_or(interval.value * STALE_INTERVALS, |at| at.value),
+        timeout: timeout.map_or(DEFAULT_TIMEOUT.min(interval.value / 2), |written| written.value),
+        stale_after: stale_after.map_or(interval.value * STALE_INTERVALS, |written| written.value),
         scales_by_servers: written.unwrap_or(true),
         limit: limit.map_or(Some(None), |limit| limit.map(Some))?,
     };
@@ -105,16 +105,16 @@ fn check_times(
     let shown = values::shown_duration;
     if let Some(timeout) = timeout.filter(|timeout| timeout.value >= interval) {
         let (timeout, place) = (shown(timeout.value), timeout.place);
-        let than = shown(interval);
+        let interval = shown(interval);
         problems
-            .error(place, format!("{subject} has timeout {timeout}, which is not shorter than its interval {than}"))
+            .error(place, format!("{subject} has timeout {timeout}, which is not shorter than its interval {interval}"))
             .help("one poll must end before the next begins: shorten `timeout` or lengthen `interval`");
     }
     if let Some(stale_after) = stale_after.filter(|stale_after| stale_after.value <= interval) {
         let (after, place) = (shown(stale_after.value), stale_after.place);
-        let than = shown(interval);
+        let interval = shown(interval);
         problems
-            .error(place, format!("{subject} has stale-after {after}, which is not longer than its interval {than}"))
+            .error(place, format!("{subject} has stale-after {after}, which is not longer than its interval {interval}"))
             .help("a report must stay valid until the next one arrives: lengthen `stale-after`, or omit it for three intervals");
     }
 }
@@ -173,15 +173,16 @@ fn load_kind(
         "prometheus" => {
             let help = "write prometheus = { url = \"http://192.0.2.1:9100/metrics\", connections = \"my_connections\" }";
             let page = keys.page(&mut table, help, directory, problems);
-            let wanted = metrics::selectors(&mut table, problems);
-            page.zip(wanted).map(|(page, wanted)| LoadKind::Prometheus { page: page.value, wanted })
+            let mapping = metrics::selectors(&mut table, problems);
+            page.zip(mapping)
+                .map(|(page, wanted)| LoadKind::Prometheus { page: page.value, wanted })
         }
         "json" => {
             let help =
                 "write json = { url = \"http://192.0.2.1/status\", connections = \"/active\" }";
             let page = keys.page(&mut table, help, directory, problems);
-            let wanted = metrics::pointers(&mut table, problems);
-            page.zip(wanted).map(|(page, wanted)| LoadKind::Json { page: page.value, wanted })
+            let mapping = metrics::pointers(&mut table, problems);
+            page.zip(mapping).map(|(page, wanted)| LoadKind::Json { page: page.value, wanted })
         }
         _ => Some(LoadKind::Orca),
     };

@@ -28,13 +28,13 @@ pub(super) fn check(
         [list] => {
             let names = names(list, problems);
             let count = names.as_ref().map_or(1, Vec::len) as i64;
-            let least = match (list.key, at_least) {
+            let min_up = match (list.key, at_least) {
                 ("all", None) => Some(count),
                 ("any", None) => Some(1),
                 ("of", Some(at_least)) => {
                     let help =
                         "it counts monitors in `of`: one at least, and no more than there are";
-                    at_least.integer(1, count, help, problems).map(|at| at.value)
+                    at_least.integer(1, count, help, problems).map(|written| written.value)
                 }
                 ("of", None) => {
                     problems
@@ -51,9 +51,9 @@ pub(super) fn check(
             };
             let monitors = names.iter().flatten().map(|name| name.value.clone()).collect();
             parts.extend(names.into_iter().flatten());
-            least
-                .and_then(|least| u32::try_from(least).ok())
-                .map(|least| CombineCheck { min_up: least, monitors })
+            min_up
+                .and_then(|count| u32::try_from(count).ok())
+                .map(|min_up| CombineCheck { min_up, monitors })
         }
         [] => {
             problems.error(item.place, format!("{} names no monitors", table.subject)).help(HELP);

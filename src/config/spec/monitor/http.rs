@@ -59,13 +59,13 @@ pub(super) fn check(
     let redirects = table.value("redirects").map_or(Some(0), |item| redirects(item, problems));
     let status =
         table.value("status").map_or(Some(default.status), |item| statuses(item, problems));
-    let (wanted, regex) = (table.value("body"), table.value("body-regex"));
-    let body = wanted.map(|item| body(item, problems));
-    let body_regex = regex.map(|item| read_body_regex(item, problems));
+    let (body_item, regex_item) = (table.value("body"), table.value("body-regex"));
+    let body = body_item.map(|item| body(item, problems));
+    let body_regex = regex_item.map(|item| read_body_regex(item, problems));
     let tls_help = "write `https` instead of `http`, or add tls = true";
     let tls = common_keys::tls_if(is_tls, &mut table, tls_help, directory, credentials, problems);
     let proxy_protocol = common_keys::proxy_protocol(&mut table, problems);
-    if let (Some("HEAD"), Some(searched)) = (method.as_deref(), wanted.or(regex)) {
+    if let (Some("HEAD"), Some(searched)) = (method.as_deref(), body_item.or(regex_item)) {
         problems
             .error(
                 searched.place,

@@ -67,7 +67,7 @@ pub(super) fn read(
     let (subject, place) = (table.subject, table.place);
     table.finish(problems);
     let written_interval = interval.flatten();
-    let interval_or_default = written_interval.map_or(DEFAULT_INTERVAL, |at| at.value);
+    let interval_or_default = written_interval.map_or(DEFAULT_INTERVAL, |written| written.value);
     let timeout = match timeout {
         None => DEFAULT_TIMEOUT.min(interval_or_default / 2),
         Some(written) => {

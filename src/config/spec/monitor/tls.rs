@@ -61,7 +61,7 @@ pub(super) fn check(
 fn expires_within(item: ValueReader<'_>, problems: &mut Problems) -> Option<Duration> {
     let Some(days) = item.as_text().and_then(|text| text.strip_suffix('d')) else {
         return values::duration(item, Duration::from_secs(1), DAY * MAX_DAYS, problems)
-            .map(|at| at.value);
+            .map(|written| written.value);
     };
     match days.trim_end().parse() {
         Ok(days @ 1..=MAX_DAYS) => Some(DAY * days),
