@@ -157,7 +157,7 @@ impl<'t> TableReader<'t> {
             let place = self.offset.place(key.span());
             let message = format!("{} has no key {}", self.subject, Quoted(key.get_ref()));
             let suggestion = problems.suggest(key.get_ref(), self.asked_keys.iter().copied());
-            unknown_keys.push(UnknownKey { suggestion: suggestion, place, value: value.get_ref() });
+            unknown_keys.push(UnknownKey { suggestion, place, value: value.get_ref() });
             let help = match suggestion {
                 Some(suggestion) => {
                     if !self.has(suggestion) {
@@ -263,12 +263,12 @@ impl<'t> ValueReader<'t> {
         }
     }
 
-    /// Reads a whole number from `least` to `most`. `help` says what it counts, or what to do
+    /// Reads a whole number from `min` to `max`. `help` says what it counts, or what to do
     /// instead.
     pub(super) fn integer(
         self,
-        least: i64,
-        most: i64,
+        min: i64,
+        max: i64,
         help: &str,
         problems: &mut Problems,
     ) -> Option<Placed<i64>> {
@@ -277,12 +277,12 @@ impl<'t> ValueReader<'t> {
         };
         let value = i64::from_str_radix(integer.as_str(), integer.radix());
         match value {
-            Ok(value) if (least..=most).contains(&value) => Some(Placed::new(value, self.place)),
+            Ok(value) if (min..=max).contains(&value) => Some(Placed::new(value, self.place)),
             value => {
                 let limit = match value {
-                    Ok(value) if value < least => format!("the minimum is {least}"),
-                    _ if integer.as_str().starts_with('-') => format!("the minimum is {least}"),
-                    _ => format!("the maximum is {most}"),
+                    Ok(value) if value < min => format!("the minimum is {min}"),
+                    _ if integer.as_str().starts_with('-') => format!("the minimum is {min}"),
+                    _ => format!("the maximum is {max}"),
                 };
                 let message =
                     format!("{} has {} {}; {limit}", self.subject, self.key, integer.as_str());

@@ -157,8 +157,8 @@ fn host_of(
     problems: &mut Problems,
 ) -> Option<SrvHost> {
     const PRIORITY: &str = "lower is tried first; 0 where none is written";
-    let number = |item: ValueReader<'_>, least, help, problems: &mut Problems| {
-        u16::try_from(item.integer(least, 65_535, help, problems)?.value).ok()
+    let number = |item: ValueReader<'_>, min, help, problems: &mut Problems| {
+        u16::try_from(item.integer(min, 65_535, help, problems)?.value).ok()
     };
     let name =
         item.text(problems).and_then(|text| hostname::referenced_name(text, "target", problems));

@@ -165,22 +165,26 @@ pub(super) fn shed(item: ValueReader<'_>, problems: &mut Problems) -> Option<Fra
 }
 
 /// Reads a share such as `"20%"`, as 0.2.
-pub(super) fn share(item: ValueReader<'_>, most: f64, problems: &mut Problems) -> Option<f64> {
+pub(super) fn share(
+    item: ValueReader<'_>,
+    max_percent: f64,
+    problems: &mut Problems,
+) -> Option<f64> {
     if !item.is_text() {
         problems
             .error(
                 item.place,
                 format!("{} must be a share, in quotes and with its sign", item.description()),
             )
-            .help(format!("write a share above 0% and of at most {most}%: \"1%\""));
+            .help(format!("write a share above 0% and of at most {max_percent}%: \"1%\""));
         return None;
     }
     let text = item.text(problems)?;
-    let share = values::share(text.value, most);
+    let share = values::share(text.value, max_percent);
     if share.is_none() {
         problems
             .error(text.place, format!("{} has {} {}", item.subject, item.key, Quoted(text.value)))
-            .help(format!("write a share above 0% and of at most {most}%: \"1%\""));
+            .help(format!("write a share above 0% and of at most {max_percent}%: \"1%\""));
     }
     share
 }

@@ -11,11 +11,11 @@ use crate::{dns::Name, printable::is_unprintable};
 /// The longest name of a datacenter, monitor, pool or endpoint, in octets.
 const MAX_NAME_OCTETS: usize = 253;
 
-/// Reads a duration such as `500ms`, `5s` or `1m30s`, from `least` to `most`.
+/// Reads a duration such as `500ms`, `5s` or `1m30s`, from `min` to `max`.
 pub(super) fn duration(
     item: ValueReader<'_>,
-    least: Duration,
-    most: Duration,
+    min: Duration,
+    max: Duration,
     problems: &mut Problems,
 ) -> Option<Placed<Duration>> {
     if let Some(seconds) = item.as_number() {
@@ -25,7 +25,7 @@ pub(super) fn duration(
             "{} must be a string with a number and its unit, not {found}",
             item.description()
         );
-        problems.error(item.place, message).help(duration_help(seconds, least, most));
+        problems.error(item.place, message).help(duration_help(seconds, min, max));
         return None;
     }
     let text = item.text(problems)?;
@@ -37,18 +37,18 @@ pub(super) fn duration(
             Quoted(text.value)
         );
         let help = match text.value.trim().parse() {
-            Ok(seconds) => duration_help(seconds, least, most),
+            Ok(seconds) => duration_help(seconds, min, max),
             Err(_) => "write a number and its unit: \"500ms\", \"5s\", \"1m30s\"".to_owned(),
         };
         problems.error(text.place, message).help(help);
         return None;
     };
     let (limit, help) = match value {
-        _ if value < least => ("minimum", format!("write \"{}\" or more", shown_duration(least))),
-        _ if value > most => ("maximum", format!("write \"{}\" or less", shown_duration(most))),
+        _ if value < min => ("minimum", format!("write \"{}\" or more", shown_duration(min))),
+        _ if value > max => ("maximum", format!("write \"{}\" or less", shown_duration(max))),
         _ => return Some(Placed::new(value, text.place)),
     };
-    let shown = shown_duration(if value < least { least } else { most });
+    let shown = shown_duration(if value < min { min } else { max });
     let message =
         format!("{} has {} {}; the {limit} is {shown}", item.subject, item.key, Quoted(text.value));
     problems.error(text.place, message).help(help);
@@ -82,16 +82,16 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
 
 /// The help for a number without a unit: the same duration with its unit, or the bounds and a
 /// sample.
-fn duration_help(seconds: f64, least: Duration, most: Duration) -> String {
+fn duration_help(seconds: f64, min: Duration, max: Duration) -> String {
     let meant =
-        Duration::try_from_secs_f64(seconds).ok().filter(|meant| (least..=most).contains(meant));
+        Duration::try_from_secs_f64(seconds).ok().filter(|meant| (min..=max).contains(meant));
     match meant {
         Some(meant) => format!("write the unit, in quotes: \"{}\"", shown_duration(meant)),
         None => format!(
             "write a duration from {} to {} with its unit, in quotes: \"{}\"",
-            shown_duration(least),
-            shown_duration(most),
-            shown_duration(Duration::from_secs(5).clamp(least, most))
+            shown_duration(min),
+            shown_duration(max),
+            shown_duration(Duration::from_secs(5).clamp(min, max))
         ),
     }
 }
@@ -293,10 +293,10 @@ pub(super) fn prefix(text: Placed<&str>, problems: &mut Problems) -> Option<Plac
     }
 }
 
-/// Parses a share such as `50%` as 0.5. It must be more than 0 and at most `most` percent.
-pub(super) fn share(text: &str, most: f64) -> Option<f64> {
+/// Parses a share such as `50%` as 0.5. It must be more than 0 and at most `max_percent`.
+pub(super) fn share(text: &str, max_percent: f64) -> Option<f64> {
     let percent: f64 = text.strip_suffix('%')?.trim_end().parse().ok()?;
-    (percent > 0.0 && percent <= most).then_some(percent / 100.0)
+    (percent > 0.0 && percent <= max_percent).then_some(percent / 100.0)
 }
 
 /// Reads a mail address as the SOA's RNAME: the first label is the local part, with its dots

@@ -79,10 +79,10 @@ pub(super) fn read(
 
 fn duration(
     item: ValueReader<'_>,
-    least: Duration,
+    min: Duration,
     problems: &mut Problems,
 ) -> Option<Placed<Duration>> {
-    values::duration(item, least, MAX_INTERVAL, problems)
+    values::duration(item, min, MAX_INTERVAL, problems)
 }
 
 fn limit(item: ValueReader<'_>, problems: &mut Problems) -> Option<NonZeroU64> {
