@@ -22,17 +22,19 @@ pub use chart::{
     Chart, DecidingAddress, DrawState, EndpointAnswer, FallbackStage, Rdata, Route, SrvRdata,
     UnusableArea,
 };
-pub use compile::{Compilation, CompiledCharts, Compiler, Surveys, WheelCache};
+pub use compile::{
+    Compilation, CompiledCharts, Compiler, Decision, PickReason, SkipReason, Surveys, WheelCache,
+};
 pub use feedback::{
     Disagreement, DisagreementChange, FeedReading, FeedReport, Feedback, FeedbackReport,
     PoolReport, RampKey, RampReport, SavedFailback, SavedFeedback, SavedHolder, SavedShares,
     WeightFallback,
 };
 pub use inspect::{
-    AlternativeCounts, AnswerCause, AnsweredDatacenter, ClientLocation, Decision, FinalRule,
+    AlternativeCounts, AnswerCause, AnsweredDatacenter, ClientLocation, FinalRule,
     InspectedAttempt, InspectedEndpoint, InspectedMember, InspectedNode, InspectedPool, Inspection,
-    MatchedKey, PickReason, PresenceFinder, RampEffect, RampOwner, RetainedShare, ShareModifiers,
-    SkipReason, answered_endpoints, answered_endpoints_in, count_alternatives, inspect,
+    MatchedKey, PresenceFinder, RampEffect, RampOwner, RetainedShare, ShareModifiers,
+    answered_endpoints, answered_endpoints_in, count_alternatives, inspect,
 };
 pub use model::{
     Adjustments, AliasId, Amendment, AnswerCount, Capacity, ClientGroup, CombinedProbe, Conditions,

@@ -20,6 +20,7 @@ mod survey;
 
 pub use compilation::{Compilation, CompiledCharts};
 pub use compiler::Compiler;
+pub use policy::{Decision, PickReason, SkipReason};
 pub use search::WheelCache;
 pub use survey::Surveys;
 
@@ -28,6 +29,7 @@ pub(super) use policy::{MatchedRules, SearchResult};
 pub(super) use preference::{
     LossRange, Preferences, Ranking, RuleKeys, Specificity, biased_km, member_coordinates,
 };
+pub(super) use published_families::PublishedFamilies;
 pub(super) use search::{
     EndpointAvailability, GroupAvailability, PoolEndpoint, PoolSearch, Quorum, SearchContext,
 };

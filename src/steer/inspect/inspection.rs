@@ -9,12 +9,13 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{decision::Decision, share_modifiers::ShareModifiers};
+use super::share_modifiers::ShareModifiers;
 use crate::{
     geo::Location,
     health::HealthStatus,
     steer::{
         chart::FallbackStage,
+        compile::Decision,
         model::{DatacenterId, EndpointId, PoolId, ServingState, Spread},
     },
 };
@@ -72,7 +73,7 @@ pub struct InspectedPool {
     /// It comes to something.
     pub is_usable: bool,
     /// There is nothing by the operator's will (`default = []`), not by a failure.
-    pub is_deliberate: bool,
+    pub is_empty_by_config: bool,
     /// How many members an answer has.
     pub picks: usize,
     /// How a client picks its slot.

@@ -3,13 +3,11 @@
 
 mod area_text;
 mod chart_shares;
-mod decision;
 mod inspection;
 mod inspector;
 mod presence;
 mod share_modifiers;
 
-pub use decision::{Decision, PickReason, SkipReason};
 pub use inspection::{
     ClientLocation, FinalRule, InspectedAttempt, InspectedEndpoint, InspectedMember, InspectedNode,
     InspectedPool, Inspection, MatchedKey,

@@ -1,23 +1,24 @@
 //! `nearest`: the nearest usable member, and those that tie with it by weight. A nearest member
-//! that keeps but a part of its clients gives those away first who lose the least distance by it.
+//! that keeps only a fraction of its clients gives away those first that lose the least distance.
 
 use super::{
-    candidates::{Candidates, MemberGroups},
+    candidates::{Candidates, MemberGroups, PickOrder},
     tier::Tier,
 };
 use crate::steer::compile::preference::LossRange;
 
 pub(super) fn select(
-    order: &[u16],
+    members: &[u16],
     tied: &[u16],
-    span: Option<LossRange>,
+    loss_range: Option<LossRange>,
     wanted: usize,
-    ballot: &mut Candidates<'_>,
+    candidates: &mut Candidates<'_>,
 ) -> MemberGroups {
-    if let (Some(span), Some(&first)) = (span, order.first())
-        && ballot.is_usable(first, Tier::Primary)
+    let first = members.first().copied();
+    if let (Some(range), Some(first)) = (loss_range, first)
+        && candidates.is_usable(first, Tier::Primary)
     {
-        ballot.keep_by_loss(first, span);
+        candidates.keep_by_loss(first, range);
     }
-    ballot.pick_in_order(order, tied, wanted)
+    candidates.pick_in_order(&PickOrder { members, tied, first }, wanted)
 }

@@ -1,44 +1,82 @@
-//! Selection: the pool's policy picks members, and says which members it offers at all.
+//! The selection by a pool's policy, and the decision about each member.
 
-use super::{all, failover, geo, nearest, weighted};
 use super::{
+    all,
     candidates::{Candidates, MemberGroups},
-    geo::MatchedRules,
+    decision::{Decision, SkipReason},
+    failover, geo, nearest,
     select_context::SelectContext,
+    weighted,
 };
 use crate::steer::{
     compile::preference::Ranking,
     model::{Policy, Pool},
 };
 
-/// What a pool picks. `wanted` is how many members an answer is to have.
+/// Picks members of a pool. `wanted` is how many members an answer is to have.
 pub(in crate::steer) fn select(
     pool: &Pool,
-    vista: SelectContext<'_>,
+    context: SelectContext<'_>,
     wanted: usize,
-    ballot: &mut Candidates<'_>,
+    candidates: &mut Candidates<'_>,
 ) -> MemberGroups {
-    match (&pool.policy, vista.ranking) {
-        (Policy::Weighted | Policy::Load(_), _) => weighted::select(ballot),
-        (Policy::All, _) => all::select(ballot),
+    match (&pool.policy, context.ranking) {
+        (Policy::Weighted | Policy::Load(_), _) => weighted::select(candidates),
+        (Policy::All, _) => all::select(candidates),
         (Policy::Nearest { .. }, Some(Ranking::Nearest { order, tied, .. })) => {
-            nearest::select(order, tied, vista.loss_range, wanted, ballot)
+            nearest::select(order, tied, context.loss_range, wanted, candidates)
         }
         (Policy::Geo { rules, default }, Some(Ranking::Geo(matching))) => {
-            geo::select(rules, matching, default, wanted, ballot)
+            geo::select(rules, matching, default, wanted, candidates)
         }
-        // Geography that no sight was made for has no say: the order written stands.
+        // Without a ranking, the order written decides.
         (Policy::Failover | Policy::Nearest { .. } | Policy::Geo { .. }, _) => {
-            failover::select(vista.failover, pool.regulation.trickle, wanted, ballot)
+            failover::select(context.failover, pool.regulation.trickle, wanted, candidates)
         }
     }
 }
 
+/// By member: the decision of [`select`], which recorded its reasons in `candidates`.
+pub(in crate::steer) fn decisions(
+    pool: &Pool,
+    context: SelectContext<'_>,
+    selection: &MemberGroups,
+    candidates: &mut Candidates<'_>,
+) -> Vec<Decision> {
+    let offered = offered(pool, context.ranking);
+    let (first, holder) = (selection.first(), context.failover.holder);
+    let mut decision = |member: u16| match candidates.pick_reason(member) {
+        Some(reason) => Decision::Picked(reason),
+        None if !offered.contains(&member) => Decision::Skipped(SkipReason::NoRule),
+        None => Decision::Skipped(candidates.skip_reason(member, first, holder)),
+    };
+    (0..pool.members.len() as u16).map(&mut decision).collect()
+}
+
+/// By member: the decision about a pool that picks none because it is below its `min-up`.
+pub(in crate::steer) fn decisions_below_min_up(
+    pool: &Pool,
+    ranking: Option<&Ranking>,
+    mut is_usable: impl FnMut(usize) -> bool,
+) -> Vec<Decision> {
+    let offered = offered(pool, ranking);
+    let reason = |member: usize| {
+        if !offered.contains(&(member as u16)) {
+            SkipReason::NoRule
+        } else if is_usable(member) {
+            SkipReason::PoolBelowMinUp
+        } else {
+            SkipReason::Unusable
+        }
+    };
+    (0..pool.members.len()).map(reason).map(Decision::Skipped).collect()
+}
+
 /// The members that a pool offers in an area, whatever their health.
-pub(in crate::steer) fn offered(pool: &Pool, sight: Option<&Ranking>) -> Vec<u16> {
-    match (&pool.policy, sight) {
+pub(in crate::steer) fn offered(pool: &Pool, ranking: Option<&Ranking>) -> Vec<u16> {
+    match (&pool.policy, ranking) {
         (Policy::Geo { rules, default }, Some(Ranking::Geo(matching))) => {
-            MatchedRules::new(rules, matching).order(default)
+            geo::MatchedRules::new(rules, matching).order(default)
         }
         _ => (0..pool.members.len() as u16).collect(),
     }

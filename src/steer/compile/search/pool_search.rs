@@ -14,7 +14,7 @@ use super::{
 use crate::steer::{
     chart::{FallbackStage, WheelChoice},
     compile::{
-        policy::{self, Candidates, FailoverState, SearchResult, SelectContext, Tier},
+        policy::{self, Candidates, Decision, FailoverState, SearchResult, SelectContext, Tier},
         preference::Ranking,
         slots,
     },
@@ -158,10 +158,35 @@ impl<'a> PoolSearch<'a> {
         id: PoolId,
         context: SearchContext<'_>,
     ) -> PoolSelection {
+        self.select(id, context, None)
+    }
+
+    /// Selects members of a pool, and says of each member whether it was picked, and why.
+    pub(in crate::steer) fn select_with_decisions(
+        &mut self,
+        id: PoolId,
+        context: SearchContext<'_>,
+    ) -> (PoolSelection, Vec<Decision>) {
+        let mut decisions = Vec::new();
+        let selected = self.select(id, context, Some(&mut decisions));
+        (selected, decisions)
+    }
+
+    fn select(
+        &mut self,
+        id: PoolId,
+        context: SearchContext<'_>,
+        decisions: Option<&mut Vec<Decision>>,
+    ) -> PoolSelection {
         let topology = self.topology;
         let pool = &topology.pools[id.index()];
         let (quorum, quorum_flips_in_secs) = self.quorum(pool, context);
         if quorum == Quorum::Missed {
+            if let Some(decisions) = decisions {
+                *decisions = policy::decisions_below_min_up(pool, context.ranking(id), |member| {
+                    self.member(pool, &pool.members[member], context).choice.is_some()
+                });
+            }
             return PoolSelection::below_min_up(pool.members.len(), quorum_flips_in_secs);
         }
         let select_context = SelectContext {
@@ -173,14 +198,20 @@ impl<'a> PoolSearch<'a> {
             },
         };
         let mut results: Vec<Option<SearchResult>> = vec![None; pool.members.len()];
-        let mut evaluate = |member: usize| {
+        let mut search = |member: usize| {
             let result = self.member(pool, &pool.members[member], context);
             results[member] = Some(result.clone());
             result
         };
-        let mut candidates = Candidates::new(pool.members.len(), &mut evaluate);
+        let mut candidates = Candidates::new(pool.members.len(), &mut search);
+        if decisions.is_some() {
+            candidates.record_reasons();
+        }
         let wanted = picks(pool).of(pool.members.len());
         let selection = policy::select(pool, select_context, wanted, &mut candidates);
+        if let Some(decisions) = decisions {
+            *decisions = policy::decisions(pool, select_context, &selection, &mut candidates);
+        }
         let flips_in_secs = candidates.flips_in_secs().min(quorum_flips_in_secs);
         let fractions = candidates.into_fractions();
         PoolSelection { quorum, selection, results, fractions, flips_in_secs }
