@@ -1,21 +1,21 @@
 //! Tiers: which members are picked before which, by state and health.
 
-/// Which members are picked before which: one of a later tier only where no usable member is of an
-/// earlier one.
+/// A rank among the members of a pool. A member of a later tier is picked only where no member of
+/// an earlier one is usable.
 ///
-/// A member that was never judged stands behind every member known to be healthy, standbys among
-/// them: whether it works is a guess, and a guess is not preferred to knowledge.
+/// A member without a verdict ranks behind every member known to be healthy, standbys included:
+/// whether it works is not known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::steer) enum Tier {
     /// In service.
     Primary,
     /// Weight 0 or standby: only when nothing else is usable.
     Standby,
-    /// In service, and never judged.
+    /// In service, without a verdict.
     Pending,
-    /// Weight 0 or standby, and never judged.
+    /// Weight 0 or standby, without a verdict.
     PendingStandby,
-    /// Down in one of its address families, in a pool that takes families together.
+    /// Down in one of its address families, in a pool that couples families.
     OneFamilyDown,
 }
 
@@ -24,7 +24,7 @@ impl Tier {
     pub(super) const ALL: [Self; 5] =
         [Self::Primary, Self::Standby, Self::Pending, Self::PendingStandby, Self::OneFamilyDown];
 
-    /// The same for a member that is a standby.
+    /// The tier of the same member as a standby.
     pub(in crate::steer) fn as_standby(self) -> Self {
         match self {
             Self::Primary | Self::Standby => Self::Standby,
@@ -33,7 +33,7 @@ impl Tier {
         }
     }
 
-    /// The same for a member that was never judged.
+    /// The tier of the same member without a verdict.
     pub(in crate::steer) fn as_pending(self) -> Self {
         match self {
             Self::Primary | Self::Pending => Self::Pending,
@@ -42,7 +42,7 @@ impl Tier {
         }
     }
 
-    /// The same for a member that clients stay with although it is a standby.
+    /// The tier of the same member in service: of a standby that clients stay with.
     pub(super) fn promoted(self) -> Self {
         match self {
             Self::Primary | Self::Standby => Self::Primary,
@@ -51,17 +51,17 @@ impl Tier {
         }
     }
 
-    /// Only for when nothing else is usable.
+    /// Whether the member is picked only when nothing else is usable.
     pub(in crate::steer) fn is_standby(self) -> bool {
         matches!(self, Self::Standby | Self::PendingStandby)
     }
 
-    /// Down in one of its address families, which counts as down.
+    /// Whether one of the member's address families is down, which counts as down.
     pub(in crate::steer) fn has_family_down(self) -> bool {
         self == Self::OneFamilyDown
     }
 
-    /// Never judged.
+    /// Whether the member has no verdict.
     pub(in crate::steer) fn is_pending(self) -> bool {
         matches!(self, Self::Pending | Self::PendingStandby)
     }

@@ -1,17 +1,17 @@
-//! What recovery from an outage needs to know of a pool: how much of it is back, and the state of
+//! Availability: how much of what clients are offered has recovered from an outage, and the state of
 //! each endpoint below it.
 
 use super::{pool_search::PoolSearch, search_context::SearchContext};
-use crate::steer::compile::policy;
 use crate::steer::{
     chart::FallbackStage,
+    compile::policy::{self, Tier},
     model::{
         ClientGroup, EndpointId, Family, HealthOverride, Member, MemberKind, Policy, Pool, PoolId,
         ServingState, effective_state,
     },
 };
 
-/// What one endpoint below a pool could do for clients.
+/// An endpoint below a pool, and whether it can serve clients.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::steer) struct PoolEndpoint {
     pub endpoint: EndpointId,
@@ -20,64 +20,59 @@ pub(in crate::steer) struct PoolEndpoint {
     pub availability: EndpointAvailability,
 }
 
-/// Whether an endpoint can serve clients, and what keeps it from that.
+/// Whether an endpoint can serve clients, and what prevents it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::steer) enum EndpointAvailability {
     /// An operator keeps clients away, whatever its health: draining, disabled, forced down.
     Withheld,
-    /// Down, or never judged.
+    /// Down, or without a verdict.
     Unhealthy,
     /// Up by its health checks, or not checked.
     Healthy,
-    /// Up by the word of an operator.
+    /// Forced up by an operator.
     ForcedUp,
 }
 
 impl PoolSearch<'_> {
-    /// The clients of a pool that are offered the same members as those of the view's area.
+    /// The group of the clients of a pool that are offered the same members as those of the context's
+    /// area.
     pub(in crate::steer) fn client_group(
         &self,
         id: PoolId,
-        view: SearchContext<'_>,
+        context: SearchContext<'_>,
     ) -> ClientGroup {
-        let pool = &self.topology.pools[id.index()];
-        let sight = view.ranking(id);
-        let members = match (&pool.policy, sight) {
-            (Policy::Geo { .. }, Some(_)) => policy::offered(pool, sight),
-            _ => (0..pool.members.len() as u16).collect(),
-        };
-        ClientGroup { pool: id, members: members.into(), is_strict: self.is_strict(id, view) }
+        let members = policy::offered(&self.topology.pools[id.index()], context.ranking(id));
+        ClientGroup { pool: id, members: members.into(), is_strict: self.is_strict(id, context) }
     }
 
-    /// The seconds for which clients of the view's area are answered all members after an outage of
-    /// all, if they are.
+    /// The longest time, in seconds, for which clients of the context's area are still answered all
+    /// members after an outage of all; `None` where they are not.
     pub(in crate::steer) fn recovering(
         &self,
         pool: PoolId,
-        view: SearchContext<'_>,
+        context: SearchContext<'_>,
     ) -> Option<u32> {
-        let of_pool = |group: &ClientGroup| group.pool == pool;
-        if !self.conditions.recovering.keys().any(of_pool) {
+        let recovering = &self.conditions.recovering;
+        if !recovering.keys().any(|group| group.pool == pool) {
             return None;
         }
-        self.conditions.recovering.get(&self.client_group(pool, view)).copied()
+        recovering.get(&self.client_group(pool, context)).copied()
     }
 
-    /// How much of what a group is offered is usable by weight, from 0 to 1. Standbys and members
-    /// that are out of service by an operator's word count only where there are no others.
+    /// The usable share, by weight, of what a group is offered, from 0 to 1. Standbys and members
+    /// that an operator took out of service count only where there are no others.
     pub(in crate::steer) fn recovered_share(&mut self, group: &ClientGroup) -> f64 {
         let pool = &self.topology.pools[group.pool.index()];
-        let offered = group.members.iter().map(|&at| &pool.members[usize::from(at)]);
+        let offered = group.members.iter().map(|&member| &pool.members[usize::from(member)]);
         let members: Vec<MemberRecovery> =
             offered.filter_map(|member| self.member_recovery(pool, member)).collect();
-        // One member serves all clients of such a group. Where it is not the one that all would be
-        // sent to as if everything were up, there is nothing to protect, and they must not be sent
-        // to one that is down.
-        let is_one_for_all = pool.policy == Policy::Failover || group.is_strict;
+        // A single member serves all clients of such a group. If the first one is down while another
+        // is usable, answering as if all were up would send every client to a member that is down.
+        let is_single = pool.policy == Policy::Failover || group.is_strict;
         let first = members.iter().find(|member| member.weight > 0).or(members.first());
-        if is_one_for_all
+        if is_single
             && first.is_some_and(|first| !first.is_usable)
-            && members.iter().any(|back| back.is_usable)
+            && members.iter().any(|member| member.is_usable)
         {
             return 1.0;
         }
@@ -85,17 +80,15 @@ impl PoolSearch<'_> {
         let weight =
             |member: &MemberRecovery| f64::from(if has_weights { member.weight } else { 1 });
         let total: f64 = members.iter().map(weight).sum();
-        let back: f64 = members.iter().map(|member| weight(member) * member.share).sum();
-        if total > 0.0 { back / total } else { 0.0 }
+        let usable: f64 = members.iter().map(|member| weight(member) * member.share).sum();
+        if total > 0.0 { usable / total } else { 0.0 }
     }
 
-    /// Whether any member that a group is offered is usable, standbys among them.
+    /// Whether any member that a group is offered is usable, standbys included.
     pub(in crate::steer) fn is_served(&mut self, group: &ClientGroup) -> bool {
         let pool = &self.topology.pools[group.pool.index()];
-        group
-            .members
-            .iter()
-            .any(|&at| self.is_usable(pool, &pool.members[usize::from(at)], FallbackStage::Normal))
+        let mut members = group.members.iter().map(|&member| &pool.members[usize::from(member)]);
+        members.any(|member| self.best_tier(pool, member, FallbackStage::Normal).is_some())
     }
 
     /// Every endpoint below what a group is offered.
@@ -129,19 +122,18 @@ impl PoolSearch<'_> {
     }
 
     fn availability(&mut self, id: EndpointId) -> EndpointAvailability {
-        let mut best = |plight: FallbackStage| {
-            let found = Family::ALL.map(|family| {
-                self.endpoint(
-                    id,
-                    SearchContext { stage: plight, ..SearchContext::without_geography(family) },
-                )
+        let mut can_serve = |stage: FallbackStage| {
+            let mut results = Family::ALL.into_iter().map(|family| {
+                let context = SearchContext { stage, ..SearchContext::without_geography(family) };
+                self.endpoint(id, context)
             });
-            found.into_iter().any(|finding| {
-                finding.choice.is_some()
-                    && (plight != FallbackStage::Normal || !finding.tier.is_pending())
+            results.any(|result| {
+                result.choice.is_some()
+                    && (stage != FallbackStage::Normal || !result.tier.is_pending())
             })
         };
-        let (is_open, is_healthy) = (best(FallbackStage::AllDown), best(FallbackStage::Normal));
+        let (is_open, is_healthy) =
+            (can_serve(FallbackStage::AllDown), can_serve(FallbackStage::Normal));
         let force = self.topology.endpoints[id.index()].force;
         match force {
             Some(HealthOverride::Up) if is_healthy => EndpointAvailability::ForcedUp,
@@ -155,37 +147,22 @@ impl PoolSearch<'_> {
         }
     }
 
-    fn is_usable(&mut self, pool: &Pool, member: &Member, plight: FallbackStage) -> bool {
-        let found = Family::ALL.map(|family| {
-            self.member(
-                pool,
-                member,
-                SearchContext { stage: plight, ..SearchContext::without_geography(family) },
-            )
+    /// The best tier of a member in either family; `None` where it is usable in neither.
+    fn best_tier(&mut self, pool: &Pool, member: &Member, stage: FallbackStage) -> Option<Tier> {
+        let results = Family::ALL.map(|family| {
+            let context = SearchContext { stage, ..SearchContext::without_geography(family) };
+            self.member(pool, member, context)
         });
-        found.into_iter().any(|finding| finding.choice.is_some())
+        let usable = results.iter().filter(|result| result.choice.is_some());
+        usable.map(|result| result.tier).min()
     }
 
-    /// How much of a member is back; `None` where it would not be answered though it
-    /// were healthy.
+    /// How much of a member has recovered; `None` where it would not be answered even if it were
+    /// healthy.
     fn member_recovery(&mut self, pool: &Pool, member: &Member) -> Option<MemberRecovery> {
-        let in_service = Family::ALL
-            .map(|family| {
-                self.member(
-                    pool,
-                    member,
-                    SearchContext {
-                        stage: FallbackStage::AllDown,
-                        ..SearchContext::without_geography(family)
-                    },
-                )
-            })
-            .into_iter()
-            .filter(|finding| finding.choice.is_some())
-            .map(|finding| finding.tier)
-            .min()?;
+        let in_service = self.best_tier(pool, member, FallbackStage::AllDown)?;
         let weight = if in_service.is_standby() { 0 } else { u32::from(member.weight) };
-        let is_usable = self.is_usable(pool, member, FallbackStage::Normal);
+        let is_usable = self.best_tier(pool, member, FallbackStage::Normal).is_some();
         let share = match member.kind {
             MemberKind::Pool(id) if is_usable => {
                 let members = (0..self.topology.pools[id.index()].members.len() as u16).collect();
@@ -197,21 +174,21 @@ impl PoolSearch<'_> {
     }
 }
 
-/// What has come back of one member.
+/// How much of one member has recovered.
 struct MemberRecovery {
     /// 0 for a standby.
     weight: u32,
     is_usable: bool,
-    /// From 0 to 1.
+    /// Its usable share, by weight, from 0 to 1.
     share: f64,
 }
 
 /// How a group of clients is served.
 #[derive(Debug)]
 pub(in crate::steer) struct GroupAvailability {
-    /// How much of what they are offered is usable by weight, from 0 to 1.
+    /// The usable share, by weight, of what they are offered, from 0 to 1.
     pub recovered_share: f64,
-    /// Whether anything is, standbys included.
+    /// Whether any of it is usable, standbys included.
     pub is_served: bool,
     /// The endpoints below what they are offered.
     pub endpoints: Vec<PoolEndpoint>,

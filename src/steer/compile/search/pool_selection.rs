@@ -45,7 +45,7 @@ impl PoolSelection {
     }
 
     /// The search result of a member that was picked.
-    pub(super) fn result(&self, member: u16) -> Option<&SearchResult> {
+    pub(in crate::steer) fn result(&self, member: u16) -> Option<&SearchResult> {
         self.results[usize::from(member)].as_ref()
     }
 

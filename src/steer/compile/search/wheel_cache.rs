@@ -4,11 +4,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::steer::{compile::slots::SlotTableCache, model::Family};
 
-/// Up to so many turn counters without a wheel are kept, for members that flap.
+/// The most turn counters that are kept without a wheel, for members that flap.
 const MAX_UNUSED_TURNS: usize = 64;
 
-/// What wheels share across compilations and loads. All of it is found by content, nothing by its
-/// position in the topology.
+/// What wheels share across compilations and loads. Everything is found by content, and nothing by
+/// its position in the topology.
 #[derive(Debug, Clone, Default)]
 pub struct WheelCache {
     pub(in crate::steer) slot_tables: SlotTableCache,
@@ -21,7 +21,7 @@ impl WheelCache {
         self.turns.count()
     }
 
-    /// Forgets what no wheel uses any more, but for a few: endless flapping among many members must
+    /// Drops the tables and counters that no wheel uses, except for a few: members that flap must
     /// not fill the memory.
     pub(in crate::steer) fn prune(&mut self) {
         self.slot_tables.prune();
@@ -29,17 +29,17 @@ impl WheelCache {
     }
 }
 
-/// Turn counters by what is taken in turn: a new wheel continues where the last one was, also after
-/// a load.
+/// The numbers of turn counters, by the members that are taken in turn. A new wheel over the same
+/// members continues where the last one stopped, also after a load.
 #[derive(Debug, Clone, Default)]
 pub(in crate::steer) struct TurnCounters {
     by_key: HashMap<TurnKey, Arc<u32>>,
-    /// Numbers given up, to be given again.
+    /// Numbers without a user, to be assigned again.
     free: Vec<u32>,
     count: usize,
 }
 
-/// The pool and its members in turn, by hashes of their names, and the family.
+/// The pool and its members in order, by hashes of their names, and the family.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct TurnKey {
     pub pool: u64,
@@ -48,13 +48,13 @@ pub(super) struct TurnKey {
 }
 
 impl TurnCounters {
-    /// Counters are numbered below this.
+    /// How many counters there are: their numbers are less than this.
     pub(in crate::steer) fn count(&self) -> usize {
         self.count
     }
 
     pub(super) fn counter(&mut self, key: TurnKey) -> Arc<u32> {
-        let Self { by_key: known, free, count } = self;
+        let Self { by_key, free, count } = self;
         let new = || {
             let number = free.pop().unwrap_or_else(|| {
                 *count += 1;
@@ -62,7 +62,7 @@ impl TurnCounters {
             });
             Arc::new(number)
         };
-        Arc::clone(known.entry(key).or_insert_with(new))
+        Arc::clone(by_key.entry(key).or_insert_with(new))
     }
 
     fn prune(&mut self) {
