@@ -1,5 +1,4 @@
-//! Areas in words: which clients one area of a service's survey is about, for people who must
-//! decide by it.
+//! Areas as text: which clients are in an area of a service's survey.
 
 use crate::{
     listing,
@@ -9,45 +8,42 @@ use crate::{
     },
 };
 
-/// As many keys of a rule are named.
+/// The most values of each key of a rule that are named.
 const MAX_RULE_KEYS: usize = 4;
 
 impl Compiler {
-    /// Whose clients these areas of a service's survey ([`Chart::unusable_areas`](crate::steer::Chart::unusable_areas)) are, each once:
-    /// by the rule of a `geo` pool that matches them, or by the member that is nearest to them.
-    /// Nothing where the service tells no places apart, or where the areas are all that there are.
+    /// Describes the clients of areas of a service's survey, such as [`Chart::unusable_areas`]: by
+    /// the rule of a `geo` pool that matches them, or by the member nearest to them. Each text comes
+    /// once. There is none where the answers do not depend on the client's place, or where the areas
+    /// are all areas.
+    ///
+    /// [`Chart::unusable_areas`]: crate::steer::Chart::unusable_areas
     pub fn describe_areas(&self, service: ServiceId, areas: &[u32]) -> Vec<String> {
         let Some((survey, geographic)) = self.survey(service) else { return Vec::new() };
         if areas.len() == survey.rankings.len() {
             return Vec::new();
         }
-        let mut words = Vec::new();
-        for sights in areas.iter().filter_map(|&area| survey.rankings.get(area as usize)) {
-            let Some(word) = geographic
-                .iter()
-                .zip(sights)
-                .next()
-                .map(|(&pool, sight)| describe_area(self.topology(), pool, sight))
-            else {
-                continue;
-            };
-            if !words.contains(&word) {
-                words.push(word);
+        let mut texts = Vec::new();
+        for rankings in areas.iter().filter_map(|&area| survey.rankings.get(area as usize)) {
+            let Some((&pool, ranking)) = geographic.iter().zip(rankings).next() else { continue };
+            let text = describe_area(self.topology(), pool, ranking);
+            if !texts.contains(&text) {
+                texts.push(text);
             }
         }
-        words
+        texts
     }
 }
 
-fn describe_area(topology: &Topology, id: PoolId, sight: &Ranking) -> String {
+fn describe_area(topology: &Topology, id: PoolId, ranking: &Ranking) -> String {
     let pool = &topology.pools[id.index()];
-    match (sight, &pool.policy) {
+    match (ranking, &pool.policy) {
         (Ranking::Geo(matching), Policy::Geo { rules, .. }) => match matching.first() {
             Some(&rule) => describe_rule(&rules[usize::from(rule)]),
             None => "clients that no rule matches".to_owned(),
         },
         (Ranking::Nearest { order, .. }, _) => {
-            match order.first().and_then(|&at| pool.members.get(usize::from(at))) {
+            match order.first().and_then(|&member| pool.members.get(usize::from(member))) {
                 Some(member) => format!("clients nearest to {}", topology.member_name(member.kind)),
                 None => "all clients".to_owned(),
             }
@@ -56,7 +52,7 @@ fn describe_area(topology: &Topology, id: PoolId, sight: &Ranking) -> String {
     }
 }
 
-/// `country DE, AT`.
+/// Describes the keys of a rule, such as `country DE, AT`.
 fn describe_rule(rule: &GeoRule) -> String {
     let texts = |codes: &[Box<str>]| codes.iter().map(ToString::to_string).collect::<Vec<_>>();
     let keys = [
@@ -66,8 +62,8 @@ fn describe_rule(rule: &GeoRule) -> String {
         ("country", texts(&rule.countries)),
         ("continent", texts(&rule.continents)),
     ];
-    let words = |(key, codes): &(&str, Vec<String>)| {
+    let text = |(key, codes): &(&str, Vec<String>)| {
         format!("{key} {}", listing::join_first(codes, MAX_RULE_KEYS, codes.len()))
     };
-    keys.iter().filter(|(_, codes)| !codes.is_empty()).map(words).collect::<Vec<_>>().join("; ")
+    keys.iter().filter(|(_, codes)| !codes.is_empty()).map(text).collect::<Vec<_>>().join("; ")
 }

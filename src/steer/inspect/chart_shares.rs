@@ -1,4 +1,4 @@
-//! Shares: what part of its answers a chart gives to each endpoint, for reports.
+//! Chart shares: the share of the answers of a chart that each endpoint has, for reports.
 
 use crate::{
     geo::Area,
@@ -9,18 +9,18 @@ use crate::{
 };
 
 impl Chart {
-    /// How many areas the answers of one family divide clients into; 0 where the family is not
+    /// The number of areas with different answers in one family; 0 where the family is not
     /// published.
     pub fn area_count(&self, family: Family) -> usize {
         self.family(family).areas.len()
     }
 
-    /// What an area's clients are answered, each endpoint with its share of the places in answers;
-    /// the shares add up to 1, or there are none, which is NODATA.
+    /// The endpoints that the clients of an area are answered, each with its share of the places in
+    /// answers. The shares add up to 1; there are none where the answer is NODATA.
     pub fn shares(&self, family: Family, area: Area) -> Vec<(f64, &EndpointAnswer)> {
         let mut shares = Vec::new();
-        let reach = self.family(family).areas.get(area.0 as usize);
-        if let Some(choice) = reach.and_then(|reach| reach.choice.as_ref()) {
+        let answer = self.family(family).areas.get(area.0 as usize);
+        if let Some(choice) = answer.and_then(|answer| answer.choice.as_ref()) {
             add_shares(choice, 1.0, &mut shares);
         }
         shares
@@ -36,9 +36,9 @@ fn add_shares<'a>(
         WheelChoice::Answer(answer) => shares.push((share, answer)),
         WheelChoice::Wheel(wheel) => {
             let picks = wheel.slots.picks() as f64;
-            let held = wheel.choices.iter().zip(wheel.slots.shares(wheel.choices.len()));
-            for (choice, held) in held.filter(|(_, held)| *held > 0.0) {
-                add_shares(choice, share * held / picks, shares);
+            let choices = wheel.choices.iter().zip(wheel.slots.shares(wheel.choices.len()));
+            for (choice, choice_share) in choices.filter(|(_, share)| *share > 0.0) {
+                add_shares(choice, share * choice_share / picks, shares);
             }
         }
     }

@@ -1,9 +1,5 @@
-//! Inspection: the tree of pools as the compiler searches it for one client, kept for people to
-//! read.
-//!
-//! Nothing is decided here. Every pick comes from the same [`PoolSearch`], the same policies and
-//! the same preferences as the service's chart; this file only keeps what they looked at, and names
-//! the cause where something was not picked.
+//! The result of an inspection: the pools that a service tried for one client, as a tree, with the
+//! decision about each member.
 
 use std::net::IpAddr;
 
@@ -20,104 +16,105 @@ use crate::{
     },
 };
 
-/// A client as preferences see it.
+/// A client, by what preferences depend on.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientLocation<'a> {
-    /// The address that decides.
+    /// The address of the client subnet, or of the resolver.
     pub address: IpAddr,
-    /// Where the databases put it.
+    /// The location of the address, by the databases.
     pub location: &'a Location,
 }
 
-/// How a service came to its answer for one client.
+/// How a service was answered for one client.
 #[derive(Debug, Clone)]
 pub struct Inspection {
     /// The prefixes of `subnet` rules that hold the client, longest first.
     pub matching_prefixes: Vec<IpNet>,
-    /// The pools turned to, one after the other; the last one answers, if any does.
+    /// The pools tried, in order; the last one answers, if any does.
     pub attempts: Vec<InspectedAttempt>,
-    /// The least time until a verdict that the answer hangs on could flip, in seconds.
+    /// The least time until a verdict that the answer depends on could flip, in seconds.
     pub flips_in_secs: Option<u32>,
-    /// All members are answered, although some are usable again: too few are, after an outage of
-    /// all.
+    /// All members are answered although some are usable again: too few have recovered from an
+    /// outage of all.
     pub is_recovering: bool,
 }
 
-/// One pool that the service turned to.
+/// One pool that the service tried.
 #[derive(Debug, Clone)]
 pub struct InspectedAttempt {
-    /// How far the service had gone by then.
+    /// The stage of the fallback at this attempt.
     pub stage: FallbackStage,
-    /// What the tree was searched for: past [`FallbackStage::Normal`], members count
-    /// whatever their probes say.
+    /// The stage that the tree was searched for: after [`FallbackStage::Normal`], members count
+    /// whatever their health checks say.
     pub search_stage: FallbackStage,
-    /// The pool.
+    /// The pool, with everything below it.
     pub tree: InspectedPool,
-    /// Nothing in it is usable for the family asked for, and something is for the other one:
+    /// No member of the family asked for is usable, and one of the other family is: the answer is
     /// NODATA.
     pub serves_other_family: bool,
 }
 
-/// What a pool comes to for the client.
+/// A pool, inspected for the client.
 #[derive(Debug, Clone)]
 pub struct InspectedPool {
-    /// Which.
+    /// The pool.
     pub id: PoolId,
-    /// What it was searched for: past [`FallbackStage::Normal`], members count whatever
-    /// their probes say.
+    /// The stage that it was searched for: after [`FallbackStage::Normal`], members count whatever
+    /// their health checks say.
     pub search_stage: FallbackStage,
-    /// The rule that ends the search for this client, in a `geo` pool.
+    /// Of a `geo` pool: the rule that ends the search for this client.
     pub final_rule: Option<FinalRule>,
-    /// Enough of its members are usable.
+    /// As many of its members are usable as `min-up` asks for.
     pub meets_min_up: bool,
-    /// It comes to something.
+    /// A client can be answered from it.
     pub is_usable: bool,
-    /// There is nothing by the operator's will (`default = []`), not by a failure.
+    /// Nothing is answered because the configuration says so (`default = []`), not because of a
+    /// failure.
     pub is_empty_by_config: bool,
     /// How many members an answer has.
     pub picks: usize,
     /// How a client picks its slot.
     pub spread: Spread,
-    /// Slots of its wheel; 1 where it has but one thing to answer.
+    /// The number of slots of its wheel; 1 where it has one answer only.
     pub slots: usize,
-    /// Every member: in order of distance for `nearest`, of the matching rules for `geo`, else as
+    /// Every member: of `nearest` by distance, of `geo` in the order of the matching rules, else as
     /// written.
     pub members: Vec<InspectedMember>,
 }
 
-/// A rule of a `geo` pool after which no other rule and no default is tried.
+/// The rule of a `geo` pool after which neither another rule nor `default` is tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FinalRule {
     /// The key of the rule that matched.
     pub matched_key: MatchedKey,
-    /// By `strict = true`; else because the rule has no members.
+    /// It ends the search by `strict = true`, and not because it has no members.
     pub is_strict: bool,
 }
 
-/// A member of a pool and what became of it.
+/// A member of a pool, and the decision about it.
 #[derive(Debug, Clone)]
 pub struct InspectedMember {
     /// Its position in the pool.
     pub position: usize,
-    /// Picked or not, and why.
+    /// Whether it was picked, and why.
     pub decision: Decision,
-    /// The share of the pool's answers that hold it, counted in the wheel's slots or computed from
-    /// its draws by weight: 0 to 1.
+    /// The share of the pool's answers that hold it, from 0 to 1: counted in the slots of the wheel,
+    /// or computed from draws by weight.
     pub share: f64,
-    /// Only for when nothing else is usable, by weight 0 or by state.
+    /// It is a standby, by weight 0 or by state: picked only when nothing else is usable.
     pub is_standby: bool,
-    /// Its other address family is down, in a pool that takes families together.
+    /// Its other address family is down, in a pool that couples families.
     pub has_family_down: bool,
-    /// What beside rank and weight decides on its share.
+    /// What changes its share besides rank and weight.
     pub modifiers: ShareModifiers,
-    /// Kilometres to its nearest datacenter, and the same as its bias has it; for `nearest`, where
-    /// both places are known.
+    /// Of `nearest`: the kilometres to its nearest datacenter, without and with its bias. `None`
+    /// where the location of the client or of the member is not known.
     pub distance_km: Option<(f64, f64)>,
-    /// The rule of a `geo` pool that offers it to this client.
+    /// Of `geo`: the key of the rule that offers it to this client.
     pub matched_key: Option<MatchedKey>,
-    /// Every datacenter that it is in, for a pool those of all its endpoints.
+    /// Every datacenter that it is in; of a pool, those of all its endpoints.
     pub datacenters: Vec<DatacenterId>,
-    /// What it is.
+    /// The endpoint or the pool that it is.
     pub content: InspectedNode,
 }
 
@@ -130,19 +127,19 @@ pub enum InspectedNode {
     Pool(InspectedPool),
 }
 
-/// An endpoint under present conditions.
+/// An endpoint, inspected under the conditions in force.
 #[derive(Debug, Clone)]
 pub struct InspectedEndpoint {
-    /// Which.
+    /// The endpoint.
     pub id: EndpointId,
     /// Its state: its own or its datacenter's, the stricter of the two.
     pub state: ServingState,
-    /// The datacenter whose state that is, where it is not its own.
+    /// The datacenter that the state comes from; `None` where it is the state of the endpoint.
     pub state_of: Option<DatacenterId>,
-    /// The operator forced it down.
+    /// An operator forced it down.
     pub is_forced_down: bool,
-    /// Each of its addresses, or those that its alias has now, with the standing where it is
-    /// probed; none for a CNAME.
+    /// Its addresses, or those that its alias is resolved to, each with the health status where it
+    /// is probed. A CNAME has one entry without an address.
     pub addresses: Vec<(Option<IpAddr>, Option<HealthStatus>)>,
 }
 
@@ -159,6 +156,6 @@ pub enum MatchedKey {
     Country(Box<str>),
     /// The client's continent.
     Continent(Box<str>),
-    /// None: every client is offered it in the end.
+    /// No key: `default` offers it to every client that reaches it.
     Default,
 }

@@ -163,7 +163,7 @@ impl Inspector<'_> {
         let result = self.search.pool(id, context);
         let picked = selected.selection.groups.concat();
         let identities: Vec<usize> =
-            picked.iter().map(|&at| identity(selected.results[usize::from(at)].as_ref())).collect();
+            picked.iter().map(|&member| identity(selected.result(member))).collect();
         let WheelShares { shares, slots, picks } =
             WheelShares::new(result.choice.as_ref(), &identities);
         let ranking = context.ranking(id);
@@ -183,11 +183,11 @@ impl Inspector<'_> {
                 }
                 decision => decision,
             };
-            let picked = picked.iter().position(|&member| usize::from(member) == position);
+            let rank = picked.iter().position(|&member| usize::from(member) == position);
             InspectedMember {
                 position,
                 decision,
-                share: picked.map_or(0.0, |at| shares[at]),
+                share: rank.map_or(0.0, |rank| shares[rank]),
                 is_standby: result.tier.is_standby(),
                 has_family_down: result.tier.has_family_down(),
                 modifiers: modifiers.modifiers(position, &result),
@@ -402,7 +402,9 @@ impl WheelShares {
             let shares = layer.slots.shares(layer.choices.len());
             for (choice, share) in layer.choices.iter().zip(shares) {
                 let member = identities.iter().position(|&member| member == choice.identity());
-                member.into_iter().for_each(|at| of_layers.shares[at] += layer_share * share);
+                if let Some(member) = member {
+                    of_layers.shares[member] += layer_share * share;
+                }
             }
         }
         of_layers

@@ -1,140 +1,143 @@
-//! Terms: what beside rank and weight decides how much a member gets, and whose doing that is.
+//! Share modifiers: what changes the share of a member besides rank and weight, and the cause.
 
 use crate::steer::{
     compile::{LossRange, SearchResult},
     model::{Conditions, DatacenterId, EndpointId, Fraction, MemberKind, Pool, PoolId, Topology},
 };
 
-/// What beside rank and weight decides how much a member gets. Nothing of it holds for most members
-/// most of the time.
+/// What changes the share of a member besides rank and weight. All are unset for a member in normal
+/// service.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ShareModifiers {
-    /// What it takes of its share, amid a drain or a slow start.
+    /// The effect of a drain or a slow start.
     pub ramp: Option<RampEffect>,
-    /// What it keeps of its clients, while it sheds or spills.
+    /// What it keeps of its clients while it sheds or spills.
     pub retained: Option<RetainedShare>,
-    /// Of a `load` pool whose shares follow reports: its weight, and that of all members, 1024 or
-    /// about.
+    /// Of a `load` pool whose shares follow reports: its weight and the sum of all weights, which is
+    /// about 1024.
     pub load_weight: Option<(u32, u32)>,
     /// Of a `failover` pool: clients stay with it although a member before it is usable.
     pub is_holder: bool,
 }
 
-/// A member amid a drain or a slow start.
+/// The effect of a drain or a slow start on a member.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RampEffect {
-    /// What it takes of its share.
+    /// The fraction of its share that the member takes.
     pub fraction: Fraction,
-    /// Whose drain or slow start it is.
+    /// What is drained or starts slowly.
     pub owner: RampOwner,
 }
 
-/// Whose drain or slow start it is.
+/// What is drained or starts slowly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RampOwner {
-    /// A datacenter's.
+    /// A datacenter of the member.
     Datacenter(DatacenterId),
-    /// An endpoint's own.
+    /// The endpoint.
     Endpoint(EndpointId),
-    /// That of a `failover` pool's clients, which return to the member.
+    /// The clients of a `failover` pool, which return to the member.
     Failback(PoolId),
 }
 
-/// A member that keeps less than all of its clients.
+/// What a member keeps of its clients, where it is less than all.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetainedShare {
-    /// Of all its clients.
+    /// The fraction of all its clients that it keeps.
     pub fraction: Fraction,
-    /// Of this client's area: of a `nearest` pool's first member, those leave first who lose the
-    /// least distance.
+    /// The fraction that it keeps of the clients of this area. The first member of a `nearest` pool
+    /// gives away those clients first that lose the least distance.
     pub fraction_in_area: Fraction,
-    /// Where the area stands among those that have the same nearest member, by how little distance
-    /// they lose: shares from 0 to 1. Nothing where clients leave evenly, wherever they are.
+    /// The range of the area among the areas with the same nearest member, ordered by the distance
+    /// that their clients lose: shares from 0 to 1. `None` where clients of all areas leave alike.
     pub loss_range: Option<(f64, f64)>,
-    /// It is a pool that is loaded beyond its capacity; else an operator's `shed`.
+    /// The member is a pool that is loaded beyond its capacity; else an operator sheds its clients.
     pub is_spilling: bool,
 }
 
-/// What is asked of a pool's members.
+/// The pool whose members' modifiers are asked for.
 pub(super) struct ModifierContext<'a> {
     pub(super) topology: &'a Topology,
     pub(super) conditions: &'a Conditions,
     pub(super) id: PoolId,
-    /// The first member of a `nearest` pool, and where the client's area stands among those that
-    /// have the same one.
+    /// Of a `nearest` pool: the first member, and the range of the client's area among the areas with
+    /// the same one.
     pub(super) nearest: Option<(usize, LossRange)>,
 }
 
 impl ModifierContext<'_> {
-    /// The terms of the member at a position, which came to `finding`.
-    pub(super) fn modifiers(&self, at: usize, finding: &SearchResult) -> ShareModifiers {
+    /// The modifiers of the member at a position, by its search result.
+    pub(super) fn modifiers(&self, position: usize, result: &SearchResult) -> ShareModifiers {
         let pool = &self.topology.pools[self.id.index()];
-        let steering = &self.conditions.adjustments;
-        let by_load = steering
+        let adjustments = &self.conditions.adjustments;
+        let load_weight = adjustments
             .weights
             .get(&self.id)
-            .and_then(|weights| Some((*weights.get(at)?, weights.iter().sum())));
+            .and_then(|weights| Some((*weights.get(position)?, weights.iter().sum())));
         ShareModifiers {
-            ramp: self.ramp(at, finding.fraction),
-            retained: (!finding.kept_fraction.is_full())
-                .then(|| self.kept(at, pool, finding.kept_fraction)),
-            load_weight: by_load,
-            is_holder: steering.holders.get(&self.id) == Some(&(at as u16)),
+            ramp: self.ramp(position, result.fraction),
+            retained: (!result.kept_fraction.is_full())
+                .then(|| self.kept(position, pool, result.kept_fraction)),
+            load_weight,
+            is_holder: adjustments.holders.get(&self.id) == Some(&(position as u16)),
         }
     }
 
-    /// What a member takes during a ramp of its own or a return of clients to it, whichever is
-    /// less.
-    fn ramp(&self, at: usize, own: Fraction) -> Option<RampEffect> {
+    /// The effect of the member's own ramp or of the return of clients to it, whichever leaves less.
+    fn ramp(&self, position: usize, fraction: Fraction) -> Option<RampEffect> {
         let returning = self
             .conditions
             .adjustments
             .failbacks
             .get(&self.id)
-            .filter(|one| usize::from(one.to) == at);
-        if let Some(one) = returning.filter(|one| one.fraction < own) {
+            .filter(|failback| usize::from(failback.to) == position);
+        if let Some(failback) = returning.filter(|failback| failback.fraction < fraction) {
             return Some(RampEffect {
-                fraction: one.fraction,
+                fraction: failback.fraction,
                 owner: RampOwner::Failback(self.id),
             });
         }
-        let kind = self.topology.pools[self.id.index()].members[at].kind;
-        let by = if own.is_full() { None } else { self.ramped_by(kind, own) };
-        by.map(|by| RampEffect { fraction: own, owner: by })
+        let kind = self.topology.pools[self.id.index()].members[position].kind;
+        let owner = if fraction.is_full() { None } else { self.ramp_owner(kind, fraction) };
+        owner.map(|owner| RampEffect { fraction, owner })
     }
 
-    fn kept(&self, at: usize, pool: &Pool, keep: Fraction) -> RetainedShare {
-        let span = self.nearest.filter(|(first, _)| *first == at).map(|(_, span)| span);
-        let is_spilling = match pool.members[at].kind {
+    fn kept(&self, position: usize, pool: &Pool, fraction: Fraction) -> RetainedShare {
+        let range = self.nearest.filter(|(first, _)| *first == position).map(|(_, range)| range);
+        let is_spilling = match pool.members[position].kind {
             MemberKind::Pool(inner) => {
                 self.conditions.adjustments.kept_fractions.contains_key(&inner)
             }
             MemberKind::Endpoint(_) => false,
         };
         RetainedShare {
-            fraction: keep,
-            fraction_in_area: span.map_or(keep, |span| span.kept_fraction(keep)),
-            loss_range: span.map(|span| (span.from, span.to)),
+            fraction,
+            fraction_in_area: range.map_or(fraction, |range| range.kept_fraction(fraction)),
+            loss_range: range.map(|range| (range.from, range.to)),
             is_spilling,
         }
     }
 
-    /// Whose ramp leaves a member this part: the first found below it.
-    fn ramped_by(&self, kind: MemberKind, part: Fraction) -> Option<RampOwner> {
-        let steering = &self.conditions.adjustments;
+    /// The endpoint or datacenter whose ramp leaves this fraction to a member: the first one found
+    /// below it.
+    fn ramp_owner(&self, kind: MemberKind, fraction: Fraction) -> Option<RampOwner> {
+        let adjustments = &self.conditions.adjustments;
         match kind {
             MemberKind::Pool(id) => {
                 let mut members = self.topology.pools[id.index()].members.iter();
-                members.find_map(|member| self.ramped_by(member.kind, part))
+                members.find_map(|member| self.ramp_owner(member.kind, fraction))
             }
-            MemberKind::Endpoint(id) if steering.endpoint_fractions.get(&id) == Some(&part) => {
+            MemberKind::Endpoint(id)
+                if adjustments.endpoint_fractions.get(&id) == Some(&fraction) =>
+            {
                 Some(RampOwner::Endpoint(id))
             }
             MemberKind::Endpoint(id) => {
-                let mut places = self.topology.endpoints[id.index()].datacenters.iter();
-                let place =
-                    places.find(|place| steering.datacenter_fractions.get(place) == Some(&part));
-                place.copied().map(RampOwner::Datacenter)
+                let has_fraction = |datacenter: &&DatacenterId| {
+                    adjustments.datacenter_fractions.get(datacenter) == Some(&fraction)
+                };
+                let mut datacenters = self.topology.endpoints[id.index()].datacenters.iter();
+                datacenters.find(has_fraction).copied().map(RampOwner::Datacenter)
             }
         }
     }
