@@ -1,23 +1,24 @@
-//! Recovery from "everything is down": clients that are answered all members because none was
-//! usable go on getting all until enough of them are back. Otherwise the first member that recovers
-//! gets the clients of all.
+//! Recovery from an outage of all members. Clients that are answered all members because none was
+//! usable are still answered all of them until enough have recovered. Otherwise the first member
+//! that recovers would get every client.
 //!
 //! | phase of a group of clients | begins | ends |
 //! |---|---|---|
-//! | dark | no member is usable, so that all are answered | a member is usable again |
-//! | recovering | a member is usable, but less than half of the members by weight | half are, or `rise` × interval has passed, or none is again |
+//! | all down | no member is usable, so that all are answered | a member is usable again |
+//! | recovering | a member is usable, but less than half of the members by weight | half are usable, or `rise` × interval has passed, or none is usable |
 //!
 //! A group is the clients of a service's pool that are offered the same members: all clients, or
-//! those of the areas for which a `geo` pool offers the same ones. A strict rule's clients are one.
+//! those of the areas for which a `geo` pool offers the same members. The clients of a strict rule
+//! are one group.
 //!
-//! Only health begins it and only health is waited for. It is over at once where clients are served
-//! without a member that the outage took: by a standby, or by a member that an operator has just
-//! put into service.
+//! Only health begins a recovery and only health ends it, with one exception: it ends at once where
+//! a member serves clients that was not lost in the outage, such as a standby or a member that an
+//! operator has just put into service.
 //!
 //! It applies to services that answer all members when none is usable, and whose tree of pools
-//! divides clients among members. A `failover` over endpoints does not: one member takes all
-//! clients there anyway. Where `min-up` is configured, that is the threshold, for which the pool
-//! itself waits. Pure: the time comes in as the time since an epoch of the caller's.
+//! divides clients among members. In a `failover` over endpoints, one member gets all clients
+//! anyway. Where `min-up` is configured, that is the threshold, and the pool itself waits for it.
+//! Pure: times are durations since an epoch that the caller chooses.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -31,10 +32,10 @@ use crate::steer::{
     model::{ClientGroup, Conditions, MemberKind, MinUp, Policy, PoolId, ServiceId, Topology},
 };
 
-/// As much of a pool's weight must be back.
+/// The share of a pool's weight that must be usable again for the recovery to end.
 const RECOVERED_SHARE: f64 = 0.5;
 
-/// A recovery in progress, for the next run of the program: everything by name.
+/// A recovery in progress, for the next run of the program. Pools and members are saved by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedRecovery {
     /// The service's pool.
@@ -43,14 +44,14 @@ pub struct SavedRecovery {
     pub members: Vec<Box<str>>,
     /// A rule with `strict = true` offers them.
     pub is_strict: bool,
-    /// How long it lasts at most from now on.
+    /// The longest time that the recovery still lasts.
     pub remaining: Duration,
 }
 
-/// Which groups of clients are without a usable member, or recovering from that.
+/// The groups of clients that have no usable member, or are recovering from that.
 #[derive(Debug, Default)]
 pub struct Recovery {
-    /// What groups and members are positions in.
+    /// The topology that the positions of groups and members refer to.
     topology: Arc<Topology>,
     outages: BTreeMap<ClientGroup, Outage>,
 }
@@ -59,8 +60,8 @@ pub struct Recovery {
 #[derive(Debug)]
 struct Outage {
     phase: OutagePhase,
-    /// The endpoints that it took, by [`name_hash`]; empty after a restart, until they were looked
-    /// at.
+    /// The endpoints lost in the outage, by [`name_hash`]; empty after a restart, until the next
+    /// check of the conditions.
     lost_endpoints: HashSet<u64>,
 }
 
@@ -71,27 +72,28 @@ enum OutagePhase {
 }
 
 impl Recovery {
-    /// Goes on with another topology: pools and members are found again by name.
+    /// Continues with another topology, in which pools and members are found by name.
     pub fn set_topology(&mut self, new: &Arc<Topology>) {
         let old = std::mem::replace(&mut self.topology, Arc::clone(new));
         let outages = std::mem::take(&mut self.outages);
         let renamed = |(group, outage): (ClientGroup, Outage)| {
             let pool = old.pools.get(group.pool.index())?;
-            let members = group.members.iter().filter_map(|&at| pool.members.get(usize::from(at)));
+            let members =
+                group.members.iter().filter_map(|&member| pool.members.get(usize::from(member)));
             let members: Vec<_> = members.map(|member| old.member_name(member.kind)).collect();
             Some((group_of(new, &pool.name, &members, group.is_strict)?, outage))
         };
         self.outages = outages.into_iter().filter_map(renamed).collect();
     }
 
-    /// Goes on where a previous run was at `now`.
+    /// Continues the recoveries of the previous run at `now`.
     pub fn restore(&mut self, saved: &[SavedRecovery], now: Duration) {
         let topology = &self.topology;
-        for SavedRecovery { pool, members, is_strict, remaining: left } in saved {
+        for SavedRecovery { pool, members, is_strict, remaining } in saved {
             let names: Vec<&str> = members.iter().map(|name| &**name).collect();
             let Some(group) = group_of(topology, pool, &names, *is_strict) else { continue };
-            let Some(hold) = max_recovery(topology, &group) else { continue };
-            let phase = OutagePhase::Recovering { until: now + hold.min(*left) };
+            let Some(max) = max_recovery(topology, &group) else { continue };
+            let phase = OutagePhase::Recovering { until: now + max.min(*remaining) };
             self.outages.insert(group, Outage { phase, lost_endpoints: HashSet::new() });
         }
     }
@@ -102,7 +104,8 @@ impl Recovery {
         let saved = |(group, outage): (&ClientGroup, &Outage)| {
             let OutagePhase::Recovering { until } = outage.phase else { return None };
             let pool = topology.pools.get(group.pool.index())?;
-            let members = group.members.iter().filter_map(|&at| pool.members.get(usize::from(at)));
+            let members =
+                group.members.iter().filter_map(|&member| pool.members.get(usize::from(member)));
             Some(SavedRecovery {
                 pool: pool.name.clone(),
                 members: members.map(|member| topology.member_name(member.kind).into()).collect(),
@@ -113,8 +116,8 @@ impl Recovery {
         self.outages.iter().filter_map(saved).collect()
     }
 
-    /// Moves every outage on to what `conditions` say at `now`, and writes into them which groups
-    /// are recovering. Returns the pools for which that changed.
+    /// Advances every outage to the phase that follows from `conditions` at `now`, and records in
+    /// them which groups are recovering. Returns the pools for which that changed.
     pub fn follow(
         &mut self,
         compiler: &Compiler,
@@ -123,10 +126,12 @@ impl Recovery {
     ) -> Vec<PoolId> {
         let groups: Vec<ClientGroup> = self.outages.keys().cloned().collect();
         let topology = Arc::clone(&self.topology);
-        for (group, supply) in groups.iter().zip(compiler.group_availability(conditions, &groups)) {
+        for (group, availability) in
+            groups.iter().zip(compiler.group_availability(conditions, &groups))
+        {
             let Some(outage) = self.outages.get_mut(group) else { continue };
             match max_recovery(&topology, group)
-                .and_then(|hold| outage.phase_after(&topology, &supply, hold, now))
+                .and_then(|max| outage.phase_after(&topology, &availability, max, now))
             {
                 Some(phase) => outage.phase = phase,
                 None => _ = self.outages.remove(group),
@@ -148,8 +153,8 @@ impl Recovery {
         changed
     }
 
-    /// Looks which clients of these services, of which some found nothing usable, are offered no
-    /// usable member at all.
+    /// Finds the clients of these services that are offered no usable member at all, and notes an
+    /// outage for each of their groups.
     pub fn note_outages<'c>(
         &mut self,
         compiler: &Compiler,
@@ -165,20 +170,19 @@ impl Recovery {
             };
             new.extend(groups.into_iter().filter(is_new));
         }
-        let supplies = compiler.group_availability(conditions, &new);
-        for (group, supply) in new.into_iter().zip(supplies).filter(|(_, supply)| !supply.is_served)
-        {
-            let lost = supply
+        let availabilities = compiler.group_availability(conditions, &new);
+        let groups = new.into_iter().zip(availabilities);
+        for (group, availability) in groups.filter(|(_, availability)| !availability.is_served) {
+            let lost = availability
                 .endpoints
                 .iter()
-                .filter(|seen| seen.availability != EndpointAvailability::Withheld);
-            let lost = lost.map(|seen| name_hash(&topology, seen)).collect();
-            self.outages
-                .insert(group, Outage { phase: OutagePhase::AllDown, lost_endpoints: lost });
+                .filter(|endpoint| endpoint.availability != EndpointAvailability::Withheld);
+            let lost_endpoints = lost.map(|endpoint| name_hash(&topology, endpoint)).collect();
+            self.outages.insert(group, Outage { phase: OutagePhase::AllDown, lost_endpoints });
         }
     }
 
-    /// When the next recovery ends by its time.
+    /// The time at which the next recovery ends at the latest.
     pub fn next_due(&self) -> Option<Duration> {
         let ends = self.outages.values().filter_map(|outage| match outage.phase {
             OutagePhase::AllDown => None,
@@ -190,76 +194,85 @@ impl Recovery {
 
 impl Outage {
     /// The phase that follows from how the clients are served now; `None` where the outage and the
-    /// recovery are over.
+    /// recovery have ended.
     fn phase_after(
         &mut self,
         topology: &Topology,
-        supply: &GroupAvailability,
-        hold: Duration,
+        availability: &GroupAvailability,
+        max: Duration,
         now: Duration,
     ) -> Option<OutagePhase> {
         if self.lost_endpoints.is_empty() {
-            self.lost_endpoints
-                .extend(supply.endpoints.iter().map(|seen| name_hash(topology, seen)));
+            self.lost_endpoints.extend(
+                availability.endpoints.iter().map(|endpoint| name_hash(topology, endpoint)),
+            );
         }
-        let is_given = supply.endpoints.iter().any(|seen| match seen.availability {
+        let has_other = availability.endpoints.iter().any(|endpoint| match endpoint.availability {
             EndpointAvailability::ForcedUp => true,
             EndpointAvailability::Healthy => {
-                !self.lost_endpoints.contains(&name_hash(topology, seen))
+                !self.lost_endpoints.contains(&name_hash(topology, endpoint))
             }
             EndpointAvailability::Unhealthy | EndpointAvailability::Withheld => false,
         });
-        if is_given {
+        // A member serves clients that was not lost in the outage.
+        if has_other {
             return None;
         }
-        let failed = supply
+        let failed = availability
             .endpoints
             .iter()
-            .filter(|seen| seen.availability == EndpointAvailability::Unhealthy);
-        self.lost_endpoints.extend(failed.map(|seen| name_hash(topology, seen)));
+            .filter(|endpoint| endpoint.availability == EndpointAvailability::Unhealthy);
+        self.lost_endpoints.extend(failed.map(|endpoint| name_hash(topology, endpoint)));
         match self.phase {
-            _ if !supply.is_served => Some(OutagePhase::AllDown),
-            _ if supply.recovered_share <= 0.0 || supply.recovered_share >= RECOVERED_SHARE => None,
+            _ if !availability.is_served => Some(OutagePhase::AllDown),
+            _ if availability.recovered_share <= 0.0
+                || availability.recovered_share >= RECOVERED_SHARE =>
+            {
+                None
+            }
             OutagePhase::Recovering { until } => {
                 (now < until).then_some(OutagePhase::Recovering { until })
             }
-            OutagePhase::AllDown => Some(OutagePhase::Recovering { until: now + hold }),
+            OutagePhase::AllDown => Some(OutagePhase::Recovering { until: now + max }),
         }
     }
 }
 
-/// An endpoint by its name and its pool's, which a reload keeps.
-fn name_hash(topology: &Topology, seen: &PoolEndpoint) -> u64 {
-    let (pool, endpoint) =
-        (&topology.pools[seen.pool.index()], &topology.endpoints[seen.endpoint.index()]);
+/// A hash of the names of an endpoint and its pool, which are the same after a reload.
+fn name_hash(topology: &Topology, endpoint: &PoolEndpoint) -> u64 {
+    let pool = &topology.pools[endpoint.pool.index()];
+    let endpoint = &topology.endpoints[endpoint.endpoint.index()];
     stable_hash([pool.name.as_bytes(), b"/", endpoint.name.as_bytes()].concat().as_slice())
 }
 
-/// The group that is offered these members of a pool, as far as there still are any.
+/// The group that is offered these members of a pool; `None` where none of them exists any more.
 fn group_of(
     topology: &Topology,
     pool: &str,
     members: &[&str],
     is_strict: bool,
 ) -> Option<ClientGroup> {
-    let id = topology.pools.iter().position(|at| *at.name == *pool)?;
+    let id = topology.pools.iter().position(|known| *known.name == *pool)?;
     let of_pool = &topology.pools[id].members;
     let position =
         |name: &&str| of_pool.iter().position(|member| topology.member_name(member.kind) == *name);
-    let members: Box<[u16]> =
-        members.iter().filter_map(position).filter_map(|at| u16::try_from(at).ok()).collect();
+    let members: Box<[u16]> = members
+        .iter()
+        .filter_map(position)
+        .filter_map(|position| u16::try_from(position).ok())
+        .collect();
     (!members.is_empty()).then_some(ClientGroup { pool: PoolId(id as u32), members, is_strict })
 }
 
-/// How long a group recovers at most: the longest `rise` × interval of the monitors below what it
-/// is offered. `None` where recovery does not apply.
+/// The longest time that a group recovers: the longest `rise` × interval of the monitors of its
+/// members and of those below. `None` where recovery does not apply.
 fn max_recovery(topology: &Topology, group: &ClientGroup) -> Option<Duration> {
-    let one = MinUp::Members(std::num::NonZeroU32::MIN);
+    let default = MinUp::Members(std::num::NonZeroU32::MIN);
     let pool = &topology.pools[group.pool.index()];
     let kinds: Vec<MemberKind> = group
         .members
         .iter()
-        .filter_map(|&at| Some(pool.members.get(usize::from(at))?.kind))
+        .filter_map(|&member| Some(pool.members.get(usize::from(member))?.kind))
         .collect();
     let inner: Vec<PoolId> = kinds
         .iter()
@@ -269,14 +282,14 @@ fn max_recovery(topology: &Topology, group: &ClientGroup) -> Option<Duration> {
         })
         .collect();
     let below = topology.pools_below(inner);
-    // Clients of a strict rule are one group, and its members a failover.
+    // The members of a strict rule are a failover for all of its clients.
     let divides_itself =
         pool.policy != Policy::Failover && !group.is_strict && pool.members.len() > 1;
     let divides = |id: &PoolId| {
         let pool = &topology.pools[id.index()];
         pool.policy != Policy::Failover && pool.members.len() > 1
     };
-    if pool.min_up != one || !(divides_itself || below.iter().any(divides)) {
+    if pool.min_up != default || !(divides_itself || below.iter().any(divides)) {
         return None;
     }
     let members =
