@@ -1,12 +1,14 @@
-//! Steering: who may be answered (datacenters, endpoints, pools, services) and how that is compiled
-//! into wheels. Layer 2: pure.
+//! Steering: which endpoints a client is answered, and how that is compiled into wheels. Layer 2:
+//! pure.
 //!
-//! [`Topology`] is what is configured, [`Conditions`] what changes without an edit. [`Compiler`]
-//! makes one `chart_plan` for services with equal settings and finds the plans that a change
-//! touches (`dependencies`). A [`Compilation`] searches the pools of each such plan (`search`,
-//! `policy`) in every area that its preferences divide the world into (`preference`, `survey`),
-//! fills wheels (`slots`) and makes a [`Chart`], from which a query takes its [`Route`] and draws.
-//! [`inspect()`] keeps the steps of one such search for people.
+//! | room | what | when it runs |
+//! |---|---|---|
+//! | `model` | the configuration ([`Topology`]), and the [`Conditions`] that change | on a load |
+//! | `compile` | from these to charts: plans, search, policies, slots | on a load, on each change |
+//! | `chart` | [`Chart`], from which a query takes its [`Route`] and draws | for each query |
+//! | `inspect` | reports: one client's search, and the datacenters answered | when asked |
+//! | `feedback` | from load reports and ramps to [`Adjustments`] | on each report |
+//! | `recovery` | outages of all members, which conditions remember | on each change of health |
 
 mod chart;
 mod compile;

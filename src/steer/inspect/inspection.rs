@@ -98,8 +98,8 @@ pub struct InspectedMember {
     pub position: usize,
     /// Whether it was picked, and why.
     pub decision: Decision,
-    /// The share of the pool's answers that hold it, from 0 to 1: counted in the slots of the wheel,
-    /// or computed from draws by weight.
+    /// The share of the pool's answers that hold it, from 0 to 1: counted in the slots of the
+    /// wheel, or computed from draws by weight.
     pub share: f64,
     /// It is a standby, by weight 0 or by state: picked only when nothing else is usable.
     pub is_standby: bool,

@@ -124,8 +124,8 @@ impl<'a> PresenceFinder<'a> {
         found
     }
 
-    /// Adds an answered endpoint. Of several endpoints of a datacenter, it keeps the one whose cause
-    /// matters most to a drain.
+    /// Adds an answered endpoint. Of several endpoints of a datacenter, it keeps the one whose
+    /// cause matters most to a drain.
     fn record(
         &self,
         found: &mut Vec<AnsweredDatacenter>,

@@ -13,8 +13,8 @@ pub struct ShareModifiers {
     pub ramp: Option<RampEffect>,
     /// What it keeps of its clients while it sheds or spills.
     pub retained: Option<RetainedShare>,
-    /// Of a `load` pool whose shares follow reports: its weight and the sum of all weights, which is
-    /// about 1024.
+    /// Of a `load` pool whose shares follow reports: its weight and the sum of all weights, which
+    /// is about 1024.
     pub load_weight: Option<(u32, u32)>,
     /// Of a `failover` pool: clients stay with it although a member before it is usable.
     pub is_holder: bool,
@@ -60,8 +60,8 @@ pub(super) struct ModifierContext<'a> {
     pub(super) topology: &'a Topology,
     pub(super) conditions: &'a Conditions,
     pub(super) id: PoolId,
-    /// Of a `nearest` pool: the first member, and the range of the client's area among the areas with
-    /// the same one.
+    /// Of a `nearest` pool: the first member, and the range of the client's area among the areas
+    /// with the same one.
     pub(super) nearest: Option<(usize, LossRange)>,
 }
 
@@ -83,7 +83,8 @@ impl ModifierContext<'_> {
         }
     }
 
-    /// The effect of the member's own ramp or of the return of clients to it, whichever leaves less.
+    /// The effect of the member's own ramp or of the return of clients to it, whichever leaves
+    /// less.
     fn ramp(&self, position: usize, fraction: Fraction) -> Option<RampEffect> {
         let returning = self
             .conditions

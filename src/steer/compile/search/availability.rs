@@ -1,5 +1,5 @@
-//! Availability: how much of what clients are offered has recovered from an outage, and the state of
-//! each endpoint below it.
+//! Availability: how much of what clients are offered has recovered from an outage, and the state
+//! of each endpoint below it.
 
 use super::{pool_search::PoolSearch, search_context::SearchContext};
 use crate::steer::{
@@ -34,8 +34,8 @@ pub(in crate::steer) enum EndpointAvailability {
 }
 
 impl PoolSearch<'_> {
-    /// The group of the clients of a pool that are offered the same members as those of the context's
-    /// area.
+    /// The group of the clients of a pool that are offered the same members as those of the
+    /// context's area.
     pub(in crate::steer) fn client_group(
         &self,
         id: PoolId,
@@ -66,8 +66,9 @@ impl PoolSearch<'_> {
         let offered = group.members.iter().map(|&member| &pool.members[usize::from(member)]);
         let members: Vec<MemberRecovery> =
             offered.filter_map(|member| self.member_recovery(pool, member)).collect();
-        // A single member serves all clients of such a group. If the first one is down while another
-        // is usable, answering as if all were up would send every client to a member that is down.
+        // A single member serves all clients of such a group. If the first one is down while
+        // another is usable, answering as if all were up would send every client to a member that
+        // is down.
         let is_single = pool.policy == Policy::Failover || group.is_strict;
         let first = members.iter().find(|member| member.weight > 0).or(members.first());
         if is_single

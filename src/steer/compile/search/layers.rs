@@ -1,5 +1,5 @@
-//! Layers: the wheels of pools by client whose answers have several members, while some members take
-//! a fraction of the clients only.
+//! Layers: the wheels of pools by client whose answers have several members, while some members
+//! take a fraction of the clients only.
 //!
 //! Each client has a layer, which decides which members take part for it: a member with a greater
 //! fraction takes part for all clients of one with a lesser. A layer draws as the pool would if the

@@ -74,8 +74,9 @@ impl<'a> PoolSearch<'a> {
     /// Searches a pool that a service is answered from. Returns the context that the result was
     /// found in.
     ///
-    /// A resolver that caches a CNAME follows it for every type (RFC 1034 section 3.6.2). So a CNAME
-    /// is answered for one family only where no member of the other family is picked before it.
+    /// A resolver that caches a CNAME follows it for every type (RFC 1034 section 3.6.2). So a
+    /// CNAME is answered for one family only where no member of the other family is picked before
+    /// it.
     pub(in crate::steer) fn service<'c>(
         &mut self,
         pool: PoolId,
@@ -269,8 +270,8 @@ impl<'a> PoolSearch<'a> {
         }
     }
 
-    /// Whether enough members are usable, in whichever family; and the seconds until a verdict could
-    /// change that.
+    /// Whether enough members are usable, in whichever family; and the seconds until a verdict
+    /// could change that.
     fn quorum(&mut self, pool: &Pool, context: SearchContext<'_>) -> (Quorum, u32) {
         let is_default = pool.min_up == MinUp::Members(NonZeroU32::MIN);
         if is_default || context.stage != FallbackStage::Normal {
