@@ -26,12 +26,13 @@ use crate::{
         Controller, ControllerHandle, ControllerSetup, LoadedConfig, ReloadError, ReloadRequest,
         RunningController, StateDirectory,
     },
-    files, probe,
+    files,
+    os::{self, CoreAssignment, DescriptorBudget, PreemptionTimer},
+    probe,
     snapshot::ServerIdentity,
     transport::{
         self, BindError, BoundSockets, Certificate, CertificateError, CertificateRegistry,
-        ConnectionLimits, CoreAssignment, Counters, DescriptorBudget, HttpsResource,
-        PreemptionTimer, Shards, StartError, StreamListeners,
+        ConnectionLimits, Counters, HttpsResource, Shards, StartError, StreamListeners,
     },
 };
 
@@ -92,11 +93,11 @@ pub fn serve(
     colours: Colours,
     announce: &mut dyn FnMut(&str),
 ) -> Result<(), ServeError> {
-    let descriptors = transport::raise_descriptor_limit();
+    let descriptors = os::raise_descriptor_limit();
     files::reserve_descriptors(
         RESERVED_DESCRIPTORS.min(usize::try_from(descriptors / 8).unwrap_or(RESERVED_DESCRIPTORS)),
     );
-    transport::map_large_allocations();
+    os::map_large_allocations();
     let saved = StateDirectory::read_only(server_settings(&locations).0.state_directory);
     let world = LoadedConfig::start(&locations, &saved, colours)
         .map_err(|refusal| ServeError::Configuration(refusal.rendered))?;
@@ -400,7 +401,7 @@ impl RunningServer {
             sockets.serve(secure, &mut streams)?;
         }
         // The threads of the control side are there already: the shards go before them.
-        if let Err(error) = transport::shorten_time_slice() {
+        if let Err(error) = os::shorten_time_slice() {
             tracing::debug!(%error, "shards keep the default time slice: queries may wait during a compilation");
         }
         let shards =

@@ -6,8 +6,8 @@
 //! new GeoIP databases never touch a query: each makes a new snapshot, and one atomic pointer swap
 //! publishes it.
 //!
-//! The modules form layers. Each imports only from layers with a lower number and, in layers 7 and
-//! 8, also from the modules to its left (`tests/layering.rs`). Layers 1 to 4 and [`engine`] are
+//! The modules form layers. Each imports only from layers with a lower number and, in layers 8 and
+//! 9, also from the modules to its left (`tests/layering.rs`). Layers 1 to 4 and [`engine`] are
 //! pure: time, randomness and octets are arguments.
 //!
 //! | layer | modules |
@@ -16,10 +16,11 @@
 //! | 2 | [`steer`] datacenters, endpoints, pools, policies, wheels, charts |
 //! | 3 | [`zone`] RRsets, nodes, lookup, master files |
 //! | 4 | [`snapshot`] |
-//! | 5 | [`dns_client`] one DNS query and its reply, as a client · [`random`] octets that cannot be guessed · [`files`] files read up to a maximum size |
-//! | 6 | [`engine`] the answer · [`config`] files to domain values · [`probe`] health checks · [`resolve`] the addresses of aliases |
-//! | 7 | [`transport`] sockets · [`control`] the controller · [`admin`] HTTP |
-//! | 8 | [`app`], [`cli`] |
+//! | 5 | [`os`] system calls; the only `unsafe` |
+//! | 6 | [`dns_client`] one DNS query and its reply, as a client · [`random`] octets that cannot be guessed · [`files`] files read up to a maximum size |
+//! | 7 | [`engine`] the answer · [`config`] files to domain values · [`probe`] health checks · [`resolve`] the addresses of aliases |
+//! | 8 | [`transport`] sockets · [`control`] the controller · [`admin`] HTTP |
+//! | 9 | [`app`], [`cli`] |
 
 pub mod dns;
 pub mod geo;
@@ -32,6 +33,8 @@ pub mod steer;
 pub mod zone;
 
 pub mod snapshot;
+
+pub mod os;
 
 pub mod dns_client;
 pub mod files;

@@ -1,4 +1,4 @@
-//! The admin API: HTTP for operators, their tools and Prometheus. Layer 7, on tokio.
+//! The admin API: HTTP for operators, their tools and Prometheus. Layer 8, on tokio.
 //!
 //! | file | step |
 //! |---|---|

@@ -12,7 +12,7 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{CoreAssignment, batch::ControlMessages, syscall};
+use crate::os::{self, ControlMessages, CoreAssignment};
 
 /// Connections that wait to be accepted, per address; the kernel caps it at net.core.somaxconn.
 const BACKLOG: i32 = 4096;
@@ -61,7 +61,7 @@ impl BoundSockets {
         let first_shard = self.udp.first().into_iter().flatten();
         first_shard
             .map(AsFd::as_fd)
-            .try_for_each(|socket| syscall::choose_socket_by_core(socket, &cores.shard_cores))
+            .try_for_each(|socket| os::choose_socket_by_core(socket, &cores.shard_cores))
     }
 }
 
@@ -228,9 +228,9 @@ fn set_datagram_options(socket: &Socket, address: IpAddr) -> io::Result<()> {
     };
     // Forged "fragmentation needed" must not make us fragment (RFC 9715 section 3.1); a kernel
     // without it still serves.
-    let _ = syscall::set_option(fd, level, mtu_discover, omit);
+    let _ = os::set_option(fd, level, mtu_discover, omit);
     if control_messages(address) == ControlMessages::PacketInfo {
-        syscall::set_option(fd, level, packet_info, 1)?;
+        os::set_option(fd, level, packet_info, 1)?;
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ use tokio::net::UdpSocket;
 
 use super::{
     certificate::Certificate,
-    panic_guard::LogThrottle,
+    log_throttle::LogThrottle,
     stream::{StreamContext, answer_stream},
 };
 

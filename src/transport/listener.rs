@@ -30,7 +30,7 @@ use super::{
     handshakes::Handshakes,
     http3::Http3,
     https::{HttpsResource, serve_https},
-    panic_guard::LogThrottle,
+    log_throttle::LogThrottle,
     stream::{StreamContext, serve_stream},
     tls::{HandshakeError, TlsAcceptor, TlsConnection},
 };

@@ -15,8 +15,10 @@ use tokio::{
 };
 
 use super::{
+    clock::now_secs,
     connections::{BufferReservation, ConnectionPermit},
     counters::{ConnectionEvent, NoReplyReason, Recorder},
+    engine::DnsEngine,
     panic_guard,
 };
 use crate::{
@@ -66,11 +68,10 @@ pub(super) fn answer_stream(
     let snapshot = context.snapshots.load();
     recorder.received(1);
     recorder.use_topology(&snapshot.topology);
-    let query =
-        Query { message, source, transport: context.transport, now_secs: panic_guard::now_secs() };
+    let query = Query { message, source, transport: context.transport, now_secs: now_secs() };
     SCRATCH.with_borrow_mut(|(draws, out)| {
         draws.reserve_turns(snapshot.turn_counters);
-        match panic_guard::answer(&snapshot, &query, draws, out) {
+        match panic_guard::answer(DnsEngine, &snapshot, &query, draws, out) {
             Ok(reply) => {
                 take(&out[..reply.length.min(MAX_MESSAGE_OCTETS)], reply.labels);
                 Ok(())

@@ -3,11 +3,12 @@
 use std::fs;
 
 use super::*;
+use crate::os;
 
 /// Sends one datagram each from so many ports, from a thread on this core.
 fn send_from_core(core: usize, ports: usize, server: SocketAddr) {
     let send = move || {
-        syscall::pin_to_cores(&[core]).unwrap();
+        os::pin_to_cores(&[core]).unwrap();
         for _ in 0..ports {
             client("127.0.0.1:0", server).send(&[1]).unwrap();
         }
@@ -31,7 +32,7 @@ fn counts(shards: &[Vec<UdpSocket>], all: usize) -> Vec<usize> {
 
 #[test]
 fn with_socket_affinity_each_shard_gets_what_its_own_core_receives() {
-    let cores = syscall::allowed_cores().unwrap();
+    let cores = os::allowed_cores().unwrap();
     let &[first, second, ..] = &cores[..] else {
         println!("skipped: this process has one core");
         return;
@@ -48,7 +49,7 @@ fn with_socket_affinity_each_shard_gets_what_its_own_core_receives() {
 
 #[test]
 fn what_a_core_without_a_shard_receives_is_spread_over_all() {
-    let core = syscall::allowed_cores().unwrap()[0];
+    let core = os::allowed_cores().unwrap()[0];
     let bound = bind(&["127.0.0.1:0".parse().unwrap()], 2).unwrap();
     bound
         .apply_socket_affinity(&CoreAssignment::divide_cores(vec![core + 5000, core + 5001], 2))
@@ -85,7 +86,7 @@ fn voluntary_switches(thread_name: &str) -> Option<u64> {
 
 #[test]
 fn the_metronome_wakes_up_while_there_is_a_beat_and_ends_with_its_last_holder() {
-    let core = *syscall::allowed_cores().unwrap().last().unwrap();
+    let core = *os::allowed_cores().unwrap().last().unwrap();
     let name = format!("beat-{core}");
     let until = |what: &str, is_so: &dyn Fn() -> bool| {
         let began = Instant::now();

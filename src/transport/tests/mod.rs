@@ -19,7 +19,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    dns::{Rcode, Rtype},
+    dns::Rcode,
     engine::{IgnoreReason, Transport},
     snapshot::Snapshot,
 };
@@ -29,14 +29,7 @@ mod cores;
 mod empty_messages;
 mod encrypted;
 mod https;
-
-/// A datagram that makes the call into the engine panic.
-pub(super) const ENGINE_PANIC_QUERY: &[u8] = b"panic in the engine";
-/// A datagram that makes the shard itself panic.
-pub(super) const SHARD_PANIC_QUERY: &[u8] = b"panic in the shard";
-
-/// A type that makes a group panic amid its answers.
-pub(super) const GROUP_PANIC_TYPE: Rtype = Rtype(0xff00);
+mod panics;
 
 /// Long enough for the slowest machine; reached only by a failure.
 const TEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -55,11 +48,22 @@ fn snapshots() -> Arc<ArcSwap<Snapshot>> {
 
 fn serve_datagrams(listen: &str, shards: usize) -> UdpServer {
     let bound = bind(&[listen.parse().unwrap()], shards).unwrap();
-    let address = bound.local_addresses()[0];
-    let counters = Counters::new();
-    let cores = CoreAssignment::for_shards(shards, true);
-    let shards = serve_udp(bound.udp, &cores, &snapshots(), &counters).unwrap();
-    UdpServer { shards, counters, address, _tcp: bound.tcp }
+    UdpServer::start(bound, &snapshots(), engine::DnsEngine)
+}
+
+impl UdpServer {
+    fn start(
+        bound: BoundSockets,
+        snapshots: &Arc<ArcSwap<Snapshot>>,
+        engine: impl engine::Engine,
+    ) -> Self {
+        let address = bound.local_addresses()[0];
+        let counters = Counters::new();
+        let cores = CoreAssignment::for_shards(bound.udp.len(), true);
+        let shards =
+            udp::serve_with_engine(engine, bound.udp, &cores, snapshots, &counters).unwrap();
+        Self { shards, counters, address, _tcp: bound.tcp }
+    }
 }
 
 /// A socket that only hears `server`.
@@ -175,85 +179,6 @@ fn stopping_answers_what_was_received() {
         let octets = socket.recv(&mut reply).unwrap();
         assert!(is_refusal_of(&reply[..octets], id));
     }
-}
-
-#[test]
-fn a_panic_in_the_engine_costs_one_message() {
-    let server = serve_datagrams("127.0.0.1:0", 1);
-    let socket = client("127.0.0.1:0", server.address);
-    socket.send(ENGINE_PANIC_QUERY).unwrap();
-    assert!(ask(&socket, 9));
-    let totals =
-        wait_for(&server.counters, |totals| totals.transport(Transport::Udp).finished() == 2);
-    assert_eq!(totals.transport(Transport::Udp).no_replies_for(NoReplyReason::Panicked), 1);
-    server.shards.stop();
-}
-
-#[test]
-fn a_panic_amid_a_batch_spares_what_came_with_it() {
-    let bound = bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
-    let socket = client("127.0.0.1:0", bound.local_addresses()[0]);
-    // All are there before anybody looks: they are one batch.
-    for id in 1..4 {
-        socket.send(&query(id, 2)).unwrap();
-        socket.send(ENGINE_PANIC_QUERY).unwrap();
-    }
-    let counters = Counters::new();
-    let shards =
-        serve_udp(bound.udp, &CoreAssignment::for_shards(1, true), &snapshots(), &counters)
-            .unwrap();
-    let mut reply = [0; 512];
-    for id in 1..4 {
-        let octets = socket.recv(&mut reply).unwrap();
-        assert!(is_refusal_of(&reply[..octets], id));
-    }
-    let totals = wait_for(&counters, |totals| totals.transport(Transport::Udp).finished() == 6);
-    assert_eq!(totals.transport(Transport::Udp).no_replies_for(NoReplyReason::Panicked), 3);
-    shards.stop();
-}
-
-#[test]
-fn a_panic_among_answers_made_together_costs_nobody_an_answer() {
-    let bound = bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
-    let socket = client("127.0.0.1:0", bound.local_addresses()[0]);
-    // All are there before anybody looks: they are one batch, and the poison is amid its second
-    // group.
-    for id in 0..40 {
-        let mut message = query(id, 2);
-        if id == 20 {
-            let type_at = message.len() - 4;
-            message[type_at..type_at + 2].copy_from_slice(&GROUP_PANIC_TYPE.0.to_be_bytes());
-        }
-        socket.send(&message).unwrap();
-    }
-    let counters = Counters::new();
-    let shards =
-        serve_udp(bound.udp, &CoreAssignment::for_shards(1, true), &snapshots(), &counters)
-            .unwrap();
-    let mut reply = [0; 512];
-    for id in 0..40 {
-        socket.recv(&mut reply).unwrap();
-        assert_eq!(reply[..2], u16::to_be_bytes(id));
-    }
-    let totals = wait_for(&counters, |totals| totals.transport(Transport::Udp).finished() == 40);
-    assert_eq!(totals.transport(Transport::Udp).received, 40);
-    assert_eq!(totals.transport(Transport::Udp).no_replies_for(NoReplyReason::Panicked), 0);
-    shards.stop();
-}
-
-#[test]
-fn a_shard_that_panics_starts_again() {
-    let server = serve_datagrams("127.0.0.1:0", 1);
-    let socket = client("127.0.0.1:0", server.address);
-    for round in 1..4 {
-        socket.send(SHARD_PANIC_QUERY).unwrap();
-        wait_for(&server.counters, |totals| {
-            totals.transport(Transport::Udp).no_replies_for(NoReplyReason::Panicked) == round
-        });
-        assert!(ask(&socket, 10));
-    }
-    assert!(server.shards.are_alive());
-    server.shards.stop();
 }
 
 #[test]

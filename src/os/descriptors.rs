@@ -1,18 +1,21 @@
-//! How the descriptors that this process may open (RLIMIT_NOFILE) are shared out,
-//! so that the sum of what clients, health checks and operators may have at once
-//! stays below the limit: none of them can take the last descriptor from another.
+//! Open descriptors: the limit of this process (RLIMIT_NOFILE), and how it is divided.
+//!
+//! The sum of what clients, health checks, load polls and the admin API may open at once stays
+//! below the limit, so that none of them can take the last descriptor from another.
 
-/// Clients of the admin API at once, where descriptors are plenty.
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// The most connections of the admin API at once, however high the limit is.
 const MAX_ADMIN_CONNECTIONS: u64 = 256;
-/// Health checks in progress at once, where descriptors are plenty.
+/// The most health checks in progress at once, however high the limit is.
 const MAX_PROBES: u64 = 16_384;
-/// Clients' connections at once, where descriptors are plenty.
+/// The most connections of clients at once, however high the limit is.
 const MAX_CLIENT_CONNECTIONS: u64 = 10_000;
-/// For what the process opens later and holds: event queues of
-/// the runtimes, signals, watches of files, sockets of resolvers.
+/// Descriptors that the process opens later and keeps: event queues of the runtimes, signals, file
+/// watches, sockets of resolvers.
 const RESERVED: u64 = 48;
 
-/// The descriptors that each part of the server may have at once.
+/// How many descriptors each use may have open at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DescriptorBudget {
     /// Connections of the admin API at once.
@@ -26,8 +29,8 @@ pub struct DescriptorBudget {
 }
 
 impl DescriptorBudget {
-    /// Shares out `limit` descriptors, of which so many are `open`: listeners, logs, the reserve
-    /// for files.
+    /// Divides `limit` descriptors, of which `open` are open already: listeners, logs, the reserve
+    /// for files. Each use gets at least one.
     pub fn allocate(limit: u64, open: u64) -> Self {
         let left = limit.saturating_sub(open + RESERVED);
         let admin = (left / 8).clamp(1, MAX_ADMIN_CONNECTIONS);
@@ -45,11 +48,21 @@ impl DescriptorBudget {
         }
     }
 
-    /// What this process has open now; an estimate where `/proc` is missing.
+    /// The number of descriptors that this process has open now; an estimate where `/proc` is
+    /// missing.
     pub fn open_count() -> u64 {
         const ESTIMATE: u64 = 64;
         std::fs::read_dir("/proc/self/fd").map_or(ESTIMATE, |entries| entries.count() as u64)
     }
+}
+
+/// Raises the soft limit of open descriptors to the hard limit, and returns the limit in force
+/// afterwards. `u64::MAX` stands for no limit.
+pub fn raise_descriptor_limit() -> u64 {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: maximum, maximum };
+    let is_raised = current != maximum && setrlimit(Resource::Nofile, raised).is_ok();
+    if is_raised { maximum } else { current }.unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -57,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_shares_together_stay_below_the_limit() {
+    fn all_uses_together_stay_below_the_limit() {
         for (limit, open, expected) in [
             (1 << 20, 40, (256, 16_384, 2_048, 10_000)),
             (20_000, 40, (256, 8_600, 1_228, 9_828)),
@@ -74,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn each_part_has_one_however_small_the_limit_is() {
+    fn each_use_has_one_descriptor_however_low_the_limit_is() {
         let smallest = DescriptorBudget { admin: 1, probes: 1, polls: 1, clients: 1 };
         assert_eq!(DescriptorBudget::allocate(20, 40), smallest);
     }

@@ -1,13 +1,15 @@
-//! The metronome: while the control side computes, something wakes on every shard's core all the
-//! time.
+//! The preemption timer: while the control side computes, a thread on each shard's core wakes every
+//! 0.2 ms.
 //!
-//! Linux looks at who should run when somebody wakes, and else at its tick, every 4 ms. A shard
-//! that has just worked off a batch beside a thread that computes is ahead of its share by some
-//! microseconds, so that the next datagram, which comes within those, wakes it in vain: it then
-//! waits until the tick, though its share has long come round. Any other thread that wakes makes
-//! the scheduler look again. On a core without anything that computes it is of no use, so it beats
-//! only meanwhile; that takes five to eight percent of each core on a virtual machine, where a
-//! timer is dear.
+//! Linux decides which thread runs on a core when a thread wakes there, and otherwise at its tick,
+//! every 4 ms. A shard that has just answered a batch beside a computing thread has used more than
+//! its share by some microseconds. A datagram that arrives within these wakes the shard, but does
+//! not preempt the computing thread; the shard then waits for the next tick, although it is
+//! entitled to run long before. The wake-up of any other thread makes the scheduler decide again.
+//!
+//! On a core without a computing thread this is of no use, so the timer is active only while a
+//! [`PreemptionGuard`] exists. It then takes five to eight percent of each core on a virtual
+//! machine, where timers are expensive.
 
 use std::{
     sync::{Arc, Condvar, Mutex, PoisonError},
@@ -15,24 +17,27 @@ use std::{
     time::Duration,
 };
 
-use super::{CoreAssignment, syscall};
+use super::{
+    cores::{CoreAssignment, pin_to_cores},
+    scheduler::shorten_time_slice,
+};
 
 const WAKE_PERIOD: Duration = Duration::from_micros(200);
-/// It keeps nothing on its stack.
+/// The timer's threads keep nothing on their stacks.
 const STACK_OCTETS: usize = 64 << 10;
 
-/// Wakes the scheduler up while somebody holds a [`PreemptionGuard`]. Cheap to clone; its threads
-/// end with the last of them. The default has no threads.
+/// Starts the wake-ups while a [`PreemptionGuard`] exists. Cheap to clone; its threads end when the
+/// last clone and the last guard are dropped. The default has no threads and does nothing.
 #[derive(Debug, Clone, Default)]
 pub struct PreemptionTimer {
-    /// Whoever holds one may be heard.
     stop_on_drop: Option<Arc<StopOnDrop>>,
 }
 
+/// Ends the threads when it is dropped.
 #[derive(Debug)]
 struct StopOnDrop(Arc<TimerShared>);
 
-/// While there is one of these the metronome beats.
+/// Keeps the preemption timer active until it is dropped.
 #[derive(Debug)]
 pub struct PreemptionGuard(Option<Arc<StopOnDrop>>);
 
@@ -50,18 +55,18 @@ struct TimerState {
 
 impl TimerShared {
     fn update(&self, change: impl FnOnce(&mut TimerState)) {
-        // Whole at every moment.
+        // A poisoned lock is taken all the same: no change leaves the state incomplete.
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_all();
     }
 
     fn run_on_core(&self, core: usize) {
-        if let Err(error) = syscall::pin_to_cores(&[core]) {
+        if let Err(error) = pin_to_cores(&[core]) {
             tracing::debug!(%error, core, "core not woken during computations: its shard may wait for a time slice");
             return;
         }
-        if let Err(error) = syscall::shorten_time_slice() {
-            tracing::debug!(%error, core, "default time slice kept: a computation may not be interrupted at every beat");
+        if let Err(error) = shorten_time_slice() {
+            tracing::debug!(%error, core, "default time slice kept: a wake-up may not interrupt a computation");
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while !state.is_stopped {
@@ -77,8 +82,9 @@ impl TimerShared {
 }
 
 impl PreemptionTimer {
-    /// Starts a thread for each core on which shards run, unless nothing else does. Where the
-    /// system gives none, shards wait longer.
+    /// Starts a thread (`beat-0`, `beat-1`, ...) for each core that shards run on; none where the
+    /// control side has cores of its own. If the system refuses a thread, the shard on that core
+    /// waits longer.
     pub fn start(cores: &CoreAssignment) -> Self {
         if cores.has_control_cores() {
             return Self::default();
@@ -87,18 +93,18 @@ impl PreemptionTimer {
         for &core in &cores.shard_cores {
             let thread =
                 thread::Builder::new().name(format!("beat-{core}")).stack_size(STACK_OCTETS);
-            let own = Arc::clone(&shared);
-            if let Err(error) = thread.spawn(move || own.run_on_core(core)) {
+            let timer = Arc::clone(&shared);
+            if let Err(error) = thread.spawn(move || timer.run_on_core(core)) {
                 tracing::debug!(%error, core, "core not woken during computations: its shard may wait for a time slice");
             }
         }
         Self { stop_on_drop: Some(Arc::new(StopOnDrop(shared))) }
     }
 
-    /// Beats until this is dropped.
+    /// Activates the timer until the guard is dropped.
     pub fn activate(&self) -> PreemptionGuard {
-        if let Some(holder) = &self.stop_on_drop {
-            holder.0.update(|state| state.active_guards += 1);
+        if let Some(threads) = &self.stop_on_drop {
+            threads.0.update(|state| state.active_guards += 1);
         }
         PreemptionGuard(self.stop_on_drop.clone())
     }
@@ -106,8 +112,8 @@ impl PreemptionTimer {
 
 impl Drop for PreemptionGuard {
     fn drop(&mut self) {
-        if let Some(holder) = &self.0 {
-            holder.0.update(|state| state.active_guards -= 1);
+        if let Some(threads) = &self.0 {
+            threads.0.update(|state| state.active_guards -= 1);
         }
     }
 }

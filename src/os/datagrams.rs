@@ -1,8 +1,7 @@
 //! Datagrams in batches: recvmmsg and sendmmsg, with the address that each was sent to.
 //!
-//! It knows datagrams, addresses and descriptors, and nothing of DNS. Everything it hands to the
-//! kernel lies in a [`Batch`], whose buffers never move while a call runs; what the kernel writes
-//! is read back only as far as the kernel says it wrote.
+//! Everything that a call passes to the kernel is in a [`Batch`], whose buffers never move while
+//! the call runs; what the kernel writes is read only as far as the kernel says it wrote.
 #![expect(
     unsafe_code,
     reason = "recvmmsg and sendmmsg have no safe wrapper that carries control messages"
@@ -18,19 +17,19 @@ use std::{
 
 use libc::{c_int, c_uint};
 
-/// How many datagrams one call receives or sends at most.
-pub(super) const MAX_DATAGRAMS: usize = 64;
-/// The longest datagram that is read whole. Queries are far shorter; EDNS padding and many options
-/// fit.
-pub(super) const MAX_QUERY_OCTETS: usize = 4096;
-/// The longest reply: the EDNS buffer size of DNS Flag Day 2020.
-pub(super) const MAX_REPLY_OCTETS: usize = 1232;
-/// From one query's buffer to the next: not a multiple of 4096, or the first octets of all would
-/// share a few lines of the cache.
+/// The most datagrams that one call receives or sends.
+pub(crate) const MAX_DATAGRAMS: usize = 64;
+/// The longest datagram that is read whole, in octets. Queries are far shorter; EDNS padding and
+/// many options fit.
+pub(crate) const MAX_QUERY_OCTETS: usize = 4096;
+/// The longest reply in octets: the EDNS buffer size of DNS Flag Day 2020.
+pub(crate) const MAX_REPLY_OCTETS: usize = 1232;
+/// Octets from one query's buffer to the next: not a multiple of 4096, because then the first
+/// octets of all buffers would share a few cache lines.
 const QUERY_STRIDE: usize = MAX_QUERY_OCTETS + 192;
-/// Room for PKTINFO of either family, with its header.
+/// Octets for PKTINFO of either address family, with its header.
 const CONTROL_OCTETS: usize = 64;
-/// How many datagrams a call asks for when the last one found few.
+/// The fewest datagrams that a call asks for, when the last call received few.
 const MIN_RECEIVE: usize = 8;
 
 /// A peer's address as the kernel writes it.
@@ -42,21 +41,21 @@ union PeerName {
     v6: libc::sockaddr_in6,
 }
 
-/// Control messages, aligned as `cmsghdr` wants it.
+/// A buffer for control messages, aligned as `cmsghdr` requires.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 struct ControlBuffer([u8; CONTROL_OCTETS]);
 
-/// The address of ours that a datagram was sent to, to be the source of the reply.
+/// The local address that a datagram was sent to, which becomes the source of the reply.
 #[derive(Clone, Copy)]
 enum LocalAddress {
-    /// Not told: the socket is bound to one address and the kernel knows.
+    /// The address that the socket is bound to, which the kernel uses by itself.
     SocketAddress,
     V4(libc::in_pktinfo),
     V6(libc::in6_pktinfo),
 }
 
-/// What the kernel said of one received datagram.
+/// What the kernel reported of one received datagram, besides its octets.
 #[derive(Clone, Copy)]
 struct ReceiveMetadata {
     peer_address_octets: libc::socklen_t,
@@ -65,60 +64,60 @@ struct ReceiveMetadata {
     local_address: LocalAddress,
 }
 
-/// Buffers for one batch of datagrams and their replies. A reply goes where its datagram came from,
-/// from the address that was asked.
-pub(super) struct Batch {
+/// Buffers for one batch of datagrams and their replies. A reply is sent to the source of its
+/// datagram, from the local address that the datagram was sent to.
+pub(crate) struct Batch {
     peers: Box<[PeerName; MAX_DATAGRAMS]>,
     controls: Box<[ControlBuffer; MAX_DATAGRAMS]>,
     queries: Box<[[u8; QUERY_STRIDE]]>,
     replies: Box<[[u8; MAX_REPLY_OCTETS]]>,
     received: [ReceiveMetadata; MAX_DATAGRAMS],
-    /// What calls are made with; written anew, as far as needed, before each.
+    /// The arguments of the next call; before each call, as many are written as it uses.
     headers: Box<[libc::mmsghdr; MAX_DATAGRAMS]>,
     vectors: Box<[libc::iovec; MAX_DATAGRAMS]>,
-    /// How many datagrams the next call asks for.
+    /// The most datagrams that the next call asks for.
     receive_limit: usize,
 }
 
-/// What a socket tells with each datagram.
+/// The control messages that the kernel adds to each datagram of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ControlMessages {
-    /// Nothing: it is bound to one address.
+pub(crate) enum ControlMessages {
+    /// None: the socket is bound to one address.
     None,
-    /// The address of ours that it was sent to (PKTINFO).
+    /// The local address that the datagram was sent to (PKTINFO).
     PacketInfo,
 }
 
 /// One datagram of a batch.
-pub(super) struct Datagram<'a> {
-    /// Its place in the batch.
-    pub(super) index: usize,
-    /// What it says.
-    pub(super) message: &'a [u8],
-    /// Who sent it; `None` where no reply can be sent there: the kernel told no address, or the
-    /// port is 0.
-    pub(super) source: Option<IpAddr>,
-    /// It was longer than [`MAX_QUERY_OCTETS`].
-    pub(super) is_truncated: bool,
-    /// Where the reply is written.
-    pub(super) reply: &'a mut [u8],
+pub(crate) struct Datagram<'a> {
+    /// The datagram's index in the batch.
+    pub(crate) index: usize,
+    /// Its octets, at most [`MAX_QUERY_OCTETS`] of them.
+    pub(crate) message: &'a [u8],
+    /// The sender's address; `None` if no reply can be sent to it, because the kernel gave no
+    /// address or the port is 0.
+    pub(crate) source: Option<IpAddr>,
+    /// Whether the datagram was longer than [`MAX_QUERY_OCTETS`].
+    pub(crate) is_truncated: bool,
+    /// The buffer that the reply is written to.
+    pub(crate) reply: &'a mut [u8],
 }
 
-/// A reply that is to be sent.
+/// A reply in the batch's buffers that is to be sent.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct OutgoingReply {
-    /// The place of the datagram that it answers, in whose reply buffer it stands.
-    pub(super) index: usize,
-    /// How long it is.
-    pub(super) octets: usize,
+pub(crate) struct OutgoingReply {
+    /// The index of the datagram that it answers, whose reply buffer holds it.
+    pub(crate) index: usize,
+    /// The length of the reply.
+    pub(crate) octets: usize,
 }
 
 impl Batch {
-    pub(super) fn new() -> Self {
-        // SAFETY: all four are plain integers and pointers, for which zero is a value.
+    pub(crate) fn new() -> Self {
+        // SAFETY: all four are plain integers and pointers, for which zero is a valid value.
         let (peer, control, header, vector) =
             unsafe { (mem::zeroed(), mem::zeroed(), mem::zeroed(), mem::zeroed()) };
-        let envelope = ReceiveMetadata {
+        let metadata = ReceiveMetadata {
             peer_address_octets: 0,
             octets: 0,
             is_truncated: false,
@@ -129,26 +128,28 @@ impl Batch {
             controls: Box::new([control; MAX_DATAGRAMS]),
             queries: vec![[0; QUERY_STRIDE]; MAX_DATAGRAMS].into_boxed_slice(),
             replies: vec![[0; MAX_REPLY_OCTETS]; MAX_DATAGRAMS].into_boxed_slice(),
-            received: [envelope; MAX_DATAGRAMS],
+            received: [metadata; MAX_DATAGRAMS],
             headers: Box::new([header; MAX_DATAGRAMS]),
             vectors: Box::new([vector; MAX_DATAGRAMS]),
             receive_limit: MIN_RECEIVE,
         }
     }
 
-    /// Receives what is there, without waiting; at most [`MAX_DATAGRAMS`], and less where few came
-    /// last. Returns how many.
+    /// Receives the datagrams that have arrived, without waiting, and returns their number: at most
+    /// [`MAX_DATAGRAMS`], and at most twice the number of the previous call (but at least 8), so
+    /// that a call for few datagrams prepares few buffers.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] where nothing is there; whatever else recvmmsg says.
-    pub(super) fn receive(
+    /// [`io::ErrorKind::WouldBlock`] if none has arrived; any other error of recvmmsg.
+    pub(crate) fn receive(
         &mut self,
         socket: BorrowedFd<'_>,
-        notes: ControlMessages,
+        control_messages: ControlMessages,
     ) -> io::Result<usize> {
-        let width = self.receive_limit;
-        let control_octets = if notes == ControlMessages::PacketInfo { CONTROL_OCTETS } else { 0 };
-        for index in 0..width {
+        let limit = self.receive_limit;
+        let control_octets =
+            if control_messages == ControlMessages::PacketInfo { CONTROL_OCTETS } else { 0 };
+        for index in 0..limit {
             let query = &mut self.queries[index];
             self.vectors[index] =
                 libc::iovec { iov_base: query.as_mut_ptr().cast(), iov_len: MAX_QUERY_OCTETS };
@@ -168,7 +169,7 @@ impl Batch {
             libc::recvmmsg(
                 socket.as_raw_fd(),
                 self.headers.as_mut_ptr(),
-                width as c_uint,
+                limit as c_uint,
                 libc::MSG_DONTWAIT,
                 ptr::null_mut(),
             )
@@ -195,82 +196,36 @@ impl Batch {
         };
     }
 
-    /// Some of the datagrams last received: those of a range below what [`Batch::receive`]
-    /// returned.
-    pub(super) fn datagrams(&mut self, range: Range<usize>) -> impl Iterator<Item = Datagram<'_>> {
-        let Self { received: envelopes, peers, queries, replies, .. } = self;
+    /// The datagrams last received whose indices are in `range`, which ends at or below the number
+    /// that [`Batch::receive`] returned.
+    pub(crate) fn datagrams(&mut self, range: Range<usize>) -> impl Iterator<Item = Datagram<'_>> {
+        let Self { received: metadata, peers, queries, replies, .. } = self;
         replies[range.clone()].iter_mut().zip(range).map(|(reply, index)| {
-            let envelope = &envelopes[index];
+            let metadata = &metadata[index];
             Datagram {
                 index,
-                message: &queries[index][..envelope.octets],
-                source: reply_address(&peers[index], envelope.peer_address_octets),
-                is_truncated: envelope.is_truncated,
+                message: &queries[index][..metadata.octets],
+                source: reply_address(&peers[index], metadata.peer_address_octets),
+                is_truncated: metadata.is_truncated,
                 reply,
             }
         })
     }
 
-    /// Whether one of those last received says this.
-    #[cfg(test)]
-    pub(super) fn contains(&mut self, count: usize, message: &[u8]) -> bool {
-        self.datagrams(0..count).any(|datagram| datagram.message == message)
-    }
-
-    /// Sends these replies, without waiting; returns how many of them, from the first on, were
-    /// taken.
+    /// Sends the replies, without waiting, and returns how many of them, from the first on, the
+    /// kernel has accepted.
     ///
     /// # Errors
-    /// What was wrong with the first of them; [`io::ErrorKind::WouldBlock`] where the socket's
-    /// buffer is full.
-    pub(super) fn send(
+    /// The error of the first reply; [`io::ErrorKind::WouldBlock`] if the socket's send buffer is
+    /// full.
+    pub(crate) fn send(
         &mut self,
         socket: BorrowedFd<'_>,
         outgoing: &[OutgoingReply],
     ) -> io::Result<usize> {
         let count = outgoing.len().min(MAX_DATAGRAMS);
-        for (place, &OutgoingReply { index, octets }) in outgoing.iter().enumerate().take(count) {
-            let envelope = self.received[index];
-            let header = &mut self.headers[place].msg_hdr;
-            let reply = &mut self.replies[index];
-            self.vectors[place] = libc::iovec {
-                iov_base: reply.as_mut_ptr().cast(),
-                iov_len: octets.min(MAX_REPLY_OCTETS),
-            };
-            header.msg_name = (&raw mut self.peers[index]).cast();
-            header.msg_namelen = envelope.peer_address_octets;
-            header.msg_iov = &raw mut self.vectors[place];
-            header.msg_iovlen = 1;
-            header.msg_control = ptr::null_mut();
-            header.msg_controllen = 0;
-            match envelope.local_address {
-                LocalAddress::SocketAddress => {}
-                LocalAddress::V4(info) => {
-                    // The source only: an interface here would overrule the routing table.
-                    let info = libc::in_pktinfo { ipi_ifindex: 0, ..info };
-                    write_control_message(
-                        header,
-                        &mut self.controls[index],
-                        libc::IPPROTO_IP,
-                        libc::IP_PKTINFO,
-                        info,
-                    );
-                }
-                LocalAddress::V6(mut info) => {
-                    // A link-local address means nothing without its link; any other goes where the
-                    // routing table says.
-                    if !Ipv6Addr::from(info.ipi6_addr.s6_addr).is_unicast_link_local() {
-                        info.ipi6_ifindex = 0;
-                    }
-                    write_control_message(
-                        header,
-                        &mut self.controls[index],
-                        libc::IPPROTO_IPV6,
-                        libc::IPV6_PKTINFO,
-                        info,
-                    );
-                }
-            }
+        for (place, &reply) in outgoing.iter().enumerate().take(count) {
+            self.write_header(place, reply);
         }
         // SAFETY: the first `count` headers point to buffers of `self`, with lengths within them,
         // which live and stay in place until the call returns. The kernel reads them, and writes
@@ -285,9 +240,50 @@ impl Batch {
         };
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }
+
+    /// Makes the header at `place` that of the reply.
+    #[inline]
+    fn write_header(&mut self, place: usize, OutgoingReply { index, octets }: OutgoingReply) {
+        let metadata = self.received[index];
+        let header = &mut self.headers[place].msg_hdr;
+        let reply = &mut self.replies[index];
+        self.vectors[place] = libc::iovec {
+            iov_base: reply.as_mut_ptr().cast(),
+            iov_len: octets.min(MAX_REPLY_OCTETS),
+        };
+        header.msg_name = (&raw mut self.peers[index]).cast();
+        header.msg_namelen = metadata.peer_address_octets;
+        header.msg_iov = &raw mut self.vectors[place];
+        header.msg_iovlen = 1;
+        header.msg_control = ptr::null_mut();
+        header.msg_controllen = 0;
+        let control = &mut self.controls[index];
+        match metadata.local_address {
+            LocalAddress::SocketAddress => {}
+            LocalAddress::V4(info) => {
+                // The source address only: an interface here would override the routing table.
+                let info = libc::in_pktinfo { ipi_ifindex: 0, ..info };
+                write_control_message(header, control, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
+            }
+            LocalAddress::V6(mut info) => {
+                // A link-local address is valid on one link only, so its interface is kept; for any
+                // other address the routing table chooses.
+                if !Ipv6Addr::from(info.ipi6_addr.s6_addr).is_unicast_link_local() {
+                    info.ipi6_ifindex = 0;
+                }
+                write_control_message(
+                    header,
+                    control,
+                    libc::IPPROTO_IPV6,
+                    libc::IPV6_PKTINFO,
+                    info,
+                );
+            }
+        }
+    }
 }
 
-/// The address of ours that the control messages of a received datagram name.
+/// The local address that the control messages of a received datagram name.
 fn local_address(header: &libc::msghdr) -> LocalAddress {
     let mut local = LocalAddress::SocketAddress;
     // SAFETY: the header is as the kernel left it: its control pointer and length span initialised
@@ -316,7 +312,7 @@ fn local_address(header: &libc::msghdr) -> LocalAddress {
     local
 }
 
-/// Writes one control message and points the header to it.
+/// Writes one control message to `control` and makes the header point to it.
 fn write_control_message<T: Copy>(
     header: &mut libc::msghdr,
     control: &mut ControlBuffer,
@@ -340,7 +336,7 @@ fn write_control_message<T: Copy>(
     }
 }
 
-/// Where a reply can be sent to.
+/// The address that a reply can be sent to, if the kernel gave one and the port is not 0.
 fn reply_address(peer: &PeerName, octets: libc::socklen_t) -> Option<IpAddr> {
     let octets = octets as usize;
     if octets < mem::size_of::<libc::sa_family_t>() {
