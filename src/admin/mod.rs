@@ -3,7 +3,6 @@
 //! | file | step |
 //! |---|---|
 //! | `server` | accepts connections and bounds what they may use |
-//! | `connections` | the maximum number of connections, and which ones are evicted |
 //! | `write_timeout` | a stream that closes when the client does not read |
 //! | `rate_limiter` | the maximum rate of requests |
 //! | `guard` | refuses what a web page of another site could send |
@@ -27,7 +26,6 @@
 mod api;
 mod audit;
 mod changes;
-mod connections;
 mod console;
 mod context;
 mod documents;

@@ -1,32 +1,32 @@
-//! Pace: at most so many steps a second, with a burst before it bites. Whoever is too fast waits;
-//! nobody is turned away.
+//! The rate limiter: a number of tokens per second, and a burst. A request over the rate waits; none
+//! is refused.
 //!
-//! A client sends its next request only when the last was answered, so that waiting slows a flood
-//! down to what the pace allows, and with few connections nobody waits long.
+//! A client sends its next request only after the last was answered, so that the wait slows a flood
+//! down to the rate; and since there are few connections, no request waits long.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A pace that is shared by everyone who takes steps.
+/// A rate that all its users share.
 #[derive(Debug)]
 pub(super) struct RateLimiter {
     token_interval: Duration,
     burst: Duration,
-    /// When the steps taken so far would be over if they had kept to the pace.
+    /// The time at which all tokens taken so far would have been issued at the rate.
     reserved_until: Instant,
 }
 
 impl RateLimiter {
-    /// `burst` steps may be taken at once. `a_second` is at least 1.
-    pub(super) fn new(a_second: u32, burst: u32, now: Instant) -> Self {
-        let token_interval = Duration::from_secs(1) / a_second.max(1);
+    /// A rate of `tokens_per_second` (at least 1), of which `burst` may be taken at once.
+    pub(super) fn new(tokens_per_second: u32, burst: u32, now: Instant) -> Self {
+        let token_interval = Duration::from_secs(1) / tokens_per_second.max(1);
         Self { token_interval, burst: token_interval * burst, reserved_until: now }
     }
 
-    /// Takes so many steps and says from when on they may be made.
-    pub(super) fn reserve(&mut self, steps: u32, now: Instant) -> Instant {
-        self.reserved_until = self.reserved_until.max(now) + self.token_interval * steps;
+    /// Takes tokens; returns the time from which they may be used.
+    pub(super) fn reserve(&mut self, tokens: u32, now: Instant) -> Instant {
+        self.reserved_until = self.reserved_until.max(now) + self.token_interval * tokens;
         now.max(self.reserved_until.checked_sub(self.burst).unwrap_or(now))
     }
 }
@@ -36,21 +36,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_wait_for_the_pace_once_the_burst_is_used_up() {
+    fn tokens_wait_for_the_rate_once_the_burst_is_used_up() {
         let start = Instant::now();
-        let mut pace = RateLimiter::new(100, 5, start);
+        let mut limiter = RateLimiter::new(100, 5, start);
         let waits: Vec<u128> =
-            (0..8).map(|_| (pace.reserve(1, start) - start).as_millis()).collect();
+            (0..8).map(|_| (limiter.reserve(1, start) - start).as_millis()).collect();
         assert_eq!(waits, [0, 0, 0, 0, 0, 10, 20, 30]);
         let later = start + Duration::from_secs(1);
-        assert_eq!(pace.reserve(1, later), later, "after a rest there is a burst again");
+        assert_eq!(limiter.reserve(1, later), later, "after a pause there is a burst again");
     }
 
     #[test]
-    fn many_steps_at_once_hold_up_the_next() {
+    fn many_tokens_at_once_delay_the_next() {
         let start = Instant::now();
-        let mut pace = RateLimiter::new(100, 5, start);
-        pace.reserve(105, start);
-        assert_eq!(pace.reserve(1, start) - start, Duration::from_millis(1010));
+        let mut limiter = RateLimiter::new(100, 5, start);
+        limiter.reserve(105, start);
+        assert_eq!(limiter.reserve(1, start) - start, Duration::from_millis(1010));
     }
 }

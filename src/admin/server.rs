@@ -1,13 +1,14 @@
-//! The server: accepts connections up to a maximum number, and hands each request to the endpoints.
+//! The admin server: accepts connections within the limits of a connection table, and passes each
+//! request to the endpoints.
 //!
-//! hyper's own builder stands in for `axum::serve`, which bounds neither the time nor the size of a
-//! request's head.
+//! hyper's own builder is used in place of `axum::serve`, which bounds neither the time nor the size
+//! of a request's head.
 
 use std::{
     convert::Infallible,
     io,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -29,7 +30,7 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
     task::{JoinHandle, JoinSet},
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -37,40 +38,43 @@ use tokio::{
 use super::{
     api,
     audit::PeerAddress,
-    connections::{AdminConnections, AdminPermit},
     context::AdminContext,
     error::ApiError,
     guard,
     rate_limiter::RateLimiter,
     write_timeout::WriteTimeout,
 };
-/// Connections at once from one client. Each may hold some 40 KiB.
+use crate::{
+    control::ControllerHandle,
+    transport::{ConnectionLimits, ConnectionPermit, ConnectionTable, Counters, PreemptionTimer},
+};
+
+/// The most connections at once from one client. Each may use some 40 KiB.
 const MAX_CONNECTIONS_PER_CLIENT: usize = 64;
-/// At most 1/8 of all connections may be closing.
-const ENDING_DIVISOR: usize = 8;
-/// Octets of a request's line and headers together; hyper answers 431 to more.
+/// The most octets of a request's line and headers together; hyper answers 431 to more.
 const MAX_HEAD_OCTETS: usize = 16 << 10;
 const MAX_HEADERS: usize = 64;
-/// No request needs a larger body.
+/// The most octets of a request's body; no request needs more.
 const MAX_BODY_OCTETS: usize = 16 << 10;
-/// How long a request's head may take, and its body; also how long a connection may be idle.
+/// The time for a request's head, which is also how long a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time for a request's body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a reply may take to be read.
+/// The time for a client to read a reply.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a document may take to be made.
+/// The time to answer a request that changes nothing.
 const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The same for a change, which may read 100,000 services anew.
+/// The time to make a change, which may read 100,000 services again.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a connection lives, whatever it does.
+/// The maximum age of a connection.
 const MAX_CONNECTION_AGE: Duration = Duration::from_secs(300);
-/// How long an ending connection may still finish its request.
-const CLOSE_GRACE: Duration = Duration::from_secs(1);
+/// The pause after a connection could not be accepted.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// A flood costs a few percent of one core at this pace.
+/// Tokens per second, for connections and for requests. A flood then uses a few percent of a core.
 const TOKENS_PER_SECOND: u32 = 1_000;
 const BURST_TOKENS: u32 = 200;
-/// A request is a step, and each piece of this many octets of its reply is one more.
+/// A request costs one token, and one more for this many octets of its reply.
 const OCTETS_PER_TOKEN: u64 = 32 << 10;
 
 /// The running server. Dropping it stops it.
@@ -82,12 +86,12 @@ pub struct AdminServer {
 }
 
 impl AdminServer {
-    /// Where it listens, with the port that port 0 became.
+    /// The address that it listens on, with the port that the system chose for port 0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Stops accepting and lets requests under way finish within a second.
+    /// Stops accepting; requests in progress may finish within a second.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         // The task ends by itself or with the runtime.
@@ -95,124 +99,120 @@ impl AdminServer {
     }
 }
 
-/// Serves HTTP on `listener`, on the tokio runtime this is called in.
+/// Serves HTTP on `listener`, on the tokio runtime that this is called in.
 ///
 /// # Errors
-/// The system refuses to make the listener non-blocking or to tell its address.
-pub fn serve(listener: std::net::TcpListener, serving: AdminContext) -> io::Result<AdminServer> {
+/// The system cannot make the listener non-blocking or return its address.
+pub fn serve(listener: std::net::TcpListener, context: AdminContext) -> io::Result<AdminServer> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
-    let connections = serving.max_connections;
-    let desk = Arc::new(RequestPipeline {
-        router: api::router(serving),
-        limiter: std::sync::Mutex::new(RateLimiter::new(
-            TOKENS_PER_SECOND,
-            BURST_TOKENS,
-            Instant::now(),
-        )),
+    let connections = ConnectionTable::new(ConnectionLimits {
+        connections: context.max_connections,
+        connections_per_client: MAX_CONNECTIONS_PER_CLIENT,
+        write_timeout: WRITE_TIMEOUT,
+        max_age: MAX_CONNECTION_AGE,
+        ..ConnectionLimits::default()
     });
-    let task = tokio::spawn(accept(listener, connections, desk, stopped));
+    let pipeline = Arc::new(RequestPipeline {
+        router: api::router(context),
+        limiter: Mutex::new(rate_limiter()),
+    });
+    let task = tokio::spawn(accept(listener, connections, pipeline, stopped));
     Ok(AdminServer { address, stop, task })
 }
 
-/// What all connections share.
+fn rate_limiter() -> RateLimiter {
+    RateLimiter::new(TOKENS_PER_SECOND, BURST_TOKENS, Instant::now())
+}
+
+/// What the requests of all connections share.
 struct RequestPipeline {
     router: Router,
-    /// Every connection takes its steps here; held for a few instructions.
-    limiter: std::sync::Mutex<RateLimiter>,
+    /// Locked for a few instructions.
+    limiter: Mutex<RateLimiter>,
 }
 
 impl RequestPipeline {
-    /// Takes this number of steps; returns when they may be made.
-    fn charge(&self, count: u32) -> Instant {
-        let mut pace = self.limiter.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        pace.reserve(count, Instant::now())
+    /// Takes tokens; returns the time from which the request may be answered.
+    fn charge(&self, tokens: u32) -> Instant {
+        let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
+        limiter.reserve(tokens, Instant::now())
     }
 }
 
 async fn accept(
     listener: TcpListener,
-    most: usize,
-    desk: Arc<RequestPipeline>,
+    connections: Arc<ConnectionTable>,
+    pipeline: Arc<RequestPipeline>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    // A closing connection holds its descriptor for a moment: at `most` connections, the next one
-    // waits for it.
-    let seats =
-        AdminConnections::new((most - most / ENDING_DIVISOR).max(1), MAX_CONNECTIONS_PER_CLIENT);
-    let descriptors = Arc::new(Semaphore::new(most.max(1)));
-    let mut pace = RateLimiter::new(TOKENS_PER_SECOND, BURST_TOKENS, Instant::now());
-    let mut connections = JoinSet::new();
+    let mut limiter = rate_limiter();
+    let mut tasks = JoinSet::new();
     let mut is_failing = false;
     loop {
         let accepted = tokio::select! {
             biased;
             _ = stopped.changed() => break,
-            Some(_) = connections.join_next() => continue,
+            Some(_) = tasks.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, client)) => {
+            Ok((stream, peer)) => {
                 is_failing = false;
-                let guest = Arc::new(seats.admit(client.ip()));
-                // The semaphore is never closed.
-                let descriptor = Arc::clone(&descriptors).acquire_owned().await.ok();
-                let conversation =
-                    serve_connection(stream, client, guest, Arc::clone(&desk), stopped.clone());
-                connections.spawn(async move {
-                    conversation.await;
-                    drop(descriptor);
-                });
-                sleep_until(pace.reserve(1, Instant::now())).await;
+                let permit = Arc::new(connections.admit(peer.ip()).await);
+                tasks.spawn(serve_connection(stream, peer, permit, Arc::clone(&pipeline)));
+                sleep_until(limiter.reserve(1, Instant::now())).await;
             }
             Err(error) => {
-                // Out of descriptors, for as long as it lasts: logged once.
+                // No descriptors are left: logged once for as long as this lasts.
                 if !std::mem::replace(&mut is_failing, true) {
                     tracing::warn!(%error, "admin API cannot accept connections");
                 }
-                seats.evict_longest_idle();
-                sleep(Duration::from_millis(100)).await;
+                connections.evict();
+                sleep(ACCEPT_BACKOFF).await;
             }
         }
     }
     drop(listener);
-    while connections.join_next().await.is_some() {}
+    connections.close();
+    while tasks.join_next().await.is_some() {}
 }
 
-/// One connection, from its first request to its last.
+/// Serves one connection, from its first request to its last.
 async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
-    guest: Arc<AdminPermit>,
-    desk: Arc<RequestPipeline>,
-    mut stopped: watch::Receiver<bool>,
+    permit: Arc<ConnectionPermit>,
+    pipeline: Arc<RequestPipeline>,
 ) {
     let Ok(local) = stream.local_addr() else { return };
-    let ends = ConnectionAddresses { local_address: local.ip(), peer_address: peer };
-    // Replies are written whole; waiting for more gains nothing.
+    let addresses = ConnectionAddresses { local_address: local.ip(), peer_address: peer };
+    // Replies are written whole; a delay would not make packets fewer.
     let _ = stream.set_nodelay(true);
-    let requests = {
-        let guest = Arc::clone(&guest);
-        service_fn(move |request| answer(request, ends, Arc::clone(&guest), Arc::clone(&desk)))
+    let service = {
+        let permit = Arc::clone(&permit);
+        service_fn(move |request| {
+            answer(request, addresses, Arc::clone(&permit), Arc::clone(&pipeline))
+        })
     };
+    let stream = WriteTimeout::new(stream, permit.limits().write_timeout);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_OCTETS)
-        .serve_connection(TokioIo::new(WriteTimeout::new(stream, WRITE_TIMEOUT)), requests);
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
-        // What a client did wrong concerns nobody else.
+        // An error of the connection is the client's.
         _ = connection.as_mut() => return,
-        () = guest.end_requested() => return,
-        _ = stopped.changed() => {}
-        () = sleep(MAX_CONNECTION_AGE) => {}
+        () = permit.end_requested() => {}
+        () = sleep(permit.limits().max_age) => {}
     }
     connection.as_mut().graceful_shutdown();
-    let _ = timeout(CLOSE_GRACE, connection).await;
+    let _ = timeout(permit.close_grace(), connection).await;
 }
 
 /// The two addresses of a connection.
@@ -224,32 +224,32 @@ struct ConnectionAddresses {
 
 async fn answer(
     request: Request<Incoming>,
-    ends: ConnectionAddresses,
-    guest: Arc<AdminPermit>,
-    desk: Arc<RequestPipeline>,
+    addresses: ConnectionAddresses,
+    permit: Arc<ConnectionPermit>,
+    pipeline: Arc<RequestPipeline>,
 ) -> Result<Response<Body>, Infallible> {
-    sleep_until(desk.charge(1)).await;
-    let mut request = match read_request(request, ends.local_address).await {
+    sleep_until(pipeline.charge(1)).await;
+    let mut request = match read_request(request, addresses.local_address).await {
         Ok(request) => request,
-        Err(fault) => return Ok(fault.into_response()),
+        Err(error) => return Ok(error.into_response()),
     };
-    request.extensions_mut().insert(PeerAddress(ends.peer_address));
-    guest.begin_request();
-    let answered = route(request, desk.router.clone()).await;
-    guest.end_request();
-    let octets = answered.body().size_hint().lower();
-    desk.charge(u32::try_from(octets / OCTETS_PER_TOKEN).unwrap_or(u32::MAX));
-    Ok(answered)
+    request.extensions_mut().insert(PeerAddress(addresses.peer_address));
+    let protection = permit.protect();
+    let response = route(request, pipeline.router.clone()).await;
+    drop(protection);
+    let octets = response.body().size_hint().lower();
+    pipeline.charge(u32::try_from(octets / OCTETS_PER_TOKEN).unwrap_or(u32::MAX));
+    Ok(response)
 }
 
-/// The request with the whole of its body, if it is one that may be answered.
+/// The request with its whole body, after the checks that every request has to pass.
 async fn read_request(
     request: Request<Incoming>,
-    local: IpAddr,
+    local_address: IpAddr,
 ) -> Result<Request<Body>, ApiError> {
-    let called_by = guard::check_request(&request, local)?;
+    let host = guard::check_request(&request, local_address)?;
     let (mut head, body) = request.into_parts();
-    head.extensions.insert(called_by);
+    head.extensions.insert(host);
     if !guard::is_change(&head.method) {
         return Ok(Request::from_parts(head, Body::empty()));
     }
@@ -265,21 +265,21 @@ async fn read_request(
     let read = timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_OCTETS).collect()).await;
     let read = read
         .map_err(|_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?;
-    // A body that broke off is answered to nobody.
+    // The other cause of an error is a broken connection, on which no client reads the response.
     let body: Bytes = read.map_err(|_| too_large())?.to_bytes();
     Ok(Request::from_parts(head, body.into()))
 }
 
 async fn route(request: Request<Body>, router: Router) -> Response<Body> {
-    let patience =
+    let time_limit =
         if guard::is_change(request.method()) { CHANGE_TIMEOUT } else { DOCUMENT_TIMEOUT };
-    match timeout(patience, TowerToHyperService::new(router).call(request)).await {
-        Ok(Ok(answered)) => answered,
+    match timeout(time_limit, TowerToHyperService::new(router).call(request)).await {
+        Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
         Err(_) => {
-            let why =
+            let reason =
                 "the server did not get to it in time; a change that was asked for may still come";
-            ApiError::new(StatusCode::GATEWAY_TIMEOUT, why).into_response()
+            ApiError::new(StatusCode::GATEWAY_TIMEOUT, reason).into_response()
         }
     }
 }

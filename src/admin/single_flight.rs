@@ -1,33 +1,34 @@
-//! Rations: expensive documents, made once for all who ask at the same time and no more often than
-//! the server can spare.
+//! The single-flight cache: an expensive document is made once for all requests at the same time, and
+//! takes at most a fifth of the time.
 //!
-//! What a caller gets was begun after it asked, so that a document never contradicts the reply to
-//! an earlier request. Only once making documents took more than a fifth of the time lately,
-//! callers get the last one made.
+//! A document that is returned was begun after it was requested, so that it never contradicts the
+//! reply to an earlier request. Only while recent documents have taken more than a fifth of the
+//! time, requests get the last one made.
 
 use std::time::Duration;
 
 use tokio::{sync::Mutex, time::Instant};
 
-/// Work that may be done before the ration bites.
+/// Work that may be done at once, before it is limited.
 const MAX_WORK_BURST: Duration = Duration::from_millis(500);
-/// One part in so many of the time may be spent on work.
+/// Work may take 1/5 of the time.
 const WORK_DIVISOR: u32 = 5;
 
-/// A document and the work that went into it lately.
+/// A document that is made on request.
 #[derive(Debug)]
 pub(super) struct SingleFlight<T> {
-    /// Held while the document is made, which lets everybody else wait for it.
+    /// Locked while the document is made, so that other requests wait for it.
     cached: Mutex<CachedDocument<T>>,
 }
 
 #[derive(Debug)]
 struct CachedDocument<T> {
+    /// The last document, and the time at which it was begun.
     latest: Option<(Instant, T)>,
     work: WorkBucket,
 }
 
-/// Work done and not yet rested from.
+/// A leaky bucket: filled by the time spent on work, drained at a fifth of the time that passes.
 #[derive(Debug)]
 struct WorkBucket {
     level: Duration,
@@ -44,27 +45,27 @@ impl WorkBucket {
 
 impl<T: Clone> SingleFlight<T> {
     pub(super) fn new() -> Self {
-        let debt = WorkBucket { level: Duration::ZERO, as_of: Instant::now() };
-        Self { cached: Mutex::new(CachedDocument { latest: None, work: debt }) }
+        let work = WorkBucket { level: Duration::ZERO, as_of: Instant::now() };
+        Self { cached: Mutex::new(CachedDocument { latest: None, work }) }
     }
 
-    /// The document, made by `make` unless somebody else's will do.
+    /// The document: the last one if it may be returned, else a new one that `make` makes.
     ///
     /// # Errors
-    /// Those of `make`; they are not kept.
+    /// The errors of `make`, which are not cached.
     pub(super) async fn fetch<E>(&self, make: impl AsyncFnOnce() -> Result<T, E>) -> Result<T, E> {
-        let asked = Instant::now();
-        let mut kept = self.cached.lock().await;
-        let begun = Instant::now();
-        let is_resting = kept.work.is_over_burst(begun);
-        if let Some((made, document)) = &kept.latest
-            && (*made >= asked || is_resting)
+        let requested_at = Instant::now();
+        let mut cached = self.cached.lock().await;
+        let begun_at = Instant::now();
+        let is_limited = cached.work.is_over_burst(begun_at);
+        if let Some((latest_begun_at, document)) = &cached.latest
+            && (*latest_begun_at >= requested_at || is_limited)
         {
             return Ok(document.clone());
         }
         let document = make().await?;
-        kept.work.level += begun.elapsed();
-        kept.latest = Some((begun, document.clone()));
+        cached.work.level += begun_at.elapsed();
+        cached.latest = Some((begun_at, document.clone()));
         Ok(document)
     }
 }
@@ -78,49 +79,49 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_is_rested_from_five_times_as_long() {
+    fn work_drains_in_five_times_its_duration() {
         let start = Instant::now();
-        let mut debt = WorkBucket { level: Duration::from_millis(600), as_of: start };
+        let mut work = WorkBucket { level: Duration::from_millis(600), as_of: start };
         let states =
-            [0, 400, 499, 500].map(|ms| debt.is_over_burst(start + Duration::from_millis(ms)));
+            [0, 400, 499, 500].map(|ms| work.is_over_burst(start + Duration::from_millis(ms)));
         assert_eq!(states, [true, true, true, false]);
     }
 
     #[tokio::test]
-    async fn one_document_after_the_other_is_new_while_there_is_time() {
-        let ration = SingleFlight::new();
+    async fn each_request_gets_a_new_document_while_work_is_not_limited() {
+        let cache = SingleFlight::new();
         for number in 0..10 {
-            assert_eq!(ration.fetch(async || Ok::<_, Infallible>(number)).await, Ok(number));
+            assert_eq!(cache.fetch(async || Ok::<_, Infallible>(number)).await, Ok(number));
         }
     }
 
     #[tokio::test]
-    async fn while_work_is_rested_from_the_last_document_is_given_out() {
-        let ration = SingleFlight::new();
-        assert_eq!(ration.fetch(async || Ok::<_, Infallible>(1)).await, Ok(1));
-        ration.cached.lock().await.work.level = Duration::from_secs(3600);
-        assert_eq!(ration.fetch(async || Ok::<_, Infallible>(2)).await, Ok(1));
+    async fn while_work_is_limited_the_last_document_is_returned() {
+        let cache = SingleFlight::new();
+        assert_eq!(cache.fetch(async || Ok::<_, Infallible>(1)).await, Ok(1));
+        cache.cached.lock().await.work.level = Duration::from_secs(3600);
+        assert_eq!(cache.fetch(async || Ok::<_, Infallible>(2)).await, Ok(1));
     }
 
     #[tokio::test]
-    async fn those_who_wait_while_it_is_made_share_the_next_one() {
-        let (ration, have_asked) = (SingleFlight::new(), Notify::new());
-        let first = ration.fetch(async || {
-            have_asked.notified().await;
+    async fn requests_that_wait_for_a_document_share_the_next_one() {
+        let (cache, have_requested) = (SingleFlight::new(), Notify::new());
+        let first = cache.fetch(async || {
+            have_requested.notified().await;
             Ok::<_, Infallible>(1)
         });
-        let second = ration.fetch(async || Ok::<_, Infallible>(2));
-        let third = ration.fetch(async || Ok::<_, Infallible>(3));
-        // Polled in this order: both others wait before the first is let go on.
+        let second = cache.fetch(async || Ok::<_, Infallible>(2));
+        let third = cache.fetch(async || Ok::<_, Infallible>(3));
+        // Polled in this order: both others wait before the first may finish.
         let (first, second, third, ()) =
-            tokio::join!(biased; first, second, third, async { have_asked.notify_one() });
+            tokio::join!(biased; first, second, third, async { have_requested.notify_one() });
         assert_eq!((first, second, third), (Ok(1), Ok(2), Ok(2)));
     }
 
     #[tokio::test]
-    async fn an_error_is_not_kept() {
-        let ration = SingleFlight::new();
-        assert_eq!(ration.fetch(async || Err("busy")).await, Err("busy"));
-        assert_eq!(ration.fetch(async || Ok::<_, &str>(1)).await, Ok(1));
+    async fn an_error_is_not_cached() {
+        let cache = SingleFlight::new();
+        assert_eq!(cache.fetch(async || Err("busy")).await, Err("busy"));
+        assert_eq!(cache.fetch(async || Ok::<_, &str>(1)).await, Ok(1));
     }
 }

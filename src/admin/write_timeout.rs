@@ -1,6 +1,6 @@
-//! A stream that gives up on a client who does not read: once a reply waits to be sent, it has to
-//! be gone within a bounded time. Without this a client who asks for a large document and never
-//! reads would keep it in memory.
+//! A stream that fails if its client does not read: a reply that waits to be sent has to be sent
+//! within a bounded time. Otherwise a client that requests a large document and never reads it would
+//! keep the document in memory.
 
 use std::{
     future::Future,
@@ -16,13 +16,13 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// A TCP stream whose writer has only so much patience.
+/// A TCP stream with a time limit for writing.
 #[derive(Debug)]
 pub(super) struct WriteTimeout {
     stream: TcpStream,
     timeout: Duration,
-    /// Runs from the first write that had to wait until everything is sent; hyper flushes only
-    /// then.
+    /// Starts with the first write that has to wait, and ends when everything is sent: hyper flushes
+    /// only then.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
@@ -31,19 +31,19 @@ impl WriteTimeout {
         Self { stream, timeout, deadline: None }
     }
 
-    /// What a write came to, or that time is up.
+    /// The result of a write, or an error if the time is over.
     fn check_deadline(
         &mut self,
         cx: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if written.is_pending() {
-            let patience = self.timeout;
-            let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(patience)));
+            let timeout = self.timeout;
+            let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(timeout)));
             ready!(deadline.as_mut().poll(cx));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        // A client who reads an octet now and then is no better than one who does not read.
+        // The limit holds for the whole reply, so a client cannot extend it by reading slowly.
         if self.deadline.as_ref().is_some_and(|deadline| deadline.is_elapsed()) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_reply_that_nobody_reads_is_given_up() {
+    async fn a_reply_that_is_not_read_fails_after_the_timeout() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _silent = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();

@@ -33,18 +33,17 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod tls;
-mod totals;
 mod udp;
 
 pub use bind::{BindError, BoundSockets, bind, bind_http3, bind_streams};
 pub use certificate::{
     Certificate, CertificateError, CertificateRegistry, CertificateState, RenewalFailure,
 };
-pub use connections::{ConnectionLimits, client_network};
-pub use counters::{ConnectionEvent, Counters, NoReplyReason};
+pub use connections::ConnectionLimits;
+pub(crate) use connections::{ConnectionPermit, ConnectionTable};
+pub use counters::{ConnectionEvent, Counters, NoReplyReason, Totals, TransportTotals};
 pub use https::HttpsResource;
 pub use listener::StreamListeners;
-pub use totals::{Totals, TransportTotals};
 pub use udp::{Shards, StartError, serve as serve_udp};
 
 /// The parts of [`crate::os`] that the control side uses as well.

@@ -1,4 +1,4 @@
-//! Why a certificate and its key cannot be used.
+//! Why a certificate and its key cannot be used, and the remedy.
 
 use std::{fmt, io, path::PathBuf};
 
@@ -9,20 +9,20 @@ use rustls::pki_types::pem;
 pub enum CertificateError {
     /// The file cannot be read.
     Unreadable(PathBuf, io::Error),
-    /// The file holds no certificate in PEM.
+    /// The file has no certificate in PEM.
     NoCertificate(PathBuf),
-    /// The file holds no private key in PEM, or an encrypted one.
+    /// The file has no private key in PEM, or an encrypted one.
     NoKey(PathBuf),
-    /// The file is no PEM.
+    /// The file is not PEM.
     NotPem(PathBuf, pem::Error),
-    /// The key is not the first certificate's.
+    /// The key (second path) is not that of the first certificate of the chain (first path).
     Mismatch(PathBuf, PathBuf),
-    /// The certificate or key is of a kind that cannot be used.
+    /// The certificate or key has an algorithm or a form that is not supported.
     Unusable(PathBuf, rustls::Error),
 }
 
 impl CertificateError {
-    /// The same on one line: `file: what (help: remedy)`.
+    /// The error on one line: `file: cause (help: remedy)`.
     pub fn one_line(&self) -> String {
         let text = self.to_string();
         match text.split_once("\n  help: ") {
@@ -35,7 +35,7 @@ impl CertificateError {
 impl fmt::Display for CertificateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // It is no regular file, or too long.
+            // The file is not a regular file, or is too long.
             Self::Unreadable(path, cause) if cause.kind() == io::ErrorKind::Other => {
                 write!(
                     f,

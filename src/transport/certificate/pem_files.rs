@@ -1,4 +1,5 @@
-//! The two files of a certificate: regular files of bounded size, both read at one moment.
+//! The two files of a certificate: regular files of bounded size, read again if they change while
+//! they are read.
 
 use std::{io, path::Path, sync::Arc};
 
@@ -11,38 +12,37 @@ use rustls::{
     sign::{CertifiedKey, SigningKey},
 };
 
-use super::CertificateError;
+use super::error::CertificateError;
 use crate::{
     config::FileStamp,
     files::{self, SymlinkPolicy},
 };
 
-/// A chain of ten certificates has some 20 KiB.
+/// The most octets of a file. A chain of ten certificates has some 20 KiB.
 const MAX_FILE_OCTETS: u64 = 1 << 20;
-/// Files that change while they are read are read again this often at most. A later attempt goes
-/// on.
+/// How often files that change while they are read are read at most in one attempt.
 const MAX_READ_ATTEMPTS: usize = 3;
 
-/// The states of the chain's and the key's file; `None` for a file that is missing.
+/// The stamps of the chain's and the key's file; `None` for a file that is missing.
 pub(super) type PairStamps = [Option<FileStamp>; 2];
 
-/// The states now, with links followed.
+/// The stamps of the files now, with symbolic links followed.
 pub(super) fn pair_stamps(chain: &Path, key: &Path) -> PairStamps {
     [chain, key].map(FileStamp::of)
 }
 
-/// A certificate that matches its key, and the states of the files that it was read from.
+/// A certificate that matches its key, and the stamps of the files that it was read from.
 pub(super) struct CertifiedPair {
     pub certified: CertifiedKey,
     pub stamps: PairStamps,
 }
 
-/// Reads both files. Where they change meanwhile, both are read again,
-/// so that a pair in the middle of its replacement is not used.
+/// Reads both files. If one changes meanwhile, both are read again, so that a pair of which only one
+/// file is replaced is not used.
 pub(super) fn read_pair(chain: &Path, key: &Path) -> Result<CertifiedPair, CertificateError> {
     let mut read = read_once(chain, key);
     for _ in 1..MAX_READ_ATTEMPTS {
-        // An error is the caller's to retry.
+        // After an error the caller retries at the next tick.
         match &read {
             Ok(pair) if pair.stamps != pair_stamps(chain, key) => read = read_once(chain, key),
             _ => break,
@@ -53,14 +53,14 @@ pub(super) fn read_pair(chain: &Path, key: &Path) -> Result<CertifiedPair, Certi
 }
 
 fn read_once(chain: &Path, key: &Path) -> Result<CertifiedPair, CertificateError> {
-    let (octets, chain_state) = read_file(chain)?;
+    let (octets, chain_stamp) = read_file(chain)?;
     let certificates = certificates(chain, &octets)?;
-    let (octets, key_state) = read_file(key)?;
+    let (octets, key_stamp) = read_file(key)?;
     let certified = CertifiedKey::new(certificates, signing_key(key, &octets)?);
-    let states = [Some(chain_state), Some(key_state)];
+    let stamps = [Some(chain_stamp), Some(key_stamp)];
     match certified.keys_match() {
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
-            Ok(CertifiedPair { certified, stamps: states })
+            Ok(CertifiedPair { certified, stamps })
         }
         Err(rustls::Error::InconsistentKeys(_)) => {
             Err(CertificateError::Mismatch(chain.into(), key.into()))
@@ -69,7 +69,7 @@ fn read_once(chain: &Path, key: &Path) -> Result<CertifiedPair, CertificateError
     }
 }
 
-/// The octets of a regular file and its state before they were read.
+/// The octets of a regular file, and its stamp before they were read.
 fn read_file(path: &Path) -> Result<(Vec<u8>, FileStamp), CertificateError> {
     let read = || {
         let (file, found) = files::open(path, SymlinkPolicy::Follow)?;

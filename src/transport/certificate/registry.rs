@@ -1,18 +1,21 @@
-//! All certificates of the process: each pair of files is read once, whatever transports use it.
+//! All certificates of the process. A pair of files is read once, however many transports use it.
 
 use std::{path::Path, sync::Arc};
 
-use super::{Certificate, CertificateError, CertificateState};
+use super::{
+    error::CertificateError,
+    reload::{Certificate, CertificateState},
+};
 
 /// The certificates in use. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct CertificateRegistry(Vec<Arc<Certificate>>);
 
 impl CertificateRegistry {
-    /// The certificate of these files, which is read if it was not yet.
+    /// The certificate of these files, which are read if they are not registered yet.
     ///
     /// # Errors
-    /// What is wrong with which file, and the remedy.
+    /// The file that cannot be used, the cause and the remedy.
     pub fn load(&mut self, chain: &Path, key: &Path) -> Result<Arc<Certificate>, CertificateError> {
         if let Some(known) = self.0.iter().find(|known| known.chain == *chain && known.key == *key)
         {
@@ -28,8 +31,8 @@ impl CertificateRegistry {
         self.0.is_empty()
     }
 
-    /// Reads all files now, because an operator asked for it. Returns
-    /// what is wrong, one line each. Blocks on the file system.
+    /// Reads all files now, at the request of an operator. Returns the errors, one line each. Blocks
+    /// on the file system.
     pub fn reload(&self) -> Vec<String> {
         self.0
             .iter()

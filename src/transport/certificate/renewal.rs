@@ -1,19 +1,19 @@
-//! What became of the attempts to read a certificate again: how many failed, since when, and which
-//! failures are logged.
+//! The attempts to read a certificate again: how many have failed, since when, and which failures
+//! are logged.
 
 use std::time::{Duration, Instant};
 
-/// A failure that goes on is logged again after this.
+/// How long a failure that continues is not logged again.
 const LOG_INTERVAL: Duration = Duration::from_secs(3600);
-/// Maximum number of different errors that are remembered as logged.
+/// The most different errors that are remembered as logged.
 const MAX_LOGGED_ERRORS: usize = 16;
 
 /// Why the files on disk are not in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenewalFailure {
-    /// What is wrong with which file, and the remedy, on one line.
+    /// The file that cannot be used, the cause and the remedy, on one line.
     pub error: String,
-    /// When the first attempt failed since the last one that succeeded, in seconds since
+    /// The time of the first failed attempt after the last success, in seconds since
     /// 1970-01-01T00:00:00Z.
     pub since: i64,
 }
@@ -22,26 +22,26 @@ pub struct RenewalFailure {
 #[derive(Debug, Default)]
 pub(super) struct Renewal {
     pub(super) failure: Option<RenewalFailure>,
-    /// Number of attempts that failed.
+    /// The number of failed attempts.
     pub(super) failures: u64,
-    /// The errors since the last success, and when each was logged last.
+    /// The errors since the last success, each with the time when it was last logged.
     logged: Vec<(String, Instant)>,
 }
 
 impl Renewal {
-    /// The files are in use. Returns whether they were not before.
+    /// Records that the files can be used. Returns whether the previous attempt failed.
     pub(super) fn succeeded(&mut self) -> bool {
         self.logged.clear();
         self.failure.take().is_some()
     }
 
-    /// An attempt failed at `now`, which is `unix_secs`. Returns whether that is to be logged: each
-    /// different error once, and again after an hour.
+    /// Records an attempt that failed at `now`, which is `unix_secs`. Returns whether the error is to
+    /// be logged: each error is logged once, and again after an hour.
     pub(super) fn failed(&mut self, error: String, now: Instant, unix_secs: i64) -> bool {
         self.failures += 1;
         let since = self.failure.as_ref().map_or(unix_secs, |failure| failure.since);
-        let is_logged = |(known, at): &(String, Instant)| {
-            *known == error && now.duration_since(*at) < LOG_INTERVAL
+        let is_logged = |(known, logged_at): &(String, Instant)| {
+            *known == error && now.duration_since(*logged_at) < LOG_INTERVAL
         };
         let is_due = !self.logged.iter().any(is_logged);
         if is_due {
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_logged_once_an_hour_and_its_beginning_is_kept() {
+    fn an_error_is_logged_once_an_hour_and_its_first_time_is_kept() {
         let mut renewal = Renewal::default();
         let start = Instant::now();
         let mut failed = |error: &str, secs: u64| {
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_without_end_are_not_all_remembered() {
+    fn at_most_16_errors_are_remembered() {
         let mut renewal = Renewal::default();
         let now = Instant::now();
         (0..1_000).for_each(|number| assert!(renewal.failed(format!("error {number}"), now, 0)));

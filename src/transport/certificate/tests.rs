@@ -3,13 +3,16 @@
 use std::{
     fs::{self, File, FileTimes},
     os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
+    time::Duration,
 };
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 
-use super::*;
+use super::{reload::unix_secs, *};
 
 /// A directory with the files of a certificate for `localhost`.
 struct CertificateDirectory {

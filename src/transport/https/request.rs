@@ -1,115 +1,53 @@
-//! What a request asks (RFC 8484 section 4.1): a query in the `dns`
-//! parameter of a GET request, or in the body of a POST request.
+//! The DNS query of a request (RFC 8484 section 4.1): in the `dns` parameter of a GET request, or in
+//! the body of a POST request.
 //!
-//! `Accept` is not looked at: the client takes `application/dns-message` whatever it says (section
-//! 4.2.1), and there is no other form to choose.
+//! `Accept` is ignored: a client has to accept `application/dns-message` in any case (section
+//! 4.2.1), and there is no other media type to choose.
 
 use data_encoding::BASE64URL_NOPAD;
 use http_body_util::BodyExt;
 use hyper::{
-    Method, Request, Response, StatusCode, Version,
+    Method, Request, StatusCode, Version,
     body::{Bytes, Incoming},
-    header::{ACCEPT, ALLOW, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER},
+    header::{CONTENT_TYPE, HOST, HeaderMap},
     http::{request::Parts, uri::Authority},
 };
 
-use super::{
-    RequestReservation,
-    reply::{MEDIA_TYPE, ReplyBody},
-};
-use crate::{
-    engine::IgnoreReason,
-    transport::{counters::NoReplyReason, stream::MAX_MESSAGE_OCTETS},
-};
+use super::{error::HttpError, reply::MEDIA_TYPE, reservation::RequestReservation};
+use crate::transport::stream::MAX_MESSAGE_OCTETS;
 
-/// The most of a body that is read without being used.
+/// The most octets of an unused body that are read and discarded.
 const MAX_DISCARDED_OCTETS: usize = 128 << 10;
 
-/// Where the query is.
+/// Where a request has its query.
 #[derive(Debug, PartialEq, Eq)]
 enum QueryLocation {
-    /// The query of a GET request, decoded.
+    /// In the `dns` parameter of a GET request, here decoded.
     Query(Vec<u8>),
-    /// The query is in the body of the request.
+    /// In the body of a POST request, which is still to be read.
     Body,
 }
 
-/// A status in place of a reply, with one sentence that explains it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct HttpError {
-    status: StatusCode,
-    reason: &'static str,
-}
-
-impl HttpError {
-    pub(super) const BODY_TIMEOUT: Self =
-        Self::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time");
-    pub(super) const BUFFERS_FULL: Self =
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "connection buffers are full; try again later");
-    pub(super) const FAILED: Self =
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "answering failed");
-
-    const fn new(status: StatusCode, reason: &'static str) -> Self {
-        Self { status, reason }
-    }
-
-    /// The status for a message that gets no reply on other transports.
-    pub(super) fn for_no_reply(silence: NoReplyReason) -> Self {
-        match silence {
-            NoReplyReason::Ignored(IgnoreReason::Short) => {
-                Self::new(StatusCode::BAD_REQUEST, "a DNS message has at least 12 octets")
-            }
-            NoReplyReason::Ignored(IgnoreReason::Response) => {
-                Self::new(StatusCode::BAD_REQUEST, "the DNS message is a response (QR is set)")
-            }
-            NoReplyReason::Oversized | NoReplyReason::Unanswerable | NoReplyReason::Panicked => {
-                Self::FAILED
-            }
-        }
-    }
-
-    pub(super) fn into_response(self) -> Response<ReplyBody> {
-        let mut response = Response::new(ReplyBody::text(self.reason));
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        match self.status {
-            StatusCode::METHOD_NOT_ALLOWED => {
-                headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"))
-            }
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-                headers.insert(ACCEPT, HeaderValue::from_static(MEDIA_TYPE))
-            }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))
-            }
-            _ => None,
-        };
-        response
-    }
-}
-
-/// Reads a request to the resource at `path`: the DNS message
-/// that it brings, after it has taken its share of the buffers.
+/// Reads the DNS message of a request to the resource at `path`, and reserves buffer octets for it.
 ///
 /// # Errors
-/// The status that says what is wrong.
+/// The response that names the mistake.
 pub(super) async fn read(
     request: Request<Incoming>,
     path: &str,
-    share: &mut RequestReservation,
+    reservation: &mut RequestReservation,
 ) -> Result<Vec<u8>, HttpError> {
     let (head, body) = request.into_parts();
-    let wanted = read_head(&head, path);
-    // A head may be long, and is not needed while a body is waited for.
+    let location = read_head(&head, path);
+    // A head may be long, and is not needed while the body is read.
     drop(head);
-    match wanted {
-        Ok(QueryLocation::Body) => read_body(body, share).await,
+    match location {
+        Ok(QueryLocation::Body) => read_body(body, reservation).await,
         Ok(QueryLocation::Query(message)) => Ok(message),
-        Err(refusal) => {
-            // Over HTTP/1.1 a client reads the status only once it has sent its body.
+        Err(error) => {
+            // Over HTTP/1.1 a client reads the status only after it has sent its body.
             discard(body).await;
-            Err(refusal)
+            Err(error)
         }
     }
 }
@@ -143,7 +81,7 @@ fn has_host(headers: &HeaderMap) -> bool {
     host.is_empty() || host.to_str().is_ok_and(|host| host.parse::<Authority>().is_ok())
 }
 
-/// The query in `dns=`, in base64url without padding (RFC 8484 section 6).
+/// The query in the parameter `dns`, in base64url without padding (RFC 8484 section 6).
 fn decode_query(parameters: &str) -> Result<Vec<u8>, HttpError> {
     let encoded = parameters.split('&').find_map(|parameter| parameter.strip_prefix("dns="));
     let encoded = encoded.ok_or(HttpError::new(
@@ -158,7 +96,8 @@ fn decode_query(parameters: &str) -> Result<Vec<u8>, HttpError> {
     })
 }
 
-/// Media types have no case, and parameters of this one no meaning (RFC 9110 section 8.3.1).
+/// Whether the only Content-Type is that of DNS messages. Media types are compared without case,
+/// and this one has no parameters that matter (RFC 9110 section 8.3.1).
 fn is_dns_message(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };
@@ -168,11 +107,11 @@ fn is_dns_message(headers: &HeaderMap) -> bool {
 
 async fn read_body(
     mut body: Incoming,
-    share: &mut RequestReservation,
+    reservation: &mut RequestReservation,
 ) -> Result<Vec<u8>, HttpError> {
     let mut message = Vec::new();
     while let Some(frame) = body.frame().await {
-        // No client reads this status: the request ended early.
+        // No client reads this status: the connection is broken.
         let frame =
             frame.map_err(|_| HttpError::new(StatusCode::BAD_REQUEST, "the body ended early"))?;
         let piece: Bytes = frame.into_data().unwrap_or_default();
@@ -184,14 +123,14 @@ async fn read_body(
                 "a DNS message has at most 65,535 octets",
             ));
         }
-        // A vector that grows holds up to twice of what is in it.
-        share.resize(2 * octets).await?;
+        // A growing vector has a capacity of up to twice its length.
+        reservation.resize(2 * octets).await?;
         message.extend_from_slice(&piece);
     }
     Ok(message)
 }
 
-/// Reads what is left of a body, within reason.
+/// Reads and discards the rest of a body, within a bound.
 async fn discard(mut body: Incoming) {
     let mut left = MAX_DISCARDED_OCTETS;
     while let Some(Ok(frame)) = body.frame().await {
@@ -204,15 +143,17 @@ async fn discard(mut body: Incoming) {
 
 #[cfg(test)]
 mod tests {
+    use hyper::header::ACCEPT;
+
     use super::*;
 
     fn status(request: hyper::http::request::Builder) -> Result<QueryLocation, u16> {
         let (head, ()) = request.body(()).unwrap().into_parts();
-        read_head(&head, "/dns-query").map_err(|refusal| refusal.status.as_u16())
+        read_head(&head, "/dns-query").map_err(|error| error.status.as_u16())
     }
 
     #[test]
-    fn a_request_is_a_query_or_gets_the_status_that_says_what_is_wrong() {
+    fn a_request_is_a_query_or_gets_the_status_that_names_its_mistake() {
         let request =
             |method, uri| Request::builder().method(method).uri(uri).version(Version::HTTP_2);
         let get = |uri| request("GET", uri);

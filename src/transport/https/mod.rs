@@ -1,12 +1,15 @@
 //! DNS over HTTPS (RFC 8484), over HTTP/1.1 and HTTP/2: one connection.
 //!
-//! hyper speaks HTTP; `request` reads what is asked, the engine answers as on any transport,
-//! `reply` is what goes back. What a client may use is bounded in number (streams), octets
-//! (headers, bodies, replies that it does not read, all from the buffers that connections
-//! share) and time. A request that is wrong gets a status and the reason, never a reset.
+//! hyper implements HTTP; `request` reads the DNS query, the engine answers as over any transport,
+//! `reply` and `error` are the responses. The resources that a client uses are bounded in number
+//! (streams), in octets (headers, bodies and unread replies, all reserved from the buffers that
+//! connections share: `reservation`) and in time. An invalid request gets a status and the reason,
+//! never a reset.
 
+mod error;
 mod reply;
 mod request;
+mod reservation;
 
 use std::{convert::Infallible, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -18,93 +21,94 @@ use hyper_util::{
 use tokio::time::{Instant, sleep_until, timeout};
 
 use self::{
+    error::HttpError,
     reply::{HttpReply, ReplyBody},
-    request::HttpError,
+    reservation::RequestReservation,
 };
 use super::{
-    connections::{BufferReservation, ConnectionPermit},
+    connections::ConnectionPermit,
     counters::ConnectionEvent,
     stream::{StreamContext, answer_stream},
     tls::TlsConnection,
 };
 
-/// Requests in progress at once on an HTTP/2 connection, which
-/// is what clients take for granted (RFC 9113 section 6.5.2).
+/// The most requests in progress on an HTTP/2 connection: the least that clients may rely on (RFC
+/// 9113 section 6.5.2).
 const MAX_CONCURRENT_STREAMS: u32 = 100;
-/// Octets of a request's line and headers together. A GET with the longest query needs 87 KiB;
-/// padded queries of clients (RFC 8467) need about 700 octets.
+/// The most octets of a request's line and headers together. Padded queries of clients (RFC 8467)
+/// need about 700 octets; a GET with the longest query, which would need 87 KiB, is refused.
 const MAX_HEAD_OCTETS: u32 = 16 << 10;
 const MAX_HEADERS: usize = 64;
-/// Octets of bodies that a client may send ahead of what was read, on a stream and on a connection.
+/// The flow-control windows: octets of bodies that a client may send before they are read, on a
+/// stream and on a connection.
 const STREAM_WINDOW_OCTETS: u32 = 16 << 10;
 const CONNECTION_WINDOW_OCTETS: u32 = 64 << 10;
-/// Octets of replies that HTTP/2 buffers for a stream at once.
+/// The most octets of replies that HTTP/2 buffers for a stream.
 const SEND_BUFFER_OCTETS: usize = 16 << 10;
-/// Streams that a client has reset, and those reset because of its errors, before its connection
-/// ends (CVE-2023-44487).
+/// The most streams that the client resets, and the most that are reset because of its errors,
+/// before its connection is closed (CVE-2023-44487).
 const MAX_RESET_STREAMS: usize = 20;
-/// What a request in progress takes from the shared buffers, besides its body and reply.
-const REQUEST_OVERHEAD_OCTETS: usize = 4 << 10;
 
-/// The resource that takes queries.
+/// The resource that DNS queries are sent to.
 #[derive(Debug, Clone)]
 pub struct HttpsResource {
-    /// Its path, with a slash in front.
+    /// The path of its URI, with a leading slash.
     pub path: Box<str>,
-    /// Whether HTTP/1.1 is spoken beside HTTP/2.
+    /// Whether HTTP/1.1 is offered besides HTTP/2.
     pub http1: bool,
 }
 
 impl HttpsResource {
-    /// The protocols to offer in the handshake (ALPN), best first.
+    /// The protocols to offer in the TLS handshake (ALPN), in order of preference.
     pub fn alpn_protocols(&self) -> &'static [&'static [u8]] {
         if self.http1 { &[b"h2", b"http/1.1"] } else { &[b"h2"] }
     }
 }
 
-/// Serves one connection until it ends, and counts how it did. Its first request must be complete
-/// by `first_request`.
+/// Serves one connection until it ends, and counts a timeout. The first request must be complete by
+/// `first_request_deadline`.
 pub(super) async fn serve_https(
     stream: TlsConnection,
     source: IpAddr,
     context: &Arc<StreamContext>,
     resource: &Arc<HttpsResource>,
     permit: &Arc<ConnectionPermit>,
-    first: Instant,
+    first_request_deadline: Instant,
 ) {
     let opened = Instant::now();
-    let exchange = RequestContext {
+    let requests = RequestContext {
         source,
         context: Arc::clone(context),
         resource: Arc::clone(resource),
         permit: Arc::clone(permit),
     };
     let builder = builder(resource);
-    let service = service_fn(move |request| exchange.clone().answer(request));
+    let service = service_fn(move |request| requests.clone().answer(request));
     let stream = TokioIo::new(stream.counting_requests(permit));
     let mut connection = pin!(builder.serve_connection(stream, service));
-    let deadline =
-        ConnectionDeadlines { first_request: first, max_age: opened + permit.limits().max_age };
+    let deadlines = ConnectionDeadlines {
+        first_request: first_request_deadline,
+        max_age: opened + permit.limits().max_age,
+    };
     loop {
         tokio::select! {
             biased;
-            // How it ended is the client's business: replies that were not taken are counted one by
-            // one.
+            // An error of the connection is the client's; unsent replies are counted one by one.
             _ = connection.as_mut() => return,
             () = permit.end_requested() => break,
-            () = sleep_until(deadline.next(permit)) => {}
+            () = sleep_until(deadlines.next(permit)) => {}
         }
         let now = Instant::now();
-        if now >= deadline.max_age {
+        if now >= deadlines.max_age {
             break;
         }
-        if now >= deadline.next(permit) {
+        if now >= deadlines.next(permit) {
             context.recorder.connection_event(ConnectionEvent::TimedOut, 1);
             break;
         }
     }
-    // GOAWAY, or `StreamConnection: close` in the last reply; requests in progress have a moment to
-    // end.
+    // Sends GOAWAY, or `Connection: close` in the last reply; requests in progress may end within
+    // the grace period.
     connection.as_mut().graceful_shutdown();
     let _ = timeout(permit.close_grace(), connection).await;
 }
@@ -114,7 +118,7 @@ fn builder(resource: &HttpsResource) -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        // The deadline of the connection is for all of it.
+        // `ConnectionDeadlines` covers the head as well.
         .header_read_timeout(None::<Duration>)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_OCTETS as usize);
@@ -131,29 +135,29 @@ fn builder(resource: &HttpsResource) -> auto::Builder<TokioExecutor> {
     if resource.http1 { builder } else { builder.http2_only() }
 }
 
-/// When a connection has taken too long.
+/// The times at which a connection is closed.
 struct ConnectionDeadlines {
-    /// By when the first request must be complete.
+    /// The time by which the first request must be complete.
     first_request: Instant,
-    /// When the connection has reached its age.
+    /// The time at which the connection reaches its maximum age.
     max_age: Instant,
 }
 
 impl ConnectionDeadlines {
-    /// The next moment at which the connection may have to end.
+    /// The earliest time at which the connection is to be closed, unless it makes progress before.
     fn next(&self, permit: &ConnectionPermit) -> Instant {
-        let due = if permit.has_progressed() {
+        let idle = if permit.has_progressed() {
             permit.last_progress() + permit.idle_timeout()
         } else {
             self.first_request
         };
         let unsent =
             permit.replies_stalled_since().map(|since| since + permit.limits().write_timeout);
-        unsent.map_or(due, |unsent| due.min(unsent)).min(self.max_age)
+        unsent.map_or(idle, |unsent| idle.min(unsent)).min(self.max_age)
     }
 }
 
-/// What each request of a connection needs.
+/// What the requests of a connection have in common.
 #[derive(Clone)]
 struct RequestContext {
     source: IpAddr,
@@ -168,7 +172,7 @@ impl RequestContext {
         self.permit.begin_request();
         let mut response = match self.reply(request).await {
             Ok(reply) => reply.into_response(),
-            Err(refusal) => refusal.into_response(),
+            Err(error) => error.into_response(),
         };
         self.context.recorder.responded(response.status().as_u16());
         if is_head {
@@ -178,9 +182,9 @@ impl RequestContext {
     }
 
     async fn reply(&self, request: Request<Incoming>) -> Result<HttpReply, HttpError> {
-        let mut share = RequestReservation { reservation: self.permit.buffer_reservation() };
-        share.resize(0).await?;
-        let reading = request::read(request, &self.resource.path, &mut share);
+        let mut reservation = RequestReservation::new(self.permit.buffer_reservation());
+        reservation.resize(0).await?;
+        let reading = request::read(request, &self.resource.path, &mut reservation);
         let message = timeout(self.permit.limits().idle_timeout, reading)
             .await
             .map_err(|_| HttpError::BODY_TIMEOUT)?;
@@ -188,33 +192,14 @@ impl RequestContext {
         let message = message?;
         let mut recorder = self.context.recorder.share();
         let mut answered = None;
-        answer_stream(&self.context, &mut recorder, &message, self.source, |octets, tally| {
-            answered = Some((octets.to_vec(), tally));
+        answer_stream(&self.context, &mut recorder, &message, self.source, |octets, labels| {
+            answered = Some((octets.to_vec(), labels));
         })
         .map_err(HttpError::for_no_reply)?;
-        let (octets, tally) = answered.ok_or(HttpError::FAILED)?;
+        let (octets, labels) = answered.ok_or(HttpError::FAILED)?;
         drop(message);
-        share.resize(octets.len()).await?;
+        reservation.resize(octets.len()).await?;
         let permit = Arc::clone(&self.permit);
-        Ok(HttpReply { octets, tally, recorder, reservation: share, permit })
-    }
-}
-
-/// What a request and its reply take from the buffers that all connections share.
-struct RequestReservation {
-    reservation: BufferReservation,
-}
-
-impl RequestReservation {
-    /// Sets the share to the head of the request and `octets` more.
-    ///
-    /// # Errors
-    /// All connections together buffer as much as they may.
-    async fn resize(&mut self, octets: usize) -> Result<(), HttpError> {
-        if self.reservation.resize_with_retry(REQUEST_OVERHEAD_OCTETS + octets).await {
-            Ok(())
-        } else {
-            Err(HttpError::BUFFERS_FULL)
-        }
+        Ok(HttpReply { octets, labels, recorder, reservation, permit })
     }
 }

@@ -1,10 +1,10 @@
-//! Totals: what the counters of all writers sum up to, for the metrics page, the status and the
-//! tests.
+//! Totals: the sums of all writers' counts, for the metrics page, the status and the tests.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::counters::{
-    COUNTED_STATUSES, COUNTED_TYPES, ConnectionEvent, CounterCells, NoReplyReason, RCODE_CELLS,
+use super::{
+    cells::CounterCells,
+    events::{COUNTED_STATUSES, COUNTED_TYPES, ConnectionEvent, NoReplyReason, RCODE_CELLS},
 };
 use crate::{
     dns::{Name, Rcode, Rtype},
@@ -14,11 +14,11 @@ use crate::{
 /// Sums over all writers.
 #[derive(Debug, Clone)]
 pub struct Totals {
-    /// By transport: UDP, TCP, TLS, HTTPS.
+    /// The sums of each transport: UDP, TCP, TLS, HTTPS.
     pub transports: [TransportTotals; 4],
-    /// Replies that a service chose, by its name; names of earlier configurations stay.
+    /// Replies chosen by a service, by the service's name; names of earlier configurations stay.
     pub services: Vec<(Name, u64)>,
-    /// Replies whose first endpoint is in the datacenter.
+    /// Replies whose first endpoint is in a datacenter, by the datacenter's name.
     pub datacenters: Vec<(Box<str>, u64)>,
 }
 
@@ -53,29 +53,27 @@ fn transport_index(transport: Transport) -> usize {
     }
 }
 
-/// What one transport's messages came to.
+/// The sums of one transport's messages, replies and connections since the start.
 #[derive(Debug, Clone)]
 pub struct TransportTotals {
-    /// Which.
+    /// The transport that is counted.
     pub transport: Transport,
-    /// Messages that came in.
+    /// Messages received.
     pub received: u64,
-    /// Replies sent, by rcode; 24 stands for all from 24 up.
+    /// Replies sent, by rcode; the last count is that of all rcodes from 24 up.
     pub answered: [u64; RCODE_CELLS],
-    /// Messages without a reply, by [`NoReplyReason::ALL`].
+    /// Messages without a reply, in the order of [`NoReplyReason::ALL`].
     pub no_replies: [u64; NoReplyReason::ALL.len()],
-    /// Replies the system would not send, or the client would not take.
+    /// Replies that the system refused to send, or that the client did not read.
     pub send_errors: u64,
-    /// Datagrams the kernel dropped before this program saw them; not part of `received`. Asked for
-    /// every second while datagrams come, and once after them.
+    /// Datagrams that the kernel dropped because the receive buffer was full; not included in
+    /// `received`. Read every second while datagrams arrive, and once after the last one.
     pub kernel_drops: u64,
-    /// Replies with TC.
+    /// Replies with the TC bit set.
     pub truncated: u64,
-    /// Replies by the type asked for, and the rest.
     types: [u64; COUNTED_TYPES.len() + 1],
-    /// By [`ConnectionEvent::ALL`].
+    /// Events of connections, in the order of [`ConnectionEvent::ALL`].
     pub connections: [u64; ConnectionEvent::ALL.len()],
-    /// HTTP responses by status, and the rest.
     statuses: [u64; COUNTED_STATUSES.len() + 1],
 }
 
@@ -99,8 +97,8 @@ impl TransportTotals {
         let each = |sums: &mut [u64], cells: &[AtomicU64]| {
             sums.iter_mut().zip(cells).for_each(|(sum, cell)| *sum += cell.load(Relaxed));
         };
-        // The ends first, `received` last: whoever waits for the sum to be complete never sees it
-        // too early.
+        // The outcomes are read first and `received` last, so that their sum never exceeds
+        // `received`, and equals it only if no message is in progress.
         each(&mut self.answered, &cells.answered);
         each(&mut self.no_replies, &cells.no_replies);
         each(&mut self.types, &cells.types);
@@ -112,7 +110,7 @@ impl TransportTotals {
         self.received += cells.received.load(Relaxed);
     }
 
-    /// Messages that came to an end, whichever; equals `received` whenever none is under way.
+    /// Messages whose outcome is counted; equals `received` whenever none is in progress.
     pub fn finished(&self) -> u64 {
         self.answered.iter().sum::<u64>() + self.no_replies.iter().sum::<u64>() + self.send_errors
     }
@@ -123,21 +121,21 @@ impl TransportTotals {
     }
 
     /// Messages without a reply for this reason.
-    pub fn no_replies_for(&self, silence: NoReplyReason) -> u64 {
-        self.no_replies[silence.index()]
+    pub fn no_replies_for(&self, reason: NoReplyReason) -> u64 {
+        self.no_replies[reason.index()]
     }
 
-    /// How often this happened to a connection.
+    /// The number of connections to which this event has happened.
     pub fn connection_events(&self, event: ConnectionEvent) -> u64 {
         self.connections[event as usize]
     }
 
-    /// HTTP responses by status; `None` stands for every status that is not counted by itself.
+    /// HTTP responses by status; `None` stands for all statuses without a count of their own.
     pub fn by_status(&self) -> impl Iterator<Item = (Option<u16>, u64)> {
         COUNTED_STATUSES.into_iter().map(Some).chain([None]).zip(self.statuses)
     }
 
-    /// Replies by the type asked for; `None` stands for every type that is not counted by itself.
+    /// Replies by query type; `None` stands for all types without a count of their own.
     pub fn by_type(&self) -> impl Iterator<Item = (Option<Rtype>, u64)> {
         COUNTED_TYPES.into_iter().map(Some).chain([None]).zip(self.types)
     }

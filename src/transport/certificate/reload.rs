@@ -1,23 +1,4 @@
-//! The certificate of the encrypted transports: read from PEM files, checked, and replaced when the
-//! files change.
-//!
-//! | file | step |
-//! |---|---|
-//! | `pem_files` | reads both files: regular files of bounded size |
-//! | `error` | why they cannot be used |
-//! | `renewal` | failed attempts: how many, since when, which are logged |
-//! | `registry` | all certificates of the process |
-//!
-//! An attempt that fails changes nothing, and the next one follows at the next tick, until the
-//! files can be used: a pair of which only one file is new, or a directory that is not mounted yet,
-//! needs no second change.
-
-mod error;
-mod pem_files;
-mod registry;
-mod renewal;
-#[cfg(test)]
-mod tests;
+//! One certificate: reads its files, and replaces the certificate in use when they have changed.
 
 use std::{
     path::{Path, PathBuf},
@@ -36,57 +17,57 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-pub use error::CertificateError;
-pub use registry::CertificateRegistry;
-pub use renewal::RenewalFailure;
+use super::{
+    error::CertificateError,
+    pem_files::{self, PairStamps},
+    renewal::{Renewal, RenewalFailure},
+};
 
-use self::{pem_files::PairStamps, renewal::Renewal};
-
-/// A certificate chain and its key, as the files last had them whole. New handshakes use the
-/// newest; connections keep theirs.
+/// A certificate chain and its key, as last read from files that could be used. New handshakes use
+/// the newest; established connections keep theirs.
 #[derive(Debug)]
 pub struct Certificate {
-    chain: PathBuf,
-    key: PathBuf,
-    current: ArcSwap<CurrentCertificate>,
-    /// The states of the files that `current` was read from. Held while
-    /// the files are read, so that one attempt is made at a time.
-    pair_stamps: Mutex<PairStamps>,
-    /// Never held during I/O.
+    pub(super) chain: PathBuf,
+    pub(super) key: PathBuf,
+    pub(super) current: ArcSwap<CurrentCertificate>,
+    /// The stamps of the files that `current` was read from. Locked while the files are read, so
+    /// that one attempt is made at a time.
+    pub(super) pair_stamps: Mutex<PairStamps>,
+    /// Never locked during I/O.
     renewal: Mutex<Renewal>,
     has_refresh_task: AtomicBool,
 }
 
 /// The certificate that new handshakes use.
 #[derive(Debug)]
-struct CurrentCertificate {
-    key: Arc<CertifiedKey>,
-    /// The end of the server's own certificate (RFC 5280 section
-    /// 4.1.2.5), in seconds since 1970; `None` where it cannot be read.
+pub(super) struct CurrentCertificate {
+    pub(super) key: Arc<CertifiedKey>,
+    /// The expiry of the server's own certificate (RFC 5280 section 4.1.2.5) in seconds since 1970;
+    /// `None` if it cannot be parsed.
     expires: Option<i64>,
 }
 
-/// The state of a certificate for reports.
+/// The state of a certificate, for status reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateState {
     /// The PEM file of the chain.
     pub chain: PathBuf,
     /// The PEM file of the key.
     pub key: PathBuf,
-    /// When the server's own certificate in use expires, in seconds since 1970-01-01T00:00:00Z.
+    /// The expiry of the server's own certificate in use, in seconds since 1970-01-01T00:00:00Z.
     pub expires: Option<i64>,
-    /// Why the files on disk are not in use, if they are not.
+    /// Why the files on disk are not in use; `None` if they are.
     pub failure: Option<RenewalFailure>,
-    /// Attempts to read the files that failed since the start.
+    /// The number of failed attempts to read the files since the start.
     pub failures: u64,
 }
 
-/// Whether an attempt is made although the files have not changed.
+/// When the files are read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReadCondition {
-    /// Only if they changed, or cannot be used.
+    /// If they have changed, or could not be used at the last attempt.
     IfChanged,
-    /// In any case, and a failure is logged in any case.
+    /// In any case; a failure is then logged in any case as well.
     Always,
 }
 
@@ -94,7 +75,7 @@ impl Certificate {
     /// Reads the chain (the server's own certificate first) and its key.
     ///
     /// # Errors
-    /// What is wrong with which file, and the remedy.
+    /// The file that cannot be used, the cause and the remedy.
     pub fn load(chain: &Path, key: &Path) -> Result<Arc<Self>, CertificateError> {
         let pair = pem_files::read_pair(chain, key)?;
         Ok(Arc::new(Self {
@@ -107,43 +88,43 @@ impl Certificate {
         }))
     }
 
-    /// Reads the files now, changed or not, and logs the result. Returns whether there is a new
-    /// certificate.
+    /// Reads the files now, whether or not they have changed, and logs the result. Returns whether
+    /// the certificate was replaced.
     ///
     /// # Errors
-    /// What is wrong with which file, and the remedy; the certificate in use stays.
+    /// The file that cannot be used, the cause and the remedy; the certificate in use stays.
     pub fn reload(&self) -> Result<bool, CertificateError> {
         self.attempt(ReadCondition::Always)
     }
 
-    /// Reads the files if they changed since they were last read, or could not be used at the last
-    /// attempt. Returns whether there is a new certificate. The result is logged, the same error at
-    /// most once an hour.
+    /// Reads the files if they have changed since they were last read, or could not be used at the
+    /// last attempt. Returns whether the certificate was replaced. Logs the result, the same error
+    /// at most once an hour.
     ///
     /// # Errors
-    /// What is wrong with which file, and the remedy; the certificate in use stays.
+    /// The file that cannot be used, the cause and the remedy; the certificate in use stays.
     pub fn refresh(&self) -> Result<bool, CertificateError> {
         self.attempt(ReadCondition::IfChanged)
     }
 
-    /// Refreshes this often, without end. Certificates are replaced by rename, by link
-    /// and by two writes, and are in no hurry: nothing is watched. Returns at once
-    /// where that is done already, for another transport that shares the certificate.
-    pub async fn refresh_periodically(self: Arc<Self>, every: Duration) {
+    /// Refreshes at this interval, without end. The files are not watched: certificates are replaced
+    /// by rename, by a new link or by two writes, and a few seconds do not matter. Returns at once
+    /// if another task refreshes this certificate, for another transport that shares it.
+    pub async fn refresh_periodically(self: Arc<Self>, interval: Duration) {
         if self.has_refresh_task.swap(true, Relaxed) {
             return;
         }
-        let mut ticks = tokio::time::interval(every);
+        let mut ticks = tokio::time::interval(interval);
         loop {
             ticks.tick().await;
             let certificate = Arc::clone(&self);
-            // A file system that hangs must not hold a thread that
-            // answers. An error was logged, a panic is by its hook.
+            // Not on this thread, which also answers: the file system may hang. The result may be
+            // ignored: `refresh` logs its errors, the panic hook its panics.
             let _ = tokio::task::spawn_blocking(move || certificate.refresh()).await;
         }
     }
 
-    /// The state for reports. Does no I/O.
+    /// The state for status reports. Does no I/O.
     pub fn state(&self) -> CertificateState {
         let renewal = self.renewal();
         CertificateState {
@@ -155,10 +136,11 @@ impl Certificate {
         }
     }
 
-    /// TLS with this certificate, for clients that speak one of these protocols (ALPN), best first.
+    /// The TLS configuration with this certificate, which offers `protocols` (ALPN) in this order of
+    /// preference.
     ///
     /// # Errors
-    /// rustls has no protocol version that its provider supports.
+    /// The cryptography provider of rustls supports no TLS version.
     pub fn server_config(
         self: &Arc<Self>,
         protocols: &[&[u8]],
@@ -171,28 +153,28 @@ impl Certificate {
         Ok(Arc::new(config))
     }
 
-    fn attempt(&self, attempt: ReadCondition) -> Result<bool, CertificateError> {
-        let mut read = self.pair_stamps.lock().unwrap_or_else(PoisonError::into_inner);
+    fn attempt(&self, condition: ReadCondition) -> Result<bool, CertificateError> {
+        let mut stamps = self.pair_stamps.lock().unwrap_or_else(PoisonError::into_inner);
         let is_failing = self.renewal().failure.is_some();
-        if attempt == ReadCondition::IfChanged
+        if condition == ReadCondition::IfChanged
             && !is_failing
-            && *read == pem_files::pair_stamps(&self.chain, &self.key)
+            && *stamps == pem_files::pair_stamps(&self.chain, &self.key)
         {
             return Ok(false);
         }
         match pem_files::read_pair(&self.chain, &self.key) {
             Ok(pair) => {
-                *read = pair.stamps;
+                *stamps = pair.stamps;
                 Ok(self.replace(CurrentCertificate::new(pair.certified)))
             }
             Err(error) => {
-                self.record_failure(&error, attempt);
+                self.record_failure(&error, condition);
                 Err(error)
             }
         }
     }
 
-    /// Uses another certificate from now on. Returns whether it is another one.
+    /// Uses the certificate for new handshakes. Returns whether it differs from the previous one.
     fn replace(&self, new: CurrentCertificate) -> bool {
         let is_usable_again = self.renewal().succeeded();
         let is_new = self.current.load().key.cert != new.key.cert;
@@ -207,10 +189,10 @@ impl Certificate {
         is_new
     }
 
-    fn record_failure(&self, error: &CertificateError, attempt: ReadCondition) {
+    fn record_failure(&self, error: &CertificateError, condition: ReadCondition) {
         let line = error.one_line();
         let is_due = self.renewal().failed(line.clone(), Instant::now(), unix_secs());
-        if is_due || attempt == ReadCondition::Always {
+        if is_due || condition == ReadCondition::Always {
             tracing::error!(
                 certificate = %self.chain.display(),
                 error = %line,
@@ -227,10 +209,10 @@ impl Certificate {
 
 impl CurrentCertificate {
     fn new(certified: CertifiedKey) -> Self {
-        let own =
-            certified.cert.first().and_then(|own| x509_parser::parse_x509_certificate(own).ok());
+        let server_certificate =
+            certified.cert.first().and_then(|der| x509_parser::parse_x509_certificate(der).ok());
         Self {
-            expires: own.map(|(_, own)| own.validity().not_after.timestamp()),
+            expires: server_certificate.map(|(_, parsed)| parsed.validity().not_after.timestamp()),
             key: Arc::new(certified),
         }
     }
@@ -242,12 +224,12 @@ impl ResolvesServerCert for Certificate {
     }
 }
 
-fn unix_secs() -> i64 {
+pub(super) fn unix_secs() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// A time in seconds since 1970 in the form of RFC 3339.
+/// Seconds since 1970 as a value that is displayed in the form of RFC 3339.
 fn timestamp(secs: i64) -> Option<jiff::Timestamp> {
     jiff::Timestamp::from_second(secs).ok()
 }
