@@ -1,8 +1,8 @@
-//! Binding: all sockets of the listening addresses, before threads start and privileges go.
+//! Binding: all sockets of the listening addresses, before threads start and privileges are dropped.
 //!
-//! An address is bound twice: once to TCP, which only one process can have, and once a shard to UDP
-//! with SO_REUSEPORT, which the kernel would also let another process of the same user join. So UDP
-//! is first tried without it: a port that is taken is an error, never shared in silence.
+//! An address is bound to TCP once, which only one process can do, and to UDP once for each shard,
+//! with SO_REUSEPORT. The kernel would let another process of the same user share such a port. So
+//! UDP is first bound without SO_REUSEPORT: a port that is taken is an error, never shared silently.
 
 use std::{
     fmt, io,
@@ -14,47 +14,49 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::os::{self, ControlMessages, CoreAssignment};
 
-/// Connections that wait to be accepted, per address; the kernel caps it at net.core.somaxconn.
+/// The most connections that wait to be accepted, for each address; the kernel caps it at
+/// net.core.somaxconn.
 const BACKLOG: i32 = 4096;
-/// What a shard can be behind: some 20,000 small queries. The kernel caps it at net.core.rmem_max.
+/// The receive buffer of a UDP socket: room for some 20,000 small queries that the shard has not
+/// read yet. The kernel caps it at net.core.rmem_max.
 const RECEIVE_BUFFER_OCTETS: usize = 8 << 20;
 const SEND_BUFFER_OCTETS: usize = 1 << 20;
-/// How often port 0 is tried anew when the port that TCP got is taken for UDP.
+/// How many ports are tried for port 0, since the port that TCP gets may be taken for UDP.
 const MAX_PORT_ATTEMPTS: usize = 64;
 
-/// Sockets that are bound and not yet served.
+/// The sockets of the plain DNS addresses, bound and not yet served.
 #[derive(Debug)]
 pub struct BoundSockets {
-    /// For each shard, a socket for each address.
+    /// The UDP sockets of each shard: one for each address.
     pub udp: Vec<Vec<UdpSocket>>,
-    /// For each address, a listener.
+    /// The TCP listeners: one for each address.
     pub tcp: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
 }
 
 impl BoundSockets {
-    /// The addresses in the order asked for, with the ports that port 0 became; the same for UDP
-    /// and TCP.
+    /// The addresses in the order of the configuration, with the port that was chosen for port 0.
+    /// UDP and TCP have the same.
     pub fn local_addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Each shard gets what its own core receives, instead of the clients that a hash of their
-    /// addresses gives it. Only where the network card spreads what it receives over those cores
-    /// does that spread the work.
+    /// Gives each shard the datagrams that its own core receives, instead of those of the clients
+    /// that the hash of their addresses assigns to it. This spreads the load only if the network
+    /// card spreads the datagrams over those cores.
     ///
     /// # Errors
-    /// Shards have no cores of their own, or the kernel cannot do it. At the address that it was
-    /// refused for, and those after it, clients are spread as without it.
+    /// Shards are not pinned to cores, or the kernel does not support it. From the address for which
+    /// the kernel refused it, clients are spread by hash.
     pub fn apply_socket_affinity(&self, cores: &CoreAssignment) -> io::Result<()> {
         if !cores.is_pinned {
             let cores = cores.shard_cores.len();
             return Err(io::Error::other(match self.udp.len() {
                 1 => format!(
-                    "one shard gets everything (help: set `threads` to {cores}, or leave `socket-affinity` away)"
+                    "one shard receives everything (help: set `threads` to {cores}, or remove `socket-affinity`)"
                 ),
                 shards => format!(
-                    "{shards} shards share {cores} cores (help: write `threads`, at most {cores})"
+                    "{shards} shards share {cores} cores (help: set `threads` to at most {cores})"
                 ),
             }));
         }
@@ -68,11 +70,11 @@ impl BoundSockets {
 /// Why an address cannot be listened on.
 #[derive(Debug)]
 pub struct BindError {
-    /// The address, as asked for.
+    /// The configured address.
     pub address: SocketAddr,
     /// `udp` or `tcp`.
     pub protocol: &'static str,
-    /// What the system said.
+    /// The error of the system.
     pub cause: io::Error,
 }
 
@@ -83,7 +85,7 @@ impl fmt::Display for BindError {
         match cause.kind() {
             io::ErrorKind::AddrInUse => write!(
                 f,
-                "the port is in use\n  help: another server has it, or the address is listed twice; `ss -lnp 'sport = :{}'` shows who",
+                "the port is in use\n  help: another server has it, or the address is listed twice; `ss -lnp 'sport = :{}'` shows which",
                 address.port()
             ),
             io::ErrorKind::PermissionDenied => write!(
@@ -92,7 +94,7 @@ impl fmt::Display for BindError {
             ),
             io::ErrorKind::AddrNotAvailable => write!(
                 f,
-                "this host does not have the address\n  help: `ip address` lists those it has; 0.0.0.0 or [::] stands for all of them"
+                "this host does not have the address\n  help: `ip address` lists the addresses that it has; 0.0.0.0 or [::] stands for all of them"
             ),
             _ => write!(f, "{cause}"),
         }
@@ -105,11 +107,11 @@ impl std::error::Error for BindError {
     }
 }
 
-/// Binds every address to TCP and, once for each of at least one shard, to UDP. Port 0 becomes a
-/// free port, the same for both.
+/// Binds every address to TCP and, once for each shard, to UDP; 0 shards count as 1. For port 0 a
+/// free port is chosen, the same for both protocols.
 ///
 /// # Errors
-/// The first address that cannot be had; then nothing stays bound.
+/// The first address that cannot be bound; then nothing stays bound.
 pub fn bind(listen: &[SocketAddr], shards: usize) -> Result<BoundSockets, BindError> {
     let mut bound = BoundSockets {
         udp: (0..shards.max(1)).map(|_| Vec::new()).collect(),
@@ -129,10 +131,10 @@ pub fn bind(listen: &[SocketAddr], shards: usize) -> Result<BoundSockets, BindEr
     Ok(bound)
 }
 
-/// Binds addresses for streams alone: TLS and HTTPS.
+/// Binds addresses to TCP only: for TLS, HTTPS and the admin API.
 ///
 /// # Errors
-/// The first address that cannot be had; then nothing stays bound.
+/// The first address that cannot be bound; then nothing stays bound.
 pub fn bind_streams(listen: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError> {
     listen
         .iter()
@@ -140,10 +142,10 @@ pub fn bind_streams(listen: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError
         .collect()
 }
 
-/// Binds addresses for HTTP/3: the ports that [`bind_streams`] got, for UDP.
+/// Binds the addresses of `listeners`, which [`bind_streams`] has bound, to UDP for HTTP/3.
 ///
 /// # Errors
-/// The first address that cannot be had; then nothing stays bound.
+/// The first address that cannot be bound; then nothing stays bound.
 pub fn bind_http3(listeners: &[TcpListener]) -> Result<Vec<UdpSocket>, BindError> {
     let local = |listener: &TcpListener| {
         let unspecified = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0);
@@ -159,16 +161,16 @@ pub fn bind_http3(listeners: &[TcpListener]) -> Result<Vec<UdpSocket>, BindError
         .collect()
 }
 
-/// A TCP listener, and an address that is free for UDP, too.
+/// A TCP listener, and its address, which is free for UDP as well.
 fn bind_pair(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError> {
-    let mut tries = if address.port() == 0 { MAX_PORT_ATTEMPTS } else { 1 };
+    let mut attempts_left = if address.port() == 0 { MAX_PORT_ATTEMPTS } else { 1 };
     loop {
-        tries -= 1;
+        attempts_left -= 1;
         let listener = tcp_listener(address).map_err(|cause| bind_error(address, "tcp", cause))?;
         let local = listener.local_addr().map_err(|cause| bind_error(address, "tcp", cause))?;
         match udp_socket(local, PortSharing::Exclusive) {
             Ok(_probe) => return Ok((listener, local)),
-            Err(cause) if tries > 0 && cause.kind() == io::ErrorKind::AddrInUse => {}
+            Err(cause) if attempts_left > 0 && cause.kind() == io::ErrorKind::AddrInUse => {}
             Err(cause) => return Err(bind_error(address, "udp", cause)),
         }
     }
@@ -183,8 +185,8 @@ fn tcp_listener(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // A restart must not wait for the old connections' TIME_WAIT; a second listener is refused all
-    // the same.
+    // So that a restart does not wait for the TIME_WAIT of old connections. A second listener is
+    // refused all the same.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -192,10 +194,11 @@ fn tcp_listener(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Who may bind the same UDP address.
+/// Whether other sockets may bind the same UDP address.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PortSharing {
     Exclusive,
+    /// Sockets that set SO_REUSEPORT may.
     ReusePort,
 }
 
@@ -205,7 +208,7 @@ fn udp_socket(address: SocketAddr, sharing: PortSharing) -> io::Result<UdpSocket
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_port(sharing == PortSharing::ReusePort)?;
-    // A smaller buffer than asked for still serves.
+    // With a smaller buffer than requested the socket can still be served.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_OCTETS);
     let _ = socket.set_send_buffer_size(SEND_BUFFER_OCTETS);
     set_datagram_options(&socket, address.ip())?;
@@ -226,8 +229,8 @@ fn set_datagram_options(socket: &Socket, address: IpAddr) -> io::Result<()> {
             libc::IPV6_RECVPKTINFO,
         ),
     };
-    // Forged "fragmentation needed" must not make us fragment (RFC 9715 section 3.1); a kernel
-    // without it still serves.
+    // A forged ICMP "fragmentation needed" must not make this server fragment replies (RFC 9715
+    // section 3.1). A kernel without the option still serves.
     let _ = os::set_option(fd, level, mtu_discover, omit);
     if control_messages(address) == ControlMessages::PacketInfo {
         os::set_option(fd, level, packet_info, 1)?;
@@ -235,8 +238,9 @@ fn set_datagram_options(socket: &Socket, address: IpAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// What a socket bound to this address has to tell with each datagram. One address is the source of
-/// every reply by itself; several must be told apart.
+/// The control messages that a socket bound to this address needs. If it is bound to one address,
+/// the kernel sends every reply from that; otherwise the local address has to be read with each
+/// datagram.
 pub(super) fn control_messages(address: IpAddr) -> ControlMessages {
     let is_link_local = matches!(address, IpAddr::V6(v6) if Ipv6Addr::is_unicast_link_local(&v6));
     if address.is_unspecified() || is_link_local {

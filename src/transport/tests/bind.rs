@@ -1,4 +1,4 @@
-//! Binding, against addresses that are free, taken or not here.
+//! Binding addresses that are free, taken, or not on this host.
 
 use super::*;
 
@@ -16,14 +16,14 @@ fn port_0_becomes_one_port_for_udp_and_tcp_and_all_shards() {
 }
 
 #[test]
-fn a_port_that_another_server_has_is_an_error_and_never_shared() {
+fn a_port_that_another_server_uses_is_an_error_and_never_shared() {
     let first = bind(&["127.0.0.1:0".parse().unwrap()], 2).unwrap();
     let address = first.local_addresses()[0];
     let error = bind(&[address], 2).unwrap_err();
     assert_eq!(error.address, address);
     assert!(error.to_string().contains("the port is in use"), "{error}");
 
-    // Also where only its UDP half is held, with SO_REUSEPORT as our own shards do.
+    // Also if only its UDP half is in use, with SO_REUSEPORT as by the shards of this program.
     let BoundSockets { udp: _udp, tcp, .. } = first;
     drop(tcp);
     let error = bind(&[address], 2).unwrap_err();
@@ -39,7 +39,7 @@ fn an_address_listed_twice_is_an_error() {
 }
 
 #[test]
-fn an_address_that_is_not_here_is_told_with_the_remedy() {
+fn an_address_that_is_not_on_this_host_is_an_error_with_a_remedy() {
     let error = bind(&["192.0.2.1:0".parse().unwrap()], 1).unwrap_err();
     assert!(error.to_string().contains("this host does not have the address"), "{error}");
     assert!(error.to_string().contains("192.0.2.1"), "{error}");
