@@ -1,13 +1,12 @@
-//! The queue of TLS handshakes: what they compute, they compute on threads of their own, one after
-//! the other.
+//! The queue of TLS handshakes: their computations run on threads for this purpose, in order of
+//! arrival.
 //!
 //! A handshake costs the server a signature, 0.1 ms with ECDSA P-256 and 5 ms with RSA-4096, for a
-//! hello that costs the client nothing. So each step of a handshake that has something to compute
-//! takes a turn. There are as many turns as threads, and these have a low scheduling weight: a
+//! hello that costs the client nothing. So each step of a handshake that computes something needs a
+//! permit. There are as many permits as threads, and the threads have a low scheduling weight: a
 //! flood of hellos takes processor time from other handshakes, hardly from queries and never from
-//! health checks. Turns are granted in the order of arrival. Where too many wait, of one client or
-//! in all, the handshake that has waited longest ends, so that the wait is bounded and a single
-//! client cannot keep others waiting.
+//! health checks. If too many handshakes wait for a permit, of one client or in total, the one that
+//! has waited longest ends, so that the wait is bounded and a single client cannot delay others.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -22,11 +21,11 @@ use tokio::{
     sync::{Notify, oneshot},
 };
 
-/// Handshakes that may wait for a turn, for each thread: a third of a second of RSA-4096.
+/// The most handshakes that wait for a permit, for each thread: 0.3 seconds of RSA-4096.
 const MAX_WAITING_PER_THREAD: usize = 64;
-/// Handshakes of one client that may wait for a turn, for each thread.
+/// The most handshakes of one client that wait for a permit, for each thread.
 const MAX_WAITING_PER_CLIENT: usize = 32;
-/// The weight of the threads: a tenth of a thread that answers queries.
+/// The nice value of the threads: a tenth of the weight of a thread that answers queries.
 const NICENESS: i32 = 10;
 
 /// The threads that compute handshakes, and the queue in front of them.
@@ -37,17 +36,17 @@ pub(super) struct Handshakes {
 }
 
 impl Handshakes {
-    /// Starts a thread for each core, and a runtime that owns them.
+    /// Starts a thread for each core. The runtime that is returned owns the threads.
     ///
     /// # Errors
-    /// The system starts no threads.
+    /// The system refuses a thread.
     pub(super) fn start() -> io::Result<(Runtime, Arc<Self>)> {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("handshakes")
             .on_thread_start(|| {
-                // Without it they compete with the rest: worse, and no reason not to serve.
+                // If this fails, handshakes compete with queries: worse, but no reason not to serve.
                 let _ = rustix::process::setpriority_process(None, NICENESS);
             })
             .enable_all()
@@ -61,42 +60,42 @@ impl Handshakes {
         Ok((runtime, handshakes))
     }
 
-    /// The threads, for other work that must not hold up queries and health checks.
+    /// The threads, for other work that must not delay queries and health checks.
     pub(super) fn threads(&self) -> &Handle {
         &self.threads
     }
 
-    /// Drives a handshake of this client to its end, each step in its turn; `None` where it was
-    /// ended for others. `handshake` computes nothing before its first poll.
+    /// Runs a handshake of this client to its end, each step with a permit. Returns `None` if it had
+    /// to end in favour of other handshakes. `handshake` computes nothing before its first poll.
     pub(super) async fn drive<F>(&self, client: IpAddr, handshake: F) -> Option<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
         let mut handshake = Box::pin(handshake);
-        let progress = Arc::new(StepWaker::default());
+        let step_waker = Arc::new(StepWaker::default());
         loop {
-            // Taken before the step is on the threads: so no more steps are there than threads, and
-            // the others wait in the queue.
-            let turn = self.queue.acquire(client).await?;
-            let waker = Waker::from(Arc::clone(&progress));
+            // Acquired before the step is given to the threads, so that these never have more steps
+            // than threads, and all others wait in the queue.
+            let permit = self.queue.acquire(client).await?;
+            let waker = Waker::from(Arc::clone(&step_waker));
             let step = self.threads.spawn(async move {
-                let step = handshake.as_mut().poll(&mut Context::from_waker(&waker));
-                drop(turn);
-                (handshake, step)
+                let polled = handshake.as_mut().poll(&mut Context::from_waker(&waker));
+                drop(permit);
+                (handshake, polled)
             });
-            let step = step.await.ok()?;
-            handshake = step.0;
-            if let Poll::Ready(done) = step.1 {
-                return Some(done);
+            let (unfinished, polled) = step.await.ok()?;
+            handshake = unfinished;
+            if let Poll::Ready(result) = polled {
+                return Some(result);
             }
-            progress.0.notified().await;
+            step_waker.0.notified().await;
         }
     }
 }
 
-/// Wakes the driver of a handshake when its client has sent or read something, also when that
-/// happens during a step.
+/// Wakes [`Handshakes::drive`] when the client has sent or read octets, also if that happens during
+/// a step.
 #[derive(Debug, Default)]
 struct StepWaker(Notify);
 
@@ -115,23 +114,23 @@ struct QueueLimits {
 
 #[derive(Debug)]
 struct HandshakeQueue {
-    bounds: QueueLimits,
+    limits: QueueLimits,
     state: Mutex<QueueState>,
 }
 
 #[derive(Debug, Default)]
 struct QueueState {
-    /// Turns granted and not given back.
+    /// The number of permits in use.
     granted: usize,
     waiting: VecDeque<WaitingHandshake>,
-    /// How many of `max_waiting` are each client's.
+    /// The number of waiting handshakes of each client.
     waiting_by_client: HashMap<IpAddr, usize>,
 }
 
 #[derive(Debug)]
 struct WaitingHandshake {
     client: IpAddr,
-    /// Dropped, it ends the handshake.
+    /// Receives the permit; dropping it ends the handshake.
     permit: oneshot::Sender<StepPermit>,
 }
 
@@ -139,13 +138,13 @@ struct WaitingHandshake {
 #[derive(Debug)]
 struct StepPermit {
     queue: Arc<HandshakeQueue>,
-    /// Whether it was offered to a handshake that had ended: it is then offered to the next one.
+    /// Whether it was sent to a handshake that has ended; the sender then grants another permit.
     is_undelivered: bool,
 }
 
 impl HandshakeQueue {
-    fn new(bounds: QueueLimits) -> Arc<Self> {
-        Arc::new(Self { bounds, state: Mutex::default() })
+    fn new(limits: QueueLimits) -> Arc<Self> {
+        Arc::new(Self { limits, state: Mutex::default() })
     }
 
     /// A poisoned lock is taken all the same: the queue is whole at every moment.
@@ -153,33 +152,32 @@ impl HandshakeQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a turn; `None` where later handshakes took its place.
+    /// Waits for a permit. Returns `None` if later handshakes have displaced this one.
     async fn acquire(self: &Arc<Self>, client: IpAddr) -> Option<StepPermit> {
         let granted = {
             let mut state = self.state();
-            if state.granted < self.bounds.concurrent_steps {
+            if state.granted < self.limits.concurrent_steps {
                 state.granted += 1;
                 return Some(StepPermit::new(self));
             }
-            state.enqueue(client, self.bounds)
+            state.enqueue(client, self.limits)
         };
         granted.await.ok()
     }
-}
 
-impl HandshakeQueue {
-    /// Grants a turn that was given back to the next handshake that still waits.
+    /// Grants a permit that is released to the next handshake that still waits.
     fn grant_next(self: &Arc<Self>) {
         while let Some(next) = self.take_next() {
             match next.permit.send(StepPermit::new(self)) {
                 Ok(()) => return,
-                // It ended while it waited. The turn must not be passed on by its drop as well.
+                // The handshake ended while it waited. This loop grants the next permit, so the drop
+                // of the refused one must not.
                 Err(mut refused) => refused.is_undelivered = true,
             }
         }
     }
 
-    /// Takes the next handshake that waits; where none does, the turn is free.
+    /// Removes the handshake that has waited longest; if none waits, the permit becomes free.
     fn take_next(&self) -> Option<WaitingHandshake> {
         let mut state = self.state();
         let next = state.remove(0);
@@ -191,25 +189,25 @@ impl HandshakeQueue {
 }
 
 impl QueueState {
-    fn enqueue(&mut self, client: IpAddr, bounds: QueueLimits) -> oneshot::Receiver<StepPermit> {
+    fn enqueue(&mut self, client: IpAddr, limits: QueueLimits) -> oneshot::Receiver<StepPermit> {
         if self
             .waiting_by_client
             .get(&client)
-            .is_some_and(|&waiting| waiting >= bounds.max_waiting_per_client)
+            .is_some_and(|&waiting| waiting >= limits.max_waiting_per_client)
         {
             let oldest = self.waiting.iter().position(|waiting| waiting.client == client);
-            oldest.and_then(|at| self.remove(at));
-        } else if self.waiting.len() >= bounds.max_waiting {
+            oldest.and_then(|index| self.remove(index));
+        } else if self.waiting.len() >= limits.max_waiting {
             self.remove(0);
         }
-        let (turn, granted) = oneshot::channel();
-        self.waiting.push_back(WaitingHandshake { client, permit: turn });
+        let (permit, granted) = oneshot::channel();
+        self.waiting.push_back(WaitingHandshake { client, permit });
         *self.waiting_by_client.entry(client).or_insert(0) += 1;
         granted
     }
 
-    fn remove(&mut self, at: usize) -> Option<WaitingHandshake> {
-        let removed = self.waiting.remove(at)?;
+    fn remove(&mut self, index: usize) -> Option<WaitingHandshake> {
+        let removed = self.waiting.remove(index)?;
         if let Some(count) = self.waiting_by_client.get_mut(&removed.client) {
             *count -= 1;
             if *count == 0 {
@@ -244,37 +242,37 @@ mod tests {
         Ipv4Addr::new(192, 0, 2, last).into()
     }
 
-    /// A queue of one turn, which is granted, and the handshakes that wait for it.
+    /// The only permit of a queue, and the handshakes that wait for it.
     async fn full_queue(
-        bounds: QueueLimits,
+        limits: QueueLimits,
         clients: &[u8],
     ) -> (StepPermit, Vec<oneshot::Receiver<StepPermit>>) {
-        let queue = HandshakeQueue::new(bounds);
-        let turn = queue.acquire(client(0)).await.unwrap();
+        let queue = HandshakeQueue::new(limits);
+        let permit = queue.acquire(client(0)).await.unwrap();
         let waiting =
-            clients.iter().map(|&last| queue.state().enqueue(client(last), bounds)).collect();
-        (turn, waiting)
+            clients.iter().map(|&last| queue.state().enqueue(client(last), limits)).collect();
+        (permit, waiting)
     }
 
-    /// Which of them wait no longer, without a turn.
+    /// Which of the handshakes have ended without a permit.
     fn ended(waiting: &mut [oneshot::Receiver<StepPermit>]) -> Vec<bool> {
         waiting
             .iter_mut()
-            .map(|turn| matches!(turn.try_recv(), Err(oneshot::error::TryRecvError::Closed)))
+            .map(|permit| matches!(permit.try_recv(), Err(oneshot::error::TryRecvError::Closed)))
             .collect()
     }
 
     #[tokio::test]
-    async fn turns_are_granted_in_the_order_of_arrival_and_past_handshakes_that_ended() {
-        let (turn, mut waiting) = full_queue(
+    async fn permits_are_granted_in_order_of_arrival_and_not_to_handshakes_that_have_ended() {
+        let (permit, mut waiting) = full_queue(
             QueueLimits { concurrent_steps: 1, max_waiting: 9, max_waiting_per_client: 9 },
             &[1, 2, 3],
         )
         .await;
         drop(waiting.remove(0));
-        drop(turn);
+        drop(permit);
         let second = waiting.remove(0).await.unwrap();
-        assert!(waiting[0].try_recv().is_err(), "one turn at a time");
+        assert!(waiting[0].try_recv().is_err(), "one permit at a time");
         drop(second);
         let third = waiting.remove(0).await.unwrap();
         let queue = Arc::clone(&third.queue);
@@ -285,7 +283,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_with_too_many_waiting_handshakes_loses_its_oldest() {
-        let (_turn, mut waiting) = full_queue(
+        let (_permit, mut waiting) = full_queue(
             QueueLimits { concurrent_steps: 1, max_waiting: 9, max_waiting_per_client: 2 },
             &[7, 1, 1, 1],
         )
@@ -294,8 +292,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn with_too_many_waiting_in_all_the_oldest_ends() {
-        let (_turn, mut waiting) = full_queue(
+    async fn with_too_many_waiting_in_total_the_oldest_ends() {
+        let (_permit, mut waiting) = full_queue(
             QueueLimits { concurrent_steps: 1, max_waiting: 2, max_waiting_per_client: 2 },
             &[1, 2, 3],
         )
@@ -303,13 +301,12 @@ mod tests {
         assert_eq!(ended(&mut waiting), [true, false, false]);
     }
 
-    fn handshakes(bounds: QueueLimits) -> Handshakes {
-        Handshakes { threads: Handle::current(), queue: HandshakeQueue::new(bounds) }
+    fn handshakes(limits: QueueLimits) -> Handshakes {
+        Handshakes { threads: Handle::current(), queue: HandshakeQueue::new(limits) }
     }
 
     #[tokio::test]
-    async fn each_step_of_a_handshake_takes_a_turn_and_gives_it_back_while_it_waits_for_its_client()
-    {
+    async fn a_handshake_has_a_permit_during_its_steps_and_none_while_it_waits_for_its_client() {
         let handshakes = Arc::new(handshakes(QueueLimits {
             concurrent_steps: 1,
             max_waiting: 2,
@@ -320,7 +317,7 @@ mod tests {
         let handshake = tokio::spawn(async move {
             driving.drive(client(1), async move { hello.await.unwrap() }).await
         });
-        // The only turn is free although the handshake has not ended.
+        // The only permit is free although the handshake has not ended.
         drop(handshakes.queue.acquire(client(2)).await.unwrap());
         send.send(5).unwrap();
         assert_eq!(handshake.await.unwrap(), Some(5));
@@ -328,13 +325,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_handshake_computes_nothing_before_its_turn_and_the_oldest_that_waits_ends() {
+    async fn a_handshake_computes_nothing_without_a_permit_and_the_oldest_that_waits_ends() {
         let handshakes = Arc::new(handshakes(QueueLimits {
             concurrent_steps: 1,
             max_waiting: 9,
             max_waiting_per_client: 2,
         }));
-        let turn = handshakes.queue.acquire(client(2)).await.unwrap();
+        let permit = handshakes.queue.acquire(client(2)).await.unwrap();
         let begun = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let drives: Vec<_> = (0..3)
             .map(|_| {
@@ -351,7 +348,7 @@ mod tests {
             "the oldest of three, where two may wait"
         );
         assert_eq!(begun.load(std::sync::atomic::Ordering::Relaxed), 0);
-        drop(turn);
+        drop(permit);
         for drive in drives {
             assert!(drive.await.unwrap().is_some());
         }

@@ -1,14 +1,13 @@
-//! DNS over HTTP/3 through hickory-server's listener: the adapter to the one
-//! [`crate::engine::answer`].
+//! DNS over HTTP/3: the adapter from hickory-server's listener to [`crate::engine::answer`].
 //!
-//! hickory-server hands over the request's octets; the engine answers them as on any transport; its
-//! reply is decoded and its records handed back, because hickory-server encodes replies itself.
-//! Nothing is decided here.
+//! hickory-server passes the octets of a request to this module; the engine answers them as over any
+//! transport; its reply is decoded and passed back as records, because hickory-server encodes
+//! replies itself.
 //!
-//! Off by default, because hickory-server bounds less than [`super::https`] does: it takes POST
-//! requests on any path, 100 on a connection, and bounds their time, but not the number of
-//! connections, and its handshakes wait for each other. So it runs on the threads of handshakes,
-//! whose low weight keeps what it costs from everything else.
+//! HTTP/3 is off by default, because hickory-server bounds less than [`super::https`] does: it
+//! accepts POST requests on any path, 100 on a connection, and bounds their time, but not the number
+//! of connections, and its handshakes wait for each other. So it runs on the threads of handshakes,
+//! whose low scheduling weight protects everything else.
 
 use std::{io, net::UdpSocket as StdUdpSocket, pin::Pin, sync::Arc, time::Duration};
 
@@ -27,7 +26,7 @@ use super::{
     stream::{StreamContext, answer_stream},
 };
 
-/// The longest wait for a connection's next request, and for the whole of it.
+/// The longest wait for a connection's next request, and for that request to be complete.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The HTTP/3 listeners and the server that runs them.
@@ -42,11 +41,10 @@ impl std::fmt::Debug for Http3 {
 }
 
 impl Http3 {
-    /// Serves DNS over HTTP/3 on these sockets. To be called within the tokio runtime that serves
-    /// it.
+    /// Serves DNS over HTTP/3 on these sockets, on the tokio runtime that this is called in.
     ///
     /// # Errors
-    /// A socket that tokio cannot use.
+    /// A socket cannot be registered with tokio.
     pub(super) fn serve(
         sockets: Vec<StdUdpSocket>,
         certificate: &Arc<Certificate>,
@@ -56,7 +54,7 @@ impl Http3 {
         for socket in sockets {
             socket.set_nonblocking(true)?;
             let certificate = Arc::clone(certificate);
-            // No host name: the client's own idea of it is as good, behind a proxy or by address.
+            // No host name is required: clients may use the address, or the name of a proxy.
             server.register_h3_listener(
                 UdpSocket::from_std(socket)?,
                 IDLE_TIMEOUT,
@@ -74,7 +72,7 @@ impl Http3 {
         }
     }
 
-    /// Waits until a listener ends, which none does before [`Http3::stop`] unless it is broken.
+    /// Waits until a listener fails.
     pub(super) async fn wait_for_failure(&mut self) {
         if let Err(error) = self.server.block_until_done().await {
             tracing::error!(%error, "HTTP/3 listener failed");
@@ -87,8 +85,8 @@ pub(super) struct Http3Handler {
 }
 
 impl RequestHandler for Http3Handler {
-    // Written out as `async_trait` would: the trait asks for boxed futures, and one function is no
-    // reason for a dependency.
+    // Written as `async_trait` would expand it: the trait requires a boxed future, and one function
+    // does not justify a dependency.
     fn handle_request<'s, 'r, 'f, R, T>(
         &'s self,
         request: &'r Request,
@@ -113,43 +111,43 @@ impl Http3Handler {
     ) -> ResponseInfo {
         let mut recorder = self.context.recorder.share();
         let mut answered = None;
-        // Why there is no reply is counted.
+        // The reason for no reply is counted there.
         let _ = answer_stream(
             &self.context,
             &mut recorder,
             request.as_slice(),
             request.src().ip(),
-            |octets, tally| {
-                answered = Some((Message::from_vec(octets), tally));
+            |octets, labels| {
+                answered = Some((Message::from_vec(octets), labels));
             },
         );
-        let silence = ResponseInfo::from(hickory_proto::op::Header {
+        let no_response = ResponseInfo::from(hickory_proto::op::Header {
             metadata: Metadata::response_from_request(&request.metadata),
             counts: Default::default(),
         });
-        let Some((message, tally)) = answered else { return silence };
+        let Some((message, labels)) = answered else { return no_response };
         let sent = match message {
             Ok(message) => send_response(request, &message, response_handle).await,
             Err(error) => Err(error.into()),
         };
         match sent {
             Ok(info) => {
-                recorder.answered(&tally);
+                recorder.answered(&labels);
                 info
             }
             Err(error) => {
                 static ERRORS: LogThrottle = LogThrottle::new();
-                if let Some(unsaid) = ERRORS.admit() {
-                    tracing::debug!(%error, suppressed = unsaid, "reply not sent over HTTP/3");
+                if let Some(suppressed) = ERRORS.admit() {
+                    tracing::debug!(%error, suppressed, "reply not sent over HTTP/3");
                 }
                 recorder.send_failed();
-                silence
+                no_response
             }
         }
     }
 }
 
-/// Gives hickory-server the reply's header, sections and EDNS as they are.
+/// Passes the reply's header, sections and EDNS record to hickory-server unchanged.
 async fn send_response(
     request: &Request,
     message: &Message,

@@ -1,9 +1,8 @@
-//! Listeners of TCP, TLS and HTTPS: accept a connection, enter it in the connection table, serve
-//! it.
+//! Listeners of TCP, TLS and HTTPS: accept a connection, add it to the connection table, serve it.
 //!
-//! One task for each listener and for each connection, on threads of their own: whatever clients
-//! do, health checks and the controller run elsewhere. When the system has no descriptor for
-//! another connection, the listener evicts connections and waits longer after each failure in a
+//! Each listener and each connection is a task, on threads that serve nothing else: health checks
+//! and the controller run on other threads, whatever clients do. If the system has no descriptor for
+//! another connection, the listener evicts connections and pauses, longer after each failure in a
 //! row; it never spins, fills the log or stops.
 
 use std::{
@@ -36,15 +35,16 @@ use super::{
 };
 use crate::{engine::Transport, snapshot::Snapshot};
 
-/// How long accepting rests when the system has no descriptor or memory for another connection.
+/// The pause when the system has no descriptor or memory for another connection. Doubled after each
+/// failure in a row.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
-/// The longest rest, after failures in a row.
+/// The longest such pause.
 const MAX_ACCEPT_BACKOFF: Duration = Duration::from_secs(1);
 /// Threads that serve connections.
 const STREAM_THREADS: usize = 2;
 
-/// Stream transports that share one set of limits. Listeners are
-/// added to it; all stop together. Dropping it ends them at once.
+/// The listeners of all stream transports, which share one set of limits and stop together. Dropping
+/// it ends them at once.
 #[derive(Debug)]
 pub struct StreamListeners {
     snapshots: Arc<ArcSwap<Snapshot>>,
@@ -57,17 +57,18 @@ pub struct StreamListeners {
     runtimes: Runtimes,
 }
 
-/// The threads of connections, and those of handshakes.
+/// The runtimes that own the threads of connections and those of handshakes.
 #[derive(Debug)]
 struct Runtimes {
-    /// The threads of the runtime `streams`.
+    /// A handle of `streams`.
     stream_threads: Handle,
     streams: Option<Runtime>,
     handshakes: Option<Runtime>,
 }
 
 impl Drop for Runtimes {
-    /// Not waited for: it may be dropped by a task of another runtime.
+    /// Ends the runtimes without waiting: a task of another runtime, which must not block, may drop
+    /// this.
     fn drop(&mut self) {
         let runtimes = [self.streams.take(), self.handshakes.take()];
         runtimes.into_iter().flatten().for_each(Runtime::shutdown_background);
@@ -75,10 +76,10 @@ impl Drop for Runtimes {
 }
 
 impl StreamListeners {
-    /// Starts the threads; no listeners yet.
+    /// Starts the threads, without listeners.
     ///
     /// # Errors
-    /// The system starts no threads.
+    /// The system refuses a thread.
     pub fn new(
         snapshots: &Arc<ArcSwap<Snapshot>>,
         counters: &Counters,
@@ -89,11 +90,11 @@ impl StreamListeners {
             .thread_name("streams")
             .enable_all()
             .build()?;
-        let (computing, handshakes) = Handshakes::start()?;
+        let (handshake_runtime, handshakes) = Handshakes::start()?;
         let runtimes = Runtimes {
             stream_threads: streams.handle().clone(),
             streams: Some(streams),
-            handshakes: Some(computing),
+            handshakes: Some(handshake_runtime),
         };
         Ok(Self {
             snapshots: Arc::clone(snapshots),
@@ -110,7 +111,7 @@ impl StreamListeners {
     /// Serves DNS over TCP on these listeners.
     ///
     /// # Errors
-    /// A listener that tokio cannot use.
+    /// A listener cannot be registered with tokio.
     pub fn serve_tcp(&mut self, listeners: Vec<StdListener>) -> io::Result<()> {
         self.serve(listeners, Transport::Tcp, Protocol::Tcp)
     }
@@ -118,7 +119,7 @@ impl StreamListeners {
     /// Serves DNS over TLS (RFC 7858) on these listeners.
     ///
     /// # Errors
-    /// A listener that tokio cannot use.
+    /// A listener cannot be registered with tokio.
     pub fn serve_tls(
         &mut self,
         listeners: Vec<StdListener>,
@@ -128,10 +129,10 @@ impl StreamListeners {
         self.serve(listeners, Transport::Tls, Protocol::Tls(tls))
     }
 
-    /// Serves DNS over HTTPS (RFC 8484) as `resource` on these listeners.
+    /// Serves DNS over HTTPS (RFC 8484) on these listeners, at the path of `resource`.
     ///
     /// # Errors
-    /// A listener that tokio cannot use.
+    /// A listener cannot be registered with tokio.
     pub fn serve_https(
         &mut self,
         listeners: Vec<StdListener>,
@@ -145,7 +146,7 @@ impl StreamListeners {
     /// Serves DNS over HTTP/3 on these sockets.
     ///
     /// # Errors
-    /// A socket that tokio cannot use.
+    /// A socket cannot be registered with tokio.
     pub fn serve_http3(
         &mut self,
         sockets: Vec<UdpSocket>,
@@ -189,20 +190,19 @@ impl StreamListeners {
         Ok(())
     }
 
-    /// Connections open at this moment.
+    /// The number of connections that are open and not evicted.
     pub fn connection_count(&self) -> usize {
         self.connections.count()
     }
 
-    /// Octets that connections buffer at this moment, of those that
+    /// The number of buffer octets that connections have reserved, which
     /// [`ConnectionLimits::buffered_octets`] bounds.
     pub fn buffered_octets(&self) -> usize {
         self.connections.buffered_octets()
     }
 
-    /// Waits until a listener ends, which none does before [`StreamListeners::stop`] unless it is
-    /// broken: then this process no longer answers in full and should end. Waits for ever where
-    /// there are no listeners.
+    /// Waits until a listener fails. This process then answers only some of its clients and should
+    /// end. Waits without end if there are no listeners.
     pub async fn wait_for_failure(&mut self) {
         let http3_failed = async {
             match &mut self.http3 {
@@ -216,8 +216,8 @@ impl StreamListeners {
         }
     }
 
-    /// Stops accepting, lets each connection write the answers it
-    /// owes, and closes it. Takes at most the write limit and a bit.
+    /// Stops accepting, lets each connection write its outstanding replies, and closes it. Takes at
+    /// most a little longer than the write timeout.
     pub async fn stop(mut self) {
         self.connections.close();
         self.stop.send_replace(());
@@ -236,7 +236,7 @@ enum Protocol {
     Https(TlsAcceptor, Arc<HttpsResource>),
 }
 
-/// A listener and what its connections need.
+/// A listener, and what its connections need.
 struct Listener {
     listener: TcpListener,
     context: Arc<StreamContext>,
@@ -248,25 +248,25 @@ struct Listener {
 impl Listener {
     async fn accept(mut self) {
         let mut tasks = JoinSet::new();
-        let mut rest = ACCEPT_BACKOFF;
+        let mut backoff = ACCEPT_BACKOFF;
         loop {
             tokio::select! {
                 biased;
                 _ = self.stop.changed() => break,
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        rest = ACCEPT_BACKOFF;
+                        backoff = ACCEPT_BACKOFF;
                         self.admit(&mut tasks, stream, peer.ip()).await;
                     }
                     Err(error) if is_connection_error(&error) => {}
                     Err(error) => {
                         self.handle_accept_error(&error);
-                        tokio::time::sleep(rest).await;
-                        rest = (rest * 2).min(MAX_ACCEPT_BACKOFF);
+                        tokio::time::sleep(backoff).await;
+                        backoff = (backoff * 2).min(MAX_ACCEPT_BACKOFF);
                     }
                 },
             }
-            // Tasks that ended are removed, so that the set does not grow.
+            // Removes the tasks that have ended, so that the set does not grow.
             while tasks.try_join_next().is_some() {}
         }
         drop(self.listener);
@@ -274,43 +274,42 @@ impl Listener {
     }
 
     async fn admit(&self, tasks: &mut JoinSet<()>, stream: TcpStream, source: IpAddr) {
-        // Replies are written whole; waiting for more to send would only delay them.
+        // Replies are written whole; Nagle's algorithm would only delay them.
         let _ = stream.set_nodelay(true);
         let permit = Arc::new(self.connections.admit(source).await);
-        let first = Instant::now() + permit.limits().first_message_timeout;
+        let deadline = Instant::now() + permit.limits().first_message_timeout;
         let open = OpenConnection::new(Arc::clone(&self.context), permit);
-        // A task of its own for each protocol: that of TCP is not to have room for the state of
-        // HTTP.
+        // One task type for each protocol, so that a task of TCP has no room for the state of HTTP.
         match self.protocol.clone() {
             Protocol::Tcp => tasks.spawn(async move {
-                serve_stream(stream, source, &open.context, &open.permit, first).await;
+                serve_stream(stream, source, &open.context, &open.permit, deadline).await;
             }),
             Protocol::Tls(tls) => tasks.spawn(async move {
-                if let Some(stream) = open.accept_tls(&tls, stream, source, first).await {
-                    serve_stream(stream, source, &open.context, &open.permit, first).await;
+                if let Some(stream) = open.accept_tls(&tls, stream, source, deadline).await {
+                    serve_stream(stream, source, &open.context, &open.permit, deadline).await;
                 }
             }),
             Protocol::Https(tls, resource) => tasks.spawn(async move {
-                if let Some(stream) = open.accept_tls(&tls, stream, source, first).await {
-                    serve_https(stream, source, &open.context, &resource, &open.permit, first)
+                if let Some(stream) = open.accept_tls(&tls, stream, source, deadline).await {
+                    serve_https(stream, source, &open.context, &resource, &open.permit, deadline)
                         .await;
                 }
             }),
         };
     }
 
-    /// After a failed accept: evicts connections, and logs once a second.
+    /// Evicts connections, counts the failure, and logs it at most once a second.
     fn handle_accept_error(&self, error: &io::Error) {
         static ERRORS: LogThrottle = LogThrottle::new();
         self.context.recorder.connection_event(ConnectionEvent::AcceptFailed, 1);
-        if let Some(unsaid) = ERRORS.admit() {
-            tracing::warn!(%error, suppressed = unsaid, connections = self.connections.count(), "connection not accepted");
+        if let Some(suppressed) = ERRORS.admit() {
+            tracing::warn!(%error, suppressed, connections = self.connections.count(), "connection not accepted");
         }
         self.connections.evict();
     }
 }
 
-/// Whether accepting failed because of the connection, not of the system.
+/// Whether accepting failed because of the connection, not because of the system.
 fn is_connection_error(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
 }
@@ -327,13 +326,13 @@ impl OpenConnection {
         Self { context, permit }
     }
 
-    /// The TLS connection, if the handshake ends by `first_message_timeout`; else counts why not.
+    /// The TLS connection, if the handshake is complete by the deadline; else counts why it is not.
     async fn accept_tls(
         &self,
         tls: &TlsAcceptor,
         stream: TcpStream,
         source: IpAddr,
-        first: Instant,
+        deadline: Instant,
     ) -> Option<TlsConnection> {
         let event = tokio::select! {
             accepted = tls.accept(stream, source, self.permit.buffer_reservation()) => match accepted {
@@ -342,7 +341,7 @@ impl OpenConnection {
                 Err(HandshakeError::Evicted) => ConnectionEvent::Evicted,
             },
             () = self.permit.end_requested() => return None,
-            () = sleep_until(first) => ConnectionEvent::TimedOut,
+            () = sleep_until(deadline) => ConnectionEvent::TimedOut,
         };
         self.context.recorder.connection_event(event, 1);
         None

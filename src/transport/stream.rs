@@ -1,10 +1,11 @@
 //! One stream connection: messages with a two-octet length (RFC 1035 section 4.2.2, RFC 7766), over
 //! TCP or TLS.
 //!
-//! Reads what is there, answers every whole message in it in order (pipelining, RFC 7766 section
-//! 6.2.1.1), and writes the replies together. It does not read on while replies wait to be written,
-//! so that a client that never reads costs one buffer, a time limit and then nothing. Buffers grow
-//! with what came in, never with what a length claims.
+//! A connection reads the octets that have arrived, answers all complete messages in them in order
+//! (pipelining, RFC 7766 section 6.2.1.1), and writes the replies together. It reads no further
+//! while replies wait to be written, so that a client that never reads uses one buffer until the
+//! write timeout. Buffers grow with the octets received, never with the length that a message
+//! claims.
 
 use std::{cell::RefCell, io, net::IpAddr, sync::Arc};
 
@@ -27,19 +28,20 @@ use crate::{
     steer::DrawState,
 };
 
-/// What a connection's buffer holds at first; nearly every query fits.
+/// The initial size of a connection's input buffer; nearly every query fits.
 const INITIAL_BUFFER_OCTETS: usize = 512;
-/// A length and the longest message.
+/// The longest message with its length.
 const MAX_FRAME_OCTETS: usize = 2 + MAX_MESSAGE_OCTETS;
+/// The longest DNS message.
 pub(super) const MAX_MESSAGE_OCTETS: usize = 65535;
-/// Replies are written once there is this much of them.
+/// The octets of replies from which on they are written before further messages are answered.
 const WRITE_THRESHOLD_OCTETS: usize = 16 << 10;
-/// Replies of this many octets in all are within what every connection may hold.
+/// The octets of replies that every connection may buffer without a reservation.
 const UNRESERVED_OCTETS: usize = 4 << 10;
-/// More messages without octets end a connection.
+/// The most messages without octets that a connection may send before it is closed.
 const MAX_EMPTY_MESSAGES: u32 = 8;
 
-/// What the connections of one transport share.
+/// What the connections of one transport have in common.
 #[derive(Debug)]
 pub(super) struct StreamContext {
     pub(super) transport: Transport,
@@ -47,17 +49,31 @@ pub(super) struct StreamContext {
     pub(super) recorder: Recorder,
 }
 
-thread_local! {
-    /// The draws of this thread, and room for the reply being written: answering never awaits, so
-    /// one a thread is enough.
-    static SCRATCH: RefCell<(DrawState, Box<[u8]>)> =
-        RefCell::new((DrawState::new(fastrand::u64(..)), vec![0; MAX_MESSAGE_OCTETS].into_boxed_slice()));
+/// The memory in which a reply is made.
+struct Scratch {
+    draws: DrawState,
+    reply: Box<[u8]>,
 }
 
-/// Answers one message of a stream transport: hands the reply to `take`, with what it counts as.
+impl Scratch {
+    fn new() -> Self {
+        Self {
+            draws: DrawState::new(fastrand::u64(..)),
+            reply: vec![0; MAX_MESSAGE_OCTETS].into_boxed_slice(),
+        }
+    }
+}
+
+thread_local! {
+    /// One for each thread is enough, because answering never awaits.
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::new());
+}
+
+/// Answers one message of a stream transport, and passes the reply to `take` with the labels that it
+/// is counted by.
 ///
 /// # Errors
-/// Why there is no reply, which is counted.
+/// The reason why there is no reply, which is counted here.
 pub(super) fn answer_stream(
     context: &StreamContext,
     recorder: &mut Recorder,
@@ -69,16 +85,16 @@ pub(super) fn answer_stream(
     recorder.received(1);
     recorder.use_topology(&snapshot.topology);
     let query = Query { message, source, transport: context.transport, now_secs: now_secs() };
-    SCRATCH.with_borrow_mut(|(draws, out)| {
+    SCRATCH.with_borrow_mut(|Scratch { draws, reply: out }| {
         draws.reserve_turns(snapshot.turn_counters);
         match panic_guard::answer(DnsEngine, &snapshot, &query, draws, out) {
             Ok(reply) => {
                 take(&out[..reply.length.min(MAX_MESSAGE_OCTETS)], reply.labels);
                 Ok(())
             }
-            Err(silence) => {
-                recorder.no_reply(silence);
-                Err(silence)
+            Err(reason) => {
+                recorder.no_reply(reason);
+                Err(reason)
             }
         }
     })
@@ -87,26 +103,26 @@ pub(super) fn answer_stream(
 /// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CloseReason {
-    /// The client closed it, or it broke.
+    /// The client closed it, or the connection failed.
     Disconnected,
-    /// The client took too long.
+    /// The client sent or read too slowly.
     TimedOut,
-    /// It was told to leave.
+    /// It was evicted, or the server stops.
     EndRequested,
-    /// Its buffers would be more than all connections may have.
+    /// All connections together buffer as much as they may.
     BuffersFull,
-    /// It sent too many messages without octets.
+    /// The client sent too many messages without octets.
     EmptyMessages,
 }
 
-/// Serves one connection until it ends, and counts how it did. Its first message must be complete
-/// by `first`.
+/// Serves one connection until it ends, and counts a timeout. The first message must be complete by
+/// `first_message_deadline`.
 pub(super) async fn serve_stream<S>(
     stream: S,
     source: IpAddr,
     context: &StreamContext,
     permit: &ConnectionPermit,
-    first: Instant,
+    first_message_deadline: Instant,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -119,15 +135,15 @@ pub(super) async fn serve_stream<S>(
         permit,
         input: Vec::new(),
         output: Vec::new(),
-        tallies: Vec::new(),
+        output_labels: Vec::new(),
         empty_messages: 0,
     };
-    let end = connection.run(first).await;
-    if end == CloseReason::TimedOut {
+    let reason = connection.run(first_message_deadline).await;
+    if reason == CloseReason::TimedOut {
         connection.recorder.connection_event(ConnectionEvent::TimedOut, 1);
     }
-    if matches!(end, CloseReason::Disconnected | CloseReason::EndRequested) {
-        // A goodbye (TLS close_notify) that the client need not wait for.
+    if matches!(reason, CloseReason::Disconnected | CloseReason::EndRequested) {
+        // Sends close_notify over TLS, so that the client need not wait for a timeout.
         let _ = timeout(permit.close_grace(), connection.stream.shutdown()).await;
     }
 }
@@ -139,26 +155,26 @@ struct StreamConnection<'a, S> {
     recorder: Recorder,
     permit: &'a ConnectionPermit,
     reservation: BufferReservation,
-    /// Octets read and not yet answered: at most one message that is not whole.
+    /// Octets read and not answered yet: at most one incomplete message.
     input: Vec<u8>,
-    /// Replies, each with its length in front.
+    /// Replies that are not written yet, each with its length.
     output: Vec<u8>,
-    /// What the replies in `output` count as, once they are written.
-    tallies: Vec<ReplyLabels>,
-    /// Messages without octets that it has sent.
+    /// The labels by which the replies in `output` are counted once they are written.
+    output_labels: Vec<ReplyLabels>,
+    /// The number of messages without octets that the client has sent.
     empty_messages: u32,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> StreamConnection<'_, S> {
-    async fn run(&mut self, first: Instant) -> CloseReason {
-        let mut deadline = first;
+    async fn run(&mut self, first_message_deadline: Instant) -> CloseReason {
+        let mut deadline = first_message_deadline;
         loop {
-            if let Err(end) = self.read_message(deadline).await {
-                return end;
+            if let Err(reason) = self.read_message(deadline).await {
+                return reason;
             }
             self.permit.record_progress();
-            if let Err(end) = self.answer_whole_messages().await {
-                return end;
+            if let Err(reason) = self.answer_complete_messages().await {
+                return reason;
             }
             if self.permit.is_ending() {
                 return CloseReason::EndRequested;
@@ -168,12 +184,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamConnection<'_, S> {
         }
     }
 
-    /// Reads until `input` starts with a whole message that has octets: one without is no progress.
-    /// The time limit is for all of it: octets that drip in do not extend it.
+    /// Reads until `input` starts with a complete message that has octets; one without is no
+    /// progress. The deadline is for the whole message: a client cannot extend it by sending octets
+    /// slowly.
     async fn read_message(&mut self, deadline: Instant) -> Result<(), CloseReason> {
         loop {
             self.drop_empty_messages()?;
-            if whole_message(&self.input).is_some() {
+            if complete_message(&self.input).is_some() {
                 return Ok(());
             }
             self.grow().await?;
@@ -192,11 +209,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamConnection<'_, S> {
         }
     }
 
-    /// Drops and counts the messages without octets that `input` starts with.
+    /// Removes and counts the messages without octets that `input` starts with.
     fn drop_empty_messages(&mut self) -> Result<(), CloseReason> {
         while self.input.starts_with(&[0, 0]) {
             self.input.drain(..2);
-            // It is counted as too short.
+            // Counts it as too short; such a message gets no reply.
             let _ = answer_stream(self.context, &mut self.recorder, &[], self.source, |_, _| {});
             self.empty_messages += 1;
             if self.empty_messages > MAX_EMPTY_MESSAGES {
@@ -206,37 +223,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamConnection<'_, S> {
         Ok(())
     }
 
-    /// Makes room to read into: twice of what is used, and no more than a message needs.
+    /// Makes room to read into: twice the octets in use, and no more than one message needs.
     async fn grow(&mut self) -> Result<(), CloseReason> {
         if self.input.len() < self.input.capacity() {
             return Ok(());
         }
-        let wanted = (self.input.len() * 2).clamp(INITIAL_BUFFER_OCTETS, MAX_FRAME_OCTETS);
-        if wanted > INITIAL_BUFFER_OCTETS
-            && !self.reservation.resize_with_retry(wanted + self.output.capacity()).await
+        let capacity = (self.input.len() * 2).clamp(INITIAL_BUFFER_OCTETS, MAX_FRAME_OCTETS);
+        if capacity > INITIAL_BUFFER_OCTETS
+            && !self.reservation.resize_with_retry(capacity + self.output.capacity()).await
         {
             return Err(CloseReason::BuffersFull);
         }
-        self.input.reserve_exact(wanted - self.input.len());
+        self.input.reserve_exact(capacity - self.input.len());
         Ok(())
     }
 
-    /// Answers in order; leaves in `input` what is not a whole message, and nothing in `output`.
-    async fn answer_whole_messages(&mut self) -> Result<(), CloseReason> {
+    /// Answers the complete messages in order. Leaves an incomplete message in `input`, and nothing
+    /// in `output`.
+    async fn answer_complete_messages(&mut self) -> Result<(), CloseReason> {
         let mut done = 0;
-        while let Some(message) = whole_message(&self.input[done..]) {
-            let (tallies, output) = (&mut self.tallies, &mut self.output);
-            // A message without a reply is counted; the others are answered all the same.
+        while let Some(message) = complete_message(&self.input[done..]) {
+            let (output, output_labels) = (&mut self.output, &mut self.output_labels);
+            // A message without a reply is counted, and the following ones are answered all the same.
             let _ = answer_stream(
                 self.context,
                 &mut self.recorder,
                 message,
                 self.source,
-                |reply, tally| {
-                    // A reply is at most 65535 octets, which the scratch it was written to sees to.
+                |reply, labels| {
+                    // The scratch buffer has 65,535 octets, so the length of a reply fits.
                     output.extend_from_slice(&(reply.len() as u16).to_be_bytes());
                     output.extend_from_slice(reply);
-                    tallies.push(tally);
+                    output_labels.push(labels);
                 },
             );
             done += 2 + message.len();
@@ -248,12 +266,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamConnection<'_, S> {
         self.write().await
     }
 
-    /// Writes the replies, as long as the client keeps taking some of them.
+    /// Writes the replies, and counts them as sent or not.
     async fn write(&mut self) -> Result<(), CloseReason> {
         let written = self.write_all().await;
-        for tally in self.tallies.drain(..) {
+        for labels in self.output_labels.drain(..) {
             match written {
-                Ok(()) => self.recorder.answered(&tally),
+                Ok(()) => self.recorder.answered(&labels),
                 Err(_) => self.recorder.send_failed(),
             }
         }
@@ -267,9 +285,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamConnection<'_, S> {
         if self.output.is_empty() {
             return Ok(());
         }
-        let held = self.input.capacity() + self.output.capacity();
+        let buffered = self.input.capacity() + self.output.capacity();
         if self.output.capacity() > UNRESERVED_OCTETS
-            && !self.reservation.resize_with_retry(held).await
+            && !self.reservation.resize_with_retry(buffered).await
         {
             return Err(CloseReason::BuffersFull);
         }
@@ -278,34 +296,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamConnection<'_, S> {
             stream.write_all(output).await?;
             stream.flush().await
         };
-        let last_moment = async {
+        let end_of_grace = async {
             permit.end_requested().await;
             tokio::time::sleep(permit.close_grace()).await;
         };
         tokio::select! {
             biased;
             written = writing => written.map_err(|_| CloseReason::Disconnected),
-            () = last_moment => Err(CloseReason::EndRequested),
+            () = end_of_grace => Err(CloseReason::EndRequested),
             () = tokio::time::sleep(permit.limits().write_timeout) => Err(CloseReason::TimedOut),
         }
     }
 
-    /// Gives back what a long message or many replies needed: a connection that waits holds little.
+    /// Releases the buffers of a long message or of many replies, so that an idle connection buffers
+    /// little.
     fn shrink(&mut self) {
         if self.output.capacity() > 0 {
             self.output = Vec::new();
-            self.tallies = Vec::new();
+            self.output_labels = Vec::new();
         }
         if self.input.len() <= INITIAL_BUFFER_OCTETS {
             self.input.shrink_to(INITIAL_BUFFER_OCTETS);
-            // Taking less never fails.
+            // Making a reservation smaller never fails.
             let _ = self.reservation.try_resize(0);
         }
     }
 }
 
-/// The first message, if all of it is there.
-fn whole_message(input: &[u8]) -> Option<&[u8]> {
+/// The first message, if it is complete.
+fn complete_message(input: &[u8]) -> Option<&[u8]> {
     let (length, rest) = input.split_first_chunk::<2>()?;
     rest.get(..usize::from(u16::from_be_bytes(*length)))
 }

@@ -1,10 +1,10 @@
-//! TLS for the stream transports: the handshake, within bounds, and the stream that it gives.
+//! TLS for the stream transports: the handshake, within bounds, and the stream after it.
 //!
-//! A TLS library buffers what a client sends until a whole message of the handshake or a whole
-//! record is in, and what the client does not read. Neither is bounded by the sizes of DNS
-//! messages. So [`MeteredStream`] counts the octets that came in and have not become a message yet:
-//! a hello has a bound, and whatever a connection holds beyond a small message is taken from the
-//! buffers that all connections share.
+//! A TLS library buffers the octets of a client until a handshake message or a record is complete,
+//! and the octets that the client does not read. Neither is bounded by the size of DNS messages. So
+//! [`MeteredStream`] counts the octets received since the last complete message: a hello is bounded,
+//! and whatever a connection buffers beyond a small message is reserved of the buffers that all
+//! connections share.
 
 use std::{
     io,
@@ -26,19 +26,19 @@ use super::{
     handshakes::Handshakes,
 };
 
-/// The longest hello, in octets. One with post-quantum key shares has about 1,800.
+/// The longest client hello, in octets. One with post-quantum key shares has about 1,800.
 const MAX_HELLO_OCTETS: usize = 16 << 10;
-/// The most octets between two deliveries of plaintext: two records of the greatest length (RFC
-/// 8446 section 5.2), and what was read ahead of them.
+/// The most octets received between two deliveries of plaintext: two records of the greatest length
+/// (RFC 8446 section 5.2), and octets read ahead of them.
 const MAX_RECORD_OCTETS: usize = 40 << 10;
-/// Octets that a connection may hold without a part of the shared buffers.
+/// Octets that a connection may buffer without a reservation.
 const UNRESERVED_OCTETS: usize = 2 << 10;
-/// The most that HTTP keeps of a head that is not complete.
+/// The most octets that the HTTP library buffers of an incomplete request head.
 const MAX_PARTIAL_HEAD_OCTETS: usize = 48 << 10;
-/// The most that waits, encrypted, for the client to read it.
+/// The most encrypted octets that wait for the client to read them.
 const MAX_UNSENT_OCTETS: usize = 16 << 10;
 
-/// What TLS connections of one transport share.
+/// What the TLS connections of one transport have in common.
 #[derive(Debug, Clone)]
 pub(super) struct TlsAcceptor {
     pub(super) config: Arc<ServerConfig>,
@@ -46,15 +46,15 @@ pub(super) struct TlsAcceptor {
 }
 
 impl TlsAcceptor {
-    /// Reads the hello, then has the handshake computed in its turns. The caller bounds the time.
+    /// Reads the hello, then runs the handshake on the handshake threads. The caller bounds the time.
     ///
     /// # Errors
-    /// Why there is no connection.
+    /// The reason why there is no connection.
     pub(super) async fn accept(
         &self,
         stream: TcpStream,
         source: IpAddr,
-        allowance: BufferReservation,
+        reservation: BufferReservation,
     ) -> Result<TlsConnection, HandshakeError> {
         let metered = MeteredStream {
             stream,
@@ -62,14 +62,14 @@ impl TlsAcceptor {
             max_undelivered_octets: MAX_HELLO_OCTETS,
             partial_request_octets: 0,
             is_stalled: false,
-            reservation: allowance,
+            reservation,
         };
         let hello = LazyConfigAcceptor::new(Acceptor::default(), metered);
         let mut hello = hello.await.map_err(|_| HandshakeError::Failed)?;
         let config = Arc::clone(&self.config);
-        // What follows the hello may come with the client's first messages behind it.
+        // The rest of the handshake may arrive together with the client's first messages.
         hello.io.max_undelivered_octets = MAX_RECORD_OCTETS;
-        // The signature is computed when the stream is made: within the step, not here.
+        // `into_stream_with` computes the signature: in a step of the handshake, not here.
         let handshake = async move {
             hello
                 .into_stream_with(config, |session| {
@@ -83,12 +83,12 @@ impl TlsAcceptor {
     }
 }
 
-/// Why a handshake came to no connection.
+/// Why a handshake did not lead to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HandshakeError {
     /// The client closed the connection, or sent something other than TLS, or more than the bound.
     Failed,
-    /// Too many handshakes waited, and it had waited longest.
+    /// Too many handshakes waited, and this one had waited longest.
     Evicted,
 }
 
@@ -99,16 +99,17 @@ pub(super) struct TlsConnection {
     request_meter: Option<RequestMeter>,
 }
 
-/// Counts the plaintext that has not become a request: HTTP buffers a head until it is complete.
+/// Counts the plaintext octets delivered since the last request began: the HTTP library buffers a
+/// request head until it is complete.
 #[derive(Debug)]
 struct RequestMeter {
     permit: Arc<ConnectionPermit>,
-    /// How many had begun when plaintext was last delivered.
+    /// The number of requests that had begun when plaintext was last delivered.
     seen_requests: u64,
 }
 
 impl TlsConnection {
-    /// The same stream, whose plaintext counts until a request of `permit` begins.
+    /// The same stream, whose plaintext is counted as buffered until a request of `permit` begins.
     pub(super) fn counting_requests(self, permit: &Arc<ConnectionPermit>) -> Self {
         Self {
             request_meter: Some(RequestMeter { permit: Arc::clone(permit), seen_requests: 0 }),
@@ -123,14 +124,14 @@ impl TlsConnection {
             if begun != requests.seen_requests {
                 (requests.seen_requests, metered.partial_request_octets) = (begun, 0);
             }
-            // Beyond it are frames that nothing keeps.
+            // Octets beyond the bound are frames that are not buffered.
             metered.partial_request_octets =
                 (metered.partial_request_octets + octets).min(MAX_PARTIAL_HEAD_OCTETS);
         }
         metered.reset_received()
     }
 
-    /// Counts what waits to be sent.
+    /// Reserves buffer octets while encrypted octets wait to be sent.
     fn meter_unsent(&mut self) -> io::Result<()> {
         let (metered, session) = self.tls.get_mut();
         metered.is_stalled = session.wants_write();
@@ -176,15 +177,15 @@ impl AsyncWrite for TlsConnection {
     }
 }
 
-/// The client's stream below TLS.
+/// The TCP stream below TLS, which counts the octets that the TLS library buffers.
 #[derive(Debug)]
 struct MeteredStream {
     stream: TcpStream,
-    /// Octets read since plaintext was last delivered.
+    /// Octets received since plaintext was last delivered.
     undelivered_octets: usize,
     /// The most that `undelivered_octets` may be.
     max_undelivered_octets: usize,
-    /// Octets of plaintext that have not become a request.
+    /// Plaintext octets delivered since the last request began; see [`RequestMeter`].
     partial_request_octets: usize,
     /// Whether encrypted octets wait for the client to read them.
     is_stalled: bool,
@@ -208,13 +209,13 @@ impl MeteredStream {
         self.update_reservation()
     }
 
-    /// Takes from the shared buffers what this connection holds now.
+    /// Sets the reservation to the octets that are buffered for this connection now.
     fn update_reservation(&mut self) -> io::Result<()> {
-        // Buffers that grow by doubling hold up to twice of what is in them.
-        let counted = |octets: usize| if octets > UNRESERVED_OCTETS { 2 * octets } else { 0 };
+        // A buffer that grows by doubling has a capacity of up to twice its length.
+        let reserved = |octets: usize| if octets > UNRESERVED_OCTETS { 2 * octets } else { 0 };
         let unsent = if self.is_stalled { MAX_UNSENT_OCTETS } else { 0 };
         if self.reservation.try_resize(
-            counted(self.undelivered_octets) + counted(self.partial_request_octets) + unsent,
+            reserved(self.undelivered_octets) + reserved(self.partial_request_octets) + unsent,
         ) {
             Ok(())
         } else {

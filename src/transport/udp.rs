@@ -232,7 +232,7 @@ impl<E: Engine> Shard<E> {
     }
 }
 
-/// The state with which a shard answers; made anew after a panic.
+/// The state with which a shard answers; after a panic the shard starts with a new one.
 struct ShardWorker<'a, E> {
     engine: E,
     snapshots: Cache<&'a ArcSwap<Snapshot>, Arc<Snapshot>>,

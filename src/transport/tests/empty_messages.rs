@@ -1,4 +1,4 @@
-//! Messages of no octets: a length of 0 in front of nothing (RFC 1035 section 4.2.2).
+//! Messages without octets: a length of 0 that nothing follows (RFC 1035 section 4.2.2).
 
 use super::*;
 
@@ -15,10 +15,10 @@ fn serve(limits: ConnectionLimits) -> (StreamListeners, Counters, SocketAddr) {
 }
 
 #[tokio::test]
-async fn a_message_of_no_octets_does_not_extend_the_time_for_the_first_query() {
-    let first = Duration::from_millis(200);
+async fn a_message_without_octets_does_not_extend_the_time_for_the_first_query() {
+    let first_message_timeout = Duration::from_millis(200);
     let (streams, counters, address) = serve(ConnectionLimits {
-        first_message_timeout: first,
+        first_message_timeout,
         idle_timeout: LONG,
         ..ConnectionLimits::default()
     });
@@ -33,7 +33,7 @@ async fn a_message_of_no_octets_does_not_extend_the_time_for_the_first_query() {
 }
 
 #[tokio::test]
-async fn a_connection_that_sends_more_than_eight_messages_of_no_octets_is_closed() {
+async fn a_connection_that_sends_more_than_eight_messages_without_octets_is_closed() {
     let (streams, counters, address) = serve(ConnectionLimits {
         first_message_timeout: LONG,
         idle_timeout: LONG,

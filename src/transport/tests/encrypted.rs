@@ -1,4 +1,4 @@
-//! TLS and HTTPS, asked with kdig: what RFC 7858 and RFC 8484 clients see.
+//! TLS and HTTPS as kdig sees them, a client of RFC 7858 and RFC 8484.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ pub(super) fn write_certificate(folder: &Path) -> (PathBuf, PathBuf) {
     (chain, key)
 }
 
-/// Asks for `www.example.com A` without blocking the server's tasks; `None` where there is no kdig.
+/// Queries `www.example.com A` without blocking the server's tasks; `None` if kdig is missing.
 async fn kdig(server: SocketAddr, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new("kdig");
     command.arg(format!("@{}", server.ip())).args([
@@ -87,15 +87,15 @@ async fn kdig_is_answered_over_https_with_edns_as_the_engine_wrote_it() {
     let config = certificate.server_config(resource.alpn_protocols()).unwrap();
     streams.serve_https(listeners, config, resource).unwrap();
 
-    let asked = ["+https", "+nsid", "+cookie=0102030405060708", "+subnet=192.0.2.0/24"];
-    let Some(printed) = kdig(address, &asked).await else { return };
+    let arguments = ["+https", "+nsid", "+cookie=0102030405060708", "+subnet=192.0.2.0/24"];
+    let Some(printed) = kdig(address, &arguments).await else { return };
     assert!(printed.contains("HTTP session"), "{printed}");
     assert!(printed.contains("status: REFUSED"), "{printed}");
     let plain = bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
     let plain_address = plain.local_addresses()[0];
     let shards =
         serve_udp(plain.udp, &CoreAssignment::for_shards(1, false), &snapshots, &counters).unwrap();
-    let Some(over_udp) = kdig(plain_address, &asked[1..]).await else { return };
+    let Some(over_udp) = kdig(plain_address, &arguments[1..]).await else { return };
     assert_eq!(edns_of(&printed), edns_of(&over_udp));
     for option in ["NSID", "CLIENT-SUBNET", "COOKIE"] {
         assert!(edns_of(&printed).iter().any(|line| line.contains(option)), "{option}: {printed}");
@@ -108,7 +108,7 @@ async fn kdig_is_answered_over_https_with_edns_as_the_engine_wrote_it() {
     streams.stop().await;
 }
 
-/// The EDNS lines that kdig printed, but for the hash and time in the cookie.
+/// The EDNS lines that kdig printed, without the hash and time of the cookie.
 fn edns_of(printed: &str) -> Vec<String> {
     let edns = printed.lines().skip_while(|line| !line.contains("EDNS PSEUDOSECTION")).skip(1);
     let lines =
@@ -117,7 +117,7 @@ fn edns_of(printed: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_client_that_speaks_no_tls_is_counted_and_closed() {
+async fn a_client_that_does_not_use_tls_is_counted_and_closed() {
     let folder = tempfile::tempdir().unwrap();
     let (chain, key) = write_certificate(folder.path());
     let certificate = Certificate::load(&chain, &key).unwrap();
@@ -153,7 +153,7 @@ fn a_certificate_is_replaced_when_its_files_change_and_kept_when_they_are_bad() 
 }
 
 #[test]
-fn each_bad_certificate_is_told_with_its_file_and_the_remedy() {
+fn the_error_of_each_bad_certificate_names_its_file_and_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let other = tempfile::tempdir().unwrap();
     let (chain, key) = write_certificate(folder.path());
@@ -166,8 +166,8 @@ fn each_bad_certificate_is_told_with_its_file_and_the_remedy() {
         (&chain, &chain, "cert.pem: no private key in it", "a chain where the key should be"),
         (&chain, &other_key, "not the key of the first certificate", "another certificate's key"),
     ];
-    for (chain, key, wanted, why) in cases {
+    for (chain, key, expected, why) in cases {
         let error = Certificate::load(chain, key).unwrap_err().to_string();
-        assert!(error.contains(wanted), "{why}: {error}");
+        assert!(error.contains(expected), "{why}: {error}");
     }
 }

@@ -1,5 +1,5 @@
-//! DNS over HTTPS as clients see it, well-behaved ones and others; hickory-server's listener is the
-//! referee.
+//! DNS over HTTPS as well-behaved and hostile clients see it. hickory-server's listener is the
+//! reference.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ impl HttpsServer {
             .timeout(TEST_TIMEOUT)
     }
 
-    /// A client's TLS for this protocol.
+    /// The TLS configuration of a client that offers this protocol (ALPN).
     fn tls(&self, protocol: &[u8]) -> rustls::ClientConfig {
         use rustls::pki_types::{CertificateDer, pem::PemObject};
         let mut roots = rustls::RootCertStore::empty();
@@ -65,14 +65,14 @@ impl HttpsServer {
         config
     }
 
-    /// A TLS connection that has agreed on HTTP/2 and says nothing.
+    /// A TLS connection with HTTP/2 as its protocol, on which nothing is sent yet.
     async fn connect(&self) -> TlsStream<TcpStream> {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let connector = TlsConnector::from(Arc::new(self.tls(b"h2")));
         connector.connect("localhost".try_into().unwrap(), stream).await.unwrap()
     }
 
-    fn connections_that(&self, event: ConnectionEvent) -> u64 {
+    fn connection_events(&self, event: ConnectionEvent) -> u64 {
         self.counters.collect().transport(Transport::Https).connection_events(event)
     }
 }
@@ -80,7 +80,7 @@ impl HttpsServer {
 const DNS_MESSAGE: &str = "application/dns-message";
 
 #[tokio::test]
-async fn each_request_gets_a_reply_or_the_status_that_says_what_is_wrong() {
+async fn each_request_gets_a_reply_or_the_status_that_names_its_mistake() {
     let server = HttpsServer::start(ConnectionLimits::default());
     let mut response = query(1, 1);
     response[2] |= 0x80;
@@ -223,18 +223,18 @@ async fn a_connection_that_sends_nothing_after_its_handshake_is_closed() {
         totals.transport(Transport::Https).connection_events(ConnectionEvent::Closed) == 1
     })
     .await;
-    assert_eq!(server.connections_that(ConnectionEvent::TimedOut), 1);
+    assert_eq!(server.connection_events(ConnectionEvent::TimedOut), 1);
     server.streams.stop().await;
 }
 
 #[tokio::test]
-async fn a_connection_of_its_age_is_closed_between_requests() {
+async fn a_connection_of_the_maximum_age_is_closed_between_requests() {
     let server = HttpsServer::start(ConnectionLimits {
         max_age: Duration::from_millis(500),
         ..ConnectionLimits::default()
     });
     let client = server.client().build().unwrap();
-    while server.connections_that(ConnectionEvent::Opened) < 3 {
+    while server.connection_events(ConnectionEvent::Opened) < 3 {
         let answered = client
             .post(server.url("/dns-query"))
             .header("content-type", DNS_MESSAGE)
@@ -243,7 +243,7 @@ async fn a_connection_of_its_age_is_closed_between_requests() {
         assert_eq!(answered.await.unwrap().status(), StatusCode::OK);
     }
     assert_eq!(
-        server.connections_that(ConnectionEvent::TimedOut),
+        server.connection_events(ConnectionEvent::TimedOut),
         0,
         "requests went on all the time"
     );
@@ -282,7 +282,7 @@ fn streams(count: u32) -> impl Iterator<Item = u32> {
 }
 
 #[tokio::test]
-async fn requests_beyond_the_streams_of_a_connection_take_no_memory() {
+async fn requests_beyond_the_streams_of_a_connection_use_no_memory() {
     let server = HttpsServer::start(ConnectionLimits {
         idle_timeout: Duration::from_millis(500),
         ..ConnectionLimits::default()
@@ -297,18 +297,18 @@ async fn requests_beyond_the_streams_of_a_connection_take_no_memory() {
         let _ = write.write_all(&heads).await;
         write
     });
-    let mut most_buffered = 0;
+    let mut max_buffered = 0;
     let mut sent = vec![0; 4096];
     while let Ok(Ok(1..)) = timeout(TEST_TIMEOUT, read.read(&mut sent)).await {
-        most_buffered = most_buffered.max(server.streams.buffered_octets());
+        max_buffered = max_buffered.max(server.streams.buffered_octets());
     }
     let _ = writing.await;
-    assert!(most_buffered < 2 << 20, "{most_buffered}");
+    assert!(max_buffered < 2 << 20, "{max_buffered}");
     eventually(&server.counters, |totals| {
         totals.transport(Transport::Https).connection_events(ConnectionEvent::Closed) == 1
     })
     .await;
-    // The tasks of its requests end by themselves.
+    // The tasks of its requests end soon after.
     while server.streams.buffered_octets() > 0 {
         tokio::task::yield_now().await;
     }
@@ -316,7 +316,7 @@ async fn requests_beyond_the_streams_of_a_connection_take_no_memory() {
 }
 
 #[tokio::test]
-async fn replies_that_a_client_does_not_take_are_bounded_and_end_its_connection() {
+async fn replies_that_a_client_does_not_read_are_bounded_and_end_its_connection() {
     let server = HttpsServer::start(ConnectionLimits {
         write_timeout: Duration::from_millis(500),
         idle_timeout: Duration::from_secs(600),
@@ -324,14 +324,14 @@ async fn replies_that_a_client_does_not_take_are_bounded_and_end_its_connection(
     });
     let mut client = server.connect().await;
     client.write_all(PREFACE).await.unwrap();
-    // SETTINGS_INITIAL_WINDOW_SIZE = 0: the client takes no octet of any reply.
+    // SETTINGS_INITIAL_WINDOW_SIZE = 0: the client accepts no octet of any reply.
     client.write_all(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await.unwrap();
     for stream in streams(50) {
         client.write_all(&post_head(stream)).await.unwrap();
         client.write_all(&frame(DATA, END_STREAM, stream, &query(1, 20))).await.unwrap();
     }
     eventually(&server.counters, |totals| totals.transport(Transport::Https).received == 50).await;
-    assert!(server.streams.buffered_octets() >= 50 * 200, "what waits is counted");
+    assert!(server.streams.buffered_octets() >= 50 * 200, "unsent replies are counted");
     let mut sent = Vec::new();
     let _ =
         timeout(TEST_TIMEOUT, client.read_to_end(&mut sent)).await.expect("closed by the server");
@@ -339,8 +339,8 @@ async fn replies_that_a_client_does_not_take_are_bounded_and_end_its_connection(
         totals.transport(Transport::Https).connection_events(ConnectionEvent::Closed) == 1
     })
     .await;
-    assert_eq!(server.connections_that(ConnectionEvent::TimedOut), 1);
-    // The tasks of its requests end by themselves.
+    assert_eq!(server.connection_events(ConnectionEvent::TimedOut), 1);
+    // The tasks of its requests end soon after.
     while server.streams.buffered_octets() > 0 {
         tokio::task::yield_now().await;
     }

@@ -1,6 +1,6 @@
-//! The transports as clients see them: a server in this process, real sockets on loopback, an empty
-//! snapshot that makes every query REFUSED. What the replies say is the engine's business; here it
-//! matters that they come, from where, and how each is counted.
+//! The transports as clients see them: a server in this process, real sockets on loopback, and an
+//! empty snapshot, so that every query is REFUSED. The engine's tests check what replies say; these
+//! check that they arrive, from which address, and how each is counted.
 
 use std::{
     io,
@@ -66,7 +66,7 @@ impl UdpServer {
     }
 }
 
-/// A socket that only hears `server`.
+/// A socket that receives from `server` only.
 fn client(bind: &str, server: SocketAddr) -> UdpSocket {
     let socket = UdpSocket::bind(bind).unwrap();
     socket.connect(server).unwrap();
@@ -98,21 +98,21 @@ fn ask(socket: &UdpSocket, id: u16) -> bool {
     is_refusal_of(&reply[..octets], id)
 }
 
-/// Waits until the counters are as wanted.
-fn wait_for(counters: &Counters, wanted: impl Fn(&Totals) -> bool) -> Totals {
+/// Waits until the totals are as expected.
+fn wait_for(counters: &Counters, is_expected: impl Fn(&Totals) -> bool) -> Totals {
     let started = Instant::now();
     loop {
         let totals = counters.collect();
-        if wanted(&totals) {
+        if is_expected(&totals) {
             return totals;
         }
-        assert!(started.elapsed() < TEST_TIMEOUT, "waited in vain: {totals:?}");
+        assert!(started.elapsed() < TEST_TIMEOUT, "not as expected in time: {totals:?}");
         thread::yield_now();
     }
 }
 
 #[test]
-fn a_wildcard_socket_answers_from_the_address_asked() {
+fn a_wildcard_socket_answers_from_the_address_that_was_queried() {
     let server = serve_datagrams("0.0.0.0:0", 2);
     for address in ["127.0.0.1", "127.0.0.5", "127.9.8.7"] {
         let socket =
@@ -137,14 +137,14 @@ fn a_wildcard_socket_answers_over_ipv6() {
 #[test]
 fn every_datagram_ends_in_exactly_one_counter() {
     let server = serve_datagrams("127.0.0.1:0", 2);
-    // Several sockets, so that both shards get some.
+    // Several sockets, so that both shards receive some.
     let sockets: Vec<_> = (0..8).map(|_| client("127.0.0.1:0", server.address)).collect();
     let mut response = query(1, 1);
     response[2] |= 0x80;
-    for (earlier, socket) in sockets.iter().enumerate() {
-        // No more at once than a small receive buffer holds.
+    for (index, socket) in sockets.iter().enumerate() {
+        // No more at once than fit into a small receive buffer.
         wait_for(&server.counters, |totals| {
-            totals.transport(Transport::Udp).finished() == 50 * earlier as u64
+            totals.transport(Transport::Udp).finished() == 50 * index as u64
         });
         for _ in 0..10 {
             socket.send(&query(1, 3)).unwrap();
@@ -185,10 +185,10 @@ fn stopping_answers_what_was_received() {
 fn shards_that_are_dropped_end() {
     let server = serve_datagrams("127.0.0.1:0", 2);
     drop(server.shards);
-    // The sockets close with the threads: then the address can be had again.
+    // The sockets close when the threads end: then the address can be bound again.
     let started = Instant::now();
     while UdpSocket::bind(server.address).is_err() {
-        assert!(started.elapsed() < TEST_TIMEOUT, "the shards still hold their sockets");
+        assert!(started.elapsed() < TEST_TIMEOUT, "the shards still have their sockets");
         thread::yield_now();
     }
 }
@@ -224,7 +224,7 @@ async fn read_reply(stream: &mut TcpStream) -> Vec<u8> {
     timeout(TEST_TIMEOUT, reading).await.unwrap()
 }
 
-/// Reads until the server closes; whether it did so by end or by reset.
+/// Reads until the server closes the connection, by FIN or by reset; returns the octets read.
 async fn read_to_close(stream: &mut TcpStream) -> usize {
     let mut rest = Vec::new();
     let reading = stream.read_to_end(&mut rest);
@@ -233,15 +233,15 @@ async fn read_to_close(stream: &mut TcpStream) -> usize {
     rest.len()
 }
 
-/// As [`wait_for`], letting the server's tasks run meanwhile.
-async fn eventually(counters: &Counters, wanted: impl Fn(&Totals) -> bool) -> Totals {
+/// Like [`wait_for`], but lets the server's tasks run meanwhile.
+async fn eventually(counters: &Counters, is_expected: impl Fn(&Totals) -> bool) -> Totals {
     let started = Instant::now();
     loop {
         let totals = counters.collect();
-        if wanted(&totals) {
+        if is_expected(&totals) {
             return totals;
         }
-        assert!(started.elapsed() < TEST_TIMEOUT, "waited in vain: {totals:?}");
+        assert!(started.elapsed() < TEST_TIMEOUT, "not as expected in time: {totals:?}");
         tokio::task::yield_now().await;
     }
 }
@@ -269,7 +269,7 @@ async fn pipelined_queries_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn a_query_that_comes_octet_by_octet_is_answered() {
+async fn a_query_that_arrives_octet_by_octet_is_answered() {
     let server = serve_streams("127.0.0.1:0", ConnectionLimits::default());
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.set_nodelay(true).unwrap();
@@ -327,7 +327,7 @@ async fn tcp_answers_over_ipv6() {
 }
 
 #[tokio::test]
-async fn a_silent_client_is_closed_after_the_first_limit() {
+async fn a_client_that_sends_nothing_is_closed_after_the_first_message_timeout() {
     let limits = ConnectionLimits {
         first_message_timeout: Duration::from_millis(30),
         ..ConnectionLimits::default()
@@ -343,7 +343,7 @@ async fn a_silent_client_is_closed_after_the_first_limit() {
 }
 
 #[tokio::test]
-async fn a_client_that_falls_silent_is_closed_after_the_idle_limit() {
+async fn a_client_that_sends_no_more_is_closed_after_the_idle_timeout() {
     let limits = ConnectionLimits {
         first_message_timeout: TEST_TIMEOUT * 9,
         idle_timeout: Duration::from_millis(30),
@@ -358,7 +358,7 @@ async fn a_client_that_falls_silent_is_closed_after_the_idle_limit() {
 }
 
 #[tokio::test]
-async fn octets_that_drip_in_do_not_extend_the_limit() {
+async fn octets_that_arrive_slowly_do_not_extend_the_timeout() {
     let limits = ConnectionLimits {
         first_message_timeout: Duration::from_millis(60),
         ..ConnectionLimits::default()
@@ -399,7 +399,7 @@ async fn a_client_that_never_reads_is_closed() {
 }
 
 #[tokio::test]
-async fn a_long_message_has_room_that_an_older_connection_without_progress_gives_up() {
+async fn for_a_long_message_an_older_connection_without_progress_is_evicted() {
     let limits = ConnectionLimits { buffered_octets: 100_000, ..ConnectionLimits::default() };
     let server = serve_streams("127.0.0.1:0", limits);
     let mut half = framed(&[0; 65535]);
@@ -412,7 +412,8 @@ async fn a_long_message_has_room_that_an_older_connection_without_progress_gives
     let mut second = TcpStream::connect(server.address).await.unwrap();
     second.write_all(&framed(&[0; 65535])).await.unwrap();
     second.write_all(&framed(&query(8, 1))).await.unwrap();
-    // The first has made no progress for longer: it ends, and the second has room for its message.
+    // The first has made no progress for longer: it is evicted, and the second has room for its
+    // message.
     read_to_close(&mut first).await;
     let received = |totals: &Totals| totals.transport(Transport::Tcp).received == 2;
     let totals = eventually(&server.counters, received).await;
@@ -421,7 +422,7 @@ async fn a_long_message_has_room_that_an_older_connection_without_progress_gives
 }
 
 #[tokio::test]
-async fn a_flood_of_connections_is_bounded_and_the_newcomer_is_served() {
+async fn a_flood_of_connections_is_bounded_and_a_new_client_is_served() {
     let limits = ConnectionLimits {
         connections: 10,
         connections_per_client: 10,
@@ -437,9 +438,9 @@ async fn a_flood_of_connections_is_bounded_and_the_newcomer_is_served() {
         totals.await;
         assert!(server.streams.connection_count() <= 10);
     }
-    let mut newcomer = TcpStream::connect(server.address).await.unwrap();
-    newcomer.write_all(&framed(&query(9, 1))).await.unwrap();
-    assert!(is_refusal_of(&read_reply(&mut newcomer).await, 9));
+    let mut new_client = TcpStream::connect(server.address).await.unwrap();
+    new_client.write_all(&framed(&query(9, 1))).await.unwrap();
+    assert!(is_refusal_of(&read_reply(&mut new_client).await, 9));
     let totals = eventually(&server.counters, |totals| {
         totals.transport(Transport::Tcp).connection_events(ConnectionEvent::Closed) == 52
     })
@@ -449,7 +450,7 @@ async fn a_flood_of_connections_is_bounded_and_the_newcomer_is_served() {
 }
 
 #[tokio::test]
-async fn stopping_writes_the_answers_owed_and_closes() {
+async fn stopping_writes_outstanding_replies_and_closes() {
     let server = serve_streams("127.0.0.1:0", ConnectionLimits::default());
     let mut idle = TcpStream::connect(server.address).await.unwrap();
     let mut stream = TcpStream::connect(server.address).await.unwrap();
