@@ -147,7 +147,7 @@ impl HandshakeQueue {
         Arc::new(Self { limits, state: Mutex::default() })
     }
 
-    /// A poisoned lock is taken all the same: the queue is whole at every moment.
+    /// A poisoned lock is taken all the same: the queue is complete after every step.
     fn state(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

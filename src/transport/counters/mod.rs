@@ -76,7 +76,7 @@ impl Counters {
     /// The sums over all writers at this moment.
     pub fn collect(&self) -> Totals {
         let writers = self.cells().clone();
-        let (services, datacenters) = self.slots.all_names();
+        let names = self.slots.all_names();
         let mut totals = Totals::default();
         for cells in &writers {
             totals.transport_mut(cells.transport).add(cells);
@@ -84,10 +84,10 @@ impl Counters {
         let sum = |table: fn(&CounterCells) -> &CounterTable, slot| {
             writers.iter().map(|cells| table(cells).count(slot)).sum()
         };
-        totals.services = sorted_names(&services)
+        totals.services = sorted_names(&names.services)
             .map(|(name, slot)| (name, sum(|cells| &cells.services, slot)))
             .collect();
-        totals.datacenters = sorted_names(&datacenters)
+        totals.datacenters = sorted_names(&names.datacenters)
             .map(|(name, slot)| (name, sum(|cells| &cells.datacenters, slot)))
             .collect();
         totals

@@ -20,11 +20,11 @@ pub(super) struct TopologySlots {
 }
 
 /// The names that have a slot. The maps are copied only if a topology is assigned its slots while
-/// the metrics page reads them.
-#[derive(Debug, Default)]
-struct NameRegistry {
-    services: Arc<HashMap<Name, u32>>,
-    datacenters: Arc<HashMap<Box<str>, u32>>,
+/// the metrics page reads a clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct NameRegistry {
+    pub(super) services: Arc<HashMap<Name, u32>>,
+    pub(super) datacenters: Arc<HashMap<Box<str>, u32>>,
 }
 
 impl NameRegistry {
@@ -89,9 +89,8 @@ impl SlotRegistry {
     }
 
     /// The names and slots of all services and all datacenters.
-    pub(super) fn all_names(&self) -> (Arc<HashMap<Name, u32>>, Arc<HashMap<Box<str>, u32>>) {
-        let names = self.names();
-        (Arc::clone(&names.services), Arc::clone(&names.datacenters))
+    pub(super) fn all_names(&self) -> NameRegistry {
+        self.names().clone()
     }
 }
 
