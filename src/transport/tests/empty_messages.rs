@@ -4,24 +4,17 @@ use super::*;
 
 const LONG: Duration = Duration::from_secs(600);
 
-/// A TCP listener with these limits.
-fn serve(limits: ConnectionLimits) -> (StreamListeners, Counters, SocketAddr) {
-    let bound = bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
-    let address = bound.local_addresses()[0];
-    let counters = Counters::new();
-    let mut streams = StreamListeners::new(&snapshots(), &counters, limits).unwrap();
-    streams.serve_tcp(bound.tcp).unwrap();
-    (streams, counters, address)
-}
-
 #[tokio::test]
 async fn a_message_without_octets_does_not_extend_the_time_for_the_first_query() {
     let first_message_timeout = Duration::from_millis(200);
-    let (streams, counters, address) = serve(ConnectionLimits {
-        first_message_timeout,
-        idle_timeout: LONG,
-        ..ConnectionLimits::default()
-    });
+    let TcpServer { streams, counters, address } = serve_streams(
+        "127.0.0.1:0",
+        ConnectionLimits {
+            first_message_timeout,
+            idle_timeout: LONG,
+            ..ConnectionLimits::default()
+        },
+    );
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&[0, 0]).await.unwrap();
     read_to_close(&mut stream).await;
@@ -34,11 +27,14 @@ async fn a_message_without_octets_does_not_extend_the_time_for_the_first_query()
 
 #[tokio::test]
 async fn a_connection_that_sends_more_than_eight_messages_without_octets_is_closed() {
-    let (streams, counters, address) = serve(ConnectionLimits {
-        first_message_timeout: LONG,
-        idle_timeout: LONG,
-        ..ConnectionLimits::default()
-    });
+    let TcpServer { streams, counters, address } = serve_streams(
+        "127.0.0.1:0",
+        ConnectionLimits {
+            first_message_timeout: LONG,
+            idle_timeout: LONG,
+            ..ConnectionLimits::default()
+        },
+    );
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&[0; 2 * 8]).await.unwrap();
     stream.write_all(&framed(&query(1, 1))).await.unwrap();

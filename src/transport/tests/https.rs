@@ -1,5 +1,5 @@
 //! DNS over HTTPS as well-behaved and hostile clients see it. hickory-server's listener is the
-//! reference.
+//! referee.
 
 use std::time::Duration;
 
@@ -144,12 +144,12 @@ async fn each_request_gets_a_reply_or_the_status_that_names_its_mistake() {
     server.streams.stop().await;
 }
 
-/// hickory-server's own HTTPS listener in front of the same engine.
+/// Compares with hickory-server's HTTPS listener in front of the same engine.
 #[tokio::test]
-async fn replies_are_those_of_the_referee() {
+async fn replies_are_equal_to_those_of_the_referee() {
     let server = HttpsServer::start(ConnectionLimits::default());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let referee_at = listener.local_addr().unwrap();
+    let referee_address = listener.local_addr().unwrap();
     let recorder = server.counters.shared_recorder(Transport::Https);
     let context =
         stream::StreamContext { transport: Transport::Https, snapshots: snapshots(), recorder };
@@ -166,7 +166,7 @@ async fn replies_are_those_of_the_referee() {
         ("EDNS with a client subnet", with_subnet.to_vec()),
     ] {
         let mut replies = Vec::new();
-        for port in [server.address.port(), referee_at.port()] {
+        for port in [server.address.port(), referee_address.port()] {
             let request = client.post(format!("https://localhost:{port}/dns-query"));
             let request = request
                 .header("content-type", DNS_MESSAGE)
