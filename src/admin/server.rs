@@ -36,18 +36,10 @@ use tokio::{
 };
 
 use super::{
-    api,
-    audit::PeerAddress,
-    context::AdminContext,
-    error::ApiError,
-    guard,
-    rate_limiter::RateLimiter,
-    write_timeout::WriteTimeout,
+    api, audit::PeerAddress, context::AdminContext, error::ApiError, guard,
+    rate_limiter::RateLimiter, write_timeout::WriteTimeout,
 };
-use crate::{
-    control::ControllerHandle,
-    transport::{ConnectionLimits, ConnectionPermit, ConnectionTable, Counters, PreemptionTimer},
-};
+use crate::transport::{ConnectionLimits, ConnectionPermit, ConnectionTable};
 
 /// The most connections at once from one client. Each may use some 40 KiB.
 const MAX_CONNECTIONS_PER_CLIENT: usize = 64;
@@ -277,8 +269,7 @@ async fn route(request: Request<Body>, router: Router) -> Response<Body> {
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
         Err(_) => {
-            let reason =
-                "the server did not get to it in time; a change that was asked for may still come";
+            let reason = "the server did not answer in time; a requested change may still be made";
             ApiError::new(StatusCode::GATEWAY_TIMEOUT, reason).into_response()
         }
     }

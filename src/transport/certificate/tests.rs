@@ -1,4 +1,4 @@
-//! Certificates on disk: renewed, half renewed, broken, missing, of the wrong kind.
+//! Certificate files: renewed, renewed by half, invalid, missing, not regular files.
 
 use std::{
     fs::{self, File, FileTimes},
@@ -21,9 +21,9 @@ struct CertificateDirectory {
 
 impl CertificateDirectory {
     fn new() -> Self {
-        let site = Self { folder: tempfile::tempdir().unwrap() };
-        site.write(&TestCertificate::new());
-        site
+        let directory = Self { folder: tempfile::tempdir().unwrap() };
+        directory.write(&TestCertificate::new());
+        directory
     }
 
     fn chain(&self) -> PathBuf {
@@ -76,32 +76,32 @@ fn pem(text: &str) -> rustls::pki_types::CertificateDer<'static> {
 
 #[test]
 fn a_certificate_that_could_not_be_read_once_is_read_again_without_another_change() {
-    let site = CertificateDirectory::new();
-    let certificate = site.load();
-    // A directory that cannot be entered for a while: neither file changes
-    // meanwhile. Root may enter any, so that a link stands for it.
+    let directory = CertificateDirectory::new();
+    let certificate = directory.load();
+    // This simulates a directory that is not readable for a time, while neither file changes. Root
+    // may read any directory, so the test uses a dangling link.
     let renewed = TestCertificate::new();
-    site.write(&renewed);
-    let away = site.folder.path().join("away.pem");
-    fs::rename(site.key(), &away).unwrap();
-    symlink("mounted-later.pem", site.key()).unwrap();
+    directory.write(&renewed);
+    let away = directory.folder.path().join("away.pem");
+    fs::rename(directory.key(), &away).unwrap();
+    symlink("mounted-later.pem", directory.key()).unwrap();
     for _ in 0..3 {
         let error = certificate.refresh().unwrap_err();
         assert!(matches!(error, CertificateError::Unreadable(..)), "{error}");
     }
     assert_eq!(certificate.state().failures, 3);
-    fs::rename(&away, site.folder.path().join("mounted-later.pem")).unwrap();
+    fs::rename(&away, directory.folder.path().join("mounted-later.pem")).unwrap();
     assert!(certificate.refresh().unwrap());
     assert!(renewed.is_used_by(&certificate) && certificate.state().failure.is_none());
 }
 
 #[test]
-fn a_pair_of_which_only_one_file_is_new_is_refused_until_the_other_comes_whichever_comes_first() {
+fn a_pair_of_which_only_one_file_is_new_is_refused_until_the_other_is_replaced_too() {
     for is_chain_first in [true, false] {
-        let site = CertificateDirectory::new();
-        let certificate = site.load();
+        let directory = CertificateDirectory::new();
+        let certificate = directory.load();
         let renewed = TestCertificate::new();
-        let halves = [(site.chain(), &renewed.chain), (site.key(), &renewed.key)];
+        let halves = [(directory.chain(), &renewed.chain), (directory.key(), &renewed.key)];
         let [first, second] = if is_chain_first { [0, 1] } else { [1, 0] };
         fs::write(&halves[first].0, halves[first].1).unwrap();
         let error = certificate.refresh().unwrap_err();
@@ -115,12 +115,12 @@ fn a_pair_of_which_only_one_file_is_new_is_refused_until_the_other_comes_whichev
 
 #[test]
 fn a_file_replaced_by_one_of_equal_length_and_modification_time_is_read() {
-    let site = CertificateDirectory::new();
-    let certificate = site.load();
+    let directory = CertificateDirectory::new();
+    let certificate = directory.load();
     let renewed = TestCertificate::new();
-    for (path, text) in [(site.chain(), &renewed.chain), (site.key(), &renewed.key)] {
+    for (path, text) in [(directory.chain(), &renewed.chain), (directory.key(), &renewed.key)] {
         let old = fs::metadata(&path).unwrap();
-        // PEM ignores what comes after the block.
+        // A PEM reader ignores text after the block.
         let length = usize::try_from(old.len()).unwrap();
         let replacement = path.with_extension("new");
         fs::write(&replacement, format!("{text:length$}")).unwrap();
@@ -137,37 +137,38 @@ fn a_file_replaced_by_one_of_equal_length_and_modification_time_is_read() {
 }
 
 #[test]
-fn files_that_do_not_change_are_not_read_again_unless_it_is_asked_for() {
-    let site = CertificateDirectory::new();
-    let certificate = site.load();
+fn files_that_do_not_change_are_read_again_only_on_request() {
+    let directory = CertificateDirectory::new();
+    let certificate = directory.load();
     assert!(!certificate.refresh().unwrap());
-    // What `refresh` would read fails; that nothing of it is a change is what keeps it from
-    // reading.
+    // Reading the key would fail. But its stamp is recorded as the one last read, so that `refresh`
+    // sees no change and does not read.
     *certificate.pair_stamps.lock().unwrap() = {
-        fs::write(site.key(), "not a key").unwrap();
-        pem_files::pair_stamps(&site.chain(), &site.key())
+        fs::write(directory.key(), "not a key").unwrap();
+        pem_files::pair_stamps(&directory.chain(), &directory.key())
     };
     assert!(!certificate.refresh().unwrap());
     assert!(certificate.reload().is_err());
 }
 
 #[test]
-fn neither_a_fifo_nor_a_directory_nor_a_giant_is_read() {
-    let site = CertificateDirectory::new();
-    let fifo = site.folder.path().join("fifo");
-    // A path in a file system of its own kind; nothing ever writes to it.
+fn neither_a_fifo_nor_a_directory_nor_a_huge_file_is_read() {
+    let directory = CertificateDirectory::new();
+    let fifo = directory.folder.path().join("fifo");
+    // Nothing ever writes to the FIFO, so that reading it would block.
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    let giant = site.folder.path().join("giant.pem");
-    File::create(&giant).unwrap().set_len(1 << 40).unwrap();
-    for (path, wanted, why) in [
+    let huge = directory.folder.path().join("huge.pem");
+    File::create(&huge).unwrap().set_len(1 << 40).unwrap();
+    for (path, expected, why) in [
         (fifo.as_path(), "not a regular file", "a FIFO"),
-        (site.folder.path(), "not a regular file", "a directory"),
-        (Path::new("/dev/zero"), "not a regular file", "a device without end"),
-        (&giant, "more than 1048576 octets", "a file of 1 TiB"),
+        (directory.folder.path(), "not a regular file", "a directory"),
+        (Path::new("/dev/zero"), "not a regular file", "an endless device"),
+        (&huge, "more than 1048576 octets", "a file of 1 TiB"),
     ] {
-        for (chain, key) in [(path, site.key().as_path()), (site.chain().as_path(), path)] {
+        for (chain, key) in [(path, directory.key().as_path()), (directory.chain().as_path(), path)]
+        {
             let error = Certificate::load(chain, key).unwrap_err();
-            assert!(error.to_string().contains(wanted), "{why}: {error}");
+            assert!(error.to_string().contains(expected), "{why}: {error}");
             assert!(
                 !error.one_line().contains('\n') && error.one_line().contains("(help: "),
                 "{}",
@@ -178,13 +179,13 @@ fn neither_a_fifo_nor_a_directory_nor_a_giant_is_read() {
 }
 
 #[test]
-fn the_state_says_what_is_in_use_until_when_and_why_the_files_are_not() {
-    let site = CertificateDirectory::new();
-    site.write(&TestCertificate::until(2098));
-    let certificate = site.load();
+fn the_state_has_the_expiry_of_the_certificate_in_use_and_the_failure_of_its_files() {
+    let directory = CertificateDirectory::new();
+    directory.write(&TestCertificate::until(2098));
+    let certificate = directory.load();
     let expiry = 4_039_372_800;
     assert_eq!(certificate.state().expires, Some(expiry), "2098-01-01T00:00:00Z");
-    fs::write(site.chain(), "").unwrap();
+    fs::write(directory.chain(), "").unwrap();
     let before = unix_secs();
     certificate.refresh().unwrap_err();
     let CertificateState { expires, failure, failures, .. } = certificate.state();
@@ -193,30 +194,30 @@ fn the_state_says_what_is_in_use_until_when_and_why_the_files_are_not() {
     assert!(failure.error.contains("chain.pem: no certificate in it (help: "), "{}", failure.error);
     assert!(failure.since >= before);
     certificate.reload().unwrap_err();
-    assert_eq!(certificate.state().failure.unwrap().since, failure.since, "it goes on");
+    assert_eq!(certificate.state().failure.unwrap().since, failure.since, "the failure continues");
 }
 
 #[tokio::test]
-async fn a_certificate_that_two_transports_use_is_one_and_is_looked_at_once() {
-    let site = CertificateDirectory::new();
+async fn a_certificate_of_two_transports_is_loaded_and_refreshed_once() {
+    let directory = CertificateDirectory::new();
     let mut all = CertificateRegistry::default();
-    let tls = all.load(&site.chain(), &site.key()).unwrap();
-    let https = all.load(&site.chain(), &site.key()).unwrap();
+    let tls = all.load(&directory.chain(), &directory.key()).unwrap();
+    let https = all.load(&directory.chain(), &directory.key()).unwrap();
     assert!(Arc::ptr_eq(&tls, &https));
     assert_eq!(all.states().len(), 1);
     let (tls, https) = (
         tls.refresh_periodically(Duration::from_secs(5)),
         https.refresh_periodically(Duration::from_secs(5)),
     );
-    // Polled in turn, the one that came second ends.
+    // Both are polled in this order, and the second ends at once.
     tokio::select! {
         biased;
-        () = tls => panic!("the first keeps on"),
+        () = tls => panic!("the first refreshes without end"),
         () = https => {}
     }
-    fs::set_permissions(site.key(), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(directory.key(), fs::Permissions::from_mode(0o600)).unwrap();
     assert!(all.reload().is_empty());
-    fs::remove_file(site.key()).unwrap();
+    fs::remove_file(directory.key()).unwrap();
     let errors = all.reload();
     assert_eq!(errors.len(), 1);
     assert!(errors[0].contains("key.pem: cannot read it"), "{errors:?}");
