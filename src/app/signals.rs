@@ -61,7 +61,7 @@ pub(super) fn reload(handle: ControllerHandle) {
             ),
             Err(ReloadError::Refused(errors)) => {
                 tracing::error!(
-                    errors = errors.len(),
+                    errors = errors.lines().len(),
                     "reload by SIGHUP refused: the previous configuration stays in force"
                 );
             }

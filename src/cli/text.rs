@@ -1,5 +1,6 @@
 //! Text that several commands print: times, ramps, colours, and what a shortened list omits.
 
+pub(super) use crate::control::format_time;
 use std::fmt::Write;
 
 use crate::{
@@ -47,14 +48,6 @@ pub(super) fn write_hidden_count(text: &mut String, hidden: usize, what: &str) -
         return Ok(());
     }
     writeln!(text, "    and {hidden} more {what}; `portolan status --json` lists all")
-}
-
-/// `2026-12-01 06:00:00 UTC`.
-pub(super) fn format_time(secs: i64) -> String {
-    match jiff::Timestamp::from_second(secs) {
-        Ok(timestamp) => timestamp.strftime("%F %T UTC").to_string(),
-        Err(_) => format!("{secs} s after 1970"),
-    }
 }
 
 /// `in 25 s`, `4 m ago`.

@@ -1,7 +1,8 @@
-//! What aliases stand for: the last good answer of each, and what is wrong where resolving fails.
+//! The addresses of aliases: the last good answer for each, and the error if resolving fails now.
 //!
-//! A failure changes no address. A family that alone fails keeps what it had; a name that is gone,
-//! or has no address at all, keeps everything: a resolver's mishap must not become an outage.
+//! A failure changes no address, so that a resolver's error does not become an outage. A family
+//! that fails alone keeps its addresses; a name that no longer exists, or has no address in either
+//! family, keeps all of them.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,37 +17,37 @@ use crate::{
     steer::{ResolvedAlias, Topology},
 };
 
-/// How long answers may be cached that hold what may be out of date, in seconds (RFC 8767 section
-/// 5.11); it is as long as the longest pause between two attempts.
+/// The TTL of answers with addresses that may be outdated, in seconds (RFC 8767 section 5.11). It
+/// is the longest pause between two attempts to resolve an alias.
 const STALE_TTL_SECS: u32 = 30;
 
-/// That an alias is still resolved is saved so often, in seconds: what was saved long ago is not
-/// used.
+/// The interval at which an alias is saved although its addresses did not change, in seconds: a
+/// start does not use what was saved long ago.
 const RESAVE_INTERVAL_SECS: i64 = 3600;
 
-/// What is known of every alias.
+/// The state of every alias of the topology.
 #[derive(Debug, Default)]
 pub(super) struct Aliases {
     states: HashMap<Name, AliasState>,
-    /// Not reported yet, and of no earlier life.
+    /// Aliases without a report yet, and without addresses of a previous run.
     unreported: HashSet<Name>,
 }
 
-/// What is known of one.
+/// The state of an alias.
 #[derive(Debug, Default)]
 struct AliasState {
     v4: Vec<IpAddr>,
     v6: Vec<IpAddr>,
     ttl_secs: u32,
-    /// When it was last resolved, in seconds since 1970.
+    /// When the alias was last resolved, in seconds since 1970.
     last_resolved: Option<i64>,
-    /// The same as the state directory has it, about.
+    /// `last_resolved` as it was last saved.
     last_saved: i64,
     failure: Option<String>,
 }
 
 impl Aliases {
-    /// Makes these what is known of, and forgets the others.
+    /// Follows these aliases, and forgets the others.
     pub(super) fn track(&mut self, aliases: &[Name]) {
         let wanted: HashSet<&Name> = aliases.iter().collect();
         self.states.retain(|alias, _| wanted.contains(alias));
@@ -59,7 +60,7 @@ impl Aliases {
         }
     }
 
-    /// Gives aliases what they stood for in an earlier life.
+    /// Gives aliases the addresses of a previous run.
     pub(super) fn restore(&mut self, saved: Vec<SavedAlias>) {
         for SavedAlias { name, addresses, resolved } in saved {
             let Ok(name) = name.parse::<Name>() else { continue };
@@ -82,17 +83,17 @@ impl Aliases {
         }
     }
 
-    /// Whether every alias was reported once or is of an earlier life.
+    /// Whether every alias had a report, or has addresses of a previous run.
     pub(super) fn is_complete(&self) -> bool {
         self.unreported.is_empty()
     }
 
-    /// How many aliases [`Self::is_complete`] still waits for.
+    /// The number of aliases that [`Self::is_complete`] waits for.
     pub(super) fn unreported_count(&self) -> usize {
         self.unreported.len()
     }
 
-    /// Takes up what resolving came to. Whether anything is to be saved.
+    /// Applies a report of the resolver. Returns whether anything is to be saved.
     pub(super) fn apply_report(&mut self, report: AliasReport, now: i64) -> bool {
         let Some(known) = self.states.get_mut(&report.alias) else { return false };
         self.unreported.remove(&report.alias);
@@ -111,8 +112,9 @@ impl Aliases {
         is_due
     }
 
-    /// What each stands for, in the topology's order. TTLs above `longest_secs` have no effect and
-    /// count as that, so that resolvers' ageing caches are no change.
+    /// The addresses of each alias, in the topology's order. A TTL above the longest of any service
+    /// counts as that one: it has no effect on answers, and must not look like a change each time
+    /// that a resolver's cache ages.
     pub(super) fn resolved(&self, topology: &Topology) -> Vec<Arc<ResolvedAlias>> {
         let longest_secs =
             topology.services.iter().map(|service| service.ttl_secs).max().unwrap_or_default();
@@ -125,7 +127,7 @@ impl Aliases {
         topology.aliases.iter().map(resolved).collect()
     }
 
-    /// In order of name.
+    /// The aliases in the status document, in order of name.
     pub(super) fn status(&self) -> Vec<AliasStatus> {
         let status = |(name, known): (&Name, &AliasState)| AliasStatus {
             name: name.to_string(),
@@ -139,17 +141,17 @@ impl Aliases {
         list
     }
 
-    /// What an alias stands for.
+    /// The addresses of an alias.
     pub(super) fn addresses_of(&self, alias: &Name) -> Vec<IpAddr> {
         self.states.get(alias).map(AliasState::addresses).unwrap_or_default()
     }
 
-    /// What each stands for.
+    /// The addresses of each alias.
     pub(super) fn addresses(&self) -> impl Iterator<Item = (&Name, Vec<IpAddr>)> {
         self.states.iter().map(|(alias, known)| (alias, known.addresses()))
     }
 
-    /// What is worth keeping for the next life, in order of name.
+    /// The aliases that were resolved, for the next run, in order of name.
     pub(super) fn saved(&self) -> Vec<SavedAlias> {
         let saved = |(name, known): (&Name, &AliasState)| {
             let addresses = known.v4.iter().chain(&known.v6).copied().collect();
@@ -170,7 +172,7 @@ impl AliasState {
         self.v4.is_empty() && self.v6.is_empty()
     }
 
-    /// Applies what was found. Whether the alias is resolved by it.
+    /// Applies the answers for both families. Returns whether they resolve the alias.
     fn apply(
         &mut self,
         v4: Result<FamilyAddresses, ResolveFailure>,
@@ -185,13 +187,13 @@ impl AliasState {
         let ttl_secs = [&v4, &v6]
             .into_iter()
             .flatten()
-            .filter(|answered| !answered.addresses.is_empty())
-            .map(|answered| answered.ttl_secs)
+            .filter(|answer| !answer.addresses.is_empty())
+            .map(|answer| answer.ttl_secs)
             .min();
-        let kept = |found: Result<FamilyAddresses, ResolveFailure>, old: &Vec<IpAddr>| {
-            found.map_or_else(|_| old.clone(), |answered| answered.addresses)
+        let applied = |answer: Result<FamilyAddresses, ResolveFailure>, old: &Vec<IpAddr>| {
+            answer.map_or_else(|_| old.clone(), |answer| answer.addresses)
         };
-        let (v4, v6) = (kept(v4, &self.v4), kept(v6, &self.v6));
+        let (v4, v6) = (applied(v4, &self.v4), applied(v6, &self.v6));
         if v4.is_empty() && v6.is_empty() {
             self.ttl_secs = self.ttl_secs.min(STALE_TTL_SECS);
             return false;
@@ -206,7 +208,7 @@ impl AliasState {
     }
 }
 
-/// Tells the log what changed.
+/// Logs new addresses, and the beginning and the end of failures.
 fn log_changes(
     alias: &Name,
     known: &AliasState,
@@ -214,12 +216,12 @@ fn log_changes(
     before: &(Vec<IpAddr>, Vec<IpAddr>),
 ) {
     match (&known.failure, failure) {
-        (None, Some(why)) => {
-            let kept = known.v4.len() + known.v6.len();
-            if kept == 0 {
-                tracing::warn!(%alias, reason = %why, "alias not resolved: it has no addresses yet");
+        (None, Some(reason)) => {
+            let kept_addresses = known.v4.len() + known.v6.len();
+            if kept_addresses == 0 {
+                tracing::warn!(%alias, %reason, "alias not resolved: it has no addresses yet");
             } else {
-                tracing::warn!(%alias, reason = %why, kept_addresses = kept, "alias not resolved: its last addresses stay in use");
+                tracing::warn!(%alias, %reason, kept_addresses, "alias not resolved: its last addresses stay in use");
             }
         }
         (Some(_), None) => tracing::info!(%alias, "alias resolved again"),
@@ -245,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_keeps_the_last_good_addresses_of_what_failed() {
+    fn a_family_or_alias_that_fails_keeps_its_last_good_addresses() {
         let alias: Name = "lb.example.net".parse().unwrap();
         let mut aliases = Aliases::default();
         aliases.track(std::slice::from_ref(&alias));
@@ -322,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_life_is_taken_up_without_what_is_unfit() {
+    fn usable_addresses_of_a_previous_run_are_restored() {
         let alias: Name = "lb.example.net".parse().unwrap();
         let mut aliases = Aliases::default();
         aliases.track(std::slice::from_ref(&alias));
@@ -335,7 +337,7 @@ mod tests {
             saved("other.example.net", &["192.0.2.9"]),
             saved("lb.example.net", &["127.0.0.1"]),
         ]);
-        assert!(!aliases.is_complete(), "nothing of it is fit");
+        assert!(!aliases.is_complete(), "no usable address");
         aliases.restore(vec![saved("LB.example.net", &["127.0.0.1", "192.0.2.1"])]);
         assert!(aliases.is_complete());
         assert_eq!(aliases.status()[0].addresses, ["192.0.2.1"]);

@@ -1,5 +1,5 @@
-//! Canaries: targets outside of the service, asked only while the checker doubts itself. One that
-//! answers shows that this server's own network is up.
+//! Canaries: targets outside of the service, probed only while the checker doubts itself. A canary
+//! that answers shows that this server's own network is up.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Opens and closes a TCP connection to each canary, and sends what came of it.
+/// Opens and closes a TCP connection to each canary, and sends the outcomes.
 pub(super) fn probe_all(canaries: &[Canary], outcomes: &mpsc::Sender<Outcome>) {
     for canary in canaries {
         let (host, port) = (canary.host.to_string(), canary.port);
@@ -26,7 +26,7 @@ pub(super) fn probe_all(canaries: &[Canary], outcomes: &mpsc::Sender<Outcome>) {
                     Err(_) => Err(Failure::TimedOut(CONNECT_TIMEOUT)),
                 };
             tracing::debug!(canary = %host, port, is_up = result.is_ok(), "canary probed");
-            // A full queue holds fresh outcomes already.
+            // If the queue is full, it holds recent outcomes.
             let _ = outcomes.try_send(Outcome::new(result, started.elapsed()));
         });
     }

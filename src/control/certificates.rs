@@ -1,10 +1,13 @@
-//! The certificates of DNS over TLS and HTTPS in the status document, and what an operator has to
-//! know of them.
+//! The certificates of DNS over TLS and HTTPS in the status document, and the concerns that an
+//! operator should look at.
 
-use super::status::{CertificateStatus, Concern};
+use super::{
+    clock::format_time,
+    status::{CertificateStatus, Concern},
+};
 use crate::transport::CertificateState;
 
-/// A certificate that expires within this is a concern.
+/// A certificate is a concern if it expires within this time, in seconds.
 const EXPIRY_WARNING_SECS: i64 = 14 * 86_400;
 
 impl From<CertificateState> for CertificateStatus {
@@ -23,16 +26,16 @@ impl From<CertificateState> for CertificateStatus {
 }
 
 impl CertificateStatus {
-    /// What an operator has to know of it at `now` (seconds since 1970): the files on disk cannot
-    /// be used, or the certificate in use has expired or soon will. Nothing while all is well.
+    /// The concern of an operator at `now` (seconds since 1970): the files on disk cannot be used,
+    /// or the certificate in use has expired or expires soon. `None` if neither is so.
     pub fn concern(&self, now: i64) -> Option<Concern> {
-        let left = self.expires.map(|expires| expires.saturating_sub(now));
-        let is_expired = left.is_some_and(|left| left <= 0);
-        let is_soon = left.is_some_and(|left| left <= EXPIRY_WARNING_SECS);
+        let left_secs = self.expires.map(|expires| expires.saturating_sub(now));
+        let is_expired = left_secs.is_some_and(|left| left <= 0);
+        let is_soon = left_secs.is_some_and(|left| left <= EXPIRY_WARNING_SECS);
         let text = match (&self.error, self.since) {
             (Some(error), since) => {
                 let since =
-                    since.map(|since| format!(" since {}", utc_text(since))).unwrap_or_default();
+                    since.map(|since| format!(" since {}", format_time(since))).unwrap_or_default();
                 format!(
                     "certificate files {} cannot be used{since}: {error}; the certificate read before stays in use and {}",
                     self.certificate,
@@ -48,7 +51,7 @@ impl CertificateStatus {
             }
             (None, _) => return None,
         };
-        // Clients refuse an expired certificate: nothing is answered over this transport.
+        // Clients refuse an expired certificate, so that this transport answers nothing.
         Some(Concern { text, is_grave: is_expired })
     }
 
@@ -62,26 +65,21 @@ impl CertificateStatus {
         let Some(expires) = self.expires else {
             return "has no expiry that can be read".to_owned();
         };
-        let at = utc_text(expires);
+        let time = format_time(expires);
         let days = |secs: i64| match secs / 86_400 {
             0 => "less than a day".to_owned(),
             1 => "1 day".to_owned(),
             days => format!("{days} days"),
         };
         match expires.saturating_sub(now) {
-            left @ 1.. => format!("expires {at} (in {})", days(left)),
+            left @ 1.. => format!("expires {time} (in {})", days(left)),
             left => {
-                format!("expired {at} ({} ago), and clients refuse it", days(left.saturating_neg()))
+                format!(
+                    "expired {time} ({} ago), and clients refuse it",
+                    days(left.saturating_neg())
+                )
             }
         }
-    }
-}
-
-/// A time in seconds since 1970 as reports show it: `2026-12-01 06:00:00 UTC`.
-pub(super) fn utc_text(secs: i64) -> String {
-    match jiff::Timestamp::from_second(secs) {
-        Ok(moment) => moment.strftime("%F %T UTC").to_string(),
-        Err(_) => format!("{secs} s after 1970"),
     }
 }
 

@@ -1,9 +1,9 @@
 //! The compile worker: a thread that compiles charts, so that the controller's task, health checks
 //! and the admin server never wait for it.
 //!
-//! The controller leaves orders in a mailbox, in which a newer order of a kind replaces the older
-//! one. The worker looks into the mailbox after each service that it compiled. What a newer order
-//! touches comes first, and is handed over before the rest is done.
+//! The controller posts requests to a mailbox, where a newer request replaces an older one of its
+//! kind. The worker checks the mailbox after each service that it compiled. The services that a
+//! newer request touches are compiled first, and published before the rest is done.
 
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -27,13 +27,13 @@ pub(super) struct CompileWorker {
 /// What the worker compiled.
 #[derive(Debug)]
 pub(super) struct CompileOutput {
-    /// The charts. Those of services that are still to be compiled are the earlier ones.
+    /// The charts. Services that are still to be compiled have their earlier charts.
     pub compiled: CompiledCharts,
     /// Whether no service is still to be compiled.
     pub is_complete: bool,
 }
 
-/// What a worker is to start from.
+/// What the worker continues from after a load.
 #[derive(Debug)]
 pub(super) struct CompilerSwitch {
     /// Charts of the same compiler, perhaps under earlier conditions: only what differs is
@@ -42,7 +42,7 @@ pub(super) struct CompilerSwitch {
     pub compiler: Arc<Compiler>,
     pub conditions: Arc<Conditions>,
     pub surveys: Surveys,
-    /// What the wheels of the charts share.
+    /// The tables that the wheels of the charts share.
     pub wheels: WheelCache,
 }
 
@@ -75,7 +75,7 @@ struct Mailbox {
 
 impl Mailbox {
     fn lock(&self) -> MutexGuard<'_, CompileRequests> {
-        // Orders are replaced whole: a panic leaves no half of one.
+        // Requests are replaced whole: a panic leaves no half of one.
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -85,14 +85,14 @@ impl Mailbox {
     }
 
     fn wait(&self) -> CompileRequests {
-        let orders = self.has_requests.wait_while(self.lock(), |orders| orders.is_empty());
-        std::mem::take(&mut *orders.unwrap_or_else(PoisonError::into_inner))
+        let requests = self.has_requests.wait_while(self.lock(), |requests| requests.is_empty());
+        std::mem::take(&mut *requests.unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Drop for CompileWorker {
     fn drop(&mut self) {
-        self.mailbox.post(|orders| orders.is_stopped = true);
+        self.mailbox.post(|requests| requests.is_stopped = true);
     }
 }
 
@@ -103,52 +103,49 @@ impl CompileWorker {
     /// The system cannot start the thread.
     pub(super) fn start(metronome: PreemptionTimer) -> std::io::Result<Self> {
         let mailbox = Arc::new(Mailbox::default());
-        let (product, products) = watch::channel(None);
-        let worker = CompileThread {
-            mailbox: Arc::clone(&mailbox),
-            output: product,
-            metronome,
-            state: None,
-        };
+        let (output, outputs) = watch::channel(None);
+        let worker =
+            CompileThread { mailbox: Arc::clone(&mailbox), output, metronome, state: None };
         thread::Builder::new().name("compile".to_owned()).spawn(move || worker.run())?;
-        Ok(Self { mailbox, outputs: products })
+        Ok(Self { mailbox, outputs })
     }
 
     /// Switches to another compiler. The receiver gets its charts under the conditions once every
-    /// service is compiled. Orders in progress are dropped.
+    /// service is compiled. Earlier requests are dropped.
     pub(super) fn switch_compiler(
         &self,
-        adoption: CompilerSwitch,
+        switch: CompilerSwitch,
     ) -> oneshot::Receiver<CompiledCharts> {
         let (reply, compiled) = oneshot::channel();
-        self.mailbox.post(|orders| {
-            *orders = CompileRequests {
-                switch: Some((Box::new(adoption), reply)),
-                is_stopped: orders.is_stopped,
+        self.mailbox.post(|requests| {
+            *requests = CompileRequests {
+                switch: Some((Box::new(switch), reply)),
+                is_stopped: requests.is_stopped,
                 ..CompileRequests::default()
             };
         });
         compiled
     }
 
-    /// Compiles what newer conditions touch. The charts come by [`CompileWorker::next_output`].
+    /// Compiles the services that newer conditions touch. [`CompileWorker::next_output`] returns
+    /// their charts.
     pub(super) fn compile_under(&self, conditions: Arc<Conditions>) {
-        self.mailbox.post(|orders| orders.conditions = Some(conditions));
+        self.mailbox.post(|requests| requests.conditions = Some(conditions));
     }
 
-    /// Compiles under conditions that are not in force, apart from all else. The sender is dropped
-    /// where a later order takes its place.
+    /// Compiles charts under conditions that are not in force. They are not published. The sender
+    /// is dropped if a later request replaces this one.
     pub(super) fn dry_run(&self, conditions: Arc<Conditions>) -> oneshot::Receiver<CompiledCharts> {
         let (reply, compiled) = oneshot::channel();
-        self.mailbox.post(|orders| orders.dry_run = Some((conditions, reply)));
+        self.mailbox.post(|requests| requests.dry_run = Some((conditions, reply)));
         compiled
     }
 
-    /// Copies what the wheels share, for a load that compiles on its own thread. The tables
-    /// themselves are shared.
+    /// Copies the cache of the wheels' tables, for a load that compiles on its own thread. The
+    /// tables themselves are shared.
     pub(super) fn copy_wheels(&self) -> oneshot::Receiver<WheelCache> {
         let (reply, wheels) = oneshot::channel();
-        self.mailbox.post(|orders| orders.copy_wheels = Some(reply));
+        self.mailbox.post(|requests| requests.copy_wheels = Some(reply));
         wheels
     }
 
@@ -157,8 +154,8 @@ impl CompileWorker {
     pub(super) async fn next_output(&mut self) -> Option<Arc<CompileOutput>> {
         loop {
             self.outputs.changed().await.ok()?;
-            if let Some(product) = &*self.outputs.borrow_and_update() {
-                return Some(Arc::clone(product));
+            if let Some(output) = &*self.outputs.borrow_and_update() {
+                return Some(Arc::clone(output));
             }
         }
     }
@@ -171,7 +168,7 @@ struct CompileThread {
     state: Option<CompileState>,
 }
 
-/// What the worker starts from, and what it is compiling.
+/// The charts that the worker continues from, and what it is compiling.
 struct CompileState {
     /// The latest complete charts.
     base: CompiledCharts,
@@ -187,41 +184,41 @@ impl CompileThread {
     fn run(mut self) {
         loop {
             let is_idle = self.state.as_ref().is_none_or(|state| !state.is_busy());
-            let orders = if is_idle {
+            let requests = if is_idle {
                 self.mailbox.wait()
             } else {
                 std::mem::take(&mut *self.mailbox.lock())
             };
-            if orders.is_stopped {
+            if requests.is_stopped {
                 return;
             }
-            let _beat = self.metronome.activate();
-            if let Some((adoption, reply)) = orders.switch {
-                self.adopt(*adoption, reply);
+            let _guard = self.metronome.activate();
+            if let Some((switch, reply)) = requests.switch {
+                self.switch_compiler(*switch, reply);
             }
             let Some(state) = &mut self.state else { continue };
-            if let Some(reply) = orders.copy_wheels {
+            if let Some(reply) = requests.copy_wheels {
                 // The receiver is gone where the system could not start the load's thread.
                 let _ = reply.send(state.wheels.clone());
             }
-            state.accept_requests(orders.conditions, orders.dry_run);
+            state.accept_requests(requests.conditions, requests.dry_run);
             let mailbox = &self.mailbox;
-            if let Some(product) = state.run_until_interrupted(&mut || !mailbox.lock().is_empty()) {
-                self.output.send_replace(Some(Arc::new(product)));
+            if let Some(output) = state.run_until_interrupted(&mut || !mailbox.lock().is_empty()) {
+                self.output.send_replace(Some(Arc::new(output)));
             }
         }
     }
 
-    /// Switches to another compiler. This is not interrupted: the controller waits for it, and the
-    /// charts in force keep serving.
-    fn adopt(&mut self, adoption: CompilerSwitch, reply: CompiledSender) {
-        let CompilerSwitch { compiled, compiler, conditions, mut surveys, mut wheels } = adoption;
+    /// Switches to another compiler. No newer request interrupts that: the controller waits for the
+    /// charts, and those in force keep serving.
+    fn switch_compiler(&mut self, switch: CompilerSwitch, reply: CompiledSender) {
+        let CompilerSwitch { compiled, compiler, conditions, mut surveys, mut wheels } = switch;
         let compilation = match compiled {
             Some(base) => Compilation::after(&base, compiler, conditions),
             None => Compilation::new(compiler, conditions),
         };
         let base = compilation.finish(&mut surveys, &mut wheels);
-        // Charts of the compiler before are no longer wanted.
+        // The controller has no use for charts of the previous compiler.
         self.output.send_replace(None);
         surveys.prune();
         self.state = Some(CompileState {
@@ -242,17 +239,19 @@ impl CompileState {
         self.active_pass.is_some() || self.queued_conditions.is_some() || self.dry_run.is_some()
     }
 
-    /// Takes orders. Conditions that touch few services come before the rest of the pass in
-    /// progress; others wait for its end, so that every pass ends, however fast conditions change.
+    /// Accepts requests. Conditions that touch few services are compiled before the rest of the
+    /// pass in progress. Others wait for its end, so that every pass ends, however fast conditions
+    /// change.
     fn accept_requests(
         &mut self,
-        follow: Option<Arc<Conditions>>,
-        rehearse: Option<(Arc<Conditions>, CompiledSender)>,
+        conditions: Option<Arc<Conditions>>,
+        dry_run: Option<(Arc<Conditions>, CompiledSender)>,
     ) {
-        if let Some(conditions) = follow {
+        if let Some(conditions) = conditions {
             let is_taken = match (&mut self.active_pass, &self.dry_run) {
-                (Some(following), _) => following.overtake(&conditions),
-                // A check of a drain goes on until it is done, but for a change of few services.
+                (Some(pass), _) => pass.overtake(&conditions),
+                // The check of a drain continues to its end. Only conditions that touch few
+                // services are compiled before.
                 (None, Some(_)) => {
                     let mut pass = self.new_pass(Arc::clone(self.base.conditions()));
                     let is_taken = pass.overtake(&conditions);
@@ -263,7 +262,7 @@ impl CompileState {
             };
             self.queued_conditions = (!is_taken).then_some(conditions);
         }
-        if let Some((conditions, reply)) = rehearse {
+        if let Some((conditions, reply)) = dry_run {
             self.dry_run = Some((self.new_pass(conditions), reply));
         }
     }
@@ -272,8 +271,8 @@ impl CompileState {
         Compilation::after(&self.base, Arc::clone(self.base.compiler()), conditions)
     }
 
-    /// Compiles until done or interrupted; returns charts to hand over. After each pass a drain
-    /// that waits is checked.
+    /// Compiles until done or interrupted; returns charts to publish. A drain that waits for its
+    /// check is checked after each pass.
     fn run_until_interrupted(
         &mut self,
         is_interrupted: &mut dyn FnMut() -> bool,
@@ -282,28 +281,28 @@ impl CompileState {
             self.active_pass =
                 self.queued_conditions.take().map(|conditions| self.new_pass(conditions));
         }
-        if let Some(mut following) = self.active_pass.take() {
-            following.run(&mut self.surveys, &mut self.wheels, is_interrupted);
-            let is_complete = following.remaining() == 0;
-            if !is_complete && !following.has_caught_up() {
-                self.active_pass = Some(following);
+        if let Some(mut pass) = self.active_pass.take() {
+            pass.run(&mut self.surveys, &mut self.wheels, is_interrupted);
+            let is_complete = pass.remaining() == 0;
+            if !is_complete && !pass.has_caught_up() {
+                self.active_pass = Some(pass);
                 return None;
             }
-            let compiled = following.compiled(&self.wheels)?;
+            let compiled = pass.compiled(&self.wheels)?;
             if is_complete {
                 self.base = compiled.clone();
                 self.surveys.prune();
             } else {
-                self.active_pass = Some(following);
+                self.active_pass = Some(pass);
             }
             return Some(CompileOutput { compiled, is_complete });
         }
-        let (mut rehearsal, reply) = self.dry_run.take()?;
-        rehearsal.run(&mut self.surveys, &mut self.wheels, is_interrupted);
-        match rehearsal.compiled(&self.wheels).filter(|_| rehearsal.remaining() == 0) {
-            // The receiver is gone where the client is.
+        let (mut dry_run, reply) = self.dry_run.take()?;
+        dry_run.run(&mut self.surveys, &mut self.wheels, is_interrupted);
+        match dry_run.compiled(&self.wheels).filter(|_| dry_run.remaining() == 0) {
+            // The receiver is gone if the client is.
             Some(compiled) => _ = reply.send(compiled),
-            None => self.dry_run = Some((rehearsal, reply)),
+            None => self.dry_run = Some((dry_run, reply)),
         }
         None
     }
@@ -323,32 +322,32 @@ mod tests {
 
     const SERVICES: usize = 40;
 
-    /// Services of two members each. The first members are in `fra` and have no monitor; the second
-    /// ones are probed.
+    /// The state of a worker for services of two members each. The first members are in `fra` and
+    /// have no monitor; the second ones are probed.
     fn state(services: usize) -> (CompileState, tempfile::TempDir) {
         let directory = tempfile::tempdir().unwrap();
         let mut text = String::from(
             "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n\
              [datacenter.fra]\n[datacenter.iad]\n[monitor.m]\ntcp = { port = 80 }\n",
         );
-        for at in 0..services {
+        for index in 0..services {
             writeln!(
                 text,
-                "[service.\"s{at:04}.x.example\"]\nmembers = [{{ addresses = [\"10.0.{}.{}\"], datacenter = \"fra\" }}, \
+                "[service.\"s{index:04}.x.example\"]\nmembers = [{{ addresses = [\"10.0.{}.{}\"], datacenter = \"fra\" }}, \
                  {{ addresses = [\"198.51.100.{}\"], datacenter = \"iad\", monitor = \"m\" }}]",
-                at / 250,
-                at % 250,
-                at % SERVICES
+                index / 250,
+                index % 250,
+                index % SERVICES
             )
             .unwrap();
         }
         std::fs::write(directory.path().join("x.toml"), text).unwrap();
         let locations =
             SourceOptions { zones: Some(directory.path().to_owned()), ..SourceOptions::default() };
-        let mut world = LoadedConfig::load(&locations, Colours::Plain).unwrap();
-        let conditions = Arc::new(Conditions::unprobed(&world.topology, 0));
-        let base = world.compiler.compile(&conditions, &mut world.surveys);
-        let (surveys, wheels) = (world.surveys, WheelCache::default());
+        let mut loaded = LoadedConfig::load(&locations, Colours::Plain).unwrap();
+        let conditions = Arc::new(Conditions::unprobed(&loaded.topology, 0));
+        let base = loaded.compiler.compile(&conditions, &mut loaded.surveys);
+        let (surveys, wheels) = (loaded.surveys, WheelCache::default());
         (
             CompileState {
                 base,
@@ -366,9 +365,9 @@ mod tests {
     fn drained(state: &CompileState, down: Option<usize>) -> Arc<Conditions> {
         let mut conditions = Conditions::clone(state.base.conditions());
         conditions.datacenters[0] = crate::steer::ServingState::Draining;
-        if let Some(at) = down {
+        if let Some(service) = down {
             let topology = state.base.compiler().topology();
-            let target = format!("198.51.100.{at}");
+            let target = format!("198.51.100.{service}");
             let probe = topology
                 .probes
                 .iter()
@@ -385,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_order_is_handed_over_before_the_rest_of_the_older_one() {
+    fn a_newer_request_is_published_before_the_rest_of_the_older_one() {
         let (mut state, _directory) = state(SERVICES);
         let before = state.base.charts();
         state.accept_requests(Some(drained(&state, None)), None);
@@ -394,103 +393,97 @@ mod tests {
             count += 1;
             count == 10
         };
-        let product = state.run_until_interrupted(&mut is_tenth).unwrap();
-        assert_eq!(
-            (product.is_complete, changed(&before, &product.compiled.charts())),
-            (false, 10)
-        );
-        // The last service, which the drain has not reached yet, and whose other member fails now.
+        let output = state.run_until_interrupted(&mut is_tenth).unwrap();
+        assert_eq!((output.is_complete, changed(&before, &output.compiled.charts())), (false, 10));
+        // The drain has not reached the last service yet, whose other member fails now.
         let last = SERVICES - 1;
         state.accept_requests(Some(drained(&state, Some(last))), None);
-        let product = state.run_until_interrupted(&mut || false).unwrap();
-        let charts = product.compiled.charts();
-        assert_eq!((product.is_complete, changed(&before, &charts)), (false, 11));
+        let output = state.run_until_interrupted(&mut || false).unwrap();
+        let charts = output.compiled.charts();
+        assert_eq!((output.is_complete, changed(&before, &charts)), (false, 11));
         assert_eq!(
             charts[last].fallback_stage(crate::steer::Family::V4),
             FallbackStage::AllDown,
             "it has no other member"
         );
-        let product = state.run_until_interrupted(&mut || false).unwrap();
+        let output = state.run_until_interrupted(&mut || false).unwrap();
         assert_eq!(
-            (product.is_complete, changed(&before, &product.compiled.charts())),
+            (output.is_complete, changed(&before, &output.compiled.charts())),
             (true, SERVICES)
         );
         assert!(!state.is_busy());
     }
 
     #[test]
-    fn a_pass_ends_whatever_touches_many_services_meanwhile_and_a_drain_is_checked_after_it() {
+    fn a_pass_ends_though_newer_conditions_touch_many_services_and_a_drain_is_checked_after_it() {
         let (mut state, _directory) = state(5000);
         let before = state.base.charts();
         state.accept_requests(Some(drained(&state, None)), None);
         assert!(!state.run_until_interrupted(&mut || true).unwrap().is_complete);
         let back = Arc::clone(state.base.conditions());
-        let (reply, mut rehearsed) = oneshot::channel();
+        let (reply, mut dry_charts) = oneshot::channel();
         state.accept_requests(Some(Arc::clone(&back)), Some((drained(&state, None), reply)));
-        let product = state.run_until_interrupted(&mut || false).unwrap();
-        assert_eq!(
-            (product.is_complete, changed(&before, &product.compiled.charts())),
-            (true, 5000)
-        );
+        let output = state.run_until_interrupted(&mut || false).unwrap();
+        assert_eq!((output.is_complete, changed(&before, &output.compiled.charts())), (true, 5000));
         assert!(
-            state.run_until_interrupted(&mut || false).is_none() && rehearsed.try_recv().is_ok(),
+            state.run_until_interrupted(&mut || false).is_none() && dry_charts.try_recv().is_ok(),
             "before the next pass"
         );
-        let product = state.run_until_interrupted(&mut || false).unwrap();
-        assert_eq!((product.is_complete, product.compiled.conditions()), (true, &back));
+        let output = state.run_until_interrupted(&mut || false).unwrap();
+        assert_eq!((output.is_complete, output.compiled.conditions()), (true, &back));
         assert!(!state.is_busy());
     }
 
     #[test]
-    fn a_rehearsal_changes_nothing_that_is_in_force_and_gives_way_to_orders() {
+    fn a_dry_run_publishes_nothing_and_newer_conditions_interrupt_it() {
         let (mut state, _directory) = state(SERVICES);
         let before = state.base.charts();
-        let (reply, mut rehearsed) = oneshot::channel();
+        let (reply, mut dry_charts) = oneshot::channel();
         state.accept_requests(None, Some((drained(&state, None), reply)));
         assert!(
-            state.run_until_interrupted(&mut || true).is_none() && rehearsed.try_recv().is_err(),
+            state.run_until_interrupted(&mut || true).is_none() && dry_charts.try_recv().is_err(),
             "interrupted after one service"
         );
         let mut conditions = Conditions::clone(&drained(&state, Some(3)));
         conditions.datacenters.clone_from(&state.base.conditions().datacenters);
         state.accept_requests(Some(Arc::new(conditions)), None);
-        let product = state.run_until_interrupted(&mut || false).unwrap();
+        let output = state.run_until_interrupted(&mut || false).unwrap();
         assert_eq!(
-            (product.is_complete, changed(&before, &product.compiled.charts())),
+            (output.is_complete, changed(&before, &output.compiled.charts())),
             (true, 1),
             "no drain"
         );
         assert!(state.run_until_interrupted(&mut || false).is_none());
-        assert_eq!(changed(&before, &rehearsed.try_recv().unwrap().charts()), SERVICES);
+        assert_eq!(changed(&before, &dry_charts.try_recv().unwrap().charts()), SERVICES);
         assert!(!state.is_busy());
     }
 
     #[test]
-    fn a_worker_hands_over_what_was_ordered_last() {
+    fn a_worker_publishes_what_was_requested_last() {
         let (state, _directory) = state(SERVICES);
         let mut worker = CompileWorker::start(PreemptionTimer::default()).unwrap();
         let conditions = Arc::clone(state.base.conditions());
         let compiler = Arc::clone(state.base.compiler());
         let drain = drained(&state, None);
         let before = state.base.charts();
-        let adopted = worker.switch_compiler(CompilerSwitch {
+        let charts = worker.switch_compiler(CompilerSwitch {
             compiled: Some(state.base),
             compiler,
             conditions,
             surveys: state.surveys,
             wheels: state.wheels,
         });
-        let adopted = adopted.blocking_recv().unwrap();
+        let charts = charts.blocking_recv().unwrap();
         assert_eq!(
-            changed(&before, &adopted.charts()),
+            changed(&before, &charts.charts()),
             0,
-            "nothing is compiled that is good already"
+            "unchanged charts are not compiled again"
         );
         worker.compile_under(drain);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let product = runtime.block_on(worker.next_output()).unwrap();
+        let output = runtime.block_on(worker.next_output()).unwrap();
         assert_eq!(
-            (product.is_complete, changed(&before, &product.compiled.charts())),
+            (output.is_complete, changed(&before, &output.compiled.charts())),
             (true, SERVICES)
         );
     }

@@ -15,11 +15,12 @@ use crate::{
     random,
 };
 
-/// How long a key makes cookies.
+/// The time for which a key makes cookies, in seconds.
 const ROTATION_PERIOD_SECS: i64 = 86_400;
-/// A rotation that lies further in the future was dated by a clock that was wrong.
+/// A saved rotation further in the future than this, in seconds, was dated by a wrong clock.
 const CLOCK_TOLERANCE_SECS: i64 = 300;
-/// The wall clock may be set while the process runs: it is looked at this often.
+/// The maximum pause between two readings of the wall clock, which may be set while the process
+/// runs.
 const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(3600);
 const VERSION: u32 = 1;
 
@@ -27,11 +28,11 @@ const VERSION: u32 = 1;
 #[derive(Debug, Clone)]
 pub(super) struct Cookies {
     keys: CookieKeys,
-    /// In seconds since 1970.
+    /// When the keys were rotated, in seconds since 1970.
     rotated: i64,
 }
 
-/// As the file has them: keys in hexadecimal.
+/// The file of cookie keys. Keys are in hexadecimal.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct CookieFile {
@@ -44,7 +45,7 @@ struct CookieFile {
 }
 
 impl Cookies {
-    /// The keys of the state directory, rotated if that is due, or new ones. `None` where there are
+    /// The keys of the state directory, rotated if that is due, or new ones. `None` if there are
     /// none and the kernel gives no randomness: then clients get no cookies.
     pub(super) fn open(state: &mut StateDirectory, now: i64) -> Option<Self> {
         let saved = state.cookies().and_then(|octets| Self::decode(&octets, now));
@@ -56,7 +57,7 @@ impl Cookies {
         Some(cookies)
     }
 
-    /// Keeps the keys for the next run.
+    /// Saves the keys for the next run.
     pub(super) fn save(&self, state: &mut StateDirectory) {
         state.save_cookies(self.encode().as_bytes());
     }
@@ -66,10 +67,11 @@ impl Cookies {
         &self.keys
     }
 
-    /// Rotates the keys once they are a day old, or if their age makes no sense. Whether it did.
+    /// Rotates keys that are a day old, or whose age is negative because of a wrong clock. Returns
+    /// whether they were rotated.
     pub(super) fn rotate_if_due(&mut self, now: i64) -> bool {
         let is_due = !(-CLOCK_TOLERANCE_SECS..ROTATION_PERIOD_SECS).contains(&(now - self.rotated));
-        // Without randomness the keys stay for an hour longer.
+        // Without randomness the keys stay in use until the next check, within an hour.
         let Some(fresh) = usable_randomness(random::octets()).filter(|_| is_due) else {
             return false;
         };
@@ -77,7 +79,7 @@ impl Cookies {
         true
     }
 
-    /// How long until it is to be looked at again whether a rotation is due.
+    /// The time until the next check whether a rotation is due.
     pub(super) fn due_in(this: Option<&Self>, now: i64) -> Duration {
         let due_in = |cookies: &Self| {
             u64::try_from(cookies.rotated + ROTATION_PERIOD_SECS - now)
@@ -89,7 +91,7 @@ impl Cookies {
             .map_or(MAX_CHECK_INTERVAL, |left| left.min(MAX_CHECK_INTERVAL))
     }
 
-    /// Two new keys; `randomness` makes them both.
+    /// Two new keys made of `randomness`.
     fn new(randomness: std::io::Result<[u8; 32]>, now: i64) -> Option<Self> {
         let octets = usable_randomness(randomness)?;
         let (current, next) = octets.split_at(16);
@@ -111,12 +113,12 @@ impl Cookies {
             current: hexadecimal(&self.keys.current),
             next: hexadecimal(&self.keys.next),
         };
-        // A struct of numbers and texts is always JSON.
+        // A struct of numbers and strings always serializes.
         serde_json::to_string(&file).unwrap_or_default()
     }
 
     fn decode(octets: &[u8], now: i64) -> Option<Self> {
-        // The format before keys were rotated: the one key that there was.
+        // Versions that did not rotate keys saved one key of 16 octets.
         if let Ok(current) = octets.try_into() {
             let next = usable_randomness(random::octets())?;
             let keys = CookieKeys { current, next, previous: None, rotated_secs: now as u32 };
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_is_due_after_a_day_or_where_its_time_makes_no_sense() {
+    fn a_rotation_is_due_after_a_day_or_if_the_last_one_is_in_the_future() {
         for (age, is_due) in [
             (0, false),
             (DAY - 1, false),

@@ -1,5 +1,5 @@
-//! The GeoIP files: opened once, opened anew when they change, and the old one kept where the new
-//! one is no good.
+//! The GeoIP databases: opened once, and again when their file changes. If the new file cannot be
+//! used, the database of the old file stays in use.
 
 use std::{
     fmt, fs,
@@ -15,7 +15,7 @@ use crate::{
     geo::{Database, Databases},
 };
 
-/// No database is larger.
+/// The maximum size of a database file.
 const MAX_OCTETS: u64 = 4 << 30;
 
 /// The GeoIP files in use, in order of precedence.
@@ -25,20 +25,20 @@ pub(super) struct DatabaseFiles {
     databases: Arc<Databases>,
 }
 
-/// One file and what was made of it.
+/// A database and the state of its file.
 #[derive(Debug, Clone)]
 pub(super) struct DatabaseFile {
     pub path: PathBuf,
-    /// Of the file that was last looked at, good or not.
+    /// The state of the file when it was last opened; the database may be older, see `error`.
     stamp: Option<DatabaseStamp>,
     pub database: Arc<Database>,
-    /// Why the newest file is not in use.
+    /// Why the newest file is not in use; `None` if it is.
     pub error: Option<String>,
-    /// Whether that may pass without the file being replaced.
+    /// Whether the newest file may become usable without being replaced.
     pub is_transient: bool,
 }
 
-/// Tells one state of a file from another.
+/// What differs between two versions of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct DatabaseStamp {
     device: u64,
@@ -47,7 +47,7 @@ struct DatabaseStamp {
     modified: (i64, i64),
 }
 
-/// A file that cannot be used, and no older one to go on with.
+/// A file that cannot be used, and for which no older database is in use.
 #[derive(Debug, Clone)]
 pub(super) struct UnusableDatabase {
     pub path: PathBuf,
@@ -58,7 +58,7 @@ pub(super) struct UnusableDatabase {
 #[derive(Debug, Clone)]
 pub(super) struct DatabaseOpenError {
     text: String,
-    /// Whether it may be usable later without being replaced.
+    /// Whether the file may become usable without being replaced.
     is_transient: bool,
 }
 
@@ -79,8 +79,8 @@ impl fmt::Display for UnusableDatabase {
 }
 
 impl UnusableDatabase {
-    /// As a mistake of the file that names the database at `place`, or of the configuration as
-    /// such.
+    /// An error at `place`, where a file names the database; without a place, an error of the
+    /// configuration as a whole.
     pub(super) fn diagnostics(&self, sources: &Sources, place: Option<SourcePlace>) -> Diagnostics {
         let place = place.unwrap_or_else(|| sources.place_of_databases());
         let message =
@@ -88,14 +88,14 @@ impl UnusableDatabase {
         Diagnostics::single_error(sources, place, &message, HELP)
     }
 
-    /// Whether the file may be usable later without being replaced.
+    /// Whether the file may become usable without being replaced.
     pub(super) fn is_transient(&self) -> bool {
         self.error.is_transient
     }
 }
 
 impl DatabaseFiles {
-    /// All of them, read as one.
+    /// The databases as charts are compiled with them.
     pub(super) fn databases(&self) -> &Arc<Databases> {
         &self.databases
     }
@@ -104,8 +104,8 @@ impl DatabaseFiles {
         self.files.iter()
     }
 
-    /// What is to be used from now on for `paths`. Files that did not change are not read; one that
-    /// is no good any more stays in use as it was.
+    /// The databases to use from now on for `paths`. Files that did not change are not read again.
+    /// A database in use stays in use if its newer file cannot be used.
     pub(super) fn refreshed(&self, paths: &[PathBuf]) -> Result<Self, Vec<UnusableDatabase>> {
         let mut files = Vec::new();
         let mut problems = Vec::new();
@@ -113,7 +113,7 @@ impl DatabaseFiles {
             let old = self.files.iter().find(|file| file.path == *path);
             match refreshed(path, old) {
                 Ok(file) => files.push(file),
-                Err(why) => problems.push(UnusableDatabase { path: path.clone(), error: why }),
+                Err(error) => problems.push(UnusableDatabase { path: path.clone(), error }),
             }
         }
         if !problems.is_empty() {
@@ -134,11 +134,11 @@ impl DatabaseFiles {
 }
 
 fn refreshed(path: &Path, old: Option<&DatabaseFile>) -> Result<DatabaseFile, DatabaseOpenError> {
-    let stamp = fs::metadata(path).ok().map(|found| DatabaseStamp {
-        device: found.dev(),
-        inode: found.ino(),
-        octets: found.len(),
-        modified: (found.mtime(), found.mtime_nsec()),
+    let stamp = fs::metadata(path).ok().map(|metadata| DatabaseStamp {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        octets: metadata.len(),
+        modified: (metadata.mtime(), metadata.mtime_nsec()),
     });
     if let Some(old) = old
         && old.stamp == stamp
@@ -154,15 +154,15 @@ fn refreshed(path: &Path, old: Option<&DatabaseFile>) -> Result<DatabaseFile, Da
             error: None,
             is_transient: false,
         }),
-        (Err(why), None) => Err(why),
-        (Err(why), Some(old)) => {
-            if old.error.as_ref() != Some(&why.text) {
-                tracing::error!(file = %path.display(), error = %why.text, "GeoIP database refused: the previous one stays in use");
+        (Err(error), None) => Err(error),
+        (Err(error), Some(old)) => {
+            if old.error.as_ref() != Some(&error.text) {
+                tracing::error!(file = %path.display(), error = %error.text, "GeoIP database refused: the previous one stays in use");
             }
             Ok(DatabaseFile {
                 stamp,
-                error: Some(why.text),
-                is_transient: why.is_transient,
+                error: Some(error.text),
+                is_transient: error.is_transient,
                 ..old.clone()
             })
         }
@@ -174,10 +174,10 @@ fn open(path: &Path) -> Result<Database, DatabaseOpenError> {
     let started = Instant::now();
     let label = path.display().to_string();
     tracing::info!(file = %label, octets = octets.len(), "reading GeoIP database");
-    let mut said = started;
+    let mut logged_at = started;
     let database = Database::open_with_progress(&label, octets, &mut |progress| {
-        if said.elapsed().as_millis() >= 500 {
-            said = Instant::now();
+        if logged_at.elapsed().as_millis() >= 500 {
+            logged_at = Instant::now();
             tracing::info!(file = %label, networks = progress.networks, records = progress.records, "still reading GeoIP database");
         }
     })
@@ -193,10 +193,11 @@ fn open(path: &Path) -> Result<Database, DatabaseOpenError> {
     Ok(database)
 }
 
-/// Opens the databases that a configuration names, and nothing else of it: for `locate`.
+/// Opens the databases that a configuration names, for `portolan locate`. The rest of the
+/// configuration may have errors.
 ///
 /// # Errors
-/// Says which file cannot be used, and why.
+/// Each file that cannot be used, and why, one line each.
 pub fn open_databases(locations: &SourceOptions) -> Result<Arc<Databases>, String> {
     let (_, paths) = crate::config::server_settings(locations);
     let opened = DatabaseFiles::default().refreshed(&paths);

@@ -1,9 +1,8 @@
-//! Distress in words: whose clients find no usable member of a service in one family, and what they
-//! are answered instead. Read from the compiled charts, so that every report says the same and says
-//! what queries get.
+//! Distress in words: which clients find no usable member of a service in one family, and what they
+//! are answered instead. It is read from the compiled charts, so that all reports agree with each
+//! other and with the answers to queries.
 
-use std::fmt::Display;
-
+use super::subject_text::subject_text;
 use crate::{
     listing,
     steer::{
@@ -18,38 +17,36 @@ pub(super) struct DistressedClients {
     pub service: ServiceId,
     pub family: Family,
     pub stage: FallbackStage,
-    /// The pool that they are answered from; nothing where that is NODATA.
+    /// The pool whose members answer; `None` if the answer is NODATA.
     pub pool: Option<PoolId>,
-    /// Members are usable again, but too few to answer those alone.
+    /// Whether members are usable again, but too few to answer with those alone.
     pub is_recovering: bool,
-    /// Their areas, in ascending order.
+    /// The areas of these clients, in ascending order.
     areas: Vec<UnusableArea>,
 }
 
-/// The distress of a service that `is_wanted` names, IPv4 first, each way of answering once.
+/// The distressed clients of a service in the areas for which `is_wanted` holds: one entry for each
+/// family and kind of answer, IPv4 first.
 pub(super) fn distressed_clients(
     (service, chart): (ServiceId, &Chart),
     is_wanted: impl Fn(Family, &UnusableArea) -> bool,
 ) -> Vec<DistressedClients> {
     let mut found: Vec<DistressedClients> = Vec::new();
     for family in [Family::V4, Family::V6] {
-        for distress in
-            chart.unusable_areas(family).iter().filter(|distress| is_wanted(family, distress))
-        {
-            let UnusableArea { stage: plight, pool, is_recovering, .. } = *distress;
-            let way = (family, plight, pool, is_recovering);
-            match found
-                .iter_mut()
-                .find(|one| (one.family, one.stage, one.pool, one.is_recovering) == way)
-            {
-                Some(known) => known.areas.push(*distress),
+        for unusable in chart.unusable_areas(family).iter().filter(|area| is_wanted(family, area)) {
+            let UnusableArea { stage, pool, is_recovering, .. } = *unusable;
+            let answer = (family, stage, pool, is_recovering);
+            match found.iter_mut().find(|known| {
+                (known.family, known.stage, known.pool, known.is_recovering) == answer
+            }) {
+                Some(known) => known.areas.push(*unusable),
                 None => found.push(DistressedClients {
                     service,
                     family,
-                    stage: plight,
+                    stage,
                     pool,
                     is_recovering,
-                    areas: vec![*distress],
+                    areas: vec![*unusable],
                 }),
             }
         }
@@ -69,18 +66,18 @@ impl DistressedClients {
         )
     }
 
-    /// Whose clients they are; nothing where they are all of the service's.
+    /// A description of each group of these clients; empty if they are all clients of the service.
     pub(super) fn client_texts(&self, compiler: &Compiler) -> Vec<String> {
-        let areas: Vec<u32> = self.areas.iter().map(|distress| distress.area).collect();
+        let areas: Vec<u32> = self.areas.iter().map(|unusable| unusable.area).collect();
         compiler.describe_areas(self.service, &areas)
     }
 
-    /// What they are answered with, in a phrase.
+    /// What these clients are answered with, in a phrase.
     pub(super) fn answer_text(&self, compiler: &Compiler, chart: &Chart) -> String {
         let service = self.service(compiler);
-        let reaches = self.areas.iter().map(|distress| distress.answer_index);
+        let answers = self.areas.iter().map(|unusable| unusable.answer_index);
         let topology = compiler.topology();
-        let endpoints = answered_endpoints_in(chart, self.family, reaches);
+        let endpoints = answered_endpoints_in(chart, self.family, answers);
         let names = endpoints.iter().map(|id| &topology.endpoints[id.index()].name);
         let names = listing::join_first(names, MAX_NAMED_MEMBERS, endpoints.len());
         let pool_name = |id: PoolId| &topology.pools[id.index()].name;
@@ -114,10 +111,12 @@ impl DistressedClients {
         }
     }
 
-    /// NODATA because the other family is answered, with or without usable members.
+    /// The phrase for NODATA because the service answers in the other family, with or without
+    /// usable members.
     fn other_family(&self, chart: &Chart) -> String {
         let other = chart.unusable_areas(self.family.other());
-        let is_distressed = |at: &UnusableArea| other.iter().any(|there| there.area == at.area);
+        let is_distressed =
+            |unusable: &UnusableArea| other.iter().any(|other| other.area == unusable.area);
         let word = self.family.other().word();
         match self.areas.iter().any(is_distressed) {
             true => format!("NODATA: {word} alone has members left to answer with"),
@@ -130,24 +129,7 @@ impl DistressedClients {
     }
 }
 
-/// As many members are named.
+/// The maximum number of members that a phrase names.
 const MAX_NAMED_MEMBERS: usize = 3;
-/// As many kinds of clients are named.
+/// The maximum number of groups of clients that a phrase names.
 const MAX_NAMED_CLIENTS: usize = 3;
-
-/// `www.example.com AAAA (country DE; country AT and 2 more)`, with the first clients, `most` of
-/// them; no brackets for all clients.
-pub(super) fn subject_text(
-    name: impl Display,
-    rtype: &str,
-    clients: &[String],
-    most: usize,
-) -> String {
-    match clients.len() {
-        0 => format!("{name} {rtype}"),
-        count if count > most => {
-            format!("{name} {rtype} ({} and {} more)", clients[..most].join("; "), count - most)
-        }
-        _ => format!("{name} {rtype} ({})", clients.join("; ")),
-    }
-}

@@ -1,15 +1,16 @@
-//! Drains as edits: which tables a request edits, and what it would leave to answer with.
+//! Drains as edits: which tables a request edits, and which clients it would leave without a usable
+//! member.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use super::{
+    clock::unix_now,
     config_load::LoadedConfig,
     distress,
     edit::{DatacenterEdit, EditError, edit_tables},
     handle::{
         DrainAction, DrainError, DrainOptions, DrainRequest, NewlyDistressed, not_in_service,
     },
-    state::unix_now,
 };
 use crate::{
     config::{DefinitionOrigin, REASON_HELP, SpellingSuggester, reason_fault},
@@ -19,42 +20,46 @@ use crate::{
     },
 };
 
-/// The edits that a request comes to.
+/// The edits that a request calls for.
 #[derive(Debug)]
 pub(super) struct DrainPlan {
-    /// What becomes of each datacenter that was named.
+    /// Each datacenter that the request means, by id and name, and what happens to it.
     datacenters: Vec<(DatacenterId, String, DrainStep)>,
+    /// For each file: the datacenters whose tables are edited, and the edits.
     by_file: BTreeMap<PathBuf, Vec<(String, DatacenterEdit)>>,
 }
 
-/// What becomes of a datacenter.
+/// What a request does to a datacenter.
 #[derive(Debug)]
 enum DrainStep {
-    /// Its table is edited, and this is its state then.
+    /// Its table is edited, and it gets this state.
     Becomes(ServingState),
-    /// It stays as it is, because of this.
+    /// It stays as it is, for this reason.
     Stays(String),
 }
 
-/// Which tables `request` edits, and how.
+/// Plans the edits of a request.
+///
+/// # Errors
+/// The request is invalid, or no datacenter that it means can follow it.
 pub(super) fn plan(
     request: &DrainRequest,
-    world: &LoadedConfig,
+    loaded: &LoadedConfig,
     conditions: &Conditions,
 ) -> Result<DrainPlan, DrainError> {
     if let DrainAction::Drain(drain) = &request.action {
-        validate(drain, unix_now()).map_err(DrainError::Invalid)?;
+        validate(drain, unix_now())?;
     }
-    let chosen = matching_datacenters(&request.datacenter, &world.topology)?;
+    let chosen = matching_datacenters(&request.datacenter, &loaded.topology)?;
     let mut by_file: BTreeMap<PathBuf, Vec<(String, DatacenterEdit)>> = BTreeMap::new();
     let mut datacenters = Vec::new();
     let mut refusals = Vec::new();
     for id in chosen {
-        let subject = DrainTarget::new(id, world, conditions);
-        let name = subject.datacenter.name.to_string();
-        match subject.edit(&request.action) {
+        let target = DrainTarget::new(id, loaded, conditions);
+        let name = target.datacenter.name.to_string();
+        match target.edit(&request.action) {
             Ok((edit, state)) => {
-                by_file.entry(subject.origin.path.clone()).or_default().push((name.clone(), edit));
+                by_file.entry(target.origin.path.clone()).or_default().push((name.clone(), edit));
                 datacenters.push((id, name, DrainStep::Becomes(state)));
             }
             Err(NoEditReason::AlreadyInState(why)) => {
@@ -75,42 +80,45 @@ pub(super) fn plan(
             }
         }
     }
-    // Of a region those are drained that can be; a request that no datacenter can follow is
-    // refused.
+    // In a region the datacenters that can be drained are. A request that no datacenter can follow
+    // is refused.
     match (refusals.len() == datacenters.len(), refusals.into_iter().next()) {
         (true, Some(refusal)) => Err(refusal),
         _ => Ok(DrainPlan { datacenters, by_file }),
     }
 }
 
-/// Whether a drain can be written into a file, and says what was asked for.
+/// Checks that a drain can be written into a file so that the file means what was asked for. `now`
+/// is in seconds since 1970.
 ///
 /// # Errors
-/// Which value cannot, and what it may be.
-fn validate(drain: &DrainOptions, now: i64) -> Result<(), String> {
+/// [`DrainError::Invalid`] names the value that cannot be written, and the values that can.
+fn validate(drain: &DrainOptions, now: i64) -> Result<(), DrainError> {
     const DAY_SECS: u64 = 86_400;
     const OMIT: &str = "omit `for-secs` (`--for`) to drain until `undrain`";
     if let Some(fault) = drain.reason.as_deref().and_then(reason_fault) {
-        return Err(format!("the reason {fault}; {REASON_HELP}"));
+        return Err(DrainError::Invalid(format!("the reason {fault}; {REASON_HELP}")));
     }
     let longest_over = RampTimes::MAX_RAMP.as_secs();
     if let Some(secs) = drain.over_secs.filter(|secs| *secs > longest_over) {
-        return Err(format!(
+        return Err(DrainError::Invalid(format!(
             "`over-secs` is {secs}; the maximum is {longest_over} ({} days)",
             longest_over / DAY_SECS
-        ));
+        )));
     }
     let last = jiff::Timestamp::MAX.as_second().saturating_sub(now).unsigned_abs();
     match drain.for_secs {
-        Some(0) => Err(format!("`for-secs` is 0, so that the drain would end at once; {OMIT}")),
-        Some(secs) if secs > last => Err(format!(
+        Some(0) => Err(DrainError::Invalid(format!(
+            "`for-secs` is 0, so that the drain would end at once; {OMIT}"
+        ))),
+        Some(secs) if secs > last => Err(DrainError::Invalid(format!(
             "`for-secs` is {secs}, so that the drain would end after the year 9999; the maximum is {last}; {OMIT}"
-        )),
+        ))),
         _ => Ok(()),
     }
 }
 
-/// The datacenter of this name, else those of the region.
+/// The datacenter of this name or, if there is none, the datacenters of the region.
 fn matching_datacenters(
     wanted: &str,
     topology: &Topology,
@@ -137,37 +145,37 @@ fn matching_datacenters(
 struct DrainTarget<'a> {
     datacenter: &'a Datacenter,
     origin: &'a DefinitionOrigin,
-    /// Its state now: `until` may have ended the one that is written.
+    /// The datacenter's state now. It differs from the state in the file after the time `until`.
     state: ServingState,
-    /// The share of its clients that a ramp leaves it.
+    /// The share of its clients that the datacenter still has during a drain, from 0 to 1.
     remaining_share: f64,
 }
 
 /// Why a table is not edited.
 enum NoEditReason {
-    /// There is nothing to do.
+    /// The request changes nothing.
     AlreadyInState(String),
-    /// It must not be done.
+    /// The edit would be a mistake.
     Refused(DrainError),
 }
 
 impl<'a> DrainTarget<'a> {
-    fn new(id: DatacenterId, world: &'a LoadedConfig, conditions: &Conditions) -> Self {
+    fn new(id: DatacenterId, loaded: &'a LoadedConfig, conditions: &Conditions) -> Self {
         Self {
-            datacenter: &world.topology.datacenters[id.index()],
-            origin: &world.config.datacenter_origins[id.index()],
+            datacenter: &loaded.topology.datacenters[id.index()],
+            origin: &loaded.config.datacenter_origins[id.index()],
             state: conditions.datacenters[id.index()],
             remaining_share: conditions
                 .adjustments
                 .datacenter_fractions
                 .get(&id)
-                .map_or(0.0, |part| part.share()),
+                .map_or(0.0, |fraction| fraction.share()),
         }
     }
 
-    /// What the table is to say, and the state that the datacenter has then.
-    fn edit(&self, act: &DrainAction) -> Result<(DatacenterEdit, ServingState), NoEditReason> {
-        let (edit, state) = match act {
+    /// The edit of the table, and the state of the datacenter after it.
+    fn edit(&self, action: &DrainAction) -> Result<(DatacenterEdit, ServingState), NoEditReason> {
+        let (edit, state) = match action {
             DrainAction::Drain(drain) => (self.drain(drain)?, ServingState::Draining),
             DrainAction::Undrain => (self.undrain()?, ServingState::Active),
             DrainAction::Pause | DrainAction::Resume if self.state != ServingState::Draining => {
@@ -186,7 +194,8 @@ impl<'a> DrainTarget<'a> {
         Ok((edit.if_state(self.datacenter.state), state))
     }
 
-    /// A drain that is in progress keeps all that the request does not name.
+    /// The edit that begins a drain. A drain in progress keeps everything that the request does not
+    /// name.
     fn drain(&self, drain: &DrainOptions) -> Result<DatacenterEdit, NoEditReason> {
         let until = drain.for_secs.map(|secs| unix_now().saturating_add_unsigned(secs));
         match self.state {
@@ -203,7 +212,7 @@ impl<'a> DrainTarget<'a> {
                     .as_deref()
                     .map_or(edit.clone(), |reason| edit.reason(Some(reason)));
                 edit = until.map_or(edit.clone(), |until| edit.until(Some(until)));
-                // Whoever names a pace wants it to go on.
+                // A request that names a duration resumes a held drain.
                 edit = drain
                     .over_secs
                     .map_or(edit.clone(), |secs| edit.drain_over(Some(secs)).hold_at(None));
@@ -224,6 +233,7 @@ impl<'a> DrainTarget<'a> {
         }
     }
 
+    /// The edit that ends a drain.
     fn undrain(&self) -> Result<DatacenterEdit, NoEditReason> {
         match self.state {
             ServingState::Draining => Ok(DatacenterEdit::state(ServingState::Active)
@@ -246,7 +256,7 @@ impl<'a> DrainTarget<'a> {
 }
 
 impl DrainPlan {
-    /// The datacenters' names, and why those stay as they are that do.
+    /// The name of each datacenter, and the reason if it stays as it is.
     pub(super) fn steps(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.datacenters.iter().map(|(_, name, step)| match step {
             DrainStep::Becomes(_) => (name.as_str(), None),
@@ -254,28 +264,28 @@ impl DrainPlan {
         })
     }
 
-    /// `conditions_after` as they will be.
+    /// The conditions after the edits, with all ramps at their end.
     pub(super) fn conditions_after(&self, conditions: &Conditions) -> Conditions {
         let mut conditions = conditions.clone();
         for (id, _, step) in &self.datacenters {
-            // What drains already was accepted when its drain began.
+            // A drain in progress was accepted when it began.
             if let DrainStep::Becomes(state) = step
                 && conditions.datacenters[id.index()] != *state
             {
                 conditions.datacenters[id.index()] = *state;
-                // At its end, however long it goes.
+                // The check is of the end of the drain, however long the ramp takes.
                 conditions.adjustments.datacenter_fractions.remove(id);
             }
         }
         conditions
     }
 
-    /// Whether it edits this file.
+    /// Whether the plan edits this file.
     pub(super) fn edits_file(&self, file: &str) -> bool {
         self.by_file.keys().any(|path| path.display().to_string() == file)
     }
 
-    /// Edits the files; which ones.
+    /// Edits the files; returns their paths.
     pub(super) fn write_edits(&self) -> Result<Vec<String>, EditError> {
         for (path, edits) in &self.by_file {
             let edits: Vec<(&str, &DatacenterEdit)> =
@@ -286,8 +296,8 @@ impl DrainPlan {
     }
 }
 
-/// What has usable members by the charts `before` and none by those `after`: service, type and
-/// clients, and what they are answered with.
+/// The services, types and clients that have usable members in the charts `before` and none in the
+/// charts `after`, and what they are then answered with.
 pub(super) fn newly_distressed(
     compiler: &Compiler,
     before: &[Arc<Chart>],
@@ -295,20 +305,20 @@ pub(super) fn newly_distressed(
 ) -> Vec<NewlyDistressed> {
     let mut found = Vec::new();
     let pairs = (0..).map(ServiceId).zip(before.iter().zip(after));
-    for (id, (was, is)) in pairs.filter(|(_, (was, is))| !Arc::ptr_eq(was, is)) {
-        let is_new = |family, there: &UnusableArea| {
-            !was.unusable_areas(family).iter().any(|known| known.area == there.area)
+    for (id, (old, new)) in pairs.filter(|(_, (old, new))| !Arc::ptr_eq(old, new)) {
+        let is_new = |family, unusable: &UnusableArea| {
+            !old.unusable_areas(family).iter().any(|known| known.area == unusable.area)
         };
-        let darkened = distress::distressed_clients((id, is), is_new).into_iter();
-        found.extend(darkened.map(|one| NewlyDistressed {
-            subject: one.subject(compiler),
-            answers: one.answer_text(compiler, is),
+        let distressed = distress::distressed_clients((id, new), is_new).into_iter();
+        found.extend(distressed.map(|clients| NewlyDistressed {
+            subject: clients.subject(compiler),
+            answers: clients.answer_text(compiler, new),
         }));
     }
     found
 }
 
-/// Logs each datacenter whose state has ended by its `until`.
+/// Logs each datacenter whose state differs `before` and `after`, because its `until` has passed.
 pub(super) fn log_expired_states(
     topology: &Topology,
     before: &[ServingState],
@@ -333,22 +343,23 @@ fn timestamp(secs: i64) -> Option<jiff::Timestamp> {
     jiff::Timestamp::from_second(secs).ok()
 }
 
-/// How many seconds until the next datacenter's state ends by its `until`.
+/// The number of seconds until the next datacenter's state ends by its `until`: at most 60. `now`
+/// is in seconds since 1970.
 pub(super) fn secs_to_next_state_end(
     topology: &Topology,
     conditions: &Conditions,
     now: i64,
 ) -> Option<u64> {
-    let is_open = |at: usize| {
-        conditions.datacenters.get(at).is_some_and(|state| *state != ServingState::Active)
+    let is_limited = |index: usize| {
+        conditions.datacenters.get(index).is_some_and(|state| *state != ServingState::Active)
     };
     let untils = topology
         .datacenters
         .iter()
         .enumerate()
-        .filter(|(at, _)| is_open(*at))
-        .filter_map(|(_, d)| d.until);
-    // The clock may be set while we wait: look again each minute.
+        .filter(|(index, _)| is_limited(*index))
+        .filter_map(|(_, datacenter)| datacenter.until);
+    // The clock may be set during the wait, so that it is read again each minute.
     untils.map(|until| (until - now).clamp(0, 60) as u64).min()
 }
 
@@ -357,7 +368,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_drain_that_cannot_be_written_is_refused_with_the_value_and_what_it_may_be() {
+    fn a_drain_that_cannot_be_written_is_refused_with_the_value_and_the_valid_ones() {
         let now = 1_800_000_000;
         let calendar = jiff::Timestamp::MAX.as_second().abs_diff(now);
         let drain = DrainOptions::default;
@@ -413,7 +424,8 @@ mod tests {
                 "direction",
             ),
         ] {
-            let error = validate(&drain, now).err().unwrap_or_default();
+            let error =
+                validate(&drain, now).err().map(|error| error.to_string()).unwrap_or_default();
             assert_eq!(error.is_empty(), wanted.is_empty(), "{why}: {error}");
             assert!(error.contains(wanted), "{why}: {error}");
         }

@@ -1,8 +1,8 @@
 //! Drained datacenters: which answers of the snapshot in force still name one, since when none
 //! does, and how long caches keep the answers that did.
 //!
-//! Follows each snapshot as it is published and knows nothing of how a drain is stored. A
-//! datacenter is watched while its state is draining or disabled. Only charts that differ from
+//! The tracker follows each published snapshot, and does not depend on how a drain is stored. A
+//! datacenter is tracked while its state is draining or disabled. Only charts that differ from
 //! those of the snapshot before are read, so that a change of one service costs nothing for the
 //! 100,000 others.
 
@@ -24,12 +24,12 @@ use crate::{
 /// The log names this many services.
 const MAX_LOGGED_SERVICES: usize = 5;
 
-/// The watched datacenters, and the answers of the snapshot in force that name one.
+/// The tracked datacenters, and the answers of the snapshot in force that name one.
 #[derive(Debug, Default)]
 pub(super) struct DrainTracker {
     tracked: BTreeMap<Box<str>, TrackedDatacenter>,
-    /// By service; only services whose answers name a watched datacenter.
-    sightings: BTreeMap<ServiceId, Vec<AnsweredDatacenter>>,
+    /// By service; only services whose answers name a tracked datacenter.
+    answers: BTreeMap<ServiceId, Vec<AnsweredDatacenter>>,
 }
 
 /// A datacenter that is drained or disabled.
@@ -38,15 +38,15 @@ struct TrackedDatacenter {
     id: DatacenterId,
     state: ServingState,
     reason: Option<Box<str>>,
-    /// When the last answer that named it has left every cache, as far as known now.
+    /// When the last answer that named it will have left every cache, in seconds since 1970.
     cached_until: i64,
-    /// Set while no answer names it.
+    /// `None` while an answer names it.
     effective: Option<DrainStatus>,
-    /// The log has that services have no other member left.
+    /// Whether the log has that services have no other member left.
     is_logged: bool,
 }
 
-/// A published snapshot and what its charts were compiled under.
+/// A published snapshot with the conditions that its charts were compiled under.
 #[derive(Clone, Copy)]
 pub(super) struct PublishedSnapshot<'a> {
     pub snapshot: &'a Snapshot,
@@ -56,7 +56,8 @@ pub(super) struct PublishedSnapshot<'a> {
 }
 
 impl DrainTracker {
-    /// Since when no answer names a datacenter; nothing while some do, or while it is in service.
+    /// Since when no answer names a datacenter; `None` while an answer does, or while the
+    /// datacenter is in service.
     pub(super) fn effective(&self, name: &str) -> Option<DrainStatus> {
         self.tracked.get(name)?.effective
     }
@@ -66,10 +67,10 @@ impl DrainTracker {
         &self,
         name: &str,
     ) -> impl Iterator<Item = (ServiceId, AnsweredDatacenter)> {
-        let id = self.tracked.get(name).map(|watch| watch.id);
-        let of = move |sighting: &&AnsweredDatacenter| Some(sighting.datacenter) == id;
-        self.sightings.iter().flat_map(move |(service, found)| {
-            found.iter().filter(of).map(|found| (*service, *found))
+        let id = self.tracked.get(name).map(|tracked| tracked.id);
+        let names_it = move |answer: &&AnsweredDatacenter| Some(answer.datacenter) == id;
+        self.answers.iter().flat_map(move |(service, found)| {
+            found.iter().filter(names_it).map(|found| (*service, *found))
         })
     }
 
@@ -85,26 +86,26 @@ impl DrainTracker {
             self.read_changed_charts(before, published)
         } else {
             self.reset_tracked(before, published);
-            self.sightings.clear();
+            self.answers.clear();
             self.read_charts(published, |_| true);
             Vec::new()
         };
         self.update_effective(&ceased, published);
     }
 
-    /// Whether the watched datacenters are those that these conditions drain or disable.
+    /// Whether the tracked datacenters are those that these conditions drain or disable.
     fn tracks_same_datacenters(&self, topology: &Topology, conditions: &Conditions) -> bool {
-        let watched = drained_or_disabled(topology, conditions);
-        watched.len() == self.tracked.len()
-            && watched.iter().all(|(id, state)| {
-                let watch = self.tracked.get(&topology.datacenters[id.index()].name);
-                watch.is_some_and(|watch| watch.state == *state)
+        let drained = drained_or_disabled(topology, conditions);
+        drained.len() == self.tracked.len()
+            && drained.iter().all(|(id, state)| {
+                let tracked = self.tracked.get(&topology.datacenters[id.index()].name);
+                tracked.is_some_and(|tracked| tracked.state == *state)
             })
     }
 
-    /// Makes the drained and disabled datacenters the watched ones. One that is new may be in
-    /// caches because of any service that has a member in it; so may one of a changed
-    /// configuration, unless no answer named it before.
+    /// Tracks the datacenters that are drained or disabled now. Any service with a member in a
+    /// newly tracked datacenter may have left answers that name it in caches. After a change of the
+    /// configuration the same holds for datacenters that an answer named before.
     fn reset_tracked(
         &mut self,
         before: &Snapshot,
@@ -121,83 +122,90 @@ impl DrainTracker {
                 Some(TrackedDatacenter { cached_until, effective: Some(_), .. }) => *cached_until,
                 _ => {
                     let longest = |topology: &Topology| {
-                        let at = topology
+                        let index = topology
                             .datacenters
                             .iter()
                             .position(|datacenter| datacenter.name == *name)?;
-                        topology.longest_ttl_secs(DatacenterId(at as u32))
+                        topology.longest_ttl_secs(DatacenterId(index as u32))
                     };
                     let longest = longest(&before.topology).max(longest(topology));
                     now + i64::from(longest.unwrap_or(0))
                 }
             };
             let (effective, is_logged) =
-                known.map_or((None, false), |watch| (watch.effective, watch.is_logged));
+                known.map_or((None, false), |tracked| (tracked.effective, tracked.is_logged));
             let reason = datacenter.reason.clone();
-            let watch = TrackedDatacenter { id, state, reason, cached_until, effective, is_logged };
-            self.tracked.insert(name.clone(), watch);
+            let tracked =
+                TrackedDatacenter { id, state, reason, cached_until, effective, is_logged };
+            self.tracked.insert(name.clone(), tracked);
         }
         for name in old
             .into_keys()
-            .filter(|name| topology.datacenters.iter().any(|place| place.name == *name))
+            .filter(|name| topology.datacenters.iter().any(|datacenter| datacenter.name == *name))
         {
             tracing::info!(datacenter = %name, "datacenter is no longer drained or disabled");
         }
     }
 
-    /// Reads the charts of services that `is_wanted` names; each chart once, however many services
-    /// share it.
+    /// Reads the charts of services for which `is_wanted` holds, by index. A chart is read once,
+    /// however many services share it.
     fn read_charts(
         &mut self,
         PublishedSnapshot { snapshot, conditions, .. }: PublishedSnapshot<'_>,
         is_wanted: impl Fn(usize) -> bool,
     ) {
-        let watched: BTreeSet<DatacenterId> = self.tracked.values().map(|watch| watch.id).collect();
-        if watched.is_empty() {
+        let drained: BTreeSet<DatacenterId> =
+            self.tracked.values().map(|tracked| tracked.id).collect();
+        if drained.is_empty() {
             return;
         }
         let presence =
-            PresenceFinder::new(&snapshot.topology, conditions, |id| watched.contains(&id));
+            PresenceFinder::new(&snapshot.topology, conditions, |id| drained.contains(&id));
         let mut known: HashMap<*const Chart, Vec<AnsweredDatacenter>> = HashMap::new();
-        for (at, chart) in snapshot.charts.iter().enumerate().filter(|(at, _)| is_wanted(*at)) {
+        for (index, chart) in
+            snapshot.charts.iter().enumerate().filter(|(index, _)| is_wanted(*index))
+        {
             let found = known
                 .entry(Arc::as_ptr(chart))
                 .or_insert_with(|| presence.answered_datacenters(chart));
             if !found.is_empty() {
-                self.sightings.insert(ServiceId(at as u32), found.clone());
+                self.answers.insert(ServiceId(index as u32), found.clone());
             }
         }
     }
 
-    /// Reads the charts that changed; the services and datacenters that are no longer answered.
+    /// Reads the charts that changed. Returns the services whose answers no longer name a
+    /// datacenter, with that datacenter.
     fn read_changed_charts(
         &mut self,
         before: &Snapshot,
         published: PublishedSnapshot<'_>,
     ) -> Vec<(ServiceId, AnsweredDatacenter)> {
         let charts = &published.snapshot.charts;
-        let has_changed =
-            |at: usize| !before.charts.get(at).is_some_and(|old| Arc::ptr_eq(old, &charts[at]));
+        let has_changed = |index: usize| {
+            !before.charts.get(index).is_some_and(|old| Arc::ptr_eq(old, &charts[index]))
+        };
         let mut old = Vec::new();
-        self.sightings.retain(|service, found| {
+        self.answers.retain(|service, found| {
             let is_kept = !has_changed(service.index());
             if !is_kept {
-                old.extend(found.iter().map(|sighting| (*service, *sighting)));
+                old.extend(found.iter().map(|answer| (*service, *answer)));
             }
             is_kept
         });
         self.read_charts(published, has_changed);
         let is_gone = |(service, was): &(ServiceId, AnsweredDatacenter)| {
-            let key = |one: &AnsweredDatacenter| (one.datacenter, one.family, one.is_binding);
+            let key =
+                |answer: &AnsweredDatacenter| (answer.datacenter, answer.family, answer.is_binding);
             let is = |now: &AnsweredDatacenter| key(now) == key(was);
-            !self.sightings.get(service).is_some_and(|found| found.iter().any(is))
+            !self.answers.get(service).is_some_and(|found| found.iter().any(is))
         };
         old.retain(is_gone);
         old
     }
 
-    /// Notes which watches became effective with this snapshot and which no longer are; the log has
-    /// both.
+    /// Updates and logs which drains are effective with this snapshot. `ceased` are the answers
+    /// that no longer name their datacenter.
     fn update_effective(
         &mut self,
         ceased: &[(ServiceId, AnsweredDatacenter)],
@@ -205,36 +213,36 @@ impl DrainTracker {
     ) {
         let ttl =
             |service: &ServiceId| i64::from(snapshot.topology.services[service.index()].ttl_secs);
-        for (name, watch) in &mut self.tracked {
-            for (service, _) in
-                ceased.iter().filter(|(_, sighting)| sighting.datacenter == watch.id)
+        for (name, tracked) in &mut self.tracked {
+            for (service, _) in ceased.iter().filter(|(_, answer)| answer.datacenter == tracked.id)
             {
-                watch.cached_until = watch.cached_until.max(now + ttl(service));
+                tracked.cached_until = tracked.cached_until.max(now + ttl(service));
             }
-            let of = |one: &AnsweredDatacenter| one.datacenter == watch.id;
-            if !self.sightings.values().flatten().any(of) {
-                if watch.effective.is_none() {
-                    watch.take_effect(name, now);
+            let names_it = |answer: &AnsweredDatacenter| answer.datacenter == tracked.id;
+            if !self.answers.values().flatten().any(names_it) {
+                if tracked.effective.is_none() {
+                    tracked.take_effect(name, now);
                 }
                 continue;
             }
-            watch.effective = None;
-            let last_left =
-                |one: &AnsweredDatacenter| of(one) && !matches!(one.cause, AnswerCause::Ramp(_));
-            let stuck = self.sightings.iter().filter(|(_, found)| found.iter().any(last_left));
+            tracked.effective = None;
+            let last_left = |answer: &AnsweredDatacenter| {
+                names_it(answer) && !matches!(answer.cause, AnswerCause::Ramp(_))
+            };
+            let stuck = self.answers.iter().filter(|(_, found)| found.iter().any(last_left));
             let stuck: Vec<(ServiceId, AnsweredDatacenter)> = stuck
                 .flat_map(|(service, found)| {
                     found
                         .iter()
-                        .filter(|one| last_left(one))
-                        .map(|one| (*service, *one))
+                        .filter(|answer| last_left(answer))
+                        .map(|answer| (*service, *answer))
                         .collect::<Vec<_>>()
                 })
                 .collect();
-            if !stuck.is_empty() && !watch.is_logged {
-                watch.is_logged = true;
+            if !stuck.is_empty() && !tracked.is_logged {
+                tracked.is_logged = true;
                 let (state, services) =
-                    (watch.state.word(), service_list(&snapshot.topology, &stuck));
+                    (tracked.state.word(), service_list(&snapshot.topology, &stuck));
                 tracing::warn!(datacenter = %name, state, services, "answers still name a drained datacenter: no other member is left");
             }
         }
@@ -269,12 +277,12 @@ fn drained_or_disabled(
         .collect()
 }
 
-/// The first services and types, and how many more there are: `www.example.com A, www.example.com
+/// The first services and types, and the number of the others: `www.example.com A, www.example.com
 /// AAAA and 3 more`.
 fn service_list(topology: &Topology, stuck: &[(ServiceId, AnsweredDatacenter)]) -> String {
-    let name = |(id, sighting): &(ServiceId, AnsweredDatacenter)| {
+    let name = |(id, answer): &(ServiceId, AnsweredDatacenter)| {
         let service = &topology.services[id.index()];
-        format!("{} {}", service.name, sighting.record_type(&service.kind))
+        format!("{} {}", service.name, answer.record_type(&service.kind))
     };
     listing::join_first(stuck.iter().map(name), MAX_LOGGED_SERVICES, stuck.len())
 }
@@ -294,20 +302,20 @@ mod tests {
         },
     };
 
-    /// Two services over `fra` and `iad`, published again and again.
+    /// Two services with members in `fra` and `iad`, and the snapshots of them.
     struct DrainFixture {
         compiler: Arc<Compiler>,
         surveys: Surveys,
         conditions: Conditions,
         published: Arc<Snapshot>,
-        drained: DrainTracker,
+        tracker: DrainTracker,
     }
 
     const TTLS: [u32; 2] = [30, 300];
 
     impl DrainFixture {
         fn new() -> Self {
-            let places = ["fra", "iad"]
+            let datacenters = ["fra", "iad"]
                 .map(|name| Datacenter { name: name.into(), ..Datacenter::default() });
             let monitor = Monitor {
                 name: "tcp".into(),
@@ -317,26 +325,26 @@ mod tests {
                 rise: NonZeroU8::MIN,
                 fall: NonZeroU8::MIN,
             };
-            let endpoint = |at: u32| Endpoint {
-                name: format!("endpoint-{at}").into(),
+            let endpoint = |id: u32| Endpoint {
+                name: format!("endpoint-{id}").into(),
                 target: EndpointTarget::Addresses(vec![
-                    format!("192.0.2.{}", at + 1).parse().unwrap(),
+                    format!("192.0.2.{}", id + 1).parse().unwrap(),
                 ]),
-                datacenters: vec![DatacenterId(at % 2)],
+                datacenters: vec![DatacenterId(id % 2)],
                 monitor: Some(MonitorId(0)),
                 state: ServingState::Active,
                 force: None,
                 load: None,
                 ramp_times: RampTimes::default(),
             };
-            let pool = |at: u32| Pool {
-                name: format!("pool-{at}").into(),
+            let pool = |id: u32| Pool {
+                name: format!("pool-{id}").into(),
                 policy: Policy::Weighted,
                 spread: Spread::Query,
                 answers: AnswerCount::Count(std::num::NonZeroU32::MIN),
                 min_up: MinUp::Members(std::num::NonZeroU32::MIN),
                 families: Default::default(),
-                members: [2 * at, 2 * at + 1]
+                members: [2 * id, 2 * id + 1]
                     .map(|id| Member {
                         kind: MemberKind::Endpoint(EndpointId(id)),
                         weight: 1,
@@ -345,18 +353,18 @@ mod tests {
                     .into(),
                 regulation: Regulation::default(),
             };
-            let service = |at: u32| Service {
-                name: format!("s{at}.example.com").parse().unwrap(),
+            let service = |id: u32| Service {
+                name: format!("s{id}.example.com").parse().unwrap(),
                 zone: ZoneId(0),
                 kind: RecordKind::default(),
-                pool: PoolId(at),
-                ttl_secs: TTLS[at as usize],
+                pool: PoolId(id),
+                ttl_secs: TTLS[id as usize],
                 on_all_down: OnAllDown::All,
                 ipv6: true,
                 client_subnet: true,
             };
             let topology = Arc::new(Topology::new(
-                places.into(),
+                datacenters.into(),
                 vec![monitor],
                 (0..4).map(endpoint).collect(),
                 (0..2).map(pool).collect(),
@@ -371,26 +379,26 @@ mod tests {
                 surveys,
                 conditions,
                 published: Arc::default(),
-                drained: DrainTracker::default(),
+                tracker: DrainTracker::default(),
             }
         }
 
-        /// Publishes what the conditions come to.
+        /// Publishes a snapshot of the current conditions.
         fn publish(&mut self, now: i64) -> Option<DrainStatus> {
             let charts = self.compiler.compile(&self.conditions, &mut self.surveys).charts();
             let topology = Arc::clone(self.compiler.topology());
             let snapshot = Arc::new(Snapshot { charts, topology, ..Snapshot::default() });
             let before = std::mem::replace(&mut self.published, Arc::clone(&snapshot));
-            self.drained.update(
+            self.tracker.update(
                 &before,
                 PublishedSnapshot { snapshot: &snapshot, conditions: &self.conditions, now },
             );
-            self.drained.effective("fra")
+            self.tracker.effective("fra")
         }
 
-        /// What a ramp leaves `fra`, but for an endpoint that is at its end.
-        fn ramp(&mut self, part: Fraction, ended: u32) {
-            self.conditions.adjustments.datacenter_fractions.insert(DatacenterId(0), part);
+        /// Leaves `fra` the share of a ramp, and nothing to the endpoint whose ramp has `ended`.
+        fn ramp(&mut self, left: Fraction, ended: u32) {
+            self.conditions.adjustments.datacenter_fractions.insert(DatacenterId(0), left);
             self.conditions
                 .adjustments
                 .endpoint_fractions
@@ -398,62 +406,70 @@ mod tests {
         }
 
         fn still(&self) -> Vec<ServiceId> {
-            self.drained.still_answered("fra").map(|(service, _)| service).collect()
+            self.tracker.still_answered("fra").map(|(service, _)| service).collect()
         }
     }
 
     #[test]
     fn a_drain_is_effective_when_the_last_service_leaves_and_expires_a_ttl_later() {
-        let mut bench = DrainFixture::new();
-        assert_eq!(bench.publish(100), None, "in service");
-        bench.conditions.datacenters[0] = ServingState::Draining;
-        bench.ramp(Fraction::from_share(0.5), 0);
-        assert_eq!(bench.publish(1000), None);
-        assert_eq!(bench.still(), [ServiceId(1)], "the long one has not left yet");
-        bench.ramp(Fraction::ZERO, 0);
-        let effective =
-            |at: i64| Some(DrainStatus { effective: at, longest_ttl: 300, expires: at + 300 });
-        assert_eq!(bench.publish(2000), effective(2000));
-        assert_eq!((bench.publish(2500), bench.still()), (effective(2000), vec![]), "it stays so");
-        bench.ramp(Fraction::from_share(0.5), 0);
+        let mut fixture = DrainFixture::new();
+        assert_eq!(fixture.publish(100), None, "in service");
+        fixture.conditions.datacenters[0] = ServingState::Draining;
+        fixture.ramp(Fraction::from_share(0.5), 0);
+        assert_eq!(fixture.publish(1000), None);
+        assert_eq!(fixture.still(), [ServiceId(1)], "the long one has not left yet");
+        fixture.ramp(Fraction::ZERO, 0);
+        let effective = |time: i64| {
+            Some(DrainStatus { effective: time, longest_ttl: 300, expires: time + 300 })
+        };
+        assert_eq!(fixture.publish(2000), effective(2000));
         assert_eq!(
-            (bench.publish(3000), bench.still()),
+            (fixture.publish(2500), fixture.still()),
+            (effective(2000), vec![]),
+            "it stays so"
+        );
+        fixture.ramp(Fraction::from_share(0.5), 0);
+        assert_eq!(
+            (fixture.publish(3000), fixture.still()),
             (None, vec![ServiceId(1)]),
             "answers name it again"
         );
-        bench.ramp(Fraction::ZERO, 0);
-        assert_eq!(bench.publish(4000), effective(4000));
-        bench.conditions.datacenters[0] = ServingState::Active;
-        bench.conditions.adjustments = crate::steer::Adjustments::default();
+        fixture.ramp(Fraction::ZERO, 0);
+        assert_eq!(fixture.publish(4000), effective(4000));
+        fixture.conditions.datacenters[0] = ServingState::Active;
+        fixture.conditions.adjustments = crate::steer::Adjustments::default();
         assert_eq!(
-            (bench.publish(5000), bench.still()),
+            (fixture.publish(5000), fixture.still()),
             (None, vec![]),
             "it is not drained any more"
         );
     }
 
     #[test]
-    fn what_left_long_before_the_last_service_has_left_the_caches() {
-        let mut bench = DrainFixture::new();
-        bench.publish(100);
-        bench.conditions.datacenters[0] = ServingState::Draining;
-        bench.ramp(Fraction::from_share(0.5), 2);
+    fn only_services_that_left_recently_may_be_in_caches() {
+        let mut fixture = DrainFixture::new();
+        fixture.publish(100);
+        fixture.conditions.datacenters[0] = ServingState::Draining;
+        fixture.ramp(Fraction::from_share(0.5), 2);
         assert_eq!(
-            (bench.publish(1000), bench.still()),
+            (fixture.publish(1000), fixture.still()),
             (None, vec![ServiceId(0)]),
             "the long one has left"
         );
-        bench.ramp(Fraction::ZERO, 2);
+        fixture.ramp(Fraction::ZERO, 2);
         let expected = DrainStatus { effective: 9000, longest_ttl: 30, expires: 9030 };
-        assert_eq!(bench.publish(9000), Some(expected));
+        assert_eq!(fixture.publish(9000), Some(expected));
     }
 
     #[test]
-    fn a_datacenter_that_is_alone_left_is_not_effective_until_another_is_there() {
-        let mut bench = DrainFixture::new();
-        bench.conditions.datacenters = vec![ServingState::Draining, ServingState::Disabled];
-        assert_eq!((bench.publish(100), bench.still()), (None, vec![ServiceId(0), ServiceId(1)]));
-        bench.conditions.datacenters[1] = ServingState::Active;
-        assert_eq!(bench.publish(200).map(|drain| drain.effective), Some(200));
+    fn a_drain_is_not_effective_while_no_other_datacenter_is_left() {
+        let mut fixture = DrainFixture::new();
+        fixture.conditions.datacenters = vec![ServingState::Draining, ServingState::Disabled];
+        assert_eq!(
+            (fixture.publish(100), fixture.still()),
+            (None, vec![ServiceId(0), ServiceId(1)])
+        );
+        fixture.conditions.datacenters[1] = ServingState::Active;
+        assert_eq!(fixture.publish(200).map(|drain| drain.effective), Some(200));
     }
 }

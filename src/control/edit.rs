@@ -1,11 +1,12 @@
-//! Edits of a datacenter's table in its file. All else stays: comments, order, line ends,
+//! Edits of a datacenter's table in its file. Everything else stays: comments, order, line ends,
 //! byte-order mark, owner and mode.
 //!
-//! A link is followed to the file that it names and stays a link. A save by another program between
-//! reading and replacing is noticed, and the edit is made again on top of it.
+//! A link stays a link: the file that it names is edited. If another program saves the file between
+//! reading and replacing, the edit is made again in the new content.
 //!
-//! The file is replaced by rename, or written in place where it cannot be: it has other hard links,
-//! something is mounted on it, or its owner and extended attributes cannot be given to a new file.
+//! The file is replaced by rename. It is written in place if a rename is impossible: the file has
+//! other hard links, something is mounted on it, or a new file cannot get its owner and extended
+//! attributes.
 
 use std::{
     fmt,
@@ -29,60 +30,60 @@ use crate::{
     steer::ServingState,
 };
 
-/// How often an edit is made again because the file was saved meanwhile.
+/// The maximum number of attempts while another program keeps saving the file.
 const MAX_ATTEMPTS: usize = 10;
 
-/// The kernel's bound on the names, and on the value, of extended attributes.
+/// The kernel's limit for the names of extended attributes, and for a value, in octets.
 const MAX_ATTRIBUTE_OCTETS: usize = 64 << 10;
 
-/// As large as a file of the zones directory may be, in octets.
+/// The maximum size of a file of the zones directory, in octets.
 const MAX_FILE_OCTETS: u64 = 64 << 20;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// What a datacenter's table is to say.
+/// An edit of a datacenter's table.
 #[derive(Debug, Clone, Default)]
 pub struct DatacenterEdit {
-    /// Keys and their values; a key without one is removed.
+    /// Keys and their new values; a key without a value is removed.
     keys: Vec<(&'static str, Option<toml_edit::Value>)>,
-    /// The state that the table must have now, where the edit was decided by it.
+    /// The state that the table must have now: the edit was decided because of it.
     expected: Option<ServingState>,
 }
 
 impl DatacenterEdit {
-    /// The state. A table without a state is active.
+    /// Sets the state. (A table without a state is active.)
     pub fn state(state: ServingState) -> Self {
         Self::default().set_key("state", Some(state.word().into()))
     }
 
-    /// The reason; `None` removes it.
+    /// Sets the reason; `None` removes it.
     pub fn reason(self, reason: Option<&str>) -> Self {
         self.set_key("reason", reason.map(Into::into))
     }
 
-    /// When the state ends, in seconds since 1970-01-01T00:00:00Z; `None` removes the end.
+    /// Sets the end of the state, in seconds since 1970-01-01T00:00:00Z; `None` removes it.
     pub fn until(self, until: Option<i64>) -> Self {
         let until = until.and_then(|secs| jiff::Timestamp::from_second(secs).ok());
         let until = until.and_then(|until| until.to_string().parse::<toml_edit::Datetime>().ok());
         self.set_key("until", until.map(Into::into))
     }
 
-    /// Over how many seconds a drain goes: 0 is at once; `None` leaves it to the datacenter's
-    /// `drain-over`.
+    /// Sets the duration of the drain in seconds, 0 for at once; `None` removes the key, so that
+    /// the datacenter's `drain-over` holds.
     pub fn drain_over(self, secs: Option<u64>) -> Self {
         self.set_key("draining-over", secs.map(|secs| format!("{secs}s").into()))
     }
 
-    /// Where a drain is held: the share of clients drained, from 0 to 1; `None` lets it go on.
+    /// Holds the drain when this share of clients is drained, from 0 to 1; `None` resumes it.
     pub fn hold_at(self, drained: Option<f64>) -> Self {
-        // Never 0 %, which would be no drain at all.
+        // 0 % would be no drain at all.
         let text = drained
             .map(|drained| format!("{}%", ((drained * 1000.0).round() / 10.0).clamp(0.1, 100.0)));
         self.set_key("drain-hold", text.map(Into::into))
     }
 
-    /// Only where the table has this state now: else the file has changed since the edit was
-    /// decided.
+    /// Makes the edit fail if the table has another state than this: the file has then changed
+    /// since the edit was decided.
     pub fn if_state(self, expected: ServingState) -> Self {
         Self { expected: Some(expected), ..self }
     }
@@ -98,7 +99,7 @@ impl DatacenterEdit {
     }
 }
 
-/// Why a file could not be edited. It then stands as it was.
+/// Why a file could not be edited. The file is then as it was.
 #[derive(Debug)]
 pub enum EditError {
     /// The file cannot be read or replaced.
@@ -109,7 +110,7 @@ pub enum EditError {
     NoSuchTable(PathBuf, String),
     /// The table has another state than the one in use.
     StateConflict(PathBuf, String),
-    /// Others save the file faster than it can be edited.
+    /// Other programs save the file faster than it can be edited.
     Busy(PathBuf),
 }
 
@@ -154,18 +155,18 @@ impl fmt::Display for EditError {
 
 impl std::error::Error for EditError {}
 
-/// Makes the tables of `datacenters` in the file at `path` say `edit`. A link is followed to the
-/// file it names.
+/// Edits the tables of `datacenters` in the file at `path`. If that is a link, the file that it
+/// names is edited.
 ///
 /// # Errors
-/// [`EditError`]; the file then stands as it was, or as another program has saved it meanwhile.
+/// [`EditError`]; the file is then as it was, or as another program has saved it meanwhile.
 pub fn edit_tables(path: &Path, datacenters: &[(&str, &DatacenterEdit)]) -> Result<(), EditError> {
     let outcome = edit_with_retries(path, datacenters, &mut || ());
     files::replenish_descriptors();
     outcome
 }
 
-/// The same; `meanwhile` runs where another program may save the file.
+/// [`edit_tables`] for tests: `meanwhile` runs where another program may save the file.
 fn edit_with_retries(
     path: &Path,
     datacenters: &[(&str, &DatacenterEdit)],
@@ -188,8 +189,8 @@ fn edit_with_retries(
             continue;
         }
         replacement.install().map_err(io_error)?;
-        // A program that writes in place may have done so between the look and the replacement: its
-        // text is in the old file.
+        // A program may have written in place between the comparison and the replacement: its text
+        // is in the old file.
         let late = read_text(&mut original).unwrap_or_default();
         if late == text || late == edited {
             return Ok(());
@@ -214,8 +215,8 @@ fn has_text(path: &Path, text: &str) -> bool {
         .is_ok_and(|now| now == text.as_bytes())
 }
 
-/// The text of a file with its tables edited. Of a large file only the tables themselves are
-/// parsed, as by a load.
+/// The text of a file with its tables edited. A large file is not parsed as a whole but table by
+/// table, as in a load.
 fn edited(
     path: &Path,
     text: &str,
@@ -260,19 +261,19 @@ fn edited_whole(
     Ok(mark + &with_line_endings(&document.to_string(), body))
 }
 
-/// The new content of a file, written beside it with its owner and mode.
+/// The new content of a file, written to another file of its directory, with its owner and mode.
 #[derive(Debug)]
 struct FileReplacement<'a> {
     target: &'a Path,
     octets: &'a [u8],
-    /// Nothing where the file must be written in place.
+    /// The new file; `None` if the old one must be written in place.
     temporary: Option<PathBuf>,
 }
 
 impl<'a> FileReplacement<'a> {
-    /// Writes the file beside the old one. Where this process may not create it there or give it to
-    /// the same owner, or where the file has other hard links, the old file is written in place
-    /// instead.
+    /// Writes the new file into the directory of the old one. The old file is to be written in
+    /// place instead if this process may not create a file there or give it to the same owner, or
+    /// if the old file has other hard links.
     fn prepare(target: &'a Path, original: &File, octets: &'a [u8]) -> io::Result<Self> {
         let metadata = original.metadata()?;
         let name = target
@@ -303,7 +304,7 @@ impl<'a> FileReplacement<'a> {
         let renamed =
             fs::rename(&temporary, self.target).inspect_err(|_| _ = fs::remove_file(&temporary));
         match renamed {
-            // Something is mounted on the file, such as a single file that a container is given.
+            // Something is mounted on the file, such as a single file shared with a container.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EXDEV)) => {
                 write_in_place(self.target, self.octets)
             }
@@ -334,31 +335,31 @@ fn write_with_metadata_of(
     model: &fs::Metadata,
     octets: &[u8],
 ) -> io::Result<()> {
-    // A crash may have left one behind; `create_new` follows no link.
+    // A crash may have left a temporary file; `create_new` follows no link.
     let _ = fs::remove_file(path);
     let create = || File::options().write(true).create_new(true).mode(0o600).open(path);
     let mut file = files::with_reserved_descriptors(create)?;
     file.write_all(octets)?;
-    let own = file.metadata()?;
-    if (own.uid(), own.gid()) != (model.uid(), model.gid()) {
+    let metadata = file.metadata()?;
+    if (metadata.uid(), metadata.gid()) != (model.uid(), model.gid()) {
         fchown(&file, Some(model.uid()), Some(model.gid()))?;
     }
-    // After the owner: a change of owner clears the set-id bits.
+    // The mode comes after the owner, because a change of owner clears the set-id bits.
     file.set_permissions(model.permissions())?;
     copy_attributes(original, &file)?;
     file.sync_all()
 }
 
-/// Gives a file the extended attributes of another, access control lists included.
+/// Copies the extended attributes, access control lists included, from one file to another.
 ///
 /// # Errors
-/// `PermissionDenied` where an attribute cannot be read or given.
+/// `PermissionDenied` if an attribute cannot be read or set.
 fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
     let denied = |_| io::Error::from(io::ErrorKind::PermissionDenied);
     let mut names = Vec::with_capacity(MAX_ATTRIBUTE_OCTETS);
     match flistxattr(from, spare_capacity(&mut names)) {
         Ok(_) => {}
-        // The file system has no attributes.
+        // The file system has no extended attributes.
         Err(Errno::NOTSUP) => return Ok(()),
         Err(error) => return Err(denied(error)),
     }
@@ -368,8 +369,8 @@ fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
             fgetxattr(file, name, spare_capacity(&mut value)).map(|_| value)
         };
         let value = read(from).map_err(denied)?;
-        // The system gives each file a security label by itself, which a program may not set.
-        if read(to).is_ok_and(|own| own == value) {
+        // The kernel sets a security label on each file, which a program may not set.
+        if read(to).is_ok_and(|present| present == value) {
             continue;
         }
         fsetxattr(to, name, &value, XattrFlags::empty()).map_err(denied)?;
@@ -377,7 +378,7 @@ fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Sets or removes a key; the comment behind an old value stays behind the new one.
+/// Sets or removes a key. The comment after the old value stays after the new one.
 fn set_value(table: &mut dyn TableLike, key: &str, value: Option<toml_edit::Value>) {
     let Some(mut value) = value else {
         table.remove(key);
@@ -416,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_of_a_large_file_is_edited_by_itself_and_every_other_octet_stays() {
+    fn a_table_of_a_large_file_is_edited_alone_and_every_other_octet_stays() {
         let pools: String =
             (0..200_000).map(|number| format!("[pool.p{number}]\nmembers = []\n")).collect();
         let (_directory, path) = file(&format!("{TABLES}{pools}"));
@@ -438,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn reason_and_end_are_written_beside_the_state() {
+    fn reason_and_end_are_written_after_the_state() {
         let reason = Some("kernel \"upgrade\"");
         let text = edited(
             "iad",
@@ -457,14 +458,14 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_comes_and_goes_and_nothing_else_does() {
+    fn a_hold_is_added_and_removed_and_nothing_else_changes() {
         let held = edited("fra", &DatacenterEdit::default().hold_at(Some(0.4567)));
         assert_eq!(held, TABLES.replace("# edit me\n", "# edit me\ndrain-hold = \"45.7%\"\n"));
         assert_eq!(edited("fra", &DatacenterEdit::default().hold_at(None)), TABLES);
     }
 
     #[test]
-    fn a_table_that_is_gone_is_said_and_the_file_stands() {
+    fn a_missing_table_is_an_error_and_the_file_stays_as_it_was() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("datacenters.toml");
         fs::write(&path, TABLES).unwrap();
@@ -474,7 +475,7 @@ mod tests {
         assert_eq!(fs::read_to_string(path).unwrap(), TABLES);
     }
 
-    /// A file of a directory that lives as long as the test.
+    /// A file with this text, in a directory that is removed at the end of the test.
     fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("datacenters.toml");
@@ -524,9 +525,12 @@ mod tests {
         let ends = ["\n", "\r\n"];
         let lines: Vec<&str> = TABLES.lines().collect();
         for mix in 0..1_u32 << lines.len() {
-            let end = |at: usize| ends[(mix >> at & 1) as usize];
-            let text: String =
-                lines.iter().enumerate().map(|(at, line)| format!("{line}{}", end(at))).collect();
+            let end = |line: usize| ends[(mix >> line & 1) as usize];
+            let text: String = lines
+                .iter()
+                .enumerate()
+                .map(|(index, line)| format!("{line}{}", end(index)))
+                .collect();
             let (_directory, path) = file(&text);
             let drain = DatacenterEdit::state(ServingState::Draining).reason(Some("test"));
             edit_tables(&path, &[("fra", &drain)]).unwrap();
@@ -605,7 +609,7 @@ mod tests {
     }
 
     #[test]
-    fn a_save_by_somebody_else_in_between_is_not_lost() {
+    fn a_concurrent_save_by_another_program_is_not_lost() {
         let drain = DatacenterEdit::state(ServingState::Draining);
         let saved = TABLES.replace("region = \"us\"", "region = \"us-east\"");
         let wanted = saved.replace("\"active\"", "\"draining\"");

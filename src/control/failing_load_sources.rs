@@ -1,16 +1,17 @@
-//! Load sources that give no report, in words: which, since when, why and what follows.
+//! Load sources that give no report, in sentences for operators: which sources, since when, why,
+//! and the consequence.
 
 use std::collections::BTreeMap;
 
-use super::{certificates::utc_text, status::LoadStatus};
+use super::{clock::format_time, status::LoadStatus};
 use crate::listing;
 
-/// The most sources that are named for one reason.
+/// The maximum number of sources that a sentence names.
 const MAX_NAMED_SOURCES: usize = 3;
 
-/// One sentence for each reason, however many sources fail because of it. A source is left out if
-/// it was not polled yet, or if its latest poll brought a report that has not expired. `now` is in
-/// seconds since 1970.
+/// The sources that give no report: one sentence for each reason, however many sources fail because
+/// of it. A source that was not polled yet, or whose latest poll brought a report that has not
+/// expired, is left out. `now` is in seconds since 1970.
 pub fn failing_loads(loads: &[LoadStatus], now: i64) -> Vec<String> {
     let mut failing: BTreeMap<(&str, bool), Vec<(&LoadStatus, i64)>> = BTreeMap::new();
     for load in loads {
@@ -20,23 +21,27 @@ pub fn failing_loads(loads: &[LoadStatus], now: i64) -> Vec<String> {
             (None, _) if load.is_stale => ("no newer report came", last_report.unwrap_or(now)),
             (None, _) => continue,
         };
-        let counts = load.age_secs.is_some() && !load.is_stale;
-        failing.entry((reason, counts)).or_default().push((load, since));
+        let is_recent = load.age_secs.is_some() && !load.is_stale;
+        failing.entry((reason, is_recent)).or_default().push((load, since));
     }
-    failing.into_iter().map(|((reason, counts), sources)| text(reason, counts, &sources)).collect()
+    failing
+        .into_iter()
+        .map(|((reason, is_recent), sources)| text(reason, is_recent, &sources))
+        .collect()
 }
 
-/// `counts` says that the newest report of these sources has not expired.
-fn text(reason: &str, counts: bool, sources: &[(&LoadStatus, i64)]) -> String {
+/// The sentence for sources that fail because of `reason`, each with the time of its first failure.
+/// `is_recent` says that their newest reports have not expired.
+fn text(reason: &str, is_recent: bool, sources: &[(&LoadStatus, i64)]) -> String {
     let name = |(load, _): &(&LoadStatus, i64)| match &load.target {
         Some(target) => format!("{:?} {target}", load.load),
         None => format!("{:?}", load.load),
     };
     let names = listing::join_first(sources.iter().map(name), MAX_NAMED_SOURCES, sources.len());
-    let since = utc_text(sources.iter().map(|(_, since)| *since).min().unwrap_or_default());
+    let since = format_time(sources.iter().map(|(_, since)| *since).min().unwrap_or_default());
     let (noun, has) =
         if sources.len() == 1 { ("load source", "has") } else { ("load sources", "have") };
-    let effect = match counts {
+    let effect = match is_recent {
         true => "pools keep the shares of the last report until it expires",
         false => {
             "`load` pools use configured weights, and pools with a capacity keep all of their clients"
@@ -69,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_source_is_named_with_its_reason_its_beginning_and_what_follows() {
+    fn a_failing_source_is_named_with_its_reason_its_start_and_the_consequence() {
         let refused = |since| Some(("connection refused", since));
         for (loads, wanted, why) in [
             (vec![load("fra", None, false, None)], vec![], "not polled yet"),
@@ -80,7 +85,7 @@ mod tests {
                     "load source \"fra\" has given no report since 2027-01-15 07:59:55 UTC: connection refused; \
                      pools keep the shares of the last report until it expires",
                 ],
-                "the last report counts still",
+                "the last report is_recent still",
             ),
             (
                 vec![
@@ -91,7 +96,7 @@ mod tests {
                     "load sources \"fra\", \"iad\" have given no report since 2027-01-15 07:59:00 UTC: connection refused; \
                      `load` pools use configured weights, and pools with a capacity keep all of their clients",
                 ],
-                "no report that counts, one sentence for one reason",
+                "no report that is_recent, one sentence for one reason",
             ),
             (
                 vec![load("fra", Some(60), true, None)],

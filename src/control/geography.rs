@@ -1,5 +1,5 @@
-//! Which geography pools need that no loaded database has: such a pool treats all clients alike,
-//! and nothing else would say so.
+//! Geography that pools need and no loaded database has. Such a pool treats all clients alike, and
+//! no other report would show that.
 
 use std::sync::Arc;
 
@@ -9,18 +9,18 @@ use crate::{
     steer::{GeoRule, Policy, Pool, Topology},
 };
 
-/// As many pools are named in one line.
+/// The maximum number of pools that a warning names.
 const MAX_NAMED_POOLS: usize = 5;
 
-/// Something that a pool can ask of databases.
+/// A fact about clients that pools can need from a database.
 struct GeographyNeed {
-    /// What the pool has: `policy nearest`, `rules by asn`.
+    /// The feature of the pool that needs the fact: `policy nearest`, `rules by asn`.
     feature: &'static str,
-    /// What no database knows.
+    /// The facts that no database has, in words.
     missing_facts: &'static str,
-    /// What follows for clients.
+    /// The consequence for clients.
     consequence: &'static str,
-    /// Which database would help.
+    /// The kind of database that has the fact.
     remedy: &'static str,
     is_met: fn(&Coverage) -> bool,
     applies_to: fn(&Pool) -> bool,
@@ -38,7 +38,7 @@ const NEEDS: [GeographyNeed; 5] = [
     GeographyNeed {
         feature: "rules by asn",
         missing_facts: "autonomous systems",
-        consequence: "these rules match nobody",
+        consequence: "these rules match no client",
         remedy: "an ASN database",
         is_met: |coverage| coverage.has_asns,
         applies_to: |pool| has_rule(pool, |rule| !rule.asns.is_empty()),
@@ -46,7 +46,7 @@ const NEEDS: [GeographyNeed; 5] = [
     GeographyNeed {
         feature: "rules by subdivision",
         missing_facts: "subdivisions of countries",
-        consequence: "these rules match nobody",
+        consequence: "these rules match no client",
         remedy: "a City database with ISO 3166-2 codes",
         is_met: |coverage| coverage.has_subdivisions,
         applies_to: |pool| has_rule(pool, |rule| !rule.subdivisions.is_empty()),
@@ -54,7 +54,7 @@ const NEEDS: [GeographyNeed; 5] = [
     GeographyNeed {
         feature: "rules by country",
         missing_facts: "countries",
-        consequence: "these rules match nobody",
+        consequence: "these rules match no client",
         remedy: "a Country or City database",
         is_met: |coverage| coverage.has_countries,
         applies_to: |pool| has_rule(pool, |rule| !rule.countries.is_empty()),
@@ -62,15 +62,15 @@ const NEEDS: [GeographyNeed; 5] = [
     GeographyNeed {
         feature: "rules by continent",
         missing_facts: "continents or countries",
-        consequence: "these rules match nobody",
+        consequence: "these rules match no client",
         remedy: "a Country or City database",
         is_met: |coverage| coverage.has_continents,
         applies_to: |pool| has_rule(pool, |rule| !rule.continents.is_empty()),
     },
 ];
 
-fn has_rule(pool: &Pool, is: fn(&GeoRule) -> bool) -> bool {
-    matches!(&pool.policy, Policy::Geo { rules, .. } if rules.iter().any(is))
+fn has_rule(pool: &Pool, is_wanted: fn(&GeoRule) -> bool) -> bool {
+    matches!(&pool.policy, Policy::Geo { rules, .. } if rules.iter().any(is_wanted))
 }
 
 /// A warning for each kind of geography that pools need and the databases lack, with the pools by
@@ -80,13 +80,13 @@ pub(super) fn unmet_need_warnings(topology: &Topology, coverage: &Coverage) -> V
     unmet.filter_map(|need| warning(need, topology, coverage)).collect()
 }
 
-/// Whether the pools of two topologies need the same geography, as they mostly do after an edit.
-/// Shared pools are not read.
-pub(super) fn has_equal_needs(one: &Topology, other: &Topology) -> bool {
-    let has_same_need = |(one, other): (&Arc<Pool>, &Arc<Pool>)| {
-        Arc::ptr_eq(one, other) || one.name == other.name && one.policy == other.policy
+/// Whether the pools of two topologies need the same geography, as is usual after an edit. Pools
+/// that both share are not read.
+pub(super) fn has_equal_needs(a: &Topology, b: &Topology) -> bool {
+    let has_same_need = |(a, b): (&Arc<Pool>, &Arc<Pool>)| {
+        Arc::ptr_eq(a, b) || a.name == b.name && a.policy == b.policy
     };
-    one.pools.len() == other.pools.len() && one.pools.iter().zip(&other.pools).all(has_same_need)
+    a.pools.len() == b.pools.len() && a.pools.iter().zip(&b.pools).all(has_same_need)
 }
 
 fn warning(need: &GeographyNeed, topology: &Topology, coverage: &Coverage) -> Option<String> {
@@ -104,14 +104,13 @@ fn warning(need: &GeographyNeed, topology: &Topology, coverage: &Coverage) -> Op
         MAX_NAMED_POOLS,
         names.len(),
     );
-    let GeographyNeed { feature: has, missing_facts: lacks, consequence: follows, remedy, .. } =
-        need;
-    let whose = match coverage.databases {
+    let GeographyNeed { feature, missing_facts, consequence, remedy, .. } = need;
+    let reason = match coverage.databases {
         0 => "no GeoIP database is loaded".to_owned(),
-        _ => format!("no loaded GeoIP database has {lacks}"),
+        _ => format!("no loaded GeoIP database has {missing_facts}"),
     };
     Some(format!(
-        "pool {shown}: {has}, and {whose}: {follows} (help: name {remedy} in `databases` of [geoip])"
+        "pool {shown}: {feature}, and {reason}: {consequence} (help: name {remedy} in `databases` of [geoip])"
     ))
 }
 
@@ -130,13 +129,13 @@ mod tests {
     };
 
     fn topology(policies: Vec<Policy>) -> Topology {
-        let one = std::num::NonZeroU32::MIN;
-        let pool = |(at, policy): (usize, Policy)| Pool {
-            name: format!("p{at}").into(),
+        let one_member = std::num::NonZeroU32::MIN;
+        let pool = |(index, policy): (usize, Policy)| Pool {
+            name: format!("p{index}").into(),
             policy,
             spread: Spread::Query,
-            answers: AnswerCount::Count(one),
-            min_up: MinUp::Members(one),
+            answers: AnswerCount::Count(one_member),
+            min_up: MinUp::Members(one_member),
             families: Default::default(),
             members: Vec::new(),
             regulation: Regulation::default(),

@@ -1,4 +1,4 @@
-//! The handle: what transports, the admin API and the signals may ask of the controller.
+//! The handle: the commands that transports, the admin API and signals can send to the controller.
 
 use std::{fmt, sync::Arc};
 
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
+    config_errors::ConfigErrors,
     status::{
         CertificateStatus, DrainStatus, HeldStatus, RampStatus, RemainingAnswer, ServerStatus,
-        Status,
+        Status, UncheckedStatus,
     },
-    unchecked::UncheckedStatus,
 };
 use crate::{
     engine::{ExplainRequest, Explanation, NameNotServed},
@@ -21,12 +21,12 @@ use crate::{
     transport::CertificateRegistry,
 };
 
-/// A message names this many services.
+/// The maximum number of services that a message names.
 const MAX_NAMED_SERVICES: usize = 10;
-/// Of so many it is said what they would be answered with.
+/// The maximum number of services for which a message says what they would be answered with.
 const MAX_EXPLAINED_SERVICES: usize = 3;
 
-/// Asks the controller. Cheap to clone.
+/// Sends commands to the controller. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ControllerHandle {
     pub(super) commands: mpsc::Sender<ControllerCommand>,
@@ -36,7 +36,7 @@ pub struct ControllerHandle {
     pub(super) certificates: CertificateRegistry,
 }
 
-/// What the controller can be asked.
+/// A command, with the sender of its reply.
 #[derive(Debug)]
 pub(super) enum ControllerCommand {
     Status(ListDetail, oneshot::Sender<Status>),
@@ -47,38 +47,50 @@ pub(super) enum ControllerCommand {
     Stop(oneshot::Sender<()>),
 }
 
-/// How much of a status document's long lists is wanted.
+/// How much of its long lists a status document has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListDetail {
-    /// The first 100 of each, and how many there are.
+    /// The first 100 entries of each list, and the number of all.
     Short,
     /// Every entry of each list.
     Full,
 }
 
-/// How a reload is asked for.
+impl ListDetail {
+    /// The maximum number of entries of a list.
+    pub(super) fn limit(self) -> usize {
+        match self {
+            Self::Short => 100,
+            Self::Full => usize::MAX,
+        }
+    }
+}
+
+/// What asks for a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReloadRequest {
-    /// By an operator: the files are complete.
+    /// An operator: the files are complete, so that missing ones are not waited for.
     Apply,
-    /// By an operator who accepts whatever the files remove.
+    /// An operator who accepts whatever the files remove.
     AcceptRemoval,
-    /// By a signal. The second within 10 seconds, both after a removal was held, accepts it.
+    /// A signal. The second signal within 10 seconds accepts a removal, if both came after the
+    /// removal was held.
     Signal,
 }
 
-/// What a reload came to.
+/// The report of a reload that was applied, except for held files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ReloadReport {
-    /// The snapshot that holds what was applied.
+    /// The generation of the snapshot with the new configuration.
     pub generation: u64,
     /// Files that are not in use as they are.
     pub held: Vec<HeldStatus>,
     /// What the files would remove if an operator accepted it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub removal: Option<String>,
-    /// Why certificate files are not in use, one line each: the certificates read before are.
+    /// The errors of certificate files that cannot be used, one line each. The certificates that
+    /// were read before stay in use.
     #[serde(default)]
     pub certificates: Vec<String>,
 }
@@ -90,30 +102,30 @@ impl ReloadReport {
     }
 }
 
-/// What is to become of a datacenter, or of all datacenters of a region.
+/// A request to change the state of a datacenter, or of all datacenters of a region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrainRequest {
-    /// A datacenter's name, or a region's.
+    /// The name of the datacenter or region.
     pub datacenter: String,
-    /// What is asked for.
+    /// The change that is requested.
     pub action: DrainAction,
 }
 
-/// What an operator can do about a drain.
+/// What an operator can do with a drain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DrainAction {
-    /// Begin it.
+    /// Begins a drain, or changes the one in progress.
     Drain(DrainOptions),
-    /// Hold it where it is.
+    /// Holds the drain at the share that is drained now.
     Pause,
-    /// Let it go on.
+    /// Resumes a held drain.
     Resume,
-    /// End it: clients come back.
+    /// Ends the drain: clients return.
     Undrain,
 }
 
 impl DrainAction {
-    /// Its name in the API and in the log.
+    /// The name of the action in the API and in the log.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Drain(_) => "drain",
@@ -124,37 +136,36 @@ impl DrainAction {
     }
 }
 
-/// A drain.
+/// The options of a drain.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DrainOptions {
-    /// For how many seconds; without it until somebody ends it.
+    /// The seconds until the drain ends; `None` for a drain that an operator ends.
     pub for_secs: Option<u64>,
-    /// Over how many seconds clients leave; without it as the datacenter's `drain-over` says, or at
-    /// once.
+    /// The seconds over which clients leave; `None` for the datacenter's `drain-over`, or at once.
     pub over_secs: Option<u64>,
-    /// Reason for the drain, shown with the state: one line of at most 200 octets.
+    /// The reason for the drain, shown with the state: one line of at most 200 octets.
     pub reason: Option<String>,
-    /// Even if a service is left with nothing usable.
+    /// Whether to drain even if a service has no usable member then.
     pub force: bool,
 }
 
-/// What a drain came to.
+/// The report of a drain, an undrain, a pause or a resume.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DrainReport {
-    /// The snapshot that first held it.
+    /// The generation of the first snapshot with the change.
     pub generation: u64,
     /// The files that were edited.
     pub files: Vec<String>,
-    /// Each datacenter, and since when its drain is effective; nothing while it is not.
+    /// Each datacenter, and since when its drain is effective; `None` while it is not.
     pub datacenters: Vec<(String, Option<DrainStatus>)>,
-    /// What holds of each datacenter in the snapshot of that generation.
+    /// The state of each datacenter in the snapshot of that generation.
     #[serde(default)]
     pub outcomes: Vec<DrainOutcome>,
-    /// Drains and returns that go on over a time.
+    /// Drains and returns of clients that are gradual and in progress.
     #[serde(default)]
     pub ramps: Vec<RampStatus>,
-    /// Whom it leaves without a usable member, under `force`.
+    /// The clients without a usable member because of a drain with `force`.
     pub distressed: Vec<NewlyDistressed>,
 }
 
@@ -168,8 +179,8 @@ pub struct NewlyDistressed {
     pub answers: String,
 }
 
-/// What holds of a datacenter after a drain, an undrain, a pause or a resume, read from the
-/// snapshot in force.
+/// The state of a datacenter after a drain, an undrain, a pause or a resume, read from the snapshot
+/// in force.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct DrainOutcome {
@@ -186,25 +197,26 @@ pub struct DrainOutcome {
     /// When the state ends, in seconds since 1970-01-01T00:00:00Z.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<i64>,
-    /// It is drained or disabled, and no answer names it.
+    /// Whether the datacenter is drained or disabled, and no answer names it.
     pub effective: bool,
-    /// Names and types whose answers name it.
+    /// The number of names and types whose answers name the datacenter.
     pub answered_count: usize,
-    /// While it is drained or disabled: those names and types, all of them, and why.
+    /// While the datacenter is drained or disabled: all of those names and types, and why.
     pub still_answered: Vec<RemainingAnswer>,
-    /// Services with a member in it.
+    /// The number of services with a member in the datacenter.
     pub services: usize,
-    /// Targets of its endpoints.
+    /// The number of targets of the datacenter's endpoints.
     pub targets: usize,
 }
 
-/// Why a datacenter's state was not changed. Nothing was edited, but for `Refused`.
+/// Why a datacenter's state was not changed. Only for `Refused` a file was edited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DrainError {
-    /// No datacenter and no region has this name; the nearest that one has.
+    /// No datacenter and no region has this name. The second is the most similar name, if one is
+    /// similar.
     Unknown(String, Option<String>),
-    /// These would be left without a usable member.
+    /// These clients would have no usable member.
     Distress(Vec<NewlyDistressed>),
     /// This datacenter is not draining.
     NotDraining(String),
@@ -213,21 +225,21 @@ pub enum DrainError {
     NotInService {
         /// The datacenter's name.
         datacenter: String,
-        /// `disabled` or `standby`.
+        /// The state of the datacenter: `disabled` or `standby`.
         state: String,
         /// The file, line and column of its table.
         origin: String,
     },
-    /// What was asked for cannot be written into a file: which value, and what it may be.
+    /// The request has a value that cannot be written into a file. The text names the value and the
+    /// valid ones.
     Invalid(String),
     /// The file cannot be edited.
     Edit(String),
-    /// The file of its table is held at its last good content for these reasons. Nothing was
-    /// edited.
-    Held(String, Vec<String>),
-    /// The file was edited, but has these errors, or the configuration as a whole has: nothing
-    /// changed.
-    Refused(Vec<String>),
+    /// The file of the datacenter's table is held at its last good content because of these errors.
+    Held(String, ConfigErrors),
+    /// The file was edited, but the file or the whole configuration has these errors, so that the
+    /// edit is not in use.
+    Refused(ConfigErrors),
     /// The server is stopping.
     Gone,
 }
@@ -239,18 +251,18 @@ impl fmt::Display for DrainError {
                 write!(f, "there is no datacenter and no region {name:?}")?;
                 nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest:?}?"))
             }
-            Self::Distress(darkened) => {
-                let subjects = darkened.iter().map(|one| &one.subject);
-                let shown = listing::join_first(subjects, MAX_NAMED_SERVICES, darkened.len());
+            Self::Distress(distressed) => {
+                let subjects = distressed.iter().map(|clients| &clients.subject);
+                let shown = listing::join_first(subjects, MAX_NAMED_SERVICES, distressed.len());
                 write!(
                     f,
                     "no usable member would be left for {shown}; nothing was edited. --force drains all the same, and"
                 )?;
-                for (one, at) in darkened.iter().take(MAX_EXPLAINED_SERVICES).zip(0..) {
-                    let and = if at == 0 { " answers" } else { "," };
-                    write!(f, "{and} {} with {}", one.subject, one.answers)?;
+                for (clients, index) in distressed.iter().take(MAX_EXPLAINED_SERVICES).zip(0..) {
+                    let start = if index == 0 { " answers" } else { "," };
+                    write!(f, "{start} {} with {}", clients.subject, clients.answers)?;
                 }
-                match darkened.len().saturating_sub(MAX_EXPLAINED_SERVICES) {
+                match distressed.len().saturating_sub(MAX_EXPLAINED_SERVICES) {
                     0 => Ok(()),
                     more => write!(f, ", and {more} more; --json has all"),
                 }
@@ -265,19 +277,17 @@ impl fmt::Display for DrainError {
                     not_in_service(state, origin)
                 )
             }
-            Self::Edit(why) => f.write_str(why),
-            Self::Invalid(why) => write!(f, "{why}; nothing was edited"),
+            Self::Edit(error) => f.write_str(error),
+            Self::Invalid(error) => write!(f, "{error}; nothing was edited"),
             Self::Held(file, errors) => write!(
                 f,
-                "nothing was changed: the datacenter's table is in {file}, which is held at its last good content: {}; \
-                 once that is resolved, or the last good version is back in its place, repeat the command",
-                errors.join("; ")
+                "nothing was changed: the datacenter's table is in {file}, which is held at its last good content: {errors}; \
+                 once that is resolved, or the last good version is back in its place, repeat the command"
             ),
             Self::Refused(errors) => write!(
                 f,
-                "the file was edited, but it is not in use because of these errors, so that nothing changed: {}; \
-                 the edit takes effect once they are fixed",
-                errors.join("; ")
+                "the file was edited, but it is not in use because of these errors, so that nothing changed: {errors}; \
+                 the edit takes effect once they are fixed"
             ),
             Self::Gone => ControllerStopped.fmt(f),
         }
@@ -286,7 +296,7 @@ impl fmt::Display for DrainError {
 
 impl std::error::Error for DrainError {}
 
-/// Why there is nothing to drain of a datacenter in this state, and what to do instead.
+/// Why a datacenter in this state cannot be drained, and what to do instead.
 pub(super) fn not_in_service(state: &str, origin: &str) -> String {
     let instead = match state {
         "standby" => {
@@ -302,8 +312,8 @@ pub(super) fn not_in_service(state: &str, origin: &str) -> String {
 /// Why a reload changed nothing.
 #[derive(Debug)]
 pub enum ReloadError {
-    /// The files have errors; what was in use stays in use.
-    Refused(Vec<String>),
+    /// The files have these errors. The previous configuration stays in force.
+    Refused(ConfigErrors),
     /// The server is stopping.
     ControllerStopped,
 }
@@ -311,7 +321,7 @@ pub enum ReloadError {
 impl fmt::Display for ReloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(errors) => write!(f, "the files have errors: {}", errors.join("; ")),
+            Self::Refused(errors) => write!(f, "the files have errors: {errors}"),
             Self::ControllerStopped => ControllerStopped.fmt(f),
         }
     }
@@ -337,31 +347,32 @@ impl ControllerHandle {
         &self.published
     }
 
-    /// Which server this is.
+    /// The identity of this server.
     pub fn server(&self) -> &ServerStatus {
         &self.server
     }
 
-    /// Which targets are unchecked at this moment, whether the controller has time or not.
+    /// The targets that are unchecked now. This does not wait for the controller's task.
     pub fn unchecked(&self) -> UncheckedStatus {
         self.probe_counts.read().into()
     }
 
-    /// The whole state at this moment.
+    /// The status document now.
     ///
     /// # Errors
     /// [`ControllerStopped`] once the controller has stopped.
-    pub async fn status(&self, listing: ListDetail) -> Result<Status, ControllerStopped> {
-        let mut status = self.request(|reply| ControllerCommand::Status(listing, reply)).await?;
+    pub async fn status(&self, detail: ListDetail) -> Result<Status, ControllerStopped> {
+        let mut status = self.request(|reply| ControllerCommand::Status(detail, reply)).await?;
         status.certificates =
             self.certificates.states().into_iter().map(CertificateStatus::from).collect();
         Ok(status)
     }
 
-    /// What a client would be answered, and why.
+    /// What a client would be answered now, and why.
     ///
     /// # Errors
-    /// [`ControllerStopped`]; within, [`NameNotServed`] for a name outside of every zone.
+    /// [`ControllerStopped`] once the controller has stopped. The inner error is [`NameNotServed`],
+    /// for a name outside of every zone.
     pub async fn explain(
         &self,
         request: ExplainRequest,
@@ -369,7 +380,8 @@ impl ControllerHandle {
         self.request(|reply| ControllerCommand::Explain(Box::new(request), reply)).await
     }
 
-    /// Drains a datacenter by editing its file, or ends its drain; returns once answers follow.
+    /// Begins, holds, resumes or ends a drain by an edit of the datacenter's file; returns once
+    /// answers follow the edit.
     ///
     /// # Errors
     /// [`DrainError`] says why nothing changed.
@@ -379,8 +391,8 @@ impl ControllerHandle {
             .unwrap_or(Err(DrainError::Gone))
     }
 
-    /// Gives the clients of a `failover` pool back to its first usable member. `None` where no pool
-    /// has this name, else whether others held them.
+    /// Returns the clients of a `failover` pool to its first usable member. `None` if no pool has
+    /// this name, else whether another member held them.
     ///
     /// # Errors
     /// [`ControllerStopped`] once the controller has stopped.
@@ -388,8 +400,8 @@ impl ControllerHandle {
         self.request(|reply| ControllerCommand::ForceFailback(pool, reply)).await
     }
 
-    /// Reads all files again, certificates included; returns once what they say is in use. Files
-    /// with errors are held, and the report names them.
+    /// Reads all files again, certificates included; returns once they are in use. Files with
+    /// errors are held, and the report names them.
     ///
     /// # Errors
     /// [`ReloadError`] says why nothing changed, except for certificates.
@@ -404,9 +416,9 @@ impl ControllerHandle {
         Ok(ReloadReport { certificates: certificates.await.unwrap_or_default(), ..report })
     }
 
-    /// Saves what must survive and ends the controller.
+    /// Saves what must survive a restart, and ends the controller.
     pub async fn stop(&self) {
-        // Gone is what was asked for.
+        // A controller that has stopped already is what was asked for.
         let _ = self.request(ControllerCommand::Stop).await;
     }
 

@@ -1,5 +1,5 @@
-//! Files that are not in use as they are: since when and why, what the log says of them, and when
-//! to read them again.
+//! Held files: since when and why each is held, the log records about them, and when to read them
+//! again.
 
 use std::{
     collections::BTreeMap,
@@ -7,16 +7,19 @@ use std::{
     time::Duration,
 };
 
-use super::{config_load::HoldReport, file_selection::HeldFile, status::HeldStatus};
+use super::{
+    held_file::{HeldFile, HoldReport},
+    status::HeldStatus,
+};
 
-/// The first repetition of a load that failed for a passing reason comes after this long; each
-/// further one after twice as long as the one before.
+/// The delay before the first repetition of a load that failed for a transient reason. The delay
+/// doubles with each further repetition.
 const FIRST_RETRY_DELAY: Duration = Duration::from_millis(500);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
-/// As many held files are logged one by one.
+/// The maximum number of held files that are logged one by one.
 const MAX_LOGGED_FILES: usize = 50;
 
-/// What the controller knows of held files.
+/// The report of the last load, and since when each of its files is held.
 #[derive(Debug, Default)]
 pub(super) struct HoldTracker {
     report: HoldReport,
@@ -25,9 +28,10 @@ pub(super) struct HoldTracker {
 }
 
 impl HoldTracker {
-    /// Takes note of a load. Whether a file is held that was not, or for another reason.
-    pub(super) fn update(&mut self, outlook: HoldReport, now: i64) -> bool {
-        let before = std::mem::replace(&mut self.report, outlook);
+    /// Records the held files of a load, at `now` in seconds since 1970. Returns whether a file is
+    /// held that was not held before, or for another reason.
+    pub(super) fn update(&mut self, report: HoldReport, now: i64) -> bool {
+        let before = std::mem::replace(&mut self.report, report);
         let held: BTreeMap<&Path, &HeldFile> =
             self.report.held.iter().map(|file| (&*file.path, file)).collect();
         let was_held: BTreeMap<&Path, &HeldFile> =
@@ -48,11 +52,11 @@ impl HoldTracker {
             |file: &&HeldFile| was_held.get(&*file.path).is_none_or(|before| before != file);
         let news: Vec<&HeldFile> = held.into_values().filter(is_news).collect();
         let removal = self.report.held_removal.as_ref();
-        // One record says it for all files that are held because of it.
-        let is_said = |file: &&&HeldFile| {
+        // One record about the removal is enough for all files that are held because of it.
+        let is_logged_alone = |file: &&&HeldFile| {
             removal.is_none_or(|removal| file.errors.as_slice() != std::slice::from_ref(removal))
         };
-        log(&news.iter().filter(is_said).copied().collect::<Vec<_>>());
+        log(&news.iter().filter(is_logged_alone).copied().collect::<Vec<_>>());
         if let Some(removal) = removal
             && before.held_removal.as_ref() != Some(removal)
         {
@@ -61,7 +65,7 @@ impl HoldTracker {
         !news.is_empty()
     }
 
-    /// What the last load found.
+    /// The report of the last load.
     pub(super) fn report(&self) -> &HoldReport {
         &self.report
     }
@@ -74,7 +78,7 @@ impl HoldTracker {
         errors
     }
 
-    /// Since when the first of the held files is held.
+    /// Since when any file is held, in seconds since 1970.
     pub(super) fn since(&self) -> Option<i64> {
         self.since.values().copied().min()
     }
@@ -90,7 +94,7 @@ impl HoldTracker {
         self.report.held.iter().map(status).collect()
     }
 
-    /// How long to wait before files are read again that could not be read for a passing reason.
+    /// The delay before files are read again that could not be read for a transient reason.
     pub(super) fn next_retry(&mut self) -> Duration {
         let delay =
             FIRST_RETRY_DELAY.saturating_mul(1 << self.retries.min(16)).min(MAX_RETRY_DELAY);
@@ -98,7 +102,7 @@ impl HoldTracker {
         delay
     }
 
-    /// The files could be read.
+    /// Records that all files could be read.
     pub(super) fn reset_retries(&mut self) {
         self.retries = 0;
     }
@@ -123,7 +127,7 @@ fn log(held: &[&HeldFile]) {
 mod tests {
     use super::*;
 
-    fn outlook(files: &[(&str, &str)]) -> HoldReport {
+    fn report(files: &[(&str, &str)]) -> HoldReport {
         let file = |(path, error): &(&str, &str)| HeldFile {
             path: (*path).into(),
             errors: vec![(*error).to_owned()],
@@ -134,26 +138,26 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_held_since_it_was_held_first() {
-        let mut holding = HoldTracker::default();
-        assert!(holding.update(outlook(&[("a", "one")]), 100));
+    fn a_file_is_held_since_the_first_load_that_held_it() {
+        let mut tracker = HoldTracker::default();
+        assert!(tracker.update(report(&[("a", "one")]), 100));
         assert!(
-            holding.update(outlook(&[("a", "two"), ("b", "one")]), 200),
+            tracker.update(report(&[("a", "two"), ("b", "one")]), 200),
             "another error, another file"
         );
-        assert!(!holding.update(outlook(&[("a", "two"), ("b", "one")]), 300));
-        let since: Vec<i64> = holding.status().iter().map(|file| file.since).collect();
+        assert!(!tracker.update(report(&[("a", "two"), ("b", "one")]), 300));
+        let since: Vec<i64> = tracker.status().iter().map(|file| file.since).collect();
         assert_eq!(since, [100, 200]);
-        assert!(!holding.update(outlook(&[]), 400));
-        assert_eq!((holding.since(), holding.errors()), (None, Vec::new()));
+        assert!(!tracker.update(report(&[]), 400));
+        assert_eq!((tracker.since(), tracker.errors()), (None, Vec::new()));
     }
 
     #[test]
     fn retries_come_at_doubling_intervals_of_at_most_a_minute() {
-        let mut holding = HoldTracker::default();
-        let delays: Vec<u128> = (0..9).map(|_| holding.next_retry().as_millis()).collect();
+        let mut tracker = HoldTracker::default();
+        let delays: Vec<u128> = (0..9).map(|_| tracker.next_retry().as_millis()).collect();
         assert_eq!(delays, [500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000]);
-        holding.reset_retries();
-        assert_eq!(holding.next_retry(), FIRST_RETRY_DELAY);
+        tracker.reset_retries();
+        assert_eq!(tracker.next_retry(), FIRST_RETRY_DELAY);
     }
 }

@@ -1,5 +1,4 @@
-//! Saves the last good set apart from the controller's task: a large one takes seconds to reach the
-//! disk.
+//! Saves the last good set on a task of its own: a large set takes seconds to reach the disk.
 
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use super::{
     state::StateDirectory,
 };
 
-/// Saves the newest set that it was given; those in between are skipped.
+/// Saves the newest set. Sets that are replaced before their save begins are skipped.
 #[derive(Debug)]
 pub(super) struct LastGoodSaver {
     newest: watch::Sender<Arc<LastGood>>,
@@ -21,13 +20,13 @@ pub(super) struct LastGoodSaver {
 }
 
 impl LastGoodSaver {
-    /// Saves to `state` until [`LastGoodSaver::finish`].
-    pub(super) fn start(state: StateDirectory, home: LastGoodOrigin) -> Self {
+    /// Starts the task, which saves to `state` until [`LastGoodSaver::finish`].
+    pub(super) fn start(state: StateDirectory, origin: LastGoodOrigin) -> Self {
         let (newest, sets) = watch::channel(Arc::default());
-        Self { newest, task: tokio::spawn(save(sets, Arc::new((state, home)))) }
+        Self { newest, task: tokio::spawn(save(sets, Arc::new((state, origin)))) }
     }
 
-    /// Saves this set as soon as the one before is saved.
+    /// Saves this set once the save in progress has ended.
     pub(super) fn save(&self, set: &Arc<LastGood>) {
         self.newest.send_replace(Arc::clone(set));
     }
@@ -35,7 +34,7 @@ impl LastGoodSaver {
     /// Waits until the newest set is saved.
     pub(super) async fn finish(self) {
         drop(self.newest);
-        // It ends by itself, or with the runtime.
+        // The task ends by itself, or with the runtime.
         let _ = self.task.await;
     }
 }

@@ -1,11 +1,11 @@
-//! Line ends of an edited file: what was not edited stays octet for octet.
+//! Line ends of an edited file: lines that were not edited stay octet for octet.
 
-/// The longest lists of lines, multiplied, that are compared line by line: 4 million steps take
+/// The maximum product of the numbers of lines that are compared line by line: 4 million steps take
 /// some milliseconds.
 const MAX_COMPARISONS: usize = 4_000_000;
 
-/// `edited` with the line ends of `original`: a line that stayed, or whose value was edited, keeps
-/// its own; a new one gets the first line's.
+/// `edited` with the line ends of `original`. A line that stayed, or whose value was edited, keeps
+/// its line end; a new line gets the line end of the first line.
 pub(super) fn with_line_endings(edited: &str, original: &str) -> String {
     let new: Vec<&str> = edited.split_inclusive('\n').map(without_line_ending).collect();
     let old: Vec<&str> = original.split_inclusive('\n').collect();
@@ -13,28 +13,31 @@ pub(super) fn with_line_endings(edited: &str, original: &str) -> String {
     let ends = line_endings(&new, &old);
     let last = new.len().checked_sub(1).filter(|_| !edited.ends_with('\n'));
     let mut text = String::with_capacity(edited.len() + new.len());
-    for (at, (line, end)) in new.iter().zip(ends).enumerate() {
+    for (index, (line, end)) in new.iter().zip(ends).enumerate() {
         text += line;
-        text +=
-            if last == Some(at) { "" } else { end.filter(|end| !end.is_empty()).unwrap_or(usual) };
+        text += if last == Some(index) {
+            ""
+        } else {
+            end.filter(|end| !end.is_empty()).unwrap_or(usual)
+        };
     }
     text
 }
 
-/// For each new line the end of the old line that it stands for, if it stands for one.
+/// For each new line the line end of the old line that it was; `None` for an added line.
 fn line_endings<'o>(new: &[&str], old: &[&'o str]) -> Vec<Option<&'o str>> {
     let same = |(new, old): &(&&str, &&str)| **new == without_line_ending(old);
     let head = new.iter().zip(old).take_while(same).count();
     let tail = new[head..].iter().rev().zip(old[head..].iter().rev()).take_while(same).count();
     let (new_middle, old_middle) = (&new[head..new.len() - tail], &old[head..old.len() - tail]);
     let middle = middle_line_endings(new_middle, old_middle);
-    let own =
+    let endings =
         |lines: &[&'o str]| lines.iter().map(|line| Some(line_ending(line))).collect::<Vec<_>>();
-    [own(&old[..head]), middle, own(&old[old.len() - tail..])].concat()
+    [endings(&old[..head]), middle, endings(&old[old.len() - tail..])].concat()
 }
 
-/// The same between the first and the last line that differ: by the longest common subsequence, and
-/// between its lines by key.
+/// The line ends between the first and the last line that differ. Lines of the longest common
+/// subsequence stayed; between them, lines with the same key were edited.
 fn middle_line_endings<'o>(new: &[&str], old: &[&'o str]) -> Vec<Option<&'o str>> {
     let mut ends = vec![None; new.len()];
     let (mut at, mut from) = (0, 0);
@@ -53,7 +56,7 @@ fn middle_line_endings<'o>(new: &[&str], old: &[&'o str]) -> Vec<Option<&'o str>
     ends
 }
 
-/// The positions of a longest common subsequence; none where the lists are too long.
+/// The positions of a longest common subsequence; empty if the lists are too long.
 fn longest_common_subsequence(new: &[&str], old: &[&str]) -> Vec<(usize, usize)> {
     if new.len().saturating_mul(old.len()) > MAX_COMPARISONS {
         return Vec::new();
@@ -99,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_edited_line_keeps_its_end_and_a_later_line_like_it_does_not_matter() {
+    fn an_edited_line_keeps_its_line_end_whatever_a_later_equal_line_has() {
         let original = "a = 1\r\nstate = \"active\"\n[b]\r\nstate = \"draining\"\r\n";
         let edited = "a = 1\nstate = \"draining\"\nnew = 1\n[b]\nstate = \"draining\"\n";
         let expected = "a = 1\r\nstate = \"draining\"\nnew = 1\r\n[b]\r\nstate = \"draining\"\r\n";

@@ -1,5 +1,5 @@
-//! The regulator: load reports are polled and taken in, ramps and feedback go on, and what they
-//! come to goes into the conditions. The controller publishes it.
+//! The load controller: it polls load reports and gives them to feedback, which makes shares and
+//! ramps of them. The conditions get the result, and the controller publishes it.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use std::{
 use tokio::{sync::mpsc, time::Instant as TokioInstant};
 use tracing::field::display;
 
-use super::{state::unix_now, transition_log::TransitionLog};
+use super::{clock::unix_now, transition_log::TransitionLog};
 use crate::{
     health::Check,
     load::{LoadReport, LoadSource},
@@ -22,7 +22,8 @@ use crate::{
     },
 };
 
-/// Owns all that follows load reports and ramps.
+/// Owns the polls, the feedback and the log of its transitions. `feed_ids` has each feed that is
+/// polled; `header_feeds` has the others.
 #[derive(Debug)]
 pub(super) struct LoadController {
     feedback: Feedback,
@@ -30,17 +31,17 @@ pub(super) struct LoadController {
     topology: Arc<Topology>,
     sources: Vec<Arc<LoadSource>>,
     feed_ids: HashMap<PollKey, FeedId>,
-    /// Feeds that report in the replies to health checks, by whom those ask.
+    /// Feeds whose reports come in the replies to health checks, by the target of the check.
     header_feeds: HashMap<ProbeTarget, Vec<FeedId>>,
-    /// By feed: the monitor of kind http whose replies carry it.
+    /// By feed: the monitor of kind `http` whose replies must have the report.
     header_monitors: Vec<Option<Box<str>>>,
     /// By feed: why its latest poll brought no report.
     failures: Vec<Option<FeedFailure>>,
-    /// Polls that brought no report since the start.
+    /// The number of polls that brought no report since the start.
     failed_polls: u64,
-    /// Pools that go by their configured weights because of this.
+    /// Pools that use their configured weights, and why.
     fallbacks: HashMap<PoolId, WeightFallback>,
-    /// What the log knows of ramps, spilling pools and holders.
+    /// Logs ramps, spilling pools and holders.
     transition_log: TransitionLog,
     epoch: Instant,
 }
@@ -48,23 +49,34 @@ pub(super) struct LoadController {
 /// A feed whose latest poll brought no report.
 #[derive(Debug, Clone)]
 pub(super) struct FeedFailure {
-    /// Why the latest poll brought none.
+    /// Why the latest poll brought no report.
     pub reason: String,
     /// The end of the first poll since the last report, in seconds since 1970.
     pub since: i64,
 }
 
+/// A report of a feed, or why there is none.
+struct FeedResult<'a> {
+    /// The name of the load source and, if it is polled, of its target.
+    load: &'a str,
+    /// The health check whose reply had the report; `None` for a poll.
+    health_check: Option<&'a ProbeKey>,
+    result: Result<LoadReport, String>,
+    /// When the report was read, as the time since the epoch.
+    read_at: Duration,
+}
+
 impl LoadController {
-    /// Polls nothing yet. Readings go to `readings` and come back by
-    /// [`LoadController::record_poll`].
+    /// Polls nothing until [`LoadController::set_topology`]. Results of polls go to `reports` and
+    /// come back by [`LoadController::record_poll`].
     pub(super) fn new(
         limits: SchedulerLimits,
         epoch: Instant,
-        readings: mpsc::Sender<PollReport>,
+        reports: mpsc::Sender<PollReport>,
     ) -> Self {
         Self {
             feedback: Feedback::default(),
-            poller: Poller::start(limits, epoch, readings),
+            poller: Poller::start(limits, epoch, reports),
             topology: Arc::default(),
             sources: Vec::new(),
             feed_ids: HashMap::new(),
@@ -78,7 +90,7 @@ impl LoadController {
         }
     }
 
-    /// Goes on with another topology.
+    /// Polls the load sources of `topology`, and no others. A feed that stays keeps its failure.
     pub(super) async fn set_topology(
         &mut self,
         topology: &Arc<Topology>,
@@ -106,7 +118,7 @@ impl LoadController {
                     };
                     let key = PollKey { source: Arc::clone(source), target };
                     if let Some(failure) =
-                        old.get(&key).and_then(|at| old_failures[at.index()].clone())
+                        old.get(&key).and_then(|id| old_failures[id.index()].clone())
                     {
                         self.failures[id.index()] = Some(failure);
                         self.feedback.record_failure(id);
@@ -118,31 +130,29 @@ impl LoadController {
         self.poller.set_keys(self.feed_ids.keys().cloned().collect()).await;
     }
 
-    /// Goes on where an earlier life ended.
+    /// Continues from the state of a previous run.
     pub(super) fn restore(&mut self, saved: SavedFeedback, conditions: &mut Conditions) {
         conditions.adjustments = self.feedback.restore(saved);
     }
 
-    /// What must survive a restart.
+    /// The state for the next run.
     pub(super) fn saved(&self) -> SavedFeedback {
         self.feedback.to_saved(self.epoch.elapsed())
     }
 
-    /// Takes in what a poll came to.
-    pub(super) fn record_poll(&mut self, reading: PollReport, conditions: &Conditions) {
-        // A reading of a configuration that is gone is nobody's.
-        let Some(&feed) = self.feed_ids.get(&reading.key) else { return };
-        let read = reading.result.map_err(|failure| failure.to_string());
-        self.record_result(
-            feed,
-            (&reading.key.to_string(), None),
-            (read, reading.ended_at),
-            conditions,
-        );
+    /// Records the result of a poll.
+    pub(super) fn record_poll(&mut self, report: PollReport, conditions: &Conditions) {
+        // The result may belong to an earlier configuration.
+        let Some(&feed) = self.feed_ids.get(&report.key) else { return };
+        let result = report.result.map_err(|failure| failure.to_string());
+        let load = report.key.to_string();
+        let result =
+            FeedResult { load: &load, health_check: None, result, read_at: report.ended_at };
+        self.record_result(feed, result, conditions);
     }
 
-    /// Takes in what a health check says beside its outcome: how long it took, and what the reply
-    /// carries.
+    /// Records what a health check says besides its outcome: its latency, and the load that its
+    /// reply carries.
     pub(super) fn record_probe(
         &mut self,
         probe: ProbeId,
@@ -158,51 +168,47 @@ impl LoadController {
         for feed in self.header_feeds.get(&report.key.target).cloned().unwrap_or_default() {
             let source =
                 Arc::clone(&self.sources[self.topology.feeds.list[feed.index()].source.index()]);
-            let read = match &report.outcome.load_metrics {
+            let result = match &report.outcome.load_metrics {
                 Some(metrics) => source.read_header(metrics).map_err(|fault| fault.to_string()),
                 None if self.header_monitors[feed.index()].as_ref()
                     == Some(&report.key.monitor.name) =>
                 {
                     Err("the reply carries no endpoint-load-metrics".to_owned())
                 }
-                // Another monitor of the same target need not carry it.
+                // The replies to another monitor of the target need not have a report.
                 None => continue,
             };
-            self.record_result(
-                feed,
-                (&source.name, Some(&report.key)),
-                (read, report.ended_at),
-                conditions,
-            );
+            let result = FeedResult {
+                load: &source.name,
+                health_check: Some(&report.key),
+                result,
+                read_at: report.ended_at,
+            };
+            self.record_result(feed, result, conditions);
         }
     }
 
-    /// Takes in a report, or why there is none; the log is told where that changes.
-    fn record_result(
-        &mut self,
-        feed: FeedId,
-        (load, target): (&str, Option<&ProbeKey>),
-        (read, at): (Result<LoadReport, String>, Duration),
-        conditions: &Conditions,
-    ) {
+    /// Records a report of a feed, or why there is none, and logs a change between both.
+    fn record_result(&mut self, feed: FeedId, result: FeedResult<'_>, conditions: &Conditions) {
+        let FeedResult { load, health_check, result, read_at } = result;
         let (monitor, endpoint) =
-            target.map(|key| (display(&key.monitor.name), display(&key.target))).unzip();
+            health_check.map(|key| (display(&key.monitor.name), display(&key.target))).unzip();
         let before = self.failures[feed.index()].take();
-        match read {
+        match result {
             Ok(report) => {
                 if before.is_some() {
                     tracing::info!(%load, monitor, endpoint, "load report received again");
                 }
-                self.record_report(feed, FeedReading { report, read_at: at }, conditions);
+                self.record_report(feed, FeedReading { report, read_at }, conditions);
             }
-            Err(why) => {
-                if before.as_ref().is_none_or(|before| before.reason != why) {
-                    tracing::warn!(%load, monitor, endpoint, reason = %why, "no load report");
+            Err(reason) => {
+                if before.as_ref().is_none_or(|before| before.reason != reason) {
+                    tracing::warn!(%load, monitor, endpoint, %reason, "no load report");
                 }
-                let age = self.epoch.elapsed().saturating_sub(at).as_secs();
+                let age = self.epoch.elapsed().saturating_sub(read_at).as_secs();
                 let since = before
                     .map_or_else(|| unix_now().saturating_sub_unsigned(age), |before| before.since);
-                self.failures[feed.index()] = Some(FeedFailure { reason: why, since });
+                self.failures[feed.index()] = Some(FeedFailure { reason, since });
                 self.failed_polls += 1;
                 self.feedback.record_failure(feed);
             }
@@ -210,8 +216,8 @@ impl LoadController {
     }
 
     fn record_report(&mut self, feed: FeedId, reading: FeedReading, conditions: &Conditions) {
-        let LoadFeed { source: load, target } = &self.topology.feeds.list[feed.index()];
-        let load = &self.sources[load.index()].name;
+        let LoadFeed { source, target } = &self.topology.feeds.list[feed.index()];
+        let load = &self.sources[source.index()].name;
         let endpoint = target.as_ref().map(display);
         match self.feedback.record_report(feed, reading, conditions) {
             Some(DisagreementChange::Began(found)) => {
@@ -224,7 +230,8 @@ impl LoadController {
         }
     }
 
-    /// Looks at all whose time has come; the pools for which anything differs.
+    /// Updates shares, ramps and holders in the conditions, and logs what changed. `has_news` says
+    /// that other conditions changed. Returns the pools for which anything differs.
     pub(super) fn update(
         &mut self,
         compiler: &Compiler,
@@ -235,8 +242,8 @@ impl LoadController {
         let now: HashMap<PoolId, WeightFallback> = self.feedback.fallbacks().collect();
         for (id, fallback) in &now {
             if self.fallbacks.get(id) != Some(fallback) {
-                let (pool, why) = (self.pool_name(*id), self.fallback_text(*id, *fallback));
-                tracing::warn!(%pool, reason = %why, "pool uses its configured weights");
+                let (pool, reason) = (self.pool_name(*id), self.fallback_text(*id, *fallback));
+                tracing::warn!(%pool, %reason, "pool uses its configured weights");
             }
         }
         for id in self.fallbacks.keys().filter(|id| !now.contains_key(id)) {
@@ -254,76 +261,80 @@ impl LoadController {
         &self.topology.pools[id.index()].name
     }
 
-    /// Why a pool goes by its configured weights.
+    /// Why a pool uses its configured weights, in words.
     pub(super) fn fallback_text(&self, id: PoolId, fallback: WeightFallback) -> String {
-        let member = |at: u16| {
-            let member = self.topology.pools[id.index()].members.get(usize::from(at));
+        let member = |index: u16| {
+            let member = self.topology.pools[id.index()].members.get(usize::from(index));
             member.map_or("", |member| self.topology.member_name(member.kind)).to_owned()
         };
         match fallback {
-            WeightFallback::NoReport(at) => {
-                format!("member {:?} has no load report that is young enough", member(at))
+            WeightFallback::NoReport(index) => {
+                format!("member {:?} has no recent load report", member(index))
             }
-            WeightFallback::NoMeasure(at) => {
-                format!("the load report of member {:?} lacks what the pool goes by", member(at))
+            WeightFallback::NoMeasure(index) => {
+                format!(
+                    "the load report of member {:?} lacks the measure that the pool uses",
+                    member(index)
+                )
             }
         }
     }
 
-    /// When there is something to look at again.
+    /// When [`LoadController::update`] is due by the clock.
     pub(super) fn wake_at(&self) -> Option<TokioInstant> {
         let due = self.feedback.next_due(self.epoch.elapsed())?;
         Some(TokioInstant::from_std(self.epoch + due))
     }
 
-    /// Whether there is something to look at now.
+    /// Whether [`LoadController::update`] is due by the clock.
     pub(super) fn is_due(&self) -> bool {
         let now = self.epoch.elapsed();
         self.feedback.next_due(now).is_some_and(|due| due <= now)
     }
 
-    /// Gives the clients of a `failover` pool back; `None` where there is no such pool, else
-    /// whether it held any.
+    /// Returns the clients of a `failover` pool to its first usable member. `None` if no pool has
+    /// this name, else whether another member held them.
     pub(super) fn force_failback(&mut self, pool: &str) -> Option<bool> {
-        let at = self.topology.pools.iter().position(|one| *one.name == *pool)?;
-        Some(self.feedback.fail_back(PoolId(at as u32)))
+        let index = self.topology.pools.iter().position(|known| *known.name == *pool)?;
+        Some(self.feedback.fail_back(PoolId(index as u32)))
     }
 
-    /// All that is under way.
+    /// The state of all feeds, pools and ramps now.
     pub(super) fn report(&self) -> FeedbackReport<'_> {
         self.feedback.report(self.epoch.elapsed())
     }
 
-    /// Why a feed's latest poll brought no report, and since when none did.
+    /// Why a feed's latest poll brought no report, and since when; `None` if it brought one.
     pub(super) fn failure(&self, feed: FeedId) -> Option<&FeedFailure> {
         self.failures[feed.index()].as_ref()
     }
 
-    /// Polls that brought no report since the start.
+    /// The number of polls that brought no report since the start.
     pub(super) fn failed_polls(&self) -> u64 {
         self.failed_polls
     }
 
-    /// What the poller has done since the start.
+    /// The counts of polls since the start.
     pub(super) fn polls(&self) -> SchedulerCounts {
         self.poller.read_counts()
     }
 
-    /// The time since the epoch of readings and ramps.
+    /// The time since the epoch, in the clock of reports and ramps.
     pub(super) fn elapsed(&self) -> Duration {
         self.epoch.elapsed()
     }
 }
 
-/// By feed that comes in the replies to health checks: the monitor of those who name it.
+/// By feed: the `http` monitor of the endpoints that name the feed, if they have one. The replies
+/// to its health checks must have the report of a feed that is not polled.
 fn header_monitors(topology: &Topology) -> Vec<Option<Box<str>>> {
-    let mut carries = vec![None; topology.feeds.list.len()];
-    for (feed, endpoints) in carries.iter_mut().zip(topology.endpoints_by_feed()) {
+    let mut monitors = vec![None; topology.feeds.list.len()];
+    for (feed, endpoints) in monitors.iter_mut().zip(topology.endpoints_by_feed()) {
         let monitor = |id: &EndpointId| topology.endpoints[id.index()].monitor;
         let monitor = endpoints.iter().find_map(monitor).map(|id| &topology.monitors[id.index()]);
         *feed = monitor
             .filter(|monitor| matches!(monitor.check, Check::Http(_)))
             .map(|monitor| monitor.name.clone());
     }
-    carries
+    monitors
 }

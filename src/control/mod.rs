@@ -1,40 +1,44 @@
-//! The controller: the one owner of everything that changes, and the only one that publishes a
-//! snapshot. Layer 6.
+//! The controller: the one owner of everything that changes, and the only code that publishes a
+//! snapshot.
 //!
 //! | file | what |
 //! |---|---|
-//! | `controller` | the task: takes events, has what they touch compiled, publishes |
+//! | `controller` | the task: receives events, has the worker compile what they touch, publishes |
 //! | `compile_worker` | the thread that compiles charts |
-//! | `handle` | what others may ask of it |
-//! | `config_load` | from files to a world, on a thread of its own |
-//! | `file_selection` | which files of a load that fails stay at their last good content |
-//! | `hold_tracker` | since when files are held, and when they are read again |
-//! | `last_good` | the files that the configuration in force was made of |
-//! | `line_endings`, `remedy` | line ends of an edited file; what to do about one that cannot be written |
+//! | `handle` | the commands that other modules can send to the controller |
+//! | `report`, `status` | makes the status document; its types |
+//! | **configuration files** | |
+//! | `config_load` | from files to a compiled configuration, on a thread of its own |
+//! | `file_selection` | which files of a load that fails are held at their last good content |
+//! | `held_file`, `hold_tracker` | held files; since when each is held, and when it is read again |
+//! | `last_good`, `last_good_saver` | the files that the configuration in force was made from; saves them |
 //! | `removal` | files that disappear, and loads that remove too much |
-//! | `databases` | the GeoIP files |
-//! | `drain` | which tables a drain edits, and what it would leave |
-//! | `distress` | whose clients find no usable member, and what they are answered instead, in words |
+//! | `databases`, `geography` | GeoIP databases; what pools need that no database has |
+//! | `serials`, `saved_serials` | serials of zones whose SOA record the server makes |
+//! | `watch` | reports when an edit is complete |
+//! | `config_errors` | errors of files, in replies to operators |
+//! | **drains** | |
+//! | `drain` | which tables a drain edits, and which clients it would leave without a usable member |
+//! | `edit`, `line_endings`, `remedy` | edits of a file; its line ends; remedies for files that cannot be written |
 //! | `drain_tracker` | which answers still name a drained datacenter, and since when none does |
-//! | `aliases` | what aliases stand for, the last good answer of each |
-//! | `certificates` | the certificates of TLS and HTTPS, as the status document has them |
-//! | `canary` | asks a target outside of the service, while the checker doubts itself |
-//! | `report` | makes the status document |
-//! | `watch` | tells when an edit is over |
-//! | `cookies` | the keys of server cookies, kept and rotated |
-//! | `edit` | a drain as an edit of a file |
-//! | `failing_load_sources` | load sources that give no report, in words |
-//! | `last_good_saver` | saves the last good set apart from the controller's task |
-//! | `serials` | serials of zones whose SOA is made here |
-//! | `state` | what survives a restart |
-//! | `status` | what the server says of itself |
-//! | `transition_log` | what the log was told of ramps, spilling pools and holders |
-//! | `unchecked` | targets and load sources whose checks give no result, in words |
+//! | **health and load** | |
+//! | `prior_status` | the health status that targets keep over a reload |
+//! | `canary` | probes targets outside of the service, while the checker doubts itself |
+//! | `aliases` | the addresses of aliases, the last good answer for each |
+//! | `load_controller`, `transition_log` | load reports, shares and ramps; their log records |
+//! | **state** | |
+//! | `state` | the directory of what survives a restart |
+//! | `cookies` | the keys of server cookies |
+//! | **texts** | |
+//! | `certificates`, `distress`, `failing_load_sources`, `unchecked` | what an operator should look at, in words |
+//! | `outcome_text`, `subject_text`, `clock` | outcomes, names of services, and times in reports |
 
 mod aliases;
 mod canary;
 mod certificates;
+mod clock;
 mod compile_worker;
+mod config_errors;
 mod config_load;
 mod controller;
 mod cookies;
@@ -47,22 +51,28 @@ mod failing_load_sources;
 mod file_selection;
 mod geography;
 mod handle;
+mod held_file;
 mod hold_tracker;
 mod last_good;
 mod last_good_saver;
 mod line_endings;
 mod load_controller;
+mod outcome_text;
 mod prior_status;
 mod remedy;
 mod removal;
 mod report;
+mod saved_serials;
 mod serials;
 mod state;
 mod status;
+mod subject_text;
 mod transition_log;
 mod unchecked;
 mod watch;
 
+pub use clock::{format_time, unix_now};
+pub use config_errors::ConfigErrors;
 pub use config_load::{ConfigLoadError, LoadedConfig};
 pub use controller::{Controller, ControllerSetup, RunningController};
 pub use databases::open_databases;
@@ -73,10 +83,10 @@ pub use handle::{
     DrainReport, DrainRequest, ListDetail, NewlyDistressed, ReloadError, ReloadReport,
     ReloadRequest,
 };
-pub use state::{StateDirectory, unix_now};
+pub use state::StateDirectory;
 pub use status::{
     AliasStatus, CertificateStatus, CheckerStatus, Concern, ConfigurationStatus, DatabaseStatus,
     DatacenterStatus, DistressedService, DrainStatus, HeldStatus, LoadStatus, MonitorFault,
-    PoolStatus, RampStatus, RemainingAnswer, ServerStatus, Status, TargetStatus, ZoneStatus,
+    PoolStatus, RampStatus, RemainingAnswer, ServerStatus, Status, TargetStatus, UncheckedStatus,
+    ZoneStatus,
 };
-pub use unchecked::UncheckedStatus;

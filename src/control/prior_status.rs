@@ -1,15 +1,15 @@
-//! Heritage: what a reload hands on of the health status of targets, so that an edited monitor
-//! forgets nothing.
+//! Prior status: the health status that targets keep over a reload, so that no edit of a monitor
+//! loses it.
 //!
-//! A target that was probed before with an equal monitor keeps everything; the ledger sees to that.
-//! For any other, the first of these rules that finds a predecessor decides:
+//! A target that was probed before with an equal monitor keeps everything: the ledger does that.
+//! For any other target, the first of these rules that finds a predecessor decides:
 //!
 //! 1. The same check of the same target, under another name or with other times: verdict, counts
-//!    and outcome go on.
+//!    and outcome are kept.
 //! 2. The same target under the monitor's name: the verdict stays until the first outcome of the
 //!    new check.
 //! 3. The same target of the same endpoint (pool and endpoint by name), whose `monitor` was
-//!    changed: as rule 2. The parts of a combined monitor follow it, too.
+//!    changed: as in rule 2. The same holds for the parts of a combined monitor.
 //! 4. Otherwise the target was never judged.
 
 use std::collections::HashMap;
@@ -20,10 +20,10 @@ use crate::{
     steer::{EndpointId, MemberKind, ProbeId, ProbeTarget, Topology},
 };
 
-/// An endpoint of a pool, both by name.
+/// The names of a pool and of an endpoint in it.
 type EndpointName<'a> = (&'a str, &'a str);
 
-/// What was probed before, and how it stood.
+/// The probes before a reload, and their health status.
 pub(super) struct PriorStatus<'a> {
     topology: &'a Topology,
     keys: &'a [ProbeKey],
@@ -33,8 +33,8 @@ pub(super) struct PriorStatus<'a> {
 }
 
 impl<'a> PriorStatus<'a> {
-    /// The probes of `topology`, by their keys and standings; both are in the order of the
-    /// topology's list.
+    /// The probes of `topology`, with their keys and health status in the order of the topology's
+    /// list.
     pub(super) fn new(
         topology: &'a Topology,
         keys: &'a [ProbeKey],
@@ -50,7 +50,7 @@ impl<'a> PriorStatus<'a> {
         }
     }
 
-    /// What each of the new `keys`, which are those of the `new` topology's probes, starts from.
+    /// The initial verdict of each of `keys`, which are the probes of the `new` topology.
     pub(super) fn starts(
         &self,
         new: &Topology,
@@ -63,7 +63,7 @@ impl<'a> PriorStatus<'a> {
         starts
     }
 
-    /// Rules 1 and 2.
+    /// Applies rules 1 and 2.
     fn by_monitor(&self, key: &ProbeKey) -> InitialVerdict<ProbeKey> {
         if let Some(id) = self.same_check.get(&(&key.monitor.check, &key.target)) {
             return InitialVerdict::Continued(self.keys[id.index()].clone());
@@ -72,16 +72,19 @@ impl<'a> PriorStatus<'a> {
         same_name.map_or(InitialVerdict::Unknown, |id| self.inherited(*id))
     }
 
-    /// Rule 3, for the targets that have no start yet.
+    /// Applies rule 3 to the targets without an initial verdict.
     fn by_endpoint(&self, new: &Topology, starts: &mut [InitialVerdict<ProbeKey>]) {
         let old = endpoints(self.topology);
         for (name, id) in endpoints(new) {
             let Some(old_id) = old.get(&name) else { continue };
             for probe in new.endpoint_probes[id.index()].iter().flatten() {
                 let target = &new.probes[probe.index()].target;
-                let is_it = |old: &&ProbeId| self.topology.probes[old.index()].target == *target;
-                if let Some(old) =
-                    self.topology.endpoint_probes[old_id.index()].iter().flatten().find(is_it)
+                let has_same_target =
+                    |old: &&ProbeId| self.topology.probes[old.index()].target == *target;
+                if let Some(old) = self.topology.endpoint_probes[old_id.index()]
+                    .iter()
+                    .flatten()
+                    .find(has_same_target)
                 {
                     inherit(new, *probe, &self.inherited(*old), starts);
                 }
@@ -90,14 +93,14 @@ impl<'a> PriorStatus<'a> {
     }
 
     fn inherited(&self, id: ProbeId) -> InitialVerdict<ProbeKey> {
-        match self.standings.get(id.index()).map_or(Verdict::Unknown, |standing| standing.verdict) {
+        match self.standings.get(id.index()).map_or(Verdict::Unknown, |status| status.verdict) {
             Verdict::Unknown => InitialVerdict::Unknown,
             verdict => InitialVerdict::Inherited(verdict),
         }
     }
 }
 
-/// Gives a start to a probe that has none, and to the parts that it is combined of.
+/// Gives `start` to a probe without an initial verdict, and to its parts if it is a combined one.
 fn inherit(
     topology: &Topology,
     probe: ProbeId,
@@ -112,9 +115,9 @@ fn inherit(
     }
 }
 
-/// Every endpoint by its name.
+/// All endpoints by name.
 fn endpoints(topology: &Topology) -> HashMap<EndpointName<'_>, EndpointId> {
-    let of_pool = |pool: &'_ crate::steer::Pool| {
+    let in_pool = |pool: &'_ crate::steer::Pool| {
         pool.members
             .iter()
             .filter_map(|member| match member.kind {
@@ -126,7 +129,7 @@ fn endpoints(topology: &Topology) -> HashMap<EndpointName<'_>, EndpointId> {
     topology
         .pools
         .iter()
-        .flat_map(|pool| of_pool(pool).into_iter().map(move |id| (pool, id)))
+        .flat_map(|pool| in_pool(pool).into_iter().map(move |id| (pool, id)))
         .map(|(pool, id)| ((&*pool.name, &*topology.endpoints[id.index()].name), id))
         .collect()
 }
@@ -138,7 +141,7 @@ mod tests {
     use super::*;
     use crate::config::{Config, SourceOptions, Sources};
 
-    /// The probes of a service with one member `192.0.2.1`, whose monitors are as `monitors` says.
+    /// The probes of a service with one member `192.0.2.1`, with the tables `monitors`.
     fn probes(monitors: &str, monitor: &str) -> (Arc<Topology>, Vec<ProbeKey>) {
         let text = format!(
             r#"
@@ -171,13 +174,13 @@ mod tests {
         let (old, old_keys) = probes("[monitor.a]\nhttp = { port = 80 }", "a");
         let down = HealthStatus { verdict: Verdict::Down, ..HealthStatus::default() };
         let standings = [down];
-        let heritage = PriorStatus::new(&old, &old_keys, &standings);
+        let prior = PriorStatus::new(&old, &old_keys, &standings);
         let (continued, inherited) = (
             InitialVerdict::Continued(old_keys[0].clone()),
             InitialVerdict::Inherited(Verdict::Down),
         );
         for (monitors, monitor, start, why) in [
-            ("[monitor.a]\nhttp = { port = 80 }", "a", &continued, "nothing was edited"),
+            ("[monitor.a]\nhttp = { port = 80 }", "a", &continued, "no edit"),
             (
                 "[monitor.a]\nhttp = { port = 80 }\ninterval = \"9s\"",
                 "a",
@@ -197,25 +200,25 @@ mod tests {
             ),
         ] {
             let (new, keys) = probes(monitors, monitor);
-            assert_eq!(heritage.starts(&new, &keys), std::slice::from_ref(start), "{why}");
+            assert_eq!(prior.starts(&new, &keys), std::slice::from_ref(start), "{why}");
         }
     }
 
     #[test]
-    fn parts_of_a_combined_monitor_inherit_what_its_target_was() {
+    fn parts_of_a_combined_monitor_inherit_the_verdict_of_its_target() {
         let (old, old_keys) = probes("[monitor.a]\nhttp = { port = 80 }", "a");
         let up = HealthStatus { verdict: Verdict::Up, ..HealthStatus::default() };
         let combined = "[monitor.a]\nhttp = { port = 80 }\n[monitor.b]\ntcp = { port = 22 }\n[monitor.c]\ncombine = { all = [\"a\", \"b\"] }";
         let (new, keys) = probes(combined, "c");
         let starts = PriorStatus::new(&old, &old_keys, &[up]).starts(&new, &keys);
-        let of =
+        let start =
             |name: &str| &starts[keys.iter().position(|key| &*key.monitor.name == name).unwrap()];
-        assert_eq!(of("a"), &InitialVerdict::Continued(old_keys[0].clone()));
-        assert_eq!(of("b"), &InitialVerdict::Inherited(Verdict::Up));
+        assert_eq!(start("a"), &InitialVerdict::Continued(old_keys[0].clone()));
+        assert_eq!(start("b"), &InitialVerdict::Inherited(Verdict::Up));
     }
 
     #[test]
-    fn what_was_never_judged_and_what_is_new_is_unknown() {
+    fn targets_that_are_new_or_were_never_judged_are_unknown() {
         let (old, old_keys) = probes("[monitor.a]\nhttp = { port = 80 }", "a");
         let (new, keys) = probes("[monitor.a]\nhttp = { port = 81 }", "a");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What an operator can do about a file that cannot be written.
+//! Remedies for files that cannot be written.
 
 use std::io;
 

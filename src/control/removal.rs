@@ -1,8 +1,7 @@
-//! What goes away with an edit: files that disappear, and zones and services that nothing defines
-//! any more.
+//! Removals: files that disappear, and zones and services that no file defines any more.
 //!
-//! A file that disappears keeps its last good content for [`REMOVAL_GRACE`]: many tools replace a
-//! file by removing it and writing it again. A load that removes too much at once is not applied
+//! A file that disappears keeps its last good content for [`REMOVAL_GRACE`], because many tools
+//! replace a file by removing it and writing it again. A load that removes too much at once is held
 //! until an operator accepts it: an empty directory is more often a volume that is not mounted than
 //! a decision.
 
@@ -19,20 +18,20 @@ use crate::{
     listing,
 };
 
-/// How long a file that disappeared keeps its last good content.
+/// The time for which a file that disappeared keeps its last good content.
 pub(super) const REMOVAL_GRACE: Duration = Duration::from_secs(3);
-/// As many names are shown.
+/// The maximum number of names that a message has.
 const MAX_LISTED_NAMES: usize = 10;
 
-/// Files of the last good set that have disappeared, and when the grace of each ends. Those that
-/// are held stay here after that.
+/// Files of the last good set that have disappeared, and the end of the grace of each. Held files
+/// stay in the list after that.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct MissingFiles(BTreeMap<PathBuf, Instant>);
 
 impl MissingFiles {
-    /// The files of the last good set that are missing at `now`. A file whose names are defined by
-    /// another one was renamed, and is none of them. Should that other one turn out not to be
-    /// usable, the names are kept all the same (`held::names`).
+    /// The files of the last good set that are missing at `now`. A file was renamed, and is not
+    /// missing, if a changed file defines one of its names. If that changed file cannot be used,
+    /// `file_selection::kept_names` keeps the names.
     pub(super) fn find(now: Instant, before: &Self, good: &LastGood, sources: &Sources) -> Self {
         let found: BTreeSet<&Path> = sources.files().iter().map(|file| &*file.path).collect();
         let gone: Vec<&SourceFile> = good
@@ -57,8 +56,8 @@ impl MissingFiles {
         Self(gone.into_iter().filter(|file| !is_renamed(file)).map(end).collect())
     }
 
-    /// The same where nothing is waited for: what is held from now on is held until an operator
-    /// accepts it.
+    /// The same files without grace: those that are still held are held until an operator accepts
+    /// their removal.
     pub(super) fn without_grace(self, now: Instant) -> Self {
         Self(self.0.into_iter().map(|(path, end)| (path, end.min(now))).collect())
     }
@@ -68,18 +67,18 @@ impl MissingFiles {
         self.0.get(path).is_some_and(|end| now < *end)
     }
 
-    /// When the next grace ends after `now`.
+    /// The end of the next grace after `now`.
     pub(super) fn next_grace_end(&self, now: Instant) -> Option<Instant> {
         self.0.values().copied().filter(|end| now < *end).min()
     }
 }
 
-/// How much a load may remove without being asked about.
+/// What a load may remove without an operator's consent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RemovalLimits {
-    /// Fewer zones, or services, may always go, unless no zone is left.
+    /// Fewer zones, or services, than this may always be removed, unless no zone is left.
     pub min_count: usize,
-    /// And so many of a hundred.
+    /// Up to this percentage of the zones, or services, may be removed, too.
     pub max_percent: usize,
 }
 
@@ -97,7 +96,7 @@ pub(super) struct RemovedNames {
 }
 
 impl RemovedNames {
-    /// What `before` has and `after` has not.
+    /// The names in `before` that are not in `after`.
     pub(super) fn between(before: &Inventory, after: &Inventory) -> Self {
         Self {
             zones: names_missing_from(&before.zones, &after.zones),
@@ -105,7 +104,7 @@ impl RemovedNames {
         }
     }
 
-    /// Why an operator has to accept the removal first, if so.
+    /// Why the removal needs an operator's consent, in words; `None` if it does not.
     pub(super) fn excess(
         &self,
         before: &Inventory,
@@ -119,18 +118,23 @@ impl RemovedNames {
                 name_list(&self.zones)
             ));
         }
-        let is_excessive = |gone: usize, of: usize| {
-            gone >= limits.min_count && gone * 100 > of * limits.max_percent
+        let is_excessive = |removed: usize, total: usize| {
+            removed >= limits.min_count && removed * 100 > total * limits.max_percent
         };
-        let text = |kind: &str, gone: &[Name], of: usize| {
-            is_excessive(gone.len(), of)
-                .then(|| format!("{} of {of} {kind} would go: {}", gone.len(), name_list(gone)))
+        let text = |kind: &str, removed: &[Name], total: usize| {
+            is_excessive(removed.len(), total).then(|| {
+                format!(
+                    "{} of {total} {kind} would be removed: {}",
+                    removed.len(),
+                    name_list(removed)
+                )
+            })
         };
         text("zones", &self.zones, before.zones.len())
             .or_else(|| text("services", &self.services, before.services.len()))
     }
 
-    /// The names as files define them.
+    /// The names as definitions of files.
     pub(super) fn definitions(&self) -> BTreeSet<Definition> {
         let zones = self.zones.iter().map(|name| Definition::new("zone", &name.to_string()));
         let services =
@@ -139,7 +143,7 @@ impl RemovedNames {
     }
 }
 
-/// Both are in order.
+/// The names in `before` that are not in `after`. Both lists must be sorted.
 fn names_missing_from(before: &[Name], after: &[Name]) -> Vec<Name> {
     if std::ptr::eq(before, after) {
         return Vec::new();
@@ -152,7 +156,7 @@ fn names_missing_from(before: &[Name], after: &[Name]) -> Vec<Name> {
     before.iter().filter(|name| is_missing(name)).cloned().collect()
 }
 
-/// The first names, and how many more there are.
+/// The first names, and the number of the others.
 pub(super) fn name_list(names: &[Name]) -> String {
     listing::join_first(names, MAX_LISTED_NAMES, names.len())
 }
@@ -171,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_or_more_and_more_than_half_have_to_be_accepted_and_so_has_the_last_zone() {
+    fn removing_ten_names_and_more_than_half_or_the_last_zone_needs_consent() {
         for ((zones, services), (zones_left, services_left), is_held, why) in [
             ((1, 0), (0, 0), true, "no zone is left"),
             ((0, 0), (0, 0), false, "there was none"),
@@ -195,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_disappeared_is_missed_for_the_grace_and_no_longer() {
+    fn a_file_that_disappeared_has_grace_for_three_seconds_and_no_longer() {
         let good = LastGood::of(
             tables(&[("zones/a.toml", "[pool.a]"), ("zones/b.toml", "[pool.b]")]),
             &[],
@@ -221,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_renamed_is_not_missed() {
+    fn a_renamed_file_is_not_missing() {
         let good = LastGood::of(
             tables(&[("zones/a.toml", "[pool.a]")]),
             &[],

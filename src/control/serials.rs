@@ -1,57 +1,39 @@
-//! Serials of zones whose SOA is made here (RFC 1982): they follow the content, grow, and agree
-//! between servers with equal files.
+//! Serials of zones whose SOA record the server makes (RFC 1982). They depend on the content, only
+//! grow, and agree between servers with equal files.
 
 use std::{collections::HashMap, time::SystemTime};
 
-use super::state::SavedSerial;
+use super::saved_serials::{Completeness, EarlierSerials, SavedSerial};
 use crate::{config::SerialSource, dns::Name};
 
-/// The serials that are kept beside those of the zones in use: a zone that comes back goes on from
-/// the one that it had.
+/// The saved serials to keep in addition to those of the `zones` in use: a zone that returns
+/// continues from the serial that it had. Empty if there are too many.
 pub(super) fn retained(
     saved: Option<&HashMap<Name, SavedSerial>>,
     zones: usize,
 ) -> HashMap<Name, SavedSerial> {
-    const MOST_REMOVED: usize = 100_000;
-    saved.filter(|saved| saved.len() <= zones + MOST_REMOVED).cloned().unwrap_or_default()
+    const MAX_REMOVED: usize = 100_000;
+    saved.filter(|saved| saved.len() <= zones + MAX_REMOVED).cloned().unwrap_or_default()
 }
 
-/// The serials that zones had, by apex.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct EarlierSerials {
-    pub serials: HashMap<Name, SavedSerial>,
-    pub completeness: Completeness,
-}
-
-/// Whether later serials than the known ones may have been answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Completeness {
-    /// No: they are those in use.
-    Complete,
-    /// They were whole at this time, in seconds since 1970. Later runs could not write to the state
-    /// directory, if there were any.
-    CompleteUntil(u32),
-    /// Yes: the run that saved them was killed, or could not save everything.
-    Unknown,
-}
-
-/// What is known of a zone's earlier serials.
+/// What the saved serials say about a zone.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum SerialHistory {
     /// The zone's latest serial.
     Known(SavedSerial),
-    /// The zone's latest serial at this time. Later content is in files that were written later.
+    /// The zone's latest serial at this time, in seconds since 1970. Later content is in files that
+    /// were written later.
     KnownUntil(SavedSerial, u32),
     /// A serial of the zone; a later one may have been answered.
     Stale(SavedSerial),
-    /// It had none: serials were saved, and none of this zone.
+    /// The zone had no serial: serials were saved, and none of this zone.
     New,
-    /// It may have had some.
+    /// The zone may have had any serial.
     Lost,
 }
 
 impl SerialHistory {
-    /// Of a zone, by what was saved.
+    /// The history of a zone in the saved serials; `None` if those are lost.
     pub(super) fn of(apex: &Name, earlier: Option<&EarlierSerials>) -> Self {
         let Some(EarlierSerials { serials, completeness }) = earlier else { return Self::Lost };
         match (serials.get(apex), completeness) {
@@ -64,10 +46,11 @@ impl SerialHistory {
     }
 }
 
-/// The SOA's serial at `now`: the file's own, or the one that this content had before. New content
-/// gets the time at which its newest file was written, so that servers with equal files agree, and
-/// always more than before (RFC 1982). Where earlier serials are lost, or a later one may have been
-/// answered than was saved, only the clock is certain to be ahead of them.
+/// The serial of the SOA record at `now`, in seconds since 1970: the one in the file, or the one
+/// that this content had before. New content gets the time at which its newest file was written, so
+/// that servers with equal files agree, and always more than before (RFC 1982). If earlier serials
+/// are lost, or if a later one than the saved one may have been answered, only the clock is certain
+/// to be ahead of them.
 pub(super) fn next_serial(source: SerialSource, history: SerialHistory, now: u32) -> u32 {
     let (hash, last_modified) = match source {
         SerialSource::OwnSoa(serial) => return serial,
@@ -76,10 +59,10 @@ pub(super) fn next_serial(source: SerialSource, history: SerialHistory, now: u32
     let since_1970 = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
     let written =
         last_modified.and_then(since_1970).and_then(|since| u32::try_from(since.as_secs()).ok());
-    // A file from the future must not lead serials away from the clock.
+    // A file that is dated in the future must not move serials ahead of the clock.
     let written = written.map_or(now, |written| written.min(now));
     match history {
-        // The same content again, after other content that was not saved.
+        // The content returned, after other content whose serial was not saved.
         SerialHistory::KnownUntil(old, time) if old.content == hash && written > time => {
             later(old.serial, written)
         }
@@ -97,8 +80,8 @@ pub(super) fn next_serial(source: SerialSource, history: SerialHistory, now: u32
 }
 
 /// The later of two serials (RFC 1982 section 3.2).
-fn later(one: u32, other: u32) -> u32 {
-    if (other.wrapping_sub(one) as i32) > 0 { other } else { one }
+fn later(a: u32, b: u32) -> u32 {
+    if (b.wrapping_sub(a) as i32) > 0 { b } else { a }
 }
 
 #[cfg(test)]
@@ -150,7 +133,7 @@ mod tests {
             ),
             (content(1, 2000), stale, now, "a later serial may have been served and not saved"),
             (content(2, 2000), stale, now, "the same with other content"),
-            (SerialSource::OwnSoa(7), known, 7, "the file's own word"),
+            (SerialSource::OwnSoa(7), known, 7, "the serial in the file"),
         ] {
             assert_eq!(next_serial(source, history, now), serial_then, "{why}");
         }
@@ -162,15 +145,15 @@ mod tests {
         );
     }
 
-    /// What happens to a server, a second or more apart.
+    /// An event in the life of a server; events are a second or more apart.
     #[derive(Debug, Clone, Copy)]
     enum ServerEvent {
-        /// Another content, in a file that is as old as given, or was written now.
+        /// Other content, in a file that was written `age` seconds ago.
         Edit {
             content: u64,
             age: u32,
         },
-        /// The state directory can be written to from now on, or cannot.
+        /// Whether the state directory can be written to from now on.
         Writable(bool),
         Stop,
         Kill,
@@ -186,9 +169,9 @@ mod tests {
     }
 
     proptest! {
-        /// The property of serials: whatever becomes of the state directory and of the server, they
-        /// never go back. (A run that cannot write from its start on leaves no trace: its edits
-        /// must not be dated back.)
+        /// The property of serials: whatever happens to the state directory and to the server, they
+        /// never go back. (A run that cannot write from its start leaves no trace, so that its
+        /// edits must not be dated back.)
         #[test]
         fn a_serial_never_goes_back_whatever_could_be_saved(events in proptest::collection::vec((event(), 1..5_u32), 1..40)) {
             let apex: Name = "x.test".parse().unwrap();

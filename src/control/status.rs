@@ -1,37 +1,41 @@
-//! What the server says of itself: the document behind `/api/v1/status`, `portolan status`,
+//! The status document, which is behind `/api/v1/status`, `portolan status`,
 //! `/readyz` and the metrics.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{distress, unchecked::UncheckedStatus};
+use super::subject_text::subject_text;
+use crate::probe::{NoResult, SchedulerCounts};
 
-/// The whole state at one moment. Times are seconds since 1970-01-01T00:00:00Z.
+/// The state of the server at one moment. Times are in seconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Status {
     /// The program's version.
     pub version: String,
-    /// The server that says all this.
+    /// The server that sent the document.
     #[serde(default)]
     pub server: ServerStatus,
-    /// Of the snapshot that queries are answered from.
+    /// The generation of the snapshot in force.
     pub generation: u64,
     /// When the process started.
     pub started: i64,
-    /// The moment this was written.
+    /// The time of the document.
     pub now: i64,
-    /// DNS queries are answered: not before the first round of health checks.
-    #[serde(default = "yes")]
+    /// Whether DNS queries are answered. They are not before the end of the first round of health
+    /// checks.
+    #[serde(default = "default_true")]
     pub is_listening: bool,
-    /// What an operator should look at, the gravest first; the same as at `/readyz`.
+    /// What an operator should look at, grave concerns first; `/readyz` has the same list.
     #[serde(default)]
     pub concerns: Vec<Concern>,
-    /// What became of the files.
+    /// The state of the configuration files.
     pub configuration: ConfigurationStatus,
     /// Files that are held at their last good content, in order of path.
     #[serde(default)]
     pub held: Vec<HeldStatus>,
-    /// What of the state directory could not be saved, and why; a restart begins without it.
+    /// The state that could not be saved, and why; a restart begins without it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unsaved: Option<String>,
     /// The certificates of DNS over TLS and over HTTPS.
@@ -39,49 +43,49 @@ pub struct Status {
     pub certificates: Vec<CertificateStatus>,
     /// The GeoIP databases in use.
     pub databases: Vec<DatabaseStatus>,
-    /// In order of name.
+    /// The zones in order of name.
     pub zones: Vec<ZoneStatus>,
-    /// In order of name.
+    /// The datacenters in order of name.
     pub datacenters: Vec<DatacenterStatus>,
-    /// How many services there are.
+    /// The number of services.
     pub services: usize,
-    /// Names, types and clients for which nothing is usable, in order of name; of a short document
-    /// the first 100.
+    /// Names, types and clients without a usable member, in order of name. A short document has the
+    /// first 100.
     pub distressed: Vec<DistressedService>,
-    /// How many there are.
+    /// The number of all such names, types and clients.
     #[serde(default)]
     pub distressed_count: usize,
-    /// What is probed.
+    /// The targets of monitors.
     pub targets: Vec<TargetStatus>,
-    /// Monitors that judge nothing, because a file that they need is broken.
+    /// Monitors that judge nothing, because they cannot work.
     #[serde(default)]
     pub monitor_faults: Vec<MonitorFault>,
-    /// Load reports.
+    /// The newest report of each load source and target.
     #[serde(default)]
     pub loads: Vec<LoadStatus>,
-    /// Pools that load reports, capacities or failbacks have a part in.
+    /// Pools that load reports, a capacity or a failback have an effect on.
     #[serde(default)]
     pub pools: Vec<PoolStatus>,
-    /// Drains and slow starts under way.
+    /// Drains, slow starts and failbacks in progress.
     #[serde(default)]
     pub ramps: Vec<RampStatus>,
-    /// Lasting disagreements between balancers and our probes since the start.
+    /// The number of lasting disagreements between load reports and probes since the start.
     #[serde(default)]
     pub disagreements: u64,
-    /// Polls of load sources that brought no report since the start.
+    /// The number of polls of load sources that brought no report since the start.
     #[serde(default)]
     pub failed_polls: u64,
-    /// Load sources whose polls give no result for reasons that lie in this server.
+    /// Load sources whose polls give no result because of this server.
     #[serde(default)]
     pub polls: UncheckedStatus,
-    /// What aliases stand for, in order of name.
+    /// The addresses of aliases, in order of name.
     #[serde(default)]
     pub aliases: Vec<AliasStatus>,
-    /// The checker's belief in itself.
+    /// Health checks in numbers, and the checker's doubt in itself.
     pub checker: CheckerStatus,
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 
@@ -91,7 +95,7 @@ fn yes() -> bool {
 pub struct Concern {
     /// What is wrong and what to do, as one sentence without its full stop.
     pub text: String,
-    /// Clients get other answers than they should, or none.
+    /// Whether clients get other answers than they should, or none.
     #[serde(default)]
     pub is_grave: bool,
 }
@@ -102,7 +106,7 @@ pub struct Concern {
 pub struct MonitorFault {
     /// The monitor's name.
     pub monitor: String,
-    /// Why, and what follows.
+    /// Why the monitor cannot work, and the consequence.
     pub error: String,
 }
 
@@ -110,54 +114,56 @@ pub struct MonitorFault {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ServerStatus {
-    /// What its NSID says (RFC 5001): `id` of the configuration, else the host name; in hexadecimal
-    /// where it is not text.
+    /// The server's NSID (RFC 5001): `id` of the configuration, else the host name; in hexadecimal
+    /// if it is not text.
     pub node: String,
-    /// The id of its process.
+    /// The id of the process.
     pub pid: u32,
-    /// When it started, in seconds since 1970-01-01T00:00:00Z.
+    /// When the process started, in seconds since 1970-01-01T00:00:00Z.
     pub started: i64,
-    /// Where it was asked; the command line knows.
+    /// The URL that the command line asked; the server leaves it out.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub url: Option<String>,
 }
 
-/// What became of the files.
+/// The state of the configuration files.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ConfigurationStatus {
-    /// When the configuration in use was taken up.
+    /// When the configuration in force was applied.
     pub loaded: i64,
-    /// Reloads that were taken up since the start.
+    /// The number of reloads that were applied since the start.
     pub reloads: u64,
-    /// Reloads that were refused since the start.
+    /// The number of reloads since the start that were refused, or that held a file newly.
     pub failures: u64,
-    /// Since when files are not in use as they are: all of them, or those in `held`.
+    /// Since when files are not in use as they are: those in `held` or, if none is held, all of
+    /// them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refused: Option<i64>,
-    /// Why they are not in use; empty while all are. One line each: `file:line:column: what
+    /// Why files are not in use; empty while all are. One line each: `file:line:column: what
     /// (help)`.
     pub errors: Vec<String>,
-    /// What the files would remove if an operator accepted it, and why a load does not remove it by
-    /// itself.
+    /// The zones and services that the files would remove, and why a load does not remove them
+    /// before an operator accepts it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub removal: Option<String>,
-    /// What is in use and looks wrong.
+    /// Warnings about what is in use, one line each.
     pub warnings: Vec<String>,
-    /// Those of the warnings that say which geography pools need and no loaded database has.
+    /// The warnings about geography that pools need and no loaded database has. `warnings` has them
+    /// too.
     #[serde(default)]
     pub geography: Vec<String>,
 }
 
-/// A file that is not in use as it is: its last good content is, or nothing of it.
+/// A file that is not in use as it is: its last good content is in use, or nothing of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct HeldStatus {
     /// The file's path.
     pub file: String,
-    /// Since when it is held, in seconds since 1970-01-01T00:00:00Z.
+    /// Since when the file is held, in seconds since 1970-01-01T00:00:00Z.
     pub since: i64,
-    /// Why. One line each: `file:line:column: what (help)`.
+    /// Why the file is held, one line each: `file:line:column: what (help)`.
     pub errors: Vec<String>,
     /// Whether nothing of the file is in use, because it is new and was never without errors.
     #[serde(rename = "left-out", default)]
@@ -165,7 +171,7 @@ pub struct HeldStatus {
 }
 
 impl HeldStatus {
-    /// What is in use in its place.
+    /// What is in use instead of the file, in words.
     pub fn in_use(&self) -> &'static str {
         if self.is_left_out {
             "left out, since it has no earlier content"
@@ -186,90 +192,93 @@ pub struct CertificateStatus {
     /// When the server's own certificate in use expires, in seconds since 1970-01-01T00:00:00Z.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<i64>,
-    /// Why the files on disk are not in use, if they are not: `file: what (help: remedy)`.
+    /// Why the files on disk cannot be used: `file: what (help: remedy)`. `None` if they are in
+    /// use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Since when they are not, in seconds since 1970-01-01T00:00:00Z.
+    /// Since when the files on disk cannot be used, in seconds since 1970-01-01T00:00:00Z.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<i64>,
-    /// Attempts to read the files that failed since the start.
+    /// The number of failed attempts to read the files since the start.
     pub failed_reads: u64,
 }
 
-/// A GeoIP database.
+/// A GeoIP database in use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DatabaseStatus {
-    /// The file.
+    /// The path of the file.
     pub path: String,
-    /// `GeoLite2-City`.
+    /// The type that the file names, such as `GeoLite2-City`.
     pub kind: String,
-    /// When its vendor built it.
+    /// When the vendor built the database.
     pub built: u64,
-    /// How many networks it tells apart.
+    /// The number of networks with data of their own.
     pub networks: usize,
-    /// Why the newest file is not in use, if it is not.
+    /// Why the newest file is not in use; `None` if it is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
 }
 
-/// A zone.
+/// A zone that the server answers for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ZoneStatus {
-    /// The apex.
+    /// The name of the apex.
     pub name: String,
-    /// The SOA's serial.
+    /// The serial of the SOA record.
     pub serial: u32,
-    /// Static records.
+    /// The number of static records.
     pub records: usize,
-    /// Services in it.
+    /// The number of services in the zone.
     pub services: usize,
 }
 
-/// A datacenter.
+/// A datacenter, with its state and health.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DatacenterStatus {
-    /// The name.
+    /// The name of the datacenter.
     pub name: String,
-    /// Its label.
+    /// The name of its region.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub region: Option<String>,
-    /// `active`, `standby`, `draining` or `disabled`, at this hour.
+    /// `active`, `standby`, `draining` or `disabled`, at the time of the document.
     pub state: String,
-    /// Why.
+    /// The operator's reason for the state.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
     /// When the state ends.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub until: Option<i64>,
-    /// The file that holds its table.
+    /// The file, line and column of the datacenter's table.
     pub file: String,
-    /// Services with a member in it.
+    /// The number of services with a member in the datacenter.
     pub services: usize,
-    /// Health, whatever the state: `all-up`, `some-down`, `all-down`, `unknown` (some targets have
-    /// no verdict yet, none is down) or `no-targets`.
+    /// The health of the targets, which does not depend on the state: `all-up`, `some-down`,
+    /// `all-down`, `unknown` (some targets have no verdict yet, none is down) or `no-targets`.
     #[serde(default)]
     pub health: String,
-    /// Targets of its endpoints whose verdict is up. A target that several endpoints share counts
-    /// once; of a combined monitor the combined target counts, not its parts.
+    /// The number of targets of the datacenter's endpoints whose verdict is up. A target that
+    /// several endpoints share counts once. Of a combined monitor only
+    /// the combined target counts.
     pub up: usize,
-    /// Targets of its endpoints whose verdict is down.
+    /// The number of such targets whose verdict is down.
     pub down: usize,
-    /// The same, without a verdict yet or not probed.
+    /// The number of such targets without a verdict yet, or not probed.
     pub unknown: usize,
-    /// It is drained or disabled, and no answer of the snapshot in force names it.
+    /// Whether the datacenter is drained or disabled, and no answer of the snapshot in force names
+    /// it.
     #[serde(default)]
     pub effective: bool,
-    /// While it is drained or disabled: names and types whose answers name it all the same, in
-    /// order of name; of a short document the first 100.
+    /// While the datacenter is drained or disabled: names and types whose answers still name it, in
+    /// order of name. A short document has the first 100.
     #[serde(default)]
     pub still_answered: Vec<RemainingAnswer>,
-    /// How many there are.
+    /// The number of all such names and types.
     #[serde(default)]
     pub still_answered_count: usize,
-    /// Since when a drain is effective; nothing before it is.
+    /// Since when the drain is effective; `None` before it is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub drain: Option<DrainStatus>,
 }
@@ -283,36 +292,37 @@ pub struct RemainingAnswer {
     /// The record type: `A`, `AAAA` or `SRV`.
     #[serde(rename = "type")]
     pub rtype: String,
-    /// Why, in a phrase.
+    /// The reason, in a phrase.
     pub why: String,
 }
 
-/// An effective drain.
+/// Since when a drain is effective, and when caches follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DrainStatus {
-    /// From when on no new answer named the datacenter.
+    /// Since when no new answer names the datacenter, in seconds since 1970.
     pub effective: i64,
-    /// The longest time for which a cache may keep an answer that named it, in seconds.
+    /// The longest time after that for which a cache may keep an answer that names it, in seconds.
     pub longest_ttl: u32,
-    /// When the last cached answer has expired: the sum of both.
+    /// When the last cached answer expires: the sum of both.
     pub expires: i64,
 }
 
-/// A service for which nothing is usable.
+/// Clients of a service that find no usable member in one family.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DistressedService {
-    /// Its name.
+    /// The name of the service.
     pub name: String,
-    /// `A`, `AAAA` or `SRV`.
+    /// The record type: `A`, `AAAA` or `SRV`.
     pub rtype: String,
-    /// Whose clients find no usable member: `country DE`; empty where it is all of the service's.
+    /// The clients without a usable member, such as `country DE`; empty if they are all clients of
+    /// the service.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub clients: Vec<String>,
-    /// What they are answered with now, in a phrase.
+    /// What these clients are answered with now, in a phrase.
     pub plight: String,
-    /// Some members are usable again, but less than half of them by weight.
+    /// Whether some members are usable again, but less than half of them by weight.
     #[serde(default)]
     pub is_recovering: bool,
 }
@@ -320,7 +330,7 @@ pub struct DistressedService {
 impl DistressedService {
     /// `www.example.com AAAA (country DE; country AT)`.
     pub fn subject(&self) -> String {
-        distress::subject_text(&self.name, &self.rtype, &self.clients, usize::MAX)
+        subject_text(&self.name, &self.rtype, &self.clients, usize::MAX)
     }
 }
 
@@ -330,163 +340,191 @@ impl DistressedService {
 pub struct TargetStatus {
     /// The monitor's name.
     pub monitor: String,
-    /// The address or name.
+    /// The address or name that is probed.
     pub target: String,
-    /// The datacenters of the endpoints that it decides on.
+    /// The datacenters of the endpoints that the target decides on.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub datacenters: Vec<String>,
-    /// It decides on no endpoint by itself: the combined monitors that it is a part of.
+    /// The combined monitors that the target is a part of.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub part_of: Vec<String>,
     /// `up`, `down` or `unknown`.
     pub verdict: String,
-    /// Since when, if it was settled in this process's life.
+    /// Since when the verdict holds; `None` if a previous run reached it, or there is none yet.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub since: Option<i64>,
-    /// The latest probe: `ok`, or why it failed.
+    /// The outcome of the latest probe: `ok`, or why it failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last: Option<String>,
-    /// How long the latest probe took.
+    /// The duration of the latest probe, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub latency_ms: Option<u64>,
-    /// While outcomes against the verdict are counted: the least time until it flips.
+    /// While outcomes contradict the verdict: the shortest time until it changes, in seconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub flips_in_secs: Option<u32>,
 }
 
-/// An alias.
+/// An alias, with the addresses that it resolves to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct AliasStatus {
-    /// The name.
+    /// The name of the alias.
     pub name: String,
-    /// What it stands for, the last good answer.
+    /// The addresses of the last good answer.
     pub addresses: Vec<String>,
-    /// How long answers that hold them may be cached, in seconds.
+    /// The TTL of answers with these addresses, in seconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ttl: Option<u32>,
-    /// When it was last resolved.
+    /// When the alias was last resolved.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub resolved: Option<i64>,
-    /// Why it is not resolved now, if it is not.
+    /// Why the latest attempt to resolve it failed; `None` if it did not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
 }
 
-/// What one load source says of one balancer.
+/// The newest report of a load source, of one balancer.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LoadStatus {
     /// The source's name.
     pub load: String,
-    /// Whose report, where each address has its own.
+    /// The address or name that the report is about; `None` if one report is about all.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub target: Option<String>,
-    /// How old the newest report is, in seconds; nothing before the first.
+    /// The age of the newest report, in seconds; `None` before the first.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub age_secs: Option<u64>,
-    /// Too old to say anything: configured weights rule.
+    /// Whether the newest report has expired: pools use configured weights.
     pub is_stale: bool,
-    /// Why the latest poll brought no report.
+    /// Why the latest poll brought no report; `None` if it did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
-    /// Since when no poll has brought a report, where the latest brought none.
+    /// The end of the first poll since the last report, if the latest poll brought none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub failing_since: Option<i64>,
-    /// Connections now.
+    /// The number of connections in the report.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub connections: Option<f64>,
-    /// The most of them.
+    /// The maximum number of connections.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub limit: Option<f64>,
-    /// Servers that are up, and all.
+    /// The number of servers that are up, and of all servers.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub servers: Option<(u32, u32)>,
-    /// What is left of the whole capacity, from 0 to 1.
+    /// The share of the whole capacity that is left, from 0 to 1; `None` if all is left.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub capacity_left: Option<f64>,
-    /// How long a request takes.
+    /// The duration of a request, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub response_ms: Option<f64>,
-    /// Other numbers by name.
+    /// The other numbers of the report, by name.
     #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty", default)]
     pub gauges: std::collections::BTreeMap<String, f64>,
-    /// How it differs from what our probes find, once that lasts.
+    /// How the report contradicts the probes, once that has lasted.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub disagreement: Option<String>,
 }
 
-/// A pool that load reports, a capacity or a failback have a part in.
+/// A pool that load reports, a capacity or a failback have an effect on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PoolStatus {
-    /// Its name.
+    /// The name of the pool.
     pub name: String,
-    /// Of a `load` pool: its members and the share of its clients that each gets, from 0 to 1: by
-    /// load reports, health, drains and slow starts.
+    /// For a `load` pool: its members, and the share of its clients that each receives, from 0 to
+    /// 1. The shares follow load reports, health, drains and slow starts.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub shares: Vec<(String, f64)>,
-    /// Why the configured weights rule, if they do.
+    /// Why the pool uses its configured weights; `None` if it does not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fallback: Option<String>,
-    /// Of a pool with a capacity: what it keeps of its clients, from 0 to 1.
+    /// For a pool with a capacity: the share of its clients that it keeps, from 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub keep: Option<f64>,
-    /// The level of its load at the last look.
+    /// The load of the pool when it was last evaluated, as a share of its capacity.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub level: Option<f64>,
-    /// What that should be at most.
+    /// The maximum that `level` should have.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub target: Option<f64>,
-    /// Of a `failover` pool: the member that clients stay with although one before it is usable.
+    /// For a `failover` pool: the member that clients stay with although an earlier one is usable.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub holder: Option<String>,
 }
 
-/// A drain or a slow start under way.
+/// A drain, a slow start or a failback in progress.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RampStatus {
-    /// The datacenter, the endpoint, or the member that clients return to.
+    /// The name of the datacenter, of the endpoint, or of the member that clients return to.
     pub name: String,
-    /// The pool of an endpoint or a member.
+    /// The pool of the endpoint or member.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub pool: Option<String>,
     /// `drain`, `held-drain`, `slow-start`, or `failback`: clients of a failover pool return to its
     /// member.
     #[serde(default)]
     pub kind: String,
-    /// How much of its share it takes now, from 0 to 1.
+    /// The part of its share that it receives now, from 0 to 1.
     pub at: f64,
-    /// Where that goes.
+    /// The part that it receives at the end.
     pub goal: f64,
-    /// When it is there.
+    /// When it reaches `goal`.
     pub ends: i64,
 }
 
-/// The checker's belief in itself.
+/// Health checks in numbers, and the checker's doubt in itself.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct CheckerStatus {
     /// `trusting`, `suspecting` (verdicts are frozen) or `convinced`.
     pub doubt: String,
-    /// How often it began to doubt itself since the start.
+    /// The number of times that verdicts were frozen since the start.
     pub freezes: u64,
-    /// Targets that are probed.
+    /// The number of targets that are probed.
     #[serde(default)]
     pub targets: usize,
-    /// Of these, targets with an outcome in this run of the program.
+    /// The number of these with an outcome in this run of the program.
     #[serde(default)]
     pub judged: usize,
-    /// Probes started since the start.
+    /// The number of probes that began since the start.
     pub started: u64,
-    /// Of these, later than their time allows.
+    /// The number of these that began too late.
     pub late: u64,
-    /// Probes that ended without a result, for causes in this server or its configuration.
+    /// The number of probes without a result because of this server or its configuration.
     pub discarded: u64,
-    /// Probes that run now.
+    /// The number of probes in progress.
     pub in_flight: u64,
-    /// Targets whose probes give no result, for causes in this server.
+    /// Targets whose probes give no result because of this server.
     #[serde(default)]
     pub checks: UncheckedStatus,
+}
+
+/// Health checks, or polls of load sources, that give no result because of this server or its
+/// system.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct UncheckedStatus {
+    /// The number of targets, or of load sources.
+    pub all: u64,
+    /// The number of those that are unchecked: the last two or more due checks gave no result.
+    pub unchecked: u64,
+    /// The number of unchecked ones by the reason of the latest check, without reasons that apply
+    /// to none.
+    pub reasons: BTreeMap<String, u64>,
+    /// The number of checks without a result since the start, by reason.
+    pub unmade: BTreeMap<String, u64>,
+}
+
+impl From<SchedulerCounts> for UncheckedStatus {
+    fn from(counts: SchedulerCounts) -> Self {
+        let named = |(reason, count): (NoResult, u64)| (reason.label().to_owned(), count);
+        Self {
+            all: counts.targets as u64,
+            unchecked: counts.unchecked.sum(),
+            reasons: counts.unchecked.iter().filter(|(_, count)| *count > 0).map(named).collect(),
+            unmade: counts.without_result.iter().map(named).collect(),
+        }
+    }
 }

@@ -1,46 +1,16 @@
-//! Unchecked targets and load sources in words: how many, why, what follows and what to do. Every
-//! report says the same.
+//! Unchecked targets and load sources in words: how many, why, the consequence and the remedy.
+//! Every report uses these texts.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-
-use crate::probe::{NoResult, SchedulerCounts};
-
-/// Health checks, or polls of load sources, that give no result for reasons that lie in this server
-/// or its system.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct UncheckedStatus {
-    /// How many targets, or load sources, there are.
-    pub all: u64,
-    /// How many of them are unchecked: the last two due checks, or more, gave no result.
-    pub unchecked: u64,
-    /// The same by the reason of the latest check; reasons that apply to none are left out.
-    pub reasons: BTreeMap<String, u64>,
-    /// Checks without a result since the start, by reason.
-    pub unmade: BTreeMap<String, u64>,
-}
-
-impl From<SchedulerCounts> for UncheckedStatus {
-    fn from(tally: SchedulerCounts) -> Self {
-        let named = |(reason, count): (NoResult, u64)| (reason.label().to_owned(), count);
-        Self {
-            all: tally.targets as u64,
-            unchecked: tally.unchecked.sum(),
-            reasons: tally.unchecked.iter().filter(|(_, count)| *count > 0).map(named).collect(),
-            unmade: tally.without_result.iter().map(named).collect(),
-        }
-    }
-}
+use super::status::UncheckedStatus;
+use crate::probe::NoResult;
 
 impl UncheckedStatus {
-    /// Whether more than half are unchecked: of health checks, the server is not ready then.
+    /// Whether more than half are unchecked. For health checks, the server is not ready then.
     pub fn is_blind(&self) -> bool {
         self.unchecked * 2 > self.all
     }
 
-    /// What an operator reads where targets are unchecked.
+    /// The concern that targets are unchecked, if any are.
     pub fn targets_concern(&self) -> Option<String> {
         let effect = match self.is_blind() {
             true => "dead ones stay in service, and this server is not ready",
@@ -49,13 +19,13 @@ impl UncheckedStatus {
         self.text("failover is blind", "targets", "health checks", effect)
     }
 
-    /// What an operator reads where load sources are unchecked.
+    /// The concern that load sources are unchecked, if any are.
     pub fn loads_concern(&self) -> Option<String> {
         let effect = "their pools keep the shares of old reports, then use configured weights";
         self.text("load reports cannot be fetched", "load sources", "polls", effect)
     }
 
-    fn text(&self, what: &str, whose: &str, checks: &str, effect: &str) -> Option<String> {
+    fn text(&self, fault: &str, subjects: &str, checks: &str, effect: &str) -> Option<String> {
         if self.unchecked == 0 {
             return None;
         }
@@ -69,14 +39,14 @@ impl UncheckedStatus {
         let remedies: Vec<&str> = present.map(|(reason, _)| remedy(reason)).collect();
         let Self { unchecked, all, .. } = self;
         Some(format!(
-            "{what}: the last two or more {checks} of {unchecked} of {all} {whose} gave no result ({}): {effect}; {}",
+            "{fault}: the last two or more {checks} of {unchecked} of {all} {subjects} gave no result ({}): {effect}; {}",
             reasons.join("; "),
             remedies.join("; ")
         ))
     }
 }
 
-/// Why checks gave no result. No target is unchecked because of [`NoResult::Monitor`] or
+/// A reason why checks gave no result. No target is unchecked because of [`NoResult::Monitor`] or
 /// [`NoResult::Alias`]: those two reasons have concerns of their own, and never reach these texts.
 fn reason_text(reason: NoResult) -> &'static str {
     match reason {
@@ -111,6 +81,8 @@ fn remedy(reason: NoResult) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn status(all: u64, reasons: &[(NoResult, u64)]) -> UncheckedStatus {
@@ -125,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_blind_with_more_than_half_of_its_targets_unchecked_and_says_why_and_what_to_do()
+    fn a_server_is_blind_with_more_than_half_of_its_targets_unchecked_and_the_concern_has_a_remedy()
     {
         for (all, unchecked, is_blind) in
             [(0, 0, false), (1, 1, true), (2, 1, false), (3, 2, true), (20, 10, false)]

@@ -247,7 +247,7 @@ fn half_of_many_zones_gone_is_held_and_a_second_sighup_accepts_it() {
     let listed = concerns(&server);
     let listed = listed.split("\"configuration\"").next().unwrap();
     assert_eq!(
-        listed.matches("15 of 22 zones would go").count(),
+        listed.matches("15 of 22 zones would be removed").count(),
         1,
         "one concern for all files: {listed}"
     );

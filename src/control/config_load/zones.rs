@@ -5,16 +5,17 @@ use std::{collections::HashMap, sync::Arc};
 use crate::{
     config::{SerialSource, ZoneConfig},
     control::{
+        clock::unix_now,
         file_selection::{ForcedHold, HoldCause},
-        serials::{self, EarlierSerials, SerialHistory},
-        state::{SavedSerial, unix_now},
+        saved_serials::{EarlierSerials, SavedSerial},
+        serials::{self, SerialHistory},
     },
     dns::Name,
     steer::{ServiceId, Topology, ZoneId},
     zone::Zones,
 };
 
-/// The serial and the counts of a zone.
+/// What the status document shows of a zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::control) struct BuiltZoneSummary {
     pub serial: u32,
@@ -25,12 +26,14 @@ pub(in crate::control) struct BuiltZoneSummary {
 /// Zones that are ready to be answered from.
 pub(super) struct BuiltZones {
     pub(super) zones: Arc<Zones>,
+    /// The summary of each zone, by [`ZoneId`].
     pub(super) summaries: Arc<[BuiltZoneSummary]>,
+    /// The serials for the next load, of removed zones too.
     pub(super) serials: HashMap<Name, SavedSerial>,
 }
 
-/// The zones in force, with the serials of `configs` in their SOAs. Records and names of services
-/// are the same.
+/// The zones in force, with the serials of `configs` in their SOA records. Records and names of
+/// services must be the same.
 pub(super) fn with_serials(
     zones: &Arc<Zones>,
     summaries: &[BuiltZoneSummary],
@@ -54,7 +57,7 @@ pub(super) fn with_serials(
     BuiltZones { zones, summaries: summaries.into(), serials }
 }
 
-/// The serial of a zone, which is kept for the next load.
+/// The serial of a zone. `kept` gets it, for the next load.
 fn next_serial(
     config: &ZoneConfig,
     earlier: Option<&EarlierSerials>,
@@ -90,15 +93,15 @@ pub(super) fn build(
         summaries.push(BuiltZoneSummary { serial, records: config.record_count(), services: 0 });
         match config.take_zone(serial) {
             Ok(zone) => built.push(Arc::new(zone)),
-            Err(why) => {
-                errors.extend(why.into_iter().map(|why| format!("{}: {why}", config.origin)).map(
+            Err(reasons) => errors.extend(
+                reasons.into_iter().map(|reason| format!("{}: {reason}", config.origin)).map(
                     |reason| ForcedHold {
                         path: config.origin.path.clone(),
                         reason,
                         cause: HoldCause::OwnError,
                     },
-                ))
-            }
+                ),
+            ),
         }
     }
     if !errors.is_empty() {

@@ -1,8 +1,8 @@
-//! Certificates and keys of monitors: looked at every few seconds, and read again when one of them
+//! Certificates and keys of monitors: checked every two seconds, and read again when one of them
 //! has changed.
 //!
-//! They are no files of the configuration: a change of one is no load. Looking happens off the
-//! controller's task, since a file system may hang.
+//! They are not files of the configuration, so that a change of one causes no load. The checks run
+//! apart from the controller's task, because a file system may hang.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,10 +14,10 @@ use tokio::{task::JoinHandle, time::Instant as TokioInstant};
 
 use crate::{config::FileStamp, steer::Topology};
 
-/// The pause between two looks.
+/// The pause between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The files that monitors name, as they were when they were last read.
+/// The files that monitors name, with their state when they were last read.
 #[derive(Debug, Default)]
 pub(super) struct CredentialFiles {
     last_read: CredentialStamps,
@@ -28,7 +28,7 @@ pub(super) struct CredentialFiles {
 type CredentialStamps = BTreeMap<PathBuf, Option<FileStamp>>;
 
 impl CredentialFiles {
-    /// Notes the files of the topology's monitors as they are now: to be called before they are
+    /// Records the state of the files of the topology's monitors: to be called before the files are
     /// read.
     pub(super) async fn record_stamps(&mut self, topology: &Topology) {
         let files = topology.monitors.iter().flat_map(|monitor| monitor.check.credentials());
@@ -37,17 +37,17 @@ impl CredentialFiles {
         self.check_at = (!files.is_empty()).then(|| TokioInstant::now() + CHECK_INTERVAL);
         self.last_read = match files.is_empty() {
             true => CredentialStamps::new(),
-            // A panic leaves nothing known, and the next look finds a change.
+            // After a panic no state is recorded, so that the next check finds a change.
             false => tokio::task::spawn_blocking(move || stamps(files)).await.unwrap_or_default(),
         };
     }
 
-    /// When to look next.
+    /// When the next check is due.
     pub(super) fn due(&self) -> Option<TokioInstant> {
         self.check_at
     }
 
-    /// Begins to look if it is time.
+    /// Begins a check if one is due.
     pub(super) fn begin_check_if_due(&mut self, now: TokioInstant) {
         if self.check_at.is_some_and(|at| at <= now) {
             self.check_at = None;
@@ -56,10 +56,11 @@ impl CredentialFiles {
         }
     }
 
-    /// Ends when a look does; never while there is none. Whether a file has changed.
+    /// Waits for the end of the check in progress, and returns whether a file has changed. Never
+    /// ends while no check is in progress.
     pub(super) async fn check_finished(&mut self) -> bool {
-        let Some(looking) = &mut self.running_check else { return std::future::pending().await };
-        let found = looking.await.unwrap_or_default();
+        let Some(check) = &mut self.running_check else { return std::future::pending().await };
+        let found = check.await.unwrap_or_default();
         self.running_check = None;
         self.check_at = Some(TokioInstant::now() + CHECK_INTERVAL);
         let is_same = |(path, stamp): (&PathBuf, &Option<FileStamp>)| match (stamp, found.get(path))
@@ -72,9 +73,9 @@ impl CredentialFiles {
 }
 
 fn stamps(files: impl IntoIterator<Item = PathBuf>) -> CredentialStamps {
-    let of = |path: PathBuf| {
+    let with_stamp = |path: PathBuf| {
         let stamp = FileStamp::of(&path);
         (path, stamp)
     };
-    files.into_iter().map(of).collect()
+    files.into_iter().map(with_stamp).collect()
 }

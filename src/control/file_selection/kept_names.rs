@@ -1,14 +1,13 @@
-//! Names that wait: while a file cannot be used, zones and services that it may define are not
-//! removed.
+//! Kept names: while a file cannot be used, zones and services that it may define are not removed.
 //!
-//! A zone that is cut out of one file and pasted into another one has moved. If the other file is
-//! broken, half copied, open or not readable, the first file alone looks like a removal. So
-//! whatever removes a zone or service is held as a whole as long as a file that may define it
-//! cannot be used: until that file is fixed or removed, or an operator accepts the removal.
+//! A zone that is cut out of one file and pasted into another has moved. If the other file is
+//! broken, half copied, open or unreadable, the first file alone looks like a removal. So a file
+//! that removes a zone or service is held while another file that may define that name cannot be
+//! used: until that file is fixed or removed, or an operator accepts the removal.
 //!
-//! What a file that cannot be used may define: a file of tables and a directory, anything;
-//! `NAME.zone`, that zone and names in it; another master file, any record; `portolan.toml`,
-//! nothing. What its text seems to say does not matter: it may be cut off.
+//! A file of tables or a directory that cannot be used may define anything; `NAME.zone`, that zone
+//! and names in it; another master file, any record; `portolan.toml`, nothing. The text of the file
+//! is not considered, because it may be cut off.
 
 use std::collections::BTreeSet;
 
@@ -22,12 +21,12 @@ use crate::{
     listing,
 };
 
-/// As many names, and files, are shown.
+/// The maximum number of names, and of files, that a message names.
 const MAX_LISTED: usize = 5;
-/// A load that still removes names after so many steps holds every changed file.
+/// A load that still removes names after this many steps holds every changed file.
 const MAX_STEPS: usize = 16;
 
-/// Names that would go, the files that would take them, and the files that may define them.
+/// Names to keep, the changed files that would remove them, and the files that may define them.
 struct KeptNames {
     names: BTreeSet<Definition>,
     removing_files: Vec<FileId>,
@@ -35,33 +34,34 @@ struct KeptNames {
 }
 
 impl FileSelection<'_> {
-    /// Finds versions that load together and lack no zone or service that a file may define which
-    /// cannot be used. Also why names are kept, if any are.
+    /// Finds versions that load together and that lack no zone or service that an unusable file may
+    /// define. Returns the configuration, and the reason why names are kept, if any are.
     ///
     /// # Errors
     /// The last good set does not load either.
     pub(in crate::control) fn find_loadable_keeping_names(
         &mut self,
     ) -> Result<(ConfigAndWarnings, Option<String>), Diagnostics> {
-        let mut settled = self.find_loadable()?;
-        let mut why = None;
+        let mut loaded = self.find_loadable()?;
+        let mut reason = None;
         for step in 0.. {
-            let Some(mut waiting) = self.names_to_keep(&settled) else { break };
-            drop(settled);
-            if waiting.removing_files.is_empty() || step >= MAX_STEPS {
-                waiting.removing_files = self.changed().collect();
+            let Some(mut kept) = self.names_to_keep(&loaded) else { break };
+            drop(loaded);
+            if kept.removing_files.is_empty() || step >= MAX_STEPS {
+                kept.removing_files = self.changed().collect();
             }
-            let text = self.reason_text(&waiting);
-            let charge =
+            let text = self.reason_text(&kept);
+            let attribute =
                 |file| AttributedError { file, error: text.clone(), cause: HoldCause::Removal };
-            self.hold_attributed(waiting.removing_files.iter().copied().map(charge).collect());
-            why.get_or_insert(text);
-            settled = self.find_loadable()?;
+            self.hold_attributed(kept.removing_files.iter().copied().map(attribute).collect());
+            reason.get_or_insert(text);
+            loaded = self.find_loadable()?;
         }
-        Ok((settled, why))
+        Ok((loaded, reason))
     }
 
-    /// `None` where nothing has to wait, or nothing is left that could be held.
+    /// The names that have to be kept and are not. `None` if there are none, or if no file is left
+    /// to hold.
     fn names_to_keep(&self, (config, _): &ConfigAndWarnings) -> Option<KeptNames> {
         let unusable: Vec<FileId> = self.unusable().collect();
         if unusable.is_empty() || self.has_other_settings() || self.changed().next().is_none() {
@@ -75,27 +75,23 @@ impl FileSelection<'_> {
         )
         .definitions();
         let names: BTreeSet<Definition> = removed.into_iter().filter(may_be_defined).collect();
-        let takes = |file: &FileId| {
+        let removes = |file: &FileId| {
             self.name_changes(*file).removed.iter().any(|name| names.contains(name))
         };
-        let takers = self.changed().filter(takes).collect();
+        let removing_files = self.changed().filter(removes).collect();
         let unusable = unusable
             .iter()
             .copied()
             .filter(|file| names.iter().any(|name| self.may_define(*file, name)))
             .collect();
-        if names.is_empty() {
-            None
-        } else {
-            Some(KeptNames { names, removing_files: takers, unusable })
-        }
+        if names.is_empty() { None } else { Some(KeptNames { names, removing_files, unusable }) }
     }
 
-    /// The held files of whose new version it is not known what it defines.
+    /// The held files whose new version may define anything, because it cannot be used.
     fn unusable(&self) -> impl Iterator<Item = FileId> {
         self.ids().filter(|id| match &self.versions[id.index()] {
-            SelectedVersion::Held { new, ground, .. } => {
-                *ground != HoldCause::Removal && new.role != FileRole::Absent
+            SelectedVersion::Held { new, cause, .. } => {
+                *cause != HoldCause::Removal && new.role != FileRole::Absent
             }
             SelectedVersion::Unchanged | SelectedVersion::New | SelectedVersion::Retained => false,
         })
@@ -106,22 +102,22 @@ impl FileSelection<'_> {
         may_define(new, name)
     }
 
-    fn reason_text(&self, waiting: &KeptNames) -> String {
-        let names = waiting.names.iter().map(|name| format!("{} {}", name.kind, name.name));
+    fn reason_text(&self, kept: &KeptNames) -> String {
+        let names = kept.names.iter().map(|name| format!("{} {}", name.kind, name.name));
         let shown = |file: &FileId| match &self.versions[file.index()] {
             SelectedVersion::Held { new, .. } => new.shown.to_string(),
             SelectedVersion::Unchanged | SelectedVersion::New | SelectedVersion::Retained => {
                 self.sources.files()[file.index()].shown.to_string()
             }
         };
-        let (count, files) = (waiting.names.len(), waiting.unusable.len());
+        let (count, files) = (kept.names.len(), kept.unusable.len());
         format!(
             "{} {} kept: no file that can be used defines {} any more, and {}, which cannot be used, may (help: fix {}; or, \
              if {} to be removed, run `portolan reload --accept-removal`)",
             listing::join_first(names, MAX_LISTED, count),
             if count == 1 { "is" } else { "are" },
             if count == 1 { "it" } else { "them" },
-            listing::join_first(waiting.unusable.iter().map(shown), MAX_LISTED, files),
+            listing::join_first(kept.unusable.iter().map(shown), MAX_LISTED, files),
             if files == 1 { "that file" } else { "those files" },
             if count == 1 { "it is" } else { "they are" },
         )
@@ -157,7 +153,7 @@ mod tests {
     const ZONES: usize = 4;
     const PLACES: &str = "[datacenter.fra]\nstate = \"active\"\n";
 
-    /// What is wrong with a file.
+    /// A fault of a file.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     enum FileFault {
         None,
@@ -177,8 +173,8 @@ mod tests {
         )
     }
 
-    /// The files where each zone lies in the file that `layout` says, if any; a file without a zone
-    /// does not exist.
+    /// Files in which `layout` has the file of each zone, if it has one; a file without a zone does
+    /// not exist.
     fn files(layout: &[Option<usize>], places: &str) -> Vec<(String, String)> {
         let text = |file| {
             (0..ZONES).filter(|number| layout[*number] == Some(file)).map(zone).collect::<String>()
@@ -202,7 +198,7 @@ mod tests {
         LastGood::of(sources, &read, inventory, &LastGood::default())
     }
 
-    /// Breaks a file; whether there is one.
+    /// Breaks a file; returns whether the file exists.
     fn break_file(sources: &mut Sources, path: &str, fault: FileFault) -> bool {
         let found = sources.entries().find(|(_, file)| file.path == Path::new(path));
         let Some((id, mut file)) = found.map(|(id, file)| (id, file.clone())) else { return false };
@@ -222,9 +218,9 @@ mod tests {
     }
 
     proptest! {
-        /// The property of names: while a file cannot be used, no zone and no service disappears,
-        /// and a drain in another file applies. Once all can be used, there is exactly what the
-        /// files define.
+        /// The property of kept names: while a file cannot be used, no zone and no service
+        /// disappears, and a drain in another file applies. Once all can be used, there is exactly
+        /// what the files define.
         #[test]
         fn no_name_disappears_while_a_file_cannot_be_used(
             before in layout(),

@@ -1,4 +1,4 @@
-//! What is held and what applies, on small configurations.
+//! Which files are held and which apply, in small configurations.
 
 use proptest::prelude::*;
 
@@ -37,7 +37,8 @@ fn base() -> FileTexts<'static> {
     ]
 }
 
-/// `files` with these instead of those of the same path; an empty text takes a file away.
+/// `files` with the changed ones in the place of those of the same path. An empty text removes a
+/// file.
 fn with_changes<'t>(mut files: FileTexts<'t>, changes: &[(&'t str, &'t str)]) -> FileTexts<'t> {
     files.retain(|(path, _)| !changes.iter().any(|(changed, _)| changed == path));
     files.extend(changes.iter().filter(|(_, text)| !text.is_empty()));
@@ -45,7 +46,7 @@ fn with_changes<'t>(mut files: FileTexts<'t>, changes: &[(&'t str, &'t str)]) ->
     files
 }
 
-/// The paths that are held after `files` replace `good`, and what loads.
+/// The paths that are held after `files` replace `good`, and the configuration that loads.
 fn held(good: &LastGood, files: &[(&str, &str)]) -> (Vec<String>, Config) {
     let mut selection = FileSelection::new(sources(files), good, |_| false);
     let (config, _) = selection.find_loadable().unwrap_or_else(|errors| panic!("{errors}"));
@@ -94,7 +95,7 @@ fn a_deleted_file_that_others_need_is_held() {
 }
 
 #[test]
-fn a_name_may_move_between_files_and_takes_no_file_with_it_where_one_half_is_broken() {
+fn a_name_may_move_between_files_and_is_kept_if_one_of_them_is_broken() {
     let both = [
         ("zones/pools.toml", ""),
         (
@@ -103,13 +104,13 @@ fn a_name_may_move_between_files_and_takes_no_file_with_it_where_one_half_is_bro
         ),
     ];
     assert_eq!(held(&good(&base()), &with_changes(base(), &both)).0, [] as [&str; 0]);
-    // The file that the pool moves to is broken: the one that it moved from stays.
+    // The file that the pool moves to is broken: the file that it moved from is held.
     let broken = [both[0], ("zones/service.toml", "[service.\"www.x.test\"\n[pool.web]\n")];
     assert_eq!(
         held(&good(&base()), &with_changes(base(), &broken)).0,
         ["zones/pools.toml", "zones/service.toml"]
     );
-    // The file that it moves from is broken: the second definition waits.
+    // The file that the pool moves from is broken: the second definition is held.
     let half = [("zones/pools.toml", "[pool.web"), both[1]];
     assert_eq!(
         held(&good(&base()), &with_changes(base(), &half)).0,
@@ -118,7 +119,7 @@ fn a_name_may_move_between_files_and_takes_no_file_with_it_where_one_half_is_bro
 }
 
 #[test]
-fn of_a_name_defined_twice_only_the_file_that_added_it_is_held() {
+fn if_a_name_is_defined_twice_only_the_file_that_added_it_is_held() {
     let edited = POOLS.replace("192.0.2.1", "192.0.2.9");
     let second = format!("{PLACES}[pool.web]\nmembers = [{{ addresses = [\"192.0.2.2\"] }}]\n");
     let files =
@@ -136,7 +137,7 @@ fn of_a_name_defined_twice_only_the_file_that_added_it_is_held() {
 }
 
 #[test]
-fn a_file_named_by_an_error_that_another_caused_is_released() {
+fn a_file_named_by_an_error_that_another_file_caused_is_released() {
     let master = (
         "zones/x.test.zone",
         "@ 300 SOA ns1 h 7 3600 600 86400 300\n@ 300 NS ns1\nns1 300 A 192.0.2.53\n",
@@ -152,7 +153,7 @@ fn a_file_named_by_an_error_that_another_caused_is_released() {
 }
 
 #[test]
-fn a_new_file_with_errors_is_left_out_and_reported_so() {
+fn a_new_file_with_errors_is_left_out_and_reported_as_left_out() {
     let good = good(&base());
     let files =
         with_changes(base(), &[("zones/new.toml", "[pool.x"), ("zones/pools.toml", "[pool.web")]);
@@ -168,7 +169,7 @@ fn a_new_file_with_errors_is_left_out_and_reported_so() {
 }
 
 #[test]
-fn what_is_said_of_a_file_that_is_gone_or_of_a_directory_is_true() {
+fn reports_about_a_missing_file_or_a_directory_are_true() {
     let nested =
         with_changes(base(), &[("zones/service.toml", ""), ("zones/sub/service.toml", SERVICE)]);
     let good = good(&nested);
@@ -234,7 +235,8 @@ const EDITS: [FileMutation; 6] = [
     FileMutation::UnknownName,
 ];
 
-/// As many regions, each with a file of pools and a file of services, over one file of datacenters.
+/// The number of regions. Each has a file of pools and a file of services; one file has the
+/// datacenters of all.
 const REGIONS: usize = 3;
 
 fn region(number: usize) -> [(String, String); 2] {
@@ -265,7 +267,8 @@ fn edited(text: &str, edit: FileMutation) -> Option<String> {
     })
 }
 
-/// Everything of a configuration that answers depend on, whatever order its files were read in.
+/// Everything in a configuration that answers depend on, in an order that does not depend on the
+/// order of the files.
 fn answer_summary(config: &Config) -> String {
     let topology = &config.topology;
     let mut lines: Vec<String> = topology
@@ -288,8 +291,8 @@ fn answer_summary(config: &Config) -> String {
 }
 
 proptest! {
-    /// The property of held files: broken files count as if they had not been touched, and nothing
-    /// else waits for them.
+    /// The property of held files: a load with broken files equals a load in which they had not
+    /// been touched, and no other file waits for them.
     #[test]
     fn a_load_with_broken_files_equals_a_load_with_their_last_good_content(
         edits in proptest::collection::vec(0..EDITS.len(), 2 * REGIONS),
@@ -303,23 +306,22 @@ proptest! {
         let (mut now, mut expected) = (before[..2].to_vec(), before[..2].to_vec());
         for (at, (path, text)) in before[2..].iter().enumerate() {
             let (edit, services) = (edits[at], edits[at | 1]);
-            // Pools that disappear are needed, unless their services are gone, too.
+            // Pools that disappear are needed, unless their services disappear too.
             let is_needed = at % 2 == 0 && edit == FileMutation::Gone && services != FileMutation::Gone;
             let is_broken = matches!(edit, FileMutation::Syntax | FileMutation::Value | FileMutation::UnknownName) || is_needed;
             now.extend(edited(text, edit).map(|text| (path.clone(), text)));
             expected.extend(edited(text, if is_broken { FileMutation::None } else { edit }).map(|text| (path.clone(), text)));
         }
-        // A service of an unknown pool does not need its old one as long as it is held: what it
-        // needed before is needed.
+        // A service with an unknown pool is held. It then needs the pool that it had before.
         let mut selection = FileSelection::new(borrow(&now), &good, |_| false);
         let (config, _) = selection.find_loadable().unwrap();
         let (wanted, _) = Config::load(&borrow(&expected)).unwrap();
         prop_assert_eq!(answer_summary(&config), answer_summary(&wanted), "{:?} {:?}", edits, selection.held());
     }
 
-    /// Whatever the files hold, something loads: in the end the last good set.
+    /// Whatever the files contain, a configuration loads: at worst the last good set.
     #[test]
-    fn whatever_becomes_of_the_files_something_loads(
+    fn a_configuration_loads_whatever_the_files_contain(
         texts in proptest::collection::vec(prop_oneof![
             Just(None),
             "[a-z\\[\\]\".={} \n]{0,60}".prop_map(Some),

@@ -1,8 +1,8 @@
 //! The last good set in the state directory: one file, replaced as a whole.
 //!
-//! A line `portolan-last-good 1 LENGTH`, a JSON document of LENGTH octets that describes the files,
-//! their contents one after the other, and a checksum of all that. A file that is cut, damaged or
-//! of other locations is not used.
+//! The file has a line `portolan-last-good 1 LENGTH`, a JSON document of LENGTH octets that
+//! describes the files, their contents one after the other, and a checksum of all of that. A file
+//! that is cut off or damaged, or that is about other locations, is not used.
 
 use std::{
     collections::BTreeSet,
@@ -17,17 +17,17 @@ use std::{
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use super::{Inventory, LastGood};
+use super::set::{Inventory, LastGood};
 use crate::{
     config::{FileRole, SourceFile, SourceOptions},
     dns::Name,
 };
 
-/// What the file begins with; the number changes with the format.
+/// The beginning of the file; the number changes with the format.
 const MAGIC: &str = "portolan-last-good 1 ";
 const CHECKSUM_OCTETS: usize = 16;
 
-/// What a set is of: a set of other files is never used.
+/// The locations of the files of a set. A set of other locations is never used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(in crate::control) struct LastGoodOrigin {
@@ -38,10 +38,11 @@ pub(in crate::control) struct LastGoodOrigin {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct LastGoodHeader {
-    home: LastGoodOrigin,
+    #[serde(rename = "home")]
+    origin: LastGoodOrigin,
     zones: Vec<String>,
     services: Vec<String>,
-    /// Sets that earlier versions wrote have none.
+    /// Empty in sets that earlier versions wrote.
     #[serde(default)]
     credentials: BTreeSet<PathBuf>,
     files: Vec<FileEntry>,
@@ -52,7 +53,7 @@ struct LastGoodHeader {
 struct FileEntry {
     path: PathBuf,
     role: SavedRole,
-    /// When the file was last changed: the time since 1970-01-01T00:00:00Z.
+    /// When the file was last modified, as the time since 1970-01-01T00:00:00Z.
     modified: Option<Duration>,
     octets: usize,
 }
@@ -68,9 +69,9 @@ enum SavedRole {
 /// Why a saved set is not used.
 #[derive(Debug)]
 pub(in crate::control) enum LastGoodError {
-    /// It is cut or damaged, or another version of the program wrote it.
+    /// The file is cut off or damaged, or another version of the program wrote it.
     Damaged(&'static str),
-    /// It is of other files.
+    /// The set has files of these other locations.
     OtherPaths(Box<LastGoodOrigin>),
 }
 
@@ -88,8 +89,8 @@ impl fmt::Display for LastGoodError {
 impl std::error::Error for LastGoodError {}
 
 impl LastGoodOrigin {
-    /// Paths are absolute, and links in them are not followed: another release behind the same link
-    /// is the same home.
+    /// The origin of files at `locations`. Paths are absolute. Links in them are not followed:
+    /// another release behind the same link has the same origin.
     pub(in crate::control) fn of(locations: &SourceOptions) -> Self {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Self {
@@ -99,7 +100,7 @@ impl LastGoodOrigin {
     }
 }
 
-/// Passes on what is written, and adds it up.
+/// Writes to `inner`, and hashes what is written.
 struct ChecksumWriter<W> {
     inner: W,
     hasher: SipHasher13,
@@ -117,13 +118,13 @@ impl<W: Write> Write for ChecksumWriter<W> {
     }
 }
 
-/// Writes a set; its contents are not copied.
+/// Writes a set, without copying the contents of its files.
 ///
 /// # Errors
-/// The writer's; or a path is not UTF-8.
+/// The writer fails, or a path is not UTF-8.
 pub(in crate::control) fn write(
     set: &LastGood,
-    home: &LastGoodOrigin,
+    origin: &LastGoodOrigin,
     to: impl Write,
 ) -> io::Result<()> {
     let entry = |good: &Arc<SourceFile>| FileEntry {
@@ -138,7 +139,7 @@ pub(in crate::control) fn write(
     };
     let names = |names: &[Name]| names.iter().map(ToString::to_string).collect();
     let document = LastGoodHeader {
-        home: home.clone(),
+        origin: origin.clone(),
         zones: names(&set.inventory.zones),
         services: names(&set.inventory.services),
         credentials: BTreeSet::clone(&set.inventory.credentials),
@@ -156,14 +157,14 @@ pub(in crate::control) fn write(
     to.inner.flush()
 }
 
-/// Reads a set of `home` from the octets of its file. Each file's content is taken from their end,
-/// so that hardly more than the set is in memory at any time.
+/// Reads a set from the octets of its file. The contents are taken from the end of the octets one
+/// by one, so that memory never has much more than the set.
 ///
 /// # Errors
-/// [`LastGoodError`] says why it is not used.
+/// The set is damaged, or it is not of `origin`.
 pub(in crate::control) fn read(
     mut octets: Vec<u8>,
-    home: &LastGoodOrigin,
+    origin: &LastGoodOrigin,
 ) -> Result<LastGood, LastGoodError> {
     let damaged = LastGoodError::Damaged;
     let start = octets.strip_prefix(MAGIC.as_bytes()).ok_or(damaged("it has another form"))?;
@@ -181,21 +182,21 @@ pub(in crate::control) fn read(
     let start = MAGIC.len() + end + 1;
     let (document, contents) =
         signed[start..].split_at_checked(length).ok_or(damaged("it is cut off"))?;
-    let (mut at, contents_octets) = (start + length, contents.len());
+    let (mut end, contents_octets) = (start + length, contents.len());
     let document: LastGoodHeader =
         serde_json::from_slice(document).map_err(|_| damaged("its description is malformed"))?;
-    if document.home != *home {
-        return Err(LastGoodError::OtherPaths(Box::new(document.home)));
+    if document.origin != *origin {
+        return Err(LastGoodError::OtherPaths(Box::new(document.origin)));
     }
     let total = document.files.iter().try_fold(0_usize, |sum, entry| sum.checked_add(entry.octets));
     let total = total.filter(|&total| total <= contents_octets).ok_or(damaged("it is cut off"))?;
     let mut set = LastGood { inventory: inventory(&document), ..LastGood::default() };
-    at += total;
-    octets.truncate(at);
+    end += total;
+    octets.truncate(end);
     for entry in document.files.into_iter().rev() {
-        at -= entry.octets;
-        let content = octets.split_off(at);
-        // Gives large contents back to the system one by one.
+        end -= entry.octets;
+        let content = octets.split_off(end);
+        // The memory of large contents is returned to the system one by one.
         if entry.octets >= 1 << 20 {
             octets.shrink_to_fit();
         }
@@ -235,7 +236,7 @@ mod tests {
     use super::*;
     use crate::config::Sources;
 
-    fn home(zones: &str) -> LastGoodOrigin {
+    fn origin(zones: &str) -> LastGoodOrigin {
         LastGoodOrigin::of(&SourceOptions { zones: Some(zones.into()), ..SourceOptions::default() })
     }
 
@@ -249,14 +250,14 @@ mod tests {
         let sources = Sources::from_texts(&SourceOptions::default(), texts);
         let set = LastGood::of(sources, &[], inventory, &LastGood::default());
         let mut octets = Vec::new();
-        write(&set, &home("zones"), &mut octets).unwrap();
+        write(&set, &origin("zones"), &mut octets).unwrap();
         (set, octets)
     }
 
     #[test]
     fn a_saved_set_is_read_back_whole() {
         let (set, octets) = saved();
-        let read = read(octets, &home("zones")).unwrap();
+        let read = read(octets, &origin("zones")).unwrap();
         assert_eq!(read.inventory, set.inventory);
         let contents = |set: &LastGood| {
             set.files
@@ -271,16 +272,16 @@ mod tests {
     fn a_set_that_is_cut_or_damaged_at_any_octet_is_not_used() {
         let (_, octets) = saved();
         for length in 0..octets.len() {
-            assert!(read(octets[..length].to_vec(), &home("zones")).is_err(), "{length}");
+            assert!(read(octets[..length].to_vec(), &origin("zones")).is_err(), "{length}");
             let mut damaged = octets.clone();
             damaged[length] ^= 1;
-            assert!(read(damaged, &home("zones")).is_err(), "{length}");
+            assert!(read(damaged, &origin("zones")).is_err(), "{length}");
         }
     }
 
     #[test]
     fn a_set_of_another_directory_is_not_used() {
         let (_, octets) = saved();
-        assert!(matches!(read(octets, &home("others")), Err(LastGoodError::OtherPaths(_))));
+        assert!(matches!(read(octets, &origin("others")), Err(LastGoodError::OtherPaths(_))));
     }
 }

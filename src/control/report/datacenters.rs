@@ -1,16 +1,15 @@
-//! Reports on datacenters: state, health, and which answers still name one that is drained. All of
-//! it is read from the snapshot in force.
+//! Reports on datacenters: state, health, and the answers that still name a drained one. All of it
+//! is read from the snapshot in force.
 
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
+use super::inputs::StatusInputs;
 use crate::{
     control::{
-        controller::Controller,
         handle::{DrainOutcome, ListDetail},
-        report::MAX_LISTED,
         status::{DatacenterStatus, RemainingAnswer},
     },
     health::Verdict,
@@ -21,23 +20,23 @@ use crate::{
     },
 };
 
-pub(super) fn datacenters(controller: &Controller, listing: ListDetail) -> Vec<DatacenterStatus> {
-    let topology = &controller.loaded.topology;
+pub(super) fn datacenters(inputs: &StatusInputs<'_>, detail: ListDetail) -> Vec<DatacenterStatus> {
+    let topology = &inputs.loaded.topology;
     let services = topology.services_by_datacenter();
     let targets = targets_by_datacenter(topology);
-    let status = |(at, datacenter): (usize, &Datacenter)| {
-        let verdicts = verdict_counts(controller, &targets[at]);
-        let drain = controller.drain_tracker.effective(&datacenter.name);
+    let status = |(index, datacenter): (usize, &Datacenter)| {
+        let verdicts = verdict_counts(inputs, &targets[index]);
+        let drain = inputs.drain_tracker.effective(&datacenter.name);
         let (still_answered, still_answered_count) =
-            still_answered(controller, &datacenter.name, listing);
+            still_answered(inputs, &datacenter.name, detail);
         DatacenterStatus {
             name: datacenter.name.to_string(),
             region: datacenter.region.as_deref().map(str::to_owned),
-            state: controller.conditions_in_force.datacenters[at].word().to_owned(),
+            state: inputs.conditions.datacenters[index].word().to_owned(),
             reason: datacenter.reason.as_deref().map(str::to_owned),
             until: datacenter.until,
-            file: controller.loaded.config.datacenter_origins[at].to_string(),
-            services: services[at].len(),
+            file: inputs.loaded.config.datacenter_origins[index].to_string(),
+            services: services[index].len(),
             health: health(&verdicts).to_owned(),
             up: verdicts[Verdict::Up as usize],
             down: verdicts[Verdict::Down as usize],
@@ -51,7 +50,7 @@ pub(super) fn datacenters(controller: &Controller, listing: ListDetail) -> Vec<D
     topology.datacenters.iter().enumerate().map(status).collect()
 }
 
-/// For each datacenter: the targets that decide on its endpoints, each once.
+/// For each datacenter: the targets that decide on its endpoints.
 fn targets_by_datacenter(topology: &Topology) -> Vec<BTreeSet<ProbeId>> {
     let mut targets = vec![BTreeSet::new(); topology.datacenters.len()];
     for (endpoint, probes) in topology.endpoints.iter().zip(topology.endpoint_probes.iter()) {
@@ -62,18 +61,18 @@ fn targets_by_datacenter(topology: &Topology) -> Vec<BTreeSet<ProbeId>> {
     targets
 }
 
-/// How many targets have each verdict, by [`Verdict`].
-fn verdict_counts(controller: &Controller, targets: &BTreeSet<ProbeId>) -> [usize; 3] {
+/// The number of targets with each verdict, by [`Verdict`].
+fn verdict_counts(inputs: &StatusInputs<'_>, targets: &BTreeSet<ProbeId>) -> [usize; 3] {
     let mut counts = [0; 3];
-    targets.iter().for_each(|id| {
-        counts[controller.conditions_in_force.standings[id.index()].verdict as usize] += 1
-    });
+    targets
+        .iter()
+        .for_each(|id| counts[inputs.conditions.standings[id.index()].verdict as usize] += 1);
     counts
 }
 
 fn health(counts: &[usize; 3]) -> &'static str {
-    let of = |verdict: Verdict| counts[verdict as usize];
-    match (of(Verdict::Up), of(Verdict::Down), of(Verdict::Unknown)) {
+    let count = |verdict: Verdict| counts[verdict as usize];
+    match (count(Verdict::Up), count(Verdict::Down), count(Verdict::Unknown)) {
         (0, 0, 0) => "no-targets",
         (0, 1.., 0) => "all-down",
         (_, 1.., _) => "some-down",
@@ -82,44 +81,41 @@ fn health(counts: &[usize; 3]) -> &'static str {
     }
 }
 
-/// The services and types whose answers name a drained datacenter, and how many there are.
+/// The services and types whose answers name a drained datacenter, up to the limit of `detail`, and
+/// the number of all.
 fn still_answered(
-    controller: &Controller,
+    inputs: &StatusInputs<'_>,
     name: &str,
-    listing: ListDetail,
+    detail: ListDetail,
 ) -> (Vec<RemainingAnswer>, usize) {
-    let topology = &controller.loaded.topology;
-    let shown = match listing {
-        ListDetail::Short => MAX_LISTED,
-        ListDetail::Full => usize::MAX,
-    };
-    let still = |(id, sighting): (ServiceId, AnsweredDatacenter)| {
+    let topology = &inputs.loaded.topology;
+    let still = |(id, answer): (ServiceId, AnsweredDatacenter)| {
         let service = &topology.services[id.index()];
         RemainingAnswer {
             service: service.name.to_string(),
-            rtype: sighting.record_type(&service.kind).to_owned(),
-            why: cause_text(controller, id, &sighting),
+            rtype: answer.record_type(&service.kind).to_owned(),
+            why: cause_text(inputs, id, &answer),
         }
     };
-    let all = || controller.drain_tracker.still_answered(name);
-    (all().take(shown).map(still).collect(), all().count())
+    let all = || inputs.drain_tracker.still_answered(name);
+    (all().take(detail.limit()).map(still).collect(), all().count())
 }
 
-/// What holds of a datacenter in the snapshot in force.
+/// The state of a datacenter in the snapshot in force, added to the outcome of a request.
 pub(in crate::control) fn drain_outcome(
-    controller: &Controller,
-    asked: DrainOutcome,
+    inputs: &StatusInputs<'_>,
+    outcome: DrainOutcome,
 ) -> DrainOutcome {
-    let topology = &controller.loaded.topology;
+    let topology = &inputs.loaded.topology;
     let ids = (0..).map(DatacenterId);
     let found = topology
         .datacenters
         .iter()
         .zip(ids)
-        .find(|(datacenter, _)| *datacenter.name == *asked.datacenter);
-    let Some((datacenter, id)) = found else { return asked };
-    let state = controller.conditions_in_force.datacenters[id.index()];
-    let (still_answered, _) = still_answered(controller, &datacenter.name, ListDetail::Full);
+        .find(|(datacenter, _)| *datacenter.name == *outcome.datacenter);
+    let Some((datacenter, id)) = found else { return outcome };
+    let state = inputs.conditions.datacenters[id.index()];
+    let (still_answered, _) = still_answered(inputs, &datacenter.name, ListDetail::Full);
     let is_watched = matches!(state, ServingState::Draining | ServingState::Disabled);
     DrainOutcome {
         state: state.word().to_owned(),
@@ -129,47 +125,40 @@ pub(in crate::control) fn drain_outcome(
             .map(str::to_owned)
             .filter(|_| state != ServingState::Active),
         until: datacenter.until.filter(|_| state != ServingState::Active),
-        effective: controller.drain_tracker.effective(&datacenter.name).is_some(),
-        answered_count: if is_watched {
-            still_answered.len()
-        } else {
-            answered_count(controller, id)
-        },
+        effective: inputs.drain_tracker.effective(&datacenter.name).is_some(),
+        answered_count: if is_watched { still_answered.len() } else { answered_count(inputs, id) },
         still_answered,
         services: topology.services_by_datacenter()[id.index()].len(),
         targets: targets_by_datacenter(topology)[id.index()].len(),
-        ..asked
+        ..outcome
     }
 }
 
-/// How many names and types have answers that name a datacenter.
-fn answered_count(controller: &Controller, wanted: DatacenterId) -> usize {
+/// The number of names and types whose answers name a datacenter.
+fn answered_count(inputs: &StatusInputs<'_>, wanted: DatacenterId) -> usize {
     let presence =
-        PresenceFinder::new(&controller.loaded.topology, &controller.conditions_in_force, |id| {
-            id == wanted
-        });
+        PresenceFinder::new(&inputs.loaded.topology, inputs.conditions, |id| id == wanted);
     let mut known: HashMap<*const Chart, usize> = HashMap::new();
     let mut count = |chart: &Arc<Chart>| {
         *known
             .entry(Arc::as_ptr(chart))
             .or_insert_with(|| presence.answered_datacenters(chart).len())
     };
-    controller.snapshot().charts.iter().map(&mut count).sum()
+    inputs.snapshot.charts.iter().map(&mut count).sum()
 }
 
 /// Why a service's answers name a drained datacenter.
 fn cause_text(
-    controller: &Controller,
+    inputs: &StatusInputs<'_>,
     service: ServiceId,
-    sighting: &AnsweredDatacenter,
+    answer: &AnsweredDatacenter,
 ) -> String {
-    let topology = &controller.loaded.topology;
-    let datacenter = &topology.datacenters[sighting.datacenter.index()];
-    let cause = match sighting.cause {
+    let topology = &inputs.loaded.topology;
+    let datacenter = &topology.datacenters[answer.datacenter.index()];
+    let cause = match answer.cause {
         AnswerCause::InService => "its state lets it be answered".to_owned(),
         AnswerCause::Ramp(part) => {
-            let others =
-                count_alternatives(topology, &controller.conditions_in_force, service, sighting);
+            let others = count_alternatives(topology, inputs.conditions, service, answer);
             let is_held = datacenter.drain_hold_fraction.is_some_and(|hold| hold.share() == part);
             match (others.usable, is_held) {
                 (0, _) => {
@@ -185,20 +174,20 @@ fn cause_text(
             }
         }
         AnswerCause::OnlyDrainedLeft | AnswerCause::OnlyDisabledLeft => {
-            let others =
-                count_alternatives(topology, &controller.conditions_in_force, service, sighting);
+            let others = count_alternatives(topology, inputs.conditions, service, answer);
             format!("no other member is left: {}", others_text(&others, &datacenter.name))
         }
     };
-    match sighting.areas_with_datacenter {
-        areas if areas < sighting.area_count => {
-            format!("{cause} (for {areas} of {} groups of clients)", sighting.area_count)
+    match answer.areas_with_datacenter {
+        areas if areas < answer.area_count => {
+            format!("{cause} (for {areas} of {} groups of clients)", answer.area_count)
         }
         _ => cause,
     }
 }
 
-/// `2 in other datacenters are down, 1 is disabled`.
+/// Why the members in other datacenters do not answer: `of the members elsewhere 2 down, 1
+/// disabled`.
 fn others_text(others: &AlternativeCounts, datacenter: &str) -> String {
     let AlternativeCounts { down, forced_down, drained, disabled, unresolved, usable } = *others;
     let counted = [

@@ -1,7 +1,7 @@
-//! The shares of `load` pools as reports show them: of the members that are answered.
+//! The shares of `load` pools as reports show them: members that are not answered have none.
 
-/// Shares of a `load` pool as the members that are answered divide them among themselves; evenly
-/// where none of those has one.
+/// The shares of a `load` pool, divided among the members that are answered; equal shares if none
+/// of those has one.
 pub(super) fn shares_in_use(shares: &[f64], is_answered: &[bool]) -> Vec<f64> {
     let kept = |(share, is_answered): (&f64, &bool)| if *is_answered { *share } else { 0.0 };
     let in_use: Vec<f64> = shares.iter().zip(is_answered).map(kept).collect();

@@ -1,9 +1,9 @@
-//! The state directory itself: made with mode 0700, and no other user's to write.
+//! The state directory itself: created with mode 0700, so that no other user can write to it.
 //!
-//! Files in it are trusted, and the key of cookies is secret. So a directory with wider rights is
-//! tightened where all that it holds is of this program. One that holds anything else may be shared
-//! on purpose (`state = "."`, `/tmp`): it stays as it is, and a warning names the remedy if others
-//! can write to it.
+//! Its files are trusted, and the cookie keys are secret. So the mode of a directory with wider
+//! rights is set to 0700 if all of its files belong to this program. A directory with other files
+//! may be shared on purpose (`state = "."`, `/tmp`): it stays as it is, and a warning names the
+//! remedy if other users can write to it.
 
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -14,15 +14,15 @@ use std::{
 
 use crate::files::{self, SymlinkPolicy};
 
-/// The server's user alone.
+/// The mode of the directory: only the server's user has rights.
 const MODE: u32 = 0o700;
-/// Rights of the group and of others.
+/// The rights of the group and of other users.
 const GROUP_AND_OTHER_BITS: u32 = 0o077;
-/// Their right to write.
+/// The right of the group and of other users to write.
 const GROUP_AND_OTHER_WRITE_BITS: u32 = 0o022;
 
-/// Makes the directory where there is none, with mode 0700
-/// whatever the umask; directories above it with the usual mode.
+/// Creates the directory if there is none, with mode 0700 whatever the umask is. Directories above
+/// it get the usual mode.
 pub(super) fn create(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -31,21 +31,22 @@ pub(super) fn create(path: &Path) -> io::Result<()> {
         fs::create_dir_all(above)?;
     }
     match DirBuilder::new().mode(MODE).create(path) {
-        // The umask may have taken away the user's own rights.
+        // The umask may have removed rights of the user.
         Ok(()) => fs::set_permissions(path, Permissions::from_mode(MODE)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Takes away the rights of other users, if each file in it is one that `is_ours` knows by name.
+/// Removes the rights of other users, if `is_ours` holds for the name of each file in the
+/// directory.
 pub(super) fn restrict_mode(path: &Path, is_ours: &dyn Fn(&str) -> bool) {
     let Ok(found) = fs::metadata(path) else { return };
     let mode = found.permissions().mode() & 0o7777;
     if mode & GROUP_AND_OTHER_BITS == 0 {
         return;
     }
-    let tightened = match holds_only(path, is_ours) {
+    let outcome = match holds_only(path, is_ours) {
         Ok(true) => fs::set_permissions(path, Permissions::from_mode(MODE)),
         Ok(false) => Err(io::Error::other(
             "it holds files of other programs, so that its mode was not changed",
@@ -53,7 +54,7 @@ pub(super) fn restrict_mode(path: &Path, is_ours: &dyn Fn(&str) -> bool) {
         Err(error) => Err(error),
     };
     let directory = path.display();
-    match tightened {
+    match outcome {
         Ok(()) => {
             let previous_mode = format_args!("{mode:o}");
             tracing::info!(%directory, %previous_mode, "state directory mode changed to 0700");
@@ -65,17 +66,17 @@ pub(super) fn restrict_mode(path: &Path, is_ours: &dyn Fn(&str) -> bool) {
             help = "let `state` in [server] name a directory of its own, owned by the server's user, with mode 0700",
             "state directory is writable by other users: health status, serials and cookie keys can be forged"
         ),
-        // The files in it have mode 0600: what others can read is their names.
+        // Other users can read only the names of the files, which have mode 0600.
         Err(_) => {}
     }
 }
 
-/// Takes from other users whatever rights they have to our files: a copy or a restore may have
-/// given them some.
+/// Removes the rights of other users to the files of this program. A copy or a restore may have
+/// added some.
 pub(super) fn restrict_file_modes(path: &Path, is_ours: &dyn Fn(&str) -> bool) {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     for entry in entries.filter(|entry| is_ours(&entry.file_name().to_string_lossy())) {
-        // A link, and a file that cannot be opened, is reported where it is read.
+        // Links, and files that cannot be opened, are reported when they are read.
         let Ok((file, found)) = files::open(&entry.path(), SymlinkPolicy::Refuse) else { continue };
         let mode = found.permissions().mode() & 0o7777;
         if mode & GROUP_AND_OTHER_BITS != 0
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_directory_is_the_users_alone_and_those_above_it_are_as_usual() {
+    fn a_new_directory_has_mode_0700_and_its_parents_have_the_usual_mode() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("above/state");
         create(&path).unwrap();
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_ours_with_wider_rights_are_tightened_and_no_others() {
+    fn only_state_files_with_wider_rights_get_mode_0600() {
         let root = tempfile::tempdir().unwrap();
         for name in ["serials.json", "zones"] {
             fs::write(root.path().join(name), "").unwrap();
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_with_wider_rights_is_tightened_unless_it_holds_files_of_others() {
+    fn a_directory_with_wider_rights_gets_mode_0700_unless_it_has_other_files() {
         for (name, expected, why) in [
             (None, 0o700, "empty"),
             (Some("serials.json"), 0o700, "ours"),

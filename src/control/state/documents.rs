@@ -1,7 +1,7 @@
-//! What the files of the state directory say: aliases, ramps and holders, recoveries. Each is a
-//! JSON object with a `version`; one of another version is refused as a whole.
+//! The contents of the state directory's files: aliases, ramps and holders, recoveries. Each is a
+//! JSON object with a `version`; an object of another version is refused as a whole.
 
-use std::{net::IpAddr, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -13,20 +13,21 @@ const ALIAS_VERSION: u32 = 1;
 const FEEDBACK_VERSION: u32 = 1;
 const RECOVERY_VERSION: u32 = 1;
 
-/// What an alias stood for longer ago is not used: its addresses may belong to another host by now.
+/// The maximum age of an alias that is used, in seconds: older addresses may belong to another host
+/// now.
 const MAX_ALIAS_AGE_SECS: i64 = 7 * 86_400;
-/// How far into the future an alias may be dated: clocks are set.
+/// How far in the future an alias may be dated, in seconds, because a clock was set.
 const ALIAS_TOLERANCE_SECS: i64 = 300;
 
-/// What an alias stood for.
+/// An alias with its addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct SavedAlias {
     /// The name of the alias.
     pub name: String,
-    /// The addresses that the alias stood for.
+    /// The addresses of the last good answer.
     pub addresses: Vec<IpAddr>,
-    /// When it was last resolved, in seconds since 1970.
+    /// When the alias was last resolved, in seconds since 1970.
     pub resolved: i64,
 }
 
@@ -42,20 +43,20 @@ struct AliasFile {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct FeedbackFile {
     version: u32,
-    /// Datacenters, and the part of its share that each receives.
+    /// Datacenters, and the part of its share that each receives, from 0 to 1.
     datacenters: Vec<(String, f64)>,
-    /// Pools, their endpoints, and the part of its share that each receives.
+    /// Pools, their endpoints, and the part of its share that each endpoint receives.
     endpoints: Vec<(String, String, f64)>,
     /// Pools, and the members that hold their clients.
     holders: Vec<(String, String)>,
-    /// Pools, their members, and the share of each.
+    /// `load` pools, their members, and the share of the clients that each member receives.
     #[serde(default)]
     shares: Vec<(String, Vec<(String, f64)>)>,
-    /// Pools, and what they keep of their clients.
+    /// Pools with a capacity, and the share of its clients that each keeps.
     #[serde(default)]
     keeps: Vec<(String, f64)>,
-    /// Failover pools whose clients are on their way back: the pool, the member that held them, the
-    /// one that they return to, and how many have returned.
+    /// Failover pools whose clients are returning: the pool, the member that held the clients, the
+    /// member that they return to, and the share that has returned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     returns: Vec<(String, String, String, f64)>,
 }
@@ -74,32 +75,52 @@ struct RecoverySpec {
     pool: String,
     members: Vec<String>,
     is_strict: bool,
-    /// When it ends at the latest, in milliseconds since 1970.
+    /// When the recovery ends at the latest, in milliseconds since 1970.
     until_ms: i64,
 }
 
-/// The document of this version.
-fn versioned<T: DeserializeOwned>(octets: &[u8], version: u32) -> Result<T, String> {
-    #[derive(Deserialize)]
-    struct VersionHeader {
-        version: u32,
-    }
-    let found: VersionHeader = serde_json::from_slice(octets).map_err(|error| error.to_string())?;
-    match found.version == version {
-        true => serde_json::from_slice(octets).map_err(|error| error.to_string()),
-        false => {
-            Err(format!("it has version {}; this program reads version {version}", found.version))
+/// Why a file of the state directory is not used.
+#[derive(Debug)]
+pub(super) enum DocumentError {
+    /// The file is not the JSON document that it should be.
+    Malformed(serde_json::Error),
+    /// Another version of the program wrote the file.
+    Version { found: u32, supported: u32 },
+}
+
+impl fmt::Display for DocumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(error) => error.fmt(f),
+            Self::Version { found, supported } => {
+                write!(f, "it has version {found}; this program reads version {supported}")
+            }
         }
     }
 }
 
-/// A document of text keys and finite numbers, which can always be written.
+impl std::error::Error for DocumentError {}
+
+/// Decodes a document of this version.
+fn versioned<T: DeserializeOwned>(octets: &[u8], version: u32) -> Result<T, DocumentError> {
+    #[derive(Deserialize)]
+    struct VersionHeader {
+        version: u32,
+    }
+    let header: VersionHeader = serde_json::from_slice(octets).map_err(DocumentError::Malformed)?;
+    match header.version == version {
+        true => serde_json::from_slice(octets).map_err(DocumentError::Malformed),
+        false => Err(DocumentError::Version { found: header.version, supported: version }),
+    }
+}
+
+/// Encodes a document of text keys and finite numbers, which never fails.
 fn to_json(document: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(document).unwrap_or_default()
 }
 
-/// Aliases at `now` (seconds since 1970), less those resolved too long ago.
-pub(super) fn decode_aliases(octets: &[u8], now: i64) -> Result<Vec<SavedAlias>, String> {
+/// The saved aliases, except those that were resolved too long before `now`, in seconds since 1970.
+pub(super) fn decode_aliases(octets: &[u8], now: i64) -> Result<Vec<SavedAlias>, DocumentError> {
     let file: AliasFile = versioned(octets, ALIAS_VERSION)?;
     let is_recent = |alias: &SavedAlias| {
         (now - MAX_ALIAS_AGE_SECS..=now + ALIAS_TOLERANCE_SECS).contains(&alias.resolved)
@@ -111,21 +132,21 @@ pub(super) fn encode_aliases(aliases: Vec<SavedAlias>) -> Vec<u8> {
     to_json(&AliasFile { version: ALIAS_VERSION, aliases })
 }
 
-pub(super) fn decode_feedback(octets: &[u8]) -> Result<SavedFeedback, String> {
+pub(super) fn decode_feedback(octets: &[u8]) -> Result<SavedFeedback, DocumentError> {
     let file: FeedbackFile = versioned(octets, FEEDBACK_VERSION)?;
     let datacenters =
-        file.datacenters.into_iter().map(|(name, at)| (RampKey::Datacenter(name.into()), at));
+        file.datacenters.into_iter().map(|(name, value)| (RampKey::Datacenter(name.into()), value));
     let endpoints = file.endpoints.into_iter();
-    let endpoints =
-        endpoints.map(|(pool, endpoint, at)| (RampKey::Endpoint(pool.into(), endpoint.into()), at));
+    let endpoints = endpoints
+        .map(|(pool, endpoint, value)| (RampKey::Endpoint(pool.into(), endpoint.into()), value));
     let named = |members: Vec<(String, f64)>| {
-        members.into_iter().map(|(name, at)| (name.into(), at)).collect()
+        members.into_iter().map(|(name, share)| (name.into(), share)).collect()
     };
-    let returning = |(pool, from, to, at): (String, String, String, f64)| SavedFailback {
+    let returning = |(pool, from, to, returned): (String, String, String, f64)| SavedFailback {
         pool: pool.into(),
         from: from.into(),
         to: to.into(),
-        returned_fraction: at,
+        returned_fraction: returned,
     };
     Ok(SavedFeedback {
         ramps: datacenters.chain(endpoints).collect(),
@@ -146,18 +167,18 @@ pub(super) fn decode_feedback(octets: &[u8]) -> Result<SavedFeedback, String> {
 
 pub(super) fn encode_feedback(saved: &SavedFeedback) -> Vec<u8> {
     let mut file = FeedbackFile { version: FEEDBACK_VERSION, ..FeedbackFile::default() };
-    for (key, at) in &saved.ramps {
+    for (key, value) in &saved.ramps {
         match key {
-            RampKey::Datacenter(name) => file.datacenters.push((name.to_string(), *at)),
+            RampKey::Datacenter(name) => file.datacenters.push((name.to_string(), *value)),
             RampKey::Endpoint(pool, name) => {
-                file.endpoints.push((pool.to_string(), name.to_string(), *at))
+                file.endpoints.push((pool.to_string(), name.to_string(), *value))
             }
-            // Saved with the member that held the clients.
+            // `returns` has these, with the member that held the clients.
             RampKey::Failback(..) => {}
         }
     }
     let named = |members: &[(Box<str>, f64)]| {
-        members.iter().map(|(name, at)| (name.to_string(), *at)).collect()
+        members.iter().map(|(name, share)| (name.to_string(), *share)).collect()
     };
     file.shares = saved
         .shares
@@ -178,7 +199,10 @@ pub(super) fn encode_feedback(saved: &SavedFeedback) -> Vec<u8> {
 }
 
 /// The recoveries that have not ended at `now_ms` (milliseconds since 1970).
-pub(super) fn decode_recoveries(octets: &[u8], now_ms: i64) -> Result<Vec<SavedRecovery>, String> {
+pub(super) fn decode_recoveries(
+    octets: &[u8],
+    now_ms: i64,
+) -> Result<Vec<SavedRecovery>, DocumentError> {
     let file: RecoveryFile = versioned(octets, RECOVERY_VERSION)?;
     let restored = |spec: RecoverySpec| {
         let left_ms =

@@ -1,4 +1,4 @@
-//! One file of the state directory: replaced as a whole, and for the server's user alone.
+//! A file of the state directory: replaced as a whole, and readable by the server's user alone.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -9,11 +9,11 @@ use std::{
 
 use crate::files::with_reserved_descriptors;
 
-/// The server's user alone.
+/// The mode of the files: only the server's user has rights.
 const MODE: u32 = 0o600;
 
-/// Replaces a file by one of mode 0600 that is whole and on the disk, with what `write` writes.
-/// Where that fails, the old one stays and nothing is left over.
+/// Replaces a file by one of mode 0600 with what `write` writes, once that is on the disk. If
+/// anything fails, the old file stays and no temporary file is left.
 pub(super) fn replace_by(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
@@ -44,11 +44,11 @@ pub(super) fn is_temporary_of(found: &str, name: &str) -> bool {
 }
 
 fn write_new(temporary: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    // What a crash left behind; `create_new` then follows no link.
+    // A crash may have left a temporary file; `create_new` follows no link.
     let _ = fs::remove_file(temporary);
     let create = || OpenOptions::new().write(true).create_new(true).mode(MODE).open(temporary);
     let mut file = with_reserved_descriptors(create)?;
-    // The umask may have taken away the user's own rights.
+    // The umask may have removed rights of the user.
     file.set_permissions(fs::Permissions::from_mode(MODE))?;
     write(&mut file)?;
     file.sync_all()
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_the_users_alone_whatever_the_one_before_it_was() {
+    fn a_replaced_file_has_mode_0600_whatever_the_old_mode_was() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("cookie.key");
         fs::write(&path, b"old").unwrap();
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_temporary_file_is_known_by_its_name() {
+    fn a_temporary_file_is_recognised_by_its_name() {
         for (found, is_temporary) in [
             (".serials.json.4711.tmp", true),
             (".serials.json.tmp", false),

@@ -1,4 +1,4 @@
-//! What of the state could not be saved, shared by everything that saves.
+//! The state that could not be saved: one records, shared by everything that saves.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,8 +9,8 @@ use std::{
 
 use crate::{control::remedy, listing};
 
-/// What became of the latest attempts to save, by file. Cheap to clone; all clones are the same
-/// list.
+/// The outcomes of the latest attempts to save, by file. Cheap to clone; all clones share the
+/// records.
 #[derive(Debug, Clone)]
 pub(in crate::control) struct SaveFailures {
     directory: PathBuf,
@@ -19,9 +19,9 @@ pub(in crate::control) struct SaveFailures {
 
 #[derive(Debug, Default)]
 struct SaveRecords {
-    /// In which order the failures came, and why each file is not saved.
+    /// For each file that is not saved: the number of the attempt, and why it failed.
     failed: BTreeMap<String, (u64, String)>,
-    /// Files that were saved and must be there since.
+    /// Files that were saved, and must exist since then.
     saved: BTreeSet<String>,
     attempts: u64,
 }
@@ -35,36 +35,36 @@ impl SaveFailures {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of an attempt to save a file. Only the first of several failures is logged.
+    /// Records an attempt to save a file. Only the first of several failures is logged.
     pub(super) fn record(&self, name: &str, outcome: io::Result<()>) {
-        let mut list = self.records();
-        list.attempts += 1;
-        let attempt = list.attempts;
+        let mut records = self.records();
+        records.attempts += 1;
+        let attempt = records.attempts;
         let directory = self.directory.display();
         match outcome {
             Ok(()) => {
-                list.saved.insert(name.to_owned());
-                if list.failed.remove(name).is_some() && list.failed.is_empty() {
+                records.saved.insert(name.to_owned());
+                if records.failed.remove(name).is_some() && records.failed.is_empty() {
                     tracing::info!(%directory, "state saved again");
                 }
             }
             Err(error) => {
                 let text = format!("{error} (help: {})", remedy::write_remedy(&error));
-                if list.failed.is_empty() {
+                if records.failed.is_empty() {
                     tracing::warn!(%directory, file = name, error = %text, "state not saved: a restart will start without it");
                 }
-                list.failed.insert(name.to_owned(), (attempt, text));
+                records.failed.insert(name.to_owned(), (attempt, text));
             }
         }
     }
 
-    /// Nothing is to be saved in this file now.
+    /// Removes a file from the records: it is not to be saved now.
     pub(super) fn forget(&self, name: &str) {
         self.records().failed.remove(name);
         self.records().saved.remove(name);
     }
 
-    /// Whether a file that was saved is gone.
+    /// Whether a file that was saved no longer exists.
     pub(in crate::control) fn is_any_lost(&self) -> bool {
         let is_gone = |name: &String| {
             let found = self.directory.join(name).symlink_metadata();
@@ -76,12 +76,12 @@ impl SaveFailures {
         saved.iter().any(is_gone)
     }
 
-    /// Why something is not saved, if anything is not: the newest failure, with its remedy.
+    /// The newest failure with its remedy; `None` if all is saved.
     pub(in crate::control) fn text(&self) -> Option<String> {
-        let list = self.records();
-        let (name, (_, error)) = list.failed.iter().max_by_key(|(_, (attempt, _))| *attempt)?;
+        let records = self.records();
+        let (name, (_, error)) = records.failed.iter().max_by_key(|(_, (attempt, _))| *attempt)?;
         let path = self.directory.join(name);
-        Some(match list.failed.len() - 1 {
+        Some(match records.failed.len() - 1 {
             0 => format!("{}: {error}", path.display()),
             more => {
                 format!("{}: {error}, and {}", path.display(), listing::counted(more, "more file"))

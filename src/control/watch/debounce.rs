@@ -1,9 +1,9 @@
-//! When an edit is complete.
+//! Detection of the end of an edit.
 //!
-//! An edit is complete when nothing has happened for a moment and the file is closed, as far as the
-//! kernel says: a file that is written piece by piece is never used in part. A file that stays open
-//! delays only itself. Edits of others are reported meanwhile, and the load leaves the open one
-//! out.
+//! An edit is complete when no event has come for a moment and the file is closed, as far as the
+//! kernel reports that: a file that is written piece by piece is never used in part. A file that
+//! stays open delays only itself. Edits of other files are reported meanwhile, and the load leaves
+//! the open one out.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -21,27 +21,26 @@ use tokio::{
 
 use super::{events::FileEvent, watch_scope::WatchScope};
 
-/// Nothing has happened for this long: the edit is complete.
+/// An edit is complete when no event has come for this time.
 const QUIET_PERIOD: Duration = Duration::from_millis(50);
-/// A new file that nothing was written to for this long was not made to be written to (a link,
-/// say).
+/// A new file that is not written to within this time will not be, such as a hard link.
 const NEW_FILE_GRACE: Duration = Duration::from_millis(300);
-/// A complete edit is reported after this long, however much goes on elsewhere.
+/// A complete edit is reported after this time, whatever happens to other files.
 pub(in crate::control) const MAX_REPORT_DELAY: Duration = Duration::from_millis(500);
-/// A file that stays open without being written to is reported after this long: it is left out, and
-/// that is an error.
+/// A file that stays open without being written to is reported after this time. The load leaves it
+/// out, with an error.
 const IDLE_OPEN_TIMEOUT: Duration = Duration::from_secs(5);
-/// The same for a file that is written to without a pause.
+/// A file that is written to without a pause is reported after this time, in the same way.
 const BUSY_OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What is known of edits that are not reported yet.
+/// Edits that are not reported yet, and files that are open.
 #[derive(Debug, Default)]
 struct UnreportedEdits {
-    /// The first and the latest sign that an edit is complete.
+    /// The time of the first and of the latest event that completes an edit.
     completed: Option<(Instant, Instant)>,
     /// Files that are open for writing.
     open_files_by_path: HashMap<PathBuf, OpenFile>,
-    /// New files, and until when they may be opened for writing.
+    /// New files, and the time until which they may be opened for writing.
     new_files: HashMap<PathBuf, Instant>,
 }
 
@@ -55,15 +54,15 @@ struct OpenFile {
 
 impl OpenFile {
     fn overdue_at(&self) -> Option<Instant> {
-        let at =
+        let overdue_at =
             (self.last_written + IDLE_OPEN_TIMEOUT).min(self.first_written + BUSY_OPEN_TIMEOUT);
-        (!self.is_reported).then_some(at)
+        (!self.is_reported).then_some(overdue_at)
     }
 }
 
 impl UnreportedEdits {
-    fn record(&mut self, sign: FileEvent, now: Instant) {
-        match sign {
+    fn record(&mut self, event: FileEvent, now: Instant) {
+        match event {
             FileEvent::Created(path) => _ = self.new_files.insert(path, now + NEW_FILE_GRACE),
             FileEvent::Written(path) => {
                 self.new_files.remove(&path);
@@ -75,14 +74,14 @@ impl UnreportedEdits {
                 self.open_files_by_path.remove(&path);
                 self.mark_complete(now);
             }
-            // The kernel will say when it is closed.
+            // The kernel will report when the file is closed.
             FileEvent::Differs(path) if self.open_files_by_path.contains_key(&path) => {}
             FileEvent::Differs(path) => {
                 self.new_files.remove(&path);
                 self.mark_complete(now);
             }
             FileEvent::Lost => {
-                // That a file was closed may be among what was lost.
+                // The lost events may include that a file was closed.
                 self.open_files_by_path.clear();
                 self.mark_complete(now);
             }
@@ -94,21 +93,21 @@ impl UnreportedEdits {
         self.completed = Some((first, now));
     }
 
-    /// When to report if nothing more happens; `None` while there is nothing to report.
+    /// When to report if no further event comes; `None` while there is nothing to report.
     fn due_at(&self) -> Option<Instant> {
         let overdue = self.open_files_by_path.values().filter_map(OpenFile::overdue_at).min();
-        let born = self.new_files.values().max().copied();
-        let complete = match (self.completed, born) {
-            (Some((first, last)), born) => {
+        let new_until = self.new_files.values().max().copied();
+        let complete = match (self.completed, new_until) {
+            (Some((first, last)), new_until) => {
                 let (quiet, latest) = (last + QUIET_PERIOD, first + MAX_REPORT_DELAY);
-                let at = if self.is_any_awaited() {
+                let complete_at = if self.is_any_awaited() {
                     latest
                 } else {
-                    born.map_or(quiet, |born| quiet.max(born))
+                    new_until.map_or(quiet, |new_until| quiet.max(new_until))
                 };
-                Some(at.min(latest))
+                Some(complete_at.min(latest))
             }
-            (None, born) => born,
+            (None, new_until) => new_until,
         };
         [complete, overdue].into_iter().flatten().min()
     }
@@ -118,7 +117,7 @@ impl UnreportedEdits {
         self.open_files_by_path.values().any(|open| !open.is_reported)
     }
 
-    /// Forgets what was reported. Open files stay known until they are closed.
+    /// Forgets the edits that were reported. Open files are remembered until they are closed.
     fn mark_reported(&mut self, now: Instant) {
         self.completed = None;
         self.new_files.retain(|_, until| *until > now);
@@ -127,22 +126,23 @@ impl UnreportedEdits {
         }
     }
 
-    /// Files that are not to be read now.
+    /// The files that a load must not read now.
     fn open_files(&self) -> BTreeSet<PathBuf> {
         self.open_files_by_path.keys().chain(self.new_files.keys()).cloned().collect()
     }
 
-    /// Forgets files that are not there any more or do not count: their end is not reported.
+    /// Forgets open files that no longer exist or that no load reads: the kernel does not report
+    /// that they are closed.
     fn forget_irrelevant(&mut self, scope: &WatchScope) {
         self.open_files_by_path
             .retain(|path, _| scope.is_watched(path) && fs::symlink_metadata(path).is_ok());
     }
 }
 
-/// Turns signs into reports, until nothing sends or receives any more.
+/// Turns events into reports, until one of the channels is closed.
 pub(super) async fn run(
-    mut signs: mpsc::Receiver<FileEvent>,
-    settled: mpsc::Sender<()>,
+    mut events: mpsc::Receiver<FileEvent>,
+    reports: mpsc::Sender<()>,
     scope: Arc<ArcSwap<WatchScope>>,
     open: Arc<ArcSwap<BTreeSet<PathBuf>>>,
 ) {
@@ -150,20 +150,20 @@ pub(super) async fn run(
     loop {
         let due = pending.due_at();
         tokio::select! {
-            sign = signs.recv() => match sign {
-                Some(sign) => pending.record(sign, Instant::now()),
+            event = events.recv() => match event {
+                Some(event) => pending.record(event, Instant::now()),
                 None => return,
             },
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 pending.mark_reported(Instant::now());
                 pending.forget_irrelevant(&scope.load());
                 open.store(Arc::new(pending.open_files()));
-                if let Err(mpsc::error::TrySendError::Closed(())) = settled.try_send(()) {
+                if let Err(mpsc::error::TrySendError::Closed(())) = reports.try_send(()) {
                     return;
                 }
             }
         }
-        // Stored only when it differs: a large file is written in many pieces.
+        // The list is stored only if it differs: a large file is written in many pieces.
         if pending.open_files_by_path.len() + pending.new_files.len() != open.load().len()
             || pending.open_files() != **open.load()
         {
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn many_edits_in_a_row_are_one_report_and_wait_no_longer_than_half_a_second() {
+    fn many_edits_in_a_row_are_one_report_within_half_a_second() {
         let (mut pending, start) = (UnreportedEdits::default(), Instant::now());
         for millis in (0..300).step_by(30) {
             pending.record(FileEvent::Changed(A.into()), after(start, millis));
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_events_are_an_edit_and_no_file_counts_as_open_for_ever() {
+    fn lost_events_are_an_edit_and_no_file_counts_as_open_forever() {
         let (mut pending, start) = (UnreportedEdits::default(), Instant::now());
         pending.record(FileEvent::Written(A.into()), start);
         pending.record(FileEvent::Lost, start);

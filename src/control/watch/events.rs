@@ -1,4 +1,4 @@
-//! From the kernel's events to signs of edits.
+//! What the kernel's events say about files that a load reads.
 
 use std::path::PathBuf;
 
@@ -9,24 +9,25 @@ use notify::{
 
 use super::watch_scope::WatchScope;
 
-/// A sign of an edit. Paths are without links.
+/// An event that may be part of an edit. Paths are without links.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FileEvent {
-    /// A file was made, which may be written to at once; or a link to a file, which will not.
+    /// A file was created, which may be written to at once; or a hard link, which will not be.
     Created(PathBuf),
-    /// Data was written to a file, which is open.
+    /// A program wrote to a file, which is open.
     Written(PathBuf),
     /// A file that was open for writing was closed.
     Closed(PathBuf),
-    /// It is another file now, or gone.
+    /// The path leads to another file now, or to none.
     Changed(PathBuf),
-    /// It was found to differ from what was read. A program may still be writing to it.
+    /// A comparison found that the file differs from what was read. A program may still be writing
+    /// to it.
     Differs(PathBuf),
     /// Events were lost: anything may have changed.
     Lost,
 }
 
-/// What an event says about the paths that count.
+/// The events about watched paths in an event of the kernel.
 pub(super) fn file_events(event: Event, scope: &WatchScope) -> Vec<FileEvent> {
     if event.need_rescan() {
         return vec![FileEvent::Lost];
@@ -35,7 +36,7 @@ pub(super) fn file_events(event: Event, scope: &WatchScope) -> Vec<FileEvent> {
     event.paths.into_iter().filter_map(|path| file_event(kind, path, scope)).collect()
 }
 
-/// What an event of this kind says about one path.
+/// The event about one path in an event of the kernel, if a load depends on the path.
 fn file_event(kind: EventKind, path: PathBuf, scope: &WatchScope) -> Option<FileEvent> {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
@@ -60,7 +61,7 @@ mod tests {
     use crate::config::{Footprint, PathKind, PathState};
 
     #[test]
-    fn an_event_about_a_path_that_counts_is_a_sign_and_no_other_is() {
+    fn only_events_about_watched_paths_are_reported() {
         let zones = PathState {
             path: "/z".into(),
             real_path: "/z".into(),
@@ -70,7 +71,8 @@ mod tests {
         };
         let scope =
             WatchScope::from_footprint(&Footprint { paths: vec![zones], ..Footprint::default() });
-        let signs = |kind, path: &str| file_events(Event::new(kind).add_path(path.into()), &scope);
+        let reported =
+            |kind, path: &str| file_events(Event::new(kind).add_path(path.into()), &scope);
         let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
         let closed = |mode| EventKind::Access(AccessKind::Close(mode));
         let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
@@ -93,12 +95,12 @@ mod tests {
                 vec![FileEvent::Created("/z/a.toml".into())],
             ),
         ] {
-            assert_eq!(signs(kind, path), expected, "{kind:?} {path}");
+            assert_eq!(reported(kind, path), expected, "{kind:?} {path}");
         }
     }
 
     #[test]
-    fn lost_events_count_although_they_name_no_path() {
+    fn lost_events_are_reported_although_they_name_no_path() {
         let event = Event::new(EventKind::Other).set_flag(Flag::Rescan);
         assert_eq!(file_events(event, &WatchScope::default()), [FileEvent::Lost]);
     }

@@ -1,33 +1,33 @@
-//! What is mounted where, as this process sees it (proc(5), `/proc/PID/mountinfo`).
+//! The mounts that this process sees (proc(5), `/proc/PID/mountinfo`).
 
 use std::{
     collections::BTreeSet, ffi::OsString, fs, os::unix::ffi::OsStringExt as _, path::PathBuf,
 };
 
-/// One mount.
+/// A mounted file or file system.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Mount {
     /// The path on which something is mounted.
     pub(super) path: PathBuf,
-    /// Tells it from what else was mounted there before.
+    /// The kernel's number, which differs from that of an earlier mount on the same path.
     mount_id: u64,
 }
 
-/// All mounts; none where the system does not say.
+/// All mounts; empty if the kernel's list cannot be read.
 pub(super) fn mounts() -> BTreeSet<Mount> {
     let list = crate::files::with_reserved_descriptors(|| fs::read("/proc/self/mountinfo"))
         .unwrap_or_default();
     list.split(|octet| *octet == b'\n').filter_map(mount).collect()
 }
 
-/// A line `36 35 98:0 /root/of/it /mounted/at options ...`.
+/// Reads a line `36 35 98:0 /root/of/it /mounted/at options ...`.
 fn mount(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|octet| *octet == b' ');
     let number = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
     Some(Mount { path: OsString::from_vec(unescaped(fields.nth(3)?)).into(), mount_id: number })
 }
 
-/// Blanks and backslashes are written as `\040`.
+/// Decodes the octal escapes of blanks and backslashes, such as `\040`.
 fn unescaped(field: &[u8]) -> Vec<u8> {
     let (mut text, mut rest) = (Vec::with_capacity(field.len()), field);
     while let Some((first, after)) = rest.split_first() {

@@ -1,15 +1,15 @@
-//! The patrol: one thread that asks the kernel for events of the directories in scope, and once a
-//! second compares paths with what the last load read.
+//! The path poller: a thread that asks the kernel for events of the directories in scope, and once
+//! a second compares paths with what the last load read.
 //!
-//! What is compared is as little as the file system permits. Where the kernel reports events,
-//! whether each directory, and each path that leads through a link, still leads to the same place:
-//! that costs one `stat` for each. Files are compared by size and times where the kernel does not
-//! report what happens to them: on NFS and other network file systems, on FUSE, where no watch is
-//! left, and where a file is mounted on the path, which is edited by another path. While there are
-//! few files, all are compared so: one of them may have a second hard link. A difference counts
-//! once it has stayed the same from one round to the next. That something was mounted on a file, or
-//! taken away, is read from the kernel's list of mounts. Rounds use at most 4 % of one core: the
-//! more paths there are, the longer the pause between them.
+//! The comparisons are as few as the file system permits. Where the kernel reports events, the
+//! poller checks only that each directory, and each path with a link, still leads to the same
+//! object: that costs one `stat` for each. Files are compared by size and times where the kernel
+//! does not report all changes: on NFS and other network file systems, on FUSE, where the kernel
+//! has no watch left, and where a file is mounted on the path, because it is edited by another
+//! path. While there are few files, all are compared in this way, because one of them may have a
+//! second hard link. A difference counts once it has stayed the same from one round to the next.
+//! Mounts on files are found in the kernel's list of mounts. Rounds use at most 4 % of one core:
+//! the more paths there are, the longer the pause between rounds.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,31 +36,32 @@ use crate::config::{FileStamp, Footprint, PathKind, PathState};
 
 /// The pause between two rounds, if a round takes less than 4 % of it.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// The pause is at least as many times the processor time of a round.
+/// The minimum pause, as a multiple of the processor time of a round.
 const MIN_IDLE_RATIO: u32 = 25;
-/// Of the thread: queries and loads are more urgent.
+/// The niceness of the thread: queries and loads are more urgent.
 const NICENESS: i32 = 5;
-/// Up to so many files are all compared, whatever the kernel reports: some 2 ms each second.
+/// Up to this number of files, all are compared, whatever the kernel reports: that takes some 2 ms
+/// each second.
 const MAX_FILES_FULLY_POLLED: usize = 1_000;
 
-/// What is to be watched from now on.
+/// A request to watch other paths.
 #[derive(Debug)]
 pub(super) struct WatchRequest {
     pub(super) footprint: Footprint,
-    /// Is sent to once it is watched.
+    /// Gets a message once the paths are watched.
     pub(super) started: Option<oneshot::Sender<()>>,
 }
 
-/// Compares files and links with what a load found of them, at intervals.
+/// Compares files and links with what the last load read, at intervals.
 pub(super) struct PathPoller {
     events: mpsc::Sender<FileEvent>,
     scope: Arc<ArcSwap<WatchScope>>,
     watcher: Option<RecommendedWatcher>,
-    /// Directories that the kernel watches, and which directory that was: another one may have
-    /// their path by now.
+    /// The directories that the kernel watches, and their state then: another directory may have
+    /// the path now.
     watched: BTreeMap<PathBuf, Option<FileStamp>>,
     polled_paths: Vec<PolledPath>,
-    /// What was mounted at the last round.
+    /// The mounts at the last round.
     mounts: BTreeSet<Mount>,
 }
 
@@ -70,68 +71,67 @@ struct PolledPath {
     path: PathBuf,
     real: PathBuf,
     compared_by: ComparedBy,
-    /// Its state as it was read, or as it was reported since.
+    /// The state when a load read the path, or when a difference was last reported.
     reported_stamp: Option<FileStamp>,
-    /// A state that differs and is not reported yet.
+    /// The state at the last round, if it differs and was not reported yet.
     unreported_stamp: Option<Option<FileStamp>>,
 }
 
-/// What of a path is compared.
+/// What is compared about a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ComparedBy {
     /// The object that the path leads to: device and inode.
     Object,
-    /// Whether it was written to.
+    /// The size and the times, which show whether the file was written to.
     Content,
 }
 
 impl ComparedBy {
-    fn is_same(self, one: Option<FileStamp>, other: Option<FileStamp>) -> bool {
-        match (one, other, self) {
-            (Some(one), Some(other), Self::Object) => one.is_same_object(&other),
-            (Some(one), Some(other), Self::Content) => one.has_same_content(&other),
-            (one, other, _) => one.is_none() == other.is_none(),
+    fn is_same(self, a: Option<FileStamp>, b: Option<FileStamp>) -> bool {
+        match (a, b, self) {
+            (Some(a), Some(b), Self::Object) => a.is_same_object(&b),
+            (Some(a), Some(b), Self::Content) => a.has_same_content(&b),
+            (a, b, _) => a.is_none() == b.is_none(),
         }
     }
 }
 
 impl PathPoller {
-    /// Starts the thread. It ends when nothing can send orders any more.
+    /// Starts the thread. It ends when the channel of requests is closed.
     pub(super) fn start(
-        orders: Receiver<WatchRequest>,
-        signs: mpsc::Sender<FileEvent>,
+        requests: Receiver<WatchRequest>,
+        events: mpsc::Sender<FileEvent>,
         scope: Arc<ArcSwap<WatchScope>>,
     ) {
-        let kernel = kernel_watcher(signs.clone(), Arc::clone(&scope));
-        let (watched, glances) = (BTreeMap::new(), Vec::new());
-        let patrol = Self {
-            events: signs,
+        let watcher = kernel_watcher(events.clone(), Arc::clone(&scope));
+        let poller = Self {
+            events,
             scope,
-            watcher: kernel,
-            watched,
-            polled_paths: glances,
+            watcher,
+            watched: BTreeMap::new(),
+            polled_paths: Vec::new(),
             mounts: mounts(),
         };
         let started = thread::Builder::new().name("watch".to_owned()).spawn(move || {
             let _ = rustix::process::setpriority_process(None, NICENESS);
-            patrol.run(&orders);
+            poller.run(&requests);
         });
         if let Err(error) = started {
-            tracing::error!(%error, "no thread to watch files with: edits are applied on SIGHUP only");
+            tracing::error!(%error, "file watch not started: edits are applied on SIGHUP only");
         }
     }
 
-    fn run(mut self, orders: &Receiver<WatchRequest>) {
+    fn run(mut self, requests: &Receiver<WatchRequest>) {
         let mut pause = POLL_INTERVAL;
         loop {
-            match orders.recv_timeout(pause) {
-                Ok(order) => {
+            match requests.recv_timeout(pause) {
+                Ok(request) => {
                     // Only the newest load matters.
-                    let WatchRequest { footprint, started: begun } =
-                        orders.try_iter().last().unwrap_or(order);
+                    let WatchRequest { footprint, started } =
+                        requests.try_iter().last().unwrap_or(request);
                     self.follow(footprint);
-                    if let Some(begun) = begun {
-                        let _ = begun.send(());
+                    if let Some(started) = started {
+                        let _ = started.send(());
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -143,8 +143,8 @@ impl PathPoller {
         }
     }
 
-    /// Watches what a load depended on, and compares what was changed since in directories that
-    /// were not watched before.
+    /// Watches what a load depended on. Files that have changed since in directories that were not
+    /// watched before are compared until they are reported.
     fn follow(&mut self, footprint: Footprint) {
         let scope = WatchScope::from_footprint(&footprint);
         let directories = scope.directories();
@@ -167,15 +167,15 @@ impl PathPoller {
                 "watching directories"
             );
         }
-        let mut glances = changed_before_watch(&footprint, &new);
-        let are_few = footprint.paths.iter().filter(|trace| trace.kind == PathKind::File).count()
+        let mut polled_paths = changed_before_watch(&footprint, &new);
+        let are_few = footprint.paths.iter().filter(|state| state.kind == PathKind::File).count()
             <= MAX_FILES_FULLY_POLLED;
         let mounted: BTreeSet<PathBuf> = mounts().into_iter().map(|mount| mount.path).collect();
         let is_compared = |path: &Path| are_few || mounted.contains(path);
-        glances.extend(
-            footprint.paths.into_iter().filter_map(|trace| self.polled_path(trace, is_compared)),
+        polled_paths.extend(
+            footprint.paths.into_iter().filter_map(|state| self.polled_path(state, is_compared)),
         );
-        self.polled_paths = glances;
+        self.polled_paths = polled_paths;
     }
 
     fn unwatch_all_but(&mut self, wanted: &BTreeMap<PathBuf, Option<FileStamp>>) {
@@ -189,20 +189,20 @@ impl PathPoller {
             .partition(|(path, stamp)| is_kept(path, stamp));
         self.watched = kept;
         for path in gone.keys() {
-            if let Some(kernel) = &mut self.watcher {
-                // A directory that is gone has taken its watch along.
-                let _ = kernel.unwatch(path);
+            if let Some(watcher) = &mut self.watcher {
+                // The kernel has removed the watch of a directory that no longer exists.
+                let _ = watcher.unwatch(path);
             }
         }
     }
 
-    /// Asks the kernel for events; whether there will be any.
+    /// Asks the kernel for events of a directory; returns whether there will be any.
     fn watch(&mut self, directory: &Path) -> bool {
         if !directory.is_dir() || !has_events(directory) {
             return false;
         }
-        let Some(kernel) = &mut self.watcher else { return false };
-        match kernel.watch(directory, RecursiveMode::NonRecursive) {
+        let Some(watcher) = &mut self.watcher else { return false };
+        match watcher.watch(directory, RecursiveMode::NonRecursive) {
             Ok(()) => true,
             Err(error) => {
                 tracing::debug!(directory = %directory.display(), %error, "no events for this directory: it is compared each second");
@@ -211,53 +211,53 @@ impl PathPoller {
         }
     }
 
-    /// How a path is compared from now on; `None` where the kernel reports everything that can
-    /// happen to it.
+    /// The comparison of a path; `None` if the kernel reports all changes of it. `is_compared` says
+    /// for which files the content is compared although the kernel reports events.
     fn polled_path(
         &self,
-        trace: PathState,
+        state: PathState,
         is_compared: impl Fn(&Path) -> bool,
     ) -> Option<PolledPath> {
-        let directory = if trace.kind == PathKind::File {
-            trace.real_path.parent()
+        let directory = if state.kind == PathKind::File {
+            state.real_path.parent()
         } else {
-            Some(&*trace.real_path)
+            Some(&*state.real_path)
         };
         let has_events = directory.is_some_and(|directory| self.watched.contains_key(directory));
-        let by = match (has_events, trace.kind) {
+        let compared_by = match (has_events, state.kind) {
             (false, _) => ComparedBy::Content,
-            (true, PathKind::File) if trace.stamp.is_some() && is_compared(&trace.real_path) => {
+            (true, PathKind::File) if state.stamp.is_some() && is_compared(&state.real_path) => {
                 ComparedBy::Content
             }
-            (true, PathKind::File) if !trace.is_link && trace.stamp.is_some() => return None,
+            (true, PathKind::File) if !state.is_link && state.stamp.is_some() => return None,
             (true, _) => ComparedBy::Object,
         };
         Some(PolledPath {
-            path: trace.path,
-            real: trace.real_path,
-            compared_by: by,
-            reported_stamp: trace.stamp,
+            path: state.path,
+            real: state.real_path,
+            compared_by,
+            reported_stamp: state.stamp,
             unreported_stamp: None,
         })
     }
 
     fn poll(&mut self) {
-        let mut glances = std::mem::take(&mut self.polled_paths);
-        for glance in &mut glances {
-            if glance.is_due_for_report(FileStamp::of(&glance.path)) {
-                let path = glance.real.clone();
-                self.report(if glance.compared_by == ComparedBy::Object {
+        let mut polled_paths = std::mem::take(&mut self.polled_paths);
+        for polled in &mut polled_paths {
+            if polled.is_due_for_report(FileStamp::of(&polled.path)) {
+                let path = polled.real.clone();
+                self.report(if polled.compared_by == ComparedBy::Object {
                     FileEvent::Changed(path)
                 } else {
                     FileEvent::Differs(path)
                 });
             }
         }
-        self.polled_paths = glances;
+        self.polled_paths = polled_paths;
         self.compare_mounts();
     }
 
-    /// Reports files on which something was mounted or that came to light again.
+    /// Reports the watched files on which something was mounted or unmounted.
     fn compare_mounts(&mut self) {
         let now = mounts();
         let scope = self.scope.load();
@@ -269,21 +269,21 @@ impl PathPoller {
         self.mounts = now;
     }
 
-    fn report(&self, sign: FileEvent) {
-        // A full queue holds enough to say that something changed.
-        let _ = self.events.try_send(sign);
+    fn report(&self, event: FileEvent) {
+        // A full queue has other events, so that a load follows in any case.
+        let _ = self.events.try_send(event);
     }
 }
 
 impl PolledPath {
-    /// Compares; whether that is to be reported.
+    /// Compares the path with its state `now`; returns whether a difference is to be reported.
     fn is_due_for_report(&mut self, now: Option<FileStamp>) -> bool {
         if self.compared_by.is_same(now, self.reported_stamp) {
             self.unreported_stamp = None;
             return false;
         }
-        // A file that is being written differs from one round to the next. One that is gone, or
-        // another file by now, was renamed, which is complete at once.
+        // A file that is being written differs from one round to the next. A missing file, or
+        // another file of the same path, is the result of a rename, which is complete at once.
         let is_other = match (now, self.reported_stamp) {
             (Some(now), Some(known)) => !now.is_same_object(&known),
             (now, _) => now.is_none(),
@@ -300,34 +300,34 @@ impl PolledPath {
     }
 }
 
-/// What was written to newly watched directories after the load read them and before the watch
-/// began. It is reported if it stays the same for a round: a file that is still being written is
-/// reported by the kernel when it is closed.
+/// The paths in newly watched directories that changed after the load read them and before the
+/// watch began. They are reported if they stay the same for a round: the kernel reports a file that
+/// is still being written when it is closed.
 fn changed_before_watch(footprint: &Footprint, new: &[PathBuf]) -> Vec<PolledPath> {
     let is_new = |path: &Path| new.binary_search_by(|directory| (**directory).cmp(path)).is_ok();
-    let glance = |trace: &PathState| {
-        let directory = if trace.kind == PathKind::File {
-            trace.real_path.parent()
+    let polled = |state: &PathState| {
+        let directory = if state.kind == PathKind::File {
+            state.real_path.parent()
         } else {
-            Some(&*trace.real_path)
+            Some(&*state.real_path)
         };
         let now =
-            directory.filter(|directory| is_new(directory)).map(|_| FileStamp::of(&trace.path))?;
-        let (path, real) = (trace.path.clone(), trace.real_path.clone());
-        let glance = PolledPath {
+            directory.filter(|directory| is_new(directory)).map(|_| FileStamp::of(&state.path))?;
+        let (path, real) = (state.path.clone(), state.real_path.clone());
+        let polled = PolledPath {
             path,
             real,
             compared_by: ComparedBy::Content,
-            reported_stamp: trace.stamp,
+            reported_stamp: state.stamp,
             unreported_stamp: None,
         };
-        (!ComparedBy::Content.is_same(now, trace.stamp)).then_some(glance)
+        (!ComparedBy::Content.is_same(now, state.stamp)).then_some(polled)
     };
-    if new.is_empty() { Vec::new() } else { footprint.paths.iter().filter_map(glance).collect() }
+    if new.is_empty() { Vec::new() } else { footprint.paths.iter().filter_map(polled).collect() }
 }
 
-/// Whether the kernel reports all changes of this directory: a file system of another host, or of a
-/// program, changes by itself.
+/// Whether the kernel reports all changes in this directory. A network file system, or one that a
+/// program provides, changes without events.
 fn has_events(directory: &Path) -> bool {
     const NFS: u64 = 0x6969;
     const SMB: u64 = 0x517b;
@@ -351,20 +351,20 @@ fn has_events(directory: &Path) -> bool {
 }
 
 fn kernel_watcher(
-    signs: mpsc::Sender<FileEvent>,
+    sender: mpsc::Sender<FileEvent>,
     scope: Arc<ArcSwap<WatchScope>>,
 ) -> Option<RecommendedWatcher> {
     let handler = move |event: notify::Result<Event>| match event {
-        // What does not count is dropped here, so that a busy log does not fill the queue.
+        // Events about other files are dropped here, so that a busy log does not fill the queue.
         Ok(event) => {
-            for sign in events::file_events(event, &scope.load()) {
-                // Never dropped: the kernel reports only once that a file was closed. The queue is
-                // emptied without waiting.
-                let _ = signs.blocking_send(sign);
+            for event in events::file_events(event, &scope.load()) {
+                // No event is dropped: the kernel reports only once that a file was closed. The
+                // receiver empties the queue without waiting for anything.
+                let _ = sender.blocking_send(event);
             }
         }
         Err(error) => {
-            tracing::warn!(%error, "events of files were lost; paths are compared each second all the same")
+            tracing::warn!(%error, "file events were lost: edits are found by the comparison of paths each second")
         }
     };
     match RecommendedWatcher::new(handler, notify::Config::default()) {
@@ -396,10 +396,10 @@ mod tests {
     }
 
     #[test]
-    fn content_that_differs_counts_once_it_stays_the_same_for_a_round() {
+    fn changed_content_is_reported_once_it_stays_the_same_for_a_round() {
         let directory = tempfile::tempdir().unwrap();
         let [old, half, whole] = stamps(directory.path());
-        let mut glance = PolledPath {
+        let mut polled = PolledPath {
             path: "file".into(),
             real: "/file".into(),
             compared_by: ComparedBy::Content,
@@ -407,42 +407,42 @@ mod tests {
             unreported_stamp: None,
         };
         let reports =
-            [old, half, whole, whole, whole, None, old].map(|now| glance.is_due_for_report(now));
+            [old, half, whole, whole, whole, None, old].map(|now| polled.is_due_for_report(now));
         assert_eq!(
             reports,
             [false, false, false, true, false, true, false],
             "a file that is gone counts at once"
         );
-        assert!(glance.is_due_for_report(old), "it is back");
+        assert!(polled.is_due_for_report(old), "it is back");
     }
 
     #[test]
-    fn a_file_that_was_renamed_over_another_counts_at_once_without_events() {
+    fn a_file_renamed_over_another_is_reported_at_once_without_events() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         let [one, two] = ["one", "three"].map(|name| {
             fs::write(path(name), name.repeat(name.len())).unwrap();
             FileStamp::of(&path(name))
         });
-        let mut glance = PolledPath {
+        let mut polled = PolledPath {
             path: "a".into(),
             real: "/a".into(),
             compared_by: ComparedBy::Content,
             reported_stamp: one,
             unreported_stamp: None,
         };
-        assert_eq!([two, two].map(|now| glance.is_due_for_report(now)), [true, false]);
+        assert_eq!([two, two].map(|now| polled.is_due_for_report(now)), [true, false]);
     }
 
     #[test]
-    fn a_path_that_leads_elsewhere_counts_at_once_and_each_time() {
+    fn a_path_that_leads_to_another_object_is_reported_at_once_and_each_time() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         let [one, two] = ["one", "two"].map(|name| {
             fs::create_dir(path(name)).unwrap();
             FileStamp::of(&path(name))
         });
-        let mut glance = PolledPath {
+        let mut polled = PolledPath {
             path: "zones".into(),
             real: "/zones".into(),
             compared_by: ComparedBy::Object,
@@ -450,12 +450,12 @@ mod tests {
             unreported_stamp: None,
         };
         let reports =
-            [one, two, two, one, None, None, one].map(|now| glance.is_due_for_report(now));
+            [one, two, two, one, None, None, one].map(|now| polled.is_due_for_report(now));
         assert_eq!(reports, [false, true, false, true, true, false, true]);
     }
 
     #[test]
-    fn a_local_directory_has_events_and_one_that_is_not_there_has_none() {
+    fn a_local_directory_has_events_and_a_missing_one_has_none() {
         let directory = tempfile::tempdir().unwrap();
         assert!(has_events(directory.path()));
         assert!(!has_events(&directory.path().join("gone")));

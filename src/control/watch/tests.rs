@@ -1,4 +1,4 @@
-//! The watch as a whole, over real directories.
+//! Tests of the watch as a whole, in real directories.
 
 use std::{
     fs::{self, OpenOptions},
@@ -18,7 +18,8 @@ struct WatchFixture {
 }
 
 impl WatchFixture {
-    /// With the zones directory `zones` below its own directory, which `make` has made.
+    /// A fixture with the zones directory `zones` below its temporary directory, after `make` has
+    /// created the files.
     async fn new(zones: &str, make: impl FnOnce(&Path)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("away")).unwrap();
@@ -101,7 +102,7 @@ async fn an_edit_is_reported_although_a_log_is_written_all_the_time() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_open_for_writing_is_known_until_it_is_closed() {
+async fn a_file_that_is_open_for_writing_is_listed_until_it_is_closed() {
     let mut site = WatchFixture::new("zones", make_zones_directory).await;
     site.wait_until_watching().await;
     let path = site.path("zones/a.toml");
@@ -130,7 +131,7 @@ async fn a_link_above_the_directory_is_reported_each_time_that_it_is_swapped() {
         site.reported().await;
         site.load();
     }
-    // And what the link leads to now is watched.
+    // The directory that the link leads to now is watched, too.
     site.wait_until_watching().await;
 }
 
@@ -152,7 +153,7 @@ async fn a_linked_file_is_reported_when_its_target_is_edited_and_when_the_link_i
 }
 
 #[tokio::test]
-async fn a_directory_that_was_moved_away_is_reported_and_so_is_the_next_one_in_its_place() {
+async fn a_moved_directory_is_reported_and_so_is_the_next_one_at_its_path() {
     let mut site = WatchFixture::new("zones", make_zones_directory).await;
     site.wait_until_watching().await;
     fs::rename(site.path("zones"), site.path("away/zones")).unwrap();
@@ -164,7 +165,7 @@ async fn a_directory_that_was_moved_away_is_reported_and_so_is_the_next_one_in_i
 }
 
 #[tokio::test]
-async fn a_file_that_a_zone_names_and_that_is_missing_is_reported_when_it_comes() {
+async fn a_missing_file_that_a_zone_names_is_reported_when_it_is_created() {
     let mut site = WatchFixture::new("zones", |root| {
         make_zones_directory(root);
         let table =
@@ -178,7 +179,7 @@ async fn a_file_that_a_zone_names_and_that_is_missing_is_reported_when_it_comes(
 }
 
 #[tokio::test]
-async fn an_edit_between_the_reading_and_the_watch_is_reported() {
+async fn an_edit_between_the_load_and_the_start_of_the_watch_is_reported() {
     let mut site = WatchFixture::new("zones", make_zones_directory).await;
     fs::write(site.path("zones/a.toml"), "").unwrap();
     let locations = SourceOptions { zones: Some(site.zones.clone()), ..SourceOptions::default() };
@@ -189,7 +190,7 @@ async fn an_edit_between_the_reading_and_the_watch_is_reported() {
 }
 
 #[tokio::test]
-async fn what_stays_unreadable_is_not_reported_again_and_again() {
+async fn paths_that_stay_unreadable_are_not_reported_repeatedly() {
     use std::os::unix::fs::PermissionsExt as _;
     let mut site = WatchFixture::new("zones", |root| {
         make_zones_directory(root);

@@ -9,15 +9,15 @@ use std::{
 
 use crate::config::{Footprint, PathKind, is_database, is_ignored, is_master, is_tables};
 
-/// Which paths count. All are without links, as kernel events name them.
+/// The paths that a load depends on. All are without links, as kernel events name them.
 #[derive(Debug, Default)]
 pub(super) struct WatchScope {
     /// Files, directories and links that the last load depended on, and files that it looked for
     /// and did not find.
     paths: HashSet<PathBuf>,
-    /// Directories whose tables, master files and directories count.
+    /// Directories of which a load reads tables, master files and directories.
     zone_directories: HashSet<PathBuf>,
-    /// Directories whose databases count.
+    /// Directories of which a load reads databases.
     database_directories: HashSet<PathBuf>,
 }
 
@@ -25,24 +25,25 @@ impl WatchScope {
     pub(super) fn from_footprint(footprint: &Footprint) -> Self {
         let mut scope =
             Self { paths: footprint.links.iter().cloned().collect(), ..Self::default() };
-        for trace in &footprint.paths {
-            match trace.kind {
+        for state in &footprint.paths {
+            match state.kind {
                 PathKind::ZoneDirectory => {
-                    _ = scope.zone_directories.insert(trace.real_path.clone())
+                    _ = scope.zone_directories.insert(state.real_path.clone())
                 }
                 PathKind::DatabaseDirectory => {
-                    _ = scope.database_directories.insert(trace.real_path.clone())
+                    _ = scope.database_directories.insert(state.real_path.clone())
                 }
-                // The name alone says that it counts: a million names are not kept twice.
-                PathKind::File if scope.is_watched_by_name(&trace.real_path) => continue,
+                // Files that a load finds by their name need no entry, which saves memory for a
+                // million of them.
+                PathKind::File if scope.is_watched_by_name(&state.real_path) => continue,
                 PathKind::File => {}
             }
-            scope.paths.insert(trace.real_path.clone());
+            scope.paths.insert(state.real_path.clone());
         }
         scope
     }
 
-    /// The directories in which something counts.
+    /// The directories with anything that a load depends on.
     pub(super) fn directories(&self) -> BTreeSet<PathBuf> {
         let parents = self.paths.iter().filter_map(|path| path.parent().map(Path::to_path_buf));
         self.zone_directories
@@ -58,8 +59,8 @@ impl WatchScope {
         self.is_watched_by_name(path) || self.paths.contains(path)
     }
 
-    /// Whether it counts that an entry came, went or got another name: also directories, and links,
-    /// which may lead to one.
+    /// Whether a load depends on an entry of a directory: on a file as in
+    /// [`WatchScope::is_watched`], on a directory, or on a link, which may lead to a directory.
     pub(super) fn is_watched_entry(&self, path: &Path) -> bool {
         self.is_watched(path)
             || (self.is_in(&self.zone_directories, path) && is_directory_or_link(path))
@@ -88,7 +89,7 @@ mod tests {
     use crate::config::PathState;
 
     #[test]
-    fn only_what_a_load_would_read_counts() {
+    fn only_paths_that_a_load_would_read_are_watched() {
         let directory = tempfile::tempdir().unwrap();
         let zones = fs::canonicalize(directory.path()).unwrap();
         let trace = |path: &Path, kind| PathState {

@@ -1,10 +1,4 @@
-//! The last good set: every file that the configuration in force was made of, with the content that
-//! was applied.
-//!
-//! A file that breaks or disappears is held at this content. Files that no load reads are not in
-//! the set. The octets of a file that did not change are shared from one set to the next.
-
-mod saved;
+//! The last good set in memory: what it consists of, and whether a load comes to the same set.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -17,43 +11,42 @@ use crate::{
     dns::Name,
 };
 
-pub(super) use saved::{LastGoodOrigin, read as read_saved, write as write_saved};
-
-/// The files of a configuration that was applied, and what it answered for.
+/// The files of a configuration that was applied, and its inventory.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LastGood {
-    /// By path; each as it was applied.
+pub(in crate::control) struct LastGood {
+    /// The files by path, each with the content that was applied.
     pub files: BTreeMap<PathBuf, Arc<SourceFile>>,
     pub inventory: Inventory,
 }
 
-/// What a configuration answers for, and what it uses besides its own files; in order.
+/// The zones, services and credentials of a configuration, each list in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Inventory {
-    /// Shared by the configurations of successive loads, where equal.
+pub(in crate::control) struct Inventory {
+    /// The apexes of the zones. Successive loads share an equal list.
     pub zones: Arc<[Name]>,
-    /// Shared like the zones.
+    /// The names of the services. Successive loads share an equal list.
     pub services: Arc<[Name]>,
-    /// Certificates and keys of its monitors. One that breaks later is no error of the files that
+    /// The certificates and keys of monitors. One that breaks later is no error of the files that
     /// name it.
     pub credentials: Arc<BTreeSet<PathBuf>>,
 }
 
 impl Inventory {
-    pub(super) fn of(config: &Config) -> Self {
+    pub(in crate::control) fn of(config: &Config) -> Self {
         let mut zones: Vec<Name> = config.zones.iter().map(|zone| zone.apex.clone()).collect();
         let mut services: Vec<Name> =
             config.topology.services.iter().map(|service| service.name.clone()).collect();
         zones.sort();
         services.sort();
-        let credentials = config.topology.monitors.iter().flat_map(|at| at.check.credentials());
+        let credentials =
+            config.topology.monitors.iter().flat_map(|monitor| monitor.check.credentials());
         let credentials = Arc::new(credentials.map(Path::to_owned).collect());
         Self { zones: zones.into(), services: services.into(), credentials }
     }
 
     /// The inventory of a configuration, which may be an amendment of the one that `before`
     /// describes.
-    pub(super) fn after_load(before: &Self, config: &Config) -> Self {
+    pub(in crate::control) fn after_load(before: &Self, config: &Config) -> Self {
         match config.load_mode {
             // An amendment takes no name away and adds none.
             LoadMode::Amended { .. } => before.clone(),
@@ -63,9 +56,9 @@ impl Inventory {
 }
 
 impl LastGood {
-    /// The set of a configuration that was made of `sources`; `read` are the master files among
-    /// them that zones are made of.
-    pub(super) fn of(
+    /// The set of a configuration that was made from `sources`. `read` are the master files that
+    /// zones are made from.
+    pub(in crate::control) fn of(
         sources: Sources,
         read: &[FileId],
         inventory: Inventory,
@@ -86,14 +79,14 @@ impl LastGood {
         Self { files, inventory }
     }
 
-    /// Whether there is no set: nothing was ever applied.
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether the set is empty, because nothing was ever applied.
+    pub(in crate::control) fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 
-    /// Whether `sources`, of which `read` are the master files that zones are made of, come to the
-    /// same set.
-    pub(super) fn matches_sources(&self, sources: &Sources, read: &[FileId]) -> bool {
+    /// Whether a configuration made from `sources` has the same set. `read` are the master files
+    /// that zones are made from.
+    pub(in crate::control) fn matches_sources(&self, sources: &Sources, read: &[FileId]) -> bool {
         let read: HashSet<usize> = read.iter().map(|id| id.index()).collect();
         let mut count = 0;
         let is_same = sources
@@ -108,18 +101,18 @@ impl LastGood {
         is_same && count == self.files.len() && count > 0
     }
 
-    /// Whether a file has the content that it has in the set.
-    pub(super) fn contains(&self, file: &SourceFile) -> bool {
+    /// Whether a file has the same content in the set.
+    pub(in crate::control) fn contains(&self, file: &SourceFile) -> bool {
         file.content.is_ok() && self.files.get(&file.path).is_some_and(|good| is_same(good, file))
     }
 
     /// A file as it was applied.
-    pub(super) fn file(&self, path: &Path) -> Option<&SourceFile> {
+    pub(in crate::control) fn file(&self, path: &Path) -> Option<&SourceFile> {
         self.files.get(path).map(|good| &**good)
     }
 
     /// `portolan.toml` as it was applied.
-    pub(super) fn settings(&self) -> Option<&SourceFile> {
+    pub(in crate::control) fn settings(&self) -> Option<&SourceFile> {
         self.files.values().map(|good| &**good).find(|file| file.role == FileRole::Settings)
     }
 }
@@ -133,11 +126,10 @@ fn is_read(read: &HashSet<usize>, index: usize, file: &SourceFile) -> bool {
     }
 }
 
-/// Whether two versions of a file are the same: most share their octets.
-fn is_same(one: &SourceFile, other: &SourceFile) -> bool {
-    let is_shared =
-        |one: &Arc<Vec<u8>>, other: &Arc<Vec<u8>>| Arc::ptr_eq(one, other) || one == other;
-    let has_same_octets =
-        matches!((&one.content, &other.content), (Ok(one), Ok(other)) if is_shared(one, other));
-    one.role == other.role && has_same_octets
+/// Whether two versions of a file are the same. Most versions share their octets, so that the
+/// comparison is cheap.
+fn is_same(a: &SourceFile, b: &SourceFile) -> bool {
+    let is_equal = |a: &Arc<Vec<u8>>, b: &Arc<Vec<u8>>| Arc::ptr_eq(a, b) || a == b;
+    let has_same_octets = matches!((&a.content, &b.content), (Ok(a), Ok(b)) if is_equal(a, b));
+    a.role == b.role && has_same_octets
 }

@@ -9,9 +9,9 @@
 //! | when an edit is complete | `debounce` |
 //!
 //! The footprint of each load (`config::Footprint`) says what to watch. Kernel events report most
-//! edits within milliseconds. The patrol reports what causes no event: a link or a mount that is
-//! swapped above a directory, a file system without events (NFS, FUSE), a directory for which the
-//! kernel has no watch left.
+//! edits within milliseconds. The path poller reports changes without an event: a link or a mount
+//! that is swapped above a directory, a file system without events (NFS, FUSE), a directory for
+//! which the kernel has no watch left.
 
 mod debounce;
 mod events;
@@ -30,10 +30,10 @@ use self::{
 };
 use crate::config::Footprint;
 
-/// How long a reload that was asked for waits for files that are open for writing.
+/// The time for which a requested reload waits for files that are open for writing.
 pub(super) use debounce::MAX_REPORT_DELAY;
 
-/// As many signs of edits wait to be looked at.
+/// The maximum number of events that wait for `debounce`.
 const EVENT_QUEUE_LEN: usize = 1024;
 
 /// Watches files until dropped.
@@ -44,34 +44,35 @@ pub(super) struct FileWatch {
 }
 
 impl FileWatch {
-    /// Sends `()` after each edit; while one is unread the next is not sent.
-    pub(super) fn start(settled: mpsc::Sender<()>) -> Self {
-        let (sign, signs) = mpsc::channel(EVENT_QUEUE_LEN);
+    /// Starts the watch, which sends `()` to `reports` after each edit. While one is unread, the
+    /// next is not sent.
+    pub(super) fn start(reports: mpsc::Sender<()>) -> Self {
+        let (event_sender, events) = mpsc::channel(EVENT_QUEUE_LEN);
         let (requests, inbox) = std::sync::mpsc::channel();
         let scope: Arc<ArcSwap<WatchScope>> = Arc::default();
         let open_files: Arc<ArcSwap<BTreeSet<PathBuf>>> = Arc::default();
-        tokio::spawn(debounce::run(signs, settled, Arc::clone(&scope), Arc::clone(&open_files)));
-        PathPoller::start(inbox, sign, scope);
+        tokio::spawn(debounce::run(events, reports, Arc::clone(&scope), Arc::clone(&open_files)));
+        PathPoller::start(inbox, event_sender, scope);
         Self { requests, open_files }
     }
 
-    /// Watches what a load depended on, instead of what was watched before. Differences since that
-    /// load are reported.
+    /// Watches what a load depended on, instead of what was watched before. Changes since that load
+    /// are reported.
     pub(super) fn follow(&self, footprint: Footprint) {
-        // The patrol ends with the last watch.
+        // The path poller ends with the last clone of the watch.
         let _ = self.requests.send(WatchRequest { footprint, started: None });
     }
 
-    /// The same; returns once it is watched.
+    /// Does the same as [`FileWatch::follow`], and returns once the paths are watched.
     pub(super) async fn follow_and_wait(&self, footprint: Footprint) {
-        let (begun, wait) = oneshot::channel();
-        let _ = self.requests.send(WatchRequest { footprint, started: Some(begun) });
-        // Without a thread to watch with there is nothing to wait for.
+        let (started, wait) = oneshot::channel();
+        let _ = self.requests.send(WatchRequest { footprint, started: Some(started) });
+        // If the thread could not be started, there is nothing to wait for.
         let _ = wait.await;
     }
 
-    /// The files that programs have open and have written to, without links. Each causes a report
-    /// when it is closed.
+    /// The files that programs have open and have written to, by paths without links. Each causes a
+    /// report when it is closed.
     pub(super) fn open_files(&self) -> Arc<BTreeSet<PathBuf>> {
         self.open_files.load_full()
     }

@@ -1,25 +1,25 @@
-//! Held files: which files of a load that fails stay at their last good content, so that everything
-//! else applies.
+//! Held files: which files of a load that fails stay at their last good content, so that all others
+//! apply.
 //!
-//! The rule. An attempt starts from the new files. When it fails, each error is charged to files
+//! The rule. An attempt starts from the new files. When it fails, each error is attributed to files
 //! that differ from their last good content, and those are held: they are replaced by that content,
 //! and a new file without one is left out. Then the load is tried again. The first of these steps
-//! that charges any file decides an attempt:
+//! that attributed any file decides an attempt:
 //!
-//! 1. An error of one file by itself (syntax, a wrong value, no permission) is charged to that
+//! 1. An error of one file by itself (syntax, a wrong value, no permission) is attributed to that
 //!    file. The errors of others may follow from it.
-//! 2. A name that nothing defines is charged to the changed files that defined it last.
-//! 3. Any other error is charged to the changed files that it names. Of a name that is defined
+//! 2. A name that nothing defines is attributed to the changed files that defined it last.
+//! 3. Any other error is attributed to the changed files that it names. For a name that is defined
 //!    twice, these are the files that did not define it before.
-//! 4. An error that names no changed file is charged to the changed files that took a name or a
-//!    file away.
-//! 5. Else every changed file is held: what remains is the last good set, which is known to load.
+//! 4. An error that names no changed file is attributed to the changed files that removed a name,
+//!    or that disappeared.
+//! 5. Otherwise every changed file is held. The last good set remains, which is known to load.
 //!
-//! Afterwards each file that was held for errors of steps 2 to 5 is tried once more with all others
-//! held. Those that load are released together, and the rule starts again from there.
+//! Afterwards each file that was held for errors of steps 2 to 5 is tried alone, with all others
+//! held. The files that load are released together, and the rule starts again from there.
 //!
-//! What loads may lack zones and services that files define which cannot be used. Those are kept:
-//! `kept_names`.
+//! The files that load together may lack zones and services that unusable files define.
+//! `kept_names` keeps those.
 
 mod kept_names;
 
@@ -29,38 +29,26 @@ use std::{
     sync::Arc,
 };
 
-use super::last_good::LastGood;
+use super::{held_file::HeldFile, last_good::LastGood};
 use crate::config::{
     Config, Definition, Diagnostic, Diagnostics, FileId, FileRole, NameFault, SourceFile,
     SourceReadError, Sources, Stage, ToleratedDatabases, definitions,
 };
 
-/// Maximum number of attempts: a load that still fails after them holds every changed file.
+/// The maximum number of attempts. A load that still fails after them holds every changed file.
 const MAX_ATTEMPTS: usize = 32;
-/// Maximum number of files that are tried once more by themselves.
+/// The maximum number of held files that are tried alone.
 const MAX_RELEASES: usize = 16;
-/// Maximum number of errors that are kept of one file.
+/// The maximum number of errors that are kept for a file.
 const MAX_ERRORS_PER_FILE: usize = 20;
-/// Maximum number of errors that are kept of all files that are held for the same errors, besides
-/// one of each file.
+/// The maximum number of errors that are kept for all files that are held for the same errors, in
+/// addition to one for each file.
 const MAX_SHARED_ERRORS: usize = 20_000;
-/// Goes before the errors of files that need one that is gone.
+/// The beginning of an error that a missing file causes in another file.
 const FILE_GONE: &str =
     "the file is gone, and others need what it defined (put it back, or change them)";
 
-/// A file that is not in use as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct HeldFile {
-    pub path: PathBuf,
-    /// Why, one line each: `file:line:column: what (help: how to fix it)`. Never empty.
-    pub errors: Vec<String>,
-    /// Whether the file may become readable without being edited.
-    pub is_transient: bool,
-    /// Whether the file is left out because it has no last good content.
-    pub is_left_out: bool,
-}
-
-/// A file that is to be held whatever the load says of it.
+/// A file that has to be held, although the files may load with its new version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ForcedHold {
     pub path: PathBuf,
@@ -68,66 +56,66 @@ pub(super) struct ForcedHold {
     pub cause: HoldCause,
 }
 
-/// A configuration and its warnings.
+/// A configuration and its warnings, one line each.
 pub(super) type ConfigAndWarnings = (Config, Vec<String>);
 
-/// The files of one load: for each whether its new version or its last good one is used.
+/// The files of one load, each in its new or its last good version.
 #[derive(Debug)]
 pub(super) struct FileSelection<'g> {
     last_good: &'g LastGood,
     pub sources: Sources,
-    /// The configuration of the last good files, which files that differ little from them amend.
+    /// The configuration of the last good files: a load amends it if the files differ little.
     base: Option<Arc<Config>>,
-    /// By [`FileId`].
+    /// The version of each file, by [`FileId`].
     versions: Vec<SelectedVersion>,
-    /// The sets of held files that are known not to load.
+    /// Sets of held files with which the others do not load.
     failed_sets: Vec<BTreeSet<FileId>>,
 }
 
-/// Which version of a file is in the sources.
+/// The version of a file that is in the sources.
 #[derive(Debug)]
 enum SelectedVersion {
     /// Both versions are the same.
     Unchanged,
-    /// The new one. An absent file is new where a good one has disappeared.
+    /// The new version. For a file that has disappeared this is its absence.
     New,
-    /// The last good one, without a reason of its own: it has just disappeared, or its directory
-    /// cannot be read.
+    /// The last good version, although the file has no error: it has just disappeared, or its
+    /// directory cannot be read.
     Retained,
-    /// The last good one, because of these errors.
-    Held { new: SourceFile, errors: Vec<String>, ground: HoldCause },
+    /// The last good version, because of these errors of the new one.
+    Held { new: SourceFile, errors: Vec<String>, cause: HoldCause },
 }
 
-/// What kind of reason holds a file. Of several, the last counts.
+/// The kind of reason that holds a file. Where there are several, the greatest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum HoldCause {
     /// An error that other files may have caused.
     OtherFiles,
-    /// The new version is in order, and would take names away.
+    /// The new version has no error, and would remove names.
     Removal,
-    /// The file cannot be used, whatever the others say.
+    /// The file cannot be used, whatever the other files contain.
     OwnError,
 }
 
-/// An error and a file that it is charged to.
+/// An error and a file that it is attributed to.
 struct AttributedError {
     file: FileId,
     error: String,
     cause: HoldCause,
 }
 
-/// What a changed file does to names.
+/// The names that the new version of a file removes and adds.
 struct NameChanges {
     file: FileId,
-    /// It has disappeared or cannot be read.
+    /// Whether the file has disappeared or cannot be read.
     is_missing: bool,
     removed: BTreeSet<Definition>,
     added: BTreeSet<Definition>,
 }
 
 impl<'g> FileSelection<'g> {
-    /// The new files, and a place for each that has disappeared. `is_kept` says which of the latter
-    /// are used all the same.
+    /// Selects the new versions of all files. Files that have disappeared are part of the
+    /// selection; those for which `is_kept` holds keep their last good content.
     pub(super) fn new(
         mut sources: Sources,
         good: &'g LastGood,
@@ -160,14 +148,9 @@ impl<'g> FileSelection<'g> {
             _ if good.contains(file) => SelectedVersion::Unchanged,
             _ => SelectedVersion::New,
         };
-        let choices = sources.files().iter().map(choice).collect();
-        let mut selection = Self {
-            last_good: good,
-            sources,
-            base: None,
-            versions: choices,
-            failed_sets: Vec::new(),
-        };
+        let versions = sources.files().iter().map(choice).collect();
+        let mut selection =
+            Self { last_good: good, sources, base: None, versions, failed_sets: Vec::new() };
         let is_hidden = |path: &Path| unread.iter().any(|directory| path.starts_with(directory));
         let kept: Vec<FileId> = selection
             .sources
@@ -177,46 +160,46 @@ impl<'g> FileSelection<'g> {
             })
             .map(|(id, _)| id)
             .collect();
-        let versions = kept.iter().map(|id| (*id, selection.last_good(*id))).collect();
-        selection.sources.replace_files(versions);
+        let good_versions = kept.iter().map(|id| (*id, selection.last_good(*id))).collect();
+        selection.sources.replace_files(good_versions);
         for id in kept {
             selection.versions[id.index()] = SelectedVersion::Retained;
         }
         selection
     }
 
-    /// The changed files in use that took any of these names away.
+    /// The files in their new version that removed any of these names.
     pub(super) fn removing_files(&self, names: &BTreeSet<Definition>) -> Vec<PathBuf> {
-        let takes = |file: &FileId| {
+        let removes = |file: &FileId| {
             self.name_changes(*file).removed.iter().any(|name| names.contains(name))
         };
         let path = |file: FileId| self.sources.files()[file.index()].path.clone();
-        self.changed().filter(takes).map(path).collect()
+        self.changed().filter(removes).map(path).collect()
     }
 
-    /// Holds for those of `paths` whose new version is in use.
+    /// Holds for those of `paths` that are in their new version.
     pub(super) fn holds(
         &self,
         paths: &[PathBuf],
         reason: &str,
-        ground: HoldCause,
+        cause: HoldCause,
     ) -> Vec<ForcedHold> {
         let paths: BTreeSet<&PathBuf> = paths.iter().collect();
-        self.holds_of_all(reason, ground)
+        self.holds_of_all(reason, cause)
             .into_iter()
             .filter(|hold| paths.contains(&hold.path))
             .collect()
     }
 
-    /// Holds for every changed file.
-    pub(super) fn holds_of_all(&self, reason: &str, ground: HoldCause) -> Vec<ForcedHold> {
+    /// Holds for all files in their new version.
+    pub(super) fn holds_of_all(&self, reason: &str, cause: HoldCause) -> Vec<ForcedHold> {
         let path = |file: FileId| self.sources.files()[file.index()].path.clone();
         self.changed()
-            .map(|file| ForcedHold { path: path(file), reason: reason.to_owned(), cause: ground })
+            .map(|file| ForcedHold { path: path(file), reason: reason.to_owned(), cause })
             .collect()
     }
 
-    /// The new files as they are.
+    /// Loads the new files as they are.
     ///
     /// # Errors
     /// Every mistake of every file.
@@ -224,18 +207,18 @@ impl<'g> FileSelection<'g> {
         self.load().map(|(config, warnings)| (config, warnings.lines().collect()))
     }
 
-    /// The same with the configuration of the last good set, to amend it.
+    /// Sets the configuration of the last good set, to amend it.
     pub(super) fn with_base(self, base: Option<Arc<Config>>) -> Self {
         Self { base, ..self }
     }
 
-    /// The configuration of the files as they are chosen now.
+    /// Loads the files in their selected versions.
     fn load(&self) -> Result<(Config, Diagnostics), Diagnostics> {
         let amended = self.base.as_ref().and_then(|base| base.amend(&self.sources));
         amended.map_or_else(|| Config::load(&self.sources), Ok)
     }
 
-    /// Whether another `portolan.toml` is in use than the one that was read, or none instead of it.
+    /// Whether the `portolan.toml` that was read is not in its new version.
     pub(super) fn has_other_settings(&self) -> bool {
         let is_other = |(id, file): (FileId, &SourceFile)| match &self.versions[id.index()] {
             SelectedVersion::Held { new, .. } => {
@@ -247,8 +230,8 @@ impl<'g> FileSelection<'g> {
         self.sources.entries().any(is_other)
     }
 
-    /// Whether the `portolan.toml` that was read is the one that was applied, or there is none and
-    /// was none.
+    /// Whether the `portolan.toml` that was read is the one that was applied; a missing one counts
+    /// as the same.
     pub(super) fn has_settings_applied(&self) -> bool {
         let settings = self.sources.entries().filter(|(_, file)| file.role == FileRole::Settings);
         settings
@@ -268,23 +251,23 @@ impl<'g> FileSelection<'g> {
         self.held().into_iter().find(|file| file.path == settings.path)
     }
 
-    /// Holds for the new `portolan.toml`, if that is in use.
+    /// Holds for `portolan.toml`, if it is in its new version.
     pub(super) fn holds_of_settings(&self, reason: &str) -> Vec<ForcedHold> {
         let settings = self.sources.entries().find(|(_, file)| file.role == FileRole::Settings);
         let path = settings.map(|(_, file)| file.path.clone());
         self.holds(path.as_slice(), reason, HoldCause::OwnError)
     }
 
-    /// Holds these files.
+    /// Replaces these files by their last good versions.
     pub(super) fn hold(&mut self, holds: &[ForcedHold]) {
         let ids: HashMap<&Path, FileId> =
             self.sources.entries().map(|(id, file)| (&*file.path, id)).collect();
-        let charge = |hold: &ForcedHold| {
+        let attribute = |hold: &ForcedHold| {
             let file = *ids.get(&*hold.path)?;
             Some(AttributedError { file, error: hold.reason.clone(), cause: hold.cause })
         };
-        let charges = holds.iter().filter_map(charge).collect();
-        self.hold_attributed(charges);
+        let errors = holds.iter().filter_map(attribute).collect();
+        self.hold_attributed(errors);
     }
 
     /// Finds versions that load together.
@@ -292,12 +275,12 @@ impl<'g> FileSelection<'g> {
     /// # Errors
     /// The last good set does not load either.
     pub(super) fn find_loadable(&mut self) -> Result<ConfigAndWarnings, Diagnostics> {
-        let settled = self.load_holding_faulty()?;
+        let loaded = self.load_holding_faulty()?;
         let released = self.releasable();
         if released.is_empty() {
-            return Ok(settled);
+            return Ok(loaded);
         }
-        drop(settled);
+        drop(loaded);
         for id in released {
             self.release(id);
         }
@@ -306,19 +289,19 @@ impl<'g> FileSelection<'g> {
 
     /// The files that are held, in order of path.
     pub(super) fn held(&self) -> Vec<HeldFile> {
-        // The file that an error names need not be the one that could not be read.
-        let is_passing = self.sources.has_transient_error();
+        // The file that an error names may be another than the one that could not be read.
+        let is_transient = self.sources.has_transient_error();
         let held = |(choice, in_use): (&SelectedVersion, &SourceFile)| match choice {
-            SelectedVersion::Held { new, errors, ground } => Some(HeldFile {
+            SelectedVersion::Held { new, errors, cause } => Some(HeldFile {
                 path: new.path.clone(),
-                errors: match *ground != HoldCause::Removal && new.role == FileRole::Absent {
+                errors: match *cause != HoldCause::Removal && new.role == FileRole::Absent {
                     true => errors
                         .iter()
                         .map(|error| format!("{}: {FILE_GONE}: {error}", new.shown))
                         .collect(),
                     false => errors.clone(),
                 },
-                is_transient: is_passing
+                is_transient: is_transient
                     || new.content.as_ref().is_err_and(SourceReadError::is_transient),
                 is_left_out: in_use.role == FileRole::Absent && !self.has_good_below(&new.path),
             }),
@@ -337,12 +320,12 @@ impl<'g> FileSelection<'g> {
                 Err(found) => found,
             };
             self.failed_sets.push(self.held_ids());
-            let charges = self.attribute_errors(&found);
-            if charges.is_empty() {
+            let attributed = self.attribute_errors(&found);
+            if attributed.is_empty() {
                 return Err(found);
             }
             drop(found);
-            self.hold_attributed(charges);
+            self.hold_attributed(attributed);
         }
         let rest = "the load still failed after many attempts; see the errors of the other files";
         let all = self.changed().map(|file| AttributedError {
@@ -355,25 +338,25 @@ impl<'g> FileSelection<'g> {
         self.load().map(|(config, warnings)| (config, warnings.lines().collect()))
     }
 
-    // Charging errors to files
+    // Attribution of errors to files
 
     fn attribute_errors(&self, found: &Diagnostics) -> Vec<AttributedError> {
-        let own = found
+        let reading_errors = found
             .errors()
             .filter(|error| error.stage == Stage::Reading && self.is_new(error.place.file()));
-        let own: Vec<AttributedError> = own
+        let own_errors: Vec<AttributedError> = reading_errors
             .map(|error| AttributedError {
                 file: error.place.file(),
                 error: found.line(error),
                 cause: HoldCause::OwnError,
             })
             .collect();
-        if !own.is_empty() {
-            return own;
+        if !own_errors.is_empty() {
+            return own_errors;
         }
         let changes: Vec<NameChanges> =
             self.changed().map(|file| self.name_changes(file)).collect();
-        let charge = |error: &Diagnostic, files: Vec<FileId>| {
+        let attribute = |error: &Diagnostic, files: Vec<FileId>| {
             let line = found.line(error);
             files.into_iter().map(move |file| AttributedError {
                 file,
@@ -383,30 +366,32 @@ impl<'g> FileSelection<'g> {
         };
         let removed: Vec<AttributedError> = found
             .errors()
-            .flat_map(|error| charge(error, files_removing_name(error, &changes)))
+            .flat_map(|error| attribute(error, files_removing_name(error, &changes)))
             .collect();
         if !removed.is_empty() {
             return removed;
         }
         let named: Vec<AttributedError> = found
             .errors()
-            .flat_map(|error| charge(error, self.files_named_by(error, &changes)))
+            .flat_map(|error| attribute(error, self.files_named_by(error, &changes)))
             .collect();
         if !named.is_empty() {
             return named;
         }
         let added: BTreeSet<&Definition> =
             changes.iter().flat_map(|change| &change.added).collect();
-        let takes = |change: &&NameChanges| {
+        let removes = |change: &&NameChanges| {
             change.is_missing || change.removed.iter().any(|name| !added.contains(name))
         };
-        let takers: Vec<FileId> = changes.iter().filter(takes).map(|change| change.file).collect();
-        let suspects = if takers.is_empty() { self.changed().collect() } else { takers };
+        let removing: Vec<FileId> =
+            changes.iter().filter(removes).map(|change| change.file).collect();
+        let suspects = if removing.is_empty() { self.changed().collect() } else { removing };
         let lines = (MAX_SHARED_ERRORS / suspects.len().max(1)).clamp(1, MAX_ERRORS_PER_FILE);
-        found.errors().take(lines).flat_map(|error| charge(error, suspects.clone())).collect()
+        found.errors().take(lines).flat_map(|error| attribute(error, suspects.clone())).collect()
     }
 
-    /// The changed files that an error is about.
+    /// The files in their new version that an error names. For a name that is defined twice, these
+    /// are the files that define it newly.
     fn files_named_by(&self, error: &Diagnostic, changes: &[NameChanges]) -> Vec<FileId> {
         let others = error.related.iter().map(|(place, _)| place.file());
         let mut files: Vec<FileId> = std::iter::once(error.place.file()).chain(others).collect();
@@ -437,28 +422,28 @@ impl<'g> FileSelection<'g> {
         }
     }
 
-    // Exchanging versions
+    // Exchange of versions
 
-    fn hold_attributed(&mut self, charges: Vec<AttributedError>) {
+    fn hold_attributed(&mut self, attributed: Vec<AttributedError>) {
         let mut files: Vec<FileId> =
-            charges.iter().map(|charge| charge.file).filter(|file| self.is_new(*file)).collect();
+            attributed.iter().map(|error| error.file).filter(|file| self.is_new(*file)).collect();
         files.sort_unstable();
         files.dedup();
         let good = files.iter().map(|file| (*file, self.last_good(*file))).collect();
         let new = self.sources.replace_files(good);
         if self.has_other_settings() || new.iter().any(|file| file.role == FileRole::Settings) {
-            // The databases that were looked for are not those of the settings that are in use now.
+            // The databases that were looked for belong to the new settings, which are not in use.
             self.sources.tolerate_databases(ToleratedDatabases::All);
         }
         for (file, new) in files.into_iter().zip(new) {
             self.versions[file.index()] =
-                SelectedVersion::Held { new, errors: Vec::new(), ground: HoldCause::OtherFiles };
+                SelectedVersion::Held { new, errors: Vec::new(), cause: HoldCause::OtherFiles };
         }
-        for AttributedError { file, error, cause: ground } in charges {
-            if let SelectedVersion::Held { errors, ground: strongest, .. } =
+        for AttributedError { file, error, cause } in attributed {
+            if let SelectedVersion::Held { errors, cause: strongest, .. } =
                 &mut self.versions[file.index()]
             {
-                *strongest = ground.max(*strongest);
+                *strongest = cause.max(*strongest);
                 if errors.len() < MAX_ERRORS_PER_FILE && !errors.contains(&error) {
                     errors.push(error);
                 }
@@ -466,21 +451,21 @@ impl<'g> FileSelection<'g> {
         }
     }
 
-    /// Held files that load if all others stay held.
+    /// Held files with whose new version the files load, if all others stay held.
     fn releasable(&mut self) -> Vec<FileId> {
-        let doubtful: Vec<FileId> = self
+        let candidates: Vec<FileId> = self
             .ids()
             .filter(|id| {
                 matches!(
                     self.versions[id.index()],
-                    SelectedVersion::Held { ground: HoldCause::OtherFiles, .. }
+                    SelectedVersion::Held { cause: HoldCause::OtherFiles, .. }
                 )
             })
             .collect();
-        if doubtful.len() > MAX_RELEASES {
+        if candidates.len() > MAX_RELEASES {
             return Vec::new();
         }
-        doubtful.into_iter().filter(|id| self.loads_without(*id)).collect()
+        candidates.into_iter().filter(|id| self.loads_without(*id)).collect()
     }
 
     fn loads_without(&mut self, id: FileId) -> bool {
@@ -490,11 +475,11 @@ impl<'g> FileSelection<'g> {
             return false;
         }
         let before = std::mem::replace(&mut self.versions[id.index()], SelectedVersion::Unchanged);
-        let SelectedVersion::Held { new, errors, ground } = before else { return false };
+        let SelectedVersion::Held { new, errors, cause } = before else { return false };
         let good = self.exchange(id, new);
         let loads = self.load().is_ok();
         let new = self.exchange(id, good);
-        self.versions[id.index()] = SelectedVersion::Held { new, errors, ground };
+        self.versions[id.index()] = SelectedVersion::Held { new, errors, cause };
         loads
     }
 
@@ -505,7 +490,7 @@ impl<'g> FileSelection<'g> {
         }
     }
 
-    /// Puts another version of a file in its place; returns what was there.
+    /// Replaces a file by another version of it; returns the version before.
     fn exchange(&mut self, id: FileId, version: SourceFile) -> SourceFile {
         let path = version.path.clone();
         let before = self.sources.replace_files(vec![(id, version)]).pop();
@@ -527,7 +512,7 @@ impl<'g> FileSelection<'g> {
         }
     }
 
-    // What stands
+    // State of the selection
 
     fn ids(&self) -> impl Iterator<Item = FileId> + use<> {
         self.sources.entries().map(|(id, _)| id).collect::<Vec<_>>().into_iter()
@@ -547,7 +532,7 @@ impl<'g> FileSelection<'g> {
             .collect()
     }
 
-    /// Whether files below this directory have a last good content.
+    /// Whether the last good set has files below this directory.
     fn has_good_below(&self, directory: &Path) -> bool {
         let below = self.last_good.files.range(directory.to_path_buf()..).next();
         below.is_some_and(|(path, _)| path.starts_with(directory))
@@ -558,11 +543,11 @@ impl<'g> FileSelection<'g> {
     }
 }
 
-/// The changed files that took away the name that an error misses.
+/// The changed files that removed the name that is missing in an error.
 fn files_removing_name(error: &Diagnostic, changes: &[NameChanges]) -> Vec<FileId> {
     let Some(NameFault::Missing(wanted)) = &error.name_fault else { return Vec::new() };
-    let takes = |change: &&NameChanges| change.removed.iter().any(|name| name.provides(wanted));
-    changes.iter().filter(takes).map(|change| change.file).collect()
+    let removes = |change: &&NameChanges| change.removed.iter().any(|name| name.provides(wanted));
+    changes.iter().filter(removes).map(|change| change.file).collect()
 }
 
 fn is_unread_directory(file: &SourceFile) -> bool {

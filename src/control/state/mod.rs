@@ -1,12 +1,12 @@
-//! The state directory: what must survive a restart. Every file is replaced whole, by rename; a
-//! file that cannot be read is a warning and an empty start, one that cannot be written a warning
-//! and nothing more.
+//! The state directory: what must survive a restart. Every file is replaced as a whole, by rename.
+//! A file that cannot be read causes a warning, and the server starts without it. A file that
+//! cannot be written causes a warning and another attempt.
 //!
 //! | file | step |
 //! |---|---|
 //! | `directory` | the directory and its rights: 0700 |
 //! | `file` | one file: regular, bounded, 0600, whole |
-//! | `documents` | what the files say |
+//! | `documents` | the contents of the files |
 //! | `save_failures` | what could not be saved |
 
 mod directory;
@@ -22,13 +22,12 @@ use std::{
     time::SystemTime,
 };
 
-use serde::{Deserialize, Serialize};
-
 pub(super) use self::documents::SavedAlias;
 use self::save_failures::SaveFailures;
 use super::{
+    clock::unix_ms,
     last_good::{self, LastGood, LastGoodOrigin},
-    serials::{Completeness, EarlierSerials},
+    saved_serials::{Completeness, EarlierSerials, SavedSerial},
 };
 use crate::{
     dns::Name,
@@ -45,44 +44,36 @@ const RECOVERIES: &str = "recoveries.json";
 /// The file of cookie keys.
 pub(super) const COOKIE_KEY: &str = "cookie.key";
 const LAST_GOOD: &str = "last-good";
-/// Holds the time at which a run ended that had saved all of its state; there is none while one
-/// runs.
+/// The file with the time at which a run ended that had saved all of its state. It does not exist
+/// during a run.
 const CLEAN_STOP: &str = "clean-stop";
-/// No file here is ever larger; one that is, is not ours.
+/// The maximum size of a state file. This program never writes a larger one.
 const MAX_OCTETS: u64 = 64 << 20;
-/// A configuration has at most 512 MiB; its description takes the rest.
+/// The maximum size of the last good set. A configuration has at most 512 MiB; the rest is for its
+/// description.
 const MAX_LAST_GOOD_OCTETS: u64 = 768 << 20;
 
-/// The state directory. Clones share what is known of failures.
+/// The state directory. Clones share the list of failures.
 #[derive(Debug, Clone)]
 pub struct StateDirectory {
     path: PathBuf,
     save_failures: SaveFailures,
 }
 
-/// A zone's serial and the content it stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SavedSerial {
-    /// Of the zone's records and services.
-    pub content: u64,
-    /// RFC 1982.
-    pub serial: u32,
-}
-
 impl StateDirectory {
-    /// Makes the directory where there is none. One that cannot be made or written is degraded to a
-    /// warning.
+    /// Opens the directory for a run, and creates it if there is none. A directory that cannot be
+    /// created or written causes a warning.
     pub fn open(path: PathBuf) -> Self {
         let state = Self::read_only(path);
         state.save_failures.record("", directory::create(&state.path));
         directory::restrict_mode(&state.path, &is_ours);
         directory::restrict_file_modes(&state.path, &is_ours);
-        // What the run that begins cannot save makes the saved serials old.
+        // The saved serials are outdated if this run cannot save later ones.
         let _ = fs::remove_file(state.path.join(CLEAN_STOP));
         state
     }
 
-    /// The directory as it is, which may not exist: to be read.
+    /// The directory for reading. It need not exist.
     pub fn read_only(path: PathBuf) -> Self {
         Self { save_failures: SaveFailures::of(&path), path }
     }
@@ -92,13 +83,13 @@ impl StateDirectory {
         &self.path
     }
 
-    /// What could not be saved.
+    /// The files that could not be saved.
     pub(super) fn save_failures(&self) -> &SaveFailures {
         &self.save_failures
     }
 
-    /// The last good set of an earlier run, if it is whole and of `home`.
-    pub(super) fn last_good(&self, home: &LastGoodOrigin) -> Option<LastGood> {
+    /// The last good set of a previous run, if it is whole and of `origin`.
+    pub(super) fn last_good(&self, origin: &LastGoodOrigin) -> Option<LastGood> {
         let path = self.path.join(LAST_GOOD);
         let octets = match files::read(&path, SymlinkPolicy::Refuse, MAX_LAST_GOOD_OCTETS) {
             Ok(octets) => octets,
@@ -108,25 +99,25 @@ impl StateDirectory {
                 return None;
             }
         };
-        last_good::read_saved(octets, home)
+        last_good::read_saved(octets, origin)
             .inspect_err(|error| {
                 tracing::warn!(file = %path.display(), %error, "the last good files are not used: a file with errors keeps the server from starting");
             })
             .ok()
     }
 
-    /// Saves the last good set. It may be large: not to be called on the controller's task.
-    pub(super) fn save_last_good(&self, set: &LastGood, home: &LastGoodOrigin) {
-        self.replace(LAST_GOOD, |to| last_good::write_saved(set, home, to));
+    /// Saves the last good set. This may take seconds, and must not block the controller's task.
+    pub(super) fn save_last_good(&self, set: &LastGood, origin: &LastGoodOrigin) {
+        self.replace(LAST_GOOD, |to| last_good::write_saved(set, origin, to));
     }
 
     /// The verdicts of a previous run.
     pub fn verdicts(&self, now: i64) -> SavedVerdicts {
-        let decode = |octets: &[u8]| saved::decode(octets, now).map_err(|error| error.to_string());
+        let decode = |octets: &[u8]| saved::decode(octets, now);
         self.decoded(VERDICTS, "all endpoints start as unknown", decode).unwrap_or_default()
     }
 
-    /// Keeps the verdicts for the next run.
+    /// Saves the verdicts for the next run.
     pub fn save_verdicts(
         &mut self,
         verdicts: impl IntoIterator<Item = (SavedKey, SavedVerdict)>,
@@ -135,10 +126,9 @@ impl StateDirectory {
         self.write(VERDICTS, saved::encode(verdicts, now).as_bytes());
     }
 
-    /// The serials that zones had. `None` where they are lost, or none was ever saved.
+    /// The serials that zones had. `None` if they are lost, or none was ever saved.
     pub(super) fn serials(&self) -> Option<EarlierSerials> {
-        let decode =
-            |octets: &[u8]| serde_json::from_slice(octets).map_err(|error| error.to_string());
+        let decode = |octets: &[u8]| serde_json::from_slice(octets);
         let serials: HashMap<String, SavedSerial> =
             self.decoded(SERIALS, "new serials follow the clock", decode)?;
         let stopped = self
@@ -150,9 +140,9 @@ impl StateDirectory {
         Some(EarlierSerials { serials: serials.collect(), completeness })
     }
 
-    /// Keeps the serials for the next run.
+    /// Saves the serials for the next run.
     pub fn save_serials(&mut self, serials: &HashMap<Name, SavedSerial>) {
-        // It may have been impossible to remove at the start.
+        // The file may have been impossible to remove at the start.
         let _ = fs::remove_file(self.path.join(CLEAN_STOP));
         let texts: std::collections::BTreeMap<String, SavedSerial> =
             serials.iter().map(|(apex, serial)| (apex.to_string(), *serial)).collect();
@@ -172,8 +162,7 @@ impl StateDirectory {
         .unwrap_or_default()
     }
 
-    /// Whether there is no such file and nothing to write to it. Then it is neither unsaved nor
-    /// lost.
+    /// Whether a file does not exist and has nothing to save. Then it is neither unsaved nor lost.
     fn stays_absent(&self, name: &str, is_empty: bool) -> bool {
         let stays_absent = is_empty && !self.path.join(name).exists();
         if stays_absent {
@@ -182,7 +171,7 @@ impl StateDirectory {
         stays_absent
     }
 
-    /// Keeps ramps and holders for the next run; nothing to keep makes no file where there is none.
+    /// Saves ramps and holders for the next run. Without any, no file is created.
     pub fn save_feedback(&mut self, saved: &SavedFeedback) {
         if !self.stays_absent(FEEDBACK, *saved == SavedFeedback::default()) {
             self.write(FEEDBACK, &documents::encode_feedback(saved));
@@ -195,20 +184,20 @@ impl StateDirectory {
         self.decoded(RECOVERIES, "members that are up get all clients", decode).unwrap_or_default()
     }
 
-    /// Keeps the recoveries in progress for the next run; none makes no file where there is none.
+    /// Saves the recoveries in progress for the next run. Without any, no file is created.
     pub fn save_recoveries(&mut self, saved: Vec<SavedRecovery>, now: SystemTime) {
         if !self.stays_absent(RECOVERIES, saved.is_empty()) {
             self.write(RECOVERIES, &documents::encode_recoveries(saved, unix_ms(now)));
         }
     }
 
-    /// What aliases stood for in a previous run, less what is too old.
+    /// The addresses of aliases in a previous run, without those that are too old.
     pub fn aliases(&self, now: i64) -> Vec<SavedAlias> {
         let decode = |octets: &[u8]| documents::decode_aliases(octets, now);
         self.decoded(ALIASES, "all aliases must be resolved first", decode).unwrap_or_default()
     }
 
-    /// Keeps what aliases stand for, for the next run.
+    /// Saves the addresses of aliases for the next run.
     pub fn save_aliases(&mut self, aliases: Vec<SavedAlias>) {
         if !self.stays_absent(ALIASES, aliases.is_empty()) {
             self.write(ALIASES, &documents::encode_aliases(aliases));
@@ -220,25 +209,25 @@ impl StateDirectory {
         self.read(COOKIE_KEY)
     }
 
-    /// Keeps the keys of server cookies.
+    /// Saves the keys of server cookies.
     pub(super) fn save_cookies(&mut self, octets: &[u8]) {
         self.write(COOKIE_KEY, octets);
     }
 
-    /// Takes note that a run ends with all of its state saved.
+    /// Records that a run ends, if all of its state is saved.
     pub(super) fn mark_clean_stop(&mut self, now: i64) {
         if self.save_failures.text().is_none() {
             self.write(CLEAN_STOP, now.to_string().as_bytes());
         }
     }
 
-    /// What a file says, as `decode` reads it; nothing where it is missing,
-    /// and a warning with the `consequence` where it cannot be used.
-    fn decoded<T>(
+    /// The content of a file, decoded by `decode`; `None` if the file is missing, and with a
+    /// warning that names the `consequence` if the file cannot be used.
+    fn decoded<T, E: std::error::Error>(
         &self,
         name: &str,
         consequence: &'static str,
-        decode: impl FnOnce(&[u8]) -> Result<T, String>,
+        decode: impl FnOnce(&[u8]) -> Result<T, E>,
     ) -> Option<T> {
         let octets = self.read(name)?;
         let decoded = decode(&octets).inspect_err(|error| {
@@ -263,7 +252,7 @@ impl StateDirectory {
         self.replace(name, |file| file.write_all(octets));
     }
 
-    /// Replaces a file, in a directory that is made if it is gone.
+    /// Replaces a file, and creates the directory if it is gone.
     fn replace(&self, name: &str, write: impl Fn(&mut fs::File) -> io::Result<()>) {
         let path = self.path.join(name);
         let mut outcome = file::replace_by(&path, &write);
@@ -272,32 +261,19 @@ impl StateDirectory {
         }
         files::replenish_descriptors();
         if outcome.is_ok() {
-            // The directory is there, whatever was wrong with it at the start.
+            // The directory can be used now, if it could not at the start.
             self.save_failures.record("", Ok(()));
         }
         self.save_failures.record(name, outcome);
     }
 }
 
-/// Whether a file of this name is one that a run of this program made.
+/// Whether a run of this program makes files of this name.
 fn is_ours(name: &str) -> bool {
     const NAMES: [&str; 8] =
         [VERDICTS, SERIALS, ALIASES, FEEDBACK, RECOVERIES, COOKIE_KEY, LAST_GOOD, CLEAN_STOP];
-    let of_temporary = || NAMES.iter().any(|known| file::is_temporary_of(name, known));
-    NAMES.contains(&name) || of_temporary()
-}
-
-/// Seconds since 1970-01-01T00:00:00Z.
-pub fn unix_now() -> i64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs() as i64)
-}
-
-/// Milliseconds since 1970-01-01T00:00:00Z.
-fn unix_ms(time: SystemTime) -> i64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    let is_temporary = || NAMES.iter().any(|known| file::is_temporary_of(name, known));
+    NAMES.contains(&name) || is_temporary()
 }
 
 #[cfg(test)]
@@ -307,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_saved_is_read_back_and_leaves_no_partial_file() {
+    fn saved_state_is_read_back_and_no_temporary_file_is_left() {
         let directory = tempfile::tempdir().unwrap();
         let mut state = StateDirectory::open(directory.path().join("state"));
         let serials = HashMap::from([(
@@ -369,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_links_and_giants_are_not_taken_for_state() {
+    fn damaged_files_links_and_oversized_files_are_not_used_as_state() {
         let directory = tempfile::tempdir().unwrap();
         let state = StateDirectory::open(directory.path().to_owned());
         fs::write(directory.path().join(VERDICTS), b"{\"version\":1,").unwrap();
@@ -403,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_gone_and_has_nothing_to_keep_is_not_lost() {
+    fn a_missing_file_with_nothing_to_save_is_not_lost() {
         let directory = tempfile::tempdir().unwrap();
         let mut state = StateDirectory::open(directory.path().join("state"));
         let (pool, members, left) = ("web".into(), Vec::new(), Duration::from_secs(9));
@@ -418,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_gone_is_noticed_and_made_again() {
+    fn a_missing_directory_is_noticed_and_created_again() {
         let directory = tempfile::tempdir().unwrap();
         let mut state = StateDirectory::open(directory.path().join("state"));
         state.save_serials(&HashMap::new());
@@ -453,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unwritable_directory_is_survived() {
+    fn a_directory_that_cannot_be_written_is_only_a_failure_to_save() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         fs::write(&file, b"").unwrap();

@@ -1,0 +1,27 @@
+//! From files to a compiled configuration: everything that a reload does, apart from the
+//! controller's task and from every query.
+//!
+//! | step | file |
+//! |---|---|
+//! | what a load continues from, what asked for it, what came of it | `reload` |
+//! | read the files; which of those that disappeared keep their content for a while | `loader`, `config::Sources`, `removal` |
+//! | choose for each file its new version or its last good one | `file_selection` |
+//! | hold what would remove too much | `loader`, `removal` |
+//! | open databases, renumber the topology, compile charts | `assemble`, `databases` |
+//! | build zones, or share those in force | `zones` |
+//! | the result | `loaded_config`, or `load_error` |
+
+mod assemble;
+mod load_error;
+mod loaded_config;
+mod loader;
+mod reload;
+mod zones;
+
+#[cfg(test)]
+mod tests;
+
+pub use load_error::ConfigLoadError;
+pub use loaded_config::LoadedConfig;
+pub(super) use loader::load;
+pub(super) use reload::{ReloadBase, ReloadOutcome, ReloadTrigger};

@@ -1,0 +1,97 @@
+//! Commands of operators and of the process.
+
+use std::time::Duration;
+
+use super::owner::Controller;
+use crate::{
+    control::{
+        handle::{ControllerCommand, ListDetail},
+        report::{self, ProbeInputs, StatusInputs},
+        status::Status,
+    },
+    engine,
+    snapshot::Snapshot,
+};
+
+impl Controller {
+    /// Carries out a command, or defers it.
+    pub(super) fn handle_command(&mut self, command: ControllerCommand) {
+        match command {
+            // Some charts in force are still of earlier conditions, which neither report would
+            // explain.
+            ControllerCommand::Status(..) | ControllerCommand::Explain(..)
+                if !self.publication.is_consistent() =>
+            {
+                self.deferred_commands.push(command)
+            }
+            ControllerCommand::Status(detail, reply) => {
+                let _ = reply.send(self.status(detail));
+            }
+            ControllerCommand::Explain(request, reply) => {
+                let snapshot = self.publication.snapshot();
+                let context = engine::SnapshotContext {
+                    snapshot: &snapshot,
+                    databases: self.loaded.databases(),
+                    conditions: self.publication.conditions(),
+                };
+                let _ = reply.send(engine::explain(&context, &request));
+            }
+            ControllerCommand::ForceFailback(pool, reply) => {
+                let was_held = self.conditions.force_failback(&pool);
+                if was_held == Some(true) {
+                    self.publication.schedule(Duration::ZERO);
+                }
+                let _ = reply.send(was_held);
+            }
+            ControllerCommand::Reload(request, reply) => {
+                self.reloads.request(request, reply);
+                // A half-written file is never read: its closing causes a reload.
+                if self.reloads.is_being_written() {
+                    self.reloads.schedule();
+                } else {
+                    self.reload();
+                }
+            }
+            ControllerCommand::SetState(request, reply) => self.set_state(request, reply),
+            // The task's loop ends with this command.
+            ControllerCommand::Stop(_) => {}
+        }
+    }
+
+    /// Carries out the commands that waited for a consistent snapshot.
+    pub(super) fn handle_deferred_commands(&mut self) {
+        for command in std::mem::take(&mut self.deferred_commands) {
+            self.handle_command(command);
+        }
+    }
+
+    fn status(&self, detail: ListDetail) -> Status {
+        let _guard = self.metronome.activate();
+        let snapshot = self.publication.snapshot();
+        report::status(&self.status_inputs(&snapshot), detail)
+    }
+
+    /// What reports are made from.
+    pub(super) fn status_inputs<'a>(&'a self, snapshot: &'a Snapshot) -> StatusInputs<'a> {
+        StatusInputs {
+            server: &self.server,
+            snapshot,
+            loaded: &self.loaded,
+            conditions: self.publication.conditions(),
+            configuration: self.reloads.configuration(),
+            held_files: self.reloads.hold_tracker(),
+            state_directory: self.persistence.state_directory(),
+            drain_tracker: self.publication.drain_tracker(),
+            load_controller: self.conditions.load_controller(),
+            aliases: self.conditions.aliases().aliases(),
+            probes: ProbeInputs {
+                ledger: self.probing.ledger(),
+                keys: self.probing.keys(),
+                prober: self.probing.prober(),
+                monitor_faults: self.probing.faulty_monitors(),
+                freezes: self.probing.freezes(),
+                now: self.probing.elapsed(),
+            },
+        }
+    }
+}

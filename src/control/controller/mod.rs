@@ -1,0 +1,56 @@
+//! The controller's task: events come in, the compile worker makes the charts that they touch, one
+//! snapshot goes out.
+//!
+//! Verdicts and file changes that come close together become one snapshot. Files are loaded on a
+//! thread of their own; verdicts are published meanwhile.
+//!
+//! What the controller consists of, from the bottom:
+//!
+//! | file | object |
+//! |---|---|
+//! | `probing`, `monitor_faults`, `credentials` | probes, the ledger of verdicts, monitors that cannot work |
+//! | `alias_resolution` | aliases and their resolver |
+//! | `live_conditions` | the newest conditions, and what changes them |
+//! | `publication`, `distress_tracker` | the snapshot in force, and what the log and reports say of it |
+//! | `reloads` | the load in progress, held files, clients that wait |
+//! | `drain_checks` | drains that wait for their check |
+//! | `persistence`, `cookie_rotation` | saves, and the keys of server cookies |
+//! | `owner` | the controller, which owns all of these |
+//!
+//! What it does:
+//!
+//! | file | step |
+//! |---|---|
+//! | `start` | restores the state of a previous run, publishes the first snapshot |
+//! | `run`, `channels`, `event_effect` | waits for events and timers |
+//! | `events` | outcomes, aliases, load reports |
+//! | `publish` | from changed conditions to a snapshot |
+//! | `files` | a load is applied or refused |
+//! | `commands`, `drains` | commands of operators |
+
+mod alias_resolution;
+mod background;
+mod channels;
+mod commands;
+mod cookie_rotation;
+mod credentials;
+mod distress_tracker;
+mod drain_checks;
+mod drains;
+mod event_effect;
+mod events;
+mod files;
+mod live_conditions;
+mod monitor_faults;
+mod owner;
+mod persistence;
+mod probing;
+mod publication;
+mod publish;
+mod reloads;
+mod run;
+mod start;
+mod verdict_log;
+
+pub use owner::Controller;
+pub use start::{ControllerSetup, RunningController};

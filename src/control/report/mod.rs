@@ -1,0 +1,112 @@
+//! Reports: the status document, made from a borrowed view of what the controller owns.
+//!
+//! | file | part |
+//! |---|---|
+//! | `inputs` | what reports are made from |
+//! | `datacenters` | datacenters, and answers that still name a drained one |
+//! | `targets` | health checks |
+//! | `steering`, `shares` | load sources, pools, ramps |
+//! | here | the document as a whole; databases, zones, distressed services |
+
+mod datacenters;
+mod inputs;
+mod shares;
+mod steering;
+mod targets;
+
+pub(super) use datacenters::drain_outcome;
+pub(super) use inputs::{ProbeInputs, StatusInputs};
+pub(super) use steering::ramps;
+
+use super::{
+    clock::unix_now,
+    distress::{self, DistressedClients},
+    handle::ListDetail,
+    status::{DatabaseStatus, DistressedService, Status, ZoneStatus},
+};
+use crate::steer::ServiceId;
+
+/// The status document, with as much of its long lists as `detail` says.
+pub(super) fn status(inputs: &StatusInputs<'_>, detail: ListDetail) -> Status {
+    let distressed = distressed_clients(inputs);
+    let load_controller = inputs.load_controller;
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        server: inputs.server.clone(),
+        generation: inputs.snapshot.generation,
+        started: inputs.server.started,
+        now: unix_now(),
+        // The admin server, which knows both, fills these in.
+        is_listening: true,
+        concerns: Vec::new(),
+        // The handle, which has them, fills these in.
+        certificates: Vec::new(),
+        configuration: inputs.configuration.clone(),
+        held: inputs.held_files.status(),
+        unsaved: inputs.state_directory.save_failures().text(),
+        databases: databases(inputs),
+        zones: zones(inputs),
+        datacenters: datacenters::datacenters(inputs, detail),
+        services: inputs.loaded.topology.services.len(),
+        distressed_count: distressed.len(),
+        distressed: distressed
+            .iter()
+            .take(detail.limit())
+            .map(|clients| distressed_service(inputs, clients))
+            .collect(),
+        targets: targets::targets(inputs),
+        monitor_faults: targets::monitor_faults(&inputs.probes),
+        aliases: inputs.aliases.status(),
+        loads: steering::loads(inputs),
+        pools: steering::pools(inputs),
+        ramps: ramps(load_controller),
+        disagreements: load_controller.report().disagreements,
+        failed_polls: load_controller.failed_polls(),
+        polls: load_controller.polls().into(),
+        checker: targets::checker(&inputs.probes),
+    }
+}
+
+fn databases(inputs: &StatusInputs<'_>) -> Vec<DatabaseStatus> {
+    let databases = inputs.loaded.databases.iter().map(|file| DatabaseStatus {
+        path: file.path.display().to_string(),
+        kind: file.database.kind().to_owned(),
+        built: file.database.build_epoch(),
+        networks: file.database.network_count(),
+        error: file.error.clone(),
+    });
+    databases.collect()
+}
+
+fn zones(inputs: &StatusInputs<'_>) -> Vec<ZoneStatus> {
+    let zones = inputs.loaded.zones.list().iter().zip(inputs.loaded.zone_summaries.iter());
+    let status = zones.map(|(zone, summary)| ZoneStatus {
+        name: zone.apex.to_string(),
+        serial: summary.serial,
+        records: summary.records,
+        services: summary.services,
+    });
+    status.collect()
+}
+
+/// Services, types and clients for which no member is usable, in order of name.
+fn distressed_clients(inputs: &StatusInputs<'_>) -> Vec<DistressedClients> {
+    (0..)
+        .map(ServiceId)
+        .zip(inputs.snapshot.charts.iter())
+        .flat_map(|(id, chart)| distress::distressed_clients((id, chart), |_, _| true))
+        .collect()
+}
+
+fn distressed_service(inputs: &StatusInputs<'_>, clients: &DistressedClients) -> DistressedService {
+    let index = clients.service.index();
+    let service = &inputs.loaded.topology.services[index];
+    let compiler = &inputs.loaded.compiler;
+    DistressedService {
+        name: service.name.to_string(),
+        rtype: service.kind.record_type(clients.family).to_owned(),
+        clients: clients.client_texts(compiler),
+        plight: clients.answer_text(compiler, &inputs.snapshot.charts[index]),
+        is_recovering: clients.is_recovering,
+    }
+}
