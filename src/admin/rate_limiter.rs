@@ -1,5 +1,5 @@
-//! The rate limiter: a number of tokens per second, and a burst. A request over the rate waits; none
-//! is refused.
+//! The rate limiter: a number of tokens per second, and a burst. A request over the rate waits;
+//! none is refused.
 //!
 //! A client sends its next request only after the last was answered, so that the wait slows a flood
 //! down to the rate; and since there are few connections, no request waits long.

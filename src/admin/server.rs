@@ -1,8 +1,8 @@
 //! The admin server: accepts connections within the limits of a connection table, and passes each
 //! request to the endpoints.
 //!
-//! hyper's own builder is used in place of `axum::serve`, which bounds neither the time nor the size
-//! of a request's head.
+//! hyper's own builder is used in place of `axum::serve`, which bounds neither the time nor the
+//! size of a request's head.
 
 use std::{
     convert::Infallible,

@@ -1,5 +1,5 @@
-//! The single-flight cache: an expensive document is made once for all requests at the same time, and
-//! takes at most a fifth of the time.
+//! The single-flight cache: an expensive document is made once for all requests at the same time,
+//! and takes at most a fifth of the time.
 //!
 //! A document that is returned was begun after it was requested, so that it never contradicts the
 //! reply to an earlier request. Only while recent documents have taken more than a fifth of the

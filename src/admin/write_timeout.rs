@@ -1,6 +1,6 @@
 //! A stream that fails if its client does not read: a reply that waits to be sent has to be sent
-//! within a bounded time. Otherwise a client that requests a large document and never reads it would
-//! keep the document in memory.
+//! within a bounded time. Otherwise a client that requests a large document and never reads it
+//! would keep the document in memory.
 
 use std::{
     future::Future,
@@ -21,8 +21,8 @@ use tokio::{
 pub(super) struct WriteTimeout {
     stream: TcpStream,
     timeout: Duration,
-    /// Starts with the first write that has to wait, and ends when everything is sent: hyper flushes
-    /// only then.
+    /// Starts with the first write that has to wait, and ends when everything is sent: hyper
+    /// flushes only then.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 

@@ -110,8 +110,8 @@ pub fn serve(
     })
 }
 
-/// Sets up what holds for the whole process: the descriptor limit, which it returns, the reserve for
-/// files, and the allocator.
+/// Sets up what holds for the whole process: the descriptor limit, which it returns, the reserve
+/// for files, and the allocator.
 fn prepare_process() -> u64 {
     let limit = os::raise_descriptor_limit();
     files::reserve_descriptors(
@@ -133,8 +133,8 @@ fn divide_descriptors(limit: u64) -> DescriptorBudget {
     budget
 }
 
-/// Assigns cores to the shards and the control side, and confines this thread, and so all threads of
-/// the control side, to theirs.
+/// Assigns cores to the shards and the control side, and confines this thread, and so all threads
+/// of the control side, to theirs.
 fn assign_cores(sockets: &BoundSockets, settings: &ServerSettings) -> CoreAssignment {
     let cores = CoreAssignment::for_shards(sockets.udp.len(), settings.threads.is_some());
     if settings.socket_affinity

@@ -3,10 +3,10 @@
 //!
 //! Coordinates are those of the CIA World Factbook ("geographic coordinates", a work of the United
 //! States government and so in the public domain), rounded to a hundredth of a degree: about the
-//! middle of the country. If the middle is almost uninhabited (Russia, Canada, Australia, Brazil and
-//! others), they are those of the capital or of the largest city, so that `nearest` measures from
-//! where clients are. Continents are as GeoNames and the databases have them. `XK`
-//! (Kosovo) is not in ISO 3166-1, but databases use it.
+//! middle of the country. If the middle is almost uninhabited (Russia, Canada, Australia, Brazil
+//! and others), they are those of the capital or of the largest city, so that `nearest` measures
+//! from where clients are. Continents are as GeoNames and the databases have them. `XK` (Kosovo) is
+//! not in ISO 3166-1, but databases use it.
 //!
 //! Invariant: sorted by code.
 

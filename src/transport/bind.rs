@@ -1,8 +1,10 @@
-//! Binding: all sockets of the listening addresses, before threads start and privileges are dropped.
+//! Binding: all sockets of the listening addresses, before threads start and privileges are
+//! dropped.
 //!
 //! An address is bound to TCP once, which only one process can do, and to UDP once for each shard,
 //! with SO_REUSEPORT. The kernel would let another process of the same user share such a port. So
-//! UDP is first bound without SO_REUSEPORT: a port that is taken is an error, never shared silently.
+//! UDP is first bound without SO_REUSEPORT: a port that is taken is an error, never shared
+//! silently.
 
 use std::{
     fmt, io,
@@ -46,8 +48,8 @@ impl BoundSockets {
     /// card spreads the datagrams over those cores.
     ///
     /// # Errors
-    /// Shards are not pinned to cores, or the kernel does not support it. From the address for which
-    /// the kernel refused it, clients are spread by hash.
+    /// Shards are not pinned to cores, or the kernel does not support it. From the address for
+    /// which the kernel refused it, clients are spread by hash.
     pub fn apply_socket_affinity(&self, cores: &CoreAssignment) -> io::Result<()> {
         if !cores.is_pinned {
             let cores = cores.shard_cores.len();

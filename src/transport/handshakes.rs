@@ -46,7 +46,8 @@ impl Handshakes {
             .worker_threads(threads)
             .thread_name("handshakes")
             .on_thread_start(|| {
-                // If this fails, handshakes compete with queries: worse, but no reason not to serve.
+                // If this fails, handshakes compete with queries: worse, but no reason not to
+                // serve.
                 let _ = rustix::process::setpriority_process(None, NICENESS);
             })
             .enable_all()
@@ -65,8 +66,9 @@ impl Handshakes {
         &self.threads
     }
 
-    /// Runs a handshake of this client to its end, each step with a permit. Returns `None` if it had
-    /// to end in favour of other handshakes. `handshake` computes nothing before its first poll.
+    /// Runs a handshake of this client to its end, each step with a permit. Returns `None` if it
+    /// had to end in favour of other handshakes. `handshake` computes nothing before its first
+    /// poll.
     pub(super) async fn drive<F>(&self, client: IpAddr, handshake: F) -> Option<F::Output>
     where
         F: Future + Send + 'static,
@@ -170,8 +172,8 @@ impl HandshakeQueue {
         while let Some(next) = self.take_next() {
             match next.permit.send(StepPermit::new(self)) {
                 Ok(()) => return,
-                // The handshake ended while it waited. This loop grants the next permit, so the drop
-                // of the refused one must not.
+                // The handshake ended while it waited. This loop grants the next permit, so the
+                // drop of the refused one must not.
                 Err(mut refused) => refused.is_undelivered = true,
             }
         }

@@ -1,13 +1,13 @@
 //! DNS over HTTP/3: the adapter from hickory-server's listener to [`crate::engine::answer`].
 //!
-//! hickory-server passes the octets of a request to this module; the engine answers them as over any
-//! transport; its reply is decoded and passed back as records, because hickory-server encodes
+//! hickory-server passes the octets of a request to this module; the engine answers them as over
+//! any transport; its reply is decoded and passed back as records, because hickory-server encodes
 //! replies itself.
 //!
 //! HTTP/3 is off by default, because hickory-server bounds less than [`super::https`] does: it
-//! accepts POST requests on any path, 100 on a connection, and bounds their time, but not the number
-//! of connections, and its handshakes wait for each other. So it runs on the threads of handshakes,
-//! whose low scheduling weight protects everything else.
+//! accepts POST requests on any path, 100 on a connection, and bounds their time, but not the
+//! number of connections, and its handshakes wait for each other. So it runs on the threads of
+//! handshakes, whose low scheduling weight protects everything else.
 
 use std::{io, net::UdpSocket as StdUdpSocket, pin::Pin, sync::Arc, time::Duration};
 

@@ -1,9 +1,9 @@
 //! Listeners of TCP, TLS and HTTPS: accept a connection, add it to the connection table, serve it.
 //!
 //! Each listener and each connection is a task, on threads that serve nothing else: health checks
-//! and the controller run on other threads, whatever clients do. If the system has no descriptor for
-//! another connection, the listener evicts connections and pauses, longer after each failure in a
-//! row; it never spins, fills the log or stops.
+//! and the controller run on other threads, whatever clients do. If the system has no descriptor
+//! for another connection, the listener evicts connections and pauses, longer after each failure in
+//! a row; it never spins, fills the log or stops.
 
 use std::{
     io,
@@ -43,8 +43,8 @@ const MAX_ACCEPT_BACKOFF: Duration = Duration::from_secs(1);
 /// Threads that serve connections.
 const STREAM_THREADS: usize = 2;
 
-/// The listeners of all stream transports, which share one set of limits and stop together. Dropping
-/// it ends them at once.
+/// The listeners of all stream transports, which share one set of limits and stop together.
+/// Dropping it ends them at once.
 #[derive(Debug)]
 pub struct StreamListeners {
     snapshots: Arc<ArcSwap<Snapshot>>,

@@ -1,7 +1,7 @@
 //! Transports: the sockets in front of the engine. Layer 8.
 //!
-//! Each transport receives messages, passes them to [`crate::engine`] with the current snapshot, and
-//! sends the replies; none builds a reply of its own.
+//! Each transport receives messages, passes them to [`crate::engine`] with the current snapshot,
+//! and sends the replies; none builds a reply of its own.
 //!
 //! | file | step |
 //! |---|---|

@@ -69,8 +69,8 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::new());
 }
 
-/// Answers one message of a stream transport, and passes the reply to `take` with the labels that it
-/// is counted by.
+/// Answers one message of a stream transport, and passes the reply to `take` with the labels that
+/// it is counted by.
 ///
 /// # Errors
 /// The reason why there is no reply, which is counted here.
@@ -244,7 +244,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamConnection<'_, S> {
         let mut done = 0;
         while let Some(message) = complete_message(&self.input[done..]) {
             let (output, output_labels) = (&mut self.output, &mut self.output_labels);
-            // A message without a reply is counted, and the following ones are answered all the same.
+            // A message without a reply is counted, and the following ones are answered all the
+            // same.
             let _ = answer_stream(
                 self.context,
                 &mut self.recorder,
@@ -308,8 +309,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamConnection<'_, S> {
         }
     }
 
-    /// Releases the buffers of a long message or of many replies, so that an idle connection buffers
-    /// little.
+    /// Releases the buffers of a long message or of many replies, so that an idle connection
+    /// buffers little.
     fn shrink(&mut self) {
         if self.output.capacity() > 0 {
             self.output = Vec::new();

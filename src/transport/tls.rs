@@ -2,9 +2,9 @@
 //!
 //! A TLS library buffers the octets of a client until a handshake message or a record is complete,
 //! and the octets that the client does not read. Neither is bounded by the size of DNS messages. So
-//! [`MeteredStream`] counts the octets received since the last complete message: a hello is bounded,
-//! and whatever a connection buffers beyond a small message is reserved of the buffers that all
-//! connections share.
+//! [`MeteredStream`] counts the octets received since the last complete message: a hello is
+//! bounded, and whatever a connection buffers beyond a small message is reserved of the buffers
+//! that all connections share.
 
 use std::{
     io,
@@ -46,7 +46,8 @@ pub(super) struct TlsAcceptor {
 }
 
 impl TlsAcceptor {
-    /// Reads the hello, then runs the handshake on the handshake threads. The caller bounds the time.
+    /// Reads the hello, then runs the handshake on the handshake threads. The caller bounds the
+    /// time.
     ///
     /// # Errors
     /// The reason why there is no connection.

@@ -16,8 +16,8 @@ use crate::{
 };
 
 impl Controller {
-    /// Accepts a request about a drain. The beginning of a drain is checked before its edit; whatever
-    /// returns clients to a datacenter is carried out without a check.
+    /// Accepts a request about a drain. The beginning of a drain is checked before its edit;
+    /// whatever returns clients to a datacenter is carried out without a check.
     pub(super) fn set_state(&mut self, request: DrainRequest, reply: DrainReplySender) {
         self.drain_checks.push(request, reply);
         self.begin_drain_check();

@@ -100,7 +100,7 @@ const NAMES: [(&str, Rtype); 6] = [
 fn load_config() -> LoadedConfig {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("tables.toml"), TABLES).unwrap();
-    let geoip = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/config-country.mmdb")];
+    let geoip = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/world-country.mmdb")];
     let locations =
         SourceOptions { zones: Some(directory.path().into()), geoip, ..SourceOptions::default() };
     LoadedConfig::load(&locations, Colours::Plain)

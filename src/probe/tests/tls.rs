@@ -256,7 +256,7 @@ async fn a_target_that_requests_a_certificate_gets_it_and_fails_without_it() {
     };
     assert_eq!(probe_address(with("own.pem"), server.address).await, Ok(()));
     let failure = probe_address(with("empty.pem"), server.address).await.unwrap_err();
-    assert!(failure.to_string().contains("holds no certificate"), "{failure}");
+    assert!(failure.to_string().contains("contains no certificate"), "{failure}");
     let failure = probe_address(with("none.pem"), server.address).await.unwrap_err();
     assert!(failure.to_string().contains("none.pem"), "{failure}");
     let without = Check::Http(https(server.address.port(), server.authorities.path()));

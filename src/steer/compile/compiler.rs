@@ -53,8 +53,8 @@ impl Compiler {
     }
 
     /// Plans the services of the next topology. Its pools and endpoints are numbered after those of
-    /// the previous one ([`crate::steer::Numbering`]), and the databases are the same: plans whose pools
-    /// did not change are kept.
+    /// the previous one ([`crate::steer::Numbering`]), and the databases are the same: plans whose
+    /// pools did not change are kept.
     pub fn next(
         self: &Arc<Self>,
         topology: Arc<Topology>,

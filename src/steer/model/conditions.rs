@@ -29,7 +29,8 @@ pub struct Conditions {
     /// What ramps and feedback come to.
     pub adjustments: Adjustments,
     /// Groups of clients whose members were all down and of which too few are back: all are
-    /// answered as before. Each with the seconds that this lasts at most ([`crate::steer::Recovery`]).
+    /// answered as before. Each with the seconds that this lasts at most
+    /// ([`crate::steer::Recovery`]).
     pub recovering: BTreeMap<ClientGroup, u32>,
 }
 

@@ -1,5 +1,5 @@
-//! The certificates of the encrypted transports: read from PEM files, checked, and replaced when the
-//! files change.
+//! The certificates of the encrypted transports: read from PEM files, checked, and replaced when
+//! the files change.
 //!
 //! | file | step |
 //! |---|---|

@@ -37,8 +37,8 @@ pub(super) struct CertifiedPair {
     pub stamps: PairStamps,
 }
 
-/// Reads both files. If one changes meanwhile, both are read again, so that a pair of which only one
-/// file is replaced is not used.
+/// Reads both files. If one changes meanwhile, both are read again, so that a pair of which only
+/// one file is replaced is not used.
 pub(super) fn read_pair(chain: &Path, key: &Path) -> Result<CertifiedPair, CertificateError> {
     let mut read = read_once(chain, key);
     for _ in 1..MAX_READ_ATTEMPTS {

@@ -31,8 +31,8 @@ impl CertificateRegistry {
         self.0.is_empty()
     }
 
-    /// Reads all files now, at the request of an operator. Returns the errors, one line each. Blocks
-    /// on the file system.
+    /// Reads all files now, at the request of an operator. Returns the errors, one line each.
+    /// Blocks on the file system.
     pub fn reload(&self) -> Vec<String> {
         self.0
             .iter()

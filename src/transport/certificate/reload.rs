@@ -107,9 +107,9 @@ impl Certificate {
         self.attempt(ReadCondition::IfChanged)
     }
 
-    /// Refreshes at this interval, without end. The files are not watched: certificates are replaced
-    /// by rename, by a new link or by two writes, and a few seconds do not matter. Returns at once
-    /// if another task refreshes this certificate, for another transport that shares it.
+    /// Refreshes at this interval, without end. The files are not watched: certificates are
+    /// replaced by rename, by a new link or by two writes, and a few seconds do not matter. Returns
+    /// at once if another task refreshes this certificate, for another transport that shares it.
     pub async fn refresh_periodically(self: Arc<Self>, interval: Duration) {
         if self.has_refresh_task.swap(true, Relaxed) {
             return;
@@ -136,8 +136,8 @@ impl Certificate {
         }
     }
 
-    /// The TLS configuration with this certificate, which offers `protocols` (ALPN) in this order of
-    /// preference.
+    /// The TLS configuration with this certificate, which offers `protocols` (ALPN) in this order
+    /// of preference.
     ///
     /// # Errors
     /// The cryptography provider of rustls supports no TLS version.

@@ -35,8 +35,8 @@ impl Renewal {
         self.failure.take().is_some()
     }
 
-    /// Records an attempt that failed at `now`, which is `unix_secs`. Returns whether the error is to
-    /// be logged: each error is logged once, and again after an hour.
+    /// Records an attempt that failed at `now`, which is `unix_secs`. Returns whether the error is
+    /// to be logged: each error is logged once, and again after an hour.
     pub(super) fn failed(&mut self, error: String, now: Instant, unix_secs: i64) -> bool {
         self.failures += 1;
         let since = self.failure.as_ref().map_or(unix_secs, |failure| failure.since);

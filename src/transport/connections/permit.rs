@@ -60,9 +60,9 @@ impl ConnectionPermit {
         self.table.instant(self.slot.last_progress_nanos.load(Relaxed))
     }
 
-    /// Protects the connection from eviction while its request is answered: until the returned value
-    /// is dropped it is evicted only if all other connections are protected as well. Both ends count
-    /// as progress. For connections that answer one request at a time.
+    /// Protects the connection from eviction while its request is answered: until the returned
+    /// value is dropped it is evicted only if all other connections are protected as well. Both
+    /// ends count as progress. For connections that answer one request at a time.
     pub(crate) fn protect(self: &Arc<Self>) -> EvictionProtection {
         self.slot.is_busy.store(true, Relaxed);
         self.record_progress();

@@ -73,7 +73,8 @@ impl ConnectionTable {
         self.started + Duration::from_nanos(nanos)
     }
 
-    /// Adds a connection, and evicts others if there are then too many. Returns its number and slot.
+    /// Adds a connection, and evicts others if there are then too many. Returns its number and
+    /// slot.
     pub(super) fn insert(&self, client: IpAddr) -> (u64, Arc<ConnectionSlot>) {
         let slot = Arc::new(ConnectionSlot::new(client, self.now_nanos()));
         let mut slots = self.slots();
@@ -142,8 +143,8 @@ impl SlotMap {
         }
     }
 
-    /// Evicts connections that have reserved buffers, unless some that were evicted before are about
-    /// to release theirs.
+    /// Evicts connections that have reserved buffers, unless some that were evicted before are
+    /// about to release theirs.
     pub(super) fn evict_buffering(&mut self) {
         let has_buffers = |slot: &ConnectionSlot| slot.buffered_octets.load(Relaxed) > 0;
         if !self.slots.values().any(|slot| slot.is_ending() && has_buffers(slot)) {

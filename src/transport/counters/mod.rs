@@ -9,8 +9,8 @@
 //! | `recorder` | counts |
 //! | `totals` | the sums over all writers |
 //!
-//! Every UDP shard has cells of its own, so that counting is a load and a store in a cache line that
-//! no other thread writes. The streams of one transport share cells.
+//! Every UDP shard has cells of its own, so that counting is a load and a store in a cache line
+//! that no other thread writes. The streams of one transport share cells.
 //!
 //! A message received has exactly one outcome: answered (by rcode), no reply (by reason) or send
 //! error. The sum of the outcomes equals `received` whenever no message is in progress.

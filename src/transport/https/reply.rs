@@ -102,8 +102,8 @@ impl ReplyBody {
 }
 
 impl ReplyBody {
-    /// Removes the body and counts the reply as answered: the response to a HEAD request has headers
-    /// only (RFC 9110 section 9.3.2).
+    /// Removes the body and counts the reply as answered: the response to a HEAD request has
+    /// headers only (RFC 9110 section 9.3.2).
     pub(super) fn omit(&mut self) {
         self.octets = None;
         if let Some(SendRecorder { mut recorder, labels }) = self.send_recorder.take() {

@@ -1,5 +1,5 @@
-//! The DNS query of a request (RFC 8484 section 4.1): in the `dns` parameter of a GET request, or in
-//! the body of a POST request.
+//! The DNS query of a request (RFC 8484 section 4.1): in the `dns` parameter of a GET request, or
+//! in the body of a POST request.
 //!
 //! `Accept` is ignored: a client has to accept `application/dns-message` in any case (section
 //! 4.2.1), and there is no other media type to choose.

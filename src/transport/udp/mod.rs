@@ -109,7 +109,8 @@ impl Shards {
     pub fn stop(self) {
         drop(self.stop_writer);
         for thread in self.threads {
-            // A shard catches its own panics; nothing can be done about one that it could not catch.
+            // A shard catches its own panics; nothing can be done about one that it could not
+            // catch.
             let _ = thread.join();
         }
     }

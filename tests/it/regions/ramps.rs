@@ -102,7 +102,7 @@ fn a_drain_over_a_time_is_held_goes_on_and_outlives_restarts() {
     assert_eq!(ramp(&server), Some(held), "it is held after a restart");
     assert_asked(&server, regions.fra, share);
     let said = drain(&site, &server, &["--resume"]);
-    assert!(said.contains("%, and 0% in "), "{said}");
+    assert!(said.contains("% of its normal traffic, and 0% in "), "{said}");
     watch(&server, "clients leave again", |at| at.is_none_or(|at| at < held - 0.1));
     assert!(server.terminate().0.success());
     let server = site.serve();
