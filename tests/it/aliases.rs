@@ -21,7 +21,12 @@ policy = "failover"
 members = [{ alias = "missing.lb.test" }, { addresses = ["192.0.2.99"] }]
 "#;
 
-const FIRST: &str = "eu 7 CNAME real\nreal 20 A 192.0.2.2\nreal 20 A 192.0.2.1\nreal 20 A 127.0.0.1\nreal 20 AAAA 2001:db8::1\n";
+const FIRST: &str = "eu 7 CNAME real
+real 20 A 192.0.2.2
+real 20 A 192.0.2.1
+real 20 A 127.0.0.1
+real 20 AAAA 2001:db8::1
+";
 
 fn site(upstream: &Upstream) -> ServerDirectory {
     let site = ServerDirectory::new(&[("zones/gslb.toml", ZONE)]);
@@ -31,14 +36,14 @@ fn site(upstream: &Upstream) -> ServerDirectory {
 }
 
 #[test]
-fn an_alias_follows_its_name_and_outlives_its_resolver() {
+fn an_alias_follows_its_name_and_survives_the_loss_of_its_resolver() {
     let Some(mut upstream) = Upstream::knot(FIRST) else { return };
     let site = site(&upstream);
     let server = site.serve();
 
     server.until_answers("gslb.test", &["192.0.2.1", "192.0.2.2"], WAIT_TIMEOUT);
-    // At the apex, beside SOA and NS, in both families; the TTL is the least of the chain's, the
-    // loopback address is not taken.
+    // The alias is at the apex, beside SOA and NS, and has both families. Its TTL is the lowest of
+    // the CNAME chain; the loopback address is ignored.
     let reply = server.ask(&TestQuery::new("gslb.test", "A"));
     assert_eq!(
         (reply.answers(), reply.ttl()),
@@ -51,14 +56,14 @@ fn an_alias_follows_its_name_and_outlives_its_resolver() {
     assert_eq!(server.metric("portolan_alias_failing", "alias=\"missing.lb.test\""), 1.0);
     assert_eq!(server.metric("portolan_alias_failing", "alias=\"eu.lb.test\""), 0.0);
 
-    // Another answer is used when the TTL of the old one ends, and a new name within the retries.
+    // A changed answer is used when the old TTL ends; a new name is found by a retry.
     upstream.serve("eu 20 A 192.0.2.3\nmissing 20 A 192.0.2.4\n");
     server.until_answers("gslb.test", &["192.0.2.3"], WAIT_TIMEOUT);
     server.until_answers("spare.gslb.test", &["192.0.2.4"], 2 * WAIT_TIMEOUT);
     assert!(server.ask(&TestQuery::new("gslb.test", "AAAA")).answers().is_empty());
 
-    // The resolver goes away: the last good answer stays, with a shorter TTL, and everybody is
-    // told.
+    // The resolver stops. The last good answer stays in use with a shorter TTL, and metrics,
+    // `status` and `explain` report the failure.
     upstream.serve("eu 1 A 192.0.2.3\nmissing 1 A 192.0.2.4\n");
     server.until("the short TTL is in use", 3 * WAIT_TIMEOUT, |server| {
         let aliases = server.status().aliases;
@@ -77,7 +82,7 @@ fn an_alias_follows_its_name_and_outlives_its_resolver() {
         site.run(&[&arguments[..], &[&format!("http://{}", server.admin.unwrap())]].concat());
     assert!(text.contains("alias eu.lb.test: 192.0.2.3"), "{text}");
 
-    // It outlives a restart while the resolver is still away.
+    // The address also survives a restart during which the resolver is still down.
     let (status, _) = server.terminate();
     assert!(status.success());
     let server = site.serve();
@@ -85,12 +90,12 @@ fn an_alias_follows_its_name_and_outlives_its_resolver() {
 
     upstream.start();
     server.until_answers("gslb.test", &["192.0.2.3"], WAIT_TIMEOUT);
-    server.until("it is resolved again", 2 * WAIT_TIMEOUT, |server| {
+    server.until("the alias is resolved again", 2 * WAIT_TIMEOUT, |server| {
         server.metric("portolan_alias_failing", "alias=\"eu.lb.test\"") == 0.0
     });
 }
 
-/// A resolver that has not answered yet: what it is asked stays in its socket.
+/// A resolver that does not answer yet: queries stay in its socket.
 struct SilentResolver(UdpSocket);
 
 impl SilentResolver {
@@ -100,15 +105,15 @@ impl SilentResolver {
         Self(socket)
     }
 
-    /// Takes the next question.
+    /// Receives the next query.
     fn question(&self) -> (Vec<u8>, SocketAddr) {
         let mut octets = [0; 512];
         let (length, from) = self.0.recv_from(&mut octets).unwrap();
         (octets[..length].to_vec(), from)
     }
 
-    /// From now on it answers each question for A with this address, and others with nothing. Ends
-    /// with the test's process.
+    /// From now on, answers each query for A with this address, and each other query with no data.
+    /// The thread ends with the test process.
     fn answer(self, address: Ipv4Addr) {
         self.0.set_read_timeout(None).unwrap();
         std::thread::spawn(move || {
@@ -129,11 +134,12 @@ impl SilentResolver {
 }
 
 #[test]
-fn an_alias_that_was_never_resolved_keeps_only_its_own_service_waiting() {
+fn an_alias_that_was_never_resolved_delays_only_its_own_service() {
     let resolver = SilentResolver::start();
-    let zone = format!(
-        "{ZONE}[service.\"plain.gslb.test\"]\nmembers = [{{ addresses = [\"192.0.2.7\"] }}]\n"
-    );
+    let zone = ZONE.to_owned()
+        + r#"[service."plain.gslb.test"]
+members = [{ addresses = ["192.0.2.7"] }]
+"#;
     let site = ServerDirectory::new(&[("zones/gslb.toml", &zone)]);
     let settings = site.read("portolan.toml");
     let address = resolver.0.local_addr().unwrap();
@@ -143,22 +149,22 @@ fn an_alias_that_was_never_resolved_keeps_only_its_own_service_waiting() {
     assert_eq!(server.addresses("spare.gslb.test"), ["192.0.2.99"], "the next member answers");
     for rtype in ["A", "AAAA", "ANY"] {
         let reply = server.ask(&TestQuery::new("gslb.test", rtype));
-        // At the apex ANY finds static records.
+        // At the apex, ANY finds the static records.
         let wanted = if rtype == "ANY" { "NOERROR" } else { "SERVFAIL" };
         assert_eq!(
             (reply.rcode().as_str(), rtype),
             (wanted, rtype),
-            "nothing is known of the name's addresses"
+            "the addresses of the alias are not known"
         );
     }
     assert_eq!(
         server.ask(&TestQuery::new("gslb.test", "TXT")).rcode(),
         "NOERROR",
-        "an alias has no such records"
+        "an alias provides addresses only"
     );
     assert!(
         !server.log().contains("not resolved"),
-        "all this before the first attempt has ended: {}",
+        "the first attempt has ended too early for this test: {}",
         server.log()
     );
     resolver.question();
@@ -180,7 +186,7 @@ fn an_alias_that_was_never_resolved_keeps_only_its_own_service_waiting() {
     assert_eq!(
         server.ask(&TestQuery::new("gslb.test", "AAAA")).rcode(),
         "NOERROR",
-        "now it is known to have none"
+        "the resolver has answered that there are none"
     );
     assert!(!server.log().contains("service has no usable member"), "{}", server.log());
 }

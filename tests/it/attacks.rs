@@ -1,5 +1,5 @@
-//! Attacks that take from the server what health checks, drains and other clients need:
-//! descriptors, processor time.
+//! Attacks on what health checks, drains and other clients share with the server: file descriptors
+//! and processor time.
 
 use std::{
     io::{Read, Write},
@@ -10,66 +10,85 @@ use std::{
 };
 
 use crate::{
-    harness::{Server, ServerDirectory, WAIT_TIMEOUT},
+    harness::{Server, ServerDirectory, WAIT_TIMEOUT, fill},
     query::{REPLY_TIMEOUT, TestQuery},
 };
 
 const WWW: &str = "www.example.org";
-/// The interval times `fall`, and the timeout, are one second and a half: far below.
-const VERDICT_TIMEOUT: Duration = Duration::from_secs(20);
+/// The bound on a status change. The expected time, the interval times `fall` plus the timeout, is
+/// only 1.4 s.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Two targets, the first of which is answered while it is healthy, and HTTPS.
+/// A server with HTTPS and a failover pool of two targets; the first is answered while it is
+/// healthy.
 fn site(targets: &[TcpListener; 2]) -> ServerDirectory {
     let [first, second] = targets.each_ref().map(|target| target.local_addr().unwrap());
-    let zone = format!(
-        "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
-         [datacenter.fra]\n[datacenter.ams]\n\
-         [monitor.tcp]\ntcp = {{ port = {} }}\ninterval = \"500ms\"\ntimeout = \"400ms\"\nfall = 2\n\
-         [pool.web]\npolicy = \"failover\"\nmonitor = \"tcp\"\nmembers = [\n\
-         {{ addresses = [\"{}\"], datacenter = \"fra\" }}, {{ addresses = [\"{}\"], datacenter = \"ams\" }}]\n\
-         [service.\"{WWW}\"]\npool = \"web\"\nttl = 5\n",
-        first.port(),
-        first.ip(),
-        second.ip()
+    let zone = fill(
+        r#"[zone."example.org"]
+nameservers = ["ns1.example.net"]
+hostmaster = "h@example.org"
+[datacenter.fra]
+[datacenter.ams]
+[monitor.tcp]
+tcp = { port = $port }
+interval = "500ms"
+timeout = "400ms"
+fall = 2
+[pool.web]
+policy = "failover"
+monitor = "tcp"
+members = [
+  { addresses = ["$first"], datacenter = "fra" },
+  { addresses = ["$second"], datacenter = "ams" },
+]
+[service."www.example.org"]
+pool = "web"
+ttl = 5
+"#,
+        &[("$port", &first.port()), ("$first", &first.ip()), ("$second", &second.ip())],
     );
     ServerDirectory::new(&[
         ("zones/example.org.toml", &zone),
         (
             "portolan.toml",
-            "[server]\nadmin = \"127.0.0.1:0\"\n\
-             https = { listen = [\"127.0.0.1:0\"], certificate = \"cert.pem\", key = \"key.pem\" }\n",
+            r#"[server]
+admin = "127.0.0.1:0"
+https = { listen = ["127.0.0.1:0"], certificate = "cert.pem", key = "key.pem" }
+"#,
         ),
     ])
 }
 
-/// Listeners at the same port of two addresses. The kernel accepts what connects.
+/// Two listeners with the same port on two addresses. The kernel completes the handshakes, so no
+/// thread accepts.
 fn targets() -> [TcpListener; 2] {
     let first = TcpListener::bind("127.0.71.1:0").unwrap();
     let port = first.local_addr().unwrap().port();
     [first, TcpListener::bind(("127.0.71.2", port)).unwrap()]
 }
 
-/// Writes a certificate with an ECDSA key.
+/// Writes a certificate with an ECDSA key, and the key.
 fn certificate(site: &ServerDirectory) {
     let made = rcgen::generate_simple_self_signed(vec!["ns1.example.net".to_owned()]).unwrap();
     site.write("cert.pem", &made.cert.pem());
     site.write("key.pem", &made.signing_key.serialize_pem());
 }
 
-/// Opens connections that say nothing as long as it lives, each as soon as the last one is open,
-/// and holds the newest.
+/// A thread that opens connections one after the other until this value is dropped, and keeps the
+/// newest of them open.
 struct Flood {
     stop: Option<mpsc::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Flood {
-    /// `pause` after each connection; `held` at once; `first` is what each sends.
+    /// Sends `first` on each connection, keeps at most `held` of them open, and waits for `pause`
+    /// between two.
     fn start(at: SocketAddr, first: Vec<u8>, held: usize, pause: Duration) -> Self {
         let (stop, stopped) = mpsc::channel::<()>();
         let thread = std::thread::spawn(move || {
             let mut connections = std::collections::VecDeque::new();
-            // The other end is dropped to stop it.
+            // Dropping the sender ends the loop.
             while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
                 if let Ok(mut connection) =
                     TcpStream::connect_timeout(&at, Duration::from_millis(100))
@@ -105,7 +124,7 @@ fn healthz(server: &Server) -> String {
 }
 
 #[test]
-fn connections_of_clients_take_no_descriptor_from_health_checks_admin_and_drains() {
+fn client_connections_leave_descriptors_for_health_checks_the_admin_api_and_drains() {
     let targets = targets();
     let site = site(&targets);
     certificate(&site);
@@ -136,14 +155,15 @@ fn connections_of_clients_take_no_descriptor_from_health_checks_admin_and_drains
     assert_eq!(code, 0, "{out}{error}");
     let [dead, _alive] = targets;
     drop(dead);
-    server.until_answers(WWW, &["127.0.71.2"], VERDICT_TIMEOUT);
+    server.until_answers(WWW, &["127.0.71.2"], STATUS_TIMEOUT);
     assert_eq!(
         server.metric("portolan_connections_total", "transport=\"https\",event=\"accept-failed\""),
         0.0
     );
 }
 
-/// A recorded hello with a key share that the server takes: it answers each copy with a signature.
+/// A recorded ClientHello whose key share the server accepts, so that the server signs a reply to
+/// each copy.
 fn hello() -> Vec<u8> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
@@ -160,10 +180,10 @@ fn hello() -> Vec<u8> {
 }
 
 #[test]
-fn handshakes_of_clients_delay_no_verdict_and_no_answer() {
+fn client_handshakes_delay_no_health_status_and_no_answer() {
     let targets = targets();
     let site = site(&targets);
-    // RSA-4096: some 5 ms of a core for each hello.
+    // With RSA-4096, each ClientHello costs about 5 ms of CPU.
     let made = Command::new("openssl")
         .args([
             "req",
@@ -185,15 +205,15 @@ fn handshakes_of_clients_delay_no_verdict_and_no_answer() {
     }
     let server = site.serve();
     server.until_answers(WWW, &["127.0.71.1"], WAIT_TIMEOUT);
-    // More hellos than the cores can sign.
+    // Two floods send more ClientHellos than the cores can sign.
     let flood = || Flood::start(server.https.unwrap(), hello(), 200, Duration::from_millis(1));
     let _floods = [flood(), flood()];
-    server.until("the flood has come", WAIT_TIMEOUT, |server| {
+    server.until("500 connections were opened", WAIT_TIMEOUT, |server| {
         server.metric("portolan_connections_total", "transport=\"https\",event=\"opened\"") > 500.0
     });
     let [dead, _alive] = targets;
     drop(dead);
     let started = Instant::now();
-    server.until_answers(WWW, &["127.0.71.2"], VERDICT_TIMEOUT);
+    server.until_answers(WWW, &["127.0.71.2"], STATUS_TIMEOUT);
     println!("a verdict after {:?}", started.elapsed());
 }

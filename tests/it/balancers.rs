@@ -1,4 +1,4 @@
-//! Real nginx and HAProxy as a region's own balancers, each on a loopback address of its own.
+//! Real nginx and HAProxy processes as the balancers of regions, each on its own loopback address.
 
 use std::{
     fs,
@@ -10,24 +10,45 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{harness::WAIT_TIMEOUT, query::Deadline};
+use crate::{
+    harness::{WAIT_TIMEOUT, fill},
+    query::Deadline,
+};
 
-/// A balancer at work. Killed when dropped.
+/// The configuration of nginx.
+const NGINX: &str = "daemon off;
+master_process off;
+pid nginx.pid;
+error_log stderr crit;
+events {}
+http {
+access_log off;
+$temporary
+server {
+listen $address:$port$flag;
+$tls
+location = /healthz { $health }
+location = /stub_status { stub_status; }
+}
+}
+";
+
+/// A running balancer process. It is killed when dropped.
 pub struct Balancer {
     child: Child,
     directory: TempDir,
 }
 
-/// What a balancer serves.
+/// How nginx answers.
 #[derive(Debug, Clone, Copy)]
 pub enum BalancerContent<'a> {
     /// Answers `/healthz` with status 200.
     Health,
-    /// The same over TLS, with this certificate and key.
+    /// The same over TLS, with this certificate and key in PEM.
     Tls { certificate: &'a str, key: &'a str },
-    /// The first, to connections that begin with a PROXY header.
+    /// Like `Health`, but only to connections that begin with a PROXY header.
     BehindProxy,
-    /// On /healthz what a server on this port of 127.0.0.1 answers.
+    /// Forwards /healthz to a server on this port of 127.0.0.1.
     Proxied(u16),
 }
 
@@ -51,11 +72,16 @@ impl Balancer {
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {};\n", directory.path().join(kind).display()))
             .concat();
-        let configuration = format!(
-            "daemon off; master_process off; pid nginx.pid; error_log stderr crit;\nevents {{}}\n\
-             http {{ access_log off;\n{temporary}server {{ listen {address}:{port}{flag}; {tls}\n\
-             location = /healthz {{ {health} }}\n\
-             location = /stub_status {{ stub_status; }} }} }}\n"
+        let configuration = fill(
+            NGINX,
+            &[
+                ("$temporary", &temporary),
+                ("$address", &address),
+                ("$port", &port),
+                ("$flag", &flag),
+                ("$tls", &tls),
+                ("$health", &health),
+            ],
         );
         fs::write(directory.path().join("nginx.conf"), configuration).unwrap();
         let mut command = Command::new(program("nginx").unwrap());
@@ -63,22 +89,35 @@ impl Balancer {
         Self::start(command, directory, address, port)
     }
 
-    /// Starts HAProxy on `address`; `backend_works` decides between 200 and its own 503.
+    /// Starts HAProxy on `address`. It answers 200 if `backend_works`, else its own 503.
     pub fn haproxy(address: &str, port: u16, backend_works: bool) -> Self {
         Self::haproxy_bound(address, port, backend_works, "")
     }
 
-    /// The same, with a word more about its listener: `accept-proxy`, `proto h2`.
+    /// Like [`Self::haproxy`], with an additional keyword on the bind line: `accept-proxy`, `proto
+    /// h2`.
     pub fn haproxy_bound(address: &str, port: u16, backend_works: bool, bound: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let answer = match backend_works {
             true => "http-request return status 200 content-type text/plain string ok",
-            // No program listens on port 1: HAProxy answers 503 itself.
+            // Nothing listens on port 1, so HAProxy itself answers 503.
             false => "server gone 127.0.0.1:1",
         };
         let configuration = format!(
-            "global\n  maxconn 100\ndefaults\n  mode http\n  retries 0\n  timeout connect 1s\n  timeout client 5s\n  timeout server 5s\n\
-             frontend web\n  bind {address}:{port} {bound}\n  default_backend web\nbackend web\n  {answer}\n"
+            "global
+  maxconn 100
+defaults
+  mode http
+  retries 0
+  timeout connect 1s
+  timeout client 5s
+  timeout server 5s
+frontend web
+  bind {address}:{port} {bound}
+  default_backend web
+backend web
+  {answer}
+"
         );
         let path = directory.path().join("haproxy.cfg");
         fs::write(&path, configuration).unwrap();
@@ -87,8 +126,8 @@ impl Balancer {
         Self::start(command, directory, address, port)
     }
 
-    /// Starts HAProxy with a configuration of the test's own, in which `{directory}` stands for the
-    /// directory that [`Balancer::path`] looks into, and waits until it listens.
+    /// Starts HAProxy with the given configuration, in which `{directory}` is replaced by the
+    /// directory of [`Balancer::path`], and waits until it listens.
     pub fn haproxy_with(configuration: &str, address: &str, port: u16) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let configuration =
@@ -100,7 +139,7 @@ impl Balancer {
         Self::start(command, directory, address, port)
     }
 
-    /// A file in its directory.
+    /// The path of a file in the balancer's directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -130,7 +169,7 @@ impl Drop for Balancer {
     }
 }
 
-/// Whether these programs are there; says so where they are not.
+/// Whether all these programs are installed; prints the missing ones.
 pub fn are_installed(names: &[&str]) -> bool {
     let missing: Vec<_> = names.iter().filter(|name| program(name).is_none()).collect();
     if !missing.is_empty() {

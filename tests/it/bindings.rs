@@ -1,4 +1,4 @@
-//! HTTPS, SVCB and SRV records of services as Knot's own client reads them.
+//! HTTPS, SVCB and SRV records of services, as Knot's client kdig decodes them.
 
 use std::process::Command;
 
@@ -28,7 +28,7 @@ type = "SRV"
 members = [{ target = "sip.example.net", port = 5060, priority = 7, weight = 9 }]
 "#;
 
-/// The rdata that kdig shows; `None`, and a word about it, where it is not installed.
+/// The rdata that kdig prints; `None`, with a message, if kdig is not installed.
 fn kdig(server: &Server, name: &str, rtype: &str, subnet: &str) -> Option<Vec<String>> {
     let (ip, port) = (server.address.ip().to_string(), server.address.port().to_string());
     let mut command = Command::new("kdig");
@@ -49,19 +49,19 @@ fn kdig(server: &Server, name: &str, rtype: &str, subnet: &str) -> Option<Vec<St
 }
 
 #[test]
-fn what_a_client_reads_names_the_same_endpoint_in_every_type() {
+fn records_of_every_type_name_the_same_endpoint_to_a_client() {
     let site = ServerDirectory::new(&[("zones/example.org.toml", ZONE)]);
     let server = site.serve();
     let mut seen = std::collections::BTreeSet::new();
     for network in 0..20 {
         let subnet = format!("80.1.{network}.0/24");
-        let ask = |name, rtype| kdig(&server, name, rtype, &subnet);
-        let Some(https) = ask("www.example.org", "HTTPS") else { return };
+        let rdata = |name, rtype| kdig(&server, name, rtype, &subnet);
+        let Some(https) = rdata("www.example.org", "HTTPS") else { return };
         let (v4, v6) =
-            (ask("www.example.org", "A").unwrap(), ask("www.example.org", "AAAA").unwrap());
+            (rdata("www.example.org", "A").unwrap(), rdata("www.example.org", "AAAA").unwrap());
         let expected = format!("1 . alpn=h2,h3 port=8443 ipv4hint={} ipv6hint={}", v4[0], v6[0]);
         assert_eq!(https, [expected]);
-        let svcb = ask("_dns.example.org", "SVCB").unwrap();
+        let svcb = rdata("_dns.example.org", "SVCB").unwrap();
         assert_eq!(
             svcb,
             [format!("1 . alpn=dot ipv4hint={} ipv6hint={}", v4[0], v6[0])],

@@ -1,15 +1,19 @@
-//! Certificates of a running server: broken, half renewed, renewed.
+//! Certificate files that change while the server runs: broken, half renewed, renewed.
 
 use std::{fs, process::Command};
 
 use super::harness::{Server, ServerDirectory, WAIT_TIMEOUT};
 
-const TLS: &str = "tls = { listen = [\"127.0.0.1:0\"], certificate = \"chain.pem\", key = \"key.pem\" }\n\
-                   https = { listen = [\"127.0.0.1:0\"], certificate = \"chain.pem\", key = \"key.pem\" }\n";
+const TLS: &str = r#"tls = { listen = ["127.0.0.1:0"], certificate = "chain.pem", key = "key.pem" }
+https = { listen = ["127.0.0.1:0"], certificate = "chain.pem", key = "key.pem" }
+"#;
 
-const ZONE: &str = "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"hostmaster@example.com\"\n";
+const ZONE: &str = r#"[zone."x.example"]
+nameservers = ["ns1.example.com"]
+hostmaster = "hostmaster@example.com"
+"#;
 
-/// A site that serves over TLS and HTTPS, with a certificate of this year's end.
+/// A site that serves TLS and HTTPS with a certificate that expires at the start of this year.
 fn site(until: i32) -> ServerDirectory {
     let site = ServerDirectory::new(&[("zones/x.toml", ZONE)]);
     site.write("portolan.toml", &format!("{}{TLS}", site.read("portolan.toml")));
@@ -55,7 +59,7 @@ fn a_half_renewed_certificate_is_reported_everywhere_and_used_once_it_is_whole()
     assert!(code == 1 && err.matches("key.pem: not the key of").count() == 1, "{code} {out}{err}");
 
     site.write("key.pem", &key);
-    // By SIGHUP or by the next tick, whichever is first.
+    // Applied after SIGHUP or at the next periodic check, whichever comes first.
     server.signal(libc::SIGHUP);
     server.until_logged("certificate replaced certificate=chain.pem expires=2098-01-01T00:00:00Z");
     server.until("the concern ends", WAIT_TIMEOUT, |server| {
@@ -71,7 +75,7 @@ fn a_half_renewed_certificate_is_reported_everywhere_and_used_once_it_is_whole()
 }
 
 #[test]
-fn a_fifo_in_place_of_a_certificate_refuses_the_start_and_does_not_hold_it() {
+fn a_fifo_in_place_of_a_certificate_fails_the_start_and_does_not_block_it() {
     let site = site(2097);
     fs::remove_file(site.path("chain.pem")).unwrap();
     assert!(Command::new("mkfifo").arg(site.path("chain.pem")).status().unwrap().success());
@@ -85,7 +89,7 @@ fn a_fifo_in_place_of_a_certificate_refuses_the_start_and_does_not_hold_it() {
 }
 
 #[test]
-fn a_certificate_that_has_expired_is_a_warning_of_check_and_the_first_concern() {
+fn an_expired_certificate_is_a_warning_of_check_and_the_first_concern() {
     let site = site(2020);
     let (code, _, err) = site.run(&["check"]);
     assert!(

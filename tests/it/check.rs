@@ -1,13 +1,16 @@
-//! `check`: which directory it takes, what it says of it, and when it fails.
+//! `check`: which directory it reads, what it prints, and its exit code.
 
 use std::fs;
 
 use super::harness::ServerDirectory;
 
-const ZONE: &str = "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"hostmaster@example.com\"\n";
+const ZONE: &str = r#"[zone."x.example"]
+nameservers = ["ns1.example.com"]
+hostmaster = "hostmaster@example.com"
+"#;
 
 #[test]
-fn a_directory_to_check_holds_everything_or_is_a_zones_directory() {
+fn check_accepts_a_configuration_directory_or_a_zones_directory() {
     let site = ServerDirectory::new(&[("zones/x.toml", ZONE), ("other/zones/y.zone", "")]);
     site.write("other/zones/z.toml", &ZONE.replace("x.example", "z.example"));
     fs::remove_file(site.path("other/zones/y.zone")).unwrap();
@@ -36,7 +39,7 @@ fn a_directory_to_check_holds_everything_or_is_a_zones_directory() {
 }
 
 #[test]
-fn a_warning_fails_a_strict_check_alone() {
+fn a_warning_fails_only_a_strict_check() {
     let site = ServerDirectory::new(&[("zones/x.toml", &ZONE.replace("ns1.example.com", "ns1"))]);
     let (code, out, err) = site.run(&["check"]);
     assert!(code == 0 && err.contains("single label"), "{code} {out}{err}");
@@ -55,7 +58,12 @@ fn a_database_that_cannot_be_used_is_an_error_on_the_line_that_names_it() {
     let site = ServerDirectory::new(&[("zones/x.toml", ZONE), ("geoip/bad.mmdb", "no database")]);
     site.write(
         "portolan.toml",
-        "[geoip]\ndatabases = [\n  \"geoip/world.mmdb\",\n  \"geoip/bad.mmdb\",\n]\n",
+        r#"[geoip]
+databases = [
+  "geoip/world.mmdb",
+  "geoip/bad.mmdb",
+]
+"#,
     );
     let (code, out, err) = site.run(&["check"]);
     assert!(

@@ -1,4 +1,4 @@
-//! Edits, commands, signals, restarts.
+//! Changes to a running server: edits, commands, signals and restarts.
 
 use std::{
     fs::{self, OpenOptions},
@@ -9,28 +9,41 @@ use std::{
 };
 
 use crate::{
-    harness::{ServerDirectory, WAIT_TIMEOUT, sample_database},
+    harness::{ServerDirectory, WAIT_TIMEOUT, fill, sample_database},
     query::{REPLY_TIMEOUT, TestQuery},
 };
 
 const WWW: &str = "www.example.org";
 const ZONE: &str = "zones/example.org.toml";
 const PLACES: &str = "zones/datacenters.toml";
-/// A saved edit answers within this.
+/// A saved edit must appear in answers within this time.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn places(state: &str) -> String {
-    format!(
-        "# This comment stays.\n[datacenter.fra]\nlocation = {{ latitude = 50.11, longitude = 8.68 }}\n\
-         region = \"eu\"   # and this one\nstate = \"{state}\"\n\
-         [datacenter.iad]\nlocation = {{ latitude = 38.95, longitude = -77.45 }}\n"
+    fill(
+        r#"# This comment stays.
+[datacenter.fra]
+location = { latitude = 50.11, longitude = 8.68 }
+region = "eu"   # and this one
+state = "$state"
+[datacenter.iad]
+location = { latitude = 38.95, longitude = -77.45 }
+"#,
+        &[("$state", &state)],
     )
 }
 
 fn zone() -> &'static str {
-    "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
-     [service.\"www.example.org\"]\npolicy = \"failover\"\nmembers = [\n\
-     { datacenter = \"fra\", addresses = [\"192.0.2.1\"] },\n{ datacenter = \"iad\", addresses = [\"192.0.2.2\"] },\n]\n"
+    r#"[zone."example.org"]
+nameservers = ["ns1.example.net"]
+hostmaster = "h@example.org"
+[service."www.example.org"]
+policy = "failover"
+members = [
+{ datacenter = "fra", addresses = ["192.0.2.1"] },
+{ datacenter = "iad", addresses = ["192.0.2.2"] },
+]
+"#
 }
 
 fn site() -> ServerDirectory {
@@ -51,8 +64,8 @@ fn a_drain_answers_within_a_second_however_it_is_saved() {
 #[test]
 fn a_drain_answers_within_a_second_when_kubernetes_swaps_a_link() {
     let site = ServerDirectory::new(&[(ZONE, zone())]);
-    // As a ConfigMap is mounted: files are links into `..data`, which is a link to a directory of
-    // one version.
+    // Files are mounted as in a Kubernetes ConfigMap: links into `..data`, which is itself a link
+    // to the directory of one version.
     for (version, state) in [("..1", "active"), ("..2", "draining")] {
         site.write(&format!("zones/map/{version}/datacenters.toml"), &places(state));
     }
@@ -74,7 +87,7 @@ fn the_commands_drain_and_undrain_and_keep_every_comment() {
     let (code, out, err) = run(&["drain", "fra", "--for", "2h", "--reason", "kernel upgrade"]);
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("longest TTL") && out.contains("30 s"), "{out}");
-    // The command returns when the drain is in effect.
+    // The command returns when the drain is effective.
     assert_eq!(server.addresses(WWW), ["192.0.2.2"]);
     let text = site.read(PLACES);
     assert!(text.contains("# This comment stays.") && text.contains("# and this one"), "{text}");
@@ -88,7 +101,7 @@ fn the_commands_drain_and_undrain_and_keep_every_comment() {
         "a refusal edits nothing"
     );
     assert_eq!(run(&["drain", "iad", "--force"]).0, 0);
-    // Rule: a name never goes dark by a drain.
+    // Rule: a drain never leaves a name without an answer.
     assert_eq!(server.ask(&TestQuery::new(WWW, "A")).answers().len(), 1);
     for datacenter in ["iad", "eu"] {
         let (code, out, err) = run(&["undrain", datacenter]);
@@ -103,14 +116,14 @@ fn the_commands_drain_and_undrain_and_keep_every_comment() {
 }
 
 #[test]
-fn a_broken_edit_is_told_of_and_the_old_answers_stay_until_it_is_mended() {
+fn a_broken_edit_is_reported_and_the_old_answers_stay_until_it_is_fixed() {
     let site = site();
     let server = site.serve();
     site.write(PLACES, &places("drainin"));
     server.until_logged("datacenters.toml:5:");
     assert_eq!(server.addresses(WWW), ["192.0.2.1"]);
     let (code, body) = server.http("/readyz");
-    assert_eq!(code, 200, "it serves on");
+    assert_eq!(code, 200, "the server still serves");
     assert!(body.contains("datacenters.toml:5:"), "{body}");
     assert_eq!(server.metric("portolan_configuration_refused", ""), 1.0);
     site.write(PLACES, &places("draining"));
@@ -120,19 +133,22 @@ fn a_broken_edit_is_told_of_and_the_old_answers_stay_until_it_is_mended() {
 }
 
 #[test]
-fn a_file_written_piece_by_piece_is_never_adopted_in_part() {
+fn a_file_written_piece_by_piece_is_never_applied_half_written() {
     let site = site();
     let mut old = zone().to_owned();
     for number in 0..20 {
-        old += &format!(
-            "[service.\"s{number}.example.org\"]\nmembers = [{{ addresses = [\"192.0.2.10\"] }}]\n"
+        old += &fill(
+            r#"[service."s$number.example.org"]
+members = [{ addresses = ["192.0.2.10"] }]
+"#,
+            &[("$number", &number)],
         );
     }
     site.write(ZONE, &old);
     let server = site.serve();
     let new = old.replace("192.0.2.10", "192.0.2.20");
     let mut file = OpenOptions::new().write(true).truncate(true).open(site.path(ZONE)).unwrap();
-    // Every cut is at the end of a table, where half a file would be a valid one.
+    // Each piece ends at the end of a table, where the file so far would be valid.
     let pieces: Vec<&str> = new.split_inclusive("}]\n").collect();
     for piece in pieces.chunks(2) {
         file.write_all(piece.concat().as_bytes()).unwrap();
@@ -148,7 +164,7 @@ fn a_file_written_piece_by_piece_is_never_adopted_in_part() {
 }
 
 #[test]
-fn a_broken_database_changes_nothing_and_a_good_one_is_taken_up() {
+fn a_broken_database_changes_nothing_and_a_valid_one_is_applied() {
     let site = site();
     site.edit(ZONE, "failover", "nearest");
     let server = site.serve();
@@ -165,7 +181,8 @@ fn a_broken_database_changes_nothing_and_a_good_one_is_taken_up() {
     fs::remove_file(site.path("geoip/world.mmdb")).unwrap();
     server.signal(libc::SIGHUP);
     server.stays("the old database", APPLY_TIMEOUT, |server| american(server) == ["192.0.2.2"]);
-    // The new one has no America: its clients are nowhere and get the first member.
+    // The new database does not contain American networks: their clients have no location and get
+    // the first member.
     let mut writer =
         mmdb_writer::Writer::builder("GeoLite2-City").description(&[("en", "made up")]).build();
     let nowhere = mmdb_writer::Value::map([(
@@ -175,14 +192,14 @@ fn a_broken_database_changes_nothing_and_a_good_one_is_taken_up() {
     writer.insert_value("80.0.0.0/8".parse::<ipnet::IpNet>().unwrap(), nowhere).unwrap();
     fs::write(site.path("geoip/new"), writer.to_bytes().unwrap()).unwrap();
     fs::rename(site.path("geoip/new"), site.path("geoip/world.mmdb")).unwrap();
-    server.until("the new one is in use", Duration::from_secs(5), |server| {
+    server.until("the new database is in use", Duration::from_secs(5), |server| {
         american(server) == ["192.0.2.1"]
     });
     assert!(server.status().databases.iter().all(|database| database.error.is_none()));
 }
 
 #[test]
-fn sighup_reads_the_files_anew() {
+fn sighup_reloads_the_files() {
     let site = site();
     let server = site.serve();
     let before = server.status().configuration.reloads;
@@ -195,7 +212,7 @@ fn sighup_reads_the_files_anew() {
 }
 
 #[test]
-fn sigterm_answers_what_was_received_and_exits_with_0() {
+fn after_sigterm_received_queries_are_answered_and_the_exit_code_is_0() {
     let site = site();
     let server = site.serve();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -213,18 +230,22 @@ fn sigterm_answers_what_was_received_and_exits_with_0() {
     assert!(!log.contains("ERROR") && !log.contains("panicked"), "{log}");
 }
 
-/// Two targets. The first is down: connections to port 1 are refused.
+/// The zone with both targets probed on port 1, where connections are refused.
 fn probed() -> String {
     zone()
         .to_owned()
         .replace("192.0.2.1\"", "127.0.21.1\"")
         .replace("192.0.2.2\"", "127.0.21.2\"")
         .replace("policy = \"failover\"", "policy = \"failover\"\nmonitor = \"tcp\"")
-        + "[monitor.tcp]\ntcp = { port = 1 }\ninterval = \"30s\"\ntimeout = \"1s\"\n"
+        + r#"[monitor.tcp]
+tcp = { port = 1 }
+interval = "30s"
+timeout = "1s"
+"#
 }
 
 #[test]
-fn verdicts_survive_a_restart() {
+fn health_status_survives_a_restart() {
     let site = site();
     site.write(ZONE, &probed());
     let server = site.serve();
@@ -241,7 +262,7 @@ fn verdicts_survive_a_restart() {
 }
 
 #[test]
-fn a_state_directory_of_no_use_is_a_warning() {
+fn an_unusable_state_directory_is_a_warning() {
     for make in [
         |site: &ServerDirectory| site.write("state", "a file where the directory should be"),
         |site: &ServerDirectory| {
@@ -261,7 +282,7 @@ fn a_state_directory_of_no_use_is_a_warning() {
 }
 
 #[test]
-fn what_keeps_it_from_starting_is_told_with_the_exit_code_of_its_kind() {
+fn each_kind_of_failure_has_its_message_and_exit_code() {
     let site = site();
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let holder = UdpSocket::bind(taken).unwrap();
@@ -284,11 +305,11 @@ fn what_keeps_it_from_starting_is_told_with_the_exit_code_of_its_kind() {
 }
 
 #[test]
-fn zones_that_went_away_and_came_back_are_followed_again() {
+fn a_zones_directory_that_was_moved_away_and_restored_is_watched_again() {
     let site = site();
     let server = site.serve();
     fs::rename(site.path("zones"), site.path("away")).unwrap();
-    server.until("the loss is told", WAIT_TIMEOUT, |server| {
+    server.until("the missing directory is a concern", WAIT_TIMEOUT, |server| {
         server.http("/readyz").1.contains("cannot be read")
     });
     assert_eq!(server.addresses(WWW), ["192.0.2.1"]);
@@ -296,7 +317,7 @@ fn zones_that_went_away_and_came_back_are_followed_again() {
     for file in ["datacenters.toml", "example.org.toml"] {
         fs::copy(site.path(&format!("away/{file}")), site.path(&format!("zones/{file}"))).unwrap();
     }
-    server.until("they are back", WAIT_TIMEOUT, |server| {
+    server.until("the directory is read again", WAIT_TIMEOUT, |server| {
         !server.http("/readyz").1.contains("cannot be read")
     });
     site.write(PLACES, &places("draining"));
@@ -304,7 +325,7 @@ fn zones_that_went_away_and_came_back_are_followed_again() {
 }
 
 #[test]
-fn sighup_amid_a_write_waits_for_its_end() {
+fn sighup_during_a_write_waits_for_its_end() {
     let site = site();
     let server = site.serve();
     let half = "[service.\"new.example.org\"]\nmembers = [{ addresses = [\"192.0.2.9\"] }]\n";
@@ -319,7 +340,7 @@ fn sighup_amid_a_write_waits_for_its_end() {
 }
 
 #[test]
-fn what_waits_for_a_restart_is_told() {
+fn settings_that_need_a_restart_are_reported() {
     let site = site();
     let server = site.serve();
     site.edit("portolan.toml", "threads = 1", "threads = 2");
@@ -328,13 +349,13 @@ fn what_waits_for_a_restart_is_told() {
     site.edit("portolan.toml", "threads = 2", "threads = 1\nsocket-affinity = true");
     server.until_logged("`socket-affinity` of `server` has changed");
     site.edit("portolan.toml", "\nsocket-affinity = true", "");
-    server.until("it is as before", WAIT_TIMEOUT, |server| {
+    server.until("the concern ends", WAIT_TIMEOUT, |server| {
         !server.http("/readyz").1.contains("`threads`")
     });
 }
 
 #[test]
-fn with_json_a_failure_is_one_document_too() {
+fn with_json_a_failure_is_also_one_document() {
     let site = site();
     for arguments in [
         &["status", "--server", "http://127.0.0.1:1"][..],

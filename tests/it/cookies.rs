@@ -1,4 +1,4 @@
-//! Server cookies over a rotation of their keys.
+//! Server cookies across a rotation of their keys.
 
 use std::{net::IpAddr, time::SystemTime};
 
@@ -11,8 +11,8 @@ use crate::{
 
 const CLIENT: [u8; 8] = *b"a client";
 
-/// A query that a client is answered whole only if its server cookie, made with this key now, is
-/// valid.
+/// Whether a server cookie made now with this key is valid. Only a client with a valid cookie gets
+/// the large answer over UDP.
 fn is_valid(server: &Server, key: u8) -> bool {
     let keys = CookieKeys { current: [key; 16], next: [0; 16], previous: None, rotated_secs: 0 };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
@@ -27,15 +27,19 @@ fn is_accepted(server: &Server, cookie: &[u8]) -> bool {
 }
 
 #[test]
-fn cookies_are_valid_over_a_rotation_of_their_keys_which_a_restart_knows_of() {
+fn cookies_stay_valid_across_a_rotation_of_their_keys_and_a_restart() {
     let long = "x".repeat(200);
     let zone = format!(
-        "$ORIGIN example.org.\n@ 60 IN SOA ns h 1 2 3 4 5\n@ 60 IN NS ns.example.net.\nbig 60 IN TXT {long} {long} {long}\n"
+        "$ORIGIN example.org.
+@ 60 IN SOA ns h 1 2 3 4 5
+@ 60 IN NS ns.example.net.
+big 60 IN TXT {long} {long} {long}
+"
     );
     let site = ServerDirectory::new(&[("zones/example.org.zone", &zone)]);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let (current, next) = ("11".repeat(16), "22".repeat(16));
-    // Due some seconds after the start.
+    // The rotation is due 5 s after the start.
     let rotated = now - 86_400 + 5;
     site.write(
         "state/cookie.key",

@@ -1,4 +1,4 @@
-//! Load sources that give no report: what operators read of them, and when it ends.
+//! Load sources that give no report: what `readyz` and `status` say, and when the concern ends.
 
 use std::{
     io::{Read, Write},
@@ -9,11 +9,15 @@ use std::{
     },
 };
 
-use crate::harness::{Server, ServerDirectory, WAIT_TIMEOUT};
+use crate::harness::{Server, ServerDirectory, WAIT_TIMEOUT, fill};
 
-const PAGE: &str = "Active connections: 5 \nserver accepts handled requests\n 9 9 9 \nReading: 0 Writing: 1 Waiting: 4 \n";
+const PAGE: &str = "Active connections: 5 
+server accepts handled requests
+ 9 9 9 
+Reading: 0 Writing: 1 Waiting: 4 
+";
 
-/// nginx's status page, or an error in its place while the test wants one.
+/// A server of nginx's status page, or of status 404 while `works` is false.
 struct StatusPage {
     port: u16,
     works: Arc<AtomicBool>,
@@ -27,7 +31,7 @@ impl StatusPage {
             works: Arc::new(AtomicBool::new(works)),
         };
         let works = Arc::clone(&page.works);
-        // Ends with the test's process.
+        // The thread ends with the test process.
         std::thread::spawn(move || {
             for mut stream in listener.incoming().map_while(Result::ok) {
                 let _ = stream.read(&mut [0; 4096]);
@@ -44,9 +48,13 @@ impl StatusPage {
     }
 
     fn table(&self, name: &str) -> String {
-        let url = format!("http://127.0.0.1:{}/stub_status", self.port);
-        format!(
-            "[load.{name}]\nnginx = {{ url = \"{url}\" }}\ninterval = \"300ms\"\ntimeout = \"250ms\"\n"
+        fill(
+            r#"[load.$name]
+nginx = { url = "http://127.0.0.1:$port/stub_status" }
+interval = "300ms"
+timeout = "250ms"
+"#,
+            &[("$name", &name), ("$port", &self.port)],
         )
     }
 }
@@ -57,7 +65,7 @@ fn concerns(server: &Server) -> Vec<String> {
     assert_eq!(
         (code, &readiness["is-ready"]),
         (200, &true.into()),
-        "a load source decides nothing about readiness"
+        "a failed load source does not affect readiness"
     );
     readiness["concerns"]
         .as_array()
@@ -71,11 +79,21 @@ fn concerns(server: &Server) -> Vec<String> {
 fn a_load_source_that_fails_is_a_concern_until_it_reports_again_or_is_no_longer_configured() {
     let (first, second) = (StatusPage::start(true), StatusPage::start(false));
     let zone = |members: &str| {
-        format!(
-            "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n{}{}\
-             [service.\"w.example.org\"]\npolicy = \"load\"\nmembers = [{members}]\n",
-            first.table("fra"),
-            second.table("iad"),
+        fill(
+            r#"[zone."example.org"]
+nameservers = ["ns1.example.net"]
+hostmaster = "h@example.org"
+$first
+$second
+[service."w.example.org"]
+policy = "load"
+members = [$members]
+"#,
+            &[
+                ("$first", &first.table("fra")),
+                ("$second", &second.table("iad")),
+                ("$members", &members),
+            ],
         )
     };
     let fra = "{ addresses = [\"192.0.2.1\"], load = \"fra\" }";
@@ -83,8 +101,9 @@ fn a_load_source_that_fails_is_a_concern_until_it_reports_again_or_is_no_longer_
     let site = ServerDirectory::new(&[("zones/example.org.toml", &zone(&format!("{fra}, {iad}")))]);
     let server = site.serve();
     let fails = |load: &str| format!("load source \"{load}\" has given no report since ");
-    server
-        .until("the failing one is a concern", WAIT_TIMEOUT, |server| concerns(server).len() == 1);
+    server.until("the failing load source is a concern", WAIT_TIMEOUT, |server| {
+        concerns(server).len() == 1
+    });
     let text = concerns(&server).remove(0);
     assert!(text.starts_with(&fails("iad")) && text.contains(" UTC: status 404"), "{text}");
     let (_, status, _) =
@@ -95,7 +114,7 @@ fn a_load_source_that_fails_is_a_concern_until_it_reports_again_or_is_no_longer_
     server.until("it reports again", WAIT_TIMEOUT, |server| concerns(server).is_empty());
 
     first.works.store(false, SeqCst);
-    server.until("the other one fails", WAIT_TIMEOUT, |server| {
+    server.until("the other load source fails", WAIT_TIMEOUT, |server| {
         concerns(server).iter().any(|text| text.contains("\"fra\""))
     });
     assert!(

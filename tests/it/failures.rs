@@ -1,4 +1,4 @@
-//! Health end to end: real balancers stop and come back, and the answers follow.
+//! Failover with real balancers that stop and start again.
 
 use std::time::Duration;
 
@@ -6,37 +6,58 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_tim
 
 use crate::{
     balancers::{Balancer, BalancerContent, are_installed},
-    harness::{Server, ServerDirectory, WAIT_TIMEOUT},
+    harness::{Server, ServerDirectory, WAIT_TIMEOUT, fill},
     ports::free_port,
     query::TestQuery,
 };
 
-/// interval x fall + timeout + 1 s, of [`MONITOR`].
+/// The time within which answers follow a failure: interval x fall + timeout + 1 s, with the values
+/// of [`MONITOR`].
 const MOVES_WITHIN: Duration = Duration::from_millis(500 * 2 + 400 + 1000);
-/// The rest of a monitor.
-pub const MONITOR: &str = "interval = \"500ms\"\ntimeout = \"400ms\"\nrise = 2\nfall = 2\n";
+/// Timing and thresholds of the monitors here.
+pub const MONITOR: &str = r#"interval = "500ms"
+timeout = "400ms"
+rise = 2
+fall = 2
+"#;
 
-/// A zone whose service `www` fails over along `addresses`, all probed by `check`.
+/// A zone whose service `www` fails over along `addresses`; `check` is the monitor of all of them.
 pub fn site(check: &str, addresses: &[&str]) -> ServerDirectory {
-    let members: String =
-        addresses.iter().map(|address| format!("  {{ addresses = [\"{address}\"] }},\n")).collect();
-    let zone = format!(
-        "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
-         [monitor.web]\n{check}\n{MONITOR}\
-         [service.\"www.example.org\"]\npolicy = \"failover\"\nmonitor = \"web\"\nmembers = [\n{members}]\n\
-         [service.\"all.example.org\"]\npolicy = \"all\"\nmonitor = \"web\"\nmembers = [\n{members}]\n"
+    let members: String = addresses
+        .iter()
+        .map(|address| fill("  { addresses = [\"$address\"] },\n", &[("$address", address)]))
+        .collect();
+    let zone = fill(
+        r#"[zone."example.org"]
+nameservers = ["ns1.example.net"]
+hostmaster = "h@example.org"
+[monitor.web]
+$check
+$timing
+[service."www.example.org"]
+policy = "failover"
+monitor = "web"
+members = [
+$members]
+[service."all.example.org"]
+policy = "all"
+monitor = "web"
+members = [
+$members]
+"#,
+        &[("$check", &check), ("$timing", &MONITOR), ("$members", &members)],
     );
     ServerDirectory::new(&[("zones/example.org.toml", &zone)])
 }
 
 fn http(port: u16) -> String {
-    format!("http = {{ path = \"/healthz\", port = {port}, body = \"ok\" }}")
+    fill(r#"http = { path = "/healthz", port = $port, body = "ok" }"#, &[("$port", &port)])
 }
 
 pub const WWW: &str = "www.example.org";
 
 #[test]
-fn when_an_nginx_stops_its_clients_move_on_and_come_back_with_it() {
+fn when_an_nginx_stops_its_clients_move_and_return_when_it_starts() {
     if !are_installed(&["nginx"]) {
         return;
     }
@@ -48,7 +69,7 @@ fn when_an_nginx_stops_its_clients_move_on_and_come_back_with_it() {
     assert_eq!(server.addresses(WWW), [addresses[0]]);
     drop(first);
     server.until_answers(WWW, &addresses[1..], MOVES_WITHIN);
-    server.stays("the one that is down is not answered", MOVES_WITHIN / 2, |server| {
+    server.stays("the member that is down is not answered", MOVES_WITHIN / 2, |server| {
         server.addresses(WWW) == addresses[1..]
     });
     assert_eq!(server.metric("portolan_target_up", "127.0.11.1"), 0.0);
@@ -57,7 +78,7 @@ fn when_an_nginx_stops_its_clients_move_on_and_come_back_with_it() {
 }
 
 #[test]
-fn when_haproxy_has_no_backend_left_its_503_moves_clients_on() {
+fn a_503_from_haproxy_without_a_backend_moves_clients() {
     if !are_installed(&["haproxy", "nginx"]) {
         return;
     }
@@ -84,7 +105,7 @@ fn when_haproxy_has_no_backend_left_its_503_moves_clients_on() {
 }
 
 #[test]
-fn when_everything_is_down_the_answer_is_as_if_all_were_up() {
+fn when_all_targets_are_down_the_service_fails_open() {
     if !are_installed(&["nginx"]) {
         return;
     }
@@ -111,7 +132,7 @@ fn when_everything_is_down_the_answer_is_as_if_all_were_up() {
 }
 
 #[test]
-fn when_most_targets_fail_at_once_the_checker_doubts_itself_first() {
+fn when_most_targets_fail_at_once_their_status_is_first_kept() {
     if !are_installed(&["nginx"]) {
         return;
     }
@@ -124,8 +145,8 @@ fn when_most_targets_fail_at_once_the_checker_doubts_itself_first() {
     let server = site.serve();
     assert_eq!(server.addresses("all.example.org").len(), 4);
     balancers.truncate(1);
-    // Three of four fail together: nothing is believed for interval x fall, then the world is taken
-    // to be so.
+    // Three of four targets fail together. For interval x fall the checker doubts itself and keeps
+    // all status; then it accepts the failures.
     server.until("the checker doubts itself", WAIT_TIMEOUT, |server| {
         server.status().checker.doubt == "suspecting"
     });
@@ -144,14 +165,15 @@ fn when_most_targets_fail_at_once_the_checker_doubts_itself_first() {
 }
 
 #[test]
-fn a_tcp_monitor_asks_for_no_more_than_a_connection() {
+fn a_tcp_monitor_needs_only_a_connection() {
     if !are_installed(&["haproxy"]) {
         return;
     }
     let (port, addresses) = (free_port(), ["127.0.15.1", "127.0.15.2"]);
     let first = Balancer::haproxy(addresses[0], port, false);
     let _second = Balancer::haproxy(addresses[1], port, false);
-    let site = site(&format!("tcp = {{ port = {port} }}"), &addresses);
+    let check = fill("tcp = { port = $port }", &[("$port", &port)]);
+    let site = site(&check, &addresses);
     let server = site.serve();
     assert_eq!(server.addresses(WWW), [addresses[0]]);
     drop(first);
@@ -159,7 +181,7 @@ fn a_tcp_monitor_asks_for_no_more_than_a_connection() {
 }
 
 #[test]
-fn balancers_that_want_a_proxy_header_are_up_with_one_and_down_without() {
+fn balancers_that_require_a_proxy_header_are_up_only_with_one() {
     if !are_installed(&["nginx", "haproxy"]) {
         return;
     }
@@ -172,27 +194,33 @@ fn balancers_that_want_a_proxy_header_are_up_with_one_and_down_without() {
         ("proxy-protocol = \"v2\"", ["up", "up", "down"]),
         ("redirects = 0", ["down", "down", "up"]),
     ] {
-        let check =
-            format!("http = {{ path = \"/healthz\", port = {port}, body-regex = '^ok$', {key} }}");
+        let check = fill(
+            r#"http = { path = "/healthz", port = $port, body-regex = '^ok$', $key }"#,
+            &[("$port", &port), ("$key", &key)],
+        );
         let site = site(&check, &addresses);
         let server = site.serve();
-        let judged = |server: &Server| {
+        let statuses = |server: &Server| {
             server.verdicts().into_iter().map(|(_, verdict)| verdict).collect::<Vec<_>>()
         };
-        server.until("each has its verdict", WAIT_TIMEOUT, |server| judged(server) == verdicts);
+        server.until("each target has its status", WAIT_TIMEOUT, |server| {
+            statuses(server) == verdicts
+        });
     }
 }
 
 #[test]
-fn a_balancer_that_speaks_http2_without_tls_is_asked_so() {
+fn a_balancer_of_http2_without_tls_is_probed_by_http2() {
     if !are_installed(&["haproxy"]) {
         return;
     }
     let (port, addresses) = (free_port(), ["127.0.19.1", "127.0.19.2"]);
     let _second = Balancer::haproxy_bound(addresses[0], port, true, "proto h2");
     let _first = Balancer::haproxy_bound(addresses[1], port, true, "proto h1");
-    let check =
-        format!("http = {{ path = \"/healthz\", port = {port}, body = \"ok\", version = \"2\" }}");
+    let check = fill(
+        r#"http = { path = "/healthz", port = $port, body = "ok", version = "2" }"#,
+        &[("$port", &port)],
+    );
     let site = site(&check, &addresses);
     let server = site.serve();
     server.until_answers(WWW, &addresses[..1], WAIT_TIMEOUT);
@@ -201,7 +229,7 @@ fn a_balancer_that_speaks_http2_without_tls_is_asked_so() {
 }
 
 #[test]
-fn an_https_monitor_believes_no_certificate_that_is_expired_or_anothers() {
+fn an_https_monitor_rejects_expired_and_foreign_certificates() {
     if !are_installed(&["nginx"]) {
         return;
     }
@@ -220,20 +248,22 @@ fn an_https_monitor_believes_no_certificate_that_is_expired_or_anothers() {
             Balancer::nginx(address, port, BalancerContent::Tls { certificate, key })
         })
         .collect();
-    let check = format!(
-        "https = {{ path = \"/healthz\", port = {port}, host = \"www.example.org\", ca = \"ca.pem\" }}"
+    let check = fill(
+        r#"https = { path = "/healthz", port = $port, host = "www.example.org", ca = "ca.pem" }"#,
+        &[("$port", &port)],
     );
     let site = site(&check, &addresses);
     site.write("zones/ca.pem", &authority.certificate);
     let server = site.serve();
-    // The valid one alone is up: expired, of another name and of another authority are not.
+    // Only the valid certificate passes. The others are expired, for another name, or by another
+    // authority.
     server.until_answers(WWW, &addresses[3..], WAIT_TIMEOUT);
     let verdicts: Vec<_> = server.verdicts().into_iter().map(|(_, verdict)| verdict).collect();
     assert_eq!(verdicts, ["down", "down", "down", "up"], "{:?}", server.status().targets);
 }
 
 #[test]
-fn while_a_member_fails_the_ttl_falls_to_the_moment_of_the_verdict() {
+fn while_a_member_fails_the_ttl_falls_to_the_time_of_the_expected_failover() {
     if !are_installed(&["nginx"]) {
         return;
     }
@@ -241,20 +271,27 @@ fn while_a_member_fails_the_ttl_falls_to_the_moment_of_the_verdict() {
     let first = Balancer::nginx(addresses[0], port, BalancerContent::Health);
     let _second = Balancer::nginx(addresses[1], port, BalancerContent::Health);
     let site = site(&http(port), &addresses);
-    site.edit("zones/example.org.toml", MONITOR, "interval = \"2s\"\ntimeout = \"1s\"\nfall = 3\n");
+    site.edit(
+        "zones/example.org.toml",
+        MONITOR,
+        r#"interval = "2s"
+timeout = "1s"
+fall = 3
+"#,
+    );
     let server = site.serve();
-    let asked = |server: &Server| server.ask(&TestQuery::new(WWW, "A"));
-    assert_eq!(asked(&server).ttl(), 30);
+    let ask = |server: &Server| server.ask(&TestQuery::new(WWW, "A"));
+    assert_eq!(ask(&server).ttl(), 30);
     drop(first);
-    server.until("the TTL is lowered", WAIT_TIMEOUT, |server| asked(server).ttl() < 30);
-    let reply = asked(&server);
-    assert_eq!(reply.answers(), [addresses[0]], "no verdict yet");
+    server.until("the TTL is lowered", WAIT_TIMEOUT, |server| ask(server).ttl() < 30);
+    let reply = ask(&server);
+    assert_eq!(reply.answers(), [addresses[0]], "the member is not down yet");
     assert!((1..=6).contains(&reply.ttl()), "{}", reply.ttl());
     server.until_answers(WWW, &addresses[1..], WAIT_TIMEOUT);
-    assert_eq!(asked(&server).ttl(), 30);
+    assert_eq!(ask(&server).ttl(), 30);
 }
 
-/// An authority that signs the certificates of a test.
+/// A certificate authority for the certificates of a test.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pub certificate: String,
@@ -269,7 +306,7 @@ impl Authority {
         Self { issuer: Issuer::new(parameters, key), certificate }
     }
 
-    /// A certificate for `name` that ends with a year; and its key.
+    /// A certificate for `name` that expires at the start of year `until`, and its key, in PEM.
     pub fn sign(&self, name: &str, until: i32) -> (String, String) {
         let mut parameters = CertificateParams::new([name.to_owned()]).unwrap();
         (parameters.not_before, parameters.not_after) =
@@ -280,16 +317,25 @@ impl Authority {
 }
 
 #[test]
-fn a_datacenter_that_is_disabled_until_a_time_is_probed_again_from_then_on() {
+fn a_datacenter_disabled_until_a_time_is_probed_from_that_time() {
     let since_1970 =
         std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap();
     let until = jiff::Timestamp::from_second(since_1970.as_secs() as i64 + 3).unwrap();
-    let zone = format!(
-        "[datacenter.fra]\nstate = \"disabled\"\nuntil = {until}\n\
-         [zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
-         [monitor.web]\ntcp = {{ port = {} }}\n{MONITOR}\
-         [service.\"www.example.org\"]\nmonitor = \"web\"\nmembers = [{{ datacenter = \"fra\", addresses = [\"127.0.11.9\"] }}]\n",
-        free_port()
+    let zone = fill(
+        r#"[datacenter.fra]
+state = "disabled"
+until = $until
+[zone."example.org"]
+nameservers = ["ns1.example.net"]
+hostmaster = "h@example.org"
+[monitor.web]
+tcp = { port = $port }
+$timing
+[service."www.example.org"]
+monitor = "web"
+members = [{ datacenter = "fra", addresses = ["127.0.11.9"] }]
+"#,
+        &[("$until", &until), ("$port", &free_port()), ("$timing", &MONITOR)],
     );
     let site = ServerDirectory::new(&[("zones/example.org.toml", &zone)]);
     let server = site.serve();

@@ -1,5 +1,5 @@
-//! How files are watched and read: noise beside them, links, directories that cannot be listed, no
-//! descriptors left.
+//! How files are watched and read: frequent writes to other files, symbolic links, unreadable
+//! directories, exhausted file descriptors.
 
 use std::{
     fs::{self, OpenOptions},
@@ -16,25 +16,29 @@ use std::{
 use crate::harness::{Server, ServerDirectory, WAIT_TIMEOUT};
 
 const NAME: &str = "w.x.test";
-/// A saved edit answers within this.
+/// A saved edit must appear in answers within this time.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(1);
-/// A link that was swapped, which causes no event, answers within this.
+/// An edit that causes no inotify event, such as a replaced link, must appear in answers within
+/// this time.
 const SWAP_TIMEOUT: Duration = Duration::from_secs(3);
 
 fn zone(address: &str) -> String {
     format!(
-        "@ 300 SOA ns1.example.net. h.example.net. 1 2 3 4 5\n@ 300 NS ns1.example.net.\nw 300 A {address}\n"
+        "@ 300 SOA ns1.example.net. h.example.net. 1 2 3 4 5
+@ 300 NS ns1.example.net.
+w 300 A {address}
+"
     )
 }
 
-/// Makes `link` lead to `target` in one step, as git-sync does.
+/// Points `link` at `target` in one atomic step, as git-sync does.
 fn swap(site: &ServerDirectory, link: &str, target: &str) {
     let new = site.path("new-link");
     symlink(target, &new).unwrap();
     fs::rename(new, site.path(link)).unwrap();
 }
 
-/// The program with these arguments, run by a user that file permissions apply to.
+/// A command that runs the program as a user to whom file permissions apply.
 fn unprivileged(site: &ServerDirectory, arguments: &[&str]) -> Command {
     const NOBODY: u32 = 65534;
     let program = site.path("portolan");
@@ -82,7 +86,7 @@ fn a_log_that_is_written_all_the_time_delays_neither_an_edit_nor_a_signal() {
         site.write("zones/x.test.zone", &zone("192.0.2.2"));
         server.until_answers(NAME, &["192.0.2.2"], APPLY_TIMEOUT);
         server.signal(libc::SIGHUP);
-        server.until("the signal is obeyed", APPLY_TIMEOUT, |server| {
+        server.until("the reload is done", APPLY_TIMEOUT, |server| {
             server.log().contains("reload by SIGHUP applied")
         });
         site.replace("zones/x.test.zone", &zone("192.0.2.3"));
@@ -100,20 +104,20 @@ fn a_file_that_stays_open_half_written_delays_no_other_edit_and_is_not_used() {
     let server = site.serve();
     let mut file =
         OpenOptions::new().write(true).truncate(true).open(site.path("zones/y.test.zone")).unwrap();
-    // Half of the file is a zone without the name that is asked for.
+    // Half of the file is a valid zone without the queried name.
     let new = zone("192.0.2.8");
     let (half, rest) = new.split_at(new.find("w 300").unwrap());
     file.write_all(half.as_bytes()).unwrap();
     site.replace("zones/x.test.zone", &zone("192.0.2.2"));
     server.until_answers(NAME, &["192.0.2.2"], APPLY_TIMEOUT);
     assert_eq!(server.addresses("w.y.test"), ["192.0.2.7"]);
-    server.until("it is a concern", WAIT_TIMEOUT, |server| {
+    server.until("the open file is a concern", WAIT_TIMEOUT, |server| {
         server.http("/readyz").1.contains("open for writing")
     });
     file.write_all(rest.as_bytes()).unwrap();
     drop(file);
     server.until_answers("w.y.test", &["192.0.2.8"], APPLY_TIMEOUT);
-    server.until("it is no concern", WAIT_TIMEOUT, |server| {
+    server.until("the concern ends", WAIT_TIMEOUT, |server| {
         !server.http("/readyz").1.contains("open for writing")
     });
 }
@@ -188,7 +192,7 @@ fn edits_are_followed_where_the_kernel_has_no_watch_left() {
 }
 
 #[test]
-fn a_directory_that_may_not_be_read_is_an_error_of_check_and_start_by_name() {
+fn an_unreadable_directory_is_named_in_an_error_of_check_and_of_the_start() {
     let site = ServerDirectory::new(&[
         ("zones/x.test.zone", &zone("192.0.2.1")),
         ("zones/sub/y.test.zone", &zone("192.0.2.2")),
@@ -218,7 +222,7 @@ fn a_directory_that_may_not_be_read_is_an_error_of_check_and_start_by_name() {
 }
 
 #[test]
-fn zones_that_may_no_longer_be_read_are_answered_on_and_followed_when_they_may_be_read_again() {
+fn zones_that_become_unreadable_are_still_answered_and_are_followed_once_readable() {
     let site = ServerDirectory::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
     let server = Server::start(unprivileged(&site, &SERVE)).unwrap();
     fs::set_permissions(site.path("zones"), fs::Permissions::from_mode(0o000)).unwrap();
@@ -248,7 +252,7 @@ fn an_edit_saved_while_no_file_could_be_opened_is_applied_once_one_can() {
 }
 
 #[test]
-fn idle_connections_that_take_every_descriptor_do_not_keep_an_edit_from_being_applied() {
+fn idle_connections_that_use_every_descriptor_do_not_delay_edits() {
     let places = "[datacenter.fra]\nstate = \"active\"\n";
     let site = ServerDirectory::new(&[
         ("zones/x.test.zone", &zone("192.0.2.1")),
@@ -269,7 +273,7 @@ fn idle_connections_that_take_every_descriptor_do_not_keep_an_edit_from_being_ap
         server.until_answers(NAME, &[&address], SWAP_TIMEOUT);
     }
     assert!(!server.log().contains("Too many open files (os error 24) (help"), "{}", server.log());
-    // The edit of a drain needs descriptors, too; so does the state.
+    // A drain needs file descriptors for its edit and for the saved state.
     drop(admin);
     let url = format!("http://{}", server.admin.unwrap());
     let (code, out, err) = site.run(&["drain", "fra", "--server", &url]);
@@ -323,7 +327,7 @@ fn a_database_that_cannot_be_used_delays_no_other_edit_and_no_restart() {
     follows(&server, "geoip is left out");
     assert!(
         !server.http("/readyz").1.contains("zones directory"),
-        "its remedy is about another directory"
+        "the remedy for the zones directory does not apply"
     );
     fs::remove_file(site.path("geoip")).unwrap();
     server.until("no concern", WAIT_TIMEOUT, |server| {
@@ -354,14 +358,14 @@ fn a_database_that_was_in_use_and_is_gone_at_a_restart_is_left_out() {
         );
         assert_eq!(server.metric("portolan_held_files", ""), 1.0);
         fs::write(site.path("a.mmdb"), crate::harness::sample_database()).unwrap();
-        server.until("it is used again", WAIT_TIMEOUT, |server| {
+        server.until("the database is in use again", WAIT_TIMEOUT, |server| {
             server.http("/readyz").1.contains("\"concerns\":[]")
         });
     }
 }
 
 #[test]
-fn a_database_directory_that_could_not_be_looked_for_is_looked_for_again() {
+fn a_database_directory_that_could_not_be_listed_is_listed_again() {
     let site = ServerDirectory::new(&[("zones/x.test.zone", &zone("192.0.2.1"))]);
     fs::remove_dir_all(site.path("geoip")).unwrap();
     let server = site.serve();
@@ -377,8 +381,8 @@ fn a_database_directory_that_could_not_be_looked_for_is_looked_for_again() {
     });
 }
 
-/// The program in a mount namespace of its own, which is left to the tests by `nsenter`; `None`
-/// where that is not permitted.
+/// Starts the program in a new mount namespace, which tests enter by `nsenter`; `None` if the user
+/// may not create one.
 fn in_a_namespace(site: &ServerDirectory, before: &str) -> Option<Server> {
     let script = format!("{before} && exec \"$@\"");
     let mut command = Command::new("unshare");
@@ -399,11 +403,20 @@ fn in_a_namespace(site: &ServerDirectory, before: &str) -> Option<Server> {
 
 #[test]
 fn a_file_that_is_mounted_on_another_is_followed_and_edited_in_place() {
-    const PLACES: &str = "[datacenter.fra]\nstate = \"active\"\n[datacenter.iad]\n";
-    let service = "[zone.\"y.test\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@y.test\"\n\
-                   [service.\"w.y.test\"]\npolicy = \"failover\"\nmembers = [\n\
-                   { datacenter = \"fra\", addresses = [\"192.0.2.1\"] },\n\
-                   { datacenter = \"iad\", addresses = [\"192.0.2.2\"] },\n]\n";
+    const PLACES: &str = r#"[datacenter.fra]
+state = "active"
+[datacenter.iad]
+"#;
+    let service = r#"[zone."y.test"]
+nameservers = ["ns1.example.net"]
+hostmaster = "h@y.test"
+[service."w.y.test"]
+policy = "failover"
+members = [
+{ datacenter = "fra", addresses = ["192.0.2.1"] },
+{ datacenter = "iad", addresses = ["192.0.2.2"] },
+]
+"#;
     let site = ServerDirectory::new(&[
         ("zones/x.test.zone", &zone("192.0.2.1")),
         ("zones/y.toml", service),
@@ -415,18 +428,18 @@ fn a_file_that_is_mounted_on_another_is_followed_and_edited_in_place() {
         return;
     };
     assert_eq!(server.addresses("w.y.test"), ["192.0.2.1"]);
-    // Edited by its other name, which no event of the mounted one tells.
+    // An edit through the other name of the file causes no event for the mounted one.
     site.write("host/dc.toml", &PLACES.replace("active", "draining"));
     server.until_answers("w.y.test", &["192.0.2.2"], SWAP_TIMEOUT);
     site.write("host/dc.toml", PLACES);
     server.until_answers("w.y.test", &["192.0.2.1"], SWAP_TIMEOUT);
-    // It cannot be replaced by rename.
+    // A mounted file cannot be replaced by rename.
     let url = format!("http://{}", server.admin.unwrap());
     let (code, out, err) = site.run(&["drain", "fra", "--server", &url]);
     assert_eq!(code, 0, "{out}{err}");
     assert!(site.read("host/dc.toml").contains("draining"));
     server.until_answers("w.y.test", &["192.0.2.2"], APPLY_TIMEOUT);
-    // Mounted and taken away while it runs.
+    // Mount and unmount while the server runs.
     let enter = |arguments: &[&str]| {
         let entered = Command::new("nsenter")
             .args(["-m", "-t", &server.pid().to_string(), "--"])

@@ -1,6 +1,7 @@
-//! The real program, in a directory of its own, on free ports.
+//! Runs the real program in a temporary directory, on free ports.
 
 use std::{
+    fmt::Display,
     fs,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
@@ -15,22 +16,38 @@ use tempfile::TempDir;
 
 use crate::query::{Deadline, Reply, TestQuery};
 
-/// How long anything may take that should take a moment: the machine may be busy.
+/// The timeout of every wait. It is generous because the machine may be busy.
 pub const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A directory with the program's files.
+/// Replaces each placeholder, such as `$port`, by its value. Templates keep the braces of
+/// configuration files readable, which `format!` would need doubled.
+///
+/// # Panics
+/// The template lacks a placeholder.
+pub fn fill(template: &str, values: &[(&str, &dyn Display)]) -> String {
+    values.iter().fold(template.to_owned(), |text, (placeholder, value)| {
+        assert!(text.contains(placeholder), "no {placeholder} in the template:\n{text}");
+        text.replace(placeholder, &value.to_string())
+    })
+}
+
+/// A temporary directory with the configuration of a server.
 pub struct ServerDirectory {
     directory: TempDir,
 }
 
 impl ServerDirectory {
-    /// With a configuration that picks free ports and the given files; a database of made-up
-    /// geography lies in `geoip/`.
+    /// Creates a directory with the given files, a `portolan.toml` that picks free ports, and a
+    /// sample database in `geoip/`.
     pub fn new(files: &[(&str, &str)]) -> Self {
         let site = Self { directory: tempfile::tempdir().unwrap() };
         site.write(
             "portolan.toml",
-            "[server]\nadmin = \"127.0.0.1:0\"\nthreads = 1\nnsid = \"test\"\n",
+            r#"[server]
+admin = "127.0.0.1:0"
+threads = 1
+nsid = "test"
+"#,
         );
         fs::create_dir_all(site.path("zones")).unwrap();
         fs::create_dir_all(site.path("geoip")).unwrap();
@@ -45,14 +62,14 @@ impl ServerDirectory {
         self.directory.path().join(relative)
     }
 
-    /// Writes a file in place; its directories are made.
+    /// Writes a file in place; creates missing directories.
     pub fn write(&self, relative: &str, text: &str) {
         let path = self.path(relative);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
-    /// Writes a file as most editors do: a new one, renamed over the old one.
+    /// Writes a file as most editors do: a new file, renamed over the old one.
     pub fn replace(&self, relative: &str, text: &str) {
         let path = self.path(relative);
         let new = path.with_file_name(".new");
@@ -64,14 +81,14 @@ impl ServerDirectory {
         fs::read_to_string(self.path(relative)).unwrap()
     }
 
-    /// Rewrites a file with `old` replaced by `new`, which must be there.
+    /// Replaces `old`, which must occur in the file, by `new`.
     pub fn edit(&self, relative: &str, old: &str, new: &str) {
         let text = self.read(relative);
         assert!(text.contains(old), "{relative} has no {old:?}:\n{text}");
         self.write(relative, &text.replace(old, new));
     }
 
-    /// The program with these arguments in this directory.
+    /// A command that runs the program with these arguments in this directory.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portolan"));
         command.args(arguments).current_dir(self.directory.path());
@@ -79,7 +96,7 @@ impl ServerDirectory {
         command
     }
 
-    /// Runs a command to its end: exit code, stdout, stderr.
+    /// Runs a command until it exits and returns exit code, stdout and stderr.
     pub fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let output = self.command(arguments).stdin(Stdio::null()).output().unwrap();
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
@@ -91,7 +108,8 @@ impl ServerDirectory {
         self.serve_with(&[]).unwrap_or_else(|ended| panic!("the server did not start: {ended}"))
     }
 
-    /// The same with more arguments; what it said if it ended instead.
+    /// Starts `serve` with more arguments. The error is the exit status and log of a server that
+    /// ended.
     pub fn serve_with(&self, arguments: &[&str]) -> Result<Server, String> {
         let mut command =
             self.command(&["serve", "--config", "portolan.toml", "--listen", "127.0.0.1:0"]);
@@ -100,22 +118,22 @@ impl ServerDirectory {
     }
 }
 
-/// A running server. Killed when dropped.
+/// A running server. It is killed when dropped.
 pub struct Server {
     child: Child,
     stdout: BufReader<ChildStdout>,
-    /// For DNS, over UDP and TCP.
+    /// The address for DNS over UDP and TCP.
     pub address: SocketAddr,
     /// The address of the admin API, if it is on.
     pub admin: Option<SocketAddr>,
-    /// For DNS over HTTPS.
+    /// The address for DNS over HTTPS, if it is on.
     pub https: Option<SocketAddr>,
     log: Arc<Mutex<String>>,
     log_reader: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    /// Starts `command` and waits until it listens; its status and log if it ended instead.
+    /// Starts `command` and waits until it listens. The error is the exit status and log.
     pub fn start(mut command: Command) -> Result<Self, String> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -139,7 +157,7 @@ impl Server {
             log,
             log_reader: Some(log_reader),
         };
-        // The lines come in one order, the admin address last.
+        // The lines have a fixed order; the admin address is the last.
         while server.admin.is_none() {
             let mut line = String::new();
             if server.stdout.read_line(&mut line).unwrap() == 0 {
@@ -157,19 +175,20 @@ impl Server {
         Ok(server)
     }
 
-    /// Asks one question; the server must reply.
-    pub fn ask(&self, ask: &TestQuery) -> Reply {
-        ask.send(self.address)
-            .unwrap_or_else(|error| panic!("{} {}: {error}\n{}", ask.name, ask.rtype, self.log()))
+    /// Sends one query; panics without a reply.
+    pub fn ask(&self, query: &TestQuery) -> Reply {
+        query.send(self.address).unwrap_or_else(|error| {
+            panic!("{} {}: {error}\n{}", query.name, query.rtype, self.log())
+        })
     }
 
-    /// The data of the answer to a question for addresses.
+    /// The rdata of the answers for type A.
     pub fn addresses(&self, name: &str) -> Vec<String> {
         self.ask(&TestQuery::new(name, "A")).answers()
     }
 
-    /// Waits until `is_so`; panics with `what` and the log if it takes longer than `timeout`. How
-    /// long it took.
+    /// Waits until `is_so`, and returns the time that this took. Panics with `what` and the log
+    /// after `timeout`.
     pub fn until(
         &self,
         what: &str,
@@ -178,19 +197,23 @@ impl Server {
     ) -> Duration {
         let (start, deadline) = (Instant::now(), Deadline::after(timeout));
         while !is_so(self) {
-            assert!(deadline.tick(), "not within {timeout:?}: {what}\n{}", self.log());
+            assert!(
+                deadline.tick(),
+                "timeout after {timeout:?} while waiting: {what}\n{}",
+                self.log()
+            );
         }
         start.elapsed()
     }
 
-    /// Waits until the answers to `name` are these.
+    /// Waits until the addresses of `name` are exactly `expected`.
     pub fn until_answers(&self, name: &str, expected: &[&str], timeout: Duration) -> Duration {
         self.until(&format!("{name} is {expected:?}"), timeout, |server| {
             server.addresses(name) == expected
         })
     }
 
-    /// Watches for so long that something stays so.
+    /// Asserts for `period` that `is_so` stays true.
     pub fn stays(&self, what: &str, period: Duration, mut is_so: impl FnMut(&Self) -> bool) {
         let deadline = Deadline::after(period);
         while deadline.tick() {
@@ -198,19 +221,19 @@ impl Server {
         }
     }
 
-    /// What was logged so far.
+    /// The log so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
-    /// Waits for words in the log.
+    /// Waits until the log contains `words`.
     pub fn until_logged(&self, words: &str) {
         self.until(&format!("the log says {words:?}"), WAIT_TIMEOUT, |server| {
             server.log().contains(words)
         });
     }
 
-    /// The process, for signals and /proc.
+    /// The process id, for signals and /proc.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -219,7 +242,7 @@ impl Server {
         send_signal(self.child.id(), signal);
     }
 
-    /// Sends SIGTERM and waits for the end: exit status, log.
+    /// Sends SIGTERM, waits for the exit and returns status and log.
     pub fn terminate(mut self) -> (ExitStatus, String) {
         self.signal(libc::SIGTERM);
         self.ended()
@@ -242,14 +265,14 @@ impl Server {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
-    /// Bounds the numbers of descriptors that the process may open from now on; it may be raised
-    /// again up to 4096.
+    /// Limits the file descriptors that the process may open from now on. The hard limit is 4096,
+    /// so that the limit can be raised again.
     pub fn limit_descriptors(&self, count: u32) {
         let to = [format!("--pid={}", self.pid()), format!("--nofile={count}:4096")];
         assert!(Command::new("prlimit").args(to).status().unwrap().success());
     }
 
-    /// How many files and sockets are open.
+    /// The number of open file descriptors.
     pub fn descriptors(&self) -> usize {
         fs::read_dir(Path::new("/proc").join(self.pid().to_string()).join("fd")).unwrap().count()
     }
@@ -262,24 +285,24 @@ impl Drop for Server {
     }
 }
 
-/// Sends a signal to a process of ours.
+/// Sends a signal to a child process.
 pub fn send_signal(pid: u32, signal: i32) {
     let sent =
         Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()).status().unwrap();
     assert!(sent.success());
 }
 
-/// Made-up geography: Germany, the USA and Japan have networks of known sizes; one network knows
-/// its country alone.
+/// A synthetic GeoIP database: networks in Germany, the USA and Japan, and one network with a
+/// country and no coordinates.
 pub fn sample_database() -> Vec<u8> {
     use mmdb_writer::{Value, Writer};
-    let place = |country: &str, continent: &str, at: Option<(f64, f64)>| {
+    let place = |country: &str, continent: &str, coordinates: Option<(f64, f64)>| {
         let code = |code: &str| Value::map([("iso_code", Value::from(code))]);
         let mut record = vec![
             ("country", code(country)),
             ("continent", Value::map([("code", Value::from(continent))])),
         ];
-        if let Some((latitude, longitude)) = at {
+        if let Some((latitude, longitude)) = coordinates {
             record.push((
                 "location",
                 Value::map([

@@ -1,4 +1,5 @@
-//! Health status over time: edits of monitors, new members, restarts and the first start.
+//! Health status over time: after edits of monitors, for new members, after restarts, and at a
+//! first start.
 
 use std::{
     io::{Read, Write},
@@ -11,14 +12,14 @@ use std::{
 };
 
 use crate::{
-    harness::{Server, ServerDirectory, WAIT_TIMEOUT},
+    harness::{Server, ServerDirectory, WAIT_TIMEOUT, fill},
     ports::free_port,
 };
 
 pub const W: &str = "w.example.org";
 
-/// A web server that answers or says nothing, as the test wants it. It counts the probes that it
-/// has seen.
+/// A web server that answers or stays silent, as the test sets it, and counts the probes that it
+/// receives.
 pub struct Target {
     pub answers: Arc<AtomicBool>,
     seen: Arc<AtomicUsize>,
@@ -29,7 +30,7 @@ impl Target {
         let listener = TcpListener::bind((address, port)).unwrap();
         let target = Self { answers: Arc::new(AtomicBool::new(answers)), seen: Arc::default() };
         let (answers, seen) = (Arc::clone(&target.answers), Arc::clone(&target.seen));
-        // Ends with the test's process.
+        // The thread ends with the test process.
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 seen.fetch_add(1, SeqCst);
@@ -52,28 +53,44 @@ fn serve(mut stream: TcpStream, answers: bool) {
         let _ = stream
             .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
     } else {
-        // Until the probe gives up.
+        // Read until the probe closes the connection.
         let _ = stream.read(&mut request);
     }
 }
 
-/// A zone with the service `w`, which fails over along `members`; `monitors` are its other tables.
+/// A zone with the service `w`, which fails over along `members` (address, monitor); `monitors`
+/// holds the monitor tables.
 pub fn zone(monitors: &str, members: &[(&str, &str)]) -> String {
     let members: Vec<_> = members
         .iter()
         .map(|(address, monitor)| {
-            format!("{{ addresses = [\"{address}\"], monitor = \"{monitor}\" }}")
+            fill(
+                r#"{ addresses = ["$address"], monitor = "$monitor" }"#,
+                &[("$address", address), ("$monitor", monitor)],
+            )
         })
         .collect();
     let members = members.join(", ");
     format!(
-        "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n{monitors}\n\
-         [service.\"{W}\"]\npolicy = \"failover\"\nmembers = [{members}]\n"
+        r#"[zone."example.org"]
+nameservers = ["ns1.example.net"]
+hostmaster = "h@example.org"
+{monitors}
+[service."{W}"]
+policy = "failover"
+members = [{members}]
+"#
     )
 }
 
 fn monitor(name: &str, check: &str) -> String {
-    format!("[monitor.{name}]\n{check}\ninterval = \"1500ms\"\ntimeout = \"1s\"\n")
+    format!(
+        r#"[monitor.{name}]
+{check}
+interval = "1500ms"
+timeout = "1s"
+"#
+    )
 }
 
 pub const FILE: &str = "zones/example.org.toml";
@@ -87,7 +104,7 @@ fn an_edited_monitor_keeps_the_status_of_its_targets() {
     let (dead, good) = (dead.to_string(), good.to_string());
     let with =
         |name: &str, check: &str| zone(&monitor(name, check), &[(&dead, name), (&good, name)]);
-    let http = |port: u16| format!("http = {{ port = {port} }}");
+    let http = |port: u16| fill("http = { port = $port }", &[("$port", &port)]);
     let site = ServerDirectory::new(&[(FILE, &with("m", &http(ports[0])))]);
     let server = site.serve();
     server.until_answers(W, &[&good], WAIT_TIMEOUT);
@@ -95,13 +112,14 @@ fn an_edited_monitor_keeps_the_status_of_its_targets() {
         (with("m", &http(ports[0])).replace("1500ms", "1600ms"), "its interval"),
         (with("n", &http(ports[0])), "its name"),
         (with("n", &http(ports[1])), "its port"),
-        (with("n", &format!("http = {{ port = {}, path = \"/x\" }}", ports[1])), "its path"),
+        (with("n", &http(ports[1]).replace(" }", ", path = \"/x\" }")), "its path"),
         (with("o", &http(ports[0])), "its name and its port"),
     ];
     for (reload, (edited, what)) in (1..).zip(edits) {
         let seen: usize = deads.iter().map(Target::seen).sum();
         site.write(FILE, &edited);
-        // Watched until the dead member's new check has been at work for a whole probe.
+        // Wait until the dead member was probed twice under the new check, so that one whole probe
+        // is over.
         server.until(
             &format!("the first outcome after an edit of {what}"),
             WAIT_TIMEOUT,
@@ -115,19 +133,19 @@ fn an_edited_monitor_keeps_the_status_of_its_targets() {
 }
 
 #[test]
-fn a_new_member_stands_behind_one_that_is_known_to_be_healthy() {
+fn a_new_member_is_answered_only_after_members_known_to_be_healthy() {
     let (new, good) = (Ipv4Addr::new(127, 0, 62, 1), Ipv4Addr::new(127, 0, 62, 2));
     let port = free_port();
     let (new_target, _good) = (Target::at(new, port, false), Target::at(good, port, true));
     let (new, good) = (new.to_string(), good.to_string());
-    let monitors = monitor("m", &format!("http = {{ port = {port} }}"));
+    let monitors = monitor("m", &fill("http = { port = $port }", &[("$port", &port)]));
     let site = ServerDirectory::new(&[(FILE, &zone(&monitors, &[(&good, "m")]))]);
     let server = site.serve();
     server.until("the only member is up", WAIT_TIMEOUT, |server| {
         server.verdicts().iter().all(|(_, verdict)| verdict == "up")
     });
     site.write(FILE, &zone(&monitors, &[(&new, "m"), (&good, "m")]));
-    server.until("the new member is judged", WAIT_TIMEOUT, |server| {
+    server.until("the new member has a status", WAIT_TIMEOUT, |server| {
         assert_eq!(server.addresses(W), [good.as_str()]);
         server.verdicts().iter().any(|(target, verdict)| target.contains(&new) && verdict == "down")
     });
@@ -136,12 +154,12 @@ fn a_new_member_stands_behind_one_that_is_known_to_be_healthy() {
 }
 
 #[test]
-fn after_a_restart_one_failure_removes_no_member_and_fall_failures_do() {
+fn after_a_restart_a_member_is_removed_only_after_fall_failures() {
     let (first, second) = (Ipv4Addr::new(127, 0, 63, 1), Ipv4Addr::new(127, 0, 63, 2));
     let port = free_port();
     let (target, _second) = (Target::at(first, port, true), Target::at(second, port, true));
     let (first, second) = (first.to_string(), second.to_string());
-    let monitors = monitor("m", &format!("http = {{ port = {port} }}\nfall = 3"));
+    let monitors = monitor("m", &fill("http = { port = $port }\nfall = 3", &[("$port", &port)]));
     let site = ServerDirectory::new(&[(FILE, &zone(&monitors, &[(&first, "m"), (&second, "m")]))]);
     let server = site.serve();
     server.until("both are up", WAIT_TIMEOUT, |server| {
@@ -157,39 +175,53 @@ fn after_a_restart_one_failure_removes_no_member_and_fall_failures_do() {
 }
 
 #[test]
-fn a_first_start_waits_for_its_first_round_no_longer_than_the_timeout_and_says_so() {
+fn a_first_start_waits_at_most_one_timeout_for_the_first_round_and_reports_it() {
     let (dead, good) = (Ipv4Addr::new(127, 0, 64, 1), Ipv4Addr::new(127, 0, 64, 2));
     let port = free_port();
     let _targets = (Target::at(dead, port, false), Target::at(good, port, true));
     let (dead, good) = (dead.to_string(), good.to_string());
-    let monitors =
-        format!("[monitor.m]\nhttp = {{ port = {port} }}\ninterval = \"30s\"\ntimeout = \"2s\"\n");
+    let monitors = fill(
+        r#"[monitor.m]
+http = { port = $port }
+interval = "30s"
+timeout = "2s"
+"#,
+        &[("$port", &port)],
+    );
     let site = ServerDirectory::new(&[(FILE, &zone(&monitors, &[(&dead, "m"), (&good, "m")]))]);
     let admin = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()));
-    site.write("portolan.toml", &format!("[server]\nadmin = \"{admin}\"\nthreads = 1\n"));
+    site.write(
+        "portolan.toml",
+        &format!(
+            r#"[server]
+admin = "{admin}"
+threads = 1
+"#
+        ),
+    );
     std::thread::scope(|scope| {
         let start = Instant::now();
         let serving = scope.spawn(|| site.serve());
-        let mut said = String::new();
-        while !said.contains("503") {
-            assert!(start.elapsed() < WAIT_TIMEOUT, "not ready was never said: {said}");
-            said = readyz(admin);
+        let mut reply = String::new();
+        while !reply.contains("503") {
+            assert!(start.elapsed() < WAIT_TIMEOUT, "503 was never returned: {reply}");
+            reply = readyz(admin);
         }
-        assert!(said.contains("waiting for the first round of health checks, "), "{said}");
+        assert!(reply.contains("waiting for the first round of health checks, "), "{reply}");
         let server: Server = serving.join().unwrap();
-        assert_eq!(server.addresses(W), [good.as_str()], "the first answer is a judged one");
+        assert_eq!(server.addresses(W), [good.as_str()], "the first answer depends on probes");
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
         assert!(readyz(admin).contains("200 OK"));
         assert!(server.terminate().0.success());
         let server = site.serve();
         assert!(
             !server.log().contains("waiting for the first round"),
-            "with saved status it serves at once"
+            "with saved status the server starts at once"
         );
     });
 }
 
-/// The whole reply; nothing while the address is not listened on.
+/// The whole reply of `/readyz`; empty while nothing listens on the address.
 fn readyz(admin: std::net::SocketAddr) -> String {
     let Ok(mut stream) = TcpStream::connect(admin) else { return String::new() };
     let _ =
@@ -200,7 +232,7 @@ fn readyz(admin: std::net::SocketAddr) -> String {
 }
 
 #[test]
-fn a_certificate_file_that_breaks_later_stops_the_judgement_and_no_other_edit() {
+fn a_ca_file_that_breaks_later_stops_its_monitor_and_no_other_edit() {
     let certificate = || {
         rcgen::generate_simple_self_signed(vec!["www.example.org".to_owned()]).unwrap().cert.pem()
     };
@@ -217,10 +249,10 @@ fn a_certificate_file_that_breaks_later_stops_the_judgement_and_no_other_edit() 
         "{}",
         server.http("/readyz").1
     );
-    let (code, out, said) = site.run(&["check", "--config", "portolan.toml"]);
-    let said = out + &said;
+    let (code, out, output) = site.run(&["check", "--config", "portolan.toml"]);
+    let output = out + &output;
     assert_ne!(code, 0, "a configuration that cannot work from the start is refused");
-    assert!(said.contains("holds no certificate"), "{said}");
+    assert!(output.contains("holds no certificate"), "{output}");
     assert!(server.terminate().0.success());
     let server = site.serve();
     assert_eq!(server.addresses(W), ["127.0.65.2"], "a start goes on from the last good set");
@@ -236,7 +268,7 @@ fn a_certificate_file_that_breaks_later_stops_the_judgement_and_no_other_edit() 
 }
 
 #[test]
-fn a_system_without_ca_certificates_is_said_once_with_the_remedy() {
+fn missing_ca_certificates_are_reported_once_with_the_remedy() {
     let monitors = monitor("m", "https = { port = 1 }") + &monitor("n", "https = { port = 2 }");
     let site = ServerDirectory::new(&[(
         FILE,
@@ -257,7 +289,11 @@ fn a_system_without_ca_certificates_is_said_once_with_the_remedy() {
         server.log()
     );
     assert!(server.log().contains("install the package `ca-certificates`"), "{}", server.log());
-    assert_eq!(server.addresses(W), ["127.0.65.1"], "no target is down for what this host lacks");
+    assert_eq!(
+        server.addresses(W),
+        ["127.0.65.1"],
+        "missing certificates on this host take no target down"
+    );
 }
 
 #[test]
@@ -271,13 +307,13 @@ fn commands_reach_a_server_over_plain_http_on_a_host_without_ca_certificates() {
         let mut command = site.command(&["status", "--server", url]);
         command.env("SSL_CERT_FILE", site.path("none.pem")).env("SSL_CERT_DIR", site.path("none"));
         let output = command.output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
     };
     let address = server.admin.unwrap();
-    let (is_success, said) = run(&format!("http://{address}"));
-    assert!(is_success && said.contains("127.0.66.1"), "{said}");
-    let (is_success, said) = run(&format!("https://{address}"));
-    assert!(!is_success && said.contains("this host has no CA certificates"), "{said}");
-    assert!(said.contains("install the package `ca-certificates`"), "{said}");
+    let (is_success, output) = run(&format!("http://{address}"));
+    assert!(is_success && output.contains("127.0.66.1"), "{output}");
+    let (is_success, output) = run(&format!("https://{address}"));
+    assert!(!is_success && output.contains("this host has no CA certificates"), "{output}");
+    assert!(output.contains("install the package `ca-certificates`"), "{output}");
 }

@@ -1,4 +1,5 @@
-//! Files that are broken, missing or gone: what was good stays, everything else applies.
+//! Files that are broken, missing or deleted: their last good content stays in use, and all other
+//! edits apply.
 
 use std::{
     fs::{self, OpenOptions},
@@ -7,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    harness::{Server, ServerDirectory, WAIT_TIMEOUT},
+    harness::{Server, ServerDirectory, WAIT_TIMEOUT, fill},
     query::Deadline,
 };
 
@@ -15,27 +16,45 @@ const WWW: &str = "www.example.org";
 const PLACES: &str = "zones/datacenters.toml";
 const ZONE: &str = "zones/example.org.toml";
 const OTHER: &str = "zones/other.toml";
-/// A drain is effective within this.
+/// An edit of a datacenter's state must appear in answers within this time.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(1);
-/// A file that disappeared keeps its content for 3 s.
+/// The time for which the content of a deleted file stays in use.
 const REMOVAL_GRACE: Duration = Duration::from_secs(3);
 
 fn places(state: &str) -> String {
-    format!("[datacenter.fra]\nstate = \"{state}\"\n[datacenter.iad]\n")
+    format!(
+        r#"[datacenter.fra]
+state = "{state}"
+[datacenter.iad]
+"#
+    )
 }
 
 fn zone(address: &str) -> String {
-    format!(
-        "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
-         [service.\"www.example.org\"]\npolicy = \"failover\"\nmembers = [\n\
-         {{ datacenter = \"fra\", addresses = [\"{address}\"] }},\n{{ datacenter = \"iad\", addresses = [\"192.0.2.2\"] }},\n]\n"
+    fill(
+        r#"[zone."example.org"]
+nameservers = ["ns1.example.net"]
+hostmaster = "h@example.org"
+[service."www.example.org"]
+policy = "failover"
+members = [
+{ datacenter = "fra", addresses = ["$address"] },
+{ datacenter = "iad", addresses = ["192.0.2.2"] },
+]
+"#,
+        &[("$address", &address)],
     )
 }
 
 fn other(address: &str) -> String {
-    format!(
-        "[zone.\"example.net\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.net\"\n\
-         [service.\"www.example.net\"]\nmembers = [{{ addresses = [\"{address}\"] }}]\n"
+    fill(
+        r#"[zone."example.net"]
+nameservers = ["ns1.example.com"]
+hostmaster = "h@example.net"
+[service."www.example.net"]
+members = [{ addresses = ["$address"] }]
+"#,
+        &[("$address", &address)],
     )
 }
 
@@ -49,12 +68,12 @@ fn site() -> ServerDirectory {
 
 fn concerns(server: &Server) -> String {
     let (code, body) = server.http("/readyz");
-    assert_eq!(code, 200, "it serves on");
+    assert_eq!(code, 200, "the server still serves");
     body
 }
 
 #[test]
-fn drains_by_edit_and_by_command_work_while_a_colleagues_file_is_broken() {
+fn drains_by_edit_and_by_command_work_while_another_file_is_broken() {
     let site = site();
     let server = site.serve();
     let url = format!("http://{}", server.admin.unwrap());
@@ -67,7 +86,7 @@ fn drains_by_edit_and_by_command_work_while_a_colleagues_file_is_broken() {
     let (code, out, err) = site.run(&["drain", "fra", "--server", &url]);
     assert_eq!(code, 0, "{out}{err}");
     assert_eq!(server.addresses(WWW), ["192.0.2.2"]);
-    // The broken file is held, and everything says so.
+    // The broken file is held, and readyz, metrics, `status` and `check` report it.
     assert_eq!(server.addresses("www.example.net"), ["192.0.2.7"]);
     assert!(concerns(&server).contains("other.toml:5:"), "{}", concerns(&server));
     assert_eq!(server.metric("portolan_held_files", ""), 1.0);
@@ -84,7 +103,7 @@ fn drains_by_edit_and_by_command_work_while_a_colleagues_file_is_broken() {
         "{code} {err}"
     );
     assert_eq!(site.run(&["check", "--config", "portolan.toml"]).0, 1, "check is strict");
-    // Once it is fixed it applies.
+    // The file applies once it is fixed.
     site.write(OTHER, &other("192.0.2.8"));
     server.until_answers("www.example.net", &["192.0.2.8"], APPLY_TIMEOUT);
     server.until_logged("held file is fixed");
@@ -107,7 +126,7 @@ fn a_start_with_a_broken_file_serves_its_last_good_content() {
         assert_eq!(server.addresses(WWW), ["192.0.2.9"], "the last good content");
         assert!(
             !server.addresses("www.example.net").contains(&"192.0.2.7".to_owned()),
-            "the others are new"
+            "the other files are applied"
         );
         assert!(
             concerns(&server).contains("example.org.toml:") && server.log().contains("ERROR"),
@@ -148,8 +167,9 @@ fn a_broken_portolan_toml_is_held_at_a_start_and_while_it_runs() {
     let server = site.serve();
     let good = site.read("portolan.toml");
     site.write("portolan.toml", &format!("{good}nsdi = \"typo\"\n"));
-    server
-        .until("it is held", WAIT_TIMEOUT, |server| concerns(server).contains("portolan.toml:5:"));
+    server.until("the removal is held", WAIT_TIMEOUT, |server| {
+        concerns(server).contains("portolan.toml:5:")
+    });
     site.write(PLACES, &places("draining"));
     server.until_answers(WWW, &["192.0.2.2"], APPLY_TIMEOUT);
     assert!(server.terminate().0.success());
@@ -168,7 +188,7 @@ fn settings_that_name_a_zones_directory_without_zones_are_held() {
         [("nowhere", "directory nowhere cannot be read"), ("empty", "no zone would be left of 2")]
     {
         site.write("portolan.toml", &format!("{good}zones = \"{directory}\"\n"));
-        server.until("it is held", WAIT_TIMEOUT, |server| concerns(server).contains(why));
+        server.until("the removal is held", WAIT_TIMEOUT, |server| concerns(server).contains(why));
         assert!(concerns(&server).contains("portolan.toml is held"), "{}", concerns(&server));
         site.write(PLACES, &places("draining"));
         server.until_answers(WWW, &["192.0.2.2"], APPLY_TIMEOUT);
@@ -183,7 +203,7 @@ fn settings_that_name_a_zones_directory_without_zones_are_held() {
 }
 
 #[test]
-fn a_file_that_is_removed_and_written_again_takes_nothing_away_in_between() {
+fn a_file_that_is_deleted_and_written_again_stays_in_service() {
     let site = site();
     let server = site.serve();
     let there = |server: &Server| server.addresses("www.example.net") == ["192.0.2.7"];
@@ -193,31 +213,32 @@ fn a_file_that_is_removed_and_written_again_takes_nothing_away_in_between() {
     server.stays("the zone whose file is gone", REMOVAL_GRACE / 2, there);
     site.write(OTHER, &other("192.0.2.7"));
     server.stays("the zone whose file came back", REMOVAL_GRACE, there);
-    // One that stays away takes its zone along, which is said by name.
+    // A file that stays away is removed from service, and the log names its zone.
     fs::remove_file(site.path(OTHER)).unwrap();
-    server
-        .until("it is gone", WAIT_TIMEOUT, |server| server.addresses("www.example.net").is_empty());
+    server.until("the zone is gone", WAIT_TIMEOUT, |server| {
+        server.addresses("www.example.net").is_empty()
+    });
     server.until_logged("example.net");
     assert!(server.log().contains("removed"), "{}", server.log());
     assert_eq!(server.metric("portolan_held_files", ""), 0.0, "nothing is held");
 }
 
 #[test]
-fn emptied_zones_are_held_until_an_operator_accepts_that() {
+fn removed_zones_are_held_until_an_operator_accepts_the_removal() {
     let site = site();
     let server = site.serve();
     let url = format!("http://{}", server.admin.unwrap());
     for file in [PLACES, ZONE, OTHER] {
         fs::remove_file(site.path(file)).unwrap();
     }
-    server.until("it is a concern", WAIT_TIMEOUT, |server| {
+    server.until("the concern appears", WAIT_TIMEOUT, |server| {
         concerns(server).contains("--accept-removal")
     });
     assert_eq!(server.addresses(WWW), ["192.0.2.1"]);
     assert_eq!(server.metric("portolan_removal_held", ""), 1.0);
     let (code, _, err) = site.run(&["reload", "--server", &url]);
     assert!(code == 1 && err.contains("no zone would be left of 2"), "{code} {err}");
-    // A restart in between changes nothing.
+    // A restart does not end the hold.
     assert!(server.terminate().0.success());
     let server = site.serve();
     let url = format!("http://{}", server.admin.unwrap());
@@ -229,17 +250,19 @@ fn emptied_zones_are_held_until_an_operator_accepts_that() {
 }
 
 #[test]
-fn half_of_many_zones_gone_is_held_and_a_second_sighup_accepts_it() {
+fn removing_most_zones_is_held_until_a_second_sighup() {
     let site = site();
-    let plain =
-        "@ 300 SOA ns1 h 7 3600 600 86400 300\n@ 300 NS ns1.example.com.\n@ 300 A 192.0.2.80\n";
+    let plain = "@ 300 SOA ns1 h 7 3600 600 86400 300
+@ 300 NS ns1.example.com.
+@ 300 A 192.0.2.80
+";
     let file = |number: usize| format!("zones/z{number}.test.zone");
     (0..20).for_each(|number| site.write(&file(number), plain));
     let server = site.serve();
     (0..15).for_each(|number| fs::remove_file(site.path(&file(number))).unwrap());
-    // A signal from before the hold accepts nothing.
+    // A signal sent before the hold does not accept the removal.
     server.signal(libc::SIGHUP);
-    server.until("it is held", WAIT_TIMEOUT, |server| {
+    server.until("the removal is held", WAIT_TIMEOUT, |server| {
         server.metric("portolan_removal_held", "") == 1.0
     });
     assert_eq!(server.metric("portolan_held_files", ""), 15.0);
@@ -251,15 +274,17 @@ fn half_of_many_zones_gone_is_held_and_a_second_sighup_accepts_it() {
         1,
         "one concern for all files: {listed}"
     );
-    // Everything else applies.
+    // All other edits apply.
     site.write(PLACES, &places("draining"));
     server.until_answers(WWW, &["192.0.2.2"], APPLY_TIMEOUT);
     server.signal(libc::SIGHUP);
-    let obeyed = |server: &Server| server.log().matches("reload by SIGHUP").count() == 2;
-    server.until("the signal is obeyed", WAIT_TIMEOUT, obeyed);
+    let is_reloaded = |server: &Server| server.log().matches("reload by SIGHUP").count() == 2;
+    server.until("the reload is done", WAIT_TIMEOUT, is_reloaded);
     assert_eq!(server.addresses("z0.test"), ["192.0.2.80"]);
     server.signal(libc::SIGHUP);
-    server.until("it is accepted", WAIT_TIMEOUT, |server| server.addresses("z0.test").is_empty());
+    server.until("the removal is accepted", WAIT_TIMEOUT, |server| {
+        server.addresses("z0.test").is_empty()
+    });
     assert_eq!(server.addresses("z19.test"), ["192.0.2.80"]);
     server.until_logged("held file is gone");
     assert!(!server.log().contains("held file is fixed"), "{}", server.log());
@@ -268,7 +293,7 @@ fn half_of_many_zones_gone_is_held_and_a_second_sighup_accepts_it() {
 }
 
 #[test]
-fn a_first_start_and_a_check_without_any_zone_are_errors() {
+fn a_first_start_or_a_check_without_zones_is_an_error() {
     let site = ServerDirectory::new(&[]);
     let refused = site.serve_with(&[]).err().unwrap();
     assert!(refused.contains("no zone is defined"), "{refused}");
@@ -287,7 +312,7 @@ fn the_last_good_set_survives_a_kill_at_any_time() {
         let deadline = Deadline::after(Duration::from_millis(40 * round));
         while deadline.tick() {}
         drop(server);
-        // Killed: what is there is whole, the one before or the newest.
+        // After the kill, the set on disk is complete: the previous one or the newest.
         site.write(ZONE, "[zone");
         let server = site.serve();
         assert_eq!(server.addresses(WWW).len(), 1, "{}", server.log());
@@ -302,7 +327,7 @@ fn state_that_cannot_be_saved_is_a_concern_until_it_can() {
     let site = site();
     site.write("state", "a file where the directory should be");
     let server = site.serve();
-    server.until("it is a concern", WAIT_TIMEOUT, |server| {
+    server.until("the concern appears", WAIT_TIMEOUT, |server| {
         concerns(server).contains("state is not saved")
     });
     assert_eq!(server.metric("portolan_state_unsaved", ""), 1.0);
@@ -313,23 +338,25 @@ fn state_that_cannot_be_saved_is_a_concern_until_it_can() {
     let files = ["cookie.key", "last-good", "serials.json", "verdicts.json"];
     assert!(files.iter().all(|file| site.path("state").join(file).exists()));
     fs::remove_dir_all(site.path("state")).unwrap();
-    server.until("it is saved again", WAIT_TIMEOUT, |_| {
+    server.until("the state is saved again", WAIT_TIMEOUT, |_| {
         files.iter().all(|file| site.path("state").join(file).exists())
     });
     server.until_logged("state files are gone");
 }
 
 #[test]
-fn a_name_that_moves_into_a_file_that_cannot_be_used_is_answered_throughout() {
+fn a_name_moved_into_an_unusable_file_stays_in_service() {
     let site = site();
-    let plain =
-        "@ 300 SOA ns1 h 7 3600 600 86400 300\n@ 300 NS ns1.example.com.\n@ 300 A 192.0.2.80\n";
+    let plain = "@ 300 SOA ns1 h 7 3600 600 86400 300
+@ 300 NS ns1.example.com.
+@ 300 A 192.0.2.80
+";
     site.write("zones/x.test.zone", plain);
     let server = site.serve();
     let all = |server: &Server| {
         [WWW, "www.example.net", "x.test"].map(|name| server.addresses(name).len()) == [1, 1, 1]
     };
-    // Into a new file with an error, while a drain elsewhere applies.
+    // The zone moves into a new file with an error, while a drain elsewhere applies.
     site.write("zones/new.toml", &format!("{}[broken", other("192.0.2.7")));
     site.write(OTHER, "# moved\n");
     server.until("the removal waits", WAIT_TIMEOUT, |server| {
@@ -343,14 +370,15 @@ fn a_name_that_moves_into_a_file_that_cannot_be_used_is_answered_throughout() {
         concerns.contains("zone example.net") && concerns.contains("zones/new.toml, which cannot"),
         "{concerns}"
     );
-    // Two signals mean that the file is believed to be fixed, not that names may go.
+    // Two signals confirm the fix of a file; they do not accept the removal of names.
     for count in 1..=3 {
         server.signal(libc::SIGHUP);
-        let obeyed = |server: &Server| server.log().matches("reload by SIGHUP").count() == count;
-        server.until("the signal is obeyed", WAIT_TIMEOUT, obeyed);
-        server.stays("what is kept", APPLY_TIMEOUT / 2, all);
+        let is_reloaded =
+            |server: &Server| server.log().matches("reload by SIGHUP").count() == count;
+        server.until("the reload is done", WAIT_TIMEOUT, is_reloaded);
+        server.stays("all names stay in service", APPLY_TIMEOUT / 2, all);
     }
-    // A second removal waits, too, and a restart changes nothing.
+    // A second removal waits as well, and a restart does not change this.
     fs::remove_file(site.path("zones/x.test.zone")).unwrap();
     server.stays("the zone whose file is gone", REMOVAL_GRACE + APPLY_TIMEOUT, all);
     assert!(server.terminate().0.success());
@@ -358,11 +386,11 @@ fn a_name_that_moves_into_a_file_that_cannot_be_used_is_answered_throughout() {
     assert!(all(&server), "{}", server.log());
     site.write("zones/new.toml", &other("192.0.2.8"));
     server.until_answers("www.example.net", &["192.0.2.8"], APPLY_TIMEOUT);
-    server.until("what is removed for good is removed", WAIT_TIMEOUT, |server| {
+    server.until("the deleted zone is gone", WAIT_TIMEOUT, |server| {
         server.addresses("x.test").is_empty()
     });
     assert!(self::concerns(&server).contains("\"concerns\":[]"), "{}", self::concerns(&server));
-    // A move while the copy is still open: the grace is not waived.
+    // A move while the new file is still being written: the grace period applies.
     fs::create_dir(site.path("zones/sub")).unwrap();
     let mut copy = OpenOptions::new()
         .create_new(true)
@@ -372,13 +400,13 @@ fn a_name_that_moves_into_a_file_that_cannot_be_used_is_answered_throughout() {
     let text = other("192.0.2.9");
     copy.write_all(&text.as_bytes()[..text.len() / 2]).unwrap();
     fs::remove_file(site.path("zones/new.toml")).unwrap();
-    server.stays("a slow copy", REMOVAL_GRACE + APPLY_TIMEOUT, |server| {
+    server.stays("the zone during a slow copy", REMOVAL_GRACE + APPLY_TIMEOUT, |server| {
         server.addresses("www.example.net") == ["192.0.2.8"]
     });
     copy.write_all(&text.as_bytes()[text.len() / 2..]).unwrap();
     drop(copy);
     server.until_answers("www.example.net", &["192.0.2.9"], APPLY_TIMEOUT);
-    // Accepted, it goes at once.
+    // A removal that the operator accepts applies at once.
     let url = format!("http://{}", server.admin.unwrap());
     site.write("zones/sub/new.toml", "[broken");
     server.until_logged("zones/sub/new.toml");

@@ -1,4 +1,4 @@
-//! What no friend would send.
+//! Hostile traffic: mutated datagrams, responses sent as queries, idle and incomplete connections.
 
 use std::{
     io::Write,
@@ -14,39 +14,43 @@ use crate::{
 };
 
 const WWW: &str = "www.example.org";
-/// What hostile traffic may cost.
+/// The most memory that hostile traffic may cost.
 const GROWTH_KIB: u64 = 32 << 10;
 
 fn site() -> ServerDirectory {
     ServerDirectory::new(&[(
         "zones/example.org.toml",
-        "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
-         [service.\"www.example.org\"]\nmembers = [{ addresses = [\"192.0.2.1\"] }]\n",
+        r#"[zone."example.org"]
+nameservers = ["ns1.example.net"]
+hostmaster = "h@example.org"
+[service."www.example.org"]
+members = [{ addresses = ["192.0.2.1"] }]
+"#,
     )])
 }
 
-/// Answers over both transports, as if nothing had been.
-fn answers(server: &Server) {
-    let mut ask = TestQuery::new(WWW, "A");
+/// Asserts that the server answers over UDP and TCP.
+fn assert_answers(server: &Server) {
+    let mut query = TestQuery::new(WWW, "A");
     for tcp in [false, true] {
-        ask.tcp = tcp;
-        assert_eq!(server.ask(&ask).answers(), ["192.0.2.1"]);
+        query.tcp = tcp;
+        assert_eq!(server.ask(&query).answers(), ["192.0.2.1"]);
     }
 }
 
-/// A message with a few octets changed, cut off or doubled.
+/// One of the seeds with a few octets changed, cut off or doubled.
 fn mutated(rng: &mut Rng, seeds: &[Vec<u8>]) -> Vec<u8> {
     let mut message = seeds[rng.usize(..seeds.len())].clone();
     for _ in 0..rng.usize(1..6) {
         if message.is_empty() {
             break;
         }
-        let at = rng.usize(..message.len());
+        let index = rng.usize(..message.len());
         match rng.u8(..4) {
-            0 => message[at] = rng.u8(..),
-            1 => message.truncate(at),
-            2 => message[at] ^= 1 << rng.u8(..8),
-            _ => message.extend_from_within(at..),
+            0 => message[index] = rng.u8(..),
+            1 => message.truncate(index),
+            2 => message[index] ^= 1 << rng.u8(..8),
+            _ => message.extend_from_within(index..),
         }
     }
     message.truncate(4096);
@@ -54,10 +58,10 @@ fn mutated(rng: &mut Rng, seeds: &[Vec<u8>]) -> Vec<u8> {
 }
 
 #[test]
-fn mutated_datagrams_get_a_reply_or_none_and_cost_nothing() {
+fn mutated_datagrams_get_a_valid_reply_or_none_and_cost_no_memory() {
     let site = site();
     let server = site.serve();
-    answers(&server);
+    assert_answers(&server);
     let seeds = [
         TestQuery::new(WWW, "A").message(1),
         TestQuery::new(WWW, "AAAA").subnet("80.1.2.0/24").message(2),
@@ -72,18 +76,22 @@ fn mutated_datagrams_get_a_reply_or_none_and_cost_nothing() {
     let mut buffer = [0; 65536];
     for round in 0..200 {
         for _ in 0..100 {
-            // The kernel may drop some: no reply to any of these is required.
+            // The kernel may drop some of them: no reply is required.
             let _ = socket.send(&mutated(&mut rng, &seeds));
         }
         while let Ok(length) = socket.recv(&mut buffer) {
-            assert!(length >= 12 && buffer[2] & 0x80 != 0, "no reply: {:02x?}", &buffer[..length]);
+            assert!(
+                length >= 12 && buffer[2] & 0x80 != 0,
+                "not a reply: {:02x?}",
+                &buffer[..length]
+            );
             assert!(length <= 1232, "{length}");
         }
         if round % 20 == 0 {
-            answers(&server);
+            assert_answers(&server);
         }
     }
-    answers(&server);
+    assert_answers(&server);
     let growth = server.resident_kib().saturating_sub(before);
     assert!(growth < GROWTH_KIB, "{growth} KiB");
     let udp = |name| server.metric(name, "transport=\"udp\"");
@@ -112,15 +120,15 @@ fn a_response_gets_no_reply() {
 }
 
 #[test]
-fn idle_and_lying_connections_leave_others_alone_and_leave_nothing_behind() {
+fn idle_and_incomplete_connections_affect_no_others_and_leak_nothing() {
     let site = site();
     let server = site.serve();
-    answers(&server);
+    assert_answers(&server);
     let (resident, descriptors) = (server.resident_kib(), server.descriptors());
     let question = framed(&TestQuery::new(WWW, "A").message(1));
     let beginnings: [&[u8]; 5] = [
         b"",
-        // A length and nothing of it; a length of nothing; half a length; half a question.
+        // A length without a message; length zero; half of a length; half of a question.
         b"\xff\xff",
         b"\x00\x00",
         b"\x00",
@@ -129,19 +137,19 @@ fn idle_and_lying_connections_leave_others_alone_and_leave_nothing_behind() {
     let connections: Vec<TcpStream> = (0..300)
         .map(|number| {
             let mut stream = TcpStream::connect_timeout(&server.address, REPLY_TIMEOUT).unwrap();
-            // One that was closed at once cannot be written to.
+            // The server may have closed the connection already, so writing may fail.
             let _ = stream.write_all(beginnings[number % beginnings.len()]);
             stream
         })
         .collect();
-    answers(&server);
+    assert_answers(&server);
     let growth = server.resident_kib().saturating_sub(resident);
     assert!(growth < GROWTH_KIB, "{growth} KiB");
     drop(connections);
     server.until("their sockets are closed", WAIT_TIMEOUT, |server| {
         server.descriptors() <= descriptors + 1
     });
-    answers(&server);
+    assert_answers(&server);
 }
 
 #[test]
@@ -150,7 +158,7 @@ fn many_questions_on_one_connection_are_all_answered() {
     let server = site.serve();
     let mut stream = TcpStream::connect_timeout(&server.address, REPLY_TIMEOUT).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    // RFC 7766 section 6.2.1.1: pipelined; the replies may come in any order.
+    // RFC 7766 section 6.2.1.1: queries are pipelined; replies may come in any order.
     let questions: Vec<u8> =
         (0..50).flat_map(|id| framed(&TestQuery::new(WWW, "A").message(id))).collect();
     stream.write_all(&questions).unwrap();

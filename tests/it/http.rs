@@ -1,4 +1,4 @@
-//! The admin address, asked as a person with `curl` would.
+//! HTTP requests to the admin address of a server.
 
 use std::{
     io::{Read, Write},
@@ -10,12 +10,12 @@ use portolan::control::Status;
 use crate::{harness::Server, query::REPLY_TIMEOUT};
 
 impl Server {
-    /// One document: HTTP status and body.
+    /// Requests one document and returns HTTP status and body.
     pub fn http(&self, path: &str) -> (u16, String) {
         let address = self.admin.expect("the admin address is on");
         let mut stream = TcpStream::connect_timeout(&address, REPLY_TIMEOUT).unwrap();
         stream.set_read_timeout(Some(crate::harness::WAIT_TIMEOUT)).unwrap();
-        // HTTP/1.0: the body ends with the connection, so there are no chunks to put together.
+        // With HTTP/1.0 the body ends with the connection and is not chunked.
         write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
         let mut reply = String::new();
         stream.read_to_string(&mut reply).unwrap();
@@ -24,14 +24,14 @@ impl Server {
         (head.split_whitespace().nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
-    /// What the server says of itself.
+    /// The document of `/api/v1/status`.
     pub fn status(&self) -> Status {
         let (code, body) = self.http("/api/v1/status");
         assert_eq!(code, 200, "{body}");
         serde_json::from_str(&body).unwrap()
     }
 
-    /// The verdicts, in order of address.
+    /// The status of each target, sorted by address.
     pub fn verdicts(&self) -> Vec<(String, String)> {
         let targets = self.status().targets.into_iter();
         let mut verdicts: Vec<_> = targets.map(|target| (target.target, target.verdict)).collect();
@@ -39,7 +39,7 @@ impl Server {
         verdicts
     }
 
-    /// The sum of a metric's samples whose labels contain `labels`.
+    /// The sum of the samples of a metric whose labels contain `labels`.
     pub fn metric(&self, name: &str, labels: &str) -> f64 {
         let (code, page) = self.http("/metrics");
         assert_eq!(code, 200);

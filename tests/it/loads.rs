@@ -1,4 +1,5 @@
-//! Load reports of real balancers, as a configuration names them and the poller reads them.
+//! Load reports of real balancers: from the configuration of a load source through the poller to
+//! the report.
 
 use std::{
     io::{Read, Write},
@@ -21,20 +22,26 @@ use tokio::sync::mpsc;
 
 use crate::{
     balancers::{Balancer, BalancerContent, are_installed},
-    harness::WAIT_TIMEOUT,
+    harness::{WAIT_TIMEOUT, fill},
     ports::free_port,
 };
 
-/// What the sources of a configuration say, one after the other.
+/// The poll reports of one load source, in order.
 struct PollWatcher {
     _poller: Poller,
     inbox: mpsc::Receiver<PollReport>,
 }
 
 impl PollWatcher {
-    /// Polls the one source of this text, attached to `address`.
+    /// Polls the load source that `load` configures, for the balancer at `address`.
     async fn start(load: &str, address: &str) -> Self {
-        let text = format!("[load.it]\n{load}\ninterval = \"200ms\"\ntimeout = \"190ms\"\n");
+        let text = format!(
+            r#"[load.it]
+{load}
+interval = "200ms"
+timeout = "190ms"
+"#
+        );
         let sources = Sources::from_texts(&SourceOptions::default(), [("zones/x.toml", &*text)]);
         let (config, _) = Config::load(&sources).unwrap_or_else(|errors| panic!("{errors}"));
         let (readings, inbox) = mpsc::channel(16);
@@ -48,7 +55,7 @@ impl PollWatcher {
         Self { _poller: poller, inbox }
     }
 
-    /// Waits for a report of which `is_so` holds.
+    /// Waits for a report for which `is_so` is true.
     async fn until(
         &mut self,
         what: &str,
@@ -57,34 +64,37 @@ impl PollWatcher {
         let mut last = None;
         let found = tokio::time::timeout(WAIT_TIMEOUT, async {
             loop {
-                let reading = self.inbox.recv().await.expect("the poller lives");
+                let reading = self.inbox.recv().await.expect("the poller runs");
                 match reading.result {
                     Ok(report) if is_so(&report) => return report,
                     other => last = Some(other),
                 }
             }
         });
-        found
-            .await
-            .unwrap_or_else(|_| panic!("not within {WAIT_TIMEOUT:?}: {what}; the last: {last:?}"))
+        found.await.unwrap_or_else(|_| {
+            panic!(
+                "timeout after {WAIT_TIMEOUT:?} while waiting: {what}; the last result: {last:?}"
+            )
+        })
     }
 }
 
-/// The agent of a server: tells each connection this percentage of its weight.
-fn agent(address: &str) -> (u16, Arc<AtomicU32>) {
+/// A HAProxy agent: sends the percentage of the server's weight to each connection. Returns its
+/// port and that percentage.
+fn start_agent(address: &str) -> (u16, Arc<AtomicU32>) {
     let listener = TcpListener::bind((address, 0)).unwrap();
     let (port, percent) = (listener.local_addr().unwrap().port(), Arc::new(AtomicU32::new(100)));
-    let said = Arc::clone(&percent);
+    let reported = Arc::clone(&percent);
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            let _ = writeln!(stream, "up {}%", said.load(Relaxed));
+            let _ = writeln!(stream, "up {}%", reported.load(Relaxed));
         }
     });
     (port, percent)
 }
 
-/// A server that takes connections and never answers.
-fn mute(address: &str) -> u16 {
+/// A server that accepts connections and never answers; returns its port.
+fn start_silent_server(address: &str) -> u16 {
     let listener = TcpListener::bind((address, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -93,8 +103,34 @@ fn mute(address: &str) -> u16 {
     port
 }
 
-/// HAProxy with four servers: up, with an agent, down, in maintenance; its statistics on one port,
-/// its service on another.
+/// The configuration of HAProxy, with four servers.
+const HAPROXY: &str = "global
+  maxconn 500
+  stats socket {directory}/admin.sock mode 600 level admin
+defaults
+  mode http
+  timeout connect 1s
+  timeout client 30s
+  timeout server 30s
+frontend statistics
+  bind $address:$statistics
+  http-request use-service prometheus-exporter if { path /metrics }
+  stats enable
+  stats uri /stats
+frontend web
+  bind $address:$service
+  maxconn 200
+  default_backend www
+backend www
+  default-server inter 100ms fastinter 100ms downinter 100ms fall 1 rise 1 weight 100 maxconn 30
+  server plain $address:$server check
+  server agent $address:$server check agent-check agent-inter 100ms agent-port $agent
+  server gone $address:1 check
+  server kept $address:$server disabled
+";
+
+/// HAProxy with four servers: one up, one with an agent, one down, one in maintenance. Statistics
+/// and service have their own ports.
 struct HaproxyRegion {
     balancer: Balancer,
     address: &'static str,
@@ -105,54 +141,54 @@ struct HaproxyRegion {
 
 impl HaproxyRegion {
     fn start(address: &'static str) -> Self {
-        let (statistics, service, server) = (free_port(), free_port(), mute(address));
-        let (agent, percent) = agent(address);
-        let configuration = format!(
-            "global\n  maxconn 500\n  stats socket {{directory}}/admin.sock mode 600 level admin\n\
-             defaults\n  mode http\n  timeout connect 1s\n  timeout client 30s\n  timeout server 30s\n\
-             frontend statistics\n  bind {address}:{statistics}\n\
-             \x20 http-request use-service prometheus-exporter if {{ path /metrics }}\n  stats enable\n  stats uri /stats\n\
-             frontend web\n  bind {address}:{service}\n  maxconn 200\n  default_backend www\n\
-             backend www\n  default-server inter 100ms fastinter 100ms downinter 100ms fall 1 rise 1 weight 100 maxconn 30\n\
-             \x20 server plain {address}:{server} check\n\
-             \x20 server agent {address}:{server} check agent-check agent-inter 100ms agent-port {agent}\n\
-             \x20 server gone {address}:1 check\n  server kept {address}:{server} disabled\n"
+        let (statistics, service, server) =
+            (free_port(), free_port(), start_silent_server(address));
+        let (agent, percent) = start_agent(address);
+        let configuration = fill(
+            HAPROXY,
+            &[
+                ("$address", &address),
+                ("$statistics", &statistics),
+                ("$service", &service),
+                ("$server", &server),
+                ("$agent", &agent),
+            ],
         );
         let balancer = Balancer::haproxy_with(&configuration, address, statistics);
         Self { balancer, address, statistics, service, percent }
     }
 
     fn csv(&self) -> String {
-        format!(
-            "haproxy = {{ url = \"http://{{address}}:{}/stats;csv\", proxy = \"www\" }}",
-            self.statistics
+        fill(
+            r#"haproxy = { url = "http://{address}:$port/stats;csv", proxy = "www" }"#,
+            &[("$port", &self.statistics)],
         )
     }
 
     fn socket(&self) -> String {
-        format!(
-            "haproxy = {{ socket = \"{}\", proxy = \"www\" }}",
-            self.balancer.path("admin.sock").display()
+        fill(
+            r#"haproxy = { socket = "$path", proxy = "www" }"#,
+            &[("$path", &self.balancer.path("admin.sock").display())],
         )
     }
 
     fn metrics(&self, keys: &str) -> String {
-        format!(
-            "prometheus = {{ url = \"http://{{address}}:{}/metrics\", {keys} }}",
-            self.statistics
+        fill(
+            r#"prometheus = { url = "http://{address}:$port/metrics", $keys }"#,
+            &[("$port", &self.statistics), ("$keys", &keys)],
         )
     }
 
-    /// What an operator types at the socket.
+    /// Sends a command to HAProxy's socket, which must print nothing.
     fn command(&self, line: &str) {
         let mut stream = UnixStream::connect(self.balancer.path("admin.sock")).unwrap();
         writeln!(stream, "{line}").unwrap();
-        let mut said = String::new();
-        stream.read_to_string(&mut said).unwrap();
-        assert_eq!(said.trim(), "", "{line}");
+        let mut output = String::new();
+        stream.read_to_string(&mut output).unwrap();
+        assert_eq!(output.trim(), "", "{line}");
     }
 
-    /// Requests that wait for their answer while these streams live.
+    /// Opens requests that stay unanswered until the streams are dropped.
     fn requests(&self, count: usize) -> Vec<TcpStream> {
         let open = |_| {
             let mut stream = TcpStream::connect((self.address, self.service)).unwrap();
@@ -168,17 +204,17 @@ fn servers(up: u32, total: u32) -> Option<ServerCount> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn haproxy_tells_its_load_over_http_and_over_its_socket() {
+async fn haproxy_reports_its_load_over_http_and_over_its_socket() {
     if !are_installed(&["haproxy"]) {
         return;
     }
     let region = HaproxyRegion::start("127.0.12.1");
-    let mut watches = [
+    let mut watchers = [
         PollWatcher::start(&region.csv(), region.address).await,
         PollWatcher::start(&region.socket(), region.address).await,
     ];
-    for watch in &mut watches {
-        let whole = watch
+    for watcher in &mut watchers {
+        let whole = watcher
             .until("half of the weights serve", |report| report.capacity_share == Some(0.5))
             .await;
         assert_eq!(
@@ -189,32 +225,34 @@ async fn haproxy_tells_its_load_over_http_and_over_its_socket() {
         assert_eq!(whole.connections, Some(0.0));
     }
     region.percent.store(50, Relaxed);
-    for watch in &mut watches {
-        let report = watch
+    for watcher in &mut watchers {
+        let report = watcher
             .until("the agent halves its weight", |report| report.capacity_share == Some(0.375))
             .await;
         assert_eq!(report.servers, servers(2, 4));
     }
     let requests = region.requests(5);
-    for watch in &mut watches {
-        watch.until("five sessions", |report| report.connections == Some(5.0)).await;
+    for watcher in &mut watchers {
+        watcher.until("five sessions", |report| report.connections == Some(5.0)).await;
     }
     drop(requests);
     region.command("set server www/plain state drain");
-    for watch in &mut watches {
-        let report = watch.until("one is drained", |report| report.servers == servers(1, 4)).await;
+    for watcher in &mut watchers {
+        let report =
+            watcher.until("one is drained", |report| report.servers == servers(1, 4)).await;
         assert_eq!(report.capacity_share, Some(0.125));
     }
     region.percent.store(0, Relaxed);
-    for watch in &mut watches {
-        let report =
-            watch.until("the agent wants nothing", |report| report.servers == servers(0, 4)).await;
+    for watcher in &mut watchers {
+        let report = watcher
+            .until("the agent reports 0 percent", |report| report.servers == servers(0, 4))
+            .await;
         assert_eq!(report.capacity_share, Some(0.0));
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn haproxys_own_prometheus_page_is_read_by_selectors() {
+async fn selectors_read_the_prometheus_page_of_haproxy() {
     if !are_installed(&["haproxy"]) {
         return;
     }
@@ -225,30 +263,36 @@ async fn haproxys_own_prometheus_page_is_read_by_selectors() {
                 servers-total = \"haproxy_server_status{proxy=\\\"www\\\", state!=\\\"NOLB\\\"}\", \
                 response-time = \"haproxy_backend_response_time_average_seconds{proxy=\\\"www\\\"}\", \
                 gauges = { queue = \"max(haproxy_server_current_queue)\" }";
-    let mut watch = PollWatcher::start(&region.metrics(keys), region.address).await;
+    let mut watcher = PollWatcher::start(&region.metrics(keys), region.address).await;
     let _requests = region.requests(3);
     let is_settled =
         |report: &LoadReport| report.connections == Some(3.0) && report.servers == servers(2, 4);
-    let report = watch.until("three sessions on two servers", is_settled).await;
+    let report = watcher.until("three sessions on two servers", is_settled).await;
     assert_eq!(report.limit, Some(200.0));
     assert_eq!(report.gauges.get("queue"), Some(&0.0));
     assert_eq!(report.response_time, Some(Duration::ZERO));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nginx_tells_its_connections() {
+async fn nginx_reports_its_connections() {
     if !are_installed(&["nginx"]) {
         return;
     }
     let (address, port) = ("127.0.12.3", free_port());
     let _nginx = Balancer::nginx(address, port, BalancerContent::Health);
-    let load =
-        format!("nginx = {{ url = \"http://{{address}}:{port}/stub_status\" }}\nlimit = 512");
-    let mut watch = PollWatcher::start(&load, address).await;
-    let report = watch.until("our own poll alone", |report| report.connections == Some(1.0)).await;
+    let load = fill(
+        "nginx = { url = \"http://{address}:$port/stub_status\" }\nlimit = 512",
+        &[("$port", &port)],
+    );
+    let mut watcher = PollWatcher::start(&load, address).await;
+    let report = watcher
+        .until("only the connection of the poll", |report| report.connections == Some(1.0))
+        .await;
     assert_eq!(report.limit, Some(512.0));
     let held: Vec<_> = (0..4).map(|_| TcpStream::connect((address, port)).unwrap()).collect();
-    watch.until("four more connections", |report| report.connections == Some(5.0)).await;
+    watcher.until("four more connections", |report| report.connections == Some(5.0)).await;
     drop(held);
-    watch.until("they are gone", |report| report.connections == Some(1.0)).await;
+    watcher
+        .until("the four connections are closed", |report| report.connections == Some(1.0))
+        .await;
 }

@@ -1,4 +1,4 @@
-//! The log on stderr: its form, and what selects its records.
+//! The log on stderr: the form of its records, and the filter.
 
 use std::collections::BTreeSet;
 
@@ -7,17 +7,32 @@ use serde_json::Value;
 
 use crate::harness::ServerDirectory;
 
-const PLACES: &str = "[datacenter.fra]\nlocation = { latitude = 50.11, longitude = 8.68 }\n\
-                      [datacenter.iad]\nlocation = { latitude = 38.95, longitude = -77.45 }\n";
-/// Its endpoint's port is closed, so that its health status becomes down.
-const ZONE: &str = "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
-     [monitor.web]\ntcp = { port = 1 }\ninterval = \"1s\"\ntimeout = \"500ms\"\nfall = 1\n\
-     [service.\"www.example.org\"]\npolicy = \"failover\"\nmonitor = \"web\"\nmembers = [\n\
-     { datacenter = \"fra\", addresses = [\"127.0.0.1\"] },\n{ datacenter = \"iad\", addresses = [\"127.0.0.2\"] },\n]\n";
+const PLACES: &str = "[datacenter.fra]
+location = { latitude = 50.11, longitude = 8.68 }
+[datacenter.iad]
+location = { latitude = 38.95, longitude = -77.45 }
+";
+/// The port of the endpoints is closed, so that their health status becomes down.
+const ZONE: &str = r#"[zone."example.org"]
+nameservers = ["ns1.example.net"]
+hostmaster = "h@example.org"
+[monitor.web]
+tcp = { port = 1 }
+interval = "1s"
+timeout = "500ms"
+fall = 1
+[service."www.example.org"]
+policy = "failover"
+monitor = "web"
+members = [
+{ datacenter = "fra", addresses = ["127.0.0.1"] },
+{ datacenter = "iad", addresses = ["127.0.0.2"] },
+]
+"#;
 const HOSTILE_REASON: &str = "upgrade\n2026-01-01T00:00:00Z ERROR forged=\"yes\"\u{1b}[31m";
 
 #[test]
-fn a_hostile_reason_stays_in_its_record_of_text() {
+fn a_hostile_reason_cannot_forge_a_text_record() {
     let site =
         ServerDirectory::new(&[("zones/places.toml", PLACES), ("zones/example.org.toml", ZONE)]);
     let server = site.serve();
@@ -75,7 +90,7 @@ fn every_json_record_is_an_object_without_duplicate_keys() {
     let refused =
         records.iter().filter(|record| record.text("message") == "operator request refused");
     let refused: Vec<&str> = refused.map(|record| record.text("datacenter")).collect();
-    assert_eq!(refused, ["fra", "frra"], "the reason, and a datacenter that there is not");
+    assert_eq!(refused, ["fra", "frra"], "refused for the reason, and for an unknown datacenter");
 }
 
 #[test]
@@ -97,7 +112,7 @@ fn debug_shows_portolan_and_not_its_libraries() {
 }
 
 #[test]
-fn a_filter_that_cannot_be_parsed_ends_the_start_with_the_remedy() {
+fn an_invalid_log_filter_fails_the_start_with_the_remedy() {
     let site =
         ServerDirectory::new(&[("zones/places.toml", PLACES), ("zones/example.org.toml", ZONE)]);
     let mut command =
@@ -111,7 +126,7 @@ fn a_filter_that_cannot_be_parsed_ends_the_start_with_the_remedy() {
     );
 }
 
-/// A JSON record; to read one with a duplicate key is an error.
+/// A JSON record. A duplicate key is a parse error.
 struct LogRecord(Vec<(String, Value)>);
 
 impl LogRecord {

@@ -1,9 +1,9 @@
-//! End-to-end tests: the real program on free ports in a directory of its own, real sockets, real
-//! balancers.
+//! End-to-end tests: the real program on free ports in a temporary directory, with real sockets and
+//! real balancers.
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `harness` | starts and stops the program, edits its files, waits for what it does |
+//! | `harness` | starts and stops the program, edits its files, waits for answers and log records |
 //! | `query` | questions and replies over UDP and TCP |
 //! | `script` | reads and plays the scenarios of `tests/scenarios` |
 //! | `http` | the admin address |

@@ -1,5 +1,5 @@
-//! Files that ask for more than a server has: refused within a bound of memory, with the bound in
-//! the message, while everything else is served.
+//! Files that would need more memory than a server has are refused within a bound. The message
+//! names the bound, and everything else is served.
 
 use std::{
     fs::{self, File},
@@ -9,11 +9,11 @@ use std::{
 
 use crate::harness::{Server, ServerDirectory, WAIT_TIMEOUT};
 
-/// What the program may have of memory, in octets. Six times as
-/// much was not enough for these files before they were bounded.
+/// The address space of the program, in octets. Before these files were bounded, six times as much
+/// was not enough for them.
 const MEMORY: u64 = 1 << 30;
 
-/// The program with these arguments, which ends when it takes more memory.
+/// A command that runs the program with these arguments and this memory limit.
 fn bounded(site: &ServerDirectory, arguments: &[&str]) -> Command {
     let mut command = Command::new("prlimit");
     command.args([&format!("--data={MEMORY}"), env!("CARGO_BIN_EXE_portolan")]).args(arguments);
@@ -25,7 +25,7 @@ fn bounded(site: &ServerDirectory, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs `check`: its exit code and what it reports.
+/// Runs `check` and returns its exit code and its output.
 fn check(site: &ServerDirectory) -> (i32, String) {
     let output = bounded(site, &["check"]).stdin(Stdio::null()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned()
@@ -33,7 +33,7 @@ fn check(site: &ServerDirectory) -> (i32, String) {
     (output.status.code().unwrap_or(-1), text)
 }
 
-/// Writes a file of so many times the same octets.
+/// Writes a file that repeats the same octets.
 fn write_repeated(
     site: &ServerDirectory,
     path: &str,
@@ -47,7 +47,10 @@ fn write_repeated(
 
 fn zone(address: &str) -> String {
     format!(
-        "@ 300 SOA ns1.example.net. h.example.net. 1 2 3 4 5\n@ 300 NS ns1.example.net.\nw 300 A {address}\n"
+        "@ 300 SOA ns1.example.net. h.example.net. 1 2 3 4 5
+@ 300 NS ns1.example.net.
+w 300 A {address}
+"
     )
 }
 

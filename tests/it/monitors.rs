@@ -1,15 +1,15 @@
-//! Kinds of monitor end to end: combinations, another name server, programs, certificates.
+//! Kinds of monitor end to end: combined monitors, DNS, programs, certificates.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use crate::{
     balancers::{Balancer, BalancerContent, are_installed},
     failures::{Authority, MONITOR, WWW, site},
-    harness::{Server, ServerDirectory, WAIT_TIMEOUT},
+    harness::{Server, ServerDirectory, WAIT_TIMEOUT, fill},
     ports::free_port,
 };
 
-/// The verdict of a monitor's target.
+/// The status of a target under a monitor.
 fn verdict(server: &Server, monitor: &str, target: &str) -> Option<String> {
     let targets = server.status().targets;
     targets
@@ -19,7 +19,7 @@ fn verdict(server: &Server, monitor: &str, target: &str) -> Option<String> {
 }
 
 #[test]
-fn a_combined_monitor_follows_its_parts_and_is_shown_beside_them() {
+fn a_combined_monitor_follows_its_parts_and_is_listed_with_them() {
     if !are_installed(&["nginx", "haproxy"]) {
         return;
     }
@@ -27,12 +27,20 @@ fn a_combined_monitor_follows_its_parts_and_is_shown_beside_them() {
     let _pages = addresses.map(|address| Balancer::nginx(address, page, BalancerContent::Health));
     let first = Balancer::haproxy(addresses[0], port, true);
     let _second = Balancer::haproxy(addresses[1], port, true);
-    let check = format!(
-        "combine = {{ all = [\"page\", \"either\"] }}\n\
-         [monitor.either]\ncombine = {{ at-least = 1, of = [\"port\", \"gone\"] }}\n\
-         [monitor.page]\nhttp = {{ path = \"/healthz\", port = {page} }}\n{MONITOR}\
-         [monitor.gone]\ntcp = {{ port = 1 }}\n{MONITOR}\
-         [monitor.port]\ntcp = {{ port = {port} }}\n"
+    let check = fill(
+        r#"combine = { all = ["page", "either"] }
+[monitor.either]
+combine = { at-least = 1, of = ["port", "gone"] }
+[monitor.page]
+http = { path = "/healthz", port = $page }
+$timing
+[monitor.gone]
+tcp = { port = 1 }
+$timing
+[monitor.port]
+tcp = { port = $port }
+"#,
+        &[("$page", &page), ("$port", &port), ("$timing", &MONITOR)],
     );
     let site = site(&check, &addresses);
     let server = site.serve();
@@ -63,11 +71,16 @@ fn a_combined_monitor_follows_its_parts_and_is_shown_beside_them() {
 }
 
 #[test]
-fn a_name_server_is_asked_for_records_over_udp_and_tcp() {
+fn a_dns_monitor_queries_a_name_server_over_udp_and_tcp() {
     let asked = ServerDirectory::new(&[(
         "zones/static.example.zone",
-        "$TTL 60\n@ SOA ns1.example.net. h.example.net. 1 1 1 1 1\n@ NS ns1.example.net.\n\
-         www A 192.0.2.1\nwww A 192.0.2.2\n@ MX 10 Mail\n",
+        "$TTL 60
+@ SOA ns1.example.net. h.example.net. 1 1 1 1 1
+@ NS ns1.example.net.
+www A 192.0.2.1
+www A 192.0.2.2
+@ MX 10 Mail
+",
     )]);
     let asked = asked.serve();
     let port = asked.address.port();
@@ -84,20 +97,26 @@ fn a_name_server_is_asked_for_records_over_udp_and_tcp() {
         ("name = \"none.static.example\", rcode = \"NXDOMAIN\"", "up"),
         ("name = \"www.elsewhere.example\", rcode = \"REFUSED\"", "up"),
     ] {
-        let site = site(&format!("dns = {{ port = {port}, {keys} }}"), &["127.0.0.1"]);
+        let check = fill("dns = { port = $port, $keys }", &[("$port", &port), ("$keys", &keys)]);
+        let site = site(&check, &["127.0.0.1"]);
         let server = site.serve();
-        server.until("it is judged", WAIT_TIMEOUT, |server| {
+        server.until("both have a status", WAIT_TIMEOUT, |server| {
             verdict(server, "web", "127.0.0.1").as_deref() == Some(expected)
         });
     }
 }
 
 #[test]
-fn a_program_judges_and_ends_with_the_server() {
+fn a_program_decides_the_status_and_ends_with_the_server() {
     let site = site("exec = { argv = [\"check\", \"{address}\"] }", &["127.0.0.2", "127.0.0.3"]);
     let pid = site.path("pid");
     let script = format!(
-        "#!/bin/sh\n[ $1 = 127.0.0.2 ] && exit 0\nsleep 600 &\necho $! >{0}.new; mv {0}.new {0}\nwait\n",
+        "#!/bin/sh
+[ $1 = 127.0.0.2 ] && exit 0
+sleep 600 &
+echo $! >{0}.new; mv {0}.new {0}
+wait
+",
         pid.display()
     );
     let slow = "timeout = \"400ms\"\n";
@@ -117,7 +136,7 @@ fn a_program_judges_and_ends_with_the_server() {
 }
 
 #[test]
-fn a_certificate_that_expires_soon_is_told_of_and_may_count_as_up() {
+fn a_certificate_that_expires_soon_is_reported_and_may_count_as_up() {
     if !are_installed(&["nginx"]) {
         return;
     }
@@ -137,13 +156,14 @@ fn a_certificate_that_expires_soon_is_told_of_and_may_count_as_up() {
         BalancerContent::Tls { certificate: &late.0, key: &late.1 },
     );
     for (then, verdicts) in [("warn", ["up", "up"]), ("fail", ["down", "up"])] {
-        let check = format!(
-            "tls = {{ port = {port}, host = \"www.example.org\", ca = \"ca.pem\", expires-within = \"400d\", on-expiry = \"{then}\" }}"
+        let check = fill(
+            r#"tls = { port = $port, host = "www.example.org", ca = "ca.pem", expires-within = "400d", on-expiry = "$then" }"#,
+            &[("$port", &port), ("$then", &then)],
         );
         let site = site(&check, &addresses);
         site.write("zones/ca.pem", &authority.certificate);
         let server = site.serve();
-        server.until("both are judged", WAIT_TIMEOUT, |server| {
+        server.until("both have a status", WAIT_TIMEOUT, |server| {
             addresses.map(|address| verdict(server, "web", address).unwrap_or_default()) == verdicts
         });
         let last = server.status().targets.into_iter().find(|status| status.target == addresses[0]);
@@ -157,7 +177,7 @@ fn a_certificate_that_expires_soon_is_told_of_and_may_count_as_up() {
 }
 
 #[test]
-fn a_program_that_goes_missing_later_stops_the_judgement() {
+fn a_program_that_disappears_later_stops_its_monitor() {
     let site = site("exec = { argv = [\"./check\", \"{address}\"] }", &["127.0.0.2", "127.0.0.3"]);
     let write = || {
         site.write("zones/check", "#!/bin/sh\n[ $1 = 127.0.0.2 ]\n");
@@ -167,7 +187,9 @@ fn a_program_that_goes_missing_later_stops_the_judgement() {
     let server = site.serve();
     server.until_answers("all.example.org", &["127.0.0.2"], WAIT_TIMEOUT);
     fs::remove_file(site.path("zones/check")).unwrap();
-    server.until("it is said", WAIT_TIMEOUT, |server| !server.status().monitor_faults.is_empty());
+    server.until("the fault is reported", WAIT_TIMEOUT, |server| {
+        !server.status().monitor_faults.is_empty()
+    });
     let (faults, readiness) = (server.status().monitor_faults, server.http("/readyz").1);
     assert!(faults.len() == 1 && faults[0].error.contains("cannot run"), "{faults:?}");
     assert!(readiness.contains("judges nothing"), "{readiness}");
@@ -196,10 +218,11 @@ fn a_ca_file_that_is_replaced_is_read_again_without_a_reload() {
         port,
         BalancerContent::Tls { certificate: &certificate, key: &key },
     );
-    let site = site(
-        &format!("tls = {{ port = {port}, host = \"www.example.org\", ca = \"ca.pem\" }}"),
-        &[address],
+    let check = fill(
+        r#"tls = { port = $port, host = "www.example.org", ca = "ca.pem" }"#,
+        &[("$port", &port)],
     );
+    let site = site(&check, &[address]);
     site.write("zones/ca.pem", &old.certificate);
     let server = site.serve();
     server.until("it is down", WAIT_TIMEOUT, |server| {

@@ -1,5 +1,5 @@
-//! Questions out, replies in, over plain sockets. Requests are written octet by octet, because many
-//! are wrong on purpose; replies are read by hickory-proto, which did not write them.
+//! DNS queries and replies over plain sockets. Queries are written octet by octet, because many are
+//! deliberately malformed; replies are read by hickory-proto, an independent implementation.
 
 use std::{
     io::{self, Read, Write},
@@ -15,25 +15,25 @@ use hickory_proto::{
     },
 };
 
-/// How long one datagram may take before it is sent again.
+/// The timeout of one datagram or connection.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often a question is sent before the server counts as mute.
+/// The number of datagrams sent before the server counts as silent.
 const ATTEMPTS: usize = 3;
 
-/// A question with all that may come with it.
+/// A query with its header fields, its EDNS options and its transport.
 #[derive(Debug, Clone)]
 pub struct TestQuery {
     pub name: String,
     pub rtype: u16,
     pub class: u16,
     pub opcode: u8,
-    /// RD: the question goes to a resolver.
+    /// Sets the RD bit, for queries to a resolver.
     pub recursive: bool,
     pub edns: Option<Edns>,
     pub tcp: bool,
 }
 
-/// What the OPT record says.
+/// The contents of the OPT record.
 #[derive(Debug, Clone, Default)]
 pub struct Edns {
     pub payload: u16,
@@ -55,18 +55,18 @@ impl TestQuery {
         }
     }
 
-    /// The same with the OPT record, which is added if there is none.
+    /// Changes the OPT record, which is added if the query has none.
     pub fn edns(mut self, change: impl FnOnce(&mut Edns)) -> Self {
         change(self.edns.get_or_insert_with(|| Edns { payload: 1232, ..Edns::default() }));
         self
     }
 
-    /// The same for a resolver.
+    /// Sets the RD bit, for a query to a resolver.
     pub fn recursive(self) -> Self {
         Self { recursive: true, ..self }
     }
 
-    /// With a client subnet (RFC 7871 section 6), such as `192.0.2.0/24`.
+    /// Adds a client subnet option (RFC 7871 section 6), such as `192.0.2.0/24`.
     pub fn subnet(self, prefix: &str) -> Self {
         let prefix: ipnet::IpNet = prefix.parse().unwrap();
         let (family, octets) = match prefix.addr() {
@@ -113,7 +113,8 @@ impl TestQuery {
         message
     }
 
-    /// Asks; a lost datagram is sent again, and a mute server is an error.
+    /// Sends the query and waits for the reply. A lost datagram is sent again; no reply is an
+    /// error.
     pub fn send(&self, server: SocketAddr) -> io::Result<Reply> {
         if self.tcp {
             return over_tcp(server, &self.message(4711))
@@ -136,23 +137,24 @@ impl TestQuery {
     }
 
     fn read(&self, id: u16, octets: Vec<u8>) -> io::Result<Reply> {
-        let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
-        let message =
-            Message::from_vec(&octets).map_err(|error| wrong(format!("{error}: {octets:02x?}")))?;
+        let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+        let message = Message::from_vec(&octets)
+            .map_err(|error| invalid(format!("{error}: {octets:02x?}")))?;
         if message.metadata.id != id {
-            return Err(wrong(format!("a reply to {} for {id}", message.metadata.id)));
+            return Err(invalid(format!("a reply to {} for {id}", message.metadata.id)));
         }
-        // The question comes back octet for octet, its case included (draft-vixie-dnsext-dns0x20).
+        // The reply must repeat the question octet for octet, with its case
+        // (draft-vixie-dnsext-dns0x20).
         let asked = self.message(id);
         let end = 12 + wire(&self.name).len() + 4;
         if octets.get(12..end) != asked.get(12..end) {
-            return Err(wrong(format!("another question in the reply: {octets:02x?}")));
+            return Err(invalid(format!("another question in the reply: {octets:02x?}")));
         }
         Ok(Reply { message, length: octets.len() })
     }
 }
 
-/// A reply with what is known of its transport.
+/// A reply, with its length in octets.
 #[derive(Debug)]
 pub struct Reply {
     pub message: Message,
@@ -169,17 +171,17 @@ impl Reply {
         }
     }
 
-    /// The data of the answer section, in order.
+    /// The rdata of the answer section, in order.
     pub fn answers(&self) -> Vec<String> {
         self.message.answers.iter().map(|record| record.data.to_string()).collect()
     }
 
-    /// The least TTL of the answer section.
+    /// The lowest TTL of the answer section; 0 if it is empty.
     pub fn ttl(&self) -> u32 {
         self.message.answers.iter().map(|record| record.ttl).min().unwrap_or(0)
     }
 
-    /// The ECS option: source prefix, scope, address.
+    /// The client subnet option: source prefix length, scope prefix length, address.
     pub fn subnet(&self) -> Option<(u8, u8, IpAddr)> {
         match self.message.edns.as_ref()?.option(EdnsCode::Subnet)? {
             EdnsOption::Subnet(subnet) => {
@@ -189,7 +191,7 @@ impl Reply {
         }
     }
 
-    /// The octets of an EDNS option, if the reply has it.
+    /// The octets of an EDNS option, if the reply contains it.
     pub fn option(&self, code: u16) -> Option<Vec<u8>> {
         self.message
             .edns
@@ -204,7 +206,7 @@ pub fn line(record: &Record) -> String {
     record.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// One exchange on a connection of its own.
+/// One query and reply on a new connection.
 fn over_tcp(server: SocketAddr, request: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect_timeout(&server, REPLY_TIMEOUT)?;
     stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
@@ -212,12 +214,12 @@ fn over_tcp(server: SocketAddr, request: &[u8]) -> io::Result<Vec<u8>> {
     read_framed(&mut stream)
 }
 
-/// With its length in front (RFC 1035 section 4.2.2).
+/// The message after its length (RFC 1035 section 4.2.2).
 pub fn framed(message: &[u8]) -> Vec<u8> {
     [&(message.len() as u16).to_be_bytes()[..], message].concat()
 }
 
-/// One message off a stream.
+/// Reads one message after its length.
 pub fn read_framed(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut length = [0; 2];
     stream.read_exact(&mut length)?;
@@ -248,20 +250,21 @@ fn type_code(rtype: &str) -> u16 {
     rtype.parse::<hickory_proto::rr::RecordType>().unwrap_or_else(|_| panic!("type {rtype}")).into()
 }
 
-/// A deadline that is waited for without sleeping: the clock is a socket that nothing is sent to.
+/// A deadline that is awaited without sleeping: each tick waits on a socket to which nothing is
+/// sent.
 pub struct Deadline {
     socket: UdpSocket,
     end: Instant,
 }
 
 impl Deadline {
-    pub fn after(patience: Duration) -> Self {
+    pub fn after(timeout: Duration) -> Self {
         let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
-        Self { socket, end: Instant::now() + patience }
+        Self { socket, end: Instant::now() + timeout }
     }
 
-    /// Lets a moment pass; `false` once the deadline has.
+    /// Waits for 10 ms; returns whether the deadline is still ahead.
     pub fn tick(&self) -> bool {
         let _ = self.socket.recv(&mut [0]);
         Instant::now() < self.end

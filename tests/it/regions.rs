@@ -1,12 +1,11 @@
-//! Regions with balancers of their own behind one service: a real HAProxy with real servers behind
-//! it is one, a real nginx the other. What happens to them moves clients, and what an operator says
-//! does.
+//! Two regions with their own balancers behind one service: HAProxy with real servers in one, nginx
+//! in the other. Failures, load and commands move clients between them.
 //!
 //! | file | what it proves |
 //! |---|---|
-//! | `load` | shares follow what balancers report |
-//! | `ramps` | clients come back slowly and leave slowly |
-//! | `failover` | clients stay, trickle and spill |
+//! | `load` | shares follow the load reports of balancers |
+//! | `ramps` | clients return and leave gradually |
+//! | `failover` | failback, trickle and spill |
 
 mod failover;
 mod load;
@@ -21,28 +20,69 @@ use portolan::control::PoolStatus;
 
 use crate::{
     balancers::{Balancer, BalancerContent},
-    harness::{Server, ServerDirectory},
+    harness::{Server, ServerDirectory, fill},
     ports::free_port,
 };
 
 const WWW: &str = "www.example.org";
 const ZONE: &str = "zones/example.org.toml";
-/// As often as anything here is probed and polled.
+/// The interval and timeout of every monitor and load source here.
 const CHECK_TIMING: &str = "interval = \"200ms\"\ntimeout = \"190ms\"\n";
-/// As many connections each server behind HAProxy takes, and as many servers there are.
+/// The connection limit of each server behind HAProxy, and the number of servers.
 const SERVER_CONNECTIONS: usize = 30;
 const SERVERS: usize = 4;
-/// As many questions make a share that is right within three points.
+/// The number of queries from which a share is measured, to within three percentage points.
 const QUESTIONS: usize = 4000;
 
-/// Two regions at addresses and a port of their own: `fra` with HAProxy and four servers, `iad`
+/// The configuration of HAProxy, without its servers.
+const HAPROXY: &str = "global
+  maxconn 500
+  stats socket {directory}/admin.sock mode 600 level admin
+defaults
+  mode http
+  retries 0
+  timeout connect 1s
+  timeout client 30s
+  timeout server 30s
+frontend statistics
+  bind $address:$statistics
+  stats enable
+  stats uri /stats
+frontend web
+  bind $address:$port
+  default_backend be
+backend be
+  default-server inter 100ms fastinter 100ms downinter 100ms fall 1 rise 1 maxconn $connections
+$servers";
+
+/// Both datacenters, their load sources and their monitor.
+const PLACES: &str = r#"# Our regions.
+[datacenter.fra]   # Frankfurt
+[datacenter.iad]
+[load.haproxy]
+haproxy = { url = "http://$fra:$statistics/stats;csv", proxy = "be" }
+stale-after = "2s"
+$timing
+[load.nginx]
+nginx = { url = "http://{address}:$port/stub_status" }
+limit = $limit
+stale-after = "2s"
+$timing
+[monitor.web]
+http = { path = "/healthz", port = $port, body = "ok" }
+rise = 2
+fall = 2
+$timing
+"#;
+
+/// Two regions, each with its own address, on one port: `fra` with HAProxy and four servers, `iad`
 /// with nginx.
 struct Regions {
     fra: &'static str,
     iad: &'static str,
     port: u16,
     statistics: u16,
-    /// Where the servers are, and those that run.
+    /// The ports of the servers behind HAProxy, and the running servers.
     origins: [u16; SERVERS],
     servers: Vec<Option<Balancer>>,
     haproxy: Option<Balancer>,
@@ -71,19 +111,22 @@ impl Regions {
             .origins
             .iter()
             .enumerate()
-            .map(|(at, origin)| format!("  server s{} {fra}:{origin} check\n", at + 1))
+            .map(|(index, origin)| format!("  server s{} {fra}:{origin} check\n", index + 1))
             .collect();
-        let configuration = format!(
-            "global\n  maxconn 500\n  stats socket {{directory}}/admin.sock mode 600 level admin\n\
-             defaults\n  mode http\n  retries 0\n  timeout connect 1s\n  timeout client 30s\n  timeout server 30s\n\
-             frontend statistics\n  bind {fra}:{statistics}\n  stats enable\n  stats uri /stats\n\
-             frontend web\n  bind {fra}:{port}\n  default_backend be\n\
-             backend be\n  default-server inter 100ms fastinter 100ms downinter 100ms fall 1 rise 1 maxconn {SERVER_CONNECTIONS}\n{servers}"
+        let configuration = fill(
+            HAPROXY,
+            &[
+                ("$address", &fra),
+                ("$statistics", &statistics),
+                ("$port", &port),
+                ("$connections", &SERVER_CONNECTIONS),
+                ("$servers", &servers),
+            ],
         );
         self.haproxy = Some(Balancer::haproxy_with(&configuration, fra, port));
     }
 
-    /// Kills a server behind HAProxy.
+    /// Kills one server behind HAProxy, counted from 1.
     fn kill(&mut self, server: usize) {
         self.servers[server - 1] = None;
     }
@@ -93,79 +136,91 @@ impl Regions {
             Some(Balancer::nginx(self.fra, self.origins[server - 1], BalancerContent::Health));
     }
 
-    /// What an operator types at HAProxy's socket.
+    /// Sends a command to HAProxy's socket, which must print nothing.
     fn command(&self, line: &str) {
         let path = self.haproxy.as_ref().map(|haproxy| haproxy.path("admin.sock"));
         let mut stream = UnixStream::connect(path.unwrap()).unwrap();
         writeln!(stream, "{line}").unwrap();
-        let mut said = String::new();
-        stream.read_to_string(&mut said).unwrap();
-        assert_eq!(said.trim(), "", "{line}");
+        let mut output = String::new();
+        stream.read_to_string(&mut output).unwrap();
+        assert_eq!(output.trim(), "", "{line}");
     }
 
-    /// Where both are, with what each says of its load, and a monitor for both.
+    /// Tables of both datacenters, their load sources, and a monitor for both.
     fn places(&self) -> String {
-        let (fra, port, statistics, most) =
-            (self.fra, self.port, self.statistics, SERVER_CONNECTIONS * SERVERS);
-        format!(
-            "# Our regions.\n[datacenter.fra]   # Frankfurt\n[datacenter.iad]\n\
-             [load.haproxy]\nhaproxy = {{ url = \"http://{fra}:{statistics}/stats;csv\", proxy = \"be\" }}\n\
-             stale-after = \"2s\"\n{CHECK_TIMING}\
-             [load.nginx]\nnginx = {{ url = \"http://{{address}}:{port}/stub_status\" }}\nlimit = {most}\nstale-after = \"2s\"\n{CHECK_TIMING}\
-             [monitor.web]\nhttp = {{ path = \"/healthz\", port = {port}, body = \"ok\" }}\nrise = 2\nfall = 2\n{CHECK_TIMING}"
+        fill(
+            PLACES,
+            &[
+                ("$fra", &self.fra),
+                ("$port", &self.port),
+                ("$statistics", &self.statistics),
+                ("$limit", &(SERVER_CONNECTIONS * SERVERS)),
+                ("$timing", &CHECK_TIMING),
+            ],
         )
     }
 
-    /// Both in one pool, each with these keys.
+    /// A pool's members, both regions, with additional keys for each.
     fn members(&self, fra: &str, iad: &str) -> String {
-        format!(
-            "members = [\n  {{ datacenter = \"fra\", addresses = [\"{}\"]{fra} }},\n  \
-             {{ datacenter = \"iad\", addresses = [\"{}\"]{iad} }},\n]\n",
-            self.fra, self.iad
+        fill(
+            r#"members = [
+  { datacenter = "fra", addresses = ["$first"]$fra },
+  { datacenter = "iad", addresses = ["$second"]$iad },
+]
+"#,
+            &[("$first", &self.fra), ("$second", &self.iad), ("$fra", &fra), ("$iad", &iad)],
         )
     }
 
-    /// A site whose `www` chooses between both with these keys.
+    /// A site whose service `www` chooses between both regions.
     fn site(&self, keys: &str, members: &str) -> ServerDirectory {
         site(&self.places(), &format!("monitor = \"web\"\n{keys}{members}"))
     }
 
-    /// With `policy = "load"`, and each telling its load.
+    /// A site with `policy = "load"`, where each region has its load source.
     fn loaded_site(&self) -> ServerDirectory {
         let members = self.members(", load = \"haproxy\"", ", load = \"nginx\"");
         self.site("policy = \"load\"\n", &members)
     }
 }
 
-/// A site with these tables and a `www` with these keys.
+/// A site with these tables and a service `www` with these keys.
 fn site(tables: &str, www: &str) -> ServerDirectory {
     let zone = format!(
-        "{tables}[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
-         [service.\"{WWW}\"]\nttl = 1\n{www}"
+        r#"{tables}[zone."example.org"]
+nameservers = ["ns1.example.net"]
+hostmaster = "h@example.org"
+[service."{WWW}"]
+ttl = 1
+{www}"#
     );
     ServerDirectory::new(&[(ZONE, &zone)])
 }
 
-/// The share of the answers to [`QUESTIONS`] questions that name `address`.
+/// The fraction of the answers to [`QUESTIONS`] queries that name `address`.
 fn answer_share(server: &Server, address: &str) -> f64 {
     let named = (0..QUESTIONS).filter(|_| server.addresses(WWW) == [address]).count();
     named as f64 / QUESTIONS as f64
 }
 
-/// Asserts a share of answers, within three points.
-fn assert_asked(server: &Server, address: &str, wanted: f64) {
+/// Asserts that fraction to within three percentage points.
+fn assert_answer_share(server: &Server, address: &str, expected: f64) {
     let share = answer_share(server, address);
-    assert!((share - wanted).abs() < 0.03, "{address} has {share}, not {wanted}\n{}", server.log());
+    assert!(
+        (share - expected).abs() < 0.03,
+        "{address} has {share}, not {expected}\n{}",
+        server.log()
+    );
 }
 
-/// What the server says of a pool.
+/// The status of a pool.
 fn pool(server: &Server, name: &str) -> PoolStatus {
     let pools = server.status().pools;
     let found = pools.iter().find(|pool| pool.name == name);
     found.unwrap_or_else(|| panic!("no pool {name} among {pools:?}")).clone()
 }
 
-/// The first member's share of `www`, by the server's own word.
+/// The share of the first member of `www`, as the server reports it.
 fn first_share(server: &Server) -> f64 {
     pool(server, WWW).shares[0].1
 }

@@ -1,4 +1,4 @@
-//! Queries keep coming while the files and the verdicts change; and shares are counted.
+//! Queries during constant changes of files and health status, and measured shares.
 
 use std::{
     collections::BTreeMap,
@@ -11,26 +11,40 @@ use std::{
 use hickory_proto::{op::Message, rr::RData};
 
 use crate::{
-    harness::{Server, ServerDirectory, WAIT_TIMEOUT},
+    harness::{Server, ServerDirectory, WAIT_TIMEOUT, fill},
     ports::free_port,
     query::{Deadline, REPLY_TIMEOUT, TestQuery},
 };
 
-/// As many questions are on their way at once.
+/// The number of queries in flight at the same time.
 const BURST: u16 = 20;
 const VERSIONS: u8 = 10;
 
-/// Version `version`: its number is the third octet of every address.
+/// One version of the zone; the version is the third octet of every address.
 fn zone(version: u8, port: u16) -> String {
     let addresses: Vec<String> =
         (1..=20).map(|host| format!("\"192.0.{version}.{host}\"")).collect();
-    format!(
-        "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\nrecords = \"records\"\n\
-         [service.\"steered.example.org\"]\nmembers = [{{ addresses = [{}] }}]\n\
-         [monitor.tcp]\ntcp = {{ port = {port} }}\ninterval = \"100ms\"\ntimeout = \"80ms\"\nrise = 1\nfall = 1\n\
-         [service.\"probed.example.org\"]\npolicy = \"failover\"\nmembers = [\n\
-         {{ addresses = [\"127.0.22.1\"], monitor = \"tcp\" }},\n{{ addresses = [\"192.0.2.2\"] }},\n]\n",
-        addresses.join(", ")
+    fill(
+        r#"[zone."example.org"]
+nameservers = ["ns1.example.net"]
+hostmaster = "h@example.org"
+records = "records"
+[service."steered.example.org"]
+members = [{ addresses = [$addresses] }]
+[monitor.tcp]
+tcp = { port = $port }
+interval = "100ms"
+timeout = "80ms"
+rise = 1
+fall = 1
+[service."probed.example.org"]
+policy = "failover"
+members = [
+  { addresses = ["127.0.22.1"], monitor = "tcp" },
+  { addresses = ["192.0.2.2"] },
+]
+"#,
+        &[("$addresses", &addresses.join(", ")), ("$port", &port)],
     )
 }
 
@@ -39,7 +53,7 @@ fn records(version: u8) -> String {
 }
 
 #[test]
-fn no_query_is_lost_and_no_rrset_mixes_versions_while_all_changes() {
+fn no_query_is_lost_and_no_rrset_mixes_versions_during_reloads() {
     let port = free_port();
     let site = ServerDirectory::new(&[
         ("zones/example.org.toml", &zone(0, port)),
@@ -52,7 +66,7 @@ fn no_query_is_lost_and_no_rrset_mixes_versions_while_all_changes() {
         let load = scope.spawn(|| {
             let (mut sent, deadline) = (0_u64, Deadline::after(4 * WAIT_TIMEOUT));
             let socket = client(server.address);
-            // Some 2,000 a second.
+            // About 2,000 queries per second.
             while deadline.tick() && (sent < 5000 || !is_over.load(Relaxed)) {
                 seen.store(burst(&socket, sent), Relaxed);
                 sent += u64::from(BURST);
@@ -60,7 +74,7 @@ fn no_query_is_lost_and_no_rrset_mixes_versions_while_all_changes() {
             sent
         });
         for version in 1..=VERSIONS {
-            // A verdict changes as often as the files do.
+            // A health status changes as often as the files do.
             let _listener =
                 (version % 2 == 0).then(|| TcpListener::bind(("127.0.22.1", port)).unwrap());
             site.replace("zones/records", &records(version));
@@ -73,7 +87,8 @@ fn no_query_is_lost_and_no_rrset_mixes_versions_while_all_changes() {
         load.join().unwrap()
     });
     let status = server.status();
-    // A verdict that comes with an edit is in the same snapshot as it.
+    // A health status that changes because of an edit is published in the same snapshot as the
+    // edit.
     assert!(
         status.generation > generation + u64::from(VERSIONS),
         "{} {generation}",
@@ -95,8 +110,8 @@ fn client(server: SocketAddr) -> UdpSocket {
     socket
 }
 
-/// Asks for the static and the steered RRset in turn; each reply must be whole and of one version.
-/// The newest version seen.
+/// Queries the static and the steered RRset in turn. Each reply must be complete and of one
+/// version. Returns the newest version seen.
 fn burst(socket: &UdpSocket, sent: u64) -> u8 {
     for id in 0..BURST {
         let name = ["static.example.org", "steered.example.org"][usize::from(id % 2)];
@@ -116,25 +131,36 @@ fn burst(socket: &UdpSocket, sent: u64) -> u8 {
             })
             .collect();
         assert_eq!(versions.len(), 20, "{:?}", reply.metadata);
-        assert!(versions.iter().all(|version| *version == versions[0]), "a mixture: {versions:?}");
+        assert!(
+            versions.iter().all(|version| *version == versions[0]),
+            "one RRset of several versions: {versions:?}"
+        );
         newest = newest.max(versions[0]);
     }
     newest
 }
 
 #[test]
-fn over_100_000_queries_each_share_is_within_a_hundredth_of_its_weight() {
+fn over_100_000_queries_each_share_is_within_one_percent_of_its_weight() {
     let weights = [5, 3, 2];
     let members: String = weights
         .iter()
         .zip(1..)
         .map(|(weight, host)| {
-            format!("{{ addresses = [\"192.0.2.{host}\"], weight = {weight} }}, ")
+            fill(
+                r#"{ addresses = ["192.0.2.$host"], weight = $weight }, "#,
+                &[("$host", &host), ("$weight", &weight)],
+            )
         })
         .collect();
-    let zone = format!(
-        "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
-         [service.\"www.example.org\"]\nmembers = [{members}{{ addresses = [\"192.0.2.9\"], weight = 0 }}]\n"
+    let zone = fill(
+        r#"[zone."example.org"]
+nameservers = ["ns1.example.net"]
+hostmaster = "h@example.org"
+[service."www.example.org"]
+members = [$members{ addresses = ["192.0.2.9"], weight = 0 }]
+"#,
+        &[("$members", &members)],
     );
     let site = ServerDirectory::new(&[("zones/example.org.toml", &zone)]);
     let server = site.serve();
@@ -149,11 +175,12 @@ fn over_100_000_queries_each_share_is_within_a_hundredth_of_its_weight() {
         chi_square += (found - expected).powi(2) / expected;
     }
     assert_eq!(counts.get(&9), None, "weight 0 is a standby");
-    // Two degrees of freedom: p = 0.001.
+    // For two degrees of freedom, 13.8 is p = 0.001.
     assert!(chi_square < 13.8, "{chi_square}: {counts:?}");
 }
 
-/// How often the reply ends in which octet: without EDNS the last octets are those of the address.
+/// How often each address was answered, by its last octet, which without EDNS is the last of the
+/// reply; and the time taken.
 fn count(server: &Server, queries: u32) -> (BTreeMap<u8, u32>, Duration) {
     const WINDOW: u32 = 50;
     let socket = client(server.address);

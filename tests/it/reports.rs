@@ -1,47 +1,62 @@
-//! Every report of a drain, of `status` and of the metrics agrees with what queries are answered at
-//! the same moment.
+//! The reports of a drain, of `status` and of the metrics agree with the answers to queries at the
+//! same time.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use crate::{
-    harness::{Server, ServerDirectory, WAIT_TIMEOUT},
+    harness::{Server, ServerDirectory, WAIT_TIMEOUT, fill},
     query::TestQuery,
 };
 
 const PLACES: &str = "zones/datacenters.toml";
 const ZONE: &str = "zones/example.org.toml";
-/// Queries of each name and type that a report is compared with: 1000 and more in all.
+/// The number of queries for each name and type; more than 1,000 for one comparison.
 const QUERIES: usize = 120;
-/// The addresses of `fra`.
+/// Addresses of members in `fra`.
 const FRA: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
 
-/// Services that differ in which families each datacenter has.
+/// Services that differ in the address families of each datacenter.
 fn site() -> ServerDirectory {
     let service = |name: &str, keys: &str, fra: &str, others: &str| {
-        format!(
-            "[service.\"{name}.example.org\"]\nttl = 20\n{keys}\
-             members = [{{ datacenter = \"fra\", addresses = [{fra}] }}, {others}]\n"
+        fill(
+            r#"[service."$name.example.org"]
+ttl = 20
+$keysmembers = [{ datacenter = "fra", addresses = [$fra] }, $others]
+"#,
+            &[("$name", &name), ("$keys", &keys), ("$fra", &fra), ("$others", &others)],
         )
     };
-    let member = |addresses: &str| format!("{{ datacenter = \"iad\", addresses = [{addresses}] }}");
+    let member = |addresses: &str| {
+        fill(r#"{ datacenter = "iad", addresses = [$addresses] }"#, &[("$addresses", &addresses)])
+    };
     let (v4, v6) = ("\"192.0.2.1\"", "\"2001:db8::1\"");
     let both = format!("{v4}, {v6}");
-    let mut zone =
-        "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n".to_owned();
+    let mut zone = r#"[zone."example.org"]
+nameservers = ["ns1.example.net"]
+hostmaster = "h@example.org"
+"#
+    .to_owned();
     zone += &service("both", "", &both, &member("\"192.0.2.2\", \"2001:db8::2\""));
     zone += &service("first", "policy = \"failover\"\n", &both, &member("\"192.0.2.2\""));
     zone += &service("new", "spread = \"client\"\n", v6, "");
     zone += &service("only", "", &both, "");
     zone += &service("older", "", v4, &member("\"192.0.2.2\""));
-    let places = "[datacenter.fra]  # Frankfurt\nregion = \"eu\"\n[datacenter.iad]\nregion = \"us\"\n\
-                  [datacenter.off]\nregion = \"us\"\nstate = \"disabled\"  # for the year\n\
-                  [datacenter.spare]\nstate = \"standby\"\n";
+    let places = r#"[datacenter.fra]  # Frankfurt
+region = "eu"
+[datacenter.iad]
+region = "us"
+[datacenter.off]
+region = "us"
+state = "disabled"  # for the year
+[datacenter.spare]
+state = "standby"
+"#;
     ServerDirectory::new(&[(PLACES, places), (ZONE, &zone)])
 }
 
-/// The program's exit code, its text and its messages.
+/// Exit code, stdout and stderr of a command for this server.
 fn run(site: &ServerDirectory, server: &Server, arguments: &[&str]) -> (i32, String, String) {
     let admin = server.admin.unwrap().to_string();
     site.run(&[arguments, &["--server", &admin]].concat())
@@ -53,9 +68,9 @@ fn document(site: &ServerDirectory, server: &Server, arguments: &[&str]) -> Valu
     serde_json::from_str(&out).unwrap()
 }
 
-/// The names and types that some of many queries are answered from `fra`, and how many replies
-/// were.
-fn asked(server: &Server) -> (BTreeSet<(String, String)>, usize) {
+/// The names and types for which some answer named an address of `fra`, and the number of those
+/// answers.
+fn answered_from_fra(server: &Server) -> (BTreeSet<(String, String)>, usize) {
     let (mut named, mut replies) = (BTreeSet::new(), 0);
     for name in
         ["both", "first", "new", "only", "older"].map(|label| format!("{label}.example.org"))
@@ -84,13 +99,13 @@ fn listed(list: &Value) -> BTreeSet<(String, String)> {
         .collect()
 }
 
-/// Compares what `status` and the metrics say of `fra` with what queries are answered; what they
-/// all say.
+/// Asserts that `status`, the metrics and answers agree about `fra`, and returns the names and
+/// types.
 fn agreed(site: &ServerDirectory, server: &Server) -> BTreeSet<(String, String)> {
     let answers =
         || server.metric("portolan_datacenter_answers_total", "datacenter=\"fra\"") as usize;
     let before = answers();
-    let (named, replies) = asked(server);
+    let (named, replies) = answered_from_fra(server);
     assert_eq!(answers() - before, replies, "the metrics count the replies that name it");
     let status = document(site, server, &["status"]);
     let fra = &status["datacenters"][0];
@@ -139,7 +154,7 @@ fn drain_status_and_metrics_agree_with_what_queries_are_answered() {
         "{refused}"
     );
 
-    // Forced: what has no other member is answered on, and every report says so.
+    // A forced drain: names without another member are still answered, and every report says so.
     let report =
         document(&site, &server, &["drain", "fra", "--force", "--reason", "move", "--for", "2h"]);
     let stuck = names(&[("new", "AAAA"), ("only", "A"), ("only", "AAAA")]);
@@ -157,7 +172,7 @@ fn drain_status_and_metrics_agree_with_what_queries_are_answered() {
     assert_eq!(agreed(&site, &server), stuck);
     server.until_logged("answers still name a drained datacenter");
 
-    // Again: what is not named stays.
+    // A second drain keeps the options that it does not name.
     let (code, text, _) = run(&site, &server, &["drain", "fra", "--force"]);
     assert!(code == 0 && text.contains("already draining") && text.contains("move"), "{text}");
     assert!(text.contains("only.example.org AAAA: no other member is left"), "{text}");
@@ -165,9 +180,12 @@ fn drain_status_and_metrics_agree_with_what_queries_are_answered() {
     let again = document(&site, &server, &["drain", "fra", "--force", "--reason", "longer move"]);
     let outcome = &again["outcomes"][0];
     assert_eq!(outcome["reason"], "longer move");
-    assert_eq!(outcome["until"], report["outcomes"][0]["until"], "the end stays: {again}");
+    assert_eq!(
+        outcome["until"], report["outcomes"][0]["until"],
+        "the end of the drain is kept: {again}"
+    );
 
-    // Another member for each: it becomes effective, later, and that is logged.
+    // With another member for each name, the drain becomes effective later, and the log says so.
     let other = "{ datacenter = \"iad\", addresses = [\"192.0.2.2\", \"2001:db8::2\"] }]\n";
     site.write(ZONE, &site.read(ZONE).replace(", ]\n", &format!(", {other}")));
     server.until_logged("drain is effective: no new answer names the datacenter datacenter=fra");
@@ -186,29 +204,36 @@ fn drain_status_and_metrics_agree_with_what_queries_are_answered() {
         code == 0 && text.contains("fra: in service: the answers of 8 names and types name it"),
         "{text}"
     );
-    assert_eq!(agreed(&site, &server).len(), 8, "new.example.org A is iad's alone");
+    assert_eq!(agreed(&site, &server).len(), 8, "new.example.org A is only in iad");
 }
 
 #[test]
-fn a_refused_drain_says_whose_answers_it_would_take() {
-    let zone = "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
-                [pool.eu]\nmembers = [{ datacenter = \"fra\", addresses = [\"192.0.2.1\", \"2001:db8::1\"] }]\n\
-                [pool.us]\nmembers = [{ datacenter = \"iad\", addresses = [\"192.0.2.2\"] }]\n\
-                [service.\"geo.example.org\"]\npolicy = \"geo\"\n\
-                rules = [{ country = [\"DE\", \"FR\"], members = [\"eu\"] }]\ndefault = [\"us\"]\n";
+fn a_refused_drain_names_the_services_without_another_member() {
+    let zone = r#"[zone."example.org"]
+nameservers = ["ns1.example.net"]
+hostmaster = "h@example.org"
+[pool.eu]
+members = [{ datacenter = "fra", addresses = ["192.0.2.1", "2001:db8::1"] }]
+[pool.us]
+members = [{ datacenter = "iad", addresses = ["192.0.2.2"] }]
+[service."geo.example.org"]
+policy = "geo"
+rules = [{ country = ["DE", "FR"], members = ["eu"] }]
+default = ["us"]
+"#;
     let site =
         ServerDirectory::new(&[(PLACES, "[datacenter.fra]\n[datacenter.iad]\n"), (ZONE, zone)]);
     let server = site.serve();
     let (code, _, err) = run(&site, &server, &["drain", "fra"]);
     assert_ne!(code, 0);
-    // IPv4 of these clients goes on to the default.
-    let said = "no usable member would be left for geo.example.org AAAA (country DE, FR); nothing was edited. --force drains \
+    // The IPv4 service continues with the default members.
+    let refusal = "no usable member would be left for geo.example.org AAAA (country DE, FR); nothing was edited. --force drains \
                 all the same, and answers geo.example.org AAAA (country DE, FR) with NODATA: IPv4 alone has usable members";
-    assert!(err.contains(said), "{err}");
+    assert!(err.contains(refusal), "{err}");
 }
 
-/// Services that are answered in every way that there is without a usable member.
-const DARK: &str = r#"
+/// Services in every situation in which a service has no usable member.
+const DISTRESSED: &str = r#"
 [zone."example.org"]
 nameservers = ["ns1.example.net"]
 hostmaster = "h@example.org"
@@ -268,16 +293,20 @@ members = [{ addresses = ["127.0.68.1"], monitor = "up" }, { addresses = ["127.0
 "#;
 
 #[test]
-fn what_is_answered_without_a_usable_member_is_said_by_type_and_clients() {
+fn answers_without_a_usable_member_are_reported_by_type_and_clients() {
     let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let site = ServerDirectory::new(&[(ZONE, &DARK.replace("PORT", &port.to_string()))]);
+    let site = ServerDirectory::new(&[(ZONE, &DISTRESSED.replace("PORT", &port.to_string()))]);
     let server = site.serve();
     server.until("the probed members are down", WAIT_TIMEOUT, |server| {
         server.log().matches("to=down").count() == 4
     });
-    let said: Vec<(String, String)> =
-        server.status().distressed.iter().map(|one| (one.subject(), one.plight.clone())).collect();
+    let reported: Vec<(String, String)> = server
+        .status()
+        .distressed
+        .iter()
+        .map(|service| (service.subject(), service.plight.clone()))
+        .collect();
     let expected = [
         ("all.example.org A", "a2, a3, as if up (on-all-down = \"all\")"),
         ("empty.example.org A (country DE)", "NODATA (on-all-down = \"empty\")"),
@@ -286,7 +315,7 @@ fn what_is_answered_without_a_usable_member_is_said_by_type_and_clients() {
         ("first.example.org A", "o2, as if up (on-all-down = \"all\")"),
         ("pool.example.org A (country DE)", "pool sorry (on-all-down): sorry"),
     ];
-    assert_eq!(said, expected.map(|(subject, plight)| (subject.to_owned(), plight.to_owned())));
+    assert_eq!(reported, expected.map(|(subject, plight)| (subject.to_owned(), plight.to_owned())));
     let from = |name: &str, rtype: &str, subnet: &str| {
         let mut found = BTreeSet::new();
         for _ in 0..QUERIES {
@@ -317,15 +346,19 @@ fn what_is_answered_without_a_usable_member_is_said_by_type_and_clients() {
 }
 
 #[test]
-fn the_https_record_of_a_drained_datacenter_is_named_as_well() {
-    let zone = "[zone.\"example.org\"]\nnameservers = [\"ns1.example.net\"]\nhostmaster = \"h@example.org\"\n\
-                [service.\"w.example.org\"]\ntype = \"HTTPS\"\n\
-                members = [{ datacenter = \"fra\", addresses = [\"192.0.2.1\"] }]\n";
+fn a_drain_report_names_https_records() {
+    let zone = r#"[zone."example.org"]
+nameservers = ["ns1.example.net"]
+hostmaster = "h@example.org"
+[service."w.example.org"]
+type = "HTTPS"
+members = [{ datacenter = "fra", addresses = ["192.0.2.1"] }]
+"#;
     let site = ServerDirectory::new(&[(PLACES, "[datacenter.fra]\n"), (ZONE, zone)]);
     let server = site.serve();
     let report = document(&site, &server, &["drain", "fra", "--force"]);
     let still = report["outcomes"][0]["still-answered"].as_array().unwrap();
-    let types: Vec<&str> = still.iter().map(|one| one["type"].as_str().unwrap()).collect();
+    let types: Vec<&str> = still.iter().map(|entry| entry["type"].as_str().unwrap()).collect();
     assert_eq!(types, ["A", "HTTPS"]);
     assert!(
         server.ask(&TestQuery::new("w.example.org", "HTTPS")).answers()[0].contains("192.0.2.1")
@@ -350,13 +383,14 @@ fn a_ramp_and_a_held_drain_are_not_effective() {
     assert_eq!(agreed(&site, &server).len(), 8);
     let (code, text, err) = run(&site, &server, &["drain", "fra", "--pause"]);
     assert_eq!(code, 0, "{text}{err}");
-    server
-        .until("it is held", WAIT_TIMEOUT, |server| server.status().ramps[0].kind == "held-drain");
+    server.until("the drain is held", WAIT_TIMEOUT, |server| {
+        server.status().ramps[0].kind == "held-drain"
+    });
     let (_, text, _) = run(&site, &server, &["status"]);
     assert!(text.contains(": held at ") && text.contains("the drain is held"), "{text}");
     agreed(&site, &server);
     let held = site.read(PLACES);
-    // A second drain keeps what it does not name: the pace and the hold.
+    // A second drain keeps the options that it does not name: the duration and the hold.
     document(&site, &server, &["drain", "fra", "--reason", "why"]);
     let text = site.read(PLACES);
     assert!(
@@ -371,7 +405,7 @@ fn a_ramp_and_a_held_drain_are_not_effective() {
 }
 
 #[test]
-fn what_is_not_in_service_cannot_be_drained_nor_undrained() {
+fn a_datacenter_out_of_service_can_be_neither_drained_nor_undrained() {
     let site = site();
     let server = site.serve();
     let before = site.read(PLACES);
@@ -382,7 +416,7 @@ fn what_is_not_in_service_cannot_be_drained_nor_undrained() {
             err.contains(&format!("its state is {state} in ")) && err.contains("datacenters.toml:"),
             "{err}"
         );
-        assert!(err.contains("state = \""), "it says what to do instead: {err}");
+        assert!(err.contains("state = \""), "the error names the remedy: {err}");
         let (code, text, err) = run(&site, &server, &["undrain", name]);
         assert_eq!(code, 0, "{err}");
         assert!(
@@ -395,7 +429,7 @@ fn what_is_not_in_service_cannot_be_drained_nor_undrained() {
     let (code, text, _) = run(&site, &server, &["undrain", "iad"]);
     assert!(code == 0 && text.contains("iad: not drained: its state is active"), "{text}");
     assert_eq!(site.read(PLACES), before, "nothing was edited");
-    // Of a region those are drained that can be.
+    // For a region, the drain applies to those datacenters that can be drained.
     let (code, text, err) = run(&site, &server, &["drain", "us"]);
     assert_eq!(code, 0, "{text}{err}");
     assert!(
@@ -406,7 +440,7 @@ fn what_is_not_in_service_cannot_be_drained_nor_undrained() {
 }
 
 #[test]
-fn a_drain_that_ends_leaves_the_datacenter_in_service() {
+fn after_a_timed_drain_the_datacenter_is_in_service() {
     let site = site();
     site.edit(
         ZONE,
@@ -453,7 +487,7 @@ fn explain_says_in_its_first_line_whether_a_server_or_the_files_answer() {
     assert_eq!(json["source"]["server"]["pid"], server.pid());
     let (_, text, _) = asked(Some(&admin), &["--zones", "zones"]);
     assert!(text.starts_with("from the files"), "--zones names the files: {text}");
-    // An error of the server is an answer.
+    // An error that the server returns is a final answer.
     let mut command = site.command(&["explain", "www.elsewhere.net", "--client", "8.0.0.1"]);
     let output = command.env("PORTOLAN_SERVER", &admin).output().unwrap();
     let err = String::from_utf8(output.stderr).unwrap();
@@ -463,7 +497,7 @@ fn explain_says_in_its_first_line_whether_a_server_or_the_files_answer() {
             && err.contains("node test"),
         "{err}"
     );
-    // The configured address is port 0: no server answers there.
+    // No server answers at the configured address, port 0.
     let (code, text, err) = asked(None, &[]);
     assert!(code == Some(0) && text.starts_with("from the files"), "{text}{err}");
     let (_, text, _) = asked(None, &["--json"]);
@@ -474,13 +508,13 @@ fn explain_says_in_its_first_line_whether_a_server_or_the_files_answer() {
             .is_some_and(|why| why.contains("no server answers")),
         "{json}"
     );
-    // A server that --server names is not replaced by files.
+    // Files do not replace a server that --server names.
     let (code, _, err) = asked(None, &["--server", "127.0.0.1:1"]);
     assert!(code == Some(1) && err.contains("no portolan answers at http://127.0.0.1:1"), "{err}");
 }
 
 #[test]
-fn a_configuration_without_an_admin_address_is_no_reason_to_ask_another_server() {
+fn without_an_admin_address_commands_do_not_try_another_server() {
     let site = site();
     site.write("portolan.toml", "[server]\nadmin = false\n");
     for arguments in [

@@ -1,5 +1,5 @@
-//! Real resolvers in front of the server, with a cache by client subnet: what a resolver keeps is
-//! right for the clients that it gives it to.
+//! Real resolvers with a client-subnet cache in front of the server: an answer cached for one
+//! subnet must be right for every client that the resolver serves from it.
 
 use std::{
     fs,
@@ -18,7 +18,8 @@ use crate::{
 
 const PROGRAM: &str = "/usr/sbin/unbound";
 
-/// Unbound with its client-subnet cache, which sends every client's subnet on. Killed when dropped.
+/// Unbound with its client-subnet cache, which forwards the subnet of every client. It is killed
+/// when dropped.
 struct Unbound {
     address: SocketAddr,
     child: Child,
@@ -26,8 +27,9 @@ struct Unbound {
 }
 
 impl Unbound {
-    /// In front of `server`; `None`, and a word about it, where Unbound is not installed.
-    fn before(server: &Server) -> Option<Self> {
+    /// Starts Unbound as a resolver for the zone of `server`; `None`, with a message, if it is not
+    /// installed.
+    fn start_for(server: &Server) -> Option<Self> {
         if !Path::new(PROGRAM).is_file() {
             println!("skipped: unbound not installed (apt-get install unbound)");
             return None;
@@ -48,11 +50,12 @@ impl Unbound {
         Some(unbound)
     }
 
-    /// What a client of that network gets.
+    /// The addresses that a client of this network gets.
     fn addresses(&self, name: &str, network: &str) -> Vec<String> {
-        let ask = TestQuery::new(name, "A").recursive().subnet(network);
-        let reply =
-            ask.send(self.address).unwrap_or_else(|error| panic!("{name} for {network}: {error}"));
+        let query = TestQuery::new(name, "A").recursive().subnet(network);
+        let reply = query
+            .send(self.address)
+            .unwrap_or_else(|error| panic!("{name} for {network}: {error}"));
         assert_eq!(reply.rcode(), "NOERROR", "{name} for {network}");
         reply.answers()
     }
@@ -67,11 +70,26 @@ impl Drop for Unbound {
 
 fn configuration(address: SocketAddr, server: SocketAddr) -> String {
     format!(
-        "server:\n  interface: {ip}@{port}\n  chroot: \"\"\n  username: \"\"\n  pidfile: \"\"\n  use-syslog: no\n  num-threads: 1\n  \
-         do-not-query-localhost: no\n  local-zone: \"test.\" nodefault\n  module-config: \"subnetcache iterator\"\n  send-client-subnet: 127.0.0.0/8\n  \
-         client-subnet-always-forward: yes\n  max-client-subnet-ipv4: 32\n  max-client-subnet-ipv6: 128\n\
-         remote-control:\n  control-enable: no\n\
-         stub-zone:\n  name: lb.test\n  stub-addr: {to}@{to_port}\n",
+        r#"server:
+  interface: {ip}@{port}
+  chroot: ""
+  username: ""
+  pidfile: ""
+  use-syslog: no
+  num-threads: 1
+  do-not-query-localhost: no
+  local-zone: "test." nodefault
+  module-config: "subnetcache iterator"
+  send-client-subnet: 127.0.0.0/8
+  client-subnet-always-forward: yes
+  max-client-subnet-ipv4: 32
+  max-client-subnet-ipv6: 128
+remote-control:
+  control-enable: no
+stub-zone:
+  name: lb.test
+  stub-addr: {to}@{to_port}
+"#,
         ip = address.ip(),
         port = address.port(),
         to = server.ip(),
@@ -103,8 +121,8 @@ rules = [{ country = ["DE"], members = ["eu"] }, { country = ["US"], members = [
 default = ["office"]
 "#;
 
-/// Networks that no public database knows (RFC 6890): a resolver may send them of clients whose
-/// address it translates.
+/// Special-purpose networks (RFC 6890), which are in no public database. A resolver sends them as
+/// the subnet of clients behind address translation.
 const SPECIAL: [&str; 7] = [
     "10.1.2.0/24",
     "100.64.7.0/24",
@@ -116,10 +134,10 @@ const SPECIAL: [&str; 7] = [
 ];
 
 #[test]
-fn what_a_resolver_keeps_for_a_special_network_is_given_to_no_public_client() {
+fn an_answer_cached_for_a_special_network_is_not_served_to_public_clients() {
     let site = ServerDirectory::new(&[("zones/lb.test.toml", ZONE)]);
     let server = site.serve();
-    let Some(unbound) = Unbound::before(&server) else { return };
+    let Some(unbound) = Unbound::start_for(&server) else { return };
     for network in SPECIAL {
         assert_eq!(unbound.addresses("some.lb.test", network), [""; 0], "{network}");
         assert_eq!(unbound.addresses("all.lb.test", network), ["192.0.2.3"], "{network}");
@@ -132,6 +150,10 @@ fn what_a_resolver_keeps_for_a_special_network_is_given_to_no_public_client() {
         }
     }
     for network in SPECIAL {
-        assert_eq!(unbound.addresses("all.lb.test", network), ["192.0.2.3"], "{network}, kept");
+        assert_eq!(
+            unbound.addresses("all.lb.test", network),
+            ["192.0.2.3"],
+            "{network}, from the cache"
+        );
     }
 }

@@ -1,10 +1,10 @@
-//! Every file of `tests/scenarios`, each a test of its own.
+//! One test for each file of `tests/scenarios`.
 
 use std::path::Path;
 
 use crate::script::play;
 
-/// A test for each scenario; its name is the file's, with dashes for underscores.
+/// Defines a test for each scenario, named after its file, with underscores for dashes.
 macro_rules! scenarios {
     ($($name:ident)+) => {
         $(#[test]

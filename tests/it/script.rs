@@ -1,5 +1,5 @@
-//! Scenarios as text: the files of a site, then steps, each below a comment that names the rule it
-//! shows.
+//! Reads and plays scenario files: configuration files, then steps. A comment above each step names
+//! the RFC or rule that it shows.
 //!
 //! ```text
 //! --- zones/example.org.zone
@@ -16,10 +16,11 @@
 //! [+payload=N] [+class=N] [+opcode=N] [+within=SECONDS] [+times=N]`; `edit FILE` with a line `-
 //! old` and a line `+ new`; `remove FILE`; `rename FROM TO`.
 //!
-//! Expected of each reply: rcode and flags (`aa`, `tc`); whole records as `answer`, `authority`,
-//! `additional` (sets; `*` stands for any word), or `data` for the answer's rdata alone; `among A
-//! B` for rdata of which every one shows up in the course of `+times` and nothing else does; `ttl
-//! N`; `scope N`; `option CODE HEX`; `at-most OCTETS`. A section that is not named is empty.
+//! Expectations of a reply: rcode and flags (`aa`, `tc`); whole records as `answer`, `authority`,
+//! `additional` (compared as sets; `*` matches any word), or `data` for the rdata of the answer
+//! alone; `among A B` for rdata of which each occurs at least once within `+times` and no other
+//! does; `ttl N`; `scope N`; `option CODE HEX`; `at-most OCTETS`. A section that is not named must
+//! be empty.
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
@@ -30,7 +31,7 @@ use crate::{
     query::{Deadline, Reply, TestQuery, line},
 };
 
-/// Plays a scenario file to its end.
+/// Plays a scenario file; panics with the line of the first step that fails.
 pub fn play(path: &Path) {
     let text = fs::read_to_string(path).unwrap();
     let scenario = Scenario::read(&text);
@@ -69,7 +70,7 @@ impl<'t> Scenario<'t> {
         let files =
             files.split("--- ").skip(1).map(|file| file.split_once('\n').unwrap()).collect();
         let mut steps: Vec<Step<'t>> = Vec::new();
-        // The lines of the comment above a step.
+        // The comment above the current step.
         let mut rule = String::new();
         let mut is_in_comment = false;
         for (line, number) in steps_text.lines().zip(first_line..) {
@@ -126,28 +127,28 @@ impl Step<'_> {
         rtype: &str,
         options: &[&str],
     ) -> Result<(), String> {
-        let mut ask = TestQuery::new(name, rtype);
+        let mut query = TestQuery::new(name, rtype);
         let (mut timeout, mut times) = (Duration::ZERO, 1);
         for option in options {
             let (key, value) = option.split_once('=').unwrap_or((option, ""));
             let number = || value.parse::<u16>().map_err(|error| format!("{option}: {error}"));
             match key {
-                "+tcp" => ask.tcp = true,
-                "+edns" => ask = ask.edns(|_| {}),
-                "+do" => ask = ask.edns(|edns| edns.dnssec_ok = true),
-                "+subnet" => ask = ask.subnet(value),
+                "+tcp" => query.tcp = true,
+                "+edns" => query = query.edns(|_| {}),
+                "+do" => query = query.edns(|edns| edns.dnssec_ok = true),
+                "+subnet" => query = query.subnet(value),
                 "+option" => {
                     let (code, hex) = value.split_once(':').unwrap_or((value, ""));
                     let octets = HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).unwrap();
-                    ask = ask.edns(|edns| edns.options.push((code.parse().unwrap(), octets)));
+                    query = query.edns(|edns| edns.options.push((code.parse().unwrap(), octets)));
                 }
-                "+version" => ask = ask.edns(|edns| edns.version = value.parse().unwrap()),
+                "+version" => query = query.edns(|edns| edns.version = value.parse().unwrap()),
                 "+payload" => {
                     let payload = number()?;
-                    ask = ask.edns(|edns| edns.payload = payload);
+                    query = query.edns(|edns| edns.payload = payload);
                 }
-                "+class" => ask.class = number()?,
-                "+opcode" => ask.opcode = value.parse().unwrap(),
+                "+class" => query.class = number()?,
+                "+opcode" => query.opcode = value.parse().unwrap(),
                 "+within" => timeout = Duration::from_secs(number()?.into()),
                 "+times" => times = number()?,
                 _ => return Err(format!("no such option: {option}")),
@@ -157,7 +158,7 @@ impl Step<'_> {
         let deadline = Deadline::after(timeout);
         for _ in 0..times {
             let mut check = || {
-                let reply = server.ask(&ask);
+                let reply = server.ask(&query);
                 seen.extend(reply.answers());
                 self.check(&reply).map_err(|why| format!("{why}\n{}", shown(&reply)))
             };
@@ -168,12 +169,12 @@ impl Step<'_> {
             outcome?;
         }
         match self.words_of("among ").next() {
-            Some(all) if all != seen => Err(format!("not each of {all:?} was seen, only {seen:?}")),
+            Some(all) if all != seen => Err(format!("only {seen:?} of {all:?} were seen")),
             _ => Ok(()),
         }
     }
 
-    /// The words after `key`, for each line that has it.
+    /// The words after `key`, for each line that begins with it.
     fn words_of(&self, key: &str) -> impl Iterator<Item = BTreeSet<String>> {
         let lines = self.below.iter().filter_map(move |line| line.strip_prefix(key));
         lines.map(|words| words.split_whitespace().map(str::to_owned).collect())
@@ -184,10 +185,10 @@ impl Step<'_> {
         let flags = [(metadata.authoritative, " aa"), (metadata.truncation, " tc")];
         let set: String =
             flags.into_iter().filter_map(|(is_set, flag)| is_set.then_some(flag)).collect();
-        let head = reply.rcode() + &set;
-        let expected = self.below.first().ok_or("a query expects a rcode")?;
-        if head != *expected {
-            return Err(format!("{head}, not {expected}"));
+        let actual = reply.rcode() + &set;
+        let expected = self.below.first().ok_or("a query needs an expected rcode")?;
+        if actual != *expected {
+            return Err(format!("{actual}, not {expected}"));
         }
         self.check_answer(reply)?;
         self.check_records("authority ", &reply.message.authorities)?;
@@ -237,7 +238,7 @@ impl Step<'_> {
         }
     }
 
-    /// A section against its lines, as sets.
+    /// Compares a section with its lines, as sets.
     fn check_records(
         &self,
         key: &str,
@@ -246,21 +247,21 @@ impl Step<'_> {
         let mut expected: Vec<&str> =
             self.below.iter().filter_map(|line| line.strip_prefix(key)).collect();
         for found in records.iter().map(line) {
-            let at = expected.iter().position(|expected| is_like(&found, expected));
-            expected.remove(at.ok_or_else(|| format!("unexpected {key}{found}"))?);
+            let index = expected.iter().position(|expected| is_like(&found, expected));
+            expected.remove(index.ok_or_else(|| format!("unexpected {key}{found}"))?);
         }
         if expected.is_empty() { Ok(()) } else { Err(format!("missing {key}{expected:?}")) }
     }
 }
 
-/// Word for word, `*` standing for any word.
+/// Compares word by word; `*` matches any word.
 fn is_like(found: &str, expected: &str) -> bool {
     let (found, expected) = (found.split_whitespace(), expected.split_whitespace());
     found.clone().count() == expected.clone().count()
         && found.zip(expected).all(|(found, word)| word == "*" || found == word)
 }
 
-/// A reply for people.
+/// A reply as text for error messages.
 fn shown(reply: &Reply) -> String {
     let message = &reply.message;
     let sections = [

@@ -1,11 +1,11 @@
-//! What is never shown: passwords of URLs, and what the state directory holds.
+//! Secrets: passwords in URLs are never printed, and the state directory is private.
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use super::harness::{Server, ServerDirectory};
 
 #[test]
-fn no_command_prints_the_password_of_the_server_that_it_is_given() {
+fn no_command_prints_a_password_in_the_server_url() {
     let site = ServerDirectory::new(&[]);
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for server in [
@@ -38,10 +38,13 @@ fn no_command_prints_the_password_of_the_server_that_it_is_given() {
     }
 }
 
-const ZONE: &str = "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"hostmaster@example.com\"\n";
+const ZONE: &str = r#"[zone."x.example"]
+nameservers = ["ns1.example.com"]
+hostmaster = "hostmaster@example.com"
+"#;
 
 #[test]
-fn the_state_directory_is_the_users_alone_whatever_the_umask() {
+fn only_the_user_can_read_the_state_directory_with_any_umask() {
     let site = ServerDirectory::new(&[("zones/x.toml", ZONE)]);
     let mut command = Command::new("sh");
     command.args(["-c", "umask 0; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_portolan")]);

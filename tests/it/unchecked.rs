@@ -1,5 +1,5 @@
-//! Health checks that cannot be made, or while the process hardly runs: what operators read, and
-//! what still works.
+//! Health checks that the process cannot make, or makes while it hardly runs: what operators see,
+//! and what still works.
 
 use std::{
     io::{Read, Write},
@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    harness::{Server, ServerDirectory, WAIT_TIMEOUT, send_signal},
+    harness::{Server, ServerDirectory, WAIT_TIMEOUT, fill, send_signal},
     health::{FILE, Target, W, zone},
     ports::free_port,
     query::Deadline,
@@ -19,13 +19,13 @@ use crate::{
 struct AdminStream(TcpStream);
 
 impl AdminStream {
-    fn of(server: &Server) -> Self {
+    fn open(server: &Server) -> Self {
         let stream = TcpStream::connect(server.admin.unwrap()).unwrap();
         stream.set_read_timeout(Some(WAIT_TIMEOUT)).unwrap();
         Self(stream)
     }
 
-    /// The HTTP status and the body of `/readyz`.
+    /// Requests `/readyz`; returns the HTTP status and the body.
     fn readiness(&mut self) -> (u16, String) {
         write!(self.0, "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         let mut reply = Vec::new();
@@ -47,20 +47,25 @@ impl AdminStream {
 }
 
 #[test]
-fn a_server_that_can_open_no_socket_for_its_health_checks_says_so_is_not_ready_and_recovers() {
+fn a_server_that_cannot_open_sockets_for_health_checks_is_not_ready_and_recovers() {
     let (port, hosts) = (free_port(), [Ipv4Addr::new(127, 0, 71, 1), Ipv4Addr::new(127, 0, 71, 2)]);
     let _targets = hosts.map(|host| Target::at(host, port, true));
-    let monitors = format!(
-        "[monitor.m]\nhttp = {{ port = {port} }}\ninterval = \"500ms\"\ntimeout = \"400ms\"\n"
+    let monitors = fill(
+        r#"[monitor.m]
+http = { port = $port }
+interval = "500ms"
+timeout = "400ms"
+"#,
+        &[("$port", &port)],
     );
     let [first, second] = hosts.map(|host| host.to_string());
     let site = ServerDirectory::new(&[(FILE, &zone(&monitors, &[(&first, "m"), (&second, "m")]))]);
     let server = site.serve();
-    let mut admin = AdminStream::of(&server);
+    let mut admin = AdminStream::open(&server);
     assert_eq!(admin.readiness().0, 200);
     server.limit_descriptors(3);
     let mut readiness = (0, String::new());
-    server.until("it is not ready", WAIT_TIMEOUT, |_| {
+    server.until("the server is not ready", WAIT_TIMEOUT, |_| {
         readiness = admin.readiness();
         readiness.0 == 503 && readiness.1.contains("2 of 2 targets")
     });
@@ -72,9 +77,9 @@ fn a_server_that_can_open_no_socket_for_its_health_checks_says_so_is_not_ready_a
     ] {
         assert!(readiness.1.contains(words), "{words}: {}", readiness.1);
     }
-    assert_eq!(server.addresses(W), [first.as_str()], "status stays as it was");
+    assert_eq!(server.addresses(W), [first.as_str()], "health status is kept");
     server.limit_descriptors(1024);
-    server.until("it is ready again", WAIT_TIMEOUT, |_| {
+    server.until("the server is ready again", WAIT_TIMEOUT, |_| {
         readiness = admin.readiness();
         readiness.0 == 200 && readiness.1.contains("\"concerns\":[]")
     });
@@ -85,11 +90,17 @@ fn a_server_that_can_open_no_socket_for_its_health_checks_says_so_is_not_ready_a
 }
 
 #[test]
-fn a_process_that_was_suspended_takes_no_target_down_and_is_not_blind_afterwards() {
+fn a_suspended_process_takes_no_target_down_and_resumes_its_checks() {
     let (port, hosts) = (free_port(), [Ipv4Addr::new(127, 0, 72, 1), Ipv4Addr::new(127, 0, 72, 2)]);
     let targets = hosts.map(|host| Target::at(host, port, true));
-    let monitors = format!(
-        "[monitor.m]\nhttp = {{ port = {port} }}\ninterval = \"500ms\"\ntimeout = \"400ms\"\nfall = 1\n"
+    let monitors = fill(
+        r#"[monitor.m]
+http = { port = $port }
+interval = "500ms"
+timeout = "400ms"
+fall = 1
+"#,
+        &[("$port", &port)],
     );
     let [first, second] = hosts.map(|host| host.to_string());
     let site = ServerDirectory::new(&[(FILE, &zone(&monitors, &[(&first, "m"), (&second, "m")]))]);
@@ -100,7 +111,7 @@ fn a_process_that_was_suspended_takes_no_target_down_and_is_not_blind_afterwards
         while suspension.tick() {}
         server.signal(libc::SIGCONT);
         let seen = targets.each_ref().map(Target::seen);
-        server.until("each is probed three times more", WAIT_TIMEOUT, |server| {
+        server.until("three more probes of each target", WAIT_TIMEOUT, |server| {
             assert_eq!(server.addresses(W), [first.as_str()]);
             std::iter::zip(&targets, seen).all(|(target, seen)| target.seen() >= seen + 3)
         });
@@ -112,11 +123,17 @@ fn a_process_that_was_suspended_takes_no_target_down_and_is_not_blind_afterwards
 }
 
 #[test]
-fn a_target_that_hangs_leaves_service_although_the_process_hardly_runs() {
+fn a_hanging_target_is_removed_although_the_process_hardly_runs() {
     let (port, hosts) = (free_port(), [Ipv4Addr::new(127, 0, 73, 1), Ipv4Addr::new(127, 0, 73, 2)]);
     let [hanging, _good] = hosts.map(|host| Target::at(host, port, true));
-    let monitors = format!(
-        "[monitor.m]\nhttp = {{ port = {port} }}\ninterval = \"500ms\"\ntimeout = \"300ms\"\nfall = 2\n"
+    let monitors = fill(
+        r#"[monitor.m]
+http = { port = $port }
+interval = "500ms"
+timeout = "300ms"
+fall = 2
+"#,
+        &[("$port", &port)],
     );
     let [first, second] = hosts.map(|host| host.to_string());
     let site = ServerDirectory::new(&[(FILE, &zone(&monitors, &[(&first, "m"), (&second, "m")]))]);
@@ -126,8 +143,8 @@ fn a_target_that_hangs_leaves_service_although_the_process_hardly_runs() {
     });
     let (pid, is_over) = (server.pid(), AtomicBool::new(false));
     std::thread::scope(|scope| {
-        // Stopped for most of the time, in pieces that are longer than what a busy machine does to
-        // a process.
+        // The process is stopped most of the time, in periods longer than the delays of a busy
+        // machine.
         scope.spawn(|| {
             while !is_over.load(SeqCst) {
                 send_signal(pid, libc::SIGSTOP);

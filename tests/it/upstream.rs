@@ -1,5 +1,5 @@
-//! Knot, in the place of a recursive resolver: to a stub an authoritative server that answers at
-//! once is as good.
+//! Knot in place of a recursive resolver. To a stub resolver, an authoritative server is
+//! equivalent, and it answers at once.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use crate::{
     query::{Deadline, TestQuery},
 };
 
-/// A name server at work over one zone. Killed when dropped.
+/// A running name server with one zone. It is killed when dropped.
 pub struct Upstream {
     address: SocketAddr,
     directory: TempDir,
@@ -25,7 +25,8 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Over `lb.test` with these records; `None`, and a word about it, where Knot is not installed.
+    /// Starts Knot with `lb.test` and these records; `None`, with a message, if it is not
+    /// installed.
     pub fn knot(records: &str) -> Option<Self> {
         if !PathBuf::from(PROGRAM).is_file() {
             println!("skipped: knotd not installed (apt-get install knot)");
@@ -36,9 +37,24 @@ impl Upstream {
             Self { address, directory: tempfile::tempdir().unwrap(), child: None, serial: 0 };
         let (run, ip, port) = (upstream.directory.path().display(), address.ip(), address.port());
         let configuration = format!(
-            "server:\n  rundir: \"{run}\"\n  listen: {ip}@{port}\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n\
-             database:\n  storage: \"{run}\"\nlog:\n  - target: stderr\n    any: error\n\
-             zone:\n  - domain: lb.test.\n    storage: \"{run}\"\n    file: \"zone\"\n    journal-content: none\n    zonefile-sync: -1\n"
+            r#"server:
+  rundir: "{run}"
+  listen: {ip}@{port}
+  udp-workers: 1
+  tcp-workers: 1
+  background-workers: 1
+database:
+  storage: "{run}"
+log:
+  - target: stderr
+    any: error
+zone:
+  - domain: lb.test.
+    storage: "{run}"
+    file: "zone"
+    journal-content: none
+    zonefile-sync: -1
+"#
         );
         fs::write(upstream.directory.path().join("knot.conf"), configuration).unwrap();
         upstream.write(records);
@@ -50,7 +66,7 @@ impl Upstream {
         self.address
     }
 
-    /// Serves other records from now on.
+    /// Replaces the records of the zone.
     pub fn serve(&mut self, records: &str) {
         self.write(records);
         send_signal(self.child.as_ref().unwrap().id(), libc::SIGHUP);
@@ -80,13 +96,16 @@ impl Upstream {
     fn write(&mut self, records: &str) {
         self.serial += 1;
         let text = format!(
-            "@ 5 SOA ns h {} 3600 600 86400 5\n@ 5 NS ns\nns 5 A 192.0.2.53\n{records}",
+            "@ 5 SOA ns h {} 3600 600 86400 5
+@ 5 NS ns
+ns 5 A 192.0.2.53
+{records}",
             self.serial
         );
         fs::write(self.directory.path().join("zone"), text).unwrap();
     }
 
-    /// Until the newest serial is served.
+    /// Waits until the newest serial is served.
     fn wait(&self) {
         let (serial, deadline) = (format!(" {} ", self.serial), Deadline::after(WAIT_TIMEOUT));
         let is_served = || {

@@ -1,4 +1,4 @@
-//! Clients stay where they are, trickle to the standby, and spill over.
+//! Failover pools: manual and delayed failback, trickle, and spill of excess clients.
 
 use std::{
     io::Write,
@@ -7,14 +7,56 @@ use std::{
     time::Duration,
 };
 
-use super::{CHECK_TIMING, Regions, WWW, answer_share, assert_asked, pool, run_command, site};
+use super::{
+    CHECK_TIMING, Regions, WWW, answer_share, assert_answer_share, pool, run_command, site,
+};
 use crate::{
     balancers::{Balancer, are_installed},
-    harness::{Server, WAIT_TIMEOUT},
+    harness::{Server, WAIT_TIMEOUT, fill},
     ports::free_port,
 };
 
-/// Stops the primary until its clients have moved, and brings it back: until it is up.
+/// HAProxy for HTTP with one server, which has a limit of 100 connections.
+const CONNECTION_LIMIT_HAPROXY: &str = "global
+  maxconn 500
+defaults
+  mode http
+  timeout connect 1s
+  timeout client 60s
+  timeout server 60s
+frontend statistics
+  bind $address:$statistics
+  stats enable
+  stats uri /stats
+frontend web
+  bind $address:$port
+  http-request return status 200 if { path /healthz }
+  default_backend be
+backend be
+  server s1 127.0.0.1:$server maxconn 100
+";
+
+/// The same for TCP.
+const TCP_HAPROXY: &str = "global
+  maxconn 500
+defaults
+  mode tcp
+  timeout connect 1s
+  timeout client 60s
+  timeout server 60s
+frontend statistics
+  mode http
+  bind $address:$statistics
+  stats enable
+  stats uri /stats
+frontend web
+  bind $address:$port
+  default_backend be
+backend be
+  server s1 127.0.0.1:$server maxconn 100
+";
+
+/// Stops the primary until its clients have moved; then starts it again and waits until it is up.
 fn fail_over(regions: &mut Regions, server: &Server) {
     regions.haproxy = None;
     server.until_answers(WWW, &[regions.iad], WAIT_TIMEOUT);
@@ -23,7 +65,7 @@ fn fail_over(regions: &mut Regions, server: &Server) {
 }
 
 #[test]
-fn after_a_manual_failover_clients_stay_until_an_operator_gives_them_back() {
+fn with_manual_failback_clients_stay_until_an_operator_moves_them_back() {
     if !are_installed(&["haproxy", "nginx"]) {
         return;
     }
@@ -33,7 +75,7 @@ fn after_a_manual_failover_clients_stay_until_an_operator_gives_them_back() {
     let server = site.serve();
     assert_eq!(server.addresses(WWW), [regions.fra]);
     fail_over(&mut regions, &server);
-    server.until("the holder is told", WAIT_TIMEOUT, |server| {
+    server.until("the holder is reported", WAIT_TIMEOUT, |server| {
         pool(server, WWW).holder.as_deref() == Some(regions.iad)
     });
     let text = run_command(&site, &server, &["status"]);
@@ -47,8 +89,8 @@ fn after_a_manual_failover_clients_stay_until_an_operator_gives_them_back() {
     server.stays("clients stay after a restart", Duration::from_millis(500), |server| {
         server.addresses(WWW) == [regions.iad]
     });
-    let said = run_command(&site, &server, &["failback", WWW]);
-    assert!(said.contains("clients return to the first usable member"), "{said}");
+    let output = run_command(&site, &server, &["failback", WWW]);
+    assert!(output.contains("go back"), "{output}");
     server.until_answers(WWW, &[regions.fra], WAIT_TIMEOUT);
     assert_eq!(pool(&server, WWW).holder, None);
     assert!(
@@ -56,23 +98,26 @@ fn after_a_manual_failover_clients_stay_until_an_operator_gives_them_back() {
     );
 }
 
-/// How many clients have returned after failback.
+/// The fraction of clients that have returned after failback, while a return is in progress.
 fn returned(server: &Server) -> Option<f64> {
     server.status().ramps.iter().find(|ramp| ramp.kind == "failback").map(|ramp| ramp.at)
 }
 
 #[test]
-fn after_a_failback_clients_return_bit_by_bit_over_the_slow_start() {
+fn after_a_failback_clients_return_gradually_over_the_slow_start() {
     if !are_installed(&["haproxy", "nginx"]) {
         return;
     }
     let mut regions = Regions::start(["127.0.45.1", "127.0.45.2"]);
-    let keys = "policy = \"failover\"\nfailback = \"manual\"\nslow-start = \"6s\"\n";
+    let keys = r#"policy = "failover"
+failback = "manual"
+slow-start = "6s"
+"#;
     let site = regions.site(keys, &regions.members("", ""));
     let server = site.serve();
     assert_eq!(server.addresses(WWW), [regions.fra]);
     fail_over(&mut regions, &server);
-    server.until("its own slow start is over", WAIT_TIMEOUT, |server| {
+    server.until("the slow start of the member is over", WAIT_TIMEOUT, |server| {
         server.status().ramps.is_empty()
     });
     server.stays("clients stay", Duration::from_millis(300), |server| {
@@ -96,7 +141,7 @@ fn after_a_failback_clients_return_bit_by_bit_over_the_slow_start() {
     let mut seen = Vec::new();
     server.until("a third has returned", WAIT_TIMEOUT, |server| {
         seen.extend(returned(server));
-        returned(server).is_none_or(|at| at > 0.35)
+        returned(server).is_none_or(|fraction| fraction > 0.35)
     });
     assert!(server.terminate().0.success());
 
@@ -109,13 +154,16 @@ fn after_a_failback_clients_return_bit_by_bit_over_the_slow_start() {
     });
     assert!(seen.is_sorted(), "{seen:?}");
     seen.dedup();
-    assert!(seen.iter().filter(|at| (0.05..0.95).contains(*at)).count() >= 5, "{seen:?}");
+    assert!(
+        seen.iter().filter(|fraction| (0.05..0.95).contains(*fraction)).count() >= 5,
+        "{seen:?}"
+    );
     server.until_logged("all clients returned after failback");
-    assert_asked(&server, regions.fra, 1.0);
+    assert_answer_share(&server, regions.fra, 1.0);
 }
 
 #[test]
-fn after_a_time_that_a_member_must_prove_itself_clients_go_back() {
+fn clients_return_after_the_member_was_up_for_the_configured_time() {
     if !are_installed(&["haproxy", "nginx"]) {
         return;
     }
@@ -125,8 +173,10 @@ fn after_a_time_that_a_member_must_prove_itself_clients_go_back() {
     let server = site.serve();
     fail_over(&mut regions, &server);
     assert_eq!(server.addresses(WWW), [regions.iad]);
-    server.until("the holder is told", WAIT_TIMEOUT, |server| pool(server, WWW).holder.is_some());
-    // A restarted server cannot know since when: the time begins again.
+    server
+        .until("the holder is reported", WAIT_TIMEOUT, |server| pool(server, WWW).holder.is_some());
+    // After a restart the server does not know for how long the member was up: the time starts
+    // again.
     assert!(server.terminate().0.success());
     let server = site.serve();
     assert_eq!(server.addresses(WWW), [regions.iad]);
@@ -136,15 +186,15 @@ fn after_a_time_that_a_member_must_prove_itself_clients_go_back() {
 }
 
 #[test]
-fn a_trickle_keeps_a_tenth_on_the_standby() {
+fn a_trickle_sends_a_tenth_to_the_standby() {
     if !are_installed(&["haproxy", "nginx"]) {
         return;
     }
     let mut regions = Regions::start(["127.0.40.1", "127.0.40.2"]);
     let site = regions.site("policy = \"failover\"\ntrickle = \"10%\"\n", &regions.members("", ""));
     let server = site.serve();
-    assert_asked(&server, regions.fra, 0.9);
-    assert_asked(&server, regions.iad, 0.1);
+    assert_answer_share(&server, regions.fra, 0.9);
+    assert_answer_share(&server, regions.iad, 0.1);
     regions.haproxy = None;
     server.until("the standby has all", WAIT_TIMEOUT, |server| {
         answer_share(server, regions.iad) == 1.0
@@ -152,39 +202,59 @@ fn a_trickle_keeps_a_tenth_on_the_standby() {
 }
 
 #[test]
-fn connections_above_a_target_send_the_excess_on_until_they_close() {
+fn connections_above_the_target_spill_until_they_close() {
     if !are_installed(&["haproxy", "nginx"]) {
         return;
     }
     let (addresses, port, statistics) = (["127.0.41.1", "127.0.41.2"], free_port(), free_port());
     let mute = SilentServer::start();
-    let configuration = format!(
-        "global\n  maxconn 500\ndefaults\n  mode http\n  timeout connect 1s\n  timeout client 60s\n  timeout server 60s\n\
-         frontend statistics\n  bind {0}:{statistics}\n  stats enable\n  stats uri /stats\n\
-         frontend web\n  bind {0}:{port}\n  http-request return status 200 if {{ path /healthz }}\n  default_backend be\n\
-         backend be\n  server s1 127.0.0.1:{1} maxconn 100\n",
-        addresses[0], mute.port
+    let configuration = fill(
+        CONNECTION_LIMIT_HAPROXY,
+        &[
+            ("$address", &addresses[0]),
+            ("$statistics", &statistics),
+            ("$port", &port),
+            ("$server", &mute.port),
+        ],
     );
     let _haproxy = Balancer::haproxy_with(&configuration, addresses[0], port);
     let _other = Balancer::haproxy(addresses[1], port, true);
-    let tables = format!(
-        "[load.haproxy]\nhaproxy = {{ url = \"http://{}:{statistics}/stats;csv\", proxy = \"be\" }}\n{CHECK_TIMING}\
-         [monitor.web]\nhttp = {{ path = \"/healthz\", port = {port} }}\n{CHECK_TIMING}\
-         [pool.fra]\nload = \"haproxy\"\nmonitor = \"web\"\ncapacity = {{ target = \"40%\", max = \"60%\" }}\n\
-         members = [{{ addresses = [\"{0}\"] }}]\n[pool.iad]\nmonitor = \"web\"\nmembers = [{{ addresses = [\"{1}\"] }}]\n",
-        addresses[0], addresses[1]
+    let tables = fill(
+        r#"[load.haproxy]
+haproxy = { url = "http://$first:$statistics/stats;csv", proxy = "be" }
+$timing
+[monitor.web]
+http = { path = "/healthz", port = $port }
+$timing
+[pool.fra]
+load = "haproxy"
+monitor = "web"
+capacity = { target = "40%", max = "60%" }
+members = [{ addresses = ["$first"] }]
+[pool.iad]
+monitor = "web"
+members = [{ addresses = ["$second"] }]
+"#,
+        &[
+            ("$first", &addresses[0]),
+            ("$second", &addresses[1]),
+            ("$statistics", &statistics),
+            ("$port", &port),
+            ("$timing", &CHECK_TIMING),
+        ],
     );
     let site = site(&tables, "policy = \"failover\"\nmembers = [\"fra\", \"iad\"]\n");
     let server = site.serve();
-    server.until("it reports", WAIT_TIMEOUT, |server| pool(server, "fra").level.is_some());
-    assert_asked(&server, addresses[0], 1.0);
+    server
+        .until("the first load report", WAIT_TIMEOUT, |server| pool(server, "fra").level.is_some());
+    assert_answer_share(&server, addresses[0], 1.0);
     let open = |_| {
         let mut stream = TcpStream::connect((addresses[0], port)).unwrap();
         write!(stream, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         stream
     };
     let held: Vec<TcpStream> = (0..80).map(open).collect();
-    server.until("some are sent on", WAIT_TIMEOUT, |server| {
+    server.until("some clients are sent to the next choice", WAIT_TIMEOUT, |server| {
         pool(server, "fra").keep.is_some_and(|keep| keep < 0.75)
     });
     let share = answer_share(&server, addresses[0]);
@@ -193,9 +263,10 @@ fn connections_above_a_target_send_the_excess_on_until_they_close() {
     assert!(text.contains("to the next choice, load 80, target 40"), "{text}");
     drop(held);
     mute.hang_up();
-    server
-        .until("it keeps all again", WAIT_TIMEOUT, |server| pool(server, "fra").keep == Some(1.0));
-    assert_asked(&server, addresses[0], 1.0);
+    server.until("the pool keeps all of its clients again", WAIT_TIMEOUT, |server| {
+        pool(server, "fra").keep == Some(1.0)
+    });
+    assert_answer_share(&server, addresses[0], 1.0);
     let log = server.log();
     assert!(
         log.contains("excess clients go to the next choice")
@@ -204,7 +275,7 @@ fn connections_above_a_target_send_the_excess_on_until_they_close() {
     );
 }
 
-/// Clients behind caches that each keep one connection open to where the last answer sent them.
+/// Clients behind caches. Each keeps one connection open to the address of its last answer.
 struct CachedClients {
     port: u16,
     connections: Vec<Option<(String, TcpStream)>>,
@@ -215,11 +286,11 @@ impl CachedClients {
         Self { port, connections: (0..count).map(|_| None).collect() }
     }
 
-    /// Each asks again, and goes where it is sent.
+    /// Queries once for each cache, and moves its connection if the answer has changed.
     fn ask(&mut self, server: &Server) {
         for connection in &mut self.connections {
             let address = server.addresses(WWW).remove(0);
-            if connection.as_ref().is_none_or(|(at, _)| *at != address) {
+            if connection.as_ref().is_none_or(|(connected, _)| *connected != address) {
                 *connection = None;
                 let mut stream = TcpStream::connect((address.as_str(), self.port)).unwrap();
                 write!(stream, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -229,12 +300,13 @@ impl CachedClients {
     }
 
     fn at(&self, address: &str) -> usize {
-        self.connections.iter().flatten().filter(|(at, _)| at == address).count()
+        self.connections.iter().flatten().filter(|(connected, _)| connected == address).count()
     }
 }
 
-/// A server that takes connections, never answers, and hangs up when the client does: its port.
-fn holding_server() -> u16 {
+/// Starts a server that accepts connections, never answers, and closes when the client does;
+/// returns its port.
+fn start_holding_server() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let hold = |mut stream: TcpStream| _ = std::io::copy(&mut stream, &mut std::io::sink());
@@ -247,31 +319,44 @@ fn holding_server() -> u16 {
     port
 }
 
-/// A HAProxy whose backend takes 100 connections, and counts them while clients hold them.
-fn holding_haproxy(address: &str, port: u16, statistics: u16) -> Balancer {
-    let configuration = format!(
-        "global\n  maxconn 500\ndefaults\n  mode tcp\n  timeout connect 1s\n  timeout client 60s\n  timeout server 60s\n\
-         frontend statistics\n  mode http\n  bind {address}:{statistics}\n  stats enable\n  stats uri /stats\n\
-         frontend web\n  bind {address}:{port}\n  default_backend be\n\
-         backend be\n  server s1 127.0.0.1:{0} maxconn 100\n",
-        holding_server()
+/// A HAProxy whose backend has a limit of 100 connections, and which reports the open ones.
+fn start_holding_haproxy(address: &str, port: u16, statistics: u16) -> Balancer {
+    let configuration = fill(
+        TCP_HAPROXY,
+        &[
+            ("$address", &address),
+            ("$statistics", &statistics),
+            ("$port", &port),
+            ("$server", &start_holding_server()),
+        ],
     );
     Balancer::haproxy_with(&configuration, address, port)
 }
 
-/// Of so many connections the first choice is to have so many, with targets of 50 and a max of 70
-/// for either region.
-fn assert_spills_evenly(addresses: [&str; 2], demand: usize, wanted: f64) {
+/// Asserts that of `demand` connections the first region has about `expected`, where each region
+/// has a target of 50 and a maximum of 70.
+fn assert_spills_evenly(addresses: [&str; 2], demand: usize, expected: f64) {
     let (port, statistics) = (free_port(), free_port());
-    let _haproxies = addresses.map(|address| holding_haproxy(address, port, statistics));
+    let _haproxies = addresses.map(|address| start_holding_haproxy(address, port, statistics));
     let region = |name: &str, address: &str| {
-        format!(
-            "[load.{name}]\nhaproxy = {{ url = \"http://{address}:{statistics}/stats;csv\", proxy = \"be\" }}\n{CHECK_TIMING}\
-             [pool.{name}]\nload = \"{name}\"\ncapacity = {{ target = \"50%\", max = \"70%\" }}\n\
-             members = [{{ addresses = [\"{address}\"] }}]\n"
+        fill(
+            r#"[load.$name]
+haproxy = { url = "http://$address:$statistics/stats;csv", proxy = "be" }
+$timing
+[pool.$name]
+load = "$name"
+capacity = { target = "50%", max = "70%" }
+members = [{ addresses = ["$address"] }]
+"#,
+            &[
+                ("$name", &name),
+                ("$address", &address),
+                ("$statistics", &statistics),
+                ("$timing", &CHECK_TIMING),
+            ],
         )
     };
-    // Without a monitor: on a busy machine its timeouts would move clients as well.
+    // There is no monitor: on a busy machine its timeouts would move clients as well.
     let tables = [region("fra", addresses[0]), region("iad", addresses[1])].concat();
     let site = site(&tables, "policy = \"failover\"\nmembers = [\"fra\", \"iad\"]\n");
     let server = site.serve();
@@ -280,23 +365,24 @@ fn assert_spills_evenly(addresses: [&str; 2], demand: usize, wanted: f64) {
     server.until("both report", WAIT_TIMEOUT, |server| {
         level(server, "fra").is_some() && level(server, "iad").is_some()
     });
-    // The looks of four seconds on end, by the levels that they found.
-    let mut looks: Vec<f64> = Vec::new();
+    // The distinct levels of the first region that were seen, of which the newest eight cover about
+    // four seconds.
+    let mut levels: Vec<f64> = Vec::new();
     let mut last = None;
     server.until(
-        &format!("of {demand} the first choice has {wanted}"),
+        &format!("of {demand} the first choice has {expected}"),
         WAIT_TIMEOUT * 2,
         |server| {
             caches.ask(server);
             let found = (level(server, "fra"), level(server, "iad"));
             if last.replace(found) != Some(found) {
-                looks.extend(found.0);
+                levels.extend(found.0);
             }
-            let newest = &looks[looks.len().saturating_sub(8)..];
+            let newest = &levels[levels.len().saturating_sub(8)..];
             let mean = newest.iter().sum::<f64>() / newest.len().max(1) as f64;
             newest.len() == 8
-                && (mean - wanted).abs() < 5.0
-                && (caches.at(addresses[0]) as f64 - wanted).abs() < 18.0
+                && (mean - expected).abs() < 5.0
+                && (caches.at(addresses[0]) as f64 - expected).abs() < 18.0
         },
     );
 }
@@ -322,7 +408,7 @@ fn beside_an_empty_region_a_full_one_keeps_its_target() {
     }
 }
 
-/// A server that takes connections and never answers.
+/// A server that accepts connections and never answers.
 struct SilentServer {
     port: u16,
     held: Arc<Mutex<Vec<TcpStream>>>,

@@ -1,4 +1,4 @@
-//! Shares follow what the regions' balancers report.
+//! `load` pools: shares follow the load reports of balancers.
 
 use std::{
     io::{Read, Write},
@@ -11,25 +11,26 @@ use std::{
 };
 
 use super::{
-    CHECK_TIMING, Regions, WWW, answer_share, assert_asked, first_share, pool, run_command, site,
+    CHECK_TIMING, Regions, WWW, answer_share, assert_answer_share, first_share, pool, run_command,
+    site,
 };
 use crate::{
     balancers::{Balancer, BalancerContent, are_installed},
-    harness::{Server, WAIT_TIMEOUT},
+    harness::{Server, WAIT_TIMEOUT, fill},
     ports::free_port,
 };
 
-/// Of the first region, with half of its servers.
+/// The share of the first region when half of its servers are down.
 const HALVED: f64 = 1.0 / 3.0;
 
-/// Shares at rest may be wrong by five points.
+/// The tolerance of a stable share.
 const BAND: f64 = 0.05;
 
-fn until_share(server: &Server, what: &str, wanted: f64) {
-    // Shares move on while they are asked for: both are looked at until they agree.
+fn until_share(server: &Server, what: &str, expected: f64) {
+    // A share and the share of answers move while they are measured; wait until both match.
     server.until(what, WAIT_TIMEOUT, |server| {
-        (first_share(server) - wanted).abs() < BAND
-            && (answer_share(server, &pool(server, WWW).shares[0].0) - wanted).abs() < BAND + 0.03
+        (first_share(server) - expected).abs() < BAND
+            && (answer_share(server, &pool(server, WWW).shares[0].0) - expected).abs() < BAND + 0.03
     });
 }
 
@@ -44,13 +45,13 @@ fn servers_killed_behind_haproxy_shrink_its_share_until_they_return() {
     server.until("both report", WAIT_TIMEOUT, |server| {
         server.status().loads.iter().all(|load| load.age_secs.is_some())
     });
-    assert_asked(&server, regions.fra, 0.5);
+    assert_answer_share(&server, regions.fra, 0.5);
     regions.kill(1);
     regions.kill(2);
     until_share(&server, "half of the servers have half of the share", HALVED);
     let load = server.status().loads.into_iter().find(|load| load.load == "haproxy").unwrap();
     assert_eq!((load.servers, load.capacity_left), (Some((2, 4)), Some(0.5)));
-    assert_eq!(server.verdicts()[0].1, "up", "a metric is no verdict");
+    assert_eq!(server.verdicts()[0].1, "up", "a load report does not change health status");
     let text = run_command(&site, &server, &["status"]);
     assert!(text.contains("2 of 4 servers up, 50% of the capacity left"), "{text}");
     regions.revive(1);
@@ -59,7 +60,7 @@ fn servers_killed_behind_haproxy_shrink_its_share_until_they_return() {
 }
 
 #[test]
-fn a_server_drained_in_haproxy_itself_counts_no_more() {
+fn a_server_drained_in_haproxy_no_longer_counts() {
     if !are_installed(&["haproxy", "nginx"]) {
         return;
     }
@@ -77,39 +78,61 @@ fn a_server_drained_in_haproxy_itself_counts_no_more() {
 }
 
 #[test]
-fn a_region_that_grows_slow_is_sent_less() {
+fn a_region_that_becomes_slower_gets_a_smaller_share() {
     if !are_installed(&["haproxy", "nginx"]) {
         return;
     }
     let (addresses, port) = (["127.0.33.1", "127.0.33.2"], free_port());
     let (quick, slow) = (slowed(60), slowed(60));
-    let configuration = format!(
-        "defaults\n  mode http\n  timeout connect 1s\n  timeout client 5s\n  timeout server 5s\n\
-         frontend web\n  bind {}:{port}\n  default_backend be\nbackend be\n  server s1 127.0.0.1:{}\n",
-        addresses[1], quick.0
+    let configuration = fill(
+        r"defaults
+  mode http
+  timeout connect 1s
+  timeout client 5s
+  timeout server 5s
+frontend web
+  bind $address:$port
+  default_backend be
+backend be
+  server s1 127.0.0.1:$server
+",
+        &[("$address", &addresses[1]), ("$port", &port), ("$server", &quick.0)],
     );
     let _nginx = Balancer::nginx(addresses[0], port, BalancerContent::Proxied(slow.0));
     let _haproxy = Balancer::haproxy_with(&configuration, addresses[1], port);
-    let monitor = format!(
-        "[monitor.web]\nhttp = {{ path = \"/healthz\", port = {port}, body = \"ok\" }}\n{CHECK_TIMING}"
+    let monitor = fill(
+        r#"[monitor.web]
+http = { path = "/healthz", port = $port, body = "ok" }
+$timing
+"#,
+        &[("$port", &port), ("$timing", &CHECK_TIMING)],
     );
-    let members = addresses.map(|address| format!("{{ addresses = [\"{address}\"] }}")).join(", ");
-    let www = format!(
-        "policy = \"load\"\nby = \"response-time\"\nmonitor = \"web\"\nmembers = [{members}]\n"
+    let members = addresses
+        .map(|address| fill(r#"{ addresses = ["$address"] }"#, &[("$address", &address)]))
+        .join(", ");
+    let www = fill(
+        r#"policy = "load"
+by = "response-time"
+monitor = "web"
+members = [$members]
+"#,
+        &[("$members", &members)],
     );
     let site = site(&monitor, &www);
     let server = site.serve();
-    // A machine that is busy delays the first replies, of either.
+    // A busy machine delays the first replies of either region.
     until_share(&server, "both are as quick", 0.5);
     slow.1.store(170, Relaxed);
-    server.until("the slow one has less", WAIT_TIMEOUT, |server| first_share(server) < 0.4);
+    server.until("the slow region has a smaller share", WAIT_TIMEOUT, |server| {
+        first_share(server) < 0.4
+    });
     assert!(answer_share(&server, addresses[0]) < 0.43);
     assert!(server.verdicts().iter().all(|(_, verdict)| verdict == "up"), "slow is not down");
     slow.1.store(60, Relaxed);
-    server.until("it gets its share back", WAIT_TIMEOUT, |server| first_share(server) > 0.44);
+    server.until("the region regains its share", WAIT_TIMEOUT, |server| first_share(server) > 0.44);
 }
 
-/// A server that answers after so many milliseconds: its port, and how many.
+/// A server that answers after a delay; returns its port and the delay in milliseconds.
 fn slowed(ms: u64) -> (u16, Arc<AtomicU64>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (port, delay) = (listener.local_addr().unwrap().port(), Arc::new(AtomicU64::new(ms)));
@@ -119,7 +142,7 @@ fn slowed(ms: u64) -> (u16, Arc<AtomicU64>) {
             let delay = Duration::from_millis(now.load(Relaxed));
             std::thread::spawn(move || {
                 let _ = stream.read(&mut [0; 4096]);
-                // Nothing more comes: this is the delay.
+                // The client sends nothing more, so the read timeout is the delay.
                 let _ = stream.set_read_timeout(Some(delay));
                 let _ = stream.read(&mut [0; 4096]);
                 let _ = write!(
@@ -133,7 +156,7 @@ fn slowed(ms: u64) -> (u16, Arc<AtomicU64>) {
 }
 
 #[test]
-fn when_reports_stop_the_configured_weights_rule_until_they_come_again() {
+fn without_reports_the_configured_weights_apply() {
     if !are_installed(&["haproxy", "nginx"]) {
         return;
     }

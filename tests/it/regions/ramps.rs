@@ -1,17 +1,17 @@
-//! Clients come back slowly and leave slowly.
+//! Ramps: clients return gradually after a failure and leave gradually during a drain.
 
-use super::{Regions, WWW, ZONE, answer_share, assert_asked, run_command};
+use super::{Regions, WWW, ZONE, answer_share, assert_answer_share, run_command};
 use crate::{
     balancers::are_installed,
     harness::{Server, ServerDirectory, WAIT_TIMEOUT},
 };
 
-/// The fraction of the one ramp in progress.
+/// The progress of the only ramp, from 0 to 1.
 fn ramp(server: &Server) -> Option<f64> {
     server.status().ramps.first().map(|ramp| ramp.at)
 }
 
-/// Watches the ramp until `is_so`; what was seen, each value once.
+/// Watches the ramp until `is_so` is true; returns the distinct values in order.
 fn watch(server: &Server, what: &str, mut is_so: impl FnMut(Option<f64>) -> bool) -> Vec<f64> {
     let mut seen = Vec::new();
     server.until(what, WAIT_TIMEOUT, |server| {
@@ -24,7 +24,7 @@ fn watch(server: &Server, what: &str, mut is_so: impl FnMut(Option<f64>) -> bool
 }
 
 #[test]
-fn a_region_that_comes_back_takes_its_share_bit_by_bit() {
+fn a_recovered_region_regains_its_share_gradually() {
     if !are_installed(&["haproxy", "nginx"]) {
         return;
     }
@@ -32,7 +32,7 @@ fn a_region_that_comes_back_takes_its_share_bit_by_bit() {
     let site =
         regions.site("policy = \"weighted\"\nslow-start = \"4s\"\n", &regions.members("", ""));
     let server = site.serve();
-    assert_asked(&server, regions.fra, 0.5);
+    assert_answer_share(&server, regions.fra, 0.5);
     regions.haproxy = None;
     server.until("its clients go to the other", WAIT_TIMEOUT, |server| {
         server.verdicts()[0].1 == "down"
@@ -51,7 +51,7 @@ fn a_region_that_comes_back_takes_its_share_bit_by_bit() {
     let log = server.log();
     assert!(log.contains("slow start started") && log.contains("full share reached"), "{log}");
     assert!(seen.iter().filter(|at| (0.1..0.9).contains(*at)).count() >= 5, "{seen:?}");
-    assert_asked(&server, regions.fra, 0.5);
+    assert_answer_share(&server, regions.fra, 0.5);
 }
 
 fn drain(site: &ServerDirectory, server: &Server, arguments: &[&str]) -> String {
@@ -59,7 +59,7 @@ fn drain(site: &ServerDirectory, server: &Server, arguments: &[&str]) -> String 
 }
 
 #[test]
-fn a_drain_over_a_time_is_held_goes_on_and_outlives_restarts() {
+fn a_gradual_drain_can_be_held_and_resumed_and_survives_restarts() {
     if !are_installed(&["haproxy", "nginx"]) {
         return;
     }
@@ -67,21 +67,18 @@ fn a_drain_over_a_time_is_held_goes_on_and_outlives_restarts() {
     let site = regions.site("policy = \"weighted\"\n", &regions.members("", ""));
     let before = site.read(ZONE);
     let server = site.serve();
-    assert_asked(&server, regions.fra, 0.5);
+    assert_answer_share(&server, regions.fra, 0.5);
 
     let url = format!("http://{}", server.admin.unwrap());
     let (code, _, err) = site.run(&["drain", "fra", "--over", "200h", "--server", &url]);
     assert!(code == 1 && err.contains("7 days") && site.read(ZONE) == before, "{code} {err}");
-    let said = drain(&site, &server, &["--over", "4s"]);
-    assert!(
-        said.contains("receives ") && said.contains("% of its normal traffic, and 0% in "),
-        "{said}"
-    );
+    let output = drain(&site, &server, &["--over", "4s"]);
+    assert!(output.contains("its share is ") && output.contains("%, and 0% in "), "{output}");
     let seen = watch(&server, "clients leave", |at| at.is_none_or(|at| at < 0.75));
     assert!(seen.is_sorted_by(|a, b| a >= b) && seen.len() > 3, "{seen:?}");
     server.until_logged("gradual drain started");
-    let said = drain(&site, &server, &["--pause"]);
-    assert!(said.contains("held"), "{said}");
+    let output = drain(&site, &server, &["--pause"]);
+    assert!(output.contains("held"), "{output}");
     server.until_logged("drain held");
     let held = ramp(&server).expect("a drain that is held is shown");
     assert!((0.3..0.8).contains(&held), "{held}");
@@ -93,16 +90,16 @@ fn a_drain_over_a_time_is_held_goes_on_and_outlives_restarts() {
         "{text}"
     );
     assert!(run_command(&site, &server, &["status"]).contains("held"));
-    // So much of its half.
+    // The share is that fraction of one half.
     let share = held / 2.0;
-    assert_asked(&server, regions.fra, share);
+    assert_answer_share(&server, regions.fra, share);
 
     assert!(server.terminate().0.success());
     let server = site.serve();
     assert_eq!(ramp(&server), Some(held), "it is held after a restart");
-    assert_asked(&server, regions.fra, share);
-    let said = drain(&site, &server, &["--resume"]);
-    assert!(said.contains("% of its normal traffic, and 0% in "), "{said}");
+    assert_answer_share(&server, regions.fra, share);
+    let output = drain(&site, &server, &["--resume"]);
+    assert!(output.contains("%, and 0% in "), "{output}");
     watch(&server, "clients leave again", |at| at.is_none_or(|at| at < held - 0.1));
     assert!(server.terminate().0.success());
     let server = site.serve();
@@ -118,9 +115,9 @@ fn a_drain_over_a_time_is_held_goes_on_and_outlives_restarts() {
     let text = run_command(&site, &server, &["status"]);
     assert!(text.contains("effective since"), "{text}");
 
-    let said = run_command(&site, &server, &["undrain", "fra"]);
-    assert!(said.contains("fra: in service"), "{said}");
-    assert_asked(&server, regions.fra, 0.5);
+    let output = run_command(&site, &server, &["undrain", "fra"]);
+    assert!(output.contains("fra: in service"), "{output}");
+    assert_answer_share(&server, regions.fra, 0.5);
     let text = site.read(ZONE);
     assert!(!text.contains("drain-hold") && text.contains("state = \"active\""), "{text}");
     assert_eq!(
@@ -131,14 +128,17 @@ fn a_drain_over_a_time_is_held_goes_on_and_outlives_restarts() {
 }
 
 #[test]
-fn a_drain_written_by_hand_goes_over_the_time_written_beside_it() {
+fn a_gradual_drain_by_edit_takes_the_configured_time() {
     if !are_installed(&["haproxy", "nginx"]) {
         return;
     }
     let regions = Regions::start(["127.0.37.1", "127.0.37.2"]);
     let site = regions.site("policy = \"weighted\"\n", &regions.members("", ""));
     let server = site.serve();
-    let keys = "# Frankfurt\nstate = \"draining\"\ndrain-over = \"10m\"\n";
+    let keys = r#"# Frankfurt
+state = "draining"
+drain-over = "10m"
+"#;
     site.edit(ZONE, "# Frankfurt\n", keys);
     server.until("the drain is applied", WAIT_TIMEOUT, |server| {
         server.status().datacenters[0].state == "draining"
@@ -154,5 +154,5 @@ fn a_drain_written_by_hand_goes_over_the_time_written_beside_it() {
     server.until("an endpoint drains so, too", WAIT_TIMEOUT, |server| {
         ramp(server).is_some_and(|at| at > 0.9)
     });
-    assert_asked(&server, regions.fra, 0.5);
+    assert_answer_share(&server, regions.fra, 0.5);
 }
