@@ -1,7 +1,8 @@
 //! The console in a real browser: what an operator sees of a status document, and of a server that
-//! is gone.
+//! has stopped.
 //!
-//! A small HTTP server plays portolan's part: the page's own files, and prepared documents. Without
+//! A small HTTP server takes the place of portolan: it serves the page's own files and prepared
+//! documents. Without chromium the tests print a message and pass.
 //! chromium the tests say so and pass.
 
 #![allow(
@@ -31,7 +32,7 @@ const FILES: [(&str, &str, &str); 3] = [
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 #[test]
-fn state_and_health_are_two_things_and_a_held_drain_is_no_slow_start() {
+fn state_and_health_are_shown_apart_and_a_held_drain_is_not_a_slow_start() {
     let Some(page) = page(usize::MAX) else { return };
     for words in [
         "✕ all down",
@@ -50,7 +51,7 @@ fn state_and_health_are_two_things_and_a_held_drain_is_no_slow_start() {
 }
 
 #[test]
-fn a_page_whose_server_is_gone_is_grey_and_says_how_old_its_data_is() {
+fn a_page_whose_server_has_stopped_is_grey_and_shows_the_age_of_its_data() {
     let Some(page) = page(2) else { return };
     assert!(page.contains("class=\"stale\""), "{page}");
     assert!(page.contains("The server does not answer."), "{page}");
@@ -59,7 +60,7 @@ fn a_page_whose_server_is_gone_is_grey_and_says_how_old_its_data_is() {
     assert!(page.contains("✕ all down"), "the last data stays readable");
 }
 
-/// The page as the browser has it after some rounds, when the server answers so many requests for
+/// The page as the browser shows it after the server has answered `documents` requests for
 /// documents; `None` without a browser.
 fn page(documents: usize) -> Option<String> {
     let browser =
@@ -89,7 +90,7 @@ fn page(documents: usize) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Answers one request; one for a document too many with nothing.
+/// Answers one request; closes the connection without an answer once no document is left.
 fn serve(stream: &TcpStream, left: &AtomicUsize) {
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     let Some(request) = lines.next() else { return };
@@ -112,7 +113,7 @@ fn serve(stream: &TcpStream, left: &AtomicUsize) {
         text.len()
     );
     let mut stream = stream;
-    // The browser may have given up.
+    // The browser may have closed the connection.
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(text.as_bytes()));
 }
 
@@ -121,8 +122,8 @@ fn totals() -> Value {
     json!({ "transports": { "udp": transport }, "rcodes": {}, "rtypes": {}, "services": {}, "datacenters": {} })
 }
 
-/// A status document: one datacenter active with dead targets, one drain held, one drained, one
-/// drained and still answered.
+/// A status document: one datacenter active with targets that are down, one with a held drain, one
+/// drained, and one drained that some answers still name.
 fn status() -> Value {
     const NOW: i64 = 1_800_000_000;
     let datacenter = |name: &str, state: &str, health: &str, up: usize, down: usize| {
@@ -149,7 +150,7 @@ fn status() -> Value {
         "ramps": [{ "name": "iad", "kind": "held-drain", "at": 0.996, "goal": 0.996, "ends": NOW - 5 }],
         "checker": { "doubt": "trusting", "freezes": 0, "started": 9, "late": 0, "discarded": 0, "in-flight": 0 },
     });
-    // The document is one that portolan could have made.
+    // Proves that portolan could have written the document.
     let status: Status = serde_json::from_value(document).expect("a status document");
     serde_json::to_value(status).expect("a document")
 }

@@ -1,13 +1,13 @@
-//! What each mistake in a configuration looks like. Every file of `tests/diagnostics/` is a
-//! conversation: a sentence, the files of a configuration, and after `--- output` exactly what is
-//! shown. `PORTOLAN_BLESS=1` writes down what is shown now.
+//! The text of each diagnostic. Every file of `tests/diagnostics/` is a case: a sentence, the files
+//! of a configuration, and after `--- output` the exact text shown. `PORTOLAN_BLESS=1` replaces the
+//! expected text by the present one.
 
 use std::{fmt::Write as _, fs, path::Path};
 
 use portolan::config::{Colours, Config, SourceOptions, Sources};
 
 #[test]
-fn every_mistake_is_shown_where_it_was_made_and_how_to_mend_it() {
+fn every_mistake_is_shown_with_its_place_and_its_remedy() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diagnostics");
     let mut cases: Vec<_> =
         fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -27,7 +27,7 @@ fn every_mistake_is_shown_where_it_was_made_and_how_to_mend_it() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// Large files are read table by table, which no report shows.
+/// Large files are read table by table; no diagnostic may show that.
 #[test]
 fn a_mistake_looks_the_same_in_a_large_file() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diagnostics");
@@ -61,7 +61,7 @@ fn files(input: &str) -> impl Iterator<Item = (&str, &str)> {
     input.split("--- ").skip(1).map(|part| part.split_once('\n').expect("a path, then the file"))
 }
 
-/// What `check` would show for the files of a case.
+/// The text that `check` shows for the files of a case.
 fn output(input: &str) -> String {
     let files = files(input);
     let sources = Sources::from_texts(&SourceOptions::default(), files);

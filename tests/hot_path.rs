@@ -1,5 +1,5 @@
-//! No query allocates once its shard is warm: counted by the allocator itself, for every way an
-//! answer can come about.
+//! No query allocates once its shard is warm. The allocator itself counts, for every kind of
+//! answer.
 
 #![expect(
     unsafe_code,
@@ -24,8 +24,8 @@ use portolan::{
     steer::{Conditions, DrawState},
 };
 
-/// The system's allocator with a count per thread, so that the test harness' own threads do not
-/// matter.
+/// The system's allocator with a count for each thread, so that the threads of the test harness do
+/// not count.
 struct Counting;
 
 thread_local! {
@@ -33,16 +33,16 @@ thread_local! {
 }
 
 fn count() {
-    // A thread that is ending has no count any more.
+    // A thread that is ending no longer has a count.
     let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
 }
 
-// SAFETY: every call goes to the system's allocator as it came; counting touches one `Cell` and
+// SAFETY: every call is passed unchanged to the system's allocator; counting changes one `Cell` and
 // does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: the caller's promises are those that `System` asks for.
+        // SAFETY: the caller fulfils the contract of `System`.
         unsafe { System.alloc(layout) }
     }
 
@@ -147,7 +147,7 @@ _sip._tcp SRV 0 0 5060 mail
 big     TXT   "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
 "#;
 
-/// Services over so many members that answers are drawn member by member, by every spread; and
+/// Services with so many members that each answer picks single members, for every spread; and
 /// services that answer all members.
 fn large() -> String {
     let members: Vec<String> =
@@ -325,7 +325,7 @@ fn a_group_answers_as_each_query_would_be_answered_alone_and_does_not_allocate()
     let mut names = NameBuffers::new();
     let mut replies = vec![[0; 1232]; MAX_GROUP];
     for size in [1, 2, 7, MAX_GROUP] {
-        // Every query meets every other sort of neighbour before long.
+        // The order lets every kind of query meet every other kind in a group.
         for round in 0..20 * queries.len() {
             let asked: Vec<_> = (0..size)
                 .map(|place| &queries[(round * size + place * place) % queries.len()])

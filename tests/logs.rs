@@ -1,13 +1,13 @@
-//! The log's records, judged by the source: every call of a `tracing` macro in `src/`.
+//! The records of the log, checked in the source: every call of a `tracing` macro in `src/`.
 //!
-//! A record is a fixed phrase with typed fields. None of its fields bears a name that the logger
-//! uses itself, for a JSON record would have that key twice; none is written by `Debug`, whose form
-//! is nobody's contract.
+//! A record is a fixed phrase with typed fields. No field has a name that the logger uses itself,
+//! because a JSON record would contain that key twice. No field is written by `Debug`, because its
+//! form is not stable.
 
 use std::{fs, path::Path};
 
 const MACROS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "event"];
-/// Names that the logger uses for what every record has.
+/// Names of the keys that the logger adds to every record.
 const RESERVED: [&str; 9] =
     ["target", "level", "message", "timestamp", "time", "span", "spans", "module", "parent"];
 
@@ -19,7 +19,9 @@ fn every_record_is_a_fixed_phrase_with_typed_fields() {
         for call in calls_of(code_of(text)) {
             calls += 1;
             offences.extend(
-                offences_of(&call).into_iter().map(|what| format!("{path}:{}: {what}", call.line)),
+                violations_of(&call)
+                    .into_iter()
+                    .map(|what| format!("{path}:{}: {what}", call.line)),
             );
         }
     });
@@ -33,7 +35,7 @@ fn every_record_is_a_fixed_phrase_with_typed_fields() {
 }
 
 #[test]
-fn an_offence_is_found_in_every_form() {
+fn every_form_of_a_violation_is_found() {
     for (text, expected, why) in [
         (r#"tracing::info!("stopping");"#, vec![], "a phrase alone"),
         (
@@ -85,7 +87,7 @@ fn an_offence_is_found_in_every_form() {
         (r#"tracing::event!(Level::INFO, a = 1, "x");"#, vec![], "a level is not a field"),
         ("// tracing::info!(?a);\n", vec![], "a comment"),
     ] {
-        let found: Vec<String> = calls_of(text).iter().flat_map(offences_of).collect();
+        let found: Vec<String> = calls_of(text).iter().flat_map(violations_of).collect();
         assert_eq!(found, expected, "{why}: {text}");
     }
 }
@@ -101,12 +103,12 @@ fn each_source(directory: &Path, act: &mut impl FnMut(&str, &str)) {
     }
 }
 
-/// A source up to its unit tests, which end it.
+/// The source without its unit tests, which are at its end.
 fn code_of(text: &str) -> &str {
     text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or(text)
 }
 
-/// A call of a macro.
+/// A call of a `tracing` macro.
 struct Call<'a> {
     line: usize,
     arguments: Vec<&'a str>,
@@ -129,7 +131,7 @@ fn calls_of(text: &str) -> Vec<Call<'_>> {
     text.match_indices("tracing::").filter_map(call).collect()
 }
 
-/// What stands between the commas before the parenthesis that closes the call.
+/// The arguments of the call, up to its closing parenthesis.
 fn arguments_of(inside: &str) -> Vec<&str> {
     let mut arguments = Vec::new();
     let (mut depth, mut start, mut is_quoted, mut is_escaped) = (0, 0, false, false);
@@ -156,19 +158,19 @@ fn arguments_of(inside: &str) -> Vec<&str> {
     arguments
 }
 
-fn offences_of(call: &Call<'_>) -> Vec<String> {
+fn violations_of(call: &Call<'_>) -> Vec<String> {
     let Some(phrase) = call.arguments.iter().position(|argument| argument.starts_with('"')) else {
         return vec!["there is no phrase".to_owned()];
     };
     let mut offences: Vec<String> =
-        call.arguments[..phrase].iter().filter_map(|field| offence_of(field)).collect();
+        call.arguments[..phrase].iter().filter_map(|field| violation_of(field)).collect();
     if phrase + 1 < call.arguments.len() || call.arguments[phrase].contains('{') {
         offences.push("the phrase is not fixed".to_owned());
     }
     offences
 }
 
-fn offence_of(field: &str) -> Option<String> {
+fn violation_of(field: &str) -> Option<String> {
     let (name, value) = field.split_once(['=', ':']).unwrap_or((field, field));
     let (name, value) = (name.trim().trim_start_matches(['%', '?']), value.trim());
     if RESERVED.contains(&name) {

@@ -1,7 +1,7 @@
-//! Any octets as a request: no panic, no reply to a response, every reply of bounded size and
-//! well-formed.
+//! Any octets as a query: no panic, no reply to a response, and every reply well-formed and of
+//! bounded size.
 //!
-//! The first octet chooses the transport, the rest is the message.
+//! The first octet chooses the transport; the rest is the message.
 
 #![no_main]
 
@@ -52,7 +52,8 @@ fuzz_target!(|input: &[u8]| {
             assert!(message[2] & 0x80 == 0 && reply.length <= most);
             match Message::from_vec(&out[..reply.length]) {
                 Ok(decoded) => assert_eq!(decoded.truncation, reply.labels.truncated),
-                // A client subnet of a family that the decoder does not know is echoed as it came.
+                // A client subnet of a family that the decoder does not support is repeated
+                // unchanged.
                 Err(error) => assert!(
                     error.to_string().contains("address family"),
                     "a reply that decodes: {error}"

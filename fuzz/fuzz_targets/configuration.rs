@@ -1,5 +1,5 @@
-//! Any text as a file of zones/, as portolan.toml and as a master file: it ends in a configuration
-//! or in errors that can be shown.
+//! Any text as a file of zones/, as portolan.toml and as a master file: the result is a
+//! configuration or errors that can be rendered.
 
 #![no_main]
 

@@ -1,8 +1,8 @@
-//! Any octets as master files that include each other: no panic, no copy of a file, every place
-//! inside the file that it names, and never more than the budget.
+//! Any octets as master files that include each other: no panic, no copy of a file, every reported
+//! place inside the file that it names, and never more memory than the budget.
 //!
-//! Octets of 0xff separate the files. The first is the zone's own, the others are `f1`, `f2` and so
-//! on.
+//! Octets of 0xff separate the files. The first is the zone's own file; the others are `f1`, `f2`
+//! and so on.
 
 #![no_main]
 
@@ -14,7 +14,7 @@ use portolan::{
     zone::master::{self, Budget, IncludedFile},
 };
 
-/// Small, so that an input that includes much is read in a moment.
+/// A small budget, so that an input with many inclusions is read quickly.
 const TEXT: u64 = 1 << 16;
 const GENERATED: u64 = 1 << 10;
 const RECORDS: u64 = 1 << 18;

@@ -1,6 +1,6 @@
-//! Any octets at all as a balancer's page, in every format and cut anywhere: a report that can be
-//! true, or a reason; never a panic, never long. The first octet chooses the format, the second
-//! where the pages are cut.
+//! Any octets as the page of a balancer, in every format and cut anywhere: the result is a
+//! plausible report or a reason. It never panics and always ends quickly. The first octet chooses
+//! the format, the second where the page is cut.
 
 #![no_main]
 
@@ -12,7 +12,7 @@ use portolan::{
     load::{LoadSource, PollHistory},
 };
 
-/// Sources of every kind, as a configuration makes them.
+/// Load sources of every kind, as a configuration creates them.
 static SOURCES: LazyLock<Vec<LoadSource>> = LazyLock::new(|| {
     let directory = std::env::temp_dir().join(format!("portolan-fuzz-load-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("a directory");

@@ -1,5 +1,5 @@
-//! Any octets as a master file: no panic, every place inside the text, and a record's octets read
-//! back as the same record.
+//! Any octets as a master file: no panic, every reported place inside the text, and the octets of
+//! each record decode to the same record.
 
 #![no_main]
 
@@ -13,7 +13,7 @@ use portolan::{
 
 fn read(text: &[u8]) -> MasterFile {
     let origin = Name::root().child(b"example").expect("a short label");
-    // A file that includes others includes itself, or itself under ever new names.
+    // An included file includes itself, or the same content under further names.
     let bytes = Arc::new(text.to_vec());
     master::parse(text, &origin, Some(300), &mut |path| {
         Ok(IncludedFile { path: path.to_owned(), bytes: Arc::clone(&bytes) })

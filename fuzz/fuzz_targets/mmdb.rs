@@ -1,5 +1,5 @@
-//! Any octets at all as a GeoIP database: refused, or read, surveyed and folded; never a panic,
-//! never long.
+//! Any octets as a GeoIP database: it is refused, or read, surveyed and folded. Nothing panics and
+//! everything ends quickly.
 
 #![no_main]
 

@@ -1,7 +1,7 @@
-//! Any text as a whole zones directory: it ends in errors that can be shown, or in a snapshot that
-//! answers every query with a reply that decodes.
+//! Any text as a whole zones directory: the result is errors that can be rendered, or a snapshot
+//! whose every reply decodes.
 //!
-//! Lines `---` separate the files: two of tables, two zones, and one that they may include.
+//! Lines of `---` separate the files: two of tables, two zones, and one that they may include.
 
 #![no_main]
 
@@ -35,7 +35,7 @@ fuzz_target!(|text: &str| {
             return;
         }
     };
-    // What shows only now is a mistake as well: a zone without SOA, say.
+    // Mistakes that show only now, such as a zone without SOA, are errors as well.
     let Ok(mut world) = LoadedConfig::from_config(sources, config, &warnings) else { return };
     let names: Vec<Name> =
         world.topology.services.iter().map(|service| service.name.clone()).take(5).collect();

@@ -1,10 +1,10 @@
-//! Knot and NSD as referees: for random static zones, `engine::answer` must agree with one of them
-//! on every question.
+//! Differential test against Knot and NSD: for random static zones, `engine::answer` must agree
+//! with at least one of them on every query.
 //!
-//! Agreement is of rcode, AA, TC, the answer and the authority section as sets, the order of the
-//! aliases in an answer, and the glue that a referral must have (RFC 9471). Where the referees
-//! differ from each other, either is right; how often they do is printed. `PORTOLAN_SEED` chooses
-//! other zones, `PORTOLAN_ZONES` how many.
+//! Compared are the rcode, AA, TC, the answer and authority sections as sets, the order of aliases
+//! in an answer, and the glue that a referral must have (RFC 9471). Where the two differ from each
+//! other, either is accepted; the number of such queries is printed. `PORTOLAN_SEED` chooses other
+//! zones, `PORTOLAN_ZONES` their number.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a test's own modules")]
 
@@ -36,7 +36,7 @@ mod zones;
 const NS: u16 = 2;
 const CNAME: u16 = 5;
 const DNAME: u16 = 39;
-/// The branches of the lookup, each of which the questions must reach.
+/// The branches of the lookup. The queries must reach each of them.
 const BRANCHES: &[&str] = &[
     "refused",
     "yxdomain",
@@ -49,7 +49,7 @@ const BRANCHES: &[&str] = &[
     "nodata",
     "nxdomain",
 ];
-/// How many disagreements are printed.
+/// The number of disagreements that are printed.
 const SHOWN: usize = 10;
 
 #[test]
@@ -104,7 +104,7 @@ fn found(is_there: bool) -> &'static str {
     if is_there { "runs" } else { "is not installed (Debian packages knot and nsd)" }
 }
 
-/// The zones as `portolan` serves them.
+/// The snapshot from which `portolan` answers for the zones.
 fn snapshot(zones: &[Zone]) -> Snapshot {
     let mut built = Vec::new();
     for zone in zones {
@@ -126,10 +126,10 @@ struct Comparison {
     snapshot: Snapshot,
     peers: Vec<Peer>,
     questions_sent: usize,
-    /// How often the referees differ.
+    /// The number of queries on which Knot and NSD differ.
     referee_disagreements: usize,
     wrong_replies: usize,
-    /// How many replies of each branch of the lookup.
+    /// The number of replies from each branch of the lookup.
     replies_by_branch: BTreeMap<&'static str, usize>,
 }
 
@@ -179,7 +179,7 @@ impl Comparison {
     }
 }
 
-/// The branch that a reply comes from.
+/// The branch of the lookup that a reply comes from.
 fn branch(question: &Question, ours: &Reply) -> &'static str {
     let aliases = aliases(ours);
     match ours.rcode {
@@ -196,7 +196,7 @@ fn branch(question: &Question, ours: &Reply) -> &'static str {
     }
 }
 
-/// What is wrong with a reply by itself.
+/// A fault of a reply that shows without a comparison.
 fn self_objection(question: &Question, edns: EdnsMode, ours: &Reply) -> Option<String> {
     let wanted = match edns {
         EdnsMode::No => None,
@@ -218,7 +218,7 @@ fn self_objection(question: &Question, edns: EdnsMode, ours: &Reply) -> Option<S
     None
 }
 
-/// Where a reply differs from the referee's.
+/// The difference between a reply of portolan and one of a peer.
 fn objection(ours: &Reply, theirs: &Reply) -> Option<String> {
     if (ours.rcode, ours.is_authoritative) != (theirs.rcode, theirs.is_authoritative) {
         return Some("rcode or AA differs".to_owned());
@@ -251,15 +251,16 @@ fn aliases(reply: &Reply) -> Vec<(&[u8], u16)> {
     reply.answer.iter().filter(is_alias).map(|record| (&*record.owner, record.rtype)).collect()
 }
 
-/// The authority section, but the NS records that may go with any answer (RFC 1034 section 4.3.2
-/// asks for none).
+/// The authority section without the NS records that may accompany any answer (RFC 1034 section
+/// 4.3.2 requires none).
 fn authority(reply: &Reply) -> BTreeSet<&Record> {
     let is_extra =
         |record: &Record| record.rtype == NS && reply.is_authoritative && !reply.answer.is_empty();
     reply.authority.iter().filter(|record| !is_extra(record)).collect()
 }
 
-/// The glue a referral must have: addresses of servers at or below the cut (RFC 9471 section 3.1).
+/// The glue that a referral must have: addresses of name servers at or below the cut (RFC 9471
+/// section 3.1).
 fn glue(reply: &Reply) -> Vec<&Record> {
     let cuts: Vec<&[u8]> =
         reply.authority.iter().filter(|ns| ns.rtype == NS).map(|ns| &*ns.owner).collect();

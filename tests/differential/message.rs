@@ -1,11 +1,11 @@
-//! Requests out and replies in, read with a reader of the test's own: what `portolan` writes is not
-//! read with what it is made of.
+//! Queries and replies with an independent reader, so that a fault in portolan's own reader cannot
+//! hide a fault in its writer.
 
 use std::fmt;
 
 use crate::zones::{Question, TYPES};
 
-/// How a question is asked.
+/// The OPT record of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EdnsMode {
     No,
@@ -13,7 +13,7 @@ pub(crate) enum EdnsMode {
     DnssecOk,
 }
 
-/// A reply, with the OPT record taken out of it.
+/// A reply; the OPT record is not among its sections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reply {
     pub(crate) rcode: u16,
@@ -23,7 +23,7 @@ pub(crate) struct Reply {
     pub(crate) answer: Vec<Record>,
     pub(crate) authority: Vec<Record>,
     pub(crate) additional: Vec<Record>,
-    /// The DO bit of the OPT record, where there is one.
+    /// The DO bit of the OPT record, if the reply has one.
     pub(crate) edns: Option<bool>,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct Record {
     pub(crate) rdata: Vec<u8>,
 }
 
-/// A request with the RD bit off.
+/// A query with the RD bit clear.
 pub(crate) fn request(id: u16, question: &Question, edns: EdnsMode) -> Vec<u8> {
     let mut message = id.to_be_bytes().to_vec();
     message.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns != EdnsMode::No)]);
@@ -61,7 +61,7 @@ pub(crate) fn wire(name: &str) -> Vec<u8> {
     wire
 }
 
-/// Reads a reply; `None` if it is not a well-formed message that ends where it should.
+/// Reads a reply; `None` if the message is malformed or has octets after its end.
 pub(crate) fn read(message: &[u8]) -> Option<Reply> {
     let mut reader = Reader { message, at: 12 };
     let word = |at: usize| Some(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]));
@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
         Some(Record { owner, rtype, ttl_secs, rdata })
     }
 
-    /// Reads a name, through pointers that point backwards, and lower-cases it.
+    /// Reads a name in lower case; compression pointers must point backwards.
     fn name(&mut self) -> Option<Vec<u8>> {
         let mut name = Vec::new();
         let (mut at, mut end, mut limit) = (self.at, None, self.at);

@@ -1,4 +1,4 @@
-//! Knot and NSD as child processes on loopback ports of their own, killed when the test ends.
+//! Knot and NSD as child processes on free loopback ports; they are killed when dropped.
 
 use std::{
     fmt::Write,
@@ -15,11 +15,10 @@ use crate::{
     zones::{Question, Zone},
 };
 
-/// How often a question is asked before a peer counts as dead; a peer that starts takes some of
-/// them.
+/// The number of attempts before a peer counts as dead. Some of them pass while it starts.
 const TRIES: u32 = 300;
 
-/// A name server that is asked the same questions.
+/// A name server that gets the same queries.
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
     process: Child,
@@ -35,7 +34,7 @@ impl Drop for Peer {
 }
 
 impl Peer {
-    /// Starts Knot over the master files in `directory`; `None` where it is not installed.
+    /// Starts Knot with the master files in `directory`; `None` if it is not installed.
     pub(crate) fn knot(directory: &Path, zones: &[Zone]) -> io::Result<Option<Self>> {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let run = directory.join("knot");
@@ -56,7 +55,7 @@ impl Peer {
         Self::start("knot", "knotd", &["-c"], &path, address)
     }
 
-    /// Starts NSD over the master files in `directory`; `None` where it is not installed.
+    /// Starts NSD with the master files in `directory`; `None` if it is not installed.
     pub(crate) fn nsd(directory: &Path, zones: &[Zone]) -> io::Result<Option<Self>> {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let run = directory.join("nsd");
@@ -104,8 +103,8 @@ impl Peer {
         Ok(Some(Self { name, process, socket, next_id: 1 }))
     }
 
-    /// Asks until the peer answers: one that still starts refuses the datagram, loses it or says
-    /// SERVFAIL.
+    /// Queries until the peer answers. A peer that is still starting refuses the datagram, loses
+    /// it, or answers SERVFAIL.
     pub(crate) fn wait_until_it_serves(&mut self, zone: &Zone) {
         let soa = Question { name: zone.apex.clone(), rtype: 6 };
         for _ in 0..TRIES {
@@ -122,7 +121,7 @@ impl Peer {
         panic!("{} does not serve {}", self.name, zone.apex);
     }
 
-    /// Asks, again where a datagram was lost.
+    /// Sends a query, again if a datagram was lost.
     pub(crate) fn ask(&mut self, question: &Question, edns: EdnsMode) -> Reply {
         (0..TRIES)
             .find_map(|_| self.try_ask(question, edns))
@@ -133,8 +132,7 @@ impl Peer {
         self.next_id = self.next_id.wrapping_add(1);
         let id = self.next_id;
         let mut buffer = [0; 65535];
-        // A refused datagram fails at once: waiting for a reply that cannot come is what paces the
-        // tries.
+        // A refused datagram fails at once; the wait for a reply limits the rate of attempts.
         let _refused = self.socket.send(&message::request(id, question, edns));
         loop {
             match self.socket.recv(&mut buffer) {

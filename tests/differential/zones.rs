@@ -1,8 +1,8 @@
-//! Random static zones that hit every branch of the lookup, and the questions to ask of them.
+//! Random static zones that reach every branch of the lookup, and the queries for them.
 //!
-//! Labels come from a small alphabet, so that names collide, nest, leave empty non-terminals
-//! between them and stand under wildcards, cuts and DNAMEs. What the peers refuse to load (CNAME
-//! and other data, records below a DNAME) is not made here.
+//! Labels come from a small alphabet, so that names collide, nest, have empty non-terminals between
+//! them, and are below wildcards, cuts and DNAMEs. The zones contain nothing that Knot or NSD
+//! refuse to load (a CNAME beside other data, records below a DNAME).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use std::{
 
 use fastrand::Rng;
 
-/// Labels of owners; a name below some owner often exists, and often does not.
+/// Labels of owners. With so few, a name below an owner often exists, and often does not.
 const LABELS: [&str; 5] = ["a", "b", "c", "d", "*"];
 
 /// A zone: its apex, its master file and the records by owner (relative to the root, lower case).
@@ -21,15 +21,14 @@ pub(crate) struct Zone {
     owners: BTreeSet<String>,
 }
 
-/// A question to all servers.
+/// A query that is sent to all servers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Question {
     pub(crate) name: String,
     pub(crate) rtype: u16,
 }
 
-/// The types that are asked for: those in the zones, one that is nowhere, and the ones with rules
-/// of their own.
+/// The queried types: those in the zones, one that no zone has, and those with special rules.
 pub(crate) const TYPES: [(u16, &str); 11] = [
     (1, "A"),
     (2, "NS"),
@@ -44,8 +43,8 @@ pub(crate) const TYPES: [(u16, &str); 11] = [
     (65280, "TYPE65280"),
 ];
 
-/// Zones `z0.test`, `z1.test` and so on; every third has a child zone of its own below one of its
-/// cuts.
+/// Generates the zones `z0.test`, `z1.test` and so on. Every third has a child zone below one of
+/// its cuts.
 pub(crate) fn generate(rng: &mut Rng, count: usize) -> Vec<Zone> {
     let mut zones = Vec::new();
     for number in 0..count {
@@ -76,7 +75,7 @@ pub(crate) fn generate(rng: &mut Rng, count: usize) -> Vec<Zone> {
 
 const DS: &str = "12345 13 2 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// A zone in the making: the records of each owner, by type.
+/// A zone that is being generated: the records of each owner, by type.
 struct ZoneDraft {
     apex: String,
     records: BTreeMap<String, BTreeMap<&'static str, BTreeSet<String>>>,
@@ -101,7 +100,7 @@ impl ZoneDraft {
             .insert(rdata.to_owned());
     }
 
-    /// Adds random records, each only where it may stand.
+    /// Adds random records where they are valid.
     fn fill(&mut self, rng: &mut Rng) {
         for _ in 0..rng.usize(10..40) {
             let owner = self.random_name(rng);
@@ -122,7 +121,7 @@ impl ZoneDraft {
         }
     }
 
-    /// A name of up to four labels below the apex, or the apex.
+    /// The apex or a name of up to four labels below it.
     fn random_name(&self, rng: &mut Rng) -> String {
         let mut name = self.apex.clone();
         for _ in 0..rng.usize(0..5) {
@@ -131,7 +130,7 @@ impl ZoneDraft {
         name
     }
 
-    /// A name in the zone mostly, else in another one or outside of all.
+    /// Mostly a name in the zone, else a name in another zone or outside of all zones.
     fn random_target(&self, rng: &mut Rng) -> String {
         match rng.u8(0..20) {
             0 => "outside.example.".to_owned(),
@@ -152,7 +151,7 @@ impl ZoneDraft {
             .any(|(name, types)| types.contains_key("DNAME") && is_below(owner, name))
     }
 
-    /// Adds data, but not where a CNAME stands.
+    /// Adds a record unless the owner has a CNAME.
     fn add_beside(&mut self, owner: &str, rtype: &'static str, rdata: &str) {
         if !self.has(owner, "CNAME") && !self.is_below_dname(owner) {
             self.add(owner, rtype, rdata);
@@ -165,7 +164,7 @@ impl ZoneDraft {
         }
     }
 
-    /// Adds a DNAME, but not at a cut, a wildcard or a CNAME, and only where nothing is below.
+    /// Adds a DNAME, except at a cut, a wildcard or a CNAME, or above other names.
     fn add_dname(&mut self, owner: &str, target: &str) {
         let is_free = !["CNAME", "DNAME"].iter().any(|rtype| self.has(owner, rtype))
             && !self.is_below_dname(owner);
@@ -176,7 +175,7 @@ impl ZoneDraft {
         }
     }
 
-    /// Adds a delegation: glue below the cut, a sibling's glue, or a server elsewhere; often a DS.
+    /// Adds a delegation with glue below the cut, a sibling's glue or none; often with a DS.
     fn add_cut(&mut self, rng: &mut Rng, owner: &str, sibling: &str) {
         let is_free = !["CNAME", "DNAME"].iter().any(|rtype| self.has(owner, rtype))
             && !self.is_below_dname(owner);
@@ -207,13 +206,13 @@ impl ZoneDraft {
         for (owner, types) in &self.records {
             for (at, (rtype, rdatas)) in types.iter().enumerate() {
                 for rdata in rdatas {
-                    // One TTL per RRset, different ones within a zone.
+                    // Each RRset has one TTL; TTLs differ within a zone.
                     let ttl = 100 + (owner.len() + at) % 3 * 50;
                     let _infallible = writeln!(text, "{owner}. {ttl} IN {rtype} {rdata}");
                 }
             }
         }
-        // Relative targets (of SOA and NS) need the apex.
+        // The relative names in SOA and NS records need the origin.
         let text = format!("$ORIGIN {}.\n{text}", self.apex);
         Zone { apex: self.apex, text, owners: self.records.into_keys().collect() }
     }
@@ -223,8 +222,8 @@ fn is_below(name: &str, ancestor: &str) -> bool {
     name.strip_suffix(ancestor).is_some_and(|front| front.ends_with('.'))
 }
 
-/// Every owner, every name between it and the apex, names beside and below them, each with every
-/// type.
+/// Queries of each type for every owner, every name between it and the apex, and names beside and
+/// below them.
 pub(crate) fn questions(rng: &mut Rng, zone: &Zone) -> Vec<Question> {
     let mut names = BTreeSet::from([format!("outside-of-{}", zone.apex)]);
     for owner in &zone.owners {
@@ -237,7 +236,7 @@ pub(crate) fn questions(rng: &mut Rng, zone: &Zone) -> Vec<Question> {
         }
         names.insert(format!("x.y.{owner}"));
     }
-    // Long enough that a DNAME may make them too long (YXDOMAIN).
+    // With these labels a DNAME may produce a name that is too long (YXDOMAIN).
     let long = ["l".repeat(63), "l".repeat(63), "l".repeat(63), "l".repeat(35)].join(".");
     names.extend(
         zone.owners.iter().map(|owner| format!("{long}.{owner}")).filter(|name| name.len() < 254),
