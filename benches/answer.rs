@@ -1,5 +1,5 @@
-//! `engine::answer` by kind of query: what a shard spends on a datagram between receiving and
-//! sending; and what queries that come together save.
+//! `engine::answer` by kind of query: the time that a shard spends on a datagram between receiving
+//! and sending, and what a group of queries saves.
 
 #[path = "support/fixture.rs"]
 mod fixture;
@@ -14,7 +14,7 @@ use portolan::{
     steer::DrawState,
 };
 
-/// The largest message there is, full of one additional record.
+/// The largest possible message, filled with copies of one additional record.
 fn flood(record: &[u8]) -> Vec<u8> {
     let mut message = request("host77.gslb.example.com", Rtype::A, &[]);
     message[10..12].copy_from_slice(&[0xff, 0xff]);
@@ -61,8 +61,8 @@ fn answers(criterion: &mut Criterion) {
     }
 }
 
-/// Many names and clients, none of which is in a cache near by: each query alone, and so many at
-/// once. The time is that of a whole group; the rate is that of queries.
+/// Many names and clients, so that no query finds its data in a CPU cache: each query alone, and
+/// queries in groups. The time is that of a whole group; the rate is that of queries.
 fn groups(criterion: &mut Criterion) {
     const HOSTS: u32 = 300_000;
     let snapshot = snapshot(HOSTS);

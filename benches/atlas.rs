@@ -1,7 +1,8 @@
-//! Opening a database, surveying it for ten datacenters, folding the ranking into the nearest, and
-//! finding addresses.
+//! Opening a GeoIP database, surveying it for ten datacenters, folding the ranking to the nearest,
+//! and locating addresses.
 //!
-//! With the sample of 4.1 million networks where it is present (`PORTOLAN_SHARED`), else with one
+//! The database is the one of 4.1 million networks, if `PORTOLAN_SHARED` has it, else a smaller one
+//! that is generated here. The first line of output names it.
 //! written here, which is smaller: the first line says which.
 
 use std::{hint::black_box, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -22,7 +23,7 @@ const DATACENTERS: [(f64, f64); 10] = [
     (51.51, -0.13),
 ];
 
-/// The order of the datacenters by distance: what `nearest` makes of a location.
+/// The datacenters in order of their distance from a location, as a `nearest` pool ranks them.
 fn ranking(location: &Location) -> [u8; 10] {
     let mut order: [u8; 10] = std::array::from_fn(|index| index as u8);
     if let Some(here) = location.coordinates {
@@ -44,7 +45,7 @@ fn sample() -> Option<Vec<u8>> {
     std::fs::read(shared.join("geoip/bench-city.mmdb")).ok()
 }
 
-/// 300,000 networks of /20 to /24 at one of 300 places each.
+/// 300,000 networks of /20 to /24, each at one of 300 locations.
 fn synthetic() -> Vec<u8> {
     use mmdb_writer::{Value, Writer};
     let mut writer =

@@ -1,5 +1,5 @@
-//! How long a large configuration takes to load, and what memory it takes: 100,000 services with
-//! three pools each (900,000 lines of TOML), and 12,700 small zones.
+//! The time and memory to load a large configuration: 100,000 services with three pools each
+//! (900,000 lines of TOML), and 12,700 small zones.
 //!
 //! `cargo bench --bench configuration`
 

@@ -1,6 +1,6 @@
-//! Instructions of one `engine::answer`, by kind of query, counted by callgrind: figures that do
-//! not jitter, so that a change shows its cost. `benches/count` runs this and keeps the figures in
-//! `benches/results/instructions.txt`.
+//! The instructions of one `engine::answer` by kind of query, counted by callgrind. The counts do
+//! not vary between runs, so that they show the cost of a change. `benches/count` runs this and
+//! stores the counts in `benches/results/instructions.txt`.
 
 #![expect(missing_docs, reason = "what the macros make has none")]
 
@@ -18,7 +18,7 @@ use portolan::{
     steer::DrawState,
 };
 
-/// A shard that has answered before: what is counted is the second answer to the same question.
+/// A shard that has answered the query once; the second answer is counted.
 struct WarmShard {
     snapshot: Snapshot,
     draws: DrawState,
@@ -29,14 +29,14 @@ struct WarmShard {
 impl WarmShard {
     fn new(owner: &str, rtype: Rtype, options: &[u8]) -> Self {
         let message = request(owner, rtype, options);
-        let mut desk = Self {
+        let mut shard = Self {
             snapshot: snapshot(10_000),
             draws: DrawState::new(1),
             message,
             out: vec![0; 1232],
         };
-        desk.answer();
-        desk
+        shard.answer();
+        shard
     }
 
     #[inline]
@@ -68,10 +68,10 @@ const COOKIE: [u8; 12] = [0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8];
 #[bench::alias(WarmShard::new("alias.gslb.example.com", Rtype::A, &[]))]
 #[bench::referral(WarmShard::new("www.sub.gslb.example.com", Rtype::A, &[]))]
 #[bench::refused(WarmShard::new("www.example.net", Rtype::A, &[]))]
-fn answers(mut desk: WarmShard) -> WarmShard {
-    black_box(desk.answer());
-    // Returned, so that its drop is not counted.
-    desk
+fn answers(mut shard: WarmShard) -> WarmShard {
+    black_box(shard.answer());
+    // The shard is returned, so that its drop is not counted.
+    shard
 }
 
 library_benchmark_group!(name = engine, benchmarks = answers);

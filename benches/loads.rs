@@ -1,10 +1,10 @@
-//! What 1,000 load sources at an interval of 5 s cost: CPU and memory of the poller alone, late
-//! rounds.
+//! The cost of 1,000 load sources at an interval of 5 s: CPU and memory of the poller alone, and
+//! late rounds.
 //!
-//! `cargo bench --bench loads [-- nginx|haproxy|prometheus|json]` starts itself once more as the
-//! balancers: one listener under 1,000 addresses of 127.0.0.0/8. HAProxy's page has 100 servers,
-//! the Prometheus page is 1,000 series of 80 octets. It is a measurement of half a minute each, not
-//! a criterion loop.
+//! `cargo bench --bench loads [-- nginx|haproxy|prometheus|json]` starts itself a second time as
+//! the balancers: one listener for 1,000 addresses of 127.0.0.0/8. The HAProxy page has 100
+//! servers; the Prometheus page has 1,000 series of 80 octets. Each kind is measured once for half
+//! a minute, without criterion.
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 #[path = "support/usage.rs"]
@@ -55,12 +55,12 @@ fn main() -> BenchResult<()> {
     Ok(())
 }
 
-/// The balancers' process, which ends with this value.
+/// The process of the balancers. It is killed when dropped.
 struct Balancers(Child);
 
 impl Drop for Balancers {
     fn drop(&mut self) {
-        // It may have ended by itself; either way it is gone.
+        // The process may have ended already.
         let _ = self.0.kill().and_then(|()| self.0.wait());
     }
 }
@@ -166,14 +166,14 @@ fn wanted<P>(connections: P) -> ReportMapping<P> {
     }
 }
 
-/// What a balancer of this kind publishes.
+/// The page that a balancer of this kind serves.
 fn body(kind: &str) -> String {
     match kind {
         "nginx" => "Active connections: 291 \nserver accepts handled requests\n 16630948 16630948 31070465 \n\
                     Reading: 6 Writing: 179 Waiting: 106 \n"
             .to_owned(),
         "haproxy" => {
-            // As wide as the rows of HAProxy 2.6.
+            // The rows are as wide as those of HAProxy 2.6.
             let (padding, between) = (",0".repeat(30), ",0".repeat(50));
             let servers =
                 (0..100).map(|index| format!("www,server-{index},0,3,30,9,UP,100,0,2{between},12{padding}\n"));

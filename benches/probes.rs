@@ -1,8 +1,9 @@
-//! What 10,000 targets at an interval of 5 s cost: late rounds, CPU and memory of the prober alone.
+//! The cost of 10,000 targets at an interval of 5 s: late rounds, and CPU and memory of the prober
+//! alone.
 //!
-//! `cargo bench --bench probes [-- tcp|http|https|hang]` starts itself once more as the targets:
-//! one listener per kind, under 10,000 addresses of 127.0.0.0/8. It is a measurement of half a
-//! minute each, not a criterion loop.
+//! `cargo bench --bench probes [-- tcp|http|https|hang]` starts itself a second time as the
+//! targets: one listener for each kind, for 10,000 addresses of 127.0.0.0/8. Each kind is measured
+//! once for half a minute, without criterion.
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 #[path = "support/usage.rs"]
@@ -54,12 +55,12 @@ fn main() -> BenchResult<()> {
     Ok(())
 }
 
-/// The targets' process, which ends with this value.
+/// The process of the targets. It is killed when dropped.
 struct Targets(Child);
 
 impl Drop for Targets {
     fn drop(&mut self) {
-        // It may have ended by itself; either way it is gone.
+        // The process may have ended already.
         let _ = self.0.kill().and_then(|()| self.0.wait());
     }
 }

@@ -1,5 +1,5 @@
-//! What wheels cost: pools compiled from nothing, after a change of health and after load reports,
-//! their memory, and one look at the reports of 1,000 pools.
+//! The cost of wheels: pools compiled from nothing, after a change of health status and after load
+//! reports; their memory; and one pass over the reports of 1,000 pools.
 //!
 //! `cargo bench --bench steering`
 
@@ -39,12 +39,12 @@ struct Counting;
 
 static OCTETS: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: every call goes to the system's allocator as it came; counting touches one atomic and
+// SAFETY: every call is passed unchanged to the system's allocator; counting changes one atomic and
 // does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         OCTETS.fetch_add(layout.size(), Relaxed);
-        // SAFETY: the caller's promises are those that `System` asks for.
+        // SAFETY: the caller fulfils the contract of `System`.
         unsafe { System.alloc(layout) }
     }
 
@@ -62,7 +62,7 @@ const ZONE: &str = "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nh
                     [monitor.m]\ntcp = { port = 80 }\n[load.lb]\nnginx = { url = \"http://{address}/stub_status\" }\n\
                     limit = 1000\n";
 
-/// The topology of a configuration with these tables.
+/// The topology that these tables configure.
 fn topology(tables: &str) -> Arc<Topology> {
     let directory = tempfile::tempdir().expect("a temporary directory");
     fs::write(directory.path().join("x.toml"), format!("{ZONE}{tables}")).expect("a file");
@@ -72,7 +72,7 @@ fn topology(tables: &str) -> Arc<Topology> {
     config.topology
 }
 
-/// A thousand services, each over a pool with these keys and members of its own.
+/// A thousand services, each with a pool with these keys and its own members.
 fn services(keys: &str, members: impl Fn(usize) -> Vec<String>) -> String {
     let mut tables = String::new();
     for pool in 0..POOLS {
@@ -83,12 +83,12 @@ fn services(keys: &str, members: impl Fn(usize) -> Vec<String>) -> String {
     tables
 }
 
-/// The address of one of up to 65,536 hosts at a site, as a member with these keys beside it.
+/// A member with one of 65,536 addresses of a site, and additional keys.
 fn member(site: usize, host: usize, keys: &str) -> String {
     format!("{{ addresses = [\"10.{site}.{}.{}\"]{keys} }}", host / 250, host % 250 + 1)
 }
 
-/// One service over a pool with these keys and so many members, whose weights are 1, 2 and 3.
+/// One service with a pool with these keys and `count` members, whose weights are 1, 2 and 3.
 fn large(keys: &str, count: usize) -> String {
     let members: Vec<String> =
         (0..count).map(|host| member(0, host, &format!(", weight = {}", host % 3 + 1))).collect();
@@ -122,7 +122,7 @@ impl CompiledFixture {
         self.compiled = compilation.finish(&mut self.surveys, &mut self.wheels);
     }
 
-    /// Shares that no pool had before.
+    /// Gives every pool shares that it has not had before.
     fn shift(&mut self, round: u32) {
         let pools: Vec<PoolId> = (0..self.topology.pools.len() as u32).map(PoolId).collect();
         for id in &pools {
@@ -135,7 +135,7 @@ impl CompiledFixture {
         }
     }
 
-    /// Switches the verdict of the next endpoint between up and down.
+    /// Switches the health status of the next endpoint between up and down.
     fn flap(&mut self, round: usize) {
         let probe = ProbeId((round % self.topology.probes.len()) as u32);
         let standing = &mut self.conditions.standings[probe.index()];
@@ -190,7 +190,7 @@ fn flap(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A thousand services, each over a `load` pool of three endpoints.
+/// A thousand services, each with a `load` pool of three endpoints.
 fn load_pools(spread: &str) -> Arc<Topology> {
     let members = |pool| (0..3).map(|site| member(site, pool, ", load = \"lb\"")).collect();
     topology(&services(&format!("policy = \"load\"\nspread = \"{spread}\""), members))

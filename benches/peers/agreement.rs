@@ -1,7 +1,8 @@
-//! Whether all servers give the same answers: a server with other answers is not measured.
+//! Checks that all servers give the same answers; a server with other answers is not measured.
 //!
-//! Compared are the response code, AA, the answer's records with their TTLs in any order, and the
-//! SOA record of a negative answer. Sizes, other sections' records and ECS scopes may differ; the
+//! Compared are the response code, AA, the records of the answer with their TTLs in any order, and
+//! the SOA record of a negative answer. Sizes, the records of other sections and ECS scopes may
+//! differ; scopes are reported.
 //! latter are reported.
 
 use std::{
@@ -28,34 +29,35 @@ use crate::{
     zone::{GEO, MEMBERS, STEERED_TTL, WEIGHTED},
 };
 
-/// Different questions of each workload that are put to everyone.
+/// The number of different queries of each workload that are compared.
 const SAMPLE: usize = 200;
-/// How often the weighted name is asked, and how far its shares may be off: five standard
-/// deviations and more.
+/// The number of queries for the weighted name, and the tolerance of its shares: more than five
+/// standard deviations.
 const DRAWS: usize = 3_000;
 const TOLERANCE: f64 = 0.05;
-/// No database knows it (RFC 2544).
+/// A client that is in no database (RFC 2544).
 const UNPLACED: Ipv4Addr = Ipv4Addr::new(198, 18, 5, 0);
 
-/// What a server said of a workload beside its answers.
+/// Traits of a server's replies to a workload that are reported, not compared.
 #[derive(Debug, Clone, Copy, Default, serde::Serialize)]
 pub(crate) struct ReplyTraits {
-    /// Median SCOPE PREFIX-LENGTH of replies with an ECS option.
+    /// The median SCOPE PREFIX-LENGTH of replies with an ECS option.
     pub(crate) scope: Option<f64>,
-    /// Median octets of a reply.
+    /// The median reply size, in octets.
     pub(crate) octets: f64,
 }
 
-/// A server that takes part in a comparison.
+/// A server that is compared.
 pub(crate) struct ComparedServer<'a> {
     pub(crate) label: &'a str,
     pub(crate) address: SocketAddr,
-    /// If it tells clients apart by these alone.
+    /// The addresses that stand for clients, if the server distinguishes clients by source address
+    /// alone.
     pub(crate) sources: Option<&'a Sources>,
 }
 
 impl ComparedServer<'_> {
-    /// Where a question is asked from.
+    /// The source address of a query.
     fn source(&self, question: &Question) -> Ipv4Addr {
         match (self.sources, question.subnet) {
             (Some(sources), Some(client)) => sources.of(client),
@@ -64,29 +66,30 @@ impl ComparedServer<'_> {
     }
 }
 
-/// Compares what they say to a sample of a workload's questions; one manner for each of them.
+/// Compares the replies of all servers to a sample of a workload's queries, and returns the traits
+/// of each server.
 ///
 /// # Errors
-/// One is mute or they disagree: who said what to which question.
+/// A server does not reply, or the servers disagree; the error lists the answers to that query.
 pub(crate) fn compare(
     workload: Workload,
     questions: &[Question],
-    voices: &[ComparedServer<'_>],
+    servers: &[ComparedServer<'_>],
 ) -> BenchResult<Vec<ReplyTraits>> {
     if workload == Workload::Weighted {
-        return voices.iter().map(shares).collect();
+        return servers.iter().map(shares).collect();
     }
-    let mut notes: Vec<(Vec<f64>, Vec<f64>)> = vec![Default::default(); voices.len()];
+    let mut notes: Vec<(Vec<f64>, Vec<f64>)> = vec![Default::default(); servers.len()];
     for question in sample(workload, questions) {
-        let mut said: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-        for (voice, (scopes, octets)) in voices.iter().zip(&mut notes) {
-            let reply = ask(voice, &question)?;
+        let mut answers: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for (server, (scopes, octets)) in servers.iter().zip(&mut notes) {
+            let reply = ask(server, &question)?;
             scopes.extend(reply.scope.map(f64::from));
             octets.push(reply.octets as f64);
-            said.entry(reply.text).or_default().push(voice.label);
+            answers.entry(reply.text).or_default().push(server.label);
         }
-        if said.len() > 1 {
-            return Err(disagreement(&question, &said).into());
+        if answers.len() > 1 {
+            return Err(disagreement(&question, &answers).into());
         }
     }
     let manner = |(scopes, octets): (Vec<f64>, Vec<f64>)| ReplyTraits {
@@ -96,7 +99,8 @@ pub(crate) fn compare(
     Ok(notes.into_iter().map(manner).collect())
 }
 
-/// The first different questions, and where geography decides, a client of no known place.
+/// The first different queries; for a workload that depends on geography, also one for a client
+/// without a location.
 fn sample(workload: Workload, questions: &[Question]) -> Vec<Question> {
     let mut seen = HashSet::new();
     let mut sample: Vec<Question> =
@@ -108,37 +112,40 @@ fn sample(workload: Workload, questions: &[Question]) -> Vec<Question> {
     sample
 }
 
-fn disagreement(question: &Question, said: &BTreeMap<String, Vec<&str>>) -> String {
+fn disagreement(question: &Question, answers: &BTreeMap<String, Vec<&str>>) -> String {
     let mut text = format!("the servers disagree about {question}\n");
-    for (reply, labels) in said {
-        let _ = writeln!(text, "{} said:\n  {}", labels.join(", "), reply.replace('\n', "\n  "));
+    for (reply, labels) in answers {
+        let _ = writeln!(text, "{} answers:\n  {}", labels.join(", "), reply.replace('\n', "\n  "));
     }
     text
 }
 
-/// Whether the weighted name is answered by one member at a time, in its share.
-fn shares(voice: &ComparedServer<'_>) -> BenchResult<ReplyTraits> {
+/// Checks that each answer for the weighted name has one member, and that the shares match the
+/// weights.
+fn shares(server: &ComparedServer<'_>) -> BenchResult<ReplyTraits> {
     let question = Question::new(WEIGHTED, Kind::A);
     let mut counts = [0_usize; MEMBERS.len()];
     let mut octets = Vec::new();
     for _ in 0..DRAWS {
-        let reply = ask(voice, &question)?;
+        let reply = ask(server, &question)?;
         let expected = |member: &(Ipv4Addr, u32)| {
             reply.text
                 == format!("noerror, authoritative\n{WEIGHTED}. {STEERED_TTL} in a {}", member.0)
         };
         let member = MEMBERS.iter().position(expected);
-        counts[member
-            .ok_or_else(|| format!("{} said to {question}:\n{}", voice.label, reply.text))?] += 1;
+        counts[member.ok_or_else(|| {
+            format!("{} answered to {question}:\n{}", server.label, reply.text)
+        })?] += 1;
         octets.push(reply.octets as f64);
     }
     let weights: u32 = MEMBERS.iter().map(|(_, weight)| weight).sum();
     for (count, (address, weight)) in counts.into_iter().zip(MEMBERS) {
-        let (share, wanted) = (count as f64 / DRAWS as f64, f64::from(weight) / f64::from(weights));
-        if (share - wanted).abs() > TOLERANCE {
+        let (share, expected) =
+            (count as f64 / DRAWS as f64, f64::from(weight) / f64::from(weights));
+        if (share - expected).abs() > TOLERANCE {
             return Err(format!(
-                "{} gives {address} a share of {share:.3}, not {wanted:.3}",
-                voice.label
+                "{} gives {address} a share of {share:.3}, not {expected:.3}",
+                server.label
             )
             .into());
         }
@@ -146,18 +153,18 @@ fn shares(voice: &ComparedServer<'_>) -> BenchResult<ReplyTraits> {
     Ok(ReplyTraits { scope: None, octets: statistics::median(&octets).unwrap_or_default() })
 }
 
-/// A reply, so far as it is compared.
+/// The compared parts of a reply.
 struct Reply {
     text: String,
     scope: Option<u8>,
     octets: usize,
 }
 
-fn ask(voice: &ComparedServer<'_>, question: &Question) -> BenchResult<Reply> {
-    let octets = exchange(voice.source(question), voice.address, &question.message())
-        .map_err(|error| format!("{} to {question}: {error}", voice.label))?;
+fn ask(server: &ComparedServer<'_>, question: &Question) -> BenchResult<Reply> {
+    let octets = exchange(server.source(question), server.address, &question.message())
+        .map_err(|error| format!("{} to {question}: {error}", server.label))?;
     let message = Message::from_vec(&octets)
-        .map_err(|error| format!("{} to {question}: {error}", voice.label))?;
+        .map_err(|error| format!("{} to {question}: {error}", server.label))?;
     let mut answers: Vec<String> = message.answers.iter().map(line).collect();
     answers.sort();
     let negative =
@@ -183,7 +190,7 @@ fn line(record: &Record) -> String {
 /// Sends a message and waits for the reply; a lost datagram is sent again.
 ///
 /// # Errors
-/// Nothing came.
+/// No reply arrived.
 pub(crate) fn exchange(
     source: Ipv4Addr,
     server: SocketAddr,

@@ -1,26 +1,26 @@
-//! What a process has used, out of `/proc`: CPU of all its threads and children, and resident
-//! memory.
+//! The CPU time of a process with all its threads and children, and its resident memory, from
+//! `/proc`.
 
 use std::{fs, io, ops::Sub, time::Duration};
 
 use crate::usage::{cpu_times, memory_kib};
 
-/// CPU time of a process so far.
+/// The CPU time that a process has used so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Usage {
-    /// Measured by the scheduler, to the nanosecond.
+    /// The total, measured by the scheduler in nanoseconds.
     total: Duration,
-    /// User and system time from ticks of 10 ms: what the total is divided by.
+    /// User and system time in ticks of 10 ms, used to divide the total.
     user: Duration,
     system: Duration,
 }
 
 impl Usage {
-    /// Of a process with its threads and living descendants: some servers fork, and then the work
-    /// is their children's.
+    /// The CPU time of a process with its threads and running descendants. Some servers fork, and
+    /// their children do the work.
     ///
     /// # Errors
-    /// The process is gone.
+    /// The process has ended.
     pub(crate) fn of(pid: u32) -> io::Result<Self> {
         let mut usage = Self::default();
         for pid in family(pid)? {
@@ -45,7 +45,7 @@ impl Usage {
         if counted.is_zero() {
             return (self.total, Duration::ZERO);
         }
-        // Where the kernel counts no run times, ticks are all there is.
+        // A kernel without run times in `schedstat` offers only the ticks.
         let total = if self.total.is_zero() { counted } else { self.total };
         let user = total.mul_f64(self.user.as_secs_f64() / counted.as_secs_f64());
         (user, total - user)
@@ -64,11 +64,11 @@ impl Sub for Usage {
     }
 }
 
-/// Resident memory of a process and its descendants, in KiB; pages that they share count once for
-/// each.
+/// The resident memory of a process and its descendants, in KiB. Shared pages count once for each
+/// process.
 ///
 /// # Errors
-/// The process is gone.
+/// The process has ended.
 pub(crate) fn resident_kib(pid: u32) -> io::Result<u64> {
     family(pid)?.into_iter().map(|pid| memory_kib(pid, "VmRSS:")).sum()
 }
@@ -79,7 +79,7 @@ fn family(pid: u32) -> io::Result<Vec<u32>> {
     let mut index = 0;
     while let Some(&pid) = pids.get(index) {
         for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-            // Kernels without CONFIG_PROC_CHILDREN have no such file, and no server here forks.
+            // A kernel without CONFIG_PROC_CHILDREN lacks this file; no server measured here forks.
             let children = fs::read_to_string(thread?.path().join("children")).unwrap_or_default();
             pids.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
         }

@@ -1,4 +1,4 @@
-//! dnsperf: as many queries as the server takes, with a bounded number outstanding.
+//! dnsperf: the highest query rate of a server with a bounded number of outstanding queries.
 
 use std::{
     ffi::OsStr,
@@ -11,12 +11,12 @@ use std::{
 
 use crate::BenchResult;
 
-/// Enough to keep every server busy, and few enough that no socket buffer of the default size
-/// overflows.
+/// Outstanding queries: enough to keep every server busy, and too few to overflow a socket buffer
+/// of the default size.
 const OUTSTANDING: u32 = 100;
 const CLIENTS: u32 = 4;
 
-/// What one run came to.
+/// The result of one run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DnsperfResult {
     pub(crate) completed: u64,
@@ -24,10 +24,10 @@ pub(crate) struct DnsperfResult {
     pub(crate) per_second: f64,
 }
 
-/// Asks the questions in a file of length-prefixed messages over and over.
+/// Sends the queries in a file of length-prefixed messages repeatedly.
 ///
 /// # Errors
-/// dnsperf is not there, or failed, or said what cannot be read.
+/// dnsperf is not installed, fails, or prints output that cannot be parsed.
 pub(crate) fn run(
     source: Ipv4Addr,
     address: SocketAddr,

@@ -1,10 +1,10 @@
-//! portolan beside its peers on the same wire: gdnsd, Knot DNS, PowerDNS, BIND, and a bare echo as
-//! the floor.
+//! portolan and its peers on the same wire: gdnsd, Knot DNS, PowerDNS, BIND, and a bare echo as the
+//! lower bound.
 //!
 //! `cargo bench --bench peers` starts each of them as a plain process on a loopback port, with the
-//! same zones and the same GeoIP database, makes sure that all give the same answers to the same
-//! questions, and then measures them in turn, round after round. `benches/README.md` says what it
-//! needs, what the figures mean and how each server is configured.
+//! same zones and the same GeoIP database, checks that all give the same answers, and then measures
+//! them in turn, round after round. `benches/README.md` describes the requirements, the figures and
+//! the configuration of each server.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is its purpose")]
 
 mod agreement;
@@ -86,7 +86,7 @@ fn run() -> BenchResult<()> {
     Ok(())
 }
 
-/// A workload with its questions in every form that is needed.
+/// A workload with its queries in each form that the tools need.
 struct PreparedWorkload {
     workload: Workload,
     questions: Vec<Question>,
@@ -108,10 +108,10 @@ impl PreparedWorkload {
     }
 }
 
-/// By workload and label.
+/// Reply traits by workload and label.
 type Manners = HashMap<(&'static str, String), ReplyTraits>;
 
-/// Makes sure that all who answer in full answer the same.
+/// Checks that all servers that support a workload give the same answers.
 fn agree(
     tasks: &[PreparedWorkload],
     entrants: &[StartedPeer],
@@ -129,8 +129,8 @@ fn agree(
     Ok(manners)
 }
 
-/// Everyone in turn under each workload, and all of that again, so that what disturbs the machine
-/// for a while disturbs all alike.
+/// Measures every server in turn under each workload, round after round, so that a temporary
+/// disturbance affects all of them.
 fn measure(
     options: &Options,
     tasks: &[PreparedWorkload],
@@ -148,7 +148,7 @@ fn measure(
                 duration: Duration::from_secs_f64(options.seconds),
                 rate: options.rate,
             };
-            // Another server comes first in each round.
+            // Each round begins with another server.
             for entrant in entrants.iter().cycle().skip(round as usize).take(entrants.len()) {
                 let source = match entrant.reach(task.workload) {
                     WorkloadSupport::Whole | WorkloadSupport::Echo => Ipv4Addr::LOCALHOST,
@@ -162,7 +162,7 @@ fn measure(
     Ok(samples)
 }
 
-/// Medians and spreads, and what is to be known beside.
+/// Computes medians and spreads, and adds notes.
 fn summarise(
     options: &Options,
     entrants: &[StartedPeer],

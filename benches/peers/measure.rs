@@ -1,4 +1,4 @@
-//! One measurement: a server under a workload, first at all that it takes, then at a fixed rate.
+//! One measurement of a server under a workload: first at its maximum rate, then at a fixed rate.
 
 use std::{net::Ipv4Addr, path::Path, time::Duration};
 
@@ -12,32 +12,32 @@ use crate::{
 
 const WARM_UP: Duration = Duration::from_millis(500);
 
-/// What is asked, and how hard.
+/// The queries and the load.
 pub(crate) struct LoadSpec<'a> {
     pub(crate) workload: Workload,
-    /// The messages, and the file that has them for dnsperf.
+    /// The messages, and the file of them for dnsperf.
     pub(crate) messages: &'a [Vec<u8>],
     pub(crate) file: &'a Path,
-    /// Of each of the two runs.
+    /// The length of each of the two runs.
     pub(crate) duration: Duration,
-    /// Queries per second of the second run.
+    /// The rate of the second run, in queries per second.
     pub(crate) rate: u32,
 }
 
-/// One server, one workload, one round.
+/// The measurement of one server under one workload in one round.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Sample {
     pub(crate) server: String,
     pub(crate) workload: Workload,
     pub(crate) round: u32,
-    /// Under as many queries as dnsperf gets answered.
+    /// The result at the maximum rate, driven by dnsperf.
     pub(crate) saturated: MaxRateResult,
-    /// At the fixed rate.
+    /// The result at the fixed rate.
     pub(crate) paced: FixedRateResult,
     pub(crate) resident_kib: u64,
 }
 
-/// CPU time per answered query.
+/// CPU time per answered query, in microseconds.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Cost {
     pub(crate) user_us: f64,
@@ -56,7 +56,7 @@ impl Cost {
     }
 }
 
-/// As fast as it goes.
+/// The result of the run at the maximum rate.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct MaxRateResult {
     pub(crate) per_second: f64,
@@ -65,7 +65,7 @@ pub(crate) struct MaxRateResult {
     pub(crate) cost: Cost,
 }
 
-/// At a rate that everyone bears.
+/// The result of the run at a rate that every server supports.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct FixedRateResult {
     pub(crate) sent: u64,
@@ -73,16 +73,16 @@ pub(crate) struct FixedRateResult {
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
     pub(crate) p999_us: f64,
-    /// The longest that the generator itself was late.
+    /// The longest delay of the generator itself.
     pub(crate) behind_us: f64,
     pub(crate) cost: Cost,
 }
 
 impl LoadSpec<'_> {
-    /// Measures a server, asked from an address.
+    /// Measures a server with queries from `source`.
     ///
     /// # Errors
-    /// It is gone, or dnsperf failed.
+    /// The server has ended, or dnsperf failed.
     pub(crate) fn measure(
         &self,
         label: &str,

@@ -37,7 +37,7 @@ pub(crate) struct Options {
     /// only printed]
     #[arg(long)]
     pub(crate) output: Option<PathBuf>,
-    /// What `cargo bench` always gives.
+    /// The flag that `cargo bench` always passes.
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -48,7 +48,7 @@ impl Options {
         if self.workload.is_empty() { Workload::ALL.to_vec() } else { self.workload.clone() }
     }
 
-    /// portolan under each of its labels.
+    /// The portolan programs to measure, with their labels.
     pub(crate) fn portolans(&self) -> Vec<(String, PathBuf)> {
         if self.portolan.is_empty() {
             return vec![("portolan".to_owned(), env!("CARGO_BIN_EXE_portolan").into())];
@@ -56,12 +56,12 @@ impl Options {
         self.portolan.clone()
     }
 
-    /// Whether a server takes part, by what it is or by its label.
+    /// Whether a server is selected, by its kind or its label.
     pub(crate) fn wants(&self, kind: &str, label: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == kind || only == label)
     }
 
-    /// Where to write, if anywhere.
+    /// The directory for the report, if one is written.
     pub(crate) fn output(&self) -> Option<PathBuf> {
         let is_whole = self.only.is_empty() && self.workload.is_empty() && self.portolan.is_empty();
         let results = || concat!(env!("CARGO_MANIFEST_DIR"), "/benches/results").into();
@@ -69,7 +69,7 @@ impl Options {
     }
 }
 
-/// The servers run elsewhere, where a path relative to here is of no use.
+/// An absolute path, since the servers run in other directories.
 fn absolute(path: &str) -> io::Result<PathBuf> {
     std::path::absolute(path)
 }

@@ -1,4 +1,4 @@
-//! The report as a picture: for each workload, what a query costs on the left and how long it takes
+//! The report as a picture: for each workload, the CPU time per query on the left and the latency
 //! on the right.
 
 use std::fmt::Write;
@@ -11,9 +11,9 @@ use crate::{
 
 const WIDTH: f64 = 1080.0;
 const ROW: f64 = 22.0;
-/// Above the rows of a workload: its title and some air.
+/// The space above the rows of a workload, for its title.
 const TITLE: f64 = 40.0;
-/// Below them: the scales.
+/// The space below the rows, for the scales.
 const SCALE: f64 = 26.0;
 const HEAD: f64 = 92.0;
 
@@ -23,7 +23,7 @@ const INK: &str = "#1d2530";
 const FAINT: &str = "#6b7684";
 const LINE: &str = "#e1e5ea";
 
-/// Where a column's values lie, from its left to its right.
+/// The scale of a column, from its left edge to its right edge.
 struct Axis {
     left: f64,
     right: f64,
@@ -33,7 +33,7 @@ struct Axis {
 }
 
 impl Axis {
-    /// The place of a value.
+    /// The horizontal position of a value.
     fn at(&self, value: f64) -> f64 {
         let value = value.clamp(self.least, self.most);
         let share = match self.is_logarithmic {
@@ -43,7 +43,7 @@ impl Axis {
         self.left + share * (self.right - self.left)
     }
 
-    /// Values worth a line: powers of ten, or six even steps at most.
+    /// The values of grid lines: powers of ten, or at most six even steps.
     fn ticks(&self) -> Vec<f64> {
         let step = match self.is_logarithmic {
             true => {
@@ -98,7 +98,7 @@ pub(crate) fn draw(report: &Report) -> String {
     )
 }
 
-/// One scale for the whole column, so that workloads can be compared, too.
+/// The scales of both columns. All workloads share them, so that they can be compared.
 fn axes(report: &Report) -> (Axis, Axis) {
     let most = |figure: fn(&Figures) -> f64| {
         report.cells.iter().filter_map(|cell| cell.figures.as_ref()).map(figure).fold(1.0, f64::max)
@@ -128,7 +128,7 @@ fn axes(report: &Report) -> (Axis, Axis) {
     (cost, latency)
 }
 
-/// What the columns and colours are.
+/// The head of the picture, which explains columns and colours.
 fn head(report: &Report, cost: &Axis, latency: &Axis) -> String {
     let mut body = String::new();
     let subtitle = format!(
@@ -197,8 +197,8 @@ fn row(body: &mut String, cell: &Cell, top: f64, cost: &Axis, latency: &Axis) {
 
 fn bars(body: &mut String, figures: &Figures, top: f64, axis: &Axis) {
     let MedianRange { median, least, most } = figures.cost;
-    // Medians of parts need not add up to the median of the whole, which is what the bar's end
-    // shows.
+    // Medians of user and system time need not add up to the median of the total; the bar ends at
+    // the total.
     let middle =
         axis.at(median * figures.user.median / (figures.user.median + figures.system.median));
     let (start, end, y) = (axis.left, axis.at(median), top + 2.0);
@@ -232,7 +232,7 @@ fn marks(body: &mut String, figures: &Figures, y: f64, axis: &Axis) {
     text(body, axis.right + 12.0, y + 4.0, 11, INK, "start", &label);
 }
 
-/// How a quantile is shown.
+/// The shape of a quantile's mark.
 #[derive(Clone, Copy)]
 enum QuantileMark {
     P50,
@@ -261,7 +261,7 @@ impl QuantileMark {
     }
 }
 
-/// A time in microseconds with a unit that suits its size.
+/// A time in microseconds, printed with a suitable unit.
 fn time(us: f64) -> String {
     match us {
         10_000.0.. => format!("{:.0} ms", us / 1e3),

@@ -9,10 +9,10 @@ use crate::{
     statistics::MedianRange, workload::Workload,
 };
 
-/// A generator with a core of its own is not late by so much.
+/// The generator's delay above which the machine counts as busy.
 const TOO_LATE_US: f64 = 1000.0;
 
-/// All that a run came to.
+/// The result of a run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) machine: Machine,
@@ -45,11 +45,11 @@ pub(crate) struct Settings {
 pub(crate) struct Server {
     pub(crate) label: String,
     pub(crate) version: String,
-    /// After the last round, with both zones and the database loaded.
+    /// Resident memory after the last round, with both zones and the database loaded.
     pub(crate) resident_mib: f64,
 }
 
-/// One server under one workload over all rounds.
+/// One server under one workload, over all rounds.
 #[derive(Debug, Serialize)]
 pub(crate) struct Cell {
     pub(crate) workload: Workload,
@@ -76,7 +76,7 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    /// Of what a server did under a workload, if it did anything.
+    /// Summarises samples; `None` without a sample.
     pub(crate) fn of(samples: &[&Sample]) -> Option<Self> {
         let spread = |figure: fn(&Sample) -> f64| {
             MedianRange::of(samples.iter().map(|sample| figure(sample)))
@@ -98,7 +98,7 @@ impl Figures {
 }
 
 impl Machine {
-    /// Reads the machine that this program runs on.
+    /// Reads the properties of this machine.
     pub(crate) fn here() -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let processors = read("/proc/cpuinfo");
@@ -106,7 +106,7 @@ impl Machine {
             processors.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
         Self {
             processor: model.trim_start_matches([' ', '\t', ':']).to_owned(),
-            // What is available to this thread is one core, to which it has moved.
+            // The thread's own affinity does not count: it was moved to one core.
             cores: processors.lines().filter(|line| line.starts_with("processor")).count(),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
@@ -164,7 +164,7 @@ impl Report {
         text
     }
 
-    /// Says so if the machine did other things meanwhile.
+    /// Adds a warning if the machine was busy.
     fn warning(&self, text: &mut String) {
         let late =
             self.samples.iter().filter(|sample| sample.paced.behind_us > TOO_LATE_US).count();
@@ -273,7 +273,7 @@ impl Cell {
     }
 }
 
-/// Median, least and most as text: `12.3 (11.9–14.0)`.
+/// Median, minimum and maximum as text: `12.3 (11.9–14.0)`.
 fn span(spread: MedianRange, digits: usize) -> String {
     let MedianRange { median, least, most } = spread;
     format!("{median:.digits$} ({least:.digits$}–{most:.digits$})")

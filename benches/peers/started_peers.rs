@@ -1,4 +1,4 @@
-//! Who takes part in this run: those who are wanted, installed and started.
+//! The servers of this run: selected, installed and started.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::{
     workload::Workload,
 };
 
-/// A server that runs.
+/// A running server.
 pub(crate) struct StartedPeer {
     contender: PeerServer,
     pub(crate) version: String,
@@ -27,7 +27,7 @@ impl StartedPeer {
         (self.contender.reach)(workload)
     }
 
-    /// What it has to say about a workload, if anything.
+    /// The server as [`super::agreement`] compares it under a workload, if it supports it.
     pub(crate) fn voice<'a>(
         &'a self,
         workload: Workload,
@@ -42,10 +42,10 @@ impl StartedPeer {
     }
 }
 
-/// Starts everyone who is wanted and installed.
+/// Starts every selected server that is installed.
 ///
 /// # Errors
-/// There is no such server, or one did not start.
+/// A selected server does not exist, or one did not start.
 pub(crate) fn enter(
     options: &Options,
     sources: &Sources,

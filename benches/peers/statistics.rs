@@ -10,7 +10,7 @@ pub(crate) fn median(values: &[f64]) -> Option<f64> {
     Some((values[middle] + values[values.len() / 2]) / 2.0)
 }
 
-/// What rounds came to.
+/// The median and the range of several rounds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct MedianRange {
     pub(crate) median: f64,
@@ -19,7 +19,7 @@ pub(crate) struct MedianRange {
 }
 
 impl MedianRange {
-    /// Of at least one value.
+    /// Requires at least one value.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let values: Vec<f64> = values.into_iter().collect();
         Some(Self {

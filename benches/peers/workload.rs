@@ -1,5 +1,5 @@
-//! The kinds of questions, and the questions themselves, octet for octet: every server is sent the
-//! same ones in the same order.
+//! The workloads and their queries, octet for octet. Every server gets the same queries in the same
+//! order.
 
 use std::{
     fmt, fs, io,
@@ -16,10 +16,10 @@ use crate::{
     zone::{self, GEO, LARGE, STEERED, WEIGHTED},
 };
 
-/// Questions in one workload; they are asked over and over.
+/// The number of queries in one workload; they are repeated.
 const QUESTIONS: usize = 100_000;
 const CLIENTS: usize = 20_000;
-/// Any number will do, as long as each run has the same.
+/// The random seed: any number, as long as every run has the same.
 const SEED: u64 = 7871;
 
 /// A kind of traffic.
@@ -42,7 +42,7 @@ impl Workload {
     pub(crate) const ALL: [Self; 5] =
         [Self::Static, Self::Geo, Self::Mixed, Self::Many, Self::Weighted];
 
-    /// As options name it.
+    /// The name in options.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Static => "static",
@@ -66,7 +66,7 @@ impl Workload {
         }
     }
 
-    /// The questions, in the order in which they are asked.
+    /// The queries in their order.
     pub(crate) fn questions(self, clients: &[Ipv4Addr]) -> Vec<Question> {
         let mut random = fastrand::Rng::with_seed(SEED);
         let zone = if self == Self::Many { LARGE } else { STEERED };
@@ -109,19 +109,19 @@ impl Serialize for Workload {
     }
 }
 
-/// A record type that is asked for.
+/// A queried record type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     A = 1,
     Aaaa = 28,
 }
 
-/// One question, always with an OPT record, as resolvers send it.
+/// One query. It always has an OPT record, as queries of resolvers do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Question {
     pub(crate) name: String,
     pub(crate) kind: Kind,
-    /// The first address of the /24 for which it is asked.
+    /// The first address of the client's /24.
     pub(crate) subnet: Option<Ipv4Addr>,
 }
 
@@ -158,8 +158,7 @@ impl fmt::Display for Question {
     }
 }
 
-/// Clients as they come from everywhere: addresses drawn evenly from all that the database places,
-/// cut to /24.
+/// Random clients: addresses drawn evenly from all that the database locates, cut to /24.
 ///
 /// # Errors
 /// The database cannot be read.
@@ -179,7 +178,7 @@ pub(crate) fn clients(database: &Path) -> BenchResult<Vec<Ipv4Addr>> {
     Ok(clients)
 }
 
-/// Writes messages, each after its length (what dnsperf reads with `-B`).
+/// Writes messages, each after its length, as dnsperf reads them with `-B`.
 ///
 /// # Errors
 /// The file cannot be written.

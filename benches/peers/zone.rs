@@ -1,43 +1,43 @@
-//! What every server is to serve: one zone that steers and one that is large, in words from which
-//! each configuration is written.
+//! The data that every server serves: one steered zone and one large zone. The configuration of
+//! each server is written from it.
 
 use std::{
     fmt::Write,
     net::{Ipv4Addr, Ipv6Addr},
 };
 
-/// The zone that steers, with some hundred plain names beside.
+/// The steered zone, which also has a few hundred plain names.
 pub(crate) const STEERED: &str = "example.test";
 /// The zone of 100,000 plain names.
 pub(crate) const LARGE: &str = "many.test";
-/// Answered by the client's continent.
+/// The name that is answered by the client's continent.
 pub(crate) const GEO: &str = "geo.example.test";
 /// The name of the weighted service.
 pub(crate) const WEIGHTED: &str = "weighted.example.test";
 
-/// TTL of plain records, in seconds.
+/// The TTL of plain records, in seconds.
 pub(crate) const TTL: u32 = 300;
-/// TTL of what is chosen per client.
+/// The TTL of answers that depend on the client, in seconds.
 pub(crate) const STEERED_TTL: u32 = 30;
-/// RDATA of both SOA records. The last number is the TTL of negative answers.
+/// The rdata of both SOA records. The last number is the TTL of negative answers.
 pub(crate) const SOA: &str = "ns1.example.test. hostmaster.example.test. 1 7200 3600 1209600 60";
-/// Both zones are delegated to it.
+/// The name server of both zones.
 pub(crate) const NAMESERVER: &str = "ns1.example.test";
 pub(crate) const NAMESERVER_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 53);
 
 const HOSTS: u32 = 500;
 const MANY_HOSTS: u32 = 100_000;
 
-/// Where clients are sent.
+/// A datacenter of the steered zone.
 pub(crate) struct Datacenter {
     pub(crate) name: &'static str,
     pub(crate) ipv4: Ipv4Addr,
     pub(crate) ipv6: Ipv6Addr,
-    /// Whose clients it gets, as the database codes them.
+    /// The continents of its clients, as the database codes them.
     pub(crate) continents: &'static [&'static str],
 }
 
-/// The first of them also gets clients of no known place, and those of Antarctica.
+/// The datacenters. The first also gets clients without a location and those of Antarctica.
 pub(crate) const DATACENTERS: [Datacenter; 5] = [
     datacenter(1, "iad", &["NA"]),
     datacenter(2, "fra", &["EU", "AF"]),
@@ -76,7 +76,7 @@ pub(crate) fn hosts(zone: &'static str) -> impl Iterator<Item = Host> {
     })
 }
 
-/// A zone's plain part as a master file.
+/// The plain records of a zone as a master file.
 pub(crate) fn master_file(zone: &'static str) -> String {
     let mut text = format!("$TTL {TTL}\n{zone}. SOA {SOA}\n{zone}. NS {NAMESERVER}.\n");
     if zone == STEERED {

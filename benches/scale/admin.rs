@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-/// The longest that a reply may take.
+/// The timeout of a reply.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Gets the document at a path.

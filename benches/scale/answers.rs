@@ -22,16 +22,16 @@ use super::{
 const NAME: &str = "all.x.example";
 /// The endpoint that goes down.
 const DEAD: usize = 7;
-/// How long the CPU of flapping endpoints is counted.
+/// The period over which the CPU of flapping endpoints is measured.
 const FLAPPING: Duration = Duration::from_secs(10);
-/// The dead endpoint counts as gone after this many times the answers in which it is expected once,
-/// all of them without it.
+/// The dead endpoint counts as removed after this many times the number of answers in which it is
+/// expected once, all of them without it.
 const CLEAN_ANSWERS: usize = 12;
 
-/// The number of endpoints, and how many of them one answer has.
+/// The number of endpoints, and the number of them in one answer.
 #[derive(Debug, Clone, Copy)]
 struct Draw {
-    /// How many members an answer has; `None`: all.
+    /// The number of members in an answer; `None` for all.
     answers: Option<usize>,
     endpoints: usize,
 }
@@ -86,7 +86,7 @@ fn figure(heading: &'static str, value: f64) -> Figure {
     Figure { heading, value: Some(value) }
 }
 
-/// The part of a core that the server takes at rest, and while endpoints go down and up.
+/// The fraction of a core that the server uses while idle, and while endpoints go down and up.
 fn shares(server: &Server, targets: &Targets) -> io::Result<[f64; 2]> {
     let share = || -> io::Result<f64> {
         let (before, began) = (server.cpu_secs()?, Instant::now());
@@ -104,8 +104,8 @@ fn shares(server: &Server, targets: &Targets) -> io::Result<[f64; 2]> {
     Ok([rest, flapping])
 }
 
-/// Ten times a second ten endpoints go down, for a second each: a fifth of them is down at any
-/// time.
+/// Ten times per second, ten endpoints go down for one second, so that a fifth of them is down at
+/// any time.
 fn flap(switches: &[AtomicBool], is_over: &AtomicBool) {
     let turned = |step: usize| (0..10).map(move |at| (step * 10 + at) % 500);
     let mut step: usize = 0;
@@ -120,7 +120,7 @@ fn flap(switches: &[AtomicBool], is_over: &AtomicBool) {
     switches.iter().for_each(|switch| switch.store(false, Relaxed));
 }
 
-/// Asks for the service: over TCP where its answer fits into no datagram.
+/// Queries the service; over TCP if its answer exceeds a datagram.
 struct ServiceSampler {
     sampler: Sampler,
     draw: Draw,
@@ -136,17 +136,17 @@ impl ServiceSampler {
 
     fn until_serving(&mut self) -> io::Result<()> {
         let began = Instant::now();
-        let wanted = self.draw.answers.unwrap_or(self.draw.endpoints);
+        let expected = self.draw.answers.unwrap_or(self.draw.endpoints);
         loop {
             match self.ask() {
-                Ok(answer) if answer.addresses.len() == wanted => return Ok(()),
+                Ok(answer) if answer.addresses.len() == expected => return Ok(()),
                 Err(error) if began.elapsed() > Duration::from_secs(120) => return Err(error),
                 _ => thread::sleep(Duration::from_millis(2)),
             }
         }
     }
 
-    /// Returns when the last answer came that had the dead endpoint.
+    /// Returns the time of the last answer with the dead endpoint.
     fn until_gone(&mut self) -> io::Result<Instant> {
         let expected = self.draw.endpoints / self.draw.answers.unwrap_or(self.draw.endpoints);
         let (mut last, mut clean) = (Instant::now(), 0);
@@ -174,8 +174,8 @@ fn write(directory: &Path, dns: SocketAddr, draw: Draw, port: u16) -> io::Result
     fs::write(directory.join("zones/services.toml"), text)
 }
 
-/// A file with one service over so many endpoints, whose weights are 1 to 5. `times` are keys of
-/// the monitor.
+/// A file with one service with `endpoints` endpoints, whose weights are 1 to 5. `times` are timing
+/// keys of the monitor.
 pub(crate) fn pool(name: &str, answers: &str, endpoints: usize, times: &str, port: u16) -> String {
     let members: String = (0..endpoints)
         .map(|at| format!("  {{ addresses = [\"{}\"], weight = {} }},\n", address(at), at % 5 + 1))

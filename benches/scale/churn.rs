@@ -31,7 +31,7 @@ const INTERVAL_SECS: u32 = 5;
 const LENGTH: Duration = Duration::from_secs(20);
 const EDITS_EVERY: Duration = Duration::from_millis(800);
 const ASKED_EVERY: Duration = Duration::from_millis(20);
-/// Queries a second, a small part of what the server can answer.
+/// Queries per second, a small fraction of the server's capacity.
 const RATE: u32 = 2_000;
 
 pub(crate) fn run() -> io::Result<()> {

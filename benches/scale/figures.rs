@@ -1,5 +1,5 @@
-//! Figures of one server at several sizes: a line for each figure, a column for each size, and the
-//! growth between sizes.
+//! The figures of one server at several sizes: a line for each figure, a column for each size, and
+//! the growth between sizes.
 
 use std::io;
 
@@ -8,9 +8,9 @@ use super::runs;
 /// One figure of one run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Figure {
-    /// What was measured, with its unit.
+    /// The measured quantity, with its unit.
     pub(crate) heading: &'static str,
-    /// `None` where the server cannot do it.
+    /// `None` if the server does not support it.
     pub(crate) value: Option<f64>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn tabulate(
                 println!("\n{server}: not installed, skipped");
                 return Ok(());
             }
-            // Larger cases would take even longer.
+            // Larger sizes would take even longer.
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 println!("\n{server}, {size} {what}: {error}");
                 break;
@@ -78,11 +78,11 @@ fn print(server: &str, what: &str, columns: &[Column]) {
     }
 }
 
-/// By how much a figure grows per tenfold of size: 10 is linear.
+/// The growth of a figure per tenfold size; 10 is linear.
 fn growth(smaller: &Column, larger: &Column, at: usize) -> String {
     let ratio = (larger.size as f64 / smaller.size as f64).log10();
     match (smaller.figures[at].value, larger.figures[at].value) {
-        // Less than a millisecond is noise.
+        // Differences below a millisecond are noise.
         (Some(before), Some(after)) if before > 1e-3 => {
             format!("x{:<5.1}", 10_f64.powf((after / before).log10() / ratio))
         }

@@ -1,5 +1,5 @@
-//! 100,000 services over 300 probed targets: how long from the probe that decides to the answer
-//! that shows it, and what the latency of queries is while targets go up and down all the time.
+//! 100,000 services with 300 probed targets: the time from the deciding probe to the answer that
+//! shows it, and the latency of queries while targets go down and up continuously.
 
 use std::{
     fs, io,
@@ -20,9 +20,9 @@ use super::{
 
 const SERVICES: usize = 100_000;
 const TARGETS: usize = 300;
-/// Verdicts whose way to an answer is timed.
+/// The number of status changes that are timed.
 const TURNS: usize = 20;
-/// Queries a second, which the server serves with a few percent of a core.
+/// Queries per second, which take a few percent of a core.
 const RATE: u32 = 2_000;
 const ROUND: Duration = Duration::from_secs(8);
 const ROUNDS: usize = 3;
@@ -40,7 +40,7 @@ pub(crate) fn run() -> io::Result<()> {
     else {
         return Ok(());
     };
-    server.wait_for(&wanted(0, 0))?;
+    server.wait_for(&expected(0, 0))?;
     println!(
         "\nportolan: {SERVICES} services over {TARGETS} targets answer after {:.2?}",
         started.elapsed()
@@ -49,30 +49,30 @@ pub(crate) fn run() -> io::Result<()> {
     latency(&targets, address)
 }
 
-/// A service whose first member is a target and whose second is the next.
-fn wanted(target: usize, member: usize) -> ExpectedAnswer {
+/// The answer of a service whose first member is a target and whose second is the next target.
+fn expected(target: usize, member: usize) -> ExpectedAnswer {
     ExpectedAnswer {
         name: format!("s{target}.x.example"),
         address: address((target + member) % TARGETS),
     }
 }
 
-/// Turns one target after the other down.
+/// Takes one target after the other down, and times the answers.
 fn react(targets: &Targets, server: &mut Server) -> io::Result<()> {
     let mut took = Vec::new();
     for at in 0..TURNS {
         let target = at * 7;
         turn(&targets.is_down, target);
         let (_, decided) = targets.answer_changes.recv().map_err(io::Error::other)?;
-        server.wait_for(&wanted(target, 1))?;
+        server.wait_for(&expected(target, 1))?;
         took.push(decided.elapsed());
     }
-    // Up again, and each answered so.
+    // Takes the targets up again, and waits for each answer.
     for at in 0..TURNS {
         turn(&targets.is_down, at * 7);
     }
     for at in 0..TURNS {
-        server.wait_for(&wanted(at * 7, 0))?;
+        server.wait_for(&expected(at * 7, 0))?;
     }
     took.sort();
     println!(
@@ -84,7 +84,7 @@ fn react(targets: &Targets, server: &mut Server) -> io::Result<()> {
     Ok(())
 }
 
-/// Latency at rest and while targets turn, in turns.
+/// Measures latency with steady targets and with flapping targets, alternately.
 fn latency(targets: &Targets, address: SocketAddr) -> io::Result<()> {
     let questions: Vec<_> =
         (0..1000).map(|at| question(0, &format!("s{}.x.example", at * 97))).collect();
@@ -118,8 +118,8 @@ fn latency(targets: &Targets, address: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// Ten times a second three targets go down, for a second each: a tenth of them is down at any
-/// time.
+/// Ten times per second, three targets go down for one second, so that a tenth of them is down at
+/// any time.
 fn flap(switches: &[AtomicBool], is_over: &AtomicBool) {
     let turned = |step: usize| (0..3).map(move |at| (step * 3 + at) * 7 % TARGETS);
     let mut step = 0;

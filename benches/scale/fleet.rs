@@ -11,37 +11,37 @@ use std::{
 
 use super::{peers::Peer, targets};
 
-/// How many balancers there are.
+/// The number of balancers.
 pub(crate) const BALANCERS: usize = 20;
-/// How many of them are in each datacenter.
+/// The number of balancers in each datacenter.
 const PER_DATACENTER: usize = BALANCERS / 2;
-/// How many services are asked for to see whether all services show a change.
+/// The number of services that are queried to see whether all services show a change.
 const SAMPLED: usize = 50;
-/// The file of the datacenters' states.
+/// The file with the states of the datacenters.
 pub(crate) const DATACENTERS: &str = "zones/datacenters.toml";
 const SERVICES: &str = "zones/services.toml";
 
-/// What kind of services the fleet has.
+/// The kind of services in the fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// `spread = "client"`, two addresses in an answer.
     Client,
     /// The same of type HTTPS.
     Https,
-    /// Four weights, one address in an answer, drawn for each query.
+    /// Four weights, one random address in each answer.
     Weighted,
 }
 
-/// How a service is written.
+/// The version of a service's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
-    /// As at the start.
+    /// The text at the start.
     First,
-    /// With another TTL, or with weights that leave one member.
+    /// The text with another TTL, or with weights that leave one member.
     Edited,
 }
 
-/// Services, and how their balancers are probed.
+/// The services, and the probing of their balancers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fleet {
     pub(crate) kind: Kind,
@@ -53,7 +53,7 @@ pub(crate) struct Fleet {
 
 /// The TTL of an edited service's answers.
 pub(crate) const EDITED_TTL_SECS: u32 = 31;
-/// The address of the other zone's record, before and after its edit.
+/// The address in the other zone's record, before and after its edit.
 pub(crate) const OTHER: [Ipv4Addr; 2] =
     [Ipv4Addr::new(203, 0, 113, 1), Ipv4Addr::new(203, 0, 113, 2)];
 
@@ -87,8 +87,8 @@ impl Fleet {
         (0..count).map(|at| Self::name(all[at * last / count.saturating_sub(1).max(1)])).collect()
     }
 
-    /// How many clients ask for each sampled service. With one random address in an answer many
-    /// questions are needed.
+    /// The number of clients that query each sampled service. Answers of one random address need
+    /// many queries.
     pub(crate) fn clients(&self) -> u8 {
         if self.kind == Kind::Weighted { 16 } else { 4 }
     }
@@ -131,13 +131,14 @@ impl Fleet {
                 let records =
                     self.records(|service| format!("w{service} 30 A {}", targets::address(0)));
                 fs::write(directory.join("zones/x.example.zone"), zone(&records))?;
-                // Comes last: what it writes depends on whether there is a list of weights.
+                // This file is written last, because it depends on whether there is a list of
+                // weights.
                 peer.prepare(directory, dns)
             }
         }
     }
 
-    /// The file of a service, the service's text in it, and that text after the edit.
+    /// The file of a service, the service's text in it, and the text after the edit.
     pub(crate) fn edit(&self, peer: Peer, service: usize) -> (&'static str, String, String) {
         let [old, new] = [Version::First, Version::Edited].map(|version| match peer {
             Peer::Portolan => self.table(service, version),
@@ -217,7 +218,7 @@ pub(crate) enum State {
     Draining,
 }
 
-/// The text of the datacenters' file, with the first datacenter in this state.
+/// The file of the datacenters with the first datacenter in this state.
 pub(crate) fn datacenters(state: State) -> String {
     let state = if state == State::Active { "active" } else { "draining" };
     format!("[datacenter.fra]\nstate = \"{state}\"\n[datacenter.iad]\nstate = \"active\"\n")
@@ -242,8 +243,8 @@ pub(crate) fn other_record(address: Ipv4Addr) -> String {
     format!("r A {address}\n")
 }
 
-/// Weights as at the start, or such that nearly all answers are the first member: neither gdnsd nor
-/// Knot allows a weight of 0, and Knot's greatest is 255.
+/// Weights as at the start, or weights with which nearly all answers have the first member: neither
+/// gdnsd nor Knot allows a weight of 0, and Knot's maximum is 255.
 fn weights(version: Version) -> [u32; 4] {
     match version {
         Version::First => [1, 2, 3, 4],

@@ -1,14 +1,14 @@
-//! Geography by distance: one service over 10, 25 and 50 datacenters; and 10, 50 and 200 services
-//! over 50 datacenters, each with a geography of its own.
+//! Steering by distance: one service with 10, 25 and 50 datacenters; and 10, 50 and 200 services
+//! with 50 datacenters, each with its own geography.
 
 use std::{fmt::Write, fs, io, net::Ipv4Addr, path::Path};
 
 use super::{Case, measure, peers::Peer, process::ExpectedAnswer};
 
-/// The first datacenter's: a client on loopback has no place and gets it.
+/// The address of the first datacenter, which a client on loopback gets because it has no location.
 const FIRST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
-/// The project's own database.
+/// The database in this repository.
 pub(crate) fn small_database() -> String {
     format!("{}/geoip/world-country.mmdb", env!("CARGO_MANIFEST_DIR"))
 }
@@ -20,12 +20,12 @@ fn database() -> String {
     })
 }
 
-/// One service over more and more datacenters.
+/// One service with a growing number of datacenters.
 pub(crate) fn datacenters() -> io::Result<()> {
     run("datacenters", [10, 25, 50], |datacenters| (datacenters, 1))
 }
 
-/// More and more services, each with a geography of its own.
+/// A growing number of services, each with its own geography.
 pub(crate) fn geographies() -> io::Result<()> {
     run("geographies", [10, 50, 200], |geographies| (50, geographies))
 }
@@ -51,7 +51,7 @@ fn run(what: &str, sizes: [usize; 3], of_size: fn(usize) -> (usize, usize)) -> i
     Ok(())
 }
 
-/// Spread over the inhabited latitudes by the golden ratio.
+/// A location, spread over the inhabited latitudes by the golden ratio.
 fn place(datacenter: usize) -> (f64, f64) {
     let turn = (datacenter as f64 * 0.618_033_988_75).fract();
     (60.0 - 100.0 * (datacenter as f64 * 0.381_966).fract(), 360.0 * turn - 180.0)
@@ -61,14 +61,13 @@ fn address(datacenter: usize) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(FIRST) + datacenter as u32)
 }
 
-/// A geography has all datacenters, or where there are several ten of them, a tenth of the
-/// geographies each ten.
+/// The datacenters of a geography: all of them, or ten if there are several geographies.
 fn members(geography: usize, datacenters: usize, geographies: usize) -> Vec<usize> {
     if geographies == 1 {
         return (0..datacenters).collect();
     }
-    // The first is in each, so that every service has the same first answer; steps from 1 make each
-    // set another.
+    // The first datacenter is in every geography, so that every service has the same first answer.
+    // Different steps make the sets differ.
     let step = 1 + geography % 7;
     std::iter::once(0)
         .chain((0..9).map(|at| 1 + (geography / 7 * 3 + at * step) % (datacenters - 1)))

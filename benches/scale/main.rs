@@ -1,14 +1,14 @@
-//! What size costs, measured from outside on the real program, and on gdnsd and Knot where they can
-//! do the same.
+//! The cost of size, measured from outside on the real program, and on gdnsd and Knot where they
+//! support the same.
 //!
 //! `cargo bench --bench scale [-- NAME...]`, where a name is `records`, `services`, `city`,
 //! `geographies`, `flapping`, `pressure`, `clients`, `weighted`, `answers` or `churn`. Each server
-//! is started as a process of its own; a table reports when the first answer came, what CPU and
-//! memory that took, and the same for edits, drains and dead members, at three sizes and with the
-//! growth per tenfold of size. Figures are medians of `PORTOLAN_BENCH_RUNS` (default 3) runs.
-//! `PORTOLAN_BENCH_MMDB=FILE` names the database of `city` and `geographies`, for which the one of
-//! the project is small. `PORTOLAN_BENCH_PROGRAM=FILE` names a program to measure instead of the
-//! one that cargo builds, such as that of another commit.
+//! is started as its own process. A table reports the time of the first answer, the CPU and memory
+//! until then, and the same for edits, drains and dead members, at three sizes, with the growth per
+//! tenfold size. Figures are medians of `PORTOLAN_BENCH_RUNS` (default 3) runs.
+//! `PORTOLAN_BENCH_MMDB=FILE` names the database of `city` and `geographies`, for which the one in
+//! this repository is small. `PORTOLAN_BENCH_PROGRAM=FILE` names another program to measure than
+//! the one that cargo builds, such as that of another commit.
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 use std::{fs, io, path::Path, process::Command, time::Instant};
@@ -74,19 +74,18 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// One thing to serve, as one server wants it.
+/// One configuration to serve, in the form of one server.
 struct Case<'c> {
     size: usize,
-    /// The server's files, in its directory.
+    /// Writes the server's files into its directory.
     write: &'c dyn Fn(&Path) -> io::Result<()>,
-    /// Asked for after the start.
+    /// The query after the start, with its expected answer.
     first: ExpectedAnswer,
-    /// What to change in a file, and what is to be asked for then.
+    /// The edit of a file, and the query that shows it.
     edit: Option<Edit>,
 }
 
-/// A file in the directory, what stands there, what is to stand there, and the answer that shows
-/// it.
+/// A file, the text to replace in it, the new text, and the answer that shows the edit.
 struct Edit {
     file: &'static str,
     old: String,
@@ -94,12 +93,12 @@ struct Edit {
     then: ExpectedAnswer,
 }
 
-/// How often each case is measured.
+/// The number of runs of each case.
 fn runs() -> usize {
     std::env::var("PORTOLAN_BENCH_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(3)
 }
 
-/// Serves the cases with one server and prints what they cost.
+/// Serves the cases with one server and prints their cost.
 fn measure(peer: Peer, what: &str, cases: &[Case<'_>]) -> io::Result<()> {
     let mut rows = Vec::new();
     for case in cases {
@@ -143,7 +142,7 @@ fn once(peer: Peer, case: &Case<'_>) -> io::Result<Option<Row>> {
     Ok(Some(Row { size: case.size, start, settled_mib, edit }))
 }
 
-/// Edits and waits for the answer that shows it.
+/// Edits the file and waits for the answer that shows the edit.
 fn edited(
     peer: Peer,
     directory: &Path,
@@ -164,7 +163,8 @@ fn edited(
             let Some(mut next) = Server::start(&mut command, server.address()?)? else {
                 return Ok(ResourceUsage::default());
             };
-            // Both are in memory until the new one has taken over: the peak is of both together.
+            // Both processes are in memory until the new one has taken over, so the peak is their
+            // sum.
             let old_mib = server.resident_mib()?;
             let figures = next.figures(&edit.then, since, 0.0)?;
             std::mem::swap(server, &mut next);

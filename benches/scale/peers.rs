@@ -1,23 +1,23 @@
-//! The servers that are measured, and the part of their configuration that every case needs.
+//! The measured servers, and the part of their configuration that every case needs.
 
 use std::{fs, io, net::SocketAddr, path::Path, process::Command};
 
 use super::process::program;
 
-/// A server that edits are measured with.
+/// A measured server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
     Portolan,
-    /// gdnsd: `gdnsdctl reload-zones` for zones; for anything else a new daemon takes over from the
-    /// old one.
+    /// gdnsd: `gdnsdctl reload-zones` for zones; for anything else, a new daemon replaces the old
+    /// one.
     Gdnsd {
-        /// Whether the edit is of the configuration.
+        /// Whether the edit is of the configuration, not of a zone.
         is_replaced: bool,
     },
     Knot,
 }
 
-/// The kind of file that was edited.
+/// The kind of an edited file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EditKind {
     /// The server's own configuration.
@@ -27,7 +27,7 @@ pub(crate) enum EditKind {
 }
 
 impl Peer {
-    /// What its table is called.
+    /// The name in tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Portolan => "portolan",
@@ -36,7 +36,7 @@ impl Peer {
         }
     }
 
-    /// Writes what is said of listening and of directories. A case's own `config` of gdnsd is
+    /// Writes the settings for listening and directories. For gdnsd, the `config` of the case is
     /// completed.
     pub(crate) fn prepare(self, directory: &Path, address: SocketAddr) -> io::Result<()> {
         let (ip, port, at) = (address.ip(), address.port(), directory.display());
@@ -86,7 +86,7 @@ impl Peer {
         }
     }
 
-    /// What starts it in the foreground.
+    /// The command that starts the server in the foreground.
     pub(crate) fn command(self, directory: &Path) -> Command {
         match self {
             Self::Portolan => {
@@ -108,14 +108,14 @@ impl Peer {
         }
     }
 
-    /// What makes it take up an edit, where it does not do so by itself.
+    /// The command that applies an edit of a zone; `None` if the server watches its files.
     pub(crate) fn take_up(self, directory: &Path) -> Option<Command> {
         let what =
             if self.is_replaced() { EditKind::Configuration } else { EditKind::Zone("x.example.") };
         self.take_up_of(directory, what)
     }
 
-    /// The command that makes it apply an edit of `what`, where it does not do so by itself.
+    /// The command that applies an edit of `what`; `None` if the server watches its files.
     pub(crate) fn take_up_of(self, directory: &Path, what: EditKind) -> Option<Command> {
         match (self, what) {
             (Self::Portolan, _) => None,
@@ -141,13 +141,13 @@ impl Peer {
         }
     }
 
-    /// Whether a new process takes over from the old one.
+    /// Whether a new process replaces the old one.
     pub(crate) fn is_replaced(self) -> bool {
         self == Self::Gdnsd { is_replaced: true }
     }
 }
 
-/// The program that is measured: `PORTOLAN_BENCH_PROGRAM`, else the one that cargo builds.
+/// The measured program: `PORTOLAN_BENCH_PROGRAM`, else the one that cargo builds.
 fn portolan() -> std::ffi::OsString {
     std::env::var_os("PORTOLAN_BENCH_PROGRAM")
         .unwrap_or_else(|| env!("CARGO_BIN_EXE_portolan").into())

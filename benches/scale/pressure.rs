@@ -1,6 +1,6 @@
-//! Latency of queries while the control side has all hands full: everything reloaded again and
-//! again, 10,000 targets probed, metrics scraped. Against the same queries at rest but for the
-//! probes, and to a bare echo, in turns: what the echo's queries take is this machine's.
+//! The latency of queries while the control side is fully busy: continuous reloads of everything,
+//! 10,000 probed targets, metrics scraped. It is compared with the same queries while only the
+//! probes run, and with a bare echo, alternately: the latency of the echo is that of the machine.
 
 use std::{
     fs,
@@ -26,8 +26,8 @@ const SERVICES: usize = 20_000;
 const TARGETS: usize = 10_000;
 const ROUND: Duration = Duration::from_secs(10);
 const ROUNDS: usize = 3;
-/// Queries a second: `PORTOLAN_BENCH_RATE`, or about half of what one slow core answers beside its
-/// control side.
+/// Queries per second: `PORTOLAN_BENCH_RATE`, or about half of what one slow core can answer while
+/// the control side runs.
 const RATE: u32 = 40_000;
 const FILE: &str = "zones/services.toml";
 const EDITS: usize = 5;
@@ -38,7 +38,7 @@ pub(crate) fn run() -> io::Result<()> {
     cores::move_to_load_core()?;
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     let port = listener.local_addr()?.port();
-    // Ends with the process.
+    // The thread ends with the process.
     thread::spawn(move || listener.incoming().for_each(drop));
     let directory = tempfile::tempdir()?;
     let directory = directory.path();
@@ -74,7 +74,7 @@ fn latency(directory: &Path, (dns, admin): (SocketAddr, SocketAddr), port: u16) 
     let Some(mut echo) = Server::start_apart(echo.args(["echo", &at.to_string()]), at)? else {
         return Ok(());
     };
-    echo.wait_for_a_word()?;
+    echo.wait_for_reply()?;
     let floor = LoadPlan { address: at, ..plan };
     for _ in 0..ROUNDS {
         println!("  bare echo       {}", shown(&floor.run()?));
@@ -94,8 +94,8 @@ fn latency(directory: &Path, (dns, admin): (SocketAddr, SocketAddr), port: u16) 
     Ok(())
 }
 
-/// Puts another file in the place of the services' every two seconds, with other TTLs: every
-/// service is another.
+/// Replaces the file of the services every two seconds by one with other TTLs, so that every
+/// service changes.
 fn edit(directory: &Path, is_over: &AtomicBool) -> io::Result<usize> {
     let mut edits = 0;
     let mut due = Instant::now();
@@ -123,7 +123,7 @@ fn scrape(admin: SocketAddr, is_over: &AtomicBool) {
     }
 }
 
-/// Writes what is put in place later: to write it meanwhile would take the load's core from it.
+/// Writes the files before the run: writing them during it would take CPU from the load's core.
 fn prepare(directory: &Path, port: u16) -> io::Result<()> {
     (0..EDITS).try_for_each(|edit| write(&directory.join(edit.to_string()), 31 - edit % 2, port))
 }

@@ -1,5 +1,5 @@
-//! A name server as a process of its own, measured from outside: when it answers, what CPU and
-//! memory it took.
+//! A name server as its own process, measured from outside: the time of its answers, its CPU and
+//! its memory.
 
 use std::{
     fs, io,
@@ -14,12 +14,12 @@ use super::{
     usage::{cpu_times, memory_kib},
 };
 
-/// Longer nothing may take.
+/// The timeout of every wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long a reply is waited for before the question is asked again.
+/// The timeout of a reply, after which the query is sent again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 
-/// A question of type A whose answer is looked for by an address in it.
+/// A query of type A with an address that its answer must contain.
 #[derive(Debug, Clone)]
 pub(crate) struct ExpectedAnswer {
     /// The name, without its final dot.
@@ -28,40 +28,40 @@ pub(crate) struct ExpectedAnswer {
     pub(crate) address: Ipv4Addr,
 }
 
-/// A running server. Killed when dropped.
+/// A running server. It is killed when dropped.
 pub(crate) struct Server {
     child: Child,
     socket: UdpSocket,
     next_id: u16,
 }
 
-/// What it took until the wanted answer came.
+/// The cost until the expected answer arrived.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ResourceUsage {
-    /// From the start, or from the end of the edit, to the answer.
+    /// The time from the start, or from the end of the edit, to the answer.
     pub(crate) wall_secs: f64,
     /// User and system CPU time, in seconds.
     pub(crate) cpu_secs: f64,
     /// The resident memory afterwards, in MiB.
     pub(crate) resident_mib: f64,
-    /// The most resident meanwhile.
+    /// The peak of resident memory, in MiB.
     pub(crate) peak_mib: f64,
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself; either way it is gone.
+        // The process may have ended already.
         let _ = self.child.kill().and_then(|()| self.child.wait());
     }
 }
 
 impl Server {
-    /// Starts a program that will answer at `address`; `None` where it is not installed.
+    /// Starts a program that will answer at `address`; `None` if it is not installed.
     pub(crate) fn start(command: &mut Command, address: SocketAddr) -> io::Result<Option<Self>> {
         Self::start_by(Command::spawn, command, address)
     }
 
-    /// The same on the core of servers, by a thread of the load's.
+    /// Starts a program on the servers' core, from a thread on the load's core.
     pub(crate) fn start_apart(
         command: &mut Command,
         address: SocketAddr,
@@ -91,15 +91,14 @@ impl Server {
         self.child.id()
     }
 
-    /// Waits for an answer and says what it took since `since`, when the process had used
-    /// `cpu_before`.
+    /// Waits for an answer; returns the cost since `since`, when the process had used `cpu_before`.
     pub(crate) fn figures(
         &mut self,
-        wanted: &ExpectedAnswer,
+        expected: &ExpectedAnswer,
         since: Instant,
         cpu_before: f64,
     ) -> io::Result<ResourceUsage> {
-        self.wait_for(wanted)?;
+        self.wait_for(expected)?;
         let wall_secs = since.elapsed().as_secs_f64();
         Ok(ResourceUsage {
             wall_secs,
@@ -109,17 +108,20 @@ impl Server {
         })
     }
 
-    /// Asks until the answer holds the wanted address.
-    pub(crate) fn wait_for(&mut self, wanted: &ExpectedAnswer) -> io::Result<()> {
+    /// Queries until the answer contains the expected address.
+    pub(crate) fn wait_for(&mut self, expected: &ExpectedAnswer) -> io::Result<()> {
         let began = Instant::now();
         let mut buffer = [0; 4096];
         while began.elapsed() < ANSWER_TIMEOUT {
             self.next_id = self.next_id.wrapping_add(1);
-            // Refused while the server does not listen yet, and that shows at the next call.
-            let sent = self.socket.send(&question(self.next_id, &wanted.name));
+            // While the server does not listen yet, the datagram is refused, which the next call
+            // reports.
+            let sent = self.socket.send(&question(self.next_id, &expected.name));
             match sent.and_then(|_| self.socket.recv(&mut buffer)) {
                 Ok(length)
-                    if buffer[..length].windows(4).any(|four| four == wanted.address.octets()) =>
+                    if buffer[..length]
+                        .windows(4)
+                        .any(|four| four == expected.address.octets()) =>
                 {
                     return Ok(());
                 }
@@ -133,12 +135,12 @@ impl Server {
         }
         Err(io::Error::new(
             io::ErrorKind::TimedOut,
-            format!("no answer for {} within {ANSWER_TIMEOUT:?}", wanted.name),
+            format!("no answer for {} within {ANSWER_TIMEOUT:?}", expected.name),
         ))
     }
 
-    /// Sends a question until something comes back.
-    pub(crate) fn wait_for_a_word(&mut self) -> io::Result<()> {
+    /// Queries until any reply arrives.
+    pub(crate) fn wait_for_reply(&mut self) -> io::Result<()> {
         let began = Instant::now();
         while self
             .socket
@@ -157,12 +159,12 @@ impl Server {
         Ok(())
     }
 
-    /// Makes the peak of memory what is resident now.
+    /// Resets the peak of resident memory to the present value.
     pub(crate) fn forget_peak(&self) -> io::Result<()> {
         fs::write(format!("/proc/{}/clear_refs", self.id()), "5")
     }
 
-    /// The address that the server answers on.
+    /// The address at which the server answers.
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.socket.peer_addr()
     }
@@ -177,12 +179,12 @@ impl Server {
         memory_mib(self.id(), "VmHWM:")
     }
 
-    /// CPU used so far.
+    /// The CPU time used so far, in seconds.
     pub(crate) fn cpu_secs(&self) -> io::Result<f64> {
         cpu_secs(self.id())
     }
 
-    /// Resident once the process has been idle for a moment.
+    /// The resident memory once the process is idle, in MiB.
     pub(crate) fn settled_mib(&self) -> io::Result<f64> {
         let mut last = self.cpu_secs()?;
         for _ in 0..40 {
@@ -197,7 +199,7 @@ impl Server {
     }
 }
 
-/// A question for A of class IN, recursion not desired.
+/// A query of type A and class IN, with RD clear.
 pub(crate) fn question(id: u16, name: &str) -> Vec<u8> {
     let mut octets = [&id.to_be_bytes()[..], &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
     for label in name.split('.') {
@@ -208,7 +210,7 @@ pub(crate) fn question(id: u16, name: &str) -> Vec<u8> {
     octets
 }
 
-/// A loopback address that is free for UDP and TCP alike.
+/// A free loopback address, for both UDP and TCP.
 pub(crate) fn free_address() -> io::Result<SocketAddr> {
     for _ in 0..20 {
         let address = UdpSocket::bind(("127.0.0.1", 0))?.local_addr()?;
@@ -219,7 +221,7 @@ pub(crate) fn free_address() -> io::Result<SocketAddr> {
     Err(io::Error::other("no port is free"))
 }
 
-/// The program's path: servers are seldom on an ordinary user's.
+/// The path of a program. Servers are seldom on the path of an ordinary user.
 pub(crate) fn program(name: &str) -> std::path::PathBuf {
     let found = ["/usr/sbin", "/usr/local/sbin"].map(|directory| Path::new(directory).join(name));
     found.into_iter().find(|path| path.exists()).unwrap_or_else(|| name.into())

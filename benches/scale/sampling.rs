@@ -1,7 +1,7 @@
-//! Questions for some of many services, asked from several clients, until the answers are what a
-//! change makes of them.
+//! Queries for some of many services, from several clients, until the answers show a change.
 //!
-//! A removal counts as complete only when every sampled service was asked without one answer that
+//! A removal is complete only when every sampled service was queried without one answer that still
+//! names the removed address; its time is that of the last answer that did.
 //! still names what was removed; its time is that of the last answer that did.
 
 use std::{
@@ -11,36 +11,36 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The longest that a change may take.
+/// The timeout of a change.
 pub(crate) const LONGEST: Duration = Duration::from_secs(120);
-/// How long a reply is waited for before the question is asked again.
+/// The timeout of a reply, after which the query is sent again.
 const RETRY: Duration = Duration::from_millis(50);
-/// The pause after an answer that is not the wanted one yet, so that questions leave the cores to
-/// the server.
+/// The pause after an answer that does not show the change yet, so that queries leave CPU for the
+/// server.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// What a reply holds.
+/// The contents of a reply.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
-    /// The addresses of its A records, in their order.
+    /// The addresses of the A records, in order.
     pub(crate) addresses: Vec<Ipv4Addr>,
-    /// The TTL of the last of them.
+    /// The TTL of the last A record.
     pub(crate) ttl_secs: u32,
 }
 
 impl Answer {
-    /// Whether it holds one of these addresses.
+    /// Whether the reply contains one of these addresses.
     pub(crate) fn names(&self, any: &[Ipv4Addr]) -> bool {
         self.addresses.iter().any(|address| any.contains(address))
     }
 }
 
-/// A socket that sends questions and receives replies.
+/// A socket that sends queries and receives replies.
 pub(crate) struct Sampler {
     socket: UdpSocket,
     server: SocketAddr,
     next_id: u16,
-    /// How many clients ask for each name. Each has a client subnet of its own.
+    /// The number of clients for each name. Each has its own client subnet.
     clients: u8,
 }
 
@@ -52,7 +52,7 @@ impl Sampler {
         Ok(Self { socket, server, next_id: 1, clients })
     }
 
-    /// Asks once, and again while no reply comes.
+    /// Sends a query, again while no reply arrives.
     pub(crate) fn ask(&mut self, name: &str, client: u8) -> io::Result<Answer> {
         let began = Instant::now();
         let mut buffer = [0; 4096];
@@ -69,7 +69,7 @@ impl Sampler {
         Err(timed_out(name))
     }
 
-    /// Waits for the reply to the last question; late replies to earlier questions are skipped.
+    /// Waits for the reply to the last query; late replies to earlier queries are skipped.
     fn reply(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let length = self.socket.recv(buffer)?;
@@ -79,7 +79,7 @@ impl Sampler {
         }
     }
 
-    /// Asks over TCP, for answers that do not fit into a datagram.
+    /// Queries over TCP, for answers that exceed a datagram.
     pub(crate) fn ask_over_tcp(&mut self, name: &str) -> io::Result<Answer> {
         self.next_id = self.next_id.wrapping_add(1);
         let question = question(self.next_id, name, 0);
@@ -93,7 +93,7 @@ impl Sampler {
         Ok(answer(&reply).unwrap_or_default())
     }
 
-    /// Asks until an answer is as wanted; returns when that came.
+    /// Queries until an answer is as expected; returns the time of that answer.
     pub(crate) fn until(
         &mut self,
         name: &str,
@@ -109,8 +109,8 @@ impl Sampler {
         Err(timed_out(name))
     }
 
-    /// Asks until each name has an answer with addresses, and with none of `removed`; returns the
-    /// time of the last other answer.
+    /// Queries until each name has an answer with addresses and without any of `removed`; returns
+    /// the time of the last other answer.
     pub(crate) fn until_gone(
         &mut self,
         names: &[String],
@@ -119,8 +119,8 @@ impl Sampler {
         let began = Instant::now();
         let (mut last, mut clean) = (began, 0);
         let questions = names.len() * usize::from(self.clients);
-        for at in (0..questions).cycle() {
-            let answer = self.ask(&names[at % names.len()], (at / names.len()) as u8)?;
+        for index in (0..questions).cycle() {
+            let answer = self.ask(&names[index % names.len()], (index / names.len()) as u8)?;
             clean += 1;
             if answer.addresses.is_empty() || answer.names(removed) {
                 (last, clean) = (Instant::now(), 0);
@@ -130,14 +130,14 @@ impl Sampler {
                 return Ok(last);
             }
             if began.elapsed() > LONGEST {
-                return Err(timed_out(&names[at % names.len()]));
+                return Err(timed_out(&names[index % names.len()]));
             }
         }
         Ok(last)
     }
 
-    /// Asks until each of the names was answered with one of the addresses; returns when the last
-    /// one was.
+    /// Queries until each name was answered with one of the addresses; returns the time of the last
+    /// such answer.
     pub(crate) fn until_named(
         &mut self,
         names: &[String],
@@ -165,42 +165,43 @@ fn timed_out(name: &str) -> io::Error {
     )
 }
 
-/// A question for A of class IN with the client subnet 20.0.CLIENT.0/24, recursion not desired.
+/// A query of type A and class IN with the client subnet 20.0.CLIENT.0/24, with RD clear.
 fn question(id: u16, name: &str, client: u8) -> Vec<u8> {
     let mut octets = super::process::question(id, name);
     octets[11] = 1;
-    // OPT of RFC 6891 with room for 4,096 octets, and in it the option of RFC 7871.
+    // An OPT record (RFC 6891) with a payload size of 4,096 octets and the client subnet option
+    // (RFC 7871).
     octets.extend_from_slice(&[
         0, 0, 41, 16, 0, 0, 0, 0, 0, 0, 11, 0, 8, 0, 7, 0, 1, 24, 0, 20, 0, client,
     ]);
     octets
 }
 
-/// The A records of a reply's answer section; `None` where it is cut short.
+/// The A records of a reply's answer section; `None` if the reply is cut off.
 fn answer(reply: &[u8]) -> Option<Answer> {
     let count = u16::from_be_bytes([*reply.get(6)?, *reply.get(7)?]);
-    let mut at = past_name(reply, 12)? + 4;
+    let mut offset = past_name(reply, 12)? + 4;
     let mut answer = Answer::default();
     for _ in 0..count {
-        at = past_name(reply, at)?;
-        let [t0, t1, _, _, l0, l1, l2, l3, d0, d1] = *reply.get(at..)?.first_chunk()?;
+        offset = past_name(reply, offset)?;
+        let [t0, t1, _, _, l0, l1, l2, l3, d0, d1] = *reply.get(offset..)?.first_chunk()?;
         let length = usize::from(u16::from_be_bytes([d0, d1]));
-        let data = reply.get(at + 10..at + 10 + length)?;
+        let data = reply.get(offset + 10..offset + 10 + length)?;
         if let (1, Ok(address)) = (u16::from_be_bytes([t0, t1]), <[u8; 4]>::try_from(data)) {
             answer.addresses.push(address.into());
             answer.ttl_secs = u32::from_be_bytes([l0, l1, l2, l3]);
         }
-        at += 10 + length;
+        offset += 10 + length;
     }
     Some(answer)
 }
 
-fn past_name(reply: &[u8], mut at: usize) -> Option<usize> {
+fn past_name(reply: &[u8], mut offset: usize) -> Option<usize> {
     loop {
-        match *reply.get(at)? {
-            0 => return Some(at + 1),
-            length if length >= 0xc0 => return Some(at + 2),
-            length => at += 1 + usize::from(length),
+        match *reply.get(offset)? {
+            0 => return Some(offset + 1),
+            length if length >= 0xc0 => return Some(offset + 2),
+            length => offset += 1 + usize::from(length),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Services of three pools each, two datacenters and the nearest of them: 1,000, 10,000 and
-//! 100,000, in one file. For gdnsd each is a resource of its geoip plugin over one map, by
-//! continent: by distance it takes City databases alone. Nothing is probed: that has benchmarks of
-//! its own.
+//! Services of three pools each, which answer the nearer of two datacenters: 1,000, 10,000 and
+//! 100,000, in one file. For gdnsd each is a resource of its geoip plugin with one map by
+//! continent, because by distance the plugin accepts City databases only. Nothing is probed: that
+//! has its own benchmarks.
 
 use std::{fmt::Write, fs, io, net::Ipv4Addr, path::Path};
 
@@ -27,7 +27,7 @@ pub(crate) fn run() -> io::Result<()> {
 fn case<'c>(peer: Peer, size: usize, write: &'c dyn Fn(&Path) -> io::Result<()>) -> Case<'c> {
     let middle = size / 2;
     let name = format!("w{middle}.x.example");
-    // A client on loopback has no place: it gets the first of the two.
+    // A client on loopback has no location and gets the first datacenter.
     let (old, new) = match peer {
         Peer::Gdnsd { .. } => {
             (format!("fra => {} ", address(0, middle)), format!("fra => {EDITED} "))

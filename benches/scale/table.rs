@@ -1,20 +1,20 @@
-//! The figures of one server at several sizes, and by how much they grow.
+//! The figures of one server at several sizes, and their growth.
 
 use super::process::ResourceUsage;
 
 /// The figures of one size.
 pub(crate) struct Row {
-    /// How many of what is counted.
+    /// The number of records or services.
     pub(crate) size: usize,
-    /// What the start costs.
+    /// The cost of the start.
     pub(crate) start: ResourceUsage,
-    /// Resident once nothing goes on any more.
+    /// The resident memory once the process is idle, in MiB.
     pub(crate) settled_mib: f64,
-    /// What one edit costs.
+    /// The cost of one edit.
     pub(crate) edit: Option<ResourceUsage>,
 }
 
-/// The row in the middle, figure by figure.
+/// The median row, figure by figure.
 pub(crate) fn median(rows: &[Row]) -> Option<Row> {
     let middle = |of: &dyn Fn(&Row) -> f64| {
         let mut values: Vec<f64> = rows.iter().map(of).collect();
@@ -36,7 +36,7 @@ pub(crate) fn median(rows: &[Row]) -> Option<Row> {
     })
 }
 
-/// Prints a server's rows below a heading.
+/// Prints the rows of a server below a heading.
 pub(crate) fn print(server: &str, what: &str, rows: &[Row]) {
     println!("\n{server}");
     println!(
@@ -60,7 +60,7 @@ pub(crate) fn print(server: &str, what: &str, rows: &[Row]) {
     }
     for pair in rows.windows(2) {
         let ratio = pair[1].size as f64 / pair[0].size as f64;
-        // Per tenfold of size: 10 is linear.
+        // The growth per tenfold size; 10 is linear.
         let growth = |of: fn(&Row) -> f64| {
             10_f64.powf((of(&pair[1]) / of(&pair[0]).max(1e-9)).log10() / ratio.log10())
         };

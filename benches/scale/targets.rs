@@ -1,5 +1,5 @@
 //! HTTP targets on loopback addresses that answer 200 or 500, and report when a probe first got the
-//! other answer.
+//! new answer.
 
 use std::{
     io::{self, Read, Write},
@@ -13,22 +13,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Threads that answer probes. Several, so that a probe whose request is slow to come delays no
-/// other.
+/// The number of threads that answer probes. With several, a probe whose request arrives slowly
+/// delays no other probe.
 const THREADS: usize = 16;
-/// Targets of one third octet.
+/// The number of targets with the same third octet.
 const PER_OCTET: usize = 250;
 
-/// What targets answer: true for 500.
+/// The answer of each target: true for 500.
 pub(crate) type Switches = Arc<[AtomicBool]>;
 
 /// Many targets on one port.
 pub(crate) struct Targets {
     /// The port of all of them.
     pub(crate) port: u16,
-    /// For each target whether it is down.
+    /// For each target, whether it is down.
     pub(crate) is_down: Switches,
-    /// Receives each target whose answer changed, and when the first probe got the new answer.
+    /// Receives each target whose answer changed, with the time at which the first probe got the
+    /// new answer.
     pub(crate) answer_changes: mpsc::Receiver<(usize, Instant)>,
     answered: Arc<AtomicU64>,
 }
@@ -44,8 +45,8 @@ fn target_of(address: Ipv4Addr) -> usize {
     usize::from(high) * PER_OCTET + usize::from(low) - 1
 }
 
-/// A file with so many services, each over one of the targets and else over the next, all probed by
-/// one monitor of these keys.
+/// A file of `count` services, each with a target and the next target as its fallback, probed by
+/// one monitor with these keys.
 pub(crate) fn services(count: usize, targets: usize, ttl_secs: usize, monitor: &str) -> String {
     let mut text = format!(
         "[zone.\"x.example\"]\nnameservers = [\"ns1.example.com\"]\nhostmaster = \"h@example.com\"\n[monitor.m]\n{monitor}\n"
@@ -60,7 +61,7 @@ pub(crate) fn services(count: usize, targets: usize, ttl_secs: usize, monitor: &
     text
 }
 
-/// What the threads that answer probes share.
+/// The state that the answering threads share.
 #[derive(Clone)]
 struct ProbeResponder {
     is_down: Switches,
@@ -72,8 +73,8 @@ struct ProbeResponder {
 impl Targets {
     /// Listens until the process ends.
     pub(crate) fn start(count: usize) -> io::Result<Self> {
-        // The wildcard address: a listener for each of thousands of addresses would take a
-        // descriptor and a thread each.
+        // It listens on the wildcard address: listeners for thousands of addresses would each need
+        // a descriptor and a thread.
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         let port = listener.local_addr()?.port();
         let switches = || -> Switches { (0..count).map(|_| AtomicBool::new(false)).collect() };
@@ -93,7 +94,7 @@ impl Targets {
         Ok(Self { port, is_down: desk.is_down, answer_changes: told, answered: desk.answered })
     }
 
-    /// How many probes were answered so far.
+    /// The number of probes answered so far.
     pub(crate) fn answered(&self) -> u64 {
         self.answered.load(Relaxed)
     }

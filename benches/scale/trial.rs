@@ -1,5 +1,6 @@
-//! One run of a fleet: a server is started, its files are edited, a datacenter is drained and given
-//! back by file and by API, and a balancer dies, each until the sampled answers show it.
+//! One run of a fleet. A server is started, its files are edited, a datacenter is drained and
+//! undrained by file and by API, and a balancer dies. Each step ends when the sampled answers show
+//! it.
 
 use std::{
     fs, io,
@@ -23,9 +24,9 @@ use super::{
     targets::{Targets, address},
 };
 
-/// Balancers that die one after the other; the slowest removal counts.
+/// The number of balancers that die one after the other; the slowest removal counts.
 const DEAD: [usize; 2] = [3, 14];
-/// So many answers in a row with the first member show that its weight was edited.
+/// The number of consecutive answers with the first member that show the edit of its weight.
 const ROW: usize = 20;
 
 /// Measures one run of a fleet.
@@ -75,9 +76,10 @@ struct FleetTrial<'t> {
     sampler: Sampler,
     admin: SocketAddr,
     targets: &'t Targets,
-    /// The peak of memory divided by what was resident before: the largest of all steps.
+    /// The largest ratio, over all steps, of the memory peak to the resident memory before the
+    /// step.
     largest_peak: f64,
-    /// The process that a new one replaced, until the end of the step.
+    /// The process that a new one has replaced, until the end of the step.
     replaced: Option<Server>,
     /// The memory of that process.
     beside_mib: f64,
@@ -89,11 +91,11 @@ impl FleetTrial<'_> {
         self.figures.push(Figure { heading, value });
     }
 
-    /// The start, until the last service is answered from its members.
+    /// Starts the server and waits until the last service is answered with its members.
     fn start(&mut self, began: Instant) -> io::Result<()> {
         let last = self.fleet.services - 1;
         let members = Fleet::members(last).map(address);
-        self.server.wait_for_a_word()?;
+        self.server.wait_for_reply()?;
         let end = self.sampler.until(&Fleet::name(last), |answer| answer.names(&members))?;
         self.note("start s", Some((end - began).as_secs_f64()));
         self.note("start, CPU s", Some(self.server.cpu_secs()?));
@@ -103,8 +105,8 @@ impl FleetTrial<'_> {
         Ok(())
     }
 
-    /// Times a change, from the end of `act` to the time that `until` returns, and notes the peak
-    /// of memory.
+    /// Times a change, from the end of `act` to the time that `until` returns, and notes the memory
+    /// peak.
     fn step(
         &mut self,
         heading: &'static str,
@@ -132,7 +134,7 @@ impl FleetTrial<'_> {
         if self.peer == Peer::Portolan {
             let comment =
                 ("zones/services.toml", "edit of this comment: 0", "edit of this comment: 1");
-            // No answer shows that a comment was read; a record that is edited right after it does.
+            // No answer shows that a comment was read; the edit of a record right after it does.
             let act = |trial: &mut Self| {
                 trial.replace(comment.0, comment.1, comment.2).and_then(|()| trial.edit_other(1))
             };
@@ -230,7 +232,7 @@ impl FleetTrial<'_> {
         Ok(())
     }
 
-    /// The slowest removal of a member, from the probe that decides to the last answer with it.
+    /// The slowest removal of a member, from the deciding probe to the last answer with it.
     fn dead_members(&mut self) -> io::Result<()> {
         let mut slowest: f64 = 0.0;
         for member in DEAD {
@@ -262,7 +264,7 @@ impl FleetTrial<'_> {
         if what == EditKind::Configuration && self.peer.is_replaced() {
             let address = self.server.address()?;
             if let Some(next) = Server::start(&mut command, address)? {
-                // Both are in memory until the new process has taken over.
+                // Both processes are in memory until the new one has taken over.
                 self.beside_mib = self.server.resident_mib()?;
                 self.replaced = Some(std::mem::replace(&mut self.server, next));
             }

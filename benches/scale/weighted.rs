@@ -1,7 +1,7 @@
-//! Services with four weighted addresses each, over 20 balancers that are probed every 5 s: 1,000,
+//! Services with four weighted addresses each, with 20 balancers that are probed every 5 s: 1,000,
 //! 10,000 and 100,000 in one file. For gdnsd each is a resource of its weighted plugin with
-//! `http_status` checks, drained by its `admin_state` file; for Knot a list of its geoip module in
-//! weighted mode, which probes and drains nothing.
+//! `http_status` checks, drained by its `admin_state` file. For Knot it is a list of its geoip
+//! module in weighted mode, which neither probes nor drains.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Who runs where: servers on one core, whatever drives and times them on another.
+//! CPU cores: servers run on one, the load generator and everything else on another.
 
 use std::{
     io,
@@ -7,15 +7,15 @@ use std::{
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-/// The core of servers.
+/// The core of the servers.
 const SERVER: usize = 0;
-/// The core of what drives them.
+/// The core of the load generator.
 const LOAD: usize = 1;
 
-/// Moves this thread, and with it what it starts from now on, to the load's core.
+/// Moves this thread, and all threads that it starts from now on, to the load's core.
 ///
 /// # Errors
-/// There is no such core.
+/// The core does not exist.
 pub(crate) fn move_to_load_core() -> io::Result<()> {
     move_to(LOAD).map_err(|error| {
         io::Error::new(
@@ -25,10 +25,10 @@ pub(crate) fn move_to_load_core() -> io::Result<()> {
     })
 }
 
-/// Starts a program on the servers' core, by a thread of the load's.
+/// Starts a program on the servers' core, from a thread on the load's core.
 ///
 /// # Errors
-/// What [`Command::spawn`] says, or there is no such core.
+/// [`Command::spawn`] fails, or the core does not exist.
 pub(crate) fn spawn_server(command: &mut Command) -> io::Result<Child> {
     move_to(SERVER)?;
     let child = command.spawn();

@@ -1,23 +1,25 @@
-//! The floor: receives datagrams and sends them back, as fast as this kernel lets a thread do it.
+//! The lower bound: receives datagrams and sends them back as fast as one thread can on this
+//! kernel.
 //!
-//! What an answer costs beyond this is the server's own; nothing that uses the same system calls
-//! can cost less. It looks at no octet and counts nothing.
+//! The cost of an answer above this is the server's own; no program with the same system calls can
+//! cost less. It reads no octet and counts nothing.
 #![expect(unsafe_code, reason = "recvmmsg and sendmmsg have no safe form")]
 
 use std::{io, mem, net::UdpSocket, os::fd::AsRawFd, ptr};
 
-/// As many as portolan takes at once.
+/// The number of datagrams per call, as in portolan.
 const BATCH: usize = 64;
 const OCTETS: usize = 2048;
 
 /// Echoes until the process is killed.
 ///
 /// # Errors
-/// The address is taken, or the socket broke.
+/// The address is in use, or the socket fails.
 pub(crate) fn serve(address: &str) -> io::Result<()> {
     let socket = UdpSocket::bind(address)?;
     let mut buffers = vec![[0_u8; OCTETS]; BATCH];
-    // SAFETY: these are C structures of integers and pointers, for which all zeroes is a value.
+    // SAFETY: these are C structures of integers and pointers, for which all zeroes is a valid
+    // value.
     let mut peers: [libc::sockaddr_in; BATCH] = unsafe { mem::zeroed() };
     // SAFETY: as above.
     let mut slices: [libc::iovec; BATCH] = unsafe { mem::zeroed() };
@@ -43,7 +45,7 @@ pub(crate) fn serve(address: &str) -> io::Result<()> {
     }
 }
 
-/// Waits for at least one datagram; how many came.
+/// Waits for at least one datagram; returns the number received.
 fn receive(socket: &UdpSocket, messages: &mut [libc::mmsghdr]) -> io::Result<usize> {
     let flags = libc::MSG_WAITFORONE as _;
     let length = messages.len() as libc::c_uint;
@@ -55,7 +57,7 @@ fn receive(socket: &UdpSocket, messages: &mut [libc::mmsghdr]) -> io::Result<usi
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
-/// Sends all; the kernel may take several calls.
+/// Sends all messages, by several calls if necessary.
 fn send(socket: &UdpSocket, mut messages: &mut [libc::mmsghdr]) -> io::Result<()> {
     while !messages.is_empty() {
         // SAFETY: as in `receive`; the lengths are those of what was received.

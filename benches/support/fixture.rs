@@ -1,5 +1,5 @@
-//! What the benchmarks of `engine::answer` share: a zone, a service over real geography, and
-//! questions.
+//! Shared by the benchmarks of `engine::answer`: a zone, a service with real geography, and
+//! queries.
 
 use std::{fs, num::NonZeroU32, path::Path, sync::Arc};
 
@@ -16,7 +16,7 @@ use portolan::{
     zone::{Record, Zone, ZoneBuilder, Zones},
 };
 
-/// Datacenters of the steered service: latitude and longitude.
+/// The datacenters of the steered service, by latitude and longitude.
 const PLACES: [(f64, f64); 10] = [
     (50.11, 8.68),
     (38.95, -77.45),
@@ -34,7 +34,7 @@ fn name(text: &str) -> Name {
     text.parse().expect("a name of this file")
 }
 
-/// A zone of so many hosts, with a delegation and an alias.
+/// A zone with `hosts` hosts, a delegation and an alias.
 fn zone(hosts: u32) -> Zone {
     let mut builder = ZoneBuilder::new(name("gslb.example.com"));
     let mut add = |owner: &str, rtype, rdata: &[u8]| {
@@ -55,7 +55,7 @@ fn zone(hosts: u32) -> Zone {
     builder.finish().expect("a whole zone")
 }
 
-/// One service over the nearest of ten datacenters, with real geography.
+/// One service that answers the nearest of ten datacenters, with real geography.
 fn topology() -> Topology {
     let datacenters =
         PLACES.iter().enumerate().map(|(number, &(latitude, longitude))| Datacenter {
@@ -101,7 +101,7 @@ fn topology() -> Topology {
     Topology::new(datacenters.collect(), Vec::new(), endpoints.collect(), vec![pool], vec![service])
 }
 
-/// What the questions of the benchmarks are answered from, with so many hosts (`host0` and so on).
+/// The snapshot of the benchmarks, with `hosts` hosts (`host0` and so on).
 pub(crate) fn snapshot(hosts: u32) -> Snapshot {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/world-country.mmdb");
     let database =
@@ -127,7 +127,7 @@ pub(crate) fn request(owner: &str, rtype: Rtype, options: &[u8]) -> Vec<u8> {
     [&header, name(owner).as_wire(), &rtype.0.to_be_bytes(), &[0, 1], &opt, options].concat()
 }
 
-/// With keys of server cookies, so that a query with a cookie costs what it costs in a server.
+/// The server's identity with cookie keys, so that a query with a cookie has its real cost.
 fn identity() -> ServerIdentity {
     let cookies = CookieKeys { current: [7; 16], next: [8; 16], previous: None, rotated_secs: 0 };
     ServerIdentity { cookie_keys: Some(cookies), ..ServerIdentity::default() }

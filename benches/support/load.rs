@@ -1,9 +1,10 @@
-//! Open-loop load: queries on a fixed schedule, each reply timed from when its query was due.
+//! Open-loop load: queries on a fixed schedule, each reply timed from the time at which its query
+//! was due.
 //!
-//! A query that goes out late because the server, or this loop, was busy still counts from its
-//! place in the schedule, so that a stall shows in every query that it held up and not in one alone
-//! (coordinated omission). One thread sends and receives on nonblocking sockets without sleeping:
-//! it wants a core of its own, and holds 50,000 queries a second.
+//! A query that is sent late because the server, or this loop, was busy still counts from its place
+//! in the schedule. So a stall shows in every query that it delayed, not only in one (coordinated
+//! omission). One thread sends and receives on nonblocking sockets without sleeping: it needs its
+//! own core, and sustains 50,000 queries per second.
 
 use std::{
     io,
@@ -13,15 +14,16 @@ use std::{
 
 use hdrhistogram::Histogram;
 
-/// Each has a space of 65,536 message IDs, enough for seconds at any rate that this loop can hold.
+/// The number of sockets. Each has 65,536 message IDs, enough for seconds at any rate that this
+/// loop sustains.
 const SOCKETS: usize = 4;
-/// How long after the last query a reply may come.
+/// The time to wait for replies after the last query.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What to send, where, how fast and for how long.
+/// A load: its queries, its addresses, its rate and its length.
 #[derive(Clone, Copy)]
 pub(crate) struct LoadPlan<'a> {
-    /// Where from: an address of this machine.
+    /// The source address of the queries.
     pub(crate) source: Ipv4Addr,
     /// The address that queries are sent to.
     pub(crate) address: SocketAddr,
@@ -33,24 +35,24 @@ pub(crate) struct LoadPlan<'a> {
     pub(crate) duration: Duration,
 }
 
-/// What came of it.
+/// The result of a load.
 pub(crate) struct LoadOutcome {
-    /// As many as the schedule has.
+    /// The number of queries in the schedule.
     pub(crate) sent: u64,
-    /// Sent and not answered.
+    /// Queries that were sent and not answered.
     pub(crate) lost: u64,
-    /// The longest that a query went out after it was due. Much of it and the figures speak of this
-    /// machine, not of the server.
+    /// The longest delay between a query's due time and its sending. A long delay means that the
+    /// figures describe this machine, not the server.
     pub(crate) behind: Duration,
-    /// From due to answered, in nanoseconds.
+    /// The time from due to answered, in nanoseconds.
     pub(crate) latency: Histogram<u64>,
 }
 
 impl LoadPlan<'_> {
-    /// Runs it.
+    /// Runs the load.
     ///
     /// # Errors
-    /// No sockets, or no questions.
+    /// A socket cannot be opened, or there are no queries.
     pub(crate) fn run(&self) -> io::Result<LoadOutcome> {
         if self.questions.is_empty() || self.rate == 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "nothing to send"));
@@ -85,10 +87,10 @@ impl LoadPlan<'_> {
     }
 }
 
-/// A socket and the queries that wait for replies on it.
+/// A socket and its unanswered queries.
 struct LoadSocket {
     socket: UdpSocket,
-    /// By message ID: when the query was due.
+    /// For each message ID, the time at which its query was due.
     waiting: Vec<Option<Duration>>,
     next: u16,
     buffer: [u8; 4096],
@@ -102,7 +104,7 @@ impl LoadSocket {
         Ok(Self { socket, waiting: vec![None; 1 << 16], next: 0, buffer: [0; 4096] })
     }
 
-    /// A send that fails is a lost query. A query that still waits under the same ID is lost, too.
+    /// Sends a query. A send that fails, or an unanswered query with the same ID, counts as lost.
     fn send(&mut self, question: &[u8], due: Duration) {
         let message = &mut self.buffer[..question.len()];
         message.copy_from_slice(question);
@@ -112,7 +114,7 @@ impl LoadSocket {
         self.next = self.next.wrapping_add(1);
     }
 
-    /// Takes one reply, if one is there.
+    /// Receives one reply, if there is one.
     fn receive(&mut self, start: Instant, latency: &mut Histogram<u64>) {
         let Ok(2..) = self.socket.recv(&mut self.buffer) else { return };
         let id = u16::from_be_bytes([self.buffer[0], self.buffer[1]]);
@@ -122,7 +124,7 @@ impl LoadSocket {
     }
 }
 
-/// From a microsecond to ten seconds, to three digits.
+/// A histogram from a microsecond to ten seconds, with three significant digits.
 fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1_000, 10_000_000_000, 3).expect("the bounds are in order")
 }

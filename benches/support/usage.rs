@@ -1,17 +1,18 @@
-//! What a process has used, out of `/proc`: CPU and memory.
+//! The CPU time and memory of a process, from `/proc`.
 
 use std::{fs, io, time::Duration};
 
-/// Of `utime` and `stime`, whatever the kernel's own clock is.
+/// The length of the ticks of `utime` and `stime`, which does not depend on the kernel's internal
+/// clock.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// User and system time of a process so far, from clock ticks of 10 ms.
+/// The user and system time of a process, from clock ticks of 10 ms.
 ///
 /// # Errors
-/// The process is gone.
+/// The process has ended.
 pub(crate) fn cpu_times(pid: u32) -> io::Result<[Duration; 2]> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The 14th and 15th field; the second is a name in parentheses that may hold anything.
+    // Fields 14 and 15; field 2 is a name in parentheses that may contain any octet.
     let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11);
     let mut next = || -> io::Result<Duration> {
         let ticks: f64 =
@@ -21,10 +22,10 @@ pub(crate) fn cpu_times(pid: u32) -> io::Result<[Duration; 2]> {
     Ok([next()?, next()?])
 }
 
-/// One of the fields of `/proc/PID/status` that are in KiB: `VmRSS:`, `VmHWM:`.
+/// A field of `/proc/PID/status` in KiB, such as `VmRSS:` or `VmHWM:`.
 ///
 /// # Errors
-/// The process is gone.
+/// The process has ended.
 pub(crate) fn memory_kib(pid: u32, field: &str) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or_else(unreadable)?;

@@ -1,4 +1,4 @@
-//! BIND: a view for each datacenter, matched by `geoip continent`. It looks at the source address
+//! BIND: a view for each datacenter, matched by `geoip continent`. It decides by the source address
 //! alone, and has no weights.
 
 use std::{fmt::Write, os::unix::fs::symlink};
@@ -26,18 +26,18 @@ pub(super) fn contender() -> PeerServer {
     }
 }
 
-fn prepare(ground: &PeerDirectory) -> BenchResult<Vec<String>> {
+fn prepare(directory: &PeerDirectory) -> BenchResult<Vec<String>> {
     let mut text = format!(
         "options {{\n  directory \"{directory}\";\n  listen-on port {port} {{ {address}; }};\n  listen-on-v6 {{ none; }};\n  \
          recursion no;\n  minimal-responses yes;\n  querylog no;\n  notify no;\n  dnssec-validation no;\n  \
          allow-transfer {{ none; }};\n  empty-zones-enable no;\n  pid-file \"named.pid\";\n  session-keyfile none;\n  \
          geoip-directory \"{directory}\";\n}};\ncontrols {{ }};\n",
-        directory = ground.path(""),
-        port = ground.address.port(),
-        address = ground.address.ip(),
+        directory = directory.path(""),
+        port = directory.address.port(),
+        address = directory.address.ip(),
     );
-    // The first view that matches serves: the one for everyone comes last. The large zone is loaded
-    // once, for all.
+    // The first matching view is used, so the default view is last. The large zone is loaded once
+    // for all views.
     let (default, others) = (&DATACENTERS[0], &DATACENTERS[1..]);
     for place in others.iter().chain([default]) {
         let clients = match place.name == default.name {
@@ -62,11 +62,14 @@ fn prepare(ground: &PeerDirectory) -> BenchResult<Vec<String>> {
             "{GEO}. {STEERED_TTL} A {}\n{GEO}. {STEERED_TTL} AAAA {}\n",
             place.ipv4, place.ipv6
         );
-        ground.write(&format!("{}.zone", place.name), &(zone::master_file(STEERED) + &steered))?;
+        directory
+            .write(&format!("{}.zone", place.name), &(zone::master_file(STEERED) + &steered))?;
     }
-    ground.write("named.conf", &text)?;
-    ground.write(&format!("{LARGE}.zone"), &zone::master_file(LARGE))?;
-    // It knows databases by the names under which MaxMind publishes them.
-    symlink(&ground.database, ground.directory.join("GeoLite2-Country.mmdb"))?;
-    Ok(["-f", "-n", "1", "-U", "1", "-c", &ground.path("named.conf")].map(str::to_owned).to_vec())
+    directory.write("named.conf", &text)?;
+    directory.write(&format!("{LARGE}.zone"), &zone::master_file(LARGE))?;
+    // BIND finds databases only by MaxMind's file names.
+    symlink(&directory.database, directory.directory.join("GeoLite2-Country.mmdb"))?;
+    Ok(["-f", "-n", "1", "-U", "1", "-c", &directory.path("named.conf")]
+        .map(str::to_owned)
+        .to_vec())
 }

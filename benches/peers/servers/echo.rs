@@ -1,4 +1,4 @@
-//! The bare echo: this program once more, as `echo ADDRESS`.
+//! The bare echo: this program started again as `echo ADDRESS`.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ pub(super) fn contender(program: PathBuf) -> PeerServer {
         program,
         version: &["--version"],
         packages: "none: it is this benchmark itself",
-        prepare: |ground| Ok(vec!["echo".into(), ground.address.to_string()]),
+        prepare: |directory| Ok(vec!["echo".into(), directory.address.to_string()]),
         reach: |_| WorkloadSupport::Echo,
     }
 }

@@ -13,7 +13,7 @@ pub(super) fn contender() -> PeerServer {
         label: "gdnsd".into(),
         kind: "gdnsd",
         program: "gdnsd".into(),
-        // It has no option for it, and says it on being used wrongly.
+        // gdnsd has no version option; it prints its version with the usage error.
         version: &["-h"],
         packages: "gdnsd",
         prepare,
@@ -21,25 +21,25 @@ pub(super) fn contender() -> PeerServer {
     }
 }
 
-fn prepare(ground: &PeerDirectory) -> BenchResult<Vec<String>> {
+fn prepare(directory: &PeerDirectory) -> BenchResult<Vec<String>> {
     let options = format!(
         "options => {{\n  listen => {}\n  udp_threads => 1\n  tcp_threads => 1\n  run_dir => \"{}\"\n  state_dir => \"{}\"\n}}\n",
-        ground.address,
-        ground.path("run"),
-        ground.path("state"),
+        directory.address,
+        directory.path("run"),
+        directory.path("state"),
     );
-    ground.write("config", &(options + &plugins(ground)))?;
+    directory.write("config", &(options + &plugins(directory)))?;
     let steered = format!(
         "{GEO}. {STEERED_TTL} DYNA geoip!geo\n{WEIGHTED}. {STEERED_TTL} DYNA weighted!weighted\n"
     );
-    ground.write(&format!("zones/{STEERED}"), &(zone::master_file(STEERED) + &steered))?;
-    ground.write(&format!("zones/{LARGE}"), &zone::master_file(LARGE))?;
-    std::fs::create_dir_all(ground.path("run"))?;
-    std::fs::create_dir_all(ground.path("state"))?;
-    Ok(["-c", &ground.path(""), "start"].map(str::to_owned).to_vec())
+    directory.write(&format!("zones/{STEERED}"), &(zone::master_file(STEERED) + &steered))?;
+    directory.write(&format!("zones/{LARGE}"), &zone::master_file(LARGE))?;
+    std::fs::create_dir_all(directory.path("run"))?;
+    std::fs::create_dir_all(directory.path("state"))?;
+    Ok(["-c", &directory.path(""), "start"].map(str::to_owned).to_vec())
 }
 
-fn plugins(ground: &PeerDirectory) -> String {
+fn plugins(directory: &PeerDirectory) -> String {
     let (mut map, mut addresses, mut names) = (String::new(), String::new(), String::new());
     for place in &DATACENTERS {
         for continent in place.continents {
@@ -56,15 +56,15 @@ fn plugins(ground: &PeerDirectory) -> String {
         .zip(MEMBERS)
         .map(|(number, (address, weight))| format!("      m{number} => [ {address}, {weight} ]\n"))
         .collect();
-    // Without a check there must be `service_types => up`, or every datacenter counts as
-    // unmonitored in another way.
+    // Without a check, `service_types => up` is required; else gdnsd treats every datacenter as
+    // unmonitored.
     format!(
         "plugins => {{\n  geoip => {{\n    maps => {{\n      world => {{\n        geoip2_db => \"{}\"\n        \
          datacenters => [ {names} ]\n        map => {{ {map} default => [ {} ] }}\n      }}\n    }}\n    \
          resources => {{\n      geo => {{\n        map => world\n        service_types => up\n        \
          dcmap => {{\n{addresses}        }}\n      }}\n    }}\n  }}\n  \
          weighted => {{\n    weighted => {{\n      service_types => up\n{members}    }}\n  }}\n}}\n",
-        ground.database.display(),
+        directory.database.display(),
         DATACENTERS[0].name
     )
 }

@@ -1,5 +1,5 @@
-//! Knot DNS: `mod-geoip` twice, as `geodb` and as `weighted`. Zone records of the steered names
-//! answer clients of no known place.
+//! Knot DNS: `mod-geoip` twice, as `geodb` and as `weighted`. Records in the zone answer clients
+//! without a location.
 
 use std::fmt::Write;
 
@@ -21,46 +21,46 @@ pub(super) fn contender() -> PeerServer {
     }
 }
 
-fn prepare(ground: &PeerDirectory) -> BenchResult<Vec<String>> {
-    let address = format!("{}@{}", ground.address.ip(), ground.address.port());
-    let directory = ground.path("");
-    ground.write(
+fn prepare(directory: &PeerDirectory) -> BenchResult<Vec<String>> {
+    let address = format!("{}@{}", directory.address.ip(), directory.address.port());
+    let run_path = directory.path("");
+    directory.write(
         "knot.conf",
         &format!(
-            "server:\n    listen: {address}\n    rundir: {directory}\n    udp-workers: 1\n    tcp-workers: 1\n    \
+            "server:\n    listen: {address}\n    rundir: {run_path}\n    udp-workers: 1\n    tcp-workers: 1\n    \
              background-workers: 1\n    edns-client-subnet: on\n\
              log:\n  - target: stderr\n    any: warning\n\
-             database:\n    storage: {directory}\n\
+             database:\n    storage: {run_path}\n\
              mod-geoip:\n  \
              - id: geo\n    config-file: {geo}\n    ttl: {STEERED_TTL}\n    mode: geodb\n    geodb-file: {database}\n    \
              geodb-key: [ continent/code ]\n  \
              - id: weighted\n    config-file: {weighted}\n    ttl: {STEERED_TTL}\n    mode: weighted\n\
-             template:\n  - id: default\n    storage: {directory}\n    journal-content: none\n    zonefile-load: whole\n    \
+             template:\n  - id: default\n    storage: {run_path}\n    journal-content: none\n    zonefile-load: whole\n    \
              semantic-checks: off\n\
              zone:\n  - domain: {LARGE}\n  - domain: {STEERED}\n    module: [ mod-geoip/geo, mod-geoip/weighted ]\n",
-            geo = ground.path("geo.conf"),
-            weighted = ground.path("weighted.conf"),
-            database = ground.database.display(),
+            geo = directory.path("geo.conf"),
+            weighted = directory.path("weighted.conf"),
+            database = directory.database.display(),
         ),
     )?;
-    ground.write("geo.conf", &geo())?;
-    ground.write("weighted.conf", &weighted())?;
+    directory.write("geo.conf", &geo())?;
+    directory.write("weighted.conf", &weighted())?;
     let first = &DATACENTERS[0];
     let steered = format!(
         "{GEO}. {STEERED_TTL} A {}\n{GEO}. {STEERED_TTL} AAAA {}\n{WEIGHTED}. {STEERED_TTL} A {}\n",
         first.ipv4, first.ipv6, MEMBERS[0].0
     );
-    ground.write(&format!("{STEERED}.zone"), &(zone::master_file(STEERED) + &steered))?;
-    ground.write(&format!("{LARGE}.zone"), &zone::master_file(LARGE))?;
-    Ok(vec!["-c".into(), ground.path("knot.conf")])
+    directory.write(&format!("{STEERED}.zone"), &(zone::master_file(STEERED) + &steered))?;
+    directory.write(&format!("{LARGE}.zone"), &zone::master_file(LARGE))?;
+    Ok(vec!["-c".into(), directory.path("knot.conf")])
 }
 
 fn geo() -> String {
     let mut text = format!("{GEO}:\n");
     for place in &DATACENTERS {
         for continent in place.continents {
-            // The semicolon ends the key's one field; without it the line is read as something
-            // else.
+            // The semicolon ends the only field of the key; without it the line has another
+            // meaning.
             let _ = writeln!(
                 text,
                 "  - geo: \"{continent};\"\n    A: {}\n    AAAA: {}",

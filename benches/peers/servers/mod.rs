@@ -1,8 +1,8 @@
-//! Who takes part, a file each: what a server's configuration is, how it is started, and what it
-//! cannot do.
+//! The measured servers, one file for each: how it is configured and started, and what it does not
+//! support.
 //!
-//! A server runs in a directory of its own as a plain process with one worker thread on core 0, on
-//! a free loopback port, and logs no queries. It is ready when it answers for both zones.
+//! A server runs in its own directory as a plain process with one worker thread on core 0, on a
+//! free loopback port, without a query log. It is ready when it answers for both zones.
 
 mod bind;
 mod echo;
@@ -27,44 +27,44 @@ use crate::{
     zone,
 };
 
-/// 100,000 names in YAML take PowerDNS a while.
+/// The timeout of a start. PowerDNS needs a while to read 100,000 names in YAML.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How a server takes a workload.
+/// How far a server supports a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum WorkloadSupport {
-    /// As everyone is meant to.
+    /// The server supports the workload fully.
     Whole,
-    /// It sends the question back, whatever it is.
+    /// The server returns every query unchanged.
     Echo,
-    /// It decides by the address that a query comes from, and not by its client subnet.
+    /// The server decides by the source address of a query, not by its client subnet.
     SourceAddress,
-    /// It has no such thing.
+    /// The server lacks the feature.
     Cannot,
 }
 
-/// A server that could take part.
+/// A server that can be measured.
 pub(crate) struct PeerServer {
     /// The unique name in tables.
     pub(crate) label: String,
-    /// By which `--only` names it.
+    /// The name that `--only` accepts.
     pub(crate) kind: &'static str,
     pub(crate) program: PathBuf,
-    /// What makes it say its version.
+    /// The arguments that print the version.
     version: &'static [&'static str],
-    /// The Debian packages that bring it.
+    /// The Debian packages that contain it.
     packages: &'static str,
-    /// Writes its files and says with what arguments it runs.
+    /// Writes the server's files and returns its arguments.
     prepare: fn(&PeerDirectory) -> BenchResult<Vec<String>>,
-    /// What it makes of a workload.
+    /// How far it supports a workload.
     pub(crate) reach: fn(Workload) -> WorkloadSupport,
 }
 
-/// Everyone, portolan first, under each of these labels.
+/// All servers, portolan first under each of these labels.
 ///
 /// # Errors
-/// Two have the same label.
+/// Two servers have the same label.
 pub(crate) fn all(portolans: Vec<(String, PathBuf)>) -> BenchResult<Vec<PeerServer>> {
     let mut contenders: Vec<_> =
         portolans.into_iter().map(|(label, program)| portolan::contender(label, program)).collect();
@@ -85,11 +85,11 @@ pub(crate) fn all(portolans: Vec<(String, PathBuf)>) -> BenchResult<Vec<PeerServ
     }
 }
 
-/// Where a server is set up.
+/// The directory in which a server is set up.
 pub(crate) struct PeerDirectory {
     directory: PathBuf,
     address: SocketAddr,
-    /// The GeoIP database, an absolute path.
+    /// The absolute path of the GeoIP database.
     database: PathBuf,
 }
 
@@ -106,14 +106,14 @@ impl PeerDirectory {
 }
 
 impl PeerServer {
-    /// Whether it takes clients by their source address under any workload.
+    /// Whether the server decides by source address under any workload.
     pub(crate) fn needs_sources(&self) -> bool {
         Workload::ALL
             .into_iter()
             .any(|workload| (self.reach)(workload) == WorkloadSupport::SourceAddress)
     }
 
-    /// What the program says of its version; why it cannot run where it is missing.
+    /// The version that the program prints; the error says why it cannot run.
     pub(crate) fn version(&self) -> Result<String, String> {
         let output =
             Command::new(&self.program).args(self.version).stdin(Stdio::null()).output().map_err(
@@ -135,27 +135,27 @@ impl PeerServer {
         Ok(version.unwrap_or("").trim_end_matches([',', ')']).to_owned())
     }
 
-    /// Starts it in a directory below `site` and waits until it answers.
+    /// Starts the server in a directory below `site` and waits until it answers.
     ///
     /// # Errors
-    /// It ended, or did not answer in time: with its log.
+    /// The server ended, or did not answer in time; the error has its log.
     pub(crate) fn start(&self, site: &Path, database: &Path) -> BenchResult<ServerProcess> {
         let address = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let ground = PeerDirectory {
+        let directory = PeerDirectory {
             directory: site.join(&self.label),
             address,
             database: database.to_owned(),
         };
-        fs::create_dir_all(&ground.directory)?;
-        let arguments = (self.prepare)(&ground)?;
-        let log = ground.directory.join("log");
-        // It ends with this process, however that ends.
+        fs::create_dir_all(&directory.directory)?;
+        let arguments = (self.prepare)(&directory)?;
+        let log = directory.directory.join("log");
+        // The kernel kills the server when this process ends.
         let mut command = Command::new("setpriv");
         command
             .args(["--pdeathsig", "KILL"])
             .arg(&self.program)
             .args(arguments)
-            .current_dir(&ground.directory)
+            .current_dir(&directory.directory)
             .stdin(Stdio::null())
             .stdout(File::create(&log)?)
             .stderr(File::options().append(true).open(&log)?);
@@ -174,7 +174,7 @@ impl PeerServer {
     }
 }
 
-/// A server that runs, until this value is dropped.
+/// A running server. It is killed when dropped.
 pub(crate) struct ServerProcess {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -189,7 +189,7 @@ impl ServerProcess {
         cpu_usage::resident_kib(self.child.id())
     }
 
-    /// Waits until hosts of these zones are answered.
+    /// Waits until the server answers for hosts of these zones.
     fn until_ready(&mut self, zones: &[&'static str]) -> Result<(), String> {
         let start = Instant::now();
         let is_answered = |zone| {
@@ -199,7 +199,7 @@ impl ServerProcess {
                 self.address,
                 &Question::new(&host, Kind::A).message(),
             );
-            // QR is set, the code is NOERROR, and there is an answer.
+            // A reply has QR set, NOERROR and an answer.
             reply.is_ok_and(|reply| {
                 reply.len() > 12 && reply[2] >= 0x80 && reply[3] & 15 == 0 && reply[7] == 1
             })
@@ -219,7 +219,7 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // It may have ended by itself; either way it is gone.
+        // The process may have ended already.
         let _ = self.child.kill().and_then(|()| self.child.wait());
     }
 }

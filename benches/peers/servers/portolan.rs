@@ -20,16 +20,16 @@ pub(super) fn contender(label: String, program: PathBuf) -> PeerServer {
     }
 }
 
-fn prepare(ground: &PeerDirectory) -> BenchResult<Vec<String>> {
+fn prepare(directory: &PeerDirectory) -> BenchResult<Vec<String>> {
     let server = format!(
         "[server]\nlisten = [\"{}\"]\nthreads = 1\nadmin = false\nstate = \"state\"\n[geoip]\ndatabases = [\"{}\"]\n",
-        ground.address,
-        ground.database.display(),
+        directory.address,
+        directory.database.display(),
     );
-    ground.write("portolan.toml", &server)?;
-    ground.write("zones/steered.toml", &steered())?;
-    ground.write(&format!("zones/{STEERED}.zone"), &zone::master_file(STEERED))?;
-    ground.write(&format!("zones/{LARGE}.zone"), &zone::master_file(LARGE))?;
+    directory.write("portolan.toml", &server)?;
+    directory.write("zones/steered.toml", &steered())?;
+    directory.write(&format!("zones/{STEERED}.zone"), &zone::master_file(STEERED))?;
+    directory.write(&format!("zones/{LARGE}.zone"), &zone::master_file(LARGE))?;
     Ok(["serve", "--config", "portolan.toml"].map(str::to_owned).to_vec())
 }
 

@@ -24,22 +24,22 @@ pub(super) fn contender() -> PeerServer {
     }
 }
 
-fn prepare(ground: &PeerDirectory) -> BenchResult<Vec<String>> {
-    let directory = ground.path("");
-    ground.write(
+fn prepare(directory: &PeerDirectory) -> BenchResult<Vec<String>> {
+    let run_path = directory.path("");
+    directory.write(
         "pdns.conf",
         &format!(
             "launch=geoip\ngeoip-zones-file={zones}\ngeoip-database-files=mmdb:{database}\nedns-subnet-processing=yes\n\
-             local-address={address}\nlocal-port={port}\nsocket-dir={directory}\nreceiver-threads=1\n\
+             local-address={address}\nlocal-port={port}\nsocket-dir={run_path}\nreceiver-threads=1\n\
              distributor-threads=1\nreuseport=yes\ndaemon=no\nguardian=no\nloglevel=3\nsecurity-poll-suffix=\n",
-            zones = ground.path("zones.yaml"),
-            database = ground.database.display(),
-            address = ground.address.ip(),
-            port = ground.address.port(),
+            zones = directory.path("zones.yaml"),
+            database = directory.database.display(),
+            address = directory.address.ip(),
+            port = directory.address.port(),
         ),
     )?;
-    ground.write("zones.yaml", &format!("domains:\n{}{}", steered(), plain(LARGE)))?;
-    Ok(vec![format!("--config-dir={directory}")])
+    directory.write("zones.yaml", &format!("domains:\n{}{}", steered(), plain(LARGE)))?;
+    Ok(vec![format!("--config-dir={run_path}")])
 }
 
 /// A zone with its plain names.
