@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
+use super::site::{
     CHECK_TIMING, Regions, WWW, answer_share, assert_answer_share, pool, run_command, site,
 };
 use crate::{

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
+use super::site::{
     CHECK_TIMING, Regions, WWW, answer_share, assert_answer_share, first_share, pool, run_command,
     site,
 };

@@ -1,6 +1,6 @@
 //! Ramps: clients return gradually after a failure and leave gradually during a drain.
 
-use super::{Regions, WWW, ZONE, answer_share, assert_answer_share, run_command};
+use super::site::{Regions, WWW, ZONE, answer_share, assert_answer_share, run_command};
 use crate::{
     balancers::are_installed,
     harness::{Server, ServerDirectory, WAIT_TIMEOUT},
@@ -15,9 +15,9 @@ fn ramp(server: &Server) -> Option<f64> {
 fn watch(server: &Server, what: &str, mut is_so: impl FnMut(Option<f64>) -> bool) -> Vec<f64> {
     let mut seen = Vec::new();
     server.until(what, WAIT_TIMEOUT, |server| {
-        let at = ramp(server);
-        seen.extend(at);
-        is_so(at)
+        let fraction = ramp(server);
+        seen.extend(fraction);
+        is_so(fraction)
     });
     seen.dedup();
     seen
@@ -41,16 +41,18 @@ fn a_recovered_region_regains_its_share_gradually() {
         answer_share(server, regions.fra) == 0.0
     });
     regions.start_haproxy();
-    let mut seen = watch(&server, "it starts", |at| at.is_some_and(|at| at > 0.3));
+    let mut seen = watch(&server, "the ramp reaches 30 %", |fraction| {
+        fraction.is_some_and(|fraction| fraction > 0.3)
+    });
     let share = answer_share(&server, regions.fra);
     assert!((0.1..0.45).contains(&share), "{share} during a slow start\n{}", server.log());
     let text = run_command(&site, &server, &["status"]);
-    assert!(text.contains(&format!("{} of pool {WWW}: receives ", regions.fra)), "{text}");
-    seen.extend(watch(&server, "it is whole", |at| at.is_none()));
+    assert!(text.contains(&format!("{} of pool {WWW}: its share is ", regions.fra)), "{text}");
+    seen.extend(watch(&server, "the share is complete", |fraction| fraction.is_none()));
     assert!(seen.is_sorted(), "{seen:?}");
     let log = server.log();
     assert!(log.contains("slow start started") && log.contains("full share reached"), "{log}");
-    assert!(seen.iter().filter(|at| (0.1..0.9).contains(*at)).count() >= 5, "{seen:?}");
+    assert!(seen.iter().filter(|fraction| (0.1..0.9).contains(*fraction)).count() >= 5, "{seen:?}");
     assert_answer_share(&server, regions.fra, 0.5);
 }
 
@@ -74,7 +76,8 @@ fn a_gradual_drain_can_be_held_and_resumed_and_survives_restarts() {
     assert!(code == 1 && err.contains("7 days") && site.read(ZONE) == before, "{code} {err}");
     let output = drain(&site, &server, &["--over", "4s"]);
     assert!(output.contains("its share is ") && output.contains("%, and 0% in "), "{output}");
-    let seen = watch(&server, "clients leave", |at| at.is_none_or(|at| at < 0.75));
+    let seen =
+        watch(&server, "clients leave", |fraction| fraction.is_none_or(|fraction| fraction < 0.75));
     assert!(seen.is_sorted_by(|a, b| a >= b) && seen.len() > 3, "{seen:?}");
     server.until_logged("gradual drain started");
     let output = drain(&site, &server, &["--pause"]);
@@ -100,13 +103,15 @@ fn a_gradual_drain_can_be_held_and_resumed_and_survives_restarts() {
     assert_answer_share(&server, regions.fra, share);
     let output = drain(&site, &server, &["--resume"]);
     assert!(output.contains("%, and 0% in "), "{output}");
-    watch(&server, "clients leave again", |at| at.is_none_or(|at| at < held - 0.1));
+    watch(&server, "the drain continues", |fraction| {
+        fraction.is_none_or(|fraction| fraction < held - 0.1)
+    });
     assert!(server.terminate().0.success());
     let server = site.serve();
-    let seen = watch(&server, "it is over", |at| at.is_none());
+    let seen = watch(&server, "the drain is complete", |fraction| fraction.is_none());
     assert!(seen.is_sorted_by(|a, b| a >= b), "{seen:?}");
     assert!(
-        seen.first().is_some_and(|at| (0.05..held - 0.1).contains(at)),
+        seen.first().is_some_and(|fraction| (0.05..held - 0.1).contains(fraction)),
         "it went on where it was: {seen:?}"
     );
     server.until("no answer names it", WAIT_TIMEOUT, |server| {
@@ -143,7 +148,7 @@ drain-over = "10m"
     server.until("the drain is applied", WAIT_TIMEOUT, |server| {
         server.status().datacenters[0].state == "draining"
     });
-    assert!(ramp(&server).is_some_and(|at| at > 0.9), "{:?}", server.status().ramps);
+    assert!(ramp(&server).is_some_and(|fraction| fraction > 0.9), "{:?}", server.status().ramps);
     site.edit(ZONE, keys, "# Frankfurt\n");
     server.until("it is taken back", WAIT_TIMEOUT, |server| ramp(server).is_none());
     site.edit(
@@ -152,7 +157,7 @@ drain-over = "10m"
         "addresses = [\"127.0.37.1\"], state = \"draining\", drain-over = \"10m\"",
     );
     server.until("an endpoint drains so, too", WAIT_TIMEOUT, |server| {
-        ramp(server).is_some_and(|at| at > 0.9)
+        ramp(server).is_some_and(|fraction| fraction > 0.9)
     });
     assert_answer_share(&server, regions.fra, 0.5);
 }

@@ -1,15 +1,4 @@
-//! Two regions with their own balancers behind one service: HAProxy with real servers in one, nginx
-//! in the other. Failures, load and commands move clients between them.
-//!
-//! | file | what it proves |
-//! |---|---|
-//! | `load` | shares follow the load reports of balancers |
-//! | `ramps` | clients return and leave gradually |
-//! | `failover` | failback, trickle and spill |
-
-mod failover;
-mod load;
-mod ramps;
+//! Two regions, `fra` with HAProxy and `iad` with nginx, and a server that steers between them.
 
 use std::{
     io::{Read, Write},
@@ -24,10 +13,10 @@ use crate::{
     ports::free_port,
 };
 
-const WWW: &str = "www.example.org";
-const ZONE: &str = "zones/example.org.toml";
+pub(super) const WWW: &str = "www.example.org";
+pub(super) const ZONE: &str = "zones/example.org.toml";
 /// The interval and timeout of every monitor and load source here.
-const CHECK_TIMING: &str = "interval = \"200ms\"\ntimeout = \"190ms\"\n";
+pub(super) const CHECK_TIMING: &str = "interval = \"200ms\"\ntimeout = \"190ms\"\n";
 /// The connection limit of each server behind HAProxy, and the number of servers.
 const SERVER_CONNECTIONS: usize = 30;
 const SERVERS: usize = 4;
@@ -77,20 +66,20 @@ $timing
 
 /// Two regions, each with its own address, on one port: `fra` with HAProxy and four servers, `iad`
 /// with nginx.
-struct Regions {
-    fra: &'static str,
-    iad: &'static str,
-    port: u16,
-    statistics: u16,
+pub(super) struct Regions {
+    pub(super) fra: &'static str,
+    pub(super) iad: &'static str,
+    pub(super) port: u16,
+    pub(super) statistics: u16,
     /// The ports of the servers behind HAProxy, and the running servers.
-    origins: [u16; SERVERS],
-    servers: Vec<Option<Balancer>>,
-    haproxy: Option<Balancer>,
-    nginx: Option<Balancer>,
+    pub(super) origins: [u16; SERVERS],
+    pub(super) servers: Vec<Option<Balancer>>,
+    pub(super) haproxy: Option<Balancer>,
+    pub(super) nginx: Option<Balancer>,
 }
 
 impl Regions {
-    fn start([fra, iad]: [&'static str; 2]) -> Self {
+    pub(super) fn start([fra, iad]: [&'static str; 2]) -> Self {
         let (port, statistics, origins) =
             (free_port(), free_port(), [(); SERVERS].map(|()| free_port()));
         let servers = Vec::new();
@@ -105,7 +94,7 @@ impl Regions {
         regions
     }
 
-    fn start_haproxy(&mut self) {
+    pub(super) fn start_haproxy(&mut self) {
         let (fra, port, statistics) = (self.fra, self.port, self.statistics);
         let servers: String = self
             .origins
@@ -127,17 +116,17 @@ impl Regions {
     }
 
     /// Kills one server behind HAProxy, counted from 1.
-    fn kill(&mut self, server: usize) {
+    pub(super) fn kill(&mut self, server: usize) {
         self.servers[server - 1] = None;
     }
 
-    fn revive(&mut self, server: usize) {
+    pub(super) fn revive(&mut self, server: usize) {
         self.servers[server - 1] =
             Some(Balancer::nginx(self.fra, self.origins[server - 1], BalancerContent::Health));
     }
 
     /// Sends a command to HAProxy's socket, which must print nothing.
-    fn command(&self, line: &str) {
+    pub(super) fn command(&self, line: &str) {
         let path = self.haproxy.as_ref().map(|haproxy| haproxy.path("admin.sock"));
         let mut stream = UnixStream::connect(path.unwrap()).unwrap();
         writeln!(stream, "{line}").unwrap();
@@ -147,7 +136,7 @@ impl Regions {
     }
 
     /// Tables of both datacenters, their load sources, and a monitor for both.
-    fn places(&self) -> String {
+    pub(super) fn places(&self) -> String {
         fill(
             PLACES,
             &[
@@ -161,7 +150,7 @@ impl Regions {
     }
 
     /// A pool's members, both regions, with additional keys for each.
-    fn members(&self, fra: &str, iad: &str) -> String {
+    pub(super) fn members(&self, fra: &str, iad: &str) -> String {
         fill(
             r#"members = [
   { datacenter = "fra", addresses = ["$first"]$fra },
@@ -173,19 +162,19 @@ impl Regions {
     }
 
     /// A site whose service `www` chooses between both regions.
-    fn site(&self, keys: &str, members: &str) -> ServerDirectory {
+    pub(super) fn site(&self, keys: &str, members: &str) -> ServerDirectory {
         site(&self.places(), &format!("monitor = \"web\"\n{keys}{members}"))
     }
 
     /// A site with `policy = "load"`, where each region has its load source.
-    fn loaded_site(&self) -> ServerDirectory {
+    pub(super) fn loaded_site(&self) -> ServerDirectory {
         let members = self.members(", load = \"haproxy\"", ", load = \"nginx\"");
         self.site("policy = \"load\"\n", &members)
     }
 }
 
 /// A site with these tables and a service `www` with these keys.
-fn site(tables: &str, www: &str) -> ServerDirectory {
+pub(super) fn site(tables: &str, www: &str) -> ServerDirectory {
     let zone = format!(
         r#"{tables}[zone."example.org"]
 nameservers = ["ns1.example.net"]
@@ -198,13 +187,13 @@ ttl = 1
 }
 
 /// The fraction of the answers to [`QUESTIONS`] queries that name `address`.
-fn answer_share(server: &Server, address: &str) -> f64 {
+pub(super) fn answer_share(server: &Server, address: &str) -> f64 {
     let named = (0..QUESTIONS).filter(|_| server.addresses(WWW) == [address]).count();
     named as f64 / QUESTIONS as f64
 }
 
 /// Asserts that fraction to within three percentage points.
-fn assert_answer_share(server: &Server, address: &str, expected: f64) {
+pub(super) fn assert_answer_share(server: &Server, address: &str, expected: f64) {
     let share = answer_share(server, address);
     assert!(
         (share - expected).abs() < 0.03,
@@ -214,19 +203,19 @@ fn assert_answer_share(server: &Server, address: &str, expected: f64) {
 }
 
 /// The status of a pool.
-fn pool(server: &Server, name: &str) -> PoolStatus {
+pub(super) fn pool(server: &Server, name: &str) -> PoolStatus {
     let pools = server.status().pools;
     let found = pools.iter().find(|pool| pool.name == name);
     found.unwrap_or_else(|| panic!("no pool {name} among {pools:?}")).clone()
 }
 
 /// The share of the first member of `www`, as the server reports it.
-fn first_share(server: &Server) -> f64 {
+pub(super) fn first_share(server: &Server) -> f64 {
     pool(server, WWW).shares[0].1
 }
 
 /// The output of `portolan ARGUMENTS` for this server; the command must succeed.
-fn run_command(site: &ServerDirectory, server: &Server, arguments: &[&str]) -> String {
+pub(super) fn run_command(site: &ServerDirectory, server: &Server, arguments: &[&str]) -> String {
     let url = format!("http://{}", server.admin.unwrap());
     let (code, out, err) = site.run(&[arguments, &["--server", &url]].concat());
     assert_eq!(code, 0, "{arguments:?}: {out}{err}");
