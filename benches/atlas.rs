@@ -3,7 +3,6 @@
 //!
 //! The database is the one of 4.1 million networks, if `PORTOLAN_SHARED` has it, else a smaller one
 //! that is generated here. The first line of output names it.
-//! written here, which is smaller: the first line says which.
 
 use std::{hint::black_box, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 

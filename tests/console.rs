@@ -3,7 +3,6 @@
 //!
 //! A small HTTP server takes the place of portolan: it serves the page's own files and prepared
 //! documents. Without chromium the tests print a message and pass.
-//! chromium the tests say so and pass.
 
 #![allow(
     clippy::print_stderr,

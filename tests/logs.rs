@@ -14,11 +14,11 @@ const RESERVED: [&str; 9] =
 #[test]
 fn every_record_is_a_fixed_phrase_with_typed_fields() {
     let mut calls = 0;
-    let mut offences = Vec::new();
+    let mut violations = Vec::new();
     each_source(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut |path, text| {
         for call in calls_of(code_of(text)) {
             calls += 1;
-            offences.extend(
+            violations.extend(
                 violations_of(&call)
                     .into_iter()
                     .map(|what| format!("{path}:{}: {what}", call.line)),
@@ -27,10 +27,10 @@ fn every_record_is_a_fixed_phrase_with_typed_fields() {
     });
     assert!(calls > 50, "only {calls} calls: are these the sources?");
     assert!(
-        offences.is_empty(),
+        violations.is_empty(),
         "{} records break a rule:\n{}",
-        offences.len(),
-        offences.join("\n")
+        violations.len(),
+        violations.join("\n")
     );
 }
 
@@ -162,12 +162,12 @@ fn violations_of(call: &Call<'_>) -> Vec<String> {
     let Some(phrase) = call.arguments.iter().position(|argument| argument.starts_with('"')) else {
         return vec!["there is no phrase".to_owned()];
     };
-    let mut offences: Vec<String> =
+    let mut violations: Vec<String> =
         call.arguments[..phrase].iter().filter_map(|field| violation_of(field)).collect();
     if phrase + 1 < call.arguments.len() || call.arguments[phrase].contains('{') {
-        offences.push("the phrase is not fixed".to_owned());
+        violations.push("the phrase is not fixed".to_owned());
     }
-    offences
+    violations
 }
 
 fn violation_of(field: &str) -> Option<String> {

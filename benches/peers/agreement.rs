@@ -3,7 +3,6 @@
 //! Compared are the response code, AA, the records of the answer with their TTLs in any order, and
 //! the SOA record of a negative answer. Sizes, the records of other sections and ECS scopes may
 //! differ; scopes are reported.
-//! latter are reported.
 
 use std::{
     collections::{BTreeMap, HashSet},

@@ -19,6 +19,8 @@ mod load;
 mod measure;
 mod options;
 mod plot;
+#[path = "../../tests/support/ports.rs"]
+mod ports;
 mod report;
 mod servers;
 mod sources;
@@ -26,6 +28,8 @@ mod started_peers;
 mod statistics;
 #[path = "../support/usage.rs"]
 mod usage;
+#[path = "../../tests/support/wire.rs"]
+mod wire;
 mod workload;
 mod zone;
 
@@ -73,11 +77,11 @@ fn run() -> BenchResult<()> {
         .map(|workload| PreparedWorkload::new(workload, &clients, &site))
         .collect::<BenchResult<_>>()?;
     let sources = Sources::new(&options.database, &clients, site.path())?;
-    let entrants = started_peers::enter(&options, &sources, site.path())?;
-    let manners = agree(&tasks, &entrants, &sources)?;
+    let peers = started_peers::start_all(&options, &sources, site.path())?;
+    let traits = agree(&tasks, &peers, &sources)?;
     let source = sources.of(clients[0]);
-    let samples = measure(&options, &tasks, &entrants, source)?;
-    let report = summarise(&options, &entrants, manners, samples)?;
+    let samples = measure(&options, &tasks, &peers, source)?;
+    let report = summarise(&options, &peers, traits, samples)?;
     println!("{}", report.markdown());
     if let Some(directory) = options.output() {
         report.write(&directory)?;
@@ -109,24 +113,24 @@ impl PreparedWorkload {
 }
 
 /// Reply traits by workload and label.
-type Manners = HashMap<(&'static str, String), ReplyTraits>;
+type TraitsByServer = HashMap<(&'static str, String), ReplyTraits>;
 
 /// Checks that all servers that support a workload give the same answers.
 fn agree(
     tasks: &[PreparedWorkload],
-    entrants: &[StartedPeer],
+    peers: &[StartedPeer],
     sources: &Sources,
-) -> BenchResult<Manners> {
-    let mut manners = Manners::new();
+) -> BenchResult<TraitsByServer> {
+    let mut traits = TraitsByServer::new();
     for task in tasks {
-        let voices: Vec<ComparedServer<'_>> =
-            entrants.iter().filter_map(|entrant| entrant.voice(task.workload, sources)).collect();
-        let found = agreement::compare(task.workload, &task.questions, &voices)?;
-        println!("{}: {} servers agree", task.workload, voices.len());
-        let key = |voice: &ComparedServer<'_>| (task.workload.name(), voice.label.to_owned());
-        manners.extend(voices.iter().map(key).zip(found));
+        let servers: Vec<ComparedServer<'_>> =
+            peers.iter().filter_map(|peer| peer.compared(task.workload, sources)).collect();
+        let found = agreement::compare(task.workload, &task.questions, &servers)?;
+        println!("{}: {} servers agree", task.workload, servers.len());
+        let key = |server: &ComparedServer<'_>| (task.workload.name(), server.label.to_owned());
+        traits.extend(servers.iter().map(key).zip(found));
     }
-    Ok(manners)
+    Ok(traits)
 }
 
 /// Measures every server in turn under each workload, round after round, so that a temporary
@@ -134,8 +138,8 @@ fn agree(
 fn measure(
     options: &Options,
     tasks: &[PreparedWorkload],
-    entrants: &[StartedPeer],
-    placed: Ipv4Addr,
+    peers: &[StartedPeer],
+    client_source: Ipv4Addr,
 ) -> BenchResult<Vec<Sample>> {
     let mut samples = Vec::new();
     for round in 1..=options.rounds {
@@ -149,13 +153,13 @@ fn measure(
                 rate: options.rate,
             };
             // Each round begins with another server.
-            for entrant in entrants.iter().cycle().skip(round as usize).take(entrants.len()) {
-                let source = match entrant.reach(task.workload) {
+            for peer in peers.iter().cycle().skip(round as usize).take(peers.len()) {
+                let source = match peer.support(task.workload) {
                     WorkloadSupport::Whole | WorkloadSupport::Echo => Ipv4Addr::LOCALHOST,
-                    WorkloadSupport::SourceAddress => placed,
+                    WorkloadSupport::SourceAddress => client_source,
                     WorkloadSupport::Cannot => continue,
                 };
-                samples.push(drive.measure(entrant.label(), round, source, &entrant.server)?);
+                samples.push(drive.measure(peer.label(), round, source, &peer.server)?);
             }
         }
     }
@@ -165,32 +169,28 @@ fn measure(
 /// Computes medians and spreads, and adds notes.
 fn summarise(
     options: &Options,
-    entrants: &[StartedPeer],
-    manners: Manners,
+    peers: &[StartedPeer],
+    traits: TraitsByServer,
     samples: Vec<Sample>,
 ) -> BenchResult<Report> {
     let mut cells = Vec::new();
     for workload in options.workloads() {
-        for entrant in entrants {
-            let is_of =
-                |sample: &&Sample| sample.workload == workload && sample.server == entrant.label();
-            let mine: Vec<&Sample> = samples.iter().filter(is_of).collect();
+        for peer in peers {
+            let is_own =
+                |sample: &&Sample| sample.workload == workload && sample.server == peer.label();
+            let own_samples: Vec<&Sample> = samples.iter().filter(is_own).collect();
             cells.push(Cell {
                 workload,
-                server: entrant.label().to_owned(),
-                reach: entrant.reach(workload),
-                manner: manners.get(&(workload.name(), entrant.label().to_owned())).copied(),
-                figures: Figures::of(&mine),
+                server: peer.label().to_owned(),
+                support: peer.support(workload),
+                reply_traits: traits.get(&(workload.name(), peer.label().to_owned())).copied(),
+                figures: Figures::of(&own_samples),
             });
         }
     }
-    let server = |entrant: &StartedPeer| -> BenchResult<Server> {
-        let resident_mib = entrant.server.resident_kib()? as f64 / 1024.0;
-        Ok(Server {
-            label: entrant.label().to_owned(),
-            version: entrant.version.clone(),
-            resident_mib,
-        })
+    let server = |peer: &StartedPeer| -> BenchResult<Server> {
+        let resident_mib = peer.server.resident_kib()? as f64 / 1024.0;
+        Ok(Server { label: peer.label().to_owned(), version: peer.version.clone(), resident_mib })
     };
     let database = options.database.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Report {
@@ -201,7 +201,7 @@ fn summarise(
             rate: options.rate,
             database,
         },
-        servers: entrants.iter().map(server).collect::<BenchResult<_>>()?,
+        servers: peers.iter().map(server).collect::<BenchResult<_>>()?,
         cells,
         samples,
     })

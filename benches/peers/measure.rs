@@ -128,14 +128,14 @@ impl LoadSpec<'_> {
         let before = server.usage()?;
         let outcome = plan(self.duration).run()?;
         let cost = Cost::of(server.usage()? - before, outcome.sent - outcome.lost);
-        let at =
+        let quantile_us =
             |latency: &Histogram<u64>, quantile| latency.value_at_quantile(quantile) as f64 / 1e3;
         Ok(FixedRateResult {
             sent: outcome.sent,
             lost: outcome.lost,
-            p50_us: at(&outcome.latency, 0.5),
-            p99_us: at(&outcome.latency, 0.99),
-            p999_us: at(&outcome.latency, 0.999),
+            p50_us: quantile_us(&outcome.latency, 0.5),
+            p99_us: quantile_us(&outcome.latency, 0.99),
+            p999_us: quantile_us(&outcome.latency, 0.999),
             behind_us: outcome.behind.as_secs_f64() * 1e6,
             cost,
         })

@@ -57,7 +57,7 @@ impl Options {
     }
 
     /// Whether a server is selected, by its kind or its label.
-    pub(crate) fn wants(&self, kind: &str, label: &str) -> bool {
+    pub(crate) fn selects(&self, kind: &str, label: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == kind || only == label)
     }
 

@@ -34,7 +34,7 @@ struct Axis {
 
 impl Axis {
     /// The horizontal position of a value.
-    fn at(&self, value: f64) -> f64 {
+    fn position(&self, value: f64) -> f64 {
         let value = value.clamp(self.least, self.most);
         let share = match self.is_logarithmic {
             true => (value / self.least).ln() / (self.most / self.least).ln(),
@@ -172,7 +172,7 @@ fn swatch(body: &mut String, left: f64, colour: &str, name: &str) {
 
 fn scale(body: &mut String, axis: &Axis, top: f64, bottom: f64) {
     for tick in axis.ticks() {
-        let x = axis.at(tick);
+        let x = axis.position(tick);
         let _ = writeln!(body, "<path d=\"M{x:.1} {top:.1}V{bottom:.1}\" stroke=\"{LINE}\"/>");
         text(body, x, bottom + 14.0, 10, FAINT, "middle", &time(tick));
     }
@@ -180,7 +180,7 @@ fn scale(body: &mut String, axis: &Axis, top: f64, bottom: f64) {
 
 fn row(body: &mut String, cell: &Cell, top: f64, cost: &Axis, latency: &Axis) {
     let base = top + 13.0;
-    let note = if cell.reach == WorkloadSupport::SourceAddress { " (no ECS)" } else { "" };
+    let note = if cell.support == WorkloadSupport::SourceAddress { " (no ECS)" } else { "" };
     let weight = if cell.server.starts_with("portolan") { "600" } else { "400" };
     let name = format!("<tspan font-weight=\"{weight}\">{}</tspan>{note}", cell.server);
     text(body, cost.left - 8.0, base, 12, INK, "end", &name);
@@ -191,7 +191,7 @@ fn row(body: &mut String, cell: &Cell, top: f64, cost: &Axis, latency: &Axis) {
     bars(body, figures, top, cost);
     let label =
         format!("{:.2} µs · {:.0} k/s", figures.cost.median, figures.per_second.median / 1e3);
-    text(body, cost.at(figures.cost.most) + 8.0, base, 11, INK, "start", &label);
+    text(body, cost.position(figures.cost.most) + 8.0, base, 11, INK, "start", &label);
     marks(body, figures, top + 9.0, latency);
 }
 
@@ -200,8 +200,8 @@ fn bars(body: &mut String, figures: &Figures, top: f64, axis: &Axis) {
     // Medians of user and system time need not add up to the median of the total; the bar ends at
     // the total.
     let middle =
-        axis.at(median * figures.user.median / (figures.user.median + figures.system.median));
-    let (start, end, y) = (axis.left, axis.at(median), top + 2.0);
+        axis.position(median * figures.user.median / (figures.user.median + figures.system.median));
+    let (start, end, y) = (axis.left, axis.position(median), top + 2.0);
     for (left, right, colour) in [(start, middle, USER), (middle, end, SYSTEM)] {
         let width = right - left;
         let _ = writeln!(
@@ -209,7 +209,7 @@ fn bars(body: &mut String, figures: &Figures, top: f64, axis: &Axis) {
             "<rect x=\"{left:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"14\" fill=\"{colour}\"/>"
         );
     }
-    let (least, most, y) = (axis.at(least), axis.at(most), top + 9.0);
+    let (least, most, y) = (axis.position(least), axis.position(most), top + 9.0);
     let _ = writeln!(
         body,
         "<path d=\"M{least:.1} {y:.1}H{most:.1}\" stroke=\"{INK}\" stroke-width=\"1.5\"/>"
@@ -218,7 +218,7 @@ fn bars(body: &mut String, figures: &Figures, top: f64, axis: &Axis) {
 
 fn marks(body: &mut String, figures: &Figures, y: f64, axis: &Axis) {
     let [p50, p99, p999] =
-        [figures.p50, figures.p99, figures.p999].map(|spread| axis.at(spread.median));
+        [figures.p50, figures.p99, figures.p999].map(|spread| axis.position(spread.median));
     let _ = writeln!(
         body,
         "<path d=\"M{p50:.1} {y:.1}H{p999:.1}\" stroke=\"{SYSTEM}\" stroke-width=\"3\"/>"

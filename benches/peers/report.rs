@@ -54,8 +54,10 @@ pub(crate) struct Server {
 pub(crate) struct Cell {
     pub(crate) workload: Workload,
     pub(crate) server: String,
-    pub(crate) reach: WorkloadSupport,
-    pub(crate) manner: Option<ReplyTraits>,
+    #[serde(rename = "reach")]
+    pub(crate) support: WorkloadSupport,
+    #[serde(rename = "manner")]
+    pub(crate) reply_traits: Option<ReplyTraits>,
     pub(crate) figures: Option<Figures>,
 }
 
@@ -172,7 +174,8 @@ impl Report {
             let _ = write!(
                 text,
                 "\n**The machine was busy**: in {late} of {} runs the generator of the fixed rate was itself late by more than a \
-                 millisecond. p99 and above, and losses, speak of that first.\n",
+                 millisecond. p99 and above, and losses, mostly show that delay.
+",
                 self.samples.len()
             );
         }
@@ -206,12 +209,12 @@ impl Report {
                     "| {}{} | {} | {:.2} | {:.2} | {} | {} | {} | {} |",
                     cell.server,
                     cell.mark(),
-                    span(figures.cost, 2),
+                    format_range(figures.cost, 2),
                     figures.user.median,
                     figures.system.median,
                     ratio(figures.cost.median, gdnsd),
                     ratio(figures.cost.median, echo),
-                    span(figures.per_second, 0),
+                    format_range(figures.per_second, 0),
                     figures.lost,
                 ),
             };
@@ -232,11 +235,11 @@ impl Report {
                 "| {}{} | {} | {} | {} | {} | {} | {:.0} |",
                 cell.server,
                 cell.mark(),
-                span(figures.p50, 0),
-                span(figures.p99, 0),
-                span(figures.p999, 0),
+                format_range(figures.p50, 0),
+                format_range(figures.p99, 0),
+                format_range(figures.p999, 0),
                 figures.paced_lost,
-                span(figures.paced_cost, 2),
+                format_range(figures.paced_cost, 2),
                 figures.behind.median,
             );
         }
@@ -247,7 +250,7 @@ impl Report {
             "\n## Replies\n\n| workload | server | median octets | median ECS scope |\n|---|---|---:|---:|\n",
         );
         for cell in &self.cells {
-            let Some(ReplyTraits { scope, octets }) = cell.manner else { continue };
+            let Some(ReplyTraits { scope, octets }) = cell.reply_traits else { continue };
             let scope = scope.map_or_else(|| "–".to_owned(), |scope| format!("{scope:.0}"));
             let _ =
                 writeln!(text, "| {} | {} | {octets:.0} | {scope} |", cell.workload, cell.server);
@@ -255,11 +258,11 @@ impl Report {
         text.push_str(
             "\nFigures are medians over the rounds, with the least and the most in parentheses. CPU is all that the server's \
              threads used, divided by the queries answered. All servers gave the same answers, but for:\n\n\
-             - echo, which sends each question back: the floor;\n",
+             - echo, which sends each question back: the lower bound;\n",
         );
-        if self.cells.iter().any(|cell| cell.reach == WorkloadSupport::SourceAddress) {
+        if self.cells.iter().any(|cell| cell.support == WorkloadSupport::SourceAddress) {
             text.push_str(
-                "- ¹ no ECS: its views look at the address that a query comes from, and ignore the client subnet. Asked from an \
+                "- ¹ no ECS: its views use the source address of a query and ignore the client subnet. Asked from an \
                  address with the client's record in the database, it gave the same answers; measured, it was sent the same \
                  queries, all of them from one such address.\n",
             );
@@ -269,12 +272,12 @@ impl Report {
 
 impl Cell {
     fn mark(&self) -> &'static str {
-        if self.reach == WorkloadSupport::SourceAddress { " ¹" } else { "" }
+        if self.support == WorkloadSupport::SourceAddress { " ¹" } else { "" }
     }
 }
 
 /// Median, minimum and maximum as text: `12.3 (11.9–14.0)`.
-fn span(spread: MedianRange, digits: usize) -> String {
+fn format_range(spread: MedianRange, digits: usize) -> String {
     let MedianRange { median, least, most } = spread;
     format!("{median:.digits$} ({least:.digits$}–{most:.digits$})")
 }

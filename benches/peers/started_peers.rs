@@ -13,27 +13,27 @@ use crate::{
 
 /// A running server.
 pub(crate) struct StartedPeer {
-    contender: PeerServer,
+    peer: PeerServer,
     pub(crate) version: String,
     pub(crate) server: ServerProcess,
 }
 
 impl StartedPeer {
     pub(crate) fn label(&self) -> &str {
-        &self.contender.label
+        &self.peer.label
     }
 
-    pub(crate) fn reach(&self, workload: Workload) -> WorkloadSupport {
-        (self.contender.reach)(workload)
+    pub(crate) fn support(&self, workload: Workload) -> WorkloadSupport {
+        (self.peer.support)(workload)
     }
 
     /// The server as [`super::agreement`] compares it under a workload, if it supports it.
-    pub(crate) fn voice<'a>(
+    pub(crate) fn compared<'a>(
         &'a self,
         workload: Workload,
         sources: &'a Sources,
     ) -> Option<ComparedServer<'a>> {
-        let sources = match self.reach(workload) {
+        let sources = match self.support(workload) {
             WorkloadSupport::Whole => None,
             WorkloadSupport::SourceAddress => Some(sources),
             WorkloadSupport::Echo | WorkloadSupport::Cannot => return None,
@@ -46,31 +46,29 @@ impl StartedPeer {
 ///
 /// # Errors
 /// A selected server does not exist, or one did not start.
-pub(crate) fn enter(
+pub(crate) fn start_all(
     options: &Options,
     sources: &Sources,
     site: &Path,
 ) -> BenchResult<Vec<StartedPeer>> {
-    let contenders = servers::all(options.portolans())?;
+    let peers = servers::all(options.portolans())?;
     for only in &options.only {
-        if !contenders.iter().any(|contender| contender.kind == only || contender.label == *only) {
+        if !peers.iter().any(|peer| peer.kind == only || peer.label == *only) {
             return Err(format!("--only {only}: there is no such server").into());
         }
     }
-    let mut entrants = Vec::new();
-    for contender in
-        contenders.into_iter().filter(|contender| options.wants(contender.kind, &contender.label))
-    {
-        match contender.version() {
+    let mut started = Vec::new();
+    for peer in peers.into_iter().filter(|peer| options.selects(peer.kind, &peer.label)) {
+        match peer.version() {
             Err(missing) => println!("skipped {missing}"),
             Ok(version) => {
-                println!("starting {} {version}", contender.label);
+                println!("starting {} {version}", peer.label);
                 let database =
-                    if contender.needs_sources() { &sources.database } else { &options.database };
-                let server = contender.start(site, database)?;
-                entrants.push(StartedPeer { contender, version, server });
+                    if peer.needs_sources() { &sources.database } else { &options.database };
+                let server = peer.start(site, database)?;
+                started.push(StartedPeer { peer, version, server });
             }
         }
     }
-    Ok(entrants)
+    Ok(started)
 }

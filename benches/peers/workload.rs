@@ -12,7 +12,7 @@ use maxminddb::{PathElement, Reader};
 use serde::{Serialize, Serializer};
 
 use crate::{
-    BenchResult,
+    BenchResult, wire,
     zone::{self, GEO, LARGE, STEERED, WEIGHTED},
 };
 
@@ -132,22 +132,16 @@ impl Question {
 
     /// The message: ID zero, no flags, a payload size of 1,232 octets.
     pub(crate) fn message(&self) -> Vec<u8> {
-        let mut message = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
-        for label in self.name.split('.') {
-            message.push(label.len() as u8);
-            message.extend(label.as_bytes());
-        }
-        message.extend([0, 0, self.kind as u8, 0, 1]);
-        message.extend([0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0]);
+        let mut opt = vec![0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0];
         match self.subnet {
-            None => message.extend([0, 0]),
+            None => opt.extend([0, 0]),
             // RFC 7871 section 6: option 8 of 7 octets, family 1, source 24, scope 0.
             Some(subnet) => {
-                message.extend([0, 11, 0, 8, 0, 7, 0, 1, 24, 0]);
-                message.extend(&subnet.octets()[..3]);
+                opt.extend([0, 11, 0, 8, 0, 7, 0, 1, 24, 0]);
+                opt.extend(&subnet.octets()[..3]);
             }
         }
-        message
+        wire::query_with_opt(0, &self.name, self.kind as u16, &opt)
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) fn run() -> io::Result<()> {
 }
 
 fn measure(draw: Draw, targets: &Targets) -> Measured {
-    let dns = free_address()?;
+    let dns = free_address();
     let directory = tempfile::tempdir()?;
     write(directory.path(), dns, draw, targets.port)?;
     let began = Instant::now();
@@ -107,7 +107,7 @@ fn shares(server: &Server, targets: &Targets) -> io::Result<[f64; 2]> {
 /// Ten times per second, ten endpoints go down for one second, so that a fifth of them is down at
 /// any time.
 fn flap(switches: &[AtomicBool], is_over: &AtomicBool) {
-    let turned = |step: usize| (0..10).map(move |at| (step * 10 + at) % 500);
+    let turned = |step: usize| (0..10).map(move |index| (step * 10 + index) % 500);
     let mut step: usize = 0;
     while !is_over.load(Relaxed) {
         turned(step).for_each(|target| turn(switches, target));

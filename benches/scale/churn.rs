@@ -48,21 +48,24 @@ struct Addresses {
 
 fn measure(endpoints: usize) -> Measured {
     let targets = Targets::start(endpoints)?;
-    let at = Addresses { dns: free_address()?, admin: free_address()? };
+    let addresses = Addresses { dns: free_address(), admin: free_address() };
     let directory = tempfile::tempdir()?;
     let directory = directory.path();
     fs::create_dir_all(directory.join("zones"))?;
-    let text =
-        format!("[server]\nlisten = [\"{}\"]\nadmin = \"{}\"\nthreads = 1\n", at.dns, at.admin);
+    let text = format!(
+        "[server]\nlisten = [\"{}\"]\nadmin = \"{}\"\nthreads = 1\n",
+        addresses.dns, addresses.admin
+    );
     fs::write(directory.join("portolan.toml"), text)?;
     let texts = [1, 9].map(|weight| text_of(endpoints, weight, targets.port));
     fs::write(directory.join(FILE), &texts[0])?;
-    let Some(server) = Server::start_apart(&mut Peer::Portolan.command(directory), at.dns)? else {
+    let Some(server) = Server::start_apart(&mut Peer::Portolan.command(directory), addresses.dns)?
+    else {
         return Ok(None);
     };
-    Sampler::new(at.dns, 1)?.until(NAME, |answer| !answer.addresses.is_empty())?;
+    Sampler::new(addresses.dns, 1)?.until(NAME, |answer| !answer.addresses.is_empty())?;
     server.settled_mib()?;
-    Ok(Some(churned(directory, at, &targets, &texts)?))
+    Ok(Some(churned(directory, addresses, &targets, &texts)?))
 }
 
 /// The file of the service, in which the first endpoint has this weight.
@@ -77,24 +80,24 @@ fn text_of(endpoints: usize, weight: u32, port: u16) -> String {
 
 fn churned(
     directory: &Path,
-    at: Addresses,
+    addresses: Addresses,
     targets: &Targets,
     texts: &[String; 2],
 ) -> io::Result<Vec<Figure>> {
     let questions = [question(0, NAME)];
     let plan = LoadPlan {
         source: Ipv4Addr::LOCALHOST,
-        address: at.dns,
+        address: addresses.dns,
         questions: &questions,
         rate: RATE,
         duration: LENGTH,
     };
     let (answered, late, began) =
-        (targets.answered(), admin::late_probes(at.admin)?, Instant::now());
+        (targets.answered(), admin::late_probes(addresses.admin)?, Instant::now());
     let is_over = AtomicBool::new(false);
     let (outcome, edits, slowest) = thread::scope(|scope| {
         let edits = scope.spawn(|| edit(&directory.join(FILE), texts, &is_over));
-        let slowest = scope.spawn(|| slowest_reply(at.admin, &is_over));
+        let slowest = scope.spawn(|| slowest_reply(addresses.admin, &is_over));
         let outcome = plan.run();
         is_over.store(true, Relaxed);
         (outcome, edits.join(), slowest.join())
@@ -108,7 +111,7 @@ fn churned(
     Ok([
         ("edits", edits as f64),
         ("probes made / due", (targets.answered() - answered) as f64 / due),
-        ("probes late", self::admin::late_probes(at.admin)? - late),
+        ("probes late", self::admin::late_probes(addresses.admin)? - late),
         ("slowest /healthz ms", slowest.as_secs_f64() * 1e3),
         ("queries lost", outcome.lost as f64),
         ("query p50 us", micros(0.5)),
@@ -128,11 +131,11 @@ fn edit(file: &Path, texts: &[String; 2], is_over: &AtomicBool) -> io::Result<us
     Ok(edits)
 }
 
-fn slowest_reply(at: SocketAddr, is_over: &AtomicBool) -> io::Result<Duration> {
+fn slowest_reply(admin: SocketAddr, is_over: &AtomicBool) -> io::Result<Duration> {
     let mut slowest = Duration::ZERO;
     while !is_over.load(Relaxed) {
         let began = Instant::now();
-        admin::get(at, "/healthz")?;
+        admin::get(admin, "/healthz")?;
         slowest = slowest.max(began.elapsed());
         thread::sleep(ASKED_EVERY);
     }

@@ -52,8 +52,8 @@ pub(crate) fn tabulate(
 
 fn medians(runs: &[Vec<Figure>]) -> Vec<Figure> {
     let Some(first) = runs.first() else { return Vec::new() };
-    let median = |(at, figure): (usize, &Figure)| {
-        let mut values: Vec<f64> = runs.iter().filter_map(|run| run.get(at)?.value).collect();
+    let median = |(index, figure): (usize, &Figure)| {
+        let mut values: Vec<f64> = runs.iter().filter_map(|run| run.get(index)?.value).collect();
         values.sort_by(f64::total_cmp);
         Figure { value: values.get(values.len() / 2).copied(), ..*figure }
     };
@@ -65,23 +65,23 @@ fn print(server: &str, what: &str, columns: &[Column]) {
     print!("\n{server}\n  {what:<36}");
     columns.iter().for_each(|column| print!(" {:>10}", column.size));
     println!("{}", if columns.len() > 1 { "   growth per tenfold" } else { "" });
-    for (at, figure) in first.figures.iter().enumerate() {
+    for (index, figure) in first.figures.iter().enumerate() {
         print!("  {:<36}", figure.heading);
         for column in columns {
-            match column.figures[at].value {
+            match column.figures[index].value {
                 Some(value) => print!(" {value:>10.3}"),
                 None => print!(" {:>10}", "-"),
             }
         }
-        columns.windows(2).for_each(|pair| print!("   {}", growth(&pair[0], &pair[1], at)));
+        columns.windows(2).for_each(|pair| print!("   {}", growth(&pair[0], &pair[1], index)));
         println!();
     }
 }
 
 /// The growth of a figure per tenfold size; 10 is linear.
-fn growth(smaller: &Column, larger: &Column, at: usize) -> String {
+fn growth(smaller: &Column, larger: &Column, index: usize) -> String {
     let ratio = (larger.size as f64 / smaller.size as f64).log10();
-    match (smaller.figures[at].value, larger.figures[at].value) {
+    match (smaller.figures[index].value, larger.figures[index].value) {
         // Differences below a millisecond are noise.
         (Some(before), Some(after)) if before > 1e-3 => {
             format!("x{:<5.1}", 10_f64.powf((after / before).log10() / ratio))

@@ -32,7 +32,7 @@ pub(crate) fn run() -> io::Result<()> {
     let targets = Targets::start(TARGETS)?;
     let directory = tempfile::tempdir()?;
     let directory = directory.path();
-    let address = free_address()?;
+    let address = free_address();
     write(directory, targets.port)?;
     Peer::Portolan.prepare(directory, address)?;
     let started = Instant::now();
@@ -60,19 +60,19 @@ fn expected(target: usize, member: usize) -> ExpectedAnswer {
 /// Takes one target after the other down, and times the answers.
 fn react(targets: &Targets, server: &mut Server) -> io::Result<()> {
     let mut took = Vec::new();
-    for at in 0..TURNS {
-        let target = at * 7;
+    for turn_number in 0..TURNS {
+        let target = turn_number * 7;
         turn(&targets.is_down, target);
         let (_, decided) = targets.answer_changes.recv().map_err(io::Error::other)?;
         server.wait_for(&expected(target, 1))?;
         took.push(decided.elapsed());
     }
     // Takes the targets up again, and waits for each answer.
-    for at in 0..TURNS {
-        turn(&targets.is_down, at * 7);
+    for turn_number in 0..TURNS {
+        turn(&targets.is_down, turn_number * 7);
     }
-    for at in 0..TURNS {
-        server.wait_for(&expected(at * 7, 0))?;
+    for turn_number in 0..TURNS {
+        server.wait_for(&expected(turn_number * 7, 0))?;
     }
     took.sort();
     println!(
@@ -87,7 +87,7 @@ fn react(targets: &Targets, server: &mut Server) -> io::Result<()> {
 /// Measures latency with steady targets and with flapping targets, alternately.
 fn latency(targets: &Targets, address: SocketAddr) -> io::Result<()> {
     let questions: Vec<_> =
-        (0..1000).map(|at| question(0, &format!("s{}.x.example", at * 97))).collect();
+        (0..1000).map(|index| question(0, &format!("s{}.x.example", index * 97))).collect();
     let plan = LoadPlan {
         source: Ipv4Addr::LOCALHOST,
         address,
@@ -121,7 +121,7 @@ fn latency(targets: &Targets, address: SocketAddr) -> io::Result<()> {
 /// Ten times per second, three targets go down for one second, so that a tenth of them is down at
 /// any time.
 fn flap(switches: &[AtomicBool], is_over: &AtomicBool) {
-    let turned = |step: usize| (0..3).map(move |at| (step * 3 + at) * 7 % TARGETS);
+    let turned = |step: usize| (0..3).map(move |index| (step * 3 + index) * 7 % TARGETS);
     let mut step = 0;
     while !is_over.load(Relaxed) {
         turned(step).for_each(|target| turn(switches, target));

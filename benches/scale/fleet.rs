@@ -79,12 +79,16 @@ impl Fleet {
     /// and the last included.
     pub(crate) fn sample(&self, addresses: &[Ipv4Addr]) -> Vec<String> {
         let has_one = |service: &usize| {
-            Self::members(*service).iter().any(|&at| addresses.contains(&targets::address(at)))
+            Self::members(*service)
+                .iter()
+                .any(|&member| addresses.contains(&targets::address(member)))
         };
         let all: Vec<usize> = (0..self.services).filter(has_one).collect();
         let count = SAMPLED.min(all.len());
         let last = all.len().saturating_sub(1);
-        (0..count).map(|at| Self::name(all[at * last / count.saturating_sub(1).max(1)])).collect()
+        (0..count)
+            .map(|index| Self::name(all[index * last / count.saturating_sub(1).max(1)]))
+            .collect()
     }
 
     /// The number of clients that query each sampled service. Answers of one random address need

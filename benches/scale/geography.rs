@@ -70,7 +70,7 @@ fn members(geography: usize, datacenters: usize, geographies: usize) -> Vec<usiz
     // Different steps make the sets differ.
     let step = 1 + geography % 7;
     std::iter::once(0)
-        .chain((0..9).map(|at| 1 + (geography / 7 * 3 + at * step) % (datacenters - 1)))
+        .chain((0..9).map(|index| 1 + (geography / 7 * 3 + index * step) % (datacenters - 1)))
         .fold(Vec::new(), |mut list, member| {
             if !list.contains(&member) {
                 list.push(member);

@@ -32,8 +32,12 @@ mod geography;
 #[path = "../support/load.rs"]
 mod load;
 mod peers;
+#[path = "../../tests/support/ports.rs"]
+mod ports;
 mod pressure;
 mod process;
+#[path = "../../tests/support/programs.rs"]
+mod programs;
 mod records;
 mod sampling;
 mod services;
@@ -43,6 +47,8 @@ mod trial;
 #[path = "../support/usage.rs"]
 mod usage;
 mod weighted;
+#[path = "../../tests/support/wire.rs"]
+mod wire;
 
 fn main() -> io::Result<()> {
     let arguments: Vec<String> =
@@ -126,7 +132,7 @@ fn measure(peer: Peer, what: &str, cases: &[Case<'_>]) -> io::Result<()> {
 fn once(peer: Peer, case: &Case<'_>) -> io::Result<Option<Row>> {
     let directory = tempfile::tempdir()?;
     let directory = directory.path();
-    let address = free_address()?;
+    let address = free_address();
     (case.write)(directory)?;
     peer.prepare(directory, address)?;
     let began = Instant::now();

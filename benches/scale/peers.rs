@@ -39,7 +39,7 @@ impl Peer {
     /// Writes the settings for listening and directories. For gdnsd, the `config` of the case is
     /// completed.
     pub(crate) fn prepare(self, directory: &Path, address: SocketAddr) -> io::Result<()> {
-        let (ip, port, at) = (address.ip(), address.port(), directory.display());
+        let (ip, port, path) = (address.ip(), address.port(), directory.display());
         match self {
             Self::Portolan => {
                 let text =
@@ -52,7 +52,7 @@ impl Peer {
                     fs::create_dir_all(directory.join(sub))?;
                 }
                 let options = format!(
-                    "options => {{ listen => [\"{ip}:{port}\"], run_dir => {at}/run, state_dir => {at}/state, \
+                    "options => {{ listen => [\"{ip}:{port}\"], run_dir => {path}/run, state_dir => {path}/state, \
                      udp_threads => 1, tcp_threads => 1 }}\n$include{{plugins}}\n"
                 );
                 let plugins = directory.join("plugins");
@@ -76,9 +76,9 @@ impl Peer {
                     (String::new(), "")
                 };
                 let text = format!(
-                    "server:\n  rundir: {at}\n  listen: {ip}@{port}\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n\
-                     database:\n  storage: {at}\nlog:\n  - target: stderr\n    any: error\n{module}\
-                     template:\n  - id: default\n    storage: {at}/zones\n    journal-content: none\n    zonefile-sync: -1\n    \
+                    "server:\n  rundir: {path}\n  listen: {ip}@{port}\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n\
+                     database:\n  storage: {path}\nlog:\n  - target: stderr\n    any: error\n{module}\
+                     template:\n  - id: default\n    storage: {path}/zones\n    journal-content: none\n    zonefile-sync: -1\n    \
                      zonefile-load: whole\n    semantic-checks: off\nzone:\n  - domain: x.example.\n    file: x.example.zone\n{of_zone}"
                 );
                 fs::write(directory.join("knot.conf"), text)

@@ -42,7 +42,7 @@ pub(crate) fn run() -> io::Result<()> {
     thread::spawn(move || listener.incoming().for_each(drop));
     let directory = tempfile::tempdir()?;
     let directory = directory.path();
-    let (dns, admin) = (free_address()?, free_address()?);
+    let (dns, admin) = (free_address(), free_address());
     fs::create_dir_all(directory.join("zones"))?;
     write(&directory.join(FILE), 30, port)?;
     let text = format!("[server]\nlisten = [\"{dns}\"]\nadmin = \"{admin}\"\nthreads = 1\n");
@@ -61,7 +61,7 @@ fn latency(directory: &Path, (dns, admin): (SocketAddr, SocketAddr), port: u16) 
         .and_then(|rate| rate.parse().ok())
         .unwrap_or(RATE);
     let questions: Vec<_> =
-        (0..1000).map(|at| question(0, &format!("s{}.x.example", at * 17))).collect();
+        (0..1000).map(|index| question(0, &format!("s{}.x.example", index * 17))).collect();
     let plan = LoadPlan {
         source: Ipv4Addr::LOCALHOST,
         address: dns,
@@ -69,15 +69,16 @@ fn latency(directory: &Path, (dns, admin): (SocketAddr, SocketAddr), port: u16) 
         rate,
         duration: ROUND,
     };
-    let at = free_address()?;
+    let address = free_address();
     let mut echo = Command::new(std::env::current_exe()?);
-    let Some(mut echo) = Server::start_apart(echo.args(["echo", &at.to_string()]), at)? else {
+    let Some(mut echo) = Server::start_apart(echo.args(["echo", &address.to_string()]), address)?
+    else {
         return Ok(());
     };
     echo.wait_for_reply()?;
-    let floor = LoadPlan { address: at, ..plan };
+    let echo_plan = LoadPlan { address, ..plan };
     for _ in 0..ROUNDS {
-        println!("  bare echo       {}", shown(&floor.run()?));
+        println!("  bare echo       {}", shown(&echo_plan.run()?));
         println!("  at rest         {}", shown(&plan.run()?));
         prepare(directory, port)?;
         let is_over = AtomicBool::new(false);

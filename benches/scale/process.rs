@@ -3,15 +3,18 @@
 
 use std::{
     fs, io,
-    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
-    path::Path,
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use super::{
     cores,
+    ports::free_port,
+    programs::find_program,
     usage::{cpu_times, memory_kib},
+    wire,
 };
 
 /// The timeout of every wait.
@@ -201,30 +204,17 @@ impl Server {
 
 /// A query of type A and class IN, with RD clear.
 pub(crate) fn question(id: u16, name: &str) -> Vec<u8> {
-    let mut octets = [&id.to_be_bytes()[..], &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
-    for label in name.split('.') {
-        octets.push(label.len() as u8);
-        octets.extend_from_slice(label.as_bytes());
-    }
-    octets.extend_from_slice(&[0, 0, 1, 0, 1]);
-    octets
+    wire::query(id, name, 1)
 }
 
 /// A free loopback address, for both UDP and TCP.
-pub(crate) fn free_address() -> io::Result<SocketAddr> {
-    for _ in 0..20 {
-        let address = UdpSocket::bind(("127.0.0.1", 0))?.local_addr()?;
-        if TcpListener::bind(address).is_ok() {
-            return Ok(address);
-        }
-    }
-    Err(io::Error::other("no port is free"))
+pub(crate) fn free_address() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()))
 }
 
-/// The path of a program. Servers are seldom on the path of an ordinary user.
-pub(crate) fn program(name: &str) -> std::path::PathBuf {
-    let found = ["/usr/sbin", "/usr/local/sbin"].map(|directory| Path::new(directory).join(name));
-    found.into_iter().find(|path| path.exists()).unwrap_or_else(|| name.into())
+/// The path of a program, or its name if it is not installed, so that its start fails.
+pub(crate) fn program(name: &str) -> PathBuf {
+    find_program(name).unwrap_or_else(|| name.into())
 }
 
 fn cpu_secs(process: u32) -> io::Result<f64> {

@@ -2,7 +2,6 @@
 //!
 //! A removal is complete only when every sampled service was queried without one answer that still
 //! names the removed address; its time is that of the last answer that did.
-//! still names what was removed; its time is that of the last answer that did.
 
 use std::{
     io::{self, Read, Write},
@@ -167,14 +166,10 @@ fn timed_out(name: &str) -> io::Error {
 
 /// A query of type A and class IN with the client subnet 20.0.CLIENT.0/24, with RD clear.
 fn question(id: u16, name: &str, client: u8) -> Vec<u8> {
-    let mut octets = super::process::question(id, name);
-    octets[11] = 1;
     // An OPT record (RFC 6891) with a payload size of 4,096 octets and the client subnet option
     // (RFC 7871).
-    octets.extend_from_slice(&[
-        0, 0, 41, 16, 0, 0, 0, 0, 0, 0, 11, 0, 8, 0, 7, 0, 1, 24, 0, 20, 0, client,
-    ]);
-    octets
+    let opt = [0, 0, 41, 16, 0, 0, 0, 0, 0, 0, 11, 0, 8, 0, 7, 0, 1, 24, 0, 20, 0, client];
+    super::wire::query_with_opt(id, name, 1, &opt)
 }
 
 /// The A records of a reply's answer section; `None` if the reply is cut off.

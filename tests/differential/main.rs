@@ -31,6 +31,10 @@ mod message;
 mod peers;
 #[path = "../support/ports.rs"]
 mod ports;
+#[path = "../support/programs.rs"]
+mod programs;
+#[path = "../support/wire.rs"]
+mod wire;
 mod zones;
 
 const NS: u16 = 2;
@@ -198,16 +202,16 @@ fn branch(question: &Question, ours: &Reply) -> &'static str {
 
 /// A fault of a reply that shows without a comparison.
 fn self_objection(question: &Question, edns: EdnsMode, ours: &Reply) -> Option<String> {
-    let wanted = match edns {
+    let expected = match edns {
         EdnsMode::No => None,
         EdnsMode::Plain => Some(false),
         EdnsMode::DnssecOk => Some(true),
     };
-    if ours.edns != wanted {
-        return Some(format!("OPT is {:?}, not {wanted:?}", ours.edns));
+    if ours.edns != expected {
+        return Some(format!("OPT is {:?}, not {expected:?}", ours.edns));
     }
     let [high, low] = question.rtype.to_be_bytes();
-    if ours.question != [&*message::wire(&question.name), &[high, low, 0, 1]].concat() {
+    if ours.question != [&*wire::name(&question.name), &[high, low, 0, 1]].concat() {
         return Some("the question is not the one asked".to_owned());
     }
     let all: Vec<&Record> =

@@ -3,7 +3,10 @@
 
 use std::fmt;
 
-use crate::zones::{Question, TYPES};
+use crate::{
+    wire,
+    zones::{Question, TYPES},
+};
 
 /// The OPT record of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,35 +41,23 @@ pub(crate) struct Record {
 
 /// A query with the RD bit clear.
 pub(crate) fn request(id: u16, question: &Question, edns: EdnsMode) -> Vec<u8> {
-    let mut message = id.to_be_bytes().to_vec();
-    message.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns != EdnsMode::No)]);
-    message.extend(wire(&question.name));
-    message.extend(question.rtype.to_be_bytes());
-    message.extend([0, 1]);
-    if edns != EdnsMode::No {
-        let dnssec_ok = if edns == EdnsMode::DnssecOk { 0x80 } else { 0 };
-        message.extend([0, 0, 41, 0x04, 0xd0, 0, 0, dnssec_ok, 0, 0, 0]);
-    }
-    message
-}
-
-/// The wire form of a name without escapes.
-pub(crate) fn wire(name: &str) -> Vec<u8> {
-    let mut wire = Vec::new();
-    for label in name.split('.').filter(|label| !label.is_empty()) {
-        wire.push(label.len() as u8);
-        wire.extend(label.bytes());
-    }
-    wire.push(0);
-    wire
+    let dnssec_ok = match edns {
+        EdnsMode::No => return wire::query(id, &question.name, question.rtype),
+        EdnsMode::Plain => 0,
+        EdnsMode::DnssecOk => 0x80,
+    };
+    let opt = [0, 0, 41, 0x04, 0xd0, 0, 0, dnssec_ok, 0, 0, 0];
+    wire::query_with_opt(id, &question.name, question.rtype, &opt)
 }
 
 /// Reads a reply; `None` if the message is malformed or has octets after its end.
 pub(crate) fn read(message: &[u8]) -> Option<Reply> {
-    let mut reader = Reader { message, at: 12 };
-    let word = |at: usize| Some(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]));
+    let mut reader = Reader { message, offset: 12 };
+    let word = |offset: usize| {
+        Some(u16::from_be_bytes([*message.get(offset)?, *message.get(offset + 1)?]))
+    };
     let flags = word(2)?;
-    let start = reader.at;
+    let start = reader.offset;
     for _ in 0..word(4)? {
         reader.name()?;
         reader.take(4)?;
@@ -75,29 +66,29 @@ pub(crate) fn read(message: &[u8]) -> Option<Reply> {
         rcode: flags & 0xf,
         is_authoritative: flags & 0x400 != 0,
         is_truncated: flags & 0x200 != 0,
-        question: message.get(start..reader.at)?.to_vec(),
+        question: message.get(start..reader.offset)?.to_vec(),
         answer: reader.section(word(6)?)?,
         authority: reader.section(word(8)?)?,
         additional: reader.section(word(10)?)?,
         edns: None,
     };
-    if let Some(at) = reply.additional.iter().position(|record| record.rtype == 41) {
-        let opt = reply.additional.remove(at);
+    if let Some(index) = reply.additional.iter().position(|record| record.rtype == 41) {
+        let opt = reply.additional.remove(index);
         reply.rcode |= (opt.ttl_secs >> 24 << 4) as u16;
         reply.edns = Some(opt.ttl_secs & 0x8000 != 0);
     }
-    (reader.at == message.len() && flags & 0x8000 != 0).then_some(reply)
+    (reader.offset == message.len() && flags & 0x8000 != 0).then_some(reply)
 }
 
 struct Reader<'a> {
     message: &'a [u8],
-    at: usize,
+    offset: usize,
 }
 
 impl<'a> Reader<'a> {
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let octets = self.message.get(self.at..self.at + length)?;
-        self.at += length;
+        let octets = self.message.get(self.offset..self.offset + length)?;
+        self.offset += length;
         Some(octets)
     }
 
@@ -115,7 +106,7 @@ impl<'a> Reader<'a> {
         self.word()?;
         let ttl_secs = u32::from(self.word()?) << 16 | u32::from(self.word()?);
         let length = usize::from(self.word()?);
-        let end = self.at + length;
+        let end = self.offset + length;
         let fixed = match rtype {
             2 | 5 | 6 | 12 | 39 => Some(0),
             15 => Some(2),
@@ -129,35 +120,36 @@ impl<'a> Reader<'a> {
                 rdata.extend(self.name()?);
             }
         }
-        rdata.extend(self.take(end.checked_sub(self.at)?)?);
+        rdata.extend(self.take(end.checked_sub(self.offset)?)?);
         Some(Record { owner, rtype, ttl_secs, rdata })
     }
 
     /// Reads a name in lower case; compression pointers must point backwards.
     fn name(&mut self) -> Option<Vec<u8>> {
         let mut name = Vec::new();
-        let (mut at, mut end, mut limit) = (self.at, None, self.at);
+        let (mut offset, mut end, mut limit) = (self.offset, None, self.offset);
         loop {
-            let length = *self.message.get(at)?;
+            let length = *self.message.get(offset)?;
             match length {
                 0 => break,
                 1..=63 => {
-                    name.extend(self.message.get(at..=at + usize::from(length))?);
-                    at += 1 + usize::from(length);
+                    name.extend(self.message.get(offset..=offset + usize::from(length))?);
+                    offset += 1 + usize::from(length);
                 }
                 192.. => {
-                    end.get_or_insert(at + 2);
-                    at = usize::from(length & 0x3f) << 8 | usize::from(*self.message.get(at + 1)?);
-                    if at >= limit {
+                    end.get_or_insert(offset + 2);
+                    offset = usize::from(length & 0x3f) << 8
+                        | usize::from(*self.message.get(offset + 1)?);
+                    if offset >= limit {
                         return None;
                     }
-                    limit = at;
+                    limit = offset;
                 }
                 _ => return None,
             }
         }
         name.push(0);
-        self.at = end.unwrap_or(at + 1);
+        self.offset = end.unwrap_or(offset + 1);
         (name.len() <= 255).then(|| name.to_ascii_lowercase())
     }
 }

@@ -12,6 +12,7 @@ use std::{
 use crate::{
     message::{self, EdnsMode, Reply},
     ports::free_port,
+    programs::find_program,
     zones::{Question, Zone},
 };
 
@@ -83,20 +84,12 @@ impl Peer {
         configuration: &Path,
         address: SocketAddr,
     ) -> io::Result<Option<Self>> {
-        let on_path =
-            ["/usr/sbin", "/usr/local/sbin"].map(|folder| Path::new(folder).join(program));
-        let program =
-            on_path.iter().find(|path| path.exists()).map_or(Path::new(program), |path| path);
-        let process = match Command::new(program)
+        let Some(program) = find_program(program) else { return Ok(None) };
+        let process = Command::new(program)
             .args(arguments)
             .arg(configuration)
             .stdin(Stdio::null())
-            .spawn()
-        {
-            Ok(process) => process,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
+            .spawn()?;
         let socket = UdpSocket::bind(("127.0.0.1", 0))?;
         socket.set_read_timeout(Some(Duration::from_millis(100)))?;
         socket.connect(address)?;

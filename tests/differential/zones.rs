@@ -204,10 +204,10 @@ impl ZoneDraft {
     fn finish(self) -> Zone {
         let mut text = "$TTL 300\n".to_owned();
         for (owner, types) in &self.records {
-            for (at, (rtype, rdatas)) in types.iter().enumerate() {
+            for (index, (rtype, rdatas)) in types.iter().enumerate() {
                 for rdata in rdatas {
                     // Each RRset has one TTL; TTLs differ within a zone.
-                    let ttl = 100 + (owner.len() + at) % 3 * 50;
+                    let ttl = 100 + (owner.len() + index) % 3 * 50;
                     let _infallible = writeln!(text, "{owner}. {ttl} IN {rtype} {rdata}");
                 }
             }

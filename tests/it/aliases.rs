@@ -150,10 +150,10 @@ members = [{ addresses = ["192.0.2.7"] }]
     for rtype in ["A", "AAAA", "ANY"] {
         let reply = server.ask(&TestQuery::new("gslb.test", rtype));
         // At the apex, ANY finds the static records.
-        let wanted = if rtype == "ANY" { "NOERROR" } else { "SERVFAIL" };
+        let expected = if rtype == "ANY" { "NOERROR" } else { "SERVFAIL" };
         assert_eq!(
             (reply.rcode().as_str(), rtype),
-            (wanted, rtype),
+            (expected, rtype),
             "the addresses of the alias are not known"
         );
     }

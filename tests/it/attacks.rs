@@ -84,14 +84,14 @@ struct Flood {
 impl Flood {
     /// Sends `first` on each connection, keeps at most `held` of them open, and waits for `pause`
     /// between two.
-    fn start(at: SocketAddr, first: Vec<u8>, held: usize, pause: Duration) -> Self {
+    fn start(address: SocketAddr, first: Vec<u8>, held: usize, pause: Duration) -> Self {
         let (stop, stopped) = mpsc::channel::<()>();
         let thread = std::thread::spawn(move || {
             let mut connections = std::collections::VecDeque::new();
             // Dropping the sender ends the loop.
             while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
                 if let Ok(mut connection) =
-                    TcpStream::connect_timeout(&at, Duration::from_millis(100))
+                    TcpStream::connect_timeout(&address, Duration::from_millis(100))
                 {
                     let _ = connection.write_all(&first);
                     connections.push_back(connection);

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::{
     harness::{WAIT_TIMEOUT, fill},
+    programs::find_program,
     query::Deadline,
 };
 
@@ -84,7 +85,7 @@ impl Balancer {
             ],
         );
         fs::write(directory.path().join("nginx.conf"), configuration).unwrap();
-        let mut command = Command::new(program("nginx").unwrap());
+        let mut command = Command::new(find_program("nginx").unwrap());
         command.arg("-p").arg(directory.path()).args(["-c", "nginx.conf", "-e", "stderr"]);
         Self::start(command, directory, address, port)
     }
@@ -121,7 +122,7 @@ backend web
         );
         let path = directory.path().join("haproxy.cfg");
         fs::write(&path, configuration).unwrap();
-        let mut command = Command::new(program("haproxy").unwrap());
+        let mut command = Command::new(find_program("haproxy").unwrap());
         command.args(["-db", "-q", "-f"]).arg(path);
         Self::start(command, directory, address, port)
     }
@@ -134,7 +135,7 @@ backend web
             configuration.replace("{directory}", directory.path().to_str().unwrap());
         let path = directory.path().join("haproxy.cfg");
         fs::write(&path, configuration).unwrap();
-        let mut command = Command::new(program("haproxy").unwrap());
+        let mut command = Command::new(find_program("haproxy").unwrap());
         command.args(["-db", "-q", "-f"]).arg(path);
         Self::start(command, directory, address, port)
     }
@@ -171,16 +172,9 @@ impl Drop for Balancer {
 
 /// Whether all these programs are installed; prints the missing ones.
 pub fn are_installed(names: &[&str]) -> bool {
-    let missing: Vec<_> = names.iter().filter(|name| program(name).is_none()).collect();
+    let missing: Vec<_> = names.iter().filter(|name| find_program(name).is_none()).collect();
     if !missing.is_empty() {
         println!("skipped: {missing:?} not installed (apt-get install nginx-light haproxy)");
     }
     missing.is_empty()
-}
-
-fn program(name: &str) -> Option<PathBuf> {
-    ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"]
-        .map(|directory| PathBuf::from(directory).join(name))
-        .into_iter()
-        .find(|path| path.is_file())
 }

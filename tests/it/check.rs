@@ -19,10 +19,10 @@ fn check_accepts_a_configuration_directory_or_a_zones_directory() {
         assert_eq!(code, 0, "{arguments:?}: {out}{err}");
         out.lines().take(2).map(str::to_owned).collect::<Vec<_>>()
     };
-    let own =
+    let expected =
         ["checked 1 file in zones, and portolan.toml", "zone x.example: 2 records, 0 services"];
-    assert_eq!(shown(&["check"]), own);
-    assert_eq!(shown(&["check", "."])[1], own[1], "the directory of portolan.toml");
+    assert_eq!(shown(&["check"]), expected);
+    assert_eq!(shown(&["check", "."])[1], expected[1], "the directory of portolan.toml");
     let other = "zone z.example: 2 records, 0 services";
     let without = "checked 1 file in other/zones; there is no portolan.toml, so its defaults hold";
     assert_eq!(shown(&["check", "other"]), [without, other], "a directory that holds zones");

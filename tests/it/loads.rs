@@ -214,15 +214,15 @@ async fn haproxy_reports_its_load_over_http_and_over_its_socket() {
         PollWatcher::start(&region.socket(), region.address).await,
     ];
     for watcher in &mut watchers {
-        let whole = watcher
+        let report = watcher
             .until("half of the weights serve", |report| report.capacity_share == Some(0.5))
             .await;
         assert_eq!(
-            (whole.servers, whole.limit),
+            (report.servers, report.limit),
             (servers(2, 4), Some(120.0)),
             "one is down, one in maintenance"
         );
-        assert_eq!(whole.connections, Some(0.0));
+        assert_eq!(report.connections, Some(0.0));
     }
     region.percent.store(50, Relaxed);
     for watcher in &mut watchers {

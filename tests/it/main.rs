@@ -8,6 +8,7 @@
 //! | `script` | reads and plays the scenarios of `tests/scenarios` |
 //! | `http` | the admin address |
 //! | `balancers` | nginx and HAProxy |
+//! | `ports` `programs` `wire` | free ports, installed programs, queries in wire format; benchmarks share them |
 //! | `upstream` | Knot, in the place of a recursive resolver |
 //! | `aliases` `attacks` `bindings` `unchecked` `memory_bounds` `certificates` `check` `control` `cookies` `failing_loads` `failures` `files` `health` `held_files` `hostile` `loads` `logs` `monitors` `regions` `reload` `reports` `resolvers` `scenarios` `secrets` | the tests |
 
@@ -42,6 +43,8 @@ mod memory_bounds;
 mod monitors;
 #[path = "../support/ports.rs"]
 mod ports;
+#[path = "../support/programs.rs"]
+mod programs;
 mod query;
 mod regions;
 mod reload;
@@ -52,3 +55,5 @@ mod script;
 mod secrets;
 mod unchecked;
 mod upstream;
+#[path = "../support/wire.rs"]
+mod wire;

@@ -15,6 +15,8 @@ use hickory_proto::{
     },
 };
 
+use crate::wire;
+
 /// The timeout of one datagram or connection.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 /// The number of datagrams sent before the server counts as silent.
@@ -93,7 +95,7 @@ impl TestQuery {
             0,
             u8::from(self.edns.is_some()),
         ]);
-        message.extend(wire(&self.name));
+        message.extend(wire::name(&self.name));
         message.extend(self.rtype.to_be_bytes());
         message.extend(self.class.to_be_bytes());
         if let Some(edns) = &self.edns {
@@ -146,7 +148,7 @@ impl TestQuery {
         // The reply must repeat the question octet for octet, with its case
         // (draft-vixie-dnsext-dns0x20).
         let asked = self.message(id);
-        let end = 12 + wire(&self.name).len() + 4;
+        let end = 12 + wire::name(&self.name).len() + 4;
         if octets.get(12..end) != asked.get(12..end) {
             return Err(invalid(format!("another question in the reply: {octets:02x?}")));
         }
@@ -230,17 +232,6 @@ pub fn read_framed(stream: &mut impl Read) -> io::Result<Vec<u8>> {
 
 pub fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
-}
-
-/// The wire form of a name without escapes.
-fn wire(name: &str) -> Vec<u8> {
-    let mut wire = Vec::new();
-    for label in name.split('.').filter(|label| !label.is_empty()) {
-        wire.push(label.len() as u8);
-        wire.extend(label.bytes());
-    }
-    wire.push(0);
-    wire
 }
 
 fn type_code(rtype: &str) -> u16 {

@@ -4,7 +4,6 @@
 use std::{
     fs,
     net::SocketAddr,
-    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -13,10 +12,9 @@ use tempfile::TempDir;
 use crate::{
     harness::{Server, ServerDirectory, WAIT_TIMEOUT},
     ports::free_port,
+    programs::find_program,
     query::{Deadline, TestQuery},
 };
-
-const PROGRAM: &str = "/usr/sbin/unbound";
 
 /// Unbound with its client-subnet cache, which forwards the subnet of every client. It is killed
 /// when dropped.
@@ -30,15 +28,15 @@ impl Unbound {
     /// Starts Unbound as a resolver for the zone of `server`; `None`, with a message, if it is not
     /// installed.
     fn start_for(server: &Server) -> Option<Self> {
-        if !Path::new(PROGRAM).is_file() {
+        let Some(program) = find_program("unbound") else {
             println!("skipped: unbound not installed (apt-get install unbound)");
             return None;
-        }
+        };
         let directory = tempfile::tempdir().unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let path = directory.path().join("unbound.conf");
         fs::write(&path, configuration(address, server.address)).unwrap();
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(program);
         command.arg("-d").arg("-c").arg(&path).stdin(Stdio::null()).stdout(Stdio::null());
         let mut unbound = Self { address, child: command.spawn().unwrap(), _directory: directory };
         let deadline = Deadline::after(WAIT_TIMEOUT);

@@ -13,11 +13,13 @@ use tempfile::TempDir;
 use crate::{
     harness::{WAIT_TIMEOUT, send_signal},
     ports::free_port,
+    programs::find_program,
     query::{Deadline, TestQuery},
 };
 
 /// A running name server with one zone. It is killed when dropped.
 pub struct Upstream {
+    program: PathBuf,
     address: SocketAddr,
     directory: TempDir,
     child: Option<Child>,
@@ -28,13 +30,18 @@ impl Upstream {
     /// Starts Knot with `lb.test` and these records; `None`, with a message, if it is not
     /// installed.
     pub fn knot(records: &str) -> Option<Self> {
-        if !PathBuf::from(PROGRAM).is_file() {
+        let Some(program) = find_program("knotd") else {
             println!("skipped: knotd not installed (apt-get install knot)");
             return None;
-        }
+        };
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let mut upstream =
-            Self { address, directory: tempfile::tempdir().unwrap(), child: None, serial: 0 };
+        let mut upstream = Self {
+            program,
+            address,
+            directory: tempfile::tempdir().unwrap(),
+            child: None,
+            serial: 0,
+        };
         let (run, ip, port) = (upstream.directory.path().display(), address.ip(), address.port());
         let configuration = format!(
             r#"server:
@@ -75,7 +82,7 @@ zone:
 
     pub fn start(&mut self) {
         let path = self.directory.path().join("knot.conf");
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(&self.program);
         command
             .arg("-c")
             .arg(path)
@@ -123,5 +130,3 @@ impl Drop for Upstream {
         self.stop();
     }
 }
-
-const PROGRAM: &str = "/usr/sbin/knotd";

@@ -10,7 +10,7 @@ use crate::{
     zone::{self, DATACENTERS, GEO, LARGE, STEERED, STEERED_TTL},
 };
 
-pub(super) fn contender() -> PeerServer {
+pub(super) fn server() -> PeerServer {
     PeerServer {
         label: "bind".into(),
         kind: "bind",
@@ -18,7 +18,7 @@ pub(super) fn contender() -> PeerServer {
         version: &["-v"],
         packages: "bind9",
         prepare,
-        reach: |workload| match workload {
+        support: |workload| match workload {
             Workload::Static | Workload::Many => WorkloadSupport::Whole,
             Workload::Geo | Workload::Mixed => WorkloadSupport::SourceAddress,
             Workload::Weighted => WorkloadSupport::Cannot,

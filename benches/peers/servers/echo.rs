@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{PeerServer, WorkloadSupport};
 
-pub(super) fn contender(program: PathBuf) -> PeerServer {
+pub(super) fn server(program: PathBuf) -> PeerServer {
     PeerServer {
         label: "echo".into(),
         kind: "echo",
@@ -12,6 +12,6 @@ pub(super) fn contender(program: PathBuf) -> PeerServer {
         version: &["--version"],
         packages: "none: it is this benchmark itself",
         prepare: |directory| Ok(vec!["echo".into(), directory.address.to_string()]),
-        reach: |_| WorkloadSupport::Echo,
+        support: |_| WorkloadSupport::Echo,
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     zone::{self, DATACENTERS, GEO, LARGE, MEMBERS, STEERED, STEERED_TTL, WEIGHTED},
 };
 
-pub(super) fn contender() -> PeerServer {
+pub(super) fn server() -> PeerServer {
     PeerServer {
         label: "gdnsd".into(),
         kind: "gdnsd",
@@ -17,7 +17,7 @@ pub(super) fn contender() -> PeerServer {
         version: &["-h"],
         packages: "gdnsd",
         prepare,
-        reach: |_| WorkloadSupport::Whole,
+        support: |_| WorkloadSupport::Whole,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     zone::{self, DATACENTERS, GEO, LARGE, MEMBERS, STEERED, STEERED_TTL, WEIGHTED},
 };
 
-pub(super) fn contender() -> PeerServer {
+pub(super) fn server() -> PeerServer {
     PeerServer {
         label: "knot".into(),
         kind: "knot",
@@ -17,7 +17,7 @@ pub(super) fn contender() -> PeerServer {
         version: &["--version"],
         packages: "knot, knot-module-geoip",
         prepare,
-        reach: |_| WorkloadSupport::Whole,
+        support: |_| WorkloadSupport::Whole,
     }
 }
 

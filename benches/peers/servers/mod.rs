@@ -15,7 +15,7 @@ use std::{
     collections::HashSet,
     fs::{self, File},
     io,
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -23,6 +23,7 @@ use std::{
 
 use crate::{
     BenchResult, agreement, cores, cpu_usage,
+    ports::free_port,
     workload::{Kind, Question, Workload},
     zone,
 };
@@ -58,7 +59,7 @@ pub(crate) struct PeerServer {
     /// Writes the server's files and returns its arguments.
     prepare: fn(&PeerDirectory) -> BenchResult<Vec<String>>,
     /// How far it supports a workload.
-    pub(crate) reach: fn(Workload) -> WorkloadSupport,
+    pub(crate) support: fn(Workload) -> WorkloadSupport,
 }
 
 /// All servers, portolan first under each of these labels.
@@ -66,22 +67,22 @@ pub(crate) struct PeerServer {
 /// # Errors
 /// Two servers have the same label.
 pub(crate) fn all(portolans: Vec<(String, PathBuf)>) -> BenchResult<Vec<PeerServer>> {
-    let mut contenders: Vec<_> =
-        portolans.into_iter().map(|(label, program)| portolan::contender(label, program)).collect();
-    contenders.extend([
-        gdnsd::contender(),
-        knot::contender(),
-        powerdns::contender(),
-        bind::contender(),
-        echo::contender(std::env::current_exe()?),
+    let mut servers: Vec<_> =
+        portolans.into_iter().map(|(label, program)| portolan::server(label, program)).collect();
+    servers.extend([
+        gdnsd::server(),
+        knot::server(),
+        powerdns::server(),
+        bind::server(),
+        echo::server(std::env::current_exe()?),
     ]);
     let mut labels = HashSet::new();
-    match contenders.iter().find(|contender| !labels.insert(&contender.label)) {
+    match servers.iter().find(|server| !labels.insert(&server.label)) {
         Some(twice) => {
             Err(format!("two servers are called {}: --portolan LABEL=PATH names them", twice.label)
                 .into())
         }
-        None => Ok(contenders),
+        None => Ok(servers),
     }
 }
 
@@ -110,7 +111,7 @@ impl PeerServer {
     pub(crate) fn needs_sources(&self) -> bool {
         Workload::ALL
             .into_iter()
-            .any(|workload| (self.reach)(workload) == WorkloadSupport::SourceAddress)
+            .any(|workload| (self.support)(workload) == WorkloadSupport::SourceAddress)
     }
 
     /// The version that the program prints; the error says why it cannot run.
@@ -140,7 +141,7 @@ impl PeerServer {
     /// # Errors
     /// The server ended, or did not answer in time; the error has its log.
     pub(crate) fn start(&self, site: &Path, database: &Path) -> BenchResult<ServerProcess> {
-        let address = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let directory = PeerDirectory {
             directory: site.join(&self.label),
             address,
@@ -161,7 +162,7 @@ impl PeerServer {
             .stderr(File::options().append(true).open(&log)?);
         let child = cores::spawn_server(&mut command)?;
         let mut running = ServerProcess { child, address };
-        let zones = if (self.reach)(Workload::Static) == WorkloadSupport::Echo {
+        let zones = if (self.support)(Workload::Static) == WorkloadSupport::Echo {
             &[][..]
         } else {
             &[zone::STEERED, zone::LARGE]

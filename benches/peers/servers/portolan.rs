@@ -8,7 +8,7 @@ use crate::{
     zone::{self, DATACENTERS, GEO, LARGE, MEMBERS, STEERED, STEERED_TTL, WEIGHTED},
 };
 
-pub(super) fn contender(label: String, program: PathBuf) -> PeerServer {
+pub(super) fn server(label: String, program: PathBuf) -> PeerServer {
     PeerServer {
         label,
         kind: "portolan",
@@ -16,7 +16,7 @@ pub(super) fn contender(label: String, program: PathBuf) -> PeerServer {
         version: &["--version"],
         packages: "none: cargo builds it",
         prepare,
-        reach: |_| WorkloadSupport::Whole,
+        support: |_| WorkloadSupport::Whole,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-pub(super) fn contender() -> PeerServer {
+pub(super) fn server() -> PeerServer {
     PeerServer {
         label: "powerdns".into(),
         kind: "powerdns",
@@ -20,7 +20,7 @@ pub(super) fn contender() -> PeerServer {
         version: &["--version"],
         packages: "pdns-server, pdns-backend-geoip",
         prepare,
-        reach: |_| WorkloadSupport::Whole,
+        support: |_| WorkloadSupport::Whole,
     }
 }
 
