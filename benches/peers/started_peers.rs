@@ -11,7 +11,7 @@ use crate::{
     workload::Workload,
 };
 
-/// A running server.
+/// A server that was started, with its version.
 pub(crate) struct StartedPeer {
     peer: PeerServer,
     pub(crate) version: String,

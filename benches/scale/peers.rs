@@ -4,7 +4,7 @@ use std::{fs, io, net::SocketAddr, path::Path, process::Command};
 
 use super::process::program;
 
-/// A measured server.
+/// A server that the benchmarks measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
     Portolan,

@@ -40,7 +40,7 @@ pub struct Balancer {
     directory: TempDir,
 }
 
-/// How nginx answers.
+/// The answers of nginx, and the transport.
 #[derive(Debug, Clone, Copy)]
 pub enum BalancerContent<'a> {
     /// Answers `/healthz` with status 200.

@@ -38,7 +38,7 @@ fn swap(site: &ServerDirectory, link: &str, target: &str) {
     fs::rename(new, site.path(link)).unwrap();
 }
 
-/// A command that runs the program as a user to whom file permissions apply.
+/// A command that runs the program as a user without the right to bypass file permissions.
 fn unprivileged(site: &ServerDirectory, arguments: &[&str]) -> Command {
     const NOBODY: u32 = 65534;
     let program = site.path("portolan");
