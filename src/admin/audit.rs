@@ -1,5 +1,5 @@
 //! The audit trail: two log records for each change that is requested over the admin API. The first
-//! says what is requested and by whom, before anything changes; the second says the result.
+//! says what is requested and by which user, before anything changes; the second says the result.
 //!
 //! The user is what the client claims in `X-Portolan-User`, and the user agent likewise: the admin
 //! API has no accounts. Only the address of the peer is known for certain.
@@ -50,7 +50,7 @@ fn shortened(text: &str) -> String {
     text.chars().take(MAX_CLAIM_CHARS).collect()
 }
 
-/// A requested change.
+/// A change that a client requested, for the log.
 #[derive(Debug)]
 pub(super) struct AuditedChange {
     action: &'static str,

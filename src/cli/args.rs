@@ -43,9 +43,9 @@ pub struct Arguments {
 pub enum Colour {
     /// Colour on a terminal, unless NO_COLOR is set.
     Auto,
-    /// Always colour.
+    /// Colour the output in every case.
     Always,
-    /// Never colour.
+    /// Do not colour the output.
     Never,
 }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::steer::Topology;
 
-/// A valid configuration.
+/// A configuration that passed all checks.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The settings of the server.

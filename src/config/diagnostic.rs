@@ -12,7 +12,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// `error` or `warning`.
+    /// The severity as messages write it: `error` or `warning`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Error => "error",

@@ -66,7 +66,7 @@ impl Problems {
         self.add(Severity::Error, place, message)
     }
 
-    /// Adds a warning.
+    /// Adds a warning unless the maximum is reached.
     pub(super) fn warning(
         &mut self,
         place: SourcePlace,

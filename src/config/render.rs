@@ -17,7 +17,7 @@ use crate::printable::{is_unprintable, secret_ranges};
 /// Whether rendered text carries terminal colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colours {
-    /// Text without colours.
+    /// Plain text without ANSI colour codes.
     Plain,
     /// Text with ANSI escape sequences for colours.
     Ansi,

@@ -184,7 +184,7 @@ pub struct NewlyDistressed {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct DrainOutcome {
-    /// The datacenter's name.
+    /// The name of the datacenter.
     pub datacenter: String,
     /// Why its table was not edited, if it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -223,7 +223,7 @@ pub enum DrainError {
     /// This datacenter is disabled or a standby, so that there is nothing to drain.
     #[serde(rename_all = "kebab-case")]
     NotInService {
-        /// The datacenter's name.
+        /// The name of the datacenter.
         datacenter: String,
         /// The state of the datacenter: `disabled` or `standby`.
         state: String,

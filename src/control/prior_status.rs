@@ -63,7 +63,7 @@ impl<'a> PriorStatus<'a> {
         starts
     }
 
-    /// Applies rules 1 and 2.
+    /// Applies rules 1 and 2 of the module: the same monitor judged the target before.
     fn by_monitor(&self, key: &ProbeKey) -> InitialVerdict<ProbeKey> {
         if let Some(id) = self.same_check.get(&(&key.monitor.check, &key.target)) {
             return InitialVerdict::Continued(self.keys[id.index()].clone());

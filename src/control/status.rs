@@ -12,7 +12,7 @@ use crate::probe::{NoResult, SchedulerCounts};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Status {
-    /// The program's version.
+    /// The version of the program.
     pub version: String,
     /// The server that sent the document.
     #[serde(default)]
@@ -104,7 +104,7 @@ pub struct Concern {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct MonitorFault {
-    /// The monitor's name.
+    /// The name of the monitor.
     pub monitor: String,
     /// Why the monitor cannot work, and the consequence.
     pub error: String,
@@ -159,7 +159,7 @@ pub struct ConfigurationStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct HeldStatus {
-    /// The file's path.
+    /// The path of the file.
     pub file: String,
     /// Since when the file is held, in seconds since 1970-01-01T00:00:00Z.
     pub since: i64,
@@ -287,7 +287,7 @@ pub struct DatacenterStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RemainingAnswer {
-    /// The service's name.
+    /// The name of the service.
     pub service: String,
     /// The record type: `A`, `AAAA` or `SRV`.
     #[serde(rename = "type")]
@@ -338,7 +338,7 @@ impl DistressedService {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct TargetStatus {
-    /// The monitor's name.
+    /// The name of the monitor.
     pub monitor: String,
     /// The address or name that is probed.
     pub target: String,
@@ -387,7 +387,7 @@ pub struct AliasStatus {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LoadStatus {
-    /// The source's name.
+    /// The name of the load source.
     pub load: String,
     /// The address or name that the report is about; `None` if one report is about all.
     #[serde(skip_serializing_if = "Option::is_none", default)]

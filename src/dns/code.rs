@@ -8,7 +8,7 @@ use std::fmt;
 pub struct Rcode(pub u16);
 
 impl Rcode {
-    /// No error.
+    /// The query was answered without an error.
     pub const NOERROR: Self = Self(0);
     /// The server could not parse the query.
     pub const FORMERR: Self = Self(1);
@@ -63,6 +63,6 @@ impl fmt::Display for Rcode {
 pub struct Opcode(pub u8);
 
 impl Opcode {
-    /// A standard query.
+    /// A standard query (RFC 1035 section 4.1.1).
     pub const QUERY: Self = Self(0);
 }

@@ -10,7 +10,7 @@ pub struct BufferFull;
 /// A section of records in a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Section {
-    /// The answer section.
+    /// The answer section (RFC 1035 section 4.1).
     Answer,
     /// The authority section: the SOA of a negative answer or the NS of a referral.
     Authority,

@@ -22,7 +22,7 @@ pub struct Question {
 }
 
 impl Question {
-    /// The Internet class.
+    /// The Internet class, IN (RFC 1035 section 3.2.4).
     pub const CLASS_IN: u16 = 1;
 
     /// Reads the first question, which follows the header, and QNAME, lower-cased, into `name`.

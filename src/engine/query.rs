@@ -20,7 +20,7 @@ pub struct Query<'a> {
 pub enum Transport {
     /// UDP. Replies are truncated to the payload size that EDNS allows, at most 1232 octets.
     Udp,
-    /// DNS over TCP.
+    /// DNS over TCP, unencrypted (RFC 7766).
     Tcp,
     /// DNS over TLS (RFC 7858).
     Tls,

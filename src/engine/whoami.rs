@@ -70,7 +70,7 @@ pub(super) fn answer(
     Ok(())
 }
 
-/// Writes character-strings.
+/// Writes facts as character-strings of one TXT record.
 struct FactWriter<'w, 'o>(&'w mut ReplyWriter<'o>);
 
 impl FactWriter<'_, '_> {

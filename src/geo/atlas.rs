@@ -65,15 +65,15 @@ pub(crate) enum AtlasHint {
 /// Consecutive addresses of one area.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
-    /// The first address.
+    /// The first address of the run.
     pub first: IpAddr,
-    /// The last address.
+    /// The last address of the run, included.
     pub last: IpAddr,
     /// The number of addresses; saturates at 2^128 - 1.
     pub addresses: u128,
     /// The area of all the addresses.
     pub area: Area,
-    /// As [`AddressArea::is_special`].
+    /// Whether the area is special-purpose, as in [`AddressArea::is_special`].
     pub is_special: bool,
 }
 

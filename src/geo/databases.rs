@@ -49,7 +49,7 @@ impl LocationRef<'_> {
 /// What the databases have on one address.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MergedLookup<'a> {
-    /// The merged location.
+    /// The location merged from all databases.
     pub location: Location,
     /// The narrowest network that contains the address in any database. It is an IPv4 network if
     /// the address embeds one.

@@ -54,7 +54,7 @@ pub struct HttpCheck {
     pub method: Box<str>,
     /// The request target, starting with `/`.
     pub path: Box<str>,
-    /// The TCP port.
+    /// The TCP port to connect to.
     pub port: u16,
     /// The Host header and, with TLS, the name in SNI and in the certificate. Default: the target.
     pub host: Option<Box<str>>,
@@ -108,7 +108,7 @@ impl Default for HttpCheck {
 /// The version of HTTP that a check uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HttpVersion {
-    /// HTTP/1.1 (RFC 9112).
+    /// HTTP/1.1, one request per connection (RFC 9112).
     One,
     /// HTTP/2 (RFC 9113): with TLS by ALPN, otherwise with prior knowledge.
     Two,
@@ -126,18 +126,18 @@ pub struct StatusRange {
 /// A TCP connection, which must open.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TcpCheck {
-    /// The TCP port.
+    /// The TCP port to connect to.
     pub port: u16,
 }
 
 /// A TLS handshake, with a condition on the certificate's expiry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TlsCheck {
-    /// The TCP port.
+    /// The TCP port to connect to.
     pub port: u16,
     /// The name in SNI and in the certificate. Default: the target.
     pub host: Option<Box<str>>,
-    /// The TLS options.
+    /// The options of the TLS connection.
     pub tls: TlsOptions,
     /// The time for which the certificate must remain valid; `None` checks its validity alone.
     pub expiry: Option<ExpiryLimit>,
@@ -148,7 +148,7 @@ pub struct TlsCheck {
 /// A call of `grpc.health.v1.Health/Check`, which passes while the service is SERVING.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GrpcCheck {
-    /// The TCP port.
+    /// The TCP port to connect to.
     pub port: u16,
     /// The name of the service; empty for the server as a whole.
     pub service: Box<str>,
@@ -236,7 +236,7 @@ pub struct ExpiryLimit {
 /// The result of a probe that finds a certificate that expires too soon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OnExpiry {
-    /// The probe fails.
+    /// The probe counts as failed.
     Fail,
     /// The probe passes, with a note.
     Warn,
@@ -248,6 +248,6 @@ pub enum OnExpiry {
 pub enum ProxyProtocol {
     /// Version 1: a line of text.
     V1,
-    /// Version 2: binary.
+    /// Version 2, in binary form.
     V2,
 }

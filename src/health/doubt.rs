@@ -23,7 +23,7 @@ pub enum Doubt {
     /// No suspicion: verdicts follow outcomes.
     #[default]
     Trusting,
-    /// Verdicts are frozen.
+    /// Most targets fail at once: verdicts are frozen.
     Suspecting {
         /// When the freeze began.
         since: Duration,

@@ -5,7 +5,7 @@ use super::Verdict;
 /// The health of one probed target when a snapshot is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct HealthStatus {
-    /// The settled health.
+    /// The settled verdict on the target.
     pub verdict: Verdict,
     /// The least time until the verdict could change, in whole seconds, at least 1. `None` if no
     /// outcome speaks against the verdict. Answers that depend on this target must not be cached

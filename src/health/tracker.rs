@@ -55,7 +55,7 @@ impl Tracker {
         Self { verdict, origin: VerdictOrigin::OtherCheck, ..Self::default() }
     }
 
-    /// The settled verdict.
+    /// The verdict that counts at present.
     pub fn verdict(&self) -> Verdict {
         self.verdict
     }
@@ -106,7 +106,7 @@ impl Tracker {
         (self.contrary_outcomes >= self.required_outcomes(indicated, monitor)).then_some(indicated)
     }
 
-    /// Settles the verdict.
+    /// Sets the verdict and the time since when it counts.
     pub fn settle(&mut self, verdict: Verdict, now: Duration) {
         *self = Self {
             verdict,

@@ -39,11 +39,11 @@ pub enum Quantity {
     CapacityShare,
     /// The response time of a request.
     ResponseTime,
-    /// The CPU load.
+    /// The CPU load of the target.
     Cpu,
-    /// The memory load.
+    /// The memory load of the target.
     Memory,
-    /// Any other gauge.
+    /// Another gauge that the configuration names.
     Gauge,
 }
 

@@ -32,21 +32,21 @@ pub enum LoadKind {
     Nginx(LoadPage),
     /// The statistics of one Envoy cluster, as Prometheus text.
     Envoy {
-        /// The statistics page.
+        /// The page of statistics, in CSV.
         page: LoadPage,
         /// The name of the cluster.
         cluster: Box<str>,
     },
     /// Any page in the Prometheus text format.
     Prometheus {
-        /// The page.
+        /// The page that is polled.
         page: LoadPage,
         /// The series that make up the report.
         wanted: ReportMapping<Selector>,
     },
-    /// Any JSON document.
+    /// A JSON document of any structure.
     Json {
-        /// The page.
+        /// The page that is polled.
         page: LoadPage,
         /// The places in the document that make up the report.
         wanted: ReportMapping<JsonPointer>,
@@ -58,9 +58,9 @@ pub enum LoadKind {
 /// HAProxy's statistics, of one proxy or of all backends.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HaproxySource {
-    /// CSV over HTTP.
+    /// The statistics page, in CSV over HTTP.
     Page {
-        /// The statistics page.
+        /// The page of statistics, in CSV.
         page: LoadPage,
         /// The proxy to read; `None` reads all backends.
         proxy: Option<Box<str>>,
@@ -81,7 +81,7 @@ pub struct LoadPage {
     pub tls: bool,
     /// The host that serves the page.
     pub host: PageHost,
-    /// The TCP port.
+    /// The TCP port to connect to.
     pub port: u16,
     /// The request target, starting with `/`. `{address}` in it is replaced by the address of the
     /// endpoint that the source is attached to.
@@ -99,7 +99,7 @@ pub struct LoadPage {
 pub enum PageHost {
     /// A host name, resolved at each poll.
     Name(Box<str>),
-    /// A fixed address.
+    /// A fixed address from the configuration.
     Address(IpAddr),
     /// The address of the endpoint that the source is attached to: `{address}`.
     Attached,

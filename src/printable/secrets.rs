@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, ops::Range};
 
-/// Replaces each secret.
+/// The text that replaces each secret.
 const REDACTION: &str = "***";
 
 /// A parameter is secret if its name contains one of these words.

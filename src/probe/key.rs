@@ -36,7 +36,7 @@ impl ProbeKey {
 }
 
 impl fmt::Display for ProbeKey {
-    /// `web 192.0.2.1`.
+    /// The monitor and the target: `web 192.0.2.1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.monitor.name, self.target)
     }

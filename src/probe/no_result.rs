@@ -129,7 +129,7 @@ impl CountsByReason {
 }
 
 impl fmt::Display for CountsByReason {
-    /// `descriptors 9, starved 3`.
+    /// The reasons with their counts: `descriptors 9, starved 3`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, (reason, count)) in self.iter().filter(|(_, count)| *count > 0).enumerate() {
             let comma = if position > 0 { ", " } else { "" };

@@ -7,7 +7,7 @@ use std::fmt::Write;
 /// mapping may know only one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HttpOrigin<'o> {
-    /// `http` or `https`.
+    /// The scheme of the URL: `http` or `https`.
     pub(super) scheme: &'o str,
     /// The Host header, which may name a port.
     pub(super) host: &'o str,

@@ -40,7 +40,7 @@ const OVERDUE_COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A command from the handle to the task.
 pub(super) enum SchedulerCommand<J: Job> {
-    /// Replaces the keys.
+    /// Replaces the set of keys that the scheduler runs.
     Set(PreparedKeys<J>),
     /// Sends `()` when the first round has ended.
     FirstRound(oneshot::Sender<()>),

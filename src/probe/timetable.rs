@@ -34,7 +34,7 @@ pub(super) struct TargetSchedule {
 /// What to do with a target that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DueAction {
-    /// Probe it.
+    /// The probe is due and starts.
     Start,
     /// Probe it, and count the probe as late.
     StartLate,

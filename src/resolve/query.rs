@@ -26,7 +26,7 @@ const MESSAGE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The question of a query.
 #[derive(Debug)]
 pub(super) struct LookupQuestion {
-    /// The queried name.
+    /// The name that the resolver is asked for.
     pub(super) name: Name,
     /// The queried record type, A or AAAA.
     pub(super) rtype: RecordType,

@@ -38,7 +38,7 @@ const RECOVERED_SHARE: f64 = 0.5;
 /// A recovery in progress, for the next run of the program. Pools and members are saved by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedRecovery {
-    /// The service's pool.
+    /// The name of the pool that the service uses.
     pub pool: Box<str>,
     /// The members that its clients are offered, the first choice first.
     pub members: Vec<Box<str>>,

@@ -72,9 +72,9 @@ impl BoundSockets {
 /// Why an address cannot be listened on.
 #[derive(Debug)]
 pub struct BindError {
-    /// The configured address.
+    /// The address as it is configured.
     pub address: SocketAddr,
-    /// `udp` or `tcp`.
+    /// The protocol of the socket: `udp` or `tcp`.
     pub protocol: &'static str,
     /// The error of the system.
     pub cause: io::Error,

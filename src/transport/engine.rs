@@ -27,7 +27,7 @@ pub(super) trait Engine: Copy + Send + 'static {
         each: impl FnMut(usize, WrittenReply),
     );
 
-    /// Answers one query.
+    /// Answers one query into `out`.
     fn answer(
         self,
         snapshot: &Snapshot,
@@ -37,7 +37,7 @@ pub(super) trait Engine: Copy + Send + 'static {
     ) -> Result<WrittenReply, IgnoreReason>;
 }
 
-/// [`crate::engine`].
+/// The engine of the program, [`crate::engine`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DnsEngine;
 

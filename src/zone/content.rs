@@ -53,7 +53,7 @@ impl StoredNode {
         &arena[start..start + usize::from(self.name_octets)]
     }
 
-    /// The stored RRsets.
+    /// The stored RRsets of the node, in the arena.
     pub(super) fn rrsets<'a>(&self, arena: &'a [u8]) -> &'a [u8] {
         let start = self.name_offset as usize + usize::from(self.name_octets);
         &arena[start..start + self.rrsets_octets as usize]

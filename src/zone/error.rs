@@ -12,14 +12,14 @@ pub enum RecordError {
     OutOfZone {
         /// The owner of the record.
         owner: Name,
-        /// The zone's apex.
+        /// The apex of the zone.
         apex: Name,
     },
     /// A CNAME and another record at one owner (RFC 1034 section 3.6.2).
     CnameAndOther {
         /// The owner of the record.
         owner: Name,
-        /// The other type.
+        /// The other type at the same owner.
         other: Rtype,
     },
     /// A second record of a type that a name has at most one of: CNAME, DNAME, SOA.

@@ -13,7 +13,7 @@ use crate::{
 /// The result of a lookup in the zone that is responsible for a name.
 #[derive(Debug, Clone, Copy)]
 pub struct LookupResult<'z> {
-    /// The responsible zone.
+    /// The zone that is responsible for the name.
     pub zone: &'z Zone,
     /// The number of that zone.
     pub zone_id: ZoneId,

@@ -31,7 +31,7 @@ pub struct SourceFile {
 /// The use of a file in a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileRole {
-    /// `portolan.toml`.
+    /// The file of the server settings, `portolan.toml`.
     Settings,
     /// The zones directory itself. Also a directory below it that cannot be listed, and an entry
     /// whose kind cannot be determined: the zones in there are then unknown. `content` holds the

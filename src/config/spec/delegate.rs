@@ -49,7 +49,7 @@ impl DelegateSpec {
     }
 }
 
-/// Reads `glue`: `{ "ns1.eu.example.com" = ["192.0.2.53"] }`.
+/// Reads the table `glue`, such as `{ "ns1.eu.example.com" = ["192.0.2.53"] }`.
 fn glue(
     item: ValueReader<'_>,
     problems: &mut Problems,

@@ -27,7 +27,7 @@ pub(super) fn report_wrong_policy(item: ValueReader<'_>, policy: &str, problems:
         });
 }
 
-/// Reads `policy`.
+/// Reads the key `policy` of a pool or service.
 pub(super) fn read(item: ValueReader<'_>, problems: &mut Problems) -> Option<Placed<PolicyName>> {
     let words = [
         ("weighted", PolicyName::Weighted),

@@ -76,7 +76,7 @@ pub(in crate::config) struct RuleSpec {
     pub(in crate::config) strict: Option<SourcePlace>,
 }
 
-/// `on-all-down` as written.
+/// The value of `on-all-down` as it is written in the file.
 #[derive(Debug, Clone)]
 pub(in crate::config) enum OnAllDownSpec {
     All,

@@ -78,7 +78,7 @@ impl StateDirectory {
         Self { save_failures: SaveFailures::of(&path), path }
     }
 
-    /// The directory's path.
+    /// The path of the state directory.
     pub fn path(&self) -> &std::path::Path {
         &self.path
     }

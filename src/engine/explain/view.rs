@@ -102,7 +102,7 @@ pub struct SteeringView {
     pub attempts: Vec<AttemptView>,
 }
 
-/// Which address decided.
+/// The address that decided where the client is, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DecidedByView {
@@ -122,7 +122,7 @@ pub struct LocationView {
     pub network: String,
     /// The IPv4 address that an IPv6 address embeds and is looked up as.
     pub carried: Option<String>,
-    /// The continent: `EU`.
+    /// The continent by its two letters: `EU`.
     pub continent: Option<String>,
     /// The country, as an ISO 3166-1 alpha-2 code.
     pub country: Option<String>,
@@ -185,7 +185,7 @@ pub struct PoolView {
     pub policy: String,
     /// The spread, as in the zone file.
     pub spread: String,
-    /// The configured `min-up`: `1`, `50%`.
+    /// The value of `min-up` in the configuration: `1`, `50%`.
     pub min_up: String,
     /// Whether enough members are up for `min-up`.
     pub meets_min_up: bool,
@@ -216,9 +216,9 @@ pub struct MemberView {
     pub reason: String,
     /// The share of the pool's answers that contain the member, in percent.
     pub percent: f64,
-    /// The configured weight.
+    /// The weight in the configuration.
     pub weight: u16,
-    /// The configured bias.
+    /// The bias in the configuration, in percent.
     pub bias: i8,
     /// Whether the member answers only if nothing else is usable.
     pub is_standby: bool,

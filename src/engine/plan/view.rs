@@ -68,7 +68,7 @@ pub struct ServiceChange {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ShiftView {
-    /// `A` or `AAAA`.
+    /// The type of the compared records: `A` or `AAAA`.
     pub records: String,
     /// `IPv4` or `IPv6`: the family of the clients' addresses.
     pub clients: String,

@@ -51,7 +51,7 @@ fn databases(list: &[Arc<Database>]) -> Databases {
     Databases::new(list.to_vec())
 }
 
-/// `{"country": {"iso_code": code}}`
+/// A record with a country alone: `{"country": {"iso_code": code}}`.
 fn country(code: &str) -> Value {
     Value::map([("country", Value::map([("iso_code", Value::from(code))]))])
 }

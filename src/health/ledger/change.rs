@@ -7,9 +7,9 @@ use crate::health::{DoubtChange, Verdict};
 pub struct VerdictChange<K> {
     /// The key of the target.
     pub key: K,
-    /// The old verdict.
+    /// The verdict before the change.
     pub from: Verdict,
-    /// The new verdict.
+    /// The verdict after the change.
     pub to: Verdict,
 }
 

@@ -49,7 +49,7 @@ impl Replies {
 }
 
 impl StatisticsParser {
-    /// Reads one line.
+    /// Parses one line of the statistics.
     pub(super) fn parse_line(&mut self, line: &[u8]) -> Result<(), ReportError> {
         let line = String::from_utf8_lossy(line);
         self.replies.count_line(&line);

@@ -26,7 +26,7 @@ pub(super) struct HaproxyServer {
     /// Whether the server takes requests.
     pub(super) is_usable: bool,
     pub(super) is_backup: bool,
-    /// The effective weight.
+    /// The effective weight of the server, if reported.
     pub(super) weight: Option<f64>,
     pub(super) limit: Option<f64>,
 }

@@ -21,7 +21,7 @@ pub struct Selector {
 pub enum Aggregate {
     /// Their sum. This is the default.
     Sum,
-    /// Their maximum.
+    /// The maximum of all samples that match.
     Max,
 }
 

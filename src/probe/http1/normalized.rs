@@ -267,7 +267,7 @@ impl ReplyParser {
     }
 }
 
-/// A normalized head.
+/// The head of a reply in its normalized form.
 struct NormalizedHead {
     octets: Vec<u8>,
     status: u16,

@@ -23,7 +23,7 @@ impl PollKey {
 }
 
 impl fmt::Display for PollKey {
-    /// `web` or `web 192.0.2.1`.
+    /// The load source, and its target if it has one: `web` or `web 192.0.2.1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.source.name)?;
         self.target.map_or(Ok(()), |address| write!(f, " {address}"))

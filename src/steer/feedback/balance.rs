@@ -52,7 +52,7 @@ pub(super) struct BalanceTiming {
 /// The reports of one member.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MemberReport {
-    /// The reports, combined.
+    /// The load reports of the member, combined into one value.
     pub measured: MeasuredLoad,
     /// The latest moment whose load the reports show.
     pub load_at: Duration,

@@ -10,7 +10,7 @@ use crate::{
 /// The newest report read from a feed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeedReading {
-    /// The report itself.
+    /// The load report as it was read.
     pub report: LoadReport,
     /// When the report was read, since the caller's epoch.
     pub read_at: Duration,

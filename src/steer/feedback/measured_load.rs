@@ -32,14 +32,14 @@ pub(super) struct MeasuredLoad {
 pub(super) struct WeightedSignal {
     /// The factor by which servers that are down reduce the member's weight, above 0, at most 1.
     pub capacity_left: f64,
-    /// The load itself.
+    /// The load that the report gives, and how it is measured.
     pub signal: LoadSignal,
 }
 
 /// The load of a pool with a capacity, all in the unit of its measure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct CapacityLevels {
-    /// The present load.
+    /// The present load, in the unit of the measure.
     pub level: f64,
     /// The load above which the pool spills clients.
     pub target: f64,

@@ -23,7 +23,7 @@ pub struct FeedbackReport<'a> {
 /// The state of a feed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeedReport<'a> {
-    /// The feed's number.
+    /// The number of the feed in the topology.
     pub id: FeedId,
     /// The newest report; `None` before the first.
     pub reading: Option<&'a FeedReading>,
@@ -36,7 +36,7 @@ pub struct FeedReport<'a> {
 /// The state of a pool whose answers depend on feedback.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PoolReport<'a> {
-    /// The pool's number.
+    /// The number of the pool in the topology.
     pub id: PoolId,
     /// The share of each member of a `load` pool, from 0 to 1, before members that are down are
     /// left out.

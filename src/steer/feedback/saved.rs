@@ -6,16 +6,16 @@ use super::ramps::RampKey;
 /// The member that holds the clients of a `failover` pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedHolder {
-    /// The pool's name.
+    /// The name of the pool.
     pub pool: Box<str>,
-    /// The member's name.
+    /// The name of the member in the pool.
     pub member: Box<str>,
 }
 
 /// The shares of a `load` pool.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SavedShares {
-    /// The pool's name.
+    /// The name of the pool.
     pub pool: Box<str>,
     /// Each member's name and its share of the pool's clients, from 0 to 1.
     pub members: Vec<(Box<str>, f64)>,
@@ -24,7 +24,7 @@ pub struct SavedShares {
 /// A `failover` pool whose clients are returning from one member to another.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SavedFailback {
-    /// The pool's name.
+    /// The name of the pool.
     pub pool: Box<str>,
     /// The member that held the clients.
     pub from: Box<str>,

@@ -57,7 +57,7 @@ pub struct InspectedAttempt {
 /// A pool, inspected for the client.
 #[derive(Debug, Clone)]
 pub struct InspectedPool {
-    /// The pool.
+    /// The number of the pool that was inspected.
     pub id: PoolId,
     /// The stage that it was searched for: after [`FallbackStage::Normal`], members count whatever
     /// their health checks say.
@@ -121,16 +121,16 @@ pub struct InspectedMember {
 /// An endpoint or a pool, inspected.
 #[derive(Debug, Clone)]
 pub enum InspectedNode {
-    /// An endpoint.
+    /// An endpoint with its state and health.
     Endpoint(InspectedEndpoint),
-    /// A pool.
+    /// A pool with its own members.
     Pool(InspectedPool),
 }
 
 /// An endpoint, inspected under the conditions in force.
 #[derive(Debug, Clone)]
 pub struct InspectedEndpoint {
-    /// The endpoint.
+    /// The number of the endpoint.
     pub id: EndpointId,
     /// Its state: its own or its datacenter's, the stricter of the two.
     pub state: ServingState,
@@ -150,11 +150,11 @@ pub enum MatchedKey {
     Subnet(IpNet),
     /// The client's autonomous system.
     Asn(u32),
-    /// The client's subdivision.
+    /// A subdivision of a country (ISO 3166-2).
     Subdivision(Box<str>),
-    /// The client's country.
+    /// A country (ISO 3166-1 alpha-2).
     Country(Box<str>),
-    /// The client's continent.
+    /// A continent by its two letters.
     Continent(Box<str>),
     /// No key: `default` offers it to every client that reaches it.
     Default,

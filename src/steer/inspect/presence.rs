@@ -21,7 +21,7 @@ use crate::steer::{
 /// A datacenter that the answers of a chart name in one family.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AnsweredDatacenter {
-    /// The datacenter.
+    /// The datacenter that answers still name.
     pub datacenter: DatacenterId,
     /// The family of the addresses answered.
     pub family: Family,

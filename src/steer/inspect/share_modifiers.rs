@@ -34,7 +34,7 @@ pub struct RampEffect {
 pub enum RampOwner {
     /// A datacenter of the member.
     Datacenter(DatacenterId),
-    /// The endpoint.
+    /// The number of the endpoint.
     Endpoint(EndpointId),
     /// The clients of a `failover` pool, which return to the member.
     Failback(PoolId),

@@ -80,7 +80,7 @@ impl NoReplyReason {
 /// An event of a connection, as opposed to its messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ConnectionEvent {
-    /// It was accepted.
+    /// The connection was accepted.
     Opened,
     /// It ended, for any reason.
     Closed,

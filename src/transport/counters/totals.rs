@@ -58,7 +58,7 @@ fn transport_index(transport: Transport) -> usize {
 pub struct TransportTotals {
     /// The transport that is counted.
     pub transport: Transport,
-    /// Messages received.
+    /// The number of messages received.
     pub received: u64,
     /// Replies sent, by rcode; the last count is that of all rcodes from 24 up.
     pub answered: [u64; RCODE_CELLS],

@@ -164,7 +164,7 @@ fn append_template(token: FieldToken<'_>, template: &mut Vec<TemplatePart>) -> O
     Some(())
 }
 
-/// Reads `offset[,width[,base]]`.
+/// Reads the modifiers of a $GENERATE template: `offset[,width[,base]]`.
 fn read_modifiers(text: &str) -> Option<TemplatePart> {
     let mut parts = text.split(',');
     let offset = parts.next()?.parse::<i32>().ok()?;

@@ -35,7 +35,7 @@ pub(super) enum RdataField {
     Salt,
     /// Octets after their length, written in base32 (RFC 5155).
     Hash,
-    /// A record type.
+    /// A record type by its mnemonic.
     Type,
     /// A bit map of record types (RFC 4034 section 4.1.2).
     Types,
@@ -51,9 +51,9 @@ pub(super) enum RdataField {
     Eui64,
     /// A location on the Earth with its precision (RFC 1876).
     Location,
-    /// Service parameters (RFC 9460).
+    /// Service parameters of SVCB and HTTPS (RFC 9460).
     Parameters,
-    /// Address prefixes (RFC 3123).
+    /// Address prefixes of APL records (RFC 3123).
     Prefixes,
     /// A gateway type, an algorithm, the gateway and a key (RFC 4025).
     Gateway,

@@ -17,9 +17,9 @@ const MAX_FIELDS: usize = 2 * 65535 + 16;
 /// How a field was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenKind {
-    /// Without quotes.
+    /// A word without quotes around it.
     Word,
-    /// Between quotes.
+    /// A character-string between quotes.
     Quoted,
     /// `key="value"`, as SVCB parameters are written (RFC 9460 section 2.1).
     Pair,

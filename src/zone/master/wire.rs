@@ -1,7 +1,7 @@
 //! Reads rdata in wire form. Each function removes octets from the front of `rest` and returns
 //! them; `None` where `rest` is too short or malformed.
 
-/// Takes `length` octets.
+/// Takes `length` octets from the start of `rest`.
 pub(super) fn take_octets<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     let (front, tail) = rest.split_at_checked(length)?;
     *rest = tail;

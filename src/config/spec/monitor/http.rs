@@ -127,7 +127,7 @@ fn body(item: ValueReader<'_>, problems: &mut Problems) -> Option<Box<str>> {
     None
 }
 
-/// Reads `status`: `["200-299", "404"]` or `[200, 404]`.
+/// Reads the expected status codes: `["200-299", "404"]` or `[200, 404]`.
 fn statuses(item: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<StatusRange>> {
     let items = item.list("status codes", problems)?;
     if items.is_empty() {
@@ -165,7 +165,7 @@ fn method(item: ValueReader<'_>, problems: &mut Problems) -> Option<Box<str>> {
     item.keyword(&methods, problems).map(Into::into)
 }
 
-/// Reads `headers`: `{ X-Probe = "1" }`.
+/// Reads the table of headers to send: `{ X-Probe = "1" }`.
 fn headers(item: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<(Box<str>, Box<str>)>> {
     let subject = TableSubject { kind: "`headers` of monitor", name: item.subject.name };
     let table = item.table(subject, problems)?;

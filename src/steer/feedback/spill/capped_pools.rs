@@ -54,7 +54,7 @@ pub(in crate::steer::feedback) struct CappedPoolReader {
 /// Pools that may spill to each other, directly or through others. They take their steps together.
 #[derive(Debug)]
 struct SpillGroup {
-    /// Positions in [`CappedPools::pools`].
+    /// Positions of the pools in [`CappedPools::pools`].
     pools: Vec<usize>,
     neighbours: Neighbours,
     period: Duration,

@@ -53,7 +53,7 @@ impl SpillDestinations {
 }
 
 impl Receivers {
-    /// No receivers.
+    /// An empty set of receivers.
     pub(super) fn none() -> Self {
         Self { is_by_weight: true, ..Self::default() }
     }

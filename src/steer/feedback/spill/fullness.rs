@@ -8,7 +8,7 @@ const MIN_CONNECTIONS: f64 = 1.0;
 /// The load of a pool. Levels are 0 or more, in the unit of the pool's own measure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::steer::feedback) struct PoolLoad {
-    /// The present level.
+    /// The present load level of the pool.
     pub level: f64,
     /// The level above which the pool spills clients.
     pub target: f64,

@@ -13,7 +13,7 @@ const MIN_RELATIVE_LEVEL: f64 = 1e-3;
 /// The share of its clients that one pool keeps, and the reports that may change it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Spill {
-    /// From 0 to 1.
+    /// The share of its clients that the pool keeps, from 0 to 1.
     pub(super) kept_share: f64,
     deviation: Deviation,
 }
@@ -28,7 +28,7 @@ impl Default for Spill {
 /// The intended step of a pool, before the clients that other pools spill to it are known.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PlannedStep {
-    /// The present level.
+    /// The present load level of the pool.
     pub(super) level: f64,
     /// The level after the step.
     target_level: f64,
