@@ -1,5 +1,5 @@
-//! Steering: which endpoints a client is answered, and how that is compiled into wheels. Layer 2:
-//! pure.
+//! Steering: what can be answered (datacenters, endpoints, pools, services), and how it is compiled
+//! into wheels. Layer 2: pure.
 //!
 //! | room | what | when it runs |
 //! |---|---|---|

@@ -1,24 +1,24 @@
-//! Recovery from an outage of all members. Clients that are answered all members because none was
-//! usable are still answered all of them until enough have recovered. Otherwise the first member
-//! that recovers would get every client.
+//! Recovery from an outage of all members: clients that are answered all members because none was
+//! usable continue to get all until enough members have recovered. Otherwise the first member that
+//! recovers would get all clients.
 //!
 //! | phase of a group of clients | begins | ends |
 //! |---|---|---|
 //! | all down | no member is usable, so that all are answered | a member is usable again |
-//! | recovering | a member is usable, but less than half of the members by weight | half are usable, or `rise` × interval has passed, or none is usable |
+//! | recovering | a member is usable, but less than half of the members by weight | half are usable, or `rise` × interval has passed, or none is usable again |
 //!
 //! A group is the clients of a service's pool that are offered the same members: all clients, or
 //! those of the areas for which a `geo` pool offers the same members. The clients of a strict rule
 //! are one group.
 //!
-//! Only health begins a recovery and only health ends it, with one exception: it ends at once where
-//! a member serves clients that was not lost in the outage, such as a standby or a member that an
-//! operator has just put into service.
+//! Only health starts a recovery, and it waits only for health. It ends at once if clients are
+//! served by a member that the outage did not affect: a standby, or a member that an operator has
+//! just put into service.
 //!
 //! It applies to services that answer all members when none is usable, and whose tree of pools
-//! divides clients among members. In a `failover` over endpoints, one member gets all clients
-//! anyway. Where `min-up` is configured, that is the threshold, and the pool itself waits for it.
-//! Pure: times are durations since an epoch that the caller chooses.
+//! divides clients among members. A `failover` over endpoints does not: one member gets all clients
+//! there in any case. A pool with `min-up` waits for that threshold itself, so that recovery does
+//! not apply. Pure: the time is an argument, counted from an epoch that the caller chooses.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -32,26 +32,26 @@ use crate::steer::{
     model::{ClientGroup, Conditions, MemberKind, MinUp, Policy, PoolId, ServiceId, Topology},
 };
 
-/// The share of a pool's weight that must be usable again for the recovery to end.
+/// The share of a group's weight, from 0 to 1, that must be usable to end a recovery.
 const RECOVERED_SHARE: f64 = 0.5;
 
-/// A recovery in progress, for the next run of the program. Pools and members are saved by name.
+/// A recovery in progress, saved for the next run of the program, with names in place of positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedRecovery {
-    /// The name of the pool that the service uses.
+    /// The name of the service's pool.
     pub pool: Box<str>,
-    /// The members that its clients are offered, the first choice first.
+    /// The names of the members that its clients are offered, the first choice first.
     pub members: Vec<Box<str>>,
-    /// A rule with `strict = true` offers them.
+    /// Whether a rule with `strict = true` offers these members.
     pub is_strict: bool,
-    /// The longest time that the recovery still lasts.
+    /// The time that remains until it ends at the latest.
     pub remaining: Duration,
 }
 
-/// The groups of clients that have no usable member, or are recovering from that.
+/// The groups of clients that are without a usable member, or recovering from that.
 #[derive(Debug, Default)]
 pub struct Recovery {
-    /// The topology that the positions of groups and members refer to.
+    /// The topology that groups and members are positions in.
     topology: Arc<Topology>,
     outages: BTreeMap<ClientGroup, Outage>,
 }
@@ -60,8 +60,8 @@ pub struct Recovery {
 #[derive(Debug)]
 struct Outage {
     phase: OutagePhase,
-    /// The endpoints lost in the outage, by [`name_hash`]; empty after a restart, until the next
-    /// check of the conditions.
+    /// The endpoints that the outage affects, by [`name_hash`]; empty after a restart, until the
+    /// group is first examined.
     lost_endpoints: HashSet<u64>,
 }
 
@@ -72,28 +72,28 @@ enum OutagePhase {
 }
 
 impl Recovery {
-    /// Continues with another topology, in which pools and members are found by name.
+    /// Replaces the topology; pools and members of outages are found in the new one by name.
     pub fn set_topology(&mut self, new: &Arc<Topology>) {
         let old = std::mem::replace(&mut self.topology, Arc::clone(new));
         let outages = std::mem::take(&mut self.outages);
-        let renamed = |(group, outage): (ClientGroup, Outage)| {
+        let carry_over = |(group, outage): (ClientGroup, Outage)| {
             let pool = old.pools.get(group.pool.index())?;
             let members =
                 group.members.iter().filter_map(|&member| pool.members.get(usize::from(member)));
             let members: Vec<_> = members.map(|member| old.member_name(member.kind)).collect();
             Some((group_of(new, &pool.name, &members, group.is_strict)?, outage))
         };
-        self.outages = outages.into_iter().filter_map(renamed).collect();
+        self.outages = outages.into_iter().filter_map(carry_over).collect();
     }
 
-    /// Continues the recoveries of the previous run at `now`.
+    /// Continues the recoveries that a previous run saved, from `now` on.
     pub fn restore(&mut self, saved: &[SavedRecovery], now: Duration) {
         let topology = &self.topology;
         for SavedRecovery { pool, members, is_strict, remaining } in saved {
             let names: Vec<&str> = members.iter().map(|name| &**name).collect();
             let Some(group) = group_of(topology, pool, &names, *is_strict) else { continue };
-            let Some(max) = max_recovery(topology, &group) else { continue };
-            let phase = OutagePhase::Recovering { until: now + max.min(*remaining) };
+            let Some(limit) = max_recovery(topology, &group) else { continue };
+            let phase = OutagePhase::Recovering { until: now + limit.min(*remaining) };
             self.outages.insert(group, Outage { phase, lost_endpoints: HashSet::new() });
         }
     }
@@ -116,8 +116,8 @@ impl Recovery {
         self.outages.iter().filter_map(saved).collect()
     }
 
-    /// Advances every outage to the phase that follows from `conditions` at `now`, and records in
-    /// them which groups are recovering. Returns the pools for which that changed.
+    /// Updates every outage to `conditions` at `now`, and writes into the conditions which groups
+    /// are recovering. Returns the pools for which that changed.
     pub fn follow(
         &mut self,
         compiler: &Compiler,
@@ -131,7 +131,7 @@ impl Recovery {
         {
             let Some(outage) = self.outages.get_mut(group) else { continue };
             match max_recovery(&topology, group)
-                .and_then(|max| outage.phase_after(&topology, &availability, max, now))
+                .and_then(|limit| outage.phase_after(&topology, &availability, limit, now))
             {
                 Some(phase) => outage.phase = phase,
                 None => _ = self.outages.remove(group),
@@ -153,8 +153,8 @@ impl Recovery {
         changed
     }
 
-    /// Finds the clients of these services that are offered no usable member at all, and notes an
-    /// outage for each of their groups.
+    /// Records an outage for each group of clients that is offered no usable member. `services` are
+    /// those for which some area has nothing usable.
     pub fn note_outages<'c>(
         &mut self,
         compiler: &Compiler,
@@ -171,18 +171,19 @@ impl Recovery {
             new.extend(groups.into_iter().filter(is_new));
         }
         let availabilities = compiler.group_availability(conditions, &new);
-        let groups = new.into_iter().zip(availabilities);
-        for (group, availability) in groups.filter(|(_, availability)| !availability.is_served) {
-            let lost = availability
+        let unserved = new.into_iter().zip(availabilities).filter(|(_, group)| !group.is_served);
+        for (group, availability) in unserved {
+            let lost_endpoints = availability
                 .endpoints
                 .iter()
-                .filter(|endpoint| endpoint.availability != EndpointAvailability::Withheld);
-            let lost_endpoints = lost.map(|endpoint| name_hash(&topology, endpoint)).collect();
+                .filter(|endpoint| endpoint.availability != EndpointAvailability::Withheld)
+                .map(|endpoint| name_hash(&topology, endpoint))
+                .collect();
             self.outages.insert(group, Outage { phase: OutagePhase::AllDown, lost_endpoints });
         }
     }
 
-    /// The time at which the next recovery ends at the latest.
+    /// The earliest time at which a recovery reaches its time limit.
     pub fn next_due(&self) -> Option<Duration> {
         let ends = self.outages.values().filter_map(|outage| match outage.phase {
             OutagePhase::AllDown => None,
@@ -193,13 +194,13 @@ impl Recovery {
 }
 
 impl Outage {
-    /// The phase that follows from how the clients are served now; `None` where the outage and the
-    /// recovery have ended.
+    /// The phase that follows from how the clients are served at `now`; `None` if the outage and
+    /// the recovery are over. A recovery that begins lasts for `limit` at most.
     fn phase_after(
         &mut self,
         topology: &Topology,
         availability: &GroupAvailability,
-        max: Duration,
+        limit: Duration,
         now: Duration,
     ) -> Option<OutagePhase> {
         if self.lost_endpoints.is_empty() {
@@ -207,15 +208,15 @@ impl Outage {
                 availability.endpoints.iter().map(|endpoint| name_hash(topology, endpoint)),
             );
         }
-        let has_other = availability.endpoints.iter().any(|endpoint| match endpoint.availability {
-            EndpointAvailability::ForcedUp => true,
-            EndpointAvailability::Healthy => {
-                !self.lost_endpoints.contains(&name_hash(topology, endpoint))
-            }
-            EndpointAvailability::Unhealthy | EndpointAvailability::Withheld => false,
-        });
-        // A member serves clients that was not lost in the outage.
-        if has_other {
+        let has_unaffected =
+            availability.endpoints.iter().any(|endpoint| match endpoint.availability {
+                EndpointAvailability::ForcedUp => true,
+                EndpointAvailability::Healthy => {
+                    !self.lost_endpoints.contains(&name_hash(topology, endpoint))
+                }
+                EndpointAvailability::Unhealthy | EndpointAvailability::Withheld => false,
+            });
+        if has_unaffected {
             return None;
         }
         let failed = availability
@@ -225,49 +226,45 @@ impl Outage {
         self.lost_endpoints.extend(failed.map(|endpoint| name_hash(topology, endpoint)));
         match self.phase {
             _ if !availability.is_served => Some(OutagePhase::AllDown),
-            _ if availability.recovered_share <= 0.0
-                || availability.recovered_share >= RECOVERED_SHARE =>
-            {
-                None
-            }
+            _ if availability.recovered_share <= 0.0 => None,
+            _ if availability.recovered_share >= RECOVERED_SHARE => None,
             OutagePhase::Recovering { until } => {
                 (now < until).then_some(OutagePhase::Recovering { until })
             }
-            OutagePhase::AllDown => Some(OutagePhase::Recovering { until: now + max }),
+            OutagePhase::AllDown => Some(OutagePhase::Recovering { until: now + limit }),
         }
     }
 }
 
-/// A hash of the names of an endpoint and its pool, which are the same after a reload.
+/// A hash of the names of an endpoint and its pool, which stay the same across loads.
 fn name_hash(topology: &Topology, endpoint: &PoolEndpoint) -> u64 {
-    let pool = &topology.pools[endpoint.pool.index()];
-    let endpoint = &topology.endpoints[endpoint.endpoint.index()];
-    stable_hash([pool.name.as_bytes(), b"/", endpoint.name.as_bytes()].concat().as_slice())
+    let pool = &topology.pools[endpoint.pool.index()].name;
+    let endpoint = &topology.endpoints[endpoint.endpoint.index()].name;
+    stable_hash([pool.as_bytes(), b"/", endpoint.as_bytes()].concat().as_slice())
 }
 
-/// The group that is offered these members of a pool; `None` where none of them exists any more.
+/// The group that is offered those of these members which the pool still has; `None` if it has none
+/// of them.
 fn group_of(
     topology: &Topology,
     pool: &str,
     members: &[&str],
     is_strict: bool,
 ) -> Option<ClientGroup> {
-    let id = topology.pools.iter().position(|known| *known.name == *pool)?;
-    let of_pool = &topology.pools[id].members;
-    let position =
-        |name: &&str| of_pool.iter().position(|member| topology.member_name(member.kind) == *name);
-    let members: Box<[u16]> = members
-        .iter()
-        .filter_map(position)
-        .filter_map(|position| u16::try_from(position).ok())
-        .collect();
+    let id = topology.pools.iter().position(|other| *other.name == *pool)?;
+    let pool_members = &topology.pools[id].members;
+    let position = |name: &&str| {
+        pool_members.iter().position(|member| topology.member_name(member.kind) == *name)
+    };
+    let members: Box<[u16]> =
+        members.iter().filter_map(position).filter_map(|at| u16::try_from(at).ok()).collect();
     (!members.is_empty()).then_some(ClientGroup { pool: PoolId(id as u32), members, is_strict })
 }
 
-/// The longest time that a group recovers: the longest `rise` × interval of the monitors of its
-/// members and of those below. `None` where recovery does not apply.
+/// The maximum duration of a group's recovery: the longest `rise` × interval of the monitors of all
+/// endpoints that it can be answered. `None` if recovery does not apply.
 fn max_recovery(topology: &Topology, group: &ClientGroup) -> Option<Duration> {
-    let default = MinUp::Members(std::num::NonZeroU32::MIN);
+    let one_member = MinUp::Members(std::num::NonZeroU32::MIN);
     let pool = &topology.pools[group.pool.index()];
     let kinds: Vec<MemberKind> = group
         .members
@@ -282,14 +279,14 @@ fn max_recovery(topology: &Topology, group: &ClientGroup) -> Option<Duration> {
         })
         .collect();
     let below = topology.pools_below(inner);
-    // The members of a strict rule are a failover for all of its clients.
+    // The clients of a strict rule are one group, and its members are tried in order.
     let divides_itself =
         pool.policy != Policy::Failover && !group.is_strict && pool.members.len() > 1;
     let divides = |id: &PoolId| {
         let pool = &topology.pools[id.index()];
         pool.policy != Policy::Failover && pool.members.len() > 1
     };
-    if pool.min_up != default || !(divides_itself || below.iter().any(divides)) {
+    if pool.min_up != one_member || !(divides_itself || below.iter().any(divides)) {
         return None;
     }
     let members =
@@ -308,6 +305,7 @@ fn max_recovery(topology: &Topology, group: &ClientGroup) -> Option<Duration> {
     )
 }
 
+/// The maximum duration of a group's recovery in seconds; at least 1.
 fn max_recovery_secs(topology: &Topology, group: &ClientGroup) -> u32 {
     u32::try_from(max_recovery(topology, group).unwrap_or_default().as_secs())
         .unwrap_or(u32::MAX)

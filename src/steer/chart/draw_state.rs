@@ -1,6 +1,7 @@
-//! What a shard brings to a draw: its random numbers and its turn counters.
+//! The state of draws: a shard's random numbers and turn counters.
 
-/// A shard's randomness and turn counters. Not shared; each shard has its own.
+/// A shard's random number generator and turn counters. Each shard has its own; they are not
+/// shared.
 #[derive(Debug)]
 pub struct DrawState {
     random: fastrand::Rng,
@@ -8,30 +9,30 @@ pub struct DrawState {
 }
 
 impl DrawState {
-    /// `seed` decides every random draw that follows.
+    /// A state without turn counters; equal seeds give equal random draws.
     pub fn new(seed: u64) -> Self {
         Self { random: fastrand::Rng::with_seed(seed), turns: Vec::new() }
     }
 
-    /// 64 uniform bits.
+    /// The next 64 random bits, uniformly distributed.
     pub fn random(&mut self) -> u64 {
         self.random.u64(..)
     }
 
-    /// Makes room for counters `0..count`; the only allocation, and only where a snapshot has more
-    /// than any before it.
+    /// Allocates counters `0..count`. This is the only allocation, and happens only if a snapshot
+    /// has more counters than any before it.
     pub fn reserve_turns(&mut self, count: usize) {
         if self.turns.len() < count {
             self.turns.resize(count, 0);
         }
     }
 
-    /// The next turn of counter `index`, below `cycle`, after which it begins again; of a `cycle`
-    /// of 0 after 2^32 turns. 0 for a counter that no room was made for.
+    /// The next turn of counter `index`, below `cycle`; the counter wraps at `cycle`, or at 2^32 if
+    /// `cycle` is 0. The turn is 0 for a counter that was not allocated.
     pub fn turn(&mut self, index: u32, cycle: u32) -> u32 {
         match self.turns.get_mut(index as usize) {
             Some(counter) => {
-                // A counter goes on where its weights were others, and its cycle longer.
+                // The counter may come from a snapshot in which the cycle was longer.
                 let turn = if cycle > 0 && *counter >= cycle { 0 } else { *counter };
                 *counter = turn.wrapping_add(1);
                 turn

@@ -7,11 +7,11 @@ use crate::{
     steer::model::{DatacenterId, EndpointId},
 };
 
-/// One endpoint's part of an answer.
+/// The records of one endpoint in an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EndpointAnswer {
-    /// Counted as answered; of an endpoint that names a region, the first datacenter of those that
-    /// are most in service.
+    /// The datacenter that counters attribute the answer to. For an endpoint that names a region:
+    /// the first datacenter among those with the least strict state.
     pub datacenter: Option<DatacenterId>,
     /// The endpoint, for reports: no query reads it.
     pub endpoint: EndpointId,
@@ -28,13 +28,13 @@ pub enum Rdata {
     Aaaa(Box<[[u8; 16]]>),
     /// One CNAME record: the target in lower-cased uncompressed wire form.
     Cname(Box<[u8]>),
-    /// One SRV record.
+    /// The rdata of one SRV record.
     Srv(SrvRdata),
 }
 
 impl Rdata {
-    /// Whether there is no record: the endpoint has no address of the family, and is in the answer
-    /// to keep a CNAME company.
+    /// Whether there is no record: the endpoint has no address of the family, and is a choice only
+    /// because another member of its pool answers a CNAME for every type.
     pub(in crate::steer) fn is_empty(&self) -> bool {
         match self {
             Self::A(addresses) => addresses.is_empty(),
@@ -43,7 +43,7 @@ impl Rdata {
         }
     }
 
-    /// As texts, in the order of the answer.
+    /// The rdata as text, one item for each record, in the order of the answer.
     pub fn texts(&self) -> Vec<String> {
         match self {
             Self::A(addresses) => {
@@ -66,12 +66,12 @@ impl Rdata {
 /// The rdata of an SRV record (RFC 2782).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SrvRdata {
-    /// Lower is tried first.
+    /// The SRV priority: clients try the lowest first.
     pub priority: u16,
-    /// Among those of one priority.
+    /// The SRV weight, among records of one priority.
     pub weight: u16,
-    /// Where the service is at the target.
+    /// The port of the service on the target host.
     pub port: u16,
-    /// In lower-cased uncompressed wire form.
+    /// The target host in lower-cased uncompressed wire form.
     pub target: Box<[u8]>,
 }

@@ -1,6 +1,6 @@
-//! Fallback stages: how far a service went to find an answer.
+//! Fallback stages: which of its fallbacks a service used to find an answer.
 
-/// How far a service had to go to find an answer.
+/// The fallback that a service used to find an answer; a greater stage is a worse one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum FallbackStage {
     /// Usable members answer, or the family has no members.
@@ -10,8 +10,8 @@ pub enum FallbackStage {
     OtherFamily,
     /// Nothing is usable: `on-all-down` decides what is answered.
     AllDown,
-    /// Nothing but draining members or such as are forced down is left: they are answered.
+    /// Only members that are draining or forced down are left: they are answered.
     OnlyDrainedLeft,
-    /// Nothing but disabled members is left: they are answered.
+    /// Only disabled members are left: they are answered.
     OnlyDisabledLeft,
 }

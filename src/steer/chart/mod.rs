@@ -1,7 +1,7 @@
-//! The chart: everything of `steer` that a query touches.
+//! The chart: everything in `steer` that a query reads.
 //!
-//! From the client to its area (atlas), from the area to its wheel, from the wheel to a slot, from
-//! the slot to ready answers. No function here allocates on the path of a query.
+//! The lookup goes from the client to its area (atlas), from the area to its wheel, from the wheel
+//! to a slot, and from the slot to ready answers. No function here allocates during a query.
 
 mod draw_state;
 mod endpoint_answer;

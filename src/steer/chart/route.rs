@@ -1,22 +1,23 @@
-//! A route: what a chart has for one client, and the key by which the client picks its slots.
+//! A route: the wheel that answers one client, and the key by which the client's slots are picked.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::{draw_state::DrawState, endpoint_answer::EndpointAnswer, wheel::WheelChoice};
 
-/// The client prefix that `spread = "client"` keeps together, and the least scope of an answer
-/// chosen by it.
+/// The length of the IPv4 client prefix whose addresses `spread = "client"` gives equal answers,
+/// and the minimum scope of such an answer.
 const CLIENT_PREFIX_V4: u8 = 24;
 
+/// The same length for IPv6.
 const CLIENT_PREFIX_V6: u8 = 56;
 
-/// What a chart has for one client: a wheel to draw from and how far the answer may travel.
+/// What a chart holds for one client: the wheel to draw from, and the TTL and scope of the answer.
 #[derive(Debug)]
 pub struct Route<'a> {
     /// The TTL of every record drawn from here, in seconds.
     pub ttl_secs: u32,
-    /// ECS SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1), in the family of the subnet asked with; 0
-    /// where no subnet decided.
+    /// The SCOPE PREFIX-LENGTH of ECS (RFC 7871 section 7.2.1), in the family of the query's
+    /// subnet; 0 if no subnet decided.
     pub scope: u8,
     /// Whether the order of the answer is one of preference.
     pub keeps_order: bool,
@@ -30,8 +31,8 @@ impl<'a> Route<'a> {
         self.choice.is_none()
     }
 
-    /// Draws the endpoints of one answer and hands each to `each`, in the order of the answer; none
-    /// at all means NODATA. A CNAME comes alone.
+    /// Draws the endpoints of one answer and calls `each` with each of them, in the order of the
+    /// answer. No call means NODATA. A CNAME is always alone.
     pub fn draw<F: FnMut(&'a EndpointAnswer)>(&self, draws: &mut DrawState, each: &mut F) {
         if let Some(choice) = self.choice {
             choice.draw(self.client, draws, each);
@@ -39,8 +40,8 @@ impl<'a> Route<'a> {
     }
 }
 
-/// The client's prefix as a number, and the least scope of an answer chosen by it: /24 of IPv4 and
-/// /56 of IPv6, told apart by the top bit.
+/// The client's prefix as a number, and the minimum scope of an answer chosen by it: /24 of IPv4
+/// and /56 of IPv6, distinguished by the top bit.
 pub(super) fn client_key(client: &IpAddr) -> (u64, u8) {
     let v4_key = |address: &Ipv4Addr| u64::from(address.to_bits() >> (32 - CLIENT_PREFIX_V4));
     match client {

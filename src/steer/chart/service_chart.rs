@@ -1,5 +1,5 @@
-//! The chart: a service compiled for the query path. Client to area, area to wheel, wheel to slot,
-//! slot to ready answer.
+//! The chart of one service: from the client's address to its area, and from there to the choice of
+//! its answer.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -25,19 +25,19 @@ pub struct Chart {
     pub(in crate::steer) is_unresolved: bool,
 }
 
-/// A service's answers of one family.
+/// A service's answers in one family.
 #[derive(Debug, Default)]
 pub(in crate::steer) struct FamilyChart {
-    /// Client to area; absent where nothing of the client has a part, and then there is at most one
-    /// area.
+    /// Maps a client's address to its area; absent if the answer does not depend on the address,
+    /// and then there is at most one area.
     pub atlas: Option<Arc<Atlas>>,
-    /// By area of `atlas`.
+    /// The answer of each area of `atlas`.
     pub areas: Box<[AreaAnswer]>,
-    /// Whether some wheel picks by the client's prefix.
+    /// Whether a wheel picks its slot by the client's prefix.
     pub is_by_client: bool,
-    /// Client subnets do not count: `client-subnet = false`.
+    /// Whether client subnets are ignored: `client-subnet = false`.
     pub ignores_subnets: bool,
-    /// The worst plight of any area.
+    /// The worst fallback stage of any area.
     pub stage: FallbackStage,
     /// The areas of the service's survey in which members of the family exist and none is usable.
     pub unusable_areas: Box<[UnusableArea]>,
@@ -48,48 +48,47 @@ pub(in crate::steer) struct FamilyChart {
 pub struct UnusableArea {
     /// The area of the service's survey ([`crate::steer::Compiler::describe_areas`]).
     pub area: u32,
-    /// The position of what its clients get among what the chart has for any.
+    /// The position of its clients' answer among the answers of the chart.
     pub answer_index: u32,
-    /// How far the service had to go.
+    /// The fallback that answers its clients.
     pub stage: FallbackStage,
-    /// The pool that its clients are answered from; nothing where that is NODATA.
+    /// The pool that its clients are answered from; `None` for NODATA.
     pub pool: Option<PoolId>,
-    /// Members are usable again, but too few after an outage of all.
+    /// Whether members are usable again, but too few after an outage of all.
     pub is_recovering: bool,
 }
 
-/// What one area's clients get.
+/// The answer that the clients of one area get.
 #[derive(Debug, Clone)]
 pub(in crate::steer) struct AreaAnswer {
-    /// `None` is NODATA.
+    /// The choice to draw from; `None` is NODATA.
     pub choice: Option<WheelChoice>,
-    /// Until a verdict that this choice hangs on could flip, in seconds.
+    /// The time until a verdict that the choice depends on could flip, in seconds.
     pub flips_in_secs: u32,
     /// Whether the order of an answer is one of preference.
     pub keeps_order: bool,
 }
 
-/// What decides for a client that a subnet is known of.
+/// The address that decides for a query with a client subnet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecidingAddress {
-    /// The subnet.
+    /// The subnet of the query.
     Subnet,
-    /// The resolver's address: the service does not look at subnets.
+    /// The resolver's address: the service ignores subnets.
     Resolver,
-    /// The resolver's address: the subnet is special-purpose, and neither a rule nor a database
-    /// knows it.
+    /// The resolver's address: the subnet is special-purpose, and no rule or database contains it.
     ResolverForSpecialSubnet,
 }
 
 impl Chart {
-    /// The course for a client: by `subnet` (the first address of what ECS says, prefix not 0),
-    /// else by the `resolver`'s address.
+    /// The route for a client: by `subnet` (the first address of the ECS prefix, whose length is
+    /// not 0), else by the `resolver`'s address.
     #[inline(always)]
     pub fn route(&self, family: Family, subnet: Option<IpAddr>, resolver: &IpAddr) -> Route<'_> {
         let chart = self.family(family);
-        let ruling = chart.area_lookup(subnet.as_ref(), resolver);
-        let Some(reach) = chart.areas.get(ruling.area) else {
-            let scope = ruling.scope;
+        let lookup = chart.area_lookup(subnet.as_ref(), resolver);
+        let Some(area) = chart.areas.get(lookup.area) else {
+            let scope = lookup.scope;
             return Route {
                 ttl_secs: self.ttl_secs,
                 scope,
@@ -98,29 +97,29 @@ impl Chart {
                 client: 0,
             };
         };
-        let (key, least) =
-            if chart.is_by_client { ruling.client_key(subnet.as_ref(), resolver) } else { (0, 0) };
+        let (key, min_scope) =
+            if chart.is_by_client { lookup.client_key(subnet.as_ref(), resolver) } else { (0, 0) };
         Route {
-            ttl_secs: self.ttl_secs.min(reach.flips_in_secs),
-            scope: ruling.scope.max(least),
-            keeps_order: reach.keeps_order,
-            choice: reach.choice.as_ref(),
+            ttl_secs: self.ttl_secs.min(area.flips_in_secs),
+            scope: lookup.scope.max(min_scope),
+            keeps_order: area.keeps_order,
+            choice: area.choice.as_ref(),
             client: key,
         }
     }
 
-    /// Whether a client may be answered a CNAME, for whatever type it asks.
+    /// Whether a client may be answered a CNAME, which answers queries of every type.
     pub fn may_answer_cname(&self) -> bool {
         self.may_answer_cname
     }
 
-    /// Whether some alias of the service was never resolved: which families it has is not known.
+    /// Whether some alias of the service was never resolved, so that its families are not known.
     pub fn awaits_alias(&self) -> bool {
         self.awaits_alias
     }
 
-    /// Whether nothing can be answered to any client, and aliases that were never resolved may be
-    /// why: the name may well have records.
+    /// Whether no client can be answered, and aliases that were never resolved may be the reason:
+    /// the name may have records.
     pub fn is_unresolved(&self) -> bool {
         self.is_unresolved
     }
@@ -130,12 +129,12 @@ impl Chart {
         !self.family(family).areas.is_empty()
     }
 
-    /// Which records the service answers.
+    /// The types of records that the service answers.
     pub fn kind(&self) -> &RecordKind {
         &self.kind
     }
 
-    /// How far the service had to go to find an answer, over all areas of one family.
+    /// The worst fallback stage of all areas of one family.
     pub fn fallback_stage(&self, family: Family) -> FallbackStage {
         self.family(family).stage
     }
@@ -145,13 +144,12 @@ impl Chart {
         [&self.v4, &self.v6].iter().any(|family| family.stage >= FallbackStage::AllDown)
     }
 
-    /// Where members of one family exist and none is usable, in ascending order of area.
+    /// The areas in which members of one family exist and none is usable, in ascending order.
     pub fn unusable_areas(&self, family: Family) -> &[UnusableArea] {
         &self.family(family).unusable_areas
     }
 
-    /// Whether the subnet that came with a query decides for a client, or the resolver's address
-    /// for one of these reasons.
+    /// Whether the subnet of a query decides, or the resolver's address, and for which reason.
     pub fn deciding_address(&self, family: Family, subnet: IpAddr) -> DecidingAddress {
         let chart = self.family(family);
         match &chart.atlas {
@@ -163,8 +161,8 @@ impl Chart {
         }
     }
 
-    /// The atlas of one family, folded to this service's answers; absent where one answer serves
-    /// every client.
+    /// The atlas of one family, folded to this service's answers; absent if one answer serves every
+    /// client.
     pub fn atlas(&self, family: Family) -> Option<&Arc<Atlas>> {
         self.family(family).atlas.as_ref()
     }
@@ -178,20 +176,24 @@ impl Chart {
 }
 
 impl FamilyChart {
-    /// What decides for a client. Of a special-purpose subnet that neither a rule nor a database
-    /// knows, nothing follows about the client's place: the resolver's address decides (RFC 7871
-    /// section 11.1). That answer holds for the special range around the subnet and for no client
-    /// outside of it, or a resolver would give it to all of its clients.
+    /// The area of a client, and what it follows from. A special-purpose subnet that no rule or
+    /// database contains does not locate the client, so the resolver's address decides (RFC 7871
+    /// section 11.1). That answer is valid for the special range around the subnet and for no
+    /// client outside of it; otherwise a resolver would give it to all of its clients.
     #[inline]
     fn area_lookup(&self, subnet: Option<&IpAddr>, resolver: &IpAddr) -> AreaLookup {
         let by_resolver = |area, scope| AreaLookup { area, scope, is_by_subnet: false };
         match (&self.atlas, subnet) {
             (Some(atlas), Some(subnet)) if !self.ignores_subnets => {
-                let place = atlas.locate(subnet);
-                if place.is_special {
-                    return by_resolver(atlas.locate(resolver).area.0 as usize, place.scope);
+                let located = atlas.locate(subnet);
+                if located.is_special {
+                    return by_resolver(atlas.locate(resolver).area.0 as usize, located.scope);
                 }
-                AreaLookup { area: place.area.0 as usize, scope: place.scope, is_by_subnet: true }
+                AreaLookup {
+                    area: located.area.0 as usize,
+                    scope: located.scope,
+                    is_by_subnet: true,
+                }
             }
             (Some(atlas), _) => by_resolver(atlas.locate(resolver).area.0 as usize, 0),
             (None, _) => by_resolver(0, 0),
@@ -199,18 +201,18 @@ impl FamilyChart {
     }
 }
 
-/// What decides for a client.
+/// A client's area, with the scope of its answer.
 struct AreaLookup {
     area: usize,
-    /// How far the area goes around the subnet; 0 where no subnet came, or where every client gets
-    /// the same.
+    /// The length of the widest prefix around the subnet inside the area; 0 if no subnet decides,
+    /// or if every client gets the same answer.
     scope: u8,
-    /// The subnet decides, and not the resolver's address.
+    /// Whether the subnet decides, and not the resolver's address.
     is_by_subnet: bool,
 }
 
 impl AreaLookup {
-    /// The prefix that a wheel picks by, as a number, and the least scope of an answer that it
+    /// The prefix by which a wheel picks, as a number, and the minimum scope of an answer that it
     /// picked.
     #[inline]
     fn client_key(&self, subnet: Option<&IpAddr>, resolver: &IpAddr) -> (u64, u8) {

@@ -1,4 +1,4 @@
-//! The wheel: one structure for every balancing method. Slots over choices, each of which is a
+//! The wheel: one structure for every balancing method. Its slots name choices, each of which is a
 //! ready answer or another wheel.
 
 use std::{hash::Hasher, sync::Arc};
@@ -12,18 +12,18 @@ use super::{
 };
 use crate::steer::model::Spread;
 
-/// A pool compiled: slots over choices. A choice may be another pool's wheel, which then draws in
-/// its own way.
+/// A pool compiled: slots that name choices. A choice may be another pool's wheel, which then draws
+/// by its own spread.
 #[derive(Debug)]
 pub(in crate::steer) struct Wheel {
-    /// How a client picks its slot.
+    /// How a query picks its slot.
     pub(in crate::steer) spread: Spread,
-    /// Shared by all wheels that would have equal ones.
+    /// The slot table, shared by all wheels with equal tables.
     pub(in crate::steer) slots: Arc<Slots>,
-    /// What the slots name.
+    /// The choices that the slots name by position.
     pub(in crate::steer) choices: Box<[WheelChoice]>,
-    /// Keys the hash of clients by the pool, so that draws from pools above and below it, or of the
-    /// same table, are independent.
+    /// The key of the hash of clients, derived from the pool, so that draws from pools above and
+    /// below it, or from pools that share its table, are independent.
     pub(in crate::steer) salt: u64,
     /// The number of the shard's counter, for `turn_counter`.
     pub(in crate::steer) turn_counter: Option<Arc<u32>>,
@@ -31,22 +31,23 @@ pub(in crate::steer) struct Wheel {
     pub(in crate::steer) cycle: u32,
     /// Whether a slot names several choices, the better first.
     pub(in crate::steer) is_ranked: bool,
-    /// Whether the choices are wheels over the pool's members, each for other clients, and not the
-    /// members themselves.
+    /// Whether the choices are layers, that is wheels over the pool's members for different
+    /// clients, instead of the members themselves.
     pub(in crate::steer) is_layered: bool,
 }
 
-/// What a slot can name.
+/// A choice that a slot names.
 #[derive(Debug, Clone)]
 pub(in crate::steer) enum WheelChoice {
-    /// An endpoint's answer.
+    /// The answer of an endpoint.
     Answer(Arc<EndpointAnswer>),
-    /// Another pool's wheel.
+    /// The wheel of another pool.
     Wheel(Arc<Wheel>),
 }
 
 impl WheelChoice {
-    /// Equal for the same answer or wheel of one compilation, different otherwise.
+    /// A number that is equal for the same answer or wheel of one compilation, and different for
+    /// any other.
     pub(in crate::steer) fn identity(&self) -> usize {
         match self {
             Self::Answer(answer) => Arc::as_ptr(answer).addr(),
@@ -80,8 +81,8 @@ impl WheelChoice {
         }
     }
 
-    /// Draws endpoints for the client whose masked prefix is `client`, and hands each to `each` in
-    /// the order drawn.
+    /// Draws endpoints for the client whose masked prefix is `client`, and calls `each` with each
+    /// of them in the order drawn.
     pub(in crate::steer) fn draw<'a, F: FnMut(&'a EndpointAnswer)>(
         &'a self,
         client: u64,
@@ -129,12 +130,13 @@ impl Wheel {
         self.turn_counter.as_deref().map_or(0, |&number| draws.turn(number, self.cycle))
     }
 
-    /// Of each choice, whether any answer holds it.
+    /// For each choice, whether any answer can hold it.
     pub(in crate::steer) fn used_choices(&self) -> Vec<bool> {
         self.slots.used_members(self.choices.len())
     }
 
-    /// Equal on every machine and in every run: nodes with equal files give a client equal answers.
+    /// A hash that is equal on every machine and in every run, so that nodes with equal files give
+    /// a client equal answers.
     fn hash(&self, client: u64) -> u64 {
         let mut hasher = SipHasher13::new_with_keys(self.salt, 0x706f_7274_6f6c_616e);
         hasher.write_u64(client);

@@ -1,5 +1,5 @@
-//! Plans: what services with equal settings have in common, and what they resolve to in each area
-//! under given conditions.
+//! Chart plans: what services with equal settings share, and their answers in each area under given
+//! conditions.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -20,18 +20,18 @@ use crate::{
     },
 };
 
-/// What services with one chart have in common.
+/// The plan of one chart, shared by all services with equal settings.
 #[derive(Debug)]
 pub(in crate::steer) struct ChartPlan {
     pub(in crate::steer) key: ChartKey,
     pub(in crate::steer) survey: Option<Arc<Survey>>,
-    /// The geographic pools of the tree, in the order of the survey's sights.
+    /// The `nearest` and `geo` pools of the tree, in the order of the survey's rankings.
     pub(in crate::steer) geographic: Vec<PoolId>,
     published: PublishedFamilies,
     may_answer_cname: bool,
 }
 
-/// All of a service that its chart depends on.
+/// The settings of a service that its chart depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::steer) struct ChartKey {
     kind: RecordKind,
@@ -54,19 +54,19 @@ impl ChartKey {
         }
     }
 
-    /// Whether every wheel picks by the client's prefix.
+    /// Whether every wheel picks its slot by the client's prefix.
     pub(in crate::steer) fn is_by_client(&self) -> bool {
         self.kind.is_by_client()
     }
 
-    /// The pools that the service may be answered from.
+    /// The pools that the service's answers can come from.
     pub(in crate::steer) fn roots(&self) -> Vec<PoolId> {
         std::iter::once(self.pool).chain(self.on_all_down.pool()).collect()
     }
 }
 
 impl ChartPlan {
-    /// Surveys what the services need of the world; the slow part, and the only one that reads the
+    /// Makes the plan and the survey that it needs. This is slow, and the only step that reads the
     /// databases.
     pub(in crate::steer) fn new(
         topology: &Topology,
@@ -84,13 +84,13 @@ impl ChartPlan {
         Self { key, survey, geographic, published, may_answer_cname }
     }
 
-    /// Whether the plan is valid in another topology whose pools and endpoints below its roots are
-    /// the same.
-    pub(in crate::steer) fn is_valid_in(&self, other: &Topology, own: &Topology) -> bool {
-        !self.published.has_aliases() || other.aliases == own.aliases
+    /// Whether the plan, made for `original`, is valid in another topology whose pools and
+    /// endpoints below its roots are the same.
+    pub(in crate::steer) fn is_valid_in(&self, other: &Topology, original: &Topology) -> bool {
+        !self.published.has_aliases() || other.aliases == original.aliases
     }
 
-    /// The chart under the conditions of `search`, but for its atlases.
+    /// The chart under the conditions of `search`, without its atlases.
     pub(in crate::steer) fn draft(
         &self,
         search: &mut PoolSearch<'_>,
@@ -99,7 +99,7 @@ impl ChartPlan {
         let (v4, v4_fold) = self.family(Family::V4, search, surveys);
         let (v6, v6_fold) = self.family(Family::V6, search, surveys);
         let has_answers =
-            [&v4, &v6].iter().any(|family| family.areas.iter().any(|reach| reach.choice.is_some()));
+            [&v4, &v6].iter().any(|family| family.areas.iter().any(|area| area.choice.is_some()));
         let awaits_alias = self.published.awaits_alias(search);
         let chart = Chart {
             ttl_secs: self.key.ttl_secs,
@@ -113,7 +113,7 @@ impl ChartPlan {
         ChartDraft { chart, folds: [v4_fold, v6_fold] }
     }
 
-    /// What the service comes to in one family, but for its atlas.
+    /// The service's answers in one family without their atlas, and the fold that makes the atlas.
     fn family(
         &self,
         family: Family,
@@ -123,59 +123,25 @@ impl ChartPlan {
         if !self.published.holds(family, search) {
             return (FamilyChart::default(), None);
         }
-        // Areas that come to the same choice become one: that is what gives each answer its widest
-        // scope.
-        let mut areas: Vec<AreaAnswer> = Vec::new();
-        let mut number_of: HashMap<usize, u32> = HashMap::new();
-        let mut map = Vec::new();
-        let (mut plight, mut distress) = (FallbackStage::Normal, Vec::new());
-        let no_sights = Vec::from([Box::default()]);
-        let every_sights = self.survey.as_ref().map_or(&no_sights, |survey| &survey.rankings);
-        for (at, sights) in every_sights.iter().enumerate() {
-            let pools = &self.geographic;
-            let spans = self.survey.as_ref().map_or(&[][..], |survey| survey.loss_ranges(at));
-            let by_client = self.key.is_by_client();
-            let view = SearchContext {
-                pools,
-                rankings: sights,
-                loss_ranges: spans,
-                is_by_client: by_client,
+        let mut answers = FamilyAnswers::default();
+        let no_rankings = Vec::from([Box::default()]);
+        let rankings_by_area = self.survey.as_ref().map_or(&no_rankings, |survey| &survey.rankings);
+        for (area, rankings) in rankings_by_area.iter().enumerate() {
+            let context = SearchContext {
+                pools: &self.geographic,
+                rankings,
+                loss_ranges: self.survey.as_ref().map_or(&[], |survey| survey.loss_ranges(area)),
+                is_by_client: self.key.is_by_client(),
                 ..SearchContext::without_geography(family)
             };
-            let AreaResolution { finding, stage: found_plight, pool, is_recovering } =
-                self.key.resolve(view, &self.published, search);
-            plight = plight.max(found_plight);
-            let identity = finding.choice.as_ref().map_or(0, WheelChoice::identity);
-            let number = *number_of.entry(identity).or_insert_with(|| {
-                let keeps_order = finding.choice.as_ref().is_some_and(WheelChoice::keeps_order);
-                areas.push(AreaAnswer {
-                    choice: finding.choice.clone(),
-                    flips_in_secs: u32::MAX,
-                    keeps_order,
-                });
-                areas.len() as u32 - 1
-            });
-            let flips_in_secs = &mut areas[number as usize].flips_in_secs;
-            *flips_in_secs = finding.flips_in_secs.min(*flips_in_secs);
-            map.push(number);
-            if found_plight != FallbackStage::Normal {
-                distress.push(UnusableArea {
-                    area: at as u32,
-                    answer_index: number,
-                    stage: found_plight,
-                    pool,
-                    is_recovering,
-                });
-            }
+            answers.add(self.key.resolve(context, &self.published, search));
         }
-        let by_client = areas
-            .iter()
-            .any(|reach| reach.choice.as_ref().is_some_and(WheelChoice::spreads_by_client));
+        let is_by_client = answers.is_by_client();
         let fold = match &self.survey {
-            Some(survey) if areas.len() > 1 => Some(surveys.fold(survey, &map)),
-            // One answer for all, but drawn by the client's prefix: special-purpose prefixes still
-            // say nothing.
-            _ if by_client => {
+            Some(survey) if answers.areas.len() > 1 => Some(surveys.fold(survey, &answers.map)),
+            // One answer for all, but drawn by the client's prefix: a special-purpose prefix still
+            // does not locate its client.
+            _ if is_by_client => {
                 let undivided = surveys.undivided();
                 Some(surveys.fold(&undivided, &vec![0; undivided.rankings.len()]))
             }
@@ -184,25 +150,78 @@ impl ChartPlan {
         (
             FamilyChart {
                 atlas: None,
-                areas: areas.into_boxed_slice(),
-                is_by_client: by_client,
+                areas: answers.areas.into_boxed_slice(),
+                is_by_client,
                 ignores_subnets: !self.key.client_subnet,
-                stage: plight,
-                unusable_areas: distress.into_boxed_slice(),
+                stage: answers.stage,
+                unusable_areas: answers.unusable_areas.into_boxed_slice(),
             },
             fold,
         )
     }
 }
 
-/// A chart whose atlases are still to be made, with those of all others.
+/// The answers of one family, collected area by area. Areas with the same choice share one answer:
+/// so each answer gets its widest scope.
+#[derive(Default)]
+struct FamilyAnswers {
+    areas: Vec<AreaAnswer>,
+    /// The position of each answer in `areas`, by the identity of its choice.
+    index_of: HashMap<usize, u32>,
+    /// By area of the survey: the position of its answer in `areas`.
+    map: Vec<u32>,
+    /// The worst fallback stage of any area.
+    stage: FallbackStage,
+    unusable_areas: Vec<UnusableArea>,
+}
+
+impl FamilyAnswers {
+    /// Adds the answer of the survey's next area.
+    fn add(&mut self, resolution: AreaResolution) {
+        let AreaResolution { finding, stage, pool, is_recovering } = resolution;
+        let area = self.map.len() as u32;
+        let identity = finding.choice.as_ref().map_or(0, WheelChoice::identity);
+        let areas = &mut self.areas;
+        let answer_index = *self.index_of.entry(identity).or_insert_with(|| {
+            let keeps_order = finding.choice.as_ref().is_some_and(WheelChoice::keeps_order);
+            areas.push(AreaAnswer {
+                choice: finding.choice.clone(),
+                flips_in_secs: u32::MAX,
+                keeps_order,
+            });
+            areas.len() as u32 - 1
+        });
+        let flips_in_secs = &mut areas[answer_index as usize].flips_in_secs;
+        *flips_in_secs = finding.flips_in_secs.min(*flips_in_secs);
+        self.map.push(answer_index);
+        self.stage = self.stage.max(stage);
+        if stage != FallbackStage::Normal {
+            self.unusable_areas.push(UnusableArea {
+                area,
+                answer_index,
+                stage,
+                pool,
+                is_recovering,
+            });
+        }
+    }
+
+    /// Whether some answer is drawn by the client's prefix.
+    fn is_by_client(&self) -> bool {
+        let spreads =
+            |area: &AreaAnswer| area.choice.as_ref().is_some_and(WheelChoice::spreads_by_client);
+        self.areas.iter().any(spreads)
+    }
+}
+
+/// A chart without its atlases, which are made together with those of other charts.
 pub(in crate::steer) struct ChartDraft {
     chart: Chart,
     folds: [Option<FoldId>; 2],
 }
 
 impl ChartDraft {
-    /// The chart with its atlases, which are made by now.
+    /// The chart with its atlases, which [`Surveys::make_folds`] has made.
     pub(in crate::steer) fn chart(mut self, surveys: &Surveys) -> Chart {
         let [v4, v6] = self.folds.map(|fold| fold.and_then(|fold| surveys.atlas(fold)));
         (self.chart.v4.atlas, self.chart.v6.atlas) = (v4, v6);
@@ -210,33 +229,33 @@ impl ChartDraft {
     }
 }
 
-/// What a service comes to in one area.
+/// The answer of a service in one area.
 struct AreaResolution {
     finding: SearchResult,
-    /// How far it had to go for it.
+    /// The fallback that found the answer.
     stage: FallbackStage,
-    /// The pool that it was found in; nothing for NODATA.
+    /// The pool that the answer was found in; `None` for NODATA.
     pool: Option<PoolId>,
-    /// Members are usable, but too few after an outage of all.
+    /// Whether members are usable, but too few after an outage of all.
     is_recovering: bool,
 }
 
-/// A pool that a service turns to.
+/// One attempt of a service to find an answer in a pool.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::steer) struct PoolAttempt {
     /// The pool to search.
     pub pool: PoolId,
-    /// What it is searched for.
+    /// The stage that decides which members the search accepts.
     pub search_stage: FallbackStage,
-    /// How far the service has gone by then.
+    /// The fallback stage of the service if this attempt finds an answer.
     pub stage: FallbackStage,
 }
 
 impl ChartKey {
-    /// The pools that the service turns to, one after the other until one comes to something.
+    /// The attempts of the service in order; the first that finds an answer ends the search.
     pub(in crate::steer) fn attempts(&self) -> Vec<PoolAttempt> {
-        let own = |plight| PoolAttempt { pool: self.pool, search_stage: plight, stage: plight };
-        let mut attempts = vec![own(FallbackStage::Normal)];
+        let in_own_pool = |stage| PoolAttempt { pool: self.pool, search_stage: stage, stage };
+        let mut attempts = vec![in_own_pool(FallbackStage::Normal)];
         if let OnAllDown::Pool(other) = self.on_all_down {
             attempts.push(PoolAttempt {
                 pool: other,
@@ -251,23 +270,22 @@ impl ChartKey {
                     FallbackStage::OnlyDrainedLeft,
                     FallbackStage::OnlyDisabledLeft,
                 ]
-                .map(own),
+                .map(in_own_pool),
             );
         }
         attempts
     }
 
-    /// What the service comes to in one area.
+    /// The service's answer in one area.
     fn resolve(
         &self,
-        view: SearchContext<'_>,
+        context: SearchContext<'_>,
         published: &PublishedFamilies,
         search: &mut PoolSearch<'_>,
     ) -> AreaResolution {
-        let mut found = self.search(view, published, search);
-        // An area that the family has no member for is NODATA by configuration, whatever the
-        // health.
-        if found.stage != FallbackStage::Normal && !search.may_offer(self.pool, view) {
+        let mut found = self.search(context, published, search);
+        // An area for which the family has no member is NODATA by configuration and no outage.
+        if found.stage != FallbackStage::Normal && !search.may_offer(self.pool, context) {
             found.stage = FallbackStage::Normal;
         }
         found
@@ -275,30 +293,31 @@ impl ChartKey {
 
     fn search(
         &self,
-        view: SearchContext<'_>,
+        context: SearchContext<'_>,
         published: &PublishedFamilies,
         search: &mut PoolSearch<'_>,
     ) -> AreaResolution {
-        // The answer depends on the verdicts that left nothing usable in the stages before it, too.
-        let is_strict = search.is_strict(self.pool, view);
-        let recovering = search.recovering(self.pool, view).filter(|_| self.fails_open(is_strict));
+        // The answer also depends on the verdicts that left nothing usable in the earlier stages.
+        let is_strict = search.is_strict(self.pool, context);
+        let recovering =
+            search.recovering(self.pool, context).filter(|_| self.fails_open(is_strict));
         let mut flips_in_secs = recovering.unwrap_or(u32::MAX);
-        for PoolAttempt { pool, search_stage: within, stage: plight } in self.attempts() {
+        for PoolAttempt { pool, search_stage, stage } in self.attempts() {
             if is_strict && pool != self.pool {
                 continue;
             }
-            let view = SearchContext { stage: within, ..view };
-            let (found, _) = search.service(pool, view);
+            let context = SearchContext { stage: search_stage, ..context };
+            let (found, _) = search.service(pool, context);
             flips_in_secs = flips_in_secs.min(found.flips_in_secs);
-            let is_passed_over = plight == FallbackStage::Normal && recovering.is_some();
+            let is_passed_over = stage == FallbackStage::Normal && recovering.is_some();
             if found.choice.is_some() && !is_passed_over
-                || plight == FallbackStage::Normal && found.is_empty_by_config
+                || stage == FallbackStage::Normal && found.is_empty_by_config
             {
                 let pool = found.choice.is_some().then_some(pool);
-                let is_recovering = recovering.is_some() && plight == FallbackStage::AllDown;
+                let is_recovering = recovering.is_some() && stage == FallbackStage::AllDown;
                 return AreaResolution {
                     finding: SearchResult { flips_in_secs, ..found },
-                    stage: plight,
+                    stage,
                     pool,
                     is_recovering,
                 };
@@ -306,14 +325,12 @@ impl ChartKey {
             if is_passed_over {
                 continue;
             }
-            if let Some(other) = published.other_family(pool, view, search) {
+            if let Some(other) = published.other_family(pool, context, search) {
                 flips_in_secs = flips_in_secs.min(other.flips_in_secs);
                 if other.choice.is_some() {
-                    let finding = SearchResult::nothing(flips_in_secs);
-                    let plight = FallbackStage::OtherFamily;
                     return AreaResolution {
-                        finding,
-                        stage: plight,
+                        finding: SearchResult::nothing(flips_in_secs),
+                        stage: FallbackStage::OtherFamily,
                         pool: None,
                         is_recovering: false,
                     };
@@ -324,8 +341,8 @@ impl ChartKey {
         AreaResolution { finding, stage: FallbackStage::AllDown, pool: None, is_recovering: false }
     }
 
-    /// Whether clients are answered all members as if they were up as soon as none is usable. A
-    /// strict rule turns to no other pool before that.
+    /// Whether clients are answered all members, as if these were up, as soon as none is usable.
+    /// The clients of a strict rule are not answered from another pool first.
     pub(in crate::steer) fn fails_open(&self, is_strict: bool) -> bool {
         match self.on_all_down {
             OnAllDown::All => true,
@@ -334,7 +351,7 @@ impl ChartKey {
         }
     }
 
-    /// The pool that the service names.
+    /// The service's own pool.
     pub(in crate::steer) fn own_pool(&self) -> PoolId {
         self.pool
     }

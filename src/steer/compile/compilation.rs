@@ -10,12 +10,13 @@ use super::{
 };
 use crate::steer::{chart::Chart, model::Conditions};
 
-/// The most plans that are searched before their atlases are made.
+/// The maximum number of plans that are searched before their atlases are made.
 const MAX_BATCH_PLANS: usize = 1024;
-/// The most atlases that are made at once: each takes milliseconds with a large database.
+/// The maximum number of atlases that are made in one batch: each takes milliseconds with a large
+/// database.
 const MAX_PENDING_FOLDS: usize = 16;
 
-/// Every service's chart, with what the charts were compiled from.
+/// The charts of all services, with the compiler and conditions that they were compiled from.
 #[derive(Debug, Clone)]
 pub struct CompiledCharts {
     compiler: Arc<Compiler>,
@@ -55,21 +56,21 @@ impl CompiledCharts {
 pub struct Compilation {
     compiler: Arc<Compiler>,
     conditions: Arc<Conditions>,
-    /// By plan: its chart, which is an old one while the plan is stale.
+    /// By plan: its chart, which is the earlier one while the plan is stale.
     by_plan: Vec<Option<Arc<Chart>>>,
     /// The plans to compile, the most urgent first.
     stale: VecDeque<u32>,
     is_stale: Vec<bool>,
-    /// How many plans at the front the newest conditions touch; 0 unless these came while others
-    /// were being compiled.
+    /// The number of plans at the front of `stale` that the newest conditions touch; 0 unless these
+    /// arrived while other plans were being compiled.
     urgent: usize,
-    /// How many more plans may come before others: each plan that had to wait adds one when it is
-    /// compiled, so that what waits gets half of the time at least.
+    /// The number of further plans that may overtake others. Each plan that was overtaken adds one
+    /// when it is compiled, so that waiting plans get at least half of the time.
     credit: usize,
     compiled: usize,
 }
 
-/// So many plans may come before others at once.
+/// The maximum credit: the number of plans that may overtake others at once.
 const MAX_CREDIT: usize = 4096;
 
 impl Compilation {
@@ -90,8 +91,8 @@ impl Compilation {
         }
     }
 
-    /// A compilation of the plans that differ from `base` in what their charts depend on. The
-    /// compiler is that of `base`, or was made from it by [`Compiler::next`].
+    /// A compilation of the plans whose inputs differ from those of `base`. The compiler is that of
+    /// `base`, or was made from it by [`Compiler::next`].
     pub fn after(
         base: &CompiledCharts,
         compiler: Arc<Compiler>,
@@ -102,14 +103,15 @@ impl Compilation {
         touched.iter().for_each(|plan| is_stale[*plan as usize] = true);
         let is_same_compiler = Arc::ptr_eq(&base.compiler, &compiler);
         let mut by_plan = Vec::with_capacity(is_stale.len());
-        for (at, plan) in compiler.plans().iter().enumerate() {
-            let known = if is_same_compiler { Some(at) } else { base.compiler.position_of(plan) };
+        for (index, plan) in compiler.plans().iter().enumerate() {
+            let known =
+                if is_same_compiler { Some(index) } else { base.compiler.position_of(plan) };
             let chart = known.map(|known| Arc::clone(&base.by_plan[known]));
-            is_stale[at] |= chart.is_none();
+            is_stale[index] |= chart.is_none();
             by_plan.push(chart);
         }
         let stale =
-            (0..).zip(&is_stale).filter(|(_, is_stale)| **is_stale).map(|(at, _)| at).collect();
+            (0..).zip(&is_stale).filter(|(_, is_stale)| **is_stale).map(|(plan, _)| plan).collect();
         Self {
             compiler,
             conditions,
@@ -122,9 +124,9 @@ impl Compilation {
         }
     }
 
-    /// Continues under newer conditions, and compiles the plans that these touch first. `false`
-    /// where they touch so many that the plans which wait already would wait for too long: nothing
-    /// changes then.
+    /// Continues under newer conditions, and compiles the plans that these touch first. Returns
+    /// `false` and changes nothing if they touch more plans than the credit allows, so that waiting
+    /// plans would wait for too long.
     pub fn overtake(&mut self, conditions: &Arc<Conditions>) -> bool {
         let touched = self.compiler.touched((&self.compiler, &self.conditions), conditions);
         if touched.len() > self.credit {
@@ -151,7 +153,7 @@ impl Compilation {
     }
 
     /// Compiles stale plans until none is left, the urgent ones are done, or `is_interrupted`,
-    /// which is asked after each, says so.
+    /// which is called after each plan, returns `true`.
     pub fn run(
         &mut self,
         surveys: &mut Surveys,
@@ -164,7 +166,8 @@ impl Compilation {
         while !self.stale.is_empty() && !self.run_batch(&mut search, surveys, is_interrupted) {}
     }
 
-    /// Compiles a batch; whether it was interrupted.
+    /// Compiles a batch. Returns whether the run ends: it was interrupted, or the last urgent plan
+    /// is done.
     fn run_batch(
         &mut self,
         search: &mut PoolSearch<'_>,
@@ -195,17 +198,17 @@ impl Compilation {
         is_over
     }
 
-    /// Whether none of the plans that are left is one that newer conditions put first.
+    /// Whether no plan that newer conditions put first is left.
     pub fn has_caught_up(&self) -> bool {
         self.urgent == 0
     }
 
-    /// How many plans are still to be compiled.
+    /// The number of plans that are still to be compiled.
     pub fn remaining(&self) -> usize {
         self.stale.len()
     }
 
-    /// How many plans were compiled so far; a plan whose conditions changed meanwhile counts each
+    /// The number of plans compiled so far; a plan whose conditions changed meanwhile counts each
     /// time.
     pub fn compiled_count(&self) -> usize {
         self.compiled
@@ -225,7 +228,7 @@ impl Compilation {
         }
     }
 
-    /// The charts so far; a plan that is still to be compiled has its earlier chart. `None` where a
+    /// The charts so far; a plan that is still to be compiled has its earlier chart. `None` if a
     /// plan has no chart yet.
     pub fn compiled(&self, wheels: &WheelCache) -> Option<CompiledCharts> {
         let by_plan = self.by_plan.iter().cloned().collect::<Option<Vec<_>>>()?;
@@ -240,7 +243,7 @@ impl Compilation {
 }
 
 impl Compiler {
-    /// Every service's chart from nothing.
+    /// Compiles the charts of all services without reusing any.
     pub fn compile(
         self: &Arc<Self>,
         conditions: &Conditions,

@@ -1,4 +1,5 @@
-//! The compiler: makes plans of topology and geography, and finds the plans that a change touches.
+//! The compiler: makes chart plans from topology and databases, and finds the plans that a change
+//! touches.
 
 use std::{
     collections::BTreeSet,
@@ -24,21 +25,22 @@ use crate::{
     },
 };
 
-/// Makes charts of one topology. Services that differ in nothing but their name share a plan, and
-/// so a chart.
+/// Makes the charts of one topology. Services that differ only in their names share a plan, and so
+/// a chart.
 #[derive(Debug)]
 pub struct Compiler {
     topology: Arc<Topology>,
     plans: Vec<Arc<ChartPlan>>,
-    /// By service: its plan.
+    /// By service: the position of its plan in `plans`.
     plan_of: Box<[u32]>,
     plan_index: PlanIndex,
     dependencies: Dependencies,
-    /// The compiler that it was made from, and the pools that its topology changes.
+    /// The compiler that this one was made from, and the pools that differ; `None` if it was not
+    /// made from another.
     origin: Option<CompilerBase>,
 }
 
-/// What a compiler was made from.
+/// The compiler that another one was made from by [`Compiler::next`].
 #[derive(Debug)]
 struct CompilerBase {
     compiler: Weak<Compiler>,
@@ -47,14 +49,14 @@ struct CompilerBase {
 }
 
 impl Compiler {
-    /// Plans every service of a topology.
+    /// Makes the plans of all services of a topology.
     pub fn new(topology: Arc<Topology>, databases: &Databases, surveys: &mut Surveys) -> Arc<Self> {
         Arc::new(Self::build(topology, |_, _| None, databases, surveys))
     }
 
-    /// Plans the services of the next topology. Its pools and endpoints are numbered after those of
-    /// the previous one ([`crate::steer::Numbering`]), and the databases are the same: plans whose
-    /// pools did not change are kept.
+    /// Makes the compiler of the next topology, and keeps the plans whose pools did not change. The
+    /// pools and endpoints keep their numbers ([`crate::steer::Numbering`]), and the databases are
+    /// the same.
     pub fn next(
         self: &Arc<Self>,
         topology: Arc<Topology>,
@@ -81,8 +83,9 @@ impl Compiler {
         Arc::new(next)
     }
 
-    /// The plans whose inputs differ from those of another compiler, each under its own conditions,
-    /// in ascending order. Pools and endpoints have the same numbers in both.
+    /// The plans whose inputs under the conditions `now` differ from those of another compiler
+    /// under its conditions (`before`), in ascending order. Pools and endpoints have the same
+    /// numbers in both compilers.
     pub(in crate::steer) fn touched(
         &self,
         before: (&Arc<Self>, &Conditions),
@@ -136,31 +139,31 @@ impl Compiler {
         Self { plans, plan_of, plan_index, dependencies, origin: None, topology }
     }
 
-    /// The topology that this compiler is for.
+    /// The topology whose charts this compiler makes.
     pub fn topology(&self) -> &Arc<Topology> {
         &self.topology
     }
 
-    /// For each of these pools, the share of its clients that each member gets, from 0 to 1;
-    /// nothing where no member is usable.
+    /// For each of these pools, the share of its clients that each member gets, from 0 to 1; `None`
+    /// if no member is usable.
     pub fn member_shares(
         &self,
         conditions: &Conditions,
         pools: &[PoolId],
     ) -> Vec<Option<Vec<f64>>> {
         let mut search = PoolSearch::without_wheels(&self.topology, conditions);
-        let mut of_pool = |&pool: &PoolId| {
+        let mut shares_in = |&pool: &PoolId| {
             search.shares(pool, Family::V4).or_else(|| search.shares(pool, Family::V6))
         };
-        pools.iter().map(&mut of_pool).collect()
+        pools.iter().map(&mut shares_in).collect()
     }
 
-    /// Of each of these pools, whether each member is usable for any client under these conditions,
-    /// whatever ramps and feedback say. A member that was never judged is so only where none is
-    /// known to be healthy.
+    /// For each of these pools, whether each member is usable for any client under these
+    /// conditions, regardless of ramps and feedback. A member without a verdict counts as usable
+    /// only if no member is known to be healthy.
     pub fn usable_members(&self, conditions: &Conditions, pools: &[PoolId]) -> Vec<Vec<bool>> {
         let mut search = PoolSearch::without_wheels(&self.topology, conditions);
-        let mut of_pool = |pool: &PoolId| {
+        let mut usable_in = |pool: &PoolId| {
             let tiers = search.member_tiers(*pool);
             let is_any_whole = tiers.iter().flatten().any(|tier| !tier.has_family_down());
             let is_any_known =
@@ -170,43 +173,43 @@ impl Compiler {
             };
             tiers.into_iter().map(|tier| tier.is_some_and(|tier| !is_passed_over(tier))).collect()
         };
-        pools.iter().map(&mut of_pool).collect()
+        pools.iter().map(&mut usable_in).collect()
     }
 
-    /// For each of these pools, the members that clients are answered with in either family: those
-    /// of the best tier that has any which is usable.
+    /// For each of these pools, whether each member is answered to clients in either family: those
+    /// of the best tier with a usable member are.
     pub(in crate::steer) fn serving_members(
         &self,
         conditions: &Conditions,
         pools: &[PoolId],
     ) -> Vec<Vec<bool>> {
         let mut search = PoolSearch::without_wheels(&self.topology, conditions);
-        let mut of_pool = |pool: &PoolId| {
+        let mut serving_in = |pool: &PoolId| {
             let tiers = search.member_tiers(*pool);
             let best = tiers.iter().flatten().min().copied();
             tiers.into_iter().map(|tier| tier.is_some() && tier == best).collect()
         };
-        pools.iter().map(&mut of_pool).collect()
+        pools.iter().map(&mut serving_in).collect()
     }
 
-    /// How each of these groups of clients is served under these conditions, whatever ramps and
-    /// feedback say.
+    /// How each of these groups of clients is served under these conditions, regardless of ramps
+    /// and feedback.
     pub(in crate::steer) fn group_availability(
         &self,
         conditions: &Conditions,
         groups: &[ClientGroup],
     ) -> Vec<GroupAvailability> {
         let mut search = PoolSearch::without_wheels(&self.topology, conditions);
-        let supply = |group: &ClientGroup| GroupAvailability {
+        let availability = |group: &ClientGroup| GroupAvailability {
             recovered_share: search.recovered_share(group),
             is_served: search.is_served(group),
             endpoints: search.endpoints_of(group),
         };
-        groups.iter().map(supply).collect()
+        groups.iter().map(availability).collect()
     }
 
-    /// The groups of clients that a service answers as if all members were up, because none that
-    /// they are offered is usable.
+    /// The groups of clients that a service answers all members, as if they were up, because none
+    /// of those that they are offered is usable.
     pub(in crate::steer) fn unserved_groups(
         &self,
         conditions: &Conditions,
@@ -217,18 +220,16 @@ impl Compiler {
         let search = PoolSearch::without_wheels(&self.topology, conditions);
         let mut groups = BTreeSet::new();
         for family in [Family::V4, Family::V6] {
-            for at in
-                chart.unusable_areas(family).iter().filter(|at| at.stage >= FallbackStage::AllDown)
-            {
-                let sights =
-                    plan.survey.as_ref().and_then(|survey| survey.rankings.get(at.area as usize));
-                let sights = sights.map_or(&[][..], |sights| sights);
-                let view = SearchContext {
+            let areas = chart.unusable_areas(family).iter();
+            for area in areas.filter(|area| area.stage >= FallbackStage::AllDown) {
+                let rankings =
+                    plan.survey.as_ref().and_then(|survey| survey.rankings.get(area.area as usize));
+                let context = SearchContext {
                     pools: &plan.geographic,
-                    rankings: sights,
+                    rankings: rankings.map_or(&[], |rankings| rankings),
                     ..SearchContext::without_geography(family)
                 };
-                let group = search.client_group(plan.key.own_pool(), view);
+                let group = search.client_group(plan.key.own_pool(), context);
                 if plan.key.fails_open(group.is_strict) {
                     groups.insert(group);
                 }
@@ -237,15 +238,15 @@ impl Compiler {
         groups.into_iter().collect()
     }
 
-    /// The services whose answers depend on a target.
+    /// The services whose answers depend on a probe.
     pub fn services_of(&self, probe: ProbeId) -> impl Iterator<Item = ServiceId> {
         let plans = self.dependencies.plans_above(self.dependencies.pools_of_probe(probe));
-        let of_plans = move |(_, plan): &(usize, &u32)| plans.binary_search(plan).is_ok();
-        self.plan_of.iter().enumerate().filter(of_plans).map(|(at, _)| ServiceId(at as u32))
+        let depends = move |(_, plan): &(usize, &u32)| plans.binary_search(plan).is_ok();
+        self.plan_of.iter().enumerate().filter(depends).map(|(index, _)| ServiceId(index as u32))
     }
 
-    /// The survey of a service, and the geographic pools that its sights are of, in that order;
-    /// nothing where the service tells no places apart.
+    /// The survey of a service, and the geographic pools that its rankings belong to, in their
+    /// order; `None` if the service answers the same everywhere.
     pub(in crate::steer) fn survey(&self, service: ServiceId) -> Option<(&Survey, &[PoolId])> {
         let plan = self.plan(service)?;
         Some((plan.survey.as_deref()?, &plan.geographic))
@@ -260,10 +261,10 @@ impl Compiler {
         &self.plans
     }
 
-    /// The position of a plan here, if it is one of these plans.
+    /// The position of a plan in [`Compiler::plans`], if it is one of them.
     pub(in crate::steer) fn position_of(&self, plan: &Arc<ChartPlan>) -> Option<usize> {
-        let at = self.plan_index.find(&plan.key, &self.plans)? as usize;
-        Arc::ptr_eq(plan, &self.plans[at]).then_some(at)
+        let index = self.plan_index.find(&plan.key, &self.plans)? as usize;
+        Arc::ptr_eq(plan, &self.plans[index]).then_some(index)
     }
 
     fn plan(&self, service: ServiceId) -> Option<&ChartPlan> {
@@ -271,7 +272,7 @@ impl Compiler {
     }
 }
 
-/// The positions of plans by their keys, which are in the plans.
+/// The positions of plans by their keys, which the plans hold.
 #[derive(Debug, Default)]
 struct PlanIndex {
     hasher: RandomState,
@@ -279,26 +280,27 @@ struct PlanIndex {
 }
 
 impl PlanIndex {
-    /// The position of a key among `keys`, which it is added to where it is new.
+    /// The position of a key in `keys`; a new key is added.
     fn add(&mut self, key: ChartKey, keys: &mut Vec<ChartKey>) -> u32 {
         let hash = self.hasher.hash_one(&key);
-        if let Some(&at) = self.positions.find(hash, |&at| keys[at as usize] == key) {
-            return at;
+        if let Some(&index) = self.positions.find(hash, |&index| keys[index as usize] == key) {
+            return index;
         }
-        let at = keys.len() as u32;
+        let index = keys.len() as u32;
         keys.push(key);
-        self.positions.insert_unique(hash, at, |&at| self.hasher.hash_one(&keys[at as usize]));
-        at
+        let rehash = |&index: &u32| self.hasher.hash_one(&keys[index as usize]);
+        self.positions.insert_unique(hash, index, rehash);
+        index
     }
 
     fn find(&self, key: &ChartKey, plans: &[Arc<ChartPlan>]) -> Option<u32> {
         self.positions
-            .find(self.hasher.hash_one(key), |&at| plans[at as usize].key == *key)
+            .find(self.hasher.hash_one(key), |&index| plans[index as usize].key == *key)
             .copied()
     }
 }
 
-/// The prefixes that rules name, whosever they are.
+/// The prefixes that the rules of any pool name.
 fn named_prefixes(topology: &Topology) -> Vec<IpNet> {
     let rules = topology.pools.iter().flat_map(|pool| match &pool.policy {
         Policy::Geo { rules, .. } => rules.as_slice(),

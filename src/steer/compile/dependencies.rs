@@ -1,5 +1,6 @@
-//! What depends on what: from targets, aliases and datacenters over endpoints and pools to plans.
-//! The compiler follows these lists from what changed to what it must compile again.
+//! Dependencies: from probes, aliases and datacenters to endpoints, from these to pools, and from
+//! pools to plans. The compiler follows these lists from what changed to the plans that it must
+//! compile again.
 
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
@@ -8,15 +9,14 @@ use crate::steer::model::{
     fraction_without_ramp,
 };
 
-/// What charts are compiled from: the configuration, and the conditions that change without an
-/// edit.
+/// The inputs of a compilation: the configuration, and the conditions that change without an edit.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::steer) struct CompileInputs<'a> {
     pub topology: &'a Topology,
     pub conditions: &'a Conditions,
 }
 
-/// What uses each endpoint, pool, target, alias and datacenter of one topology.
+/// The users of each endpoint, pool, probe, alias and datacenter of one topology.
 #[derive(Debug)]
 pub(in crate::steer) struct Dependencies {
     /// By endpoint: the pool that it is a member of.
@@ -25,9 +25,9 @@ pub(in crate::steer) struct Dependencies {
     parents: AdjacencyLists,
     /// By pool: the plans that answer from it directly.
     plans: AdjacencyLists,
-    /// By target: the endpoints that it judges.
+    /// By probe: the endpoints whose health it decides.
     endpoints_by_probe: AdjacencyLists,
-    /// By alias: the endpoints that it resolves.
+    /// By alias: the endpoints that it gives addresses to.
     endpoints_by_alias: AdjacencyLists,
     /// By datacenter: the endpoints in it.
     endpoints_by_datacenter: AdjacencyLists,
@@ -42,46 +42,53 @@ impl Dependencies {
             pool.members
                 .iter()
                 .filter_map(|member| endpoint_of(member.kind))
-                .for_each(|at| pool_of[at.index()] = id);
+                .for_each(|endpoint| pool_of[endpoint.index()] = id);
         }
-        let inner = |(pool, at): (&Arc<Pool>, u32)| -> Vec<(u32, u32)> {
+        let inner_pools = |(pool, parent): (&Arc<Pool>, u32)| -> Vec<(u32, u32)> {
             let pools = pool.members.iter().filter_map(|member| match member.kind {
                 MemberKind::Pool(id) => Some(id.0),
                 MemberKind::Endpoint(_) => None,
             });
-            pools.map(|inner| (inner, at)).collect()
+            pools.map(|inner| (inner, parent)).collect()
         };
-        let parents: Vec<(u32, u32)> = pools.iter().zip(0..).flat_map(inner).collect();
+        let parents: Vec<(u32, u32)> = pools.iter().zip(0..).flat_map(inner_pools).collect();
         let plans = roots
             .iter()
             .zip(0..)
             .flat_map(|(roots, plan)| roots.iter().map(move |root| (root.0, plan)));
         let plans: Vec<(u32, u32)> = plans.collect();
-        let probed = topology.endpoint_probes.iter().zip(0..);
-        let probed =
-            probed.flat_map(|(probes, at)| probes.iter().flatten().map(move |probe| (probe.0, at)));
-        let probed: Vec<(u32, u32)> = probed.collect();
-        let aliased = topology
+        let probed: Vec<(u32, u32)> = topology
+            .endpoint_probes
+            .iter()
+            .zip(0..)
+            .flat_map(|(probes, endpoint)| {
+                probes.iter().flatten().map(move |probe| (probe.0, endpoint))
+            })
+            .collect();
+        let aliased: Vec<(u32, u32)> = topology
             .endpoint_alias
             .iter()
             .zip(0..)
-            .filter_map(|(alias, at)| Some(((*alias)?.0, at)));
-        let aliased: Vec<(u32, u32)> = aliased.collect();
-        let placed = endpoints.iter().zip(0..);
-        let placed = placed
-            .flat_map(|(endpoint, at)| endpoint.datacenters.iter().map(move |place| (place.0, at)));
-        let placed: Vec<(u32, u32)> = placed.collect();
+            .filter_map(|(alias, endpoint)| Some(((*alias)?.0, endpoint)))
+            .collect();
+        let located: Vec<(u32, u32)> = endpoints
+            .iter()
+            .zip(0..)
+            .flat_map(|(endpoint, index)| {
+                endpoint.datacenters.iter().map(move |datacenter| (datacenter.0, index))
+            })
+            .collect();
         Self {
             pool_of: pool_of.into_boxed_slice(),
             parents: AdjacencyLists::new(pools.len(), &parents),
             plans: AdjacencyLists::new(pools.len(), &plans),
             endpoints_by_probe: AdjacencyLists::new(topology.probes.len(), &probed),
             endpoints_by_alias: AdjacencyLists::new(topology.aliases.len(), &aliased),
-            endpoints_by_datacenter: AdjacencyLists::new(topology.datacenters.len(), &placed),
+            endpoints_by_datacenter: AdjacencyLists::new(topology.datacenters.len(), &located),
         }
     }
 
-    /// The pools that have an endpoint which a target judges.
+    /// The pools with an endpoint whose health a probe decides.
     pub(in crate::steer) fn pools_of_probe(&self, probe: ProbeId) -> impl Iterator<Item = PoolId> {
         self.endpoints_by_probe
             .list(probe.index())
@@ -89,7 +96,7 @@ impl Dependencies {
             .map(|&endpoint| self.pool_of[endpoint as usize])
     }
 
-    /// For each pool, whether it is one of `pools` or has one of them below it.
+    /// For each pool, whether it is one of `pools` or above one of them.
     pub(in crate::steer) fn dependents(
         &self,
         pools: impl IntoIterator<Item = PoolId>,
@@ -118,19 +125,19 @@ impl Dependencies {
         plans
     }
 
-    /// The pools whose own inputs differ between two sets of conditions of this topology: a
-    /// member's health, state, part or addresses, or what regulates the pool itself.
+    /// The pools whose inputs differ between two sets of conditions of this topology: the health,
+    /// state, fraction or addresses of a member, or the adjustments of the pool itself.
     pub(in crate::steer) fn changed(&self, before: &Conditions, now: &Conditions) -> Vec<PoolId> {
         let mut endpoints: Vec<u32> = Vec::new();
-        let differing = |at: &usize| before.standings.get(*at) != now.standings.get(*at);
-        let probes = (0..before.standings.len().max(now.standings.len())).filter(differing);
-        endpoints.extend(probes.flat_map(|at| self.endpoints_by_probe.list(at)));
-        let differing = |at: &usize| before.aliases.get(*at) != now.aliases.get(*at);
-        let aliases = (0..before.aliases.len().max(now.aliases.len())).filter(differing);
-        endpoints.extend(aliases.flat_map(|at| self.endpoints_by_alias.list(at)));
-        let places = (0..self.endpoints_by_datacenter.count())
-            .filter(|at| has_other_state(*at, before, now));
-        endpoints.extend(places.flat_map(|at| self.endpoints_by_datacenter.list(at)));
+        let differs = |probe: &usize| before.standings.get(*probe) != now.standings.get(*probe);
+        let probes = (0..before.standings.len().max(now.standings.len())).filter(differs);
+        endpoints.extend(probes.flat_map(|probe| self.endpoints_by_probe.list(probe)));
+        let differs = |alias: &usize| before.aliases.get(*alias) != now.aliases.get(*alias);
+        let aliases = (0..before.aliases.len().max(now.aliases.len())).filter(differs);
+        endpoints.extend(aliases.flat_map(|alias| self.endpoints_by_alias.list(alias)));
+        let datacenters = (0..self.endpoints_by_datacenter.count())
+            .filter(|datacenter| has_other_state(*datacenter, before, now));
+        endpoints.extend(datacenters.flat_map(|id| self.endpoints_by_datacenter.list(id)));
         endpoints.extend(
             differing_keys(
                 &before.adjustments.endpoint_fractions,
@@ -139,7 +146,7 @@ impl Dependencies {
             .map(|id| id.0),
         );
         let mut pools: Vec<PoolId> =
-            endpoints.into_iter().filter_map(|at| self.pool_of.get(at as usize).copied()).collect();
+            endpoints.into_iter().filter_map(|id| self.pool_of.get(id as usize).copied()).collect();
         pools.extend(
             pools_with_other_adjustments(before, now)
                 .into_iter()
@@ -150,34 +157,34 @@ impl Dependencies {
         pools
     }
 
-    /// The same where the topology differs as well. Ids are those of this topology; a pool or an
-    /// endpoint is compared with what had its id before ([`crate::steer::Numbering`]).
+    /// The same as [`Dependencies::changed`], for two topologies. Ids are those of this topology; a
+    /// pool or an endpoint is compared with the one that had its id before
+    /// ([`crate::steer::Numbering`]).
     pub(in crate::steer) fn changed_topology(
         &self,
         before: CompileInputs<'_>,
         now: CompileInputs<'_>,
     ) -> Vec<PoolId> {
         let (old, new) = (before.topology, now.topology);
-        let is_other_place = |at: usize| {
-            let same =
-                old.datacenters.get(at).zip(new.datacenters.get(at)).is_some_and(|(was, is)| {
-                    was.name == is.name && was.location == is.location && was.keep == is.keep
-                });
-            !same || has_other_state(at, before.conditions, now.conditions)
+        let differs = |index: usize| {
+            let datacenters = old.datacenters.get(index).zip(new.datacenters.get(index));
+            let is_same = datacenters.is_some_and(|(old, new)| {
+                old.name == new.name && old.location == new.location && old.keep == new.keep
+            });
+            !is_same || has_other_state(index, before.conditions, now.conditions)
         };
-        let other_places: Vec<bool> = (0..new.datacenters.len()).map(is_other_place).collect();
+        let differing_datacenters: Vec<bool> = (0..new.datacenters.len()).map(differs).collect();
         let mut is_changed = vec![false; new.pools.len()];
-        for (at, pool) in self.pool_of.iter().enumerate() {
-            let id = EndpointId(at as u32);
-            let places = &new.endpoints[at].datacenters;
-            if !is_same_endpoint(id, before, now)
-                || places.iter().any(|place| other_places[place.index()])
+        for (index, pool) in self.pool_of.iter().enumerate() {
+            let mut datacenters = new.endpoints[index].datacenters.iter();
+            if !is_same_endpoint(EndpointId(index as u32), before, now)
+                || datacenters.any(|datacenter| differing_datacenters[datacenter.index()])
             {
                 is_changed[pool.index()] = true;
             }
         }
-        for (at, pool) in new.pools.iter().enumerate() {
-            is_changed[at] |= !old.pools.get(at).is_some_and(|was| is_same_pool(was, pool));
+        for (index, pool) in new.pools.iter().enumerate() {
+            is_changed[index] |= !old.pools.get(index).is_some_and(|old| is_same_pool(old, pool));
         }
         for pool in pools_with_other_adjustments(before.conditions, now.conditions) {
             if let Some(is_changed) = is_changed.get_mut(pool.index()) {
@@ -193,78 +200,77 @@ impl Dependencies {
     }
 }
 
-/// Whether a datacenter has another state, or takes another part of its clients.
-fn has_other_state(at: usize, before: &Conditions, now: &Conditions) -> bool {
-    let of = |conditions: &Conditions| {
-        let state = conditions.datacenters.get(at).copied().unwrap_or_default();
+/// Whether a datacenter has another state, or another fraction of its clients.
+fn has_other_state(index: usize, before: &Conditions, now: &Conditions) -> bool {
+    let state_and_fraction = |conditions: &Conditions| {
+        let state = conditions.datacenters.get(index).copied().unwrap_or_default();
         let ramp =
-            conditions.adjustments.datacenter_fractions.get(&DatacenterId(at as u32)).copied();
+            conditions.adjustments.datacenter_fractions.get(&DatacenterId(index as u32)).copied();
         (state, ramp.unwrap_or_else(|| fraction_without_ramp(state)))
     };
-    of(before) != of(now)
+    state_and_fraction(before) != state_and_fraction(now)
 }
 
-/// Whether an endpoint answers as it did: written alike, judged alike, resolved alike.
-fn is_same_endpoint(id: EndpointId, before: CompileInputs<'_>, now: CompileInputs<'_>) -> bool {
-    let at = id.index();
-    let (Some(was), Some(is)) = (before.topology.endpoints.get(at), now.topology.endpoints.get(at))
-    else {
-        return false;
-    };
-    // A monitor counts by its results, a load source by its reports: their positions may differ.
-    let is_written_alike = Arc::ptr_eq(was, is)
-        || was.name == is.name
-            && was.target == is.target
-            && was.datacenters == is.datacenters
-            && was.state == is.state
-            && was.force == is.force;
+/// Whether an endpoint answers the same: its definition, health, addresses and fraction are equal.
+fn is_same_endpoint<'a>(id: EndpointId, before: CompileInputs<'a>, now: CompileInputs<'a>) -> bool {
+    let index = id.index();
+    let endpoint = |inputs: CompileInputs<'a>| inputs.topology.endpoints.get(index);
+    let Some((old, new)) = endpoint(before).zip(endpoint(now)) else { return false };
+    // A monitor matters by its results and a load source by its reports: their positions may
+    // differ.
+    let has_same_definition = Arc::ptr_eq(old, new)
+        || old.name == new.name
+            && old.target == new.target
+            && old.datacenters == new.datacenters
+            && old.state == new.state
+            && old.force == new.force;
     let standings = |inputs: CompileInputs<'_>| -> Vec<_> {
-        let probes = &inputs.topology.endpoint_probes[at];
+        let probes = &inputs.topology.endpoint_probes[index];
         probes.iter().map(|probe| inputs.conditions.standing(*probe)).collect()
     };
-    let is_judged_alike = || {
-        let (old, new) = (&before.topology.endpoint_probes[at], &now.topology.endpoint_probes[at]);
+    let has_same_health = || {
+        let probes = |inputs: CompileInputs<'a>| &inputs.topology.endpoint_probes[index];
+        let (old, new) = (probes(before), probes(now));
         old.iter().chain(new).all(Option::is_none) && old.len() == new.len()
             || standings(before) == standings(now)
     };
     let resolved = |inputs: CompileInputs<'_>| {
-        inputs.topology.endpoint_alias[at]
+        inputs.topology.endpoint_alias[index]
             .map(|alias: AliasId| inputs.conditions.aliases.get(alias.index()).cloned())
     };
-    let part = |inputs: CompileInputs<'_>| {
+    let fraction = |inputs: CompileInputs<'_>| {
         inputs.conditions.adjustments.endpoint_fractions.get(&id).copied()
     };
-    is_written_alike
-        && is_judged_alike()
+    has_same_definition
+        && has_same_health()
         && resolved(before) == resolved(now)
-        && part(before) == part(now)
+        && fraction(before) == fraction(now)
 }
 
-/// Whether two pools with equal members choose alike.
-fn is_same_pool(was: &Arc<Pool>, is: &Arc<Pool>) -> bool {
-    let (old, new) = (&was.regulation, &is.regulation);
-    Arc::ptr_eq(was, is)
-        || was.name == is.name
-            && was.policy == is.policy
-            && was.spread == is.spread
-            && was.answers == is.answers
-            && was.min_up == is.min_up
-            && was.families == is.families
-            && was.members == is.members
-            && old.keep == new.keep
-            && old.trickle == new.trickle
-            && old.failback == new.failback
-            && old.capacity == new.capacity
+/// Whether two pools select the same if their members are the same.
+fn is_same_pool(old: &Arc<Pool>, new: &Arc<Pool>) -> bool {
+    Arc::ptr_eq(old, new)
+        || old.name == new.name
+            && old.policy == new.policy
+            && old.spread == new.spread
+            && old.answers == new.answers
+            && old.min_up == new.min_up
+            && old.families == new.families
+            && old.members == new.members
+            && old.regulation.keep == new.regulation.keep
+            && old.regulation.trickle == new.regulation.trickle
+            && old.regulation.failback == new.regulation.failback
+            && old.regulation.capacity == new.regulation.capacity
 }
 
-/// The pools that are regulated differently: other shares, another holder, or another state of
-/// recovery.
+/// The pools whose adjustments differ: other weights or fractions, another holder or failback, or
+/// another state of recovery.
 fn pools_with_other_adjustments(before: &Conditions, now: &Conditions) -> Vec<PoolId> {
-    let (was, is) = (&before.adjustments, &now.adjustments);
-    let mut pools: Vec<PoolId> = differing_keys(&was.kept_fractions, &is.kept_fractions)
-        .chain(differing_keys(&was.weights, &is.weights))
-        .chain(differing_keys(&was.holders, &is.holders))
-        .chain(differing_keys(&was.failbacks, &is.failbacks))
+    let (old, new) = (&before.adjustments, &now.adjustments);
+    let mut pools: Vec<PoolId> = differing_keys(&old.kept_fractions, &new.kept_fractions)
+        .chain(differing_keys(&old.weights, &new.weights))
+        .chain(differing_keys(&old.holders, &new.holders))
+        .chain(differing_keys(&old.failbacks, &new.failbacks))
         .copied()
         .collect();
     let groups = before.recovering.keys().chain(now.recovering.keys());
@@ -293,26 +299,27 @@ fn endpoint_of(kind: MemberKind) -> Option<EndpointId> {
     }
 }
 
-/// Lists of numbers by position, in one allocation.
+/// A list of numbers for each position, all in one allocation.
 #[derive(Debug)]
 struct AdjacencyLists {
-    /// By position: where its list starts. One more at the end.
+    /// By position: the index in `items` at which its list starts. One more marks the end of the
+    /// last list.
     starts: Box<[u32]>,
     items: Box<[u32]>,
 }
 
 impl AdjacencyLists {
-    /// `count` lists of these pairs of position and item.
+    /// `count` lists, filled from pairs of position and item.
     fn new(count: usize, pairs: &[(u32, u32)]) -> Self {
         let mut starts = vec![0_u32; count + 1];
-        pairs.iter().for_each(|(at, _)| starts[*at as usize + 1] += 1);
-        for at in 0..count {
-            starts[at + 1] += starts[at];
+        pairs.iter().for_each(|(position, _)| starts[*position as usize + 1] += 1);
+        for position in 0..count {
+            starts[position + 1] += starts[position];
         }
         let mut next = starts.clone();
         let mut items = vec![0; pairs.len()];
-        for (at, item) in pairs {
-            let next = &mut next[*at as usize];
+        for (position, item) in pairs {
+            let next = &mut next[*position as usize];
             items[*next as usize] = *item;
             *next += 1;
         }
@@ -324,8 +331,8 @@ impl AdjacencyLists {
     }
 
     /// The list at a position; empty beyond the last one.
-    fn list(&self, at: usize) -> &[u32] {
-        match self.starts.get(at..at + 2) {
+    fn list(&self, position: usize) -> &[u32] {
+        match self.starts.get(position..position + 2) {
             Some(&[start, end]) => &self.items[start as usize..end as usize],
             _ => &[],
         }

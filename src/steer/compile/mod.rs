@@ -1,4 +1,4 @@
-//! The compilation: from topology, conditions and databases to charts. It runs on a load and after
+//! Compilation: from topology, conditions and databases to charts. It runs after a load and after
 //! each change of the conditions, never for a query.
 //!
 //! [`Compiler`] groups services with equal settings into chart plans and finds the plans that a

@@ -1,9 +1,9 @@
-//! Preferences: what of a client's location can change a service's answer, and what a location
-//! makes of it.
+//! Preferences: the properties of a client's location that can change a service's answer, and how a
+//! location ranks the members of its pools.
 //!
-//! A service's preferences are those of every `rank_by_distance` and `geo` pool in its tree.
-//! Services with equal preferences share one survey of the world. Ranks are over members, not over
-//! health: a verdict never makes a survey anew.
+//! A service's preferences are those of every `nearest` and `geo` pool in its tree. Services with
+//! equal preferences share one survey of the address space. A ranking has all members, healthy or
+//! not, so that a change of health never needs a new survey.
 
 use ipnet::IpNet;
 
@@ -12,28 +12,28 @@ use crate::{
     steer::model::{Fraction, GeoRule, Member, MemberKind, Policy, PoolId, Tie, Topology},
 };
 
-/// What of a client's location can change an answer. By pool, in the order in which the tree is
-/// walked.
+/// The properties of a client's location that can change an answer: one preference for each
+/// geographic pool, in the order in which the tree is traversed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(in crate::steer) struct Preferences(Vec<Preference>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Preference {
-    /// Distances to the members; and how much farther the second nearest is, where the nearest may
-    /// give clients away.
-    Nearest { members: Vec<MemberLocation>, tie: TieKey, yields: bool },
-    /// The keys of the rules.
+    /// The distances to the members. `may_yield`: some member may have to give clients away
+    /// although it is usable, so that the distance which its clients lose matters, too.
+    Nearest { members: Vec<MemberLocation>, tie: TieKey, may_yield: bool },
+    /// The keys of the pool's rules.
     Geo { rules: Vec<RuleKeys> },
 }
 
-/// Where a member is: its datacenters' coordinates, and its bias.
+/// The coordinates of a member's datacenters, and its bias.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct MemberLocation {
     points: Vec<Coordinates>,
     bias: i8,
 }
 
-/// A tie by its bits, so that it can be part of a key.
+/// A tie with its number as bits, so that it can be part of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum TieKey {
     None,
@@ -41,6 +41,7 @@ enum TieKey {
     Kilometres(u64),
 }
 
+/// The keys of a `geo` rule, without its members.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::steer) struct RuleKeys {
     subnets: Vec<IpNet>,
@@ -50,27 +51,28 @@ pub(in crate::steer) struct RuleKeys {
     continents: Vec<Box<str>>,
 }
 
-/// What one location makes of one pool.
+/// How one location ranks the members or rules of one pool.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::steer) enum Ranking {
-    /// Of a `rank_by_distance` pool.
+    /// The ranking of a `nearest` pool, by distance.
     Nearest {
-        /// All members, nearest first.
+        /// All members, the nearest first.
         order: Box<[u16]>,
-        /// For each rank: how many of the next ranks tie with it. Empty where the pool has no tie.
+        /// For each rank: the number of the next ranks that tie with it. Empty if the pool has no
+        /// tie.
         tied: Box<[u16]>,
-        /// How much distance a client loses who goes to the second member instead of the first, in
-        /// classes of [`loss_class`]. `None` where that is not known, or where no member gives
-        /// clients away.
+        /// The distance that a client loses by going to the second member instead of the first, as
+        /// a class of [`loss_class`]. `None` if it is not known, or if no member may give clients
+        /// away.
         loss: Option<u16>,
     },
-    /// Of a `geo` pool: the rules that match, most specific first.
+    /// The rules of a `geo` pool that match, the most specific first.
     Geo(Box<[u16]>),
 }
 
-/// Where an area stands among all areas that have the same nearest member, in order of the distance
-/// that their clients would lose by going to the second: as shares of those areas' addresses, from
-/// 0 to 1.
+/// The range of an area among all areas with the same nearest member, ordered by the distance that
+/// their clients would lose by going to the second nearest: as shares of these areas' addresses,
+/// from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::steer) struct LossRange {
     pub from: f64,
@@ -78,23 +80,24 @@ pub(in crate::steer) struct LossRange {
 }
 
 impl LossRange {
-    /// What the area keeps where the member keeps `keep` of all its clients.
+    /// The fraction of the area's clients that stay with the nearest member if that keeps `keep` of
+    /// all its clients.
     pub(in crate::steer) fn kept_fraction(self, keep: Fraction) -> Fraction {
-        let given = 1.0 - keep.share();
-        match (given <= self.from, given >= self.to) {
+        let leaving = 1.0 - keep.share();
+        match (leaving <= self.from, leaving >= self.to) {
             (true, _) => Fraction::FULL,
             (_, true) => Fraction::ZERO,
-            _ => Fraction::from_share((self.to - given) / (self.to - self.from)),
+            _ => Fraction::from_share((self.to - leaving) / (self.to - self.from)),
         }
     }
 }
 
-/// What one location makes of every pool of the preferences.
+/// How one location ranks the members of every pool of the preferences.
 pub(in crate::steer) type Rankings = Box<[Ranking]>;
 
 impl Preferences {
-    /// The preferences of a tree (or of several, a service's pool and its `on-all-down` pool), and
-    /// which pool each is of.
+    /// The preferences of the trees below `roots` (a service's pool and its `on-all-down` pool),
+    /// and the pool that each belongs to.
     pub(in crate::steer) fn of(topology: &Topology, roots: &[PoolId]) -> (Self, Vec<PoolId>) {
         let is_geographic = |id: &PoolId| {
             let policy = &topology.pools[id.index()].policy;
@@ -106,7 +109,7 @@ impl Preferences {
         (Self(pools.iter().filter_map(preference).collect()), pools)
     }
 
-    /// Whether every client is alike.
+    /// Whether the answer does not depend on the client's location.
     pub(in crate::steer) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -115,7 +118,7 @@ impl Preferences {
     pub(in crate::steer) fn may_give_clients_away(&self) -> bool {
         self.0
             .iter()
-            .any(|preference| matches!(preference, Preference::Nearest { yields: true, .. }))
+            .any(|preference| matches!(preference, Preference::Nearest { may_yield: true, .. }))
     }
 
     /// The prefixes that rules name, each once.
@@ -134,10 +137,10 @@ impl Preferences {
         })
     }
 
-    /// What a location makes of every pool. `within` are the named prefixes that hold it, longest
-    /// first.
-    pub(in crate::steer) fn rankings(&self, location: &Location, within: &[IpNet]) -> Rankings {
-        self.0.iter().map(|preference| preference.ranking(location, within)).collect()
+    /// How a location ranks the members of every pool. `prefixes` are the named prefixes that
+    /// contain it, the longest first.
+    pub(in crate::steer) fn rankings(&self, location: &Location, prefixes: &[IpNet]) -> Rankings {
+        self.0.iter().map(|preference| preference.ranking(location, prefixes)).collect()
     }
 }
 
@@ -154,7 +157,10 @@ impl Preference {
                         bias: member.bias,
                     })
                     .collect(),
-                yields: pool.members.iter().any(|member| may_give_clients_away(topology, member)),
+                may_yield: pool
+                    .members
+                    .iter()
+                    .any(|member| may_give_clients_away(topology, member)),
                 tie: match tie {
                     None => TieKey::None,
                     Some(Tie::Share(share)) => TieKey::Share(share.to_bits()),
@@ -168,30 +174,30 @@ impl Preference {
         }
     }
 
-    fn ranking(&self, location: &Location, within: &[IpNet]) -> Ranking {
+    fn ranking(&self, location: &Location, prefixes: &[IpNet]) -> Ranking {
         match self {
-            Self::Nearest { members, tie, yields } => {
-                rank_by_distance(members, *tie, *yields, location.coordinates)
+            Self::Nearest { members, tie, may_yield } => {
+                rank_by_distance(members, *tie, *may_yield, location.coordinates)
             }
             Self::Geo { rules } => {
-                let specific = |(at, rule): (usize, &RuleKeys)| {
-                    Some((rule.specificity(location, within)?, at as u16))
+                let specificity = |(index, rule): (usize, &RuleKeys)| {
+                    Some((rule.specificity(location, prefixes)?, index as u16))
                 };
                 let mut matching: Vec<(Specificity, u16)> =
-                    rules.iter().enumerate().filter_map(specific).collect();
+                    rules.iter().enumerate().filter_map(specificity).collect();
                 matching.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-                Ranking::Geo(matching.into_iter().map(|(_, at)| at).collect())
+                Ranking::Geo(matching.into_iter().map(|(_, rule)| rule).collect())
             }
         }
     }
 }
 
-/// How closely a rule fits, the closest last.
+/// How specific the key is by which a rule matches; the greatest is the most specific.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::steer) enum Specificity {
     Continent,
     Country,
-    /// How many of the client's subdivisions lie around the one that the rule names.
+    /// The number of the client's subdivisions that contain the one which the rule names.
     Subdivision(u8),
     Asn,
     Subnet(u8),
@@ -208,26 +214,27 @@ impl RuleKeys {
         }
     }
 
-    /// By the most specific of the rule's keys that fits; `None` where none does.
+    /// The specificity of the most specific key that matches; `None` if none does. `prefixes` are
+    /// the named prefixes that contain the client, the longest first.
     pub(in crate::steer) fn specificity(
         &self,
         location: &Location,
-        within: &[IpNet],
+        prefixes: &[IpNet],
     ) -> Option<Specificity> {
-        let holds = |codes: &[Box<str>], code: &Option<Box<str>>| {
+        let contains = |codes: &[Box<str>], code: &Option<Box<str>>| {
             code.as_ref().is_some_and(|code| codes.contains(code))
         };
-        if let Some(prefix) = within.iter().find(|prefix| self.subnets.contains(prefix)) {
+        if let Some(prefix) = prefixes.iter().find(|prefix| self.subnets.contains(prefix)) {
             Some(Specificity::Subnet(prefix.prefix_len()))
         } else if location.asn.is_some_and(|asn| self.asns.contains(&asn)) {
             Some(Specificity::Asn)
-        } else if let Some(at) =
+        } else if let Some(index) =
             location.subdivisions.iter().position(|code| self.subdivisions.contains(code))
         {
-            Some(Specificity::Subdivision((location.subdivisions.len() - 1 - at).min(255) as u8))
-        } else if holds(&self.countries, &location.country) {
+            Some(Specificity::Subdivision((location.subdivisions.len() - 1 - index).min(255) as u8))
+        } else if contains(&self.countries, &location.country) {
             Some(Specificity::Country)
-        } else if holds(&self.continents, &location.continent) {
+        } else if contains(&self.continents, &location.continent) {
             Some(Specificity::Continent)
         } else {
             None
@@ -235,17 +242,18 @@ impl RuleKeys {
     }
 }
 
-/// Members by biased distance, those of equal distance (or of none) in the order written.
+/// Ranks members by biased distance; members of equal or unknown distance stay in the order
+/// written.
 fn rank_by_distance(
     members: &[MemberLocation],
     tie: TieKey,
-    yields: bool,
+    may_yield: bool,
     client: Option<Coordinates>,
 ) -> Ranking {
-    let distance = |site: &MemberLocation| {
-        client.map_or(f64::INFINITY, |client| biased_km(&site.points, site.bias, client))
+    let distance_km = |member: &MemberLocation| {
+        client.map_or(f64::INFINITY, |client| biased_km(&member.points, member.bias, client))
     };
-    let mut ranked: Vec<(f64, u16)> = members.iter().map(distance).zip(0..).collect();
+    let mut ranked: Vec<(f64, u16)> = members.iter().map(distance_km).zip(0..).collect();
     ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let limit = |nearest_km: f64| match tie {
         TieKey::None => None,
@@ -262,27 +270,28 @@ fn rank_by_distance(
     let tied =
         if tie == TieKey::None { Box::default() } else { (0..ranked.len()).map(tied_at).collect() };
     let lost_km = match ranked[..] {
-        [(nearest, _), (second, _), ..] if yields && second.is_finite() => Some(second - nearest),
+        [(nearest, _), (second, _), ..] if may_yield && second.is_finite() => {
+            Some(second - nearest)
+        }
         _ => None,
     };
     Ranking::Nearest {
-        order: ranked.iter().map(|(_, at)| *at).collect(),
+        order: ranked.iter().map(|(_, member)| *member).collect(),
         tied,
         loss: lost_km.map(loss_class),
     }
 }
 
-/// The class of a lost distance. The first class is 125 m wide and each next one 0.5 % wider: some
-/// 1,350 classes up to the longest distance on Earth. Classes with few clients are joined with
-/// their neighbours ([`super::survey`]).
+/// The class of a lost distance. The first class is 125 m wide and each next one 0.5 % wider, which
+/// makes some 1,350 classes up to the longest distance on Earth. Classes with few clients are
+/// merged with their neighbours ([`super::survey`]).
 fn loss_class(km: f64) -> u16 {
     const FIRST_KM: f64 = 25.0;
     const RATIO: f64 = 1.005;
     ((1.0 + km / FIRST_KM).ln() / RATIO.ln()) as u16
 }
 
-/// Whether a member of a `rank_by_distance` pool may have to give clients away although it is
-/// usable.
+/// Whether a member of a `nearest` pool may have to give clients away although it is usable.
 fn may_give_clients_away(topology: &Topology, member: &Member) -> bool {
     topology.members_below([member.kind]).any(|member| match member {
         MemberKind::Pool(id) => {
@@ -296,16 +305,16 @@ fn may_give_clients_away(topology: &Topology, member: &Member) -> bool {
     })
 }
 
-/// The distance to the nearest of `member_coordinates` as `rank_by_distance` sees it: with Route
-/// 53's bias. Infinite where there is no point.
+/// The distance in km from the client to the nearest of `points`, changed by the bias as Route 53
+/// does. Infinite if there is no point.
 pub(in crate::steer) fn biased_km(points: &[Coordinates], bias: i8, client: Coordinates) -> f64 {
     let km = points.iter().map(|point| point.distance_km(client)).fold(f64::INFINITY, f64::min);
     let bias = f64::from(bias) / 100.0;
     if bias >= 0.0 { km * (1.0 - bias) } else { km / (1.0 + bias) }
 }
 
-/// Where a member is: the coordinates of its datacenters, of all its endpoints' where it is a pool.
-/// Each point once.
+/// The coordinates of a member: those of the datacenters of the endpoint, or of all endpoints below
+/// the pool. Each point once.
 pub(in crate::steer) fn member_coordinates(
     topology: &Topology,
     member: &Member,
@@ -313,8 +322,8 @@ pub(in crate::steer) fn member_coordinates(
     let mut points = Vec::new();
     for id in topology.endpoints_of([member.kind]) {
         for datacenter in &topology.endpoints[id.index()].datacenters {
-            let place = topology.datacenters[datacenter.index()].location;
-            points.extend(place.filter(|place| !points.contains(place)));
+            let location = topology.datacenters[datacenter.index()].location;
+            points.extend(location.filter(|location| !points.contains(location)));
         }
     }
     points
@@ -324,7 +333,7 @@ pub(in crate::steer) fn member_coordinates(
 mod tests {
     use super::*;
 
-    fn site(latitude: f64, longitude: f64, bias: i8) -> MemberLocation {
+    fn member_at(latitude: f64, longitude: f64, bias: i8) -> MemberLocation {
         MemberLocation { points: vec![Coordinates::new(latitude, longitude).unwrap()], bias }
     }
 
@@ -337,36 +346,36 @@ mod tests {
             client.map(|(latitude, longitude)| Coordinates::new(latitude, longitude).unwrap());
         match rank_by_distance(members, tie, false, client) {
             Ranking::Nearest { order, tied, .. } => (order.into_vec(), tied.into_vec()),
-            Ranking::Geo(_) => unreachable!("nearest makes no geo sight"),
+            Ranking::Geo(_) => unreachable!("distances make no ranking of rules"),
         }
     }
 
     #[test]
-    fn the_great_circle_decides_where_plain_degrees_would_not() {
-        let (frankfurt, helsinki) = (site(50.11, 8.68, 0), site(60.17, 24.94, 0));
+    fn the_nearest_member_is_found_by_the_great_circle_and_not_by_degrees() {
+        let (frankfurt, helsinki) = (member_at(50.11, 8.68, 0), member_at(60.17, 24.94, 0));
         assert_eq!(order(&[frankfurt, helsinki], TieKey::None, Some((59.91, 10.75))).0, [1, 0]);
     }
 
     #[test]
-    fn bias_draws_clients_near_or_pushes_them_off() {
+    fn a_positive_bias_attracts_clients_and_a_negative_one_repels_them() {
         let client = Some((0.0, 0.0));
         assert_eq!(
-            order(&[site(0.0, 10.0, 0), site(0.0, 12.0, 25)], TieKey::None, client).0,
+            order(&[member_at(0.0, 10.0, 0), member_at(0.0, 12.0, 25)], TieKey::None, client).0,
             [1, 0]
         );
         assert_eq!(
-            order(&[site(0.0, 10.0, -25), site(0.0, 12.0, 0)], TieKey::None, client).0,
+            order(&[member_at(0.0, 10.0, -25), member_at(0.0, 12.0, 0)], TieKey::None, client).0,
             [1, 0]
         );
         assert_eq!(
-            order(&[site(0.0, 10.0, 0), site(0.0, -10.0, 0)], TieKey::None, client).0,
+            order(&[member_at(0.0, 10.0, 0), member_at(0.0, -10.0, 0)], TieKey::None, client).0,
             [0, 1]
         );
     }
 
     #[test]
     fn a_client_without_coordinates_gets_the_order_written_and_no_ties() {
-        let members = [site(10.0, 10.0, 0), site(0.0, 0.0, 0)];
+        let members = [member_at(10.0, 10.0, 0), member_at(0.0, 0.0, 0)];
         assert_eq!(
             order(&members, TieKey::Share(0.5_f64.to_bits()), None),
             (vec![0, 1], vec![0, 0])
@@ -374,8 +383,8 @@ mod tests {
     }
 
     #[test]
-    fn a_tie_counts_from_whoever_is_nearest_among_the_usable() {
-        let members = [site(0.0, 10.0, 0), site(0.0, 10.4, 0), site(0.0, 10.8, 0)];
+    fn a_tie_is_measured_from_each_rank_since_the_members_before_it_may_be_unusable() {
+        let members = [member_at(0.0, 10.0, 0), member_at(0.0, 10.4, 0), member_at(0.0, 10.8, 0)];
         assert_eq!(
             order(&members, TieKey::Share(0.05_f64.to_bits()), Some((0.0, 0.0))).1,
             [1, 1, 0]
@@ -422,9 +431,9 @@ mod tests {
             asn: Some(64500),
             ..Location::default()
         };
-        let within = ["203.0.113.128/25".parse().unwrap(), "203.0.113.0/24".parse().unwrap()];
+        let prefixes = ["203.0.113.128/25".parse().unwrap(), "203.0.113.0/24".parse().unwrap()];
         assert_eq!(
-            Preference::Geo { rules }.ranking(&location, &within),
+            Preference::Geo { rules }.ranking(&location, &prefixes),
             Ranking::Geo([3, 2, 4, 1, 0].into())
         );
     }

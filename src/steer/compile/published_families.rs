@@ -1,9 +1,9 @@
-//! The families that a service publishes, and what holds them together.
+//! The families that a service publishes, and how they depend on each other.
 //!
-//! A and AAAA choose apart, but a service is down only when neither family has a usable member.
-//! While one has, the other one's answer without a usable member is NODATA, so that clients use the
-//! working family at once. Both families therefore stop at the same stage of a search, and
-//! `on-all-down` applies to both or to none.
+//! A and AAAA are chosen independently, but a service is down only if neither family has a usable
+//! member. While one family has a usable member, a family without one is answered NODATA, so that
+//! clients use the working family at once. Both families therefore stop at the same stage of a
+//! search, and `on-all-down` applies to both or to none.
 
 use std::net::IpAddr;
 
@@ -18,17 +18,17 @@ use crate::steer::model::{
 /// The families that a service publishes, by the members of its own pool.
 #[derive(Debug)]
 pub(in crate::steer) struct PublishedFamilies {
-    /// By family: whether a fixed address or a CNAME belongs to it. An SRV service has its hosts in
-    /// the place of IPv4.
+    /// By family: whether it has a fixed address or a CNAME. An SRV service has its hosts in the
+    /// place of IPv4.
     has_fixed: [bool; 2],
-    /// `ipv6 = false` publishes no AAAA.
+    /// Whether AAAA is published: not if `ipv6 = false`.
     ipv6: bool,
-    /// What they resolve to decides which families are published besides.
+    /// The aliases of the service: a family that one of them has is published, too.
     aliases: Vec<AliasId>,
 }
 
 impl PublishedFamilies {
-    /// Of a service's own pool, given every endpoint below it.
+    /// The families published by a service's own pool, whose endpoints are `endpoints`.
     pub(in crate::steer) fn new(
         topology: &Topology,
         kind: &RecordKind,
@@ -63,24 +63,24 @@ impl PublishedFamilies {
         self.aliases.iter().any(|&alias| search.is_unresolved(alias))
     }
 
-    /// Whether a family is published under the present conditions.
+    /// Whether a family is published under the conditions of `search`.
     pub(in crate::steer) fn holds(&self, family: Family, search: &PoolSearch<'_>) -> bool {
-        let (is_fixed, is_wanted) = match family {
+        let (is_fixed, is_enabled) = match family {
             Family::V4 => (self.has_fixed[0], true),
             Family::V6 => (self.has_fixed[1], self.ipv6),
         };
-        is_wanted && (is_fixed || self.aliases.iter().any(|&alias| search.may_have(alias, family)))
+        is_enabled && (is_fixed || self.aliases.iter().any(|&alias| search.may_have(alias, family)))
     }
 
-    /// What the family that `view` does not ask for comes to in `pool`; `None` where that family is
-    /// not published.
+    /// The result of searching `pool` for the other family than that of `context`; `None` if the
+    /// other family is not published.
     pub(in crate::steer) fn other_family(
         &self,
         pool: PoolId,
-        view: SearchContext<'_>,
+        context: SearchContext<'_>,
         search: &mut PoolSearch<'_>,
     ) -> Option<SearchResult> {
-        let family = view.family.other();
-        self.holds(family, search).then(|| search.pool(pool, SearchContext { family, ..view }))
+        let family = context.family.other();
+        self.holds(family, search).then(|| search.pool(pool, SearchContext { family, ..context }))
     }
 }

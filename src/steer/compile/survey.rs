@@ -1,5 +1,5 @@
-//! Surveys: the world divided by one set of preferences. Kept over reloads: only new preferences or
-//! new databases need one.
+//! Surveys: the address space divided by one set of preferences. They are kept across reloads: only
+//! new preferences or new databases need a new survey.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,38 +11,39 @@ use ipnet::IpNet;
 use super::preference::{LossRange, Preferences, Ranking, Rankings};
 use crate::geo::{Atlas, Databases, Division, Grid};
 
-/// With no more folds than this nothing is forgotten.
+/// Up to this number of folds, [`Surveys::prune`] removes none.
 const MAX_UNUSED_FOLDS: usize = 16;
 
-/// Classes of loss that together hold less than this of a nearest member's clients are one.
+/// Neighbouring classes of loss are merged while together they hold less than this share of a
+/// nearest member's clients.
 const MIN_CLASS_SHARE: f64 = 1.0 / 128.0;
 
-/// The world divided by one set of preferences.
+/// The address space divided by one set of preferences.
 #[derive(Debug)]
 pub(in crate::steer) struct Survey {
     grid: Arc<Grid>,
-    /// The grid's cells in areas.
+    /// The areas, as sets of the grid's cells.
     division: Division,
-    /// What each area makes of the preferences' pools.
+    /// By area: how it ranks the members of each pool of the preferences.
     pub rankings: Vec<Rankings>,
-    /// By area, by pool: where the area stands among those of the same nearest member. Empty where
-    /// no member gives clients away.
+    /// By area, by pool: the area's range among those with the same nearest member. Empty if no
+    /// member may give clients away.
     loss_ranges: Vec<Box<[Option<LossRange>]>>,
 }
 
 impl Survey {
     fn new(grid: Arc<Grid>, preferences: &Preferences) -> Self {
         let named = preferences.named_prefixes();
-        let (division, sights) = grid.divide(&named, |location, within| {
-            let within: Vec<_> = within.iter().map(|&at| named[at as usize]).collect();
-            preferences.rankings(location, &within)
+        let (division, rankings) = grid.divide(&named, |location, prefixes| {
+            let prefixes: Vec<_> = prefixes.iter().map(|&index| named[index as usize]).collect();
+            preferences.rankings(location, &prefixes)
         });
-        let (division, rankings) = merge_loss_classes(&grid, division, sights);
+        let (division, rankings) = merge_loss_classes(&grid, division, rankings);
         let loss_ranges = loss_ranges(&grid, &division, &rankings);
         Self { grid, division, rankings, loss_ranges }
     }
 
-    /// The spans of a client's area.
+    /// The loss ranges of a client's area, by pool.
     pub(in crate::steer) fn loss_ranges_at(
         &self,
         client: std::net::IpAddr,
@@ -50,104 +51,108 @@ impl Survey {
         self.loss_ranges(self.grid.area(&self.division, client))
     }
 
-    /// The spans of one area, by pool; empty where no member gives clients away.
+    /// The loss ranges of one area, by pool; empty if no member may give clients away.
     pub(in crate::steer) fn loss_ranges(&self, area: usize) -> &[Option<LossRange>] {
-        self.loss_ranges.get(area).map_or(&[], |spans| spans)
+        self.loss_ranges.get(area).map_or(&[], |ranges| ranges)
     }
 }
 
-/// What a sight says of who gives clients away: the nearest member, and the class of what its
-/// clients lose.
-fn nearest_loss(sight: &Ranking) -> Option<(u16, u16)> {
-    match sight {
+/// The nearest member of a ranking and the class of the distance that its clients would lose;
+/// `None` if the loss does not matter.
+fn nearest_loss(ranking: &Ranking) -> Option<(u16, u16)> {
+    match ranking {
         Ranking::Nearest { order, loss, .. } => order.first().copied().zip(*loss),
         Ranking::Geo(_) => None,
     }
 }
 
-/// By pool, nearest member and class of loss: the number of IPv4 addresses, which stands for the
+/// By pool, nearest member and class of loss: the number of IPv4 addresses, as an estimate for the
 /// unknown number of clients. It is used for both families, since most IPv6 addresses are unused.
-/// An area without IPv4 addresses counts as one.
-fn weights(grid: &Grid, division: &Division, sights: &[Rankings]) -> LossWeights {
+/// Each area counts one address more, so that an area without IPv4 addresses is not lost.
+fn weights(grid: &Grid, division: &Division, rankings: &[Rankings]) -> LossWeights {
     let addresses = grid.addresses(division).into_iter().map(|count| 1.0 + count);
     let mut weights = LossWeights::new();
-    for (sights, addresses) in sights.iter().zip(addresses) {
-        for (at, (first, loss)) in
-            sights.iter().enumerate().filter_map(|(at, sight)| Some((at, nearest_loss(sight)?)))
-        {
-            *weights.entry((at, first)).or_default().entry(loss).or_default() += addresses;
+    for (rankings, addresses) in rankings.iter().zip(addresses) {
+        for (pool, ranking) in rankings.iter().enumerate() {
+            if let Some((nearest, loss)) = nearest_loss(ranking) {
+                let classes = weights.entry((pool, nearest)).or_default();
+                *classes.entry(loss).or_default() += addresses;
+            }
         }
     }
     weights
 }
 
-/// By pool and nearest member, by class of loss.
+/// By pool and nearest member, by class of loss: the number of addresses.
 type LossWeights = BTreeMap<(usize, u16), BTreeMap<u16, f64>>;
 
-/// Joins neighbouring classes of loss while they together hold less than `MIN_CLASS_SHARE` of the
-/// nearest member's clients. Classes are fine so that clients leave in the order of what they lose,
-/// but each class costs at least one area.
+/// Merges neighbouring classes of loss while together they hold less than `MIN_CLASS_SHARE` of the
+/// nearest member's clients. Fine classes let clients leave in the order of what they lose, but
+/// each class costs at least one area.
 fn merge_loss_classes(
     grid: &Grid,
     division: Division,
-    mut sights: Vec<Rankings>,
+    mut rankings: Vec<Rankings>,
 ) -> (Division, Vec<Rankings>) {
-    if !sights.iter().flatten().any(|sight| nearest_loss(sight).is_some()) {
-        return (division, sights);
+    if !rankings.iter().flatten().any(|ranking| nearest_loss(ranking).is_some()) {
+        return (division, rankings);
     }
-    let mut joined: HashMap<(usize, u16, u16), u16> = HashMap::new();
-    for ((at, first), classes) in weights(grid, &division, &sights) {
-        let least = classes.values().sum::<f64>() * MIN_CLASS_SHARE;
-        let (mut head, mut held) = (0, f64::INFINITY);
+    let mut merged: HashMap<(usize, u16, u16), u16> = HashMap::new();
+    for ((pool, nearest), classes) in weights(grid, &division, &rankings) {
+        let min_weight = classes.values().sum::<f64>() * MIN_CLASS_SHARE;
+        let (mut first_loss, mut merged_weight) = (0, f64::INFINITY);
         for (loss, weight) in classes {
-            if held + weight > least {
-                (head, held) = (loss, 0.0);
+            if merged_weight + weight > min_weight {
+                (first_loss, merged_weight) = (loss, 0.0);
             }
-            held += weight;
-            joined.insert((at, first, loss), head);
+            merged_weight += weight;
+            merged.insert((pool, nearest, loss), first_loss);
         }
     }
-    for (at, sight) in sights.iter_mut().flat_map(|sights| sights.iter_mut().enumerate()) {
-        if let Ranking::Nearest { order, loss: Some(loss), .. } = sight
-            && let Some(head) = order.first().and_then(|first| joined.get(&(at, *first, *loss)))
-        {
-            *loss = *head;
+    for rankings in &mut rankings {
+        for (pool, ranking) in rankings.iter_mut().enumerate() {
+            if let Ranking::Nearest { order, loss: Some(loss), .. } = ranking
+                && let Some(nearest) = order.first()
+                && let Some(first_loss) = merged.get(&(pool, *nearest, *loss))
+            {
+                *loss = *first_loss;
+            }
         }
     }
-    division.joined(&sights)
+    division.joined(&rankings)
 }
 
-/// Areas that have the same nearest member of a pool, in order of what their clients would lose by
-/// going to the second, with the share of the addresses before them and with them.
+/// By area, by pool: the range of the area among those with the same nearest member, ordered by the
+/// distance that their clients would lose by going to the second nearest.
 fn loss_ranges(
     grid: &Grid,
     division: &Division,
-    sights: &[Rankings],
+    rankings: &[Rankings],
 ) -> Vec<Box<[Option<LossRange>]>> {
-    let weights = weights(grid, division, sights);
+    let weights = weights(grid, division, rankings);
     if weights.is_empty() {
         return Vec::new();
     }
-    let mut found: HashMap<(usize, u16, u16), LossRange> = HashMap::new();
-    for ((at, first), classes) in weights {
+    let mut ranges: HashMap<(usize, u16, u16), LossRange> = HashMap::new();
+    for ((pool, nearest), classes) in weights {
         let total: f64 = classes.values().sum();
         let mut before = 0.0;
         for (loss, weight) in classes {
-            found.insert(
-                (at, first, loss),
+            ranges.insert(
+                (pool, nearest, loss),
                 LossRange { from: before / total, to: (before + weight) / total },
             );
             before += weight;
         }
     }
-    let span = |(at, sight): (usize, &Ranking)| {
-        let (first, loss) = nearest_loss(sight)?;
-        found.get(&(at, first, loss)).copied()
+    let range = |(pool, ranking): (usize, &Ranking)| {
+        let (nearest, loss) = nearest_loss(ranking)?;
+        ranges.get(&(pool, nearest, loss)).copied()
     };
-    sights.iter().map(|sights| sights.iter().enumerate().map(span).collect()).collect()
+    rankings.iter().map(|rankings| rankings.iter().enumerate().map(range).collect()).collect()
 }
 
-/// A survey, what its areas are to become, and the atlas of that once it is made.
+/// A survey whose areas are joined by `map`, and the atlas of the joined areas once it is made.
 #[derive(Debug, Clone)]
 struct Fold {
     survey: Arc<Survey>,
@@ -155,37 +160,38 @@ struct Fold {
     atlas: Option<Arc<Atlas>>,
 }
 
-/// A fold that was asked for. Good until [`Surveys::prune`].
+/// The position of a fold that was requested; valid until [`Surveys::prune`].
 #[derive(Debug, Clone, Copy)]
 pub(in crate::steer) struct FoldId(usize);
 
-/// Every survey that some service needs, and the folds made of them.
+/// The surveys of all services, and the folds made of them.
 #[derive(Debug, Default, Clone)]
 pub struct Surveys {
-    /// Of the databases and of all prefixes that some rule names.
+    /// The grid of the databases and of all prefixes that rules name.
     grid: Option<Arc<Grid>>,
     surveys: HashMap<Preferences, Arc<Survey>>,
     undivided: Option<Arc<Survey>>,
     folds: Vec<Fold>,
-    /// How many of them have their atlas.
+    /// The number of folds that have their atlas.
     made_count: usize,
-    /// By the survey's place in memory, which the fold itself keeps from being used again.
+    /// The position of each fold, by the address of its survey and its map. The fold keeps the
+    /// survey alive, so that the address is not reused.
     fold_of: HashMap<(usize, Arc<[u32]>), usize>,
 }
 
 impl Surveys {
-    /// Makes a grid for all surveys to come, unless there is one that has all of these prefixes.
+    /// Makes the grid for later surveys, unless the present one has exactly these prefixes.
     pub(in crate::steer) fn prepare(&mut self, mut named: Vec<IpNet>, databases: &Databases) {
         named.sort_unstable();
         named.dedup();
         if self.grid.as_ref().is_none_or(|grid| grid.named() != named) {
-            // A named prefix more or less changes nothing for those who do not name it: their
-            // surveys stay.
+            // Surveys whose preferences do not name the prefixes that differ stay valid.
             self.grid = Some(Arc::new(Grid::new(databases, named)));
         }
     }
 
-    /// The survey of `preferences`, made now where it is new; `None` where geography has no part.
+    /// The survey of `preferences`, which is made if it does not exist; `None` if the preferences
+    /// are empty, so that geography does not matter.
     pub(in crate::steer) fn survey(
         &mut self,
         preferences: Preferences,
@@ -207,19 +213,19 @@ impl Surveys {
         Some(survey)
     }
 
-    /// The world undivided but for its special-purpose addresses: for services that pick by the
-    /// client's prefix and by nothing else of it.
+    /// The survey with one area besides the special-purpose addresses, for services that use the
+    /// client's prefix only to pick a slot.
     pub(in crate::steer) fn undivided(&mut self) -> Arc<Survey> {
-        let made = || {
+        let new = || {
             Arc::new(Survey::new(
                 Arc::new(Grid::new(&Databases::default(), Vec::new())),
                 &Preferences::default(),
             ))
         };
-        Arc::clone(self.undivided.get_or_insert_with(made))
+        Arc::clone(self.undivided.get_or_insert_with(new))
     }
 
-    /// Asks for the survey's atlas with area `a` become `map[a]`; equal folds are one.
+    /// Requests the fold of a survey in which area `a` becomes `map[a]`. Equal folds are made once.
     pub(in crate::steer) fn fold(&mut self, survey: &Arc<Survey>, map: &[u32]) -> FoldId {
         let map: Arc<[u32]> = map.into();
         let key = (Arc::as_ptr(survey).addr(), Arc::clone(&map));
@@ -230,19 +236,17 @@ impl Surveys {
         }))
     }
 
-    /// How many folds were asked for that are not made yet.
+    /// The number of requested folds that are not made yet.
     pub(in crate::steer) fn pending_folds(&self) -> usize {
         self.folds.len() - self.made_count
     }
 
-    /// Makes all folds that were asked for since; those of one grid in few sweeps.
+    /// Makes all folds that were requested since the last call; those of one grid in few sweeps.
     pub(in crate::steer) fn make_folds(&mut self) {
-        let mut open: Vec<&mut Fold> =
+        let mut pending: Vec<&mut Fold> =
             self.folds.iter_mut().filter(|fold| fold.atlas.is_none()).collect();
-        open.sort_by_key(|fold| Arc::as_ptr(&fold.survey.grid).addr());
-        for folds in
-            open.chunk_by_mut(|one, other| Arc::ptr_eq(&one.survey.grid, &other.survey.grid))
-        {
+        pending.sort_by_key(|fold| Arc::as_ptr(&fold.survey.grid).addr());
+        for folds in pending.chunk_by_mut(|a, b| Arc::ptr_eq(&a.survey.grid, &b.survey.grid)) {
             let wanted: Vec<_> =
                 folds.iter().map(|fold| (&fold.survey.division, &*fold.map)).collect();
             let made = folds[0].survey.grid.folds(&wanted);
@@ -256,13 +260,13 @@ impl Surveys {
         self.folds.get(fold.0)?.atlas.clone()
     }
 
-    /// The same surveys without any fold.
+    /// A copy with the same surveys and no folds.
     pub fn without_folds(&self) -> Self {
         Self { folds: Vec::new(), made_count: 0, fold_of: HashMap::new(), ..self.clone() }
     }
 
-    /// Forgets what nothing uses any more. A few folds are kept all the same: what flaps comes back
-    /// to them.
+    /// Removes surveys and folds that nothing uses. A few unused folds are kept, since a flapping
+    /// endpoint soon needs them again.
     pub fn prune(&mut self) {
         if self.folds.len() > MAX_UNUSED_FOLDS {
             self.folds.retain(|fold| {

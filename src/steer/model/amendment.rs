@@ -1,5 +1,5 @@
-//! A topology that differs from another one in values of a few parts: everything else is shared
-//! with it.
+//! An amendment: the few datacenters, endpoints, pools and services in which a new topology differs
+//! from an old one. The two topologies share everything else.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use super::{
     topology::Topology,
 };
 
-/// Parts that replace those of the same position. They refer to the same other parts as the
-/// replaced ones, and no alias differs.
+/// Items of a topology that replace those at the same positions. A new item refers to the same
+/// other items as the one that it replaces, and to the same aliases.
 #[derive(Debug, Default)]
 pub struct Amendment {
     /// New datacenters, each with its position.
@@ -28,7 +28,7 @@ pub struct Amendment {
 }
 
 impl Amendment {
-    /// Whether no part differs.
+    /// Whether the amendment replaces nothing.
     pub fn is_empty(&self) -> bool {
         let Self { datacenters, endpoints, pools, services } = self;
         datacenters.is_empty() && endpoints.is_empty() && pools.is_empty() && services.is_empty()
@@ -36,31 +36,31 @@ impl Amendment {
 }
 
 impl Topology {
-    /// The same topology with other parts. Probes and feeds are listed again only where they
-    /// differ.
-    pub fn amended(&self, by: Amendment) -> Self {
+    /// This topology with the items of `amendment` in place of the old ones. Probes and feeds are
+    /// listed again only if they differ.
+    pub fn amended(&self, amendment: Amendment) -> Self {
         let mut amended = self.clone();
         let (mut has_other_probes, mut has_other_feeds) = (false, false);
-        for (id, endpoint) in by.endpoints {
+        for (id, endpoint) in amendment.endpoints {
             let old = &self.endpoints[id.index()];
-            let is_elsewhere = old.target != endpoint.target;
+            let has_moved = old.target != endpoint.target;
             let is_probed = old.monitor.is_some() || endpoint.monitor.is_some();
-            has_other_probes |= old.monitor != endpoint.monitor || is_elsewhere && is_probed;
-            has_other_probes |= addresses(&old.target) != addresses(&endpoint.target);
-            has_other_feeds |= old.load != endpoint.load || is_elsewhere && endpoint.load.is_some();
+            has_other_probes |= old.monitor != endpoint.monitor || has_moved && is_probed;
+            has_other_probes |= count_addresses(&old.target) != count_addresses(&endpoint.target);
+            has_other_feeds |= old.load != endpoint.load || has_moved && endpoint.load.is_some();
             amended.endpoints[id.index()] = Arc::new(endpoint);
         }
-        for (id, pool) in by.pools {
+        for (id, pool) in amendment.pools {
             has_other_feeds |= self.pools[id.index()].regulation.load != pool.regulation.load;
             amended.pools[id.index()] = Arc::new(pool);
         }
-        for (id, datacenter) in by.datacenters {
+        for (id, datacenter) in amendment.datacenters {
             has_other_feeds |= self.datacenters[id.index()].load != datacenter.load;
             amended.datacenters[id.index()] = datacenter;
         }
-        if !by.services.is_empty() {
+        if !amendment.services.is_empty() {
             let services = Arc::make_mut(&mut amended.services);
-            by.services.into_iter().for_each(|(id, service)| services[id.index()] = service);
+            amendment.services.into_iter().for_each(|(id, service)| services[id.index()] = service);
         }
         if has_other_probes {
             let ProbeLists { probes, combinations, probes_of } =
@@ -79,8 +79,8 @@ impl Topology {
     }
 }
 
-/// How many addresses a target names.
-fn addresses(target: &EndpointTarget) -> usize {
+/// The number of addresses that a target names; a name counts as one.
+fn count_addresses(target: &EndpointTarget) -> usize {
     match target {
         EndpointTarget::Addresses(addresses) => addresses.len(),
         EndpointTarget::Cname(_) | EndpointTarget::Alias(_) | EndpointTarget::Host(_) => 1,

@@ -5,10 +5,10 @@ use super::ids::PoolId;
 /// The clients of a service's pool that are offered the same members.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientGroup {
-    /// The service's pool.
+    /// The pool that the service names.
     pub pool: PoolId,
-    /// Positions of the members offered, the first choice first.
+    /// The positions in the pool of the members offered, the first choice first.
     pub members: Box<[u16]>,
-    /// A rule with `strict = true` offers them.
+    /// Whether a rule with `strict = true` offers these members.
     pub is_strict: bool,
 }

@@ -1,5 +1,5 @@
-//! Conditions: what changes without an edit. Health, the hour, what aliases stand for, ramps and
-//! feedback, as values.
+//! Conditions: what changes without an edit of the configuration. Health, the hour, the addresses
+//! of aliases, ramps and feedback, as values.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,55 +17,55 @@ use super::{
 };
 use crate::{dns::Name, health::HealthStatus};
 
-/// What charts are compiled under, beside the topology.
+/// Everything that charts depend on, except the topology.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Conditions {
-    /// Each datacenter's state at this hour: as written, or active once its `until` has passed.
+    /// Each datacenter's state at present: as written, or active once its `until` has passed.
     pub datacenters: Vec<ServingState>,
-    /// Each probe's standing.
+    /// Each probe's health status, by [`ProbeId`].
     pub standings: Vec<HealthStatus>,
-    /// What each alias stands for, by [`AliasId`].
+    /// The addresses of each alias, by [`AliasId`].
     pub aliases: Vec<Arc<ResolvedAlias>>,
-    /// What ramps and feedback come to.
+    /// The effect of ramps and feedback on shares.
     pub adjustments: Adjustments,
-    /// Groups of clients whose members were all down and of which too few are back: all are
-    /// answered as before. Each with the seconds that this lasts at most
-    /// ([`crate::steer::Recovery`]).
+    /// Groups of clients whose members were all down and too few of which have recovered: these
+    /// clients are still answered all members. The value is the time that this lasts at most, in
+    /// seconds ([`crate::steer::Recovery`]).
     pub recovering: BTreeMap<ClientGroup, u32>,
 }
 
-/// What ramps and feedback come to at one moment. Whoever is not named takes its full part, its
-/// weight as configured, and the order written.
+/// The effect of ramps and feedback on shares, at one moment. A datacenter, endpoint or pool that
+/// is absent takes its full share, has its configured weights and follows the written order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Adjustments {
-    /// Datacenters amid a drain or a slow start.
+    /// Datacenters during a drain or a slow start, with the fraction of their share.
     pub datacenter_fractions: HashMap<DatacenterId, Fraction>,
-    /// Endpoints amid a drain or a slow start.
+    /// Endpoints during a drain or a slow start, with the fraction of their share.
     pub endpoint_fractions: HashMap<EndpointId, Fraction>,
-    /// Pools that keep less than all of their clients because they are loaded beyond their
-    /// capacity.
+    /// Pools loaded beyond their capacity, with the fraction of their clients that they keep.
     pub kept_fractions: HashMap<PoolId, Fraction>,
-    /// Of `load` pools: each member's weight, out of 1024 together.
+    /// For `load` pools: each member's weight; the weights of a pool add up to 1024.
     pub weights: HashMap<PoolId, Arc<[u32]>>,
-    /// Of `failover` pools: the member that clients stay with although one before it is usable.
+    /// For `failover` pools: the member that keeps the clients although an earlier one is usable.
     pub holders: HashMap<PoolId, u16>,
-    /// Of `failover` pools: clients on their way back to a member that has recovered.
+    /// For `failover` pools: the failback in progress, to a member that has recovered.
     pub failbacks: HashMap<PoolId, FailbackProgress>,
 }
 
-/// Clients of a `failover` pool on their way back, bit by bit, to a member that has recovered.
+/// A failback in progress: the clients of a `failover` pool return gradually to a member that has
+/// recovered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailbackProgress {
-    /// The member that held them: it has those that have not returned yet.
+    /// The member that the clients leave; it still has those that have not returned.
     pub from: u16,
-    /// The member that they return to.
+    /// The member that the clients return to.
     pub to: u16,
-    /// What that member takes of its share.
+    /// The fraction of its share that the member `to` receives so far.
     pub fraction: Fraction,
 }
 
 impl Conditions {
-    /// Nothing probed yet, at `now` (seconds since 1970).
+    /// The conditions before the first probe, at `now` (seconds since 1970).
     pub fn unprobed(topology: &Topology, now: i64) -> Self {
         let datacenters = datacenter_states(topology, now);
         Self {
@@ -77,11 +77,13 @@ impl Conditions {
         }
     }
 
-    /// The first conditions of the topology `to`: these conditions of `from`, found by name. Pools
-    /// and endpoints of `to` are numbered after those of `from`.
+    /// The conditions under which the topology `to` starts: these conditions, which belong to
+    /// `from`, carried over by name. Pools and endpoints of `to` have the numbers that they have in
+    /// `from` (see [`Numbering::after`](crate::steer::Numbering::after)).
     pub fn carried_over(&self, from: &Topology, to: &Topology, now: i64) -> Self {
         let datacenters = datacenter_states(to, now);
-        let steering = self.adjustments.carried_over((from, &self.datacenters), (to, &datacenters));
+        let adjustments =
+            self.adjustments.carried_over((from, &self.datacenters), (to, &datacenters));
         let recovering =
             self.recovering.iter().filter(|(group, _)| group.pool.index() < to.pools.len());
         Self {
@@ -89,7 +91,7 @@ impl Conditions {
             aliases: self.carried_aliases(from, to),
             recovering: recovering.map(|(group, secs)| (group.clone(), *secs)).collect(),
             datacenters,
-            adjustments: steering,
+            adjustments,
         }
     }
 
@@ -123,11 +125,11 @@ impl Conditions {
             from.aliases.iter().zip(&self.aliases).collect();
         to.aliases
             .iter()
-            .map(|alias| known.get(alias).map(|at| Arc::clone(at)).unwrap_or_default())
+            .map(|alias| known.get(alias).map(|resolved| Arc::clone(resolved)).unwrap_or_default())
             .collect()
     }
 
-    /// What an alias stands for.
+    /// The addresses of an alias; none while it was never resolved.
     pub fn resolved_alias(&self, alias: AliasId) -> &ResolvedAlias {
         self.aliases.get(alias.index()).map_or(&UNRESOLVED, |resolved| resolved)
     }
@@ -138,27 +140,29 @@ impl Conditions {
 }
 
 impl Adjustments {
-    /// The same steering for another topology. A datacenter whose state differs gets the part of
-    /// that state without a ramp.
+    /// The same adjustments for another topology. A datacenter whose state differs gets the
+    /// fraction that its new state has without a ramp.
     fn carried_over(
         &self,
         from: (&Topology, &[ServingState]),
         to: (&Topology, &[ServingState]),
     ) -> Self {
-        let named = |(topology, states): (&Topology, &[ServingState]), at: usize| {
-            Some((topology.datacenters.get(at)?.name.clone(), states.get(at).copied()))
+        let name_and_state = |(topology, states): (&Topology, &[ServingState]), index: usize| {
+            Some((topology.datacenters.get(index)?.name.clone(), states.get(index).copied()))
         };
-        let is_same = |id: &DatacenterId| named(from, id.index()) == named(to, id.index());
-        let mut datacenter_parts = Self::settled(to.0, to.1).datacenter_fractions;
-        datacenter_parts.extend(self.datacenter_fractions.iter().filter(|(id, _)| is_same(id)));
-        Self { datacenter_fractions: datacenter_parts, ..self.clone() }
+        let is_same =
+            |id: &DatacenterId| name_and_state(from, id.index()) == name_and_state(to, id.index());
+        let mut datacenter_fractions = Self::settled(to.0, to.1).datacenter_fractions;
+        datacenter_fractions.extend(self.datacenter_fractions.iter().filter(|(id, _)| is_same(id)));
+        Self { datacenter_fractions, ..self.clone() }
     }
 
-    /// Every drain at its end, which is where it is held if it is, and nothing reported.
+    /// The adjustments after all ramps and without load reports: every drain is at its end, or at
+    /// the fraction where it is held.
     fn settled(topology: &Topology, states: &[ServingState]) -> Self {
-        let held = topology.datacenters.iter().zip(states).zip((0..).map(DatacenterId));
-        let held = held.filter(|((_, state), _)| **state == ServingState::Draining);
-        let datacenter_fractions = held
+        let datacenters = topology.datacenters.iter().zip(states).zip((0..).map(DatacenterId));
+        let draining = datacenters.filter(|((_, state), _)| **state == ServingState::Draining);
+        let datacenter_fractions = draining
             .filter_map(|((datacenter, _), id)| Some((id, datacenter.drain_hold_fraction?)))
             .collect();
         Self { datacenter_fractions, ..Self::default() }
@@ -168,9 +172,9 @@ impl Adjustments {
 /// Each datacenter's state at `now` (seconds since 1970): as written, or active once its `until`
 /// has passed.
 pub fn datacenter_states(topology: &Topology, now: i64) -> Vec<ServingState> {
-    let lapsed = |until: Option<i64>| until.is_some_and(|until| until <= now);
+    let has_passed = |until: Option<i64>| until.is_some_and(|until| until <= now);
     let state = |datacenter: &super::Datacenter| {
-        if lapsed(datacenter.until) { ServingState::Active } else { datacenter.state }
+        if has_passed(datacenter.until) { ServingState::Active } else { datacenter.state }
     };
     topology.datacenters.iter().map(state).collect()
 }

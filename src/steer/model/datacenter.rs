@@ -1,4 +1,4 @@
-//! Datacenters: places with a state.
+//! Datacenters: locations with a serving state.
 
 use super::{fraction::Fraction, ids::LoadSourceId, ramp_times::RampTimes};
 use crate::geo::Coordinates;
@@ -6,19 +6,19 @@ use crate::geo::Coordinates;
 /// Whether clients may be sent to a datacenter or an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ServingState {
-    /// In service.
+    /// In service: receives its full share of the answers.
     #[default]
     Active,
     /// Used only when nothing else is usable.
     Standby,
-    /// Gives nothing to new answers; probed on.
+    /// Receives no new clients, and is still probed.
     Draining,
-    /// Gives nothing and is not probed.
+    /// Receives no clients and is not probed.
     Disabled,
 }
 
 impl ServingState {
-    /// The word in the zone file.
+    /// The keyword in the zone file.
     pub fn word(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -29,30 +29,30 @@ impl ServingState {
     }
 }
 
-/// A place with a state.
+/// A location with a serving state.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Datacenter {
     /// The name in `[datacenter.NAME]`.
     pub name: Box<str>,
-    /// Where it is; `nearest` needs it.
+    /// The coordinates of the datacenter; `nearest` pools need them.
     pub location: Option<Coordinates>,
-    /// The label that groups datacenters.
+    /// The name of the region, which groups datacenters.
     pub region: Option<Box<str>>,
-    /// As written. Once `until` has passed the datacenter counts as active.
+    /// The state as written. Once `until` has passed the datacenter counts as active.
     pub state: ServingState,
-    /// Why the state is what it is.
+    /// The operator's reason for the state, as written.
     pub reason: Option<Box<str>>,
     /// When the state ends, in seconds since 1970-01-01T00:00:00Z.
     pub until: Option<i64>,
-    /// What the datacenter's balancer says of its load; for endpoints that have no report of their
+    /// The load source of the datacenter's balancer; for endpoints without a load source of their
     /// own.
     pub load: Option<LoadSourceId>,
-    /// How fast clients come and go.
+    /// The durations of a slow start and of a drain.
     pub ramp_times: RampTimes,
-    /// Where a drain stops until an operator lets it go on: what the datacenter keeps of its
-    /// clients meanwhile.
+    /// The fraction of its clients that the datacenter keeps while its drain is paused, until an
+    /// operator resumes it.
     pub drain_hold_fraction: Option<Fraction>,
-    /// What an operator lets it keep of its clients while it is active: less than all of them under
-    /// `shed`.
+    /// The fraction of its clients that the datacenter keeps while it is active; less than all
+    /// under the operator's `shed`.
     pub keep: Fraction,
 }

@@ -1,4 +1,4 @@
-//! The state that is in force for an endpoint: its own and that of its datacenters together.
+//! The effective state of an endpoint: its configured state combined with those of its datacenters.
 
 use super::{
     conditions::Conditions,
@@ -8,8 +8,8 @@ use super::{
     topology::Topology,
 };
 
-/// For each probe, whether to probe: not where all its endpoints are disabled. Of a combined one
-/// its parts are probed.
+/// Whether to send each probe: not if all its endpoints are disabled. A combined probe is never
+/// sent; the probes that it combines are.
 pub fn active_probes(topology: &Topology, conditions: &Conditions) -> Vec<bool> {
     let mut is_probed = vec![false; topology.probes.len()];
     for (probes, id) in topology.endpoint_probes.iter().zip((0..).map(EndpointId)) {
@@ -17,11 +17,11 @@ pub fn active_probes(topology: &Topology, conditions: &Conditions) -> Vec<bool> 
             probes.iter().flatten().for_each(|probe| is_probed[probe.index()] = true);
         }
     }
-    // Parts stand before what is made of them.
-    for (at, combination) in topology.combined_probes.iter().enumerate().rev() {
+    // A combined probe comes after the probes that it combines.
+    for (index, combination) in topology.combined_probes.iter().enumerate().rev() {
         let Some(combination) = combination else { continue };
-        if std::mem::take(&mut is_probed[at]) {
-            combination.probes.iter().for_each(|part| is_probed[part.index()] = true);
+        if std::mem::take(&mut is_probed[index]) {
+            combination.probes.iter().for_each(|probe| is_probed[probe.index()] = true);
         }
     }
     is_probed
@@ -33,13 +33,13 @@ pub(in crate::steer) fn effective_state(
     conditions: &Conditions,
     id: EndpointId,
 ) -> ServingState {
-    let place =
+    let state_of_datacenter =
         effective_datacenter(topology, conditions, id).map(|(_, state)| state).unwrap_or_default();
-    std::cmp::max_by_key(topology.endpoints[id.index()].state, place, strictness)
+    std::cmp::max_by_key(topology.endpoints[id.index()].state, state_of_datacenter, strictness)
 }
 
-/// An endpoint's datacenter and that one's state. Of a region's datacenters the first with the
-/// mildest state counts.
+/// An endpoint's datacenter and the state of that datacenter. If the endpoint names a region, the
+/// first datacenter with the least strict state counts.
 pub(in crate::steer) fn effective_datacenter(
     topology: &Topology,
     conditions: &Conditions,
@@ -59,8 +59,8 @@ fn strictness(state: &ServingState) -> u8 {
     }
 }
 
-/// The share of its clients that an endpoint keeps during a drain or a slow start: by its own state
-/// or by its datacenter's, the lesser of the two. A drain without a ramp leaves nothing.
+/// The fraction of its clients that an endpoint receives during a drain or a slow start: the lesser
+/// of the fractions of its own state and of its datacenter's. A drain without a ramp leaves none.
 pub(in crate::steer) fn ramp_fraction(
     topology: &Topology,
     conditions: &Conditions,
@@ -70,15 +70,15 @@ pub(in crate::steer) fn ramp_fraction(
         ramp.copied().unwrap_or_else(|| fraction_without_ramp(state))
     };
     let endpoint = &topology.endpoints[id.index()];
-    let of_place = |at: &DatacenterId| {
-        let state = conditions.datacenters.get(at.index()).copied().unwrap_or_default();
-        of_state(state, conditions.adjustments.datacenter_fractions.get(at))
+    let of_datacenter = |id: &DatacenterId| {
+        let state = conditions.datacenters.get(id.index()).copied().unwrap_or_default();
+        of_state(state, conditions.adjustments.datacenter_fractions.get(id))
     };
-    let place = endpoint.datacenters.iter().map(of_place).max().unwrap_or_default();
-    of_state(endpoint.state, conditions.adjustments.endpoint_fractions.get(&id)).min(place)
+    let datacenter = endpoint.datacenters.iter().map(of_datacenter).max().unwrap_or_default();
+    of_state(endpoint.state, conditions.adjustments.endpoint_fractions.get(&id)).min(datacenter)
 }
 
-/// The share of its clients that a state leaves to an endpoint which is not in a ramp.
+/// The fraction of its clients that an endpoint in this state receives outside a ramp.
 pub(in crate::steer) fn fraction_without_ramp(state: ServingState) -> Fraction {
     if state == ServingState::Draining { Fraction::ZERO } else { Fraction::FULL }
 }

@@ -1,4 +1,4 @@
-//! Endpoints: what can be answered.
+//! Endpoints: the addresses and names that answers hold.
 
 use std::net::IpAddr;
 
@@ -9,56 +9,55 @@ use super::{
 };
 use crate::dns::Name;
 
-/// What can be answered: addresses, or a name that stands for them.
+/// Addresses, or a name in place of addresses, that answers can hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
-    /// As written, or the first address, or the CNAME's target.
+    /// The name as written; without one, the first address or the CNAME's target.
     pub name: Box<str>,
-    /// What an answer holds.
+    /// The content of its answers.
     pub target: EndpointTarget,
-    /// Its datacenter; all datacenters of a region where the endpoint names a region; empty where
-    /// it names none.
+    /// Its datacenter, or all datacenters of the region that it names; empty if it names neither.
     pub datacenters: Vec<DatacenterId>,
-    /// What probes it, each address by itself.
+    /// The monitor of its health checks, which probe each address by itself.
     pub monitor: Option<MonitorId>,
-    /// Its own state; its datacenter's counts beside it, and the stricter of the two rules.
+    /// Its configured state. The stricter of this and its datacenter's state applies.
     pub state: ServingState,
-    /// What the operator says instead of the monitor.
+    /// The operator's override of the monitor's verdicts.
     pub force: Option<HealthOverride>,
-    /// What it, or the balancer behind it, says of its load.
+    /// The load source of the endpoint, or of the balancer behind it.
     pub load: Option<LoadSourceId>,
-    /// How fast clients come and go.
+    /// The durations of a slow start and of a drain.
     pub ramp_times: RampTimes,
 }
 
-/// What an answer holds.
+/// The content of an endpoint's answers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EndpointTarget {
     /// Addresses in the order written, both families mixed; never empty, no address twice.
     Addresses(Vec<IpAddr>),
-    /// A CNAME record, for every type.
+    /// The target of a CNAME record, which answers queries of every type.
     Cname(Name),
     /// The addresses that this name has, which change without an edit
     /// ([`crate::steer::Conditions::aliases`]).
     Alias(Name),
-    /// A host and a port: what an SRV record names.
+    /// The host and port of an SRV record.
     Host(SrvHost),
 }
 
-/// What an SRV record names (RFC 2782).
+/// The content of an SRV record (RFC 2782).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SrvHost {
-    /// Where the service is.
+    /// The host that provides the service: the record's target.
     pub name: Name,
-    /// Its port there.
+    /// The port of the service on that host.
     pub port: u16,
-    /// Lower is tried first.
+    /// The SRV priority: clients try the lowest first.
     pub priority: u16,
-    /// The member's weight; for clients, among hosts of one priority.
+    /// The member's weight in the pool; in the record, the weight among hosts of one priority.
     pub weight: u16,
 }
 
-/// The operator's word over the monitor's.
+/// The operator's override of the monitor's verdicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HealthOverride {
     /// Usable whatever the probes say.

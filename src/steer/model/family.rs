@@ -1,15 +1,15 @@
-//! Address families: what a query of type A or AAAA asks for.
+//! Address families: IPv4 for queries of type A, IPv6 for those of type AAAA.
 
 use std::net::IpAddr;
 
 use crate::dns::Rtype;
 
-/// An address family, which is also what a query of type A or AAAA asks for.
+/// An address family; a query of type A or AAAA asks for one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Family {
-    /// A records.
+    /// IPv4, queried as type A.
     V4,
-    /// AAAA records.
+    /// IPv6, queried as type AAAA.
     V6,
 }
 
@@ -17,7 +17,7 @@ impl Family {
     /// Both families, IPv4 first.
     pub(in crate::steer) const ALL: [Self; 2] = [Self::V4, Self::V6];
 
-    /// The family whose addresses a type asks for; other types have none.
+    /// The family that a query type asks for; `None` for types other than A and AAAA.
     #[inline]
     pub fn asked_by(rtype: Rtype) -> Option<Self> {
         match rtype {
@@ -27,7 +27,7 @@ impl Family {
         }
     }
 
-    /// IPv6 for IPv4, and IPv4 for IPv6.
+    /// The other family: IPv6 for IPv4, and the reverse.
     pub fn other(self) -> Self {
         match self {
             Self::V4 => Self::V6,
@@ -35,7 +35,7 @@ impl Family {
         }
     }
 
-    /// `IPv4` or `IPv6`.
+    /// The family's name in reports: `IPv4` or `IPv6`.
     pub fn word(self) -> &'static str {
         match self {
             Self::V4 => "IPv4",

@@ -1,45 +1,44 @@
-//! Parts: how much of what it would get a member takes, while it starts slowly, drains over a time,
-//! sheds or spills.
+//! Fractions: how much of its share a member receives during a slow start or a ramped drain, or
+//! keeps while it sheds or spills.
 
-/// A part of a whole in steps of 1/1024: coarse enough that small changes make no new wheels, fine
-/// enough that nobody sees a step.
+/// A fraction from 0 to 1 in steps of 1/1024: coarse enough that small changes make no new wheels,
+/// fine enough that a step is not noticeable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fraction(u16);
 
 impl Fraction {
-    /// How many steps make the whole.
+    /// The number of steps from 0 to 1.
     pub(in crate::steer) const STEPS: u32 = 1024;
-    /// All of it.
+    /// The whole share, which is 1.
     pub const FULL: Self = Self(Self::STEPS as u16);
-    /// Nothing.
+    /// None of the share: 0.
     pub const ZERO: Self = Self(0);
 
-    /// The nearest part to a share from 0 to 1; what lies outside counts as 0 or 1. Never 0 for a
-    /// share above 0.
+    /// The fraction nearest to `share`, which is clamped to 0 to 1. A share above 0 never gives 0.
     pub fn from_share(share: f64) -> Self {
         let steps = (share.clamp(0.0, 1.0) * f64::from(Self::STEPS)).round() as u16;
         Self(if share > 0.0 { steps.max(1) } else { 0 })
     }
 
-    /// From 0 to 1.
+    /// The fraction as a number from 0 to 1.
     pub fn share(self) -> f64 {
         f64::from(self.0) / f64::from(Self::STEPS)
     }
 
-    /// The whole.
+    /// Whether this is the whole share.
     pub fn is_full(self) -> bool {
         self == Self::FULL
     }
 
-    /// Nothing at all.
+    /// Whether nothing of the share is left.
     pub fn is_zero(self) -> bool {
         self == Self::ZERO
     }
 
-    /// This part of that part.
+    /// The product of two fractions; 0 only if one of them is 0.
     pub fn times(self, other: Self) -> Self {
         match (self, other) {
-            (Self::FULL, part) | (part, Self::FULL) => part,
+            (Self::FULL, other) | (other, Self::FULL) => other,
             (a, b) => Self::from_share(a.share() * b.share()),
         }
     }
@@ -56,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_little_is_never_nothing_and_nothing_never_a_little() {
+    fn a_small_share_is_never_rounded_to_zero() {
         assert_eq!(Fraction::from_share(0.0), Fraction::ZERO);
         assert_eq!(Fraction::from_share(-3.0), Fraction::ZERO);
         assert!(!Fraction::from_share(1e-9).is_zero());

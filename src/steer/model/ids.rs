@@ -1,4 +1,5 @@
-//! Ids: positions in the lists of a [`Topology`](crate::steer::Topology). A newtype for each list.
+//! Ids: positions in the lists of a [`Topology`](crate::steer::Topology), one newtype for each
+//! list.
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
@@ -7,7 +8,7 @@ macro_rules! ids {
         pub struct $name(pub u32);
 
         impl $name {
-            /// As a position in the topology's list.
+            /// The id as an index of its list.
             pub fn index(self) -> usize {
                 self.0 as usize
             }

@@ -1,4 +1,4 @@
-//! Feeds: where load reports come from, and whose they are.
+//! Load feeds: the sources of load reports, and the endpoints, pools and datacenters they describe.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,19 +11,19 @@ use super::{
 };
 use crate::load::LoadSource;
 
-/// One thing that reports its load.
+/// One series of load reports, from one source.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LoadFeed {
-    /// How it is read.
+    /// The source that the reports come from.
     pub source: LoadSourceId,
-    /// Whose it is, where each endpoint's address reports by itself.
+    /// The address or name described, if the source reports on each by itself; else `None`.
     pub target: Option<ProbeTarget>,
 }
 
-/// Every feed once, and who is described by which.
+/// Every feed once, and which endpoints, pools and datacenters it describes.
 #[derive(Debug, Clone, Default)]
 pub struct LoadFeeds {
-    /// By [`FeedId`].
+    /// The feeds, indexed by [`FeedId`].
     pub list: Vec<LoadFeed>,
     pub(super) by_endpoint: HashMap<EndpointId, Vec<FeedId>>,
     pub(super) by_pool: HashMap<PoolId, Vec<FeedId>>,
@@ -31,7 +31,7 @@ pub struct LoadFeeds {
 }
 
 impl LoadFeeds {
-    /// Lists what endpoints, pools and datacenters name.
+    /// Lists the feeds that endpoints, pools and datacenters name.
     pub(in crate::steer) fn new(
         load_sources: &[LoadSource],
         endpoints: &[Arc<Endpoint>],
@@ -54,7 +54,7 @@ impl LoadFeeds {
         };
         for (endpoint, id) in endpoints.iter().zip((0..).map(EndpointId)) {
             let Some(load) = endpoint.load else { continue };
-            let of = if reports_by_target(load) {
+            let described_by = if reports_by_target(load) {
                 targets(&endpoint.target)
                     .into_iter()
                     .map(|target| feed(load, Some(target)))
@@ -62,7 +62,7 @@ impl LoadFeeds {
             } else {
                 vec![feed(load, None)]
             };
-            feeds.by_endpoint.insert(id, of);
+            feeds.by_endpoint.insert(id, described_by);
         }
         for (pool, id) in pools.iter().zip((0..).map(PoolId)) {
             if let Some(load) = pool.regulation.load {

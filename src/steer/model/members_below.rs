@@ -1,4 +1,4 @@
-//! The walk over a tree of pools: every member below one or several others.
+//! Traversal of the pool tree: every member below one or several members.
 
 use std::collections::HashSet;
 

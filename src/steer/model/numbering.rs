@@ -1,5 +1,5 @@
-//! Numbering: pools and endpoints keep their numbers across loads, so that charts that name them
-//! stay valid when something else is added or removed.
+//! Numbering: pools and endpoints keep their numbers across loads, so that charts that refer to
+//! them by number stay valid when other pools or endpoints are added or removed.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,29 +13,30 @@ use super::{
     topology::Topology,
 };
 
-/// The numbers of pools and endpoints by their positions in the files; empty where each has its
-/// position.
+/// The numbers of pools and endpoints, by their positions in the files. Empty if every number is
+/// the position.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Numbering {
     pools: Vec<u32>,
     endpoints: Vec<u32>,
 }
 
-/// A topology as written and as numbered. One that differs little shares its parts.
+/// A topology as written and as numbered. A topology that differs little shares its pools and
+/// endpoints with it.
 #[derive(Debug, Clone, Copy)]
 pub struct NumberedTopology<'a> {
     /// The topology whose ids are positions in the files.
     pub written: &'a Arc<Topology>,
     /// The topology whose ids are the numbers that charts use.
     pub numbered: &'a Arc<Topology>,
-    /// The numbering that makes `numbered` of `written`.
+    /// The numbering by which `numbered` follows from `written`.
     pub numbering: &'a Numbering,
 }
 
 impl Numbering {
     /// The numbers that the pools and endpoints of `written` have in `old`, found by name. A new
-    /// one gets the number of one that is gone, or one behind all others. Where fewer are new than
-    /// gone, those with the highest numbers move into the free ones.
+    /// item gets the number of a removed one, or a number after all others. If fewer items are new
+    /// than removed, those with the highest numbers get the free lower ones.
     pub fn after(written: &Topology, old: &Topology) -> Self {
         if has_names_of(written, old) {
             return Self::default();
@@ -51,8 +52,8 @@ impl Numbering {
         self.pools.is_empty() && self.endpoints.is_empty()
     }
 
-    /// `written` with these numbers; what it shares with `base` as written is shared as numbered,
-    /// too.
+    /// `written` with these numbers. Pools that `written` shares with `base.written` are shared
+    /// with `base.numbered`.
     pub fn apply(
         &self,
         written: &Arc<Topology>,
@@ -62,8 +63,12 @@ impl Numbering {
             return Arc::clone(written);
         }
         let base = base.filter(|base| base.numbering == self);
-        let pools: Vec<Arc<Pool>> =
-            written.pools.iter().enumerate().map(|(at, pool)| self.pool(at, pool, base)).collect();
+        let pools: Vec<Arc<Pool>> = written
+            .pools
+            .iter()
+            .enumerate()
+            .map(|(index, pool)| self.pool(index, pool, base))
+            .collect();
         let mut services = Vec::clone(&written.services);
         for service in &mut services {
             service.pool = PoolId(self.pools[service.pool.index()]);
@@ -78,12 +83,17 @@ impl Numbering {
         Arc::new(topology.with_load_sources(written.load_sources.clone()))
     }
 
-    fn pool(&self, at: usize, pool: &Arc<Pool>, base: Option<NumberedTopology<'_>>) -> Arc<Pool> {
+    fn pool(
+        &self,
+        index: usize,
+        pool: &Arc<Pool>,
+        base: Option<NumberedTopology<'_>>,
+    ) -> Arc<Pool> {
         let known = base.filter(|base| {
-            base.written.pools.get(at).is_some_and(|known| Arc::ptr_eq(known, pool))
+            base.written.pools.get(index).is_some_and(|known| Arc::ptr_eq(known, pool))
         });
         if let Some(base) = known {
-            return Arc::clone(&base.numbered.pools[self.pools[at] as usize]);
+            return Arc::clone(&base.numbered.pools[self.pools[index] as usize]);
         }
         let mut pool = Pool::clone(pool);
         let renumber = |member: &mut Member| {
@@ -99,7 +109,7 @@ impl Numbering {
     }
 }
 
-/// Whether pools and endpoints have the names of those of `old`, in the same order.
+/// Whether the pools and endpoints of both topologies have the same names in the same order.
 fn has_names_of(written: &Topology, old: &Topology) -> bool {
     let kinds = |pool: &Pool| pool.members.iter().map(|member| member.kind).collect::<Vec<_>>();
     let is_same_pool = |(new, old): (&Arc<Pool>, &Arc<Pool>)| {
@@ -115,7 +125,7 @@ fn has_names_of(written: &Topology, old: &Topology) -> bool {
             .all(|(new, old)| Arc::ptr_eq(new, old) || new.name == old.name)
 }
 
-/// What identifies a pool across loads: its name, and how many pools before it have that name. An
+/// The key of each pool across loads: its name, and its ordinal among the pools of that name. An
 /// inline pool may have the name of a named one.
 fn names_of_pools(topology: &Topology) -> Vec<(&str, u32)> {
     let mut seen: HashMap<&str, u32> = HashMap::with_capacity(topology.pools.len());
@@ -128,8 +138,7 @@ fn names_of_pools(topology: &Topology) -> Vec<(&str, u32)> {
     names
 }
 
-/// What identifies an endpoint across loads: its pool, and its own name, which no other endpoint of
-/// that pool has.
+/// The key of each endpoint across loads: its pool's key and its name, which is unique in the pool.
 fn names_of_endpoints(topology: &Topology) -> Vec<((&str, u32), &str)> {
     let mut names = vec![(("", 0), ""); topology.endpoints.len()];
     for (pool, name) in topology.pools.iter().zip(names_of_pools(topology)) {
@@ -142,23 +151,24 @@ fn names_of_endpoints(topology: &Topology) -> Vec<((&str, u32), &str)> {
     names
 }
 
-/// The place of each of `new`: its place in `old`, unless it is not there or the place is beyond
-/// the last one; else a free place.
+/// The number of each key of `new`: its position in `old`, if it is there and below the length of
+/// `new`; else a free number.
 fn assign_numbers<K: Eq + std::hash::Hash>(new: &[K], old: &[K]) -> Vec<u32> {
     let known: HashMap<&K, u32> = old.iter().zip(0..).collect();
-    let old_place = |key: &K| known.get(key).copied().filter(|place| (*place as usize) < new.len());
-    let mut places: Vec<Option<u32>> = new.iter().map(old_place).collect();
-    let taken: HashSet<u32> = places.iter().flatten().copied().collect();
-    let mut free = (0..new.len() as u32).filter(|place| !taken.contains(place));
-    for place in places.iter_mut().filter(|place| place.is_none()) {
-        *place = free.next();
+    let old_number =
+        |key: &K| known.get(key).copied().filter(|number| (*number as usize) < new.len());
+    let mut numbers: Vec<Option<u32>> = new.iter().map(old_number).collect();
+    let taken: HashSet<u32> = numbers.iter().flatten().copied().collect();
+    let mut free = (0..new.len() as u32).filter(|number| !taken.contains(number));
+    for number in numbers.iter_mut().filter(|number| number.is_none()) {
+        *number = free.next();
     }
-    places.into_iter().flatten().collect()
+    numbers.into_iter().flatten().collect()
 }
 
-/// The values in the order of their places.
-fn in_number_order<T>(places: &[u32], values: &[Arc<T>]) -> Vec<Arc<T>> {
+/// The values in the order of their numbers.
+fn in_number_order<T>(numbers: &[u32], values: &[Arc<T>]) -> Vec<Arc<T>> {
     let mut order = vec![0_usize; values.len()];
-    places.iter().enumerate().for_each(|(at, place)| order[*place as usize] = at);
-    order.into_iter().map(|at| Arc::clone(&values[at])).collect()
+    numbers.iter().enumerate().for_each(|(index, number)| order[*number as usize] = index);
+    order.into_iter().map(|index| Arc::clone(&values[index])).collect()
 }

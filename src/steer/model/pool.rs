@@ -14,47 +14,48 @@ use super::{
 pub struct Pool {
     /// The name in `[pool.NAME]`, or the service's name for an inline pool.
     pub name: Box<str>,
-    /// How it chooses among members.
+    /// The policy by which it selects among its members.
     pub policy: Policy,
-    /// How a client picks within the shares.
+    /// How a query picks its slot, and so its members within their shares.
     pub spread: Spread,
-    /// How many members' answers make one answer.
+    /// The number of members that one answer names.
     pub answers: AnswerCount,
-    /// When the pool is usable at all.
+    /// The minimum of usable members below which the pool is not usable.
     pub min_up: MinUp,
-    /// Whether a member needs all address families that it has.
+    /// Whether a member must be healthy in every address family that it is configured with.
     pub families: FamilyCoupling,
-    /// In the order written; never empty, but for a `geo` pool whose lists are all empty.
-    /// For `geo`: the distinct members of all rules and of `default`.
+    /// The members in the order written; for `geo`, the distinct members of all rules and of
+    /// `default`. Empty only for a `geo` pool whose lists are all empty.
     pub members: Vec<Member>,
-    /// What shifts clients from one choice to the next.
+    /// What moves clients from one member to another beside health.
     pub regulation: Regulation,
 }
 
-/// What shifts a pool's clients from one choice to the next, beside health.
+/// What moves a pool's clients from one member to another, beside health.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Regulation {
-    /// What the balancer behind the pool says of itself.
+    /// The load source of the balancer behind the pool.
     pub load: Option<LoadSourceId>,
-    /// How much the pool takes before its excess goes to the next choice of whoever holds it.
+    /// The load above which the pool's excess of clients spills: to the next choice of the pool
+    /// that has this one as a member.
     pub capacity: Option<Capacity>,
-    /// What an operator lets the pool keep of its clients: less than all of them under `shed`.
+    /// The fraction of its clients that the pool keeps; less than all under the operator's `shed`.
     pub keep: Fraction,
-    /// Of `failover`: the share of clients that each member behind the first gets all the same, so
-    /// that it stays proven.
+    /// For `failover`: the share of clients, from 0 to 1, that each member after the first always
+    /// receives, so that it is known to work.
     pub trickle: Option<f64>,
-    /// Of `failover`: when clients go back to a member that has recovered.
+    /// For `failover`: when clients return to a member that has recovered.
     pub failback: Failback,
 }
 
-/// How much a pool takes: of its load report's measure.
+/// The capacity of a pool, as levels of a measure of its load report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Capacity {
-    /// What is measured.
+    /// The measure of the load report that the levels refer to.
     pub measure: LoadMeasure,
-    /// Above this the excess goes to the next choice.
+    /// The level above which the excess spills to the next choice.
     pub target: LoadLevel,
-    /// At and above this the excess goes as fast as shares may move.
+    /// The level from which the excess spills as fast as shares may move.
     pub max: LoadLevel,
 }
 
@@ -63,24 +64,24 @@ pub struct Capacity {
 pub enum LoadLevel {
     /// In the measure's own unit: connections, or what a gauge counts.
     Amount(f64),
-    /// Of what the report says is the most (its limit of connections; 1 for a gauge that is a
-    /// share): 0.8 for `80%`.
+    /// A share of the greatest value that the report states (its limit of connections; 1 for a
+    /// gauge that is a share): 0.8 for `80%`.
     Share(f64),
 }
 
-/// What of a load report decides.
+/// The value of a load report that a policy or a capacity uses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum LoadMeasure {
-    /// Connections, against their limit.
+    /// The number of connections, compared with their limit.
     Connections,
-    /// The time to respond, of the report or of the member's own probes.
+    /// The response time, from the report or from the member's health checks.
     ResponseTime,
-    /// A gauge of the report by its name: `cpu`, `memory`, or one that the operator named.
+    /// A gauge of the report by its name: `cpu`, `memory`, or a name that the operator chose.
     Gauge(Box<str>),
 }
 
 impl LoadMeasure {
-    /// The word in the zone file.
+    /// The keyword in the zone file.
     pub fn word(&self) -> &str {
         match self {
             Self::Connections => "connections",
@@ -90,36 +91,37 @@ impl LoadMeasure {
     }
 }
 
-/// When clients of a `failover` pool go back to a member that stands before the one they were moved
-/// to.
+/// When clients of a `failover` pool return to a recovered member that precedes the one which they
+/// were moved to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Failback {
-    /// As soon as it is usable.
+    /// As soon as the member is usable.
     #[default]
     Auto,
-    /// Once it has been usable for so long without a break.
+    /// Once the member has been usable for this time without a break.
     After(Duration),
-    /// When an operator says so.
+    /// When an operator commands it.
     Manual,
 }
 
 /// One member of a pool.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {
-    /// What it is.
+    /// The endpoint or the pool that is the member.
     pub kind: MemberKind,
-    /// 0 to 65535; 0 = only when nothing else is usable.
+    /// The weight, from 0 to 65535; 0 makes it a standby, used only when nothing else is usable.
     pub weight: u16,
-    /// -99 to 99; changes the distance that `nearest` sees.
+    /// The bias of `nearest`, from -99 to 99: above 0 makes the member count as nearer, below 0 as
+    /// farther.
     pub bias: i8,
 }
 
-/// An endpoint or a pool.
+/// The endpoint or the pool that a member is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MemberKind {
     /// An endpoint of this pool.
     Endpoint(EndpointId),
-    /// Another pool.
+    /// Another pool, with its own members.
     Pool(PoolId),
 }
 
@@ -132,35 +134,35 @@ pub enum Policy {
     Failover,
     /// The nearest usable member, and those within `tie` of it by weight.
     Nearest {
-        /// How much farther a member may be and still share the nearest one's clients.
+        /// How much farther than the nearest a member may be and still share its clients.
         tie: Option<Tie>,
     },
     /// The members of the most specific rule that matches the client, in order.
     Geo {
-        /// In the order written.
+        /// The rules in the order written.
         rules: Vec<GeoRule>,
         /// Indices into `members`, tried after every matching rule.
         default: Vec<u32>,
     },
     /// Every usable member in one answer.
     All,
-    /// Shares by weight and by what the members' load reports leave of it.
+    /// Shares by weight, reduced as the members' load reports demand.
     Load(LoadPolicy),
 }
 
-/// How load reports become shares.
+/// How shares follow from load reports.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadPolicy {
-    /// What decides.
+    /// The value of the load reports that decides.
     pub measure: LoadMeasure,
-    /// A gauge below this takes nothing from a member's share.
+    /// The level of a gauge up to which a member keeps its whole share.
     pub soft: f64,
-    /// A gauge at or above this leaves a member the least share.
+    /// The level of a gauge from which a member gets the minimum share.
     pub hard: f64,
 }
 
 impl Policy {
-    /// The word in the zone file.
+    /// The keyword in the zone file.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Weighted => "weighted",
@@ -176,68 +178,68 @@ impl Policy {
 /// How much farther than the nearest a member may be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Tie {
-    /// Up to this share more than the nearest one's distance: 0.05 for `5%`.
+    /// Up to this share of the nearest member's distance: 0.05 for `5%`.
     Share(f64),
-    /// Up to this many kilometres more.
+    /// Up to this number of kilometres.
     Kilometres(f64),
 }
 
 /// A rule of a `geo` pool: it matches a client that any of its keys matches.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct GeoRule {
-    /// Prefixes, host bits zero.
+    /// Prefixes of client addresses, with host bits zero.
     pub subnets: Vec<IpNet>,
-    /// Autonomous systems.
+    /// Numbers of autonomous systems.
     pub asns: Vec<u32>,
-    /// ISO 3166-2, upper case: `US-CA`.
+    /// Subdivision codes (ISO 3166-2) in upper case: `US-CA`.
     pub subdivisions: Vec<Box<str>>,
-    /// ISO 3166-1 alpha-2, upper case.
+    /// Country codes (ISO 3166-1 alpha-2) in upper case: `DE`.
     pub countries: Vec<Box<str>>,
-    /// Upper case: `EU`.
+    /// Continent codes in upper case: `EU`.
     pub continents: Vec<Box<str>>,
-    /// Indices into the pool's `members`, tried in order. Where there is none, the rule's clients
-    /// get NODATA.
+    /// Indices into the pool's `members`, tried in order. If empty, the rule's clients get NODATA.
     pub members: Vec<u32>,
-    /// Its clients never get another rule's members nor those of `default`, whatever the health.
+    /// Whether its clients never get another rule's members nor those of `default`, even if none of
+    /// its own members is healthy.
     pub strict: bool,
 }
 
-/// How a client picks its slot.
+/// How a query picks its slot of a wheel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Spread {
-    /// Each query draws.
+    /// At random, for each query.
     #[default]
     Query,
-    /// A keyed hash of the client's masked prefix.
+    /// By a keyed hash of the client's masked prefix.
     Client,
-    /// Slots in turn, per shard.
+    /// In turn, by a counter of the shard.
     Turn,
 }
 
-/// How many members' answers make one answer.
+/// The number of members that one answer names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AnswerCount {
-    /// This many, or as many as are usable.
+    /// This number, or as many as are usable if those are fewer.
     Count(NonZeroU32),
-    /// Every usable one.
+    /// All members that are usable.
     All,
 }
 
 /// Whether a member of which one address family is down still answers for the other one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum FamilyCoupling {
-    /// It does: A and AAAA choose apart.
+    /// It does: A and AAAA are chosen independently.
     #[default]
     Independent,
-    /// Only where no member has all families that it is configured with.
+    /// It does only if no member is healthy in all families that it is configured with.
     Coupled,
 }
 
-/// When a pool is usable.
+/// The minimum of usable members for a pool to be usable.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MinUp {
-    /// While at least this many members are usable.
+    /// At least this number of members is usable.
     Members(NonZeroU32),
-    /// While usable members hold at least this share of all members' weight: 0.5 for `50%`.
+    /// Usable members have at least this share of the weight of all members: 0.5 for `50%`.
     Share(f64),
 }

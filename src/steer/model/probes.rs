@@ -1,4 +1,4 @@
-//! Probes: what the health checks of a topology probe, each (monitor, target) once.
+//! Probes: every pair of monitor and target that a topology's health checks need, each once.
 
 use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc};
 
@@ -12,16 +12,16 @@ use crate::{
     health::{Check, Monitor},
 };
 
-/// One thing to probe.
+/// A health check of one target by one monitor.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Probe {
-    /// With what.
+    /// The monitor: how the target is checked.
     pub monitor: MonitorId,
-    /// Whom.
+    /// The address or name that is probed.
     pub target: ProbeTarget,
 }
 
-/// Whom a probe asks.
+/// The address or name that is probed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ProbeTarget {
     /// An address of an endpoint.
@@ -40,7 +40,7 @@ impl fmt::Display for ProbeTarget {
     }
 }
 
-/// What is probed, as a topology holds it.
+/// The lists of probes that a topology holds.
 pub(in crate::steer) struct ProbeLists {
     pub(in crate::steer) probes: Arc<Vec<Probe>>,
     pub(in crate::steer) combinations: Arc<Vec<Option<CombinedProbe>>>,
@@ -50,9 +50,9 @@ pub(in crate::steer) struct ProbeLists {
 impl ProbeLists {
     /// The probes of all endpoints, in the order in which endpoints name them first.
     pub(in crate::steer) fn new(monitors: &[Monitor], endpoints: &[Arc<Endpoint>]) -> Self {
-        let mut register = ProbeRegistry::new(monitors);
+        let mut registry = ProbeRegistry::new(monitors);
         let mut probe_of = |monitor: Option<MonitorId>, target: ProbeTarget| {
-            Some(register.add(Probe { monitor: monitor?, target }))
+            Some(registry.add(Probe { monitor: monitor?, target }))
         };
         let probes_of = endpoints
             .iter()
@@ -69,7 +69,7 @@ impl ProbeLists {
                 }
             })
             .collect();
-        let ProbeRegistry { probes, combinations, .. } = register;
+        let ProbeRegistry { probes, combinations, .. } = registry;
         Self {
             probes: Arc::new(probes),
             combinations: Arc::new(combinations),
@@ -78,7 +78,7 @@ impl ProbeLists {
     }
 }
 
-/// The probes while they are collected, those of a combined monitor with their parts.
+/// The probes collected so far. A combined probe is preceded by the probes that it combines.
 struct ProbeRegistry<'m> {
     monitors: &'m [Monitor],
     by_name: HashMap<&'m str, MonitorId>,
@@ -110,13 +110,13 @@ impl<'m> ProbeRegistry<'m> {
         let monitors = self.monitors;
         let combination = match monitors.get(probe.monitor.index()).map(|monitor| &monitor.check) {
             Some(Check::Combine(combined)) => {
-                let mut parts = Vec::with_capacity(combined.monitors.len());
+                let mut probes = Vec::with_capacity(combined.monitors.len());
                 for name in &combined.monitors {
                     if let Some(&monitor) = self.by_name.get(&**name) {
-                        parts.push(self.add(Probe { monitor, target: probe.target.clone() }));
+                        probes.push(self.add(Probe { monitor, target: probe.target.clone() }));
                     }
                 }
-                Some(CombinedProbe { min_up: combined.min_up, probes: parts })
+                Some(CombinedProbe { min_up: combined.min_up, probes })
             }
             _ => None,
         };

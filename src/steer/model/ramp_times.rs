@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-/// How fast clients come to an endpoint or a datacenter and leave it.
+/// How long the slow start and the drain of an endpoint or a datacenter take; 0 is at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct RampTimes {
-    /// From recovery or from the end of a drain until it takes its whole share.
+    /// The time from recovery, or from the end of a drain, until it receives its full share.
     pub slow_start: Duration,
-    /// From the beginning of a drain until it gives nothing.
+    /// The time from the beginning of a drain until it receives no clients.
     pub drain_over: Duration,
 }
 
 impl RampTimes {
-    /// No ramp takes longer.
+    /// The maximum duration of a ramp: 7 days.
     pub const MAX_RAMP: Duration = Duration::from_secs(7 * 24 * 3600);
 }

@@ -1,39 +1,39 @@
-//! Which records a service answers.
+//! Record kinds: the types of records that a service answers.
 
 use std::sync::Arc;
 
 use super::family::Family;
 use crate::dns::Rtype;
 
-/// Which records a service answers.
+/// The types of records that a service answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum RecordKind {
-    /// A and AAAA.
+    /// Address records: A and AAAA.
     #[default]
     Addresses,
-    /// SRV (RFC 2782): every endpoint is a host and a port. Its chart has them in the place of
+    /// SRV (RFC 2782): every endpoint is a host and a port. The chart holds them in the place of
     /// IPv4.
     Srv,
-    /// A and AAAA, and beside them the record that says how to connect (RFC 9460).
+    /// A and AAAA, and with them a service binding, which states how to connect (RFC 9460).
     Binding(Arc<ServiceBinding>),
 }
 
 /// A service binding (RFC 9460): the record of priority 1 for the owner itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ServiceBinding {
-    /// HTTPS or SVCB.
+    /// The record type: HTTPS or SVCB.
     pub rtype: Rtype,
     /// The rdata up to the hints: SvcPriority, TargetName, and the parameters whose keys are below
     /// theirs, in rising order.
     pub rdata_prefix: Box<[u8]>,
-    /// Whether the client's addresses are in it. Every draw of such a service is then by the
-    /// client's prefix, whatever its pools say: else A, AAAA and the hints, which are asked for one
-    /// after the other, would name different endpoints.
+    /// Whether the record has address hints. Every draw of such a service is then by the client's
+    /// prefix, whatever the spread of its pools: otherwise A, AAAA and the hints, which are queried
+    /// one after the other, would name different endpoints.
     pub has_hints: bool,
 }
 
 impl RecordKind {
-    /// The type of the records in a family's place of the chart.
+    /// The type of the records that the chart holds for a family.
     pub fn record_type(&self, family: Family) -> &'static str {
         match (self, family) {
             (Self::Srv, Family::V4) => "SRV",
@@ -42,7 +42,8 @@ impl RecordKind {
         }
     }
 
-    /// The word after `type` in the zone file; `None` where none need be written.
+    /// The keyword after `type` in the zone file; `None` for the default, which need not be
+    /// written.
     pub fn word(&self) -> Option<&'static str> {
         match self {
             Self::Addresses => None,

@@ -1,4 +1,4 @@
-//! Services: names whose answer is chosen per client, as configured.
+//! Services: names whose answer is chosen for each client, as configured.
 
 use super::{
     ids::{PoolId, ZoneId},
@@ -6,37 +6,37 @@ use super::{
 };
 use crate::dns::Name;
 
-/// A name whose answer is chosen per client.
+/// A name whose answer is chosen for each client.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Service {
-    /// The owner.
+    /// The owner name of its records.
     pub name: Name,
-    /// The zone that holds it: the innermost.
+    /// The zone that holds it: the innermost one that contains its name.
     pub zone: ZoneId,
-    /// Which records it answers.
+    /// The types of records that it answers.
     pub kind: RecordKind,
-    /// What chooses.
+    /// The pool that selects the answer.
     pub pool: PoolId,
-    /// Seconds; an answer's TTL is never above it.
+    /// The maximum TTL of an answer, in seconds.
     pub ttl_secs: u32,
-    /// What to answer when the pool is not usable.
+    /// The answer when the pool is not usable.
     pub on_all_down: OnAllDown,
-    /// Whether AAAA is published.
+    /// Whether AAAA records are published.
     pub ipv6: bool,
-    /// Whether a client subnet decides; if not, the resolver's address does, and every answer has
-    /// scope 0.
+    /// Whether the client subnet of a query (ECS) decides. If not, the resolver's address decides,
+    /// and every answer has scope 0.
     pub client_subnet: bool,
 }
 
 impl Service {
-    /// The pools that it may be answered from: its own, and the one that `on-all-down` names.
+    /// The pools that answers can come from: its own, and the one that `on-all-down` names.
     pub fn roots(&self) -> impl Iterator<Item = PoolId> + use<> {
         std::iter::once(self.pool).chain(self.on_all_down.pool())
     }
 }
 
 impl OnAllDown {
-    /// The pool that answers instead of the service's own, if one does.
+    /// The pool that answers when the service's own is not usable, if another pool does.
     pub fn pool(self) -> Option<PoolId> {
         match self {
             Self::Pool(pool) => Some(pool),
@@ -48,11 +48,12 @@ impl OnAllDown {
 /// What a service answers when its pool is not usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum OnAllDown {
-    /// As if all were up.
+    /// All members, as if they were up.
     #[default]
     All,
-    /// NODATA.
+    /// No records, which is NODATA.
     Empty,
-    /// From another pool; and where that is not usable either, as if all of the first were up.
+    /// The answer of another pool; if that is not usable either, all members of the first pool, as
+    /// if they were up.
     Pool(PoolId),
 }

@@ -1,5 +1,5 @@
-//! The topology: every datacenter, monitor, endpoint, pool and service of one configuration, by
-//! index.
+//! The topology: every datacenter, monitor, endpoint, pool and service of one configuration, in
+//! lists that ids index.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -18,41 +18,42 @@ use super::{
 };
 use crate::{dns::Name, health::Monitor, load::LoadSource};
 
-/// Everything that steers, validated: every id is in range, pools form no cycle, names are unique.
+/// The configuration of steering, validated: every id is in range, pools form no cycle, names are
+/// unique.
 #[derive(Debug, Clone, Default)]
 pub struct Topology {
-    /// In order of name.
+    /// The datacenters in order of name.
     pub datacenters: Vec<Datacenter>,
-    /// In order of name.
+    /// The monitors in order of name.
     pub monitors: Vec<Monitor>,
-    /// In order of name.
+    /// The load sources in order of name.
     pub load_sources: Vec<LoadSource>,
-    /// Pool by pool, in the order written. Shared by the topologies of successive loads, as far as
-    /// equal.
+    /// The endpoints pool by pool, in the order written. The topologies of successive loads share
+    /// those that are equal.
     pub endpoints: Vec<Arc<Endpoint>>,
-    /// Named pools and the inline pools of services. Shared like the endpoints.
+    /// Named pools and the inline pools of services; shared like the endpoints.
     pub pools: Vec<Arc<Pool>>,
-    /// In order of name. Shared by the topologies of successive loads, where equal.
+    /// The services in order of name. The topologies of successive loads share the list if it is
+    /// equal.
     pub services: Arc<Vec<Service>>,
-    /// What is probed: each (monitor, target) once, however many endpoints share it.
+    /// The probes: each pair of monitor and target once, however many endpoints share it.
     pub probes: Arc<Vec<Probe>>,
-    /// For each probe of a combined monitor: what it is made of. Parts stand before what is made of
-    /// them.
+    /// For each probe of a combined monitor: the probes that it combines, which precede it.
     pub combined_probes: Arc<Vec<Option<CombinedProbe>>>,
-    /// For each endpoint, for each of its addresses (or its one CNAME or alias): the probe, where
-    /// it is monitored.
+    /// For each endpoint, for each of its addresses (or its one CNAME or alias): the probe, if it
+    /// is monitored.
     pub endpoint_probes: Arc<Vec<Vec<Option<ProbeId>>>>,
-    /// What load reports describe: each (source, target) once, however many members share it.
+    /// The load feeds: each pair of source and target once, however many members share it.
     pub feeds: Arc<LoadFeeds>,
-    /// What is resolved: each alias once, however many endpoints share it.
+    /// The aliases to resolve: each once, however many endpoints share it.
     pub aliases: Vec<Name>,
-    /// For each endpoint: its alias, where it is one.
+    /// For each endpoint: its alias, if it has one instead of addresses.
     pub endpoint_alias: Vec<Option<AliasId>>,
 }
 
 impl Topology {
-    /// Puts the parts together and lists what there is to probe. The parts refer to each other by
-    /// position. Without load sources: who has some sets them.
+    /// A topology without load sources ([`Topology::with_load_sources`] sets them), with its probes
+    /// and aliases listed. The items refer to each other by position.
     pub fn new(
         datacenters: Vec<Datacenter>,
         monitors: Vec<Monitor>,
@@ -93,9 +94,9 @@ impl Topology {
         }
     }
 
-    /// With the sources that datacenters, endpoints and pools refer to by position.
-    pub fn with_load_sources(mut self, loads: Vec<LoadSource>) -> Self {
-        self.load_sources = loads;
+    /// Sets the load sources, which datacenters, endpoints and pools refer to by position.
+    pub fn with_load_sources(mut self, load_sources: Vec<LoadSource>) -> Self {
+        self.load_sources = load_sources;
         self.feeds = Arc::new(self.listed_feeds());
         self
     }
@@ -108,8 +109,8 @@ impl Topology {
         }
     }
 
-    /// The longest TTL of the services that have a member in a datacenter, in seconds; `None` where
-    /// none has.
+    /// The longest TTL of the services that have a member in a datacenter, in seconds; `None` if no
+    /// service has.
     pub fn longest_ttl_secs(&self, datacenter: DatacenterId) -> Option<u32> {
         let mut known = vec![None; self.pools.len()];
         let mut longest = None;
@@ -146,20 +147,20 @@ impl Topology {
 
     /// For each datacenter: the services that have a member in it, in order.
     pub fn services_by_datacenter(&self) -> Vec<Vec<ServiceId>> {
-        let mut of_pool: Vec<Option<BTreeSet<DatacenterId>>> = vec![None; self.pools.len()];
+        let mut known: Vec<Option<BTreeSet<DatacenterId>>> = vec![None; self.pools.len()];
         let mut services = vec![Vec::new(); self.datacenters.len()];
         for (service, id) in self.services.iter().zip((0..).map(ServiceId)) {
-            let mut datacenters = self.datacenters_below(service.pool, &mut of_pool);
+            let mut datacenters = self.datacenters_below(service.pool, &mut known);
             if let OnAllDown::Pool(other) = service.on_all_down {
-                datacenters.extend(self.datacenters_below(other, &mut of_pool));
+                datacenters.extend(self.datacenters_below(other, &mut known));
             }
             datacenters.iter().for_each(|datacenter| services[datacenter.index()].push(id));
         }
         services
     }
 
-    /// The feeds that describe a member, each once: a pool's own, else those of all below it; an
-    /// endpoint's own, else those of its datacenters.
+    /// The feeds that describe a member, each once: the pool's, else those of all members below it;
+    /// the endpoint's, else those of its datacenters.
     pub fn feeds_of_member(&self, kind: MemberKind) -> Vec<FeedId> {
         if self.feeds.list.is_empty() {
             return Vec::new();
@@ -185,8 +186,8 @@ impl Topology {
         found
     }
 
-    /// By feed: the endpoints that it describes, as their own, as that of their pool or as that of
-    /// one of their datacenters.
+    /// By feed: the endpoints that it describes, as the feed of the endpoint, of its pool or of one
+    /// of its datacenters.
     pub fn endpoints_by_feed(&self) -> Vec<Vec<EndpointId>> {
         let mut endpoints: Vec<Vec<EndpointId>> = vec![Vec::new(); self.feeds.list.len()];
         if self.feeds.list.is_empty() {
@@ -237,7 +238,7 @@ impl Topology {
     }
 }
 
-/// Each alias once, and which of them each endpoint is.
+/// The list of aliases, each once, and the alias of each endpoint.
 fn aliases(endpoints: &[Arc<Endpoint>]) -> (Vec<Name>, Vec<Option<AliasId>>) {
     let mut known = HashMap::new();
     let mut list = Vec::new();
@@ -247,10 +248,10 @@ fn aliases(endpoints: &[Arc<Endpoint>]) -> (Vec<Name>, Vec<Option<AliasId>>) {
             AliasId(list.len() as u32 - 1)
         })
     };
-    let of = endpoints.iter().map(|endpoint| match &endpoint.target {
+    let by_endpoint = endpoints.iter().map(|endpoint| match &endpoint.target {
         EndpointTarget::Alias(name) => Some(id_of(name)),
         EndpointTarget::Addresses(_) | EndpointTarget::Cname(_) | EndpointTarget::Host(_) => None,
     });
-    let of = of.collect();
-    (list, of)
+    let by_endpoint = by_endpoint.collect();
+    (list, by_endpoint)
 }

@@ -1,4 +1,4 @@
-//! Aliases: what they stand for is a condition, like health.
+//! Aliases: their addresses are conditions, like health.
 
 use super::*;
 
@@ -19,10 +19,10 @@ fn resolve(bench: &mut ServiceBench, addresses: &[&str], ttl_secs: u32) {
 }
 
 #[test]
-fn an_alias_is_answered_by_what_it_stands_for_and_no_longer_than_that_may_be_kept() {
+fn an_alias_is_answered_with_its_addresses_and_no_longer_than_they_may_be_cached() {
     let mut bench = bench();
     for (addresses, ttl_secs, answers, ttl, why) in [
-        (&[][..], 0, &["192.0.2.9"][..], 5, "not resolved: the next choice, and not for long"),
+        (&[][..], 0, &["192.0.2.9"][..], 5, "not resolved: the next choice, with a low TTL"),
         (
             &["192.0.2.2", "192.0.2.1"],
             12,
@@ -35,7 +35,7 @@ fn an_alias_is_answered_by_what_it_stands_for_and_no_longer_than_that_may_be_kep
         (&["2001:db8::3"], 20, &["192.0.2.9"], 20, "none of the family: the next choice"),
     ] {
         resolve(&mut bench, addresses, ttl_secs);
-        assert!(!bench.chart.is_unresolved(), "there is something to answer: {why}");
+        assert!(!bench.chart.is_unresolved(), "some member can be answered: {why}");
         assert_eq!(
             (bench.ask(), bench.ttl()),
             (answers.iter().map(ToString::to_string).collect(), ttl),
@@ -45,20 +45,20 @@ fn an_alias_is_answered_by_what_it_stands_for_and_no_longer_than_that_may_be_kep
 }
 
 #[test]
-fn a_family_that_an_alias_does_not_have_is_no_distress() {
+fn a_family_that_an_alias_does_not_have_is_no_outage() {
     let mut draft = TopologyBuilder::default();
     let alias = draft.endpoint("lb", None);
     draft.endpoints[0].target = EndpointTarget::Alias("lb.example.net".parse().unwrap());
     let pool = draft.pool(Policy::Weighted, &[(alias, 1)]);
     let mut bench = draft.top(pool);
-    let plights = |bench: &ServiceBench| {
+    let stages = |bench: &ServiceBench| {
         [Family::V4, Family::V6].map(|family| bench.chart.fallback_stage(family))
     };
-    assert_eq!(plights(&bench), [FallbackStage::AllDown; 2], "nothing is known of it");
+    assert_eq!(stages(&bench), [FallbackStage::AllDown; 2], "the alias was never resolved");
     assert!(bench.chart.is_unresolved());
-    assert_eq!(bench.ask(), [""; 0], "and nothing is made up");
+    assert_eq!(bench.ask(), [""; 0], "no address is known");
     resolve(&mut bench, &["192.0.2.1"], 60);
-    assert_eq!(plights(&bench), [FallbackStage::Normal; 2]);
+    assert_eq!(stages(&bench), [FallbackStage::Normal; 2]);
     assert!(!bench.chart.is_unresolved());
     assert_eq!((bench.ask().len(), bench.ask_from(Family::V6, "8.8.8.0/24").0.len()), (1, 0));
 }

@@ -1,33 +1,33 @@
-//! Scopes, with a resolver's cache in front: whatever it keeps by our scopes, no client gets an
-//! answer that is not its own.
+//! Scopes, with a resolver's cache in front: a cache that follows our scopes never gives a client
+//! the answer of another.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::geo::Database;
 
-/// A resolver's address that no rule and no database knows.
+/// A resolver's address that no rule and no database contains.
 const RESOLVER: &str = "9.9.9.9";
 
-fn course(bench: &ServiceBench, client: &str, resolver: &str) -> (Vec<String>, u8) {
+fn ask_as(bench: &ServiceBench, client: &str, resolver: &str) -> (Vec<String>, u8) {
     let (client, resolver) = (client.parse().unwrap(), resolver.parse().unwrap());
     answer(&bench.chart, client, resolver)
 }
 
 fn answer(chart: &Chart, client: IpAddr, resolver: IpAddr) -> (Vec<String>, u8) {
-    let course = chart.route(Family::V4, Some(client), &resolver);
+    let route = chart.route(Family::V4, Some(client), &resolver);
     let mut texts = Vec::new();
-    course.draw(&mut DrawState::new(1), &mut |answer| texts.extend(answer.rdata.texts()));
-    (texts, course.scope)
+    route.draw(&mut DrawState::new(1), &mut |answer| texts.extend(answer.rdata.texts()));
+    (texts, route.scope)
 }
 
 #[test]
-fn a_special_subnet_is_looked_up_like_any_other_and_else_scoped_to_its_own_range() {
+fn a_special_subnet_that_no_rule_names_is_scoped_to_its_special_range() {
     let bench = geo_bench(&[("10.1.0.0/16", &[1]), ("9.9.9.0/24", &[2])], &[0], 3);
     for (client, address, scope, why) in [
         ("10.1.2.0", "192.0.2.1", 16, "a rule names it"),
         ("10.2.0.0", "192.0.2.2", 15, "by the resolver's address, beside what the rule names"),
-        ("10.128.0.0", "192.0.2.2", 9, "the widest that the rule leaves"),
+        ("10.128.0.0", "192.0.2.2", 9, "the widest prefix beside the rule's"),
         ("100.64.0.0", "192.0.2.2", 10, "carrier NAT: its resolvers have other clients, too"),
         ("192.168.7.0", "192.0.2.2", 16, "private"),
         ("203.0.113.0", "192.0.2.2", 24, "documentation"),
@@ -35,15 +35,15 @@ fn a_special_subnet_is_looked_up_like_any_other_and_else_scoped_to_its_own_range
         ("fd00:1::", "192.0.2.2", 7, "unique local"),
     ] {
         assert_eq!(
-            course(&bench, client, RESOLVER),
+            ask_as(&bench, client, RESOLVER),
             (vec![address.to_owned()], scope),
             "{client}: {why}"
         );
     }
     assert_eq!(
-        course(&bench, "10.2.0.0", "7.7.7.7").0,
+        ask_as(&bench, "10.2.0.0", "7.7.7.7").0,
         ["192.0.2.0"],
-        "another resolver has another place"
+        "another resolver is elsewhere"
     );
 }
 
@@ -51,37 +51,37 @@ fn a_special_subnet_is_looked_up_like_any_other_and_else_scoped_to_its_own_range
 fn an_empty_default_is_nodata_for_a_special_range_alone() {
     let bench = geo_bench(&[("8.8.8.0/24", &[0])], &[], 1);
     assert_eq!(
-        course(&bench, "10.1.2.0", RESOLVER),
+        ask_as(&bench, "10.1.2.0", RESOLVER),
         (vec![], 8),
-        "a resolver must not give this NODATA to everybody"
+        "a resolver must not give this NODATA to all clients"
     );
-    assert_eq!(course(&bench, "fc00::", RESOLVER), (vec![], 7));
+    assert_eq!(ask_as(&bench, "fc00::", RESOLVER), (vec![], 7));
 }
 
 #[test]
-fn where_every_client_gets_the_same_the_scope_of_a_special_subnet_is_zero() {
+fn the_scope_of_a_special_subnet_is_zero_if_every_client_gets_the_same() {
     let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&[("192.0.2.1", 1)]);
-    assert_eq!(course(&draft.top(pool), "10.1.2.0", RESOLVER).1, 0);
+    assert_eq!(ask_as(&draft.top(pool), "10.1.2.0", RESOLVER).1, 0);
 }
 
 #[test]
-fn a_sticky_service_keeps_the_clients_of_a_special_range_together_and_tells_nobody_else() {
+fn clients_of_a_special_range_share_one_answer_that_is_scoped_to_the_range() {
     let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1)]);
     draft.pools[pool.index()].spread = Spread::Client;
     let bench = draft.top(pool);
     assert_eq!(
-        course(&bench, "10.1.2.0", RESOLVER),
-        course(&bench, "10.200.7.0", RESOLVER),
+        ask_as(&bench, "10.1.2.0", RESOLVER),
+        ask_as(&bench, "10.200.7.0", RESOLVER),
         "by the resolver's network"
     );
-    assert_eq!(course(&bench, "10.1.2.0", RESOLVER).1, 8);
-    assert_eq!(course(&bench, "8.8.8.0", RESOLVER).1, 24);
+    assert_eq!(ask_as(&bench, "10.1.2.0", RESOLVER).1, 8);
+    assert_eq!(ask_as(&bench, "8.8.8.0", RESOLVER).1, 24);
 }
 
 #[test]
-fn a_private_network_that_the_operators_database_knows_has_a_place() {
+fn a_private_network_in_the_operators_database_is_located_by_it() {
     use mmdb_writer::{Value, Writer};
     let mut writer = Writer::builder("Office").description(&[("en", "written by a test")]).build();
     for (network, code) in [("10.7.0.0/16", "DE"), ("9.0.0.0/8", "US")] {
@@ -94,11 +94,11 @@ fn a_private_network_that_the_operators_database_knows_has_a_place() {
     let rule = GeoRule { countries: vec!["DE".into()], members: vec![1], ..GeoRule::default() };
     let pool = draft.pool(Policy::Geo { rules: vec![rule], default: vec![0] }, &members);
     let bench = draft.top_in(pool, &Databases::new(vec![Arc::new(database)]));
-    assert_eq!(course(&bench, "10.7.3.0", RESOLVER), (vec!["192.0.2.1".to_owned()], 16));
+    assert_eq!(ask_as(&bench, "10.7.3.0", RESOLVER), (vec!["192.0.2.1".to_owned()], 16));
     assert_eq!(
-        course(&bench, "10.8.3.0", RESOLVER),
+        ask_as(&bench, "10.8.3.0", RESOLVER),
         (vec!["192.0.2.0".to_owned()], 13),
-        "the resolver's place"
+        "located by the resolver's address"
     );
 }
 
@@ -113,12 +113,12 @@ fn without_client_subnets_the_resolver_decides_and_every_scope_is_zero() {
     };
     let pool = draft.pool(Policy::Geo { rules: vec![rule], default: vec![0] }, &members);
     let bench = draft.top(pool);
-    assert_eq!(course(&bench, "8.8.8.0", RESOLVER), (vec!["192.0.2.0".to_owned()], 0));
-    assert_eq!(course(&bench, "10.1.2.0", "8.8.8.8"), (vec!["192.0.2.1".to_owned()], 0));
+    assert_eq!(ask_as(&bench, "8.8.8.0", RESOLVER), (vec!["192.0.2.0".to_owned()], 0));
+    assert_eq!(ask_as(&bench, "10.1.2.0", "8.8.8.8"), (vec!["192.0.2.1".to_owned()], 0));
 }
 
-/// A cache as RFC 7871 section 7.3 has it: an answer is kept for the prefix of its scope, at most
-/// as long as that asked with.
+/// A cache by RFC 7871 section 7.3: an answer is kept for the prefix of its scope, which is at most
+/// as long as the prefix of the query.
 #[derive(Default)]
 struct ResolverCache(Vec<(ipnet::IpNet, Vec<String>)>);
 
@@ -179,7 +179,7 @@ fn rules() -> impl Strategy<Value = Vec<GeoRule>> {
 
 proptest! {
     #[test]
-    fn no_client_gets_anothers_answer_from_a_cache_that_keeps_by_our_scopes(
+    fn no_client_gets_the_answer_of_another_from_a_cache_that_follows_our_scopes(
         rules in rules(),
         default in prop::collection::vec(0..3_u32, 0..2),
         clients in prop::collection::vec(addresses(), 40),
@@ -201,15 +201,15 @@ proptest! {
             bench.down(&format!("192.0.2.{at}"));
             bench.down(&format!("192.0.2.1{at}"));
         }
-        // One resolver that is unknown, and one that may be in any rule.
+        // One resolver that no rule contains, and one that any rule may contain.
         for resolver in [RESOLVER.parse().unwrap(), clients[0]] {
             let mut cache = ResolverCache::default();
             for &client in &clients {
                 let asked = network(client);
-                let (own, scope) = answer(&bench.chart, asked.network(), resolver);
+                let (expected, scope) = answer(&bench.chart, asked.network(), resolver);
                 match cache.get(asked.network()) {
-                    Some(cached) => prop_assert_eq!(cached, &own, "{} by {}", asked, resolver),
-                    None => cache.put(asked.network(), scope, asked.prefix_len(), own),
+                    Some(cached) => prop_assert_eq!(cached, &expected, "{} by {}", asked, resolver),
+                    None => cache.put(asked.network(), scope, asked.prefix_len(), expected),
                 }
             }
         }

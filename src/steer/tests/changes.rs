@@ -1,11 +1,11 @@
-//! What a change costs: how many plans are compiled for it, and that the charts are those of a
+//! The cost of a change: how many plans are compiled for it, and that the charts are those of a
 //! compilation from nothing.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// A member: an endpoint by the last octet of its address and its datacenter, or the pool of a
+/// A member: an endpoint by the last octet of its address and its datacenter, or a pool by its
 /// number.
 #[derive(Debug, Clone, PartialEq)]
 enum ModelMember {
@@ -20,9 +20,9 @@ type ModelPool = (u8, u8, u32, Vec<(ModelMember, u16)>);
 #[derive(Debug, Clone)]
 struct ModelConfig {
     states: Vec<ServingState>,
-    /// By number. Members that are pools have a higher number.
+    /// The pools by number. A pool that is a member has a higher number than its parent.
     pools: BTreeMap<usize, ModelPool>,
-    /// By number: the pool, the TTL, and the pool that answers when all is down.
+    /// The services by number: the pool, the TTL in seconds, and the pool of `on-all-down`.
     services: BTreeMap<usize, (usize, u32, Option<usize>)>,
     down: Vec<u8>,
     steering: Vec<(usize, u16)>,
@@ -31,12 +31,12 @@ struct ModelConfig {
 const SPREADS: [Spread; 2] = [Spread::Query, Spread::Client];
 
 impl ModelConfig {
-    /// Two services of pools of their own, and one of both pools: endpoints 1 and 2 in datacenter
-    /// 0, 3 and 4 in 1.
+    /// Two services that each have a pool, and one over both pools. Endpoints 1 and 2 are in
+    /// datacenter 0, endpoints 3 and 4 in datacenter 1.
     fn small() -> Self {
-        let endpoints = |first: u8, place| {
+        let endpoints = |first: u8, datacenter| {
             (first..first + 2)
-                .map(|octet| (ModelMember::Endpoint(octet, Some(place)), 1))
+                .map(|octet| (ModelMember::Endpoint(octet, Some(datacenter)), 1))
                 .collect::<Vec<_>>()
         };
         Self {
@@ -54,23 +54,23 @@ impl ModelConfig {
 
     fn topology(&self) -> Topology {
         let mut draft = TopologyBuilder::default();
-        for (at, state) in self.states.iter().enumerate() {
-            draft.datacenter(&format!("dc{at}"), *state);
+        for (index, state) in self.states.iter().enumerate() {
+            draft.datacenter(&format!("dc{index}"), *state);
         }
         let position = |number: &usize| {
-            self.pools.keys().position(|at| at == number).map(|at| PoolId(at as u32))
+            self.pools.keys().position(|key| key == number).map(|index| PoolId(index as u32))
         };
         for (number, (policy, spread, answers, members)) in &self.pools {
             let policy =
                 [Policy::Weighted, Policy::Failover, Policy::All][usize::from(*policy) % 3].clone();
-            let item = |(item, weight): &(ModelMember, u16)| match item {
-                ModelMember::Endpoint(octet, place) => {
-                    let place = place.map(|place| DatacenterId(place as u32));
-                    Some((draft.endpoint(&format!("192.0.2.{octet}"), place), *weight))
+            let member = |(member, weight): &(ModelMember, u16)| match member {
+                ModelMember::Endpoint(octet, datacenter) => {
+                    let datacenter = datacenter.map(|index| DatacenterId(index as u32));
+                    Some((draft.endpoint(&format!("192.0.2.{octet}"), datacenter), *weight))
                 }
                 ModelMember::Pool(number) => Some((MemberKind::Pool(position(number)?), *weight)),
             };
-            let members: Vec<_> = members.iter().filter_map(item).collect();
+            let members: Vec<_> = members.iter().filter_map(member).collect();
             let id = draft.pool(policy, &members);
             let pool = &mut draft.pools[id.index()];
             pool.name = format!("p{number}").into();
@@ -116,7 +116,7 @@ impl ModelConfig {
     }
 }
 
-/// What serves: charts of the latest model.
+/// The charts of the latest model.
 struct ModelCharts {
     surveys: Surveys,
     wheels: WheelCache,
@@ -132,7 +132,7 @@ impl ModelCharts {
         Self { surveys, wheels: WheelCache::default(), compiled }
     }
 
-    /// Loads another model, as a reload does; how many plans were compiled for it.
+    /// Loads another model, as a reload does. Returns how many plans were compiled for it.
     fn load(&mut self, model: &ModelConfig) -> usize {
         let old = self.compiled.compiler();
         let written = Arc::new(model.topology());
@@ -141,7 +141,7 @@ impl ModelCharts {
         self.compile(compiler, model.conditions(&topology))
     }
 
-    /// Follows a model's conditions; how many plans were compiled for it.
+    /// Applies a model's conditions. Returns how many plans were compiled for them.
     fn follow(&mut self, model: &ModelConfig) -> usize {
         let compiler = Arc::clone(self.compiled.compiler());
         let conditions = model.conditions(compiler.topology());
@@ -155,12 +155,12 @@ impl ModelCharts {
         compilation.compiled_count()
     }
 
-    /// Every chart, with all that a query or a report reads of it.
+    /// Every chart as text, with everything that a query or a report reads.
     fn described(&self) -> Vec<String> {
         self.compiled.charts().iter().map(|chart| format!("{chart:?}")).collect()
     }
 
-    /// The same from nothing, with the same numbers.
+    /// The same after a compilation from nothing, with the same numbers.
     fn compiled_afresh(&self) -> Vec<String> {
         let mut surveys = Surveys::default();
         let topology = Arc::clone(self.compiled.compiler().topology());
@@ -186,7 +186,7 @@ fn a_change_compiles_the_services_that_it_touches_and_no_other() {
         (
             |model| model.pools.get_mut(&1).unwrap().3[0].1 = 9,
             2,
-            "a weight: the service, and that of the pool above",
+            "a weight: the pool's service, and that of the pool above",
         ),
         (
             |model| model.pools.get_mut(&2).unwrap().3[0].0 = ModelMember::Endpoint(9, None),
@@ -202,7 +202,7 @@ fn a_change_compiles_the_services_that_it_touches_and_no_other() {
         (
             |model| model.pools.get_mut(&1).unwrap().3.truncate(1),
             3,
-            "a member less, whose number the last endpoint gets: that one's service as well",
+            "a member less, whose number the last endpoint gets: the service of that one, too",
         ),
         (
             |model| {
@@ -237,7 +237,7 @@ fn a_status_compiles_the_services_that_reach_the_target() {
 }
 
 #[test]
-fn what_a_newer_change_touches_is_compiled_before_the_rest() {
+fn plans_that_a_newer_change_touches_are_compiled_before_the_rest() {
     let mut model = ModelConfig::small();
     let mut serving = ModelCharts::new(&model);
     let compiler = Arc::clone(serving.compiled.compiler());
@@ -270,7 +270,7 @@ fn what_a_newer_change_touches_is_compiled_before_the_rest() {
     assert_eq!(serving.described(), serving.compiled_afresh());
 }
 
-/// One change of a model, by numbers that are taken as far as the model goes.
+/// One change of a model. The numbers are reduced to the range of the model.
 fn change(model: &mut ModelConfig, (kind, first, second, third): (u8, usize, usize, u16)) {
     let pool_count = model.pools.len().max(1);
     let number = |model: &ModelConfig| model.pools.keys().nth(first % pool_count).copied();
@@ -295,7 +295,7 @@ fn change(model: &mut ModelConfig, (kind, first, second, third): (u8, usize, usi
         3 if model.pools.len() > 1 => {
             if let Some(number) = number(model) {
                 model.pools.remove(&number);
-                let is_left = |item: &(ModelMember, u16)| item.0 != ModelMember::Pool(number);
+                let is_left = |member: &(ModelMember, u16)| member.0 != ModelMember::Pool(number);
                 model.pools.values_mut().for_each(|pool| pool.3.retain(is_left));
                 model.pools.retain(|_, pool| !pool.3.is_empty());
                 let ModelConfig { pools, services, .. } = model;
@@ -312,16 +312,18 @@ fn change(model: &mut ModelConfig, (kind, first, second, third): (u8, usize, usi
         6 => model.steering = vec![(second % 12, 1 + third % 100)],
         _ => {
             let Some(number) = number(model) else { return };
-            let item = match kind % 10 {
+            let member = match kind % 10 {
                 7 => ModelMember::Endpoint((third % 8) as u8, None),
                 _ => ModelMember::Pool(number + 1 + second % 3),
             };
             let is_there =
-                !matches!(item, ModelMember::Pool(inner) if !model.pools.contains_key(&inner));
+                !matches!(member, ModelMember::Pool(inner) if !model.pools.contains_key(&inner));
             let members = &mut model.pools.get_mut(&number).unwrap().3;
-            match members.iter().position(|(known, _)| *known == item) {
+            match members.iter().position(|(known, _)| *known == member) {
                 Some(at) => members[at].1 = 1 + third % 7,
-                None if is_there => members.insert(second % (members.len() + 1), (item, third % 3)),
+                None if is_there => {
+                    members.insert(second % (members.len() + 1), (member, third % 3))
+                }
                 None => {}
             }
         }
@@ -336,9 +338,9 @@ proptest! {
     ) {
         let mut model = ModelConfig::small();
         let mut serving = ModelCharts::new(&model);
-        for one in changes {
-            change(&mut model, one);
-            if one.0 % 10 == 1 || one.0 % 10 == 6 {
+        for step in changes {
+            change(&mut model, step);
+            if step.0 % 10 == 1 || step.0 % 10 == 6 {
                 serving.follow(&model);
             } else {
                 serving.load(&model);

@@ -1,5 +1,5 @@
-//! What services come to: pools of every policy under every condition, through the compiler and out
-//! of the chart.
+//! Answers of services: pools of every policy under every condition, compiled and drawn from the
+//! chart.
 
 use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32, sync::Arc};
 
@@ -21,7 +21,7 @@ use crate::{
 
 mod regulation;
 
-/// A topology in the making: pools by name, one service over the pool `top`.
+/// Builds a topology with one service over a pool.
 #[derive(Default)]
 struct TopologyBuilder {
     datacenters: Vec<Datacenter>,
@@ -32,7 +32,7 @@ struct TopologyBuilder {
     ignores_subnets: bool,
 }
 
-/// A monitor that every test may use.
+/// The monitor of all endpoints.
 pub(super) fn monitor() -> Monitor {
     Monitor {
         name: "tcp".into(),
@@ -51,7 +51,7 @@ impl TopologyBuilder {
         DatacenterId(self.datacenters.len() as u32 - 1)
     }
 
-    /// An endpoint named by its addresses, which are separated by `+`; by one label for a CNAME
+    /// An endpoint named by its addresses, which are separated by `+`, or by one label for a CNAME
     /// into example.net.
     fn endpoint(&mut self, addresses: &str, datacenter: Option<DatacenterId>) -> MemberKind {
         let parsed: Result<_, _> = addresses.split('+').map(str::parse).collect();
@@ -97,6 +97,7 @@ impl TopologyBuilder {
         self.pool(Policy::Weighted, &members)
     }
 
+    /// The service over a pool, without databases.
     fn top(self, pool: PoolId) -> ServiceBench {
         self.top_in(pool, &Databases::default())
     }
@@ -152,7 +153,7 @@ struct ServiceBench {
 }
 
 impl ServiceBench {
-    /// Compiles every chart from nothing.
+    /// Compiles every chart without reusing the earlier ones.
     fn compile(&mut self) {
         let compilation =
             Compilation::new(Arc::clone(&self.compiler), Arc::new(self.conditions.clone()));
@@ -160,7 +161,7 @@ impl ServiceBench {
         self.take_chart();
     }
 
-    /// Compiles what the conditions changed.
+    /// Compiles the charts that the changed conditions touch.
     fn follow(&mut self) {
         let (compiler, conditions) =
             (Arc::clone(&self.compiler), Arc::new(self.conditions.clone()));
@@ -179,14 +180,14 @@ impl ServiceBench {
         ProbeId(self.topology.probes.iter().position(|probe| probe.target == target).unwrap() as u32)
     }
 
-    fn set_standing(&mut self, address: &str, standing: HealthStatus) {
+    fn set_status(&mut self, address: &str, status: HealthStatus) {
         let probe = self.probe(address);
-        self.conditions.standings[probe.index()] = standing;
+        self.conditions.standings[probe.index()] = status;
         self.follow();
     }
 
     fn down(&mut self, address: &str) {
-        self.set_standing(
+        self.set_status(
             address,
             HealthStatus { verdict: Verdict::Down, flips_in_secs: None, ..HealthStatus::default() },
         );
@@ -195,10 +196,10 @@ impl ServiceBench {
     fn ask_from(&mut self, family: Family, client: &str) -> (Vec<String>, u8, u32) {
         let subnet: ipnet::IpNet = client.parse().unwrap();
         let resolver: IpAddr = "9.9.9.9".parse().unwrap();
-        let course = self.chart.route(family, Some(subnet.addr()), &resolver);
+        let route = self.chart.route(family, Some(subnet.addr()), &resolver);
         let mut texts = Vec::new();
-        course.draw(&mut self.draws, &mut |answer| texts.extend(answer.rdata.texts()));
-        (texts, course.scope, course.ttl_secs)
+        route.draw(&mut self.draws, &mut |answer| texts.extend(answer.rdata.texts()));
+        (texts, route.scope, route.ttl_secs)
     }
 
     fn ask(&mut self) -> Vec<String> {
@@ -209,7 +210,7 @@ impl ServiceBench {
         self.ask_from(Family::V4, "8.8.8.0/24").2
     }
 
-    /// How often each address came, in percent of queries.
+    /// The share of queries that each address answered, in percent.
     fn shares(&mut self, queries: u32) -> BTreeMap<String, f64> {
         let mut shares = BTreeMap::new();
         for _ in 0..queries {
@@ -235,7 +236,7 @@ fn shares_are_the_weights_within_one_percent() {
 }
 
 #[test]
-fn turns_are_exact_over_a_cycle_and_families_turn_apart() {
+fn turns_are_exact_over_a_cycle_and_each_family_has_its_own_turns() {
     let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&[("192.0.2.1+2001:db8::1", 1), ("192.0.2.2+2001:db8::2", 1)]);
     draft.pools[pool.index()].spread = Spread::Turn;
@@ -249,7 +250,7 @@ fn turns_are_exact_over_a_cycle_and_families_turn_apart() {
 }
 
 #[test]
-fn endless_flapping_keeps_no_more_tables_and_turns_than_a_few() {
+fn endless_flapping_keeps_only_a_few_unused_tables_and_turn_counters() {
     let members: Vec<String> = (1..=12).map(|host| format!("192.0.2.{host}")).collect();
     let weighted: Vec<_> = members.iter().map(String::as_str).zip(1..).collect();
     let mut draft = TopologyBuilder::default();
@@ -257,13 +258,12 @@ fn endless_flapping_keeps_no_more_tables_and_turns_than_a_few() {
     draft.pools[pool.index()].spread = Spread::Turn;
     let mut bench = draft.top(pool);
     for round in 1..400_u32 {
-        // Counting in Gray's code: each step turns one target over, and no set of targets comes
-        // twice.
-        let turned = round.trailing_zeros() as usize;
-        let is_down = (round ^ round >> 1) >> turned & 1 == 1;
+        // Counting in Gray code: each step changes one target, and no set of targets occurs twice.
+        let changed = round.trailing_zeros() as usize;
+        let is_down = (round ^ round >> 1) >> changed & 1 == 1;
         let verdict = if is_down { Verdict::Down } else { Verdict::Up };
-        bench.set_standing(
-            &members[turned],
+        bench.set_status(
+            &members[changed],
             HealthStatus { verdict, flips_in_secs: None, ..HealthStatus::default() },
         );
         bench.draws.reserve_turns(bench.wheels.turn_counters());
@@ -274,7 +274,7 @@ fn endless_flapping_keeps_no_more_tables_and_turns_than_a_few() {
 }
 
 #[test]
-fn a_cname_is_answered_for_no_family_while_members_of_the_other_come_before_it() {
+fn a_cname_is_answered_for_no_family_while_a_member_of_the_other_family_precedes_it() {
     let mut draft = TopologyBuilder::default();
     let (first, second) = (draft.endpoint("192.0.2.1", None), draft.endpoint("sorry", None));
     let pool = draft.pool(Policy::Failover, &[(first, 1), (second, 1)]);
@@ -290,7 +290,7 @@ fn a_cname_is_answered_for_no_family_while_members_of_the_other_come_before_it()
 }
 
 #[test]
-fn members_of_a_family_come_before_a_cname_whatever_the_other_family_has() {
+fn members_of_a_family_precede_a_cname_whatever_the_other_family_has() {
     let mut draft = TopologyBuilder::default();
     let members =
         ["192.0.2.1", "192.0.2.2+2001:db8::2", "sorry"].map(|name| (draft.endpoint(name, None), 1));
@@ -312,7 +312,7 @@ fn a_standby_answers_only_when_nothing_else_is_usable() {
 }
 
 #[test]
-fn failover_takes_the_first_usable_in_order_and_nested_pools_count_whole() {
+fn failover_answers_the_first_usable_member_and_a_nested_pool_counts_as_one() {
     let mut draft = TopologyBuilder::default();
     let first = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1)]);
     let second = draft.weighted(&[("192.0.2.3", 1)]);
@@ -353,7 +353,7 @@ fn when_nothing_is_usable_a_service_may_answer_nodata_or_from_another_pool() {
     let mut bench = draft.top(pool);
     assert!(
         bench.ask_from(Family::V6, "8.8.8.0/24").0.is_empty(),
-        "a service without AAAA has none from elsewhere"
+        "a service without AAAA gets none from another pool"
     );
     bench.down("192.0.2.1");
     assert_eq!(bench.ask(), ["192.0.2.9"]);
@@ -362,7 +362,7 @@ fn when_nothing_is_usable_a_service_may_answer_nodata_or_from_another_pool() {
 }
 
 #[test]
-fn a_drain_takes_a_datacenter_out_everywhere_but_never_the_last_one() {
+fn a_drain_removes_a_datacenter_unless_it_is_the_last_one() {
     let mut draft = TopologyBuilder::default();
     let (fra, iad) = (
         draft.datacenter("fra", ServingState::Draining),
@@ -374,18 +374,22 @@ fn a_drain_takes_a_datacenter_out_everywhere_but_never_the_last_one() {
     let mut bench = draft.top(pool);
     assert_eq!(bench.shares(100).keys().collect::<Vec<_>>(), ["192.0.2.2"]);
     bench.down("192.0.2.2");
-    assert_eq!(bench.ask(), ["192.0.2.2"], "a draining member is no member while another is left");
+    assert_eq!(
+        bench.ask(),
+        ["192.0.2.2"],
+        "a draining member is not answered while another is left"
+    );
     bench.conditions.datacenters = vec![ServingState::Draining, ServingState::Disabled];
     bench.compile();
     assert_eq!(bench.ask(), ["192.0.2.1"]);
     assert_eq!(bench.chart.fallback_stage(Family::V4), FallbackStage::OnlyDrainedLeft);
     bench.conditions.datacenters = vec![ServingState::Disabled, ServingState::Disabled];
     bench.compile();
-    assert!(!bench.ask().is_empty(), "a name never goes dark by a drain");
+    assert!(!bench.ask().is_empty(), "a drain never leaves a name without an answer");
 }
 
 #[test]
-fn the_operators_word_wins_over_the_probes() {
+fn the_operators_override_wins_over_the_probes() {
     let mut draft = TopologyBuilder::default();
     let pool = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1)]);
     draft.endpoints[0].force = Some(HealthOverride::Up);
@@ -435,12 +439,12 @@ fn for_each_type_only_members_with_such_an_address_count() {
     assert_eq!(
         bench.shares(100).len(),
         2,
-        "an address that fails says nothing of the other family"
+        "an address that fails does not affect the other family"
     );
 }
 
 #[test]
-fn a_client_keeps_its_endpoint_and_moves_only_when_that_goes() {
+fn a_client_keeps_its_endpoint_and_moves_only_if_that_goes_down() {
     let mut draft = TopologyBuilder::default();
     let addresses: Vec<String> = (1..=10).map(|at| format!("192.0.2.{at}")).collect();
     let members: Vec<(&str, u16)> = addresses.iter().map(|address| (address.as_str(), 1)).collect();
@@ -454,19 +458,19 @@ fn a_client_keeps_its_endpoint_and_moves_only_when_that_goes() {
     assert!(before.iter().all(|(_, scope, _)| *scope == 24));
     bench.down("192.0.2.4");
     let mut moved = 0;
-    for (client, (was, ..)) in clients.iter().zip(&before) {
-        let (now, ..) = ask(&mut bench, client);
-        if was[0] == "192.0.2.4" {
+    for (client, (old, ..)) in clients.iter().zip(&before) {
+        let (new, ..) = ask(&mut bench, client);
+        if old[0] == "192.0.2.4" {
             moved += 1;
         } else {
-            assert_eq!(*was, now);
+            assert_eq!(*old, new);
         }
     }
     assert!(moved > 0 && moved <= clients.len() * 11 / 100, "{moved} moved");
 }
 
 #[test]
-fn a_sticky_choice_of_pools_over_random_endpoints_keeps_both_promises() {
+fn a_client_keeps_its_pool_while_that_pool_draws_endpoints_at_random() {
     let mut draft = TopologyBuilder::default();
     let left = draft.weighted(&[("192.0.2.1", 1), ("192.0.2.2", 1)]);
     let right = draft.weighted(&[("192.0.2.3", 1), ("192.0.2.4", 1)]);
@@ -485,21 +489,21 @@ fn the_ttl_is_lowered_while_a_verdict_that_matters_is_about_to_flip() {
     let members = [(draft.endpoint("192.0.2.1", None), 1), (draft.endpoint("192.0.2.2", None), 1)];
     let pool = draft.pool(Policy::Failover, &members);
     let mut bench = draft.top(pool);
-    let shaky =
+    let about_to_flip =
         |verdict| HealthStatus { verdict, flips_in_secs: Some(5), ..HealthStatus::default() };
-    bench.set_standing("192.0.2.2", shaky(Verdict::Up));
-    assert_eq!(bench.ttl(), 30, "the answer does not hang on the second while the first is up");
-    bench.set_standing("192.0.2.1", shaky(Verdict::Up));
+    bench.set_status("192.0.2.2", about_to_flip(Verdict::Up));
+    assert_eq!(bench.ttl(), 30, "the answer does not depend on the second while the first is up");
+    bench.set_status("192.0.2.1", about_to_flip(Verdict::Up));
     assert_eq!(bench.ttl(), 5);
-    bench.set_standing(
+    bench.set_status(
         "192.0.2.2",
         HealthStatus { verdict: Verdict::Up, flips_in_secs: None, ..HealthStatus::default() },
     );
-    bench.set_standing("192.0.2.1", shaky(Verdict::Down));
+    bench.set_status("192.0.2.1", about_to_flip(Verdict::Down));
     assert_eq!(
         (bench.ask(), bench.ttl()),
         (vec!["192.0.2.2".to_owned()], 5),
-        "the first may soon be back"
+        "the first may soon recover"
     );
 }
 
@@ -519,7 +523,7 @@ fn geo_bench(rules: &[(&str, &[u32])], default: &[u32], members: u8) -> ServiceB
 }
 
 #[test]
-fn geo_takes_the_most_specific_rule_and_scopes_exclude_it_exactly() {
+fn geo_uses_the_most_specific_rule_and_the_scopes_of_other_answers_exclude_it_exactly() {
     let mut bench = geo_bench(&[("8.8.0.0/16", &[1]), ("8.8.8.0/24", &[2])], &[0], 3);
     let mut ask = |client: &str| {
         let (mut addresses, scope, _) = bench.ask_from(Family::V4, client);
@@ -533,18 +537,18 @@ fn geo_takes_the_most_specific_rule_and_scopes_exclude_it_exactly() {
 }
 
 #[test]
-fn geo_falls_from_rule_to_rule_to_default_as_members_go() {
+fn geo_falls_back_from_rule_to_rule_and_to_the_default_as_members_go_down() {
     let mut bench = geo_bench(&[("8.8.0.0/16", &[1]), ("8.8.8.0/24", &[2])], &[0], 3);
     for (gone, next) in [("192.0.2.2", "192.0.2.1"), ("192.0.2.1", "192.0.2.0")] {
         bench.down(gone);
         assert_eq!(bench.ask(), [next]);
     }
     let (_, scope, _) = bench.ask_from(Family::V4, "8.8.8.0/24");
-    assert!(scope < 16, "what all areas answer alike needs no narrow scope, got {scope}");
+    assert!(scope < 16, "equal answers in all areas need no narrow scope, got {scope}");
 }
 
 #[test]
-fn an_empty_default_is_nodata_for_the_unmatched_and_no_outage() {
+fn an_empty_default_is_nodata_for_unmatched_clients_and_no_outage() {
     let mut bench = geo_bench(&[("8.8.8.0/24", &[0])], &[], 1);
     assert_eq!(bench.ask(), ["192.0.2.0"]);
     assert!(bench.ask_from(Family::V4, "9.0.0.0/24").0.is_empty());
@@ -555,12 +559,12 @@ fn an_empty_default_is_nodata_for_the_unmatched_and_no_outage() {
 fn a_rule_without_members_is_nodata_for_its_clients_and_ends_the_search() {
     let mut bench = geo_bench(&[("8.8.0.0/16", &[]), ("8.8.8.0/24", &[1])], &[0], 2);
     let (none, scope, _) = bench.ask_from(Family::V4, "8.8.128.0/24");
-    assert_eq!((none, scope), (vec![], 17), "no other client may be given this NODATA");
+    assert_eq!((none, scope), (vec![], 17), "the scope keeps this NODATA from other clients");
     assert_eq!(bench.ask(), ["192.0.2.1"]);
     assert_eq!(
         bench.chart.fallback_stage(Family::V4),
         FallbackStage::Normal,
-        "the operator's will is no distress"
+        "an empty rule is configuration and no outage"
     );
     bench.down("192.0.2.1");
     assert_eq!(
@@ -571,7 +575,7 @@ fn a_rule_without_members_is_nodata_for_its_clients_and_ends_the_search() {
 }
 
 #[test]
-fn a_strict_rule_gives_its_clients_nothing_but_its_own_members() {
+fn clients_of_a_strict_rule_get_only_its_own_members() {
     for on_all_down in [0, 1, 2] {
         let mut draft = TopologyBuilder::default();
         let members = ["192.0.2.0", "192.0.2.1"].map(|name| (draft.endpoint(name, None), 1));

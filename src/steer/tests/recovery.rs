@@ -1,5 +1,5 @@
-//! Recovery from an outage of everything: no member gets the clients of all because it was the
-//! first to come back.
+//! Recovery from an outage of all members: no member gets all clients because it was the first to
+//! recover.
 
 use std::time::Duration;
 
@@ -19,15 +19,15 @@ struct OutageBench {
 }
 
 impl OutageBench {
-    fn of(policy: Policy, weights: impl Fn(u8) -> u16) -> Self {
+    fn new(policy: Policy, weights: impl Fn(u8) -> u16) -> Self {
         let mut draft = TopologyBuilder::default();
         let members: Vec<_> =
             (0..MEMBERS).map(|at| (draft.endpoint(&address(at), None), weights(at))).collect();
         let pool = draft.pool(policy, &members);
-        Self::at(draft.top(pool))
+        Self::all_down(draft.top(pool))
     }
 
-    fn at(bench: ServiceBench) -> Self {
+    fn all_down(bench: ServiceBench) -> Self {
         let mut outage = Self { bench, recovery: Recovery::default(), now: Duration::ZERO };
         outage.recovery.set_topology(&outage.bench.topology);
         let down = HealthStatus { verdict: Verdict::Down, ..HealthStatus::default() };
@@ -37,7 +37,8 @@ impl OutageBench {
         outage
     }
 
-    /// As the controller does it: recovery first, then the charts, then what they show.
+    /// Publishes the conditions as the controller does: first the recovery, then the charts, then
+    /// the outages that these show.
     fn publish(&mut self) {
         let ServiceBench { compiler, conditions, .. } = &mut self.bench;
         self.recovery.follow(compiler, conditions, self.now);
@@ -58,7 +59,7 @@ impl OutageBench {
         !self.bench.conditions.recovering.is_empty()
     }
 
-    /// The largest share of queries that one member gets, in percent.
+    /// The greatest share of queries that any member gets, in percent.
     fn largest_share(&mut self) -> f64 {
         self.bench.shares(2000).into_values().fold(0.0, f64::max)
     }
@@ -66,21 +67,21 @@ impl OutageBench {
 
 #[test]
 fn forty_members_that_recover_one_by_one_never_get_more_than_two_shares_each() {
-    let mut outage = OutageBench::of(Policy::Weighted, |_| 1);
+    let mut outage = OutageBench::new(Policy::Weighted, |_| 1);
     for member in 0..MEMBERS {
         outage.now += Duration::from_millis(100);
         outage.set(member, Verdict::Up);
-        let back = member + 1;
-        assert_eq!(outage.is_recovering(), back < MEMBERS / 2, "{back} are back");
-        let most = outage.largest_share();
-        assert!(most <= 100.0 / 20.0 * 1.6, "{back} are back, and one gets {most} %");
+        let up = member + 1;
+        assert_eq!(outage.is_recovering(), up < MEMBERS / 2, "{up} are up");
+        let greatest = outage.largest_share();
+        assert!(greatest <= 100.0 / 20.0 * 1.6, "{up} are up, and one gets {greatest} %");
     }
     assert_eq!(outage.bench.chart.fallback_stage(Family::V4), FallbackStage::Normal);
 }
 
 #[test]
-fn recovery_is_over_after_rise_times_interval_and_the_members_that_are_back_are_answered() {
-    let mut outage = OutageBench::of(Policy::Weighted, |_| 1);
+fn recovery_ends_after_rise_times_interval_and_then_only_healthy_members_are_answered() {
+    let mut outage = OutageBench::new(Policy::Weighted, |_| 1);
     outage.now = Duration::from_secs(100);
     outage.set(7, Verdict::Up);
     assert!(outage.is_recovering() && outage.largest_share() < 10.0);
@@ -95,7 +96,7 @@ fn recovery_is_over_after_rise_times_interval_and_the_members_that_are_back_are_
     assert_eq!(
         outage.recovery.next_due(),
         Some(Duration::from_secs(105)),
-        "the second does not begin it again"
+        "the second does not restart it"
     );
     outage.now = Duration::from_secs(105);
     outage.publish();
@@ -106,12 +107,12 @@ fn recovery_is_over_after_rise_times_interval_and_the_members_that_are_back_are_
 }
 
 #[test]
-fn half_is_by_weight_and_a_relapse_begins_again() {
-    let mut outage = OutageBench::of(Policy::Weighted, |at| if at == 0 { 39 } else { 1 });
+fn half_is_by_weight_and_a_relapse_restarts_the_recovery() {
+    let mut outage = OutageBench::new(Policy::Weighted, |at| if at == 0 { 39 } else { 1 });
     outage.set(1, Verdict::Up);
     assert!(outage.is_recovering());
     outage.set(1, Verdict::Down);
-    assert!(!outage.is_recovering(), "none is back: all are answered as before");
+    assert!(!outage.is_recovering(), "none is up: all are answered as before");
     outage.set(1, Verdict::Up);
     assert!(outage.is_recovering());
     outage.set(0, Verdict::Up);
@@ -120,7 +121,7 @@ fn half_is_by_weight_and_a_relapse_begins_again() {
 
 #[test]
 fn a_service_that_never_lost_all_of_its_members_does_not_recover() {
-    let mut outage = OutageBench::of(Policy::Weighted, |_| 1);
+    let mut outage = OutageBench::new(Policy::Weighted, |_| 1);
     (0..MEMBERS).for_each(|member| outage.set(member, Verdict::Up));
     (1..MEMBERS).for_each(|member| outage.set(member, Verdict::Down));
     assert!(!outage.is_recovering());
@@ -138,7 +139,7 @@ fn every_policy_that_divides_clients_recovers_and_failover_does_not() {
         (Policy::Failover, false),
     ] {
         let word = policy.word();
-        let mut outage = OutageBench::of(policy, |_| 1);
+        let mut outage = OutageBench::new(policy, |_| 1);
         outage.set(9, Verdict::Up);
         assert_eq!(outage.is_recovering(), recovers, "{word}");
         let is_narrow = (0..20).all(|_| outage.bench.ask() == [address(9)]);
@@ -147,7 +148,7 @@ fn every_policy_that_divides_clients_recovers_and_failover_does_not() {
 }
 
 #[test]
-fn a_failover_of_pools_recovers_as_they_do() {
+fn a_failover_of_pools_recovers_as_its_pools_do() {
     let mut draft = TopologyBuilder::default();
     let mut pools = Vec::new();
     for half in 0..2 {
@@ -157,18 +158,18 @@ fn a_failover_of_pools_recovers_as_they_do() {
         pools.push((MemberKind::Pool(draft.pool(Policy::Weighted, &members)), 1));
     }
     let pool = draft.pool(Policy::Failover, &pools);
-    let mut outage = OutageBench::at(draft.top(pool));
+    let mut outage = OutageBench::all_down(draft.top(pool));
     for member in 0..19 {
         outage.set(member, Verdict::Up);
         assert!(outage.is_recovering() && outage.largest_share() < 15.0, "{member}");
     }
     outage.set(19, Verdict::Up);
-    assert!(!outage.is_recovering(), "the first pool is back");
+    assert!(!outage.is_recovering(), "the first pool has recovered");
 }
 
 #[test]
-fn a_recovery_outlives_a_reload() {
-    let mut outage = OutageBench::of(Policy::Weighted, |_| 1);
+fn a_recovery_continues_after_a_reload() {
+    let mut outage = OutageBench::new(Policy::Weighted, |_| 1);
     outage.set(3, Verdict::Up);
     let topology = Arc::clone(&outage.bench.topology);
     outage.recovery.set_topology(&topology);
@@ -177,8 +178,8 @@ fn a_recovery_outlives_a_reload() {
 }
 
 #[test]
-fn a_standby_that_serves_everybody_ends_the_outage() {
-    let mut outage = OutageBench::of(Policy::Weighted, |at| u16::from(at < 4));
+fn a_standby_that_serves_all_clients_ends_the_outage() {
+    let mut outage = OutageBench::new(Policy::Weighted, |at| u16::from(at < 4));
     let standby = 9;
     outage.set(standby, Verdict::Up);
     assert_eq!(outage.bench.ask(), [address(standby)]);
@@ -191,7 +192,7 @@ fn a_standby_that_serves_everybody_ends_the_outage() {
 }
 
 #[test]
-fn another_pool_that_serves_everybody_ends_the_outage() {
+fn another_pool_that_serves_all_clients_ends_the_outage() {
     let mut draft = TopologyBuilder::default();
     let mut pools = Vec::new();
     for third in 0..3 {
@@ -200,7 +201,7 @@ fn another_pool_that_serves_everybody_ends_the_outage() {
         pools.push((MemberKind::Pool(draft.pool(Policy::Weighted, &members)), 1));
     }
     let pool = draft.pool(Policy::Failover, &pools);
-    let mut outage = OutageBench::at(draft.top(pool));
+    let mut outage = OutageBench::all_down(draft.top(pool));
     outage.set(10, Verdict::Up);
     assert!(
         (0..40).all(|_| outage.bench.ask() == [address(10)]),
@@ -244,7 +245,7 @@ fn a_member_that_an_operator_puts_into_service_ends_the_outage() {
 }
 
 #[test]
-fn clients_of_a_strict_rule_recover_by_themselves() {
+fn clients_of_a_strict_rule_have_their_own_recovery() {
     let mut draft = TopologyBuilder::default();
     let pools = [0, 20].map(|first| {
         let members: Vec<_> =
@@ -276,11 +277,11 @@ fn clients_of_a_strict_rule_recover_by_themselves() {
     for at in 4..8 {
         outage.set(at, Verdict::Up);
     }
-    assert!(!outage.is_recovering(), "half of what the rule offers is back");
+    assert!(!outage.is_recovering(), "half of the rule's members are up");
 }
 
 #[test]
-fn a_service_that_answers_nothing_in_an_outage_is_not_part_of_another_ones_recovery() {
+fn a_service_that_answers_nodata_in_an_outage_does_not_share_another_services_recovery() {
     let mut draft = TopologyBuilder { on_all_down: OnAllDown::Empty, ..TopologyBuilder::default() };
     let members: Vec<_> = (0..MEMBERS).map(|at| (draft.endpoint(&address(at), None), 1)).collect();
     let pool = draft.pool(Policy::Weighted, &members);
@@ -289,10 +290,7 @@ fn a_service_that_answers_nothing_in_an_outage_is_not_part_of_another_ones_recov
         .conditions
         .standings
         .fill(HealthStatus { verdict: Verdict::Down, ..HealthStatus::default() });
-    bench.set_standing(
-        &address(0),
-        HealthStatus { verdict: Verdict::Up, ..HealthStatus::default() },
-    );
+    bench.set_status(&address(0), HealthStatus { verdict: Verdict::Up, ..HealthStatus::default() });
     let group = ClientGroup { pool, members: (0..u16::from(MEMBERS)).collect(), is_strict: false };
     bench.conditions.recovering.insert(group, 5);
     bench.compile();
@@ -300,8 +298,8 @@ fn a_service_that_answers_nothing_in_an_outage_is_not_part_of_another_ones_recov
 }
 
 #[test]
-fn a_recovery_outlives_a_restart() {
-    let mut outage = OutageBench::of(Policy::Weighted, |_| 1);
+fn a_recovery_continues_after_a_restart() {
+    let mut outage = OutageBench::new(Policy::Weighted, |_| 1);
     outage.now = Duration::from_secs(100);
     outage.set(3, Verdict::Up);
     outage.now = Duration::from_secs(102);
@@ -315,7 +313,7 @@ fn a_recovery_outlives_a_restart() {
     assert_eq!(
         outage.recovery.next_due(),
         Some(Duration::from_secs(4)),
-        "it ends when it would have ended"
+        "it ends when it would have ended without the restart"
     );
     outage.now = Duration::from_secs(4);
     outage.publish();

@@ -12,11 +12,11 @@ fn wheel(bench: &ServiceBench) -> Arc<Wheel> {
 }
 
 fn inner(wheel: &Wheel) -> Vec<Arc<Wheel>> {
-    let of = |choice: &WheelChoice| match choice {
+    let wheel_of = |choice: &WheelChoice| match choice {
         WheelChoice::Wheel(wheel) => Arc::clone(wheel),
         WheelChoice::Answer(_) => panic!("a member is no pool"),
     };
-    wheel.choices.iter().map(of).collect()
+    wheel.choices.iter().map(wheel_of).collect()
 }
 
 /// Two pools of ten equal members that spread by client, both of which are answered.
@@ -61,12 +61,12 @@ fn equal_pools_share_a_table_and_their_clients_choices_are_independent() {
 }
 
 #[test]
-fn a_recovered_member_finds_its_table_again() {
+fn the_recovery_of_a_member_restores_the_earlier_table() {
     let mut bench = twins();
     let before = Arc::clone(&inner(&wheel(&bench))[0].slots);
     bench.down("192.0.2.3");
     assert!(!Arc::ptr_eq(&before, &inner(&wheel(&bench))[0].slots));
     let up = HealthStatus { verdict: Verdict::Up, flips_in_secs: None, ..HealthStatus::default() };
-    bench.set_standing("192.0.2.3", up);
+    bench.set_status("192.0.2.3", up);
     assert!(Arc::ptr_eq(&before, &inner(&wheel(&bench))[0].slots));
 }

@@ -1,5 +1,5 @@
-//! A draw: from a query's numbers to the members of its answer. The query side of the slots; it
-//! allocates nothing.
+//! A draw: from a query's random numbers, hash or turn to the members of its answer. It allocates
+//! nothing.
 
 use super::{
     score::mix,
@@ -7,28 +7,28 @@ use super::{
 };
 use crate::steer::chart::draw_state::DrawState;
 
-/// So many slots are tried for one member of an answer before all of the remaining members are
-/// looked at.
+/// The maximum number of slots tried for one member of an answer; after that, all of the remaining
+/// members are examined.
 const MAX_TRIES: u32 = 8;
-/// The words of 64 bits that hold which members have been drawn: of up to 1,024 members, and of up
-/// to 65,536.
+/// The number of 64-bit words for the set of drawn members of a group of up to 1,024.
 const SMALL_SET_WORDS: usize = 16;
+/// The same number for a group of up to 65,536 members.
 const MAX_SET_WORDS: usize = 1 << 10;
 
-/// What the slots of one answer are picked by.
+/// The source of the numbers that pick the slots of one answer.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::steer) enum DrawSeed {
-    /// A new random number for each draw.
+    /// The shard's random numbers, a new one for each draw.
     Random,
-    /// A hash of the client.
+    /// A hash of the client's prefix.
     Client(u64),
-    /// The turn of the shard.
+    /// The next turn of the shard's counter.
     Turn(u32),
 }
 
 impl DrawSeed {
-    /// The number of one draw, whose bits are all evenly distributed. Draws of one answer have
-    /// different ordinals.
+    /// The number of one draw, with uniformly distributed bits. Draws of one answer have different
+    /// ordinals.
     #[inline(always)]
     fn number(self, ordinal: u32, draws: &mut DrawState) -> u64 {
         match (self, ordinal) {
@@ -65,7 +65,7 @@ impl LookupTable {
 }
 
 impl Slots {
-    /// Draws the members of one answer and hands the position of each to `each`, in order.
+    /// Draws the members of one answer and calls `each` with the position of each, in order.
     #[inline(never)]
     pub(in crate::steer) fn draw(
         &self,
@@ -102,8 +102,8 @@ impl Slots {
             Self::Distinct(distinct) => {
                 distinct.draw(seed, draws, &mut DrawnBits([0; MAX_SET_WORDS]), each)
             }
-            Self::Rotated(round) => round.draw(seed, draws, each),
-            // No link of a chain is a chain.
+            Self::Rotated(rotated) => rotated.draw(seed, draws, each),
+            // The groups of a chain are never chains.
             Self::Chain(_) => {}
         }
     }
@@ -122,7 +122,7 @@ impl RotatedOrder {
     }
 }
 
-/// Which members have been drawn for an answer, one bit for each.
+/// The set of members drawn for an answer, one bit for each.
 struct DrawnBits<const WORDS: usize>([u64; WORDS]);
 
 impl<const WORDS: usize> DrawnBits<WORDS> {
@@ -152,17 +152,19 @@ impl DistinctDraw {
                     self.by_weight(weights, seed, &mut tried, draws, drawn)
                 }
                 RemainingDraw::ByScore(contenders, curve) => {
-                    // Each place of the answer has a slot of its own, which the best of the
-                    // remaining members gets. So when a member is removed, one other member
-                    // replaces it, and the rest of the answer stays.
+                    // Each position of the answer picks its own slot, which the best of the
+                    // remaining members gets. So if a member is removed, one other member replaces
+                    // it, and the rest of the answer stays the same.
                     let slot = seed.number(tried, draws) as usize & (self.owners.len() - 1);
                     tried += 1;
                     let owner = self.owners[slot];
                     if drawn.holds(owner) {
-                        let remaining =
-                            contenders.iter().zip(0..).filter(|(one, _)| !drawn.holds(one.member));
-                        let claims = remaining.map(|(one, at)| one.score(slot as u16, at, curve));
-                        claims.min().map(|claim| contenders[claim.at()].member)
+                        let scores = contenders
+                            .iter()
+                            .zip(0..)
+                            .filter(|(contender, _)| !drawn.holds(contender.member))
+                            .map(|(contender, at)| contender.score(slot as u16, at, curve));
+                        scores.min().map(|score| contenders[score.at()].member)
                     } else {
                         Some(owner)
                     }
@@ -174,8 +176,9 @@ impl DistinctDraw {
         }
     }
 
-    /// The owner of a slot that has not been drawn; after some tries, a draw among the remaining
-    /// members. Each of them is drawn with its share of the remaining weight either way.
+    /// The owner of a slot, if it has not been drawn; after [`MAX_TRIES`] slots, a member drawn
+    /// among the remaining ones. Either way each of these is drawn with its share of the remaining
+    /// weight.
     fn by_weight<const WORDS: usize>(
         &self,
         weights: &[u32],

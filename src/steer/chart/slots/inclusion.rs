@@ -1,16 +1,17 @@
-//! The share of answers that hold a member, where members are drawn one after the other by weight:
-//! for reports.
+//! The share of answers that hold each member, if members are drawn one after the other by weight.
+//! Only reports use it.
 //!
 //! Drawing by weight without replacement is a race: each member arrives after an exponentially
 //! distributed time with its weight as the rate, and the first ones are drawn. So a member's share
 //! is the integral over the time of its arrival, of the probability that fewer than `picks` others
 //! have arrived by then.
 
-/// Up to this product of members and picks, shares are integrated. Beyond, a share is the
+/// The maximum product of members and picks for which shares are integrated. Beyond, a share is the
 /// probability that the member has arrived by the time at which `picks` arrivals are expected.
 const MAX_INTEGRATED: usize = 1 << 14;
 
-/// The share of each member from 0 to 1; they add up to `picks`. Weights are above 0.
+/// The share of answers that hold each member, from 0 to 1. The shares add up to `picks`. Weights
+/// are above 0.
 pub(in crate::steer) fn drawn_shares(weights: Vec<f64>, picks: usize) -> Vec<f64> {
     let is_equal = weights.windows(2).all(|pair| pair[0] == pair[1]);
     if is_equal || picks >= weights.len() {
@@ -26,6 +27,7 @@ pub(in crate::steer) fn drawn_shares(weights: Vec<f64>, picks: usize) -> Vec<f64
     by_rate.iter().map(|share| (share * scale).min(1.0)).collect()
 }
 
+/// Members that arrive after exponentially distributed times.
 struct ExponentialRace {
     /// The rate of each member, scaled so that `picks` arrivals are expected by the time 1.
     rates: Vec<f64>,
@@ -48,16 +50,17 @@ impl ExponentialRace {
         Self { rates, picks }
     }
 
+    /// The shares approximated by the probability of an arrival by the time 1.
     fn expected(&self) -> Vec<f64> {
         self.rates.iter().map(|rate| 1.0 - (-rate).exp()).collect()
     }
 
-    /// By the trapezoidal rule over the logarithm of the time, which converges fast: the integrand
-    /// falls off exponentially at both ends.
+    /// The shares by the trapezoidal rule over the logarithm of the time, which converges fast: the
+    /// integrand falls off exponentially at both ends.
     fn integrated(&self) -> Vec<f64> {
         let step = 0.4 / (self.picks as f64).sqrt();
-        let greatest = self.rates.iter().copied().fold(0.0, f64::max);
-        let (first, last) = (-18.0 - greatest.ln().max(0.0), 3.5);
+        let max_rate = self.rates.iter().copied().fold(0.0, f64::max);
+        let (first, last) = (-18.0 - max_rate.ln().max(0.0), 3.5);
         let mut classes = self.rates.clone();
         classes.sort_unstable_by(f64::total_cmp);
         classes.dedup();
@@ -70,14 +73,14 @@ impl ExponentialRace {
                     step * time * rate * (-rate * time).exp() * self.others(*rate, time, &arrivals);
             }
         }
-        let of = |rate: &f64| {
-            classes.binary_search_by(|class| class.total_cmp(rate)).map_or(0.0, |at| sums[at])
+        let sum_of = |rate: &f64| {
+            classes.binary_search_by(|class| class.total_cmp(rate)).map_or(0.0, |index| sums[index])
         };
-        self.rates.iter().map(of).collect()
+        self.rates.iter().map(sum_of).collect()
     }
 
-    /// The probability of each number of arrivals below `picks` by a time, without one member that
-    /// has this rate.
+    /// The probability of each number of arrivals below `picks` by a time; one member with the rate
+    /// `without` is left out.
     fn arrivals(&self, time: f64, without: Option<f64>) -> Vec<f64> {
         let mut without = without;
         let mut counts = vec![0.0; self.picks];
@@ -87,27 +90,27 @@ impl ExponentialRace {
                 without = None;
                 continue;
             }
-            let stays = (-rate * time).exp();
-            for at in (1..counts.len()).rev() {
-                counts[at] = counts[at] * stays + counts[at - 1] * (1.0 - stays);
+            let absent = (-rate * time).exp();
+            for count in (1..counts.len()).rev() {
+                counts[count] = counts[count] * absent + counts[count - 1] * (1.0 - absent);
             }
-            counts[0] *= stays;
+            counts[0] *= absent;
         }
         counts
     }
 
-    /// The probability that fewer than `picks` members have arrived, without one member that has
-    /// this rate.
+    /// The probability that fewer than `picks` members have arrived by a time; one member with this
+    /// rate is left out.
     fn others(&self, rate: f64, time: f64, arrivals: &[f64]) -> f64 {
-        let stays = (-rate * time).exp();
-        if stays < 0.5 {
-            // Taking the member out of the sum would lose all digits.
+        let absent = (-rate * time).exp();
+        if absent < 0.5 {
+            // Removing the member from the sum would lose all digits.
             return self.arrivals(time, Some(rate)).iter().sum();
         }
         let mut before = 0.0;
         let mut sum = 0.0;
         for arrived in arrivals {
-            before = (arrived - before * (1.0 - stays)) / stays;
+            before = (arrived - before * (1.0 - absent)) / absent;
             sum += before;
         }
         sum

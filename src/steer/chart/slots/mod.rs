@@ -1,5 +1,5 @@
-//! Slots, as a query uses them: tables of members, and the draw from a slot to the members of an
-//! answer. `compile::slots` fills the tables.
+//! Slots as a query uses them: tables of members, and the draw of an answer's members from a table.
+//! `compile::slots` fills the tables.
 
 mod draw;
 mod inclusion;

@@ -1,14 +1,15 @@
-//! Scores: a keyed permutation of the slots for each member, and the score of each of its ranks.
+//! Scores: a keyed permutation of the slots for each member gives each slot a rank, and each rank
+//! has a score.
 
 use std::{collections::HashMap, sync::Arc};
 
-/// Slots whose ranks are found together.
+/// The number of slots whose ranks are computed together.
 pub(in crate::steer) const BLOCK_SLOTS: usize = 64;
 
-/// The score of each rank for a member of weight 1: ascending.
+/// The score of each rank for a member of weight 1, in ascending order.
 pub(in crate::steer) type ScoreCurve = Arc<[f64]>;
 
-/// Curves by the number of slots.
+/// The score curves, by the number of slots.
 #[derive(Debug, Clone, Default)]
 pub(in crate::steer) struct ScoreCurves(HashMap<usize, ScoreCurve>);
 
@@ -31,21 +32,22 @@ fn exponential(rank: usize, slots: usize) -> f64 {
     while survival <= 0.5 {
         (survival, halvings) = (survival * 2.0, halvings + 1.0);
     }
-    // From above 1/2 to 1, so that each term is less than a ninth of the one before.
+    // The survival is now above 1/2 and up to 1, so that each term is less than a ninth of the one
+    // before.
     let z = (1.0 - survival) / (1.0 + survival);
     let series = (0..18).rev().fold(0.0, |sum, term| sum * z * z + 1.0 / f64::from(2 * term + 1));
     halvings * std::f64::consts::LN_2 + 2.0 * z * series
 }
 
-/// A keyed permutation of up to 65,536 slots: additions, multiplications by odd numbers and shifts,
-/// each of which can be undone.
+/// A keyed permutation of up to 65,536 slots, made of additions, multiplications by odd numbers and
+/// shifts, each of which is invertible.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::steer) struct Permutation {
     add: [u16; 2],
     multiply: [u16; 3],
     /// The number of slots less one.
     mask: u16,
-    /// At least half of the bits, so that a shift is undone by another.
+    /// At least half of the bits of a slot, so that the shift is its own inverse.
     shift: u16,
 }
 
@@ -73,8 +75,9 @@ impl Permutation {
         x.wrapping_mul(third) & self.mask
     }
 
-    /// Enters the ranks of one member for a block of slots where they are less than the least so
-    /// far. The steps are the same for each slot, so that the compiler can vectorise them.
+    /// Enters the ranks of the contender `at` for a block of slots, from `first` on, if they are
+    /// less than the least so far. The steps are the same for each slot, so that the compiler can
+    /// vectorise them.
     #[inline(never)]
     pub(in crate::steer) fn keep_lowest_ranks(
         &self,
@@ -93,19 +96,19 @@ impl Permutation {
 
     /// The permutation from ranks to slots.
     pub(in crate::steer) fn inverse(&self) -> InversePermutation {
-        InversePermutation { of: *self, multiply: self.multiply.map(inverse) }
+        InversePermutation { permutation: *self, multiply: self.multiply.map(inverse) }
     }
 }
 
-/// From ranks back to slots.
+/// The inverse of a permutation: from ranks to slots.
 pub(in crate::steer) struct InversePermutation {
-    of: Permutation,
+    permutation: Permutation,
     multiply: [u16; 3],
 }
 
 impl InversePermutation {
     pub(in crate::steer) fn slot(&self, rank: u16) -> u16 {
-        let Permutation { add, mask, shift, .. } = self.of;
+        let Permutation { add, mask, shift, .. } = self.permutation;
         let mut x = rank.wrapping_mul(self.multiply[2]) & mask;
         x ^= x >> shift;
         x = x.wrapping_mul(self.multiply[1]).wrapping_sub(add[1]) & mask;
@@ -114,8 +117,8 @@ impl InversePermutation {
     }
 }
 
-/// What an odd number is multiplied by to give 1, modulo 2^16 (Newton: each step doubles the bits
-/// that are right).
+/// The inverse of an odd number modulo 2^16, by Newton's method: each step doubles the number of
+/// correct bits.
 fn inverse(odd: u16) -> u16 {
     (0..4).fold(odd, |found, _| found.wrapping_mul(2_u16.wrapping_sub(odd.wrapping_mul(found))))
 }
@@ -124,7 +127,7 @@ fn words(number: u64) -> [u16; 4] {
     [0, 16, 32, 48].map(|shift| (number >> shift) as u16)
 }
 
-/// A mixing function: neighbouring numbers give unrelated ones (SplitMix64, Steele, Lea and Flood
+/// A mixing function: neighbouring inputs give unrelated outputs (SplitMix64, Steele, Lea and Flood
 /// 2014).
 pub(in crate::steer) fn mix(number: u64) -> u64 {
     let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -133,13 +136,13 @@ pub(in crate::steer) fn mix(number: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A member that contends for slots.
+/// A member as a contender for slots.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::steer) struct ScoredMember {
     pub(in crate::steer) permutation: Permutation,
-    /// Its position in the group.
+    /// The position of the member in its group.
     pub(in crate::steer) member: u16,
-    /// 1 over its weight.
+    /// One divided by the weight of the member.
     pub(in crate::steer) inverse_weight: f64,
 }
 
@@ -150,7 +153,8 @@ impl ScoredMember {
         Self { permutation, member, inverse_weight: 1.0 / f64::from(weight.max(1)) }
     }
 
-    /// The member with the least claim wins the slot.
+    /// The score for a slot; the contender with the least score wins the slot. `at` is the position
+    /// among the contenders.
     #[inline(always)]
     pub(in crate::steer) fn score(&self, slot: u16, at: u16, curve: &[f64]) -> SlotScore {
         SlotScore::new(curve[usize::from(self.permutation.rank(slot))] * self.inverse_weight, at)
@@ -158,7 +162,7 @@ impl ScoredMember {
 }
 
 /// The score of a contender for a slot, and in the last bits its position among the contenders: one
-/// comparison decides, also where scores are equal. What is left of the score is right to 36 binary
+/// comparison decides, even if scores are equal. The rest of the score is exact to 36 binary
 /// digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::steer) struct SlotScore(u64);
@@ -169,11 +173,11 @@ impl SlotScore {
 
     #[inline(always)]
     pub(in crate::steer) fn new(score: f64, at: u16) -> Self {
-        // Positive numbers are in the order of their bits.
+        // Positive floating-point numbers have the same order as their bits.
         Self(score.to_bits() & !0xffff | u64::from(at))
     }
 
-    /// The position of the contender.
+    /// The position of the contender among the contenders.
     pub(in crate::steer) fn at(self) -> usize {
         usize::from(self.0 as u16)
     }

@@ -5,7 +5,7 @@
 pub enum Decision {
     /// It is among the members that the pool answers with.
     Picked(PickReason),
-    /// It is not.
+    /// The member was not chosen, and why.
     Skipped(SkipReason),
 }
 

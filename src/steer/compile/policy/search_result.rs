@@ -22,7 +22,7 @@ pub(in crate::steer) struct SearchResult {
 }
 
 impl SearchResult {
-    /// Nothing usable.
+    /// A result without any usable member.
     pub(in crate::steer) fn nothing(flips_in_secs: u32) -> Self {
         Self {
             choice: None,

@@ -7,7 +7,7 @@
 /// whether it works is not known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::steer) enum Tier {
-    /// In service.
+    /// The member is in service and healthy.
     Primary,
     /// Weight 0 or standby: only when nothing else is usable.
     Standby,

@@ -177,7 +177,7 @@ impl PoolSearch<'_> {
 
 /// How much of one member has recovered.
 struct MemberRecovery {
-    /// 0 for a standby.
+    /// The weight of the member; 0 for a standby.
     weight: u32,
     is_usable: bool,
     /// Its usable share, by weight, from 0 to 1.

@@ -90,7 +90,7 @@ impl<'a> PoolSearch<'a> {
         (self.pool(pool, context), context)
     }
 
-    /// Searches a pool.
+    /// Searches a pool and the pools below it.
     pub(in crate::steer) fn pool(
         &mut self,
         id: PoolId,
@@ -282,7 +282,7 @@ impl<'a> PoolSearch<'a> {
         })
     }
 
-    /// Searches an endpoint.
+    /// Evaluates an endpoint: its state, its health and its records.
     pub(super) fn endpoint(&mut self, id: EndpointId, context: SearchContext<'_>) -> SearchResult {
         let SearchContext { family, stage, .. } = context;
         let search = self.endpoint_search();

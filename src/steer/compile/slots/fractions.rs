@@ -1,15 +1,15 @@
-//! Parts: the shares of members that take only a part of theirs, during a drain, a slow start, a
-//! shed or a spill.
+//! Fractions: the shares of members that accept only a fraction of their clients, during a drain, a
+//! slow start, a shed or a spill.
 //!
-//! A member with part p takes part for a share p of the clients. Within a group these are the same
-//! clients for every member: a greater part has all clients of a lesser one. Each client is shared
-//! by weight among the members that take part for it. It follows that a member with share s and
-//! part p gets p·s, if it is the only one with a part or all parts are equal. A member whose part
-//! is 0 is like one that is gone. A change of a part moves only clients that come to that member or
-//! leave it.
+//! A member with fraction p accepts a share p of the clients. Within a group these are the same
+//! clients for every member: a greater fraction has all clients of a lesser one. Each client is
+//! shared by weight among the members that accept it. It follows that a member with share s and
+//! fraction p gets p·s, if the other members have their full share or all fractions are equal. A
+//! member whose fraction is 0 is like one that is removed. A change of a fraction moves only
+//! clients that come to that member or leave it.
 //!
-//! What no member of a group takes goes to the group behind it. What no group takes is shared by
-//! all groups in proportion to what they take, so that every client gets an answer.
+//! Clients that no member of a group accepts go to the next group. Clients that no group accepts
+//! are shared by all groups in proportion to what they accept, so that every client gets an answer.
 
 use super::{
     quotas::largest_remainder,
@@ -17,94 +17,94 @@ use super::{
 };
 use crate::steer::model::Fraction;
 
-/// Weights made of shares add up to this, or to more where there are many members.
+/// The sum of weights that are derived from shares; more if there are many members.
 const WEIGHT_STEPS: usize = 1 << 12;
 
-/// Raises parts until all clients are taken, with each group's share in proportion to what it took
-/// before. In a single group this divides all parts by the greatest. If all parts are 0, all become
-/// whole.
+/// Raises fractions until all clients are accepted, with each group's share in proportion to what
+/// it accepted before. In a single group this divides all fractions by the greatest. If all
+/// fractions are 0, all become full.
 pub(in crate::steer) fn normalise(groups: &mut [Vec<WeightedMember>]) {
-    let parts: Vec<f64> = groups.iter().map(|group| greatest(group).share()).collect();
-    let takes_none = parts.iter().all(|part| *part == 0.0);
-    for (group, (part, raised)) in
-        groups.iter_mut().zip(parts.iter().zip(raised_to_cover_all(&parts)))
+    let fractions: Vec<f64> = groups.iter().map(|group| greatest(group).share()).collect();
+    let accepts_none = fractions.iter().all(|fraction| *fraction == 0.0);
+    for (group, (fraction, raised)) in
+        groups.iter_mut().zip(fractions.iter().zip(raised_to_cover_all(&fractions)))
     {
-        for stake in group.iter_mut().filter(|stake| takes_none || !stake.fraction.is_zero()) {
-            stake.fraction = if takes_none {
+        for member in group.iter_mut().filter(|member| accepts_none || !member.fraction.is_zero()) {
+            member.fraction = if accepts_none {
                 Fraction::FULL
             } else {
-                Fraction::from_share(stake.fraction.share() * raised / part)
+                Fraction::from_share(member.fraction.share() * raised / fraction)
             };
         }
     }
 }
 
-/// The parts that ranked takers take, from 0 to 1 of what comes to each, once what nobody takes is
-/// shared by all in proportion to what they take. The last one that takes anything then takes all
-/// that comes to it. Unchanged where somebody takes all already, or nobody anything.
-pub(in crate::steer) fn raised_to_cover_all(parts: &[f64]) -> Vec<f64> {
-    let untaken: f64 = parts.iter().map(|part| 1.0 - part).product();
-    let mut raised = parts.to_vec();
-    if untaken == 0.0 || untaken == 1.0 {
+/// The fractions of ranked groups, from 0 to 1 of the clients that reach each, raised so that the
+/// clients which no group accepts are shared in proportion to what the groups accept. The last
+/// group that accepts any clients then accepts all that reach it. The fractions stay the same if
+/// some group accepts all already, or none accepts any.
+pub(in crate::steer) fn raised_to_cover_all(fractions: &[f64]) -> Vec<f64> {
+    let unaccepted: f64 = fractions.iter().map(|fraction| 1.0 - fraction).product();
+    let mut raised = fractions.to_vec();
+    if unaccepted == 0.0 || unaccepted == 1.0 {
         return raised;
     }
     let (mut before, mut after) = (1.0, 1.0);
-    for (raised, part) in raised.iter_mut().zip(parts) {
-        let taken = before * part / (1.0 - untaken);
-        *raised = (taken / after).min(1.0);
-        before *= 1.0 - part;
-        after = f64::max(after - taken, f64::MIN_POSITIVE);
+    for (raised, fraction) in raised.iter_mut().zip(fractions) {
+        let accepted = before * fraction / (1.0 - unaccepted);
+        *raised = (accepted / after).min(1.0);
+        before *= 1.0 - fraction;
+        after = f64::max(after - accepted, f64::MIN_POSITIVE);
     }
-    if let Some(last) = parts.iter().rposition(|part| *part > 0.0) {
+    if let Some(last) = fractions.iter().rposition(|fraction| *fraction > 0.0) {
         raised[last] = 1.0;
     }
     raised
 }
 
 fn greatest(group: &[WeightedMember]) -> Fraction {
-    group.iter().map(|stake| stake.fraction).max().unwrap_or(Fraction::ZERO)
+    group.iter().map(|member| member.fraction).max().unwrap_or(Fraction::ZERO)
 }
 
-/// The share of each member among all clients, from 0 to 1, where an answer has one member. Parts
-/// are normalised.
+/// The share of each member among all clients, from 0 to 1, if an answer has one member. The
+/// fractions are normalised ([`normalise`]).
 pub(in crate::steer) fn shares(groups: &[Vec<WeightedMember>]) -> Vec<f64> {
-    let mut left = 1.0;
+    let mut remaining = 1.0;
     let mut shares = Vec::new();
     for group in groups {
-        let (of_group, rest) = group_shares(group);
-        shares.extend(of_group.into_iter().map(|share| share * left));
-        left *= rest;
+        let (in_group, unaccepted) = group_shares(group);
+        shares.extend(in_group.into_iter().map(|share| share * remaining));
+        remaining *= unaccepted;
     }
     shares
 }
 
-/// Each member's share of what comes to its group, and what nobody in it takes.
+/// Each member's share of the clients that reach its group, and the share that no member accepts.
 fn group_shares(group: &[WeightedMember]) -> (Vec<f64>, f64) {
     let mut shares = vec![0.0; group.len()];
     let mut below = 0.0;
-    for cut in distinct_fractions(group) {
-        let takes_part = |stake: &&WeightedMember| stake.fraction >= cut;
-        let weight: f64 =
-            group.iter().filter(takes_part).map(|stake| f64::from(stake.weight)).sum();
-        for (share, stake) in shares.iter_mut().zip(group).filter(|(_, stake)| takes_part(stake)) {
-            *share += (cut.share() - below) * f64::from(stake.weight) / weight;
+    for fraction in distinct_fractions(group) {
+        let accepts = |member: &&WeightedMember| member.fraction >= fraction;
+        let weight: f64 = group.iter().filter(accepts).map(|member| f64::from(member.weight)).sum();
+        for (share, member) in shares.iter_mut().zip(group).filter(|(_, member)| accepts(member)) {
+            *share += (fraction.share() - below) * f64::from(member.weight) / weight;
         }
-        below = cut.share();
+        below = fraction.share();
     }
     (shares, 1.0 - below)
 }
 
-/// The different parts of a group's members, the least first, but for nothing.
+/// The distinct fractions of a group's members above 0, in ascending order.
 pub(in crate::steer) fn distinct_fractions(group: &[WeightedMember]) -> Vec<Fraction> {
-    let mut cuts: Vec<Fraction> =
-        group.iter().map(|stake| stake.fraction).filter(|part| !part.is_zero()).collect();
-    cuts.sort_unstable();
-    cuts.dedup();
-    cuts
+    let mut fractions: Vec<Fraction> =
+        group.iter().map(|member| member.fraction).filter(|fraction| !fraction.is_zero()).collect();
+    fractions.sort_unstable();
+    fractions.dedup();
+    fractions
 }
 
-/// One group of equal rank whose weights give its members the shares that their parts leave them. A
-/// member with any share has a weight of 1 at least.
+/// One group of equal rank whose weights give the members the shares that follow from their
+/// fractions. A member with any share has a weight of at least 1.
 pub(in crate::steer) fn weights_from_fractions(
     groups: &[Vec<WeightedMember>],
 ) -> Vec<WeightedMember> {
@@ -112,9 +112,9 @@ pub(in crate::steer) fn weights_from_fractions(
     let steps = (shares.len() * 16).next_power_of_two().clamp(WEIGHT_STEPS, MAX_SLOTS);
     let weights = largest_remainder(&shares, steps);
     let members = groups.iter().flatten().zip(weights.into_iter().zip(shares));
-    let weighed = |(stake, (weight, share)): (&WeightedMember, (u32, f64))| {
+    let weighted = |(member, (weight, share)): (&WeightedMember, (u32, f64))| {
         let weight = weight.max(u32::from(share > 0.0));
-        WeightedMember { weight, fraction: Fraction::FULL, ..*stake }
+        WeightedMember { weight, fraction: Fraction::FULL, ..*member }
     };
-    members.map(weighed).collect()
+    members.map(weighted).collect()
 }

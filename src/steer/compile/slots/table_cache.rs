@@ -1,15 +1,15 @@
-//! Tables by their recipes: equal recipes share one table, across services, areas, compilations and
-//! loads.
+//! The cache of slot tables: equal specifications share one table, across services, areas,
+//! compilations and loads.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::table_spec::TableSpec;
 use crate::steer::chart::{ScoreCurves, Slots};
 
-/// Up to so many tables without a wheel are kept, for endpoints that flap.
+/// The maximum number of tables kept without a wheel that uses them, for endpoints that flap.
 const MAX_UNUSED_TABLES: usize = 64;
 
-/// Every table in use, and a few that are no longer.
+/// Every table in use, and a few that are no longer used.
 #[derive(Debug, Clone, Default)]
 pub(in crate::steer) struct SlotTableCache {
     by_spec: HashMap<TableSpec, Arc<Slots>>,
@@ -17,14 +17,14 @@ pub(in crate::steer) struct SlotTableCache {
 }
 
 impl SlotTableCache {
-    /// The table of a recipe, filled if it is not known.
-    pub(in crate::steer) fn table(&mut self, recipe: TableSpec) -> Arc<Slots> {
-        let Self { by_spec: known, curves } = self;
-        let slots = known.entry(recipe).or_insert_with_key(|recipe| Arc::new(recipe.fill(curves)));
+    /// The table of a specification, which is filled if it is new.
+    pub(in crate::steer) fn table(&mut self, spec: TableSpec) -> Arc<Slots> {
+        let Self { by_spec, curves } = self;
+        let slots = by_spec.entry(spec).or_insert_with_key(|spec| Arc::new(spec.fill(curves)));
         Arc::clone(slots)
     }
 
-    /// Forgets the tables that have no user, where these are more than a few.
+    /// Removes the tables that no wheel uses, if these are more than [`MAX_UNUSED_TABLES`].
     pub(in crate::steer) fn prune(&mut self) {
         let is_unused = |slots: &Arc<Slots>| Arc::strong_count(slots) == 1;
         if self.by_spec.values().filter(|slots| is_unused(slots)).count() > MAX_UNUSED_TABLES {
@@ -32,7 +32,7 @@ impl SlotTableCache {
         }
     }
 
-    /// How many tables are kept, those without a user among them.
+    /// The number of tables kept, unused ones included.
     #[cfg(test)]
     pub(in crate::steer) fn len(&self) -> usize {
         self.by_spec.len()

@@ -1,4 +1,4 @@
-//! A table's specification: everything that its content depends on.
+//! Table specifications: everything that the content of a slot table depends on.
 
 use super::weighted_member::{MAX_SLOTS, WeightedMember, gcd};
 use super::{fractions, quotas, rendezvous};
@@ -10,34 +10,36 @@ use crate::steer::{
     model::Fraction,
 };
 
-/// The number of slots of a table whose ranked members take parts, where the parts cannot be made
-/// exact quotas.
+/// The number of slots of a table whose ranked members have fractions that cannot be made exact
+/// quotas.
 pub(super) const FRACTION_SLOTS: usize = 1 << 14;
 
-/// The most entries of a table whose ranked members take parts: beyond, it has fewer slots.
+/// The maximum number of entries of a table whose ranked members have fractions; the number of
+/// slots is reduced to stay below it.
 pub(super) const MAX_FRACTION_ENTRIES: usize = 1 << 20;
 
-/// The most members of a group for which an answer with all of them is in a drawn order. A larger
-/// group is answered in the order written, from a drawn member on: drawing an order would cost each
-/// query the square of the number of members.
+/// The maximum number of members of a group for which an answer with all of them is in a drawn
+/// order. A larger group is answered in the order written, starting with a drawn member: drawing an
+/// order would cost each query the square of the number of members.
 const MAX_SHUFFLED_MEMBERS: usize = 32;
 
-/// The most configured members of a pool for which `client` has [`SMALL_POOL_SLOTS`].
+/// The maximum number of configured members for which a `client` pool has [`SMALL_POOL_SLOTS`].
 const MAX_SMALL_POOL: usize = 512;
 
+/// The number of slots of a `client` pool with up to [`MAX_SMALL_POOL`] members.
 pub(super) const SMALL_POOL_SLOTS: usize = 1 << 15;
 
-/// How many members an answer has.
+/// The number of members of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::steer) enum Picks {
-    /// This many, or as many as there are.
+    /// This number, or as many as there are.
     Count(usize),
-    /// Every member that is selected.
+    /// Every member that the policy selects.
     All,
 }
 
 impl Picks {
-    /// The number of members in an answer, of so many that there are.
+    /// The number of members in an answer if there are `members` in all.
     pub(in crate::steer) fn of(self, members: usize) -> usize {
         match self {
             Self::Count(count) => count.min(members),
@@ -49,19 +51,19 @@ impl Picks {
 /// How slots are filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::steer) enum FillMethod {
-    /// With exact shares, of a power of two of slots.
+    /// With exact shares, in a power of two of slots.
     Exact,
-    /// With exact shares, interleaved so that slots taken in turn spread each member evenly, of as
+    /// With exact shares, interleaved so that slots taken in turn spread each member evenly, in as
     /// many slots as a cycle of turns needs.
     Cycle,
-    /// So that a change moves as few clients as it can.
+    /// By rendezvous hashing, so that a change moves as few clients as possible.
     Steady {
         /// The number of slots. It depends on the configured members ([`steady_slots`]), so that
         /// health never changes it.
         slots: usize,
     },
-    /// Each slot to the first member that takes part for it: members are layers of clients, in
-    /// ascending order of their parts.
+    /// Each slot to the first member that accepts it. The members are layers of clients, in
+    /// ascending order of their fractions.
     Layers {
         /// The number of slots.
         slots: usize,
@@ -69,13 +71,13 @@ pub(in crate::steer) enum FillMethod {
 }
 
 impl FillMethod {
-    /// By quotas, and not by hashes of names.
+    /// Whether slots are filled by quotas, and not by hashes of names.
     fn is_exact(self) -> bool {
         matches!(self, Self::Exact | Self::Cycle)
     }
 }
 
-/// The number of slots for `client`, by the number of configured members.
+/// The number of slots of a `client` pool, by its number of configured members.
 ///
 /// A member's ranks are a permutation of the slots, so that its number of slots differs from the
 /// share of its weight only because of the other members. The variance of a share is at most 1/6
@@ -84,13 +86,13 @@ impl FillMethod {
 /// percent is 4.4 standard deviations in the worst case and 6.3 for equal members; with 65,536
 /// slots it is 6.3 and more.
 ///
-/// One boundary, far from the usual sizes of pools: the edit that crosses it moves clients to other
-/// slots.
+/// There is one boundary, far from the usual sizes of pools, since an edit that crosses it moves
+/// clients to other slots.
 pub(in crate::steer) fn steady_slots(configured_members: usize) -> usize {
     if configured_members <= MAX_SMALL_POOL { SMALL_POOL_SLOTS } else { MAX_SLOTS }
 }
 
-/// All that a table's content depends on. Recipes are equal where the tables would be equal.
+/// Everything that a table's content depends on. Specifications of equal tables are equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::steer) struct TableSpec {
     groups: Vec<Vec<WeightedMember>>,
@@ -99,7 +101,7 @@ pub(in crate::steer) struct TableSpec {
 }
 
 impl TableSpec {
-    /// `groups` have at most 65,535 members together, and at least one.
+    /// The specification of a table for `groups`, which have from 1 to 65,535 members together.
     pub(in crate::steer) fn new(
         mut groups: Vec<Vec<WeightedMember>>,
         picks: Picks,
@@ -108,40 +110,41 @@ impl TableSpec {
         fractions::normalise(&mut groups);
         if let [group] = &mut groups[..]
             && filling.is_exact()
-            && !group.iter().all(|stake| stake.fraction.is_full())
+            && !group.iter().all(|member| member.fraction.is_full())
         {
             *group = fractions::weights_from_fractions(std::slice::from_ref(group));
         }
-        if all_whole(&groups) {
-            let mut open = picks.of(groups.iter().map(Vec::len).sum());
+        if all_full(&groups) {
+            let mut remaining = picks.of(groups.iter().map(Vec::len).sum());
             groups.retain(|group| {
-                let is_reached = open > 0;
-                open = open.saturating_sub(group.len());
+                let is_reached = remaining > 0;
+                remaining = remaining.saturating_sub(group.len());
                 is_reached
             });
         }
-        let mut recipe = Self { groups, picks, filling };
-        recipe.reduce();
-        recipe
+        let mut spec = Self { groups, picks, filling };
+        spec.reduce();
+        spec
     }
 
-    /// The layers of clients for whom members with these parts take part, in ascending order; the
-    /// last is the whole.
-    pub(in crate::steer) fn layers(cuts: &[Fraction], slots: usize) -> Self {
-        let layers =
-            cuts.iter().map(|&part| WeightedMember { id: 0, weight: 1, fraction: part }).collect();
+    /// The layers of clients that members with these fractions accept, in ascending order. The last
+    /// fraction is the whole.
+    pub(in crate::steer) fn layers(fractions: &[Fraction], slots: usize) -> Self {
+        let layer = |&fraction: &Fraction| WeightedMember { id: 0, weight: 1, fraction };
+        let layers = fractions.iter().map(layer).collect();
         Self { groups: vec![layers], picks: Picks::Count(1), filling: FillMethod::Layers { slots } }
     }
 
-    /// Leaves out what does not matter: common factors of weights, and names where no slot depends
-    /// on them.
+    /// Removes what does not change the table: common factors of weights, and names if no slot
+    /// depends on them.
     fn reduce(&mut self) {
         let names_matter = self.is_by_rendezvous();
         for group in &mut self.groups {
-            let divisor = group.iter().fold(0, |divisor, stake| gcd(divisor, stake.weight)).max(1);
-            for stake in group {
-                stake.weight /= divisor;
-                stake.id = if names_matter { stake.id } else { 0 };
+            let divisor =
+                group.iter().fold(0, |divisor, member| gcd(divisor, member.weight)).max(1);
+            for member in group {
+                member.weight /= divisor;
+                member.id = if names_matter { member.id } else { 0 };
             }
         }
     }
@@ -149,14 +152,14 @@ impl TableSpec {
     fn is_by_rendezvous(&self) -> bool {
         match self.filling {
             FillMethod::Steady { .. } => !self.is_fixed(),
-            FillMethod::Exact | FillMethod::Cycle => !all_whole(&self.groups) && self.picks() > 1,
+            FillMethod::Exact | FillMethod::Cycle => !all_full(&self.groups) && self.picks() > 1,
             FillMethod::Layers { .. } => false,
         }
     }
 
     /// Whether every query gets the same members in the same order.
     fn is_fixed(&self) -> bool {
-        all_whole(&self.groups) && self.groups.iter().all(|group| group.len() == 1)
+        all_full(&self.groups) && self.groups.iter().all(|group| group.len() == 1)
     }
 
     fn members(&self) -> usize {
@@ -167,17 +170,17 @@ impl TableSpec {
         self.picks.of(self.members())
     }
 
-    /// Fills the table that this recipe describes.
+    /// Fills the table of this specification.
     pub(super) fn fill(&self, curves: &mut ScoreCurves) -> Slots {
         let picks = self.picks();
         if let FillMethod::Layers { slots } = self.filling {
             return Slots::Lookup(LookupTable::of(rendezvous::layers(&self.groups[0], slots), 1));
         }
         if self.is_fixed() {
-            return Slots::Lookup(LookupTable::of((0..picks).map(|at| at as u16).collect(), picks));
+            return Slots::Lookup(LookupTable::of((0..picks as u16).collect(), picks));
         }
-        if !all_whole(&self.groups) && self.groups.len() > 1 {
-            return self.fill_parts(curves);
+        if !all_full(&self.groups) && self.groups.len() > 1 {
+            return self.fill_with_fractions(curves);
         }
         if let ([group], FillMethod::Cycle) = (&self.groups[..], self.filling)
             && picks == 1
@@ -197,8 +200,8 @@ impl TableSpec {
         }
     }
 
-    /// Ranked members, some of which take parts.
-    fn fill_parts(&self, curves: &mut ScoreCurves) -> Slots {
+    /// Fills a table for ranked members, some of which have fractions.
+    fn fill_with_fractions(&self, curves: &mut ScoreCurves) -> Slots {
         let picks = self.picks();
         let slots = match self.filling {
             FillMethod::Exact if picks == 1 => {
@@ -222,20 +225,18 @@ impl TableSpec {
         ))
     }
 
-    /// A link for each group; successive groups of one member share a link.
+    /// The slots of each group; successive groups with one member each share them.
     fn links(&self, curves: &mut ScoreCurves) -> Vec<GroupSlots> {
-        let (mut links, mut first, mut open) = (Vec::new(), 0, self.picks());
+        let (mut links, mut first, mut remaining) = (Vec::new(), 0, self.picks());
         for run in self.groups.chunk_by(|a, b| a.len() == 1 && b.len() == 1) {
             let members: usize = run.iter().map(Vec::len).sum();
-            let picks = open.min(members);
+            let picks = remaining.min(members);
             let slots = match run {
                 [group] if group.len() > 1 => self.group(group, picks, curves),
-                _ => {
-                    Slots::Lookup(LookupTable::of((0..picks).map(|at| at as u16).collect(), picks))
-                }
+                _ => Slots::Lookup(LookupTable::of((0..picks as u16).collect(), picks)),
             };
             links.push(GroupSlots { first: first as u16, slots });
-            (first, open) = (first + members, open - picks);
+            (first, remaining) = (first + members, remaining - picks);
         }
         links
     }
@@ -244,7 +245,7 @@ impl TableSpec {
     fn group(&self, group: &[WeightedMember], picks: usize, curves: &mut ScoreCurves) -> Slots {
         let (owners, members) = match self.filling {
             FillMethod::Exact | FillMethod::Cycle => {
-                let weights = group.iter().map(|stake| stake.weight).collect();
+                let weights = group.iter().map(|member| member.weight).collect();
                 (quotas::owners(group), RemainingDraw::ByWeight(weights))
             }
             FillMethod::Steady { slots } | FillMethod::Layers { slots } => {
@@ -276,7 +277,7 @@ impl TableSpec {
     }
 }
 
-/// Whether every member takes all that comes to it.
-fn all_whole(groups: &[Vec<WeightedMember>]) -> bool {
-    groups.iter().flatten().all(|stake| stake.fraction.is_full())
+/// Whether every member accepts all clients that reach it.
+fn all_full(groups: &[Vec<WeightedMember>]) -> bool {
+    groups.iter().flatten().all(|member| member.fraction.is_full())
 }

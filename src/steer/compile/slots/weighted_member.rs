@@ -1,22 +1,23 @@
-//! A member as slots see it: its name, its weight and its fraction.
+//! The input of slot tables: a member's name, weight and fraction.
 
 use crate::steer::model::Fraction;
 
-/// The most slots a table has (Maglev, NSDI 2016, finds 65537 enough for 1 % balance; a power of
-/// two spares the division).
+/// The maximum number of slots of a table (Maglev, NSDI 2016, finds 65537 enough for 1 % balance; a
+/// power of two saves the division).
 pub(super) const MAX_SLOTS: usize = 1 << 16;
 
-/// What slots depend on of a member.
+/// The properties of a member that slots depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::steer) struct WeightedMember {
-    /// Stable over reloads, restarts and machines: a hash of the member's name.
+    /// A hash of the member's name, stable across reloads, restarts and machines.
     pub id: u64,
-    /// Its share is this over the sum of its group. Never 0.
+    /// The weight, at least 1: the member's share is its weight divided by the sum of its group.
     pub weight: u32,
-    /// What it takes of its share (`fractions`).
+    /// The fraction of its share that it accepts (`fractions`).
     pub fraction: Fraction,
 }
 
+/// The greatest common divisor; that of 0 and `b` is `b`.
 pub(super) fn gcd(mut a: u32, mut b: u32) -> u32 {
     while b > 0 {
         (a, b) = (b, a % b);

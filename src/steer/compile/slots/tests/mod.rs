@@ -1,4 +1,4 @@
-//! Properties of slots and draws: shares, independence, least movement, memory.
+//! Properties of slots and draws: shares, independence, minimal movement, memory.
 
 mod fractions;
 
@@ -25,19 +25,19 @@ use crate::steer::{
 const STEADY: FillMethod = FillMethod::Steady { slots: SMALL_POOL_SLOTS };
 
 fn group(weights: &[u32]) -> Vec<WeightedMember> {
-    let stake = |(at, &weight): (usize, &u32)| WeightedMember {
-        id: mix(1000 + at as u64),
+    let member = |(index, &weight): (usize, &u32)| WeightedMember {
+        id: mix(1000 + index as u64),
         weight,
         fraction: Fraction::FULL,
     };
-    weights.iter().enumerate().map(stake).collect()
+    weights.iter().enumerate().map(member).collect()
 }
 
-/// The same weights for members of other names.
+/// Members with the same weights and other names.
 fn renamed(weights: &[u32], name: u64) -> Vec<WeightedMember> {
     group(weights)
         .into_iter()
-        .map(|stake| WeightedMember { id: mix(stake.id ^ name), ..stake })
+        .map(|member| WeightedMember { id: mix(member.id ^ name), ..member })
         .collect()
 }
 
@@ -63,12 +63,12 @@ fn drawn(slots: &Slots, seed: DrawSeed, draws: &mut DrawState) -> Vec<u16> {
     members
 }
 
-/// Entries of all lists.
+/// The number of entries of all tables and lists.
 fn entries(slots: &Slots) -> usize {
     match slots {
         Slots::Lookup(lookup) => lookup.table.len(),
         Slots::Distinct(distinct) => distinct.owners.len() + distinct.members.count(),
-        Slots::Rotated(round) => round.owners.len(),
+        Slots::Rotated(rotated) => rotated.owners.len(),
         Slots::Chain(links) => links.iter().map(|link| entries(&link.slots)).sum(),
     }
 }
@@ -82,28 +82,28 @@ fn greatest_error(shares: &[f64], wanted: &[f64]) -> f64 {
     shares.iter().zip(wanted).map(|(share, wanted)| (share - wanted).abs()).fold(0.0, f64::max)
 }
 
-/// Successive sampling by its definition: members by weight, drawn again where they have been drawn
-/// before.
+/// Successive sampling by its definition: members are drawn by weight, and again if they have been
+/// drawn before.
 struct NaiveSampler {
-    upto: Vec<u64>,
+    cumulative: Vec<u64>,
     random: fastrand::Rng,
 }
 
 impl NaiveSampler {
     fn new(weights: &[u32]) -> Self {
         let mut sum = 0;
-        let upto = weights.iter().map(|&weight| {
+        let cumulative = weights.iter().map(|&weight| {
             sum += u64::from(weight);
             sum
         });
-        Self { upto: upto.collect(), random: fastrand::Rng::with_seed(5) }
+        Self { cumulative: cumulative.collect(), random: fastrand::Rng::with_seed(5) }
     }
 
     fn draw(&mut self, picks: usize) -> Vec<u16> {
         let mut members = Vec::new();
         while members.len() < picks {
-            let number = self.random.u64(0..*self.upto.last().unwrap());
-            let member = self.upto.partition_point(|&upto| upto <= number) as u16;
+            let number = self.random.u64(0..*self.cumulative.last().unwrap());
+            let member = self.cumulative.partition_point(|&sum| sum <= number) as u16;
             if !members.contains(&member) {
                 members.push(member);
             }
@@ -112,18 +112,19 @@ impl NaiveSampler {
     }
 }
 
-/// How far two samples of one size are from one law: the chi-square statistic in standard
-/// deviations above its mean.
+/// The difference of two samples of one size that should have the same distribution: the chi-square
+/// statistic in standard deviations above its mean.
 fn distance<K: std::hash::Hash + Eq>(samples: [&HashMap<K, u32>; 2]) -> f64 {
     let [a, b] = samples;
     let keys: std::collections::HashSet<&K> = a.keys().chain(b.keys()).collect();
-    let count = |of: &HashMap<K, u32>, key: &K| f64::from(of.get(key).copied().unwrap_or(0));
+    let count =
+        |sample: &HashMap<K, u32>, key: &K| f64::from(sample.get(key).copied().unwrap_or(0));
     let term = |key: &&K| (count(a, key) - count(b, key)).powi(2) / (count(a, key) + count(b, key));
     let freedom = keys.len() as f64 - 1.0;
     (keys.iter().map(term).sum::<f64>() - freedom) / (2.0 * freedom).sqrt()
 }
 
-/// How often each class of two places of an answer came together, by the places and the classes.
+/// For each two positions of an answer: how often each pair of classes occurred there.
 #[derive(Default)]
 struct PairCounts(HashMap<(usize, usize), HashMap<(u16, u16), u32>>);
 
@@ -143,11 +144,11 @@ impl PairCounts {
 
     fn assert_equal(&self, other: &Self) {
         assert_eq!(self.0.len(), other.0.len());
-        for (places, pairs) in &self.0 {
-            let distance = distance([pairs, &other.0[places]]);
+        for (positions, pairs) in &self.0 {
+            let distance = distance([pairs, &other.0[positions]]);
             assert!(
                 distance < 5.0,
-                "places {places:?} of an answer: {distance} standard deviations off"
+                "positions {positions:?} of an answer: {distance} standard deviations off"
             );
         }
     }
@@ -223,7 +224,7 @@ fn members_of_an_earlier_group_come_before_all_of_a_later_one() {
 }
 
 #[test]
-fn all_members_are_answered_from_the_drawn_one_on_and_round() {
+fn all_members_are_answered_in_order_starting_with_a_drawn_one() {
     for filling in [FillMethod::Exact, STEADY] {
         let weights = [5, 1, 1, 1];
         let slots = filled(&[group(&weights)], Picks::All, filling);
@@ -235,8 +236,8 @@ fn all_members_are_answered_from_the_drawn_one_on_and_round() {
                 DrawSeed::Turn(number as u32)
             };
             let answer = drawn(&slots, seed, &mut DrawState::new(1));
-            let round: Vec<u16> = (0..4).map(|at| (answer[0] + at) % 4).collect();
-            assert_eq!(answer, round);
+            let rotated: Vec<u16> = (0..4).map(|offset| (answer[0] + offset) % 4).collect();
+            assert_eq!(answer, rotated);
             first[usize::from(answer[0])] += 1.0 / 20_000.0;
         }
         assert!(greatest_error(&first, &weight_shares(&weights)) < 0.012, "{filling:?}: {first:?}");
@@ -245,7 +246,7 @@ fn all_members_are_answered_from_the_drawn_one_on_and_round() {
 }
 
 #[test]
-fn tables_of_thousands_of_members_take_memory_for_each_member_once() {
+fn the_memory_of_tables_with_thousands_of_members_is_linear_in_the_members() {
     let all: Vec<u32> = (0..5_000).map(|at| at % 3 + 1).collect();
     for filling in [FillMethod::Exact, FillMethod::Steady { slots: steady_slots(all.len()) }] {
         for picks in [Picks::All, Picks::Count(5), Picks::Count(4_999), Picks::Count(5_000)] {
@@ -259,7 +260,7 @@ fn tables_of_thousands_of_members_take_memory_for_each_member_once() {
     }
     let ramped: Vec<_> = group(&all)
         .into_iter()
-        .map(|stake| vec![WeightedMember { fraction: Fraction::from_share(0.5), ..stake }])
+        .map(|member| vec![WeightedMember { fraction: Fraction::from_share(0.5), ..member }])
         .collect();
     assert!(entries(&filled(&ramped, Picks::All, STEADY)) <= 2 * MAX_FRACTION_ENTRIES);
 }
@@ -293,18 +294,18 @@ fn turns_of_several_members_are_exact_over_a_cycle() {
 }
 
 #[test]
-fn three_of_forty_are_drawn_by_the_law_in_every_pair_of_places() {
+fn three_of_forty_are_drawn_by_weight_in_every_pair_of_positions() {
     let weights: Vec<u32> = (0..40).map(|at| [1, 2, 3, 10][at % 4]).collect();
-    let (mut law, mut by_query, mut by_client) =
+    let (mut naive_pairs, mut by_query, mut by_client) =
         (PairCounts::default(), PairCounts::default(), PairCounts::default());
     let mut naive = NaiveSampler::new(&weights);
     let mut draws = DrawState::new(3);
     let query = filled(&[group(&weights)], Picks::Count(3), FillMethod::Exact);
-    // A table has errors of its own, within one percent: many tables, and clients of each.
+    // Each table has errors within one percent, so that the sample has many tables.
     for name in 0..150 {
         let client = filled(&[renamed(&weights, name)], Picks::Count(3), STEADY);
         for number in 0..1_500 {
-            law.note(&naive.draw(3), |member| member);
+            naive_pairs.note(&naive.draw(3), |member| member);
             by_query.note(&drawn(&query, DrawSeed::Random, &mut draws), |member| member);
             by_client.note(
                 &drawn(&client, DrawSeed::Client(mix(name << 32 | number)), &mut draws),
@@ -312,14 +313,14 @@ fn three_of_forty_are_drawn_by_the_law_in_every_pair_of_places() {
             );
         }
     }
-    law.assert_equal(&by_query);
-    law.assert_equal(&by_client);
+    naive_pairs.assert_equal(&by_query);
+    naive_pairs.assert_equal(&by_client);
 }
 
 #[test]
-fn beside_a_member_that_has_nearly_all_weight_the_others_are_drawn_by_theirs() {
+fn members_beside_one_with_nearly_all_weight_are_drawn_by_their_weights() {
     let weights: Vec<u32> = (0..40).map(|at| if at == 7 { 60_000 } else { at % 3 + 1 }).collect();
-    let (mut law, mut by_query, mut by_client) =
+    let (mut naive_pairs, mut by_query, mut by_client) =
         (PairCounts::default(), PairCounts::default(), PairCounts::default());
     let mut naive = NaiveSampler::new(&weights);
     let mut draws = DrawState::new(3);
@@ -327,7 +328,7 @@ fn beside_a_member_that_has_nearly_all_weight_the_others_are_drawn_by_theirs() {
     for name in 0..20 {
         let client = filled(&[renamed(&weights, name)], Picks::Count(3), STEADY);
         for number in 0..500 {
-            law.note(&naive.draw(3), |member| member);
+            naive_pairs.note(&naive.draw(3), |member| member);
             by_query.note(&drawn(&query, DrawSeed::Random, &mut draws), |member| member);
             by_client.note(
                 &drawn(&client, DrawSeed::Client(mix(name << 32 | number)), &mut draws),
@@ -335,14 +336,14 @@ fn beside_a_member_that_has_nearly_all_weight_the_others_are_drawn_by_theirs() {
             );
         }
     }
-    law.assert_equal(&by_query);
-    law.assert_equal(&by_client);
+    naive_pairs.assert_equal(&by_query);
+    naive_pairs.assert_equal(&by_client);
 }
 
 #[test]
-fn five_of_a_thousand_are_drawn_by_the_law_in_every_pair_of_places() {
+fn five_of_a_thousand_are_drawn_by_weight_in_every_pair_of_positions() {
     let weights: Vec<u32> = (0..1_000).map(|at| [1, 2, 3, 100][at % 4]).collect();
-    let (mut law, mut by_query, mut by_client) =
+    let (mut naive_pairs, mut by_query, mut by_client) =
         (PairCounts::default(), PairCounts::default(), PairCounts::default());
     let mut naive = NaiveSampler::new(&weights);
     let mut draws = DrawState::new(3);
@@ -355,7 +356,7 @@ fn five_of_a_thousand_are_drawn_by_the_law_in_every_pair_of_places() {
             FillMethod::Steady { slots: steady_slots(1_000) },
         );
         for number in 0..2_000 {
-            law.note(&naive.draw(5), class);
+            naive_pairs.note(&naive.draw(5), class);
             by_query.note(&drawn(&query, DrawSeed::Random, &mut draws), class);
             by_client.note(
                 &drawn(&client, DrawSeed::Client(mix(name << 32 | number)), &mut draws),
@@ -363,12 +364,12 @@ fn five_of_a_thousand_are_drawn_by_the_law_in_every_pair_of_places() {
             );
         }
     }
-    law.assert_equal(&by_query);
-    law.assert_equal(&by_client);
+    naive_pairs.assert_equal(&by_query);
+    naive_pairs.assert_equal(&by_client);
 }
 
 #[test]
-fn members_that_hardly_differ_in_name_have_independent_ranks() {
+fn members_with_similar_names_have_independent_ranks() {
     const BINS: usize = 16;
     for slots in [FRACTION_SLOTS, SMALL_POOL_SLOTS, MAX_SLOTS] {
         let bits = slots.ilog2() - 4;
@@ -414,58 +415,61 @@ fn scores_are_the_quantiles_of_the_exponential_distribution() {
 #[test]
 fn equal_members_share_a_table_whatever_the_scale_of_their_weights() {
     let mut tables = SlotTableCache::default();
-    let mut of = |weights: &[u32], picks, filling| {
+    let mut table_of = |weights: &[u32], picks, filling| {
         tables.table(TableSpec::new(vec![group(weights)], picks, filling))
     };
     for filling in [FillMethod::Exact, STEADY] {
         for picks in [Picks::Count(1), Picks::Count(2), Picks::All] {
             assert!(Arc::ptr_eq(
-                &of(&[1, 2, 3], picks, filling),
-                &of(&[1024, 2048, 3072], picks, filling)
+                &table_of(&[1, 2, 3], picks, filling),
+                &table_of(&[1024, 2048, 3072], picks, filling)
             ));
-            assert!(!Arc::ptr_eq(&of(&[1, 2, 3], picks, filling), &of(&[1, 2, 4], picks, filling)));
+            assert!(!Arc::ptr_eq(
+                &table_of(&[1, 2, 3], picks, filling),
+                &table_of(&[1, 2, 4], picks, filling)
+            ));
         }
     }
 }
 
 #[test]
-fn exact_slots_do_not_depend_on_names_and_steady_ones_do_not_on_the_order_written() {
+fn exact_slots_do_not_depend_on_names_nor_steady_slots_on_the_order_written() {
     let weights = [3, 1, 2];
     assert_eq!(
         table(&one(&group(&weights), FillMethod::Exact)),
         table(&one(&renamed(&weights, 7), FillMethod::Exact))
     );
     let written = group(&weights);
-    let turned: Vec<WeightedMember> = written.iter().rev().copied().collect();
+    let reversed: Vec<WeightedMember> = written.iter().rev().copied().collect();
     let names = |slots: &Slots, group: &[WeightedMember]| -> Vec<u64> {
         table(slots).iter().map(|&member| group[usize::from(member)].id).collect()
     };
-    assert_eq!(names(&one(&written, STEADY), &written), names(&one(&turned, STEADY), &turned));
+    assert_eq!(names(&one(&written, STEADY), &written), names(&one(&reversed, STEADY), &reversed));
 }
 
 #[test]
-fn a_part_takes_its_share_of_the_slots_exactly_and_a_lesser_one_some_of_the_same() {
-    let taken = |part: f64| -> BTreeSet<usize> {
-        let first = WeightedMember { fraction: Fraction::from_share(part), ..group(&[1])[0] };
+fn a_fraction_gets_exactly_its_share_of_the_slots_and_a_lesser_one_a_subset() {
+    let accepted = |fraction: f64| -> BTreeSet<usize> {
+        let first = WeightedMember { fraction: Fraction::from_share(fraction), ..group(&[1])[0] };
         let second = renamed(&[1], 1);
         let slots = filled(&[vec![first], second], Picks::Count(1), STEADY);
         (0..table(&slots).len()).filter(|&slot| table(&slots)[slot] == 0).collect()
     };
     let mut before = BTreeSet::new();
-    for part in [0.0, 0.125, 0.25, 0.5, 0.75] {
-        let now = taken(part);
-        assert_eq!(now.len(), (part * SMALL_POOL_SLOTS as f64) as usize);
+    for fraction in [0.0, 0.125, 0.25, 0.5, 0.75] {
+        let now = accepted(fraction);
+        assert_eq!(now.len(), (fraction * SMALL_POOL_SLOTS as f64) as usize);
         assert!(now.is_superset(&before));
         before = now;
     }
 }
 
 #[test]
-fn a_part_of_one_of_two_tied_members_goes_to_the_other_one() {
+fn clients_that_one_of_two_tied_members_does_not_accept_go_to_the_other() {
     let mut tied = group(&[1, 1]);
     tied[0].fraction = Fraction::from_share(0.5);
     let slots = filled(&[tied, renamed(&[1], 1)], Picks::Count(1), STEADY);
-    // It takes half of the slots, and of these the other member wins half.
+    // It accepts half of the slots, and of these the other member wins half.
     assert!(greatest_error(&slots.shares(3), &[0.25, 0.75, 0.0]) < 0.01, "{:?}", slots.shares(3));
 }
 
@@ -479,9 +483,9 @@ fn answers(group: &[WeightedMember], picks: usize) -> Vec<Vec<u64>> {
     (0..1_000).map(answer).collect()
 }
 
-/// Members of the one answer that are not in the other.
-fn missing(from: &[u64], of: &[u64]) -> Vec<u64> {
-    of.iter().copied().filter(|member| !from.contains(member)).collect()
+/// The members of `wanted` that `from` does not have.
+fn missing(from: &[u64], wanted: &[u64]) -> Vec<u64> {
+    wanted.iter().copied().filter(|member| !from.contains(member)).collect()
 }
 
 proptest! {
@@ -510,7 +514,7 @@ proptest! {
     }
 
     #[test]
-    fn claims_by_rank_come_to_the_least_score_of_each_slot(
+    fn scoring_by_rank_finds_the_least_score_of_each_slot(
         weights in prop_oneof![
             prop::collection::vec(1_u32..=4, 2..200),
             prop::collection::vec(1_u32..=67_000_000, 2..60),
@@ -529,14 +533,14 @@ proptest! {
             end
         });
         for (slot, (by_rank, by_weight)) in by_rank.least.iter().zip(&by_weight.least).enumerate() {
-            let claims = contenders.iter().zip(0..).map(|(one, at)| one.score(slot as u16, at, &curve));
-            let least = claims.min().unwrap();
+            let scores = contenders.iter().zip(0..).map(|(member, at)| member.score(slot as u16, at, &curve));
+            let least = scores.min().unwrap();
             prop_assert_eq!((*by_rank, *by_weight), (least, least), "slot {}", slot);
         }
     }
 
     #[test]
-    fn each_slot_has_a_rank_of_its_own_and_a_rank_leads_back_to_its_slot(seed: u64) {
+    fn each_slot_has_a_different_rank_and_the_inverse_finds_the_slot(seed: u64) {
         for slots in [FRACTION_SLOTS, SMALL_POOL_SLOTS, MAX_SLOTS] {
             let permutation = Permutation::new(seed, slots);
             let inverse = permutation.inverse();
@@ -548,7 +552,7 @@ proptest! {
     }
 
     #[test]
-    fn shares_of_answers_are_those_of_all_orders_counted_out(
+    fn integrated_shares_are_those_of_all_orders_enumerated(
         weights in prop::collection::vec(1_u32..=100, 5..8),
         picks in 1_usize..4,
     ) {
@@ -559,33 +563,33 @@ proptest! {
     }
 
     #[test]
-    fn a_member_that_goes_or_comes_moves_only_the_clients_that_have_it(
+    fn a_member_that_is_added_or_removed_moves_only_the_clients_that_have_it(
         weights in prop::collection::vec(1_u32..=20, 5..40),
         gone: prop::sample::Index,
         picks in 1_usize..5,
     ) {
         let all = group(&weights);
         let gone = all[gone.index(all.len())].id;
-        let rest: Vec<WeightedMember> = all.iter().copied().filter(|stake| stake.id != gone).collect();
+        let rest: Vec<WeightedMember> = all.iter().copied().filter(|member| member.id != gone).collect();
         for (before, now) in answers(&all, picks).iter().zip(&answers(&rest, picks)) {
             if !before.contains(&gone) {
                 prop_assert_eq!(before, now);
                 continue;
             }
-            // One other member for the one that went, and the places of all others kept.
+            // One other member replaces the removed one; all others keep their positions.
             prop_assert_eq!(missing(now, before), vec![gone]);
             let new = missing(before, now);
             prop_assert_eq!(new.len(), 1);
-            let place = before.iter().position(|member| *member == gone).unwrap();
-            prop_assert_eq!(&before[..place], &now[..place]);
+            let position = before.iter().position(|member| *member == gone).unwrap();
+            prop_assert_eq!(&before[..position], &now[..position]);
             let moved = before.iter().zip(now).filter(|(before, now)| before != now).count();
-            let substitute = now[place];
+            let substitute = now[position];
             prop_assert!(moved == 1 && substitute == new[0] || moved > 1 && before.contains(&substitute));
         }
     }
 
     #[test]
-    fn a_weight_that_changes_moves_only_clients_that_come_to_the_member_or_leave_it(
+    fn a_changed_weight_moves_only_clients_that_come_to_the_member_or_leave_it(
         weights in prop::collection::vec(1_u32..=20, 5..40),
         changed: prop::sample::Index,
         weight in 1_u32..=40,
