@@ -255,6 +255,40 @@ fn every_metric_is_documented_with_its_type_and_every_documented_metric_exists()
 }
 
 #[test]
+fn every_link_leads_to_a_file_and_every_source_file_that_is_named_exists() {
+    let mut faults = Vec::new();
+    let roots = ["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "benches/README.md"];
+    let mut documents = documents();
+    documents.extend(roots.map(|path| Document { path: path.into(), text: read(path) }));
+    for document in &documents {
+        let folder = repository().join(&document.path);
+        let folder = folder.parent().unwrap();
+        let links = document.text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {
+            let file = link.split('#').next().unwrap_or_default();
+            if !folder.join(file).exists() {
+                faults.push(format!("{}: there is no {link}", document.path));
+            }
+        }
+        // The texts between backticks that look like a Rust file: `zone/index.rs`, `tests/logs.rs`.
+        let named = document.text.split('`').skip(1).step_by(2).filter(|text| {
+            text.ends_with(".rs")
+                && !text.starts_with("foo")
+                && text.contains('/')
+                && !text.contains(['*', ' ', 'N'])
+        });
+        for file in named {
+            let bases = [repository().to_owned(), repository().join("src"), folder.to_owned()];
+            let is_found = bases.iter().any(|base| base.join(file).is_file());
+            if !is_found {
+                faults.push(format!("{}: there is no file {file}", document.path));
+            }
+        }
+    }
+    assert_no(&faults);
+}
+
+#[test]
 fn every_command_and_flag_is_documented_and_every_documented_one_exists() {
     let document = read("docs/operations.md");
     let section = section(&document, "Command line");
@@ -387,6 +421,16 @@ fn file_of(text: &str, otherwise: &'static str) -> &'static str {
 
 /// The metrics that a server has, with their types.
 fn metrics_of_a_server() -> BTreeMap<String, String> {
+    let page = metrics_page();
+    let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let metrics: BTreeMap<String, String> =
+        types.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect();
+    assert!(metrics.len() > 50, "only {} metrics: is this the page?\n{page}", metrics.len());
+    metrics
+}
+
+/// The page of metrics of a server with one service.
+fn metrics_page() -> String {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("zones")).unwrap();
     fs::write(directory.path().join("zones/minimal.toml"), MINIMAL_SITE.join("\n")).unwrap();
@@ -407,16 +451,7 @@ fn metrics_of_a_server() -> BTreeMap<String, String> {
         .unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).unwrap();
-    let mut metrics = BTreeMap::new();
-    for line in page.lines() {
-        if let Some((name, kind)) =
-            line.strip_prefix("# TYPE ").and_then(|line| line.split_once(' '))
-        {
-            metrics.insert(name.to_owned(), kind.to_owned());
-        }
-    }
-    assert!(metrics.len() > 50, "only {} metrics: is this the page?\n{page}", metrics.len());
-    metrics
+    page
 }
 
 /// A server that ends with the test.

@@ -1,13 +1,17 @@
-//! The walls between the modules: who may import whom, and what the pure modules must not know.
+//! The walls between the modules: what each may import, and what the pure modules must not mention.
 //!
 //! Reads `src/` as text, without its comments, strings and tests. Names every offence as
 //! `file:line`.
 
-use std::{
-    collections::BTreeMap,
-    fmt, fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fmt, fs};
+
+use imports::Imports;
+use rust::{TokenKind, files_below, is_test_file, relative, tokens, without_tests};
+
+#[path = "support/imports.rs"]
+mod imports;
+#[path = "support/rust.rs"]
+mod rust;
 
 /// A row of the table in `src/lib.rs`. A module imports from the rows above its own.
 struct Layer {
@@ -96,6 +100,77 @@ fn pure_modules_know_no_clock_no_lock_no_socket_and_no_file() {
 fn only_the_os_module_holds_unsafe() {
     let offences: Vec<Violation> = sources().iter().flat_map(unsafe_elsewhere).collect();
     assert!(offences.is_empty(), "{}", listed(&offences));
+}
+
+#[test]
+fn no_files_of_a_module_import_each_other_in_a_circle() {
+    let imports = Imports::read();
+    assert!(
+        imports.files.len() > 300,
+        "only {} files: are these the sources?",
+        imports.files.len()
+    );
+    let circles: Vec<String> = imports.circles().iter().map(|circle| circle.join("\n  ")).collect();
+    assert!(
+        circles.is_empty(),
+        "{} groups of files import each other in a circle: move the noun that they share into a file \
+         of its own\n  {}",
+        circles.len(),
+        circles.join("\n\n  ")
+    );
+}
+
+#[test]
+fn a_circle_is_found_in_every_form() {
+    let circles_of = |texts: &[(&str, &str)]| {
+        let texts = texts.iter().map(|(path, text)| ((*path).into(), (*text).into())).collect();
+        Imports::of_texts(texts).circles().len()
+    };
+    for (texts, expected, why) in [
+        (
+            vec![("src/a/b.rs", "use super::c::X;"), ("src/a/c.rs", "use super::b::Y;")],
+            1,
+            "two files",
+        ),
+        (
+            vec![("src/a/mod.rs", "mod b;\nstruct X; use b::Y;"), ("src/a/b.rs", "use super::X;")],
+            1,
+            "a parent that has the item",
+        ),
+        (
+            vec![
+                ("src/a/mod.rs", "mod b;\nmod c;\npub use b::Y;\npub(super) use c::X;"),
+                ("src/a/b.rs", "use super::X;"),
+                ("src/a/c.rs", ""),
+            ],
+            0,
+            "a parent that re-exports the item",
+        ),
+        (
+            vec![
+                ("src/a/mod.rs", "mod b;\nmod c;\npub use {b::Y, c::X};"),
+                ("src/a/b.rs", "fn f() { super::X::new() }"),
+                ("src/a/c.rs", "use crate::a::{other, Y};"),
+            ],
+            1,
+            "two files by their parent",
+        ),
+        (
+            vec![("src/a/b.rs", "use crate::c::X;"), ("src/c.rs", "use crate::a::b::Y;")],
+            0,
+            "two top modules: the layers judge them",
+        ),
+        (
+            vec![
+                ("src/a/b.rs", "#[cfg(test)]\nmod tests { use super::super::c::X; }"),
+                ("src/a/c.rs", "use super::b::Y;"),
+            ],
+            0,
+            "by a test",
+        ),
+    ] {
+        assert_eq!(circles_of(&texts), expected, "{why}");
+    }
 }
 
 #[test]
@@ -200,7 +275,7 @@ impl ModuleFile {
     fn new(module: &str, path: &str, text: &str) -> Self {
         let inside = path.trim_start_matches("src/").trim_end_matches(".rs");
         let depth = inside.trim_end_matches("/mod").split('/').count();
-        Self { module: module.into(), path: path.into(), depth, words: without_tests(words(text)) }
+        Self { module: module.into(), path: path.into(), depth, words: words(text) }
     }
 
     fn offence(&self, word: &Lexeme, why: impl Into<String>) -> Violation {
@@ -215,35 +290,19 @@ impl ModuleFile {
 
 /// Every file of `src/` but the tests and the binary.
 fn sources() -> Vec<ModuleFile> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    collect(&root.join("src"), &mut files);
-    let sources: Vec<ModuleFile> = files
+    let sources: Vec<ModuleFile> = files_below("src")
         .iter()
         .filter_map(|file| {
-            let path = file.strip_prefix(root).expect("found below it").to_str()?;
+            let path = relative(file);
             let module = path.trim_start_matches("src/").split(['/', '.']).next()?;
-            let is_test = path.contains("/tests/") || path.ends_with("/tests.rs");
             let is_root = ["lib", "main"].contains(&module);
-            (!is_test && !is_root).then(|| {
-                ModuleFile::new(module, path, &fs::read_to_string(file).expect("a source file"))
+            (!is_test_file(&path) && !is_root).then(|| {
+                ModuleFile::new(module, &path, &fs::read_to_string(file).expect("a source file"))
             })
         })
         .collect();
     assert!(sources.len() > 50, "only {} files: are these the sources?", sources.len());
     sources
-}
-
-fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).expect("a directory of sources") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    files.sort();
 }
 
 // The rules
@@ -349,99 +408,18 @@ fn unsafe_elsewhere(source: &ModuleFile) -> Vec<Violation> {
         .collect()
 }
 
-// Reading Rust, as far as it takes
-
-/// An identifier, `::`, or one other character that is not space.
+/// An identifier, `::`, or one other character of the code.
 #[derive(Debug)]
 struct Lexeme {
     text: String,
     line: usize,
 }
 
-/// The words of a file without comments, strings, characters and lifetimes.
+/// The code of a file without comments, strings, characters, lifetimes and tests.
 fn words(text: &str) -> Vec<Lexeme> {
-    let mut words = Vec::new();
-    let mut rest = text;
-    let mut line = 1;
-    while let Some(first) = rest.chars().next() {
-        let skipped = skipped(rest);
-        let length = if skipped > 0 {
-            skipped
-        } else if is_of_word(first) {
-            rest.find(|c| !is_of_word(c)).unwrap_or(rest.len())
-        } else if rest.starts_with("::") {
-            2
-        } else {
-            first.len_utf8()
-        };
-        if skipped == 0 && !first.is_whitespace() {
-            words.push(Lexeme { text: rest[..length].into(), line });
-        }
-        line += rest[..length].matches('\n').count();
-        rest = &rest[length..];
-    }
-    words
-}
-
-fn is_of_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
-}
-
-/// How many octets at the start are a comment, a string, a character or a lifetime.
-fn skipped(rest: &str) -> usize {
-    let to = |end: &str, from: usize| {
-        rest[from..].find(end).map_or(rest.len(), |at| from + at + end.len())
-    };
-    if rest.starts_with("//") {
-        return rest.find('\n').unwrap_or(rest.len());
-    }
-    if rest.starts_with("/*") {
-        return to("*/", 2);
-    }
-    let prefix = rest.find(|c| c != 'b' && c != 'r' && c != 'c').unwrap_or(0);
-    let hashes = rest[prefix..].bytes().take_while(|b| *b == b'#').count();
-    if prefix <= 2 && rest[prefix + hashes..].starts_with('"') {
-        let open = prefix + hashes + 1;
-        return match rest[..prefix].contains('r') {
-            true => to(&format!("\"{}", "#".repeat(hashes)), open),
-            false => quoted(rest, open, '"'),
-        };
-    }
-    let Some(after) = rest.strip_prefix('\'') else { return 0 };
-    let is_character = after.starts_with('\\') || after.chars().nth(1) == Some('\'');
-    if is_character {
-        quoted(rest, 1, '\'')
-    } else {
-        1 + after.find(|c| !is_of_word(c)).unwrap_or(after.len())
-    }
-}
-
-/// Where a quotation ends that may hold escapes.
-fn quoted(rest: &str, open: usize, quote: char) -> usize {
-    let mut is_escaped = false;
-    for (at, c) in rest[open..].char_indices() {
-        match c {
-            _ if is_escaped => is_escaped = false,
-            '\\' => is_escaped = true,
-            c if c == quote => return open + at + c.len_utf8(),
-            _ => {}
-        }
-    }
-    rest.len()
-}
-
-/// Leaves off everything from `#[cfg(test)] mod name {` on: tests come last in a file.
-fn without_tests(mut words: Vec<Lexeme>) -> Vec<Lexeme> {
-    let opening = ["#", "[", "cfg", "(", "test", ")", "]", "mod"];
-    let is_tests = |at: usize| {
-        let window = words.get(at..at + opening.len() + 2);
-        window.is_some_and(|window| {
-            window.iter().zip(opening).all(|(word, expected)| word.text == expected)
-                && window[opening.len() + 1].text == "{"
-        })
-    };
-    if let Some(end) = (0..words.len()).find(|&at| is_tests(at)) {
-        words.truncate(end);
-    }
-    words
+    without_tests(tokens(text))
+        .into_iter()
+        .filter(|token| token.kind == TokenKind::Code)
+        .map(|token| Lexeme { text: token.text.into(), line: token.line })
+        .collect()
 }

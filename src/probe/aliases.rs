@@ -18,7 +18,7 @@ pub(super) struct AliasAddresses(watch::Sender<HashMap<Name, Arc<[IpAddr]>>>);
 
 /// Whether a name to be probed is an alias, and its addresses.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum AliasResolution {
+pub(super) enum AliasLookup {
     /// The name is no alias.
     NotAnAlias,
     /// An alias that is not resolved.
@@ -52,17 +52,16 @@ impl AliasAddresses {
 
     /// Whether `name` is an alias, and its addresses. Waits at most `max_wait` for an alias that is
     /// not resolved.
-    pub(super) async fn wait_for(&self, name: &Name, max_wait: Duration) -> AliasResolution {
+    pub(super) async fn wait_for(&self, name: &Name, max_wait: Duration) -> AliasLookup {
         let mut changes = self.0.subscribe();
         let is_known = |map: &HashMap<Name, Arc<[IpAddr]>>| {
             map.get(name).is_none_or(|addresses| !addresses.is_empty())
         };
         match timeout(max_wait, changes.wait_for(is_known)).await {
-            Ok(Ok(map)) => map
-                .get(name)
-                .cloned()
-                .map_or(AliasResolution::NotAnAlias, AliasResolution::Resolved),
-            Ok(Err(_)) | Err(_) => AliasResolution::Unresolved,
+            Ok(Ok(map)) => {
+                map.get(name).cloned().map_or(AliasLookup::NotAnAlias, AliasLookup::Resolved)
+            }
+            Ok(Err(_)) | Err(_) => AliasLookup::Unresolved,
         }
     }
 }
@@ -76,13 +75,10 @@ mod tests {
         let (aliases, lb): (_, Name) =
             (AliasAddresses::default(), "lb.example.net".parse().unwrap());
         aliases.set_aliases(std::slice::from_ref(&lb));
-        assert_eq!(
-            aliases.wait_for(&lb, Duration::from_millis(1)).await,
-            AliasResolution::Unresolved
-        );
+        assert_eq!(aliases.wait_for(&lb, Duration::from_millis(1)).await, AliasLookup::Unresolved);
         assert_eq!(
             aliases.wait_for(&"www.example.net".parse().unwrap(), Duration::MAX).await,
-            AliasResolution::NotAnAlias
+            AliasLookup::NotAnAlias
         );
         let (aliases_of_task, addresses) = (aliases.clone(), vec![IpAddr::from([192, 0, 2, 1])]);
         let name = lb.clone();
@@ -92,8 +88,8 @@ mod tests {
             );
         tokio::task::yield_now().await;
         aliases.set_addresses(&lb, addresses.clone());
-        assert_eq!(found.await.unwrap(), AliasResolution::Resolved(addresses.into()));
+        assert_eq!(found.await.unwrap(), AliasLookup::Resolved(addresses.into()));
         aliases.set_aliases(&[]);
-        assert_eq!(aliases.wait_for(&lb, Duration::MAX).await, AliasResolution::NotAnAlias);
+        assert_eq!(aliases.wait_for(&lb, Duration::MAX).await, AliasLookup::NotAnAlias);
     }
 }

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    aliases::{AliasAddresses, AliasResolution},
+    aliases::{AliasAddresses, AliasLookup},
     attempt_timer::{AttemptTimer, TimedAttempt},
     certificate::TlsProbe,
     dns::DnsProbe,
@@ -98,9 +98,9 @@ impl PreparedCheck {
             ProbeTarget::Host(_) if matches!(self.kind, Ok(ProbeKind::Exec(_))) => Ok(None),
             ProbeTarget::Host(name) => match self.aliases.wait_for(name, key.monitor.timeout).await
             {
-                AliasResolution::NotAnAlias => Ok(None),
-                AliasResolution::Resolved(addresses) => Ok(Some(addresses)),
-                AliasResolution::Unresolved => Err(()),
+                AliasLookup::NotAnAlias => Ok(None),
+                AliasLookup::Resolved(addresses) => Ok(Some(addresses)),
+                AliasLookup::Unresolved => Err(()),
             },
             ProbeTarget::Address(_) => Ok(None),
         }

@@ -172,6 +172,9 @@ fn late() -> PollFailure {
     PollFailure::Balancer(Failure::TimedOut(TIMEOUT))
 }
 
+/// Makes a kind of load source from its page.
+type LoadKindBuilder = fn(LoadPage) -> LoadKind;
+
 #[tokio::test]
 async fn endless_and_slow_pages_end_within_the_timeout_and_the_bounds() {
     const HEAD: &str = "HTTP/1.1 200 OK\r\n\r\n";
@@ -179,9 +182,9 @@ async fn endless_and_slow_pages_end_within_the_timeout_and_the_bounds() {
         "y{a=\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"} 1\n";
     const SPACES: &str =
         "                                                                                ";
-    type Kind = fn(LoadPage) -> LoadKind;
-    let of_prometheus = |script, failure, why| (script, prometheus as Kind, failure, why);
-    let of_json = |script, failure, why| (script, json as Kind, failure, why);
+    let of_prometheus =
+        |script, failure, why| (script, prometheus as LoadKindBuilder, failure, why);
+    let of_json = |script, failure, why| (script, json as LoadKindBuilder, failure, why);
     for (script, kind, failure, why) in [
         of_prometheus(
             endless(HEAD, LINE),
@@ -220,9 +223,9 @@ async fn invalid_and_truncated_pages_have_their_failures() {
     let status = |got| {
         PollFailure::Balancer(Failure::Status { got, want: vec![page::SUCCESS_STATUS].into() })
     };
-    type Kind = fn(LoadPage) -> LoadKind;
-    let of_prometheus = |script, failure, why| (script, prometheus as Kind, failure, why);
-    let of_json = |script, failure, why| (script, json as Kind, failure, why);
+    let of_prometheus =
+        |script, failure, why| (script, prometheus as LoadKindBuilder, failure, why);
+    let of_json = |script, failure, why| (script, json as LoadKindBuilder, failure, why);
     for (script, kind, failure, why) in [
         of_prometheus(
             reply_once(

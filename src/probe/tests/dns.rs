@@ -54,8 +54,8 @@ const OTHER: [u8; 4] = [192, 0, 2, 99];
 async fn a_reply_must_match_the_query_and_contain_the_required_records() {
     let rcode = |got| Failure::Rcode { got, want: "NOERROR" };
     let late = || Err(Failure::TimedOut(TIMEOUT));
-    type Answer = fn(&[u8]) -> Vec<Vec<u8>>;
-    let cases: Vec<(Answer, Result<(), Failure>, &str)> = vec![
+    type ScriptedReplies = fn(&[u8]) -> Vec<Vec<u8>>;
+    let cases: Vec<(ScriptedReplies, Result<(), Failure>, &str)> = vec![
         (|query| vec![reply(query, [QR, 0], &[ONE])], Ok(()), "good"),
         (|query| vec![reply(query, [QR, 0], &[OTHER, ONE])], Ok(()), "among others"),
         (

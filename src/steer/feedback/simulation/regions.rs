@@ -64,7 +64,7 @@ pub(super) struct SpillSimulation {
     surveys: Surveys,
     now: u64,
     random: fastrand::Rng,
-    resolvers: Vec<SimulatedResolver>,
+    resolvers: Vec<SimulatedCache>,
     /// The connections of all clients.
     pub(super) demand: f64,
     pub(super) false_report: Option<FalseReport>,
@@ -83,7 +83,7 @@ pub(super) struct FalseReport {
     pub(super) load: f64,
 }
 
-struct SimulatedResolver {
+struct SimulatedCache {
     /// The share of the demand that its clients make up.
     client_share: f64,
     /// The network of its clients.
@@ -203,7 +203,7 @@ impl SpillSimulation {
         let mut resolver = |rank: usize| {
             let is_crowded = random.f64() < 0.6;
             let network = random.usize(0..if is_crowded { NETWORKS / 3 } else { NETWORKS });
-            SimulatedResolver {
+            SimulatedCache {
                 client_share: weight(rank) / sum,
                 network,
                 region: 0,
