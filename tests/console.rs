@@ -35,8 +35,8 @@ fn state_and_health_are_shown_apart_and_a_held_drain_is_not_a_slow_start() {
     let Some(page) = page(usize::MAX) else { return };
     for words in [
         "✕ all down",
-        "▽ drain held",
-        "▽ drain held: iad",
+        "▽ drain paused",
+        "▽ drain paused: iad",
         "▼ drained",
         "still.example.org A",
         "Serving, with problems.",
@@ -54,7 +54,7 @@ fn a_page_whose_server_has_stopped_is_grey_and_shows_the_age_of_its_data() {
     let Some(page) = page(2) else { return };
     assert!(page.contains("class=\"stale\""), "{page}");
     assert!(page.contains("The server does not answer."), "{page}");
-    assert!(page.contains(" old data, of 2027-01-15T08:00:00Z."), "{page}");
+    assert!(page.contains("This page shows data of 2027-01-15T08:00:00Z, "), "{page}");
     assert!(page.contains("<title>(no answer) portolan edge-1</title>"), "{page}");
     assert!(page.contains("✕ all down"), "the last data stays readable");
 }
@@ -121,7 +121,7 @@ fn totals() -> Value {
     json!({ "transports": { "udp": transport }, "rcodes": {}, "rtypes": {}, "services": {}, "datacenters": {} })
 }
 
-/// A status document: one datacenter active with targets that are down, one with a held drain, one
+/// A status document: one datacenter active with targets that are down, one with a paused drain, one
 /// drained, and one drained that some answers still name.
 fn status() -> Value {
     const NOW: i64 = 1_800_000_000;

@@ -1,6 +1,6 @@
-//! The walls between the modules: what each may import, and what the pure modules must not mention.
+//! The import rules: what each module may import, and what the pure modules must not mention.
 //!
-//! Reads `src/` as text, without its comments, strings and tests. Names every offence as
+//! Reads `src/` as text, without its comments, strings and tests. Reports every violation as
 //! `file:line`.
 
 use std::{collections::BTreeMap, fmt, fs};
@@ -77,8 +77,8 @@ const IMPURE: [(&str, &str); 18] = [
     ("eprintln", "output is the command line's"),
 ];
 
-/// Modules that a query passes through: they do not log either. (`steer` tells of a survey, which
-/// takes long.)
+/// Modules that a query passes through: they do not log either. (`steer` logs surveys, which take
+/// long.)
 const QUERY_PATH: [&str; 5] = ["dns", "geo", "zone", "snapshot", "engine"];
 
 /// The one module that may hold `unsafe`.

@@ -24,8 +24,8 @@ const NAME: &str = "all.x.example";
 const DEAD: usize = 7;
 /// The period over which the CPU of flapping endpoints is measured.
 const FLAPPING: Duration = Duration::from_secs(10);
-/// The dead endpoint counts as removed after this many times the number of answers in which it is
-/// expected once, all of them without it.
+/// The dead endpoint counts as removed after a run of answers without it. The run is this many
+/// times as long as the run in which it would be expected once.
 const CLEAN_ANSWERS: usize = 12;
 
 /// The number of endpoints, and the number of them in one answer.

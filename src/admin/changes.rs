@@ -65,12 +65,12 @@ fn partial_reload_error(report: &ReloadReport) -> ApiError {
         report
             .certificates
             .iter()
-            .map(|error| format!("the certificate read before stays in use: {error}")),
+            .map(|error| format!("the previous certificate stays in use: {error}")),
     );
     let more = held.len().saturating_sub(MAX_LINES);
     let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
     let message = format!(
-        "generation {} is in use, but not all files as they are now:\n  {}{more}",
+        "generation {} is in use, but some files are not in use as they are on disk:\n  {}{more}",
         report.generation,
         held.iter().take(MAX_LINES).cloned().collect::<Vec<_>>().join("\n  "),
     );

@@ -59,7 +59,8 @@ impl From<ReloadError> for ApiError {
             ReloadError::ControllerStopped => ControllerStopped.into(),
             ReloadError::Refused(lines) => Self {
                 status: StatusCode::UNPROCESSABLE_ENTITY,
-                message: "the files have errors; the configuration before stays in use".to_owned(),
+                message: "the files have errors; the previous configuration stays in use"
+                    .to_owned(),
                 error: Some(json!({ "refused": lines })),
             },
         }
@@ -86,6 +87,6 @@ impl From<DrainError> for ApiError {
 pub(super) fn panic_error() -> ApiError {
     ApiError::new(
         StatusCode::INTERNAL_SERVER_ERROR,
-        "a defect of the server ended this request; the log has details",
+        "an internal error ended this request; the log of the server has the details",
     )
 }

@@ -50,7 +50,7 @@ impl Readiness {
     }
 }
 
-/// Everything that an operator should look at, the gravest first.
+/// Everything that an operator should look at, the most serious first.
 pub(super) fn concerns(context: &AdminContext, status: Option<&Status>) -> Vec<Concern> {
     let mut concerns = Vec::new();
     if !(context.is_listening)() {
@@ -68,8 +68,7 @@ pub(super) fn concerns(context: &AdminContext, status: Option<&Status>) -> Vec<C
     match status {
         Some(status) => concerns.extend(status_concerns(status)),
         None => {
-            let text =
-                "the controller does not answer now; queries are answered all the same".to_owned();
+            let text = "the controller does not respond; queries are still answered".to_owned();
             concerns.push(Concern { text, is_grave: false });
         }
     }
@@ -96,7 +95,7 @@ fn fault_texts(faults: &[MonitorFault]) -> Vec<String> {
     }
     let text = |(error, monitors): (&str, Vec<&str>)| match monitors[..] {
         [monitor] => {
-            format!("monitor {monitor:?} judges nothing, its targets keep their status: {error}")
+            format!("monitor {monitor:?} gives no results, its targets keep their status: {error}")
         }
         _ => {
             let names = listing::join_first(
@@ -104,7 +103,7 @@ fn fault_texts(faults: &[MonitorFault]) -> Vec<String> {
                 3,
                 monitors.len(),
             );
-            format!("monitors {names} judge nothing, their targets keep their status: {error}")
+            format!("monitors {names} give no results, their targets keep their status: {error}")
         }
     };
     monitors.into_iter().map(text).collect()
@@ -125,12 +124,11 @@ fn status_concerns(status: &Status) -> Vec<Concern> {
         let more = errors.len() - 1;
         let more = if more > 0 { format!("; and {more} more errors") } else { String::new() };
         concerns.push(format!(
-            "the newest files are refused, and the configuration before stays in use: {first}{more}"
+            "the newest files are refused, and the previous configuration stays in use: {first}{more}"
         ));
     }
     if let Some(why) = &status.unsaved {
-        concerns
-            .push(format!("state is not saved, so that a restart would begin without it: {why}"));
+        concerns.push(format!("state is not saved, so a restart would begin without it: {why}"));
     }
     concerns.extend(status.configuration.geography.iter().cloned());
     for database in &status.databases {

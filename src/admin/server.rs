@@ -63,7 +63,8 @@ const MAX_CONNECTION_AGE: Duration = Duration::from_secs(300);
 /// The pause after a connection could not be accepted.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Tokens per second, for connections and for requests. A flood then uses a few percent of a core.
+/// Tokens per second, for connections and for requests. A flood uses a few percent of a core at
+/// this rate.
 const TOKENS_PER_SECOND: u32 = 1_000;
 const BURST_TOKENS: u32 = 200;
 /// A request costs one token, and one more for this many octets of its reply.
@@ -181,7 +182,7 @@ async fn serve_connection(
 ) {
     let Ok(local) = stream.local_addr() else { return };
     let addresses = ConnectionAddresses { local_address: local.ip(), peer_address: peer };
-    // Replies are written whole; a delay would not make packets fewer.
+    // Each reply is written in one piece, so Nagle's algorithm would not save a packet.
     let _ = stream.set_nodelay(true);
     let service = {
         let permit = Arc::clone(&permit);
@@ -248,15 +249,16 @@ async fn read_request(
     let too_large = || {
         ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("a body has at most {MAX_BODY_OCTETS} octets"),
+            format!("the request body is longer than {MAX_BODY_OCTETS} octets"),
         )
     };
     if body.size_hint().lower() > MAX_BODY_OCTETS as u64 {
         return Err(too_large());
     }
     let read = timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_OCTETS).collect()).await;
-    let read = read
-        .map_err(|_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?;
+    let read = read.map_err(|_| {
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")
+    })?;
     // The other cause of an error is a broken connection, on which no client reads the response.
     let body: Bytes = read.map_err(|_| too_large())?.to_bytes();
     Ok(Request::from_parts(head, body.into()))

@@ -2,8 +2,8 @@
 //! and takes at most a fifth of the time.
 //!
 //! A document that is returned was begun after it was requested, so that it never contradicts the
-//! reply to an earlier request. Only while recent documents have taken more than a fifth of the
-//! time, requests get the last one made.
+//! reply to an earlier request. The exception: while recent documents have taken more than a fifth
+//! of the time, requests get the last one made.
 
 use std::time::Duration;
 

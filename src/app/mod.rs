@@ -128,7 +128,7 @@ fn divide_descriptors(limit: u64) -> DescriptorBudget {
         clients = budget.clients,
         probes = budget.probes,
         admin = budget.admin,
-        "descriptors shared out"
+        "file descriptors allocated"
     );
     budget
 }

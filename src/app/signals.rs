@@ -20,7 +20,7 @@ pub(super) enum SignalAction {
 
 impl Signals {
     pub(super) fn listen() -> Result<Self, ServeError> {
-        let listen = |kind| signal(kind).map_err(system_error("listen to signals"));
+        let listen = |kind| signal(kind).map_err(system_error("listen for signals"));
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,

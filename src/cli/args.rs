@@ -174,8 +174,8 @@ pub struct ExplainArguments {
     #[arg(long, value_name = "PREFIX", value_parser = parse_prefix)]
     pub subnet: Option<IpNet>,
     /// Ask the running server at this URL or host:port [default: PORTOLAN_SERVER, else the
-    /// configured admin address]. If no server answers there, or with --zones or --geoip, read the
-    /// files instead; all monitors are then unknown.
+    /// configured admin address]. Without --server, the files are read instead if no server answers
+    /// there, or if --zones or --geoip is given; the health of all targets is then unknown.
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
     #[command(flatten)]
@@ -289,13 +289,13 @@ fn parse_percent(text: &str) -> Result<f64, String> {
         .parse::<f64>()
         .ok()
         .filter(|share| (0.0..=100.0).contains(share));
-    share.ok_or_else(|| "not a share; write 10%".to_owned())
+    share.ok_or_else(|| "not a percentage; write 10%".to_owned())
 }
 
 /// Parses a duration above 0: `2h`, `90m`, `1h30m`, `45s`.
 fn parse_positive_duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).and_then(|parsed| {
-        if parsed.as_secs() > 0 { Ok(parsed) } else { Err(NOT_A_DURATION.to_owned()) }
+        if parsed.as_secs() > 0 { Ok(parsed) } else { Err("must be at least 1s".to_owned()) }
     })
 }
 

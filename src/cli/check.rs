@@ -132,7 +132,7 @@ impl fmt::Display for CheckedFiles {
         write!(f, "checked {} in {}", counted(self.files, "file"), self.zones)?;
         match &self.config {
             Some(config) => write!(f, ", and {config}"),
-            None => f.write_str("; there is no portolan.toml, so its defaults hold"),
+            None => f.write_str("; there is no portolan.toml, so the defaults apply"),
         }
     }
 }

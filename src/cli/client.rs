@@ -81,7 +81,7 @@ impl fmt::Display for RemoteError {
         match self {
             Self::Unreachable { url, cause } => write!(
                 f,
-                "no portolan answers at {url}: {cause}\n  help: start it with `portolan serve`, or name its admin address with --server URL"
+                "no portolan server answers at {url}: {cause}\n  help: start it with `portolan serve`, or name its admin address with --server URL"
             ),
             Self::NoCaCertificates(url) => write!(
                 f,
@@ -383,7 +383,10 @@ mod tests {
         for server in [format!("http://ada:hunter2@{closed}/"), format!("ada:hunter2@{closed}")] {
             let url = server_url(&server).unwrap();
             let error = request_at::<Status>(&url, "/", None).unwrap_err().to_string();
-            assert!(error.contains("no portolan answers at http://***@127.0.0.1"), "{error}");
+            assert!(
+                error.contains("no portolan server answers at http://***@127.0.0.1"),
+                "{error}"
+            );
         }
         for wrong in
             ["ada:hunter2@gslb1:99999", "ftp://ada:hunter2@gslb1", "http://gslb1:x/?token=hunter2"]

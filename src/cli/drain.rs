@@ -123,7 +123,7 @@ fn outcome_text(outcome: &DrainOutcome, report: &DrainReport) -> String {
             format!("{name}: coming back into service: {}", ramp_text(ramp))
         }
         ("active", None, _) if outcome.answered_count > 0 => {
-            format!("{name}: in service: {} name it", answers_text(outcome.answered_count))
+            format!("{name}: in service, in {}", answers_text(outcome.answered_count))
         }
         ("active", None, _) if outcome.services == 0 => {
             format!("{name}: active; no service has a member in it")
@@ -137,7 +137,7 @@ fn outcome_text(outcome: &DrainOutcome, report: &DrainReport) -> String {
             )
         }
         _ => format!(
-            "{name}: {state}, not effective: {} still name it{}",
+            "{name}: {state}, not effective: still in {}{}",
             answers_text(outcome.answered_count),
             planned_end_text(outcome)
         ),

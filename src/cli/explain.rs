@@ -33,7 +33,7 @@ struct SourcedExplanation {
 enum ExplanationSource {
     /// A running server, with its health status.
     Server(ServerStatus),
-    /// The files, with all monitors unknown.
+    /// The files, with the health of all targets unknown.
     #[serde(rename_all = "kebab-case")]
     Files {
         /// Why no server was used.
@@ -50,7 +50,7 @@ pub(super) fn explain(explain: &ExplainArguments, output: &Output) -> ExitCode {
                     format!("from the running {}", client::server_line(&server))
                 }
                 ExplanationSource::Files { because } => {
-                    format!("from the files, with all monitors unknown: {because}")
+                    format!("from the files, with the health of all targets unknown: {because}")
                 }
             });
             let explanation = client::escape_document(explanation);

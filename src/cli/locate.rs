@@ -37,7 +37,7 @@ pub(super) fn run(locate: &LocateArguments, output: &Output) -> ExitCode {
 fn text(address: IpAddr, finding: &MergedLookup<'_>, databases: &Databases) -> String {
     let carried = finding
         .embedded_ipv4
-        .map(|carried| format!(", which carries {carried}"))
+        .map(|carried| format!(", which embeds {carried}"))
         .unwrap_or_default();
     let mut lines = vec![format!("{address}{carried}: {}", place_text(&finding.location))];
     lines.push(format!("  network      {}", finding.network));

@@ -70,7 +70,7 @@ pub(super) fn format_duration(secs: i64) -> String {
 }
 
 /// The progress of a ramp: `receives 40% of its normal traffic, and 0% in 6 m`;
-/// `held at 40% of its normal traffic`; of a failback, `40% already moved, and 100% in 6 m`.
+/// `paused at 40% of its normal traffic`; of a failback, `40% already moved, and 100% in 6 m`.
 ///
 /// "Normal traffic" is the member's share without the ramp. What that is of a service depends on
 /// the other members.
@@ -78,7 +78,7 @@ pub(super) fn ramp_text(ramp: &RampStatus) -> String {
     let secs_left = ramp.ends - unix_now();
     let is_held = ramp.kind == "held-drain" || secs_left <= 0 && ramp.goal > 0.0 && ramp.goal < 1.0;
     if is_held {
-        return format!("held at {} of its normal traffic", percent(ramp.goal));
+        return format!("paused at {} of its normal traffic", percent(ramp.goal));
     }
     let (now, goal) = (percent(ramp.at), percent(ramp.goal));
     let end = format_relative_time(secs_left);

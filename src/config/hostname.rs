@@ -40,7 +40,7 @@ pub(super) fn referenced_name(
             .warning(
                 text.place,
                 format!(
-                    "{what} {} is an address, where DNS has a name: no client can follow it",
+                    "{what} {} is an address where DNS requires a name: no client can follow it",
                     Quoted(text.value)
                 ),
             )
@@ -54,7 +54,7 @@ fn read(text: Placed<&str>, what: &str, problems: &mut Problems) -> Option<Place
         problems
             .error(
                 text.place,
-                format!("{what} \"@\" is no name: it stands for the zone in master files alone"),
+                format!("{what} \"@\" is not a name: it stands for the zone in master files only"),
             )
             .help("write the whole name, such as \"ns1.example.com\"");
         return None;
@@ -70,7 +70,7 @@ fn read(text: Placed<&str>, what: &str, problems: &mut Problems) -> Option<Place
         Ok(name) => name,
         Err(error) => {
             problems
-                .error(text.place, format!("{what} {} is no domain name", Quoted(text.value)))
+                .error(text.place, format!("{what} {} is not a domain name", Quoted(text.value)))
                 .help(format!("{error}"));
             return None;
         }
@@ -132,15 +132,12 @@ fn warn_of_characters(text: Placed<&str>, what: &str, problems: &mut Problems) -
         let host = text.value.split(foreign).next().unwrap_or_default();
         let is_port = foreign == ':'
             && text.value[host.len() + 1..].bytes().all(|byte| byte.is_ascii_digit());
-        // The port stands behind the zone's name, so that the defined name is in no zone.
+        // The port comes after the zone's name, so that the defined name is in no zone.
         if is_port && what.starts_with("the ") {
             problems
                 .error(
                     text.place,
-                    format!(
-                        "{what} {} has a port: DNS has names of hosts alone",
-                        Quoted(text.value)
-                    ),
+                    format!("{what} {} has a port: DNS holds host names only", Quoted(text.value)),
                 )
                 .help(format!("omit the port: \"{host}\""));
             return None;
@@ -194,7 +191,7 @@ pub(super) fn as_address(name: &Name, apex: &Name) -> Option<IpAddr> {
 pub(super) enum UrlOrPort {
     /// A URL: the host in it, as a master file writes it.
     Url(String),
-    /// A port number behind the name.
+    /// A port number after the name.
     Port(u16),
 }
 

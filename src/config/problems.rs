@@ -37,8 +37,8 @@ impl Default for Problems {
 }
 
 impl Problems {
-    /// A list that will be merged into another, when lists that keep `kept` problems will be
-    /// merged, too. At least one error and one warning are kept.
+    /// A list for one part of a load, to be merged with others that already keep `kept` problems.
+    /// At least one error and one warning are kept.
     pub(super) fn with_room_beside(kept: usize) -> Self {
         Self {
             max_per_severity: MAX_KEPT_PER_SEVERITY.saturating_sub(kept).max(1),

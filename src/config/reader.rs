@@ -471,8 +471,8 @@ impl<'t> ValueReader<'t> {
 /// A point in time as TOML writes it.
 pub(super) const SAMPLE_TIMESTAMP: &str = "2030-01-31T06:00:00Z";
 
-/// The point in time that a text means, as TOML writes it; without an offset it is in UTC. A sample
-/// where the text means none.
+/// The point in time that a text denotes, as TOML writes it; without an offset it is in UTC. If the
+/// text denotes none, the sample timestamp.
 fn corrected_timestamp(text: &str) -> String {
     let with_offset = || text.parse::<jiff::Timestamp>().ok();
     let without = || {

@@ -49,8 +49,8 @@ pub struct ServerSettings {
 impl ServerSettings {
     /// The keys that differ in `newer` and that take effect only after a restart.
     pub fn keys_requiring_restart(&self, newer: &Self) -> Vec<&'static str> {
-        // All fields are named, so that a new key must decide here whether a reload is enough for
-        // it.
+        // All fields are named, so that adding a key requires deciding here whether a reload
+        // applies it.
         let Self {
             listen,
             threads,
@@ -328,7 +328,7 @@ fn socket_address(
             .error(
                 text.place,
                 format!(
-                    "{} has {}, which is no address with a port",
+                    "{} has {}, which is not an address with a port",
                     item.description(),
                     Quoted(text.value)
                 ),
@@ -383,7 +383,7 @@ fn canary(text: Placed<&str>, problems: &mut Problems) -> Option<Canary> {
     });
     if canary.is_none() {
         problems
-            .error(text.place, format!("canary {} is no host with a port", Quoted(text.value)))
+            .error(text.place, format!("canary {} is not a host with a port", Quoted(text.value)))
             .help(
                 "write it as \"192.0.2.1:443\", \"[2001:db8::1]:443\" or \"www.example.com:443\"",
             );
@@ -414,7 +414,7 @@ fn resolver(text: Placed<&str>, problems: &mut Problems) -> Option<SocketAddr> {
     let address = text.value.parse().ok().or_else(without_port);
     if address.is_none() {
         problems
-            .error(text.place, format!("resolver {} is no address", Quoted(text.value)))
+            .error(text.place, format!("resolver {} is not an address", Quoted(text.value)))
             .help("write it as \"192.0.2.53\", \"192.0.2.53:5353\" or \"[2001:db8::53]:53\"");
     }
     address

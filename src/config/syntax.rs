@@ -1,7 +1,7 @@
 //! Reports syntax errors of TOML files: one for each mistake, with what to write instead.
 //!
 //! The parser continues after a mistake, and most of what it then finds follows from the first: a
-//! list that is not closed swallows every table behind it. So a file with errors is parsed again
+//! list that is not closed swallows every table after it. So a file with errors is parsed again
 //! section by section, from one header to the next, and only the first error of each line is
 //! reported.
 
@@ -169,7 +169,7 @@ fn errors_of_section(text: &str, range: Range<usize>) -> Vec<SyntaxError> {
     let (mut seen_to, mut is_new_line) = (range.start, true);
     for error in &errors {
         let span = span_of(error, section);
-        // Everything behind a list or table that is not closed was read as a part of it.
+        // Everything after a list or table that is not closed was read as a part of it.
         if unclosed.is_some_and(|start| span.start > start)
             && !error.message().starts_with("invalid basic string")
         {
@@ -202,7 +202,7 @@ fn errors_of_section(text: &str, range: Range<usize>) -> Vec<SyntaxError> {
         mistakes.push(SyntaxError {
             span: start..start + 1,
             message: format!("this {what} is not closed"),
-            help: format!("write {end} behind its last element"),
+            help: format!("write {end} after its last element"),
         });
     }
     mistakes
@@ -276,7 +276,7 @@ fn explain_error(text: &str, span: Range<usize>, message: &str) -> SyntaxError {
         ),
         _ if TYPOGRAPHIC.contains(&first) || word.starts_with(TYPOGRAPHIC) => (
             "this is a typographic quote".to_owned(),
-            "write the plain quote \" in front of the text and behind it".to_owned(),
+            "write the plain quote \" before and after the text".to_owned(),
         ),
         "duplicate key" => {
             let key = text.get(span.clone()).unwrap_or_default().trim_matches(['"', '\'']);
@@ -284,7 +284,7 @@ fn explain_error(text: &str, span: Range<usize>, message: &str) -> SyntaxError {
             (message, "remove one of the two".to_owned())
         }
         _ if message.starts_with("cannot recurse") => (
-            "lists and tables are more than 80 deep inside each other".to_owned(),
+            "lists and tables are nested more than 80 deep".to_owned(),
             INVALID_TOML_HELP.to_owned(),
         ),
         "missing comma between array elements" | "missing comma between key-value pairs" => (
@@ -293,7 +293,7 @@ fn explain_error(text: &str, span: Range<usize>, message: &str) -> SyntaxError {
         ),
         "invalid basic string" | "invalid literal string" => (
             "a text is not closed on this line".to_owned(),
-            "write the closing quote behind it".to_owned(),
+            "write the closing quote after it".to_owned(),
         ),
         "string values must be quoted"
         | "invalid float"
@@ -316,7 +316,7 @@ fn explain_error(text: &str, span: Range<usize>, message: &str) -> SyntaxError {
             ("a key is followed by a colon".to_owned(), "write = between key and value".to_owned())
         }
         "key with no value" => {
-            ("a key has no value".to_owned(), "write the value behind it: key = value".to_owned())
+            ("a key has no value".to_owned(), "write the value after it: key = value".to_owned())
         }
         "invalid unquoted key" => (
             format!("\"{first}\" cannot be part of a name without quotes"),
@@ -339,7 +339,7 @@ fn leading_zero_help(number: &str) -> String {
     }
 }
 
-/// The key of the value that starts behind `before`.
+/// The key of the value that starts after `before`.
 fn key_of(before: &str) -> &str {
     let before = before.trim_end().trim_end_matches('=').trim_end();
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');

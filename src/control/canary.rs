@@ -1,4 +1,4 @@
-//! Canaries: targets outside of the service, probed only while the checker doubts itself. A canary
+//! Canaries: targets outside of the service, probed only during a doubt. A canary
 //! that answers shows that this server's own network is up.
 
 use std::time::Duration;

@@ -37,7 +37,7 @@ impl CertificateStatus {
                 let since =
                     since.map(|since| format!(" since {}", format_time(since))).unwrap_or_default();
                 format!(
-                    "certificate files {} cannot be used{since}: {error}; the certificate read before stays in use and {}",
+                    "certificate files {} cannot be used{since}: {error}; the previous certificate stays in use and {}",
                     self.certificate,
                     self.expiry(now)
                 )
@@ -103,7 +103,7 @@ mod tests {
                 Some(NOW + 60 * DAY),
                 broken.clone(),
                 Some(false),
-                "no private key in it; the certificate read before stays in use and expires",
+                "no private key in it; the previous certificate stays in use and expires",
                 "broken files",
             ),
             (

@@ -69,7 +69,7 @@ pub(super) fn plan(
                 let why = match &error {
                     DrainError::NotInService { state, origin, .. } => {
                         format!(
-                            "not drained, its table is as it was: {}",
+                            "not drained; its table was not changed: {}",
                             not_in_service(state, origin)
                         )
                     }
@@ -212,7 +212,7 @@ impl<'a> DrainTarget<'a> {
                     .as_deref()
                     .map_or(edit.clone(), |reason| edit.reason(Some(reason)));
                 edit = until.map_or(edit.clone(), |until| edit.until(Some(until)));
-                // A request that names a duration resumes a held drain.
+                // A request that names a duration resumes a paused drain.
                 edit = drain
                     .over_secs
                     .map_or(edit.clone(), |secs| edit.drain_over(Some(secs)).hold_at(None));

@@ -18,7 +18,7 @@ pub fn failing_loads(loads: &[LoadStatus], now: i64) -> Vec<String> {
         let last_report = load.age_secs.map(|age| now - age as i64);
         let (reason, since) = match (&load.error, load.failing_since) {
             (Some(error), since) => (&**error, since.unwrap_or(now)),
-            (None, _) if load.is_stale => ("no newer report came", last_report.unwrap_or(now)),
+            (None, _) if load.is_stale => ("no newer report arrived", last_report.unwrap_or(now)),
             (None, _) => continue,
         };
         let is_recent = load.age_secs.is_some() && !load.is_stale;
@@ -101,7 +101,7 @@ mod tests {
             (
                 vec![load("fra", Some(60), true, None)],
                 vec![
-                    "load source \"fra\" has given no report since 2027-01-15 07:59:00 UTC: no newer report came; \
+                    "load source \"fra\" has given no report since 2027-01-15 07:59:00 UTC: no newer report arrived; \
                      `load` pools use configured weights, and pools with a capacity keep all of their clients",
                 ],
                 "a header that no reply carries any more",

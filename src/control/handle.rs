@@ -118,7 +118,7 @@ pub enum DrainAction {
     Drain(DrainOptions),
     /// Holds the drain at the share that is drained now.
     Pause,
-    /// Resumes a held drain.
+    /// Resumes a paused drain.
     Resume,
     /// Ends the drain: clients return.
     Undrain,
@@ -256,7 +256,7 @@ impl fmt::Display for DrainError {
                 let shown = listing::join_first(subjects, MAX_NAMED_SERVICES, distressed.len());
                 write!(
                     f,
-                    "no usable member would be left for {shown}; nothing was edited. --force drains all the same, and"
+                    "no usable member would be left for {shown}; nothing was edited. --force drains anyway, and"
                 )?;
                 for (clients, index) in distressed.iter().take(MAX_EXPLAINED_SERVICES).zip(0..) {
                     let start = if index == 0 { " answers" } else { "," };

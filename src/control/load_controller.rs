@@ -325,8 +325,8 @@ impl LoadController {
     }
 }
 
-/// By feed: the `http` monitor of the endpoints that name the feed, if they have one. The replies
-/// to its health checks must have the report of a feed that is not polled.
+/// By feed: the `http` monitor of the endpoints that name the feed, if they have one. A feed that
+/// is not polled takes its reports from the replies to the health checks of this monitor.
 fn header_monitors(topology: &Topology) -> Vec<Option<Box<str>>> {
     let mut monitors = vec![None; topology.feeds.list.len()];
     for (feed, endpoints) in monitors.iter_mut().zip(topology.endpoints_by_feed()) {

@@ -23,7 +23,7 @@
 //! | `drain_tracker` | which answers still name a drained datacenter, and since when none does |
 //! | **health and load** | |
 //! | `prior_status` | the health status that targets keep over a reload |
-//! | `canary` | probes targets outside of the service, while the checker doubts itself |
+//! | `canary` | probes targets outside of the service, during a doubt |
 //! | `aliases` | the addresses of aliases, the last good answer for each |
 //! | `load_controller`, `transition_log` | load reports, shares and ramps; their log records |
 //! | **state** | |

@@ -12,15 +12,13 @@ pub(super) fn write_remedy(error: &io::Error) -> &'static str {
             "raise the server's limit of open files (ulimit -Hn, LimitNOFILE= of systemd)"
         }
         Some(libc::ENFILE) => "raise the host's limit of open files (sysctl fs.file-max)",
-        Some(libc::ENOENT) => "put the file back, or make the directory that it is to be in",
-        Some(libc::ENOTDIR) => {
-            "a file is in the place of a directory above it: move that file away"
-        }
+        Some(libc::ENOENT) => "put the file back, or create its directory",
+        Some(libc::ENOTDIR) => "one of its parent directories is a file: move that file away",
         Some(libc::EISDIR) => "a directory is in its place: move that directory away",
         Some(libc::EROFS) => {
-            "its file system is read-only: mount it for writing, or let it have another place"
+            "its file system is read-only: mount it for writing, or name another path"
         }
-        Some(libc::ENOSPC | libc::EDQUOT) => "make room on its file system",
+        Some(libc::ENOSPC | libc::EDQUOT) => "free space on its file system",
         Some(libc::EIO | libc::ESTALE | libc::ENOTCONN | libc::ETIMEDOUT) => {
             "repair its file system (the kernel's log has more)"
         }

@@ -56,8 +56,8 @@ impl MissingFiles {
         Self(gone.into_iter().filter(|file| !is_renamed(file)).map(end).collect())
     }
 
-    /// The same files without grace: those that are still held are held until an operator accepts
-    /// their removal.
+    /// The same files, with their grace ended. A file that is still held then stays held until an
+    /// operator accepts its removal.
     pub(super) fn without_grace(self, now: Instant) -> Self {
         Self(self.0.into_iter().map(|(path, end)| (path, end.min(now))).collect())
     }

@@ -28,8 +28,8 @@ pub(super) struct EarlierSerials {
 pub(super) enum Completeness {
     /// No: these serials are in use.
     Complete,
-    /// Not before this time, in seconds since 1970. Later runs, if there were any, could not write
-    /// to the state directory.
+    /// No later serial was answered before this time, in seconds since 1970. Any later run could
+    /// not write to the state directory.
     CompleteUntil(u32),
     /// Yes: the run that saved them was killed, or could not save everything.
     Unknown,

@@ -57,7 +57,7 @@ pub struct Status {
     pub distressed_count: usize,
     /// The targets of monitors.
     pub targets: Vec<TargetStatus>,
-    /// Monitors that judge nothing, because they cannot work.
+    /// Monitors that give no results, because they cannot work.
     #[serde(default)]
     pub monitor_faults: Vec<MonitorFault>,
     /// The newest report of each load source and target.
@@ -81,7 +81,7 @@ pub struct Status {
     /// The addresses of aliases, in order of name.
     #[serde(default)]
     pub aliases: Vec<AliasStatus>,
-    /// Health checks in numbers, and the checker's doubt in itself.
+    /// Health checks in numbers, and whether a doubt freezes verdicts.
     pub checker: CheckerStatus,
 }
 
@@ -474,7 +474,7 @@ pub struct RampStatus {
     pub ends: i64,
 }
 
-/// Health checks in numbers, and the checker's doubt in itself.
+/// Health checks in numbers, and whether a doubt freezes verdicts.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct CheckerStatus {

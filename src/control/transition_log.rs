@@ -98,7 +98,7 @@ fn log_ramp_begin(ramp: &RampReport<'_>, goal: u16, now: Duration) {
             )
         }
         1..1000 if ramp.value == ramp.goal || secs_left == 0 => {
-            tracing::info!(datacenter, pool, endpoint, share_percent, "drain held")
+            tracing::info!(datacenter, pool, endpoint, share_percent, "drain paused")
         }
         0 => tracing::info!(
             datacenter,
@@ -125,7 +125,7 @@ fn log_ramp_begin(ramp: &RampReport<'_>, goal: u16, now: Duration) {
                 share_percent,
                 held_percent,
                 secs_left,
-                "gradual drain started towards its held share"
+                "gradual drain started: it will pause at its configured share"
             );
         }
     }

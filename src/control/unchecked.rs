@@ -65,7 +65,7 @@ fn reason_text(reason: NoResult) -> &'static str {
 fn remedy(reason: NoResult) -> &'static str {
     match reason {
         NoResult::Descriptors => {
-            "raise the limit of open files (`LimitNOFILE=` of the systemd unit, `ulimit -Hn`) or end what holds them"
+            "raise the limit of open files (`LimitNOFILE=` of the systemd unit, `ulimit -Hn`) or stop the processes that hold them"
         }
         NoResult::Ports => "widen net.ipv4.ip_local_port_range or lengthen the intervals",
         NoResult::Memory => "free memory, or raise the memory limit of this service",
@@ -74,7 +74,7 @@ fn remedy(reason: NoResult) -> &'static str {
         NoResult::Late => {
             "give this server more CPU, raise its limit of open files, or lengthen the intervals"
         }
-        NoResult::Internal => "report the error of the log as a bug",
+        NoResult::Internal => "report the error in the log as a bug",
         NoResult::Monitor | NoResult::Alias => "see the log",
     }
 }
@@ -116,7 +116,7 @@ mod tests {
             "failover is blind: the last two or more health checks of 12 of 20 targets gave no result \
              (no file descriptors: 9; \
              short of CPU or suspended: 3): dead ones stay in service, and this server is not ready; \
-             raise the limit of open files (`LimitNOFILE=` of the systemd unit, `ulimit -Hn`) or end what holds them; \
+             raise the limit of open files (`LimitNOFILE=` of the systemd unit, `ulimit -Hn`) or stop the processes that hold them; \
              find what keeps this server from running, or give it more CPU"
         );
         assert!(

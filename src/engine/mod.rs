@@ -1,4 +1,4 @@
-//! The engine: from a query to its reply. Every transport calls it. Layer 6: pure.
+//! The engine: from a query to its reply. Every transport calls it. Layer 7: pure.
 //!
 //! [`answer()`] answers one query. A [`QueryGroup`] answers several together, so that their cache
 //! misses overlap. `parsed_query` reads a query and decides whether its question can be answered;

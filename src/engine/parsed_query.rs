@@ -32,8 +32,8 @@ pub(super) struct ParsedQuery<'m> {
 }
 
 impl<'m> ParsedQuery<'m> {
-    /// Reads a query, and the name asked for into `name`. Without a question, `name` is
-    /// meaningless.
+    /// Parses a query and writes the name asked for into `name`. The content of `name` is
+    /// unspecified if the query has no question.
     ///
     /// # Errors
     /// [`IgnoreReason`], if no reply must be sent.

@@ -145,8 +145,8 @@ fn prefetch_names(members: &[GroupedQuery<'_>], names: &[LookupName], hints: &[L
     prefetch(octets.iter().flat_map(|octets| [octets.first(), octets.last()]).flatten().copied());
 }
 
-/// Prefetches what the atlases have on the clients' addresses, for services that answer with A or
-/// AAAA. Other answers of services (SRV, HTTPS, CNAME) are rare and not prefetched.
+/// Prefetches the atlas entries of the clients' addresses, for services that answer with A or AAAA.
+/// Other answers of services (SRV, HTTPS, CNAME) are rare and not prefetched.
 fn prefetch_areas(
     snapshot: &Snapshot,
     members: &[GroupedQuery<'_>],

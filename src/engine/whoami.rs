@@ -91,7 +91,7 @@ impl FactWriter<'_, '_> {
         value.map_or(Ok(()), |value| self.push(format_args!("{name}={value}")))
     }
 
-    /// Writes what the databases have on the client, and returns its coordinates.
+    /// Writes the client's location by the databases, and returns its coordinates.
     fn location(
         &mut self,
         context: &QueryContext<'_, '_>,

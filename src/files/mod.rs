@@ -1,6 +1,6 @@
 //! Reads files up to a maximum size: an endless device, a FIFO or a growing file is an error. A
 //! reserve of descriptors keeps this possible while clients' connections hold all others
-//! (`descriptor_reserve`). Layer 5.
+//! (`descriptor_reserve`). Layer 6.
 
 use std::{
     fs::{self, File, Metadata, OpenOptions},

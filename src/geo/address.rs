@@ -180,8 +180,8 @@ impl Ipv4Embedding {
     }
 
     /// The length of the IPv6 prefix that covers `length` bits of the IPv4 address. It is never
-    /// shorter than the block, because the neighbours of the block are not IPv4. Inverted bits
-    /// (Teredo) form prefixes all the same.
+    /// shorter than the block, because the neighbours of the block are not IPv4. The inverted bits
+    /// of Teredo also form prefixes.
     pub(super) fn prefix_length(self, length: u8) -> u8 {
         match self {
             Self::Mapped => 96 + length,

@@ -39,14 +39,14 @@ pub struct LocationRef<'a> {
 }
 
 impl LocationRef<'_> {
-    /// Whether no database has anything on the address.
+    /// Whether no database has a location for the address.
     pub fn is_unknown(&self) -> bool {
         let texts = [self.continent, self.country, self.subdivision, self.city];
         texts.iter().all(Option::is_none) && self.coordinates.is_none() && self.asn.is_none()
     }
 }
 
-/// What the databases have on one address.
+/// The results of all databases for one address.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MergedLookup<'a> {
     /// The location merged from all databases.
@@ -60,7 +60,7 @@ pub struct MergedLookup<'a> {
     pub by_database: Vec<DatabaseLookup<'a>>,
 }
 
-/// What one database has on one address.
+/// The result of one database for one address.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DatabaseLookup<'a> {
     /// The label of the database in messages.

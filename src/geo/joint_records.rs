@@ -11,8 +11,8 @@ use super::{
 /// Combinations of one record of each database. With a single database, they are its records.
 #[derive(Debug)]
 pub(super) struct JointRecords {
-    /// For each database except the first: the number of each pair of a combination of the earlier
-    /// databases and a record of this one.
+    /// For each database except the first: a number for each pair that occurs of a combination of
+    /// records of the earlier databases and a record of this database.
     pairs: Vec<HashMap<(u32, u32), u32, FastHashState>>,
     /// For each database except the first: the pair of each number, to decompose it again.
     origins: Vec<Vec<(u32, u32)>>,

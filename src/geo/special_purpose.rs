@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// The blocks, as text like in the registries. They are disjoint or nested; their order has no
+/// The blocks, written as in the registries. They are disjoint or nested; their order has no
 /// meaning.
 const SPECIAL_PURPOSE_BLOCKS: &[&str] = &[
     "0.0.0.0/8",       // this network, RFC 791

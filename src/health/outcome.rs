@@ -165,10 +165,10 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether a delay of this server can have caused the failure: the timeout passed while the
-    /// process did not run, a target that waited for it closed the connection or reported a
-    /// timeout, or the network was not up yet after a suspension. A refused connection, or any
-    /// status other than 408, always counts as a failure of the target.
+    /// Whether a delay of this server can have caused the failure: the timeout expired while the
+    /// process did not run; the target waited too long for this server, and closed the connection
+    /// or reported a timeout; or the network was not up yet after a suspension. A refused
+    /// connection, or any status other than 408, always counts as a failure of the target.
     pub fn is_affected_by_delay(&self) -> bool {
         match self {
             Self::TimedOut(_)

@@ -1,10 +1,10 @@
 //! Verdicts that survive a restart, as the text of a file. The caller reads and writes the file.
 //!
-//! A saved verdict belongs to one target of one monitor. A present monitor is matched by its check,
-//! whatever its name and times, and otherwise by its name. So a monitor that was edited between two
-//! runs keeps the verdicts of its targets until the first outcome, like one that is edited during a
-//! run. The file is not trusted: if it is too large, truncated, of another version or from the
-//! future, all of it is refused, and every target starts as unknown.
+//! A saved verdict belongs to one target of one monitor. A configured monitor is matched by its
+//! check, whatever its name and times, and otherwise by its name. So a monitor that was edited
+//! between two runs keeps the verdicts of its targets until the first outcome, like one that is
+//! edited during a run. The file is not trusted: if it is too large, truncated, of another version
+//! or from the future, all of it is refused, and every target starts as unknown.
 
 use std::{collections::HashMap, fmt, hash::Hash};
 

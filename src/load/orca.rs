@@ -88,7 +88,7 @@ fn insert_named_metric(
     report: &mut LoadReport,
 ) -> Result<(), ReportError> {
     let name = match name.split_once('.') {
-        // The cost of a single request says nothing of the load.
+        // The cost of a single request says nothing about the load.
         Some(("request_cost" | "requestCost", _)) => return Ok(()),
         Some(("named_metrics" | "namedMetrics" | "utilization", name)) => name,
         _ => name,

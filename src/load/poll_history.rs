@@ -8,8 +8,8 @@ pub struct PollHistory {
     /// The highest weight that each server has had, by `proxy/server`. HAProxy's CSV shows only the
     /// effective weight; the ratio to the highest weight shows how far an agent has reduced it.
     highest_weights: BTreeMap<Box<str>, f64>,
-    /// The histogram of response times at the previous poll. Only requests since then belong to the
-    /// present response time.
+    /// The histogram of response times at the previous poll. Only requests since then count towards
+    /// the present response time.
     response_times: Option<HistogramTotals>,
 }
 

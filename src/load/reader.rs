@@ -17,8 +17,8 @@ const MAX_OCTETS: usize = 4 << 20;
 /// How the end of a page is recognised if the transport does not announce it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageEnd {
-    /// By the end of the connection, which may cut the page. A complete page ends with a complete
-    /// line, and with the last element of its format.
+    /// By the end of the connection, which may also have truncated the page. So a page counts as
+    /// complete only if it ends with a complete line and with the last element of its format.
     ConnectionClosed,
     /// By an end marker: OpenMetrics ends with a line `# EOF`.
     EndMarker,

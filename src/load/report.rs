@@ -82,7 +82,7 @@ impl ServerCount {
     /// The servers by two numbers of a page.
     ///
     /// # Errors
-    /// A number is not whole, negative or too large, or more servers are up than there are.
+    /// A number is negative, too large or not whole, or more servers are up than there are.
     pub(super) fn from_numbers(up: f64, total: f64) -> Result<Self, ReportError> {
         let servers = Self { up: whole_number(up)?, total: whole_number(total)? };
         if servers.up > servers.total { Err(MORE_UP_THAN_TOTAL) } else { Ok(servers) }

@@ -170,7 +170,7 @@ impl LoadSource {
     }
 
     /// The share of the capacity that remains by the servers of the report, from 0 to 1. It is 1 if
-    /// the report says nothing of servers, or if the source does not scale by them.
+    /// the report says nothing about servers, or if the source does not scale by them.
     pub fn capacity_left(&self, report: &LoadReport) -> f64 {
         let share_up = || report.servers.and_then(ServerCount::share_up);
         match self.scales_by_servers {

@@ -157,7 +157,7 @@ async fn evaluate_reply(reply: Response<RecvStream>) -> Result<PassDetails, Prob
         other => {
             let name =
                 usize::try_from(other).ok().and_then(|other| SERVING_STATUS_NAMES.get(other));
-            Err(Failure::NotServing(name.copied().unwrap_or("in a state without a name")).into())
+            Err(Failure::NotServing(name.copied().unwrap_or("in an unknown state")).into())
         }
     }
 }

@@ -62,8 +62,8 @@ pub(super) fn error_in_body(error: &h2::Error) -> ProbeError {
     error_or(error, Failure::BodyFraming)
 }
 
-/// The failure that an error stands for: that of the connection, or that the target ended the
-/// stream; else `violation`, because the target violated the protocol.
+/// The failure that an error stands for: an error of the connection, a stream that the target
+/// closed, or else `violation`: the target violated the protocol.
 fn error_or(error: &h2::Error, violation: Failure) -> ProbeError {
     match error.get_io() {
         Some(error) => tls::connection_error(error),

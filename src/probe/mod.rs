@@ -1,4 +1,4 @@
-//! Health checks and polls of load sources, each once per interval. Layer 6, on tokio.
+//! Health checks and polls of load sources, each once per interval. Layer 7, on tokio.
 //!
 //! A probe is one health check of one target; a poll is one request to one load source. Both are
 //! jobs (`job`) of the scheduler: one task (`scheduler`, reached by its `handle`) that follows a

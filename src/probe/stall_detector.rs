@@ -41,8 +41,8 @@ impl StallDetector {
     fn record_tick(&self, now: Instant) {
         let now = self.since_epoch(now);
         let stalled = stall_between(now, self.last_tick_nanos.load(Relaxed));
-        // In this order, a reader between the two steps may see too long a stall, never too short
-        // a one.
+        // In this order, a reader between the two steps may see a stall that is too long, but never
+        // one that is too short.
         self.stalled_nanos.fetch_add(stalled, Relaxed);
         self.last_tick_nanos.store(now, Relaxed);
     }

@@ -1,5 +1,5 @@
 //! The resolution of aliases: queries recursive resolvers for the addresses of each alias
-//! periodically, and reports the results. Layer 6, on tokio.
+//! periodically, and reports the results. Layer 7, on tokio.
 //!
 //! One task per alias (`refresh`) looks up both families (`lookup`), sends a report (`report`), and
 //! waits until the answer expires. `query` sends one question to one resolver; `chain` follows the

@@ -1,6 +1,6 @@
-//! Recovery from an outage of all members: clients that are answered all members because none was
-//! usable continue to get all until enough members have recovered. Otherwise the first member that
-//! recovers would get all clients.
+//! Recovery from an outage of all members: clients that were answered with all members, because
+//! none was usable, are still answered with all of them until enough members have recovered.
+//! Otherwise the first member that recovers would get all clients.
 //!
 //! | phase of a group of clients | begins | ends |
 //! |---|---|---|
@@ -243,8 +243,8 @@ fn name_hash(topology: &Topology, endpoint: &PoolEndpoint) -> u64 {
     stable_hash([pool.as_bytes(), b"/", endpoint.as_bytes()].concat().as_slice())
 }
 
-/// The group that is offered those of these members which the pool still has; `None` if it has none
-/// of them.
+/// The group of clients that is offered those `members` that the pool still has; `None` if it has
+/// none of them.
 fn group_of(
     topology: &Topology,
     pool: &str,

@@ -23,7 +23,7 @@ use super::{
 use crate::dns::{LookupName, Name, Rtype};
 
 /// The number of small reopened nodes that are collected before they are stored again. If more
-/// nodes than this are large, as many small ones as large ones are collected.
+/// large nodes than this are open, as many small nodes as large ones are collected.
 const MAX_REOPENED_NODES: usize = 4096;
 /// The maximum size of a small node, in octets of RRsets. A small node may be copied for each of
 /// its records.

@@ -47,8 +47,8 @@ pub enum LookupOutcome<'z> {
 pub(crate) enum LookupHint<'z> {
     /// No zone contains the name.
     NoZone,
-    /// The name is most likely this one, which exists because of a service: the bits in the index
-    /// are equal.
+    /// The name is most likely this one, which exists because of a service: the hash bits in the
+    /// index match, but the names were not compared.
     Steered(&'z SteeredName),
     /// The innermost zone that contains the name, which is not a steered name.
     Zone(ZoneId, &'z Zone),

@@ -1,5 +1,5 @@
-//! Stored RRsets: the octets of a message section. Answering is to copy them and to fill in
-//! pointers.
+//! Stored RRsets: the octets of a message section. To answer with one, its octets are copied and
+//! its pointers filled in.
 //!
 //! A stored RRset is type, count and length (two octets each) and then its records: owner as a
 //! pointer to the question name, type, class, TTL, rdata length, rdata. A compressible name in the

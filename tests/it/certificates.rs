@@ -46,7 +46,7 @@ fn a_half_renewed_certificate_is_reported_everywhere_and_used_once_it_is_whole()
     let (code, text) = asked(&site, &server, "reload");
     assert_eq!(code, 1, "{text}");
     assert!(
-        text.contains("the certificate read before stays in use: key.pem: not the key of"),
+        text.contains("the previous certificate stays in use: key.pem: not the key of"),
         "{text}"
     );
     server.until_logged(

@@ -24,7 +24,7 @@ fn check_accepts_a_configuration_directory_or_a_zones_directory() {
     assert_eq!(shown(&["check"]), expected);
     assert_eq!(shown(&["check", "."])[1], expected[1], "the directory of portolan.toml");
     let other = "zone z.example: 2 records, 0 services";
-    let without = "checked 1 file in other/zones; there is no portolan.toml, so its defaults hold";
+    let without = "checked 1 file in other/zones; there is no portolan.toml, so the defaults apply";
     assert_eq!(shown(&["check", "other"]), [without, other], "a directory that holds zones");
     let beside = "checked 1 file in other/zones, and portolan.toml";
     assert_eq!(

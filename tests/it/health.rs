@@ -245,7 +245,7 @@ fn a_ca_file_that_breaks_later_stops_its_monitor_and_no_other_edit() {
     let faults = server.status().monitor_faults;
     assert!(faults.len() == 1 && faults[0].error.contains("ca.pem"), "{faults:?}");
     assert!(
-        server.http("/readyz").1.contains("monitor \\\"m\\\" judges nothing"),
+        server.http("/readyz").1.contains("monitor \\\"m\\\" gives no results"),
         "{}",
         server.http("/readyz").1
     );
@@ -257,7 +257,7 @@ fn a_ca_file_that_breaks_later_stops_its_monitor_and_no_other_edit() {
     let server = site.serve();
     assert_eq!(server.addresses(W), ["127.0.65.2"], "a start goes on from the last good set");
     assert!(
-        server.http("/readyz").1.contains("monitor \\\"m\\\" judges nothing"),
+        server.http("/readyz").1.contains("monitor \\\"m\\\" gives no results"),
         "{}",
         server.http("/readyz").1
     );
@@ -280,8 +280,8 @@ fn missing_ca_certificates_are_reported_once_with_the_remedy() {
     let server = Server::start(command).unwrap();
     server.until("the faults", WAIT_TIMEOUT, |server| server.status().monitor_faults.len() == 2);
     let readiness = server.http("/readyz").1;
-    assert!(readiness.contains("monitors \\\"m\\\", \\\"n\\\" judge nothing"), "{readiness}");
-    assert!(!server.log().contains("monitor judges nothing"), "{}", server.log());
+    assert!(readiness.contains("monitors \\\"m\\\", \\\"n\\\" give no results"), "{readiness}");
+    assert!(!server.log().contains("monitor gives no results"), "{}", server.log());
     assert_eq!(
         server.log().matches("no TLS target can be verified").count(),
         1,

@@ -192,7 +192,7 @@ fn a_program_that_disappears_later_stops_its_monitor() {
     });
     let (faults, readiness) = (server.status().monitor_faults, server.http("/readyz").1);
     assert!(faults.len() == 1 && faults[0].error.contains("cannot run"), "{faults:?}");
-    assert!(readiness.contains("judges nothing"), "{readiness}");
+    assert!(readiness.contains("gives no results"), "{readiness}");
     let started = server.metric("portolan_probes_started_total", "");
     server.until("more probes than `fall`", WAIT_TIMEOUT, |server| {
         assert_eq!(verdict(server, "web", "127.0.0.2").as_deref(), Some("up"));

@@ -71,7 +71,7 @@ function concerns() {
   if (dead.length) say(2, `All targets are down in ${names(dead)}.`);
   if (configuration.errors.length && !(status.held || []).length) {
     const when = configuration.refused ? ` since ${moment(configuration.refused)}` : "";
-    say(1, `Errors in files${when}; what was in use before stays in use. Fix:`, configuration.errors);
+    say(1, `Errors in files${when}; the previous configuration stays in use. Fix:`, configuration.errors);
   }
   const answered = datacenters.filter((datacenter) => datacenter["still-answered-count"] && !rampOf(datacenter));
   if (answered.length) say(1, `Drained, but still in answers: ${names(answered)}. The services are in the table below.`);
@@ -117,7 +117,7 @@ function showBanner() {
   byId("banner").className = `banner ${LEVELS[level] || "unknown"}`;
   if (byId("headline").textContent !== headline) byId("headline").textContent = headline;
   byId("age").textContent = age === null ? failure || "" : isStale
-    ? `${failure || "No reply yet"}. This page shows ${span(age / 1000)} old data, of ${moment(status.now)}.`
+    ? `${failure || "No reply yet"}. This page shows data of ${moment(status.now)}, ${span(age / 1000)} old.`
     : `Data is ${span(age / 1000)} old.`;
   const mark = isStale ? "(no answer) " : ["", "(check) ", "(problem) "][level] || "";
   document.title = `${mark}portolan${status && status.server ? ` ${status.server.node}` : ""}`;
@@ -173,7 +173,7 @@ function draw() {
 // Tables
 
 // The administrative state. It is independent of health, so that none of its words is green.
-const STATES = { active: ["", "active"], standby: ["unknown", "standby"], draining: ["warn", "▽ draining"], held: ["warn", "▽ drain held"], drained: ["warn", "▼ drained"], disabled: ["warn", "■ disabled"] };
+const STATES = { active: ["", "active"], standby: ["unknown", "standby"], draining: ["warn", "▽ draining"], held: ["warn", "▽ drain paused"], drained: ["warn", "▼ drained"], disabled: ["warn", "■ disabled"] };
 const HEALTH = {
   "all-up": ["good", "● all up"], "some-down": ["warn", "◐ some down"], "all-down": ["bad", "✕ all down"],
   unknown: ["unknown", "? not known yet"], "no-targets": ["unknown", "– no health checks"],
@@ -258,7 +258,7 @@ function percent(share) {
   return `${Math.min(99.9, Math.max(0.1, share * 100)).toFixed(1)} %`;
 }
 
-const RAMPS = { drain: "▽ drain of ", "held-drain": "▽ drain held: ", "slow-start": "△ slow start of ", failback: "△ clients return to " };
+const RAMPS = { drain: "▽ drain of ", "held-drain": "▽ drain paused: ", "slow-start": "△ slow start of ", failback: "△ clients return to " };
 
 function bar(share, level) {
   const whole = el("div", { class: "bar thin", "aria-hidden": "true" });
@@ -281,7 +281,7 @@ function showRamps() {
   show("ramps", [rows, rows.length && status.now], () => rows.map((ramp) => el("tr", {},
     el("th", { scope: "row" }, RAMPS[ramp.kind] || `${ramp.kind} `, ramp.name, ramp.pool ? el("span", { class: "quiet" }, ` pool ${ramp.pool}`) : null),
     el("td", {}, el("div", { class: "nowrap" }, rampProgress(ramp)), bar(ramp.at, !["slow-start", "failback"].includes(ramp.kind))),
-    el("td", {}, `${percent(ramp.goal)} of normal `, ramp.at === ramp.goal ? `(held; portolan drain ${ramp.name} --resume continues)` : time(ramp.ends, ahead(ramp.ends))))));
+    el("td", {}, `${percent(ramp.goal)} of normal `, ramp.at === ramp.goal ? `(paused; portolan drain ${ramp.name} --resume continues)` : time(ramp.ends, ahead(ramp.ends))))));
   return rows.length;
 }
 

@@ -8,13 +8,14 @@ use crate::control::{LoadStatus, PoolStatus, RampStatus, Status};
 
 pub(super) fn write(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
     sources(page, &status.loads)?;
-    let help = "Polls of load sources that brought no report.";
+    let help = "Polls of load sources that returned no report.";
     page.counter("portolan_load_polls_failed", help, status.failed_polls)?;
     let help = "Due polls of load sources that gave no result, by reason; their pools keep the shares of older reports.";
     page.counters("portolan_load_polls_without_result", help, by_reason(&status.polls.unmade))?;
-    let help = "Load sources whose latest two or more due polls gave no result for a reason in this server.";
+    let help = "Load sources whose last two or more due polls gave no result because of a fault of this server; their reports become old.";
     page.gauge("portolan_load_sources_unchecked", help, status.polls.unchecked as i64)?;
-    let help = "Contradictions of at least 30 s between load reports and health checks that began.";
+    let help =
+        "Contradictions between load reports and health checks that have lasted for at least 30 s.";
     page.counter("portolan_load_disagreements", help, status.disagreements)?;
     pools(page, &status.pools)?;
     ramps(page, &status.ramps)
@@ -48,14 +49,14 @@ fn sources(page: &mut MetricsPage<'_>, loads: &[LoadStatus]) -> fmt::Result {
     )?;
     page.float_gauges(
         "portolan_load_connections_limit",
-        "Maximum number of connections in the newest report of the load source.",
+        "Connection limit in the newest report of the load source.",
         values(|load| load.limit),
     )?;
     let servers_up = values(|load| load.servers.map(|(up, _)| f64::from(up)));
     let help = "Number of servers that are up in the newest report of the load source.";
     page.float_gauges("portolan_load_servers_up", help, servers_up)?;
     let servers = values(|load| load.servers.map(|(_, all)| f64::from(all)));
-    let help = "Number of all servers in the newest report of the load source.";
+    let help = "Total number of servers in the newest report of the load source.";
     page.float_gauges("portolan_load_servers", help, servers)?;
     let help = "Response time in the newest report of the load source, in seconds.";
     page.float_gauges(

@@ -24,7 +24,7 @@ pub(super) fn write_process(page: &mut MetricsPage<'_>, process: &ProcessStatus)
         "1 while every thread that answers queries is running, 0 once one has died.",
         i64::from(process.is_alive),
     )?;
-    let help = "1 if the controller answered this request in time; if 0, most of this page is missing, but queries are answered.";
+    let help = "1 if the controller answered this request in time; if 0, most of this page is missing, but queries are still answered.";
     page.gauge("portolan_controller_answers", help, i64::from(process.controller_answers))?;
     match resident_octets() {
         Some(octets) => {
@@ -49,7 +49,7 @@ pub(super) fn write(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result 
     let help = "When the process started, in seconds since 1970.";
     page.gauge("process_start_time_seconds", help, status.started)?;
     configuration(page, &status.configuration)?;
-    let help = "Files that are not in use as they are now, because of errors or because they disappeared; their last good content is in use, or nothing of a new file.";
+    let help = "Files whose newest content is not in use, because of errors or because they disappeared; their last good content is used instead, and a new file is left out.";
     page.gauge("portolan_held_files", help, status.held.len() as i64)?;
     let help =
         "1 while state cannot be written to the state directory; a restart would begin without it.";
@@ -82,12 +82,11 @@ fn configuration(page: &mut MetricsPage<'_>, configuration: &ConfigurationStatus
     let help = "When the configuration in use was applied, in seconds since 1970.";
     page.gauge("portolan_configuration_loaded_timestamp_seconds", help, *loaded)?;
     page.counter("portolan_reloads", "Reloads that were applied.", *reloads)?;
-    let help = "Reloads that were refused; the configuration before stayed in use.";
+    let help = "Reloads that were refused; the previous configuration stayed in use.";
     page.counter("portolan_reload_failures", help, *failures)?;
-    let help =
-        "1 while some files are not in use as they are now; their last good content is in use.";
+    let help = "1 while the newest content of some or all files is not in use; their last good content is used instead.";
     page.gauge("portolan_configuration_refused", help, i64::from(refused.is_some()))?;
-    let help = "1 while a removal of many zones or services waits for an operator to accept it.";
+    let help = "1 while a removal of many zones or services is held; `portolan reload --accept-removal` applies it.";
     page.gauge("portolan_removal_held", help, i64::from(removal.is_some()))?;
     let help = "Number of errors in the newest files.";
     page.gauge("portolan_configuration_errors", help, errors.len() as i64)?;
@@ -141,8 +140,7 @@ fn certificates(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
     let failures = by_file
         .iter()
         .map(|(file, certificate)| ([("certificate", *file)], certificate.failed_reads));
-    let help =
-        "Failed attempts to read the certificate's files; one every 5 s until they can be used.";
+    let help = "Failed attempts to read the certificate's files, which are repeated every 5 s until they succeed.";
     page.counters("portolan_certificate_read_failures", help, failures)
 }
 
@@ -179,7 +177,7 @@ fn targets(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
     });
     page.gauges(
         "portolan_target_up",
-        "0 while the target is down; 1 while it is up or was never judged.",
+        "0 while the target is down; 1 while it is up or has no verdict yet.",
         verdicts,
     )?;
     let count = |word| status.targets.iter().filter(|target| target.verdict == word).count() as i64;
@@ -194,7 +192,7 @@ fn aliases(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
         .map(|alias| ([("alias", &*alias.name)], i64::from(alias.error.is_some())));
     page.gauges(
         "portolan_alias_failing",
-        "1 while the alias cannot be resolved; its last good addresses are in use.",
+        "1 while the alias cannot be resolved; its last good addresses are in use, if there are any.",
         failing,
     )?;
     let age = |alias: &crate::control::AliasStatus| Some((status.now - alias.resolved?).max(0));
@@ -208,7 +206,7 @@ fn checker(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
     let checker = &status.checker;
     let help = "1 while health status is frozen because most targets failed at once; the fault may be this server's network.";
     page.gauge("portolan_checker_frozen", help, i64::from(checker.doubt == "suspecting"))?;
-    let help = "How often health status was frozen because most targets failed at once.";
+    let help = "Number of times that health status was frozen because most targets failed at once.";
     page.counter("portolan_checker_freezes", help, checker.freezes)?;
     page.counter("portolan_probes_started", "Health checks that were started.", checker.started)?;
     page.counter(
@@ -221,7 +219,7 @@ fn checker(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {
     let help =
         "Due health checks that gave no result, by reason; the target keeps its health status.";
     page.counters("portolan_probes_without_result", help, by_reason(&checker.checks.unmade))?;
-    let help = "Targets whose latest two or more due health checks gave no result; if dead, they stay in service.";
+    let help = "Targets whose last two or more due health checks gave no result; a target that fails meanwhile stays in service.";
     page.gauge("portolan_targets_unchecked", help, checker.checks.unchecked as i64)?;
     let help = "Health checks that are in progress now.";
     page.gauge("portolan_probes_in_flight", help, checker.in_flight as i64)

@@ -113,6 +113,6 @@ fn replies(page: &mut MetricsPage<'_>, transports: &[TransportTotals]) -> fmt::R
     });
     let help = "Replies sent, by the record type of the question.";
     page.counters("portolan_replies_by_type", help, types)?;
-    let help = "Replies sent with the TC flag, as too long for the transport.";
+    let help = "Replies sent with the TC flag, because they were too long for the transport.";
     per_transport(page, transports, "portolan_replies_truncated", help, |totals| totals.truncated)
 }

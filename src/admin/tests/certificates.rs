@@ -38,7 +38,7 @@ async fn certificate_files_that_cannot_be_used_are_a_concern_until_a_reload_can_
     assert_eq!(code, 422, "{fault}");
     let message = fault["message"].as_str().unwrap();
     assert!(
-        message.contains("the certificate read before stays in use") && message.contains("key.pem"),
+        message.contains("the previous certificate stays in use") && message.contains("key.pem"),
         "{message}"
     );
     let concerns_now = concerns(&site).await;
@@ -46,7 +46,7 @@ async fn certificate_files_that_cannot_be_used_are_a_concern_until_a_reload_can_
     for part in [
         "chain.pem cannot be used since 20",
         "key.pem: no private key in it",
-        "the certificate read before stays in use and expires 2098-01-01",
+        "the previous certificate stays in use and expires 2098-01-01",
     ] {
         assert!(concern.contains(part), "{part}: {concern}");
     }

@@ -55,7 +55,7 @@ fn refused_files(text: &mut String, status: &Status, style: StatusStyle) -> std:
         return Ok(());
     };
     let heading = format!(
-        "the newest files are refused since {}; the previous ones stay in use:",
+        "the newest files have been refused since {}; the previous ones stay in use:",
         format_time(since)
     );
     writeln!(text, "\n{}", style.bad(&heading))?;

@@ -40,7 +40,7 @@ fn loads(text: &mut String, status: &Status, style: StatusStyle) -> std::fmt::Re
     for load in shown {
         write!(text, "{:<width$}  {}", name(load), report_text(load))?;
         if load.is_stale {
-            write!(text, "  {}", style.bad("too old to count"))?;
+            write!(text, "  {}", style.bad("report expired"))?;
         }
         let since = load
             .failing_since

@@ -1,5 +1,5 @@
 //! The difference between two versions of a file of tables: which tables have other octets, and how
-//! far the tables behind them moved.
+//! far the tables after them moved.
 //!
 //! The start and the end that both texts share are compared as octets. Only the range between them
 //! is cut into tables. It begins and ends where a table starts that both texts have, so that
@@ -40,7 +40,7 @@ pub(super) struct FileEdit {
 pub(super) struct TableChange {
     pub(super) old: TableRange,
     pub(super) new: TableRange,
-    /// Whether anything differs except blanks and comments behind its last value.
+    /// Whether anything differs except blanks and comments after its last value.
     is_changed: bool,
 }
 
@@ -196,13 +196,13 @@ impl FileEdit {
     }
 }
 
-/// The header of a table, without a comment behind it.
+/// The header of a table, without a comment after it.
 fn header(table: &[u8]) -> Option<&[u8]> {
     let line = table.split(|octet| *octet == b'\n').next()?;
     line.split(|octet| *octet == b'#').next().map(<[u8]>::trim_ascii_end)
 }
 
-/// A place at or behind the octet `old`, where `old` is now at `new`.
+/// A place at or after the octet `old`, where `old` is now at `new`.
 fn shifted(place: SourcePlace, old: usize, new: usize) -> SourcePlace {
     match place.span() {
         Some(span) => SourcePlace::new(place.file(), span.start - old + new..span.end - old + new),
@@ -307,7 +307,7 @@ fn pair_tables(
 }
 
 /// Whether the parser accepts the text that is read as part of no table: the text before the first
-/// table, and comments and blanks behind the values of tables whose values are the same.
+/// table, and comments and blanks after the values of tables whose values are the same.
 fn are_gaps_toml(
     tables: &[TableChange],
     old_octets: &[u8],

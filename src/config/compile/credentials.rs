@@ -1,9 +1,9 @@
 //! Checks credentials: the certificates and keys that monitors name exist, are PEM, and belong
-//! together. A monitor without them cannot judge its targets.
+//! together. A monitor without them cannot check its targets.
 //!
 //! A file that a running server already uses may become unusable later. That must not hold the
-//! edits of other files, so it is then a warning, and the monitor judges nothing until the file is
-//! fixed.
+//! edits of other files, so it is then a warning, and the monitor gives no results until the file
+//! is fixed.
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
@@ -82,7 +82,7 @@ fn check_files(sources: &Sources, credentials: &[(Box<str>, Credential)], proble
         let message = format!("monitor {} cannot work: {what}", Quoted(monitor));
         if paths.iter().any(|path| sources.is_credential_in_use(&path.value)) {
             let message =
-                format!("{message}; it judges nothing, and its targets keep their status");
+                format!("{message}; it gives no results, and its targets keep their status");
             problems.warning(place, message).help(help);
         } else {
             problems.error(place, message).help(help);
@@ -109,7 +109,7 @@ pub(super) fn check_system(specs: &Specs, problems: &mut Problems) {
     let names = monitors.iter().map(|monitor| Quoted(&monitor.value.name).to_string());
     let names = listing::join_first(names, 3, monitors.len());
     let what = format!(
-        "no TLS target can be verified: this system has no CA certificates; these monitors judge nothing: {names}"
+        "no TLS target can be verified: this system has no CA certificates; these monitors give no results: {names}"
     );
     problems
         .warning(first.place, what)
@@ -154,14 +154,14 @@ fn check_client(
         }
         // No parser accepted the key.
         rustls::Error::General(_) => {
-            let what = format!("the key in {} is of no kind that is known here, or too short", quoted_path(key));
+            let what = format!("the key in {} is of an unsupported kind, or too short", quoted_path(key));
             const HELP: &str =
-                "make certificate and key again: RSA of 2048 to 8192 bits, ECDSA on P-256 or P-384, or Ed25519";
+                "generate a new certificate and key: RSA of 2048 to 8192 bits, ECDSA on P-256 or P-384, or Ed25519";
             credential_fault(key, what, HELP)
         }
         error => {
             let what = format!("the certificate in {} and its key cannot be used: {error}", quoted_path(certificate));
-            credential_fault(certificate, what, "make both again, with an RSA, ECDSA or Ed25519 key")
+            credential_fault(certificate, what, "generate both again, with an RSA, ECDSA or Ed25519 key")
         }
     })
 }

@@ -40,9 +40,7 @@ pub(super) fn check<'s>(
             problems
                 .error(
                     whole.place,
-                    format!(
-                        "monitors are more than {MAX_DEPTH} deep inside each other below {name}"
-                    ),
+                    format!("monitors are nested more than {MAX_DEPTH} deep below {name}"),
                 )
                 .help("name the inner monitors' parts directly");
         }

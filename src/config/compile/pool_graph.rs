@@ -252,7 +252,7 @@ fn check_size(spec: &PoolSpec, subtree: PoolSubtree, problems: &mut Problems) {
         problems
             .error(
                 spec.name.place,
-                format!("pools are more than {MAX_DEPTH} deep inside each other below pool {name}"),
+                format!("pools are nested more than {MAX_DEPTH} deep below pool {name}"),
             )
             .help("name the inner pools' endpoints directly");
     }

@@ -17,7 +17,7 @@ pub(super) struct Cycle<'p> {
 }
 
 /// Orders the nodes 0 to `node_count` so that each comes after its children. `child(node,
-/// position)` gives the child at a position: `None` behind the last, `Some(None)` where it is no
+/// position)` gives the child at a position: `None` after the last, `Some(None)` where it is no
 /// node. Each cycle is handed to `report`, and cut where it closes.
 pub(super) fn topological_order(
     node_count: usize,

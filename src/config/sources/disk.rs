@@ -127,8 +127,8 @@ fn read_regular(
         if !is_same || octets.len() as u64 != after.len() {
             continue;
         }
-        // Any other file is read only if something names it, a log is not: the file that names it
-        // shows whether it is complete.
+        // Any other file is used only if another file names it, and that shows that it is complete.
+        // So a log that grows, for example, is not waited for.
         let is_by_name = role == FileRole::Settings || is_tables(path) || is_master(path);
         match time_until_settled(&after).filter(|_| is_by_name) {
             Some(rest) => std::thread::sleep(rest),
@@ -227,8 +227,8 @@ pub(super) fn read_directory(root: &Path, files: &mut Vec<SourceFile>, footprint
 /// The GeoIP databases of a configuration.
 #[derive(Debug, Clone, Default)]
 pub(in crate::config) struct DatabaseListing {
-    /// The databases that are named, or else those in `geoip/`; each with the reason why it is not
-    /// a file, if it is not.
+    /// The databases that are named, or else those in `geoip/`. The error says why a path is not a
+    /// regular file.
     pub(in crate::config) files: Vec<(PathBuf, Option<SourceReadError>)>,
     /// The directory `geoip/`, where it exists and cannot be listed.
     pub(in crate::config) listing_error: Option<(PathBuf, SourceReadError)>,

@@ -134,8 +134,8 @@ impl<'f> DirectoryWalk<'f> {
     }
 
     /// Follows a link. If its target cannot be examined, it may have led to a directory, whose
-    /// zones are then missing. Only if the name of the link is that of a file is the error left to
-    /// the reading of the file.
+    /// zones are then missing, so this is a failure. But if the link has the name of a zone file,
+    /// it is added as a file, and reading it reports the error.
     fn follow_link(&mut self, place: ResolvedPath, linked: &mut Vec<ResolvedPath>) {
         let followed = resolve(&place.real, &mut self.footprint.links).and_then(|real| {
             Ok((

@@ -172,8 +172,8 @@ struct MemberLists {
 }
 
 impl MemberLists {
-    /// Reads the lists. `policy` is `None` where it could not be read. `has_endpoint_key` says that
-    /// keys of an endpoint were reported, so that a missing list is no further mistake.
+    /// Reads the lists. `policy` is `None` where it could not be read. If `has_endpoint_key`, keys
+    /// of an endpoint were reported already, and a missing list is not reported as well.
     fn read(
         table: &mut TableReader<'_>,
         policy: Option<PolicyName>,
@@ -248,7 +248,7 @@ pub(super) fn refuse_endpoint_keys(table: &mut TableReader<'_>, problems: &mut P
         };
         problems
             .error(item.place, format!("{} has `{key}`, which is a key of a member", table.subject))
-            .help(format!("write it inside of `members`: members = [{sample}]"));
+            .help(format!("write it inside `members`: members = [{sample}]"));
     }
     true
 }

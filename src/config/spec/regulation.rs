@@ -192,7 +192,7 @@ pub(super) fn share(
 fn failback(item: ValueReader<'_>, problems: &mut Problems) -> Option<Failback> {
     const HELP: &str = "write \"auto\", \"manual\", or how long a member must have been usable: \"after 10m\" (from 1s to 168h)";
     if item.as_number().is_some() {
-        problems.error(item.place, format!("{} is no number", item.description())).help(HELP);
+        problems.error(item.place, format!("{} is not a number", item.description())).help(HELP);
         return None;
     }
     let text = item.text(problems)?;

@@ -100,7 +100,7 @@ fn protocols(item: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<u8>> 
                 || name.len() > 255
                 || !name.bytes().all(|byte| byte.is_ascii_graphic()) =>
             {
-                "is no protocol"
+                "is not a protocol"
             }
             name => {
                 names.push(name);

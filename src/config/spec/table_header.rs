@@ -25,7 +25,7 @@ fn table_keys(kind: &str) -> &'static [&'static str] {
 /// The keys whose lists may be written as headers in double brackets.
 const LISTS: [&str; 3] = ["members", "rules", "default"];
 
-/// A header with the keys that were written behind the name, in double brackets if the last key is
+/// A header with the keys that were written after the name, in double brackets if the last key is
 /// a list.
 fn with_rest(header: String, rest: Option<&str>) -> String {
     match rest.filter(|rest| !rest.is_empty()) {
@@ -37,7 +37,7 @@ fn with_rest(header: String, rest: Option<&str>) -> String {
     }
 }
 
-/// The part of the header behind a key: `.members` of `[[service.www.members]]`.
+/// The part of the header after a key: `.members` of `[[service.www.members]]`.
 fn after_in_header<'t>(text: &'t str, key: &Placed<&str>) -> Option<&'t str> {
     let after = text.get(key.place.span()?.end..)?;
     Some(after[..after.find(']')?].trim())
@@ -108,7 +108,7 @@ pub(super) fn read_dotted_names(
     }
 }
 
-/// Whether a key is part of the header of a table, behind a dot.
+/// Whether a key is part of the header of a table, after a dot.
 fn is_in_header(text: &str, key: &Placed<&str>) -> bool {
     let Some(before) = key.place.span().and_then(|span| text.get(..span.start)) else {
         return false;

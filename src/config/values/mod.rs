@@ -31,7 +31,7 @@ pub(super) fn duration(
     let text = item.text(problems)?;
     let Some(value) = parse_duration(text.value) else {
         let message = format!(
-            "{} has {} {}, which is no duration",
+            "{} has {} {}, which is not a duration",
             item.subject,
             item.key,
             Quoted(text.value)
@@ -214,7 +214,7 @@ pub(super) fn ttl(item: ValueReader<'_>, problems: &mut Problems) -> Option<u32>
         return u32::try_from(secs).ok();
     }
     let message =
-        format!("{} has {} {}, which is no TTL", item.subject, item.key, Quoted(text.value));
+        format!("{} has {} {}, which is not a TTL", item.subject, item.key, Quoted(text.value));
     let help = match text.value.trim().parse::<u32>() {
         Ok(secs) => format!("write {secs} without quotes, or with its unit: \"{secs}s\""),
         Err(_) => HELP.to_owned(),
@@ -230,7 +230,8 @@ pub(super) fn address(
     problems: &mut Problems,
 ) -> Option<Placed<IpAddr>> {
     let Ok(address) = text.value.parse::<IpAddr>() else {
-        let message = format!("{whose} has address {}, which is no IP address", Quoted(text.value));
+        let message =
+            format!("{whose} has address {}, which is not an IP address", Quoted(text.value));
         let help = match text.value {
             value if value.contains('/') => "omit the prefix length: an endpoint is one address",
             value if value.parse::<std::net::SocketAddr>().is_ok() => {
@@ -280,7 +281,7 @@ pub(super) fn prefix(text: Placed<&str>, problems: &mut Problems) -> Option<Plac
             None
         }
         Err(_) => {
-            let message = format!("{} is no prefix", Quoted(text.value));
+            let message = format!("{} is not a prefix", Quoted(text.value));
             let help = match text.value.parse::<IpAddr>() {
                 Ok(address) => format!("for this one address write {}", IpNet::from(address)),
                 Err(_) => {
@@ -307,7 +308,7 @@ pub(super) fn hostmaster(text: Placed<&str>, problems: &mut Problems) -> Option<
         (!domain.is_root()).then(|| domain.child(local.as_bytes()).ok()).flatten()
     });
     if name.is_none() {
-        let message = format!("hostmaster {} is no mail address", Quoted(text.value));
+        let message = format!("hostmaster {} is not a mail address", Quoted(text.value));
         problems
             .error(text.place, message)
             .help("write the address that mail about the zone goes to: hostmaster@example.com");
@@ -325,7 +326,7 @@ pub(super) fn continent(text: Placed<&str>, problems: &mut Problems) -> Option<P
         return Some(Placed::new(code.into(), text.place));
     }
     problems
-        .error(text.place, format!("{} is no continent", Quoted(text.value)))
+        .error(text.place, format!("{} is not a continent", Quoted(text.value)))
         .help("the continents are AF, AN (Antarctica), AS, EU, NA, OC and SA");
     None
 }
@@ -335,7 +336,7 @@ pub(super) fn country(text: Placed<&str>, problems: &mut Problems) -> Option<Pla
     let code = text.value.to_ascii_uppercase();
     if code.len() != 2 || !code.bytes().all(|b| b.is_ascii_uppercase()) {
         problems
-            .error(text.place, format!("{} is no country code", Quoted(text.value)))
+            .error(text.place, format!("{} is not a country code", Quoted(text.value)))
             .help("write the two letters of ISO 3166-1: \"DE\", \"US\"");
         return None;
     }
@@ -347,13 +348,13 @@ const NOT_COUNTRIES: [(&str, &str); 18] = [
     ("UK", "the United Kingdom is \"GB\" in ISO 3166-1"),
     ("EL", "Greece is \"GR\" in ISO 3166-1"),
     ("EN", "England is part of \"GB\"; to tell it apart write subdivision = [\"GB-ENG\"]"),
-    ("EU", "the European Union is no country; for the continent write continent = [\"EU\"]"),
-    ("AP", "Asia and the Pacific are no country; write continent = [\"AS\", \"OC\"]"),
+    ("EU", "the European Union is not a country; for the continent write continent = [\"EU\"]"),
+    ("AP", "Asia and the Pacific are not a country; write continent = [\"AS\", \"OC\"]"),
     (
         "AN",
         "the Netherlands Antilles are \"BQ\", \"CW\" and \"SX\" today; for Antarctica write \"AQ\"",
     ),
-    ("SU", "the Soviet Union has ended; Russia is \"RU\""),
+    ("SU", "the Soviet Union no longer exists; Russia is \"RU\""),
     ("CS", "today that is \"RS\" (Serbia) and \"ME\" (Montenegro), or \"CZ\" and \"SK\""),
     ("YU", "today that is \"RS\" (Serbia) and \"ME\" (Montenegro)"),
     ("DD", "Germany is \"DE\""),
@@ -394,7 +395,7 @@ pub(super) fn subdivision(text: Placed<&str>, problems: &mut Problems) -> Option
     });
     if !is_code {
         problems
-            .error(text.place, format!("{} is no subdivision code", Quoted(text.value)))
+            .error(text.place, format!("{} is not a subdivision code", Quoted(text.value)))
             .help("write country and subdivision as in ISO 3166-2: \"US-CA\", \"DE-BY\"");
         return None;
     }

@@ -283,7 +283,7 @@ impl ConfigLoader {
             return Ok(false);
         };
         let reason = format!(
-            "the files would remove too much, so that nothing is removed: {excess} (help: {ACCEPT_REMOVAL})"
+            "the new files would remove too much; nothing is removed: {excess} (help: {ACCEPT_REMOVAL})"
         );
         // Where the settings name another directory, the settings are held: edits of the directory
         // in use are then still applied.

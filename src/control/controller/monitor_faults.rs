@@ -1,6 +1,6 @@
 //! Monitors that cannot work, because of a file that they need or of something on a target.
 //!
-//! A monitor with a fault judges nothing: its targets keep their health status. The files of
+//! A monitor with a fault gives no results: its targets keep their health status. The files of
 //! monitors are not files of the configuration, so that a fault is no error of a load. While a file
 //! cannot be used, the files are read again every 10 seconds.
 
@@ -80,7 +80,7 @@ impl MonitorFaults {
             !self.faults.contains(fault) && fault.1 != Failure::NoSystemAuthorities
         };
         for (monitor, error) in faults.iter().filter(is_new) {
-            tracing::error!(%monitor, %error, "monitor judges nothing, its targets keep their status");
+            tracing::error!(%monitor, %error, "monitor gives no results, its targets keep their status");
         }
         let is_fixed =
             |(monitor, _): &&(Box<str>, Failure)| !faults.iter().any(|(other, _)| other == monitor);

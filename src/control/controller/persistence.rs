@@ -36,8 +36,8 @@ pub(super) struct Persistence {
 }
 
 impl Persistence {
-    /// Opens the cookie keys, or makes new ones. `origin` names the files that the last good set is
-    /// of; `now` is in seconds since 1970.
+    /// Opens the cookie keys, or makes new ones. `origin` names the locations of the files in the
+    /// last good set; `now` is in seconds since 1970.
     pub(super) fn start(
         mut state_directory: StateDirectory,
         origin: LastGoodOrigin,

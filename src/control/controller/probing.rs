@@ -1,5 +1,5 @@
-//! Probing: what is probed, the health status that follows from it, and the checker's doubt in
-//! itself.
+//! Probing: what is probed, the health status that follows from it, and the doubt that freezes
+//! it.
 //!
 //! Invariants: `keys` has one key for each probe of `topology`, by [`ProbeId`], and `ids` is its
 //! inverse. The ledger has the keys that some endpoint in use depends on, and no others. A key that
@@ -27,7 +27,7 @@ use crate::{
     steer::{Conditions, ProbeId, Topology, active_probes},
 };
 
-/// The interval at which canaries are probed while the checker doubts itself.
+/// The interval at which canaries are probed during a doubt.
 const CANARY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Owns the prober, the ledger of verdicts and what relates both to the topology.
@@ -44,7 +44,7 @@ pub(super) struct Probing {
     changed: HashSet<ProbeId>,
     monitor_faults: MonitorFaults,
     canaries: Vec<Canary>,
-    /// When to probe the canaries; `None` while the checker does not doubt itself.
+    /// When to probe the canaries; `None` unless a doubt is in effect.
     canary_at: Option<TokioInstant>,
     /// How often the checker froze all verdicts since the start.
     freezes: u64,
@@ -194,7 +194,7 @@ impl Probing {
         std::mem::take(&mut self.changed)
     }
 
-    /// Records that a monitor could not work on a target. Such an outcome judges nothing.
+    /// Records that a monitor could not work on a target. Such an outcome changes no verdict.
     pub(super) fn record_unusable_monitor(&mut self, key: &ProbeKey, failure: &Failure) {
         self.monitor_faults.record_failure(key, failure, &self.prober);
     }
@@ -261,8 +261,7 @@ impl Probing {
         EventEffect { needs_publication, needs_saving: !effect.verdict_changes.is_empty() }
     }
 
-    /// Logs that the checker began or ceased to doubt itself. Every health status follows from
-    /// that.
+    /// Logs that a doubt began or ended, and marks the health status of every probe as changed.
     fn apply_doubt(&mut self, change: &DoubtChange) {
         self.canary_at = None;
         match change {
@@ -298,8 +297,8 @@ impl Probing {
             tracing::warn!(
                 monitor = %key.monitor.name,
                 endpoint = %key.target,
-                help = "the monitor has judged nothing yet: see why in the log at debug level",
-                "endpoint never judged counts as up"
+                help = "the monitor has given no result yet: see why in the log at debug level",
+                "endpoint without a verdict counts as up"
             );
             needs_publication |= self.mark_changed(&key);
         }

@@ -38,8 +38,8 @@ pub(super) struct Publication {
     charts: Option<CompiledCharts>,
     /// The snapshot of `charts`, while the one in force mixes conditions.
     consistent: Option<Arc<Snapshot>>,
-    /// Snapshots that a shard may still hold. They are dropped from here: no query waits while all
-    /// that is in one is freed.
+    /// Snapshots that a shard may still hold. The last reference to each is dropped here, so that
+    /// no query waits while its memory is freed.
     retired: Vec<Arc<Snapshot>>,
     identity: Arc<ServerIdentity>,
     counters: Counters,

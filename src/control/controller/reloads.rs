@@ -205,9 +205,9 @@ impl Reloads {
         self.is_running() || self.has_newer_edit || !self.next_replies.is_empty()
     }
 
-    /// Begins a load on a thread of its own. It continues from `base`, which the missing files and
-    /// the watch are added to, and from `wheels`, once the compile worker sends them. `guard` is
-    /// dropped when it ends.
+    /// Begins a load on a thread of its own. It continues from `base`, to which this adds the
+    /// missing files, the watch, and the `wheels` that the compile worker sends. `guard` is dropped
+    /// when the load ends.
     ///
     /// # Errors
     /// The system cannot start the thread. Another attempt is scheduled.

@@ -112,7 +112,7 @@ impl FileSelection<'_> {
         };
         let (count, files) = (kept.names.len(), kept.unusable.len());
         format!(
-            "{} {} kept: no file that can be used defines {} any more, and {}, which cannot be used, may (help: fix {}; or, \
+            "{} {} kept: no usable file defines {} any more, but {}, which cannot be used, may do so (help: fix {}; or, \
              if {} to be removed, run `portolan reload --accept-removal`)",
             listing::join_first(names, MAX_LISTED, count),
             if count == 1 { "is" } else { "are" },
@@ -173,8 +173,8 @@ mod tests {
         )
     }
 
-    /// Files in which `layout` has the file of each zone, if it has one; a file without a zone does
-    /// not exist.
+    /// Files with the zones that `layout` assigns to them: the number of a file for each zone, or
+    /// `None` for no file. A file without zones does not exist.
     fn files(layout: &[Option<usize>], places: &str) -> Vec<(String, String)> {
         let text = |file| {
             (0..ZONES).filter(|number| layout[*number] == Some(file)).map(zone).collect::<String>()

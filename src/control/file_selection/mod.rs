@@ -391,7 +391,7 @@ impl<'g> FileSelection<'g> {
     }
 
     /// The files in their new version that an error names. For a name that is defined twice, these
-    /// are the files that define it newly.
+    /// are the files that did not define it before.
     fn files_named_by(&self, error: &Diagnostic, changes: &[NameChanges]) -> Vec<FileId> {
         let others = error.related.iter().map(|(place, _)| place.file());
         let mut files: Vec<FileId> = std::iter::once(error.place.file()).chain(others).collect();

@@ -80,7 +80,7 @@ impl fmt::Display for LastGoodError {
         match self {
             Self::Damaged(what) => f.write_str(what),
             Self::OtherPaths(home) => {
-                write!(f, "it is of the files that {} names", home.config.display())
+                write!(f, "it belongs to the files that {} names", home.config.display())
             }
         }
     }
@@ -161,17 +161,17 @@ pub(in crate::control) fn write(
 /// by one, so that memory never has much more than the set.
 ///
 /// # Errors
-/// The set is damaged, or it is not of `origin`.
+/// The set is damaged, or it does not belong to `origin`.
 pub(in crate::control) fn read(
     mut octets: Vec<u8>,
     origin: &LastGoodOrigin,
 ) -> Result<LastGood, LastGoodError> {
     let damaged = LastGoodError::Damaged;
-    let start = octets.strip_prefix(MAGIC.as_bytes()).ok_or(damaged("it has another form"))?;
+    let start = octets.strip_prefix(MAGIC.as_bytes()).ok_or(damaged("its format is unknown"))?;
     let end = start.iter().position(|octet| *octet == b'\n').ok_or(damaged("it is cut off"))?;
     let length =
         std::str::from_utf8(&start[..end]).ok().and_then(|text| text.parse::<usize>().ok());
-    let length = length.ok_or(damaged("it has another form"))?;
+    let length = length.ok_or(damaged("its format is unknown"))?;
     let (signed, sum) =
         octets.split_last_chunk::<CHECKSUM_OCTETS>().ok_or(damaged("it is cut off"))?;
     let mut hasher = SipHasher13::new();

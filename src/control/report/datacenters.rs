@@ -156,18 +156,18 @@ fn cause_text(
     let topology = &inputs.loaded.topology;
     let datacenter = &topology.datacenters[answer.datacenter.index()];
     let cause = match answer.cause {
-        AnswerCause::InService => "its state lets it be answered".to_owned(),
+        AnswerCause::InService => "its state permits answers that name it".to_owned(),
         AnswerCause::Ramp(part) => {
             let others = count_alternatives(topology, inputs.conditions, service, answer);
             let is_held = datacenter.drain_hold_fraction.is_some_and(|hold| hold.share() == part);
             match (others.usable, is_held) {
                 (0, _) => {
                     format!(
-                        "no other member can take its clients over: {}",
+                        "no other member can receive its clients: {}",
                         others_text(&others, &datacenter.name)
                     )
                 }
-                (_, true) => format!("the drain is held: {} of its share is left", percent(part)),
+                (_, true) => format!("the drain is paused: {} of its share is left", percent(part)),
                 (_, false) => {
                     format!("the drain is in progress: {} of its share is left", percent(part))
                 }
@@ -186,8 +186,8 @@ fn cause_text(
     }
 }
 
-/// Why the members in other datacenters do not answer: `of the members elsewhere 2 down, 1
-/// disabled`.
+/// Why the members in other datacenters do not answer: `of the members in other datacenters, 2
+/// down, 1 disabled`.
 fn others_text(others: &AlternativeCounts, datacenter: &str) -> String {
     let AlternativeCounts { down, forced_down, drained, disabled, unresolved, usable } = *others;
     let counted = [
@@ -205,6 +205,6 @@ fn others_text(others: &AlternativeCounts, datacenter: &str) -> String {
         .collect();
     match parts.is_empty() {
         true => format!("every member with such records is in {datacenter}"),
-        false => format!("of the members elsewhere {}", parts.join(", ")),
+        false => format!("of the members in other datacenters, {}", parts.join(", ")),
     }
 }

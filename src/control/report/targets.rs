@@ -63,7 +63,7 @@ fn target(inputs: &StatusInputs<'_>, id: ProbeId, is_probed: bool) -> TargetStat
     let last = ledger.last_outcome(key);
     let since = ledger.verdict_since(key).map(|since| unix_now() - (now - since).as_secs() as i64);
     let not_probed = || {
-        (!is_probed).then(|| "not probed: every endpoint that it decides on is disabled".to_owned())
+        (!is_probed).then(|| "not probed: every endpoint that depends on it is disabled".to_owned())
     };
     TargetStatus {
         verdict: inputs.conditions.standings[id.index()].verdict.word().to_owned(),
@@ -116,7 +116,7 @@ pub(super) fn monitor_faults(probes: &ProbeInputs<'_>) -> Vec<MonitorFault> {
     probes.monitor_faults.iter().map(fault).collect()
 }
 
-/// The checker's doubt in itself, and how its probes went.
+/// Whether a doubt freezes the verdicts, and how the probes went.
 pub(super) fn checker(probes: &ProbeInputs<'_>) -> CheckerStatus {
     let doubt = match probes.ledger.doubt() {
         Doubt::Trusting => "trusting",

@@ -63,7 +63,7 @@ pub(super) fn restrict_mode(path: &Path, is_ours: &dyn Fn(&str) -> bool) {
             %directory,
             mode = %format_args!("{mode:o}"),
             %error,
-            help = "let `state` in [server] name a directory of its own, owned by the server's user, with mode 0700",
+            help = "set `state` in [server] to a directory of its own, owned by the server's user, with mode 0700",
             "state directory is writable by other users: health status, serials and cookie keys can be forged"
         ),
         // Other users can read only the names of the files, which have mode 0600.

@@ -73,7 +73,7 @@ impl PhraseContext<'_> {
             }
         };
         let what = match state {
-            ServingState::Draining if hold == Some(ramped.fraction) => "held drain",
+            ServingState::Draining if hold == Some(ramped.fraction) => "paused drain",
             ServingState::Draining => "drain",
             _ => "slow start",
         };

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// What phrases need beside an inspection: the topology that its positions refer to, and
+/// What phrases need besides an inspection: the topology that its positions refer to, and the
 /// conditions.
 #[derive(Clone, Copy)]
 pub(super) struct PhraseContext<'a> {
@@ -163,7 +163,7 @@ impl<'a> PhraseContext<'a> {
             }
             (SkipReason::Standby, _) => "standby: only when nothing else is usable".to_owned(),
             (SkipReason::Pending, _) => {
-                "not judged yet: ranks behind healthy members until its first health check"
+                "no verdict yet: ranks behind healthy members until its first health check"
                     .to_owned()
             }
             (SkipReason::OtherFamilyDown, _) => {

@@ -167,7 +167,9 @@ fn ttl(
         let (target, verdict) = inspection.attempts.iter().find_map(tree)?;
         Some(match verdict {
             "unknown" => {
-                format!("{target} is not judged yet; its first health check is due within {secs} s")
+                format!(
+                    "{target} has no verdict yet; its first health check is due within {secs} s"
+                )
             }
             "down" => format!("{target} is down and may be up in {secs} s"),
             _ => format!("{target} is up and may be down in {secs} s"),
@@ -497,8 +499,8 @@ fn is_offered(pool: &PoolView, member: &MemberView) -> bool {
     pool.policy != "geo" || member.rule.is_some()
 }
 
-/// Whether `matches` holds for a target below a pool, among the members for which `counts` holds,
-/// and likewise in pools below it.
+/// Whether `matches` holds for any target of the pool. Only members for which `counts` holds are
+/// searched, in this pool and in the pools below it.
 fn any_target(
     pool: &PoolView,
     counts: &dyn Fn(&PoolView, &MemberView) -> bool,

@@ -40,7 +40,7 @@ fn drain(datacenter: &Datacenter) -> Option<String> {
     match (datacenter.drain_hold_fraction, datacenter.ramp_times.drain_over) {
         (Some(kept), _) => {
             let gone = percent(1.0 - kept.share());
-            Some(format!("{name}: its drain is held, shown with {gone} of its clients gone"))
+            Some(format!("{name}: its drain is paused, shown with {gone} of its clients gone"))
         }
         (None, duration) if !duration.is_zero() => {
             Some(format!("{name} drains over {}: shown at its end", format_duration(duration)))

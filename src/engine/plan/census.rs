@@ -90,8 +90,8 @@ impl ClientCensus {
         self.overlap(None, None, clients).iter().map(|cell| cell.addresses).sum()
     }
 
-    /// The clients of each pair of areas that has any; without an atlas, all addresses are in area
-    /// 0. Each pair of atlases is walked only once.
+    /// The number of clients in each pair of areas; pairs without clients are left out. Without an
+    /// atlas, all addresses are in area 0. Each pair of atlases is walked only once.
     pub(super) fn overlap(
         &mut self,
         before: Option<&Arc<Atlas>>,

@@ -57,8 +57,8 @@ fn a_gradual_drain_counts_as_ended_and_a_held_one_at_its_present_share() {
     assert_eq!(moved(&gradual), complete);
     assert_eq!(gradual.assumptions, ["fra drains over 10m: shown at its end"]);
     assert!((moved(&held) - complete / 4.0).abs() < 0.5, "{} of {complete}", moved(&held));
-    assert_eq!(held.assumptions, ["fra: its drain is held, shown with 25% of its clients gone"]);
-    assert!(render_plan(&held, false).contains("\nfra: its drain is held"));
+    assert_eq!(held.assumptions, ["fra: its drain is paused, shown with 25% of its clients gone"]);
+    assert!(render_plan(&held, false).contains("\nfra: its drain is paused"));
 }
 
 #[test]

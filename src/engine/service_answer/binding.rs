@@ -18,7 +18,7 @@ const IPV4HINT: u8 = 4;
 const IPV6HINT: u8 = 6;
 
 /// Draws from both families and writes the record. If the draws yield a CNAME and no address before
-/// it, the CNAME is written instead; if they yield neither, nothing is.
+/// it, the CNAME is written instead; if they yield neither, nothing is written.
 #[cold]
 pub(super) fn draw<'s>(
     context: &QueryContext<'s, '_>,

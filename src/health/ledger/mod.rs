@@ -1,6 +1,6 @@
 //! The ledger: the trackers of all targets and the doubt about them. One owner records outcomes and
 //! publishes the health statuses. Nothing in it blocks. The cost of an outcome does not depend on
-//! the number of targets, except that the begin and the end of a freeze visit each target once.
+//! the number of targets, except that the beginning and the end of a freeze visit each target once.
 
 mod change;
 mod target;

@@ -112,7 +112,7 @@ async fn a_target_that_is_no_health_server_fails_with_its_cause() {
         (GrpcReply { message: &[0; 1000], times: 20, ..GOOD }, Err(Failure::NotGrpc), "a long one"),
         (
             GrpcReply { message: b"\0\0\0\0\x02\x08\x09", ..GOOD },
-            Err(Failure::NotServing("in a state without a name")),
+            Err(Failure::NotServing("in an unknown state")),
             "a state of a later version",
         ),
     ] {

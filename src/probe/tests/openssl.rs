@@ -395,6 +395,6 @@ async fn certificates_of_old_forms_pass_if_a_pinned_authority_signed_them() {
     assert_eq!(probe_openssl(directory, "-tls1_3", params()).await, Ok(()));
     assert!(make_own(directory, RSA_1024, SAN));
     let failure = probe_openssl(directory, "-tls1_3 -cipher DEFAULT:@SECLEVEL=0", params()).await;
-    let reason = "an RSA key of it or of its chain has fewer than 2048 bits";
+    let reason = "its RSA key, or one in its chain, has fewer than 2048 bits";
     assert_eq!(failure, Err(Failure::CertificateBad(reason.into())));
 }

@@ -165,8 +165,8 @@ async fn a_due_check_has_at_most_four_attempts_while_a_resource_is_missing() {
     script.is_short.store(true, Relaxed);
     scheduled.set_keys(vec![short]).await;
     until_unchecked(&scheduled, &[(NoResult::Descriptors, 1)]).await;
-    // Unchecked by the first attempt of the second due check: four attempts of the first, and that
-    // one.
+    // The target is unchecked after five attempts: four for the first due check, and the first one
+    // for the second.
     assert!(script.attempts.load(Relaxed) <= 5, "{}", script.attempts.load(Relaxed));
 }
 

@@ -23,7 +23,7 @@ pub(super) enum CertificateRefusal {
 impl fmt::Display for CertificateRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ShortRsaKey => "an RSA key of it or of its chain has fewer than 2048 bits",
+            Self::ShortRsaKey => "its RSA key, or one in its chain, has fewer than 2048 bits",
             Self::CriticalExtension => "it has an unknown critical extension",
             Self::WrongPurpose => "its extended key usage does not allow a server",
         })
@@ -54,12 +54,12 @@ pub(super) fn tls_failure(error: &rustls::Error, name: Option<&ServerName<'_>>) 
         ) => Failure::Tls("the target supports only TLS 1.1 or older".into()),
         Tls::PeerIncompatible(_) => Failure::Tls("the target requires a TLS feature that is not supported".into()),
         Tls::PeerMisbehaved(PeerMisbehaved::SignedKxWithWrongAlgorithm) => Failure::Tls(
-            "the target signs with a key that cannot be used over TLS 1.2 here, such as RSA-PSS: let it speak TLS 1.3"
+            "the target signs with a key that cannot be used over TLS 1.2 here, such as RSA-PSS: enable TLS 1.3 on it"
                 .into(),
         ),
         Tls::PeerMisbehaved(_) => Failure::Tls("the target violates the TLS protocol".into()),
         Tls::InappropriateMessage { .. } | Tls::InappropriateHandshakeMessage { .. } => {
-            Failure::Tls("the target sent a message of TLS out of order".into())
+            Failure::Tls("the target sent a TLS message out of order".into())
         }
         Tls::DecryptError => Failure::Tls("what the target sent cannot be decrypted".into()),
         Tls::PeerSentOversizedRecord => Failure::Tls("the target sent a record that is too large".into()),
@@ -100,7 +100,7 @@ fn certificate_text(bad: &CertificateError) -> &'static str {
         Bad::BadEncoding => "it is not a valid X.509 certificate",
         Bad::Revoked => "it is revoked",
         Bad::UnhandledCriticalExtension => "it has an unknown critical extension",
-        Bad::BadSignature => "a signature of it, of its chain or of the handshake is wrong",
+        Bad::BadSignature => "its signature, one in its chain or that of the handshake is wrong",
         Bad::UnsupportedSignatureAlgorithmContext { .. }
         | Bad::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             "it is signed with an algorithm that is not accepted, such as SHA-1 or Ed448"
@@ -117,20 +117,22 @@ fn chain_text(error: &webpki::Error) -> &'static str {
     use webpki::Error as Chain;
     match error {
         Chain::UnsupportedCertVersion => {
-            "it is not of X.509 version 3, and `ca` does not contain the certificate that signed it"
+            "it is not an X.509 version 3 certificate, and `ca` does not contain the certificate that signed it"
         }
         Chain::UnsupportedCriticalExtension => "it has an unknown critical extension",
         Chain::NameConstraintViolation => {
-            "an authority of its chain is not allowed to sign for the name"
+            "an authority in its chain is not allowed to sign for the name"
         }
-        Chain::PathLenConstraintViolated => "its chain is longer than an authority of it allows",
-        Chain::EndEntityUsedAsCa => "a certificate of its chain is not allowed to sign others",
+        Chain::PathLenConstraintViolated => {
+            "its chain is longer than one of its authorities allows"
+        }
+        Chain::EndEntityUsedAsCa => "a certificate in its chain is not allowed to sign others",
         Chain::MaximumNameConstraintComparisonsExceeded
         | Chain::MaximumPathBuildCallsExceeded
         | Chain::MaximumPathDepthExceeded
         | Chain::MaximumSignatureChecksExceeded => "its chain is too long to be verified",
         Chain::SignatureAlgorithmMismatch => "it names two different algorithms for its signature",
-        _ => "a field or an extension of it or of its chain is malformed",
+        _ => "a field or an extension in it or in its chain is malformed",
     }
 }
 

@@ -341,8 +341,8 @@ impl ChartKey {
         AreaResolution { finding, stage: FallbackStage::AllDown, pool: None, is_recovering: false }
     }
 
-    /// Whether clients are answered all members, as if these were up, as soon as none is usable.
-    /// The clients of a strict rule are not answered from another pool first.
+    /// Whether clients are answered with all members, as if these were up, as soon as none is
+    /// usable. The clients of a strict rule are not answered from another pool first.
     pub(in crate::steer) fn fails_open(&self, is_strict: bool) -> bool {
         match self.on_all_down {
             OnAllDown::All => true,

@@ -176,8 +176,8 @@ impl Compiler {
         pools.iter().map(&mut usable_in).collect()
     }
 
-    /// For each of these pools, whether each member is answered to clients in either family: those
-    /// of the best tier with a usable member are.
+    /// For each of these pools, whether each member serves clients in either family: the members of
+    /// the best tier that has a usable member do.
     pub(in crate::steer) fn serving_members(
         &self,
         conditions: &Conditions,
@@ -208,8 +208,8 @@ impl Compiler {
         groups.iter().map(availability).collect()
     }
 
-    /// The groups of clients that a service answers all members, as if they were up, because none
-    /// of those that they are offered is usable.
+    /// The groups of clients that a service answers with all members, as if they were up, because
+    /// none of the members that they are offered is usable.
     pub(in crate::steer) fn unserved_groups(
         &self,
         conditions: &Conditions,

@@ -216,7 +216,7 @@ fn is_same_endpoint<'a>(id: EndpointId, before: CompileInputs<'a>, now: CompileI
     let index = id.index();
     let endpoint = |inputs: CompileInputs<'a>| inputs.topology.endpoints.get(index);
     let Some((old, new)) = endpoint(before).zip(endpoint(now)) else { return false };
-    // A monitor matters by its results and a load source by its reports: their positions may
+    // Only the results of a monitor and the reports of a load source matter, so their positions may
     // differ.
     let has_same_definition = Arc::ptr_eq(old, new)
         || old.name == new.name

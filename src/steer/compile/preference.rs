@@ -20,7 +20,7 @@ pub(in crate::steer) struct Preferences(Vec<Preference>);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Preference {
     /// The distances to the members. `may_yield`: some member may have to give clients away
-    /// although it is usable, so that the distance which its clients lose matters, too.
+    /// although it is usable, so the distance that its clients lose matters, too.
     Nearest { members: Vec<MemberLocation>, tie: TieKey, may_yield: bool },
     /// The keys of the pool's rules.
     Geo { rules: Vec<RuleKeys> },

@@ -52,7 +52,7 @@ pub enum DisagreementChange {
 /// The disagreement between one feed and the probes of the endpoints that it describes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Agreement {
-    /// What the newest report disagrees in, whether or not that has lasted long enough.
+    /// The disagreement that the newest report shows, even if it has not lasted long enough yet.
     present: Option<PresentDisagreement>,
     is_lasting: bool,
 }
@@ -66,8 +66,8 @@ struct PresentDisagreement {
 }
 
 impl Agreement {
-    /// Records what a report disagrees in. Returns the change if a lasting disagreement began or
-    /// ended with it.
+    /// Records the disagreement that a report shows, if any. Returns the change if the report
+    /// begins or ends a lasting disagreement.
     pub(super) fn record(
         &mut self,
         found: Option<Disagreement>,

@@ -231,7 +231,8 @@ impl Balance {
             let number = member as u16;
             let MemberReport { measured, load_at } =
                 report(member).ok_or(WeightFallback::NoReport(number))?;
-            // Limits count only if all members have one: known and assumed limits do not compare.
+            // Limits count only if all members have one: known and assumed limits are not
+            // comparable.
             let limit = measured.limit.filter(|_| has_all_limits);
             let measured = MeasuredLoad { limit, ..*measured };
             let fair_connections = total_connections * weight(member) / total_weight;

@@ -33,9 +33,9 @@ pub(super) struct LoadPool {
     timing: BalanceTiming,
     /// The age of the load that a report of the member shows, at the time the report is read.
     report_lags: Vec<Duration>,
-    /// Until then, from the first update on, missing reports may still arrive.
+    /// The end of the grace period after the first update, in which missing reports may arrive.
     grace_ends: Option<Duration>,
-    /// Until then only a new report makes an update due.
+    /// Before this time, only a new report makes an update due.
     idle_until: Duration,
     /// The weights last returned, kept so that equal ones share one allocation.
     weights: Option<Arc<[u32]>>,
@@ -138,8 +138,8 @@ impl LoadPool {
                 continue;
             }
             if let Some(response_time) = reading.report.response_time {
-                // The times of a balancer and those of a probe do not compare, so the history of
-                // probes is dropped.
+                // The times of a balancer and those of a probe are not comparable, so the history
+                // of probes is dropped.
                 let latency = &mut self.balance.latencies[member];
                 if !std::mem::replace(&mut self.reports_response_time[member], true) {
                     *latency = Latency::default();

@@ -8,8 +8,8 @@ use crate::{
     steer::model::{Capacity, LoadLevel, LoadMeasure, LoadPolicy},
 };
 
-/// The smallest fraction of its capacity that a member has left because of servers that are down.
-/// Taking the rest is up to verdicts.
+/// The lower bound of the capacity that counts as left while servers of a member are down, as a
+/// fraction of its whole capacity. Only a verdict takes a member out of service.
 const MIN_CAPACITY_LEFT: f64 = 0.02;
 
 /// The reports of one member, combined. A value that any of them lacks is `None`.

@@ -138,7 +138,7 @@ impl Ramps {
         self.ramps_by_key.get(key).map(|ramp| ramp.value_at(now))
     }
 
-    /// The ramps in progress, including those that a drain holds between 0 and 1.
+    /// The ramps in progress, including drains that are paused between 0 and 1.
     pub(super) fn in_progress(&self, now: Duration) -> impl Iterator<Item = (&RampKey, &Ramp)> {
         let is_held = |ramp: &Ramp| ramp.goal() > 0.0 && ramp.goal() < 1.0;
         self.ramps_by_key.iter().filter(move |(_, ramp)| !ramp.is_over(now) || is_held(ramp))

@@ -1,4 +1,4 @@
-//! The pools that feedback regulates, and how often what it steers there may change.
+//! The pools that feedback regulates, and how often their shares may change.
 
 use std::{
     collections::{HashMap, HashSet},

@@ -20,9 +20,9 @@ use super::equilibrium::{LoadMember, LoadSignal, equilibrium_shares};
 
 /// No relief begins for a loss below this fraction of the member's share.
 const MIN_RELATIVE_LOSS: f64 = 0.15;
-/// A relief begins at once for a loss of this share of all clients,
+/// The share of all clients whose loss begins a relief at once.
 const IMMEDIATE_LOSS: f64 = 0.05;
-/// or of this fraction of the member's share.
+/// The fraction of the member's share whose loss begins a relief at once.
 const IMMEDIATE_RELATIVE_LOSS: f64 = 0.25;
 /// A smaller loss must last for a TTL, and at least for this time.
 const MIN_LOSS_DURATION: Duration = Duration::from_secs(10);
@@ -65,7 +65,7 @@ struct ShareAndLoad {
     load: f64,
 }
 
-/// What the reports of a full member say of its true load.
+/// What the reports of a full member say about its true load.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct LoadEstimate {
     /// The fraction of the load that follows the share, from 0 to 1.
@@ -144,7 +144,7 @@ impl Relief {
     }
 
     /// Records a report of a member whose load was caused by `share`. Returns what its reports say
-    /// of its true load.
+    /// about its true load.
     pub(super) fn record_report(
         &mut self,
         member: usize,

@@ -14,8 +14,8 @@ const MAX_RULE_KEYS: usize = 4;
 impl Compiler {
     /// Describes the clients of areas of a service's survey, such as [`Chart::unusable_areas`]: by
     /// the rule of a `geo` pool that matches them, or by the member nearest to them. Each text
-    /// comes once. There is none where the answers do not depend on the client's place, or where
-    /// the areas are all areas.
+    /// occurs once. The list is empty if the answers do not depend on the client's location, or if
+    /// `areas` names every area.
     ///
     /// [`Chart::unusable_areas`]: crate::steer::Chart::unusable_areas
     pub fn describe_areas(&self, service: ServiceId, areas: &[u32]) -> Vec<String> {

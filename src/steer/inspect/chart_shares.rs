@@ -15,8 +15,8 @@ impl Chart {
         self.family(family).areas.len()
     }
 
-    /// The endpoints that the clients of an area are answered, each with its share of the places in
-    /// answers. The shares add up to 1; there are none where the answer is NODATA.
+    /// The endpoints in the answers to the clients of an area, each with its share of all endpoints
+    /// answered. The shares add up to 1; there are none where the answer is NODATA.
     pub fn shares(&self, family: Family, area: Area) -> Vec<(f64, &EndpointAnswer)> {
         let mut shares = Vec::new();
         let answer = self.family(family).areas.get(area.0 as usize);

@@ -1,5 +1,5 @@
-//! Inspection: what the charts and the search say to people. It runs for `explain`, `plan` and the
-//! status, never for a query.
+//! Inspection: reports for operators about the charts and the search. It runs for `explain`, `plan`
+//! and the status, never for a query.
 
 mod area_text;
 mod chart_shares;

@@ -57,7 +57,8 @@ pub enum AnswerCause {
     OnlyDrainedLeft,
     /// It is disabled, and not even a drained member is left to answer with.
     OnlyDisabledLeft,
-    /// Its drain is in progress or held: it still receives this share of its clients, from 0 to 1.
+    /// Its drain is in progress or paused: it still receives this share of its clients, from 0 to
+    /// 1.
     Ramp(f64),
 }
 

@@ -46,7 +46,7 @@ pub struct RetainedShare {
     /// The fraction of all its clients that it keeps.
     pub fraction: Fraction,
     /// The fraction that it keeps of the clients of this area. The first member of a `nearest` pool
-    /// gives away those clients first that lose the least distance.
+    /// gives away first the clients that lose the least distance.
     pub fraction_in_area: Fraction,
     /// The range of the area among the areas with the same nearest member, ordered by the distance
     /// that their clients lose: shares from 0 to 1. `None` where clients of all areas leave alike.

@@ -15,8 +15,8 @@ pub struct CombinedProbe {
 
 impl CombinedProbe {
     /// The health status that follows from those of the combined probes. A probe whose verdict is
-    /// unknown counts as up; a verdict that depends on it is unknown itself, and pending while too
-    /// few probes are usable and not pending.
+    /// unknown counts as up. The combined verdict is unknown if it would be down without such
+    /// probes. It is pending while fewer than `min_up` probes are usable and have an outcome.
     pub fn standing(&self, standings: &[HealthStatus]) -> HealthStatus {
         let statuses = || self.probes.iter().filter_map(|probe| standings.get(probe.index()));
         let count = |matches: fn(Verdict) -> bool| {

@@ -1,5 +1,5 @@
-//! Conditions: what changes without an edit of the configuration. Health, the hour, the addresses
-//! of aliases, ramps and feedback, as values.
+//! Conditions: everything that answers depend on and that changes without an edit of the
+//! configuration: health, the states of datacenters, the addresses of aliases, ramps and feedback.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -29,8 +29,8 @@ pub struct Conditions {
     /// The effect of ramps and feedback on shares.
     pub adjustments: Adjustments,
     /// Groups of clients whose members were all down and too few of which have recovered: these
-    /// clients are still answered all members. The value is the time that this lasts at most, in
-    /// seconds ([`crate::steer::Recovery`]).
+    /// clients are still answered with all members. The value is the longest time that this lasts,
+    /// in seconds ([`crate::steer::Recovery`]).
     pub recovering: BTreeMap<ClientGroup, u32>,
 }
 
@@ -158,7 +158,7 @@ impl Adjustments {
     }
 
     /// The adjustments after all ramps and without load reports: every drain is at its end, or at
-    /// the fraction where it is held.
+    /// the fraction where it is paused.
     fn settled(topology: &Topology, states: &[ServingState]) -> Self {
         let datacenters = topology.datacenters.iter().zip(states).zip((0..).map(DatacenterId));
         let draining = datacenters.filter(|((_, state), _)| **state == ServingState::Draining);

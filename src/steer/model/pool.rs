@@ -27,11 +27,11 @@ pub struct Pool {
     /// The members in the order written; for `geo`, the distinct members of all rules and of
     /// `default`. Empty only for a `geo` pool whose lists are all empty.
     pub members: Vec<Member>,
-    /// What moves clients from one member to another beside health.
+    /// What moves clients from one member to another besides health.
     pub regulation: Regulation,
 }
 
-/// What moves a pool's clients from one member to another, beside health.
+/// What moves a pool's clients from one member to another, besides health.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Regulation {
     /// The load source of the balancer behind the pool.

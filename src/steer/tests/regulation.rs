@@ -1,5 +1,5 @@
-//! What moves clients from one member to another beside health: ramps, trickles, holders, shedding,
-//! load.
+//! What moves clients from one member to another besides health: ramps, trickles, holders,
+//! shedding, load.
 
 use mmdb_writer::{Value, Writer};
 

@@ -20,7 +20,7 @@ pub(super) struct HttpError {
 
 impl HttpError {
     pub(super) const BODY_TIMEOUT: Self =
-        Self::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time");
+        Self::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time");
     const BUFFERS_FULL: Self =
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "connection buffers are full; try again later");
     pub(super) const FAILED: Self =

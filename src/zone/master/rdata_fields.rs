@@ -92,7 +92,7 @@ pub(super) fn read_timestamp(what: &str, fields: &mut FieldReader<'_, '_>) -> Re
         && minute < 60;
     if !fits || second > 60 {
         return Err(
-            fields.problem(format!("the {what} {word} is no date and time (YYYYMMDDHHmmSS)"))
+            fields.problem(format!("the {what} {word} is not a date and time (YYYYMMDDHHmmSS)"))
         );
     }
     Ok((((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second) as u32)

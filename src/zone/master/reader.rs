@@ -101,8 +101,8 @@ struct InheritedFields {
 enum CurrentOwner {
     /// There is no record before it.
     Missing,
-    /// The owner before could not be read, which was reported: further records of that owner are
-    /// checked and left out.
+    /// The owner of the previous record could not be read, and the error was reported. Further
+    /// records of that owner are checked and left out.
     Unreadable,
     /// The owner of the record before.
     Known(Name),

@@ -365,8 +365,8 @@ members = [{ addresses = ["$address"] }]
     server.until("both report", WAIT_TIMEOUT, |server| {
         level(server, "fra").is_some() && level(server, "iad").is_some()
     });
-    // The distinct levels of the first region that were seen, of which the newest eight cover about
-    // four seconds.
+    // The levels of the first region, one for each change. The newest eight cover about four
+    // seconds.
     let mut levels: Vec<f64> = Vec::new();
     let mut last = None;
     server.until(

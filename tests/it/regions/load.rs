@@ -177,7 +177,7 @@ fn without_reports_the_configured_weights_apply() {
     until_share(&server, "the configured weights rule", 0.5);
     let text = run_command(&site, &server, &["status"]);
     assert!(
-        text.contains("too old to count") && text.contains("configured weights are used: "),
+        text.contains("report expired") && text.contains("configured weights are used: "),
         "{text}"
     );
     assert_eq!(server.verdicts()[0].1, "up", "only its statistics are gone");

@@ -81,8 +81,8 @@ fn a_gradual_drain_can_be_held_and_resumed_and_survives_restarts() {
     assert!(seen.is_sorted_by(|a, b| a >= b) && seen.len() > 3, "{seen:?}");
     server.until_logged("gradual drain started");
     let output = drain(&site, &server, &["--pause"]);
-    assert!(output.contains("held"), "{output}");
-    server.until_logged("drain held");
+    assert!(output.contains("paused"), "{output}");
+    server.until_logged("drain paused");
     let held = ramp(&server).expect("a drain that is held is shown");
     assert!((0.3..0.8).contains(&held), "{held}");
     let text = site.read(ZONE);
@@ -92,7 +92,7 @@ fn a_gradual_drain_can_be_held_and_resumed_and_survives_restarts() {
             && text.contains("# Frankfurt"),
         "{text}"
     );
-    assert!(run_command(&site, &server, &["status"]).contains("held"));
+    assert!(run_command(&site, &server, &["status"]).contains("paused"));
     // The share is that fraction of one half.
     let share = held / 2.0;
     assert_answer_share(&server, regions.fra, share);

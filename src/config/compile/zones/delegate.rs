@@ -95,7 +95,7 @@ fn check_glue(spec: &DelegateSpec, problems: &mut Problems) {
                 .error(
                     server.place,
                     format!(
-                        "nameserver \"{}\" is inside of what it answers for, and has no glue",
+                        "nameserver \"{}\" is inside the zone that it answers for, and has no glue",
                         server.value
                     ),
                 )
@@ -112,14 +112,14 @@ fn check_glue(spec: &DelegateSpec, problems: &mut Problems) {
                 .error(
                     owner.place,
                     format!(
-                        "glue for \"{}\", which is no nameserver of \"{}\"",
+                        "glue for \"{}\", which is not a nameserver of \"{}\"",
                         owner.value, name.value
                     ),
                 )
                 .help("name it among `nameservers`, or remove it");
         } else if !owner.value.is_at_or_below(&name.value) {
             problems
-                .error(owner.place, format!("glue for \"{}\", which is not inside of \"{}\"", owner.value, name.value))
+                .error(owner.place, format!("glue for \"{}\", which is not inside \"{}\"", owner.value, name.value))
                 .help("its address is asked for where it is served: remove it, or write it into that zone");
         }
     }

@@ -2,7 +2,7 @@
 //! CNAME loops.
 //!
 //! Every finding is a warning: the zones are served as they are. Wildcards, services and
-//! delegations count as answers, and names outside of the zones served here are never judged. The
+//! delegations count as answers, and names outside the zones served here are never checked. The
 //! records are read from the zone builders, in one pass; only if something was found are master
 //! files read again, for its lines (`locate`).
 

@@ -400,8 +400,8 @@ pub(super) fn parse(
     };
     let MasterFile { errors, included, doubled_origin, is_truncated: is_cut, .. } =
         master::parse_each(file.octets(), apex, default_ttl_secs, &mut include, budget, take);
-    // The parser may refuse a file after it was handed over, in a loop for example: only its own
-    // list counts.
+    // The parser may refuse a file that `include` returned, for example because of a loop. So the
+    // parser's own list decides which files were included.
     let by_path = |path: &str| ids.get(path).copied();
     let included = included.iter().map(|file| by_path(&file.path).unwrap_or(id)).collect();
     let with_file = |error: MasterError| {

@@ -190,12 +190,12 @@ fn url_or_port_message(
     };
     match fault {
         UrlOrPort::Url(host) => (
-            format!("{subject} has \"://\" in it: DNS has names of hosts, not URLs"),
+            format!("{subject} has \"://\" in it: DNS holds host names, not URLs"),
             format!("write the host's name alone: {host}"),
         ),
         UrlOrPort::Port(port) => (
             format!("{subject} has a port in it: no client asks for that name"),
-            format!("omit \":{port}\": DNS has names of hosts; an SRV record has a port"),
+            format!("omit \":{port}\": DNS holds host names; an SRV record has a port"),
         ),
     }
 }
@@ -240,7 +240,7 @@ fn address_message(
     let address_type = if address.is_ipv4() { "A" } else { "AAAA" };
     (
         format!(
-            "the {rtype} of {owner} leads to {address}, which is an address where DNS has a name: no client can follow it"
+            "the {rtype} of {owner} leads to {address}, which is an address where DNS requires a name: no client can follow it"
         ),
         match *rtype {
             Rtype::CNAME => format!("write an {address_type} record in its place"),

@@ -123,7 +123,7 @@ fn find_master(
     let Some(id) = found else {
         problems
             .error(place, sources.why_not_found(path, directory))
-            .help("the path is relative to this file and must stay inside of the zones directory");
+            .help("the path is relative to this file and must stay inside the zones directory");
         return None;
     };
     if let Err(reason) = &sources.file(id).content {
@@ -243,7 +243,7 @@ impl ZoneReader<'_> {
         let place = SourcePlace::new(id, 0..0);
         let Some(apex) = self.apex_of_file(id) else {
             problems
-                .error(SourcePlace::whole_file(id), "the file's name is no zone's name")
+                .error(SourcePlace::whole_file(id), "the file's name is not a zone name")
                 .help("a file NAME.zone is the zone NAME; the root is root.zone");
             return None;
         };

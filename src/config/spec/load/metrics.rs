@@ -155,7 +155,7 @@ where
                 .error(
                     name.place,
                     format!(
-                        "{} has {}, which is no name for a gauge",
+                        "{} has {}, which is not a valid gauge name",
                         item.subject,
                         Quoted(name.value)
                     ),
@@ -195,7 +195,7 @@ where
         Ok(place) => Some(place),
         Err(error) => {
             let message = format!(
-                "{} has {key} {}, which is no {}",
+                "{} has {key} {}, which is not a {}",
                 item.subject,
                 Quoted(text.value),
                 syntax.noun

@@ -131,7 +131,11 @@ fn header(
         problems
             .error(
                 name.place,
-                format!("{} has {}, which is no header to send", item.subject, Quoted(name.value)),
+                format!(
+                    "{} has {}, which is not a header that can be sent",
+                    item.subject,
+                    Quoted(name.value)
+                ),
             )
             .help("write names and values: headers = { authorization = \"Bearer ...\" }");
         return None;

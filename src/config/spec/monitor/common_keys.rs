@@ -80,7 +80,11 @@ pub(super) fn host(
         problems
             .error(
                 text.place,
-                format!("{} has host {}, which is no host name", item.subject, Quoted(text.value)),
+                format!(
+                    "{} has host {}, which is not a host name",
+                    item.subject,
+                    Quoted(text.value)
+                ),
             )
             .help(format!("write host = {}", Quoted(&meant)));
         return None;
@@ -107,7 +111,7 @@ pub(super) fn host(
         )
     } else {
         let help = "write the name that the Host header and SNI are to carry: \"www.example.com\"";
-        (", which is no host name", help.to_owned())
+        (", which is not a host name", help.to_owned())
     };
     problems
         .error(text.place, format!("{} has host {}{what}", item.subject, Quoted(text.value)))

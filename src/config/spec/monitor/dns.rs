@@ -76,7 +76,7 @@ fn rcode(item: ValueReader<'_>, problems: &mut Problems) -> Option<Rcode> {
     item.keyword(&CODES.map(|code| (code.mnemonic().unwrap_or_default(), code)), problems)
 }
 
-/// Reads the records that the reply must contain, written as in a master file behind the type.
+/// Reads the records that the reply must contain, written as in a master file after the type.
 fn answers(item: ValueReader<'_>, rtype: Rtype, problems: &mut Problems) -> Option<Vec<Box<[u8]>>> {
     let texts = item.texts("strings: records as a master file has them", problems)?;
     if texts.len() > MAX_ANSWERS {
@@ -104,13 +104,13 @@ fn rdata(
         return read.entries.pop().map(|entry| entry.record.rdata);
     }
     let message = format!(
-        "{} requires {}, which is no record of type {rtype}",
+        "{} requires {}, which is not a record of type {rtype}",
         item.subject,
         Quoted(text.value)
     );
     let why = read.errors.pop().map(|error| error.help.unwrap_or(error.message));
     problems.error(text.place, message).help(
-        why.unwrap_or_else(|| "write one record as a master file has it behind its type".into()),
+        why.unwrap_or_else(|| "write one record as a master file has it after its type".into()),
     );
     None
 }

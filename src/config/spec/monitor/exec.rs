@@ -74,9 +74,13 @@ fn program_path(
         problems
             .warning(
                 program.place,
-                format!("{} runs {}, which is no program here", item.subject, Quoted(&path)),
+                format!(
+                    "{} runs {}, which is not an executable file on this host",
+                    item.subject,
+                    Quoted(&path)
+                ),
             )
-            .help("install it and make it executable; until then the monitor judges nothing");
+            .help("install it and make it executable; until then the monitor gives no results");
     }
     path.into()
 }

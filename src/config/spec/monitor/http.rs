@@ -185,7 +185,7 @@ fn headers(item: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<(Box<st
             problems
                 .error(
                     name.place,
-                    format!("{subject} has {}, which is no name of a header", Quoted(name.value)),
+                    format!("{subject} has {}, which is not a header name", Quoted(name.value)),
                 )
                 .help("a name is of letters, digits and hyphens: X-Probe");
         } else if HeaderValue::from_str(text.value).is_err() {

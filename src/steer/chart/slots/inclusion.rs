@@ -3,7 +3,7 @@
 //!
 //! Drawing by weight without replacement is a race: each member arrives after an exponentially
 //! distributed time with its weight as the rate, and the first ones are drawn. So a member's share
-//! is the integral over the time of its arrival, of the probability that fewer than `picks` others
+//! is the integral, over the time of its arrival, of the probability that fewer than `picks` others
 //! have arrived by then.
 
 /// The maximum product of members and picks for which shares are integrated. Beyond, a share is the
@@ -79,8 +79,8 @@ impl ExponentialRace {
         self.rates.iter().map(sum_of).collect()
     }
 
-    /// The probability of each number of arrivals below `picks` by a time; one member with the rate
-    /// `without` is left out.
+    /// The probability of each number of arrivals below `picks` by `time`. One member with the rate
+    /// `without` is not counted.
     fn arrivals(&self, time: f64, without: Option<f64>) -> Vec<f64> {
         let mut without = without;
         let mut counts = vec![0.0; self.picks];
@@ -99,8 +99,8 @@ impl ExponentialRace {
         counts
     }
 
-    /// The probability that fewer than `picks` members have arrived by a time; one member with this
-    /// rate is left out.
+    /// The probability that, by `time`, fewer than `picks` members have arrived besides one member
+    /// with this `rate`.
     fn others(&self, rate: f64, time: f64, arrivals: &[f64]) -> f64 {
         let absent = (-rate * time).exp();
         if absent < 0.5 {

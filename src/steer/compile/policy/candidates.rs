@@ -142,8 +142,8 @@ impl<'a> Candidates<'a> {
         self.evaluated[usize::from(member)] = Some(Evaluation { pick_tier, ..evaluation });
     }
 
-    /// Lets a member give away those clients first that lose the least distance by it, and not
-    /// clients of every area alike.
+    /// Lets a member give away first the clients that lose the least distance, instead of an equal
+    /// fraction of the clients of every area.
     pub(super) fn keep_by_loss(&mut self, member: u16, range: LossRange) {
         let result = (self.search)(usize::from(member));
         let kept_fraction = range.kept_fraction(result.kept_fraction);

@@ -1,6 +1,6 @@
 //! Decisions: what a pool's policy decided about each member, and why. `explain` prints them.
 
-/// What became of a member.
+/// The decision of the policy about a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     /// It is among the members that the pool answers with.

@@ -16,8 +16,8 @@ pub(super) fn select(
     candidates: &mut Candidates<'_>,
 ) -> MemberGroups {
     let count = candidates.count();
-    // First the holder; then the member that clients return to, and the one that still has the
-    // others.
+    // First the holder; then, during a failback, the member that clients return to, and the member
+    // that still holds the rest of them.
     let returning = state.failback.map(|failback| [failback.to, failback.from]);
     let mut first: Vec<u16> =
         state.holder.into_iter().chain(returning.into_iter().flatten()).collect();

@@ -1,5 +1,5 @@
 //! `nearest`: the nearest usable member, and those that tie with it by weight. A nearest member
-//! that keeps only a fraction of its clients gives away those first that lose the least distance.
+//! that keeps only a fraction of its clients gives away first those that lose the least distance.
 
 use super::{
     candidates::{Candidates, MemberGroups, PickOrder},

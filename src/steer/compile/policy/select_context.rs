@@ -1,11 +1,11 @@
-//! The select context: what a policy selects by beside the members.
+//! The select context: what a policy selects by, besides the members.
 
 use crate::steer::{
     compile::preference::{LossRange, Ranking},
     model::FailbackProgress,
 };
 
-/// What a policy selects by beside the members.
+/// What a policy selects by, besides the members.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::steer) struct SelectContext<'a> {
     /// How the client's area ranks the members.

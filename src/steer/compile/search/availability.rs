@@ -45,8 +45,8 @@ impl PoolSearch<'_> {
         ClientGroup { pool: id, members: members.into(), is_strict: self.is_strict(id, context) }
     }
 
-    /// The longest time, in seconds, for which clients of the context's area are still answered all
-    /// members after an outage of all; `None` where they are not.
+    /// The longest time, in seconds, for which clients of the context's area are still answered
+    /// with all members after an outage of all; `None` where they are not.
     pub(in crate::steer) fn recovering(
         &self,
         pool: PoolId,

@@ -1,10 +1,10 @@
 //! Layers: the wheels of pools by client whose answers have several members, while some members
-//! take a fraction of the clients only.
+//! take only a fraction of the clients.
 //!
-//! Each client has a layer, which decides which members take part for it: a member with a greater
-//! fraction takes part for all clients of one with a lesser. A layer draws as the pool would if the
-//! other members were gone. So when a member stops taking part for a client, one other member
-//! replaces it in the client's answer, and no other client is affected.
+//! Each client has a layer, which decides which members take part for it: a member takes part for
+//! every client for which a member with a lesser fraction takes part. A layer draws as the pool
+//! would if the other members were gone. So when a member stops taking part for a client, one other
+//! member replaces it in the client's answer, and no other client is affected.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The search: what each pool of a tree comes to under given conditions, for one family and one
+//! The search: the result of each pool of a tree under given conditions, for one family and one
 //! area of the address space.
 
 mod availability;

@@ -1,5 +1,5 @@
 //! The search of a pool: which of its members are selected for one family, one area and one stage
-//! of the fallback, and what a client is answered from them.
+//! of the fallback, and the answer that a client gets from them.
 
 use std::{collections::HashMap, num::NonZeroU32};
 

@@ -7,7 +7,7 @@ use crate::steer::{
 };
 
 /// Counts the usable members of a pool whose `min-up` is not the default. `in_families` are the
-/// results of a member for each address family: a member counts that is usable in either.
+/// results of a member for each address family: a member counts if it is usable in either.
 ///
 /// Returns the quorum, and the least time until a verdict could change it, in seconds.
 pub(super) fn quorum(

@@ -153,8 +153,8 @@ impl Feedback {
         }
     }
 
-    /// Records a report. Returns the change if a lasting disagreement with our probes began or
-    /// ended with it.
+    /// Records a report. Returns the change if the report begins or ends a lasting disagreement
+    /// with our probes.
     pub fn record_report(
         &mut self,
         feed: FeedId,
@@ -325,8 +325,8 @@ impl Feedback {
         }
     }
 
-    /// When [`Feedback::update`] is next due without news, never earlier than `now`; `None` while
-    /// nothing is in progress.
+    /// When [`Feedback::update`] is next due if no event arrives before, never earlier than `now`;
+    /// `None` while nothing is in progress.
     pub fn next_due(&self, now: Duration) -> Option<Duration> {
         let failbacks = self.delayed_failbacks.iter().filter_map(DelayedFailback::next_due);
         let load_pools = self.load_pools.iter().filter_map(LoadPool::next_due);

@@ -1,4 +1,4 @@
-//! What of feedback survives a restart.
+//! The state of feedback that survives a restart.
 
 use std::time::Duration;
 

@@ -35,8 +35,9 @@ struct Tolerances {
 }
 
 impl Tolerances {
-    /// The clients of a `nearest` pool leave in the order of addresses, of which some have more
-    /// clients than others; and in a row of five regions each sees late what those before it spill.
+    /// The tolerances are wider in two cases. The clients of a `nearest` pool leave address block
+    /// by address block, and some blocks have more clients than others. In a chain of more than
+    /// three regions, each region sees the spill of those before it late.
     fn for_parent(parent: ParentPolicy, regions: usize) -> Self {
         if regions > 3 || parent == ParentPolicy::Nearest {
             Self { overshoot: 0.14, swing: 0.07, uneven: 0.08 }

@@ -65,7 +65,7 @@ struct SpillGroup {
     serving: Vec<Vec<bool>>,
     /// Whether the latest step was skipped.
     has_skipped_step: bool,
-    /// Until then, from the first step on, missing reports may still arrive.
+    /// The end of the grace period after the first step, in which missing reports may arrive.
     grace_ends: Option<Duration>,
     stale_after: Duration,
 }

@@ -119,8 +119,8 @@ impl Spill {
     }
 }
 
-/// The share within the bounds of a kept share: at least [`MIN_KEPT_SHARE`], and nearly all counts
-/// as all.
+/// The share, limited to the bounds of a kept share: at least [`MIN_KEPT_SHARE`], and 1 if it is
+/// above [`FULL_SHARE_THRESHOLD`].
 pub(super) fn bounded_share(share: f64) -> f64 {
     if share > FULL_SHARE_THRESHOLD { 1.0 } else { share.max(MIN_KEPT_SHARE) }
 }

@@ -14,7 +14,7 @@ use crate::steer::{
     model::{PoolId, Topology},
 };
 
-/// A pool with at least one pool with a capacity at or below its members, which may spill to each
+/// A pool that has pools with a capacity among its members or below them. These may spill to each
 /// other.
 #[derive(Debug, Clone, PartialEq)]
 struct ParentPool {
@@ -132,7 +132,7 @@ impl Neighbours {
     }
 }
 
-/// The pools with at least one pool with a capacity at or below their members. Pools of policy
+/// The pools that have a pool with a capacity among their members or below them. Pools of policy
 /// `all` are left out: they answer with every member, so no member can spill to another.
 fn parent_pools(topology: &Topology, capped: &[PoolId]) -> Vec<ParentPool> {
     let pools = topology.pools.iter().zip((0..).map(PoolId));
