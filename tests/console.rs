@@ -121,8 +121,8 @@ fn totals() -> Value {
     json!({ "transports": { "udp": transport }, "rcodes": {}, "rtypes": {}, "services": {}, "datacenters": {} })
 }
 
-/// A status document: one datacenter active with targets that are down, one with a paused drain, one
-/// drained, and one drained that some answers still name.
+/// A status document: one datacenter active with targets that are down, one with a paused drain,
+/// one drained, and one drained that some answers still name.
 fn status() -> Value {
     const NOW: i64 = 1_800_000_000;
     let datacenter = |name: &str, state: &str, health: &str, up: usize, down: usize| {

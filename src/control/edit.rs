@@ -564,7 +564,7 @@ mod tests {
             (libc::EMFILE, "LimitNOFILE="),
             (libc::ENOENT, "put the file back"),
             (libc::EROFS, "read-only"),
-            (libc::ENOSPC, "make room"),
+            (libc::ENOSPC, "free space"),
         ] {
             let text =
                 EditError::Io("a.toml".into(), io::Error::from_raw_os_error(code)).to_string();

@@ -413,7 +413,7 @@ mod tests {
             state.save_failures.record(name, Err(io::Error::from_raw_os_error(code)))
         };
         fail(COOKIE_KEY, libc::ENOSPC);
-        assert!(state.save_failures().text().unwrap().contains("make room"));
+        assert!(state.save_failures().text().unwrap().contains("free space"));
         fail(SERIALS, libc::EROFS);
         let text = state.save_failures().text().unwrap();
         assert!(

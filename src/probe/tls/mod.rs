@@ -246,7 +246,7 @@ fn system_roots() -> Result<RootCertStore, Failure> {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     tracing::debug!(
         certificates = roots.len(),
-        monitor_unusable = refused,
+        unusable = refused,
         "system CA certificates loaded"
     );
     if roots.is_empty() { Err(Failure::NoSystemAuthorities) } else { Ok(roots) }

@@ -90,7 +90,7 @@ fn with_manual_failback_clients_stay_until_an_operator_moves_them_back() {
         server.addresses(WWW) == [regions.iad]
     });
     let output = run_command(&site, &server, &["failback", WWW]);
-    assert!(output.contains("go back"), "{output}");
+    assert!(output.contains("clients return to the first usable member"), "{output}");
     server.until_answers(WWW, &[regions.fra], WAIT_TIMEOUT);
     assert_eq!(pool(&server, WWW).holder, None);
     assert!(

@@ -47,7 +47,7 @@ fn a_recovered_region_regains_its_share_gradually() {
     let share = answer_share(&server, regions.fra);
     assert!((0.1..0.45).contains(&share), "{share} during a slow start\n{}", server.log());
     let text = run_command(&site, &server, &["status"]);
-    assert!(text.contains(&format!("{} of pool {WWW}: its share is ", regions.fra)), "{text}");
+    assert!(text.contains(&format!("{} of pool {WWW}: receives ", regions.fra)), "{text}");
     seen.extend(watch(&server, "the share is complete", |fraction| fraction.is_none()));
     assert!(seen.is_sorted(), "{seen:?}");
     let log = server.log();
@@ -75,7 +75,10 @@ fn a_gradual_drain_can_be_held_and_resumed_and_survives_restarts() {
     let (code, _, err) = site.run(&["drain", "fra", "--over", "200h", "--server", &url]);
     assert!(code == 1 && err.contains("7 days") && site.read(ZONE) == before, "{code} {err}");
     let output = drain(&site, &server, &["--over", "4s"]);
-    assert!(output.contains("its share is ") && output.contains("%, and 0% in "), "{output}");
+    assert!(
+        output.contains("receives ") && output.contains("% of its normal traffic, and 0% in "),
+        "{output}"
+    );
     let seen =
         watch(&server, "clients leave", |fraction| fraction.is_none_or(|fraction| fraction < 0.75));
     assert!(seen.is_sorted_by(|a, b| a >= b) && seen.len() > 3, "{seen:?}");
@@ -102,7 +105,7 @@ fn a_gradual_drain_can_be_held_and_resumed_and_survives_restarts() {
     assert_eq!(ramp(&server), Some(held), "it is held after a restart");
     assert_answer_share(&server, regions.fra, share);
     let output = drain(&site, &server, &["--resume"]);
-    assert!(output.contains("%, and 0% in "), "{output}");
+    assert!(output.contains("% of its normal traffic, and 0% in "), "{output}");
     watch(&server, "the drain continues", |fraction| {
         fraction.is_none_or(|fraction| fraction < held - 0.1)
     });
