@@ -77,18 +77,7 @@ impl Compilation {
     /// A compilation of every plan.
     pub fn new(compiler: Arc<Compiler>, conditions: Arc<Conditions>) -> Self {
         let count = compiler.plans().len();
-        let (by_plan, stale) = (vec![None; count], (0..count as u32).collect());
-        let is_stale = vec![true; count];
-        Self {
-            compiler,
-            conditions,
-            by_plan,
-            stale,
-            is_stale,
-            urgent: 0,
-            credit: MAX_CREDIT,
-            compiled: 0,
-        }
+        Self::of_stale(compiler, conditions, vec![None; count], vec![true; count])
     }
 
     /// A compilation of the plans whose inputs differ from those of `base`. The compiler is that of
@@ -110,6 +99,16 @@ impl Compilation {
             is_stale[index] |= chart.is_none();
             by_plan.push(chart);
         }
+        Self::of_stale(compiler, conditions, by_plan, is_stale)
+    }
+
+    /// A compilation of the plans that `is_stale` marks; the other plans have a chart in `by_plan`.
+    fn of_stale(
+        compiler: Arc<Compiler>,
+        conditions: Arc<Conditions>,
+        by_plan: Vec<Option<Arc<Chart>>>,
+        is_stale: Vec<bool>,
+    ) -> Self {
         let stale =
             (0..).zip(&is_stale).filter(|(_, is_stale)| **is_stale).map(|(plan, _)| plan).collect();
         Self {
