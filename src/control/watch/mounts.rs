@@ -20,7 +20,7 @@ pub(super) fn mounts() -> BTreeSet<Mount> {
     list.split(|octet| *octet == b'\n').filter_map(mount).collect()
 }
 
-/// Reads a line `36 35 98:0 /root/of/it /mounted/at options ...`.
+/// Reads a line `36 35 98:0 /source /mounted/at options ...`.
 fn mount(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|octet| *octet == b' ');
     let number = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
