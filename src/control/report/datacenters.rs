@@ -159,17 +159,21 @@ fn cause_text(
         AnswerCause::InService => "its state permits answers that name it".to_owned(),
         AnswerCause::Ramp(part) => {
             let others = count_alternatives(topology, inputs.conditions, service, answer);
-            let is_held = datacenter.drain_hold_fraction.is_some_and(|hold| hold.share() == part);
-            match (others.usable, is_held) {
+            let is_paused = datacenter.drain_hold_fraction.is_some_and(|hold| hold.share() == part);
+            match (others.usable, is_paused) {
                 (0, _) => {
                     format!(
                         "no other member can receive its clients: {}",
                         others_text(&others, &datacenter.name)
                     )
                 }
-                (_, true) => format!("the drain is paused: {} of its share is left", percent(part)),
-                (_, false) => {
-                    format!("the drain is in progress: {} of its share is left", percent(part))
+                (_, is_paused) => {
+                    let progress = if is_paused { "paused" } else { "in progress" };
+                    format!(
+                        "the drain is {progress}: {} still receives {} of its normal traffic",
+                        datacenter.name,
+                        percent(part)
+                    )
                 }
             }
         }

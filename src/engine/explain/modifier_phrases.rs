@@ -44,10 +44,12 @@ impl PhraseContext<'_> {
             .max()
             .filter(|greatest| !greatest.is_full() && !greatest.is_zero())?;
         let answers_all = matches!(self.pool(parent).policy, Policy::All);
-        (!answers_all).then(|| "no member takes all: the rest is shared in proportion".to_owned())
+        (!answers_all).then(|| {
+            "no member accepts its full share: they divide all clients in proportion".to_owned()
+        })
     }
 
-    /// The effect of a ramp: `drain of fra: takes 40% of its share`.
+    /// The effect of a ramp: `drain of fra: receives 40% of its normal traffic`.
     fn ramped(&self, ramped: RampEffect) -> String {
         let (owner, state, hold) = match ramped.owner {
             RampOwner::Datacenter(id) => {
@@ -68,7 +70,7 @@ impl PhraseContext<'_> {
                 let pool = &self.topology.pools[id.index()].name;
                 let share = percent(ramped.fraction.share());
                 return format!(
-                    "clients of {pool} return after failback: takes {share} of its share"
+                    "clients of {pool} return after failback: receives {share} of its normal traffic"
                 );
             }
         };
@@ -77,7 +79,8 @@ impl PhraseContext<'_> {
             ServingState::Draining => "drain",
             _ => "slow start",
         };
-        format!("{what} of {owner}: takes {} of its share", percent(ramped.fraction.share()))
+        let share = percent(ramped.fraction.share());
+        format!("{what} of {owner}: receives {share} of its normal traffic")
     }
 
     fn kept(
@@ -87,22 +90,27 @@ impl PhraseContext<'_> {
         kept: RetainedShare,
     ) -> String {
         let given = percent(1.0 - kept.fraction.share());
-        let verb = if kept.is_spilling { "loaded above its target: spills" } else { "sheds" };
+        let verb =
+            if kept.is_spilling { "loaded above its capacity target: spills" } else { "sheds" };
         let Some((from, to)) = kept.loss_range else {
             let is_unplaced = matches!(self.pool(parent).policy, Policy::Nearest { .. })
                 && member.distance_km.is_none();
-            let evenly = if is_unplaced { ", evenly among clients of no known place" } else { "" };
+            let evenly = if is_unplaced {
+                ", evenly, because the distance to this client is not known"
+            } else {
+                ""
+            };
             return format!("{verb} {given} of its clients{evenly}");
         };
         let in_area = match kept.fraction_in_area {
-            Fraction::FULL => "all of it stays".to_owned(),
-            Fraction::ZERO => "all of it goes".to_owned(),
-            kept => format!("{} of it goes", percent(1.0 - kept.share())),
+            Fraction::FULL => "none of it moves".to_owned(),
+            Fraction::ZERO => "all of it moves".to_owned(),
+            kept => format!("{} of it moves", percent(1.0 - kept.share())),
         };
         let (from, to) = (percent(from), percent(to));
         format!(
-            "{verb} {given} of its clients, those first who lose least distance by it: \
-             this client's area is from {from} to {to} in that order, and {in_area}"
+            "{verb} {given} of its clients, first those whose next choice is the least farther: \
+             in that order this client's area is from {from} to {to}, and {in_area}"
         )
     }
 
@@ -145,7 +153,8 @@ impl PhraseContext<'_> {
     /// Why a later member of a `failover` pool receives some clients.
     pub(super) fn trickle(&self, parent: &InspectedPool) -> String {
         let share = self.pool(parent).regulation.trickle.map_or(0.0, |share| share);
-        format!("kept proven by a trickle of {}", percent(share))
+        let share = percent(share);
+        format!("trickle: receives {share} of all clients, so that a fault shows before a failover")
     }
 
     /// The earlier members whose remaining clients a member receives.
@@ -164,8 +173,9 @@ impl PhraseContext<'_> {
             .map(|other| self.member_name(&self.pool(parent).members[other.position]))
             .collect();
         match &names[..] {
-            [] => "takes what those before it leave".to_owned(),
-            names => format!("takes what {} leaves", names.join(", then ")),
+            [] => "receives the clients that the members before it do not accept".to_owned(),
+            [name] => format!("receives the clients that {name} does not accept"),
+            names => format!("receives the clients that {} do not accept", names.join(" and ")),
         }
     }
 

@@ -156,7 +156,7 @@ fn a_spill_shows_the_position_of_this_client_among_those_that_leave() {
     let gone = spilling(0.001);
     let web = &gone.steps[0].steering.as_ref().unwrap().attempts[0].pool;
     assert!(
-        web.members[0].reason.contains("loaded above its target: spills"),
+        web.members[0].reason.contains("loaded above its capacity target: spills"),
         "{}",
         web.members[0].reason
     );
@@ -181,7 +181,7 @@ fn a_pool_that_is_configured_to_shed_all_clients_says_so() {
         web.members[0].reason
     );
     assert!(
-        web.members[1].reason.contains("takes what web-fra leaves"),
+        web.members[1].reason.contains("receives the clients that web-fra does not accept"),
         "{}",
         web.members[1].reason
     );
@@ -384,9 +384,9 @@ fn clients_that_returned_after_failback_are_shown_with_those_that_have_not() {
             FailbackProgress { from: 1, to: 0, fraction: Fraction::from_share(0.25) },
         );
     });
-    let returned = "25.0 %  first in order; clients of api.gslb.example.com return after failback: takes 25% of its share";
+    let returned = "25.0 %  first in order; clients of api.gslb.example.com return after failback: receives 25% of its normal traffic";
     assert!(text.contains(returned), "{text}");
-    assert!(text.contains("75.0 %  takes what api-1 leaves"), "{text}");
+    assert!(text.contains("75.0 %  receives the clients that api-1 does not accept"), "{text}");
 }
 
 #[test]

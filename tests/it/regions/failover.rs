@@ -135,7 +135,7 @@ slow-start = "6s"
     );
     let text = run_command(&site, &server, &["explain", WWW, "--client", "192.0.2.1"]);
     assert!(
-        text.contains("return after failback: takes ") && text.contains("takes what"),
+        text.contains("return after failback: receives ") && text.contains("does not accept"),
         "{text}"
     );
     let mut seen = Vec::new();
