@@ -158,7 +158,7 @@ fn a_circle_is_found_in_every_form() {
         (
             vec![("src/a/b.rs", "use crate::c::X;"), ("src/c.rs", "use crate::a::b::Y;")],
             0,
-            "two top modules: the layers judge them",
+            "two top modules: the rule of layers covers them",
         ),
         (
             vec![

@@ -80,7 +80,7 @@ pub(super) fn concerns(context: &AdminContext, status: Option<&Status>) -> Vec<C
 /// complete.
 fn startup_concern(status: Option<&Status>) -> String {
     let progress =
-        status.map(|status| format!(", {} of {}", status.checker.judged, status.checker.targets));
+        status.map(|status| format!(", {} of {}", status.checker.checked, status.checker.targets));
     let progress = progress.unwrap_or_default();
     format!(
         "waiting for the first round of health checks{progress}: DNS queries are answered after it, within 5 s"

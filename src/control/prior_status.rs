@@ -10,7 +10,7 @@
 //!    new check.
 //! 3. The same target of the same endpoint (pool and endpoint by name), whose `monitor` was
 //!    changed: as in rule 2. The same holds for the parts of a combined monitor.
-//! 4. Otherwise the target was never judged.
+//! 4. Otherwise the target has no verdict: no health check of it has had an outcome.
 
 use std::collections::HashMap;
 
@@ -63,7 +63,7 @@ impl<'a> PriorStatus<'a> {
         starts
     }
 
-    /// Applies rules 1 and 2 of the module: the same monitor judged the target before.
+    /// Applies rules 1 and 2 of the module: the same monitor checked the target before.
     fn by_monitor(&self, key: &ProbeKey) -> InitialVerdict<ProbeKey> {
         if let Some(id) = self.same_check.get(&(&key.monitor.check, &key.target)) {
             return InitialVerdict::Continued(self.keys[id.index()].clone());
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_that_are_new_or_were_never_judged_are_unknown() {
+    fn targets_that_are_new_or_were_never_checked_are_unknown() {
         let (old, old_keys) = probes("[monitor.a]\nhttp = { port = 80 }", "a");
         let (new, keys) = probes("[monitor.a]\nhttp = { port = 81 }", "a");
         assert_eq!(

@@ -485,9 +485,9 @@ pub struct CheckerStatus {
     /// The number of targets that are probed.
     #[serde(default)]
     pub targets: usize,
-    /// The number of these with an outcome in this run of the program.
-    #[serde(default)]
-    pub judged: usize,
+    /// The number of these with an outcome in this run of the program; `judged` in JSON.
+    #[serde(default, rename = "judged")]
+    pub checked: usize,
     /// The number of probes that began since the start.
     pub started: u64,
     /// The number of these that began too late.

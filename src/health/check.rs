@@ -65,7 +65,7 @@ pub struct HttpCheck {
     /// The version of HTTP; no other is tried.
     pub version: HttpVersion,
     /// The most redirects that are followed, to the same origin at the same address. The next one
-    /// is judged like any other reply.
+    /// is compared with `status` like any other reply.
     pub redirects: u8,
     /// The status codes that pass.
     pub status: Vec<StatusRange>,

@@ -8,7 +8,7 @@
 //! removed before.
 //!
 //! New targets do not wait for their phase. Their first probes are spread over a [`StartWindow`],
-//! so that a new configuration is judged soon. The window is at most 2 s, unless that would be a
+//! so that the targets of a new configuration have verdicts soon. The window is at most 2 s, unless that would be a
 //! burst: first probes start at no more than 100 a second, or 1.6 times the later rate of the new
 //! targets, whichever is more.
 

@@ -76,8 +76,8 @@ impl Controller {
             is_in_force = output.is_complete;
         }
         let ledger = self.probing.ledger();
-        let (judged, endpoints) = (ledger.judged_count(), ledger.len());
-        tracing::info!(judged, endpoints, "first round of health checks done");
+        let (checked, endpoints) = (ledger.checked_count(), ledger.len());
+        tracing::info!(checked, endpoints, "first round of health checks done");
         if let Some(done) = self.first_round.take() {
             // The receiver is gone where a signal ended the start.
             let _ = done.send(());

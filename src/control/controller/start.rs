@@ -133,7 +133,7 @@ impl Controller {
     }
 
     /// Begins to resolve, probe and poll what the configuration names, and restores the state of a
-    /// previous run. Returns how many targets that run had judged.
+    /// previous run. Returns for how many targets that run had a verdict.
     async fn restore(&mut self) -> usize {
         let now = self.server.started;
         self.log_warnings();

@@ -128,7 +128,7 @@ pub(super) fn checker(probes: &ProbeInputs<'_>) -> CheckerStatus {
         doubt: doubt.to_owned(),
         freezes: probes.freezes,
         targets: probes.ledger.len(),
-        judged: probes.ledger.judged_count(),
+        checked: probes.ledger.checked_count(),
         started: counts.started,
         late: counts.started_late,
         discarded: counts.discarded,

@@ -223,7 +223,7 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
     }
 
     /// The number of targets with an outcome.
-    pub fn judged_count(&self) -> usize {
+    pub fn checked_count(&self) -> usize {
         self.targets.values().filter(|target| target.last_outcome.is_some()).count()
     }
 

@@ -200,7 +200,7 @@ fn an_edit_of_a_monitor_during_a_freeze_does_not_end_it() {
 }
 
 #[test]
-fn a_target_never_judged_is_pending_for_one_interval_and_timeout_at_most() {
+fn a_target_never_checked_is_pending_for_one_interval_and_timeout_at_most() {
     let mut simulation = LedgerSimulation::new(2, 2, 3, false);
     let secs = Duration::from_secs;
     assert_eq!(simulation.ledger.next_pending_end(), Some(secs(7)));

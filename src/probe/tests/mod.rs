@@ -232,7 +232,7 @@ async fn an_alias_is_probed_at_its_resolved_addresses() {
     assert_eq!(outcome.result, Ok(()), "the system's resolver knows no such name");
     aliases.set_addresses(&alias, Vec::new());
     let unresolved = check_target(&check, &key, &timer).await;
-    assert_eq!(unresolved, Err(NoResult::Alias), "one that is not resolved is not judged");
+    assert_eq!(unresolved, Err(NoResult::Alias), "no result for an alias without addresses");
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ const MIN_RELATIVE_STEP: f64 = 0.05;
 const SAFETY_MARGIN: f64 = 0.03;
 /// The most that an uncertain report takes from a member in one step, as a fraction of its share.
 const MAX_UNCERTAIN_REDUCTION: f64 = 0.4;
-/// Whether load follows the share is judged only after the share has fallen by this fraction.
+/// Load is compared with the share only after the share has fallen by this fraction.
 const MIN_SHARE_REDUCTION: f64 = 0.2;
 /// Load counts as following the share if at least this fraction of it does.
 const MIN_FOLLOWING_FRACTION: f64 = 0.5;

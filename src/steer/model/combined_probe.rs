@@ -37,9 +37,9 @@ impl CombinedProbe {
             .filter_map(|probe| probe.flips_in_secs)
             .collect();
         flips.sort_unstable();
-        let judged =
+        let checked =
             statuses().filter(|probe| probe.verdict.is_usable() && !probe.is_pending).count();
-        let is_pending = verdict == Verdict::Unknown && judged < min_up;
+        let is_pending = verdict == Verdict::Unknown && checked < min_up;
         let first_wait = || {
             statuses()
                 .filter(|probe| probe.is_pending)

@@ -1,4 +1,4 @@
-//! Reads `exec` of a monitor: a program that judges the target.
+//! Reads `exec` of a monitor: a program that checks the target.
 
 use std::path::{Path, PathBuf};
 

@@ -138,12 +138,15 @@ impl EndpointSearch<'_> {
             }
             EndpointTarget::Addresses(addresses) => {
                 let wanted = addresses.iter().zip(probes).filter(|(address, _)| is_wanted(address));
-                let judged: Vec<(IpAddr, TargetHealth)> =
+                let with_health: Vec<(IpAddr, TargetHealth)> =
                     wanted.map(|(address, probe)| (*address, health_of(*probe))).collect();
                 // Addresses without a verdict are answered only where none is known to be healthy.
-                let best =
-                    judged.iter().map(|(_, health)| *health).min().unwrap_or(TargetHealth::Down);
-                let answered: Vec<IpAddr> = judged
+                let best = with_health
+                    .iter()
+                    .map(|(_, health)| *health)
+                    .min()
+                    .unwrap_or(TargetHealth::Down);
+                let answered: Vec<IpAddr> = with_health
                     .into_iter()
                     .filter(|(_, health)| *health == best)
                     .map(|(address, _)| address)
