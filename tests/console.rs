@@ -31,7 +31,7 @@ const FILES: [(&str, &str, &str); 3] = [
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 #[test]
-fn state_and_health_are_shown_apart_and_a_held_drain_is_not_a_slow_start() {
+fn state_and_health_are_shown_apart_and_a_paused_drain_is_not_a_slow_start() {
     let Some(page) = page(usize::MAX) else { return };
     for words in [
         "✕ all down",

@@ -76,8 +76,9 @@ pub(super) fn format_duration(secs: i64) -> String {
 /// the other members.
 pub(super) fn ramp_text(ramp: &RampStatus) -> String {
     let secs_left = ramp.ends - unix_now();
-    let is_held = ramp.kind == "held-drain" || secs_left <= 0 && ramp.goal > 0.0 && ramp.goal < 1.0;
-    if is_held {
+    let is_paused =
+        ramp.kind == "held-drain" || secs_left <= 0 && ramp.goal > 0.0 && ramp.goal < 1.0;
+    if is_paused {
         return format!("paused at {} of its normal traffic", percent(ramp.goal));
     }
     let (now, goal) = (percent(ramp.at), percent(ramp.goal));

@@ -184,10 +184,10 @@ impl<'a> DrainTarget<'a> {
                 )));
             }
             DrainAction::Resume => {
-                (DatacenterEdit::default().hold_at(None), ServingState::Draining)
+                (DatacenterEdit::default().pause_at(None), ServingState::Draining)
             }
             DrainAction::Pause => (
-                DatacenterEdit::default().hold_at(Some(1.0 - self.remaining_share)),
+                DatacenterEdit::default().pause_at(Some(1.0 - self.remaining_share)),
                 ServingState::Draining,
             ),
         };
@@ -203,7 +203,7 @@ impl<'a> DrainTarget<'a> {
                 let edit = DatacenterEdit::state(ServingState::Draining)
                     .reason(drain.reason.as_deref())
                     .until(until);
-                Ok(edit.hold_at(None).drain_over(drain.over_secs))
+                Ok(edit.pause_at(None).drain_over(drain.over_secs))
             }
             ServingState::Draining => {
                 let mut edit = DatacenterEdit::default();
@@ -215,7 +215,7 @@ impl<'a> DrainTarget<'a> {
                 // A request that names a duration resumes a paused drain.
                 edit = drain
                     .over_secs
-                    .map_or(edit.clone(), |secs| edit.drain_over(Some(secs)).hold_at(None));
+                    .map_or(edit.clone(), |secs| edit.drain_over(Some(secs)).pause_at(None));
                 match edit.is_empty() {
                     true => Err(NoEditReason::AlreadyInState(
                         "already draining; nothing was edited".to_owned(),
@@ -239,7 +239,7 @@ impl<'a> DrainTarget<'a> {
             ServingState::Draining => Ok(DatacenterEdit::state(ServingState::Active)
                 .reason(None)
                 .until(None)
-                .hold_at(None)
+                .pause_at(None)
                 .drain_over(None)),
             ServingState::Active => Err(NoEditReason::AlreadyInState(
                 "not drained: its state is active; nothing was edited".to_owned(),

@@ -69,13 +69,13 @@ impl DatacenterEdit {
     }
 
     /// Sets the duration of the drain in seconds, 0 for at once; `None` removes the key, so that
-    /// the datacenter's `drain-over` holds.
+    /// the datacenter's `drain-over` applies.
     pub fn drain_over(self, secs: Option<u64>) -> Self {
         self.set_key("draining-over", secs.map(|secs| format!("{secs}s").into()))
     }
 
-    /// Holds the drain when this share of clients is drained, from 0 to 1; `None` resumes it.
-    pub fn hold_at(self, drained: Option<f64>) -> Self {
+    /// Pauses the drain once this share of clients is drained, from 0 to 1; `None` resumes it.
+    pub fn pause_at(self, drained: Option<f64>) -> Self {
         // 0 % would be no drain at all.
         let text = drained
             .map(|drained| format!("{}%", ((drained * 1000.0).round() / 10.0).clamp(0.1, 100.0)));
@@ -458,10 +458,10 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_is_added_and_removed_and_nothing_else_changes() {
-        let held = edited("fra", &DatacenterEdit::default().hold_at(Some(0.4567)));
-        assert_eq!(held, TABLES.replace("# edit me\n", "# edit me\ndrain-hold = \"45.7%\"\n"));
-        assert_eq!(edited("fra", &DatacenterEdit::default().hold_at(None)), TABLES);
+    fn a_pause_is_added_and_removed_and_nothing_else_changes() {
+        let paused = edited("fra", &DatacenterEdit::default().pause_at(Some(0.4567)));
+        assert_eq!(paused, TABLES.replace("# edit me\n", "# edit me\ndrain-hold = \"45.7%\"\n"));
+        assert_eq!(edited("fra", &DatacenterEdit::default().pause_at(None)), TABLES);
     }
 
     #[test]

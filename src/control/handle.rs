@@ -116,7 +116,7 @@ pub struct DrainRequest {
 pub enum DrainAction {
     /// Begins a drain, or changes the one in progress.
     Drain(DrainOptions),
-    /// Holds the drain at the share that is drained now.
+    /// Pauses the drain at its present share.
     Pause,
     /// Resumes a paused drain.
     Resume,
@@ -380,7 +380,7 @@ impl ControllerHandle {
         self.request(|reply| ControllerCommand::Explain(Box::new(request), reply)).await
     }
 
-    /// Begins, holds, resumes or ends a drain by an edit of the datacenter's file; returns once
+    /// Begins, pauses, resumes or ends a drain by an edit of the datacenter's file; returns once
     /// answers follow the edit.
     ///
     /// # Errors

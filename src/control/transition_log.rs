@@ -117,13 +117,13 @@ fn log_ramp_begin(ramp: &RampReport<'_>, goal: u16, now: Duration) {
             "slow start started"
         ),
         _ => {
-            let held_percent = percent(ramp.goal);
+            let pause_percent = percent(ramp.goal);
             tracing::info!(
                 datacenter,
                 pool,
                 endpoint,
                 share_percent,
-                held_percent,
+                pause_percent,
                 secs_left,
                 "gradual drain started: it will pause at its configured share"
             );

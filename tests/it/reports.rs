@@ -383,18 +383,18 @@ fn a_ramp_and_a_held_drain_are_not_effective() {
     assert_eq!(agreed(&site, &server).len(), 8);
     let (code, text, err) = run(&site, &server, &["drain", "fra", "--pause"]);
     assert_eq!(code, 0, "{text}{err}");
-    server.until("the drain is held", WAIT_TIMEOUT, |server| {
+    server.until("the drain is paused", WAIT_TIMEOUT, |server| {
         server.status().ramps[0].kind == "held-drain"
     });
     let (_, text, _) = run(&site, &server, &["status"]);
     assert!(text.contains(": paused at ") && text.contains("the drain is paused"), "{text}");
     agreed(&site, &server);
-    let held = site.read(PLACES);
-    // A second drain keeps the options that it does not name: the duration and the hold.
+    let paused = site.read(PLACES);
+    // A second drain keeps the options that it does not name: the duration and the pause.
     document(&site, &server, &["drain", "fra", "--reason", "why"]);
     let text = site.read(PLACES);
     assert!(
-        held.contains("drain-hold")
+        paused.contains("drain-hold")
             && text.contains("drain-hold")
             && text.contains("draining-over"),
         "{text}"

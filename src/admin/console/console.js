@@ -173,7 +173,7 @@ function draw() {
 // Tables
 
 // The administrative state. It is independent of health, so that none of its words is green.
-const STATES = { active: ["", "active"], standby: ["unknown", "standby"], draining: ["warn", "▽ draining"], held: ["warn", "▽ drain paused"], drained: ["warn", "▼ drained"], disabled: ["warn", "■ disabled"] };
+const STATES = { active: ["", "active"], standby: ["unknown", "standby"], draining: ["warn", "▽ draining"], paused: ["warn", "▽ drain paused"], drained: ["warn", "▼ drained"], disabled: ["warn", "■ disabled"] };
 const HEALTH = {
   "all-up": ["good", "● all up"], "some-down": ["warn", "◐ some down"], "all-down": ["bad", "✕ all down"],
   unknown: ["unknown", "? not known yet"], "no-targets": ["unknown", "– no health checks"],
@@ -226,7 +226,7 @@ function stillAnswered(datacenter) {
 function stateOf(datacenter) {
   if (datacenter.state !== "draining") return datacenter.state;
   const ramp = rampOf(datacenter);
-  if (ramp && ramp.kind === "held-drain") return "held";
+  if (ramp && ramp.kind === "held-drain") return "paused";
   return datacenter.effective ? "drained" : "draining";
 }
 

@@ -91,7 +91,7 @@ pub(super) fn datacenter(spec: &DatacenterSpec, load: Option<LoadSourceId>) -> D
         until: spec.until,
         load,
         ramp_times: spec.ramps.ramp_times(),
-        drain_hold_fraction: spec.drain_hold,
+        paused_drain_fraction: spec.paused_drain,
         keep: spec.keep,
     }
 }

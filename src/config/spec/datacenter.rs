@@ -26,8 +26,8 @@ pub(in crate::config) struct DatacenterSpec {
     pub(in crate::config) until: Option<i64>,
     pub(in crate::config) load: Option<Placed<Box<str>>>,
     pub(in crate::config) ramps: RampSpec,
-    /// The fraction of clients at which its drain pauses.
-    pub(in crate::config) drain_hold: Option<Fraction>,
+    /// The fraction of its clients that the datacenter keeps while its drain is paused.
+    pub(in crate::config) paused_drain: Option<Fraction>,
     pub(in crate::config) keep: Fraction,
 }
 
@@ -57,7 +57,7 @@ impl DatacenterSpec {
                     regulation::draining_over,
                 ))
             },
-            drain_hold: table.optional("drain-hold", problems, regulation::shed),
+            paused_drain: table.optional("drain-hold", problems, regulation::shed),
             keep: table.optional("shed", problems, regulation::shed).unwrap_or_default(),
         };
         table.finish(problems);

@@ -159,7 +159,8 @@ fn cause_text(
         AnswerCause::InService => "its state permits answers that name it".to_owned(),
         AnswerCause::Ramp(part) => {
             let others = count_alternatives(topology, inputs.conditions, service, answer);
-            let is_paused = datacenter.drain_hold_fraction.is_some_and(|hold| hold.share() == part);
+            let is_paused =
+                datacenter.paused_drain_fraction.is_some_and(|kept| kept.share() == part);
             match (others.usable, is_paused) {
                 (0, _) => {
                     format!(

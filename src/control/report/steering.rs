@@ -109,7 +109,7 @@ fn answered_members(topology: &Topology, charts: &[Arc<Chart>], id: PoolId) -> V
     topology.pools[id.index()].members.iter().map(is_answered).collect()
 }
 
-/// Drains, slow starts and failbacks in progress, and drains that are held.
+/// Drains, slow starts and failbacks in progress, and drains that are paused.
 pub(in crate::control) fn ramps(load_controller: &LoadController) -> Vec<RampStatus> {
     let now = load_controller.elapsed();
     let status = |ramp: RampReport<'_>| {

@@ -51,7 +51,7 @@ impl PhraseContext<'_> {
 
     /// The effect of a ramp: `drain of fra: receives 40% of its normal traffic`.
     fn ramped(&self, ramped: RampEffect) -> String {
-        let (owner, state, hold) = match ramped.owner {
+        let (owner, state, paused_at) = match ramped.owner {
             RampOwner::Datacenter(id) => {
                 let datacenter = &self.topology.datacenters[id.index()];
                 let state = self
@@ -60,7 +60,7 @@ impl PhraseContext<'_> {
                     .get(id.index())
                     .copied()
                     .unwrap_or(datacenter.state);
-                (&datacenter.name, state, datacenter.drain_hold_fraction)
+                (&datacenter.name, state, datacenter.paused_drain_fraction)
             }
             RampOwner::Endpoint(id) => {
                 let endpoint = &self.topology.endpoints[id.index()];
@@ -75,7 +75,7 @@ impl PhraseContext<'_> {
             }
         };
         let what = match state {
-            ServingState::Draining if hold == Some(ramped.fraction) => "paused drain",
+            ServingState::Draining if paused_at == Some(ramped.fraction) => "paused drain",
             ServingState::Draining => "drain",
             _ => "slow start",
         };

@@ -82,10 +82,10 @@ fn a_drain_in_progress_is_shown_with_its_remaining_share_and_the_member_that_get
 }
 
 #[test]
-fn a_held_drain_and_a_slow_start_are_distinguished() {
+fn a_paused_drain_and_a_slow_start_are_distinguished() {
     insta::assert_snapshot!(failover(|draft, _| {
         draft.datacenters[0].state = ServingState::Draining;
-        draft.datacenters[0].drain_hold_fraction = Some(Fraction::from_share(0.25));
+        draft.datacenters[0].paused_drain_fraction = Some(Fraction::from_share(0.25));
         draft.adjustments.datacenter_fractions.insert(DatacenterId(0), Fraction::from_share(0.25));
         draft.endpoints[4].ramp_times.slow_start = Duration::from_secs(300);
         draft.adjustments.endpoint_fractions.insert(EndpointId(4), Fraction::from_share(0.5));

@@ -37,7 +37,7 @@ pub(super) fn assumptions(after: &SnapshotContext<'_>) -> Vec<String> {
 
 fn drain(datacenter: &Datacenter) -> Option<String> {
     let name = &datacenter.name;
-    match (datacenter.drain_hold_fraction, datacenter.ramp_times.drain_over) {
+    match (datacenter.paused_drain_fraction, datacenter.ramp_times.drain_over) {
         (Some(kept), _) => {
             let gone = percent(1.0 - kept.share());
             Some(format!("{name}: its drain is paused, shown with {gone} of its clients gone"))

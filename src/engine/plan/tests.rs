@@ -41,7 +41,7 @@ fn the_plan_of_a_drain_shows_which_clients_move_where() {
 }
 
 #[test]
-fn a_gradual_drain_counts_as_ended_and_a_held_one_at_its_present_share() {
+fn a_gradual_drain_counts_as_ended_and_a_paused_one_at_its_present_share() {
     let moved = |plan: &Plan| {
         let www = plan.changed.iter().find(|change| change.name == "www.gslb.example.com").unwrap();
         www.moved_percent()
@@ -49,16 +49,19 @@ fn a_gradual_drain_counts_as_ended_and_a_held_one_at_its_present_share() {
     let complete = moved(&compare(FixtureBuilder::new(), drained("fra")));
     let mut gradual = drained("fra");
     gradual.datacenters[0].ramp_times.drain_over = Duration::from_secs(600);
-    let mut held = drained("fra");
-    held.datacenters[0].ramp_times = gradual.datacenters[0].ramp_times;
-    held.datacenters[0].drain_hold_fraction = Some(Fraction::from_share(0.75));
-    let (gradual, held) =
-        (compare(FixtureBuilder::new(), gradual), compare(FixtureBuilder::new(), held));
+    let mut paused = drained("fra");
+    paused.datacenters[0].ramp_times = gradual.datacenters[0].ramp_times;
+    paused.datacenters[0].paused_drain_fraction = Some(Fraction::from_share(0.75));
+    let (gradual, paused) =
+        (compare(FixtureBuilder::new(), gradual), compare(FixtureBuilder::new(), paused));
     assert_eq!(moved(&gradual), complete);
     assert_eq!(gradual.assumptions, ["fra drains over 10m: shown at its end"]);
-    assert!((moved(&held) - complete / 4.0).abs() < 0.5, "{} of {complete}", moved(&held));
-    assert_eq!(held.assumptions, ["fra: its drain is paused, shown with 25% of its clients gone"]);
-    assert!(render_plan(&held, false).contains("\nfra: its drain is paused"));
+    assert!((moved(&paused) - complete / 4.0).abs() < 0.5, "{} of {complete}", moved(&paused));
+    assert_eq!(
+        paused.assumptions,
+        ["fra: its drain is paused, shown with 25% of its clients gone"]
+    );
+    assert!(render_plan(&paused, false).contains("\nfra: its drain is paused"));
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn datacenter(name: &str, latitude: f64, longitude: f64) -> Datacenter {
         until: None,
         load: None,
         ramp_times: RampTimes::default(),
-        drain_hold_fraction: None,
+        paused_drain_fraction: None,
         keep: Fraction::FULL,
     }
 }

@@ -38,8 +38,8 @@ struct RampInput {
     state: ServingState,
     is_up: bool,
     times: RampTimes,
-    /// The fraction of clients that stays at the end of a drain, from 0 to 1.
-    drain_hold: f64,
+    /// The fraction of clients that stays at the end of a drain, from 0 to 1: above 0 if it pauses.
+    drain_goal: f64,
 }
 
 impl Ramps {
@@ -93,7 +93,7 @@ impl Ramps {
                 state: conditions.datacenters.get(id.index()).copied().unwrap_or_default(),
                 is_up: true,
                 times: datacenter.ramp_times,
-                drain_hold: datacenter.drain_hold_fraction.map_or(0.0, Fraction::share),
+                drain_goal: datacenter.paused_drain_fraction.map_or(0.0, Fraction::share),
             };
             let ramp = update_ramp(&mut self.ramps_by_key, key, &input, now);
             if !ramp.is_over(now) || ramp.goal() < 1.0 {
@@ -112,7 +112,7 @@ impl Ramps {
                 state: endpoint.state,
                 is_up,
                 times: endpoint.ramp_times,
-                drain_hold: 0.0,
+                drain_goal: 0.0,
             };
             let ramp = update_ramp(&mut self.ramps_by_key, key, &input, now);
             if !ramp.is_over(now) || ramp.goal() < 1.0 && is_up {
@@ -140,8 +140,8 @@ impl Ramps {
 
     /// The ramps in progress, including drains that are paused between 0 and 1.
     pub(super) fn in_progress(&self, now: Duration) -> impl Iterator<Item = (&RampKey, &Ramp)> {
-        let is_held = |ramp: &Ramp| ramp.goal() > 0.0 && ramp.goal() < 1.0;
-        self.ramps_by_key.iter().filter(move |(_, ramp)| !ramp.is_over(now) || is_held(ramp))
+        let is_paused = |ramp: &Ramp| ramp.goal() > 0.0 && ramp.goal() < 1.0;
+        self.ramps_by_key.iter().filter(move |(_, ramp)| !ramp.is_over(now) || is_paused(ramp))
     }
 
     /// The ramps whose value is below 1, each with that value: those that have to be saved.
@@ -174,10 +174,10 @@ fn update_ramp<'r>(
     input: &RampInput,
     now: Duration,
 ) -> &'r Ramp {
-    let RampInput { state, is_up, times, drain_hold } = *input;
+    let RampInput { state, is_up, times, drain_goal } = *input;
     let goal = match state {
         ServingState::Active | ServingState::Standby if is_up => 1.0,
-        ServingState::Draining if is_up => drain_hold,
+        ServingState::Draining if is_up => drain_goal,
         _ => 0.0,
     };
     let ramp = ramps.entry(key.clone()).or_insert_with(|| Ramp::settled(goal));

@@ -163,7 +163,7 @@ impl Adjustments {
         let datacenters = topology.datacenters.iter().zip(states).zip((0..).map(DatacenterId));
         let draining = datacenters.filter(|((_, state), _)| **state == ServingState::Draining);
         let datacenter_fractions = draining
-            .filter_map(|((datacenter, _), id)| Some((id, datacenter.drain_hold_fraction?)))
+            .filter_map(|((datacenter, _), id)| Some((id, datacenter.paused_drain_fraction?)))
             .collect();
         Self { datacenter_fractions, ..Self::default() }
     }

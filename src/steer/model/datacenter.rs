@@ -51,7 +51,7 @@ pub struct Datacenter {
     pub ramp_times: RampTimes,
     /// The fraction of its clients that the datacenter keeps while its drain is paused, until an
     /// operator resumes it.
-    pub drain_hold_fraction: Option<Fraction>,
+    pub paused_drain_fraction: Option<Fraction>,
     /// The fraction of its clients that the datacenter keeps while it is active; less than all
     /// under the operator's `shed`.
     pub keep: Fraction,

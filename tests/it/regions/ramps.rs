@@ -61,7 +61,7 @@ fn drain(site: &ServerDirectory, server: &Server, arguments: &[&str]) -> String 
 }
 
 #[test]
-fn a_gradual_drain_can_be_held_and_resumed_and_survives_restarts() {
+fn a_gradual_drain_can_be_paused_and_resumed_and_survives_restarts() {
     if !are_installed(&["haproxy", "nginx"]) {
         return;
     }
@@ -86,8 +86,8 @@ fn a_gradual_drain_can_be_held_and_resumed_and_survives_restarts() {
     let output = drain(&site, &server, &["--pause"]);
     assert!(output.contains("paused"), "{output}");
     server.until_logged("drain paused");
-    let held = ramp(&server).expect("a drain that is held is shown");
-    assert!((0.3..0.8).contains(&held), "{held}");
+    let paused_at = ramp(&server).expect("a paused drain is shown");
+    assert!((0.3..0.8).contains(&paused_at), "{paused_at}");
     let text = site.read(ZONE);
     assert!(
         text.contains("drain-hold = \"")
@@ -97,24 +97,24 @@ fn a_gradual_drain_can_be_held_and_resumed_and_survives_restarts() {
     );
     assert!(run_command(&site, &server, &["status"]).contains("paused"));
     // The share is that fraction of one half.
-    let share = held / 2.0;
+    let share = paused_at / 2.0;
     assert_answer_share(&server, regions.fra, share);
 
     assert!(server.terminate().0.success());
     let server = site.serve();
-    assert_eq!(ramp(&server), Some(held), "it is held after a restart");
+    assert_eq!(ramp(&server), Some(paused_at), "it is still paused after a restart");
     assert_answer_share(&server, regions.fra, share);
     let output = drain(&site, &server, &["--resume"]);
     assert!(output.contains("% of its normal traffic, and 0% in "), "{output}");
     watch(&server, "the drain continues", |fraction| {
-        fraction.is_none_or(|fraction| fraction < held - 0.1)
+        fraction.is_none_or(|fraction| fraction < paused_at - 0.1)
     });
     assert!(server.terminate().0.success());
     let server = site.serve();
     let seen = watch(&server, "the drain is complete", |fraction| fraction.is_none());
     assert!(seen.is_sorted_by(|a, b| a >= b), "{seen:?}");
     assert!(
-        seen.first().is_some_and(|fraction| (0.05..held - 0.1).contains(fraction)),
+        seen.first().is_some_and(|fraction| (0.05..paused_at - 0.1).contains(fraction)),
         "it went on where it was: {seen:?}"
     );
     server.until("no answer names it", WAIT_TIMEOUT, |server| {
