@@ -120,8 +120,8 @@ fn ramps(page: &mut MetricsPage<'_>, ramps: &[RampStatus]) -> fmt::Result {
     };
     let shares = ramps.iter().map(|ramp| (labels(ramp), ramp.at));
     page.float_gauges(
-        "portolan_ramp_part",
-        "Share of its normal traffic that a datacenter, endpoint or member receives during a drain, slow start or failback, 0 to 1.",
+        "portolan_ramp_ratio",
+        "Fraction of its normal traffic that the datacenter, endpoint or member receives now, from 0 to 1, during a gradual drain (also while it is paused), slow start or failback; absent otherwise.",
         shares,
     )?;
     page.gauge(

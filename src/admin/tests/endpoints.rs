@@ -468,8 +468,8 @@ async fn load_reports_shares_and_ramps_are_in_the_metrics() {
         (r#"portolan_pool_fallback{pool="web"}"#, 1.0),
         (r#"portolan_pool_keep{pool="web"}"#, 0.8),
         (r#"portolan_pool_holder{pool="api",member="api-2"}"#, 1.0),
-        (r#"portolan_ramp_part{name="fra",pool=""}"#, 0.4),
-        (r#"portolan_ramp_part{name="lb1",pool="web-fra"}"#, 0.5),
+        (r#"portolan_ramp_ratio{name="fra",pool=""}"#, 0.4),
+        (r#"portolan_ramp_ratio{name="lb1",pool="web-fra"}"#, 0.5),
         ("portolan_ramps", 2.0),
     ] {
         assert_eq!(samples.get(sample), Some(&value), "{sample}");
