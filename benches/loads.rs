@@ -135,11 +135,11 @@ fn source(kind: &str, port: u16) -> BenchResult<LoadSource> {
             let selector = |text: &str| text.parse().map_err(|error| format!("{text}: {error}"));
             let connections =
                 selector("bench_current_sessions{proxy=\"www\",server!=\"server-7\"}")?;
-            LoadKind::Prometheus { page, wanted: wanted(connections) }
+            LoadKind::Prometheus { page, mapping: mapping(connections) }
         }
         _ => LoadKind::Json {
             page,
-            wanted: wanted("/stats/active".parse().map_err(|error| format!("{error}"))?),
+            mapping: mapping("/stats/active".parse().map_err(|error| format!("{error}"))?),
         },
     };
     Ok(LoadSource {
@@ -153,7 +153,7 @@ fn source(kind: &str, port: u16) -> BenchResult<LoadSource> {
     })
 }
 
-fn wanted<P>(connections: P) -> ReportMapping<P> {
+fn mapping<P>(connections: P) -> ReportMapping<P> {
     ReportMapping {
         connections: Some(connections),
         limit: None,

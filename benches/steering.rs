@@ -138,7 +138,7 @@ impl CompiledFixture {
     /// Switches the health status of the next endpoint between up and down.
     fn flap(&mut self, round: usize) {
         let probe = ProbeId((round % self.topology.probes.len()) as u32);
-        let standing = &mut self.conditions.standings[probe.index()];
+        let standing = &mut self.conditions.health_statuses[probe.index()];
         let verdict = if standing.verdict == Verdict::Down { Verdict::Up } else { Verdict::Down };
         *standing = HealthStatus { verdict, flips_in_secs: None, ..HealthStatus::default() };
     }

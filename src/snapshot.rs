@@ -33,7 +33,7 @@ pub struct Snapshot {
     pub topology: Arc<Topology>,
     /// The health status that the charts were compiled with, by [`crate::steer::ProbeId`]; for the
     /// same readers.
-    pub standings: Arc<[HealthStatus]>,
+    pub health_statuses: Arc<[HealthStatus]>,
 }
 
 /// The identity of the server in replies.

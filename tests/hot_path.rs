@@ -197,7 +197,7 @@ fn snapshot() -> (tempfile::TempDir, Snapshot) {
         }),
         databases: Arc::clone(world.databases()),
         topology: world.topology,
-        standings: conditions.standings.into(),
+        health_statuses: conditions.health_statuses.into(),
     };
     (directory, snapshot)
 }

@@ -180,7 +180,7 @@ async fn change_state(
     author: Author,
 ) -> Result<Response, ApiError> {
     let handle = state.context.controller.clone();
-    let change = AuditedChange::of_datacenter(request.action.word(), &request.datacenter, author);
+    let change = AuditedChange::of_datacenter(request.action.as_str(), &request.datacenter, author);
     change.log_request(if let DrainAction::Drain(drain) = &request.action {
         Some(drain)
     } else {

@@ -55,7 +55,7 @@ impl TotalsView {
                 .collect(),
         };
         for transport in &totals.transports {
-            let word = transport.transport.word().to_owned();
+            let word = transport.transport.as_str().to_owned();
             document.transports.insert(word, TransportTotalsView::new(transport));
             for (rcode, count) in (0..).zip(transport.answered).filter(|(_, count)| *count > 0) {
                 *document.rcodes.entry(rcode_label(rcode)).or_default() += count;

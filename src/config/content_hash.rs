@@ -85,7 +85,7 @@ impl<'t> PoolContentHashes<'t> {
             fallback.to_be_bytes(),
             (u64::from(service.ttl_secs) << 1 | u64::from(service.ipv6)).to_be_bytes(),
         ];
-        let kind = service.kind.word().unwrap_or_default();
+        let kind = service.kind.keyword().unwrap_or_default();
         let (front, has_hints) = match &service.kind {
             RecordKind::Binding(binding) => (&binding.rdata_prefix[..], binding.has_hints),
             RecordKind::Addresses | RecordKind::Srv => (&[][..], false),
@@ -134,7 +134,7 @@ fn pool_text(pool: &Pool, endpoints: &[Arc<Endpoint>]) -> String {
         },
     );
     put_regulation(&mut put, &pool.regulation);
-    put("policy", &pool.policy.word());
+    put("policy", &pool.policy.as_str());
     put_policy(&mut put, &pool.policy);
     for member in &pool.members {
         put("weight", &member.weight);
@@ -151,7 +151,7 @@ type Put<'p> = dyn FnMut(&str, &dyn Display) + 'p;
 
 fn put_regulation(put: &mut Put<'_>, regulation: &Regulation) {
     if let Some(capacity) = &regulation.capacity {
-        put("capacity-by", &format_args!("{:?}", capacity.measure.word()));
+        put("capacity-by", &format_args!("{:?}", capacity.measure.as_str()));
         for (key, level) in [("capacity-target", capacity.target), ("capacity-max", capacity.max)] {
             match level {
                 LoadLevel::Amount(amount) => put(key, &amount),
@@ -177,7 +177,7 @@ fn put_policy(put: &mut Put<'_>, policy: &Policy) {
         Policy::Nearest { tie: Some(Tie::Share(share)) } => put("tie-share", share),
         Policy::Nearest { tie: Some(Tie::Kilometres(distance)) } => put("tie-km", distance),
         Policy::Load(load) => {
-            put("by", &format_args!("{:?}", load.measure.word()));
+            put("by", &format_args!("{:?}", load.measure.as_str()));
             put("soft", &load.soft);
             put("hard", &load.hard);
         }

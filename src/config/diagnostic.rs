@@ -13,7 +13,7 @@ pub enum Severity {
 
 impl Severity {
     /// The severity as messages write it: `error` or `warning`.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",

@@ -103,7 +103,7 @@ impl Diagnostics {
         };
         let list = self.list.iter().map(|diagnostic| {
             let mut object = position(diagnostic.place);
-            object["severity"] = diagnostic.severity.word().into();
+            object["severity"] = diagnostic.severity.as_str().into();
             object["message"] = diagnostic.message.as_str().into();
             object["help"] = diagnostic.help.as_deref().into();
             object["others"] = diagnostic

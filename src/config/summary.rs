@@ -89,14 +89,14 @@ impl Summary {
         let datacenters = datacenters.map(|((datacenter, state), services)| DatacenterSummary {
             name: datacenter.name.to_string(),
             region: datacenter.region.as_deref().map(str::to_owned),
-            state: state.word(),
+            state: state.as_str(),
             // The reason of a state that has ended does not describe the state in force.
             reason: datacenter
                 .reason
                 .as_deref()
                 .map(str::to_owned)
                 .filter(|_| state == datacenter.state),
-            ended: (state != datacenter.state).then(|| datacenter.state.word()),
+            ended: (state != datacenter.state).then(|| datacenter.state.as_str()),
             services,
         });
         Self {
@@ -160,9 +160,9 @@ impl ServiceSummary {
         };
         Self {
             name: service.name.to_string(),
-            rtype: service.kind.word(),
+            rtype: service.kind.keyword(),
             pool: pool.name.to_string(),
-            policy: pool.policy.word(),
+            policy: pool.policy.as_str(),
             ttl_secs: service.ttl_secs,
             members: pool.members.iter().map(|member| name(member.kind)).collect(),
             endpoints,

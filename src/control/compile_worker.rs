@@ -373,7 +373,7 @@ mod tests {
                 .iter()
                 .position(|probe| probe.target.to_string() == target)
                 .unwrap();
-            conditions.standings[probe] =
+            conditions.health_statuses[probe] =
                 HealthStatus { verdict: Verdict::Down, ..HealthStatus::default() };
         }
         Arc::new(conditions)

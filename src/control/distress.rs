@@ -117,7 +117,7 @@ impl DistressedClients {
         let other = chart.unusable_areas(self.family.other());
         let is_distressed =
             |unusable: &UnusableArea| other.iter().any(|other| other.area == unusable.area);
-        let word = self.family.other().word();
+        let word = self.family.other().as_str();
         match self.areas.iter().any(is_distressed) {
             true => format!("NODATA: {word} alone has members left to answer with"),
             false => format!("NODATA: {word} alone has usable members"),

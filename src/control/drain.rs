@@ -226,7 +226,7 @@ impl<'a> DrainTarget<'a> {
             ServingState::Standby | ServingState::Disabled => {
                 Err(NoEditReason::Refused(DrainError::NotInService {
                     datacenter: self.datacenter.name.to_string(),
-                    state: self.state.word().to_owned(),
+                    state: self.state.as_str().to_owned(),
                     origin: self.origin.to_string(),
                 }))
             }
@@ -247,7 +247,7 @@ impl<'a> DrainTarget<'a> {
             ServingState::Standby | ServingState::Disabled => {
                 Err(NoEditReason::AlreadyInState(format!(
                     "not drained: its state is {} in {}; nothing was edited. To put it into service, set state = \"active\" there",
-                    self.state.word(),
+                    self.state.as_str(),
                     self.origin
                 )))
             }
@@ -328,8 +328,8 @@ pub(super) fn log_expired_states(
         if before != after {
             tracing::info!(
                 datacenter = %datacenter.name,
-                from = before.word(),
-                to = after.word(),
+                from = before.as_str(),
+                to = after.as_str(),
                 reason = datacenter.reason.as_deref(),
                 until = datacenter.until.and_then(timestamp).map(tracing::field::display),
                 "datacenter state ended as planned"

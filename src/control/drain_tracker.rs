@@ -242,7 +242,7 @@ impl DrainTracker {
             if !stuck.is_empty() && !tracked.is_logged {
                 tracked.is_logged = true;
                 let (state, services) =
-                    (tracked.state.word(), service_list(&snapshot.topology, &stuck));
+                    (tracked.state.as_str(), service_list(&snapshot.topology, &stuck));
                 tracing::warn!(datacenter = %name, state, services, "answers still name a drained datacenter: no other member is left");
             }
         }
@@ -257,7 +257,7 @@ impl TrackedDatacenter {
         self.is_logged = false;
         tracing::info!(
             datacenter = %name,
-            state = self.state.word(),
+            state = self.state.as_str(),
             reason = self.reason.as_deref(),
             longest_ttl_secs = longest_ttl,
             "drain is effective: no new answer names the datacenter"

@@ -53,7 +53,7 @@ pub struct DatacenterEdit {
 impl DatacenterEdit {
     /// Sets the state. (A table without a state is active.)
     pub fn state(state: ServingState) -> Self {
-        Self::default().set_key("state", Some(state.word().into()))
+        Self::default().set_key("state", Some(state.as_str().into()))
     }
 
     /// Sets the reason; `None` removes it.
@@ -251,8 +251,8 @@ fn edited_whole(
             .and_then(Item::as_table_like_mut)
             .ok_or_else(|| EditError::NoSuchTable(path.to_owned(), (*name).to_owned()))?;
         let state =
-            table.get("state").and_then(Item::as_str).unwrap_or(ServingState::Active.word());
-        if edit.expected.is_some_and(|expected| expected.word() != state) {
+            table.get("state").and_then(Item::as_str).unwrap_or(ServingState::Active.as_str());
+        if edit.expected.is_some_and(|expected| expected.as_str() != state) {
             return Err(EditError::StateConflict(path.to_owned(), (*name).to_owned()));
         }
         edit.keys.iter().for_each(|(key, value)| set_value(table, key, value.clone()));

@@ -126,7 +126,7 @@ pub enum DrainAction {
 
 impl DrainAction {
     /// The name of the action in the API and in the log.
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Drain(_) => "drain",
             Self::Pause => "pause",

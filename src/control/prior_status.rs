@@ -27,7 +27,7 @@ type EndpointName<'a> = (&'a str, &'a str);
 pub(super) struct PriorStatus<'a> {
     topology: &'a Topology,
     keys: &'a [ProbeKey],
-    standings: &'a [HealthStatus],
+    health_statuses: &'a [HealthStatus],
     same_check: HashMap<(&'a Check, &'a ProbeTarget), ProbeId>,
     same_name: HashMap<(&'a str, &'a ProbeTarget), ProbeId>,
 }
@@ -38,13 +38,13 @@ impl<'a> PriorStatus<'a> {
     pub(super) fn new(
         topology: &'a Topology,
         keys: &'a [ProbeKey],
-        standings: &'a [HealthStatus],
+        health_statuses: &'a [HealthStatus],
     ) -> Self {
         let ids = || keys.iter().zip((0..).map(ProbeId));
         Self {
             topology,
             keys,
-            standings,
+            health_statuses,
             same_check: ids().map(|(key, id)| ((&key.monitor.check, &key.target), id)).collect(),
             same_name: ids().map(|(key, id)| ((&*key.monitor.name, &key.target), id)).collect(),
         }
@@ -93,7 +93,8 @@ impl<'a> PriorStatus<'a> {
     }
 
     fn inherited(&self, id: ProbeId) -> InitialVerdict<ProbeKey> {
-        match self.standings.get(id.index()).map_or(Verdict::Unknown, |status| status.verdict) {
+        match self.health_statuses.get(id.index()).map_or(Verdict::Unknown, |status| status.verdict)
+        {
             Verdict::Unknown => InitialVerdict::Unknown,
             verdict => InitialVerdict::Inherited(verdict),
         }
@@ -173,8 +174,8 @@ mod tests {
     fn every_edit_of_a_monitor_keeps_the_status_of_its_targets() {
         let (old, old_keys) = probes("[monitor.a]\nhttp = { port = 80 }", "a");
         let down = HealthStatus { verdict: Verdict::Down, ..HealthStatus::default() };
-        let standings = [down];
-        let prior = PriorStatus::new(&old, &old_keys, &standings);
+        let health_statuses = [down];
+        let prior = PriorStatus::new(&old, &old_keys, &health_statuses);
         let (continued, inherited) = (
             InitialVerdict::Continued(old_keys[0].clone()),
             InitialVerdict::Inherited(Verdict::Down),

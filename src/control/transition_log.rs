@@ -165,11 +165,11 @@ impl<'a> RampFields<'a> {
     fn of(key: &'a RampKey) -> Self {
         match key {
             RampKey::Datacenter(name) => Self { datacenter: Some(name), ..Self::default() },
-            RampKey::Endpoint(pool, name) => {
-                Self { pool: Some(pool), endpoint: Some(name), ..Self::default() }
+            RampKey::Endpoint { pool, endpoint } => {
+                Self { pool: Some(pool), endpoint: Some(endpoint), ..Self::default() }
             }
-            RampKey::Failback(pool, name) => {
-                Self { pool: Some(pool), member: Some(name), ..Self::default() }
+            RampKey::Failback { pool, member } => {
+                Self { pool: Some(pool), member: Some(member), ..Self::default() }
             }
         }
     }

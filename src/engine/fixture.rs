@@ -215,7 +215,7 @@ impl FixtureBuilder {
         for (address, status) in self.health_statuses {
             let target = ProbeTarget::Address(address.parse().unwrap());
             let probe = topology.probes.iter().position(|probe| probe.target == target).unwrap();
-            conditions.standings[probe] = status;
+            conditions.health_statuses[probe] = status;
         }
         if self.adjustments != Adjustments::default() {
             conditions.adjustments = self.adjustments;

@@ -30,7 +30,7 @@ pub enum Transport {
 
 impl Transport {
     /// The name of the transport in metrics, in log records and in `whoami`.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",

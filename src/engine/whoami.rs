@@ -45,7 +45,7 @@ pub(super) fn answer(
     let start = writer.position();
     let mut facts = FactWriter(writer);
     facts.push(format_args!("source={}", context.query.source))?;
-    facts.push(format_args!("transport={}", context.query.transport.word()))?;
+    facts.push(format_args!("transport={}", context.query.transport.as_str()))?;
     if let Some((address, length)) = subnet {
         facts.push(format_args!("client-subnet={address}/{length}"))?;
     }

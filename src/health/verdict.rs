@@ -21,7 +21,7 @@ impl Verdict {
     }
 
     /// The verdict in reports and metrics: `unknown`, `up` or `down`.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
             Self::Up => "up",

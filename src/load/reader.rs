@@ -58,11 +58,11 @@ impl<'s> ReportReader<'s> {
             ) => FormatReader::Haproxy(Box::new(Statistics::new(proxy.as_deref()))),
             LoadKind::Nginx(_) => FormatReader::StubStatus(Vec::new()),
             LoadKind::Envoy { cluster, .. } => FormatReader::Envoy(envoy::series(cluster)),
-            LoadKind::Prometheus { wanted: mapping, .. } => FormatReader::Prometheus(
+            LoadKind::Prometheus { mapping, .. } => FormatReader::Prometheus(
                 SeriesReader::new(mapping.selectors().map(Cow::Borrowed)),
                 mapping,
             ),
-            LoadKind::Json { wanted: mapping, .. } => FormatReader::Json(Vec::new(), mapping),
+            LoadKind::Json { mapping, .. } => FormatReader::Json(Vec::new(), mapping),
             LoadKind::Orca => return None,
         };
         Some(Self { source, format, octets: 0 })

@@ -42,14 +42,14 @@ pub enum LoadKind {
         /// The page that is polled.
         page: LoadPage,
         /// The series that make up the report.
-        wanted: ReportMapping<Selector>,
+        mapping: ReportMapping<Selector>,
     },
     /// A JSON document of any structure.
     Json {
         /// The page that is polled.
         page: LoadPage,
         /// The places in the document that make up the report.
-        wanted: ReportMapping<JsonPointer>,
+        mapping: ReportMapping<JsonPointer>,
     },
     /// The header `endpoint-load-metrics` of health check replies. Nothing is polled.
     Orca,

@@ -70,11 +70,11 @@ fn samples() -> Vec<(LoadSource, &'static str)> {
              envoy_cluster_upstream_rq_time{envoy_cluster_name=\"www\",quantile=\"0.5\"} 12\n",
         ),
         (
-            source(LoadKind::Prometheus { page: page(), wanted: prometheus }),
+            source(LoadKind::Prometheus { page: page(), mapping: prometheus }),
             "# HELP x X\nx{proxy=\"www\",y=\"\\\"\"} 12 17\ncpu 0.5\ncpu{a=\"b\"} 0.7\nup 1\nall 2\n",
         ),
         (
-            source(LoadKind::Json { page: page(), wanted: json }),
+            source(LoadKind::Json { page: page(), mapping: json }),
             "{\"a\": [12, 3], \"t\": 0.2, \"q\": -1.5e2}",
         ),
     ]

@@ -43,7 +43,7 @@ fn log_panic(transport: Transport, client: IpAddr) -> NoReplyReason {
     if let Some(suppressed) = PANICS.admit() {
         tracing::error!(
             %client,
-            transport = transport.word(),
+            transport = transport.as_str(),
             suppressed,
             "answering a query panicked"
         );

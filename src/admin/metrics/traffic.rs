@@ -40,7 +40,7 @@ fn per_transport(
     count: impl Fn(&TransportTotals) -> u64,
 ) -> fmt::Result {
     let samples =
-        transports.iter().map(|totals| ([("transport", totals.transport.word())], count(totals)));
+        transports.iter().map(|totals| ([("transport", totals.transport.as_str())], count(totals)));
     page.counters(name, help, samples)
 }
 
@@ -54,7 +54,7 @@ fn message_outcomes(page: &mut MetricsPage<'_>, transports: &[TransportTotals]) 
     )?;
     let ignored = transports.iter().flat_map(|totals| {
         let labels = |reason: NoReplyReason| {
-            [("transport", totals.transport.word()), ("reason", reason.label())]
+            [("transport", totals.transport.as_str()), ("reason", reason.label())]
         };
         NoReplyReason::ALL.map(|reason| (labels(reason), totals.no_replies_for(reason)))
     });
@@ -74,7 +74,7 @@ fn message_outcomes(page: &mut MetricsPage<'_>, transports: &[TransportTotals]) 
     per_transport(page, transports, "portolan_kernel_drops", drops, |totals| totals.kernel_drops)?;
     let events = transports.iter().flat_map(|totals| {
         let labels = |event: ConnectionEvent| {
-            [("transport", totals.transport.word()), ("event", event.label())]
+            [("transport", totals.transport.as_str()), ("event", event.label())]
         };
         ConnectionEvent::ALL.map(|event| (labels(event), totals.connection_events(event)))
     });
@@ -95,7 +95,7 @@ fn message_outcomes(page: &mut MetricsPage<'_>, transports: &[TransportTotals]) 
 fn replies(page: &mut MetricsPage<'_>, transports: &[TransportTotals]) -> fmt::Result {
     let rcodes = transports.iter().flat_map(|totals| {
         let labels = |rcode| {
-            [("transport", totals.transport.word().to_owned()), ("rcode", rcode_label(rcode))]
+            [("transport", totals.transport.as_str().to_owned()), ("rcode", rcode_label(rcode))]
         };
         // Codes without a name are shown only once they occur.
         let is_shown = |rcode, count| count > 0 || Rcode(rcode).mnemonic().is_some();
@@ -107,7 +107,7 @@ fn replies(page: &mut MetricsPage<'_>, transports: &[TransportTotals]) -> fmt::R
     page.counters("portolan_replies", "Replies sent, by response code.", rcodes)?;
     let types = transports.iter().flat_map(|totals| {
         let labels = |rtype| {
-            [("transport", totals.transport.word().to_owned()), ("type", rtype_label(rtype))]
+            [("transport", totals.transport.as_str().to_owned()), ("type", rtype_label(rtype))]
         };
         totals.by_type().map(move |(rtype, count)| (labels(rtype), count)).collect::<Vec<_>>()
     });

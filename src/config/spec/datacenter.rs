@@ -73,7 +73,7 @@ pub(super) fn state(item: ValueReader<'_>, problems: &mut Problems) -> Option<Se
         ServingState::Draining,
         ServingState::Disabled,
     ]
-    .map(|state| (state.word(), state));
+    .map(|state| (state.as_str(), state));
     item.keyword(&words, problems)
 }
 

@@ -284,7 +284,7 @@ fn load_policy(
     for item in written.into_iter().flatten().filter(|_| has_no_marks) {
         problems
             .error(item.place, format!("{} has `{}`, which is for gauges", item.subject, item.key))
-            .help(format!("by = \"{}\" has no marks; by = \"cpu\" has", measure.word()));
+            .help(format!("by = \"{}\" has no marks; by = \"cpu\" has", measure.as_str()));
     }
     if let (Some(item), true) = (hard.or(soft), soft_or_default >= hard_or_default) {
         problems

@@ -92,7 +92,7 @@ impl LoadedConfig {
             identity,
             databases: Arc::clone(self.databases()),
             topology: Arc::clone(&self.topology),
-            standings: compiled.conditions().standings.clone().into(),
+            health_statuses: compiled.conditions().health_statuses.clone().into(),
         }
     }
 

@@ -143,8 +143,8 @@ impl LiveConditions {
 
     /// Makes all of the conditions follow their inputs, for a topology that may be new.
     pub(super) fn rebuild(&mut self, loaded: &LoadedConfig, probing: &mut Probing) {
-        self.current.standings = probing.take_statuses();
-        update_combined(&loaded.topology.combined_probes, &mut self.current.standings);
+        self.current.health_statuses = probing.take_statuses();
+        update_combined(&loaded.topology.combined_probes, &mut self.current.health_statuses);
         self.update_aliases(&loaded.topology);
         self.load_controller.update(&loaded.compiler, &mut self.current, true);
         self.recovery.set_topology(&loaded.topology);
@@ -163,7 +163,7 @@ impl LiveConditions {
         let mut is_changed = false;
         for id in probing.take_changed().into_iter().filter(is_probe) {
             let status = probing.status(id);
-            let before = std::mem::replace(&mut self.current.standings[id.index()], status);
+            let before = std::mem::replace(&mut self.current.health_statuses[id.index()], status);
             is_changed |= before != status;
         }
         is_changed |= self.update_combined(&loaded.topology, probing);
@@ -180,11 +180,12 @@ impl LiveConditions {
 
     /// Makes the status of combined targets follow their parts. Returns whether any changed.
     fn update_combined(&mut self, topology: &Topology, probing: &Probing) -> bool {
-        let before = self.current.standings.clone();
-        let combined = update_combined(&topology.combined_probes, &mut self.current.standings);
+        let before = self.current.health_statuses.clone();
+        let combined =
+            update_combined(&topology.combined_probes, &mut self.current.health_statuses);
         for id in &combined {
             let from = before[id.index()].verdict;
-            let to = self.current.standings[id.index()].verdict;
+            let to = self.current.health_statuses[id.index()].verdict;
             if from != to {
                 let key = &probing.keys()[id.index()];
                 verdict_log::log_verdict_change(key, from, to, Some("combined from its parts"));

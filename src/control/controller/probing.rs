@@ -114,7 +114,7 @@ impl Probing {
     }
 
     /// Probes what `topology` has, except for what only disabled endpoints use. `conditions` are
-    /// the newest ones; their standings belong to the topology before.
+    /// the newest ones; their health_statuses belong to the topology before.
     pub(super) async fn set_topology(&mut self, topology: &Arc<Topology>, conditions: &Conditions) {
         let monitors: Vec<Arc<Monitor>> = topology.monitors.iter().cloned().map(Arc::new).collect();
         let keys: Vec<ProbeKey> = topology
@@ -125,7 +125,7 @@ impl Probing {
                 target: probe.target.clone(),
             })
             .collect();
-        let prior = PriorStatus::new(&self.topology, &self.keys, &conditions.standings);
+        let prior = PriorStatus::new(&self.topology, &self.keys, &conditions.health_statuses);
         let starts = prior.starts(topology, &keys);
         let active: Vec<LedgerTarget<ProbeKey>> = std::iter::zip(&keys, starts)
             .zip(active_probes(topology, conditions))

@@ -32,7 +32,7 @@ pub(super) fn datacenters(inputs: &StatusInputs<'_>, detail: ListDetail) -> Vec<
         DatacenterStatus {
             name: datacenter.name.to_string(),
             region: datacenter.region.as_deref().map(str::to_owned),
-            state: inputs.conditions.datacenters[index].word().to_owned(),
+            state: inputs.conditions.datacenters[index].as_str().to_owned(),
             reason: datacenter.reason.as_deref().map(str::to_owned),
             until: datacenter.until,
             file: inputs.loaded.config.datacenter_origins[index].to_string(),
@@ -66,7 +66,7 @@ fn verdict_counts(inputs: &StatusInputs<'_>, targets: &BTreeSet<ProbeId>) -> [us
     let mut counts = [0; 3];
     targets
         .iter()
-        .for_each(|id| counts[inputs.conditions.standings[id.index()].verdict as usize] += 1);
+        .for_each(|id| counts[inputs.conditions.health_statuses[id.index()].verdict as usize] += 1);
     counts
 }
 
@@ -118,7 +118,7 @@ pub(in crate::control) fn drain_outcome(
     let (still_answered, _) = still_answered(inputs, &datacenter.name, ListDetail::Full);
     let is_watched = matches!(state, ServingState::Draining | ServingState::Disabled);
     DrainOutcome {
-        state: state.word().to_owned(),
+        state: state.as_str().to_owned(),
         reason: datacenter
             .reason
             .as_deref()

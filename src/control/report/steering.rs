@@ -115,13 +115,12 @@ pub(in crate::control) fn ramps(load_controller: &LoadController) -> Vec<RampSta
     let status = |ramp: RampReport<'_>| {
         let (name, pool) = match &*ramp.key {
             RampKey::Datacenter(name) => (name, None),
-            RampKey::Endpoint(pool, name) | RampKey::Failback(pool, name) => {
-                (name, Some(pool.to_string()))
-            }
+            RampKey::Endpoint { pool, endpoint: name }
+            | RampKey::Failback { pool, member: name } => (name, Some(pool.to_string())),
         };
         let ends = unix_now() + ramp.ends_at.saturating_sub(now).as_secs() as i64;
         let kind = match (&*ramp.key, ramp.goal.total_cmp(&ramp.value)) {
-            (RampKey::Failback(..), _) => "failback",
+            (RampKey::Failback { .. }, _) => "failback",
             (_, Ordering::Less) => "drain",
             (_, Ordering::Equal) => "held-drain",
             (_, Ordering::Greater) => "slow-start",

@@ -66,7 +66,7 @@ fn target(inputs: &StatusInputs<'_>, id: ProbeId, is_probed: bool) -> TargetStat
         (!is_probed).then(|| "not probed: every endpoint that depends on it is disabled".to_owned())
     };
     TargetStatus {
-        verdict: inputs.conditions.standings[id.index()].verdict.word().to_owned(),
+        verdict: inputs.conditions.health_statuses[id.index()].verdict.as_str().to_owned(),
         since,
         last: last.map(|(outcome, _)| outcome_text(outcome)).or_else(not_probed),
         latency_ms: last.map(|(outcome, _)| outcome.latency.as_millis() as u64),
@@ -81,12 +81,12 @@ fn combined_target(
     id: ProbeId,
     combination: &CombinedProbe,
 ) -> TargetStatus {
-    let standings = &inputs.conditions.standings;
-    let status = standings[id.index()];
-    let usable = combination.usable(standings);
+    let health_statuses = &inputs.conditions.health_statuses;
+    let status = health_statuses[id.index()];
+    let usable = combination.usable(health_statuses);
     let (parts, min_up) = (combination.probes.len(), combination.min_up);
     TargetStatus {
-        verdict: status.verdict.word().to_owned(),
+        verdict: status.verdict.as_str().to_owned(),
         last: match status.verdict {
             Verdict::Down => {
                 Some(format!("{usable} of {parts} parts are up or unknown, want {min_up}"))

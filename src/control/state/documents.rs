@@ -137,8 +137,9 @@ pub(super) fn decode_feedback(octets: &[u8]) -> Result<SavedFeedback, DocumentEr
     let datacenters =
         file.datacenters.into_iter().map(|(name, value)| (RampKey::Datacenter(name.into()), value));
     let endpoints = file.endpoints.into_iter();
-    let endpoints = endpoints
-        .map(|(pool, endpoint, value)| (RampKey::Endpoint(pool.into(), endpoint.into()), value));
+    let endpoints = endpoints.map(|(pool, endpoint, value)| {
+        (RampKey::Endpoint { pool: pool.into(), endpoint: endpoint.into() }, value)
+    });
     let named = |members: Vec<(String, f64)>| {
         members.into_iter().map(|(name, share)| (name.into(), share)).collect()
     };
@@ -170,11 +171,11 @@ pub(super) fn encode_feedback(saved: &SavedFeedback) -> Vec<u8> {
     for (key, value) in &saved.ramps {
         match key {
             RampKey::Datacenter(name) => file.datacenters.push((name.to_string(), *value)),
-            RampKey::Endpoint(pool, name) => {
-                file.endpoints.push((pool.to_string(), name.to_string(), *value))
+            RampKey::Endpoint { pool, endpoint } => {
+                file.endpoints.push((pool.to_string(), endpoint.to_string(), *value))
             }
             // `returns` has these, with the member that held the clients.
-            RampKey::Failback(..) => {}
+            RampKey::Failback { .. } => {}
         }
     }
     let named = |members: &[(Box<str>, f64)]| {

@@ -126,7 +126,7 @@ impl PhraseContext<'_> {
         let weight = pool.members[member.position].weight;
         match (&pool.policy, member.modifiers.load_weight) {
             (Policy::Load(policy), Some((by_load, all))) => {
-                format!("weight {weight}, by load ({}) {by_load} of {all}", policy.measure.word())
+                format!("weight {weight}, by load ({}) {by_load} of {all}", policy.measure.as_str())
             }
             (Policy::Load(_), None) => {
                 format!("weight {weight} of {picked}, as configured: no load report changes it")

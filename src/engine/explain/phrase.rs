@@ -143,11 +143,11 @@ impl<'a> PhraseContext<'a> {
             (SkipReason::Draining | SkipReason::Disabled, InspectedNode::Endpoint(endpoint)) => {
                 match endpoint.state_of {
                     Some(datacenter) => self.datacenter_state(datacenter),
-                    None => endpoint.state.word().to_owned(),
+                    None => endpoint.state.as_str().to_owned(),
                 }
             }
-            (SkipReason::Draining, _) => ServingState::Draining.word().to_owned(),
-            (SkipReason::Disabled, _) => ServingState::Disabled.word().to_owned(),
+            (SkipReason::Draining, _) => ServingState::Draining.as_str().to_owned(),
+            (SkipReason::Disabled, _) => ServingState::Disabled.as_str().to_owned(),
             (SkipReason::NoAddress, _) => format!("no {} address", family_name(self.family)),
             (SkipReason::Unresolved, _) => "its alias is not resolved".to_owned(),
             (SkipReason::Unusable, InspectedNode::Pool(inner)) => self.unusable(inner),
@@ -231,7 +231,7 @@ impl<'a> PhraseContext<'a> {
         let datacenter = &self.topology.datacenters[id.index()];
         let state =
             self.conditions.datacenters.get(id.index()).copied().unwrap_or(datacenter.state);
-        let mut text = format!("{} is {}", datacenter.name, state.word());
+        let mut text = format!("{} is {}", datacenter.name, state.as_str());
         if let Some(reason) = &datacenter.reason {
             text += &format!(": {reason}");
         }

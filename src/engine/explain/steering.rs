@@ -200,7 +200,7 @@ fn flipping_target(
             .zip(&endpoint.addresses)
             .find_map(|(target, (_, status))| {
                 let status = status.filter(|status| status.flips_in_secs == Some(secs))?;
-                Some((target.target, status.verdict.word()))
+                Some((target.target, status.verdict.as_str()))
             }),
     })
 }
@@ -297,7 +297,7 @@ fn pool(
     let configured = phrases.pool(inspected);
     PoolView {
         name: configured.name.to_string(),
-        policy: configured.policy.word().to_owned(),
+        policy: configured.policy.as_str().to_owned(),
         spread: spread_name(inspected.spread).to_owned(),
         min_up: format_min_up(configured.min_up),
         meets_min_up: inspected.meets_min_up,
@@ -325,7 +325,7 @@ fn member(
     let answers = if is_picked { answers } else { &[] };
     let (state, targets, inner) = match &inspected.content {
         InspectedNode::Endpoint(endpoint) => {
-            (Some(endpoint.state.word().to_owned()), targets(phrases, endpoint), None)
+            (Some(endpoint.state.as_str().to_owned()), targets(phrases, endpoint), None)
         }
         InspectedNode::Pool(inner) => (None, Vec::new(), Some(pool(phrases, inner, answers))),
     };
@@ -380,7 +380,7 @@ fn datacenter(phrases: &PhraseContext<'_>, id: DatacenterId) -> DatacenterView {
     let is_as_configured = state == configured.state;
     DatacenterView {
         name: configured.name.to_string(),
-        state: state.word().to_owned(),
+        state: state.as_str().to_owned(),
         reason: configured
             .reason
             .as_ref()
@@ -402,7 +402,7 @@ fn targets(phrases: &PhraseContext<'_>, endpoint: &InspectedEndpoint) -> Vec<Tar
             },
             is_of_family: address
                 .is_none_or(|address| address.is_ipv4() == (phrases.family == Family::V4)),
-            verdict: status.map(|status| status.verdict.word().to_owned()),
+            verdict: status.map(|status| status.verdict.as_str().to_owned()),
             flips_in_secs: status.and_then(|status| status.flips_in_secs),
         };
     endpoint.addresses.iter().map(view).collect()

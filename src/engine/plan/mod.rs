@@ -191,7 +191,7 @@ fn datacenters(before: &SnapshotContext<'_>, after: &SnapshotContext<'_>) -> Vec
             let state =
                 context.conditions.datacenters.get(index).copied().unwrap_or(datacenter.state);
             let reason = datacenter.reason.as_ref().map(|reason| reason.to_string());
-            (datacenter.name.to_string(), (state.word().to_owned(), reason))
+            (datacenter.name.to_string(), (state.as_str().to_owned(), reason))
         };
         configured.iter().enumerate().map(state).collect()
     };

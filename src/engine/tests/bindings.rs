@@ -110,7 +110,7 @@ fn load_config() -> LoadedConfig {
 /// The snapshot in which the probes marked in `down` are down.
 fn snapshot(config: &mut LoadedConfig, down: &[bool]) -> Snapshot {
     let mut conditions = Conditions::unprobed(&config.topology, 0);
-    for (status, is_down) in conditions.standings.iter_mut().zip(down) {
+    for (status, is_down) in conditions.health_statuses.iter_mut().zip(down) {
         let verdict = if *is_down { Verdict::Down } else { Verdict::Up };
         *status = HealthStatus { verdict, flips_in_secs: None, ..HealthStatus::default() };
     }

@@ -54,7 +54,7 @@ fn source(kind: LoadKind) -> LoadSource {
     }
 }
 
-fn wanted<P>(connections: P) -> ReportMapping<P> {
+fn mapping<P>(connections: P) -> ReportMapping<P> {
     ReportMapping {
         connections: Some(connections),
         limit: None,
@@ -68,11 +68,11 @@ fn wanted<P>(connections: P) -> ReportMapping<P> {
 }
 
 fn prometheus(page: LoadPage) -> LoadKind {
-    LoadKind::Prometheus { page, wanted: wanted("x".parse().unwrap()) }
+    LoadKind::Prometheus { page, mapping: mapping("x".parse().unwrap()) }
 }
 
 fn json(page: LoadPage) -> LoadKind {
-    LoadKind::Json { page, wanted: wanted("/x".parse().unwrap()) }
+    LoadKind::Json { page, mapping: mapping("/x".parse().unwrap()) }
 }
 
 /// Polls while the stall detector runs, until there is a result: on a starved machine, not every

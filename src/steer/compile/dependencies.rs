@@ -129,8 +129,10 @@ impl Dependencies {
     /// state, fraction or addresses of a member, or the adjustments of the pool itself.
     pub(in crate::steer) fn changed(&self, before: &Conditions, now: &Conditions) -> Vec<PoolId> {
         let mut endpoints: Vec<u32> = Vec::new();
-        let differs = |probe: &usize| before.standings.get(*probe) != now.standings.get(*probe);
-        let probes = (0..before.standings.len().max(now.standings.len())).filter(differs);
+        let differs =
+            |probe: &usize| before.health_statuses.get(*probe) != now.health_statuses.get(*probe);
+        let probes =
+            (0..before.health_statuses.len().max(now.health_statuses.len())).filter(differs);
         endpoints.extend(probes.flat_map(|probe| self.endpoints_by_probe.list(probe)));
         let differs = |alias: &usize| before.aliases.get(*alias) != now.aliases.get(*alias);
         let aliases = (0..before.aliases.len().max(now.aliases.len())).filter(differs);
@@ -224,15 +226,15 @@ fn is_same_endpoint<'a>(id: EndpointId, before: CompileInputs<'a>, now: CompileI
             && old.datacenters == new.datacenters
             && old.state == new.state
             && old.force == new.force;
-    let standings = |inputs: CompileInputs<'_>| -> Vec<_> {
+    let statuses = |inputs: CompileInputs<'_>| -> Vec<_> {
         let probes = &inputs.topology.endpoint_probes[index];
-        probes.iter().map(|probe| inputs.conditions.standing(*probe)).collect()
+        probes.iter().map(|probe| inputs.conditions.health_status(*probe)).collect()
     };
     let has_same_health = || {
         let probes = |inputs: CompileInputs<'a>| &inputs.topology.endpoint_probes[index];
         let (old, new) = (probes(before), probes(now));
         old.iter().chain(new).all(Option::is_none) && old.len() == new.len()
-            || standings(before) == standings(now)
+            || statuses(before) == statuses(now)
     };
     let resolved = |inputs: CompileInputs<'_>| {
         inputs.topology.endpoint_alias[index]

@@ -109,7 +109,7 @@ pub(super) fn find_disagreement(
     let probes =
         endpoints.iter().flat_map(|id| topology.endpoint_probes[id.index()].iter().flatten());
     let verdicts: Vec<Verdict> =
-        probes.map(|&probe| conditions.standing(Some(probe)).verdict).collect();
+        probes.map(|&probe| conditions.health_status(Some(probe)).verdict).collect();
     let probes_up = verdicts.contains(&Verdict::Up);
     if !probes_up && !verdicts.contains(&Verdict::Down) {
         return None;

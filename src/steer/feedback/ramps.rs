@@ -16,10 +16,20 @@ use crate::steer::model::{
 pub enum RampKey {
     /// The datacenter of this name.
     Datacenter(Box<str>),
-    /// The endpoint of a pool: the pool's name, then the endpoint's.
-    Endpoint(Box<str>, Box<str>),
-    /// Clients of a `failover` pool that return to a member: the pool's name, then the member's.
-    Failback(Box<str>, Box<str>),
+    /// An endpoint of a pool.
+    Endpoint {
+        /// The name of the pool.
+        pool: Box<str>,
+        /// The name of the endpoint.
+        endpoint: Box<str>,
+    },
+    /// The clients of a `failover` pool that return to a member.
+    Failback {
+        /// The name of the pool.
+        pool: Box<str>,
+        /// The name of the member.
+        member: Box<str>,
+    },
 }
 
 /// The ramps of one topology.
@@ -57,8 +67,11 @@ impl Ramps {
                 let MemberKind::Endpoint(id) = member.kind else { continue };
                 let endpoint = &topology.endpoints[id.index()];
                 if endpoint.ramp_times != RampTimes::default() {
-                    self.endpoints
-                        .push((id, RampKey::Endpoint(pool.name.clone(), endpoint.name.clone())));
+                    let key = RampKey::Endpoint {
+                        pool: pool.name.clone(),
+                        endpoint: endpoint.name.clone(),
+                    };
+                    self.endpoints.push((id, key));
                 }
             }
         }
@@ -107,7 +120,7 @@ impl Ramps {
                 || endpoint.force.is_none()
                     && topology.endpoint_probes[id.index()]
                         .iter()
-                        .any(|probe| conditions.standing(*probe).verdict.is_usable());
+                        .any(|probe| conditions.health_status(*probe).verdict.is_usable());
             let input = RampInput {
                 state: endpoint.state,
                 is_up,
@@ -163,7 +176,8 @@ fn keys_in_service(topology: &Topology) -> impl Iterator<Item = RampKey> {
         let MemberKind::Endpoint(id) = kind else { return None };
         let endpoint = &topology.endpoints[id.index()];
         let is_in_service = matches!(endpoint.state, ServingState::Active | ServingState::Standby);
-        is_in_service.then(|| RampKey::Endpoint(pool.name.clone(), endpoint.name.clone()))
+        is_in_service
+            .then(|| RampKey::Endpoint { pool: pool.name.clone(), endpoint: endpoint.name.clone() })
     })
 }
 

@@ -238,7 +238,8 @@ impl Inspector<'_> {
                     .collect()
             }
         };
-        let standing = |probe: &Option<_>| probe.map(|probe| self.conditions.standing(Some(probe)));
+        let status =
+            |probe: &Option<_>| probe.map(|probe| self.conditions.health_status(Some(probe)));
         InspectedEndpoint {
             id,
             state,
@@ -252,7 +253,7 @@ impl Inspector<'_> {
             // An alias has one probe, whatever it resolves to.
             addresses: addresses
                 .into_iter()
-                .zip(probes.iter().chain(probes.last().into_iter().cycle()).map(standing))
+                .zip(probes.iter().chain(probes.last().into_iter().cycle()).map(status))
                 .collect(),
         }
     }

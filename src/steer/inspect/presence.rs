@@ -41,7 +41,7 @@ pub struct AnsweredDatacenter {
 impl AnsweredDatacenter {
     /// The type of the record that names the datacenter, for a service of this kind.
     pub fn record_type(&self, kind: &RecordKind) -> &'static str {
-        match kind.word() {
+        match kind.keyword() {
             Some(word) if self.is_binding => word,
             _ => kind.record_type(self.family),
         }
@@ -257,7 +257,8 @@ impl AlternativeCounts {
         family: Family,
     ) -> &mut usize {
         let endpoint = &topology.endpoints[id.index()];
-        let is_usable = |probe: &Option<ProbeId>| conditions.standing(*probe).verdict.is_usable();
+        let is_usable =
+            |probe: &Option<ProbeId>| conditions.health_status(*probe).verdict.is_usable();
         let probes = &topology.endpoint_probes[id.index()];
         let is_up = endpoint.force == Some(HealthOverride::Up)
             || match &endpoint.target {

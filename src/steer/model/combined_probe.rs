@@ -17,10 +17,10 @@ impl CombinedProbe {
     /// The health status that follows from those of the combined probes. A probe whose verdict is
     /// unknown counts as up. The combined verdict is unknown if it would be down without such
     /// probes. It is pending while fewer than `min_up` probes are usable and have an outcome.
-    pub fn standing(&self, standings: &[HealthStatus]) -> HealthStatus {
-        let statuses = || self.probes.iter().filter_map(|probe| standings.get(probe.index()));
+    pub fn status(&self, statuses: &[HealthStatus]) -> HealthStatus {
+        let combined = || self.probes.iter().filter_map(|probe| statuses.get(probe.index()));
         let count = |matches: fn(Verdict) -> bool| {
-            statuses().filter(|probe| matches(probe.verdict)).count()
+            combined().filter(|probe| matches(probe.verdict)).count()
         };
         let min_up = self.min_up as usize;
         let (usable, up) = (count(Verdict::is_usable), count(|verdict| verdict == Verdict::Up));
@@ -32,16 +32,16 @@ impl CombinedProbe {
         // The combined verdict flips once `missing + 1` probes have flipped: the last of those
         // decides when.
         let missing = if usable >= min_up { usable - min_up } else { min_up - usable - 1 };
-        let mut flips: Vec<u32> = statuses()
+        let mut flips: Vec<u32> = combined()
             .filter(|probe| probe.verdict.is_usable() == verdict.is_usable())
             .filter_map(|probe| probe.flips_in_secs)
             .collect();
         flips.sort_unstable();
         let checked =
-            statuses().filter(|probe| probe.verdict.is_usable() && !probe.is_pending).count();
+            combined().filter(|probe| probe.verdict.is_usable() && !probe.is_pending).count();
         let is_pending = verdict == Verdict::Unknown && checked < min_up;
         let first_wait = || {
-            statuses()
+            combined()
                 .filter(|probe| probe.is_pending)
                 .filter_map(|probe| probe.flips_in_secs)
                 .min()
@@ -51,9 +51,9 @@ impl CombinedProbe {
     }
 
     /// The number of combined probes that are up or unknown.
-    pub fn usable(&self, standings: &[HealthStatus]) -> usize {
-        let statuses = self.probes.iter().filter_map(|probe| standings.get(probe.index()));
-        statuses.filter(|status| status.verdict.is_usable()).count()
+    pub fn usable(&self, statuses: &[HealthStatus]) -> usize {
+        let combined = self.probes.iter().filter_map(|probe| statuses.get(probe.index()));
+        combined.filter(|status| status.verdict.is_usable()).count()
     }
 }
 
@@ -61,15 +61,15 @@ impl CombinedProbe {
 /// combined probes whose status changed.
 pub fn update_combined(
     combined_probes: &[Option<CombinedProbe>],
-    standings: &mut [HealthStatus],
+    statuses: &mut [HealthStatus],
 ) -> Vec<ProbeId> {
     let mut changed = Vec::new();
     // A combined probe comes after the probes that it combines, so that one pass is enough.
     for (combination, id) in combined_probes.iter().zip((0..).map(ProbeId)) {
         let Some(combination) = combination else { continue };
-        let standing = combination.standing(standings);
-        if let Some(old) = standings.get_mut(id.index()).filter(|old| **old != standing) {
-            *old = standing;
+        let status = combination.status(statuses);
+        if let Some(old) = statuses.get_mut(id.index()).filter(|old| **old != status) {
+            *old = status;
             changed.push(id);
         }
     }
@@ -80,7 +80,7 @@ pub fn update_combined(
 mod tests {
     use super::*;
 
-    fn standing((verdict, flips_in_secs): (Verdict, Option<u32>)) -> HealthStatus {
+    fn health_status((verdict, flips_in_secs): (Verdict, Option<u32>)) -> HealthStatus {
         HealthStatus { verdict, flips_in_secs, ..HealthStatus::default() }
     }
 
@@ -136,12 +136,10 @@ mod tests {
                 "one more probe is enough",
             ),
         ] {
-            let standings: Vec<_> = probes.into_iter().map(standing).collect();
-            let combination = CombinedProbe {
-                min_up,
-                probes: (0..standings.len() as u32).map(ProbeId).collect(),
-            };
-            assert_eq!(combination.standing(&standings), standing((verdict, flips)), "{why}");
+            let statuses: Vec<_> = probes.into_iter().map(health_status).collect();
+            let combination =
+                CombinedProbe { min_up, probes: (0..statuses.len() as u32).map(ProbeId).collect() };
+            assert_eq!(combination.status(&statuses), health_status((verdict, flips)), "{why}");
         }
     }
 
@@ -149,7 +147,7 @@ mod tests {
     fn a_combination_is_pending_while_it_depends_on_a_probe_without_a_verdict() {
         let pending =
             HealthStatus { verdict: Verdict::Unknown, flips_in_secs: Some(7), is_pending: true };
-        let (up, waited) = (standing((Verdict::Up, None)), HealthStatus::default());
+        let (up, waited) = (health_status((Verdict::Up, None)), HealthStatus::default());
         for (min_up, probes, is_pending, why) in [
             (1, [up, pending], false, "any: one is up"),
             (2, [up, pending], true, "all: one has had no verdict yet"),
@@ -158,9 +156,9 @@ mod tests {
             (2, [waited, waited], false, "all: the wait of both is over"),
         ] {
             let combination = CombinedProbe { min_up, probes: vec![ProbeId(0), ProbeId(1)] };
-            let standing = combination.standing(&probes);
-            assert_eq!(standing.is_pending, is_pending, "{why}");
-            assert_eq!(standing.flips_in_secs, is_pending.then_some(7), "{why}");
+            let status = combination.status(&probes);
+            assert_eq!(status.is_pending, is_pending, "{why}");
+            assert_eq!(status.flips_in_secs, is_pending.then_some(7), "{why}");
         }
     }
 }

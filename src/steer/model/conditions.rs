@@ -23,7 +23,7 @@ pub struct Conditions {
     /// Each datacenter's state at present: as written, or active once its `until` has passed.
     pub datacenters: Vec<ServingState>,
     /// Each probe's health status, by [`ProbeId`].
-    pub standings: Vec<HealthStatus>,
+    pub health_statuses: Vec<HealthStatus>,
     /// The addresses of each alias, by [`AliasId`].
     pub aliases: Vec<Arc<ResolvedAlias>>,
     /// The effect of ramps and feedback on shares.
@@ -71,7 +71,7 @@ impl Conditions {
         Self {
             adjustments: Adjustments::settled(topology, &datacenters),
             datacenters,
-            standings: vec![HealthStatus::default(); topology.probes.len()],
+            health_statuses: vec![HealthStatus::default(); topology.probes.len()],
             aliases: vec![Arc::default(); topology.aliases.len()],
             recovering: BTreeMap::new(),
         }
@@ -87,7 +87,7 @@ impl Conditions {
         let recovering =
             self.recovering.iter().filter(|(group, _)| group.pool.index() < to.pools.len());
         Self {
-            standings: self.carried_standings(from, to),
+            health_statuses: self.carried_statuses(from, to),
             aliases: self.carried_aliases(from, to),
             recovering: recovering.map(|(group, secs)| (group.clone(), *secs)).collect(),
             datacenters,
@@ -95,7 +95,7 @@ impl Conditions {
         }
     }
 
-    fn carried_standings(&self, from: &Topology, to: &Topology) -> Vec<HealthStatus> {
+    fn carried_statuses(&self, from: &Topology, to: &Topology) -> Vec<HealthStatus> {
         let key = |topology: &'_ Topology, probe: &'_ Probe| -> (Box<str>, ProbeTarget) {
             (topology.monitors[probe.monitor.index()].name.clone(), probe.target.clone())
         };
@@ -106,13 +106,13 @@ impl Conditions {
                 .map(|monitor| &monitor.name)
                 .eq(to.monitors.iter().map(|monitor| &monitor.name));
         if is_same {
-            return self.standings.clone();
+            return self.health_statuses.clone();
         }
         let known: HashMap<(Box<str>, ProbeTarget), HealthStatus> = from
             .probes
             .iter()
-            .zip(&self.standings)
-            .map(|(probe, standing)| (key(from, probe), *standing))
+            .zip(&self.health_statuses)
+            .map(|(probe, status)| (key(from, probe), *status))
             .collect();
         to.probes
             .iter()
@@ -134,8 +134,8 @@ impl Conditions {
         self.aliases.get(alias.index()).map_or(&UNRESOLVED, |resolved| resolved)
     }
 
-    pub(in crate::steer) fn standing(&self, probe: Option<ProbeId>) -> HealthStatus {
-        probe.and_then(|probe| self.standings.get(probe.index())).copied().unwrap_or_default()
+    pub(in crate::steer) fn health_status(&self, probe: Option<ProbeId>) -> HealthStatus {
+        probe.and_then(|probe| self.health_statuses.get(probe.index())).copied().unwrap_or_default()
     }
 }
 

@@ -19,7 +19,7 @@ pub enum ServingState {
 
 impl ServingState {
     /// The keyword in the zone file.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Standby => "standby",

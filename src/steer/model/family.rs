@@ -36,7 +36,7 @@ impl Family {
     }
 
     /// The family's name in reports: `IPv4` or `IPv6`.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::V4 => "IPv4",
             Self::V6 => "IPv6",

@@ -82,7 +82,7 @@ pub enum LoadMeasure {
 
 impl LoadMeasure {
     /// The keyword in the zone file.
-    pub fn word(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         match self {
             Self::Connections => "connections",
             Self::ResponseTime => "response-time",
@@ -163,7 +163,7 @@ pub struct LoadPolicy {
 
 impl Policy {
     /// The keyword in the zone file.
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Weighted => "weighted",
             Self::Failover => "failover",

@@ -44,7 +44,7 @@ impl RecordKind {
 
     /// The keyword after `type` in the zone file; `None` for the default, which need not be
     /// written.
-    pub fn word(&self) -> Option<&'static str> {
+    pub fn keyword(&self) -> Option<&'static str> {
         match self {
             Self::Addresses => None,
             Self::Srv => Some("SRV"),

@@ -483,7 +483,7 @@ impl ModelService {
                     let Some(is_up) = endpoint.addresses[family] else { continue };
                     let probe = bench.probe(&Self::address(at, member, family));
                     let verdict = if is_up { Verdict::Up } else { Verdict::Down };
-                    bench.conditions.standings[probe.index()] =
+                    bench.conditions.health_statuses[probe.index()] =
                         HealthStatus { verdict, flips_in_secs: None, ..HealthStatus::default() };
                 }
             }

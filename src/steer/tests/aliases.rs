@@ -71,7 +71,7 @@ fn an_alias_is_probed_by_its_name() {
         bench.topology.probes[0].target,
         ProbeTarget::Host("lb.example.net".parse().unwrap())
     );
-    bench.conditions.standings[0] =
+    bench.conditions.health_statuses[0] =
         HealthStatus { verdict: Verdict::Down, flips_in_secs: None, ..HealthStatus::default() };
     bench.compile();
     assert_eq!(bench.ask(), ["192.0.2.9"]);

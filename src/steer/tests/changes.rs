@@ -98,10 +98,10 @@ impl ModelConfig {
 
     fn conditions(&self, topology: &Topology) -> Conditions {
         let mut conditions = Conditions::unprobed(topology, 0);
-        for (probe, standing) in topology.probes.iter().zip(&mut conditions.standings) {
+        for (probe, status) in topology.probes.iter().zip(&mut conditions.health_statuses) {
             let is_down = |octet: &u8| probe.target.to_string() == format!("192.0.2.{octet}");
             if self.down.iter().any(is_down) {
-                standing.verdict = Verdict::Down;
+                status.verdict = Verdict::Down;
             }
         }
         for (number, weight) in &self.steering {

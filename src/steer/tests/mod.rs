@@ -182,7 +182,7 @@ impl ServiceBench {
 
     fn set_status(&mut self, address: &str, status: HealthStatus) {
         let probe = self.probe(address);
-        self.conditions.standings[probe.index()] = status;
+        self.conditions.health_statuses[probe.index()] = status;
         self.follow();
     }
 

@@ -37,7 +37,7 @@ fn policies() -> [Policy; 5] {
 #[test]
 fn members_without_a_verdict_rank_behind_healthy_ones_under_every_policy() {
     for policy in policies() {
-        let word = policy.word();
+        let word = policy.as_str();
         let mut bench = two(policy, [1, 1], UP);
         for _ in 0..20 {
             assert_eq!(bench.ask(), ["192.0.2.2"], "{word}");
@@ -55,7 +55,7 @@ fn members_without_a_verdict_rank_behind_healthy_ones_under_every_policy() {
 #[test]
 fn members_without_a_verdict_count_as_up_if_none_is_known_to_be_healthy() {
     for policy in policies() {
-        let word = policy.word();
+        let word = policy.as_str();
         let mut bench = two(policy.clone(), [1, 1], PENDING);
         assert!(bench.ask().contains(&"192.0.2.1".to_owned()) || word == "weighted", "{word}");
         assert_eq!(bench.chart.fallback_stage(Family::V4), FallbackStage::Normal, "{word}");
@@ -67,7 +67,7 @@ fn members_without_a_verdict_count_as_up_if_none_is_known_to_be_healthy() {
 #[test]
 fn a_healthy_standby_precedes_a_member_without_a_verdict() {
     for policy in policies() {
-        let word = policy.word();
+        let word = policy.as_str();
         assert_eq!(two(policy.clone(), [1, 0], UP).ask(), ["192.0.2.2"], "{word}");
         assert_eq!(
             two(policy, [1, 0], PENDING).ask(),

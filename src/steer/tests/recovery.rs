@@ -31,7 +31,7 @@ impl OutageBench {
         let mut outage = Self { bench, recovery: Recovery::default(), now: Duration::ZERO };
         outage.recovery.set_topology(&outage.bench.topology);
         let down = HealthStatus { verdict: Verdict::Down, ..HealthStatus::default() };
-        outage.bench.conditions.standings.fill(down);
+        outage.bench.conditions.health_statuses.fill(down);
         outage.publish();
         assert_eq!(outage.bench.chart.fallback_stage(Family::V4), FallbackStage::AllDown);
         outage
@@ -50,7 +50,7 @@ impl OutageBench {
 
     fn set(&mut self, member: u8, verdict: Verdict) {
         let probe = self.bench.probe(&address(member));
-        self.bench.conditions.standings[probe.index()] =
+        self.bench.conditions.health_statuses[probe.index()] =
             HealthStatus { verdict, ..HealthStatus::default() };
         self.publish();
     }
@@ -138,7 +138,7 @@ fn every_policy_that_divides_clients_recovers_and_failover_does_not() {
         (Policy::Nearest { tie: None }, true),
         (Policy::Failover, false),
     ] {
-        let word = policy.word();
+        let word = policy.as_str();
         let mut outage = OutageBench::new(policy, |_| 1);
         outage.set(9, Verdict::Up);
         assert_eq!(outage.is_recovering(), recovers, "{word}");
@@ -224,17 +224,17 @@ fn a_member_that_an_operator_puts_into_service_ends_the_outage() {
     let (up, down) = (Verdict::Up, Verdict::Down);
     for (at, verdict) in [(0, down), (1, up), (2, down)] {
         let probe = before.probe(&address(at));
-        before.conditions.standings[probe.index()] =
+        before.conditions.health_statuses[probe.index()] =
             HealthStatus { verdict, ..HealthStatus::default() };
     }
-    let standings = before.conditions.standings.clone();
+    let health_statuses = before.conditions.health_statuses.clone();
     let mut outage_of_two =
         OutageBench { bench: before, recovery: Recovery::default(), now: Duration::ZERO };
     outage_of_two.recovery.set_topology(&outage_of_two.bench.topology);
     outage_of_two.publish();
     assert_ne!(outage_of_two.bench.ask(), [address(1)], "it drains, so the others are answered");
     let mut after = outage(ServingState::Active);
-    after.conditions.standings = standings;
+    after.conditions.health_statuses = health_statuses;
     outage_of_two.bench = after;
     outage_of_two.recovery.set_topology(&outage_of_two.bench.topology);
     outage_of_two.publish();
@@ -288,7 +288,7 @@ fn a_service_that_answers_nodata_in_an_outage_does_not_share_another_services_re
     let mut bench = draft.top(pool);
     bench
         .conditions
-        .standings
+        .health_statuses
         .fill(HealthStatus { verdict: Verdict::Down, ..HealthStatus::default() });
     bench.set_status(&address(0), HealthStatus { verdict: Verdict::Up, ..HealthStatus::default() });
     let group = ClientGroup { pool, members: (0..u16::from(MEMBERS)).collect(), is_strict: false };

@@ -175,14 +175,14 @@ fn load_kind(
             let page = keys.page(&mut table, help, directory, problems);
             let mapping = metrics::selectors(&mut table, problems);
             page.zip(mapping)
-                .map(|(page, wanted)| LoadKind::Prometheus { page: page.value, wanted })
+                .map(|(page, mapping)| LoadKind::Prometheus { page: page.value, mapping })
         }
         "json" => {
             let help =
                 "write json = { url = \"http://192.0.2.1/status\", connections = \"/active\" }";
             let page = keys.page(&mut table, help, directory, problems);
             let mapping = metrics::pointers(&mut table, problems);
-            page.zip(mapping).map(|(page, wanted)| LoadKind::Json { page: page.value, wanted })
+            page.zip(mapping).map(|(page, mapping)| LoadKind::Json { page: page.value, mapping })
         }
         _ => Some(LoadKind::Orca),
     };
@@ -273,8 +273,8 @@ fn reports_servers(kind: &LoadKind) -> bool {
     match kind {
         LoadKind::Haproxy(_) | LoadKind::Envoy { .. } => true,
         LoadKind::Nginx(_) | LoadKind::Orca => false,
-        LoadKind::Prometheus { wanted, .. } => wanted.servers.is_some(),
-        LoadKind::Json { wanted, .. } => wanted.servers.is_some(),
+        LoadKind::Prometheus { mapping, .. } => mapping.servers.is_some(),
+        LoadKind::Json { mapping, .. } => mapping.servers.is_some(),
     }
 }
 

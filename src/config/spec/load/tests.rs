@@ -61,21 +61,24 @@ fn each_kind_is_read() {
          cpu = \"max(c)\", response-time = \"t\", servers-up = \"u\", servers-total = \"n\", gauges = { queue = \"q\" } }\n\
          ca = \"ca.pem\"\nbasic-auth = { user = \"a\", password = \"b\" }\nheaders = { X-Team = \"edge\" }",
     );
-    let LoadKind::Prometheus { page, wanted } = prometheus.kind else { panic!("{prometheus:?}") };
+    let LoadKind::Prometheus { page, mapping } = prometheus.kind else { panic!("{prometheus:?}") };
     assert_eq!(page.authorities.as_deref(), Some(Path::new("zones/ca.pem")));
     let headers: Vec<_> =
         page.headers.iter().map(|header| (&*header.name, &*header.value)).collect();
     assert_eq!(headers, [("x-team", "edge"), ("authorization", "Basic YTpi")]);
-    assert_eq!(wanted.selectors().count(), 7);
-    assert_eq!((wanted.response_time_unit, wanted.cpu_unit), (TimeUnit::Seconds, ShareUnit::Share));
+    assert_eq!(mapping.selectors().count(), 7);
+    assert_eq!(
+        (mapping.response_time_unit, mapping.cpu_unit),
+        (TimeUnit::Seconds, ShareUnit::Share)
+    );
 
     let json = load(
         "json = { url = \"http://10.0.0.5/\", connections = \"/stats/active\", cpu = \"/cpu\", cpu-unit = \"percent\", \
          response-time = \"/latency_ms\" }",
     );
-    let LoadKind::Json { wanted, .. } = json.kind else { panic!("{json:?}") };
+    let LoadKind::Json { mapping, .. } = json.kind else { panic!("{json:?}") };
     assert_eq!(
-        (wanted.response_time_unit, wanted.cpu_unit),
+        (mapping.response_time_unit, mapping.cpu_unit),
         (TimeUnit::Milliseconds, ShareUnit::Percent)
     );
 }

@@ -111,7 +111,7 @@ impl EndpointSearch<'_> {
             if trusts_all {
                 return TargetHealth::Healthy;
             }
-            let status = self.conditions.standing(probe);
+            let status = self.conditions.health_status(probe);
             flips_in_secs = flips_in_secs.min(status.flips_in_secs.unwrap_or(u32::MAX));
             TargetHealth::from_status(status)
         };

@@ -201,7 +201,7 @@ impl Feedback {
 
     /// The present fraction of a ramp, from 0 to 1; `None` if there is no ramp with this key.
     pub fn ramp_value_at(&self, key: &RampKey, now: Duration) -> Option<f64> {
-        let RampKey::Failback(pool, member) = key else { return self.ramps.value_at(key, now) };
+        let RampKey::Failback { pool, member } = key else { return self.ramps.value_at(key, now) };
         let failback = self.delayed_failback(pool)?;
         let position = member_position(&self.topology, failback.id, member)?;
         Some(failback.returned_fraction(position as u16, now).unwrap_or(0.0))

@@ -63,7 +63,7 @@ impl Feedback {
             let status = pool.failback_status(now)?;
             let member = self.member_name(pool.id, status.to)?;
             Some(RampReport {
-                key: Cow::Owned(RampKey::Failback(self.pool_name(pool.id).into(), member)),
+                key: Cow::Owned(RampKey::Failback { pool: self.pool_name(pool.id).into(), member }),
                 value: status.returned_fraction,
                 goal: 1.0,
                 ends_at: status.ends_at,

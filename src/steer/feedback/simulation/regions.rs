@@ -194,7 +194,7 @@ impl SpillSimulation {
         let mut conditions = Conditions::unprobed(&topology, 0);
         let up =
             HealthStatus { verdict: Verdict::Up, flips_in_secs: None, ..HealthStatus::default() };
-        conditions.standings.fill(up);
+        conditions.health_statuses.fill(up);
         let mut feedback = Feedback::default();
         feedback.apply_topology(&topology);
         let mut random = fastrand::Rng::with_seed(11);
@@ -267,7 +267,7 @@ impl SpillSimulation {
 
     pub(super) fn set_up(&mut self, region: usize, is_up: bool) {
         let verdict = if is_up { Verdict::Up } else { Verdict::Down };
-        self.conditions.standings[region] =
+        self.conditions.health_statuses[region] =
             HealthStatus { verdict, flips_in_secs: None, ..HealthStatus::default() };
         self.compile();
     }
