@@ -86,7 +86,11 @@ fn push_change(
             change.shifts.iter().filter(is_alike).map(|other| other.records.as_str()).collect();
         lines.push(describe_shift(shift, &records.join(" ")));
         for flow in shift.flows.iter().take(MAX_FLOWS) {
-            let to = if flow.to == flow.from { "other endpoints there" } else { flow.to.as_str() };
+            let to = if flow.to == flow.from {
+                format!("other endpoints in {}", flow.from)
+            } else {
+                flow.to.clone()
+            };
             lines.push(format!(
                 "         {:>7}  {} -> {to}",
                 percent_in_column(flow.percent),
@@ -99,7 +103,10 @@ fn push_change(
             .map(|country| format!("{} {}", country.country, percent_in_column(country.percent)))
             .collect();
         if !countries.is_empty() {
-            lines.push(format!("         {:>7}  {}", "who", countries.join(", ")));
+            lines.push(format!(
+                "         share of each country's clients: {}",
+                countries.join(", ")
+            ));
         }
     }
 }
