@@ -27,7 +27,7 @@ pub struct Location {
 
 impl Location {
     /// Each field of this location, or of `other` where this one has none.
-    pub(super) fn merged(&self, other: &Self) -> Self {
+    pub(crate) fn merged(&self, other: &Self) -> Self {
         let or = |first: &Option<Box<str>>, second: &Option<Box<str>>| {
             first.as_ref().or(second.as_ref()).cloned()
         };

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     dns::Name,
     engine::{service_answer::family, snapshot_context::SnapshotContext},
-    geo::MergedLookup,
+    geo::{Location, MergedLookup},
     steer::{
         Chart, ClientLocation, DatacenterId, DecidingAddress, Decision, EndpointTarget,
         FallbackStage, Family, FinalRule, Fraction, InspectedAttempt, InspectedEndpoint,
@@ -140,9 +140,27 @@ fn location(found: &MergedLookup<'_>, named: &[IpNet]) -> LocationView {
         longitude: location.coordinates.map(|point| rounded(point.longitude(), 1e4)),
         asn: location.asn,
         organization: text(&location.organization),
-        databases: found.by_database.iter().map(|source| source.label.to_owned()).collect(),
+        databases: deciding_databases(found),
         named: named.iter().map(IpNet::to_string).collect(),
     }
+}
+
+/// The labels of the databases that the location was taken from; of all databases if none of them
+/// knows the address.
+fn deciding_databases(found: &MergedLookup<'_>) -> Vec<String> {
+    let mut merged = Location::default();
+    let mut labels = Vec::new();
+    for source in &found.by_database {
+        let with_source = merged.merged(source.location);
+        if with_source != merged {
+            labels.push(source.label.to_owned());
+        }
+        merged = with_source;
+    }
+    if labels.is_empty() {
+        labels.extend(found.by_database.iter().map(|source| source.label.to_owned()));
+    }
+    labels
 }
 
 /// A number rounded to a fraction of `1 / parts`, so that it is short in JSON and equal after a
@@ -258,7 +276,7 @@ fn why(
                 .to_owned()
         }
         (FallbackStage::AllDown, OnAllDown::Pool(_)) if attempt.tree.final_rule.is_some() => {
-            "nothing is usable, and the rule is strict: its own members are answered as if all were up".to_owned()
+            "nothing is usable, and `strict = true` ends the search at this rule: its own members are answered as if all were up".to_owned()
         }
         (FallbackStage::AllDown, OnAllDown::Pool(_)) => "that pool is not usable either: as if all were up".to_owned(),
         (FallbackStage::AllDown, _) => "nothing is usable: on-all-down = \"all\" answers as if all were up".to_owned(),
@@ -485,7 +503,12 @@ fn no_answer(steering: &SteeringView, last: &AttemptView) -> String {
     if last.serves_other_family {
         return format!("NODATA for {records}: no usable {family} member, {other} has some");
     }
-    "nothing is usable, and on-all-down answers nothing".to_owned()
+    match &last.pool.ends_at {
+        Some(rule) => {
+            format!("nothing is usable: the search ends at {rule}, and on-all-down answers nothing")
+        }
+        None => "nothing is usable, and on-all-down answers nothing".to_owned(),
+    }
 }
 
 fn describe_final_rule(last: &FinalRule) -> String {
@@ -511,4 +534,38 @@ fn any_target(
     };
     let mut counted = pool.members.iter().filter(|member| counts(pool, member));
     counted.any(|member| member.targets.iter().any(matches) || inner(member))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geo::DatabaseLookup;
+
+    #[test]
+    fn the_databases_that_the_location_comes_from_are_named_or_all_if_none_knows_the_address() {
+        let country = Location { country: Some("DE".into()), ..Location::default() };
+        let asn = Location { asn: Some(64_500), ..Location::default() };
+        let nothing = Location::default();
+        let network: IpNet = "192.0.2.0/24".parse().unwrap();
+        for (locations, expected, why) in [
+            ([&country, &nothing, &country], vec!["a"], "the others add nothing"),
+            ([&nothing, &country, &asn], vec!["b", "c"], "each adds a field"),
+            ([&nothing, &nothing, &nothing], vec!["a", "b", "c"], "no database knows the address"),
+        ] {
+            let lookup = |(label, location)| DatabaseLookup {
+                label,
+                kind: "",
+                build_epoch: 0,
+                location,
+                network,
+            };
+            let found = MergedLookup {
+                location: Location::default(),
+                network,
+                embedded_ipv4: None,
+                by_database: ["a", "b", "c"].into_iter().zip(locations).map(lookup).collect(),
+            };
+            assert_eq!(deciding_databases(&found), expected, "{why}");
+        }
+    }
 }

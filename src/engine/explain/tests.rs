@@ -298,6 +298,26 @@ fn a_rule_that_ends_the_search_is_named() {
 }
 
 #[test]
+fn a_strict_rule_whose_members_are_down_is_named_as_the_end_of_the_search() {
+    let mut draft = FixtureBuilder::new();
+    if let Policy::Geo { rules, .. } = &mut draft.pool_named("by-country").policy {
+        rules[0].strict = true;
+    }
+    draft.services.iter_mut().for_each(|service| service.on_all_down = OnAllDown::Empty);
+    for address in ["192.0.2.11", "192.0.2.12", "192.0.2.21"] {
+        draft.set_health(address, DOWN);
+    }
+    let explanation = ask(draft, "geo", "A", Some("40.1.2.0/24"));
+    assert_eq!(
+        explanation.because,
+        "nothing is usable: the search ends at the rule for country JP, which has strict = true, \
+         and on-all-down answers nothing"
+    );
+    let text = text(&explanation);
+    assert!(text.contains("the search ends at the rule for country JP"), "{text}");
+}
+
+#[test]
 fn everything_down_with_on_all_down_empty_is_nodata() {
     let mut draft = FixtureBuilder::new();
     draft.services.iter_mut().for_each(|service| service.on_all_down = OnAllDown::Empty);

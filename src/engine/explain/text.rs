@@ -259,6 +259,9 @@ fn describe_pool(pool: &PoolView) -> String {
         let met = if pool.meets_min_up { "met" } else { "not met" };
         facts.push(format!("min-up {} {met}", pool.min_up));
     }
+    if let Some(rule) = &pool.ends_at {
+        facts.push(format!("the search ends at {rule}"));
+    }
     facts.join(" · ")
 }
 

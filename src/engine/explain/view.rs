@@ -141,7 +141,8 @@ pub struct LocationView {
     pub asn: Option<u32>,
     /// The name of the autonomous system.
     pub organization: Option<String>,
-    /// The labels of the databases, in order of precedence.
+    /// The labels of the databases that this location was taken from, in order of precedence; of
+    /// all databases if none of them knows the address.
     pub databases: Vec<String>,
     /// The prefixes of `subnet` rules that contain the address.
     pub named: Vec<String>,
