@@ -15,7 +15,7 @@ use super::{
     error::ApiError,
     guard::HostKind,
     metrics::{self, ExpositionFormat, MetricsCollector},
-    readiness::Readiness,
+    readiness::{Readiness, THREAD_FAILED},
     response::{JSON_TYPE, json_octets, uncached_response},
     state::SharedState,
     totals::TotalsView,
@@ -35,8 +35,7 @@ pub(super) async fn healthz(State(state): SharedState) -> Response {
     if (state.context.is_alive)() {
         uncached_response("text/plain; charset=utf-8", "ok\n")
     } else {
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "a thread that answers queries has died")
-            .into_response()
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, THREAD_FAILED).into_response()
     }
 }
 

@@ -15,6 +15,11 @@ use crate::{
 /// one concern.
 const MAX_LISTED_FILES: usize = 20;
 
+/// Shown by `/healthz` and `/readyz` while the server stops because of the failure.
+pub(super) const THREAD_FAILED: &str = "a UDP shard, or a listener of TCP, TLS or HTTPS, has failed: \
+    its queries get no answer, and the server stops; let the service manager restart it, and look in \
+    the log for the failure";
+
 /// The document of `/readyz`. Only `is-ready` decides the HTTP status. With refused files, a broken
 /// database or frozen health status, the server still answers from what it has, and so is ready. A
 /// server whose health checks give no result for more than half of its targets is not ready: it
@@ -42,7 +47,7 @@ impl Readiness {
             is_ready: generation > 0
                 && is_alive
                 && is_listening
-                && !context.controller.unchecked().is_blind(),
+                && !context.controller.unchecked().is_mostly_unchecked(),
             generation,
             concerns: concerns.into_iter().map(|concern| concern.text).collect(),
             configuration: status.map(|status| status.configuration.clone()),
@@ -57,10 +62,7 @@ pub(super) fn concerns(context: &AdminContext, status: Option<&Status>) -> Vec<C
         concerns.push(Concern { text: startup_concern(status), is_grave: true });
     }
     if !(context.is_alive)() {
-        concerns.push(Concern {
-            text: "a thread that answers queries has died".to_owned(),
-            is_grave: true,
-        });
+        concerns.push(Concern { text: THREAD_FAILED.to_owned(), is_grave: true });
     }
     if let Some(text) = context.controller.unchecked().targets_concern() {
         concerns.push(Concern { text, is_grave: true });

@@ -31,7 +31,7 @@ impl fmt::Display for ServeError {
             Self::System(action, error) => write!(f, "cannot {action}: {error}"),
             Self::ComponentDied(component) => write!(
                 f,
-                "{component} died; the log says why. The server ends, so that its service manager \
+                "{component} failed; the log says why. The server stops, so that its service manager \
                  restarts it"
             ),
         }

@@ -6,17 +6,19 @@ use crate::probe::NoResult;
 
 impl UncheckedStatus {
     /// Whether more than half are unchecked. For health checks, the server is not ready then.
-    pub fn is_blind(&self) -> bool {
+    pub fn is_mostly_unchecked(&self) -> bool {
         self.unchecked * 2 > self.all
     }
 
     /// The concern that targets are unchecked, if any are.
     pub fn targets_concern(&self) -> Option<String> {
-        let effect = match self.is_blind() {
-            true => "dead ones stay in service, and this server is not ready",
-            false => "dead ones stay in service",
+        let effect = match self.is_mostly_unchecked() {
+            true => {
+                "these targets keep their last status, so a failed one stays in the answers, and this server is not ready"
+            }
+            false => "these targets keep their last status, so a failed one stays in the answers",
         };
-        self.text("failover is blind", "targets", "health checks", effect)
+        self.text("failed targets are not detected", "targets", "health checks", effect)
     }
 
     /// The concern that load sources are unchecked, if any are.
@@ -97,14 +99,14 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_blind_with_more_than_half_of_its_targets_unchecked_and_the_concern_has_a_remedy()
-    {
-        for (all, unchecked, is_blind) in
+    fn a_server_is_not_ready_with_more_than_half_of_its_targets_unchecked_and_the_concern_has_a_remedy()
+     {
+        for (all, unchecked, is_mostly_unchecked) in
             [(0, 0, false), (1, 1, true), (2, 1, false), (3, 2, true), (20, 10, false)]
         {
             assert_eq!(
-                status(all, &[(NoResult::Late, unchecked)]).is_blind(),
-                is_blind,
+                status(all, &[(NoResult::Late, unchecked)]).is_mostly_unchecked(),
+                is_mostly_unchecked,
                 "{unchecked} of {all}"
             );
         }
@@ -113,9 +115,9 @@ mod tests {
             .unwrap();
         assert_eq!(
             text,
-            "failover is blind: the last two or more health checks of 12 of 20 targets gave no result \
+            "failed targets are not detected: the last two or more health checks of 12 of 20 targets gave no result \
              (no file descriptors: 9; \
-             short of CPU or suspended: 3): dead ones stay in service, and this server is not ready; \
+             short of CPU or suspended: 3): these targets keep their last status, so a failed one stays in the answers, and this server is not ready; \
              raise the limit of open files (`LimitNOFILE=` of the systemd unit, `ulimit -Hn`) or stop the processes that hold them; \
              find what keeps this server from running, or give it more CPU"
         );

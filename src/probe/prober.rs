@@ -125,7 +125,7 @@ impl Job for ProbeJob {
                 targets = target_count,
                 reasons = %unchecked,
                 help = "see `portolan status` or /readyz for the remedy of each reason",
-                "health checks give no result: dead endpoints stay in service"
+                "health checks give no result: failed endpoints stay in service"
             ),
             UncheckedChange::Ended { lasted } => {
                 tracing::info!(

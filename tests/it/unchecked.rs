@@ -71,7 +71,7 @@ timeout = "400ms"
     });
     for words in [
         "\"is-ready\":false",
-        "failover is blind: ",
+        "failed targets are not detected: ",
         "(no file descriptors: 2)",
         "raise the limit of open files",
     ] {

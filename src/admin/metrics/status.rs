@@ -21,7 +21,7 @@ pub(super) fn write_process(page: &mut MetricsPage<'_>, process: &ProcessStatus)
     )?;
     page.gauge(
         "portolan_shards_alive",
-        "1 while every thread that answers queries is running, 0 once one has died.",
+        "1 while every UDP shard and every listener of TCP, TLS and HTTPS is running; 0 once one has failed: the server then stops, and its service manager must restart it.",
         i64::from(process.is_alive),
     )?;
     let help = "1 if the controller answered this request in time; if 0, most of this page is missing, but queries are still answered.";
