@@ -165,13 +165,18 @@ impl<'t> TableReader<'t> {
                     }
                     format!("did you mean {}?", Quoted(suggestion))
                 }
-                None => problems
-                    .retract(self.place)
-                    .unwrap_or_else(|| format!("the keys are {}", self.asked_keys.join(", "))),
+                None => problems.retract(self.place).unwrap_or_else(|| self.known_keys_text()),
             };
             problems.error(place, message).help(help);
         }
         unknown_keys
+    }
+
+    fn known_keys_text(&self) -> String {
+        match &self.asked_keys[..] {
+            [] => "this table takes no keys: remove everything between { and }".to_owned(),
+            keys => format!("the keys are {}", keys.join(", ")),
+        }
     }
 }
 
