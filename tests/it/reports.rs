@@ -340,7 +340,7 @@ fn answers_without_a_usable_member_are_reported_by_type_and_clients() {
     ] {
         assert_eq!(from(name, rtype, subnet), answers, "{name} {rtype} for {subnet}");
     }
-    let line = "service has no usable member service=empty.example.org rtype=A clients=\"country DE\" \
+    let line = "service has no usable member service=empty.example.org rtype=A family=IPv4 clients=\"country DE\" \
                 answers=\"NODATA (on-all-down = \\\"empty\\\")\"";
     server.until_logged(line);
 }

@@ -17,7 +17,7 @@ use crate::{
     },
     dns::Name,
     snapshot::Snapshot,
-    steer::{Chart, FallbackStage, Family, ServiceId},
+    steer::{Chart, FallbackStage, Family, RecordKind, ServiceId},
 };
 
 /// The log names this many services of each kind of change.
@@ -110,7 +110,9 @@ fn log_new(loaded: &LoadedConfig, charts: &[Arc<Chart>], new: &[DistressedClient
         let clients = distressed.client_texts(compiler).join("; ");
         let clients = (!clients.is_empty()).then_some(clients);
         let answers = distressed.answer_text(compiler, &charts[distressed.service.index()]);
-        tracing::warn!(service = %service.name, rtype, clients, answers, "service has no usable member");
+        // The other family of the service may well have usable members.
+        let family = (service.kind != RecordKind::Srv).then(|| distressed.family.as_str());
+        tracing::warn!(service = %service.name, rtype, family, clients, answers, "service has no usable member");
     }
     if let Some(services) = new.len().checked_sub(MAX_LOGGED_SERVICES).filter(|more| *more > 0) {
         tracing::warn!(services, "more services have no usable member: status lists them");
