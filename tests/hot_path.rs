@@ -210,16 +210,25 @@ fn request(owner: &str, rtype: Rtype, options: &[u8]) -> Vec<u8> {
     [&header, name.as_wire(), &rtype.0.to_be_bytes(), &[0, 1], &opt, options].concat()
 }
 
-fn queries() -> Vec<(&'static str, Vec<u8>, Option<Rcode>)> {
-    const OK: Option<Rcode> = Some(Rcode::NOERROR);
-    let american = [0, 8, 0, 7, 0, 1, 24, 0, 8, 8, 8];
+/// A description, the query, and the response code; `None` for no reply.
+type SampleQuery = (&'static str, Vec<u8>, Option<Rcode>);
+
+const OK: Option<Rcode> = Some(Rcode::NOERROR);
+/// A client subnet option: 8.8.8.0/24.
+const AMERICAN: [u8; 11] = [0, 8, 0, 7, 0, 1, 24, 0, 8, 8, 8];
+/// A cookie option with a client cookie alone.
+const COOKIE: [u8; 12] = [0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8];
+
+fn queries() -> Vec<SampleQuery> {
+    [queries_of_services(), queries_of_static_records(), malformed_queries()].concat()
+}
+
+fn queries_of_services() -> Vec<SampleQuery> {
     let european = [0, 8, 0, 11, 0, 2, 56, 0, 0x20, 0x01, 0x04, 0x70, 0, 0, 1];
-    let cookie = [0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8];
     let nsid = [0, 3, 0, 0];
-    let host_bits = [0, 8, 0, 7, 0, 1, 20, 0, 8, 8, 8];
-    let everything = [&american[..], &cookie, &nsid].concat();
+    let everything = [&AMERICAN[..], &COOKIE, &nsid].concat();
     vec![
-        ("nearest, A, a subnet of IPv4", request("nearest.example.org", Rtype::A, &american), OK),
+        ("nearest, A, a subnet of IPv4", request("nearest.example.org", Rtype::A, &AMERICAN), OK),
         (
             "nearest, AAAA, a subnet of IPv6",
             request("nearest.example.org", Rtype::AAAA, &european),
@@ -227,49 +236,64 @@ fn queries() -> Vec<(&'static str, Vec<u8>, Option<Rcode>)> {
         ),
         ("nearest, no subnet", request("nearest.example.org", Rtype::A, &[]), OK),
         ("nearest, every option", request("nearest.example.org", Rtype::A, &everything), OK),
-        ("nearest, mixed case", request("NeArEsT.eXaMpLe.OrG", Rtype::A, &american), OK),
-        ("a service's NODATA", request("nearest.example.org", Rtype::MX, &american), OK),
-        ("geo", request("country.example.org", Rtype::A, &american), OK),
+        ("nearest, mixed case", request("NeArEsT.eXaMpLe.OrG", Rtype::A, &AMERICAN), OK),
+        ("a service's NODATA", request("nearest.example.org", Rtype::MX, &AMERICAN), OK),
+        ("geo", request("country.example.org", Rtype::A, &AMERICAN), OK),
         ("weighted", request("weighted.example.org", Rtype::A, &[]), OK),
-        ("by client, two of three", request("client.example.org", Rtype::A, &american), OK),
+        ("by client, two of three", request("client.example.org", Rtype::A, &AMERICAN), OK),
         ("in turn", request("turn.example.org", Rtype::A, &[]), OK),
         ("all", request("every.example.org", Rtype::A, &[]), OK),
         ("three of sixty", request("three-query.example.org", Rtype::A, &[]), OK),
-        ("three of sixty, by client", request("three-client.example.org", Rtype::A, &american), OK),
+        ("three of sixty, by client", request("three-client.example.org", Rtype::A, &AMERICAN), OK),
         ("three of sixty, in turn", request("three-turn.example.org", Rtype::A, &[]), OK),
         ("all of sixty", request("all-query.example.org", Rtype::A, &[]), OK),
-        ("all of sixty, by client", request("all-client.example.org", Rtype::A, &american), OK),
+        ("all of sixty, by client", request("all-client.example.org", Rtype::A, &AMERICAN), OK),
         ("all of sixty, in turn", request("all-turn.example.org", Rtype::A, &[]), OK),
-        ("a chosen CNAME to a service", request("cname.example.org", Rtype::A, &american), OK),
+        ("a chosen CNAME to a service", request("cname.example.org", Rtype::A, &AMERICAN), OK),
+        (
+            "chosen SRV, with additional records",
+            request("_sips._tcp.example.org", Rtype::SRV, &AMERICAN),
+            OK,
+        ),
+        ("HTTPS with hints", request("https.example.org", Rtype::HTTPS, &AMERICAN), OK),
+        ("an A record beside it", request("https.example.org", Rtype::A, &AMERICAN), OK),
+        (
+            "HTTPS behind a chosen CNAME",
+            request("https-cname.example.org", Rtype::HTTPS, &AMERICAN),
+            OK,
+        ),
+        ("ANY of a service", request("nearest.example.org", Rtype::ANY, &everything), OK),
+        ("a chain of CNAMEs into a service", request("a.example.org", Rtype::A, &AMERICAN), OK),
+    ]
+}
+
+fn queries_of_static_records() -> Vec<SampleQuery> {
+    vec![
         ("static", request("host.example.org", Rtype::A, &[]), OK),
         ("static, with additional records", request("example.org", Rtype::MX, &[]), OK),
         ("SRV", request("_sip._tcp.example.org", Rtype::SRV, &[]), OK),
-        (
-            "chosen SRV, with additional records",
-            request("_sips._tcp.example.org", Rtype::SRV, &american),
-            OK,
-        ),
-        ("HTTPS with hints", request("https.example.org", Rtype::HTTPS, &american), OK),
-        ("an A record beside it", request("https.example.org", Rtype::A, &american), OK),
-        (
-            "HTTPS behind a chosen CNAME",
-            request("https-cname.example.org", Rtype::HTTPS, &american),
-            OK,
-        ),
-        ("SOA", request("example.org", Rtype::SOA, &cookie), OK),
+        ("SOA", request("example.org", Rtype::SOA, &COOKIE), OK),
         ("ANY", request("host.example.org", Rtype::ANY, &[]), OK),
-        ("ANY of a service", request("nearest.example.org", Rtype::ANY, &everything), OK),
-        ("whoami", request("whoami.example.org", Rtype::TXT, &american), OK),
+        ("whoami", request("whoami.example.org", Rtype::TXT, &AMERICAN), OK),
         ("long text", request("big.example.org", Rtype::TXT, &[]), OK),
         ("wildcard", request("x.y.wild.example.org", Rtype::A, &[]), OK),
         ("NODATA", request("host.example.org", Rtype::TXT, &[]), OK),
         ("NODATA of an empty non-terminal", request("wild.example.org", Rtype::A, &[]), OK),
-        ("NXDOMAIN", request("nothing.example.org", Rtype::A, &american), Some(Rcode::NXDOMAIN)),
-        ("a chain of CNAMEs into a service", request("a.example.org", Rtype::A, &american), OK),
+        ("NXDOMAIN", request("nothing.example.org", Rtype::A, &AMERICAN), Some(Rcode::NXDOMAIN)),
         ("a loop of CNAMEs", request("loop.example.org", Rtype::A, &[]), OK),
         ("DNAME", request("x.dname.example.org", Rtype::A, &[]), Some(Rcode::NXDOMAIN)),
         ("referral with glue", request("www.child.example.org", Rtype::A, &[]), OK),
-        ("a name of nobody's", request("www.example.net", Rtype::A, &[]), Some(Rcode::REFUSED)),
+        (
+            "a name outside of the zones",
+            request("www.example.net", Rtype::A, &[]),
+            Some(Rcode::REFUSED),
+        ),
+    ]
+}
+
+fn malformed_queries() -> Vec<SampleQuery> {
+    let host_bits = [0, 8, 0, 7, 0, 1, 20, 0, 8, 8, 8];
+    vec![
         (
             "host bits after the subnet",
             request("nearest.example.org", Rtype::A, &host_bits),

@@ -88,42 +88,43 @@ fn load_tables(tables: &str) -> Config {
     load(&[("zones/x.toml", &format!("{ZONE}{tables}"))])
 }
 
+/// Every key of a datacenter, a pool, a service and a monitor that has a value of its own.
+const EVERY_KEY: &str = r#"
+[datacenter.fra]
+location = { latitude = 50, longitude = 8.68 }
+region = "eu"
+state = "draining"
+reason = "kernel upgrade"
+until = 2026-12-01T06:00:00Z
+[datacenter.ams]
+region = "eu"
+[monitor.web]
+https = { host = "www.example.com", status = ["200-299", 404], verify = false }
+interval = "1m30s"
+[pool.inner]
+datacenter = "eu"
+monitor = "web"
+spread = "client"
+answers = 1
+min-up = "50%"
+members = [
+  { addresses = ["192.0.2.1", "2001:db8::1"], weight = 0, state = "standby", force = "down" },
+  { name = "b", cname = "CDN.example.net.", datacenter = "fra" },
+]
+[pool.outer]
+policy = "nearest"
+tie = "100km"
+members = [{ pool = "inner", bias = -25, weight = 7 }]
+[service."WWW.x.example."]
+pool = "outer"
+ttl = 7
+ipv6 = false
+on-all-down = { pool = "inner" }
+"#;
+
 #[test]
 fn every_key_of_a_pool_becomes_its_domain_value() {
-    let config = load_tables(
-        r#"
-        [datacenter.fra]
-        location = { latitude = 50, longitude = 8.68 }
-        region = "eu"
-        state = "draining"
-        reason = "kernel upgrade"
-        until = 2026-12-01T06:00:00Z
-        [datacenter.ams]
-        region = "eu"
-        [monitor.web]
-        https = { host = "www.example.com", status = ["200-299", 404], verify = false }
-        interval = "1m30s"
-        [pool.inner]
-        datacenter = "eu"
-        monitor = "web"
-        spread = "client"
-        answers = 1
-        min-up = "50%"
-        members = [
-          { addresses = ["192.0.2.1", "2001:db8::1"], weight = 0, state = "standby", force = "down" },
-          { name = "b", cname = "CDN.example.net.", datacenter = "fra" },
-        ]
-        [pool.outer]
-        policy = "nearest"
-        tie = "100km"
-        members = [{ pool = "inner", bias = -25, weight = 7 }]
-        [service."WWW.x.example."]
-        pool = "outer"
-        ttl = 7
-        ipv6 = false
-        on-all-down = { pool = "inner" }
-        "#,
-    );
+    let config = load_tables(EVERY_KEY);
     let topology = &config.topology;
     let [ams, fra] = &topology.datacenters[..] else { panic!() };
     assert_eq!((&*ams.name, &*fra.name), ("ams", "fra"));
@@ -143,6 +144,12 @@ fn every_key_of_a_pool_becomes_its_domain_value() {
     assert_eq!(a.force, Some(crate::steer::HealthOverride::Down));
     assert_eq!((&*b.name, b.datacenters.len()), ("b", 1));
     assert_eq!(b.target, EndpointTarget::Cname("cdn.example.net".parse().unwrap()));
+}
+
+#[test]
+fn every_key_of_a_service_and_a_monitor_becomes_its_domain_value() {
+    let config = load_tables(EVERY_KEY);
+    let topology = &config.topology;
     let service = &topology.services[0];
     assert_eq!(
         (service.name.to_string().as_str(), service.ttl_secs, service.ipv6),

@@ -390,7 +390,16 @@ fn a_name_moved_into_an_unusable_file_stays_in_service() {
         server.addresses("x.test").is_empty()
     });
     assert!(self::concerns(&server).contains("\"concerns\":[]"), "{}", self::concerns(&server));
-    // A move while the new file is still being written: the grace period applies.
+}
+
+#[test]
+fn a_name_whose_new_file_is_still_being_written_stays_in_service_unless_its_removal_is_accepted() {
+    let site = site();
+    site.write(OTHER, "# moved\n");
+    site.write("zones/new.toml", &other("192.0.2.8"));
+    let server = site.serve();
+    assert_eq!(server.addresses("www.example.net"), ["192.0.2.8"]);
+    // The grace period applies during the slow copy.
     fs::create_dir(site.path("zones/sub")).unwrap();
     let mut copy = OpenOptions::new()
         .create_new(true)

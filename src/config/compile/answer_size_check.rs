@@ -256,10 +256,52 @@ mod tests {
         );
     }
 
+    fn assert_fits(fits: bool, text: &str, why: &str) {
+        let found = lines(text);
+        let is_refused = found.iter().any(|line| line.starts_with("error:"));
+        assert_eq!(!is_refused, fits, "{why}: {found:?}");
+    }
+
     #[test]
-    fn the_largest_possible_answer_is_checked() {
+    fn each_record_type_of_a_service_has_an_answer_of_its_own_size() {
         let [v4, v6] = FITTING;
         let all = |members: &str| service("answers = \"all\"", members);
+        for (text, fits, why) in [
+            (all(&members(v4, "10.", "")), true, "as many A records as fit"),
+            (all(&members(v6, "2001:db8::", "")), true, "as many AAAA records as fit"),
+            (all(&members(v6 + 1, "2001:db8::", "")), false, "one more"),
+            (
+                all(&(members(v4, "10.", "") + &members(v6, "2001:db8::", ""))),
+                true,
+                "each type has an answer of its own",
+            ),
+            (
+                service(
+                    "answers = \"all\"\nipv6 = false",
+                    &(members(1, "10.", "") + &members(v6 + 1, "2001:db8::", "")),
+                ),
+                true,
+                "the service has no AAAA records",
+            ),
+            (service("answers = 1000", &members(v4 + 1, "10.", "")), true, "1000 of them at once"),
+            (
+                all(&(members(v4, "10.", "") + &members(9, "2001:db8::", ", weight = 0"))),
+                true,
+                "standbys of another type",
+            ),
+            (
+                all(&(members(v4, "10.", "") + "{ addresses = [\"192.0.2.1\"], weight = 0 }")),
+                true,
+                "a standby answers only where all others are down",
+            ),
+        ] {
+            assert_fits(fits, &text, why);
+        }
+    }
+
+    #[test]
+    fn a_member_that_is_a_pool_counts_with_its_largest_answer() {
+        let [v4, v6] = FITTING;
         let nested = |count: usize| {
             let pool = format!(
                 "[pool.all]\npolicy = \"all\"\nmembers = [\n{}]\n",
@@ -289,33 +331,6 @@ mod tests {
             pool(0) + &pool(1) + both + "[service.\"w.x.example\"]\npool = \"both\"\n"
         };
         for (text, fits, why) in [
-            (all(&members(v4, "10.", "")), true, "as many A records as fit"),
-            (all(&members(v6, "2001:db8::", "")), true, "as many AAAA records as fit"),
-            (all(&members(v6 + 1, "2001:db8::", "")), false, "one more"),
-            (
-                all(&(members(v4, "10.", "") + &members(v6, "2001:db8::", ""))),
-                true,
-                "each type has an answer of its own",
-            ),
-            (
-                service(
-                    "answers = \"all\"\nipv6 = false",
-                    &(members(1, "10.", "") + &members(v6 + 1, "2001:db8::", "")),
-                ),
-                true,
-                "the service has no AAAA records",
-            ),
-            (service("answers = 1000", &members(v4 + 1, "10.", "")), true, "1000 of them at once"),
-            (
-                all(&(members(v4, "10.", "") + &members(9, "2001:db8::", ", weight = 0"))),
-                true,
-                "standbys of another type",
-            ),
-            (
-                all(&(members(v4, "10.", "") + "{ addresses = [\"192.0.2.1\"], weight = 0 }")),
-                true,
-                "a standby answers only where all others are down",
-            ),
             (nested(v4 - 1), true, "the largest member and one more"),
             (nested(v4), false, "the largest member and one more, which does not fit"),
             (geo(v4 - 1), true, "a rule and the default"),
@@ -327,12 +342,7 @@ mod tests {
             ),
             (two_pools(["2001:db8::", "2001:db9::"]), false, "addresses of two pools"),
         ] {
-            let found = lines(&text);
-            assert_eq!(
-                !found.iter().any(|line| line.starts_with("error:")),
-                fits,
-                "{why}: {found:?}"
-            );
+            assert_fits(fits, &text, why);
         }
     }
 

@@ -33,11 +33,16 @@ fn path(name: &str) -> Vec<&str> {
     starts
 }
 
+fn records_of(rows: &ModelRecords, owner: &str, rtype: Rtype) -> ModelRecords {
+    rows.iter().filter(|row| row.0 == owner && row.1 == rtype).cloned().collect()
+}
+
+/// Whether the zone has the name: it owns records, or a name below it does.
+fn exists(rows: &ModelRecords, name: &str) -> bool {
+    rows.iter().any(|row| is_below_or_at(&row.0, name))
+}
+
 fn model(rows: &ModelRecords, name: &str, rtype: Rtype) -> ModelReply {
-    let records_of = |owner: &str, rtype: Rtype| -> Vec<_> {
-        rows.iter().filter(|row| row.0 == owner && row.1 == rtype).cloned().collect()
-    };
-    let exists = |name: &str| rows.iter().any(|row| is_below_or_at(&row.0, name));
     let mut outcome = ModelReply { authoritative: true, ..ModelReply::default() };
     let mut name = name.to_owned();
     let mut followed = BTreeSet::new();
@@ -48,24 +53,24 @@ fn model(rows: &ModelRecords, name: &str, rtype: Rtype) -> ModelReply {
         let mut source = name.clone();
         let mut rewrite = None;
         for step in path(&name) {
-            if !exists(step) {
+            if !exists(rows, step) {
                 let parent = &step[step.find('.').unwrap() + 1..];
                 source = format!("*.{parent}");
-                if !exists(&source) {
+                if !exists(rows, &source) {
                     outcome.rcode = 3;
                     outcome.authority.insert(("z".into(), Rtype::SOA));
                     return outcome;
                 }
                 break;
             }
-            let is_cut = step != "z" && !records_of(step, Rtype::NS).is_empty();
+            let is_cut = step != "z" && !records_of(rows, step, Rtype::NS).is_empty();
             if is_cut && !(step == name && rtype == Rtype::DS) {
                 outcome.authoritative = hop > 0;
                 outcome.authority.insert((step.into(), Rtype::NS));
                 return outcome;
             }
             if step != name
-                && let Some(dname) = records_of(step, Rtype::DNAME).first()
+                && let Some(dname) = records_of(rows, step, Rtype::DNAME).first()
             {
                 let prefix = &name[..name.len() - step.len()];
                 rewrite = Some((dname.clone(), format!("{prefix}{}", dname.2)));
@@ -90,12 +95,12 @@ fn model(rows: &ModelRecords, name: &str, rtype: Rtype) -> ModelReply {
             name = target;
             continue 'alias;
         }
-        let found = records_of(&source, rtype);
+        let found = records_of(rows, &source, rtype);
         if !found.is_empty() {
             outcome.answer.extend(found.into_iter().map(|row| (name.clone(), row.1, row.2)));
             return outcome;
         }
-        let Some(cname) = records_of(&source, Rtype::CNAME).pop() else {
+        let Some(cname) = records_of(rows, &source, Rtype::CNAME).pop() else {
             outcome.authority.insert(("z".into(), Rtype::SOA));
             return outcome;
         };

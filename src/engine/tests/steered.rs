@@ -25,32 +25,54 @@ const ZONE: &str = "
     cut.gslb.test. 60 NS ns.elsewhere.test.
 ";
 
+/// An endpoint from its addresses, joined by `+`, or from the target of a CNAME.
+fn endpoint(text: &str) -> Endpoint {
+    let addresses = text.split('+').map(str::parse::<IpAddr>).collect::<Result<Vec<_>, _>>();
+    let target = addresses
+        .map_or_else(|_| EndpointTarget::Cname(text.parse().unwrap()), EndpointTarget::Addresses);
+    Endpoint {
+        name: text.into(),
+        target,
+        datacenters: Vec::new(),
+        monitor: None,
+        state: ServingState::Active,
+        force: None,
+        load: None,
+        ramp_times: RampTimes::default(),
+    }
+}
+
+/// A pool that answers all of its members; that of `geo.gslb.test` answers one network with the
+/// first member, and all others with the second.
+fn pool(owner: &str, members: Vec<Member>) -> Pool {
+    let rule = GeoRule {
+        subnets: vec!["203.0.113.0/24".parse().unwrap()],
+        members: vec![0],
+        ..GeoRule::default()
+    };
+    let policy = match owner {
+        "geo.gslb.test" => Policy::Geo { rules: vec![rule], default: vec![1] },
+        _ => Policy::All,
+    };
+    Pool {
+        name: owner.into(),
+        policy,
+        spread: Spread::Query,
+        answers: AnswerCount::All,
+        min_up: MinUp::Members(NonZeroU32::MIN),
+        families: Default::default(),
+        members,
+        regulation: Regulation::default(),
+    }
+}
+
 /// A snapshot of services, each from its owner and the endpoints of a pool that answers all of
 /// them: addresses joined by `+`, or the target of a CNAME.
 fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
     let (mut endpoints, mut pools, mut list) = (Vec::new(), Vec::new(), Vec::new());
     for (owner, members) in services {
         let first = endpoints.len() as u32;
-        for text in *members {
-            let addresses =
-                text.split('+').map(str::parse::<IpAddr>).collect::<Result<Vec<_>, _>>();
-            let target = addresses.map_or_else(
-                |_| EndpointTarget::Cname(text.parse().unwrap()),
-                EndpointTarget::Addresses,
-            );
-            let (datacenters, monitor, state, force) =
-                (Vec::new(), None, ServingState::Active, None);
-            endpoints.push(Endpoint {
-                name: (*text).into(),
-                target,
-                datacenters,
-                monitor,
-                state,
-                force,
-                load: None,
-                ramp_times: RampTimes::default(),
-            });
-        }
+        endpoints.extend(members.iter().copied().map(endpoint));
         let members = (first..endpoints.len() as u32)
             .map(|number| Member {
                 kind: MemberKind::Endpoint(EndpointId(number)),
@@ -58,36 +80,14 @@ fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
                 bias: 0,
             })
             .collect::<Vec<_>>();
-        let is_geo = *owner == "geo.gslb.test";
-        // One network gets the first member, all others the second.
-        let rule = GeoRule {
-            subnets: vec!["203.0.113.0/24".parse().unwrap()],
-            members: vec![0],
-            ..GeoRule::default()
-        };
-        let policy =
-            if is_geo { Policy::Geo { rules: vec![rule], default: vec![1] } } else { Policy::All };
-        let (spread, min_up, answers) =
-            (Spread::Query, MinUp::Members(NonZeroU32::MIN), AnswerCount::All);
-        pools.push(Pool {
-            name: (*owner).into(),
-            policy,
-            spread,
-            answers,
-            min_up,
-            families: Default::default(),
-            members,
-            regulation: Regulation::default(),
-        });
-        let pool = PoolId(pools.len() as u32 - 1);
-        let (name, on_all_down) = (owner.parse().unwrap(), OnAllDown::All);
+        pools.push(pool(owner, members));
         list.push(Service {
-            name,
+            name: owner.parse().unwrap(),
             zone: ZoneId(0),
             kind: RecordKind::default(),
-            pool,
+            pool: PoolId(pools.len() as u32 - 1),
             ttl_secs: 30,
-            on_all_down,
+            on_all_down: OnAllDown::All,
             ipv6: true,
             client_subnet: true,
         });

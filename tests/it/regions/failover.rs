@@ -201,6 +201,23 @@ fn a_trickle_sends_a_tenth_to_the_standby() {
     });
 }
 
+/// Two pools, of which the first gives clients away above 40 % of its limit of connections.
+const SPILL_TABLES: &str = r#"[load.haproxy]
+haproxy = { url = "http://$first:$statistics/stats;csv", proxy = "be" }
+$timing
+[monitor.web]
+http = { path = "/healthz", port = $port }
+$timing
+[pool.fra]
+load = "haproxy"
+monitor = "web"
+capacity = { target = "40%", max = "60%" }
+members = [{ addresses = ["$first"] }]
+[pool.iad]
+monitor = "web"
+members = [{ addresses = ["$second"] }]
+"#;
+
 #[test]
 fn connections_above_the_target_spill_until_they_close() {
     if !are_installed(&["haproxy", "nginx"]) {
@@ -220,21 +237,7 @@ fn connections_above_the_target_spill_until_they_close() {
     let _haproxy = Balancer::haproxy_with(&configuration, addresses[0], port);
     let _other = Balancer::haproxy(addresses[1], port, true);
     let tables = fill(
-        r#"[load.haproxy]
-haproxy = { url = "http://$first:$statistics/stats;csv", proxy = "be" }
-$timing
-[monitor.web]
-http = { path = "/healthz", port = $port }
-$timing
-[pool.fra]
-load = "haproxy"
-monitor = "web"
-capacity = { target = "40%", max = "60%" }
-members = [{ addresses = ["$first"] }]
-[pool.iad]
-monitor = "web"
-members = [{ addresses = ["$second"] }]
-"#,
+        SPILL_TABLES,
         &[
             ("$first", &addresses[0]),
             ("$second", &addresses[1]),

@@ -60,6 +60,25 @@ fn drain(site: &ServerDirectory, server: &Server, arguments: &[&str]) -> String 
     run_command(site, server, &[&["drain", "fra"], arguments].concat())
 }
 
+/// Asserts that `undrain` gives clients back, and keeps every line of the zone file as it was.
+fn assert_undrain_restores(
+    before: &str,
+    regions: &Regions,
+    site: &ServerDirectory,
+    server: &Server,
+) {
+    let output = run_command(site, server, &["undrain", "fra"]);
+    assert!(output.contains("fra: in service"), "{output}");
+    assert_answer_share(server, regions.fra, 0.5);
+    let text = site.read(ZONE);
+    assert!(!text.contains("drain-hold") && text.contains("state = \"active\""), "{text}");
+    assert_eq!(
+        text.lines().filter(|line| before.contains(line)).count(),
+        before.lines().count(),
+        "{text}"
+    );
+}
+
 #[test]
 fn a_gradual_drain_can_be_paused_and_resumed_and_survives_restarts() {
     if !are_installed(&["haproxy", "nginx"]) {
@@ -123,16 +142,7 @@ fn a_gradual_drain_can_be_paused_and_resumed_and_survives_restarts() {
     let text = run_command(&site, &server, &["status"]);
     assert!(text.contains("effective since"), "{text}");
 
-    let output = run_command(&site, &server, &["undrain", "fra"]);
-    assert!(output.contains("fra: in service"), "{output}");
-    assert_answer_share(&server, regions.fra, 0.5);
-    let text = site.read(ZONE);
-    assert!(!text.contains("drain-hold") && text.contains("state = \"active\""), "{text}");
-    assert_eq!(
-        text.lines().filter(|line| before.contains(line)).count(),
-        before.lines().count(),
-        "{text}"
-    );
+    assert_undrain_restores(&before, &regions, &site, &server);
 }
 
 #[test]
