@@ -31,7 +31,8 @@ impl WriteTimeout {
         Self { stream, timeout, deadline: None }
     }
 
-    /// The result of a write, or an error if the time is over.
+    /// Returns the result of a write, or a timeout error if the deadline has passed. The deadline
+    /// starts with the first write that must wait.
     fn check_deadline(
         &mut self,
         cx: &mut Context<'_>,

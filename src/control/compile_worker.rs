@@ -209,8 +209,8 @@ impl CompileThread {
         }
     }
 
-    /// Switches to another compiler. No newer request interrupts that: the controller waits for the
-    /// charts, and those in force keep serving.
+    /// Switches to another compiler. Newer requests do not interrupt the switch, because the
+    /// controller waits for its charts; the charts in force answer queries meanwhile.
     fn switch_compiler(&mut self, switch: CompilerSwitch, reply: CompiledSender) {
         let CompilerSwitch { compiled, compiler, conditions, mut surveys, mut wheels } = switch;
         let compilation = match compiled {

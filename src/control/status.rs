@@ -265,7 +265,7 @@ pub struct DatacenterStatus {
     pub up: usize,
     /// The number of such targets whose verdict is down.
     pub down: usize,
-    /// The number of such targets without a verdict yet, or not probed.
+    /// The number of such targets that have no verdict yet or are not probed.
     pub unknown: usize,
     /// Whether the datacenter is drained or disabled, and no answer of the snapshot in force names
     /// it.

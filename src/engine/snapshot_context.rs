@@ -7,8 +7,8 @@ use crate::{geo::Databases, snapshot::Snapshot, steer::Conditions};
 pub struct SnapshotContext<'a> {
     /// The snapshot that queries are answered from.
     pub snapshot: &'a Snapshot,
-    /// The databases that its atlases were surveyed from.
+    /// The databases that the snapshot's atlases were made from.
     pub databases: &'a Databases,
-    /// The conditions that its charts were compiled under.
+    /// The conditions under which the snapshot's charts were compiled.
     pub conditions: &'a Conditions,
 }

@@ -115,7 +115,7 @@ struct OverlaySweep<'a, K> {
 }
 
 impl<K: Address> OverlaySweep<'_, K> {
-    /// Closes the prefixes that end before `first`, or all prefixes for `None`.
+    /// Closes the open prefixes that end before `first`, or all open prefixes if it is `None`.
     fn close_below(&mut self, first: Option<K>) {
         while let Some(&(last, _)) = self.open.last()
             && first.is_none_or(|first| last < first)

@@ -150,7 +150,7 @@ pub enum Failure {
     ClientCertificate(Box<str>),
     /// No trusted authority signed the certificate.
     CertificateUntrusted,
-    /// The certificate is invalid for this other reason.
+    /// The certificate is invalid for another reason, which this text gives.
     CertificateBad(Box<str>),
     /// The TLS handshake failed for this reason: the alert of the target, or what this side cannot
     /// accept.

@@ -92,7 +92,7 @@ pub(crate) enum ControlMessages {
 pub(crate) struct Datagram<'a> {
     /// The datagram's index in the batch.
     pub(crate) index: usize,
-    /// Its octets, at most [`MAX_QUERY_OCTETS`] of them.
+    /// The first octets of the datagram, at most [`MAX_QUERY_OCTETS`].
     pub(crate) message: &'a [u8],
     /// The sender's address; `None` if no reply can be sent to it, because the kernel gave no
     /// address or the port is 0.

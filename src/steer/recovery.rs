@@ -44,7 +44,7 @@ pub struct SavedRecovery {
     pub members: Vec<Box<str>>,
     /// Whether a rule with `strict = true` offers these members.
     pub is_strict: bool,
-    /// The time that remains until it ends at the latest.
+    /// The time after which the recovery ends even if too few members are usable.
     pub remaining: Duration,
 }
 

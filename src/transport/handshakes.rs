@@ -172,8 +172,8 @@ impl HandshakeQueue {
         while let Some(next) = self.take_next() {
             match next.permit.send(StepPermit::new(self)) {
                 Ok(()) => return,
-                // The handshake ended while it waited. This loop grants the next permit, so the
-                // drop of the refused one must not.
+                // The handshake was cancelled while it waited. The loop grants the permit to the
+                // next one; dropping the undelivered permit must not grant it a second time.
                 Err(mut refused) => refused.is_undelivered = true,
             }
         }

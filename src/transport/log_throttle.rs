@@ -8,7 +8,8 @@ use std::{
     time::Instant,
 };
 
-/// Admits at most one line a second. One throttle for each log event, mostly a `static` beside it.
+/// Limits a log event to one line a second. Each event has a throttle of its own, usually a `static`
+/// beside the call.
 #[derive(Debug)]
 pub(super) struct LogThrottle {
     /// The second of the last admitted line, counted from the first use of any throttle, plus one;

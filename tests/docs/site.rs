@@ -22,7 +22,7 @@ pub(crate) struct Document {
 pub(crate) struct Block {
     /// The line of its fence, from 1.
     pub(crate) line: usize,
-    /// What stands behind the fence.
+    /// The text after the opening fence: the language of the block.
     pub(crate) info: String,
     pub(crate) text: String,
 }

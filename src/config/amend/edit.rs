@@ -40,7 +40,7 @@ pub(super) struct FileEdit {
 pub(super) struct TableChange {
     pub(super) old: TableRange,
     pub(super) new: TableRange,
-    /// Whether anything differs except blanks and comments after its last value.
+    /// Whether the texts differ, apart from blanks and comments after the last value of the table.
     is_changed: bool,
 }
 

@@ -229,7 +229,7 @@ fn require_default(table: &TableReader<'_>, problems: &mut Problems) {
     );
 }
 
-/// The keys of which an endpoint has one.
+/// The keys that say what an endpoint answers; each endpoint has exactly one of them.
 const ENDPOINT_KEYS: [&str; 4] = ["addresses", "cname", "alias", "target"];
 
 /// Reports a key of an endpoint in the table of a pool or a service. Returns whether there is one.

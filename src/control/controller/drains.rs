@@ -25,7 +25,8 @@ impl Controller {
 
     /// Begins with the first request, unless it is being checked already.
     pub(super) fn begin_drain_check(&mut self) {
-        // A check starts from the charts in force, which lack what a load in progress will change.
+        // A check compiles from the charts in force. During a load these are about to be replaced,
+        // so the check waits for its end.
         while !self.drain_checks.is_running()
             && !self.reloads.is_pending()
             && let Some(request) = self.drain_checks.first()
@@ -49,7 +50,7 @@ impl Controller {
     /// dropped them.
     pub(super) fn end_drain_check(&mut self, charts: Option<CompiledCharts>) {
         self.drain_checks.end();
-        // Charts from before a load are outdated: the drain is then checked again.
+        // Charts compiled before the latest load are outdated; the drain is then checked again.
         if let Some(charts) = charts.filter(|charts| self.is_check_current(charts)) {
             self.apply_first_request(Some(charts));
         }

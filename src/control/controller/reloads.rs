@@ -251,8 +251,8 @@ impl Reloads {
         self.record_failure(format!("the system cannot start a thread to read the files: {error}"))
     }
 
-    /// Waits for the result of the load in progress: `None` if a panic ended it. Never ends while
-    /// no load is in progress.
+    /// Waits for the result of the load in progress: `None` if a panic ended it. Without a load in
+    /// progress, this waits forever.
     pub(super) async fn finished(&mut self) -> Option<LoadResult> {
         match &mut self.running {
             Some(running) => running.await.ok(),

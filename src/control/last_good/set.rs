@@ -106,7 +106,7 @@ impl LastGood {
         file.content.is_ok() && self.files.get(&file.path).is_some_and(|good| is_same(good, file))
     }
 
-    /// A file as it was applied.
+    /// The last good version of a file; `None` if the file is not in the set.
     pub(in crate::control) fn file(&self, path: &Path) -> Option<&SourceFile> {
         self.files.get(path).map(|good| &**good)
     }

@@ -59,7 +59,7 @@ impl FileWatch {
     /// Watches what a load depended on, instead of what was watched before. Changes since that load
     /// are reported.
     pub(super) fn follow(&self, footprint: Footprint) {
-        // The path poller ends with the last clone of the watch.
+        // Sending fails only if the thread of the path poller could not be started.
         let _ = self.requests.send(WatchRequest { footprint, started: None });
     }
 

@@ -76,7 +76,7 @@ pub struct StepView {
     /// `service`, `static`, `alias`, `wildcard`, `whoami`, `empty`, `delegation`, `dname`,
     /// `missing` or `elsewhere`.
     pub kind: String,
-    /// The kind as a phrase.
+    /// The kind of the step in words.
     pub means: String,
     /// How the service at the name chose, if there is one.
     pub steering: Option<SteeringView>,
@@ -108,7 +108,7 @@ pub struct SteeringView {
 pub struct DecidedByView {
     /// The address, or the prefix.
     pub address: String,
-    /// Whether it is the client subnet of the query.
+    /// Whether the address is the client subnet of the query, not the address of the resolver.
     pub is_subnet: bool,
     /// Why this address decided.
     pub why: String,

@@ -7,7 +7,7 @@ pub(super) const WRONG_FORMAT: ReportError =
     ReportError::WrongFormat("HAProxy's statistics in CSV");
 /// The most servers that are kept.
 pub(super) const MAX_SERVERS: usize = 4096;
-/// The most proxies that are kept.
+/// The maximum number of proxies that are kept.
 pub(super) const MAX_PROXIES: usize = 4096;
 /// The longest name of a proxy or a server, in octets.
 pub(super) const MAX_NAME_OCTETS: usize = 256;

@@ -16,7 +16,7 @@ pub(super) struct Holder {
 }
 
 impl Holder {
-    /// A pool of `members` members, of which none was usable yet.
+    /// The state of a pool with `members` members, none of which has been usable yet.
     pub(super) fn new(members: usize) -> Self {
         Self { member: None, usable_since: vec![None; members], was_usable: vec![false; members] }
     }

@@ -39,8 +39,8 @@ impl ShareHistory {
         }
     }
 
-    /// The fraction of the clients at moment `at` that were answered with the member, from 0 to 1,
-    /// if resolvers keep answers for `ttl`.
+    /// The fraction of clients, from 0 to 1, that use the member at the time `at`: those whose
+    /// resolver holds an answer that names it and is at most `ttl` old.
     pub(super) fn answered_share(&self, member: usize, ttl: Duration, at: Duration) -> f64 {
         let begin = at.saturating_sub(ttl);
         let member_share =

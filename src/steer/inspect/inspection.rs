@@ -77,8 +77,8 @@ pub struct InspectedPool {
     pub spread: Spread,
     /// The number of slots of its wheel; 1 where it has one answer only.
     pub slots: usize,
-    /// Every member: of `nearest` by distance, of `geo` in the order of the matching rules, else as
-    /// written.
+    /// Every member: in a `nearest` pool by distance, in a `geo` pool in the order of the matching
+    /// rules, in other pools as written.
     pub members: Vec<InspectedMember>,
 }
 
@@ -107,10 +107,10 @@ pub struct InspectedMember {
     pub has_family_down: bool,
     /// What changes its share besides rank and weight.
     pub modifiers: ShareModifiers,
-    /// Of `nearest`: the kilometres to its nearest datacenter, without and with its bias. `None`
-    /// where the location of the client or of the member is not known.
+    /// In a `nearest` pool: the distance to the nearest datacenter of the member in kilometres,
+    /// without and with the bias. `None` if the location of the client or of the member is not known.
     pub distance_km: Option<(f64, f64)>,
-    /// Of `geo`: the key of the rule that offers it to this client.
+    /// In a `geo` pool: the key of the rule that offers the member to this client.
     pub matched_key: Option<MatchedKey>,
     /// Every datacenter that it is in; of a pool, those of all its endpoints.
     pub datacenters: Vec<DatacenterId>,

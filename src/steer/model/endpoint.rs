@@ -12,7 +12,7 @@ use crate::dns::Name;
 /// Addresses, or a name in place of addresses, that answers can hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
-    /// The name as written; without one, the first address or the CNAME's target.
+    /// The configured name; by default the first address or the target of the CNAME.
     pub name: Box<str>,
     /// The content of its answers.
     pub target: EndpointTarget,

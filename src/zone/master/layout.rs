@@ -188,7 +188,8 @@ fn security_layout(rtype: Rtype) -> Option<RdataLayout> {
     })
 }
 
-/// Types that hold places, address prefixes, and addresses of other networks.
+/// The layouts of types that hold geographic locations, address prefixes, or addresses of networks
+/// other than IP.
 fn location_layout(rtype: Rtype) -> Option<RdataLayout> {
     Some(match rtype {
         Rtype::X25 => &[(Text, "address")],

@@ -299,7 +299,8 @@ impl<'a> Candidates<'a> {
         evaluation.is_usable && evaluation.kept_fraction.is_zero()
     }
 
-    /// Whether a member takes all clients that come to it, if none are reserved for a trickle.
+    /// Whether a member accepts all clients that the policy gives it, before any are reserved for a
+    /// trickle.
     fn would_take_all(&self, member: u16) -> bool {
         self.evaluated[usize::from(member)].is_some_and(|seen| seen.taken_fraction.is_full())
     }

@@ -54,7 +54,7 @@ impl<'a> WheelBuilder<'a> {
         Self { topology, conditions, cache, wheels: HashMap::new() }
     }
 
-    /// The wheel over the members selected, or the result of the only one.
+    /// A wheel of the selected members. If only one is selected, its own result, without a wheel.
     pub(super) fn choice(
         &mut self,
         id: PoolId,
