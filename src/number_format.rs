@@ -1,7 +1,7 @@
 //! Percentages and counts as reports write them. A percentage is never rounded to 0 or 100: `0%`
 //! means nothing at all, and `100%` means all.
 
-/// The most digits after the decimal point.
+/// The maximum number of digits after the decimal point.
 const MAX_DIGITS: usize = 4;
 
 /// A share (0 to 1) as a percentage in a sentence: `40%`, `0.04%`, `99.9%`.

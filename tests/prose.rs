@@ -15,8 +15,8 @@ mod rust;
 
 const DIRECTORIES: [&str; 4] = ["src", "tests", "benches", "fuzz/fuzz_targets"];
 
-/// Words that type names are made of: the field's, and plain English for software. A name that needs
-/// another word needs a second look: is it the word that a network engineer would search for?
+/// Words that type names are made of: the field's, and plain English for software. A name that
+/// needs another word needs a second look: is it the word that a network engineer would search for?
 const TYPE_WORDS: &str = include_str!("prose/type_words.txt");
 
 /// Type names that several modules may have, with the reason.

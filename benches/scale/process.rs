@@ -177,7 +177,7 @@ impl Server {
         memory_mib(self.id(), "VmRSS:")
     }
 
-    /// The most memory resident since the start, or since [`forget_peak`](Self::forget_peak).
+    /// The maximum memory resident since the start, or since [`forget_peak`](Self::forget_peak).
     pub(crate) fn peak_mib(&self) -> io::Result<f64> {
         memory_mib(self.id(), "VmHWM:")
     }

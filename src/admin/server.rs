@@ -41,12 +41,13 @@ use super::{
 };
 use crate::transport::{ConnectionLimits, ConnectionPermit, ConnectionTable};
 
-/// The most connections at once from one client. Each may use some 40 KiB.
+/// The maximum number of connections at once from one client. Each may use some 40 KiB.
 const MAX_CONNECTIONS_PER_CLIENT: usize = 64;
-/// The most octets of a request's line and headers together; hyper answers 431 to more.
+/// The maximum number of octets of a request's line and headers together; hyper answers 431 to
+/// more.
 const MAX_HEAD_OCTETS: usize = 16 << 10;
 const MAX_HEADERS: usize = 64;
-/// The most octets of a request's body; no request needs more.
+/// The maximum number of octets of a request's body; no request needs more.
 const MAX_BODY_OCTETS: usize = 16 << 10;
 /// The time for a request's head, which is also how long a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);

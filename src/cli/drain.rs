@@ -14,7 +14,8 @@ use crate::{
     control::{DrainOutcome, DrainReport, DrainStatus, NewlyDistressed, unix_now},
 };
 
-/// The most names and types that are shown of those still answered from a drained datacenter.
+/// The maximum number of names and types that are shown of those still answered from a drained
+/// datacenter.
 const MAX_SHOWN: usize = 10;
 
 pub(super) fn drain(drain: &DrainArguments, output: &Output) -> ExitCode {

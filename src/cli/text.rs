@@ -8,10 +8,10 @@ use crate::{
     number_format::percent,
 };
 
-/// The most services that are shown: of those without a usable member, and of those that are still
-/// answered from a drained datacenter.
+/// The maximum number of services that are shown: of those without a usable member, and of those
+/// that are still answered from a drained datacenter.
 pub(super) const MAX_SERVICES: usize = 20;
-/// The most targets without problems that are shown; all failing ones are shown.
+/// The maximum number of targets without problems that are shown; all failing ones are shown.
 pub(super) const MAX_TARGETS: usize = 20;
 
 /// The colours of `status`.

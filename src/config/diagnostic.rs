@@ -24,10 +24,10 @@ impl Severity {
 /// How much of the configuration must be read to find a mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Stage {
-    /// One file shows the mistake by itself.
+    /// The mistake is found in one file alone.
     #[default]
     Reading,
-    /// Several files together show the mistake.
+    /// The mistake is found only when all files are read together.
     Checking,
 }
 

@@ -112,9 +112,9 @@ impl Aliases {
         is_due
     }
 
-    /// The addresses of each alias, in the topology's order. A TTL above the longest of any service
-    /// counts as that one: it has no effect on answers, and must not look like a change each time
-    /// that a resolver's cache ages.
+    /// The addresses of each alias, in the topology's order. TTLs are capped at the longest TTL of
+    /// any service. A longer one has no effect on answers, and would look like a change each time
+    /// that the cache of a resolver ages.
     pub(super) fn resolved(&self, topology: &Topology) -> Vec<Arc<ResolvedAlias>> {
         let longest_secs =
             topology.services.iter().map(|service| service.ttl_secs).max().unwrap_or_default();

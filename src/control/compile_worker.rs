@@ -250,8 +250,8 @@ impl CompileState {
         if let Some(conditions) = conditions {
             let is_taken = match (&mut self.active_pass, &self.dry_run) {
                 (Some(pass), _) => pass.overtake(&conditions),
-                // The check of a drain continues to its end. Only conditions that touch few
-                // services are compiled before.
+                // The check of a drain is not interrupted. Only conditions that affect few services
+                // are compiled before it ends.
                 (None, Some(_)) => {
                     let mut pass = self.new_pass(Arc::clone(self.base.conditions()));
                     let is_taken = pass.overtake(&conditions);

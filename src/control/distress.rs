@@ -111,8 +111,8 @@ impl DistressedClients {
         }
     }
 
-    /// The phrase for NODATA because the service answers in the other family, with or without
-    /// usable members.
+    /// The phrase for clients that get NODATA in this family because only the other family has
+    /// members to answer with. These are usable, or are answered as a fallback.
     fn other_family(&self, chart: &Chart) -> String {
         let other = chart.unusable_areas(self.family.other());
         let is_distressed =

@@ -80,8 +80,8 @@ pub(super) fn unmet_need_warnings(topology: &Topology, coverage: &Coverage) -> V
     unmet.filter_map(|need| warning(need, topology, coverage)).collect()
 }
 
-/// Whether the pools of two topologies need the same geography, as is usual after an edit. Pools
-/// that both share are not read.
+/// Whether the pools of two topologies need the same geographic data; after most edits they do.
+/// Pools that both topologies share are equal and are not compared.
 pub(super) fn has_equal_needs(a: &Topology, b: &Topology) -> bool {
     let has_same_need = |(a, b): (&Arc<Pool>, &Arc<Pool>)| {
         Arc::ptr_eq(a, b) || a.name == b.name && a.policy == b.policy

@@ -47,7 +47,7 @@ pub(super) enum ControllerCommand {
     Stop(oneshot::Sender<()>),
 }
 
-/// How much of its long lists a status document has.
+/// How many entries of its long lists a status document contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListDetail {
     /// The first 100 entries of each list, and the number of all.

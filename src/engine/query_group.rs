@@ -24,7 +24,8 @@ use crate::{
     zone::{LookupHint, LookupOutcome, LookupResult},
 };
 
-/// The most queries in a group: about as many cache misses as a core can have in progress.
+/// The maximum number of queries in a group: about as many cache misses as a core can have in
+/// progress.
 pub const MAX_GROUP: usize = 16;
 
 /// One value for each query of a group.

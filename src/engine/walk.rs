@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// The most aliases followed for one query, including those of services and DNAMEs.
+/// The maximum number of aliases followed for one query, including those of services and DNAMEs.
 pub(super) const MAX_CHAIN: usize = 16;
 
 /// Writes the sections of the answer into `reply`, from the result of the lookup of `name`, and

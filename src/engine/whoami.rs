@@ -19,7 +19,7 @@ use crate::{
     steer::Datacenter,
 };
 
-/// The most datacenters named as nearest.
+/// The maximum number of datacenters named as nearest.
 const MAX_NEAREST: usize = 3;
 /// With more datacenters than this, none is named: each costs some 50 ns, and a client may ask
 /// often.

@@ -24,8 +24,8 @@ use super::{
 /// A number that no cell has.
 const NO_CELL: u32 = u32::MAX;
 
-/// The most atlases laid out in one sweep. More would save little time and need more memory at
-/// once.
+/// The maximum number of atlases laid out in one sweep. More would save little time and need more
+/// memory at once.
 const MAX_FOLDS_PER_SWEEP: usize = 16;
 
 /// The address space, divided into cells. Immutable.

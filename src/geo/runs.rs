@@ -9,7 +9,7 @@ use super::{address::Address, column::CompactColumn};
 /// octets, a step of the search about 2 ns. Most IPv6 runs are in two of the six windows, and the
 /// index of every window is fine enough for those.
 const RUNS_PER_ENTRY_BITS: u32 = 2;
-/// The most index bits of a window, whose index then has 4 MiB.
+/// The maximum number of index bits of a window, whose index then has 4 MiB.
 const MAX_INDEX_BITS: u32 = 20;
 
 /// Runs in address order, which cover a whole address space.

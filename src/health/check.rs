@@ -64,8 +64,8 @@ pub struct HttpCheck {
     pub request_body: Option<Box<str>>,
     /// The version of HTTP; no other is tried.
     pub version: HttpVersion,
-    /// The most redirects that are followed, to the same origin at the same address. The next one
-    /// is compared with `status` like any other reply.
+    /// The maximum number of redirects that are followed, to the same origin at the same address.
+    /// The next one is compared with `status` like any other reply.
     pub redirects: u8,
     /// The status codes that pass.
     pub status: Vec<StatusRange>,
@@ -80,7 +80,7 @@ pub struct HttpCheck {
 }
 
 impl HttpCheck {
-    /// The most memory, in octets, of the compiled `required_pattern`, and of a search with it.
+    /// The maximum memory, in octets, of the compiled `required_pattern`, and of a search with it.
     pub const MAX_PATTERN_OCTETS: usize = 1 << 20;
 }
 

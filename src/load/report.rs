@@ -9,7 +9,7 @@ use super::{Quantity, ReportError};
 pub struct LoadReport {
     /// The present number of connections or sessions.
     pub connections: Option<f64>,
-    /// The most connections that it can take, at least 1.
+    /// The maximum number of connections that it can take, at least 1.
     pub limit: Option<f64>,
     /// The servers behind the balancer.
     pub servers: Option<ServerCount>,
@@ -37,7 +37,7 @@ const MAX_CONNECTIONS: f64 = 1e12;
 const MAX_RESPONSE_TIME: Duration = Duration::from_secs(3600);
 /// The highest plausible load of a CPU or of memory, as a multiple of its capacity.
 const MAX_LOAD_SHARE: f64 = 100.0;
-/// The most gauges in a report.
+/// The maximum number of gauges in a report.
 pub(super) const MAX_GAUGES: usize = 64;
 /// The longest name of a gauge, in octets.
 pub(super) const MAX_GAUGE_NAME_OCTETS: usize = 128;

@@ -19,7 +19,7 @@ pub struct LoadSource {
     pub stale_after: Duration,
     /// Whether servers that are down reduce the capacity in proportion.
     pub scales_by_servers: bool,
-    /// The most connections; overrides the limit that the balancer reports.
+    /// The maximum number of connections; overrides the limit that the balancer reports.
     pub limit: Option<NonZeroU64>,
 }
 

@@ -17,7 +17,7 @@ use std::{
 
 use libc::{c_int, c_uint};
 
-/// The most datagrams that one call receives or sends.
+/// The maximum number of datagrams that one call receives or sends.
 pub(crate) const MAX_DATAGRAMS: usize = 64;
 /// The longest datagram that is read whole, in octets. Queries are far shorter; EDNS padding and
 /// many options fit.
@@ -75,7 +75,7 @@ pub(crate) struct Batch {
     /// The arguments of the next call; before each call, as many are written as it uses.
     headers: Box<[libc::mmsghdr; MAX_DATAGRAMS]>,
     vectors: Box<[libc::iovec; MAX_DATAGRAMS]>,
-    /// The most datagrams that the next call asks for.
+    /// The maximum number of datagrams that the next call asks for.
     receive_limit: usize,
 }
 

@@ -5,11 +5,11 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The most connections of the admin API at once, however high the limit is.
+/// The maximum number of connections of the admin API at once, however high the limit is.
 const MAX_ADMIN_CONNECTIONS: u64 = 256;
-/// The most health checks in progress at once, however high the limit is.
+/// The maximum number of health checks in progress at once, however high the limit is.
 const MAX_PROBES: u64 = 16_384;
-/// The most connections of clients at once, however high the limit is.
+/// The maximum number of connections of clients at once, however high the limit is.
 const MAX_CLIENT_CONNECTIONS: u64 = 10_000;
 /// Descriptors that the process opens later and keeps: event queues of the runtimes, signals, file
 /// watches, sockets of resolvers.

@@ -2,10 +2,10 @@
 //! 0.2 ms.
 //!
 //! Linux decides which thread runs on a core when a thread wakes there, and otherwise at its tick,
-//! every 4 ms. A shard that has just answered a batch beside a computing thread has used more than
-//! its share by some microseconds. A datagram that arrives within these wakes the shard, but does
-//! not preempt the computing thread; the shard then waits for the next tick, although it is
-//! entitled to run long before. The wake-up of any other thread makes the scheduler decide again.
+//! every 4 ms. A shard that has just answered a batch is some microseconds ahead of its fair share.
+//! A datagram that arrives in that time wakes the shard, but the shard does not preempt the
+//! computing thread: it waits for the next tick, although it may run much earlier. The wake-up of
+//! any other thread makes the scheduler decide again.
 //!
 //! On a core without a computing thread this is of no use, so the timer is active only while a
 //! [`PreemptionGuard`] exists. It then takes five to eight percent of each core on a virtual

@@ -21,7 +21,7 @@ use super::{no_result::NoResult, stall_detector::StallDetector};
 
 /// Maximum time of an attempt, as a multiple of its timeout.
 const MAX_TIMEOUT_FACTOR: u32 = 3;
-/// The most attempts of one check.
+/// The maximum number of attempts of one check.
 const MAX_ATTEMPTS: usize = 2;
 /// Number of discarded checks in a row after which failures count.
 const MAX_STARVED_CHECKS: u32 = 2;

@@ -12,7 +12,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::{http1, http2, result::ProbeError};
 use crate::health::{Failure, HttpCheck};
 
-/// The most octets of a body that are read.
+/// The maximum number of octets of a body that are read.
 const MAX_BODY_OCTETS: usize = 64 * 1024;
 
 /// A body that is being received, over either version of HTTP.

@@ -32,7 +32,7 @@ use crate::{
     steer::ProbeTarget,
 };
 
-/// The most addresses of a name that are probed.
+/// The maximum number of addresses of a name that are probed.
 const MAX_ADDRESSES: usize = 8;
 /// The descriptors of a running program: two pipes and that of the process.
 const EXEC_DESCRIPTORS: u32 = 3;
@@ -210,10 +210,10 @@ async fn probe(
     check.probe(&literal, address).await
 }
 
-/// Probes the addresses of a name in parallel, so that one that hangs takes no time from the
-/// others; one after the other if descriptors are short. The target passes if one address passes.
-/// Otherwise an address that could not be probed leaves the target without a result, because it may
-/// be the one that works; else the latest failure is reported.
+/// Probes the addresses of a name in parallel, so that an address that does not respond does not
+/// delay the others; one after the other if too few file descriptors are free. The target passes if
+/// one address passes. Otherwise an address that could not be probed leaves the target without a
+/// result, because it may be the one that works; else the latest failure is reported.
 async fn probe_any(
     check: &Arc<PreparedCheck>,
     host: String,

@@ -24,10 +24,10 @@ use super::{
 };
 use crate::health::{ExecCheck, Failure};
 
-/// The most octets that are kept of each output stream.
+/// The maximum number of octets that are kept of each output stream.
 const MAX_OUTPUT_OCTETS: usize = 32 * 1024;
 
-/// The most octets of a stream that are logged.
+/// The maximum number of octets of a stream that are logged.
 const MAX_LOGGED_OCTETS: usize = 512;
 
 /// The placeholder for the target in an argument.

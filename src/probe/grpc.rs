@@ -22,7 +22,7 @@ use crate::health::{Failure, GrpcCheck, StatusRange};
 const CHECK_PATH: &str = "/grpc.health.v1.Health/Check";
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// The most octets of a reply's messages that are read.
+/// The maximum number of octets of a reply's messages that are read.
 const MAX_MESSAGE_OCTETS: usize = 4096;
 
 /// The names of gRPC's status codes, by number.

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{connection::drive, result::ProbeError, tls};
 use crate::health::Failure;
 
-/// The most octets of header fields that are accepted.
+/// The maximum number of octets of header fields that are accepted.
 const MAX_HEAD_OCTETS: u32 = 16 * 1024;
 
 /// The flow-control window in octets: the most that a target may send before it is read.

@@ -5,11 +5,12 @@ use std::num::NonZeroUsize;
 /// The resources that a scheduler may use at once.
 #[derive(Debug, Clone, Copy)]
 pub struct SchedulerLimits {
-    /// The most probes that run at once; each holds one descriptor. The sum of `timeout / interval`
-    /// over all targets suffices. With fewer, probes start late when all targets hang.
+    /// The maximum number of probes that run at once; each holds one descriptor. The sum of
+    /// `timeout / interval` over all targets suffices. With fewer, probes start late when all
+    /// targets hang.
     pub in_flight: NonZeroUsize,
-    /// The most descriptors that probes hold beyond the first of each: for further addresses of
-    /// names, and for the pipes of programs.
+    /// The maximum number of descriptors that probes hold beyond the first of each: for further
+    /// addresses of names, and for the pipes of programs.
     pub extra_descriptors: usize,
 }
 

@@ -8,9 +8,9 @@
 //! removed before.
 //!
 //! New targets do not wait for their phase. Their first probes are spread over a [`StartWindow`],
-//! so that the targets of a new configuration have verdicts soon. The window is at most 2 s, unless that would be a
-//! burst: first probes start at no more than 100 a second, or 1.6 times the later rate of the new
-//! targets, whichever is more.
+//! so that the targets of a new configuration have verdicts soon. The window is at most 2 s, unless
+//! that would be a burst: first probes start at no more than 100 a second, or 1.6 times the later
+//! rate of the new targets, whichever is more.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ const FIRST_RATE_FACTOR: f64 = 1.6;
 #[derive(Debug, Clone)]
 pub(super) struct TargetSchedule {
     interval: Duration,
-    /// The most that a start is moved forwards or backwards.
+    /// The maximum time by which a start is moved forwards or backwards.
     jitter: Duration,
     /// The start after the due one, without jitter.
     next_start: Duration,

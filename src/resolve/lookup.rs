@@ -19,8 +19,8 @@ use crate::dns::Name;
 
 /// The longest time for both families together, retries included.
 pub(super) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most addresses of a family that are used, in ascending order: more would not fit into an
-/// answer over UDP.
+/// The maximum number of addresses of a family that are used, in ascending order: more would not
+/// fit into an answer over UDP.
 pub(super) const MAX_ADDRESSES: usize = 64;
 
 /// Looks up both families of an alias.

@@ -38,7 +38,7 @@ use crate::dns::Name;
 pub use lookup::is_usable_address;
 pub use report::{AliasReport, FailedReply, FamilyAddresses, ReplyFault, ResolveFailure};
 
-/// The most aliases that are looked up at a time; each lookup holds a few sockets.
+/// The maximum number of aliases that are looked up at a time; each lookup holds a few sockets.
 const MAX_CONCURRENT_LOOKUPS: usize = 32;
 
 /// Resolves a set of aliases until it is dropped.

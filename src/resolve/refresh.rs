@@ -17,7 +17,7 @@ const MAX_REFRESH_INTERVAL: Duration = Duration::from_secs(3600);
 const FIRST_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// The longest wait after a failure.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
-/// The most that a wait is extended, as a fraction, so that lookups of several aliases spread out.
+/// The maximum extension of a wait, as a fraction of it; it spreads the lookups of several aliases.
 /// A wait is never shortened: the resolver would still have the old record, with a TTL of a second.
 const JITTER: f64 = 0.1;
 

@@ -18,7 +18,7 @@ const HOSTS: &str = "/etc/hosts";
 const DNS_PORT: u16 = 53;
 /// The largest size of each file that is read, in octets.
 const MAX_FILE_OCTETS: u64 = 1 << 20;
-/// The most resolvers that are queried; the lookup timeout leaves no time for more.
+/// The maximum number of resolvers that are queried; the lookup timeout leaves no time for more.
 const MAX_RESOLVERS: usize = 3;
 
 /// The resolvers of the system. If the file is missing, a resolver on this host.

@@ -16,8 +16,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::os::{self, ControlMessages, CoreAssignment};
 
-/// The most connections that wait to be accepted, for each address; the kernel caps it at
-/// net.core.somaxconn.
+/// The maximum number of connections that wait to be accepted, for each address; the kernel caps it
+/// at net.core.somaxconn.
 const BACKLOG: i32 = 4096;
 /// The receive buffer of a UDP socket: room for some 20,000 small queries that the shard has not
 /// read yet. The kernel caps it at net.core.rmem_max.

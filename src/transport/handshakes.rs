@@ -21,9 +21,10 @@ use tokio::{
     sync::{Notify, oneshot},
 };
 
-/// The most handshakes that wait for a permit, for each thread: 0.3 seconds of RSA-4096.
+/// The maximum number of handshakes that wait for a permit, for each thread: 0.3 seconds of
+/// RSA-4096.
 const MAX_WAITING_PER_THREAD: usize = 64;
-/// The most handshakes of one client that wait for a permit, for each thread.
+/// The maximum number of handshakes of one client that wait for a permit, for each thread.
 const MAX_WAITING_PER_CLIENT: usize = 32;
 /// The nice value of the threads: a tenth of the weight of a thread that answers queries.
 const NICENESS: i32 = 10;

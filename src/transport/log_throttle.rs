@@ -8,8 +8,8 @@ use std::{
     time::Instant,
 };
 
-/// Limits a log event to one line a second. Each event has a throttle of its own, usually a `static`
-/// beside the call.
+/// Limits a log event to one line a second. Each event has a throttle of its own, usually a
+/// `static` beside the call.
 #[derive(Debug)]
 pub(super) struct LogThrottle {
     /// The second of the last admitted line, counted from the first use of any throttle, plus one;

@@ -38,7 +38,7 @@ pub(super) const MAX_MESSAGE_OCTETS: usize = 65535;
 const WRITE_THRESHOLD_OCTETS: usize = 16 << 10;
 /// The octets of replies that every connection may buffer without a reservation.
 const UNRESERVED_OCTETS: usize = 4 << 10;
-/// The most messages without octets that a connection may send before it is closed.
+/// The maximum number of messages without octets that a connection may send before it is closed.
 const MAX_EMPTY_MESSAGES: u32 = 8;
 
 /// What the connections of one transport have in common.

@@ -28,14 +28,14 @@ use super::{
 
 /// The longest client hello, in octets. One with post-quantum key shares has about 1,800.
 const MAX_HELLO_OCTETS: usize = 16 << 10;
-/// The most octets received between two deliveries of plaintext: two records of the greatest length
-/// (RFC 8446 section 5.2), and octets read ahead of them.
+/// The maximum number of octets received between two deliveries of plaintext: two records of the
+/// greatest length (RFC 8446 section 5.2), and octets read ahead of them.
 const MAX_RECORD_OCTETS: usize = 40 << 10;
 /// Octets that a connection may buffer without a reservation.
 const UNRESERVED_OCTETS: usize = 2 << 10;
-/// The most octets that the HTTP library buffers of an incomplete request head.
+/// The maximum number of octets that the HTTP library buffers of an incomplete request head.
 const MAX_PARTIAL_HEAD_OCTETS: usize = 48 << 10;
-/// The most encrypted octets that wait for the client to read them.
+/// The maximum number of encrypted octets that wait for the client to read them.
 const MAX_UNSENT_OCTETS: usize = 16 << 10;
 
 /// What the TLS connections of one transport have in common.
@@ -184,7 +184,7 @@ struct MeteredStream {
     stream: TcpStream,
     /// Octets received since plaintext was last delivered.
     undelivered_octets: usize,
-    /// The most that `undelivered_octets` may be.
+    /// The maximum of `undelivered_octets`.
     max_undelivered_octets: usize,
     /// Plaintext octets delivered since the last request began; see [`RequestMeter`].
     partial_request_octets: usize,

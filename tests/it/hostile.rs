@@ -14,7 +14,7 @@ use crate::{
 };
 
 const WWW: &str = "www.example.org";
-/// The most memory that hostile traffic may cost.
+/// The maximum memory that hostile traffic may cost.
 const GROWTH_KIB: u64 = 32 << 10;
 
 fn site() -> ServerDirectory {

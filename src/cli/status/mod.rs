@@ -19,7 +19,7 @@ use crate::{
     listing,
 };
 
-/// The most zones that are shown.
+/// The maximum number of zones that are shown.
 const MAX_ZONES: usize = 20;
 
 pub(super) fn run(remote: &ServerArguments, output: &Output) -> ExitCode {

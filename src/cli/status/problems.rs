@@ -7,9 +7,9 @@ use crate::{
     control::Status,
 };
 
-/// The most warnings that are shown.
+/// The maximum number of warnings that are shown.
 const MAX_WARNINGS: usize = 20;
-/// The most held files that are shown.
+/// The maximum number of held files that are shown.
 const MAX_HELD_FILES: usize = 20;
 
 pub(super) fn render(text: &mut String, status: &Status, style: StatusStyle) -> std::fmt::Result {

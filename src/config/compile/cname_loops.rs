@@ -130,7 +130,7 @@ impl CnameGraph<'_> {
         leads_back
     }
 
-    /// As `leads_back`, for a name below a DNAME.
+    /// Whether the DNAME above `name`, if there is one, leads back to the start of `path`.
     fn is_redirected_back(
         &self,
         name: &Name,

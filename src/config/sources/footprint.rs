@@ -71,11 +71,11 @@ pub enum PathKind {
 /// One path that a reading depended on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathState {
-    /// The path as it is named.
+    /// The path before links are resolved.
     pub path: PathBuf,
     /// The path without links; the absolute path where nothing exists.
     pub real_path: PathBuf,
-    /// The use of the path.
+    /// What the load used the path for.
     pub kind: PathKind,
     /// Whether the last component is a link, or the path is reached only through a link.
     pub is_link: bool,

@@ -156,7 +156,8 @@ impl Probing {
         self.monitor_faults.update(&self.prober);
     }
 
-    /// Gives targets the verdicts of a previous run; returns for how many targets that run had a verdict.
+    /// Gives targets the verdicts of a previous run; returns for how many targets that run had a
+    /// verdict.
     pub(super) fn restore(&mut self, saved: &SavedVerdicts) -> usize {
         if saved.is_empty() { 0 } else { self.ledger.restore(|key| saved.find(&key.saved_key())) }
     }

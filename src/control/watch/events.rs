@@ -14,7 +14,7 @@ use super::watch_scope::WatchScope;
 pub(super) enum FileEvent {
     /// A file was created, which may be written to at once; or a hard link, which will not be.
     Created(PathBuf),
-    /// A program wrote to a file, which is open.
+    /// A program wrote to a file that it still has open.
     Written(PathBuf),
     /// A file that was open for writing was closed.
     Closed(PathBuf),

@@ -73,7 +73,8 @@ struct PolledPath {
     compared_by: ComparedBy,
     /// The state when a load read the path, or when a difference was last reported.
     reported_stamp: Option<FileStamp>,
-    /// The state at the last round, if it differs and was not reported yet.
+    /// The state in the previous round, if it differed from `reported_stamp` and is not reported
+    /// yet.
     unreported_stamp: Option<Option<FileStamp>>,
 }
 

@@ -147,7 +147,8 @@ fn a_spill_shows_the_position_of_this_client_among_those_that_leave() {
     let spilling = |keep: f64| {
         let mut draft = FixtureBuilder::new();
         let id = draft.pool_id("web-fra");
-        // The configured `keep` divides the areas by loss; the reported load decides how many go.
+        // The `keep` of the configuration has the compiler order areas by the loss of distance; the
+        // kept fraction says how many clients leave.
         draft.pools[id.index()].regulation.keep = Fraction::from_share(0.99);
         draft.adjustments.kept_fractions.insert(id, Fraction::from_share(keep));
         ask(draft, "www", "A", Some("20.1.2.0/24"))

@@ -37,7 +37,7 @@ use crate::{
 /// The limits that a change must stay within.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlanLimits {
-    /// The most clients of a service that may get another answer, in percent.
+    /// The maximum share of clients of a service that may get another answer, in percent.
     pub max_moved_percent: Option<f64>,
     /// Whether every service must keep something usable, and every client an answer.
     pub never_empty: bool,

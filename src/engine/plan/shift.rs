@@ -17,7 +17,7 @@ pub(super) const NO_RECORDS: &str = "nothing";
 const NO_DATACENTER: &str = "no datacenter";
 /// Smaller differences between shares are rounding errors of quotas.
 const MAX_ROUNDING_ERROR: f64 = 1e-9;
-/// The most countries in a shift.
+/// The maximum number of countries in a shift.
 const MAX_COUNTRIES: usize = 5;
 
 /// The share of answers by datacenter and records. The shares add up to 1.

@@ -3,9 +3,9 @@
 use super::view::{BasisView, DatacenterChange, Plan, ServiceChange, ShiftView};
 use crate::number_format::{percent_in_column, thousands};
 
-/// The most services shown one by one.
+/// The maximum number of services shown one by one.
 const MAX_SERVICES: usize = 50;
-/// The most flows shown of one shift.
+/// The maximum number of flows shown of one shift.
 const MAX_FLOWS: usize = 4;
 
 /// The plan as text, with ANSI colours if `color` is set.

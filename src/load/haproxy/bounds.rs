@@ -5,7 +5,7 @@ use crate::load::ReportError;
 /// The error of a page that is not CSV of HAProxy's statistics.
 pub(super) const WRONG_FORMAT: ReportError =
     ReportError::WrongFormat("HAProxy's statistics in CSV");
-/// The most servers that are kept.
+/// The maximum number of servers that are kept.
 pub(super) const MAX_SERVERS: usize = 4096;
 /// The maximum number of proxies that are kept.
 pub(super) const MAX_PROXIES: usize = 4096;

@@ -19,8 +19,8 @@ use super::{connection::drive, result::ProbeError, tls};
 use crate::health::Failure;
 use normalized::{LongHead, MAX_HEAD_OCTETS, NormalizedStream};
 
-/// The most octets of a reply that hyper buffers: a normalized head, which may be a few octets
-/// longer than the received one.
+/// The maximum number of octets of a reply that hyper buffers: a normalized head, which may be a
+/// few octets longer than the received one.
 const MAX_BUFFER_OCTETS: usize = MAX_HEAD_OCTETS + 1024;
 
 /// Sends a request and passes the reply to `read_reply`.

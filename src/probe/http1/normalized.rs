@@ -15,7 +15,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The most octets of a head, and of trailers, that are read.
+/// The maximum number of octets of a head, and of trailers, that are read.
 pub(super) const MAX_HEAD_OCTETS: usize = 16 * 1024;
 /// The longest line of a chunk size, in octets, that is parsed here. A longer one is passed through
 /// to hyper.

@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// The most addresses of a name that are tried.
+/// The maximum number of addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 8;
 
 pub(super) const SUCCESS_STATUS: StatusRange = StatusRange { first: 200, last: 299 };

@@ -99,8 +99,8 @@ async fn poll_key(key: PollKey) -> Result<LoadReport, PollFailure> {
     }
 }
 
-/// The reply of a balancer: the first text, then the second while it is read; with a pause between
-/// octets if `drips`.
+/// The reply of a balancer: `first` once, then `repeated` until the client stops reading. With
+/// `drips`, it pauses after each octet.
 #[derive(Debug, Clone, Copy)]
 struct BalancerScript {
     first: &'static str,

@@ -241,8 +241,8 @@ impl Surveys {
         self.folds.len() - self.made_count
     }
 
-    /// Makes all folds that were requested since the last call. Folds of one grid are made together,
-    /// because each sweep over the grid is expensive.
+    /// Makes all folds that were requested since the last call. Folds of one grid are made
+    /// together, because each sweep over the grid is expensive.
     pub(in crate::steer) fn make_folds(&mut self) {
         let mut pending: Vec<&mut Fold> =
             self.folds.iter_mut().filter(|fold| fold.atlas.is_none()).collect();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::steer::model::Fraction;
 
-/// The most steps of a ramp from 0 to 1: each step compiles new wheels.
+/// The maximum number of steps of a ramp from 0 to 1: each step compiles new wheels.
 const MAX_STEPS: u32 = 200;
 /// The least time between two steps of a ramp.
 const MIN_STEP_INTERVAL: Duration = Duration::from_millis(500);

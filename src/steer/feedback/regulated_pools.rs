@@ -13,8 +13,8 @@ use crate::steer::{
 
 /// How often a pool without reports is updated.
 pub(super) const IDLE_UPDATE_INTERVAL: Duration = Duration::from_secs(5);
-/// The most changes of shares within a TTL while a member is full. It bounds the length of the
-/// share history.
+/// The maximum number of changes of shares within a TTL while a member is full. It bounds the
+/// length of the share history.
 const MAX_URGENT_STEPS_PER_TTL: u32 = 32;
 
 /// The pools of a topology that feedback regulates.

@@ -31,7 +31,7 @@ const MIN_RELATIVE_STEP: f64 = 0.05;
 /// The share of all clients that a full member loses in addition if its reports do not show its
 /// excess. At most this share is steered away without need.
 const SAFETY_MARGIN: f64 = 0.03;
-/// The most that an uncertain report takes from a member in one step, as a fraction of its share.
+/// The maximum reduction in one step because of an uncertain report, as a fraction of the share.
 const MAX_UNCERTAIN_REDUCTION: f64 = 0.4;
 /// Load is compared with the share only after the share has fallen by this fraction.
 const MIN_SHARE_REDUCTION: f64 = 0.2;

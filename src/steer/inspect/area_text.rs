@@ -8,7 +8,7 @@ use crate::{
     },
 };
 
-/// The most values of each key of a rule that are named.
+/// The maximum number of values of each key of a rule that are named.
 const MAX_RULE_KEYS: usize = 4;
 
 impl Compiler {

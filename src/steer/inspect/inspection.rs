@@ -108,7 +108,8 @@ pub struct InspectedMember {
     /// What changes its share besides rank and weight.
     pub modifiers: ShareModifiers,
     /// In a `nearest` pool: the distance to the nearest datacenter of the member in kilometres,
-    /// without and with the bias. `None` if the location of the client or of the member is not known.
+    /// without and with the bias. `None` if the location of the client or of the member is not
+    /// known.
     pub distance_km: Option<(f64, f64)>,
     /// In a `geo` pool: the key of the rule that offers the member to this client.
     pub matched_key: Option<MatchedKey>,

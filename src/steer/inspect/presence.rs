@@ -214,8 +214,8 @@ pub struct AlternativeCounts {
     pub disabled: usize,
     /// Aliases that were never resolved.
     pub unresolved: usize,
-    /// Usable members that a rule, the order of a `failover`, `min-up` or the other family excludes
-    /// from the answer.
+    /// The number of usable members that are not in the answer because of a rule, the order of a
+    /// `failover` pool, `min-up` or the address family.
     pub usable: usize,
 }
 

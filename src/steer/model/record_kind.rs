@@ -11,8 +11,8 @@ pub enum RecordKind {
     /// Address records: A and AAAA.
     #[default]
     Addresses,
-    /// SRV (RFC 2782): every endpoint is a host and a port. The chart holds them in the place of
-    /// IPv4.
+    /// SRV (RFC 2782): every endpoint is a host and a port. The chart stores them where it
+    /// stores the IPv4 answers of other services.
     Srv,
     /// A and AAAA, and with them a service binding, which states how to connect (RFC 9460).
     Binding(Arc<ServiceBinding>),

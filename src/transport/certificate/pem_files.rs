@@ -18,7 +18,7 @@ use crate::{
     files::{self, SymlinkPolicy},
 };
 
-/// The most octets of a file. A chain of ten certificates has some 20 KiB.
+/// The maximum number of octets of a file. A chain of ten certificates has some 20 KiB.
 const MAX_FILE_OCTETS: u64 = 1 << 20;
 /// How often files that change while they are read are read at most in one attempt.
 const MAX_READ_ATTEMPTS: usize = 3;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// How long a failure that continues is not logged again.
 const LOG_INTERVAL: Duration = Duration::from_secs(3600);
-/// The most different errors that are remembered as logged.
+/// The maximum number of different errors that are remembered as logged.
 const MAX_LOGGED_ERRORS: usize = 16;
 
 /// Why the files on disk are not in use.

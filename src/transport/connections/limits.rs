@@ -5,9 +5,9 @@ use std::time::Duration;
 /// Bounds on what clients' connections may use.
 #[derive(Debug, Clone)]
 pub struct ConnectionLimits {
-    /// The most connections at once, each of one descriptor.
+    /// The maximum number of connections at once, each of one descriptor.
     pub connections: usize,
-    /// The most connections at once from one IPv4 address or IPv6 /64.
+    /// The maximum number of connections at once from one IPv4 address or IPv6 /64.
     pub connections_per_client: usize,
     /// The longest wait for the next complete message or request; a quarter of it while more than
     /// half of `connections` are open.
@@ -19,8 +19,8 @@ pub struct ConnectionLimits {
     pub write_timeout: Duration,
     /// The maximum age of an HTTPS connection; its requests in progress are still answered.
     pub max_age: Duration,
-    /// The most octets that all connections together may buffer, besides the few hundred that every
-    /// connection may buffer anyway.
+    /// The maximum number of octets that all connections together may buffer, besides the few
+    /// hundred that every connection may buffer anyway.
     pub buffered_octets: usize,
 }
 

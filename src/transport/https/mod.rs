@@ -32,21 +32,22 @@ use super::{
     tls::TlsConnection,
 };
 
-/// The most requests in progress on an HTTP/2 connection: the least that clients may rely on (RFC
-/// 9113 section 6.5.2).
+/// The maximum number of requests in progress on an HTTP/2 connection: the least that clients may
+/// rely on (RFC 9113 section 6.5.2).
 const MAX_CONCURRENT_STREAMS: u32 = 100;
-/// The most octets of a request's line and headers together. Padded queries of clients (RFC 8467)
-/// need about 700 octets; a GET with the longest query, which would need 87 KiB, is refused.
+/// The maximum number of octets of a request's line and headers together. Padded queries of clients
+/// (RFC 8467) need about 700 octets; a GET with the longest query, which would need 87 KiB, is
+/// refused.
 const MAX_HEAD_OCTETS: u32 = 16 << 10;
 const MAX_HEADERS: usize = 64;
 /// The flow-control windows: octets of bodies that a client may send before they are read, on a
 /// stream and on a connection.
 const STREAM_WINDOW_OCTETS: u32 = 16 << 10;
 const CONNECTION_WINDOW_OCTETS: u32 = 64 << 10;
-/// The most octets of replies that HTTP/2 buffers for a stream.
+/// The maximum number of octets of replies that HTTP/2 buffers for a stream.
 const SEND_BUFFER_OCTETS: usize = 16 << 10;
-/// The most streams that the client resets, and the most that are reset because of its errors,
-/// before its connection is closed (CVE-2023-44487).
+/// The maximum number of streams that the client resets, and the most that are reset because of its
+/// errors, before its connection is closed (CVE-2023-44487).
 const MAX_RESET_STREAMS: usize = 20;
 
 /// The resource that DNS queries are sent to.

@@ -16,7 +16,7 @@ use hyper::{
 use super::{error::HttpError, reply::MEDIA_TYPE, reservation::RequestReservation};
 use crate::transport::stream::MAX_MESSAGE_OCTETS;
 
-/// The most octets of an unused body that are read and discarded.
+/// The maximum number of octets of an unused body that are read and discarded.
 const MAX_DISCARDED_OCTETS: usize = 128 << 10;
 
 /// Where a request has its query.
@@ -123,7 +123,7 @@ async fn read_body(
                 "a DNS message has at most 65,535 octets",
             ));
         }
-        // A growing vector has a capacity of up to twice its length.
+        // A vector that grows may allocate up to twice its length, so twice is reserved.
         reservation.resize(2 * octets).await?;
         message.extend_from_slice(&piece);
     }

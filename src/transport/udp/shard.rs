@@ -19,10 +19,11 @@ use crate::{
     transport::{counters::Recorder, engine::Engine},
 };
 
-/// The most batches in a row from one socket before the shard turns to its other sockets.
+/// The maximum number of batches in a row from one socket before the shard turns to its other
+/// sockets.
 const MAX_BATCHES_PER_SOCKET: usize = 16;
-/// The most batches that a stopping shard answers for each socket: more than a receive buffer
-/// holds.
+/// The maximum number of batches that a stopping shard answers for each socket: more than a receive
+/// buffer holds.
 const MAX_BATCHES_AT_STOP: usize = 1024;
 /// The pause before a shard restarts, so that a fault that recurs at once does not use up a core.
 const RESTART_DELAY: Duration = Duration::from_millis(10);

@@ -75,9 +75,9 @@ impl Permutation {
         x.wrapping_mul(third) & self.mask
     }
 
-    /// Enters the ranks of the contender `at` for a block of slots, from `first` on, if they are
-    /// less than the least so far. The steps are the same for each slot, so that the compiler can
-    /// vectorise them.
+    /// Makes the contender `at` the owner of each slot, in the block that begins with `first`, in
+    /// which its rank is lower than the lowest so far. Each slot takes the same steps, so that the
+    /// compiler can vectorise them.
     #[inline(never)]
     pub(in crate::steer) fn keep_lowest_ranks(
         &self,

@@ -29,7 +29,7 @@ pub(in crate::steer) fn select(
         (Policy::Geo { rules, default }, Some(Ranking::Geo(matching))) => {
             geo::select(rules, matching, default, wanted, candidates)
         }
-        // Without a ranking, the order written decides.
+        // Without a ranking, the configured order decides.
         (Policy::Failover | Policy::Nearest { .. } | Policy::Geo { .. }, _) => {
             failover::select(context.failover, pool.regulation.trickle, wanted, candidates)
         }

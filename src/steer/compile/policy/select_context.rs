@@ -1,4 +1,4 @@
-//! The select context: what a policy selects by, besides the members.
+//! The select context: the inputs of a policy besides the members of the pool.
 
 use crate::steer::{
     compile::preference::{LossRange, Ranking},

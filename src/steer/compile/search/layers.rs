@@ -16,7 +16,8 @@ use crate::steer::{
     model::{Fraction, Spread},
 };
 
-/// The most layers of a wheel. Where members have more different fractions, these are rounded.
+/// The maximum number of layers of a wheel. Where members have more different fractions, these are
+/// rounded.
 const MAX_LAYERS: usize = 16;
 /// Makes a client's layer independent of its draws.
 const LAYER_SALT: u64 = 0x6c61_7965_7273;

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::steer::{compile::slots::SlotTableCache, model::Family};
 
-/// The most turn counters that are kept without a wheel, for members that flap.
+/// The maximum number of turn counters that are kept without a wheel, for members that flap.
 const MAX_UNUSED_TURNS: usize = 64;
 
 /// What wheels share across compilations and loads. Everything is found by content, and nothing by

@@ -27,7 +27,7 @@ struct LoadSimulation {
     now: u64,
     random: fastrand::Rng,
     resolvers: Vec<SimulatedResolver>,
-    /// The most connections of each datacenter.
+    /// The maximum number of connections of each datacenter.
     capacities: [f64; 2],
     /// Connections that do not come through DNS.
     unsteered_load: [f64; 2],

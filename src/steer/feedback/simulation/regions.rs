@@ -24,7 +24,7 @@ const NETWORKS: usize = 60;
 pub(super) const TARGET: f64 = 0.5;
 /// The maximum of each region, as a share of its capacity.
 pub(super) const MAX: f64 = 0.7;
-/// The most connections of each region.
+/// The maximum number of connections of each region.
 pub(super) const CAPACITIES: [f64; 5] = [1000.0, 1000.0, 1500.0, 800.0, 1200.0];
 
 /// The policy of the pool above the regions.

@@ -217,7 +217,8 @@ fn step_response(
 struct ReliefCase {
     scenario: PoolScenario,
     change: fn(&mut PoolScenario),
-    /// The most periods until the first member's share stays within five points of its final value.
+    /// The maximum number of periods until the first member's share stays within five points of its
+    /// final value.
     max_periods: f64,
     why: &'static str,
 }

@@ -6,7 +6,7 @@ const MIN_LASTING_DIFFERENCE: f64 = 0.005;
 const SINGLE_REPORT_MARGIN: f64 = 0.05;
 /// A mean counts if it is at least this many times its standard error.
 const STANDARD_ERRORS: f64 = 2.0;
-/// The most reports that a mean is taken over.
+/// The maximum number of reports that a mean is taken over.
 const MAX_REPORT_COUNT: f64 = 16.0;
 /// The weight of the newest report in the variance.
 const VARIANCE_WEIGHT: f64 = 0.2;

@@ -38,8 +38,8 @@ impl PoolLoad {
             .collect()
     }
 
-    /// The load for a fullness. Fullness 1 is the target and 2 the maximum; between these points the
-    /// load is interpolated, and above 2 it is `fullness / 2` times the maximum.
+    /// The load for a fullness. Fullness 1 is the target and 2 the maximum; between these points
+    /// the load is interpolated, and above 2 it is `fullness / 2` times the maximum.
     pub(super) fn level_at(&self, fullness: f64) -> f64 {
         if fullness <= 1.0 {
             fullness * self.target

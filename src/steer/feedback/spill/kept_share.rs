@@ -35,7 +35,7 @@ pub(super) struct PlannedStep {
     /// Whether the level is to be corrected. Otherwise the pool keeps its level whatever other
     /// pools spill to it.
     corrects_level: bool,
-    /// The most that the kept share may change.
+    /// The maximum change of the kept share.
     max_change: f64,
 }
 
