@@ -182,7 +182,7 @@ fn an_offence_is_found_in_every_form() {
 
 /// One file of the sources.
 struct SourceFile {
-    /// From the project's root.
+    /// The path from the project's root.
     path: String,
     text: String,
 }

@@ -27,7 +27,7 @@ pub(super) fn series<'s>(cluster: &str) -> SeriesReader<'s> {
     SeriesReader::new(METRICS.into_iter().map(|metric| {
         let mut selector = Selector::labelled(metric, "envoy_cluster_name", cluster);
         if metric.ends_with("rq_time") {
-            // A summary, which Envoy can be configured to write instead of buckets.
+            // Envoy can be configured to write a summary with quantiles instead of buckets.
             let median = Selector::labelled(metric, "quantile", "0.5");
             selector.matchers.extend(median.matchers);
         }

@@ -145,8 +145,8 @@ fn when_most_targets_fail_at_once_their_status_is_first_kept() {
     let server = site.serve();
     assert_eq!(server.addresses("all.example.org").len(), 4);
     balancers.truncate(1);
-    // Three of four targets fail together. For interval x fall a doubt is in effect, which keeps
-    // all status; then it accepts the failures.
+    // Three of four targets fail together. During `interval` x `fall` a doubt keeps every health
+    // status; then the failures are accepted.
     server.until("a doubt is in effect", WAIT_TIMEOUT, |server| {
         server.status().checker.doubt == "suspecting"
     });

@@ -68,7 +68,7 @@ pub(super) fn write(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result 
 }
 
 fn configuration(page: &mut MetricsPage<'_>, configuration: &ConfigurationStatus) -> fmt::Result {
-    // Missing geography of pools is among the warnings.
+    // `geography` is not read: `warnings` counts its texts, too.
     let ConfigurationStatus {
         loaded,
         reloads,

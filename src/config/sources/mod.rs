@@ -124,7 +124,7 @@ impl Sources {
             if sources.footprint.is_consistent() {
                 break;
             }
-            // Only one reading is held in memory.
+            // Freed before the next reading, so that memory holds the files once.
             drop(sources);
             sources = Self::read_once(locations, settings.clone(), footprint.clone());
         }

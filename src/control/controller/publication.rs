@@ -48,8 +48,8 @@ pub(super) struct Publication {
 }
 
 impl Publication {
-    /// Answers nothing until the first charts are published. `counters` get the names of what is
-    /// counted.
+    /// Publishes no charts yet, so no query is answered. `counters` later get the names of the
+    /// services and datacenters that they count.
     pub(super) fn new(identity: ServerIdentity, counters: Counters) -> Self {
         Self {
             in_force: Arc::default(),

@@ -86,7 +86,7 @@ enum SelectedVersion {
     Held { new: SourceFile, errors: Vec<String>, cause: HoldCause },
 }
 
-/// The kind of reason that holds a file. Where there are several, the greatest counts.
+/// Why a file is held. If there are several reasons, the last of these variants counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum HoldCause {
     /// An error that other files may have caused.

@@ -43,7 +43,7 @@ const MIN_FOLLOWING_FRACTION: f64 = 0.5;
 pub(super) struct Relief {
     /// A relief has begun, and some member has been full since.
     is_active: bool,
-    /// Since when each update has asked a full member to lose `MIN_RELATIVE_LOSS`.
+    /// The time since which every update has required a loss of at least `MIN_RELATIVE_LOSS`.
     large_loss_since: Option<Duration>,
     history_by_member: Vec<FullnessHistory>,
 }

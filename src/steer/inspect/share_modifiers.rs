@@ -48,8 +48,9 @@ pub struct RetainedShare {
     /// The fraction that it keeps of the clients of this area. The first member of a `nearest` pool
     /// gives away first the clients that lose the least distance.
     pub fraction_in_area: Fraction,
-    /// The range of the area among the areas with the same nearest member, ordered by the distance
-    /// that their clients lose: shares from 0 to 1. `None` where clients of all areas leave alike.
+    /// The begin and the end, from 0 to 1, of the client's area among the areas with the same
+    /// nearest member, in the order of the distance that their clients would lose. `None` if the
+    /// same fraction of clients leaves in every area.
     pub loss_range: Option<(f64, f64)>,
     /// The member is a pool that is loaded beyond its capacity; else an operator sheds its clients.
     pub is_spilling: bool,

@@ -16,7 +16,7 @@ use crate::load::LoadSource;
 pub struct LoadFeed {
     /// The source that the reports come from.
     pub source: LoadSourceId,
-    /// The address or name described, if the source reports on each by itself; else `None`.
+    /// The address or name that the feed describes; `None` if the source reports on all together.
     pub target: Option<ProbeTarget>,
 }
 

@@ -228,10 +228,10 @@ pub enum AnswerCount {
 /// Whether a member of which one address family is down still answers for the other one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum FamilyCoupling {
-    /// It does: A and AAAA are chosen independently.
+    /// The member does: A and AAAA are chosen independently.
     #[default]
     Independent,
-    /// It does only if no member is healthy in all families that it is configured with.
+    /// The member does only if no member is healthy in all of its families.
     Coupled,
 }
 

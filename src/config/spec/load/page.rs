@@ -36,7 +36,7 @@ impl<'t> PageKeys<'t> {
         }
     }
 
-    /// Reports these keys if the kind has no page.
+    /// Reports the keys that are about a page if sources of this kind have no page.
     pub(super) fn check_used(
         &self,
         kind: &LoadKind,

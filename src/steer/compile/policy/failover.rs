@@ -68,8 +68,8 @@ fn reserve_trickle(order: &[u16], trickle: f64, candidates: &mut Candidates<'_>)
     }
     shares[fullest] += rest;
     for (position, &member) in usable.iter().enumerate() {
-        // Summed again for each member, so that the last one with a share takes exactly all that
-        // comes to it.
+        // The sum is computed again for each member, so that the last one with a share receives
+        // exactly the rest, without a rounding error.
         let coming: f64 = shares[position..].iter().sum();
         let taken = if coming > 0.0 { shares[position] / coming } else { 0.0 };
         candidates.reserve(member, Fraction::from_share(taken));

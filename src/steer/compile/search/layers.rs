@@ -27,7 +27,7 @@ pub(super) struct LayerDraw {
     pub picks: Picks,
     /// The number of slots of each layer.
     pub slots: usize,
-    /// Keys the hash of clients by the pool.
+    /// The key of the hash of clients, so that each pool hashes them differently.
     pub salt: u64,
 }
 

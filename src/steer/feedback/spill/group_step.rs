@@ -47,8 +47,8 @@ fn plan_steps(
     (0..loads.len()).map(&mut plan_step).collect()
 }
 
-/// The kept shares after the steps. What one pool spills to the next, that one may have to pass on;
-/// so as many rounds as there are pools reach the last of them.
+/// The kept shares after the steps. A pool may have to pass on what another one spills to it, so
+/// there are as many rounds as pools: then the spill of the first has reached the last.
 fn kept_after_steps(
     spills: &[&mut Spill],
     loads: &[Option<PoolLoad>],
