@@ -534,7 +534,7 @@ fn documents() -> Vec<Document> {
 struct Heading<'t> {
     title: &'t str,
     level: usize,
-    /// Where its line begins and ends.
+    /// The range of its line in the document.
     line: Range<usize>,
 }
 

@@ -39,7 +39,7 @@ struct AliasState {
     v4: Vec<IpAddr>,
     v6: Vec<IpAddr>,
     ttl_secs: u32,
-    /// When the alias was last resolved, in seconds since 1970.
+    /// The time at which the alias was last resolved, in seconds since 1970.
     last_resolved: Option<i64>,
     /// `last_resolved` as it was last saved.
     last_saved: i64,

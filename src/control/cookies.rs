@@ -28,7 +28,7 @@ const VERSION: u32 = 1;
 #[derive(Debug, Clone)]
 pub(super) struct Cookies {
     keys: CookieKeys,
-    /// When the keys were rotated, in seconds since 1970.
+    /// The time at which the keys were rotated, in seconds since 1970.
     rotated: i64,
 }
 

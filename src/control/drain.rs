@@ -32,9 +32,9 @@ pub(super) struct DrainPlan {
 /// What a request does to a datacenter.
 #[derive(Debug)]
 enum DrainStep {
-    /// Its table is edited, and it gets this state.
+    /// The table of the datacenter is edited, and gives it this state.
     Becomes(ServingState),
-    /// It stays as it is, for this reason.
+    /// The datacenter stays as it is, for this reason.
     Stays(String),
 }
 

@@ -38,7 +38,8 @@ struct TrackedDatacenter {
     id: DatacenterId,
     state: ServingState,
     reason: Option<Box<str>>,
-    /// When the last answer that named it will have left every cache, in seconds since 1970.
+    /// The time at which the last answer that named it will have left every cache, in seconds since
+    /// 1970.
     cached_until: i64,
     /// `None` while an answer names it.
     effective: Option<DrainStatus>,
@@ -56,7 +57,7 @@ pub(super) struct PublishedSnapshot<'a> {
 }
 
 impl DrainTracker {
-    /// Since when no answer names a datacenter; `None` while an answer does, or while the
+    /// The time since which no answer names a datacenter; `None` while an answer does, or while the
     /// datacenter is in service.
     pub(super) fn effective(&self, name: &str) -> Option<DrainStatus> {
         self.tracked.get(name)?.effective

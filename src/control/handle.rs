@@ -194,7 +194,7 @@ pub struct DrainOutcome {
     /// The operator's reason for that state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// When the state ends, in seconds since 1970-01-01T00:00:00Z.
+    /// The time at which the state ends, in seconds since 1970-01-01T00:00:00Z.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<i64>,
     /// Whether the datacenter is drained or disabled, and no answer names it.
@@ -216,7 +216,7 @@ pub enum DrainError {
     /// No datacenter and no region has this name. The second is the most similar name, if one is
     /// similar.
     Unknown(String, Option<String>),
-    /// These clients would have no usable member.
+    /// The drain would leave these clients without a usable member.
     Distress(Vec<NewlyDistressed>),
     /// This datacenter is not draining.
     NotDraining(String),

@@ -78,7 +78,7 @@ impl HoldTracker {
         errors
     }
 
-    /// Since when any file is held, in seconds since 1970.
+    /// The time since which any file is held, in seconds since 1970.
     pub(super) fn since(&self) -> Option<i64> {
         self.since.values().copied().min()
     }

@@ -62,7 +62,7 @@ struct FeedResult<'a> {
     /// The health check whose reply had the report; `None` for a poll.
     health_check: Option<&'a ProbeKey>,
     result: Result<LoadReport, String>,
-    /// When the report was read, as the time since the epoch.
+    /// The time at which the report was read, as the time since the epoch.
     read_at: Duration,
 }
 
@@ -280,7 +280,7 @@ impl LoadController {
         }
     }
 
-    /// When [`LoadController::update`] is due by the clock.
+    /// The time at which [`LoadController::update`] is due by the clock.
     pub(super) fn wake_at(&self) -> Option<TokioInstant> {
         let due = self.feedback.next_due(self.epoch.elapsed())?;
         Some(TokioInstant::from_std(self.epoch + due))

@@ -19,7 +19,7 @@ pub struct Status {
     pub server: ServerStatus,
     /// The generation of the snapshot in force.
     pub generation: u64,
-    /// When the process started.
+    /// The time at which the process started.
     pub started: i64,
     /// The time of the document.
     pub now: i64,
@@ -119,7 +119,7 @@ pub struct ServerStatus {
     pub node: String,
     /// The id of the process.
     pub pid: u32,
-    /// When the process started, in seconds since 1970-01-01T00:00:00Z.
+    /// The time at which the process started, in seconds since 1970-01-01T00:00:00Z.
     pub started: i64,
     /// The URL that the command line asked; the server leaves it out.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -130,14 +130,14 @@ pub struct ServerStatus {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ConfigurationStatus {
-    /// When the configuration in force was applied.
+    /// The time at which the configuration in force was applied.
     pub loaded: i64,
     /// The number of reloads that were applied since the start.
     pub reloads: u64,
     /// The number of reloads since the start that were refused, or that held a file newly.
     pub failures: u64,
-    /// Since when files are not in use as they are: those in `held` or, if none is held, all of
-    /// them.
+    /// The time since which files on disk are not in use, in seconds since 1970: those in `held`
+    /// or, if none is held, all files.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refused: Option<i64>,
     /// Why files are not in use; empty while all are. One line each: `file:line:column: what
@@ -161,7 +161,7 @@ pub struct ConfigurationStatus {
 pub struct HeldStatus {
     /// The path of the file.
     pub file: String,
-    /// Since when the file is held, in seconds since 1970-01-01T00:00:00Z.
+    /// The time since which the file is held, in seconds since 1970-01-01T00:00:00Z.
     pub since: i64,
     /// Why the file is held, one line each: `file:line:column: what (help)`.
     pub errors: Vec<String>,
@@ -189,14 +189,15 @@ pub struct CertificateStatus {
     pub certificate: String,
     /// The PEM file of the key.
     pub key: String,
-    /// When the server's own certificate in use expires, in seconds since 1970-01-01T00:00:00Z.
+    /// The time at which the server's own certificate in use expires, in seconds since
+    /// 1970-01-01T00:00:00Z.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<i64>,
     /// Why the files on disk cannot be used: `file: what (help: remedy)`. `None` if they are in
     /// use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Since when the files on disk cannot be used, in seconds since 1970-01-01T00:00:00Z.
+    /// The time since which the files on disk cannot be used, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<i64>,
     /// The number of failed attempts to read the files since the start.
@@ -211,7 +212,7 @@ pub struct DatabaseStatus {
     pub path: String,
     /// The type that the file names, such as `GeoLite2-City`.
     pub kind: String,
-    /// When the vendor built the database.
+    /// The time at which the vendor built the database.
     pub built: u64,
     /// The number of networks with data of their own.
     pub networks: usize,
@@ -248,7 +249,7 @@ pub struct DatacenterStatus {
     /// The operator's reason for the state.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
-    /// When the state ends.
+    /// The time at which the state ends.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub until: Option<i64>,
     /// The file, line and column of the datacenter's table.
@@ -278,7 +279,7 @@ pub struct DatacenterStatus {
     /// The number of all such names and types.
     #[serde(default)]
     pub still_answered_count: usize,
-    /// Since when the drain is effective; `None` before it is.
+    /// The times of the drain; `None` before it is effective.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub drain: Option<DrainStatus>,
 }
@@ -296,15 +297,15 @@ pub struct RemainingAnswer {
     pub why: String,
 }
 
-/// Since when a drain is effective, and when caches follow it.
+/// The time at which a drain became effective, and the time at which caches follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DrainStatus {
-    /// Since when no new answer names the datacenter, in seconds since 1970.
+    /// The time since which no new answer names the datacenter, in seconds since 1970.
     pub effective: i64,
     /// The longest time after that for which a cache may keep an answer that names it, in seconds.
     pub longest_ttl: u32,
-    /// When the last cached answer expires: the sum of both.
+    /// The time at which the last cached answer expires: the sum of both.
     pub expires: i64,
 }
 
@@ -350,7 +351,8 @@ pub struct TargetStatus {
     pub part_of: Vec<String>,
     /// `up`, `down` or `unknown`.
     pub verdict: String,
-    /// Since when the verdict holds; `None` if a previous run reached it, or there is none yet.
+    /// The time since which the verdict holds; `None` if a previous run reached it, or there is
+    /// none yet.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub since: Option<i64>,
     /// The outcome of the latest probe: `ok`, or why it failed.
@@ -375,7 +377,7 @@ pub struct AliasStatus {
     /// The TTL of answers with these addresses, in seconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ttl: Option<u32>,
-    /// When the alias was last resolved.
+    /// The time at which the alias was last resolved.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub resolved: Option<i64>,
     /// Why the latest attempt to resolve it failed; `None` if it did not.
@@ -470,7 +472,7 @@ pub struct RampStatus {
     pub at: f64,
     /// The part that it receives at the end.
     pub goal: f64,
-    /// When it reaches `goal`.
+    /// The time at which it reaches `goal`.
     pub ends: i64,
 }
 

@@ -35,7 +35,7 @@ impl LookupName {
     /// uncompressed name).
     ///
     /// # Errors
-    /// As [`LookupName::read`]; this name is the root then.
+    /// The errors of [`LookupName::read`]; this name is the root then.
     pub fn assemble(&mut self, labels: &[u8], suffix: &[u8]) -> Result<(), NameError> {
         let mut octets = [0; Name::MAX_OCTETS];
         let length = labels.len() + suffix.len();

@@ -75,7 +75,7 @@ impl<'o> ReplyWriter<'o> {
     /// Appends octets and returns them, so that the caller can overwrite some.
     ///
     /// # Errors
-    /// As [`ReplyWriter::push`].
+    /// The errors of [`ReplyWriter::push`].
     #[inline]
     pub fn push_for_patching(&mut self, octets: &[u8]) -> Result<&mut [u8], BufferFull> {
         let target = self.claim(octets.len())?;
@@ -86,7 +86,7 @@ impl<'o> ReplyWriter<'o> {
     /// Appends an array. Its length is known at compile time, so the copy needs no call.
     ///
     /// # Errors
-    /// As [`ReplyWriter::push`].
+    /// The errors of [`ReplyWriter::push`].
     #[inline]
     pub fn push_array<const N: usize>(&mut self, octets: [u8; N]) -> Result<(), BufferFull> {
         *self.claim(N)?.first_chunk_mut().ok_or(BufferFull)? = octets;
@@ -96,7 +96,7 @@ impl<'o> ReplyWriter<'o> {
     /// Appends `octets` octets of unspecified content, which the caller fills in.
     ///
     /// # Errors
-    /// As [`ReplyWriter::push`].
+    /// The errors of [`ReplyWriter::push`].
     #[inline]
     pub fn claim(&mut self, octets: usize) -> Result<&mut [u8], BufferFull> {
         let end = self.position + octets;
@@ -111,7 +111,7 @@ impl<'o> ReplyWriter<'o> {
     /// Appends a 16-bit number in network order.
     ///
     /// # Errors
-    /// As [`ReplyWriter::push`].
+    /// The errors of [`ReplyWriter::push`].
     pub fn push_u16(&mut self, value: u16) -> Result<(), BufferFull> {
         self.push_array(value.to_be_bytes())
     }

@@ -134,10 +134,10 @@ impl Database {
         Self::open_with_progress(label, bytes, &mut |_| {})
     }
 
-    /// As [`open`](Self::open), but calls `on_progress` every 262,144 networks.
+    /// Does the same as [`open`](Self::open), and calls `on_progress` every 262,144 networks.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// The errors of [`open`](Self::open).
     pub fn open_with_progress(
         label: &str,
         bytes: Vec<u8>,

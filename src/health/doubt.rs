@@ -25,7 +25,7 @@ pub enum Doubt {
     Trusting,
     /// Most targets fail at once: verdicts are frozen.
     Suspecting {
-        /// When the freeze began.
+        /// The time at which the freeze began.
         since: Duration,
         /// The earliest end of the freeze if targets keep failing.
         until: Duration,

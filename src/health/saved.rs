@@ -51,7 +51,7 @@ impl SavedKey {
 pub struct SavedVerdict {
     /// The verdict: up or down. Unknown is not saved.
     pub verdict: Verdict,
-    /// When the verdict was settled, in seconds since 1970-01-01T00:00:00Z.
+    /// The time at which the verdict was settled, in seconds since 1970-01-01T00:00:00Z.
     pub since_unix_secs: i64,
 }
 

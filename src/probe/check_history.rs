@@ -96,7 +96,7 @@ impl UncheckedCounts {
         self.period.update(self.by_reason().sum(), now)
     }
 
-    /// When a period may end, if no count changes until then.
+    /// The time at which a period may end, if no count changes until then.
     pub(super) fn next_change_at(&self) -> Option<Duration> {
         self.period.ends_at()
     }
@@ -106,7 +106,7 @@ impl UncheckedCounts {
 #[derive(Debug, Default)]
 pub(super) struct UncheckedPeriod {
     began_at: Option<Duration>,
-    /// Since when no target has been unchecked, within a period.
+    /// The time since which no target has been unchecked; `None` while one is, or without a period.
     quiet_since: Option<Duration>,
 }
 
@@ -141,7 +141,7 @@ impl UncheckedPeriod {
         Some(UncheckedChange::Ended { lasted: quiet - began })
     }
 
-    /// When the period ends, if no target is unchecked until then.
+    /// The time at which the period ends, if no target is unchecked until then.
     pub(super) fn ends_at(&self) -> Option<Duration> {
         self.quiet_since.map(|quiet| quiet + QUIET_TIME)
     }

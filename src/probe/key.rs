@@ -24,7 +24,7 @@ pub struct ProbeReport {
     pub key: ProbeKey,
     /// A pass or a failure.
     pub outcome: Outcome,
-    /// When the probe ended, since the epoch given to `Prober::start`.
+    /// The time at which the probe ended, since the epoch given to `Prober::start`.
     pub ended_at: Duration,
 }
 

@@ -138,13 +138,14 @@ pub(super) struct Scheduler<J: Job> {
     next_id: TaskId,
     tasks: HashMap<TaskId, ScheduledTask<J>>,
     ids_by_key: HashMap<J::Key, TaskId>,
-    /// When each task is next due, in time since the epoch. The entry of a removed task stays until
-    /// it is due.
+    /// The time at which each task is next due, in time since the epoch. The entry of a removed
+    /// task stays until it is due.
     due: BinaryHeap<Reverse<(Duration, TaskId, DueReason)>>,
     running: JoinSet<(TaskId, Result<(), NoResult>)>,
     first_round: FirstRound,
     unchecked: UncheckedCounts,
-    /// Since when the limit of running checks has delayed due checks, in running time.
+    /// The time since which the limit of running checks has delayed due checks. It does not advance
+    /// while the process is suspended.
     full_since: Option<Duration>,
     /// When overdue checks are counted next, if the limit is still reached.
     count_overdue_at: Duration,

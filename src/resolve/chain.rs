@@ -11,14 +11,15 @@ use hickory_proto::{
 
 use super::report::{MAX_CNAMES, ReplyFault};
 
-/// Where the chain of a name ends in a reply.
+/// How the chain of CNAMEs from a name ends in a reply.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ChainEnd {
-    /// At these addresses, with the least TTL of the chain in seconds.
+    /// The chain ends at these addresses. The number is the least TTL of the chain in seconds.
     Addresses(Vec<IpAddr>, u32),
-    /// At no address of the family, for this reason.
+    /// The chain ends at a name without an address of the family, for this reason.
     NoAddress(ReplyFault),
-    /// At a name of which the reply has no records, with the least TTL of the chain in seconds.
+    /// The reply has no records of the last name of the chain. The number is the least TTL of the
+    /// chain in seconds.
     OpenEnd(Name, u32),
 }
 

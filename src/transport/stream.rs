@@ -107,7 +107,7 @@ enum CloseReason {
     Disconnected,
     /// The client sent or read too slowly.
     TimedOut,
-    /// It was evicted, or the server stops.
+    /// The connection was evicted, or the server stops.
     EndRequested,
     /// All connections together buffer as much as they may.
     BuffersFull,

@@ -118,7 +118,7 @@ impl<'z> StoredRrset<'z> {
     /// Writes the records with another TTL, in seconds.
     ///
     /// # Errors
-    /// As [`StoredRrset::write`].
+    /// The errors of [`StoredRrset::write`].
     pub fn write_with_ttl(
         &self,
         writer: &mut ReplyWriter<'_>,

@@ -64,7 +64,7 @@ impl Block {
     }
 }
 
-/// Where an installation has its files.
+/// The directory in which an installation has its files.
 pub(crate) const INSTALLED: &str = "/etc/portolan/";
 
 /// The files of a document, in a directory of their own.

@@ -211,8 +211,8 @@ impl Sources {
         self.config = config;
     }
 
-    /// These files, with the certificates and keys that monitors of the last good set use: if one
-    /// of them has become unusable since, that is not an error.
+    /// The same sources, which also know the certificates and keys that monitors of the last good
+    /// set use. If one of these has become unusable since, that is not an error.
     pub fn with_credentials_in_use(self, in_use: Arc<BTreeSet<PathBuf>>) -> Self {
         Self { credentials_in_use: in_use, ..self }
     }

@@ -42,7 +42,7 @@ impl CredentialFiles {
         };
     }
 
-    /// When the next check is due.
+    /// The time at which the next check is due.
     pub(super) fn due(&self) -> Option<TokioInstant> {
         self.check_at
     }

@@ -31,7 +31,7 @@ pub(super) struct Persistence {
     cookies: CookieRotation,
     /// When to save health status, ramps, recoveries and aliases; `None` while they are saved.
     save_at: Option<TokioInstant>,
-    /// When to check whether all of the state is saved.
+    /// The time to check whether all of the state is saved.
     check_at: TokioInstant,
 }
 
@@ -72,7 +72,7 @@ impl Persistence {
         self.save_at.get_or_insert_with(|| TokioInstant::now() + SAVE_DELAY);
     }
 
-    /// When anything here is due.
+    /// The time at which anything here is due.
     pub(super) fn due(&self) -> TokioInstant {
         let fixed = self.check_at.min(self.cookies.due());
         self.save_at.map_or(fixed, |at| at.min(fixed))

@@ -31,7 +31,7 @@ use crate::{
 /// What the controller is started with.
 #[derive(Debug)]
 pub struct ControllerSetup {
-    /// Where the configuration files are.
+    /// The locations of the configuration files.
     pub locations: SourceOptions,
     /// The configuration of those files.
     pub loaded: LoadedConfig,

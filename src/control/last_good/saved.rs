@@ -53,7 +53,7 @@ struct LastGoodHeader {
 struct FileEntry {
     path: PathBuf,
     role: SavedRole,
-    /// When the file was last modified, as the time since 1970-01-01T00:00:00Z.
+    /// The time at which the file was last modified, as the time since 1970-01-01T00:00:00Z.
     modified: Option<Duration>,
     octets: usize,
 }

@@ -27,7 +27,7 @@ pub struct SavedAlias {
     pub name: String,
     /// The addresses of the last good answer.
     pub addresses: Vec<IpAddr>,
-    /// When the alias was last resolved, in seconds since 1970.
+    /// The time at which the alias was last resolved, in seconds since 1970.
     pub resolved: i64,
 }
 
@@ -75,7 +75,7 @@ struct RecoverySpec {
     pool: String,
     members: Vec<String>,
     is_strict: bool,
-    /// When the recovery ends at the latest, in milliseconds since 1970.
+    /// The time at which the recovery ends at the latest, in milliseconds since 1970.
     until_ms: i64,
 }
 

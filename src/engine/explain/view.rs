@@ -229,7 +229,7 @@ pub struct MemberView {
     /// While it sheds or spills, how many of its clients it keeps, in percent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub keeps_percent: Option<f64>,
-    /// As `keeps_percent`, for the clients in the area of this client.
+    /// The same for the clients in the area of this client alone, in percent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub keeps_here_percent: Option<f64>,
     /// In a `load` pool whose shares follow reports, its weight out of 1024.

@@ -88,7 +88,8 @@ pub struct ShiftView {
 pub struct FlowView {
     /// A datacenter, `no datacenter`, or `nothing` for NODATA.
     pub from: String,
-    /// As `from`; equal to it for clients that only change their endpoint in the datacenter.
+    /// The new one, in the same words; equal to `from` for clients that only change their endpoint
+    /// in the datacenter.
     pub to: String,
     /// The size of the flow, in percent of all clients.
     pub percent: f64,

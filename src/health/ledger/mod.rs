@@ -78,7 +78,7 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         self.recount();
     }
 
-    /// When the next wait for a first outcome ends; `None` if no target waits.
+    /// The time at which the next wait for a first outcome ends; `None` if no target waits.
     pub fn next_pending_end(&self) -> Option<Duration> {
         self.pending.next_deadline()
     }

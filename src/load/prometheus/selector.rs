@@ -19,7 +19,7 @@ pub struct Selector {
 /// How several series are combined into one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Aggregate {
-    /// Their sum. This is the default.
+    /// The sum of all samples that match. This is the default.
     Sum,
     /// The maximum of all samples that match.
     Max,

@@ -37,6 +37,6 @@ pub struct PollReport {
     pub key: PollKey,
     /// The load report, or the reason why there is none.
     pub result: Result<LoadReport, PollFailure>,
-    /// When the poll ended, since the epoch given to `Poller::start`.
+    /// The time at which the poll ended, since the epoch given to `Poller::start`.
     pub ended_at: Duration,
 }

@@ -341,9 +341,9 @@ async fn a_request_has_the_configured_headers_and_the_address_of_the_endpoint() 
     ] {
         assert!(request.contains(&header), "{header} in {request}");
     }
-    let nobody = poll_key(PollKey { source, target: None }).await.unwrap_err();
+    let without_address = poll_key(PollKey { source, target: None }).await.unwrap_err();
     assert_eq!(
-        nobody.to_string(),
+        without_address.to_string(),
         "the load source cannot work: its url needs the address of an endpoint"
     );
 }

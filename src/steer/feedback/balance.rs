@@ -28,9 +28,9 @@ pub(super) struct Balance {
     relief: Relief,
     /// How slow each member is compared with its own past.
     pub(super) latencies: Vec<Latency>,
-    /// When shares may change next.
+    /// The time at which shares may change next.
     due: Duration,
-    /// When shares may change next while a member is full.
+    /// The time at which shares may change next while a member is full.
     urgent_due: Duration,
     /// Why the configured weights apply, if they do.
     fallback: Option<WeightFallback>,
@@ -126,12 +126,12 @@ impl Balance {
         self.fallback
     }
 
-    /// When shares may change next.
+    /// The time at which shares may change next.
     pub(super) fn due(&self) -> Duration {
         self.due
     }
 
-    /// When shares may change next while a member is full.
+    /// The time at which shares may change next while a member is full.
     pub(super) fn urgent_due(&self) -> Duration {
         self.urgent_due
     }

@@ -31,7 +31,7 @@ pub(super) struct DelayedFailback {
     /// The holder after the latest update.
     last_holder: Option<u16>,
     failback_ramp: Option<FailbackRamp>,
-    /// When the next step of `failback_ramp` is due.
+    /// The time at which the next step of `failback_ramp` is due.
     next_step_at: Option<Duration>,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct FailbackStatus {
     pub to: u16,
     /// The fraction of the clients that has returned, from 0 to 1.
     pub returned_fraction: f64,
-    /// When all clients will have returned.
+    /// The time at which all clients will have returned.
     pub ends_at: Duration,
 }
 
@@ -208,7 +208,7 @@ impl DelayedFailback {
             .then(|| self.failback_ramp.map_or(1.0, |failback| failback.ramp.value_at(now)))
     }
 
-    /// When the next update is due without a change of verdicts or states.
+    /// The time at which the next update is due without a change of verdicts or states.
     pub(super) fn next_due(&self) -> Option<Duration> {
         self.holder.next_due(self.failback).into_iter().chain(self.next_step_at).min()
     }

@@ -12,7 +12,7 @@ use crate::{
 pub struct FeedReading {
     /// The load report as it was read.
     pub report: LoadReport,
-    /// When the report was read, since the caller's epoch.
+    /// The time at which the report was read, since the caller's epoch.
     pub read_at: Duration,
 }
 

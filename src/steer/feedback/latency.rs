@@ -54,7 +54,7 @@ impl Latency {
         })
     }
 
-    /// When the newest response time was measured.
+    /// The time at which the newest response time was measured.
     pub(super) fn measured_at(&self) -> Duration {
         self.measured_at
     }

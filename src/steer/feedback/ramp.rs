@@ -70,12 +70,12 @@ impl Ramp {
         self.value_at(now) == self.goal
     }
 
-    /// When the goal is reached.
+    /// The time at which the goal is reached.
     pub(super) fn ends_at(&self) -> Duration {
         self.started_at + self.full_duration.mul_f64((self.goal - self.from).abs())
     }
 
-    /// When the next step is due; `None` once the ramp is over.
+    /// The time at which the next step is due; `None` once the ramp is over.
     pub(super) fn next_step_at(&self, now: Duration) -> Option<Duration> {
         (!self.is_over(now)).then(|| {
             (now + (self.full_duration / MAX_STEPS).max(MIN_STEP_INTERVAL)).min(self.ends_at())

@@ -39,7 +39,7 @@ pub(super) struct Ramps {
     /// The endpoints that have ramp times.
     endpoints: Vec<(EndpointId, RampKey)>,
     ramps_by_key: HashMap<RampKey, Ramp>,
-    /// When the next step of any ramp is due.
+    /// The time at which the next step of any ramp is due.
     next_step_at: Option<Duration>,
 }
 
@@ -136,7 +136,7 @@ impl Ramps {
             self.ramps_by_key.values().filter_map(|ramp| ramp.next_step_at(now)).min();
     }
 
-    /// When the next step of any ramp is due; `None` while all are over.
+    /// The time at which the next step of any ramp is due; `None` while all are over.
     pub(super) fn next_step_at(&self) -> Option<Duration> {
         self.next_step_at
     }

@@ -77,6 +77,6 @@ pub struct RampReport<'a> {
     pub value: f64,
     /// The fraction at the end of the ramp, from 0 to 1.
     pub goal: f64,
-    /// When the goal is reached, since the caller's epoch.
+    /// The time at which the goal is reached, since the caller's epoch.
     pub ends_at: Duration,
 }

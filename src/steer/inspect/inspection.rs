@@ -59,23 +59,23 @@ pub struct InspectedAttempt {
 pub struct InspectedPool {
     /// The number of the pool that was inspected.
     pub id: PoolId,
-    /// The stage that it was searched for: after [`FallbackStage::Normal`], members count whatever
+    /// The fallback stage of the search: after [`FallbackStage::Normal`], members count whatever
     /// their health checks say.
     pub search_stage: FallbackStage,
-    /// Of a `geo` pool: the rule that ends the search for this client.
+    /// In a `geo` pool: the rule that ends the search for this client.
     pub final_rule: Option<FinalRule>,
-    /// As many of its members are usable as `min-up` asks for.
+    /// Whether as many members are usable as `min-up` requires.
     pub meets_min_up: bool,
-    /// A client can be answered from it.
+    /// Whether a client can be answered from the pool.
     pub is_usable: bool,
-    /// Nothing is answered because the configuration says so (`default = []`), not because of a
-    /// failure.
+    /// Whether nothing is answered because the configuration says so (`default = []`), not because
+    /// of a failure.
     pub is_empty_by_config: bool,
     /// How many members an answer has.
     pub picks: usize,
     /// How a client picks its slot.
     pub spread: Spread,
-    /// The number of slots of its wheel; 1 where it has one answer only.
+    /// The number of slots of the wheel; 1 if there is only one answer.
     pub slots: usize,
     /// Every member: in a `nearest` pool by distance, in a `geo` pool in the order of the matching
     /// rules, in other pools as written.
@@ -87,25 +87,27 @@ pub struct InspectedPool {
 pub struct FinalRule {
     /// The key of the rule that matched.
     pub matched_key: MatchedKey,
-    /// It ends the search by `strict = true`, and not because it has no members.
+    /// Whether `strict = true` ends the search; otherwise the rule ends it because it has no
+    /// members.
     pub is_strict: bool,
 }
 
 /// A member of a pool, and the decision about it.
 #[derive(Debug, Clone)]
 pub struct InspectedMember {
-    /// Its position in the pool.
+    /// The position of the member in the pool.
     pub position: usize,
-    /// Whether it was picked, and why.
+    /// Whether the member was picked, and why.
     pub decision: Decision,
-    /// The share of the pool's answers that hold it, from 0 to 1: counted in the slots of the
-    /// wheel, or computed from draws by weight.
+    /// The share of the pool's answers that contain the member, from 0 to 1: counted in the slots
+    /// of the wheel, or computed from draws by weight.
     pub share: f64,
-    /// It is a standby, by weight 0 or by state: picked only when nothing else is usable.
+    /// Whether the member is a standby, by weight 0 or by state: it is picked only when nothing
+    /// else is usable.
     pub is_standby: bool,
-    /// Its other address family is down, in a pool that couples families.
+    /// Whether the other address family of the member is down, in a pool that couples families.
     pub has_family_down: bool,
-    /// What changes its share besides rank and weight.
+    /// What changes the share of the member besides rank and weight.
     pub modifiers: ShareModifiers,
     /// In a `nearest` pool: the distance to the nearest datacenter of the member in kilometres,
     /// without and with the bias. `None` if the location of the client or of the member is not
@@ -113,9 +115,9 @@ pub struct InspectedMember {
     pub distance_km: Option<(f64, f64)>,
     /// In a `geo` pool: the key of the rule that offers the member to this client.
     pub matched_key: Option<MatchedKey>,
-    /// Every datacenter that it is in; of a pool, those of all its endpoints.
+    /// The datacenters of the member; for a pool, those of all its endpoints.
     pub datacenters: Vec<DatacenterId>,
-    /// The endpoint or the pool that it is.
+    /// The endpoint or the pool that is the member.
     pub content: InspectedNode,
 }
 
@@ -133,14 +135,14 @@ pub enum InspectedNode {
 pub struct InspectedEndpoint {
     /// The number of the endpoint.
     pub id: EndpointId,
-    /// Its state: its own or its datacenter's, the stricter of the two.
+    /// The state of the endpoint or of its datacenter, whichever is stricter.
     pub state: ServingState,
     /// The datacenter that the state comes from; `None` where it is the state of the endpoint.
     pub state_of: Option<DatacenterId>,
-    /// An operator forced it down.
+    /// Whether an operator forced the endpoint down.
     pub is_forced_down: bool,
-    /// Its addresses, or those that its alias is resolved to, each with the health status where it
-    /// is probed. A CNAME has one entry without an address.
+    /// The addresses of the endpoint or of its alias, each with its health status if it is probed.
+    /// A CNAME has one entry without an address.
     pub addresses: Vec<(Option<IpAddr>, Option<HealthStatus>)>,
 }
 

@@ -51,14 +51,14 @@ impl AnsweredDatacenter {
 /// Why an endpoint is answered: the causes that matter more to a drain come later.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub enum AnswerCause {
-    /// It is in service.
+    /// The endpoint is in service.
     InService,
-    /// It is drained, and no other member is left to answer with.
+    /// The endpoint is drained, and no other member is left to answer with.
     OnlyDrainedLeft,
-    /// It is disabled, and not even a drained member is left to answer with.
+    /// The endpoint is disabled, and not even a drained member is left to answer with.
     OnlyDisabledLeft,
-    /// Its drain is in progress or paused: it still receives this share of its clients, from 0 to
-    /// 1.
+    /// A drain is in progress or paused: the endpoint still receives this fraction of its normal
+    /// traffic, from 0 to 1.
     Ramp(f64),
 }
 

@@ -11,19 +11,19 @@ use crate::steer::{
 pub struct ShareModifiers {
     /// The effect of a drain or a slow start.
     pub ramp: Option<RampEffect>,
-    /// What it keeps of its clients while it sheds or spills.
+    /// What the member keeps of its clients while it sheds or spills.
     pub retained: Option<RetainedShare>,
-    /// Of a `load` pool whose shares follow reports: its weight and the sum of all weights, which
-    /// is about 1024.
+    /// In a `load` pool whose shares follow reports: the weight of the member and the sum of all
+    /// weights, which is about 1024.
     pub load_weight: Option<(u32, u32)>,
-    /// Of a `failover` pool: clients stay with it although a member before it is usable.
+    /// In a `failover` pool: clients stay with the member although one before it is usable.
     pub is_holder: bool,
 }
 
 /// The effect of a drain or a slow start on a member.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RampEffect {
-    /// The fraction of its share that the member takes.
+    /// The fraction of its normal traffic that the member receives.
     pub fraction: Fraction,
     /// What is drained or starts slowly.
     pub owner: RampOwner,
@@ -61,7 +61,7 @@ pub(super) struct ModifierContext<'a> {
     pub(super) topology: &'a Topology,
     pub(super) conditions: &'a Conditions,
     pub(super) id: PoolId,
-    /// Of a `nearest` pool: the first member, and the range of the client's area among the areas
+    /// In a `nearest` pool: the first member, and the range of the client's area among the areas
     /// with the same one.
     pub(super) nearest: Option<(usize, LossRange)>,
 }

@@ -42,7 +42,7 @@ pub struct Datacenter {
     pub state: ServingState,
     /// The operator's reason for the state, as written.
     pub reason: Option<Box<str>>,
-    /// When the state ends, in seconds since 1970-01-01T00:00:00Z.
+    /// The time at which the state ends, in seconds since 1970-01-01T00:00:00Z.
     pub until: Option<i64>,
     /// The load source of the datacenter's balancer; for endpoints without a load source of their
     /// own.

@@ -14,9 +14,10 @@ use crate::dns::Name;
 pub struct Endpoint {
     /// The configured name; by default the first address or the target of the CNAME.
     pub name: Box<str>,
-    /// The content of its answers.
+    /// What answers with this endpoint contain.
     pub target: EndpointTarget,
-    /// Its datacenter, or all datacenters of the region that it names; empty if it names neither.
+    /// The datacenter of the endpoint, or all datacenters of the region that it names; empty if it
+    /// names neither.
     pub datacenters: Vec<DatacenterId>,
     /// The monitor of its health checks, which probe each address by itself.
     pub monitor: Option<MonitorId>,

@@ -9,7 +9,8 @@ use super::{
 };
 
 impl Topology {
-    /// These members and every member below them, in the order written, a pool before its members.
+    /// The given members and every member below them, in the order written, a pool before its
+    /// members.
     /// Each pool is visited once, however often it is a member.
     pub(in crate::steer) fn members_below(
         &self,
@@ -20,7 +21,7 @@ impl Topology {
         MembersBelow { topology: self, open, visited: HashSet::new() }
     }
 
-    /// These pools and every pool below them, each once, a pool before those below it.
+    /// The given pools and every pool below them, each once, a pool before those below it.
     pub fn pools_below(&self, roots: impl IntoIterator<Item = PoolId>) -> Vec<PoolId> {
         let pool = |member| match member {
             MemberKind::Pool(id) => Some(id),

@@ -82,17 +82,17 @@ impl NoReplyReason {
 pub enum ConnectionEvent {
     /// The connection was accepted.
     Opened,
-    /// It ended, for any reason.
+    /// The connection ended, for any reason.
     Closed,
-    /// It was closed to make room for another.
+    /// The connection was closed to make room for another.
     Evicted,
-    /// It was closed because it sent nothing, or sent or read too slowly.
+    /// The connection was closed because the client sent nothing, or sent or read too slowly.
     TimedOut,
-    /// It could not be accepted: the process or the host is out of descriptors or memory.
+    /// The connection could not be accepted: descriptors or memory ran out.
     AcceptFailed,
-    /// Its TLS handshake failed.
+    /// The TLS handshake of the connection failed.
     HandshakeFailed,
-    /// It was closed because all connections together buffered as much as they may.
+    /// The connection was closed because all connections together buffered as much as they may.
     BuffersFull,
 }
 

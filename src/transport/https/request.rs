@@ -19,7 +19,7 @@ use crate::transport::stream::MAX_MESSAGE_OCTETS;
 /// The maximum number of octets of an unused body that are read and discarded.
 const MAX_DISCARDED_OCTETS: usize = 128 << 10;
 
-/// Where a request has its query.
+/// The part of a request that contains the query.
 #[derive(Debug, PartialEq, Eq)]
 enum QueryLocation {
     /// In the `dns` parameter of a GET request, here decoded.

@@ -20,7 +20,7 @@ pub(super) enum NameLookup<'z> {
 
 /// Whether a name has an address.
 pub(super) enum AddressStatus {
-    /// It has an address, or servers elsewhere answer it.
+    /// The name has an address, or other servers answer it.
     Answered,
     NoAddress(MissingAddress),
 }

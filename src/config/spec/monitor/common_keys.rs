@@ -35,12 +35,13 @@ pub(super) fn port_or(
 /// The use of a monitor's `host`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HostUse {
-    /// It is sent in SNI and compared with the certificate: a name or an address, without a port.
+    /// The host is sent in SNI and compared with the certificate: a name or an address, without a
+    /// port.
     Certificate,
-    /// It is sent in the Host header (RFC 9110 section 7.2): a name, or an address as in a URI,
-    /// with or without a port.
+    /// The host is sent in the Host header (RFC 9110 section 7.2): a name, or an address as in a
+    /// URI, with or without a port.
     Header,
-    /// It is compared with the certificate and sent in the Host header.
+    /// The host is compared with the certificate and sent in the Host header.
     Both,
 }
 

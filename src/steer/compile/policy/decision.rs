@@ -3,7 +3,7 @@
 /// The decision of the policy about a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// It is among the members that the pool answers with.
+    /// The member is among those that the pool answers with, and why.
     Picked(PickReason),
     /// The member was not chosen, and why.
     Skipped(SkipReason),
@@ -12,62 +12,62 @@ pub enum Decision {
 /// Why a member was picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PickReason {
-    /// It shares the pool's clients by its weight.
+    /// The members share the clients of the pool by weight.
     Weight,
     /// Every usable member is answered.
     AllUsable,
-    /// It ranks before all others: in the order written, by distance, or by its rule.
+    /// The member ranks first: in the configured order, by distance, or by its rule.
     First,
-    /// It is the first usable member of those in order.
+    /// The member is the first usable one in order.
     FirstUsable,
-    /// It ties with the nearest member.
+    /// The member is as near as the nearest one, within `tie`.
     Tied,
-    /// An answer has several members, and it is the next one in order.
+    /// An answer has several members, and this one is next in order.
     NextInOrder,
-    /// The members before it leave clients to it, during a drain or a slow start, or because they
-    /// shed or spill.
+    /// The members before this one do not accept all clients: a drain or a slow start is in
+    /// progress, or they shed or spill.
     Remainder,
-    /// It ranks behind others, and gets the trickle of clients that keeps it proven.
+    /// The member ranks behind others, and receives the configured `trickle` of clients.
     Trickle,
-    /// Clients stay with it although a member before it is usable.
+    /// Clients stay with this member although one before it is usable.
     Holder,
-    /// It is a standby, and nothing else is usable.
+    /// The member is a standby, and nothing else is usable.
     LastResort,
 }
 
 /// Why a member was not picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SkipReason {
-    /// The health checks of all its addresses fail.
+    /// The health checks of all addresses of the member fail.
     Down,
-    /// The operator forced it down.
+    /// The operator forced the member down.
     ForcedDown,
-    /// Its state is draining.
+    /// The state of the member is draining.
     Draining,
-    /// Its state is disabled.
+    /// The state of the member is disabled.
     Disabled,
-    /// It has no address of the family asked for.
+    /// The member has no address of the requested family.
     NoAddress,
-    /// It is an alias that was never resolved.
+    /// The member is an alias that was never resolved.
     Unresolved,
-    /// It has nothing usable. Policies say no more of such a member; an inspection finds the cause.
+    /// Nothing in the member is usable. A policy does not find out why; an inspection does.
     Unusable,
-    /// It is a pool with too few usable members.
+    /// The member is a pool with too few usable members.
     BelowMinUp,
-    /// The pool that it is a member of has too few usable members.
+    /// The pool above the member has too few usable members.
     PoolBelowMinUp,
-    /// It is a standby, and other members are usable.
+    /// The member is a standby, and other members are usable.
     Standby,
-    /// It has no verdict yet, and other members are known to be healthy.
+    /// The member has no verdict yet, and other members are known to be healthy.
     Pending,
-    /// Its other address family is down, and the pool couples families.
+    /// The other address family of the member is down, and the pool couples families.
     OtherFamilyDown,
-    /// The member at this position ranks before it.
+    /// The member at this position ranks before this one.
     Behind(usize),
-    /// It is usable again, but clients stay with the member at this position.
+    /// The member is usable again, but clients stay with the one at this position.
     AwaitingFailback(usize),
-    /// It gives away every client of this area: it sheds or spills.
+    /// The member gives away every client of this area, because it sheds or spills.
     GivesClientsAway,
-    /// No rule offers it to this client.
+    /// No rule offers the member to this client.
     NoRule,
 }

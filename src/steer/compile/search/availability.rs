@@ -180,7 +180,7 @@ struct MemberRecovery {
     /// The weight of the member; 0 for a standby.
     weight: u32,
     is_usable: bool,
-    /// Its usable share, by weight, from 0 to 1.
+    /// The usable share of the member, by weight, from 0 to 1.
     share: f64,
 }
 

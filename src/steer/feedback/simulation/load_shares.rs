@@ -45,7 +45,7 @@ struct SimulatedResolver {
     client_share: f64,
     /// The datacenter that its cached answer names.
     datacenter: usize,
-    /// When the cached answer expires, in seconds.
+    /// The time at which the cached answer expires, in seconds.
     cached_until: u64,
 }
 

@@ -90,7 +90,7 @@ struct SimulatedCache {
     network: usize,
     /// The region that its cached answer names.
     region: usize,
-    /// When the cached answer expires, in seconds.
+    /// The time at which the cached answer expires, in seconds.
     cached_until: u64,
 }
 

@@ -45,9 +45,9 @@ pub(in crate::steer::feedback) struct CappedPool {
 /// A pool that uses the reports of a feed.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::steer::feedback) struct CappedPoolReader {
-    /// The position of its group in [`CappedPools::groups`].
+    /// The position of the group of the pool in [`CappedPools::groups`].
     group: usize,
-    /// Its position in [`CappedPools::pools`].
+    /// The position of the pool in [`CappedPools::pools`].
     pool: usize,
 }
 

@@ -10,10 +10,10 @@ use crate::steer::{
 pub(super) struct CappedSubtree {
     /// The member itself, if it is a pool with a capacity.
     pub(super) itself: Option<usize>,
-    /// All of them: any may spill to another member.
+    /// All pools with a capacity in the subtree: any may spill to another member.
     pub(super) all: Vec<usize>,
-    /// Those that are below no other: their loads stand for the member's load. If there are none,
-    /// the member's load is unknown.
+    /// Those of `all` that are below no other: their loads stand for the load of the member. If
+    /// there are none, the load of the member is unknown.
     pub(super) outermost: Vec<usize>,
 }
 

@@ -39,7 +39,7 @@ pub(super) struct Neighbours {
 pub(super) struct NeighbourGroup {
     /// The pools, by position among all pools with a capacity.
     pub(super) pools: Vec<usize>,
-    /// Their neighbours, by position in `pools`.
+    /// The neighbours of each pool, by position in `pools`.
     pub(super) neighbours: Neighbours,
 }
 
