@@ -416,7 +416,7 @@ fn known_keys(sample: &str) -> Vec<String> {
     panic!("check does not list the known keys of\n{sample}\n{report:#}");
 }
 
-/// Tables of `portolan.toml` are put there, and all others into `otherwise`.
+/// The file that a TOML text is for: `portolan.toml` for the tables of settings, else `otherwise`.
 fn file_of(text: &str, otherwise: &'static str) -> &'static str {
     let is_settings = text.lines().any(|line| line == "[server]" || line == "[geoip]");
     if is_settings { "portolan.toml" } else { otherwise }

@@ -140,7 +140,7 @@ impl Atlas {
         }
     }
 
-    /// The number of areas; each has a number below it.
+    /// The number of areas, which are numbered from 0.
     pub fn area_count(&self) -> usize {
         self.area_count
     }

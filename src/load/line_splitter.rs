@@ -45,7 +45,7 @@ impl LineSplitter {
         &self.pending
     }
 
-    /// Passes the last line to `each` if it has no end.
+    /// Passes the last line to `each` if the text does not end with a line end.
     ///
     /// # Errors
     /// The error of `each`.

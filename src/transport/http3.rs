@@ -111,7 +111,7 @@ impl Http3Handler {
     ) -> ResponseInfo {
         let mut recorder = self.context.recorder.share();
         let mut answered = None;
-        // The reason for no reply is counted there.
+        // If there is no reply, `answer_stream` counts the reason.
         let _ = answer_stream(
             &self.context,
             &mut recorder,

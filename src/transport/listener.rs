@@ -67,8 +67,8 @@ struct Runtimes {
 }
 
 impl Drop for Runtimes {
-    /// Ends the runtimes without waiting: a task of another runtime, which must not block, may drop
-    /// this.
+    /// Shuts the runtimes down without waiting: a task of another runtime may drop this value, and
+    /// a task must not block.
     fn drop(&mut self) {
         let runtimes = [self.streams.take(), self.handshakes.take()];
         runtimes.into_iter().flatten().for_each(Runtime::shutdown_background);

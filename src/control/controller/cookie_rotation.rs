@@ -28,7 +28,7 @@ impl CookieRotation {
         self.cookies.as_ref().map(|cookies| cookies.keys().clone())
     }
 
-    /// The time to call [`CookieRotation::rotate_if_due`].
+    /// The time at which to call [`CookieRotation::rotate_if_due`].
     pub(super) fn due(&self) -> TokioInstant {
         self.check_at
     }

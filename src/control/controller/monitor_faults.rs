@@ -26,7 +26,7 @@ pub(super) struct MonitorFaults {
     /// Targets on which the monitor could not work at its latest attempt.
     broken_targets: HashMap<ProbeKey, Failure>,
     credentials: CredentialFiles,
-    /// The time to read files again that could not be used.
+    /// The time at which to read files again that could not be used.
     recheck_at: Option<TokioInstant>,
 }
 

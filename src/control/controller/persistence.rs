@@ -31,7 +31,7 @@ pub(super) struct Persistence {
     cookies: CookieRotation,
     /// When to save health status, ramps, recoveries and aliases; `None` while they are saved.
     save_at: Option<TokioInstant>,
-    /// The time to check whether all of the state is saved.
+    /// The time at which to check whether all of the state is saved.
     check_at: TokioInstant,
 }
 

@@ -44,7 +44,7 @@ pub(super) struct Probing {
     changed: HashSet<ProbeId>,
     monitor_faults: MonitorFaults,
     canaries: Vec<Canary>,
-    /// The time to probe the canaries; `None` unless a doubt is in effect.
+    /// The time at which to probe the canaries; `None` unless a doubt is in effect.
     canary_at: Option<TokioInstant>,
     /// How often the checker froze all verdicts since the start.
     freezes: u64,

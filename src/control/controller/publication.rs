@@ -30,7 +30,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Publication {
     in_force: Arc<ArcSwap<Snapshot>>,
-    /// The time to publish what changed; `None` while nothing did.
+    /// The time at which to publish what changed; `None` while nothing did.
     due_at: Option<TokioInstant>,
     /// The conditions of `charts`.
     conditions: Arc<Conditions>,
@@ -109,7 +109,7 @@ impl Publication {
         self.due_at = None;
     }
 
-    /// The time to publish what changed.
+    /// The time at which to publish what changed.
     pub(super) fn due(&self) -> Option<TokioInstant> {
         self.due_at
     }

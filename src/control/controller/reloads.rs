@@ -183,7 +183,7 @@ impl Reloads {
         self.due_at = Some(TokioInstant::now() + self.hold_tracker.next_retry());
     }
 
-    /// The time to load without a further change of the files.
+    /// The time at which to load without a further change of the files.
     pub(super) fn due(&self) -> Option<TokioInstant> {
         self.due_at
     }

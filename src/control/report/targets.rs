@@ -46,7 +46,7 @@ fn datacenters_by_probe(topology: &Topology) -> Vec<Vec<DatacenterId>> {
     datacenters
 }
 
-/// For each probe that is a part of combined targets: the monitors of those.
+/// For each probe that is part of combined targets: the names of the combined monitors.
 fn combined_monitors(topology: &Topology, keys: &[ProbeKey]) -> BTreeMap<ProbeId, Vec<String>> {
     let mut monitors: BTreeMap<ProbeId, Vec<String>> = BTreeMap::new();
     for (combination, key) in topology.combined_probes.iter().zip(keys) {

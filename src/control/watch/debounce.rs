@@ -93,7 +93,8 @@ impl UnreportedEdits {
         self.completed = Some((first, now));
     }
 
-    /// The time to report if no further event comes; `None` while there is nothing to report.
+    /// The time at which to report if no further event comes; `None` while there is nothing to
+    /// report.
     fn due_at(&self) -> Option<Instant> {
         let overdue = self.open_files_by_path.values().filter_map(OpenFile::overdue_at).min();
         let new_until = self.new_files.values().max().copied();

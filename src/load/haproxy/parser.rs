@@ -143,7 +143,7 @@ impl StatisticsParser {
                     limit: row.limit.filter(|limit| *limit != 0.0),
                 });
             }
-            // The row of a listener.
+            // Rows of listeners are not used.
             _ => {}
         }
         Ok(())

@@ -31,8 +31,8 @@ pub(in crate::steer) struct Wheel {
     pub(in crate::steer) cycle: u32,
     /// Whether a slot names several choices, the better first.
     pub(in crate::steer) is_ranked: bool,
-    /// Whether the choices are layers, that is wheels over the pool's members for different
-    /// clients, instead of the members themselves.
+    /// Whether the choices are layers: wheels over the members of the pool, each for some of the
+    /// clients. Otherwise the choices are the members themselves.
     pub(in crate::steer) is_layered: bool,
 }
 

@@ -56,7 +56,7 @@ pub struct RetainedShare {
     pub is_spilling: bool,
 }
 
-/// The pool whose members' modifiers are asked for.
+/// The pool whose members are inspected for modifiers.
 pub(super) struct ModifierContext<'a> {
     pub(super) topology: &'a Topology,
     pub(super) conditions: &'a Conditions,

@@ -89,7 +89,7 @@ pub fn parse_each(
 /// changes end with it.
 #[derive(Clone)]
 struct InheritedFields {
-    /// In wire form, in the case written.
+    /// The current `$ORIGIN` in wire form, in the case written.
     origin: Vec<u8>,
     owner: CurrentOwner,
     default_ttl_secs: Option<u32>,

@@ -20,7 +20,7 @@ pub(in crate::steer) enum Tier {
 }
 
 impl Tier {
-    /// From the first picked to the last.
+    /// All tiers, in the order in which members are picked.
     pub(super) const ALL: [Self; 5] =
         [Self::Primary, Self::Standby, Self::Pending, Self::PendingStandby, Self::OneFamilyDown];
 
