@@ -371,7 +371,7 @@ members = [{ datacenter = "fra", addresses = ["192.0.2.1"] }]
 }
 
 #[test]
-fn a_ramp_and_a_held_drain_are_not_effective() {
+fn a_ramp_and_a_paused_drain_are_not_effective() {
     let site = site();
     site.edit(
         ZONE,
