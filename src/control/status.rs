@@ -468,9 +468,9 @@ pub struct RampStatus {
     /// member.
     #[serde(default)]
     pub kind: String,
-    /// The part of its share that it receives now, from 0 to 1.
+    /// The fraction of its normal traffic that it receives now, from 0 to 1.
     pub at: f64,
-    /// The part that it receives at the end.
+    /// The fraction that it receives at the end.
     pub goal: f64,
     /// The time at which it reaches `goal`.
     pub ends: i64,

@@ -43,9 +43,9 @@ struct AliasFile {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct FeedbackFile {
     version: u32,
-    /// Datacenters, and the part of its share that each receives, from 0 to 1.
+    /// Datacenters, and the fraction of its normal traffic that each receives, from 0 to 1.
     datacenters: Vec<(String, f64)>,
-    /// Pools, their endpoints, and the part of its share that each endpoint receives.
+    /// Pools, their endpoints, and the fraction of its normal traffic that each endpoint receives.
     endpoints: Vec<(String, String, f64)>,
     /// Pools, and the members that hold their clients.
     holders: Vec<(String, String)>,

@@ -35,7 +35,7 @@ pub struct Conditions {
 }
 
 /// The effect of ramps and feedback on shares, at one moment. A datacenter, endpoint or pool that
-/// is absent takes its full share, has its configured weights and follows the written order.
+/// is absent receives its full share, has its configured weights and follows the written order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Adjustments {
     /// Datacenters during a drain or a slow start, with the fraction of their share.
@@ -60,7 +60,7 @@ pub struct FailbackProgress {
     pub from: u16,
     /// The member that the clients return to.
     pub to: u16,
-    /// The fraction of its share that the member `to` receives so far.
+    /// The fraction of its normal traffic that the member `to` receives so far.
     pub fraction: Fraction,
 }
 

@@ -191,7 +191,7 @@ impl<'a> Candidates<'a> {
     /// Picks the first `wanted` usable members in order, of the best tier that has any. Those tied
     /// with the first one share its group; every other has a group of its own. A member that takes
     /// only a fraction leaves the rest to those behind it: these are picked, too, until `wanted`
-    /// members take all that comes to them.
+    /// members accept all that comes to them.
     pub(super) fn pick_in_order(&mut self, order: &PickOrder<'_>, wanted: usize) -> MemberGroups {
         for tier in Tier::ALL {
             let groups = self.groups_in_order(order, tier, wanted);
@@ -234,7 +234,7 @@ impl<'a> Candidates<'a> {
         groups
     }
 
-    /// Leaves out the members that take no clients, unless all of them take none.
+    /// Leaves out the members that accept no clients, unless none accepts any.
     fn without_zero_fractions(&self, groups: Vec<Vec<u16>>) -> Vec<Vec<u16>> {
         let taking = |group: &Vec<u16>| -> Vec<u16> {
             group.iter().copied().filter(|&member| !self.fraction(member).is_zero()).collect()

@@ -42,9 +42,9 @@ pub(super) fn select(
 }
 
 /// Reserves for each usable member behind the first the share `trickle` of all clients, or its own
-/// fraction of that share. Each member then takes its fraction of the clients that come to it, less
-/// what is reserved for those behind it. The clients that no member takes go to the member with
-/// the greatest fraction.
+/// fraction of that share. Each member then receives its fraction of the clients that come to it,
+/// less what is reserved for those behind it. The clients that no member takes go to the member
+/// with the greatest fraction.
 fn reserve_trickle(order: &[u16], trickle: f64, candidates: &mut Candidates<'_>) {
     let usable: Vec<u16> = order
         .iter()

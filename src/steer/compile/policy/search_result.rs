@@ -10,7 +10,8 @@ pub(in crate::steer) struct SearchResult {
     pub choice: Option<WheelChoice>,
     /// Which members it is picked before.
     pub tier: Tier,
-    /// The fraction of its share that it takes: less than all during a drain or a slow start.
+    /// The fraction of its normal traffic that it accepts: less than all during a drain or a slow
+    /// start.
     pub fraction: Fraction,
     /// The fraction of its clients that it keeps: less than all while it sheds or spills.
     pub kept_fraction: Fraction,

@@ -51,14 +51,14 @@ impl PoolSelection {
 
     /// The fraction that the pool takes if each member takes `fraction_of` its result. The members
     /// of one group take theirs of the same clients, so that the greatest one counts; each further
-    /// group takes its own of the rest.
+    /// group receives its own of the rest.
     pub(super) fn combined_fraction(&self, fraction_of: fn(&SearchResult) -> Fraction) -> Fraction {
         let greatest = |group: &Vec<u16>| {
             let results = group.iter().filter_map(|&member| self.result(member));
             results.map(fraction_of).max().unwrap_or_default()
         };
         let rest = self.selection.groups.iter().map(greatest).try_fold(1.0, |rest, fraction| {
-            // A group that takes all leaves nothing, whatever the rounding.
+            // A group that accepts all leaves nothing, whatever the rounding.
             if fraction.is_full() { None } else { Some(rest * (1.0 - fraction.share())) }
         });
         rest.map_or(Fraction::FULL, |rest| Fraction::from_share(1.0 - rest))

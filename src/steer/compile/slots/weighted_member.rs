@@ -13,7 +13,7 @@ pub(in crate::steer) struct WeightedMember {
     pub id: u64,
     /// The weight, at least 1: the member's share is its weight divided by the sum of its group.
     pub weight: u32,
-    /// The fraction of its share that it accepts (`fractions`).
+    /// The fraction of its normal traffic that it accepts (`fractions`).
     pub fraction: Fraction,
 }
 
