@@ -305,7 +305,7 @@ fn a_strict_rule_whose_members_are_down_is_named_as_the_end_of_the_search() {
         rules[0].strict = true;
     }
     draft.services.iter_mut().for_each(|service| service.on_all_down = OnAllDown::Empty);
-    for address in ["192.0.2.11", "192.0.2.12", "192.0.2.21"] {
+    for address in ["192.0.2.11", "192.0.2.12", "192.0.2.21", "2001:db8::11", "2001:db8::21"] {
         draft.set_health(address, DOWN);
     }
     let explanation = ask(draft, "geo", "A", Some("40.1.2.0/24"));
