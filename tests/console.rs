@@ -39,6 +39,8 @@ fn state_and_health_are_shown_apart_and_a_paused_drain_is_not_a_slow_start() {
         "▽ drain paused: iad",
         "▼ drained",
         "still.example.org A",
+        "by the override of nrt by anna",
+        "nrt: draining, by anna since",
         "Serving, with problems.",
     ] {
         assert!(page.contains(words), "{words:?} is not on the page:\n{page}");
@@ -133,6 +135,7 @@ fn status() -> Value {
     };
     let mut drained = datacenter("nrt", "draining", "all-up", 1, 0);
     drained["effective"] = true.into();
+    drained["origin"] = "the override of nrt by anna".into();
     drained["drain"] = json!({ "effective": NOW - 100, "longest-ttl": 30, "expires": NOW - 70 });
     let mut still = datacenter("syd", "draining", "all-up", 1, 0);
     still["still-answered"] =
@@ -146,6 +149,10 @@ fn status() -> Value {
         "datacenters": [
             datacenter("fra", "active", "all-down", 0, 2), datacenter("iad", "draining", "all-up", 1, 0), drained, still,
         ],
+        "overrides": [{
+            "subject": "nrt", "kind": "state", "value": "draining", "author": "anna", "since": NOW - 100,
+            "in-force": true, "effective": true,
+        }],
         "ramps": [{ "name": "iad", "kind": "held-drain", "at": 0.996, "goal": 0.996, "ends": NOW - 5 }],
         "checker": { "doubt": "trusting", "freezes": 0, "started": 9, "late": 0, "discarded": 0, "in-flight": 0 },
     });

@@ -11,6 +11,8 @@
 //! | `GET /api/v1/explain?name=&type=&client=&subnet=` | [`crate::engine::Explanation`]; 404 for a name in none of the zones |
 //! | `POST /api/v1/reload` | [`crate::control::ReloadReport`]; 422 where files are held or refused, with every error. The body may be `{"accept-removal": true}` |
 //! | `POST /api/v1/pools/{name}/failback` | `{"pool": ..., "given-back": true}`; 404 |
+//! | `GET /api/v1/overrides` | `{"generation": ..., "overrides": [...]}`, each a [`crate::control::OverrideStatus`] |
+//! | `PUT /api/v1/overrides`, `DELETE /api/v1/overrides` | [`crate::control::DrainReport`]; 400, 404, 409, 500 with a [`crate::control::OverrideError`] |
 //! | `POST /api/v1/datacenters/{name}/drain`, `.../undrain`, `.../pause`, `.../resume` | [`crate::control::DrainReport`]; 400, 404, 409, 422, 500 with a [`crate::control::DrainError`] |
 
 use std::{future::ready, sync::Arc};
@@ -29,6 +31,7 @@ use super::{
     context::AdminContext,
     documents::{explain, healthz, metrics, readyz, status, totals},
     error::ApiError,
+    overrides,
     state::AdminState,
 };
 
@@ -49,6 +52,10 @@ pub(super) fn router(context: AdminContext) -> Router {
         .route("/api/v1/datacenters/{name}/undrain", post(undrain))
         .route("/api/v1/datacenters/{name}/pause", post(pause))
         .route("/api/v1/datacenters/{name}/resume", post(resume))
+        .route(
+            "/api/v1/overrides",
+            get(overrides::list).put(overrides::set).delete(overrides::remove),
+        )
         .route("/api/v1/pools/{name}/failback", post(failback))
         .fallback(async || {
             ApiError::new(StatusCode::NOT_FOUND, "there is no such path; the console is at /")
@@ -56,7 +63,7 @@ pub(super) fn router(context: AdminContext) -> Router {
         .method_not_allowed_fallback(async || {
             ApiError::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "read documents with GET, and request changes with POST",
+                "read documents with GET, and request changes with POST, PUT or DELETE",
             )
         })
         .layer(map_response(move |mut response: Response| {

@@ -12,7 +12,7 @@ use axum::{
 };
 use tracing::field::display;
 
-use crate::control::DrainOptions;
+use crate::control::{DrainOptions, OverrideAuthor};
 
 /// The header in which a client names its user. `portolan drain` sends the login name.
 pub const USER_HEADER: HeaderName = HeaderName::from_static("x-portolan-user");
@@ -45,6 +45,16 @@ impl<S: Sync> FromRequestParts<S> for Author {
     }
 }
 
+impl Author {
+    /// The author of an override.
+    pub(super) fn of_override(&self) -> OverrideAuthor {
+        OverrideAuthor {
+            user: self.user.clone(),
+            peer: self.peer.map(|peer| peer.ip().to_canonical().to_string()),
+        }
+    }
+}
+
 /// What a client wrote, short enough for a log record.
 fn shortened(text: &str) -> String {
     text.chars().take(MAX_CLAIM_CHARS).collect()
@@ -57,13 +67,15 @@ pub(super) struct AuditedChange {
     /// A datacenter or a region.
     datacenter: Option<String>,
     pool: Option<String>,
+    /// The subjects of overrides, separated by spaces.
+    subjects: Option<String>,
     author: Author,
 }
 
 impl AuditedChange {
     /// A change that does not concern a single datacenter or pool.
     pub(super) fn new(action: &'static str, author: Author) -> Self {
-        Self { action, datacenter: None, pool: None, author }
+        Self { action, datacenter: None, pool: None, subjects: None, author }
     }
 
     /// A change of a datacenter, or of all datacenters of a region.
@@ -76,6 +88,11 @@ impl AuditedChange {
         Self { pool: Some(shortened(pool)), ..Self::new(action, author) }
     }
 
+    /// A change of the overrides of some subjects.
+    pub(super) fn of_subjects(action: &'static str, subjects: &[String], author: Author) -> Self {
+        Self { subjects: Some(shortened(&subjects.join(" "))), ..Self::new(action, author) }
+    }
+
     /// Logs the request; `drain` holds the details if it is a drain.
     pub(super) fn log_request(&self, drain: Option<&DrainOptions>) {
         let Author { peer, user, user_agent } = &self.author;
@@ -83,6 +100,7 @@ impl AuditedChange {
             action = self.action,
             datacenter = self.datacenter.as_deref(),
             pool = self.pool.as_deref(),
+            subjects = self.subjects.as_deref(),
             peer = peer.map(display),
             user = user.as_deref(),
             user_agent = user_agent.as_deref(),
@@ -99,6 +117,7 @@ impl AuditedChange {
         let Author { peer, user, .. } = &self.author;
         let (action, datacenter, pool) =
             (self.action, self.datacenter.as_deref(), self.pool.as_deref());
+        let subjects = self.subjects.as_deref();
         let (peer, user) = (peer.map(display), user.as_deref());
         match result {
             Ok(generation) => {
@@ -106,6 +125,7 @@ impl AuditedChange {
                     action,
                     datacenter,
                     pool,
+                    subjects,
                     peer,
                     user,
                     generation,
@@ -113,7 +133,7 @@ impl AuditedChange {
                 );
             }
             Err(error) => {
-                tracing::warn!(action, datacenter, pool, peer, user, %error, "operator request refused")
+                tracing::warn!(action, datacenter, pool, subjects, peer, user, %error, "operator request refused")
             }
         }
     }

@@ -1,8 +1,6 @@
 //! The endpoints that change the server: reload, drain, failback. `audit` logs each change, and
 //! each change runs to its end even if the client disconnects.
 
-use std::future::Future;
-
 use axum::{
     body::Bytes,
     extract::{Path, State},
@@ -14,12 +12,17 @@ use serde_json::json;
 
 use super::{
     audit::{AuditedChange, Author},
-    error::{ApiError, panic_error},
+    error::ApiError,
     held_files::describe_held_files,
+    overrides::change_overrides,
+    request_body::{read_body, run_to_completion},
     response::{JSON_TYPE, json_octets, uncached_response},
     state::{AdminState, SharedState},
 };
-use crate::control::{DrainAction, DrainOptions, DrainRequest, ReloadReport, ReloadRequest};
+use crate::control::{
+    DrainAction, DrainOptions, DrainRequest, OverrideAction, OverrideOptions, OverrideRequest,
+    ReloadReport, ReloadRequest,
+};
 
 /// The body of a reload request; an empty body accepts no removal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +96,8 @@ pub struct DrainBody {
     pub reason: Option<String>,
     /// Whether to drain even if a service then has no usable member.
     pub force: bool,
+    /// Whether to edit the file of the datacenter instead of setting an override.
+    pub edit: bool,
 }
 
 pub(super) async fn drain(
@@ -101,33 +106,81 @@ pub(super) async fn drain(
     author: Author,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let DrainBody { for_secs, over_secs, reason, force } = drain_body(&body)?;
-    let action = DrainAction::Drain(DrainOptions { for_secs, over_secs, reason, force });
-    change_state(&state, DrainRequest { datacenter, action }, author).await
+    change_datacenter(&state, datacenter, OverrideAction::Drain, author, &body).await
 }
 
 pub(super) async fn undrain(
     State(state): SharedState,
     Path(datacenter): Path<String>,
     author: Author,
+    body: Bytes,
 ) -> Result<Response, ApiError> {
-    change_state(&state, DrainRequest { datacenter, action: DrainAction::Undrain }, author).await
+    change_datacenter(&state, datacenter, OverrideAction::Undrain, author, &body).await
 }
 
 pub(super) async fn pause(
     State(state): SharedState,
     Path(datacenter): Path<String>,
     author: Author,
+    body: Bytes,
 ) -> Result<Response, ApiError> {
-    change_state(&state, DrainRequest { datacenter, action: DrainAction::Pause }, author).await
+    change_datacenter(&state, datacenter, OverrideAction::Pause, author, &body).await
 }
 
 pub(super) async fn resume(
     State(state): SharedState,
     Path(datacenter): Path<String>,
     author: Author,
+    body: Bytes,
 ) -> Result<Response, ApiError> {
-    change_state(&state, DrainRequest { datacenter, action: DrainAction::Resume }, author).await
+    change_datacenter(&state, datacenter, OverrideAction::Resume, author, &body).await
+}
+
+/// Changes a datacenter or region by an override or, with `edit`, by an edit of its file.
+async fn change_datacenter(
+    state: &AdminState,
+    datacenter: String,
+    action: OverrideAction,
+    author: Author,
+    body: &[u8],
+) -> Result<Response, ApiError> {
+    let body = drain_body(body)?;
+    let DrainBody { for_secs, over_secs, reason, force, edit } = body;
+    if edit {
+        let action = match action {
+            OverrideAction::Undrain => {
+                remove_drain(state, &datacenter, &author).await;
+                DrainAction::Undrain
+            }
+            OverrideAction::Pause => DrainAction::Pause,
+            OverrideAction::Resume => DrainAction::Resume,
+            _ => DrainAction::Drain(DrainOptions { for_secs, over_secs, reason, force }),
+        };
+        return change_state(state, DrainRequest { datacenter, action }, author).await;
+    }
+    let accepts_distress = force;
+    let options = OverrideOptions {
+        for_secs,
+        over_secs,
+        reason,
+        accepts_distress,
+        ..OverrideOptions::default()
+    };
+    change_overrides(state, vec![datacenter], action, options, author).await
+}
+
+/// Removes the override that drains a datacenter, if there is one: an edit alone would not end the
+/// drain.
+async fn remove_drain(state: &AdminState, datacenter: &str, author: &Author) {
+    let request = OverrideRequest {
+        subjects: vec![datacenter.to_owned()],
+        action: OverrideAction::Undrain,
+        options: OverrideOptions::default(),
+        author: author.of_override(),
+    };
+    let handle = state.context.controller.clone();
+    // Without an override there is nothing to remove, and the reply is that of the edit.
+    let _ = run_to_completion(async move { handle.set_overrides(request).await }).await;
 }
 
 /// Lets the clients of a `failover` pool return to its first usable member.
@@ -158,22 +211,6 @@ fn drain_body(body: &[u8]) -> Result<DrainBody, ApiError> {
     read_body(body, r#"{"reason": "kernel upgrade", "for-secs": 7200, "force": false}"#)
 }
 
-/// Parses the body of a change; an empty body has every default.
-fn read_body<T: Default + serde::de::DeserializeOwned>(
-    body: &[u8],
-    example: &str,
-) -> Result<T, ApiError> {
-    if body.is_empty() {
-        return Ok(T::default());
-    }
-    serde_json::from_slice(body).map_err(|error| {
-        ApiError::new(
-            StatusCode::BAD_REQUEST,
-            format!("{error}; the body is a JSON object such as {example}"),
-        )
-    })
-}
-
 async fn change_state(
     state: &AdminState,
     request: DrainRequest,
@@ -192,11 +229,4 @@ async fn change_state(
         result
     });
     Ok(uncached_response(JSON_TYPE, json_octets(&report.await??)))
-}
-
-/// Runs a change to its end even if the client disconnects, so that no change is left half done.
-async fn run_to_completion<T: Send + 'static>(
-    change: impl Future<Output = T> + Send + 'static,
-) -> Result<T, ApiError> {
-    tokio::spawn(change).await.map_err(|_| panic_error())
 }

@@ -9,7 +9,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::response::{JSON_TYPE, json_octets, uncached_response};
-use crate::control::{ControllerStopped, DrainError, ReloadError};
+use crate::control::{ControllerStopped, DrainError, OverrideError, ReloadError};
 
 /// Why a request failed. The client receives a JSON document with `message` and, for errors with
 /// details, `error`.
@@ -78,6 +78,22 @@ impl From<DrainError> for ApiError {
             DrainError::Edit(_) => StatusCode::INTERNAL_SERVER_ERROR,
             DrainError::Held(..) | DrainError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
             DrainError::Gone => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self { status, message: error.to_string(), error: serde_json::to_value(&error).ok() }
+    }
+}
+
+impl From<OverrideError> for ApiError {
+    fn from(error: OverrideError) -> Self {
+        let status = match error {
+            OverrideError::Unknown(..) => StatusCode::NOT_FOUND,
+            OverrideError::Distress(_)
+            | OverrideError::NotDraining(_)
+            | OverrideError::NotInService { .. }
+            | OverrideError::DrainedElsewhere { .. } => StatusCode::CONFLICT,
+            OverrideError::Invalid(_) => StatusCode::BAD_REQUEST,
+            OverrideError::NotSaved(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            OverrideError::Gone => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self { status, message: error.to_string(), error: serde_json::to_value(&error).ok() }
     }

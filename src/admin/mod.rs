@@ -8,7 +8,8 @@
 //! | `guard` | refuses what a web page of another site could send |
 //! | `api` | the routes, and the table of all endpoints |
 //! | `state`, `context` | what the endpoints share, and what the daemon provides |
-//! | `documents`, `changes` | the endpoints that read, and those that change the server |
+//! | `documents`, `changes`, `overrides` | the endpoints that read, and those that change the server |
+//! | `request_body` | what all changes share |
 //! | `response`, `error` | the form of replies |
 //! | `audit` | who requested a change, and its result, for the log |
 //! | `readiness`, `held_files` | the document of `/readyz`; messages about files that are not in use |
@@ -33,8 +34,10 @@ mod error;
 mod guard;
 mod held_files;
 mod metrics;
+mod overrides;
 mod rate_limiter;
 mod readiness;
+mod request_body;
 mod response;
 mod server;
 mod single_flight;
@@ -50,6 +53,7 @@ pub use audit::USER_HEADER;
 pub use changes::{DrainBody, ReloadBody};
 pub use context::AdminContext;
 pub use error::ApiError;
+pub use overrides::{OverrideBody, RemovalBody};
 pub use readiness::Readiness;
 pub use server::{AdminServer, serve};
 pub use totals::{TotalsView, TransportTotalsView};

@@ -111,6 +111,20 @@ fn fault_texts(faults: &[MonitorFault]) -> Vec<String> {
     monitors.into_iter().map(text).collect()
 }
 
+/// Overrides that are lost, and those whose subject the configuration does not define.
+fn override_concerns(status: &Status) -> Vec<String> {
+    let undefined = status.overrides.iter().filter(|one| !one.is_defined);
+    let undefined: Vec<&str> = undefined.map(|one| &*one.subject).collect();
+    let waiting = (!undefined.is_empty()).then(|| {
+        let names = listing::join_first(undefined.iter(), 3, undefined.len());
+        format!(
+            "overrides name nothing in the configuration, and wait until it defines it: {names} (help: remove them with \
+             `portolan enable`, `portolan force none` or `portolan weight SUBJECT none`)"
+        )
+    });
+    status.override_fault.iter().cloned().chain(waiting).collect()
+}
+
 fn status_concerns(status: &Status) -> Vec<Concern> {
     let mut grave = Vec::new();
     let mut concerns = Vec::new();
@@ -133,6 +147,7 @@ fn status_concerns(status: &Status) -> Vec<Concern> {
         concerns.push(format!("state is not saved, so a restart would begin without it: {why}"));
     }
     concerns.extend(status.configuration.geography.iter().cloned());
+    concerns.extend(override_concerns(status));
     for database in &status.databases {
         if let Some(error) = &database.error {
             concerns.push(format!(

@@ -3,12 +3,15 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
-    time::Duration,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
+use super::override_args::{
+    DrainArguments, ForcedHealthArguments, StateArguments, UndrainArguments, WeightArguments,
+};
+pub(super) use super::server_args::ServerArguments;
 use crate::{
     config::SourceOptions,
     dns::{Name, Rtype},
@@ -82,14 +85,34 @@ pub enum Command {
     /// Show the locations of addresses in the GeoIP databases.
     #[command(after_help = "Example:\n  portolan locate 192.0.2.1 2001:db8::1")]
     Locate(LocateArguments),
-    /// Drain a datacenter or a region: move its clients away by editing its state in the zone file.
+    /// Drain datacenters, regions, pools or members: move their clients away.
     #[command(
-        after_help = "Examples:\n  portolan drain fra --for 2h --over 10m --reason \"kernel upgrade\"\n  portolan drain fra --pause"
+        after_help = "Examples:\n  portolan drain fra --for 2h --over 10m --reason \"kernel upgrade\"\n  portolan drain web/web-1 \
+                      service:www.example.com/192.0.2.1 --server gslb1 --server gslb2\n  portolan drain fra --pause"
     )]
     Drain(DrainArguments),
-    /// Put a datacenter or a region back into service.
-    #[command(after_help = "Example:\n  portolan undrain fra")]
+    /// End a drain: what the files say is in force again.
+    #[command(after_help = "Example:\n  portolan undrain fra --over 30m")]
     Undrain(UndrainArguments),
+    /// Take datacenters, regions, pools or members out of service: no clients, no health checks.
+    #[command(after_help = "Example:\n  portolan disable fra --until 2026-12-01T06:00:00Z")]
+    Disable(StateArguments),
+    /// Put datacenters, regions, pools or members into service, whatever the files say.
+    #[command(after_help = "Example:\n  portolan enable fra --over 30m")]
+    Enable(StateArguments),
+    /// Use datacenters, regions, pools or members only when nothing else is usable.
+    #[command(after_help = "Example:\n  portolan standby fra --reason \"link is slow\"")]
+    Standby(StateArguments),
+    /// Treat members as up or as down, whatever their health checks say.
+    #[command(
+        after_help = "Examples:\n  portolan force down web/web-1 --for 1h\n  portolan force none web/web-1"
+    )]
+    Force(ForcedHealthArguments),
+    /// Give a member of a pool another weight.
+    #[command(
+        after_help = "Examples:\n  portolan weight web/web-1 5 --reason canary\n  portolan weight web/web-1 none"
+    )]
+    Weight(WeightArguments),
     /// Let the clients of a failover pool return to its first usable member.
     #[command(after_help = "Example:\n  portolan failback www")]
     Failback(FailbackArguments),
@@ -205,56 +228,6 @@ pub struct LocateArguments {
     pub files: FileArguments,
 }
 
-/// The running server that a command uses.
-#[derive(Debug, Clone, Args)]
-pub struct ServerArguments {
-    /// The admin address of the server, a URL or host:port [default: that of the configuration,
-    /// else http://127.0.0.1:8053].
-    #[arg(long, value_name = "URL", env = "PORTOLAN_SERVER", hide_env_values = true)]
-    pub server: Option<String>,
-    /// The configuration file that names the admin address.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-}
-
-/// The arguments of `drain`.
-#[derive(Debug, Args)]
-pub struct DrainArguments {
-    /// A datacenter, or a region: all of its datacenters.
-    pub datacenter: String,
-    /// How long the drain lasts; then the datacenter is in service again [default: until
-    /// `undrain`].
-    #[arg(long = "for", value_name = "DURATION", value_parser = parse_positive_duration)]
-    pub duration: Option<Duration>,
-    /// The time over which clients leave gradually, each of them once; 0s moves all at once
-    /// [default: `drain-over` of the datacenter].
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub over: Option<Duration>,
-    /// Pause a gradual drain: the clients that have moved stay away, and no more leave.
-    #[arg(long, conflicts_with_all = ["duration", "over", "reason", "force", "resume"])]
-    pub pause: bool,
-    /// Resume a paused drain.
-    #[arg(long, conflicts_with_all = ["duration", "over", "reason", "force"])]
-    pub resume: bool,
-    /// The reason for the drain, shown with the state: one line of at most 200 octets.
-    #[arg(long, value_name = "TEXT")]
-    pub reason: Option<String>,
-    /// Drain even if a service is left without a usable member.
-    #[arg(long)]
-    pub force: bool,
-    #[command(flatten)]
-    pub remote: ServerArguments,
-}
-
-/// The arguments of `undrain`.
-#[derive(Debug, Args)]
-pub struct UndrainArguments {
-    /// A datacenter, or a region: all of its datacenters.
-    pub datacenter: String,
-    #[command(flatten)]
-    pub remote: ServerArguments,
-}
-
 /// The arguments of `failback`.
 #[derive(Debug, Args)]
 pub struct FailbackArguments {
@@ -291,21 +264,3 @@ fn parse_percent(text: &str) -> Result<f64, String> {
         .filter(|share| (0.0..=100.0).contains(share));
     share.ok_or_else(|| "not a percentage; write 10%".to_owned())
 }
-
-/// Parses a duration above 0: `2h`, `90m`, `1h30m`, `45s`.
-fn parse_positive_duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).and_then(|parsed| {
-        if parsed.as_secs() > 0 { Ok(parsed) } else { Err("must be at least 1s".to_owned()) }
-    })
-}
-
-/// Parses a duration, which may be `0s`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let parsed = text
-        .parse::<jiff::SignedDuration>()
-        .ok()
-        .and_then(|parsed| Duration::try_from(parsed).ok());
-    parsed.ok_or_else(|| NOT_A_DURATION.to_owned())
-}
-
-const NOT_A_DURATION: &str = "not a duration; write 2h, 90m or 1h30m";

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr, process::ExitCode, time::Duration};
 
-use reqwest::Certificate;
+use reqwest::{Certificate, Method};
 use rustls::pki_types::CertificateDer;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
@@ -59,19 +59,34 @@ pub(super) struct ServerRefusal {
 }
 
 impl RemoteError {
-    /// Ends the command with exit code 1. With `--json`, the document contains the whole reply of
+    /// Ends the command with an exit code. With `--json`, the document contains the whole reply of
     /// the server.
     pub(super) fn report(&self, output: &Output) -> ExitCode {
+        if output.json {
+            output.print_document(&self.document());
+            output.print_message(&format!("error: {self}"));
+        } else {
+            output.fail(self);
+        }
+        ExitCode::from(self.exit_code())
+    }
+
+    /// The error as a document, with the whole reply of the server.
+    pub(super) fn document(&self) -> serde_json::Value {
         match self {
-            Self::Refused(refusal) if output.json => {
+            Self::Refused(refusal) => {
                 let ServerRefusal { server, message, detail } = &**refusal;
-                output.print_document(
-                    &json!({ "error": message, "detail": detail, "server": server }),
-                );
-                output.print_message(&format!("error: {self}"));
-                ExitCode::FAILURE
+                json!({ "error": message, "detail": detail, "server": server })
             }
-            _ => output.fail(self),
+            _ => json!({ "error": self.to_string() }),
+        }
+    }
+
+    /// 3 if the server refused a change because of a rule, else 1.
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Refused(refusal) if refusal.detail.get("distress").is_some() => 3,
+            _ => 1,
         }
     }
 }
@@ -168,11 +183,31 @@ pub(super) fn request_with_body<T: DeserializeOwned>(
     request_at(&base_url(remote)?, path, body)
 }
 
-/// Sends a request to the server at `base`.
+/// Sends a request that changes the server, with a method other than POST.
+pub(super) fn request_with_method<T: DeserializeOwned>(
+    remote: &ServerArguments,
+    method: Method,
+    path: &str,
+    body: &impl Serialize,
+) -> Result<ServerReply<T>, RemoteError> {
+    // The bodies of requests have text keys and finite numbers, so this cannot fail.
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    send(&base_url(remote)?, path, Some((method, body)))
+}
+
+/// Sends a request to the server at `base`: POST with a body, else GET.
 pub(super) fn request_at<T: DeserializeOwned>(
     base: &str,
     path: &str,
     body: Option<Vec<u8>>,
+) -> Result<ServerReply<T>, RemoteError> {
+    send(base, path, body.map(|body| (Method::POST, body)))
+}
+
+fn send<T: DeserializeOwned>(
+    base: &str,
+    path: &str,
+    body: Option<(Method, Vec<u8>)>,
 ) -> Result<ServerReply<T>, RemoteError> {
     let shown = redacted(base).into_owned();
     let unreachable = |cause: &dyn fmt::Display| RemoteError::Unreachable {
@@ -188,8 +223,8 @@ pub(super) fn request_at<T: DeserializeOwned>(
         let client = client(roots).map_err(|error| unreachable(&root_cause(&error)))?;
         let url = format!("{base}{path}");
         let request = match body {
-            Some(body) => client
-                .post(url)
+            Some((method, body)) => client
+                .request(method, url)
                 .header("content-type", "application/json")
                 .header(USER_HEADER, client_user())
                 .body(body),

@@ -6,7 +6,10 @@
 //! | `check` | `check` |
 //! | `explain` | `explain`, `plan` |
 //! | `locate` | `locate` |
-//! | `drain` | `drain`, `undrain`, `failback` |
+//! | `overrides` | `drain`, `undrain`, `disable`, `enable`, `standby`, `force`, `weight` |
+//! | `failback` | `failback` |
+//! | `change_report` | the report of a change, as text |
+//! | `override_args`, `server_args`, `durations` | flags that several commands have |
 //! | `status` | `status` |
 //! | `reload` | `reload` |
 //! | `client` | the HTTP client of a running server's admin API |
@@ -17,14 +20,19 @@
 //! Data goes to stdout, messages and logs to stderr.
 
 mod args;
+mod change_report;
 mod check;
 mod client;
-mod drain;
+mod durations;
 mod explain;
+mod failback;
 mod locate;
 mod log;
 mod output;
+mod override_args;
+mod overrides;
 mod reload;
+mod server_args;
 mod status;
 mod text;
 
@@ -40,7 +48,7 @@ use crate::app;
 /// Runs the command line of this process.
 ///
 /// Exit codes: 0 success; 1 invalid configuration, a name that is not served, a refusal of the
-/// server; 2 invalid usage; 3 a change that exceeds a limit of `plan`.
+/// server; 2 invalid usage; 3 a change that a rule or a limit of `plan` forbids.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let output = Output::new(&arguments);
@@ -62,9 +70,14 @@ pub fn run() -> ExitCode {
         Command::Explain(explain) => explain::explain(&explain, &output),
         Command::Plan(plan) => explain::plan(&plan, &output),
         Command::Locate(locate) => locate::run(&locate, &output),
-        Command::Drain(drain) => drain::drain(&drain, &output),
-        Command::Undrain(undrain) => drain::undrain(&undrain, &output),
-        Command::Failback(failback) => drain::failback(&failback, &output),
+        Command::Drain(drain) => overrides::drain(&drain, &output),
+        Command::Undrain(undrain) => overrides::undrain(&undrain, &output),
+        Command::Disable(state) => overrides::set_state("disable", &state, &output),
+        Command::Enable(state) => overrides::set_state("enable", &state, &output),
+        Command::Standby(state) => overrides::set_state("standby", &state, &output),
+        Command::Force(force) => overrides::force(&force, &output),
+        Command::Weight(weight) => overrides::weight(&weight, &output),
+        Command::Failback(failback) => failback::run(&failback, &output),
         Command::Status(status) => status::run(&status, &output),
         Command::Reload(reload) => reload::run(&reload, &output),
     }

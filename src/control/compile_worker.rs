@@ -6,6 +6,7 @@
 //! newer request touches are compiled first, and published before the rest is done.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
 };
@@ -13,7 +14,8 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    steer::{Compilation, CompiledCharts, Compiler, Conditions, Surveys, WheelCache},
+    geo::Databases,
+    steer::{Compilation, CompiledCharts, Compiler, Conditions, Surveys, Topology, WheelCache},
     transport::PreemptionTimer,
 };
 
@@ -41,9 +43,25 @@ pub(super) struct CompilerSwitch {
     pub compiled: Option<CompiledCharts>,
     pub compiler: Arc<Compiler>,
     pub conditions: Arc<Conditions>,
+    /// `None` continues with the caches that the worker has.
+    pub caches: Option<CompileCache>,
+}
+
+/// What compilations reuse of earlier ones.
+#[derive(Debug, Default)]
+pub(super) struct CompileCache {
     pub surveys: Surveys,
     /// The tables that the wheels of the charts share.
     pub wheels: WheelCache,
+}
+
+/// Charts to compile that are not published.
+#[derive(Debug)]
+pub(super) struct TrialSpec {
+    /// The topology of the charts, with the databases; `None` for that of the charts in force. It
+    /// has the pools and endpoints of that one, with the same numbers.
+    pub topology: Option<(Arc<Topology>, Arc<Databases>)>,
+    pub conditions: Arc<Conditions>,
 }
 
 type CompiledSender = oneshot::Sender<CompiledCharts>;
@@ -53,7 +71,7 @@ struct CompileRequests {
     is_stopped: bool,
     switch: Option<(Box<CompilerSwitch>, CompiledSender)>,
     conditions: Option<Arc<Conditions>>,
-    dry_run: Option<(Arc<Conditions>, CompiledSender)>,
+    dry_runs: Vec<(TrialSpec, CompiledSender)>,
     copy_wheels: Option<oneshot::Sender<WheelCache>>,
 }
 
@@ -62,7 +80,7 @@ impl CompileRequests {
         !self.is_stopped
             && self.switch.is_none()
             && self.conditions.is_none()
-            && self.dry_run.is_none()
+            && self.dry_runs.is_empty()
             && self.copy_wheels.is_none()
     }
 }
@@ -111,7 +129,7 @@ impl CompileWorker {
     }
 
     /// Switches to another compiler. The receiver gets its charts under the conditions once every
-    /// service is compiled. Earlier requests are dropped.
+    /// service is compiled. Earlier requests for charts are dropped.
     pub(super) fn switch_compiler(
         &self,
         switch: CompilerSwitch,
@@ -121,6 +139,8 @@ impl CompileWorker {
             *requests = CompileRequests {
                 switch: Some((Box::new(switch), reply)),
                 is_stopped: requests.is_stopped,
+                // A load that begins waits for them.
+                copy_wheels: requests.copy_wheels.take(),
                 ..CompileRequests::default()
             };
         });
@@ -133,11 +153,11 @@ impl CompileWorker {
         self.mailbox.post(|requests| requests.conditions = Some(conditions));
     }
 
-    /// Compiles charts under conditions that are not in force. They are not published. The sender
-    /// is dropped if a later request replaces this one.
-    pub(super) fn dry_run(&self, conditions: Arc<Conditions>) -> oneshot::Receiver<CompiledCharts> {
+    /// Compiles charts that are not published, one request after the other. The sender is dropped
+    /// if the worker switches to another compiler before.
+    pub(super) fn dry_run(&self, spec: TrialSpec) -> oneshot::Receiver<CompiledCharts> {
         let (reply, compiled) = oneshot::channel();
-        self.mailbox.post(|requests| requests.dry_run = Some((conditions, reply)));
+        self.mailbox.post(|requests| requests.dry_runs.push((spec, reply)));
         compiled
     }
 
@@ -172,12 +192,11 @@ struct CompileThread {
 struct CompileState {
     /// The latest complete charts.
     base: CompiledCharts,
-    surveys: Surveys,
-    wheels: WheelCache,
+    caches: CompileCache,
     active_pass: Option<Compilation>,
     /// The conditions of the next pass.
     queued_conditions: Option<Arc<Conditions>>,
-    dry_run: Option<(Compilation, CompiledSender)>,
+    dry_runs: VecDeque<(Compilation, CompiledSender)>,
 }
 
 impl CompileThread {
@@ -199,9 +218,9 @@ impl CompileThread {
             let Some(state) = &mut self.state else { continue };
             if let Some(reply) = requests.copy_wheels {
                 // The receiver is gone where the system could not start the load's thread.
-                let _ = reply.send(state.wheels.clone());
+                let _ = reply.send(state.caches.wheels.clone());
             }
-            state.accept_requests(requests.conditions, requests.dry_run);
+            state.accept_requests(requests.conditions, requests.dry_runs);
             let mailbox = &self.mailbox;
             if let Some(output) = state.run_until_interrupted(&mut || !mailbox.lock().is_empty()) {
                 self.output.send_replace(Some(Arc::new(output)));
@@ -212,22 +231,23 @@ impl CompileThread {
     /// Switches to another compiler. Newer requests do not interrupt the switch, because the
     /// controller waits for its charts; the charts in force answer queries meanwhile.
     fn switch_compiler(&mut self, switch: CompilerSwitch, reply: CompiledSender) {
-        let CompilerSwitch { compiled, compiler, conditions, mut surveys, mut wheels } = switch;
+        let CompilerSwitch { compiled, compiler, conditions, caches } = switch;
+        let own_caches = || self.state.take().map(|state| state.caches).unwrap_or_default();
+        let mut caches = caches.unwrap_or_else(own_caches);
         let compilation = match compiled {
             Some(base) => Compilation::after(&base, compiler, conditions),
             None => Compilation::new(compiler, conditions),
         };
-        let base = compilation.finish(&mut surveys, &mut wheels);
+        let base = compilation.finish(&mut caches.surveys, &mut caches.wheels);
         // The controller has no use for charts of the previous compiler.
         self.output.send_replace(None);
-        surveys.prune();
+        caches.surveys.prune();
         self.state = Some(CompileState {
             base: base.clone(),
-            surveys,
-            wheels,
+            caches,
             active_pass: None,
             queued_conditions: None,
-            dry_run: None,
+            dry_runs: VecDeque::new(),
         });
         // The controller is gone where a signal ended the start.
         let _ = reply.send(base);
@@ -236,7 +256,7 @@ impl CompileThread {
 
 impl CompileState {
     fn is_busy(&self) -> bool {
-        self.active_pass.is_some() || self.queued_conditions.is_some() || self.dry_run.is_some()
+        self.active_pass.is_some() || self.queued_conditions.is_some() || !self.dry_runs.is_empty()
     }
 
     /// Accepts requests. Conditions that touch few services are compiled before the rest of the
@@ -245,10 +265,10 @@ impl CompileState {
     fn accept_requests(
         &mut self,
         conditions: Option<Arc<Conditions>>,
-        dry_run: Option<(Arc<Conditions>, CompiledSender)>,
+        dry_runs: Vec<(TrialSpec, CompiledSender)>,
     ) {
         if let Some(conditions) = conditions {
-            let is_taken = match (&mut self.active_pass, &self.dry_run) {
+            let is_taken = match (&mut self.active_pass, self.dry_runs.front()) {
                 (Some(pass), _) => pass.overtake(&conditions),
                 // The check of a drain is not interrupted. Only conditions that affect few services
                 // are compiled before it ends.
@@ -262,8 +282,16 @@ impl CompileState {
             };
             self.queued_conditions = (!is_taken).then_some(conditions);
         }
-        if let Some((conditions, reply)) = dry_run {
-            self.dry_run = Some((self.new_pass(conditions), reply));
+        for (TrialSpec { topology, conditions }, reply) in dry_runs {
+            let base = self.base.compiler();
+            let compiler = match topology {
+                Some((topology, databases)) => {
+                    base.next(topology, &databases, &mut self.caches.surveys)
+                }
+                None => Arc::clone(base),
+            };
+            let dry_run = Compilation::after(&self.base, compiler, conditions);
+            self.dry_runs.push_back((dry_run, reply));
         }
     }
 
@@ -277,32 +305,32 @@ impl CompileState {
         &mut self,
         is_interrupted: &mut dyn FnMut() -> bool,
     ) -> Option<CompileOutput> {
-        if self.active_pass.is_none() && self.dry_run.is_none() {
+        if self.active_pass.is_none() && self.dry_runs.is_empty() {
             self.active_pass =
                 self.queued_conditions.take().map(|conditions| self.new_pass(conditions));
         }
         if let Some(mut pass) = self.active_pass.take() {
-            pass.run(&mut self.surveys, &mut self.wheels, is_interrupted);
+            pass.run(&mut self.caches.surveys, &mut self.caches.wheels, is_interrupted);
             let is_complete = pass.remaining() == 0;
             if !is_complete && !pass.has_caught_up() {
                 self.active_pass = Some(pass);
                 return None;
             }
-            let compiled = pass.compiled(&self.wheels)?;
+            let compiled = pass.compiled(&self.caches.wheels)?;
             if is_complete {
                 self.base = compiled.clone();
-                self.surveys.prune();
+                self.caches.surveys.prune();
             } else {
                 self.active_pass = Some(pass);
             }
             return Some(CompileOutput { compiled, is_complete });
         }
-        let (mut dry_run, reply) = self.dry_run.take()?;
-        dry_run.run(&mut self.surveys, &mut self.wheels, is_interrupted);
-        match dry_run.compiled(&self.wheels).filter(|_| dry_run.remaining() == 0) {
+        let (mut dry_run, reply) = self.dry_runs.pop_front()?;
+        dry_run.run(&mut self.caches.surveys, &mut self.caches.wheels, is_interrupted);
+        match dry_run.compiled(&self.caches.wheels).filter(|_| dry_run.remaining() == 0) {
             // The receiver is gone if the client is.
             Some(compiled) => _ = reply.send(compiled),
-            None => self.dry_run = Some((dry_run, reply)),
+            None => self.dry_runs.push_front((dry_run, reply)),
         }
         None
     }
@@ -351,11 +379,10 @@ mod tests {
         (
             CompileState {
                 base,
-                surveys,
-                wheels,
+                caches: CompileCache { surveys, wheels },
                 active_pass: None,
                 queued_conditions: None,
-                dry_run: None,
+                dry_runs: VecDeque::new(),
             },
             directory,
         )
@@ -379,6 +406,11 @@ mod tests {
         Arc::new(conditions)
     }
 
+    /// A dry run of a drain of `fra`.
+    fn dry_run(state: &CompileState) -> TrialSpec {
+        TrialSpec { topology: None, conditions: drained(state, None) }
+    }
+
     fn changed(before: &[Arc<Chart>], now: &[Arc<Chart>]) -> usize {
         before.iter().zip(now).filter(|(before, now)| !Arc::ptr_eq(before, now)).count()
     }
@@ -387,7 +419,7 @@ mod tests {
     fn a_newer_request_is_published_before_the_rest_of_the_older_one() {
         let (mut state, _directory) = state(SERVICES);
         let before = state.base.charts();
-        state.accept_requests(Some(drained(&state, None)), None);
+        state.accept_requests(Some(drained(&state, None)), Vec::new());
         let mut count = 0;
         let mut is_tenth = || {
             count += 1;
@@ -397,7 +429,7 @@ mod tests {
         assert_eq!((output.is_complete, changed(&before, &output.compiled.charts())), (false, 10));
         // The drain has not reached the last service yet, whose other member fails now.
         let last = SERVICES - 1;
-        state.accept_requests(Some(drained(&state, Some(last))), None);
+        state.accept_requests(Some(drained(&state, Some(last))), Vec::new());
         let output = state.run_until_interrupted(&mut || false).unwrap();
         let charts = output.compiled.charts();
         assert_eq!((output.is_complete, changed(&before, &charts)), (false, 11));
@@ -418,11 +450,11 @@ mod tests {
     fn a_pass_ends_though_newer_conditions_touch_many_services_and_a_drain_is_checked_after_it() {
         let (mut state, _directory) = state(5000);
         let before = state.base.charts();
-        state.accept_requests(Some(drained(&state, None)), None);
+        state.accept_requests(Some(drained(&state, None)), Vec::new());
         assert!(!state.run_until_interrupted(&mut || true).unwrap().is_complete);
         let back = Arc::clone(state.base.conditions());
         let (reply, mut dry_charts) = oneshot::channel();
-        state.accept_requests(Some(Arc::clone(&back)), Some((drained(&state, None), reply)));
+        state.accept_requests(Some(Arc::clone(&back)), vec![(dry_run(&state), reply)]);
         let output = state.run_until_interrupted(&mut || false).unwrap();
         assert_eq!((output.is_complete, changed(&before, &output.compiled.charts())), (true, 5000));
         assert!(
@@ -439,14 +471,14 @@ mod tests {
         let (mut state, _directory) = state(SERVICES);
         let before = state.base.charts();
         let (reply, mut dry_charts) = oneshot::channel();
-        state.accept_requests(None, Some((drained(&state, None), reply)));
+        state.accept_requests(None, vec![(dry_run(&state), reply)]);
         assert!(
             state.run_until_interrupted(&mut || true).is_none() && dry_charts.try_recv().is_err(),
             "interrupted after one service"
         );
         let mut conditions = Conditions::clone(&drained(&state, Some(3)));
         conditions.datacenters.clone_from(&state.base.conditions().datacenters);
-        state.accept_requests(Some(Arc::new(conditions)), None);
+        state.accept_requests(Some(Arc::new(conditions)), Vec::new());
         let output = state.run_until_interrupted(&mut || false).unwrap();
         assert_eq!(
             (output.is_complete, changed(&before, &output.compiled.charts())),
@@ -470,8 +502,7 @@ mod tests {
             compiled: Some(state.base),
             compiler,
             conditions,
-            surveys: state.surveys,
-            wheels: state.wheels,
+            caches: Some(state.caches),
         });
         let charts = charts.blocking_recv().unwrap();
         assert_eq!(

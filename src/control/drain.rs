@@ -8,9 +8,8 @@ use super::{
     config_load::LoadedConfig,
     distress,
     edit::{DatacenterEdit, EditError, edit_tables},
-    handle::{
-        DrainAction, DrainError, DrainOptions, DrainRequest, NewlyDistressed, not_in_service,
-    },
+    handle::{DrainAction, DrainError, DrainOptions, DrainRequest, not_in_service},
+    newly_distressed::NewlyDistressed,
 };
 use crate::{
     config::{DefinitionOrigin, REASON_HELP, SpellingSuggester, reason_fault},
@@ -141,7 +140,8 @@ fn matching_datacenters(
     Ok(chosen)
 }
 
-/// A datacenter that a request names, as the snapshot in force has it.
+/// A datacenter that a request names, as the files in force have it: an edit changes nothing that
+/// an override decides.
 struct DrainTarget<'a> {
     datacenter: &'a Datacenter,
     origin: &'a DefinitionOrigin,
@@ -162,9 +162,9 @@ enum NoEditReason {
 impl<'a> DrainTarget<'a> {
     fn new(id: DatacenterId, loaded: &'a LoadedConfig, conditions: &Conditions) -> Self {
         Self {
-            datacenter: &loaded.topology.datacenters[id.index()],
+            datacenter: &loaded.configured.datacenters[id.index()],
             origin: &loaded.config.datacenter_origins[id.index()],
-            state: conditions.datacenters[id.index()],
+            state: loaded.configured.datacenters[id.index()].state_at(unix_now()),
             remaining_share: conditions
                 .adjustments
                 .datacenter_fractions
@@ -350,17 +350,15 @@ pub(super) fn secs_to_next_state_end(
     conditions: &Conditions,
     now: i64,
 ) -> Option<u64> {
-    let is_limited = |index: usize| {
-        conditions.datacenters.get(index).is_some_and(|state| *state != ServingState::Active)
+    let secs_left = |(index, datacenter): (usize, &Datacenter)| {
+        if conditions.datacenters.get(index) != Some(&datacenter.state_at(now)) {
+            return Some(0);
+        }
+        let until = datacenter.until.filter(|until| *until > now)?;
+        // The clock may be set during the wait, so that it is read again each minute.
+        Some((until - now).min(60) as u64)
     };
-    let untils = topology
-        .datacenters
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| is_limited(*index))
-        .filter_map(|(_, datacenter)| datacenter.until);
-    // The clock may be set during the wait, so that it is read again each minute.
-    untils.map(|until| (until - now).clamp(0, 60) as u64).min()
+    topology.datacenters.iter().enumerate().filter_map(secs_left).min()
 }
 
 #[cfg(test)]

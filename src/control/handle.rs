@@ -8,23 +8,20 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     config_errors::ConfigErrors,
+    newly_distressed::{DistressText, NewlyDistressed},
+    overrides::{OverrideChange, OverrideError, OverrideRequest, OverrideStatus},
+    remaining_answer::RemainingAnswer,
     status::{
-        CertificateStatus, DrainStatus, HeldStatus, RampStatus, RemainingAnswer, ServerStatus,
-        Status, UncheckedStatus,
+        CertificateStatus, DrainStatus, HeldStatus, RampStatus, ServerStatus, Status,
+        UncheckedStatus,
     },
 };
 use crate::{
     engine::{ExplainRequest, Explanation, NameNotServed},
-    listing,
     probe::CountsHandle,
     snapshot::Snapshot,
     transport::CertificateRegistry,
 };
-
-/// The maximum number of services that a message names.
-const MAX_NAMED_SERVICES: usize = 10;
-/// The maximum number of services for which a message says what they would be answered with.
-const MAX_EXPLAINED_SERVICES: usize = 3;
 
 /// Sends commands to the controller. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -42,6 +39,7 @@ pub(super) enum ControllerCommand {
     Status(ListDetail, oneshot::Sender<Status>),
     Explain(Box<ExplainRequest>, oneshot::Sender<Result<Explanation, NameNotServed>>),
     SetState(DrainRequest, oneshot::Sender<Result<DrainReport, DrainError>>),
+    SetOverrides(OverrideRequest, oneshot::Sender<Result<DrainReport, OverrideError>>),
     ForceFailback(String, oneshot::Sender<Option<bool>>),
     Reload(ReloadRequest, oneshot::Sender<Result<ReloadReport, ReloadError>>),
     Stop(oneshot::Sender<()>),
@@ -149,8 +147,8 @@ pub struct DrainOptions {
     pub force: bool,
 }
 
-/// The report of a drain, an undrain, a pause or a resume.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The report of a drain or of another change by an operator.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DrainReport {
     /// The generation of the first snapshot with the change.
@@ -165,18 +163,14 @@ pub struct DrainReport {
     /// Drains and returns of clients that are gradual and in progress.
     #[serde(default)]
     pub ramps: Vec<RampStatus>,
-    /// The clients without a usable member because of a drain with `force`.
+    /// The clients that the change left without a usable member.
     pub distressed: Vec<NewlyDistressed>,
-}
-
-/// Clients of a service that a drain leaves without a usable member.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct NewlyDistressed {
-    /// Service, type and clients: `www.example.com AAAA (country DE)`.
-    pub subject: String,
-    /// What they are answered with once the drain is complete, in a phrase.
-    pub answers: String,
+    /// What happened to the override of each subject.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub changes: Vec<OverrideChange>,
+    /// The overrides of these subjects after the change.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub overrides: Vec<OverrideStatus>,
 }
 
 /// The state of a datacenter after a drain, an undrain, a pause or a resume, read from the snapshot
@@ -197,6 +191,12 @@ pub struct DrainOutcome {
     /// The time at which the state ends, in seconds since 1970-01-01T00:00:00Z.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<i64>,
+    /// The state that follows at `until`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub state_after: String,
+    /// What the state comes from: the place in a file, or an override in words.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub origin: String,
     /// Whether the datacenter is drained or disabled, and no answer names it.
     pub effective: bool,
     /// The number of names and types whose answers name the datacenter.
@@ -252,20 +252,8 @@ impl fmt::Display for DrainError {
                 nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest:?}?"))
             }
             Self::Distress(distressed) => {
-                let subjects = distressed.iter().map(|clients| &clients.subject);
-                let shown = listing::join_first(subjects, MAX_NAMED_SERVICES, distressed.len());
-                write!(
-                    f,
-                    "no usable member would be left for {shown}; nothing was edited. --force drains anyway, and"
-                )?;
-                for (clients, index) in distressed.iter().take(MAX_EXPLAINED_SERVICES).zip(0..) {
-                    let start = if index == 0 { " answers" } else { "," };
-                    write!(f, "{start} {} with {}", clients.subject, clients.answers)?;
-                }
-                match distressed.len().saturating_sub(MAX_EXPLAINED_SERVICES) {
-                    0 => Ok(()),
-                    more => write!(f, ", and {more} more; --json has all"),
-                }
+                let without = DistressText { distressed, unchanged: "nothing was edited" };
+                without.fmt(f)
             }
             Self::NotDraining(name) => {
                 write!(f, "{name} is not draining: there is nothing to pause or to resume")
@@ -389,6 +377,19 @@ impl ControllerHandle {
         self.request(|reply| ControllerCommand::SetState(request, reply))
             .await
             .unwrap_or(Err(DrainError::Gone))
+    }
+
+    /// Sets or removes overrides; returns once the state directory has them and answers follow.
+    ///
+    /// # Errors
+    /// [`OverrideError`] says why nothing changed.
+    pub async fn set_overrides(
+        &self,
+        request: OverrideRequest,
+    ) -> Result<DrainReport, OverrideError> {
+        self.request(|reply| ControllerCommand::SetOverrides(request, reply))
+            .await
+            .unwrap_or(Err(OverrideError::Gone))
     }
 
     /// Returns the clients of a `failover` pool to its first usable member. `None` if no pool has

@@ -17,9 +17,12 @@
 //! | `serials`, `saved_serials` | serials of zones whose SOA record the server makes |
 //! | `watch` | reports when an edit is complete |
 //! | `config_errors` | errors of files, in replies to operators |
-//! | **drains** | |
+//! | **drains and overrides** | |
+//! | `overrides` | what operators set over the files: requests, the check of one, the file |
+//! | `newly_distressed` | clients that a change would leave without a usable member |
 //! | `drain` | which tables a drain edits, and which clients it would leave without a usable member |
 //! | `edit`, `line_endings`, `remedy` | edits of a file; its line ends; remedies for files that cannot be written |
+//! | `remaining_answer` | an answer that still names what was drained |
 //! | `drain_tracker` | which answers still name a drained datacenter, and since when none does |
 //! | **health and load** | |
 //! | `prior_status` | the health status that targets keep over a reload |
@@ -57,8 +60,11 @@ mod last_good;
 mod last_good_saver;
 mod line_endings;
 mod load_controller;
+mod newly_distressed;
 mod outcome_text;
+mod overrides;
 mod prior_status;
+mod remaining_answer;
 mod remedy;
 mod removal;
 mod report;
@@ -80,13 +86,17 @@ pub use edit::{DatacenterEdit, EditError, edit_tables};
 pub use failing_load_sources::failing_loads;
 pub use handle::{
     ControllerHandle, ControllerStopped, DrainAction, DrainError, DrainOptions, DrainOutcome,
-    DrainReport, DrainRequest, ListDetail, NewlyDistressed, ReloadError, ReloadReport,
-    ReloadRequest,
+    DrainReport, DrainRequest, ListDetail, ReloadError, ReloadReport, ReloadRequest,
 };
+pub use newly_distressed::NewlyDistressed;
+pub use overrides::{
+    OverrideAction, OverrideAuthor, OverrideChange, OverrideError, OverrideOptions,
+    OverrideRequest, OverrideStatus,
+};
+pub use remaining_answer::RemainingAnswer;
 pub use state::StateDirectory;
 pub use status::{
     AliasStatus, CertificateStatus, CheckerStatus, Concern, ConfigurationStatus, DatabaseStatus,
     DatacenterStatus, DistressedService, DrainStatus, HeldStatus, LoadStatus, MonitorFault,
-    PoolStatus, RampStatus, RemainingAnswer, ServerStatus, Status, TargetStatus, UncheckedStatus,
-    ZoneStatus,
+    PoolStatus, RampStatus, ServerStatus, Status, TargetStatus, UncheckedStatus, ZoneStatus,
 };

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::subject_text::subject_text;
+use super::{
+    overrides::OverrideStatus, remaining_answer::RemainingAnswer, subject_text::subject_text,
+};
 use crate::probe::{NoResult, SchedulerCounts};
 
 /// The state of the server at one moment. Times are in seconds since 1970-01-01T00:00:00Z.
@@ -47,6 +49,12 @@ pub struct Status {
     pub zones: Vec<ZoneStatus>,
     /// The datacenters in order of name.
     pub datacenters: Vec<DatacenterStatus>,
+    /// What operators set over the files, in order of subject.
+    #[serde(default)]
+    pub overrides: Vec<OverrideStatus>,
+    /// Why overrides of a previous run are lost; `None` if none is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub override_fault: Option<String>,
     /// The number of services.
     pub services: usize,
     /// Names, types and clients without a usable member, in order of name. A short document has the
@@ -252,6 +260,12 @@ pub struct DatacenterStatus {
     /// The time at which the state ends.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub until: Option<i64>,
+    /// What the state comes from: the place in `file`, or an override in words.
+    #[serde(default)]
+    pub origin: String,
+    /// The state that follows at `until`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub state_after: Option<String>,
     /// The file, line and column of the datacenter's table.
     pub file: String,
     /// The number of services with a member in the datacenter.
@@ -282,19 +296,6 @@ pub struct DatacenterStatus {
     /// The times of the drain; `None` before it is effective.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub drain: Option<DrainStatus>,
-}
-
-/// A service whose answers name a drained datacenter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct RemainingAnswer {
-    /// The name of the service.
-    pub service: String,
-    /// The record type: `A`, `AAAA` or `SRV`.
-    #[serde(rename = "type")]
-    pub rtype: String,
-    /// The reason, in a phrase.
-    pub why: String,
 }
 
 /// The time at which a drain became effective, and the time at which caches follow it.

@@ -43,9 +43,10 @@ pub use model::{
     Datacenter, DatacenterId, Endpoint, EndpointId, EndpointTarget, Failback, FailbackProgress,
     Family, FamilyCoupling, FeedId, Fraction, GeoRule, HealthOverride, LoadFeed, LoadFeeds,
     LoadLevel, LoadMeasure, LoadPolicy, LoadSourceId, Member, MemberKind, MinUp, MonitorId,
-    NumberedTopology, Numbering, OnAllDown, Policy, Pool, PoolId, Probe, ProbeId, ProbeTarget,
-    RampTimes, RecordKind, Regulation, ResolvedAlias, Service, ServiceBinding, ServiceId,
-    ServingState, Spread, SrvHost, Tie, Topology, ZoneId, active_probes, datacenter_states,
+    NumberedTopology, Numbering, OnAllDown, Override, OverrideIndex, OverrideKind, OverrideSet,
+    OverrideSubject, OverrideValue, Policy, Pool, PoolId, Probe, ProbeId, ProbeTarget, RampTimes,
+    RecordKind, Regulation, ResolvedAlias, Service, ServiceBinding, ServiceId, ServingState,
+    Spread, SrvHost, Tie, Topology, ZoneId, active_probes, apply_overrides, datacenter_states,
     update_combined,
 };
 pub use recovery::{Recovery, SavedRecovery};

@@ -84,7 +84,8 @@ fn the_commands_drain_and_undrain_and_keep_every_comment() {
     let server = site.serve();
     let url = format!("http://{}", server.admin.unwrap());
     let run = |arguments: &[&str]| site.run(&[arguments, &["--server", &url]].concat());
-    let (code, out, err) = run(&["drain", "fra", "--for", "2h", "--reason", "kernel upgrade"]);
+    let (code, out, err) =
+        run(&["drain", "fra", "--edit", "--for", "2h", "--reason", "kernel upgrade"]);
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("longest TTL") && out.contains("30 s"), "{out}");
     // The command returns when the drain is effective.
@@ -94,21 +95,21 @@ fn the_commands_drain_and_undrain_and_keep_every_comment() {
     assert!(text.contains("state = \"draining\"") && text.contains("kernel upgrade"), "{text}");
     let (code, out, _) = run(&["status"]);
     assert!(code == 0 && out.contains("draining") && out.contains("kernel upgrade"), "{out}");
-    let (code, _, err) = run(&["drain", "iad"]);
-    assert!(code == 1 && err.contains(WWW) && err.contains("--force"), "{code} {err}");
+    let (code, _, err) = run(&["drain", "iad", "--edit"]);
+    assert!(code == 3 && err.contains(WWW) && err.contains("--force"), "{code} {err}");
     assert!(
         !site.read(PLACES).contains("latitude = 38.95, longitude = -77.45 }\nstate"),
         "a refusal edits nothing"
     );
-    assert_eq!(run(&["drain", "iad", "--force"]).0, 0);
+    assert_eq!(run(&["drain", "iad", "--edit", "--force"]).0, 0);
     // Rule: a drain never leaves a name without an answer.
     assert_eq!(server.ask(&TestQuery::new(WWW, "A")).answers().len(), 1);
     for datacenter in ["iad", "eu"] {
-        let (code, out, err) = run(&["undrain", datacenter]);
+        let (code, out, err) = run(&["undrain", datacenter, "--edit"]);
         assert_eq!(code, 0, "{out}{err}");
     }
     assert_eq!(server.addresses(WWW), ["192.0.2.1"]);
-    let (code, _, err) = run(&["drain", "frra"]);
+    let (code, _, err) = run(&["drain", "frra", "--edit"]);
     assert!(code == 1 && err.contains("fra"), "the nearest name is told: {err}");
     let (code, out, _) = run(&["status", "--json"]);
     let document: serde_json::Value = serde_json::from_str(&out).unwrap();

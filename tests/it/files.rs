@@ -276,7 +276,7 @@ fn idle_connections_that_use_every_descriptor_do_not_delay_edits() {
     // A drain needs file descriptors for its edit and for the saved state.
     drop(admin);
     let url = format!("http://{}", server.admin.unwrap());
-    let (code, out, err) = site.run(&["drain", "fra", "--server", &url]);
+    let (code, out, err) = site.run(&["drain", "fra", "--edit", "--server", &url]);
     assert_eq!(code, 0, "{out}{err}");
     assert_eq!(server.metric("portolan_state_unsaved", ""), 0.0);
     drop(dns);
@@ -435,7 +435,7 @@ members = [
     server.until_answers("w.y.test", &["192.0.2.1"], SWAP_TIMEOUT);
     // A mounted file cannot be replaced by rename.
     let url = format!("http://{}", server.admin.unwrap());
-    let (code, out, err) = site.run(&["drain", "fra", "--server", &url]);
+    let (code, out, err) = site.run(&["drain", "fra", "--edit", "--server", &url]);
     assert_eq!(code, 0, "{out}{err}");
     assert!(site.read("host/dc.toml").contains("draining"));
     server.until_answers("w.y.test", &["192.0.2.2"], APPLY_TIMEOUT);

@@ -53,7 +53,7 @@ fn a_hostile_reason_cannot_forge_a_text_record() {
         .find(|line| line.contains("operator request received"))
         .expect("the audit record");
     for part in [
-        " INFO operator request received action=drain datacenter=fra peer=127.0.0.1:",
+        " INFO operator request received action=drain subjects=fra peer=127.0.0.1:",
         " user_agent=portolan/",
         r#" reason="upgrade\n2026-01-01T00:00:00Z ERROR forged=\"yes\"\u001b[31m" "#,
         " force=true",
@@ -89,8 +89,8 @@ fn every_json_record_is_an_object_without_duplicate_keys() {
     assert_eq!(find("operator request received", "INFO").text("reason"), HOSTILE_REASON);
     let refused =
         records.iter().filter(|record| record.text("message") == "operator request refused");
-    let refused: Vec<&str> = refused.map(|record| record.text("datacenter")).collect();
-    assert_eq!(refused, ["fra", "frra"], "refused for the reason, and for an unknown datacenter");
+    let refused: Vec<&str> = refused.map(|record| record.text("subjects")).collect();
+    assert_eq!(refused, ["fra", "frra"], "refused for the reason, and for an unknown subject");
 }
 
 #[test]

@@ -10,7 +10,7 @@
 //! | `balancers` | nginx and HAProxy |
 //! | `ports` `programs` `wire` | free ports, installed programs, queries in wire format; benchmarks share them |
 //! | `upstream` | Knot, in the place of a recursive resolver |
-//! | `aliases` `attacks` `bindings` `unchecked` `memory_bounds` `certificates` `check` `control` `cookies` `failing_loads` `failures` `files` `health` `held_files` `hostile` `loads` `logs` `monitors` `regions` `reload` `reports` `resolvers` `scenarios` `secrets` | the tests |
+//! | `aliases` `attacks` `bindings` `unchecked` `memory_bounds` `certificates` `check` `control` `cookies` `failing_loads` `failures` `files` `health` `held_files` `hostile` `loads` `logs` `monitors` `overrides` `regions` `reload` `reports` `resolvers` `scenarios` `secrets` | the tests |
 
 #![allow(
     dead_code,
@@ -41,6 +41,7 @@ mod loads;
 mod logs;
 mod memory_bounds;
 mod monitors;
+mod overrides;
 #[path = "../support/ports.rs"]
 mod ports;
 #[path = "../support/programs.rs"]

@@ -139,7 +139,7 @@ fn a_refused_drain_edits_nothing_and_names_the_server_and_the_services() {
     let server = site.serve();
     let (code, _, err) = run(&site, &server, &["drain", "fra"]);
     assert!(
-        code == 1 && err.contains("new.example.org") && err.contains("only.example.org"),
+        code == 3 && err.contains("new.example.org") && err.contains("only.example.org"),
         "{err}"
     );
     assert!(err.contains("node test") && !site.read(PLACES).contains("draining"), "{err}");
@@ -232,8 +232,8 @@ default = ["us"]
     let (code, _, err) = run(&site, &server, &["drain", "fra"]);
     assert_ne!(code, 0);
     // The IPv4 service continues with the default members.
-    let refusal = "no usable member would be left for geo.example.org AAAA (country DE, FR); nothing was edited. --force drains \
-                anyway, and answers geo.example.org AAAA (country DE, FR) with NODATA: IPv4 alone has usable members";
+    let refusal = "no usable member would be left for geo.example.org AAAA (country DE, FR); nothing was changed. --override \
+                usable-member with --reason (or --force) does it anyway, and answers geo.example.org AAAA (country DE, FR) with NODATA: IPv4 alone has usable members";
     assert!(err.contains(refusal), "{err}");
 }
 
@@ -379,14 +379,15 @@ fn a_ramp_and_a_paused_drain_are_not_effective() {
         ", { datacenter = \"iad\", addresses = [\"192.0.2.2\", \"2001:db8::2\"] }]\n",
     );
     let server = site.serve();
-    let (code, text, err) = run(&site, &server, &["drain", "fra", "--force", "--over", "60s"]);
+    let (code, text, err) =
+        run(&site, &server, &["drain", "fra", "--edit", "--force", "--over", "60s"]);
     assert!(code == 0 && text.contains("draining, not effective yet: receives "), "{text}{err}");
     assert!(
         text.contains("% of its normal traffic, and 0% in ") && !text.contains("expires"),
         "{text}"
     );
     assert_eq!(agreed(&site, &server).len(), 8);
-    let (code, text, err) = run(&site, &server, &["drain", "fra", "--pause"]);
+    let (code, text, err) = run(&site, &server, &["drain", "fra", "--edit", "--pause"]);
     assert_eq!(code, 0, "{text}{err}");
     server.until("the drain is paused", WAIT_TIMEOUT, |server| {
         server.status().ramps[0].kind == "held-drain"
@@ -396,7 +397,7 @@ fn a_ramp_and_a_paused_drain_are_not_effective() {
     agreed(&site, &server);
     let paused = site.read(PLACES);
     // A second drain keeps the options that it does not name: the duration and the pause.
-    document(&site, &server, &["drain", "fra", "--reason", "why"]);
+    document(&site, &server, &["drain", "fra", "--edit", "--reason", "why"]);
     let text = site.read(PLACES);
     assert!(
         paused.contains("drain-hold")
@@ -404,8 +405,8 @@ fn a_ramp_and_a_paused_drain_are_not_effective() {
             && text.contains("draining-over"),
         "{text}"
     );
-    document(&site, &server, &["drain", "fra", "--over", "0s"]);
-    document(&site, &server, &["drain", "fra", "--resume"]);
+    document(&site, &server, &["drain", "fra", "--edit", "--over", "0s"]);
+    document(&site, &server, &["drain", "fra", "--edit", "--resume"]);
     assert_eq!(agreed(&site, &server), BTreeSet::new());
 }
 
@@ -415,14 +416,14 @@ fn a_datacenter_out_of_service_can_be_neither_drained_nor_undrained() {
     let server = site.serve();
     let before = site.read(PLACES);
     for (name, state) in [("off", "disabled"), ("spare", "standby")] {
-        let (code, _, err) = run(&site, &server, &["drain", name, "--for", "3s"]);
+        let (code, _, err) = run(&site, &server, &["drain", name, "--edit", "--for", "3s"]);
         assert_eq!(code, 1, "{err}");
         assert!(
             err.contains(&format!("its state is {state} in ")) && err.contains("datacenters.toml:"),
             "{err}"
         );
         assert!(err.contains("state = \""), "the error names the remedy: {err}");
-        let (code, text, err) = run(&site, &server, &["undrain", name]);
+        let (code, text, err) = run(&site, &server, &["undrain", name, "--edit"]);
         assert_eq!(code, 0, "{err}");
         assert!(
             text.contains("not drained")
@@ -431,11 +432,11 @@ fn a_datacenter_out_of_service_can_be_neither_drained_nor_undrained() {
             "{text}"
         );
     }
-    let (code, text, _) = run(&site, &server, &["undrain", "iad"]);
+    let (code, text, _) = run(&site, &server, &["undrain", "iad", "--edit"]);
     assert!(code == 0 && text.contains("iad: not drained: its state is active"), "{text}");
     assert_eq!(site.read(PLACES), before, "nothing was edited");
     // For a region, the drain applies to those datacenters that can be drained.
-    let (code, text, err) = run(&site, &server, &["drain", "us"]);
+    let (code, text, err) = run(&site, &server, &["drain", "us", "--edit"]);
     assert_eq!(code, 0, "{text}{err}");
     assert!(
         text.contains("off: not drained; its table was not changed: its state is disabled")
@@ -453,7 +454,7 @@ fn after_a_timed_drain_the_datacenter_is_in_service() {
         ", { datacenter = \"iad\", addresses = [\"192.0.2.2\", \"2001:db8::2\"] }]\n",
     );
     let server = site.serve();
-    document(&site, &server, &["drain", "fra", "--force", "--for", "1s"]);
+    document(&site, &server, &["drain", "fra", "--edit", "--force", "--for", "1s"]);
     server.until("fra is in service again", WAIT_TIMEOUT, |server| {
         server.status().datacenters[0].state == "active"
     });

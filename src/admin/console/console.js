@@ -87,6 +87,8 @@ function concerns() {
   if (drops > 0) say(1, `The kernel drops ${rateText(drops)} datagrams a second: this server is overloaded.`);
   const drained = datacenters.filter((datacenter) => datacenter.state === "draining");
   if (drained.length) say(0, `Draining or drained: ${names(drained)}.`);
+  const overrides = (status.overrides || []).map((one) => `${one.subject}: ${one.value}, by ${one.author} since ${moment(one.since)}${one.reason ? `: ${one.reason}` : ""}${one["in-force"] ? (one.effective ? "" : " (not effective yet)") : " (not in force)"}`);
+  if (overrides.length) say(0, `${counted(overrides.length, "override", "overrides")} of operators:`, overrides);
   if (configuration.warnings.length) say(0, `${counted(configuration.warnings.length, "warning", "warnings")} about the files in use:`, configuration.warnings);
   return found.sort((a, b) => b.level - a.level);
 }
@@ -202,6 +204,7 @@ function verdictCounts({ up, down, unknown }) {
 function datacenterNotes(datacenter) {
   const notes = [];
   if (datacenter.reason) notes.push(el("div", {}, datacenter.reason));
+  if (datacenter.origin && datacenter.origin !== datacenter.file) notes.push(el("div", {}, `by ${datacenter.origin}`));
   if (datacenter.until !== undefined) notes.push(el("div", {}, "until ", time(datacenter.until, `${moment(datacenter.until)}, ${ahead(datacenter.until)}`)));
   const drain = datacenter.drain;
   if (drain && datacenter.effective) {

@@ -5,6 +5,7 @@
 
 pub(super) mod labels;
 mod load;
+mod overrides;
 mod page;
 mod status;
 mod traffic;
@@ -53,6 +54,7 @@ impl Collector for MetricsCollector {
         match &self.status {
             Some(status) => {
                 status::write(&mut page, status)?;
+                overrides::write(&mut page, status)?;
                 load::write(&mut page, status)
             }
             None => Ok(()),

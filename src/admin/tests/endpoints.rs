@@ -103,6 +103,9 @@ async fn status_is_that_of_the_controller() {
     assert_eq!(Status { now: expected.now, concerns: Vec::new(), ..status }, expected);
 }
 
+/// The body of a change that edits the datacenter's file.
+const EDIT: &str = r#"{"edit": true}"#;
+
 #[tokio::test]
 async fn a_reload_returns_the_generation_that_answers_come_from() {
     let site = AdminTestServer::start().await;
@@ -121,7 +124,7 @@ async fn a_reload_returns_the_generation_that_answers_come_from() {
 #[tokio::test]
 async fn a_drain_edits_the_file_and_its_end_restores_it() {
     let site = AdminTestServer::start().await;
-    let body = r#"{"reason": "kernel upgrade", "for-secs": 7200}"#;
+    let body = r#"{"reason": "kernel upgrade", "for-secs": 7200, "edit": true}"#;
     let (code, report) =
         document(site.post("/api/v1/datacenters/fra/drain", body).send().await.unwrap()).await;
     assert_eq!(code, 200, "{report}");
@@ -133,7 +136,7 @@ async fn a_drain_edits_the_file_and_its_end_restores_it() {
     let (_, status) = document(site.get("/api/v1/status").await).await;
     assert_eq!(status["datacenters"][0]["state"], "draining");
     let (code, _) =
-        document(site.post("/api/v1/datacenters/fra/undrain", "").send().await.unwrap()).await;
+        document(site.post("/api/v1/datacenters/fra/undrain", EDIT).send().await.unwrap()).await;
     assert_eq!(code, 200);
     let (_, status) = document(site.get("/api/v1/status").await).await;
     assert_eq!(status["datacenters"][0]["state"], "active");
@@ -143,14 +146,14 @@ async fn a_drain_edits_the_file_and_its_end_restores_it() {
 async fn a_drain_that_is_impossible_is_refused_with_its_reason() {
     let site = AdminTestServer::start().await;
     let (code, fault) =
-        document(site.post("/api/v1/datacenters/fre/drain", "{}").send().await.unwrap()).await;
+        document(site.post("/api/v1/datacenters/fre/drain", EDIT).send().await.unwrap()).await;
     let error: DrainError = serde_json::from_value(fault["error"].clone()).unwrap();
     assert_eq!((code, error), (404, DrainError::Unknown("fre".to_owned(), Some("fra".to_owned()))));
     let (code, _) =
-        document(site.post("/api/v1/datacenters/fra/drain", "").send().await.unwrap()).await;
+        document(site.post("/api/v1/datacenters/fra/drain", EDIT).send().await.unwrap()).await;
     assert_eq!(code, 200);
     let (code, fault) =
-        document(site.post("/api/v1/datacenters/iad/drain", "").send().await.unwrap()).await;
+        document(site.post("/api/v1/datacenters/iad/drain", EDIT).send().await.unwrap()).await;
     let error: DrainError = serde_json::from_value(fault["error"].clone()).unwrap();
     let DrainError::Distress(darkened) = &error else { panic!("{error:?}") };
     assert_eq!((code, &*darkened[0].subject, darkened.len()), (409, "www.gslb.example.com A", 1));
@@ -159,8 +162,11 @@ async fn a_drain_that_is_impossible_is_refused_with_its_reason() {
         "{error}"
     );
     assert_eq!(fault["message"], error.to_string());
-    let forced =
-        site.post("/api/v1/datacenters/iad/drain", r#"{"force": true}"#).send().await.unwrap();
+    let forced = site
+        .post("/api/v1/datacenters/iad/drain", r#"{"force": true, "edit": true}"#)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(forced.status(), 200);
     let (_, status) = document(site.get("/api/v1/status").await).await;
     assert_eq!(status["distressed"][0]["name"], "www.gslb.example.com");
@@ -171,7 +177,7 @@ async fn a_drain_works_beside_a_held_file_and_is_refused_in_one() {
     let site = AdminTestServer::start().await;
     fs::write(site.zone_file("broken.toml"), "[datacenter.fra]\n").unwrap();
     let drain = async |verb: &str| {
-        document(site.post(&format!("/api/v1/datacenters/fra/{verb}"), "").send().await.unwrap())
+        document(site.post(&format!("/api/v1/datacenters/fra/{verb}"), EDIT).send().await.unwrap())
             .await
     };
     assert_eq!(drain("drain").await.0, 200);
@@ -378,11 +384,11 @@ async fn readyz_under_a_name_returns_readiness_alone() {
 async fn a_reason_with_a_control_sequence_and_a_drain_beyond_the_calendar_are_refused() {
     let site = AdminTestServer::start().await;
     for (body, wanted) in [
-        (r#"{"reason": "a\u001b[2Jb"}"#, "holds the control character"),
-        (r#"{"reason": "one\ntwo"}"#, "holds the control character"),
-        (r#"{"for-secs": 18446744073709551615}"#, "after the year 9999"),
-        (r#"{"for-secs": 0}"#, "would end at once"),
-        (r#"{"over-secs": 18446744073709551615}"#, "the maximum is 604800 (7 days)"),
+        (r#"{"reason": "a\u001b[2Jb", "edit": true}"#, "holds the control character"),
+        (r#"{"reason": "one\ntwo", "edit": true}"#, "holds the control character"),
+        (r#"{"for-secs": 18446744073709551615, "edit": true}"#, "after the year 9999"),
+        (r#"{"for-secs": 0, "edit": true}"#, "would end at once"),
+        (r#"{"over-secs": 18446744073709551615, "edit": true}"#, "the maximum is 604800 (7 days)"),
     ] {
         let (code, fault) =
             document(site.post("/api/v1/datacenters/fra/drain", body).send().await.unwrap()).await;

@@ -1,5 +1,6 @@
 //! `status`: the state of the running server, with the most urgent problems first.
 
+mod overrides;
 mod problems;
 mod steering;
 
@@ -47,6 +48,7 @@ fn render(status: &Status, is_coloured: bool) -> String {
     let _ = headline(&mut text, status, style)
         .and_then(|()| problems::render(&mut text, status, style))
         .and_then(|()| datacenters(&mut text, status, style))
+        .and_then(|()| overrides::render(&mut text, status, style))
         .and_then(|()| targets(&mut text, status, style))
         .and_then(|()| aliases(&mut text, status, style))
         .and_then(|()| steering::render(&mut text, status, style))
@@ -119,6 +121,9 @@ fn datacenters(text: &mut String, status: &Status, style: StatusStyle) -> std::f
                 .map(|until| format!("  until {}", format_time(until)))
                 .unwrap_or_default();
             write!(text, "{reason}{until}")?;
+        }
+        if !datacenter.origin.is_empty() && datacenter.origin != datacenter.file {
+            write!(text, "  by {}", datacenter.origin)?;
         }
         if let Some(drain) = datacenter.drain {
             let expires = expiry_text(drain.expires - status.now);

@@ -8,7 +8,7 @@ use crate::{
         definition::Definition, diagnostic::NameFault, place::Placed, problems::Problems,
         quoted::Quoted, spec::DatacenterSpec,
     },
-    steer::{Datacenter, DatacenterId, LoadSourceId},
+    steer::{Datacenter, DatacenterId, LoadSourceId, ServingState},
 };
 
 /// The datacenters and the regions that group them, by name.
@@ -89,6 +89,7 @@ pub(super) fn datacenter(spec: &DatacenterSpec, load: Option<LoadSourceId>) -> D
         state: spec.state,
         reason: spec.reason.clone(),
         until: spec.until,
+        state_after: ServingState::Active,
         load,
         ramp_times: spec.ramps.ramp_times(),
         paused_drain_fraction: spec.paused_drain,

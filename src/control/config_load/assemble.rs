@@ -23,7 +23,7 @@ use crate::{
     geo::Databases,
     steer::{
         Compilation, CompiledCharts, Compiler, NumberedTopology, Numbering, Surveys, Topology,
-        WheelCache,
+        WheelCache, apply_overrides,
     },
 };
 
@@ -104,7 +104,9 @@ impl ConfigLoader {
         let has_same_databases = self.has_same_databases(&databases);
         let inventory = Inventory::after_load(&self.base.last_good.inventory, &config);
         let charts = self.base.compiled.take().filter(|_| has_same_databases);
-        let (topology, numbering) = self.renumbered_topology(&config, charts.as_ref());
+        let (configured, numbering) = self.renumbered_topology(&config, charts.as_ref());
+        let overrides_at = unix_now();
+        let topology = apply_overrides(&configured, &self.base.overrides, overrides_at);
         let BuiltZones { zones, summaries, serials } = match self.build_zones(&mut config) {
             Ok(built) => built,
             Err(failed) => return self.hold_zones(failed, &selection).map(|()| None),
@@ -137,6 +139,10 @@ impl ConfigLoader {
             zones,
             config: Arc::new(config),
             topology,
+            configured,
+            overrides: Arc::clone(&self.base.overrides),
+            overrides_at,
+            override_fault: None,
             numbering,
             zone_summaries: summaries,
             compiler,
@@ -151,8 +157,8 @@ impl ConfigLoader {
         }))))
     }
 
-    /// The topology of a configuration, whose pools and endpoints keep the numbers that they have
-    /// in `base`: charts refer to them by number.
+    /// The topology of a configuration as the files say, whose pools and endpoints keep the numbers
+    /// that they have in `base`: charts refer to them by number.
     fn renumbered_topology(
         &self,
         config: &Config,

@@ -12,7 +12,10 @@ use crate::{
     dns::Name,
     geo::Databases,
     snapshot::{ServerIdentity, Snapshot},
-    steer::{CompiledCharts, Compiler, Conditions, Numbering, Surveys, Topology, WheelCache},
+    steer::{
+        CompiledCharts, Compiler, Conditions, Numbering, OverrideSet, Surveys, Topology,
+        WheelCache, apply_overrides,
+    },
     zone::Zones,
 };
 
@@ -27,10 +30,20 @@ pub struct LoadedConfig {
     /// The warnings about geography that pools need and no loaded database has. `warnings` has them
     /// too.
     pub geography_warnings: Vec<String>,
-    /// The configuration's topology, in which pools and endpoints that existed before keep their
-    /// numbers.
+    /// The effective topology: `configured`, with what `overrides` set in place of it.
     pub topology: Arc<Topology>,
-    /// The number in `topology` of each pool and endpoint, by position in the topology of `config`.
+    /// The topology as the files say, in which pools and endpoints that existed before keep their
+    /// numbers.
+    pub(in crate::control) configured: Arc<Topology>,
+    /// What operators set over the files.
+    pub(in crate::control) overrides: Arc<OverrideSet>,
+    /// When the overrides were applied, in seconds since 1970: one that starts or ends later is not
+    /// considered yet.
+    pub(in crate::control) overrides_at: i64,
+    /// Why some overrides of a previous run are lost; `None` if none is.
+    pub(in crate::control) override_fault: Option<String>,
+    /// The number in `configured` of each pool and endpoint, by position in the topology of
+    /// `config`.
     pub(super) numbering: Numbering,
     /// The zones with their records, which static answers are made from.
     pub zones: Arc<Zones>,
@@ -62,6 +75,7 @@ pub struct LoadedConfig {
 #[derive(Debug, Clone)]
 pub(in crate::control) struct AppliedConfig {
     pub(super) config: Arc<Config>,
+    /// The topology as the files say, numbered.
     pub(super) topology: Arc<Topology>,
     pub(super) numbering: Numbering,
     pub(super) zones: Arc<Zones>,
@@ -96,11 +110,20 @@ impl LoadedConfig {
         }
     }
 
+    /// Applies other overrides, at `now` in seconds since 1970. The charts stay those of the
+    /// overrides before, for the next compilation to start from.
+    pub(in crate::control) fn apply_overrides(&mut self, overrides: Arc<OverrideSet>, now: i64) {
+        let topology = apply_overrides(&self.configured, &overrides, now);
+        let databases = Arc::clone(self.databases());
+        self.compiler = self.compiler.next(Arc::clone(&topology), &databases, &mut self.surveys);
+        (self.topology, self.overrides, self.overrides_at) = (topology, overrides, now);
+    }
+
     /// The parts of this configuration that a later load can amend.
     pub(in crate::control) fn applied(&self) -> AppliedConfig {
         AppliedConfig {
             config: Arc::clone(&self.config),
-            topology: Arc::clone(&self.topology),
+            topology: Arc::clone(&self.configured),
             numbering: self.numbering.clone(),
             zones: Arc::clone(&self.zones),
             zone_summaries: Arc::clone(&self.zone_summaries),

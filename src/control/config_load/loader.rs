@@ -18,6 +18,7 @@ use crate::{
         file_selection::{FileSelection, ForcedHold, HoldCause},
         held_file::HeldFile,
         last_good::{Inventory, LastGoodOrigin},
+        overrides::StoredOverrideSet,
         removal::{MissingFiles, RemovalLimits, RemovedNames},
         state::StateDirectory,
     },
@@ -103,14 +104,16 @@ impl LoadedConfig {
         colours: Colours,
     ) -> Result<Self, ConfigLoadError> {
         let good = state.last_good(&LastGoodOrigin::of(locations)).unwrap_or_default();
+        let StoredOverrideSet { set, fault } = state.overrides();
         let base = ReloadBase {
             last_good: Arc::new(good),
             serials: state.serials(),
+            overrides: Arc::new(set),
             ..ReloadBase::default()
         };
         // Files that disappeared while no server ran are not waited for.
         match load(locations, base, ReloadTrigger::Operator, colours)? {
-            ReloadOutcome::Config(world) => Ok(*world),
+            ReloadOutcome::Config(world) => Ok(Self { override_fault: fault, ..*world }),
             ReloadOutcome::Unchanged(..) => unreachable!("nothing is in force yet"),
         }
     }

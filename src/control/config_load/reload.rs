@@ -8,7 +8,7 @@ use crate::{
         databases::DatabaseFiles, held_file::HoldReport, last_good::LastGood,
         removal::MissingFiles, saved_serials::EarlierSerials, watch::FileWatch,
     },
-    steer::{CompiledCharts, Surveys, WheelCache},
+    steer::{CompiledCharts, OverrideSet, Surveys, WheelCache},
 };
 
 /// What a load continues from. The default is a first load.
@@ -28,6 +28,8 @@ pub(in crate::control) struct ReloadBase {
     pub last_good: Arc<LastGood>,
     /// The configuration in force, which is made of `last_good`; `None` before the first load.
     pub applied: Option<AppliedConfig>,
+    /// What operators set over the files.
+    pub overrides: Arc<OverrideSet>,
     pub missing_files: MissingFiles,
     /// Receives what the load depends on, and knows which files are open for writing.
     pub watch: Option<FileWatch>,

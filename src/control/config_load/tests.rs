@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     config::{Colours, LoadMode, SourceOptions},
     control::saved_serials::{Completeness, EarlierSerials},
+    steer::{Override, OverrideSet, OverrideSubject, OverrideValue, ServingState},
 };
 
 const ZONE: &str =
@@ -45,6 +46,7 @@ impl ReloadFixture {
             }),
             last_good: Arc::clone(&self.loaded.last_good),
             applied: Some(self.loaded.applied()),
+            overrides: Arc::clone(&self.loaded.overrides),
             ..ReloadBase::default()
         }
     }
@@ -121,6 +123,52 @@ fn an_edit_of_a_service_reads_its_table_and_gives_the_zone_another_serial() {
     site.write("b-services.toml", SERVICES);
     assert_eq!(site.reload(), LoadMode::Amended { tables: 1 });
     assert_ne!(site.loaded.zones.list()[0].serial(), between);
+}
+
+/// A drain of `fra` and another weight of its member.
+fn overrides() -> Arc<OverrideSet> {
+    let one = |subject, value| Override {
+        subject,
+        value,
+        author: "anna".into(),
+        peer: None,
+        reason: None,
+        set_at: 0,
+        starts: None,
+        ends: None,
+        over: None,
+        hold: None,
+    };
+    let member = OverrideSubject::Member { pool: "web".into(), member: "192.0.2.1".into() };
+    let drain = OverrideValue::State(ServingState::Draining);
+    let overrides = [
+        one(OverrideSubject::Datacenter("fra".into()), drain),
+        one(member, OverrideValue::Weight(7)),
+    ];
+    Arc::new(overrides.into_iter().collect())
+}
+
+#[test]
+fn a_load_applies_the_overrides_to_what_the_files_say_and_their_end_restores_it() {
+    let mut site = fixture();
+    let effective = |loaded: &LoadedConfig| {
+        let weight = loaded.topology.pools[0].members[0].weight;
+        (loaded.topology.datacenters[0].state.as_str(), weight)
+    };
+    assert_eq!(effective(&site.loaded), ("active", 1));
+    site.loaded.apply_overrides(overrides(), 1);
+    assert_eq!(effective(&site.loaded), ("draining", 7), "overrides that changed during a load");
+    assert!(Arc::ptr_eq(site.loaded.compiler.topology(), &site.loaded.topology));
+    // An amended and a full load continue from what the files say, not from what is effective.
+    site.write("b-services.toml", &SERVICES.replace("ttl = 30", "ttl = 60"));
+    assert_eq!(site.reload(), LoadMode::Amended { tables: 1 });
+    assert_eq!(effective(&site.loaded), ("draining", 7));
+    site.write("c-places.toml", &PLACES.replace("active", "disabled"));
+    assert_eq!(site.reload(), LoadMode::Amended { tables: 1 });
+    assert_eq!(effective(&site.loaded), ("draining", 7), "the override is before the file");
+    site.loaded.apply_overrides(Arc::default(), 2);
+    assert_eq!(effective(&site.loaded), ("disabled", 1), "the newest file");
+    assert!(Arc::ptr_eq(&site.loaded.topology, &site.loaded.configured));
 }
 
 #[test]

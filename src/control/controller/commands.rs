@@ -53,6 +53,7 @@ impl Controller {
                 }
             }
             ControllerCommand::SetState(request, reply) => self.set_state(request, reply),
+            ControllerCommand::SetOverrides(request, reply) => self.set_overrides(request, reply),
             // The task's loop ends with this command.
             ControllerCommand::Stop(_) => {}
         }
@@ -83,6 +84,7 @@ impl Controller {
             state_directory: self.persistence.state_directory(),
             drain_tracker: self.publication.drain_tracker(),
             load_controller: self.conditions.load_controller(),
+            override_fault: self.override_changes.fault(),
             aliases: self.conditions.aliases().aliases(),
             probes: ProbeInputs {
                 ledger: self.probing.ledger(),

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::{drain_checks::DrainReplySender, owner::Controller, reloads::PendingReply};
 use crate::{
     control::{
+        compile_worker::TrialSpec,
         config_errors::ConfigErrors,
         drain,
-        handle::{
-            DrainAction, DrainError, DrainOutcome, DrainReport, DrainRequest, NewlyDistressed,
-        },
+        handle::{DrainAction, DrainError, DrainOutcome, DrainReport, DrainRequest},
+        newly_distressed::NewlyDistressed,
     },
     steer::{Chart, CompiledCharts},
 };
@@ -38,7 +38,8 @@ impl Controller {
                         && self.held_file(&plan).is_none() =>
                 {
                     let conditions = plan.conditions_after(self.conditions.current());
-                    let charts = self.worker.dry_run(Arc::new(conditions));
+                    let conditions = Arc::new(conditions);
+                    let charts = self.worker.dry_run(TrialSpec { topology: None, conditions });
                     self.drain_checks.begin(charts);
                 }
                 _ => self.apply_first_request(None),
@@ -122,14 +123,7 @@ impl Controller {
             ..DrainOutcome::default()
         };
         let outcomes = plan.steps().map(outcome).collect();
-        Ok(DrainReport {
-            generation: 0,
-            files,
-            datacenters,
-            outcomes,
-            ramps: Vec::new(),
-            distressed,
-        })
+        Ok(DrainReport { files, datacenters, outcomes, distressed, ..DrainReport::default() })
     }
 
     /// The error for a file that a drain would edit and that is held: an edit of it would have no

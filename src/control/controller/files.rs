@@ -45,6 +45,7 @@ impl Controller {
                 completeness: Completeness::Complete,
             }),
             last_good: Arc::clone(&self.loaded.last_good),
+            overrides: Arc::clone(&self.loaded.overrides),
             applied: Some(self.loaded.applied()),
             ..ReloadBase::default()
         };
@@ -85,6 +86,10 @@ impl Controller {
 
     async fn apply_config(&mut self, mut loaded: LoadedConfig, channels: &mut EventChannels) {
         self.reloads.warn_of_required_restart(&mut loaded);
+        if !Arc::ptr_eq(&loaded.overrides, &self.loaded.overrides) {
+            // They changed during the load.
+            loaded.apply_overrides(Arc::clone(&self.loaded.overrides), unix_now());
+        }
         // New aliases are resolved before they are part of any answer. The configuration in use
         // keeps serving meanwhile.
         let aliases = self.conditions.aliases_mut();

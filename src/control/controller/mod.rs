@@ -14,6 +14,7 @@
 //! | `publication`, `distress_tracker` | the snapshot in force, and what the log and reports say of it |
 //! | `reloads` | the load in progress, held files, clients that wait |
 //! | `drain_checks` | drains that wait for their check |
+//! | `override_changes` | overrides that wait for their charts |
 //! | `persistence`, `cookie_rotation` | saves, and the keys of server cookies |
 //! | `owner` | the controller, which owns all of these |
 //!
@@ -26,7 +27,7 @@
 //! | `events` | outcomes, aliases, load reports |
 //! | `publish` | from changed conditions to a snapshot |
 //! | `files` | a load is applied or refused |
-//! | `commands`, `drains` | commands of operators |
+//! | `commands`, `drains`, `overriding` | commands of operators |
 
 mod alias_resolution;
 mod background;
@@ -42,6 +43,8 @@ mod events;
 mod files;
 mod live_conditions;
 mod monitor_faults;
+mod override_changes;
+mod overriding;
 mod owner;
 mod persistence;
 mod probing;

@@ -7,7 +7,8 @@ use tokio::sync::oneshot;
 
 use super::{
     drain_checks::DrainChecks, event_effect::EventEffect, live_conditions::LiveConditions,
-    persistence::Persistence, probing::Probing, publication::Publication, reloads::Reloads,
+    override_changes::OverrideChanges, persistence::Persistence, probing::Probing,
+    publication::Publication, reloads::Reloads,
 };
 use crate::{
     control::{
@@ -33,6 +34,7 @@ pub struct Controller {
     pub(super) reloads: Reloads,
     pub(super) worker: CompileWorker,
     pub(super) drain_checks: DrainChecks,
+    pub(super) override_changes: OverrideChanges,
     pub(super) persistence: Persistence,
     /// Commands that wait for a snapshot whose charts all belong to the same conditions.
     pub(super) deferred_commands: Vec<ControllerCommand>,

@@ -142,6 +142,7 @@ impl Persistence {
         self.cookies.save(&mut self.state_directory);
         self.save_live_state(probing, conditions);
         self.save_files(loaded);
+        self.state_directory.resave_overrides(&loaded.overrides);
     }
 
     /// Saves health status, ramps, recoveries and aliases.

@@ -3,23 +3,31 @@
 use std::sync::Arc;
 
 use super::owner::Controller;
-use crate::control::compile_worker::{CompileOutput, CompilerSwitch};
+use crate::control::compile_worker::{CompileCache, CompileOutput, CompilerSwitch};
 
 impl Controller {
     /// Switches the worker to the compiler of the configuration in use, waits for its charts, and
     /// publishes them.
     pub(super) async fn switch_compiler(&mut self) {
+        let surveys_for_loads = self.loaded.surveys.without_folds();
+        let caches = CompileCache {
+            surveys: std::mem::replace(&mut self.loaded.surveys, surveys_for_loads),
+            wheels: std::mem::take(&mut self.loaded.wheels),
+        };
+        self.switch_compiler_with(Some(caches)).await;
+    }
+
+    /// The same, with the caches that the worker has if `caches` is `None`.
+    pub(super) async fn switch_compiler_with(&mut self, caches: Option<CompileCache>) {
         let _guard = self.metronome.activate();
         self.conditions.rebuild(&self.loaded, &mut self.probing);
         self.publication.unschedule();
         self.drain_checks.take_accepted_charts();
-        let surveys_for_loads = self.loaded.surveys.without_folds();
         let switch = CompilerSwitch {
             compiled: self.loaded.compiled.take(),
             compiler: Arc::clone(&self.loaded.compiler),
             conditions: Arc::new(self.conditions.current().clone()),
-            surveys: std::mem::replace(&mut self.loaded.surveys, surveys_for_loads),
-            wheels: std::mem::take(&mut self.loaded.wheels),
+            caches,
         };
         // Without a reply the worker has ended, and so will this task.
         if let Ok(charts) = self.worker.switch_compiler(switch).await {

@@ -32,6 +32,10 @@ impl Controller {
                     // this task.
                     None => return,
                 },
+                // An operator waits, in an emergency: health checks in any number do not delay it.
+                charts = self.override_changes.next_charts() => {
+                    self.end_override_compile(charts).await
+                }
                 Some(report) = channels.probe_reports.recv() => self.record_probe(&report),
                 Some(report) = channels.alias_reports.recv() => self.apply_alias_report(report),
                 Some(report) = channels.poll_reports.recv() => self.record_poll(report),
@@ -95,16 +99,15 @@ impl Controller {
         let publication = self.publication.due().filter(|_| is_serving);
         let conditions = self.conditions.due().filter(|_| is_serving);
         let persistence = Some(self.persistence.due());
-        [publication, conditions, persistence, self.reloads.due(), self.probing.due(), state_end]
-            .into_iter()
-            .flatten()
-            .min()
+        let due = [publication, conditions, persistence, self.reloads.due(), self.probing.due()];
+        due.into_iter().chain([state_end, self.overrides_due()]).flatten().min()
     }
 
     async fn run_due_timers(&mut self, canary_outcomes: &mpsc::Sender<Outcome>) {
         self.publication.drop_retired();
         let now = TokioInstant::now();
         let is_due = |at: Option<TokioInstant>| at.is_some_and(|at| at <= now);
+        self.begin_timed_overrides();
         self.end_datacenter_states().await;
         let effect = self.probing.expire_pending_targets();
         self.schedule(effect);
@@ -123,6 +126,7 @@ impl Controller {
         }
         self.probing.monitor_faults().begin_check_if_due(now);
         self.begin_drain_check();
+        self.begin_override_change().await;
         self.rotate_cookies_if_due(now);
         self.probing.probe_canaries_if_due(now, canary_outcomes);
     }

@@ -10,7 +10,9 @@ use super::inputs::StatusInputs;
 use crate::{
     control::{
         handle::{DrainOutcome, ListDetail},
-        status::{DatacenterStatus, RemainingAnswer},
+        overrides::origin_text,
+        remaining_answer::RemainingAnswer,
+        status::DatacenterStatus,
     },
     health::Verdict,
     number_format::percent,
@@ -35,6 +37,8 @@ pub(super) fn datacenters(inputs: &StatusInputs<'_>, detail: ListDetail) -> Vec<
             state: inputs.conditions.datacenters[index].as_str().to_owned(),
             reason: datacenter.reason.as_deref().map(str::to_owned),
             until: datacenter.until,
+            origin: origin(inputs, DatacenterId(index as u32)),
+            state_after: datacenter.until.map(|_| datacenter.state_after.as_str().to_owned()),
             file: inputs.loaded.config.datacenter_origins[index].to_string(),
             services: services[index].len(),
             health: health(&verdicts).to_owned(),
@@ -48,6 +52,14 @@ pub(super) fn datacenters(inputs: &StatusInputs<'_>, detail: ListDetail) -> Vec<
         }
     };
     topology.datacenters.iter().enumerate().map(status).collect()
+}
+
+/// What says that a datacenter has its state: an override, or the place of its table.
+fn origin(inputs: &StatusInputs<'_>, id: DatacenterId) -> String {
+    match inputs.loaded.topology.overrides.datacenters.get(&id) {
+        Some(one) => origin_text(one),
+        None => inputs.loaded.config.datacenter_origins[id.index()].to_string(),
+    }
 }
 
 /// For each datacenter: the targets that decide on its endpoints.
@@ -83,7 +95,7 @@ fn health(counts: &[usize; 3]) -> &'static str {
 
 /// The services and types whose answers name a drained datacenter, up to the limit of `detail`, and
 /// the number of all.
-fn still_answered(
+pub(super) fn still_answered(
     inputs: &StatusInputs<'_>,
     name: &str,
     detail: ListDetail,
@@ -125,6 +137,8 @@ pub(in crate::control) fn drain_outcome(
             .map(str::to_owned)
             .filter(|_| state != ServingState::Active),
         until: datacenter.until.filter(|_| state != ServingState::Active),
+        state_after: datacenter.state_after.as_str().to_owned(),
+        origin: origin(inputs, id),
         effective: inputs.drain_tracker.effective(&datacenter.name).is_some(),
         answered_count: if is_watched { still_answered.len() } else { answered_count(inputs, id) },
         still_answered,

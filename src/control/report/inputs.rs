@@ -35,6 +35,8 @@ pub(in crate::control) struct StatusInputs<'a> {
     pub state_directory: &'a StateDirectory,
     pub drain_tracker: &'a DrainTracker,
     pub load_controller: &'a LoadController,
+    /// Why overrides of a previous run are lost.
+    pub override_fault: Option<&'a str>,
     pub aliases: &'a Aliases,
     pub probes: ProbeInputs<'a>,
 }

@@ -5,17 +5,20 @@
 //! | `inputs` | what reports are made from |
 //! | `datacenters` | datacenters, and answers that still name a drained one |
 //! | `targets` | health checks |
+//! | `overrides` | what operators set over the files |
 //! | `steering`, `shares` | load sources, pools, ramps |
 //! | here | the document as a whole; databases, zones, distressed services |
 
 mod datacenters;
 mod inputs;
+mod overrides;
 mod shares;
 mod steering;
 mod targets;
 
 pub(super) use datacenters::drain_outcome;
 pub(super) use inputs::{ProbeInputs, StatusInputs};
+pub(super) use overrides::overrides;
 pub(super) use steering::ramps;
 
 use super::{
@@ -47,6 +50,8 @@ pub(super) fn status(inputs: &StatusInputs<'_>, detail: ListDetail) -> Status {
         databases: databases(inputs),
         zones: zones(inputs),
         datacenters: datacenters::datacenters(inputs, detail),
+        overrides: overrides(inputs, detail),
+        override_fault: inputs.override_fault.map(str::to_owned),
         services: inputs.loaded.topology.services.len(),
         distressed_count: distressed.len(),
         distressed: distressed

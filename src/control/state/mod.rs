@@ -7,11 +7,14 @@
 //! | `directory` | the directory and its rights: 0700 |
 //! | `file` | one file: regular, bounded, 0600, whole |
 //! | `documents` | the contents of the files |
+//! | `overrides`, `override_names` | the file of overrides, and the version before it |
 //! | `save_failures` | what could not be saved |
 
 mod directory;
 mod documents;
 mod file;
+mod override_names;
+mod overrides;
 mod save_failures;
 
 use std::{
@@ -23,7 +26,10 @@ use std::{
 };
 
 pub(super) use self::documents::SavedAlias;
-use self::save_failures::SaveFailures;
+use self::{
+    override_names::{DAMAGED_OVERRIDES, OVERRIDES, PREVIOUS_OVERRIDES},
+    save_failures::SaveFailures,
+};
 use super::{
     clock::unix_ms,
     last_good::{self, LastGood, LastGoodOrigin},
@@ -270,8 +276,19 @@ impl StateDirectory {
 
 /// Whether a run of this program makes files of this name.
 fn is_ours(name: &str) -> bool {
-    const NAMES: [&str; 8] =
-        [VERDICTS, SERIALS, ALIASES, FEEDBACK, RECOVERIES, COOKIE_KEY, LAST_GOOD, CLEAN_STOP];
+    const NAMES: [&str; 11] = [
+        VERDICTS,
+        SERIALS,
+        ALIASES,
+        FEEDBACK,
+        RECOVERIES,
+        COOKIE_KEY,
+        LAST_GOOD,
+        CLEAN_STOP,
+        OVERRIDES,
+        PREVIOUS_OVERRIDES,
+        DAMAGED_OVERRIDES,
+    ];
     let is_temporary = || NAMES.iter().any(|known| file::is_temporary_of(name, known));
     NAMES.contains(&name) || is_temporary()
 }

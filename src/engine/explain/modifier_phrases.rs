@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::phrase::{PhraseContext, picked};
+use super::phrase::{PhraseContext, by_override, picked};
 use crate::{
     number_format::percent,
     steer::{
@@ -64,7 +64,8 @@ impl PhraseContext<'_> {
             }
             RampOwner::Endpoint(id) => {
                 let endpoint = &self.topology.endpoints[id.index()];
-                (&endpoint.name, endpoint.state, None)
+                let hold = self.topology.overrides.paused_drain_fraction(id);
+                (&endpoint.name, endpoint.state, hold)
             }
             RampOwner::Failback(id) => {
                 let pool = &self.topology.pools[id.index()].name;
@@ -123,7 +124,8 @@ impl PhraseContext<'_> {
         picked: u32,
     ) -> String {
         let pool = self.pool(parent);
-        let weight = pool.members[member.position].weight;
+        let by = self.topology.overrides.weights.get(&(parent.id, member.position));
+        let weight = format!("{}{}", pool.members[member.position].weight, by_override(by));
         match (&pool.policy, member.modifiers.load_weight) {
             (Policy::Load(policy), Some((by_load, all))) => {
                 format!("weight {weight}, by load ({}) {by_load} of {all}", policy.measure.as_str())

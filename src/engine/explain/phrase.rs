@@ -1,12 +1,14 @@
 //! Phrases for the results of an inspection.
 
+use std::sync::Arc;
+
 use crate::{
     dns::Name,
     number_format::thousands,
     steer::{
         Conditions, DatacenterId, Decision, FallbackStage, Family, InspectedEndpoint,
-        InspectedMember, InspectedNode, InspectedPool, MatchedKey, Member, MinUp, PickReason,
-        Policy, Pool, ResolvedAlias, ServingState, SkipReason, Spread, Topology,
+        InspectedMember, InspectedNode, InspectedPool, MatchedKey, Member, MinUp, Override,
+        PickReason, Policy, Pool, ResolvedAlias, ServingState, SkipReason, Spread, Topology,
     },
 };
 
@@ -139,11 +141,18 @@ impl<'a> PhraseContext<'a> {
                 "down since its last probes".to_owned()
             }
             (SkipReason::Down, InspectedNode::Pool(_)) => "down".to_owned(),
+            (SkipReason::ForcedDown, InspectedNode::Endpoint(endpoint)) => {
+                let by = self.topology.overrides.forced.get(&endpoint.id);
+                format!("forced down by the operator{}", by_override(by))
+            }
             (SkipReason::ForcedDown, _) => "forced down by the operator".to_owned(),
             (SkipReason::Draining | SkipReason::Disabled, InspectedNode::Endpoint(endpoint)) => {
                 match endpoint.state_of {
                     Some(datacenter) => self.datacenter_state(datacenter),
-                    None => endpoint.state.as_str().to_owned(),
+                    None => {
+                        let by = self.topology.overrides.endpoints.get(&endpoint.id);
+                        format!("{}{}", endpoint.state.as_str(), by_override(by))
+                    }
                 }
             }
             (SkipReason::Draining, _) => ServingState::Draining.as_str().to_owned(),
@@ -231,7 +240,8 @@ impl<'a> PhraseContext<'a> {
         let datacenter = &self.topology.datacenters[id.index()];
         let state =
             self.conditions.datacenters.get(id.index()).copied().unwrap_or(datacenter.state);
-        let mut text = format!("{} is {}", datacenter.name, state.as_str());
+        let by = by_override(self.topology.overrides.datacenters.get(&id));
+        let mut text = format!("{} is {}{by}", datacenter.name, state.as_str());
         if let Some(reason) = &datacenter.reason {
             text += &format!(": {reason}");
         }
@@ -240,6 +250,15 @@ impl<'a> PhraseContext<'a> {
         }
         text
     }
+}
+
+/// The override that decides, if one does: ` (override of fra by anna since 2026-12-01T06:00:00Z)`.
+pub(super) fn by_override(one: Option<&Arc<Override>>) -> String {
+    let text = |one: &Arc<Override>| {
+        let since = format_timestamp(one.set_at).unwrap_or_default();
+        format!(" (override of {} by {} since {since})", one.subject, one.author)
+    };
+    one.map(text).unwrap_or_default()
 }
 
 pub(super) fn picked(pool: &InspectedPool) -> impl Iterator<Item = &InspectedMember> {

@@ -20,6 +20,7 @@ fn datacenter(name: &str, latitude: f64, longitude: f64) -> Datacenter {
         state: ServingState::Active,
         reason: None,
         until: None,
+        state_after: ServingState::Active,
         load: None,
         ramp_times: RampTimes::default(),
         paused_drain_fraction: None,

@@ -52,10 +52,19 @@ struct RampInput {
     drain_goal: f64,
 }
 
+impl RampInput {
+    /// Whether a drain is in force, which leaves no clients without a fraction: one that is paused
+    /// at the beginning keeps all of them.
+    fn is_draining(&self) -> bool {
+        self.state == ServingState::Draining
+    }
+}
+
 impl Ramps {
     /// Follows every datacenter, since a drain may set its own ramp times, and the endpoints that
-    /// have ramp times. Ramps in progress continue. An endpoint that was in service before it got
-    /// ramp times starts at 1. Every other ramp starts at its goal.
+    /// have ramp times. Ramps in progress continue. An endpoint that gets ramp times starts at 1 if
+    /// it was in service before, and at 0 if it was drained or disabled. Every other ramp starts at
+    /// its goal.
     pub(super) fn apply_topology(&mut self, topology: &Topology, old: &Topology) {
         let datacenters = topology.datacenters.iter().zip((0..).map(DatacenterId));
         self.datacenters = datacenters
@@ -80,8 +89,8 @@ impl Ramps {
         let keys: HashSet<&RampKey> = datacenter_keys.chain(endpoint_keys).collect();
         self.ramps_by_key.retain(|key, _| keys.contains(key));
         if self.endpoints.iter().any(|(_, key)| !self.ramps_by_key.contains_key(key)) {
-            for key in keys_in_service(old).filter(|key| keys.contains(key)) {
-                self.ramps_by_key.entry(key).or_insert_with(|| Ramp::settled(1.0));
+            for (key, value) in settled_values(old).filter(|(key, _)| keys.contains(key)) {
+                self.ramps_by_key.entry(key).or_insert_with(|| Ramp::settled(value));
             }
         }
     }
@@ -109,7 +118,7 @@ impl Ramps {
                 drain_goal: datacenter.paused_drain_fraction.map_or(0.0, Fraction::share),
             };
             let ramp = update_ramp(&mut self.ramps_by_key, key, &input, now);
-            if !ramp.is_over(now) || ramp.goal() < 1.0 {
+            if !ramp.is_over(now) || ramp.goal() < 1.0 || input.is_draining() {
                 conditions.adjustments.datacenter_fractions.insert(*id, ramp.fraction_at(now));
             }
         }
@@ -125,10 +134,13 @@ impl Ramps {
                 state: endpoint.state,
                 is_up,
                 times: endpoint.ramp_times,
-                drain_goal: 0.0,
+                drain_goal: topology
+                    .overrides
+                    .paused_drain_fraction(*id)
+                    .map_or(0.0, Fraction::share),
             };
             let ramp = update_ramp(&mut self.ramps_by_key, key, &input, now);
-            if !ramp.is_over(now) || ramp.goal() < 1.0 && is_up {
+            if !ramp.is_over(now) || (ramp.goal() < 1.0 || input.is_draining()) && is_up {
                 conditions.adjustments.endpoint_fractions.insert(*id, ramp.fraction_at(now));
             }
         }
@@ -166,8 +178,8 @@ impl Ramps {
     }
 }
 
-/// The keys of all endpoints whose own state is active or standby.
-fn keys_in_service(topology: &Topology) -> impl Iterator<Item = RampKey> {
+/// The value that the ramp of each endpoint settles at in the endpoint's own state.
+fn settled_values(topology: &Topology) -> impl Iterator<Item = (RampKey, f64)> {
     let members = topology
         .pools
         .iter()
@@ -176,8 +188,8 @@ fn keys_in_service(topology: &Topology) -> impl Iterator<Item = RampKey> {
         let MemberKind::Endpoint(id) = kind else { return None };
         let endpoint = &topology.endpoints[id.index()];
         let is_in_service = matches!(endpoint.state, ServingState::Active | ServingState::Standby);
-        is_in_service
-            .then(|| RampKey::Endpoint { pool: pool.name.clone(), endpoint: endpoint.name.clone() })
+        let key = RampKey::Endpoint { pool: pool.name.clone(), endpoint: endpoint.name.clone() };
+        Some((key, if is_in_service { 1.0 } else { 0.0 }))
     })
 }
 
@@ -254,6 +266,21 @@ mod tests {
             1.0,
             "without a slow start all clients return at once"
         );
+    }
+
+    #[test]
+    fn a_drain_that_is_paused_before_a_client_left_keeps_all_clients() {
+        let active = topology(ServingState::Active, Duration::ZERO);
+        let mut paused = topology(ServingState::Draining, 100 * SECOND);
+        paused.datacenters[0].paused_drain_fraction = Some(Fraction::FULL);
+        let mut ramps = Ramps::default();
+        ramps.apply_topology(&active, &Topology::default());
+        assert_eq!(fraction_at(&mut ramps, &active, 1), 1.0);
+        ramps.apply_topology(&paused, &active);
+        let mut conditions = Conditions::unprobed(&paused, 0);
+        ramps.update(&paused, &mut conditions, 2 * SECOND);
+        let fractions = &conditions.adjustments.datacenter_fractions;
+        assert_eq!(fractions.get(&DatacenterId(0)), Some(&Fraction::FULL));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{dns::Name, health::HealthStatus};
 /// Everything that charts depend on, except the topology.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Conditions {
-    /// Each datacenter's state at present: as written, or active once its `until` has passed.
+    /// Each datacenter's state at present: the one after its `until` once that has passed.
     pub datacenters: Vec<ServingState>,
     /// Each probe's health status, by [`ProbeId`].
     pub health_statuses: Vec<HealthStatus>,
@@ -95,6 +95,18 @@ impl Conditions {
         }
     }
 
+    /// These conditions once all ramps of `topology`, to which they belong, are over: a drain leaves
+    /// no clients, or the fraction at which it is paused.
+    #[must_use]
+    pub fn after_ramps(mut self, topology: &Topology) -> Self {
+        let settled = Adjustments::settled(topology, &self.datacenters);
+        let paused = topology.overrides.endpoints.iter();
+        let paused = paused.filter_map(|(id, one)| Some((*id, one.hold?)));
+        self.adjustments.datacenter_fractions = settled.datacenter_fractions;
+        self.adjustments.endpoint_fractions = paused.collect();
+        self
+    }
+
     fn carried_statuses(&self, from: &Topology, to: &Topology) -> Vec<HealthStatus> {
         let key = |topology: &'_ Topology, probe: &'_ Probe| -> (Box<str>, ProbeTarget) {
             (topology.monitors[probe.monitor.index()].name.clone(), probe.target.clone())
@@ -140,8 +152,8 @@ impl Conditions {
 }
 
 impl Adjustments {
-    /// The same adjustments for another topology. A datacenter whose state differs gets the
-    /// fraction that its new state has without a ramp.
+    /// The same adjustments for another topology. A datacenter or endpoint whose state differs gets
+    /// the fraction that its new state has without a ramp.
     fn carried_over(
         &self,
         from: (&Topology, &[ServingState]),
@@ -154,7 +166,12 @@ impl Adjustments {
             |id: &DatacenterId| name_and_state(from, id.index()) == name_and_state(to, id.index());
         let mut datacenter_fractions = Self::settled(to.0, to.1).datacenter_fractions;
         datacenter_fractions.extend(self.datacenter_fractions.iter().filter(|(id, _)| is_same(id)));
-        Self { datacenter_fractions, ..self.clone() }
+        let state = |topology: &Topology, id: &EndpointId| {
+            topology.endpoints.get(id.index()).map(|endpoint| endpoint.state)
+        };
+        let mut endpoint_fractions = self.endpoint_fractions.clone();
+        endpoint_fractions.retain(|id, _| state(from.0, id) == state(to.0, id));
+        Self { datacenter_fractions, endpoint_fractions, ..self.clone() }
     }
 
     /// The adjustments after all ramps and without load reports: every drain is at its end, or at
@@ -169,12 +186,7 @@ impl Adjustments {
     }
 }
 
-/// Each datacenter's state at `now` (seconds since 1970): as written, or active once its `until`
-/// has passed.
+/// Each datacenter's state at `now` (seconds since 1970).
 pub fn datacenter_states(topology: &Topology, now: i64) -> Vec<ServingState> {
-    let has_passed = |until: Option<i64>| until.is_some_and(|until| until <= now);
-    let state = |datacenter: &super::Datacenter| {
-        if has_passed(datacenter.until) { ServingState::Active } else { datacenter.state }
-    };
-    topology.datacenters.iter().map(state).collect()
+    topology.datacenters.iter().map(|datacenter| datacenter.state_at(now)).collect()
 }

@@ -38,12 +38,14 @@ pub struct Datacenter {
     pub location: Option<Coordinates>,
     /// The name of the region, which groups datacenters.
     pub region: Option<Box<str>>,
-    /// The state as written. Once `until` has passed the datacenter counts as active.
+    /// The state until `until`.
     pub state: ServingState,
     /// The operator's reason for the state, as written.
     pub reason: Option<Box<str>>,
     /// The time at which the state ends, in seconds since 1970-01-01T00:00:00Z.
     pub until: Option<i64>,
+    /// The state after `until`: active, or what the file says after an override.
+    pub state_after: ServingState,
     /// The load source of the datacenter's balancer; for endpoints without a load source of their
     /// own.
     pub load: Option<LoadSourceId>,
@@ -55,4 +57,12 @@ pub struct Datacenter {
     /// The fraction of its clients that the datacenter keeps while it is active; less than all
     /// under the operator's `shed`.
     pub keep: Fraction,
+}
+
+impl Datacenter {
+    /// The state at `now` (seconds since 1970).
+    pub fn state_at(&self, now: i64) -> ServingState {
+        let has_ended = self.until.is_some_and(|until| until <= now);
+        if has_ended { self.state_after } else { self.state }
+    }
 }

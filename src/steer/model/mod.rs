@@ -16,6 +16,7 @@ mod ids;
 mod load_feeds;
 mod members_below;
 mod numbering;
+mod overrides;
 mod pool;
 mod probes;
 mod ramp_times;
@@ -39,6 +40,10 @@ pub use ids::{
 };
 pub use load_feeds::{LoadFeed, LoadFeeds};
 pub use numbering::{NumberedTopology, Numbering};
+pub use overrides::{
+    Override, OverrideIndex, OverrideKind, OverrideSet, OverrideSubject, OverrideValue,
+    apply_overrides,
+};
 pub use pool::{
     AnswerCount, Capacity, Failback, FamilyCoupling, GeoRule, LoadLevel, LoadMeasure, LoadPolicy,
     Member, MemberKind, MinUp, Policy, Pool, Regulation, Spread, Tie,

@@ -12,6 +12,7 @@ use super::{
     endpoint::{Endpoint, EndpointTarget},
     ids::{AliasId, DatacenterId, EndpointId, FeedId, PoolId, ProbeId, ServiceId},
     load_feeds::LoadFeeds,
+    overrides::OverrideIndex,
     pool::{MemberKind, Pool},
     probes::{Probe, ProbeLists},
     service::{OnAllDown, Service},
@@ -49,6 +50,8 @@ pub struct Topology {
     pub aliases: Vec<Name>,
     /// For each endpoint: its alias, if it has one instead of addresses.
     pub endpoint_alias: Vec<Option<AliasId>>,
+    /// What operators set over the configuration; empty in a topology as configured.
+    pub overrides: Arc<OverrideIndex>,
 }
 
 impl Topology {
@@ -91,6 +94,7 @@ impl Topology {
             feeds: Arc::new(feeds),
             aliases,
             endpoint_alias,
+            overrides: Arc::default(),
         }
     }
 

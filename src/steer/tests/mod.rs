@@ -7,6 +7,7 @@ mod address_families;
 mod aliases;
 mod caches;
 mod changes;
+mod overrides;
 mod pending;
 mod presence;
 mod recovery;

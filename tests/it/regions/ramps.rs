@@ -57,7 +57,7 @@ fn a_recovered_region_regains_its_share_gradually() {
 }
 
 fn drain(site: &ServerDirectory, server: &Server, arguments: &[&str]) -> String {
-    run_command(site, server, &[&["drain", "fra"], arguments].concat())
+    run_command(site, server, &[&["drain", "fra", "--edit"], arguments].concat())
 }
 
 /// Asserts that `undrain` gives clients back, and keeps every line of the zone file as it was.
@@ -67,7 +67,7 @@ fn assert_undrain_restores(
     site: &ServerDirectory,
     server: &Server,
 ) {
-    let output = run_command(site, server, &["undrain", "fra"]);
+    let output = run_command(site, server, &["undrain", "fra", "--edit"]);
     assert!(output.contains("fra: in service"), "{output}");
     assert_answer_share(server, regions.fra, 0.5);
     let text = site.read(ZONE);
@@ -91,7 +91,7 @@ fn a_gradual_drain_can_be_paused_and_resumed_and_survives_restarts() {
     assert_answer_share(&server, regions.fra, 0.5);
 
     let url = format!("http://{}", server.admin.unwrap());
-    let (code, _, err) = site.run(&["drain", "fra", "--over", "200h", "--server", &url]);
+    let (code, _, err) = site.run(&["drain", "fra", "--edit", "--over", "200h", "--server", &url]);
     assert!(code == 1 && err.contains("7 days") && site.read(ZONE) == before, "{code} {err}");
     let output = drain(&site, &server, &["--over", "4s"]);
     assert!(

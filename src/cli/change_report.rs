@@ -1,100 +1,80 @@
-//! `drain`, `undrain`, `failback`: changes on a running server, and their effect on the snapshot in
+//! The report of a change by an operator, as text: what was set, and its effect on the snapshot in
 //! force.
 
-use std::process::ExitCode;
-
 use super::{
-    args::{DrainArguments, FailbackArguments, ServerArguments, UndrainArguments},
-    client::{ServerReply, percent_encoded, request},
     output::Output,
     text::{format_relative_time, format_time, ramp_text},
 };
-use crate::{
-    admin::DrainBody,
-    control::{DrainOutcome, DrainReport, DrainStatus, NewlyDistressed, unix_now},
+use crate::control::{
+    DrainOutcome, DrainReport, DrainStatus, NewlyDistressed, OverrideChange, OverrideStatus,
+    RemainingAnswer, unix_now,
 };
 
-/// The maximum number of names and types that are shown of those still answered from a drained
-/// datacenter.
+/// The maximum number of names and types that are shown of those still answered from what was
+/// drained.
 const MAX_SHOWN: usize = 10;
 
-pub(super) fn drain(drain: &DrainArguments, output: &Output) -> ExitCode {
-    let change = DrainBody {
-        for_secs: drain.duration.map(|duration| duration.as_secs()),
-        over_secs: drain.over.map(|duration| duration.as_secs()),
-        reason: drain.reason.clone(),
-        force: drain.force,
-    };
-    let verb = match (drain.pause, drain.resume) {
-        (true, _) => "pause",
-        (_, true) => "resume",
-        _ => "drain",
-    };
-    set_state(&drain.remote, &drain.datacenter, verb, &change, output)
-}
-
-pub(super) fn undrain(undrain: &UndrainArguments, output: &Output) -> ExitCode {
-    set_state(&undrain.remote, &undrain.datacenter, "undrain", &DrainBody::default(), output)
-}
-
-pub(super) fn failback(failback: &FailbackArguments, output: &Output) -> ExitCode {
-    let path = format!("/api/v1/pools/{}/failback", percent_encoded(&failback.pool));
-    let reply: ServerReply<serde_json::Value> =
-        match request(&failback.remote, &path, Some(&DrainBody::default())) {
-            Ok(reply) => reply,
-            Err(error) => return error.report(output),
-        };
-    if output.json {
-        output.print_document(&reply);
-        return ExitCode::SUCCESS;
-    }
-    let was_held =
-        reply.document.get("given-back").and_then(serde_json::Value::as_bool) == Some(true);
-    let what = if was_held {
-        "clients return to the first usable member"
-    } else {
-        "no clients wait for a failback"
-    };
-    output.print_line(&reply.server_line());
-    output.print_line(&format!("{}: {what}", failback.pool));
-    ExitCode::SUCCESS
-}
-
-fn set_state(
-    remote: &ServerArguments,
-    datacenter: &str,
-    verb: &str,
-    change: &DrainBody,
-    output: &Output,
-) -> ExitCode {
-    let path = format!("/api/v1/datacenters/{}/{verb}", percent_encoded(datacenter));
-    let reply: ServerReply<DrainReport> = match request(remote, &path, Some(change)) {
-        Ok(reply) => reply,
-        Err(error) => return error.report(output),
-    };
-    if output.json {
-        output.print_document(&reply);
-        return ExitCode::SUCCESS;
-    }
-    let reply = reply.escaped();
-    let report = &reply.document;
-    output.print_line(&reply.server_line());
+/// Prints a report. The warnings go to stderr.
+pub(super) fn print(report: &DrainReport, output: &Output) {
     report.files.iter().for_each(|file| output.print_line(&format!("edited {file}")));
+    for OverrideChange { subject, change, text } in &report.changes {
+        output.print_line(&match change.as_str() {
+            "unchanged" => format!("{subject}: {text}"),
+            change => format!("{subject}: override {change}: {text}"),
+        });
+    }
     for outcome in &report.outcomes {
         output.print_line(&outcome_text(outcome, report));
-        still_answered(outcome).iter().for_each(|line| output.print_line(line));
+        still_answered(&outcome.still_answered).iter().for_each(|line| output.print_line(line));
+    }
+    let is_shown_above = |one: &&OverrideStatus| {
+        matches!(one.subject_kind.as_str(), "datacenter" | "region") && one.kind == "state"
+    };
+    for one in report.overrides.iter().filter(|one| !is_shown_above(one)) {
+        output.print_line(&override_line(one, report));
+        still_answered(&one.still_answered).iter().for_each(|line| output.print_line(line));
     }
     for NewlyDistressed { subject, answers } in report.distressed.iter().take(MAX_SHOWN) {
         output.print_message(&format!(
-            "warning: the drain leaves no usable member for {subject}: answered with {answers}"
+            "warning: no usable member is left for {subject}: answered with {answers}"
         ));
     }
     if let Some(more) = report.distressed.len().checked_sub(MAX_SHOWN).filter(|more| *more > 0) {
         output.print_message(&format!(
-            "warning: the drain leaves no usable member for {more} more; `portolan status --json` lists all"
+            "warning: no usable member is left for {more} more; `portolan status --json` lists all"
         ));
     }
-    ExitCode::SUCCESS
+}
+
+/// The effect of an override of a pool or member, in one line.
+fn override_line(one: &OverrideStatus, report: &DrainReport) -> String {
+    let OverrideStatus { subject, value, .. } = one;
+    if !one.is_defined {
+        return format!(
+            "{subject}: it names nothing in the configuration, and waits until it does"
+        );
+    }
+    if let Some(starts) = one.starts.filter(|_| !one.in_force) {
+        return format!("{subject}: {value} from {}", format_time(starts));
+    }
+    let ramp = report.ramps.iter().find(|ramp| ramp.pool.is_some());
+    match (one.effective, value.as_str(), ramp) {
+        (true, "draining" | "disabled" | "forced down", _) => {
+            format!(
+                "{subject}: {value}; no new answer names it, and caches keep the last one for at most {} s",
+                one.longest_ttl
+            )
+        }
+        (true, _, Some(ramp)) => format!("{subject}: {value}: {}", ramp_text(ramp)),
+        (true, _, None) => format!("{subject}: {value}"),
+        (false, _, Some(ramp)) => {
+            format!("{subject}: {value}, not effective yet: {}", ramp_text(ramp))
+        }
+        (false, _, None) => format!(
+            "{subject}: {value}, not effective: still in {}",
+            answers_text(one.still_answered_count)
+        ),
+    }
 }
 
 /// The outcome for one datacenter, in one line.
@@ -155,11 +135,12 @@ fn effective_text(drain: DrainStatus) -> String {
     )
 }
 
-/// `; until 2026-12-01 06:00:00 UTC, then active ("kernel upgrade")`.
+/// `; until 2026-12-01 06:00:00 UTC, then active ("kernel upgrade")`, with the state that follows.
 fn planned_end_text(outcome: &DrainOutcome) -> String {
+    let after = if outcome.state_after.is_empty() { "active" } else { &outcome.state_after };
     let until = outcome
         .until
-        .map(|until| format!("; until {}, then active", format_time(until)))
+        .map(|until| format!("; until {}, then {after}", format_time(until)))
         .unwrap_or_default();
     let reason =
         outcome.reason.as_deref().map(|reason| format!(" ({reason:?})")).unwrap_or_default();
@@ -175,8 +156,7 @@ fn answers_text(count: usize) -> String {
 
 /// The names and types that are still answered from a drained datacenter, one per line. The ramp is
 /// in the line of the datacenter.
-fn still_answered(outcome: &DrainOutcome) -> Vec<String> {
-    let all = &outcome.still_answered;
+fn still_answered(all: &[RemainingAnswer]) -> Vec<String> {
     let mut lines: Vec<String> = all
         .iter()
         .take(MAX_SHOWN)
