@@ -8,7 +8,8 @@
 //! | `GET /metrics` | Prometheus text |
 //! | `GET /api/v1/status?full=` | [`crate::control::Status`]; of long lists the first 100 entries, with `full=true` all |
 //! | `GET /api/v1/totals` | [`super::TotalsView`] |
-//! | `GET /api/v1/explain?name=&type=&client=&subnet=` | [`crate::engine::Explanation`]; 404 for a name in none of the zones |
+//! | `GET /api/v1/explain?name=&type=&client=&subnet=&at=` | [`super::ReplayedExplanation`]; 404 for a name in none of the zones, or for a time that is not recorded |
+//! | `GET /api/v1/events?since=&until=&subject=&kind=&limit=&after=&wait=` | [`crate::control::EventPage`] |
 //! | `POST /api/v1/reload` | [`crate::control::ReloadReport`]; 422 where files are held or refused, with every error. The body may be `{"accept-removal": true}` |
 //! | `POST /api/v1/pools/{name}/failback` | `{"pool": ..., "given-back": true}`; 404 |
 //! | `GET /api/v1/overrides` | `{"generation": ..., "overrides": [...]}`, each a [`crate::control::OverrideStatus`] |
@@ -31,6 +32,7 @@ use super::{
     context::AdminContext,
     documents::{explain, healthz, metrics, readyz, status, totals},
     error::ApiError,
+    events::events,
     overrides,
     state::AdminState,
 };
@@ -47,6 +49,7 @@ pub(super) fn router(context: AdminContext) -> Router {
         .route("/api/v1/status", get(status))
         .route("/api/v1/totals", get(totals))
         .route("/api/v1/explain", get(explain))
+        .route("/api/v1/events", get(events))
         .route("/api/v1/reload", post(reload))
         .route("/api/v1/datacenters/{name}/drain", post(drain))
         .route("/api/v1/datacenters/{name}/undrain", post(undrain))

@@ -1,5 +1,6 @@
 //! The audit trail: two log records for each change that is requested over the admin API. The first
-//! says what is requested and by which user, before anything changes; the second says the result.
+//! says what is requested and by which user, before anything changes; the second says the result. A
+//! change that was made is also an event of the journal.
 //!
 //! The user is what the client claims in `X-Portolan-User`, and the user agent likewise: the admin
 //! API has no accounts. Only the address of the peer is known for certain.
@@ -12,7 +13,9 @@ use axum::{
 };
 use tracing::field::display;
 
-use crate::control::{DrainOptions, OverrideAuthor};
+use crate::control::{
+    ControllerHandle, DrainOptions, Event, EventAuthor, EventKind, OverrideAuthor,
+};
 
 /// The header in which a client names its user. `portolan drain` sends the login name.
 pub const USER_HEADER: HeaderName = HeaderName::from_static("x-portolan-user");
@@ -69,13 +72,15 @@ pub(super) struct AuditedChange {
     pool: Option<String>,
     /// The subjects of overrides, separated by spaces.
     subjects: Option<String>,
+    /// The operator's reason for a drain.
+    reason: Option<String>,
     author: Author,
 }
 
 impl AuditedChange {
     /// A change that does not concern a single datacenter or pool.
     pub(super) fn new(action: &'static str, author: Author) -> Self {
-        Self { action, datacenter: None, pool: None, subjects: None, author }
+        Self { action, datacenter: None, pool: None, subjects: None, reason: None, author }
     }
 
     /// A change of a datacenter, or of all datacenters of a region.
@@ -94,7 +99,8 @@ impl AuditedChange {
     }
 
     /// Logs the request; `drain` holds the details if it is a drain.
-    pub(super) fn log_request(&self, drain: Option<&DrainOptions>) {
+    pub(super) fn log_request(&mut self, drain: Option<&DrainOptions>) {
+        self.reason = drain.and_then(|drain| drain.reason.clone());
         let Author { peer, user, user_agent } = &self.author;
         tracing::info!(
             action = self.action,
@@ -110,6 +116,25 @@ impl AuditedChange {
             force = drain.map(|drain| drain.force),
             "operator request received"
         );
+    }
+
+    fn event(&self, generation: Option<u64>) -> Event {
+        let Self { action, datacenter, pool, subjects: _, reason, author } = self;
+        let subject = datacenter.as_ref().or(pool.as_ref());
+        let OverrideAuthor { user, peer } = author.of_override();
+        Event {
+            action: Some((*action).to_owned()),
+            author: Some(EventAuthor { user, peer }),
+            cause: reason.clone(),
+            generation,
+            ..Event::new(EventKind::Command, subject.map_or("configuration", String::as_str))
+        }
+    }
+
+    /// Appends the change to the journal, with the generation that contains it if there is a new
+    /// one. For changes that were made, and not for requests that found nothing to do.
+    pub(super) fn record(&self, generation: Option<u64>, controller: &ControllerHandle) {
+        controller.record_command(self.event(generation));
     }
 
     /// Logs the result, with the generation that contains the change if there is a new one.

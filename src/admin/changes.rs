@@ -41,7 +41,7 @@ pub(super) async fn reload(
     let request =
         if body.accept_removal { ReloadRequest::AcceptRemoval } else { ReloadRequest::Apply };
     let handle = state.context.controller.clone();
-    let change = AuditedChange::new(
+    let mut change = AuditedChange::new(
         if body.accept_removal { "reload accepting removals" } else { "reload" },
         author,
     );
@@ -49,6 +49,9 @@ pub(super) async fn reload(
     let report = run_to_completion(async move {
         let result = handle.reload(request).await;
         change.log_result(result.as_ref().map(|report| Some(report.generation)));
+        if let Ok(report) = &result {
+            change.record(Some(report.generation), &handle);
+        }
         result
     });
     let report = report.await??;
@@ -190,7 +193,7 @@ pub(super) async fn failback(
     author: Author,
 ) -> Result<Response, ApiError> {
     let handle = state.context.controller.clone();
-    let change = AuditedChange::of_pool("failback", &pool, author);
+    let mut change = AuditedChange::of_pool("failback", &pool, author);
     change.log_request(None);
     let name = pool.clone();
     let was_held = run_to_completion(async move {
@@ -202,6 +205,9 @@ pub(super) async fn failback(
             Err(gone) => Err(gone.into()),
         };
         change.log_result(result.as_ref().map(|_| None));
+        if let Ok(true) = result {
+            change.record(None, &handle);
+        }
         result.map(|was_held| json!({ "pool": pool, "given-back": was_held }))
     });
     Ok(uncached_response(JSON_TYPE, json_octets(&was_held.await??)))
@@ -217,7 +223,8 @@ async fn change_state(
     author: Author,
 ) -> Result<Response, ApiError> {
     let handle = state.context.controller.clone();
-    let change = AuditedChange::of_datacenter(request.action.as_str(), &request.datacenter, author);
+    let mut change =
+        AuditedChange::of_datacenter(request.action.as_str(), &request.datacenter, author);
     change.log_request(if let DrainAction::Drain(drain) = &request.action {
         Some(drain)
     } else {
@@ -226,6 +233,9 @@ async fn change_state(
     let report = run_to_completion(async move {
         let result = handle.set_state(request).await;
         change.log_result(result.as_ref().map(|report| Some(report.generation)));
+        if let Some(report) = result.as_ref().ok().filter(|report| !report.files.is_empty()) {
+            change.record(Some(report.generation), &handle);
+        }
         result
     });
     Ok(uncached_response(JSON_TYPE, json_octets(&report.await??)))

@@ -8,11 +8,12 @@ use axum::{
     http::{HeaderMap, StatusCode, header::ACCEPT},
     response::{IntoResponse, Response},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
     error::ApiError,
+    events::time_ms,
     guard::HostKind,
     metrics::{self, ExpositionFormat, MetricsCollector},
     readiness::{Readiness, THREAD_FAILED},
@@ -21,9 +22,9 @@ use super::{
     totals::TotalsView,
 };
 use crate::{
-    control::ListDetail,
+    control::{ListDetail, Replay},
     dns::{NameError, UnknownRtype},
-    engine::ExplainRequest,
+    engine::{ExplainRequest, Explanation},
 };
 
 /// How long `/readyz` and `/metrics` wait for the controller's status before they answer without
@@ -148,6 +149,9 @@ pub(super) struct ExplainQuery {
     client: String,
     #[serde(default)]
     subnet: Option<String>,
+    /// The moment of the answer; now if it is absent.
+    #[serde(default)]
+    at: Option<String>,
 }
 
 impl ExplainQuery {
@@ -176,6 +180,18 @@ impl ExplainQuery {
     }
 }
 
+/// An explanation, with what was repeated if it is of an earlier time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReplayedExplanation {
+    /// The moment of the answer; `None` for an answer of now.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub replay: Option<Replay>,
+    /// The answer, and every step that led to it.
+    #[serde(flatten)]
+    pub explanation: Explanation,
+}
+
 pub(super) async fn explain(
     State(state): SharedState,
     question: Result<Query<ExplainQuery>, QueryRejection>,
@@ -184,7 +200,18 @@ pub(super) async fn explain(
         let usage = "use ?name=www.example.com&type=A&client=192.0.2.1&subnet=198.51.100.0/24";
         ApiError::new(StatusCode::BAD_REQUEST, format!("{}; {usage}", why.body_text()))
     })?;
-    let explained = state.context.controller.explain(question.parse()?).await?;
+    let request = question.parse()?;
+    if let Some(at) = question.at.as_deref().filter(|at| !at.is_empty()) {
+        let time_ms = time_ms("at", at)?;
+        // It may compile for seconds: threads that answer queries can preempt it.
+        let _preemption = state.context.preemption_timer.activate();
+        let (replay, explanation) = state.context.controller.explain_at(request, time_ms).await?;
+        return Ok(uncached_response(
+            JSON_TYPE,
+            json_octets(&ReplayedExplanation { replay: Some(replay), explanation }),
+        ));
+    }
+    let explained = state.context.controller.explain(request).await?;
     let explanation =
         explained.map_err(|error| ApiError::new(StatusCode::NOT_FOUND, error.to_string()))?;
     Ok(uncached_response(JSON_TYPE, json_octets(&explanation)))

@@ -9,7 +9,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::response::{JSON_TYPE, json_octets, uncached_response};
-use crate::control::{ControllerStopped, DrainError, OverrideError, ReloadError};
+use crate::control::{ControllerStopped, DrainError, OverrideError, ReloadError, ReplayError};
 
 /// Why a request failed. The client receives a JSON document with `message` and, for errors with
 /// details, `error`.
@@ -50,6 +50,23 @@ impl IntoResponse for ApiError {
 impl From<ControllerStopped> for ApiError {
     fn from(stopped: ControllerStopped) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, stopped.to_string())
+    }
+}
+
+impl From<ReplayError> for ApiError {
+    fn from(error: ReplayError) -> Self {
+        let status = match error {
+            ReplayError::NoHistory
+            | ReplayError::BeforeHistory(_)
+            | ReplayError::NotRecorded(_)
+            | ReplayError::Gone(_)
+            | ReplayError::Unusable(_)
+            | ReplayError::NotServed(_) => StatusCode::NOT_FOUND,
+            ReplayError::InFuture => StatusCode::BAD_REQUEST,
+            ReplayError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
+            ReplayError::Inconsistent | ReplayError::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error.to_string())
     }
 }
 

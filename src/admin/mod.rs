@@ -9,6 +9,7 @@
 //! | `api` | the routes, and the table of all endpoints |
 //! | `state`, `context` | what the endpoints share, and what the daemon provides |
 //! | `documents`, `changes`, `overrides` | the endpoints that read, and those that change the server |
+//! | `events` | the endpoint of the journal |
 //! | `request_body` | what all changes share |
 //! | `response`, `error` | the form of replies |
 //! | `audit` | who requested a change, and its result, for the log |
@@ -31,6 +32,7 @@ mod console;
 mod context;
 mod documents;
 mod error;
+mod events;
 mod guard;
 mod held_files;
 mod metrics;
@@ -52,6 +54,7 @@ pub(crate) use api::SERVER_HEADER;
 pub use audit::USER_HEADER;
 pub use changes::{DrainBody, ReloadBody};
 pub use context::AdminContext;
+pub use documents::ReplayedExplanation;
 pub use error::ApiError;
 pub use overrides::{OverrideBody, RemovalBody};
 pub use readiness::Readiness;

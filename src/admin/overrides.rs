@@ -124,7 +124,7 @@ pub(super) async fn change_overrides(
 ) -> Result<Response, ApiError> {
     let handle = state.context.controller.clone();
     let author_of_override = author.of_override();
-    let change = AuditedChange::of_subjects(action.as_str(), &subjects, author);
+    let mut change = AuditedChange::of_subjects(action.as_str(), &subjects, author);
     change.log_request(Some(&DrainOptions {
         for_secs: options.for_secs,
         over_secs: options.over_secs,

@@ -146,6 +146,7 @@ fn status_concerns(status: &Status) -> Vec<Concern> {
     if let Some(why) = &status.unsaved {
         concerns.push(format!("state is not saved, so a restart would begin without it: {why}"));
     }
+    concerns.extend(status.journal.concerns());
     concerns.extend(status.configuration.geography.iter().cloned());
     concerns.extend(override_concerns(status));
     for database in &status.databases {

@@ -8,6 +8,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
+use super::durations::parse_duration;
 use super::override_args::{
     DrainArguments, ForcedHealthArguments, StateArguments, UndrainArguments, WeightArguments,
 };
@@ -119,6 +120,11 @@ pub enum Command {
     /// Show the state of the running server.
     #[command(after_help = "Example:\n  portolan status --server gslb1:8053")]
     Status(ServerArguments),
+    /// Show what changed on the running server, when, by whose action and why.
+    #[command(
+        after_help = "Examples:\n  portolan log --since 1h\n  portolan log --subject fra --follow"
+    )]
+    Log(LogArguments),
     /// Make the running server read its files now, and show which it applied and which it refused.
     #[command(after_help = "Example:\n  portolan reload")]
     Reload(ReloadArguments),
@@ -196,6 +202,10 @@ pub struct ExplainArguments {
     /// The EDNS Client Subnet that the resolver sends with the query.
     #[arg(long, value_name = "PREFIX", value_parser = parse_prefix)]
     pub subnet: Option<IpNet>,
+    /// Show the answer as it was at this time: a duration before now (`1h`), or a moment in UTC
+    /// (`2026-12-01T06:00:00Z`). The running server has the history.
+    #[arg(long, value_name = "TIME", value_parser = parse_past, conflicts_with_all = ["zones", "geoip"])]
+    pub at: Option<i64>,
     /// Ask the running server at this URL or host:port [default: PORTOLAN_SERVER, else the
     /// configured admin address]. Without --server, the files are read instead if no server answers
     /// there, or if --zones or --geoip is given; the health of all targets is then unknown.
@@ -237,6 +247,29 @@ pub struct FailbackArguments {
     pub remote: ServerArguments,
 }
 
+/// The arguments of `log`.
+#[derive(Debug, Args)]
+pub struct LogArguments {
+    /// Show all events since this time: a duration before now, or a moment in UTC [default: the
+    /// latest 100 events].
+    #[arg(long, value_name = "TIME", value_parser = parse_past)]
+    pub since: Option<i64>,
+    /// Show no events after this time, which is written like that of --since.
+    #[arg(long, value_name = "TIME", value_parser = parse_past, conflicts_with = "follow")]
+    pub until: Option<i64>,
+    /// Show the events of this datacenter, pool, member, target, alias or file.
+    #[arg(long, value_name = "NAME")]
+    pub subject: Option<String>,
+    /// Show the events of this kind: state, command, health, configuration and so on.
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
+    /// Show each new event as it happens, until interrupted.
+    #[arg(long)]
+    pub follow: bool,
+    #[command(flatten)]
+    pub remote: ServerArguments,
+}
+
 /// The arguments of `reload`.
 #[derive(Debug, Args)]
 pub struct ReloadArguments {
@@ -263,4 +296,19 @@ fn parse_percent(text: &str) -> Result<f64, String> {
         .ok()
         .filter(|share| (0.0..=100.0).contains(share));
     share.ok_or_else(|| "not a percentage; write 10%".to_owned())
+}
+
+/// Parses a time in the past, in milliseconds since 1970: a duration before now (`1h`), or a moment
+/// (`2026-12-01T06:00:00Z`, `2026-12-01 06:00:00 UTC`).
+fn parse_past(text: &str) -> Result<i64, String> {
+    if let Ok(ago) = parse_duration(text) {
+        let ago_ms = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
+        return Ok(jiff::Timestamp::now().as_millisecond().saturating_sub(ago_ms).max(0));
+    }
+    let utc = text.trim_end_matches(" UTC").replacen(' ', "T", 1);
+    let zoned = if utc.ends_with('Z') || utc.contains('+') { utc } else { format!("{utc}Z") };
+    let moment: Result<jiff::Timestamp, _> = zoned.parse();
+    moment
+        .map(jiff::Timestamp::as_millisecond)
+        .map_err(|_| "not a time; write 1h for an hour ago, or 2026-12-01T06:00:00Z".to_owned())
 }

@@ -11,8 +11,9 @@ use super::{
     output::Output,
 };
 use crate::{
+    admin::ReplayedExplanation,
     config::SourceOptions,
-    control::{LoadedConfig, ServerStatus},
+    control::{LoadedConfig, Replay, ServerStatus, time_text},
     engine::{self, ExplainRequest, Explanation, PlanLimits},
 };
 
@@ -24,7 +25,7 @@ const EXIT_FORBIDDEN: u8 = 3;
 struct SourcedExplanation {
     source: ExplanationSource,
     #[serde(flatten)]
-    explanation: Explanation,
+    replayed: ReplayedExplanation,
 }
 
 /// The source of an explanation.
@@ -44,7 +45,10 @@ enum ExplanationSource {
 pub(super) fn explain(explain: &ExplainArguments, output: &Output) -> ExitCode {
     match explain_with_source(explain, output) {
         Ok(sourced) if output.json => output.print_document(&sourced),
-        Ok(SourcedExplanation { source, explanation }) => {
+        Ok(SourcedExplanation {
+            source,
+            replayed: ReplayedExplanation { replay, explanation },
+        }) => {
             output.print_line(&match source {
                 ExplanationSource::Server(server) => {
                     format!("from the running {}", client::server_line(&server))
@@ -53,6 +57,12 @@ pub(super) fn explain(explain: &ExplainArguments, output: &Output) -> ExitCode {
                     format!("from the files, with the health of all targets unknown: {because}")
                 }
             });
+            if let Some(Replay { at, since, notes }) = replay {
+                output.print_line(&format!(
+                    "as it was at {at}, under conditions in force since {since}"
+                ));
+                notes.iter().for_each(|note| output.print_line(&format!("note: {note}")));
+            }
             let explanation = client::escape_document(explanation);
             output.print_line(engine::render_text(&explanation, output.is_coloured()).trim_end());
         }
@@ -68,8 +78,14 @@ fn explain_with_source(
     output: &Output,
 ) -> Result<SourcedExplanation, String> {
     let from_files = |because: String| {
+        if explain.at.is_some() {
+            return Err(format!(
+                "{because}: only a running server has the history that --at needs"
+            ));
+        }
         let explanation = explain_from_files(explain, output)?;
-        Ok(SourcedExplanation { source: ExplanationSource::Files { because }, explanation })
+        let replayed = ReplayedExplanation { replay: None, explanation };
+        Ok(SourcedExplanation { source: ExplanationSource::Files { because }, replayed })
     };
     if explain.server.is_none()
         && (explain.files.zones.is_some() || !explain.files.geoip.is_empty())
@@ -88,10 +104,9 @@ fn explain_with_source(
         },
     };
     match explain_from_server(explain, &url) {
-        Ok(ServerReply { server, document }) => Ok(SourcedExplanation {
-            source: ExplanationSource::Server(server),
-            explanation: document,
-        }),
+        Ok(ServerReply { server, document }) => {
+            Ok(SourcedExplanation { source: ExplanationSource::Server(server), replayed: document })
+        }
         Err(RemoteError::Unreachable { url, cause }) if explain.server.is_none() => {
             from_files(format!("no server answers at {url} ({cause})"))
         }
@@ -121,16 +136,18 @@ fn explain_from_files(explain: &ExplainArguments, output: &Output) -> Result<Exp
 fn explain_from_server(
     explain: &ExplainArguments,
     url: &str,
-) -> Result<ServerReply<Explanation>, RemoteError> {
+) -> Result<ServerReply<ReplayedExplanation>, RemoteError> {
     let (name, rtype, client) =
         (percent_encoded(&explain.name.to_string()), explain.rtype, explain.client);
     let subnet = explain
         .subnet
         .map(|subnet| format!("&subnet={}", percent_encoded(&subnet.to_string())))
         .unwrap_or_default();
+    let at = explain.at.map(|at| format!("&at={}", percent_encoded(&time_text(at))));
     let path = format!(
-        "/api/v1/explain?name={name}&type={rtype}&client={}{subnet}",
-        percent_encoded(&client.to_string())
+        "/api/v1/explain?name={name}&type={rtype}&client={}{subnet}{}",
+        percent_encoded(&client.to_string()),
+        at.unwrap_or_default()
     );
     request_at(url, &path, None)
 }

@@ -13,7 +13,8 @@
 //! | `status` | `status` |
 //! | `reload` | `reload` |
 //! | `client` | the HTTP client of a running server's admin API |
-//! | `log` | the log of `serve`, and its filter |
+//! | `journal` | `log`, the events of the journal |
+//! | `log` | the process log of `serve`, and its filter |
 //! | `output` | colours, JSON, stdout and stderr |
 //! | `text` | times, ramps and shortened lists as text |
 //!
@@ -26,6 +27,7 @@ mod client;
 mod durations;
 mod explain;
 mod failback;
+mod journal;
 mod locate;
 mod log;
 mod output;
@@ -79,6 +81,7 @@ pub fn run() -> ExitCode {
         Command::Weight(weight) => overrides::weight(&weight, &output),
         Command::Failback(failback) => failback::run(&failback, &output),
         Command::Status(status) => status::run(&status, &output),
+        Command::Log(log) => journal::run(&log, &output),
         Command::Reload(reload) => reload::run(&reload, &output),
     }
 }

@@ -8,6 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     config_errors::ConfigErrors,
+    history::{History, Replay, ReplayBase, ReplayError},
+    journal::{Event, Journal},
     newly_distressed::{DistressText, NewlyDistressed},
     overrides::{OverrideChange, OverrideError, OverrideRequest, OverrideStatus},
     remaining_answer::RemainingAnswer,
@@ -31,6 +33,10 @@ pub struct ControllerHandle {
     pub(super) server: Arc<ServerStatus>,
     pub(super) probe_counts: CountsHandle,
     pub(super) certificates: CertificateRegistry,
+    pub(super) journal: Journal,
+    pub(super) history: History,
+    /// Locked during a replay: it takes memory and time.
+    pub(super) replays: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A command, with the sender of its reply.
@@ -38,6 +44,7 @@ pub struct ControllerHandle {
 pub(super) enum ControllerCommand {
     Status(ListDetail, oneshot::Sender<Status>),
     Explain(Box<ExplainRequest>, oneshot::Sender<Result<Explanation, NameNotServed>>),
+    ReplayBase(oneshot::Sender<ReplayBase>),
     SetState(DrainRequest, oneshot::Sender<Result<DrainReport, DrainError>>),
     SetOverrides(OverrideRequest, oneshot::Sender<Result<DrainReport, OverrideError>>),
     ForceFailback(String, oneshot::Sender<Option<bool>>),
@@ -340,6 +347,22 @@ impl ControllerHandle {
         &self.server
     }
 
+    /// The journal of every change that can alter answers.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Appends the event of an operator's command to the journal, after the events of what the
+    /// command changed.
+    pub fn record_command(&self, event: Event) {
+        let (history, journal) = (self.history.clone(), self.journal.clone());
+        // It ends by itself: the wait is bounded.
+        tokio::spawn(async move {
+            history.flush().await;
+            journal.append(event);
+        });
+    }
+
     /// The targets that are unchecked now. This does not wait for the controller's task.
     pub fn unchecked(&self) -> UncheckedStatus {
         self.probe_counts.read().into()
@@ -353,6 +376,8 @@ impl ControllerHandle {
         let mut status = self.request(|reply| ControllerCommand::Status(detail, reply)).await?;
         status.certificates =
             self.certificates.states().into_iter().map(CertificateStatus::from).collect();
+        status.journal = self.journal.status();
+        status.journal.history_unsaved = self.history.unsaved();
         Ok(status)
     }
 
@@ -366,6 +391,28 @@ impl ControllerHandle {
         request: ExplainRequest,
     ) -> Result<Result<Explanation, NameNotServed>, ControllerStopped> {
         self.request(|reply| ControllerCommand::Explain(Box::new(request), reply)).await
+    }
+
+    /// What a client was answered at a moment, in milliseconds since 1970, and why. One such
+    /// request is served at a time.
+    ///
+    /// # Errors
+    /// [`ReplayError`] says why the answer cannot be repeated.
+    pub async fn explain_at(
+        &self,
+        request: ExplainRequest,
+        time_ms: i64,
+    ) -> Result<(Replay, Explanation), ReplayError> {
+        if time_ms > super::unix_now().saturating_add(1).saturating_mul(1000) {
+            return Err(ReplayError::InFuture);
+        }
+        let _turn = self.replays.lock().await;
+        self.history.flush().await;
+        let base =
+            self.request(ControllerCommand::ReplayBase).await.map_err(|_| ReplayError::Stopped)?;
+        let history = self.history.clone();
+        let replay = move || history.explain_at(base, &request, time_ms);
+        tokio::task::spawn_blocking(replay).await.unwrap_or(Err(ReplayError::Panicked))
     }
 
     /// Begins, pauses, resumes or ends a drain by an edit of the datacenter's file; returns once

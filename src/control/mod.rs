@@ -31,6 +31,8 @@
 //! | `load_controller`, `transition_log` | load reports, shares and ramps; their log records |
 //! | **state** | |
 //! | `state` | the directory of what survives a restart |
+//! | `journal` | every change that can alter answers, as events |
+//! | `history` | what answers depended on at each moment, to repeat them |
 //! | `cookies` | the keys of server cookies |
 //! | **texts** | |
 //! | `certificates`, `distress`, `failing_load_sources`, `unchecked` | what an operator should look at, in words |
@@ -55,7 +57,9 @@ mod file_selection;
 mod geography;
 mod handle;
 mod held_file;
+mod history;
 mod hold_tracker;
+mod journal;
 mod last_good;
 mod last_good_saver;
 mod line_endings;
@@ -87,6 +91,11 @@ pub use failing_load_sources::failing_loads;
 pub use handle::{
     ControllerHandle, ControllerStopped, DrainAction, DrainError, DrainOptions, DrainOutcome,
     DrainReport, DrainRequest, ListDetail, ReloadError, ReloadReport, ReloadRequest,
+};
+pub use history::{Replay, ReplayError};
+pub use journal::{
+    Event, EventAuthor, EventFilter, EventKind, EventPage, Journal, JournalEntry, JournalStatus,
+    time_text,
 };
 pub use newly_distressed::NewlyDistressed;
 pub use overrides::{

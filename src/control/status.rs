@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    overrides::OverrideStatus, remaining_answer::RemainingAnswer, subject_text::subject_text,
+    journal::JournalStatus, overrides::OverrideStatus, remaining_answer::RemainingAnswer,
+    subject_text::subject_text,
 };
 use crate::probe::{NoResult, SchedulerCounts};
 
@@ -40,6 +41,9 @@ pub struct Status {
     /// The state that could not be saved, and why; a restart begins without it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unsaved: Option<String>,
+    /// The journal's own state.
+    #[serde(default)]
+    pub journal: JournalStatus,
     /// The certificates of DNS over TLS and over HTTPS.
     #[serde(default)]
     pub certificates: Vec<CertificateStatus>,

@@ -10,7 +10,7 @@
 //! | `balancers` | nginx and HAProxy |
 //! | `ports` `programs` `wire` | free ports, installed programs, queries in wire format; benchmarks share them |
 //! | `upstream` | Knot, in the place of a recursive resolver |
-//! | `aliases` `attacks` `bindings` `unchecked` `memory_bounds` `certificates` `check` `control` `cookies` `failing_loads` `failures` `files` `health` `held_files` `hostile` `loads` `logs` `monitors` `overrides` `regions` `reload` `reports` `resolvers` `scenarios` `secrets` | the tests |
+//! | `aliases` `attacks` `bindings` `unchecked` `memory_bounds` `certificates` `check` `control` `cookies` `failing_loads` `failures` `files` `health` `held_files` `hostile` `journal` `loads` `logs` `monitors` `overrides` `regions` `reload` `reports` `resolvers` `scenarios` `secrets` | the tests |
 
 #![allow(
     dead_code,
@@ -37,6 +37,7 @@ mod health;
 mod held_files;
 mod hostile;
 mod http;
+mod journal;
 mod loads;
 mod logs;
 mod memory_bounds;

@@ -56,8 +56,16 @@ fn only_the_user_can_read_the_state_directory_with_any_umask() {
     assert!(ended.success(), "{log}");
     let mode = |path: std::path::PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode(site.path("state")), 0o700);
-    let files: Vec<_> =
-        fs::read_dir(site.path("state")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert!(files.iter().any(|path| path.ends_with("cookie.key")), "{files:?}");
-    files.into_iter().for_each(|path| assert_eq!(mode(path.clone()), 0o600, "{}", path.display()));
+    let (mut open, mut files) = (vec![site.path("state")], Vec::new());
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+            let (expected, list) =
+                if entry.is_dir() { (0o700, &mut open) } else { (0o600, &mut files) };
+            assert_eq!(mode(entry.clone()), expected, "{}", entry.display());
+            list.push(entry);
+        }
+    }
+    for name in ["cookie.key", "journal/0001.jsonl", "history/0001.jsonl"] {
+        assert!(files.iter().any(|path| path.ends_with(name)), "{name}: {files:?}");
+    }
 }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fmt, fs};
 
 use super::{labels::by_reason, page::MetricsPage};
-use crate::control::{CertificateStatus, ConfigurationStatus, Status};
+use crate::control::{CertificateStatus, ConfigurationStatus, JournalStatus, Status};
 
 /// What is known without the controller.
 pub(super) struct ProcessStatus {
@@ -54,6 +54,7 @@ pub(super) fn write(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result 
     let help =
         "1 while state cannot be written to the state directory; a restart would begin without it.";
     page.gauge("portolan_state_unsaved", help, i64::from(status.unsaved.is_some()))?;
+    journal(page, &status.journal)?;
     databases(page, status)?;
     certificates(page, status)?;
     page.gauge("portolan_zones", "Number of zones that are served.", status.zones.len() as i64)?;
@@ -95,6 +96,19 @@ fn configuration(page: &mut MetricsPage<'_>, configuration: &ConfigurationStatus
         "Number of warnings about the files in use.",
         warnings.len() as i64,
     )
+}
+
+fn journal(page: &mut MetricsPage<'_>, journal: &JournalStatus) -> fmt::Result {
+    let JournalStatus { events, dropped, unsaved, damaged, history_unsaved } = journal;
+    page.counter("portolan_journal_events", "Events of the journal since the start.", *events)?;
+    let help = "Events that are in no file of the journal: too many came at once, or the state directory could not be written to.";
+    page.counter("portolan_journal_events_lost", help, *dropped)?;
+    let help = "1 while the journal cannot be written; its latest events are in memory.";
+    page.gauge("portolan_journal_unsaved", help, i64::from(unsaved.is_some()))?;
+    let help = "Damaged files of the journal that were set aside and are still in its directory.";
+    page.gauge("portolan_journal_damaged_files", help, damaged.len() as i64)?;
+    let help = "1 while the history cannot be written; `explain --at` cannot repeat this time.";
+    page.gauge("portolan_history_unsaved", help, i64::from(history_unsaved.is_some()))
 }
 
 fn databases(page: &mut MetricsPage<'_>, status: &Status) -> fmt::Result {

@@ -3,6 +3,7 @@
 mod bounds;
 mod certificates;
 mod endpoints;
+mod events;
 mod exposition;
 
 use std::{

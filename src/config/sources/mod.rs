@@ -175,6 +175,25 @@ impl Sources {
         Self::new(files, config, FileId(0), locations.clone(), databases, Arc::default())
     }
 
+    /// Files of a configuration that was in force earlier. No database is searched for, and each
+    /// that is named counts as present.
+    pub fn from_files(locations: &SourceOptions, files: Vec<SourceFile>) -> Self {
+        let settings = files.iter().find(|file| file.role == FileRole::Settings);
+        let paths = settings::input_paths(locations, settings);
+        let named = paths.databases.clone().unwrap_or_default();
+        let databases = DatabaseListing {
+            files: named.into_iter().map(|path| (path, None)).collect(),
+            listing_error: None,
+        };
+        let directory = SourceFile::new(&paths.zones, FileRole::Directory, None, Ok(Vec::new()));
+        let (settings, others): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|file| file.role == FileRole::Settings);
+        let config = settings.first().map(|_| FileId(0));
+        let zones = FileId(settings.len() as u32);
+        let files: Vec<_> = settings.into_iter().chain([directory]).chain(others).collect();
+        Self::new(files, config, zones, locations.clone(), databases, Arc::default())
+    }
+
     fn new(
         files: Vec<SourceFile>,
         config: Option<FileId>,

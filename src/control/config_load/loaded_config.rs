@@ -44,7 +44,7 @@ pub struct LoadedConfig {
     pub(in crate::control) override_fault: Option<String>,
     /// The number in `configured` of each pool and endpoint, by position in the topology of
     /// `config`.
-    pub(super) numbering: Numbering,
+    pub(in crate::control) numbering: Numbering,
     /// The zones with their records, which static answers are made from.
     pub zones: Arc<Zones>,
     /// The serial and the counts of each zone, by [`crate::steer::ZoneId`].

@@ -10,11 +10,13 @@
 //! | open databases, renumber the topology, compile charts | `assemble`, `databases` |
 //! | build zones, or share those in force | `zones` |
 //! | the result | `loaded_config`, or `load_error` |
+//! | a configuration that was in force earlier | `past` |
 
 mod assemble;
 mod load_error;
 mod loaded_config;
 mod loader;
+mod past;
 mod reload;
 mod zones;
 
@@ -24,4 +26,5 @@ mod tests;
 pub use load_error::ConfigLoadError;
 pub use loaded_config::LoadedConfig;
 pub(super) use loader::load;
+pub(super) use past::PastConfig;
 pub(super) use reload::{ReloadBase, ReloadOutcome, ReloadTrigger};

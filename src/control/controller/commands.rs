@@ -36,6 +36,9 @@ impl Controller {
                 };
                 let _ = reply.send(engine::explain(&context, &request));
             }
+            ControllerCommand::ReplayBase(reply) => {
+                let _ = reply.send(self.replay_base());
+            }
             ControllerCommand::ForceFailback(pool, reply) => {
                 let was_held = self.conditions.force_failback(&pool);
                 if was_held == Some(true) {

@@ -25,6 +25,7 @@ impl Controller {
         };
         let effect = self.probing.record(report, is_in_down_service);
         self.schedule(effect);
+        self.report_doubt();
         if let Some(id) = self.probing.id(&report.key) {
             self.conditions.record_probe(id, report);
         }
@@ -34,6 +35,7 @@ impl Controller {
     pub(super) fn record_canary(&mut self, outcome: &Outcome) {
         let effect = self.probing.record_canary(outcome);
         self.schedule(effect);
+        self.report_doubt();
     }
 
     /// Records the addresses of an alias.

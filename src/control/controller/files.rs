@@ -78,6 +78,7 @@ impl Controller {
             Some(Err(refusal)) => Err(self.reloads.record_refusal(refusal)),
             None => Err(self.reloads.record_panic()),
         };
+        self.report_load(&outcome);
         self.reply_to_all(&outcome);
         if self.reloads.take_needs_another() {
             self.reload();

@@ -15,6 +15,7 @@
 //! | `reloads` | the load in progress, held files, clients that wait |
 //! | `drain_checks` | drains that wait for their check |
 //! | `override_changes` | overrides that wait for their charts |
+//! | `journaling` | what was reported to the journal |
 //! | `persistence`, `cookie_rotation` | saves, and the keys of server cookies |
 //! | `owner` | the controller, which owns all of these |
 //!
@@ -27,6 +28,7 @@
 //! | `events` | outcomes, aliases, load reports |
 //! | `publish` | from changed conditions to a snapshot |
 //! | `files` | a load is applied or refused |
+//! | `reporting` | what the journal and the history get |
 //! | `commands`, `drains`, `overriding` | commands of operators |
 
 mod alias_resolution;
@@ -41,6 +43,7 @@ mod drains;
 mod event_effect;
 mod events;
 mod files;
+mod journaling;
 mod live_conditions;
 mod monitor_faults;
 mod override_changes;
@@ -51,6 +54,7 @@ mod probing;
 mod publication;
 mod publish;
 mod reloads;
+mod reporting;
 mod run;
 mod start;
 mod verdict_log;

@@ -177,14 +177,16 @@ impl Controller {
             self.override_changes.clear_fault();
         }
         log_ended(&plan.ended);
-        let OverridePlan { set, changes, subjects, now, .. } = plan;
+        let OverridePlan { set, changes, subjects, ended, now, .. } = plan;
         self.log_changes(&changes);
         self.loaded.overrides = Arc::new(set);
         self.loaded.overrides_at = now;
         if let Some(charts) = charts {
             self.put_overrides_in_force(charts).await;
         }
+        self.report_ended_overrides(&ended);
         if let Some(PendingOverride::Request(request, reply)) = self.override_changes.pop_first() {
+            self.report_override_changes(&request, &changes);
             let report = self.override_report(&request, subjects, changes, distressed);
             // The client may be gone.
             let _ = reply.send(Ok(report));

@@ -6,9 +6,9 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 use super::{
-    drain_checks::DrainChecks, event_effect::EventEffect, live_conditions::LiveConditions,
-    override_changes::OverrideChanges, persistence::Persistence, probing::Probing,
-    publication::Publication, reloads::Reloads,
+    drain_checks::DrainChecks, event_effect::EventEffect, journaling::Journaling,
+    live_conditions::LiveConditions, override_changes::OverrideChanges, persistence::Persistence,
+    probing::Probing, publication::Publication, reloads::Reloads,
 };
 use crate::{
     control::{
@@ -36,6 +36,7 @@ pub struct Controller {
     pub(super) drain_checks: DrainChecks,
     pub(super) override_changes: OverrideChanges,
     pub(super) persistence: Persistence,
+    pub(super) journaling: Journaling,
     /// Commands that wait for a snapshot whose charts all belong to the same conditions.
     pub(super) deferred_commands: Vec<ControllerCommand>,
     /// Gets a message at the end of the first round of probes. Until then outcomes are collected

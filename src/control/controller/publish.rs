@@ -32,6 +32,8 @@ impl Controller {
         // Without a reply the worker has ended, and so will this task.
         if let Ok(charts) = self.worker.switch_compiler(switch).await {
             self.publication.publish(&self.loaded, charts, &mut self.conditions);
+            self.journaling.set_configuration(&self.loaded);
+            self.report_publication();
             self.handle_deferred_commands();
         }
     }
@@ -65,6 +67,7 @@ impl Controller {
         }
         if output.is_complete {
             self.publication.publish(&self.loaded, charts.clone(), &mut self.conditions);
+            self.report_publication();
             self.handle_deferred_commands();
         } else {
             self.publication.publish_mixed(&self.loaded, charts);

@@ -109,6 +109,11 @@ impl Reloads {
         self.watch.follow_and_wait(footprint).await;
     }
 
+    /// Where the files are.
+    pub(super) fn locations(&self) -> &SourceOptions {
+        &self.locations
+    }
+
     /// What the status document says about the files.
     pub(super) fn configuration(&self) -> &ConfigurationStatus {
         &self.configuration

@@ -64,6 +64,7 @@ impl Controller {
 
     /// Saves what must survive, and ends the task.
     async fn stop(self, reply: oneshot::Sender<()>) {
+        self.journaling.record_stop(self.publication.generation()).await;
         self.persistence.finish(&self.loaded, &self.probing, &self.conditions).await;
         let _ = reply.send(());
     }

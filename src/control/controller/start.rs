@@ -9,6 +9,7 @@ use super::{
     alias_resolution::AliasResolution,
     channels::{self, EventSenders},
     drain_checks::DrainChecks,
+    journaling::Journaling,
     live_conditions::LiveConditions,
     override_changes::OverrideChanges,
     owner::Controller,
@@ -21,8 +22,8 @@ use crate::{
     config::SourceOptions,
     control::{
         LoadedConfig, clock::unix_now, compile_worker::CompileWorker, handle::ControllerHandle,
-        last_good::LastGoodOrigin, load_controller::LoadController, state::StateDirectory,
-        status::ServerStatus,
+        history::History, journal::Journal, last_good::LastGoodOrigin,
+        load_controller::LoadController, state::StateDirectory, status::ServerStatus,
     },
     probe::{Prober, SchedulerLimits},
     snapshot::ServerIdentity,
@@ -67,7 +68,7 @@ impl Controller {
     /// a task of its own.
     ///
     /// # Errors
-    /// The system cannot start the thread of the compile worker.
+    /// The system cannot start the threads of the compile worker, the journal and the history.
     pub async fn start(setup: ControllerSetup) -> io::Result<RunningController> {
         let (senders, channels) = channels::open();
         let commands = senders.commands.clone();
@@ -76,6 +77,8 @@ impl Controller {
         let mut controller = Self::new(setup, senders)?;
         let restored = controller.restore().await;
         controller.switch_compiler().await;
+        controller.journaling.record_start(controller.publication.generation());
+        controller.report_load(&Ok(()));
         tokio::task::spawn_blocking(transport::release_free_memory);
         let handle = ControllerHandle {
             commands,
@@ -83,6 +86,9 @@ impl Controller {
             server: Arc::clone(&controller.server),
             probe_counts: controller.probing.prober().counts_handle(),
             certificates,
+            journal: controller.journaling.journal().clone(),
+            history: controller.journaling.history().clone(),
+            replays: Arc::default(),
         };
         let footprint = std::mem::take(&mut controller.loaded.footprint);
         controller.reloads.watch_and_wait(footprint).await;
@@ -115,6 +121,8 @@ impl Controller {
         let probing = Probing::new(prober, &loaded.config.server.canaries, epoch);
         let aliases = AliasResolution::new(Arc::clone(probing.prober()), senders.alias_reports);
         let load_controller = LoadController::new(poll_limits, epoch, senders.poll_reports);
+        let journal = Journal::start(state_directory.journal_directory())?;
+        let history = History::start(state_directory.history_directory(), journal.clone())?;
         let persistence = Persistence::start(state_directory, LastGoodOrigin::of(&locations), now);
         let identity = ServerIdentity { cookie_keys: persistence.cookie_keys(), ..identity };
         Ok(Self {
@@ -126,6 +134,7 @@ impl Controller {
             drain_checks: DrainChecks::default(),
             override_changes: OverrideChanges::new(loaded.override_fault.clone()),
             persistence,
+            journaling: Journaling::new(journal, history, &loaded),
             deferred_commands: Vec::new(),
             first_round: None,
             metronome,

@@ -42,8 +42,9 @@ pub(super) fn status(inputs: &StatusInputs<'_>, detail: ListDetail) -> Status {
         // The admin server, which knows both, fills these in.
         is_listening: true,
         concerns: Vec::new(),
-        // The handle, which has them, fills these in.
+        // The handle, which has both, fills these in.
         certificates: Vec::new(),
+        journal: Default::default(),
         configuration: inputs.configuration.clone(),
         held: inputs.held_files.status(),
         unsaved: inputs.state_directory.save_failures().text(),

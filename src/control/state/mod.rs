@@ -50,6 +50,10 @@ const RECOVERIES: &str = "recoveries.json";
 /// The file of cookie keys.
 pub(super) const COOKIE_KEY: &str = "cookie.key";
 const LAST_GOOD: &str = "last-good";
+/// The directory of the journal's files.
+const JOURNAL: &str = "journal";
+/// The directory of the history's files.
+const HISTORY: &str = "history";
 /// The file with the time at which a run ended that had saved all of its state. It does not exist
 /// during a run.
 const CLEAN_STOP: &str = "clean-stop";
@@ -87,6 +91,16 @@ impl StateDirectory {
     /// The path of the state directory.
     pub fn path(&self) -> &std::path::Path {
         &self.path
+    }
+
+    /// The directory of the journal's files.
+    pub(super) fn journal_directory(&self) -> PathBuf {
+        self.path.join(JOURNAL)
+    }
+
+    /// The directory of the history's files.
+    pub(super) fn history_directory(&self) -> PathBuf {
+        self.path.join(HISTORY)
     }
 
     /// The files that could not be saved.
@@ -276,7 +290,7 @@ impl StateDirectory {
 
 /// Whether a run of this program makes files of this name.
 fn is_ours(name: &str) -> bool {
-    const NAMES: [&str; 11] = [
+    const NAMES: [&str; 13] = [
         VERDICTS,
         SERIALS,
         ALIASES,
@@ -288,6 +302,8 @@ fn is_ours(name: &str) -> bool {
         OVERRIDES,
         PREVIOUS_OVERRIDES,
         DAMAGED_OVERRIDES,
+        JOURNAL,
+        HISTORY,
     ];
     let is_temporary = || NAMES.iter().any(|known| file::is_temporary_of(name, known));
     NAMES.contains(&name) || is_temporary()

@@ -8,7 +8,10 @@ use super::{
     search::{PoolSearch, WheelCache},
     survey::Surveys,
 };
-use crate::steer::{chart::Chart, model::Conditions};
+use crate::steer::{
+    chart::Chart,
+    model::{Conditions, ServiceId},
+};
 
 /// The maximum number of plans that are searched before their atlases are made.
 const MAX_BATCH_PLANS: usize = 1024;
@@ -78,6 +81,20 @@ impl Compilation {
     pub fn new(compiler: Arc<Compiler>, conditions: Arc<Conditions>) -> Self {
         let count = compiler.plans().len();
         Self::of_stale(compiler, conditions, vec![None; count], vec![true; count])
+    }
+
+    /// A compilation of the plans of these services alone. All other services get a chart without
+    /// answers.
+    pub fn of_services(
+        compiler: Arc<Compiler>,
+        conditions: Arc<Conditions>,
+        services: impl Iterator<Item = ServiceId>,
+    ) -> Self {
+        let empty: Arc<Chart> = Arc::default();
+        let mut is_stale = vec![false; compiler.plans().len()];
+        services.for_each(|id| is_stale[compiler.plan_of()[id.index()] as usize] = true);
+        let by_plan = vec![Some(empty); is_stale.len()];
+        Self::of_stale(compiler, conditions, by_plan, is_stale)
     }
 
     /// A compilation of the plans whose inputs differ from those of `base`. The compiler is that of

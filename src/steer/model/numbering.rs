@@ -47,6 +47,12 @@ impl Numbering {
         }
     }
 
+    /// The numbers of `count` pools, in the order in which the files have them.
+    pub fn pools_as_written(&self, count: usize) -> impl Iterator<Item = PoolId> {
+        let number = |position: usize| self.pools.get(position).copied().unwrap_or(position as u32);
+        (0..count).map(move |position| PoolId(number(position)))
+    }
+
     /// Whether each pool and endpoint has its position as its number.
     fn is_by_position(&self) -> bool {
         self.pools.is_empty() && self.endpoints.is_empty()
