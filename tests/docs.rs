@@ -52,7 +52,7 @@ const fn table(heading: &'static str, samples: &'static [&'static str]) -> Table
 }
 
 /// Every table. Samples that begin with `[server]` or `[geoip]` are `portolan.toml`.
-static TABLES: [Table; 28] = [
+static TABLES: [Table; 33] = [
     table("`[server]`", &["[server]\nqqqqqqqqqq = 1"]),
     table(
         "`tls` and `https` of `[server]`",
@@ -147,6 +147,32 @@ static TABLES: [Table; 28] = [
         also: Some("`[pool.NAME]`"),
         samples: &["[service.'x.example']\npool = 'y'\nqqqqqqqqqq = 1"],
     },
+    table(
+        "`[[expect]]`",
+        &[
+            "[[expect]]\nname = 'x'\nservice = 'y'\nclient = '192.0.2.1'\nanswer = []\nqqqqqqqqqq = 1",
+        ],
+    ),
+    table(
+        "`when` of an expectation",
+        &[
+            "[[expect]]\nname = 'x'\nservice = 'y'\nclient = '192.0.2.1'\nanswer = []\nwhen = { qqqqqqqqqq = 1 }",
+        ],
+    ),
+    table(
+        "`[[assert]]`",
+        &[
+            "[[assert]]\nname = 'x'\nservices = ['y']\nclients = { all = true }\nonly = ['z']\nqqqqqqqqqq = 1",
+        ],
+    ),
+    table(
+        "`clients` of an assertion",
+        &[
+            "[[assert]]\nname = 'x'\nservices = ['y']\nclients = { all = true, qqqqqqqqqq = 1 }\nonly = ['z']",
+            "[[assert]]\nname = 'x'\nservices = ['y']\nclients = { asn = 1, qqqqqqqqqq = 1 }\nonly = ['z']",
+        ],
+    ),
+    table("`[safety]`", &["[safety]\nqqqqqqqqqq = 1"]),
 ];
 
 /// What fragments may refer to, table by table.
@@ -199,8 +225,9 @@ fn every_configuration_key_is_documented_and_every_documented_key_exists() {
 
 #[test]
 fn every_key_that_the_sources_ask_for_is_of_a_table_that_is_checked_here() {
-    // The two tables of `portolan.toml` are asked for like keys.
-    let mut known = BTreeSet::from(["server".to_owned(), "geoip".to_owned()]);
+    // Tables without a name are asked for like keys.
+    let tables = ["server", "geoip", "expect", "assert", "safety"];
+    let mut known: BTreeSet<String> = tables.map(str::to_owned).into();
     for table in &TABLES {
         known.extend(table.known_keys());
     }

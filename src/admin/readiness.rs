@@ -19,6 +19,8 @@ const MAX_LISTED_FILES: usize = 20;
 pub(super) const THREAD_FAILED: &str = "a UDP shard, or a listener of TCP, TLS or HTTPS, has failed: \
     its queries get no answer, and the server stops; let the service manager restart it, and look in \
     the log for the failure";
+/// The maximum number of concerns about requirements that do not hold.
+const MAX_LISTED_REQUIREMENTS: usize = 20;
 
 /// The document of `/readyz`. Only `is-ready` decides the HTTP status. With refused files, a broken
 /// database or frozen health status, the server still answers from what it has, and so is ready. A
@@ -149,6 +151,13 @@ fn status_concerns(status: &Status) -> Vec<Concern> {
     concerns.extend(status.journal.concerns());
     concerns.extend(status.configuration.geography.iter().cloned());
     concerns.extend(override_concerns(status));
+    concerns.extend(status.requirements.iter().take(MAX_LISTED_REQUIREMENTS).cloned());
+    let more = status.requirements.len().saturating_sub(MAX_LISTED_REQUIREMENTS);
+    if more > 0 {
+        concerns.push(format!(
+            "{more} more expectations and assertions do not hold; `portolan status --json` names all"
+        ));
+    }
     for database in &status.databases {
         if let Some(error) = &database.error {
             concerns.push(format!(

@@ -7,6 +7,7 @@ use super::{
     definition_origin::DefinitionOrigin,
     load_mode::LoadMode,
     place::FileId,
+    requirements::WrittenRequirements,
     settings::{DatabaseSource, ServerSettings},
     zone_config::ZoneConfig,
 };
@@ -21,6 +22,8 @@ pub struct Config {
     pub geoip: Vec<DatabaseSource>,
     /// Datacenters, monitors, load sources, endpoints, pools and services.
     pub topology: Arc<Topology>,
+    /// The expectations and assertions about answers.
+    pub requirements: Arc<WrittenRequirements>,
     /// The zones in order of name; a [`crate::steer::ZoneId`] is a position in this list.
     pub zones: Vec<ZoneConfig>,
     /// The place of each datacenter's table, by [`crate::steer::DatacenterId`].

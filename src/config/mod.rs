@@ -13,6 +13,7 @@
 //! | an edit of a few tables, without reading the others | `amend/`, `amendment_base` |
 //! | the names that a file defines | `definition`, `definitions` |
 //! | mistakes: file, line, column and remedy | `diagnostic`, `diagnostics`, `render`, `problems`, `spelling` |
+//! | expectations and assertions with their places, and violations as mistakes | `requirements` |
 //! | a summary of what would be served | `summary` |
 //!
 //! A run reports every mistake of every file, and only a run without errors yields a [`Config`].
@@ -38,6 +39,7 @@ mod problems;
 mod quoted;
 mod reader;
 mod render;
+mod requirements;
 mod server_settings;
 mod settings;
 mod soa_serial;
@@ -64,6 +66,7 @@ pub use load_mode::LoadMode;
 pub use place::{FileId, SourcePlace};
 pub use position::SourcePosition;
 pub use render::Colours;
+pub use requirements::WrittenRequirements;
 pub use server_settings::{admin_address, server_settings};
 pub use settings::{
     Canary, DatabaseFault, DatabaseSource, HttpsSettings, ServerSettings, TlsSettings,

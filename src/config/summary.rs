@@ -22,6 +22,8 @@ pub struct Summary {
     /// The number of load sources that are used.
     loads: usize,
     feeds: usize,
+    expectations: usize,
+    assertions: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -111,6 +113,8 @@ impl Summary {
                 .collect::<BTreeSet<_>>()
                 .len(),
             feeds: topology.feeds.list.len(),
+            expectations: config.requirements.list.expectations.len(),
+            assertions: config.requirements.list.assertions.len(),
             probes: topology
                 .combined_probes
                 .iter()
@@ -120,7 +124,7 @@ impl Summary {
     }
 
     /// The summary for programs: an object with `zones`, `datacenters`, `monitors`, `probes`,
-    /// `loads` and `feeds`.
+    /// `loads`, `feeds`, `expectations` and `assertions`.
     pub fn to_json(&self) -> Value {
         let service = |service: &ServiceSummary| {
             json!({
@@ -147,6 +151,8 @@ impl Summary {
             "probes": self.probes,
             "loads": self.loads,
             "feeds": self.feeds,
+            "expectations": self.expectations,
+            "assertions": self.assertions,
         })
     }
 }
@@ -250,14 +256,19 @@ impl fmt::Display for Summary {
         }
         write!(f, "{}, {}", count(self.monitors, "monitor"), count(self.probes, "target"))?;
         match self.loads {
-            0 => writeln!(f),
+            0 => writeln!(f)?,
             some => writeln!(
                 f,
                 ", {} reporting on {}",
                 count(some, "load source"),
                 count(self.feeds, "balancer")
-            ),
+            )?,
         }
+        if self.expectations + self.assertions == 0 {
+            return Ok(());
+        }
+        let assertions = count(self.assertions, "assertion");
+        writeln!(f, "{} met, {assertions} proved", count(self.expectations, "expectation"))
     }
 }
 

@@ -38,6 +38,9 @@ pub struct Status {
     /// Files that are held at their last good content, in order of path.
     #[serde(default)]
     pub held: Vec<HeldStatus>,
+    /// The expectations and assertions of the files that do not hold, one line each.
+    #[serde(default)]
+    pub requirements: Vec<String>,
     /// The state that could not be saved, and why; a restart begins without it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unsaved: Option<String>,

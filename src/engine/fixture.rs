@@ -198,6 +198,11 @@ impl FixtureBuilder {
     }
 
     pub(super) fn build(self) -> Fixture {
+        self.build_under(|_, _| {})
+    }
+
+    /// Builds it under conditions that `change` makes of those of the fixture.
+    pub(super) fn build_under(self, change: impl FnOnce(&Topology, &mut Conditions)) -> Fixture {
         let services: Vec<(Name, ZoneId, ServiceId)> = self
             .services
             .iter()
@@ -220,6 +225,7 @@ impl FixtureBuilder {
         if self.adjustments != Adjustments::default() {
             conditions.adjustments = self.adjustments;
         }
+        change(&topology, &mut conditions);
         let mut surveys = Surveys::default();
         let compiler = Compiler::new(Arc::clone(&topology), &self.databases, &mut surveys);
         let compiled = compiler.compile(&conditions, &mut surveys);

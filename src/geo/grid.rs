@@ -48,6 +48,8 @@ struct Cell {
     joint: u32,
     /// The number of IPv4 addresses in the cell.
     addresses: u64,
+    /// The first network in the cell, IPv4 before IPv6.
+    first_network: IpNet,
 }
 
 /// The number of the cell of each combination of a class and a joint record.
@@ -57,6 +59,17 @@ struct CellNumbers {
     common: Vec<u32>,
     /// For all other classes, by class and joint record.
     rare: HashMap<(u32, u32), u32, FastHashState>,
+}
+
+/// An area of one division and an area of another one that have addresses in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AreaOverlap {
+    /// The number of the area of the first division.
+    pub first: u32,
+    /// The number of the area of the second division.
+    pub second: u32,
+    /// The first network that is in both areas, IPv4 before IPv6.
+    pub network: IpNet,
 }
 
 /// The cells of a grid, joined into areas by one classification.
@@ -78,24 +91,26 @@ impl Grid {
         let mut joint = JointRecords::new(databases);
         let mut numbers = CellNumbers::default();
         let mut cells: Vec<Cell> = Vec::new();
-        let mut cell_of = |class, joint| {
+        let mut cell_of = |class, joint, network: &dyn Fn() -> IpNet| {
             let new = cells.len() as u32;
             let cell = numbers.find_or_insert(class, joint, new);
             if cell == new {
-                cells.push(Cell { class, joint, addresses: 0 });
+                cells.push(Cell { class, joint, addresses: 0, first_network: network() });
             }
             cell
         };
         let lists = databases.list().iter().map(|database| database.v4()).collect();
         let mut addresses: Vec<u64> = Vec::new();
         sweep(&v4, lists, |start: u32, last, class, cursors| {
-            let cell = cell_of(class, joint.find_or_insert(cursors)) as usize;
+            let joint = joint.find_or_insert(cursors);
+            let cell = cell_of(class, joint, &|| first_network(start, last)) as usize;
             addresses.resize(addresses.len().max(cell + 1), 0);
             addresses[cell] += u64::from(last - start) + 1;
         });
         let lists = databases.list().iter().map(|database| database.v6()).collect();
-        sweep(&v6, lists, |_: u128, _, class, cursors| {
-            _ = cell_of(class, joint.find_or_insert(cursors))
+        sweep(&v6, lists, |start: u128, last, class, cursors| {
+            let joint = joint.find_or_insert(cursors);
+            _ = cell_of(class, joint, &|| first_network(start, last));
         });
         cells.iter_mut().zip(addresses).for_each(|(cell, addresses)| cell.addresses = addresses);
         let classes = classes.into_list();
@@ -258,6 +273,23 @@ impl Grid {
         addresses
     }
 
+    /// The pairs of an area of one division and an area of another one that have addresses in
+    /// common, each once, in order of their first networks. Both divisions are of this grid.
+    pub fn overlaps(&self, first: &Division, second: &Division) -> Vec<AreaOverlap> {
+        let mut known: HashMap<(u32, u32), (), FastHashState> = HashMap::default();
+        let mut overlaps = Vec::new();
+        for (cell, (&a, &b)) in self.cells.iter().zip(first.values.iter().zip(&second.values)) {
+            if a == EMBEDDED_IPV4 || b == EMBEDDED_IPV4 {
+                continue;
+            }
+            let (first, second) = (a >> 1, b >> 1);
+            if known.insert((first, second), ()).is_none() {
+                overlaps.push(AreaOverlap { first, second, network: cell.first_network });
+            }
+        }
+        overlaps
+    }
+
     /// The number of the area that an address is in.
     pub fn area(&self, division: &Division, ip: IpAddr) -> usize {
         let cell = match ip {
@@ -338,6 +370,14 @@ impl CellNumbers {
         }
         *cell
     }
+}
+
+/// The widest prefix that starts at `first` and ends at `last` or before.
+fn first_network<K: Address>(first: K, last: K) -> IpNet {
+    let fits = |length: &u8| {
+        first.without_bits(K::host_bits(*length)) == first && first.last_of(*length) <= last
+    };
+    first.prefix((0..=K::WIDTH).find(fits).unwrap_or(K::WIDTH))
 }
 
 /// Walks the networks of all databases and the overlay of one family side by side, in address

@@ -33,7 +33,7 @@ pub use coordinates::{Coordinates, CoordinatesError};
 pub use countries::is_country;
 pub use database::{Database, DatabaseError, DatabaseProgress};
 pub use databases::{Coverage, DatabaseLookup, Databases, LocationRef, MergedLookup};
-pub use grid::{Division, Grid};
+pub use grid::{AreaOverlap, Division, Grid};
 pub use location::Location;
 pub use special_purpose::is_special_purpose;
 pub use tree::TreeFault;

@@ -9,6 +9,7 @@
 //! | `inspect` | reports: one client's search, and the datacenters answered | when asked |
 //! | `feedback` | from load reports and ramps to [`Adjustments`] | on each report |
 //! | `recovery` | outages of all members, which conditions remember | on each change of health |
+//! | `requirements` | expectations and assertions about answers, verified | on a load, by `check` |
 
 mod chart;
 mod compile;
@@ -16,6 +17,7 @@ mod feedback;
 mod inspect;
 mod model;
 mod recovery;
+mod requirements;
 
 #[cfg(test)]
 mod tests;
@@ -50,3 +52,7 @@ pub use model::{
     update_combined,
 };
 pub use recovery::{Recovery, SavedRecovery};
+pub use requirements::{
+    AnswerItem, AnswerRule, Assertion, AssumedStates, ClientSet, Counterexample, Expectation,
+    ExpectedShare, FailureDepth, RequirementFault, RequirementId, Requirements, Violation, verify,
+};

@@ -51,6 +51,7 @@ mod query;
 mod regions;
 mod reload;
 mod reports;
+mod requirements;
 mod resolvers;
 mod scenarios;
 mod script;

@@ -47,6 +47,7 @@ scenarios! {
     policy_nearest
     policy_weighted
     regions_name_datacenters
+    requirements_enforced
     rfc1034_cname_chains
     rfc1034_exact_match
     rfc1034_nearest_zone

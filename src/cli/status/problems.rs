@@ -9,6 +9,8 @@ use crate::{
 
 /// The maximum number of warnings that are shown.
 const MAX_WARNINGS: usize = 20;
+/// The maximum number of requirements that are shown.
+const MAX_REQUIREMENTS: usize = 20;
 /// The maximum number of held files that are shown.
 const MAX_HELD_FILES: usize = 20;
 
@@ -22,7 +24,20 @@ pub(super) fn render(text: &mut String, status: &Status, style: StatusStyle) -> 
     frozen_verdicts(text, status, style)?;
     monitor_faults(text, status, style)?;
     distressed_services(text, status, style)?;
+    requirements(text, status, style)?;
     warnings(text, status, style)
+}
+
+/// The expectations and assertions of the files that do not hold.
+fn requirements(text: &mut String, status: &Status, style: StatusStyle) -> std::fmt::Result {
+    if status.requirements.is_empty() {
+        return Ok(());
+    }
+    writeln!(text, "\n{}", style.bad("requirements of the files that do not hold"))?;
+    let mut shown = status.requirements.iter().take(MAX_REQUIREMENTS);
+    shown.try_for_each(|requirement| writeln!(text, "  {requirement}"))?;
+    let hidden = status.requirements.len().saturating_sub(MAX_REQUIREMENTS);
+    write_hidden_count(text, hidden, "requirements")
 }
 
 /// The files whose newest content is not in use.

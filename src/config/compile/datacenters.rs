@@ -46,6 +46,12 @@ impl<'s> DatacenterNames<'s> {
         names
     }
 
+    /// The datacenters that a name refers to, if it is one of a datacenter or region.
+    pub(super) fn lookup(&self, name: &str) -> Option<Vec<DatacenterId>> {
+        let of_region = self.regions.get(name).cloned();
+        of_region.or_else(|| Some(vec![DatacenterId(self.datacenters.position(name)? as u32)]))
+    }
+
     /// The datacenters that a name refers to: one, or all of a region.
     pub(super) fn find(
         &mut self,

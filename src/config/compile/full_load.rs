@@ -16,7 +16,7 @@ use super::{
     name_scope::NameScope,
     pool_graph::{self, PoolGraph},
     pools::{self, CompiledPools},
-    regulation, services,
+    regulation, requirements, services,
     symbols::SymbolTable,
     targets,
     zones::{self, CompiledZones},
@@ -30,6 +30,7 @@ use crate::{
         diagnostic::Diagnostic,
         load_mode::LoadMode,
         problems::Problems,
+        requirements::WrittenRequirements,
         settings::Settings,
         sources::Sources,
         spec::{PoolSpec, ServicePool, Specs},
@@ -47,6 +48,7 @@ struct CompiledTables {
     are_monitors_bounded: bool,
     pools: CompiledPools,
     services: Vec<Service>,
+    requirements: WrittenRequirements,
     zones: CompiledZones,
     zone_files: ZoneFiles,
 }
@@ -96,6 +98,7 @@ pub(in crate::config) fn compile_full(
         server: settings.server,
         geoip,
         topology: Arc::new(topology),
+        requirements: Arc::new(compiled.requirements),
         zones: compiled.zones.list,
         datacenter_origins,
         master_files: compiled.zones.master_files,
@@ -158,6 +161,8 @@ fn compile_tables(sources: &Sources, specs: &Specs, problems: &mut Problems) -> 
     aliases::check(&pool_specs, &zones, problems);
     zones::check_whoami(&specs.zones, &specs.services, &zones, problems);
     let services = services::compile(specs, graph, &zones, &mut scope, problems);
+    let requirements =
+        requirements::compile(sources, specs, &services, &mut scope.datacenters, problems);
     // After an error, what seems unused may be what the mistake meant.
     if !problems.has_errors() {
         warn(sources, specs, graph, &services, &mut zones, &scope, problems);
@@ -173,7 +178,15 @@ fn compile_tables(sources: &Sources, specs: &Specs, problems: &mut Problems) -> 
             zone.serial.set_last_modified(time);
         });
     }
-    CompiledTables { datacenter_loads, are_monitors_bounded, pools, services, zones, zone_files }
+    CompiledTables {
+        datacenter_loads,
+        are_monitors_bounded,
+        pools,
+        services,
+        requirements,
+        zones,
+        zone_files,
+    }
 }
 
 /// Collects the names that tables define; a name that is defined twice is reported.

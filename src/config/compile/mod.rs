@@ -21,6 +21,7 @@ mod name_scope;
 mod pool_graph;
 mod pools;
 mod regulation;
+mod requirements;
 mod services;
 mod symbols;
 mod targets;

@@ -531,7 +531,7 @@ fn rule(
     Some(rule)
 }
 
-fn asn(item: ValueReader<'_>, problems: &mut Problems) -> Option<Placed<u32>> {
+pub(super) fn asn(item: ValueReader<'_>, problems: &mut Problems) -> Option<Placed<u32>> {
     let number = item.integer(
         1,
         i64::from(u32::MAX),

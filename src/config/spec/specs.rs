@@ -6,8 +6,15 @@ use std::{collections::HashSet, ops::Range, path::Path};
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    datacenter::DatacenterSpec, delegate::DelegateSpec, load, monitor, pool::PoolSpec,
-    service::ServiceSpec, table_header, zone::ZoneSpec,
+    datacenter::DatacenterSpec,
+    delegate::DelegateSpec,
+    load, monitor,
+    pool::PoolSpec,
+    requirement::{self, AssertionSpec, ExpectationSpec},
+    safety::SafetySpec,
+    service::ServiceSpec,
+    table_header,
+    zone::ZoneSpec,
 };
 use crate::config::{
     diagnostic::Stage,
@@ -37,6 +44,9 @@ pub(in crate::config) struct Specs {
     pub(in crate::config) loads: Vec<Placed<crate::load::LoadSource>>,
     pub(in crate::config) pools: Vec<PoolSpec>,
     pub(in crate::config) services: Vec<ServiceSpec>,
+    pub(in crate::config) expectations: Vec<ExpectationSpec>,
+    pub(in crate::config) assertions: Vec<AssertionSpec>,
+    pub(in crate::config) safety: Option<SafetySpec>,
     /// The kind and name of each table that could not be read: a reference to one is not a mistake.
     pub(in crate::config) unreadable: Vec<(&'static str, Box<str>)>,
     /// For each file that was read table by table: the start of each table, in order.
@@ -217,7 +227,8 @@ impl Specs {
     pub(in crate::config) fn table_count(&self) -> usize {
         let Self { datacenters, zones, delegates, monitors, loads, pools, services, .. } = self;
         let small_tables = datacenters.len() + zones.len() + delegates.len();
-        small_tables + monitors.len() + loads.len() + pools.len() + services.len()
+        let requirements = self.expectations.len() + self.assertions.len();
+        small_tables + monitors.len() + loads.len() + pools.len() + services.len() + requirements
     }
 
     fn append(&mut self, mut other: Self) {
@@ -244,6 +255,24 @@ impl Specs {
         problems: &mut Problems,
     ) {
         KINDS.into_iter().for_each(|kind| self.read_kind(kind, root, context, problems));
+        self.read_requirements(root, problems);
+    }
+
+    /// Reads the tables that have no name: requirements and the rules of safety. A file with one of
+    /// them is always read as a whole.
+    fn read_requirements(&mut self, root: &mut TableReader<'_>, problems: &mut Problems) {
+        if let Some(item) = root.value("expect") {
+            self.expectations.extend(requirement::read_list(item, problems, ExpectationSpec::read));
+        }
+        if let Some(item) = root.value("assert") {
+            self.assertions.extend(requirement::read_list(item, problems, AssertionSpec::read));
+        }
+        if let Some(item) = root.value("safety") {
+            match &self.safety {
+                Some(first) => first.report_duplicate(item.place, problems),
+                None => self.safety = SafetySpec::read(item, problems),
+            }
+        }
     }
 
     /// Reads the tables of one kind.

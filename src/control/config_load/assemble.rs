@@ -36,7 +36,7 @@ impl ConfigLoader {
     /// first.
     pub(super) fn finish(
         &mut self,
-        selection: FileSelection<'_>,
+        mut selection: FileSelection<'_>,
         (config, warnings): ConfigAndWarnings,
         missing: MissingFiles,
     ) -> Result<Option<ReloadOutcome>, ConfigLoadError> {
@@ -64,6 +64,9 @@ impl ConfigLoader {
             return Err(ConfigLoadError::from_lines(vec![format!(
                 "{directory}: no zone is defined there (help: {NO_ZONE})"
             )]));
+        }
+        if self.holds_for_requirements(&mut selection, &config, databases.databases())? {
+            return Ok(None);
         }
         self.compile_selection(selection, (config, warnings), databases, report)
     }

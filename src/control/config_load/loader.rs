@@ -10,7 +10,7 @@ use std::{
 use super::{
     load_error::ConfigLoadError,
     loaded_config::LoadedConfig,
-    reload::{ReloadBase, ReloadOutcome, ReloadTrigger},
+    reload::{ReloadBase, ReloadOutcome, ReloadTrigger, RequirementPolicy},
 };
 use crate::{
     config::{Colours, Config, Diagnostics, FileRole, SourceOptions, Sources, ToleratedDatabases},
@@ -109,6 +109,7 @@ impl LoadedConfig {
             last_good: Arc::new(good),
             serials: state.serials(),
             overrides: Arc::new(set),
+            requirements: RequirementPolicy::AsWritten,
             ..ReloadBase::default()
         };
         // Files that disappeared while no server ran are not waited for.
@@ -118,10 +119,11 @@ impl LoadedConfig {
         }
     }
 
-    /// Compiles a configuration that was read from `sources`.
+    /// Compiles a configuration that was read from `sources`, and verifies its requirements.
     ///
     /// # Errors
-    /// Mistakes that show only after the files fit together, such as databases that cannot be read.
+    /// Mistakes that show only after the files fit together, such as databases that cannot be read,
+    /// and requirements that do not hold.
     pub fn from_config(
         sources: Sources,
         config: Config,
@@ -129,7 +131,7 @@ impl LoadedConfig {
     ) -> Result<Self, ConfigLoadError> {
         let mut loader = ConfigLoader::new(
             &sources.locations().clone(),
-            ReloadBase::default(),
+            ReloadBase { requirements: RequirementPolicy::Required, ..ReloadBase::default() },
             ReloadTrigger::FileChange,
             Colours::Plain,
         );

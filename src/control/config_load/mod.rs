@@ -8,6 +8,7 @@
 //! | choose for each file its new version or its last good one | `file_selection` |
 //! | hold what would remove too much | `loader`, `removal` |
 //! | open databases, renumber the topology, compile charts | `assemble`, `databases` |
+//! | verify requirements that are enforced | `requirements` |
 //! | build zones, or share those in force | `zones` |
 //! | the result | `loaded_config`, or `load_error` |
 //! | a configuration that was in force earlier | `past` |
@@ -18,6 +19,7 @@ mod loaded_config;
 mod loader;
 mod past;
 mod reload;
+mod requirements;
 mod zones;
 
 #[cfg(test)]
@@ -27,4 +29,4 @@ pub use load_error::ConfigLoadError;
 pub use loaded_config::LoadedConfig;
 pub(super) use loader::load;
 pub(super) use past::PastConfig;
-pub(super) use reload::{ReloadBase, ReloadOutcome, ReloadTrigger};
+pub(super) use reload::{ReloadBase, ReloadOutcome, ReloadTrigger, RequirementPolicy};

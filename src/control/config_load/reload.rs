@@ -31,8 +31,22 @@ pub(in crate::control) struct ReloadBase {
     /// What operators set over the files.
     pub overrides: Arc<OverrideSet>,
     pub missing_files: MissingFiles,
+    /// Whether requirements are verified before the configuration is applied.
+    pub requirements: RequirementPolicy,
     /// Receives what the load depends on, and knows which files are open for writing.
     pub watch: Option<FileWatch>,
+}
+
+/// When a requirement that does not hold prevents a load.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::control) enum RequirementPolicy {
+    /// Never: the load is for a command that only reads, or the requirements are verified after it.
+    #[default]
+    Ignored,
+    /// Where the files say `enforce-asserts = true`.
+    AsWritten,
+    /// Always, as in `check`.
+    Required,
 }
 
 /// What asked for a load. Later variants permit more.

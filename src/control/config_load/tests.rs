@@ -230,3 +230,73 @@ fn unchanged_files_leave_the_configuration_as_it_is() {
     );
     assert!(matches!(loaded, Ok(ReloadOutcome::Unchanged(..))), "{loaded:?}");
 }
+
+#[test]
+fn only_the_file_that_breaks_an_enforced_requirement_is_held() {
+    let requirements = "[safety]\nenforce-asserts = true\n[[assert]]\nname = \"all clients get fra\"\n\
+                        services = [\"*.x.test\"]\nclients = { all = true }\nonly = [\"fra\"]\n";
+    let pools = POOLS.replace("192.0.2.2\"]", "192.0.2.2\"], datacenter = \"fra\"");
+    let site = ReloadFixture::new(&[
+        ("a-zone.toml", ZONE),
+        ("b-services.toml", SERVICES),
+        ("c-places.toml", PLACES),
+        ("d-pools.toml", &pools),
+        ("e-requirements.toml", requirements),
+    ]);
+    site.write("b-services.toml", &SERVICES.replace("ttl = 30", "ttl = 60"));
+    site.write(
+        "d-pools.toml",
+        &pools.replace(
+            "\"192.0.2.2\"], datacenter = \"fra\"",
+            "\"192.0.2.2\"], datacenter = \"iad\"",
+        ),
+    );
+    let base = || ReloadBase { requirements: RequirementPolicy::AsWritten, ..site.base() };
+    let loaded = site.load(base());
+    let held: Vec<_> =
+        loaded.hold_report.held.iter().map(|file| file.path.file_name().unwrap()).collect();
+    assert_eq!(held, ["d-pools.toml"]);
+    assert!(loaded.hold_report.held[0].errors[0].contains("does not hold"));
+    assert_eq!(loaded.topology.services[1].ttl_secs, 60);
+    assert_eq!(loaded.topology.endpoints[1].datacenters, loaded.topology.endpoints[0].datacenters);
+    // Where the requirement is new as well, its file is held.
+    site.write("e-requirements.toml", &requirements.replace("\"fra\"", "\"iad\""));
+    let loaded = site.load(base());
+    let held: Vec<_> =
+        loaded.hold_report.held.iter().map(|file| file.path.file_name().unwrap()).collect();
+    assert_eq!(held, ["d-pools.toml", "e-requirements.toml"]);
+}
+
+#[test]
+fn an_edit_beside_requirements_is_amended_and_an_edit_of_requirements_is_read_in_full() {
+    let requirements = "[[assert]]\nname = \"all clients get fra\"\nservices = [\"www.x.test\"]\n\
+                        clients = { all = true }\nonly = [\"fra\"]\n";
+    let mut site = ReloadFixture::new(&[
+        ("a-zone.toml", ZONE),
+        ("b-services.toml", SERVICES),
+        ("c-places.toml", PLACES),
+        ("d-pools.toml", POOLS),
+        ("e-requirements.toml", requirements),
+    ]);
+    let lines = |site: &ReloadFixture| {
+        let config = &site.loaded.config;
+        let list = &config.requirements.list;
+        let violations = crate::steer::verify(&config.topology, site.loaded.databases(), list, 0);
+        config.requirements.lines(&violations)
+    };
+    let found = lines(&site);
+    assert!(
+        found[0].contains("e-requirements.toml:2:8: ") && found[0].contains("got 192.0.2.2 "),
+        "{found:?}"
+    );
+    site.write("d-pools.toml", &POOLS.replace("192.0.2.2", "192.0.2.22"));
+    assert_eq!(site.reload(), LoadMode::Amended { tables: 1 });
+    let found = lines(&site);
+    assert!(
+        found[0].contains("e-requirements.toml:2:8: ") && found[0].contains("got 192.0.2.22 "),
+        "{found:?}"
+    );
+    site.write("e-requirements.toml", &format!("# what must hold\n{requirements}"));
+    assert_eq!(site.reload(), LoadMode::Full { tables: 7 });
+    assert!(lines(&site)[0].contains("e-requirements.toml:3:8: "), "{:?}", lines(&site));
+}

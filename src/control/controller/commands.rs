@@ -83,6 +83,7 @@ impl Controller {
             loaded: &self.loaded,
             conditions: self.publication.conditions(),
             configuration: self.reloads.configuration(),
+            requirements: self.requirement_check.failing(),
             held_files: self.reloads.hold_tracker(),
             state_directory: self.persistence.state_directory(),
             drain_tracker: self.publication.drain_tracker(),

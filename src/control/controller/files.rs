@@ -14,7 +14,7 @@ use crate::{
         LoadedConfig,
         clock::unix_now,
         config_errors::ConfigErrors,
-        config_load::{ReloadBase, ReloadOutcome},
+        config_load::{ReloadBase, ReloadOutcome, RequirementPolicy},
         handle::{DrainError, DrainReport, ReloadError, ReloadReport},
         report,
         saved_serials::{Completeness, EarlierSerials},
@@ -47,6 +47,7 @@ impl Controller {
             last_good: Arc::clone(&self.loaded.last_good),
             overrides: Arc::clone(&self.loaded.overrides),
             applied: Some(self.loaded.applied()),
+            requirements: RequirementPolicy::AsWritten,
             ..ReloadBase::default()
         };
         let guard = self.metronome.activate();
@@ -112,6 +113,7 @@ impl Controller {
         );
         self.log_removed();
         self.log_warnings();
+        self.requirement_check.begin(&self.loaded, self.metronome.activate());
         self.persistence.save_files(&self.loaded);
         let guard = self.metronome.activate();
         tokio::task::spawn_blocking(move || {

@@ -16,6 +16,7 @@
 //! | `drain_checks` | drains that wait for their check |
 //! | `override_changes` | overrides that wait for their charts |
 //! | `journaling` | what was reported to the journal |
+//! | `requirement_check` | the expectations and assertions of the configuration in force |
 //! | `persistence`, `cookie_rotation` | saves, and the keys of server cookies |
 //! | `owner` | the controller, which owns all of these |
 //!
@@ -55,6 +56,7 @@ mod publication;
 mod publish;
 mod reloads;
 mod reporting;
+mod requirement_check;
 mod run;
 mod start;
 mod verdict_log;

@@ -9,6 +9,7 @@ use super::{
     drain_checks::DrainChecks, event_effect::EventEffect, journaling::Journaling,
     live_conditions::LiveConditions, override_changes::OverrideChanges, persistence::Persistence,
     probing::Probing, publication::Publication, reloads::Reloads,
+    requirement_check::RequirementCheck,
 };
 use crate::{
     control::{
@@ -35,6 +36,7 @@ pub struct Controller {
     pub(super) worker: CompileWorker,
     pub(super) drain_checks: DrainChecks,
     pub(super) override_changes: OverrideChanges,
+    pub(super) requirement_check: RequirementCheck,
     pub(super) persistence: Persistence,
     pub(super) journaling: Journaling,
     /// Commands that wait for a snapshot whose charts all belong to the same conditions.

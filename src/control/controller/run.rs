@@ -53,6 +53,10 @@ impl Controller {
                 }
                 result = self.reloads.finished() => self.apply_reload(result, &mut channels).await,
                 charts = self.drain_checks.next_charts() => self.end_drain_check(charts),
+                failing = self.requirement_check.finished() => {
+                    let guard = self.metronome.activate();
+                    self.requirement_check.end(failing, &self.loaded, guard);
+                }
                 () = &mut first_round, if self.first_round.is_some() => {
                     self.end_first_round(&mut channels).await
                 }
@@ -141,6 +145,7 @@ impl Controller {
         drain::log_expired_states(topology, &before, &self.conditions.current().datacenters);
         self.probing.set_topology(topology, self.conditions.current()).await;
         self.conditions.rebuild(&self.loaded, &mut self.probing);
+        self.requirement_check.begin(&self.loaded, self.metronome.activate());
         self.request_compile();
     }
 

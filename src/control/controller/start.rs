@@ -17,6 +17,7 @@ use super::{
     probing::Probing,
     publication::Publication,
     reloads::Reloads,
+    requirement_check::RequirementCheck,
 };
 use crate::{
     config::SourceOptions,
@@ -133,6 +134,7 @@ impl Controller {
             worker: CompileWorker::start(metronome.clone())?,
             drain_checks: DrainChecks::default(),
             override_changes: OverrideChanges::new(loaded.override_fault.clone()),
+            requirement_check: RequirementCheck::default(),
             persistence,
             journaling: Journaling::new(journal, history, &loaded),
             deferred_commands: Vec::new(),
@@ -150,6 +152,7 @@ impl Controller {
         self.log_warnings();
         self.reloads.apply_hold_report(self.loaded.hold_report.clone(), &self.loaded);
         self.log_removed();
+        self.requirement_check.begin(&self.loaded, self.metronome.activate());
         self.persistence.save_files(&self.loaded);
         let aliases = self.conditions.aliases_mut();
         aliases.set_aliases(&self.loaded.topology.aliases, &self.loaded.config.server.resolvers);

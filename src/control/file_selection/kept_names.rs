@@ -91,7 +91,8 @@ impl FileSelection<'_> {
     fn unusable(&self) -> impl Iterator<Item = FileId> {
         self.ids().filter(|id| match &self.versions[id.index()] {
             SelectedVersion::Held { new, cause, .. } => {
-                *cause != HoldCause::Removal && new.role != FileRole::Absent
+                let is_usable = matches!(cause, HoldCause::Removal | HoldCause::Requirement);
+                !is_usable && new.role != FileRole::Absent
             }
             SelectedVersion::Unchanged | SelectedVersion::New | SelectedVersion::Retained => false,
         })

@@ -93,6 +93,8 @@ pub(super) enum HoldCause {
     OtherFiles,
     /// The new version has no error, and would remove names.
     Removal,
+    /// The new version has no error, and a requirement that is enforced does not hold with it.
+    Requirement,
     /// The file cannot be used, whatever the other files contain.
     OwnError,
 }
@@ -189,6 +191,26 @@ impl<'g> FileSelection<'g> {
             .into_iter()
             .filter(|hold| paths.contains(&hold.path))
             .collect()
+    }
+
+    /// The one file in its new version that breaks what `is_met` looks at: with its last good
+    /// version, and all others in their new one, the files load and it is met. `None` if no file
+    /// alone does, or if there are too many to try.
+    pub(super) fn breaking_file(&mut self, is_met: impl Fn(&Config) -> bool) -> Option<PathBuf> {
+        let is_candidate =
+            |id: &FileId| self.sources.files()[id.index()].role != FileRole::Settings;
+        let candidates: Vec<FileId> = self.changed().filter(is_candidate).collect();
+        if candidates.len() > MAX_RELEASES {
+            return None;
+        }
+        let breaking = candidates.into_iter().find(|&id| {
+            let good = self.last_good(id);
+            let new = self.exchange(id, good);
+            let is_it = self.load().is_ok_and(|(config, _)| is_met(&config));
+            self.exchange(id, new);
+            is_it
+        })?;
+        Some(self.sources.files()[breaking.index()].path.clone())
     }
 
     /// Holds for all files in their new version.

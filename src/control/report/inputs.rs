@@ -29,6 +29,8 @@ pub(in crate::control) struct StatusInputs<'a> {
     /// The conditions that the snapshot's charts were compiled under.
     pub conditions: &'a Conditions,
     pub configuration: &'a ConfigurationStatus,
+    /// The requirements that do not hold, one line each.
+    pub requirements: &'a [String],
     /// The files that are not in use as they are.
     pub held_files: &'a HoldTracker,
     /// The directory, with its list of what could not be saved.

@@ -47,6 +47,7 @@ pub(super) fn status(inputs: &StatusInputs<'_>, detail: ListDetail) -> Status {
         journal: Default::default(),
         configuration: inputs.configuration.clone(),
         held: inputs.held_files.status(),
+        requirements: inputs.requirements.to_vec(),
         unsaved: inputs.state_directory.save_failures().text(),
         databases: databases(inputs),
         zones: zones(inputs),

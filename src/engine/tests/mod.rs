@@ -17,6 +17,7 @@ mod hostile;
 mod lookup;
 mod model;
 mod protocol;
+mod requirements;
 mod steered;
 mod whoami;
 

@@ -17,6 +17,7 @@ pub use fallback_stage::FallbackStage;
 pub use route::Route;
 pub use service_chart::{Chart, DecidingAddress, UnusableArea};
 
+pub(super) use route::client_key;
 pub(super) use service_chart::{AreaAnswer, FamilyChart};
 pub(super) use slots::{
     BLOCK_SLOTS, DistinctDraw, GroupSlots, InversePermutation, LookupTable, Permutation,

@@ -42,7 +42,7 @@ impl<'a> Route<'a> {
 
 /// The client's prefix as a number, and the minimum scope of an answer chosen by it: /24 of IPv4
 /// and /56 of IPv6, distinguished by the top bit.
-pub(super) fn client_key(client: &IpAddr) -> (u64, u8) {
+pub(in crate::steer) fn client_key(client: &IpAddr) -> (u64, u8) {
     let v4_key = |address: &Ipv4Addr| u64::from(address.to_bits() >> (32 - CLIENT_PREFIX_V4));
     match client {
         IpAddr::V4(address) => (v4_key(address), CLIENT_PREFIX_V4),

@@ -113,6 +113,43 @@ impl ChartPlan {
         ChartDraft { chart, folds: [v4_fold, v6_fold] }
     }
 
+    /// The number of areas of the survey; 1 if the answer does not depend on geography.
+    pub(in crate::steer) fn area_count(&self) -> usize {
+        self.survey.as_ref().map_or(1, |survey| survey.rankings.len())
+    }
+
+    /// What the clients of one area are searched for.
+    fn context(&self, area: usize, family: Family) -> SearchContext<'_> {
+        let survey = self.survey.as_ref();
+        SearchContext {
+            pools: &self.geographic,
+            rankings: survey.map_or(&[], |survey| &survey.rankings[area]),
+            loss_ranges: survey.map_or(&[], |survey| survey.loss_ranges(area)),
+            is_by_client: self.key.is_by_client(),
+            ..SearchContext::without_geography(family)
+        }
+    }
+
+    /// Whether any client can get records of a family under the conditions of `search`.
+    pub(in crate::steer) fn publishes(&self, family: Family, search: &PoolSearch<'_>) -> bool {
+        self.published.holds(family, search)
+    }
+
+    /// The choice that answers the clients of one area in one family, under the conditions of
+    /// `search`; `None` is NODATA.
+    pub(in crate::steer) fn choice_in(
+        &self,
+        area: usize,
+        family: Family,
+        search: &mut PoolSearch<'_>,
+    ) -> Option<WheelChoice> {
+        if !self.published.holds(family, search) {
+            return None;
+        }
+        let context = self.context(area, family);
+        self.key.resolve(context, &self.published, search).finding.choice
+    }
+
     /// The service's answers in one family without their atlas, and the fold that makes the atlas.
     fn family(
         &self,
@@ -124,16 +161,8 @@ impl ChartPlan {
             return (FamilyChart::default(), None);
         }
         let mut answers = FamilyAnswers::default();
-        let no_rankings = Vec::from([Box::default()]);
-        let rankings_by_area = self.survey.as_ref().map_or(&no_rankings, |survey| &survey.rankings);
-        for (area, rankings) in rankings_by_area.iter().enumerate() {
-            let context = SearchContext {
-                pools: &self.geographic,
-                rankings,
-                loss_ranges: self.survey.as_ref().map_or(&[], |survey| survey.loss_ranges(area)),
-                is_by_client: self.key.is_by_client(),
-                ..SearchContext::without_geography(family)
-            };
+        for area in 0..self.area_count() {
+            let context = self.context(area, family);
             answers.add(self.key.resolve(context, &self.published, search));
         }
         let is_by_client = answers.is_by_client();

@@ -301,7 +301,7 @@ impl PlanIndex {
 }
 
 /// The prefixes that the rules of any pool name.
-fn named_prefixes(topology: &Topology) -> Vec<IpNet> {
+pub(in crate::steer) fn named_prefixes(topology: &Topology) -> Vec<IpNet> {
     let rules = topology.pools.iter().flat_map(|pool| match &pool.policy {
         Policy::Geo { rules, .. } => rules.as_slice(),
         _ => &[],

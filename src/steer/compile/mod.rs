@@ -24,14 +24,17 @@ pub use policy::{Decision, PickReason, SkipReason};
 pub use search::WheelCache;
 pub use survey::Surveys;
 
-pub(super) use chart_plan::{ChartKey, PoolAttempt};
+pub(super) use chart_plan::{ChartKey, ChartPlan, PoolAttempt};
+pub(super) use compiler::named_prefixes;
 pub(super) use policy::{MatchedRules, SearchResult};
 pub(super) use preference::{
     LossRange, Preferences, Ranking, RuleKeys, Specificity, biased_km, member_coordinates,
 };
 pub(super) use published_families::PublishedFamilies;
 pub(super) use search::{
-    EndpointAvailability, GroupAvailability, PoolEndpoint, PoolSearch, Quorum, SearchContext,
+    EndpointAvailability, GroupAvailability, OutageSet, PoolEndpoint, PoolSearch, Quorum,
+    SearchContext,
 };
 pub(super) use slots::raised_to_cover_all;
 pub(super) use stable_hash::stable_hash;
+pub(super) use survey::Survey;

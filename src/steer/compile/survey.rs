@@ -43,6 +43,11 @@ impl Survey {
         Self { grid, division, rankings, loss_ranges }
     }
 
+    /// The areas, as sets of the cells of the grid that the survey was made from.
+    pub(in crate::steer) fn division(&self) -> &Division {
+        &self.division
+    }
+
     /// The loss ranges of a client's area, by pool.
     pub(in crate::steer) fn loss_ranges_at(
         &self,
@@ -188,6 +193,11 @@ impl Surveys {
             // Surveys whose preferences do not name the prefixes that differ stay valid.
             self.grid = Some(Arc::new(Grid::new(databases, named)));
         }
+    }
+
+    /// The grid that [`Surveys::prepare`] made.
+    pub(in crate::steer) fn grid(&self) -> Option<&Arc<Grid>> {
+        self.grid.as_ref()
     }
 
     /// The survey of `preferences`, which is made if it does not exist; `None` if the preferences

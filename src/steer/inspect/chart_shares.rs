@@ -18,13 +18,16 @@ impl Chart {
     /// The endpoints in the answers to the clients of an area, each with its share of all endpoints
     /// answered. The shares add up to 1; there are none where the answer is NODATA.
     pub fn shares(&self, family: Family, area: Area) -> Vec<(f64, &EndpointAnswer)> {
-        let mut shares = Vec::new();
         let answer = self.family(family).areas.get(area.0 as usize);
-        if let Some(choice) = answer.and_then(|answer| answer.choice.as_ref()) {
-            add_shares(choice, 1.0, &mut shares);
-        }
-        shares
+        answer.and_then(|answer| answer.choice.as_ref()).map(choice_shares).unwrap_or_default()
     }
+}
+
+/// The endpoints that a choice answers, each with its share of all endpoints answered.
+pub(in crate::steer) fn choice_shares(choice: &WheelChoice) -> Vec<(f64, &EndpointAnswer)> {
+    let mut shares = Vec::new();
+    add_shares(choice, 1.0, &mut shares);
+    shares
 }
 
 fn add_shares<'a>(

@@ -18,3 +18,5 @@ pub use presence::{
     answered_endpoints_in, count_alternatives,
 };
 pub use share_modifiers::{RampEffect, RampOwner, RetainedShare, ShareModifiers};
+
+pub(super) use chart_shares::choice_shares;

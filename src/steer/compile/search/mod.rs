@@ -4,6 +4,7 @@
 mod availability;
 mod endpoint_search;
 mod layers;
+mod outage_set;
 mod pool_search;
 mod pool_selection;
 mod quorum;
@@ -14,6 +15,7 @@ mod wheel_cache;
 pub use wheel_cache::WheelCache;
 
 pub(in crate::steer) use availability::{EndpointAvailability, GroupAvailability, PoolEndpoint};
+pub(in crate::steer) use outage_set::OutageSet;
 pub(in crate::steer) use pool_search::PoolSearch;
 pub(in crate::steer) use pool_selection::Quorum;
 pub(in crate::steer) use search_context::SearchContext;

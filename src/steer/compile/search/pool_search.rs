@@ -5,6 +5,7 @@ use std::{collections::HashMap, num::NonZeroU32};
 
 use super::{
     endpoint_search::{EndpointQuery, EndpointSearch},
+    outage_set::OutageSet,
     pool_selection::{PoolSelection, Quorum, picks},
     quorum::quorum,
     search_context::SearchContext,
@@ -32,7 +33,17 @@ pub(in crate::steer) struct PoolSearch<'a> {
     wheels: WheelBuilder<'a>,
     endpoints: HashMap<EndpointQuery, SearchResult>,
     /// The results of pools that do not depend on geography.
-    pools: HashMap<PoolQuery, SearchResult>,
+    pools: HashMap<PoolQuery, PoolFinding>,
+    /// By endpoint: the outages that can change it; empty where no proof needs them.
+    outages: &'a [OutageSet],
+    /// The outages that can change the endpoints evaluated since this was last taken.
+    evaluated: OutageSet,
+}
+
+/// The result of a pool, and the outages that can change it.
+struct PoolFinding {
+    result: SearchResult,
+    outages: OutageSet,
 }
 
 /// What a pool is searched for, but for geography.
@@ -68,7 +79,26 @@ impl<'a> PoolSearch<'a> {
         cache: Option<&'a mut WheelCache>,
     ) -> Self {
         let wheels = WheelBuilder::new(topology, conditions, cache);
-        Self { topology, conditions, wheels, endpoints: HashMap::new(), pools: HashMap::new() }
+        Self {
+            topology,
+            conditions,
+            wheels,
+            endpoints: HashMap::new(),
+            pools: HashMap::new(),
+            outages: &[],
+            evaluated: OutageSet::default(),
+        }
+    }
+
+    /// The same search, which also notes which outages can change its results. `outages` has those
+    /// of each endpoint.
+    pub(in crate::steer) fn noting_outages(self, outages: &'a [OutageSet]) -> Self {
+        Self { outages, ..self }
+    }
+
+    /// The outages that can change what was found since the last call.
+    pub(in crate::steer) fn take_outages(&mut self) -> OutageSet {
+        std::mem::take(&mut self.evaluated)
     }
 
     /// Searches a pool that a service is answered from. Returns the context that the result was
@@ -100,13 +130,17 @@ impl<'a> PoolSearch<'a> {
         let key = PoolQuery { pool: id, family, stage, counts_other_family, is_by_client };
         // Without geography, the result is the same in every area.
         let is_same_everywhere = !self.depends_on_geography(id, context);
-        if is_same_everywhere && let Some(result) = self.pools.get(&key) {
-            return result.clone();
+        if is_same_everywhere && let Some(known) = self.pools.get(&key) {
+            self.evaluated.extend(known.outages);
+            return known.result.clone();
         }
+        let before = self.take_outages();
         let result = self.evaluate_pool(id, context);
         if is_same_everywhere {
-            self.pools.insert(key, result.clone());
+            let known = PoolFinding { result: result.clone(), outages: self.evaluated };
+            self.pools.insert(key, known);
         }
+        self.evaluated.extend(before);
         result
     }
 
@@ -288,6 +322,7 @@ impl<'a> PoolSearch<'a> {
         let search = self.endpoint_search();
         let counts_empty = context.counts_other_family && search.lacks(id, family);
         let query = EndpointQuery { endpoint: id, family, stage, counts_empty };
+        self.evaluated.extend(self.outages.get(id.index()).copied().unwrap_or_default());
         self.endpoints.entry(query).or_insert_with(|| search.search(query)).clone()
     }
 

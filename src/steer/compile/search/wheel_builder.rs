@@ -12,7 +12,7 @@ use crate::steer::{
     chart::{Slots, Wheel, WheelChoice},
     compile::{
         policy::MemberGroups,
-        slots::{FillMethod, TableSpec, WeightedMember, steady_slots},
+        slots::{FillMethod, Picks, TableSpec, WeightedMember, steady_slots},
         stable_hash::stable_hash,
     },
     model::{Conditions, Family, Fraction, Policy, Pool, PoolId, Spread, Topology},
@@ -121,6 +121,8 @@ impl<'a> WheelBuilder<'a> {
             is_layered: false,
         };
         let Some(cache) = self.cache.as_deref_mut() else {
+            let reached = reached_members(&groups, picks(pool));
+            let choices = choices.into_iter().take(reached).collect();
             return wheel_of(Arc::new(Slots::undrawn()), choices);
         };
         if let FillMethod::Steady { slots } = fill_method {
@@ -139,6 +141,22 @@ impl<'a> WheelBuilder<'a> {
         let cycle = slots.cycle();
         Wheel { turn_counter, cycle, is_ranked, ..wheel_of(slots, choices) }
     }
+}
+
+/// How many of the members selected, group by group, an answer may hold. While members take only a
+/// fraction of their clients, every group may be reached.
+fn reached_members(groups: &[Vec<WeightedMember>], picks: Picks) -> usize {
+    let all = groups.iter().map(Vec::len).sum();
+    if groups.iter().flatten().any(|member| !member.fraction.is_full()) {
+        return all;
+    }
+    let wanted = picks.of(all);
+    groups.iter().fold(
+        0,
+        |reached, group| {
+            if reached < wanted { reached + group.len() } else { reached }
+        },
+    )
 }
 
 /// The members selected, group by group, each with its weight and the fraction that it takes.
