@@ -51,9 +51,10 @@ const fn table(heading: &'static str, samples: &'static [&'static str]) -> Table
     Table { heading, also: None, samples }
 }
 
-/// Every table. Samples that begin with `[server]` or `[geoip]` are `portolan.toml`.
-static TABLES: [Table; 33] = [
+/// Every table. Samples that begin with `[server]`, `[admin]` or `[geoip]` are `portolan.toml`.
+static TABLES: [Table; 34] = [
     table("`[server]`", &["[server]\nqqqqqqqqqq = 1"]),
+    table("`[admin]`", &["[admin]\nqqqqqqqqqq = 1"]),
     table(
         "`tls` and `https` of `[server]`",
         &[
@@ -226,7 +227,7 @@ fn every_configuration_key_is_documented_and_every_documented_key_exists() {
 #[test]
 fn every_key_that_the_sources_ask_for_is_of_a_table_that_is_checked_here() {
     // Tables without a name are asked for like keys.
-    let tables = ["server", "geoip", "expect", "assert", "safety"];
+    let tables = ["server", "admin", "geoip", "expect", "assert", "safety"];
     let mut known: BTreeSet<String> = tables.map(str::to_owned).into();
     for table in &TABLES {
         known.extend(table.known_keys());
@@ -445,7 +446,7 @@ fn known_keys(sample: &str) -> Vec<String> {
 
 /// The file that a TOML text is for: `portolan.toml` for the tables of settings, else `otherwise`.
 fn file_of(text: &str, otherwise: &'static str) -> &'static str {
-    let is_settings = text.lines().any(|line| line == "[server]" || line == "[geoip]");
+    let is_settings = text.lines().any(|line| ["[server]", "[admin]", "[geoip]"].contains(&line));
     if is_settings { "portolan.toml" } else { otherwise }
 }
 
@@ -687,7 +688,8 @@ fn repository() -> &'static Path {
 fn command(arguments: &[&str], directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portolan"));
     command.args(arguments).current_dir(directory).stdin(Stdio::null());
-    command.env_remove("PORTOLAN_LOG").env_remove("PORTOLAN_SERVER").env("NO_COLOR", "1");
+    command.env_remove("PORTOLAN_LOG").env("NO_COLOR", "1");
+    command.env_remove("PORTOLAN_SERVER").env_remove("PORTOLAN_TOKEN");
     command
 }
 

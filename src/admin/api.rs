@@ -7,6 +7,10 @@
 //! | `GET /readyz` | 200 while queries are answered from a snapshot; [`super::Readiness`], of which a request whose host is a name gets only `is-ready` |
 //! | `GET /metrics` | Prometheus text |
 //! | `GET /api/v1/status?full=` | [`crate::control::Status`]; of long lists the first 100 entries, with `full=true` all |
+//! | `GET /api/v1/services?state=&failing=&datacenter=&pool=&zone=&name=&offset=&limit=` | a [`super::ListPage`] of [`crate::control::ServiceStatus`], the worst first |
+//! | `GET /api/v1/services/{name}` | [`crate::control::ServiceReport`]; 404 |
+//! | `GET /api/v1/targets?verdict=&failing=&datacenter=&monitor=&target=&offset=&limit=` | a [`super::ListPage`] of [`crate::control::TargetStatus`], failing ones first |
+//! | `GET /api/v1/subjects/{name}` | [`crate::control::SubjectReport`]; 404 with the nearest name |
 //! | `GET /api/v1/totals` | [`super::TotalsView`] |
 //! | `GET /api/v1/explain?name=&type=&client=&subnet=&at=` | [`super::ReplayedExplanation`]; 404 for a name in none of the zones, or for a time that is not recorded |
 //! | `GET /api/v1/events?since=&until=&subject=&kind=&limit=&after=&wait=` | [`crate::control::EventPage`] |
@@ -33,6 +37,7 @@ use super::{
     documents::{explain, healthz, metrics, readyz, status, totals},
     error::ApiError,
     events::events,
+    inventory::{service, services, subject, targets},
     overrides,
     state::AdminState,
 };
@@ -47,6 +52,10 @@ pub(super) fn router(context: AdminContext) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/api/v1/status", get(status))
+        .route("/api/v1/services", get(services))
+        .route("/api/v1/services/{name}", get(service))
+        .route("/api/v1/targets", get(targets))
+        .route("/api/v1/subjects/{name}", get(subject))
         .route("/api/v1/totals", get(totals))
         .route("/api/v1/explain", get(explain))
         .route("/api/v1/events", get(events))

@@ -9,6 +9,9 @@ use crate::{
 pub struct AdminContext {
     /// The maximum number of connections, each of which takes one descriptor.
     pub max_connections: usize,
+    /// The names that a Host header may have besides addresses and `localhost`, in lower case and
+    /// without the final dot.
+    pub hosts: Vec<Box<str>>,
     /// Reads the status and requests changes.
     pub controller: ControllerHandle,
     /// The counters of the transports.

@@ -49,8 +49,8 @@ pub(super) async fn readyz(
     let readiness = Readiness::new(&state.context, generation, status.as_deref());
     let code = if readiness.is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let text = match host_kind {
-        HostKind::Address => json_octets(&readiness),
-        HostKind::Name => json_octets(&json!({ "is-ready": readiness.is_ready })),
+        HostKind::Own => json_octets(&readiness),
+        HostKind::Foreign => json_octets(&json!({ "is-ready": readiness.is_ready })),
     };
     (code, uncached_response(JSON_TYPE, text)).into_response()
 }

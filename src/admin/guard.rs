@@ -6,15 +6,16 @@
 //! - DNS rebinding: the page's name is made to resolve to this address, so that the browser treats
 //!   this server as the page's origin. The `Host` header then holds that name. A name is not
 //!   accepted, since an attacker can point it anywhere; an address or `localhost` is, since these
-//!   cannot be rebound.
+//!   cannot be rebound. So are the names in `hosts` of `[admin]`: the operator controls where these
+//!   lead.
 //! - Cross-site requests: a form or a script of another origin may send a POST without a preflight
 //!   if its content type is one that forms have. For `application/json`, the browser sends a CORS
 //!   preflight first, which this server never grants.
 //!
 //! At an address that is not a loopback one, documents may be read under any name; changes always
-//! need an address or `localhost`. Prometheus and load balancers that monitor the server may use
-//! any name; under a name, which an attacker may have pointed here, `/readyz` returns readiness and
-//! nothing else.
+//! need an address, `localhost` or such a name. Prometheus and load balancers that monitor the
+//! server may use any name; under a name, which an attacker may have pointed here, `/readyz`
+//! returns readiness and nothing else.
 //!
 //! Before these checks, the Host header is checked for validity (RFC 9112 section 3.2), since they
 //! depend on it.
@@ -35,27 +36,34 @@ const MONITORING_PATHS: [&str; 3] = ["/healthz", "/metrics", "/readyz"];
 /// What a request names as its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HostKind {
-    /// An address, `localhost` or no host: a web page of another site cannot send that.
-    Address,
-    /// A name, which may be that of another site's page.
-    Name,
+    /// An address, `localhost`, a name in `hosts` or no host: a web page of another site cannot
+    /// send that.
+    Own,
+    /// Any other name, which may be that of another site's page.
+    Foreign,
 }
 
 /// Checks a request that arrived at the address `local`, and returns what it names as its host.
+/// `own_names` are the names that the operator accepts.
 ///
 /// # Errors
 /// The reply to a request that is refused.
-pub(super) fn check_request<B>(request: &Request<B>, local: IpAddr) -> Result<HostKind, ApiError> {
+pub(super) fn check_request<B>(
+    request: &Request<B>,
+    local: IpAddr,
+    own_names: &[Box<str>],
+) -> Result<HostKind, ApiError> {
     check_host(request)?;
-    let host_kind = if has_address_host(request) { HostKind::Address } else { HostKind::Name };
+    let host_kind =
+        if has_own_host(request, own_names) { HostKind::Own } else { HostKind::Foreign };
     let is_change = is_change(request.method());
     let is_private =
         local.to_canonical().is_loopback() && !MONITORING_PATHS.contains(&request.uri().path());
-    if (is_change || is_private) && host_kind == HostKind::Name {
+    if (is_change || is_private) && host_kind == HostKind::Foreign {
         return Err(ApiError::new(
             StatusCode::MISDIRECTED_REQUEST,
-            "the Host header must be an address or localhost, so that no web page can reach this server under its \
-             own name (DNS rebinding)",
+            "the Host header must be an address, localhost or a name in `hosts` of [admin], so that no web page can \
+             reach this server under its own name (DNS rebinding)",
         ));
     }
     if is_change && !is_json(request) {
@@ -106,20 +114,23 @@ pub(super) fn is_change(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// Whether every host that a request names is an address or `localhost`. Also holds for a request
-/// without a host, which no browser sends.
-fn has_address_host<B>(request: &Request<B>) -> bool {
+/// Whether every host that a request names is an address, `localhost` or one of `own_names`. Also
+/// holds for a request without a host, which no browser sends.
+fn has_own_host<B>(request: &Request<B>, own_names: &[Box<str>]) -> bool {
     let headers =
         request.headers().get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
-    request.uri().authority().map(Authority::as_str).into_iter().chain(headers).all(is_address)
+    let mut hosts = request.uri().authority().map(Authority::as_str).into_iter().chain(headers);
+    hosts.all(|host| is_own(host, own_names))
 }
 
-fn is_address(host: &str) -> bool {
+fn is_own(host: &str, own_names: &[Box<str>]) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return false };
     let host = authority.host();
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
-    bare.parse::<IpAddr>().is_ok() || host == "localhost" || host.ends_with(".localhost")
+    let is_address = bare.parse::<IpAddr>().is_ok();
+    let is_loopback_name = host == "localhost" || host.ends_with(".localhost");
+    is_address || is_loopback_name || own_names.iter().any(|name| **name == *host)
 }
 
 fn is_json<B>(request: &Request<B>) -> bool {
@@ -155,7 +166,26 @@ mod tests {
             ("", false, "nothing"),
             ("a b", false, "not a host"),
         ] {
-            assert_eq!(is_address(host), is_ours, "{host}: {why}");
+            assert_eq!(is_own(host, &[]), is_ours, "{host}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_the_operator_lists_is_accepted_and_no_other_one() {
+        let own: [Box<str>; 1] = ["gslb1.example.com".into()];
+        for (method, host, expected, why) in [
+            ("GET", "gslb1.example.com", Some(HostKind::Own), "as written"),
+            ("POST", "gslb1.example.com", Some(HostKind::Own), "changes as well"),
+            ("GET", "GSLB1.Example.com.:8053", Some(HostKind::Own), "case, final dot and port"),
+            ("GET", "gslb2.example.com", None, "another name"),
+            ("GET", "x.gslb1.example.com", None, "a name below it"),
+            ("GET", "example.com", None, "a name above it"),
+        ] {
+            let request = Request::builder().method(method).uri("/api/v1/status");
+            let request = request.header(HOST, host).header(CONTENT_TYPE, "application/json");
+            let local = LOOPBACK.parse().unwrap();
+            let accepted = check_request(&request.body(()).unwrap(), local, &own).ok();
+            assert_eq!(accepted, expected, "{host}: {why}");
         }
     }
 
@@ -187,7 +217,7 @@ mod tests {
                 request = request.header(HOST, *host);
             }
             let refused =
-                check_request(&request.body(()).unwrap(), LOOPBACK.parse().unwrap()).err();
+                check_request(&request.body(()).unwrap(), LOOPBACK.parse().unwrap(), &[]).err();
             assert_eq!(refused.map(|fault| fault.status().as_u16()), expected, "{why}");
         }
     }
@@ -224,7 +254,8 @@ mod tests {
             if let Some(content_type) = content_type {
                 request = request.header(CONTENT_TYPE, content_type);
             }
-            let refused = check_request(&request.body(()).unwrap(), local.parse().unwrap()).err();
+            let refused =
+                check_request(&request.body(()).unwrap(), local.parse().unwrap(), &[]).err();
             assert_eq!(refused.map(|fault| fault.status().as_u16()), expected, "{why}");
         }
     }
@@ -241,7 +272,7 @@ mod tests {
         ] {
             let request =
                 Request::builder().method(method).uri(path).header(HOST, "dns1.example.com:8053");
-            let outcome = check_request(&request.body(()).unwrap(), LOOPBACK.parse().unwrap());
+            let outcome = check_request(&request.body(()).unwrap(), LOOPBACK.parse().unwrap(), &[]);
             assert_eq!(outcome.is_ok(), is_read, "{method} {path}");
         }
     }

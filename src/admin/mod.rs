@@ -8,7 +8,7 @@
 //! | `guard` | refuses what a web page of another site could send |
 //! | `api` | the routes, and the table of all endpoints |
 //! | `state`, `context` | what the endpoints share, and what the daemon provides |
-//! | `documents`, `changes`, `overrides` | the endpoints that read, and those that change the server |
+//! | `documents`, `inventory`, `changes`, `overrides` | the endpoints that read, those that list services and targets, and those that change the server |
 //! | `events` | the endpoint of the journal |
 //! | `request_body` | what all changes share |
 //! | `response`, `error` | the form of replies |
@@ -35,6 +35,7 @@ mod error;
 mod events;
 mod guard;
 mod held_files;
+mod inventory;
 mod metrics;
 mod overrides;
 mod rate_limiter;
@@ -56,6 +57,7 @@ pub use changes::{DrainBody, ReloadBody};
 pub use context::AdminContext;
 pub use documents::ReplayedExplanation;
 pub use error::ApiError;
+pub use inventory::ListPage;
 pub use overrides::{OverrideBody, RemovalBody};
 pub use readiness::Readiness;
 pub use server::{AdminServer, serve};

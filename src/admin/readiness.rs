@@ -134,7 +134,7 @@ fn status_concerns(status: &Status) -> Vec<Concern> {
     concerns.extend(held.iter().take(MAX_LISTED_FILES).cloned());
     if let Some(more) = held.len().checked_sub(MAX_LISTED_FILES).filter(|more| *more > 0) {
         concerns.push(format!(
-            "{more} more about files that are not in use; `portolan status --json` names all"
+            "{more} more about files that are not in use; `portolan status held` names all"
         ));
     }
     let errors = &status.configuration.errors;

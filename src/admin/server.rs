@@ -74,33 +74,43 @@ const OCTETS_PER_TOKEN: u64 = 32 << 10;
 /// The running server. Dropping it stops it.
 #[derive(Debug)]
 pub struct AdminServer {
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
+    /// A task for each address.
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl AdminServer {
-    /// The address that it listens on, with the port that the system chose for port 0.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// The addresses that it listens on, with the port that the system chose for port 0.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// Stops accepting; requests in progress may finish within a second.
     pub async fn stop(self) {
         self.stop.send_replace(true);
-        // The task ends by itself or with the runtime.
-        let _ = self.task.await;
+        for task in self.tasks {
+            // The task ends by itself or with the runtime.
+            let _ = task.await;
+        }
     }
 }
 
-/// Serves HTTP on `listener`, on the tokio runtime that this is called in.
+/// Serves HTTP on `listeners`, on the tokio runtime that this is called in. They share the limits.
 ///
 /// # Errors
-/// The system cannot make the listener non-blocking or return its address.
-pub fn serve(listener: std::net::TcpListener, context: AdminContext) -> io::Result<AdminServer> {
-    listener.set_nonblocking(true)?;
-    let listener = TcpListener::from_std(listener)?;
-    let address = listener.local_addr()?;
+/// The system cannot make a listener non-blocking or return its address.
+pub fn serve(
+    listeners: Vec<std::net::TcpListener>,
+    mut context: AdminContext,
+) -> io::Result<AdminServer> {
+    let to_tokio = |listener: std::net::TcpListener| {
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    };
+    let listeners: Vec<TcpListener> =
+        listeners.into_iter().map(to_tokio).collect::<io::Result<_>>()?;
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
     let (stop, stopped) = watch::channel(false);
     let connections = ConnectionTable::new(ConnectionLimits {
         connections: context.max_connections,
@@ -110,11 +120,16 @@ pub fn serve(listener: std::net::TcpListener, context: AdminContext) -> io::Resu
         ..ConnectionLimits::default()
     });
     let pipeline = Arc::new(RequestPipeline {
+        hosts: std::mem::take(&mut context.hosts),
         router: api::router(context),
         limiter: Mutex::new(rate_limiter()),
     });
-    let task = tokio::spawn(accept(listener, connections, pipeline, stopped));
-    Ok(AdminServer { address, stop, task })
+    let accept = |listener: TcpListener| {
+        let (connections, pipeline) = (Arc::clone(&connections), Arc::clone(&pipeline));
+        tokio::spawn(accept(listener, connections, pipeline, stopped.clone()))
+    };
+    let tasks = listeners.into_iter().map(accept).collect();
+    Ok(AdminServer { addresses, stop, tasks })
 }
 
 fn rate_limiter() -> RateLimiter {
@@ -123,6 +138,8 @@ fn rate_limiter() -> RateLimiter {
 
 /// What the requests of all connections share.
 struct RequestPipeline {
+    /// The names that a Host header may have.
+    hosts: Vec<Box<str>>,
     router: Router,
     /// Locked for a few instructions.
     limiter: Mutex<RateLimiter>,
@@ -223,7 +240,8 @@ async fn answer(
     pipeline: Arc<RequestPipeline>,
 ) -> Result<Response<Body>, Infallible> {
     sleep_until(pipeline.charge(1)).await;
-    let mut request = match read_request(request, addresses.local_address).await {
+    let local_address = addresses.local_address;
+    let mut request = match read_request(request, local_address, &pipeline.hosts).await {
         Ok(request) => request,
         Err(error) => return Ok(error.into_response()),
     };
@@ -240,8 +258,9 @@ async fn answer(
 async fn read_request(
     request: Request<Incoming>,
     local_address: IpAddr,
+    hosts: &[Box<str>],
 ) -> Result<Request<Body>, ApiError> {
-    let host = guard::check_request(&request, local_address)?;
+    let host = guard::check_request(&request, local_address, hosts)?;
     let (mut head, body) = request.into_parts();
     head.extensions.insert(host);
     if !guard::is_change(&head.method) {

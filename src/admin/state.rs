@@ -11,12 +11,13 @@ use super::{
     readiness,
     single_flight::SingleFlight,
 };
-use crate::control::{ControllerStopped, ListDetail, Status};
+use crate::control::{ControllerStopped, ListDetail, ServiceStatus, Status};
 
 /// What the endpoints share.
 pub(super) struct AdminState {
     pub(super) context: AdminContext,
     status: SingleFlight<Arc<Status>>,
+    services: SingleFlight<Arc<Vec<ServiceStatus>>>,
     pub(super) status_text: SingleFlight<Bytes>,
     pub(super) full_status_text: SingleFlight<Bytes>,
     pub(super) metrics: SingleFlight<Bytes>,
@@ -31,6 +32,7 @@ impl AdminState {
         Self {
             context,
             status: SingleFlight::new(),
+            services: SingleFlight::new(),
             status_text: SingleFlight::new(),
             full_status_text: SingleFlight::new(),
             metrics: SingleFlight::new(),
@@ -45,6 +47,12 @@ impl AdminState {
 
     pub(super) async fn status(&self) -> Result<Arc<Status>, ControllerStopped> {
         self.status.fetch(async || Ok(Arc::new(self.fetch_status(ListDetail::Short).await?))).await
+    }
+
+    /// Every service, in order of name.
+    pub(super) async fn services(&self) -> Result<Arc<Vec<ServiceStatus>>, ControllerStopped> {
+        let fetch = async || Ok(Arc::new(self.context.controller.services().await?));
+        self.services.fetch(fetch).await
     }
 
     pub(super) async fn fetch_status(

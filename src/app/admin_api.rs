@@ -32,7 +32,8 @@ pub(super) struct AdminApi {
 
 impl AdminApi {
     pub(super) fn start(
-        listener: Option<TcpListener>,
+        listeners: Vec<TcpListener>,
+        hosts: Vec<Box<str>>,
         max_connections: usize,
         controller: &ControllerHandle,
         counters: &Counters,
@@ -40,20 +41,21 @@ impl AdminApi {
     ) -> Result<Self, ServeError> {
         let is_alive = Arc::new(AtomicBool::new(true));
         let is_listening = Arc::new(AtomicBool::new(false));
-        let lines = listening_lines("admin", listener.as_slice());
+        let lines = listening_lines("admin", &listeners);
         let reader = |flag: &Arc<AtomicBool>| {
             let flag = Arc::clone(flag);
             Box::new(move || flag.load(Relaxed))
         };
         let context = AdminContext {
             max_connections,
+            hosts,
             controller: controller.clone(),
             counters: counters.clone(),
             preemption_timer: preemption_timer.clone(),
             is_alive: reader(&is_alive),
             is_listening: reader(&is_listening),
         };
-        let server = listener.map(|listener| admin::serve(listener, context));
+        let server = (!listeners.is_empty()).then(|| admin::serve(listeners, context));
         let server = server.transpose().map_err(system_error("serve the admin address"))?;
         Ok(Self { server, listening_lines: lines, is_alive, is_listening })
     }

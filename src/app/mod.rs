@@ -87,7 +87,8 @@ pub fn serve(
             () = signals.until_stop() => return Ok(()),
         };
         let admin = AdminApi::start(
-            sockets.admin.take(),
+            std::mem::take(&mut sockets.admin),
+            settings.admin.hosts.clone(),
             descriptors.admin,
             &controller,
             &counters,

@@ -11,7 +11,7 @@ use std::{
 
 use super::error::{ServeError, system_error};
 use crate::{
-    config::{HttpsSettings, ServerSettings, TlsSettings},
+    config::{AdminSettings, HttpsSettings, ServerSettings, TlsSettings},
     transport::{
         self, BoundSockets, Certificate, CertificateRegistry, HttpsResource, StreamListeners,
     },
@@ -25,7 +25,8 @@ pub(super) struct Sockets {
     pub(super) dns: BoundSockets,
     pub(super) tls: Option<TlsSockets>,
     pub(super) https: Option<HttpsSockets>,
-    pub(super) admin: Option<TcpListener>,
+    /// Empty if the admin API is off.
+    pub(super) admin: Vec<TcpListener>,
     pub(super) certificates: CertificateRegistry,
 }
 
@@ -43,25 +44,25 @@ impl Sockets {
             .transpose()?;
         let https =
             settings.https.as_ref().map(|https| HttpsSockets::bind(https, &mut certificates));
-        let admin = bind_admin(settings)?;
+        let admin = bind_admin(&settings.admin)?;
         Ok(Self { dns, tls, https: https.transpose()?, admin, certificates })
     }
 }
 
-/// Binds the address of the admin API. If the default address is taken, DNS is served without it: a
-/// second server on one host needs other DNS addresses, and its operator may not know of this one.
-fn bind_admin(settings: &ServerSettings) -> Result<Option<TcpListener>, ServeError> {
-    let Some(address) = settings.admin else { return Ok(None) };
-    match transport::bind_streams(&[address]) {
-        Ok(mut listeners) => Ok(listeners.pop()),
-        Err(error) if !settings.is_admin_configured => {
+/// Binds the addresses of the admin API. If the default address is taken, DNS is served without it:
+/// a second server on one host needs other DNS addresses, and its operator may not know of this
+/// one.
+fn bind_admin(settings: &AdminSettings) -> Result<Vec<TcpListener>, ServeError> {
+    match transport::bind_streams(&settings.listen) {
+        Ok(listeners) => Ok(listeners),
+        Err(error) if !settings.is_configured => {
             tracing::warn!(
-                %address,
+                address = settings.listen.first().map(tracing::field::display),
                 %error,
-                help = "set `admin` in [server] to a free address, or to false",
+                help = "set `listen` in [admin] to a free address, or `admin` in [server] to false",
                 "admin API not started: DNS is served without it"
             );
-            Ok(None)
+            Ok(Vec::new())
         }
         Err(error) => Err(ServeError::Bind(error)),
     }
@@ -174,9 +175,9 @@ mod tests {
             ..SourceOptions::default()
         });
         settings.listen = vec!["127.0.0.1:0".parse().unwrap()];
-        settings.admin = taken.local_addr().ok();
-        assert!(Sockets::bind(&settings).unwrap().admin.is_none());
-        settings.is_admin_configured = true;
+        settings.admin.listen = vec![taken.local_addr().unwrap()];
+        assert!(Sockets::bind(&settings).unwrap().admin.is_empty());
+        settings.admin.is_configured = true;
         assert!(matches!(Sockets::bind(&settings), Err(ServeError::Bind(_))));
     }
 }

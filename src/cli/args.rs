@@ -117,9 +117,11 @@ pub enum Command {
     /// Let the clients of a failover pool return to its first usable member.
     #[command(after_help = "Example:\n  portolan failback www")]
     Failback(FailbackArguments),
-    /// Show the state of the running server.
-    #[command(after_help = "Example:\n  portolan status --server gslb1:8053")]
-    Status(ServerArguments),
+    /// Show the state of the running server: what is wrong first.
+    #[command(
+        after_help = "Examples:\n  portolan status\n  portolan status services --failing\n  portolan status www.example.com --server gslb1:8053"
+    )]
+    Status(StatusArguments),
     /// Show what changed on the running server, when, by whose action and why.
     #[command(
         after_help = "Examples:\n  portolan log --since 1h\n  portolan log --subject fra --follow"
@@ -175,6 +177,17 @@ pub struct CheckArguments {
     pub files: FileArguments,
 }
 
+impl ExplainArguments {
+    /// The servers to ask.
+    pub fn remote(&self) -> ServerArguments {
+        ServerArguments {
+            server: self.server.clone(),
+            ca: self.ca.clone(),
+            config: self.files.config.clone(),
+        }
+    }
+}
+
 impl CheckArguments {
     /// The options as the configuration reads them.
     ///
@@ -206,11 +219,15 @@ pub struct ExplainArguments {
     /// (`2026-12-01T06:00:00Z`). The running server has the history.
     #[arg(long, value_name = "TIME", value_parser = parse_past, conflicts_with_all = ["zones", "geoip"])]
     pub at: Option<i64>,
-    /// Ask the running server at this URL or host:port [default: PORTOLAN_SERVER, else the
-    /// configured admin address]. Without --server, the files are read instead if no server answers
-    /// there, or if --zones or --geoip is given; the health of all targets is then unknown.
+    /// Ask the running server at this URL or host:port; may be repeated [default: PORTOLAN_SERVER,
+    /// else the configured admin address]. Without --server, the files are read instead if no
+    /// server answers there, or if --zones or --geoip is given; the health of all targets is then
+    /// unknown.
     #[arg(long, value_name = "URL")]
-    pub server: Option<String>,
+    pub server: Vec<String>,
+    /// A PEM file of CA certificates for https:// servers [default: those of the system].
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     #[command(flatten)]
     pub files: FileArguments,
 }
@@ -236,6 +253,28 @@ pub struct LocateArguments {
     pub addresses: Vec<IpAddr>,
     #[command(flatten)]
     pub files: FileArguments,
+}
+
+/// The arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArguments {
+    /// What to show: `services`, `datacenters`, `targets`, `overrides` (what operators set
+    /// over the files), `held` (files that are not in use as they are), or the NAME of a service,
+    /// pool, member, datacenter, region or target [default: what is wrong, then a summary].
+    #[arg(value_name = "VIEW|NAME")]
+    pub view: Option<String>,
+    /// Show only what is wrong, all of it.
+    #[arg(long)]
+    pub failing: bool,
+    /// Draw the report again each second, on a terminal.
+    #[arg(long, conflicts_with = "exit_code")]
+    pub watch: bool,
+    /// Exit with code 4 if an operator must act: if the server has concerns, as `/readyz` lists
+    /// them.
+    #[arg(long)]
+    pub exit_code: bool,
+    #[command(flatten)]
+    pub remote: ServerArguments,
 }
 
 /// The arguments of `failback`.

@@ -1,10 +1,7 @@
 //! The report of a change by an operator, as text: what was set, and its effect on the snapshot in
 //! force.
 
-use super::{
-    output::Output,
-    text::{format_relative_time, format_time, ramp_text},
-};
+use super::text::{format_relative_time, format_time, ramp_text};
 use crate::control::{
     DrainOutcome, DrainReport, DrainStatus, NewlyDistressed, OverrideChange, OverrideStatus,
     RemainingAnswer, unix_now,
@@ -14,36 +11,41 @@ use crate::control::{
 /// drained.
 const MAX_SHOWN: usize = 10;
 
-/// Prints a report. The warnings go to stderr.
-pub(super) fn print(report: &DrainReport, output: &Output) {
-    report.files.iter().for_each(|file| output.print_line(&format!("edited {file}")));
+/// What was set, and its effect.
+pub(super) fn text(report: &DrainReport) -> String {
+    let mut lines: Vec<String> = report.files.iter().map(|file| format!("edited {file}")).collect();
     for OverrideChange { subject, change, text } in &report.changes {
-        output.print_line(&match change.as_str() {
+        lines.push(match change.as_str() {
             "unchanged" => format!("{subject}: {text}"),
             change => format!("{subject}: override {change}: {text}"),
         });
     }
     for outcome in &report.outcomes {
-        output.print_line(&outcome_text(outcome, report));
-        still_answered(&outcome.still_answered).iter().for_each(|line| output.print_line(line));
+        lines.push(outcome_text(outcome, report));
+        lines.extend(still_answered(&outcome.still_answered));
     }
     let is_shown_above = |one: &&OverrideStatus| {
         matches!(one.subject_kind.as_str(), "datacenter" | "region") && one.kind == "state"
     };
     for one in report.overrides.iter().filter(|one| !is_shown_above(one)) {
-        output.print_line(&override_line(one, report));
-        still_answered(&one.still_answered).iter().for_each(|line| output.print_line(line));
+        lines.push(override_line(one, report));
+        lines.extend(still_answered(&one.still_answered));
     }
-    for NewlyDistressed { subject, answers } in report.distressed.iter().take(MAX_SHOWN) {
-        output.print_message(&format!(
-            "warning: no usable member is left for {subject}: answered with {answers}"
-        ));
-    }
+    lines.join("\n")
+}
+
+/// The names and types that the change leaves without a usable member.
+pub(super) fn warnings(report: &DrainReport) -> Vec<String> {
+    let warning = |NewlyDistressed { subject, answers }: &NewlyDistressed| {
+        format!("warning: no usable member is left for {subject}: answered with {answers}")
+    };
+    let mut warnings: Vec<String> = report.distressed.iter().take(MAX_SHOWN).map(warning).collect();
     if let Some(more) = report.distressed.len().checked_sub(MAX_SHOWN).filter(|more| *more > 0) {
-        output.print_message(&format!(
-            "warning: no usable member is left for {more} more; `portolan status --json` lists all"
+        warnings.push(format!(
+            "warning: no usable member is left for {more} more: portolan status services --failing"
         ));
     }
+    warnings
 }
 
 /// The effect of an override of a pool or member, in one line.

@@ -1,17 +1,21 @@
-//! The client of a running server's admin API: which server to use, requests, and errors.
+//! The client of the admin API of running servers: requests, and reports about each server.
 
-use std::{fmt, net::IpAddr, process::ExitCode, time::Duration};
+use std::{fmt, path::Path, process::ExitCode, time::Duration};
 
-use reqwest::{Certificate, Method};
+use reqwest::{Certificate, Method, header, redirect};
 use rustls::pki_types::CertificateDer;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::json;
+use serde_json::Value;
 
-use super::{args::ServerArguments, output::Output, text::format_time};
+use super::{exit::CommandExit, output::Output, remote_error::ServerRefusal, text::server_line};
+pub(super) use super::{
+    remote_error::RemoteError,
+    server_list::{RemoteServer, ServerList, ServerSource},
+};
 use crate::{
-    admin::{DrainBody, SERVER_HEADER, USER_HEADER},
-    config::{SourceOptions, admin_address},
+    admin::{SERVER_HEADER, USER_HEADER},
     control::ServerStatus,
+    files::{self, SymlinkPolicy},
     printable::{self, redacted},
 };
 
@@ -19,100 +23,11 @@ use crate::{
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest time for the connection, so that a missing server is reported soon.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const DEFAULT_PORT: u16 = 8053;
+/// The maximum number of octets of a file of CA certificates.
+const MAX_CA_OCTETS: u64 = 1 << 20;
+/// The maximum number of characters of a foreign reply that a message shows.
+const MAX_REPLY_CHARS: usize = 300;
 const USER_AGENT: &str = concat!("portolan/", env!("CARGO_PKG_VERSION"));
-
-/// Why a request to the server failed.
-#[derive(Debug)]
-pub(super) enum RemoteError {
-    /// No server answers at `url`.
-    Unreachable {
-        /// The URL without its password.
-        url: String,
-        /// The cause, as text.
-        cause: String,
-    },
-    /// The certificate of the server at this URL cannot be verified: this host has no CA
-    /// certificates.
-    NoCaCertificates(String),
-    /// No usable address of a server is given or configured, as explained by this text.
-    NoAdminAddress(String),
-    /// The reply from `url` is not from portolan, or from another version.
-    NotPortolan {
-        /// The URL without its password.
-        url: String,
-        /// The cause, as text.
-        cause: String,
-    },
-    /// The server replied with an error.
-    Refused(Box<ServerRefusal>),
-}
-
-/// The error reply of a server.
-#[derive(Debug)]
-pub(super) struct ServerRefusal {
-    server: ServerStatus,
-    /// The server's text for operators.
-    message: String,
-    /// The same as JSON, with complete lists.
-    detail: serde_json::Value,
-}
-
-impl RemoteError {
-    /// Ends the command with an exit code. With `--json`, the document contains the whole reply of
-    /// the server.
-    pub(super) fn report(&self, output: &Output) -> ExitCode {
-        if output.json {
-            output.print_document(&self.document());
-            output.print_message(&format!("error: {self}"));
-        } else {
-            output.fail(self);
-        }
-        ExitCode::from(self.exit_code())
-    }
-
-    /// The error as a document, with the whole reply of the server.
-    pub(super) fn document(&self) -> serde_json::Value {
-        match self {
-            Self::Refused(refusal) => {
-                let ServerRefusal { server, message, detail } = &**refusal;
-                json!({ "error": message, "detail": detail, "server": server })
-            }
-            _ => json!({ "error": self.to_string() }),
-        }
-    }
-
-    /// 3 if the server refused a change because of a rule, else 1.
-    pub(super) fn exit_code(&self) -> u8 {
-        match self {
-            Self::Refused(refusal) if refusal.detail.get("distress").is_some() => 3,
-            _ => 1,
-        }
-    }
-}
-
-impl fmt::Display for RemoteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreachable { url, cause } => write!(
-                f,
-                "no portolan server answers at {url}: {cause}\n  help: start it with `portolan serve`, or name its admin address with --server URL"
-            ),
-            Self::NoCaCertificates(url) => write!(
-                f,
-                "cannot verify the certificate of {url}: this host has no CA certificates\n  help: install the package \
-                 `ca-certificates`, or name the server by an http:// URL"
-            ),
-            Self::NoAdminAddress(why) => f.write_str(why),
-            Self::NotPortolan { url, cause } => {
-                write!(f, "the server at {url} is not portolan, or another version of it: {cause}")
-            }
-            Self::Refused(refusal) => {
-                write!(f, "{}\n  {}", refusal.message, server_line(&refusal.server))
-            }
-        }
-    }
-}
 
 /// A document and the server that sent it.
 #[derive(Debug, Serialize)]
@@ -159,114 +74,223 @@ impl<T> ServerReply<T> {
     }
 }
 
-/// `server http://127.0.0.1:8053: node gslb1, process 4711, started 2026-12-01 06:00:00 UTC`.
-pub(super) fn server_line(server: &ServerStatus) -> String {
-    let url = server.url.as_deref().unwrap_or("-");
-    let (node, started) = (printable::escaped(&server.node), format_time(server.started));
-    format!("server {url}: node {node}, process {}, started {started}", server.pid)
+/// What a command reports about one server.
+#[derive(Debug)]
+pub(super) struct ServerReport {
+    pub(super) exit: CommandExit,
+    /// The report as JSON.
+    pub(super) document: Value,
+    /// The line that names the server.
+    pub(super) heading: String,
+    /// The report as text, below the heading.
+    pub(super) text: String,
+    /// What the text is followed by on stderr; `--json` has it in the document.
+    pub(super) messages: Vec<String>,
 }
 
-/// Sends a request to the server: POST with a body, else GET.
-pub(super) fn request<T: DeserializeOwned>(
-    remote: &ServerArguments,
+/// Asks every server at the same time, and reports each as [`report_replies`] does.
+pub(super) fn report_each<T: Send>(
+    servers: &[RemoteServer],
+    output: &Output,
+    ask: impl Fn(&RemoteServer) -> Result<ServerReply<T>, RemoteError> + Sync,
+    report: impl Fn(ServerReply<T>, &Output) -> ServerReport,
+) -> ExitCode {
+    report_replies(ask_each(servers, ask), output, report)
+}
+
+/// Reports the reply of each server in the order named, also of those that did not answer. The exit
+/// code is the worst of all. With `--json`, the reports about several servers are one list.
+pub(super) fn report_replies<T>(
+    replies: Vec<Result<ServerReply<T>, RemoteError>>,
+    output: &Output,
+    report: impl Fn(ServerReply<T>, &Output) -> ServerReport,
+) -> ExitCode {
+    let is_list = replies.len() > 1;
+    let mut exit = CommandExit::Success;
+    let mut documents = Vec::new();
+    for (index, reply) in replies.into_iter().enumerate() {
+        if index > 0 && !output.json {
+            output.print_line("");
+        }
+        match reply {
+            Ok(reply) => {
+                let report = report(reply, output);
+                exit = exit.max(report.exit);
+                if !output.json {
+                    output.print_line(&report.heading);
+                    output.print_line(report.text.trim_end());
+                    report.messages.iter().for_each(|message| output.print_message(message));
+                }
+                documents.push(report.document);
+            }
+            Err(error) => {
+                exit = exit.max(error.exit());
+                output.print_message(&format!("error: {error}"));
+                documents.push(error.document());
+            }
+        }
+    }
+    match (output.json, is_list) {
+        (false, _) => {}
+        (true, false) => documents.iter().for_each(|document| output.print_document(document)),
+        (true, true) => output.print_document(&documents),
+    }
+    exit.code()
+}
+
+/// Asks every server at the same time, so that one that does not answer delays no other. Returns
+/// the replies in the order named.
+pub(super) fn ask_each<T: Send>(
+    servers: &[RemoteServer],
+    ask: impl Fn(&RemoteServer) -> T + Sync,
+) -> Vec<T> {
+    if let [server] = servers {
+        return vec![ask(server)];
+    }
+    std::thread::scope(|scope| {
+        let ask = &ask;
+        let started: Vec<_> =
+            servers.iter().map(|server| scope.spawn(move || ask(server))).collect();
+        let replies = started.into_iter().map(|thread| thread.join());
+        replies
+            .map(|reply| reply.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
+}
+
+/// Asks a server for a document, by GET.
+pub(super) fn read_document<T: DeserializeOwned>(
+    server: &RemoteServer,
     path: &str,
-    body: Option<&DrainBody>,
 ) -> Result<ServerReply<T>, RemoteError> {
-    request_with_body(remote, path, body.and_then(|body| serde_json::to_vec(body).ok()))
+    send(server, path, None)
 }
 
-pub(super) fn request_with_body<T: DeserializeOwned>(
-    remote: &ServerArguments,
-    path: &str,
-    body: Option<Vec<u8>>,
-) -> Result<ServerReply<T>, RemoteError> {
-    request_at(&base_url(remote)?, path, body)
-}
-
-/// Sends a request that changes the server, with a method other than POST.
-pub(super) fn request_with_method<T: DeserializeOwned>(
-    remote: &ServerArguments,
+/// Sends a request that changes a server.
+pub(super) fn send_change<T: DeserializeOwned>(
+    server: &RemoteServer,
     method: Method,
     path: &str,
     body: &impl Serialize,
 ) -> Result<ServerReply<T>, RemoteError> {
     // The bodies of requests have text keys and finite numbers, so this cannot fail.
     let body = serde_json::to_vec(body).unwrap_or_default();
-    send(&base_url(remote)?, path, Some((method, body)))
+    send(server, path, Some((method, body)))
 }
 
-/// Sends a request to the server at `base`: POST with a body, else GET.
-pub(super) fn request_at<T: DeserializeOwned>(
-    base: &str,
-    path: &str,
-    body: Option<Vec<u8>>,
-) -> Result<ServerReply<T>, RemoteError> {
-    send(base, path, body.map(|body| (Method::POST, body)))
-}
-
+/// Sends a request: GET without a method and a body.
 fn send<T: DeserializeOwned>(
-    base: &str,
+    server: &RemoteServer,
     path: &str,
-    body: Option<(Method, Vec<u8>)>,
+    change: Option<(Method, Vec<u8>)>,
 ) -> Result<ServerReply<T>, RemoteError> {
-    let shown = redacted(base).into_owned();
     let unreachable = |cause: &dyn fmt::Display| RemoteError::Unreachable {
-        url: shown.clone(),
+        url: server.shown_url(),
         cause: cause.to_string(),
     };
+    let authorization = server.authorization()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| unreachable(&error))?;
-    let roots = if base.starts_with("https:") { system_roots(base)? } else { Vec::new() };
+    let roots = if server.uses_tls() { trusted_roots(server)? } else { Vec::new() };
     runtime.block_on(async {
-        let client = client(roots).map_err(|error| unreachable(&root_cause(&error)))?;
-        let url = format!("{base}{path}");
-        let request = match body {
+        let client = client(server, roots).map_err(|error| unreachable(&root_cause(&error)))?;
+        let url = server.url(path);
+        let mut request = match change {
             Some((method, body)) => client
                 .request(method, url)
-                .header("content-type", "application/json")
+                .header(header::CONTENT_TYPE, "application/json")
                 .header(USER_HEADER, client_user())
                 .body(body),
             None => client.get(url),
         };
-        let response = request.send().await.map_err(|error| unreachable(&root_cause(&error)))?;
-        let is_success = response.status().is_success();
-        let server = response
-            .headers()
-            .get(SERVER_HEADER)
-            .and_then(|text| serde_json::from_slice(text.as_bytes()).ok());
-        let octets = response.bytes().await.map_err(|error| unreachable(&root_cause(&error)))?;
-        let server: Option<ServerStatus> =
-            server.map(|server| ServerStatus { url: Some(shown.clone()), ..server });
-        let not_portolan = |cause: String| RemoteError::NotPortolan { url: shown.clone(), cause };
-        match server {
-            Some(server) if !is_success => {
-                let (message, detail) = parse_refusal(&octets);
-                Err(RemoteError::Refused(Box::new(ServerRefusal { server, message, detail })))
-            }
-            None if !is_success => Err(not_portolan(parse_refusal(&octets).0)),
-            None => Err(not_portolan("its reply does not name a server".to_owned())),
-            Some(server) => match serde_json::from_slice(&octets) {
-                Ok(document) => Ok(ServerReply { server, document }),
-                Err(error) => Err(not_portolan(error.to_string())),
-            },
+        if let Some(authorization) = authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
         }
+        let response = request.send().await.map_err(|error| unreachable(&root_cause(&error)))?;
+        let head = ReplyHead::new(server, &response);
+        let octets = response.bytes().await.map_err(|error| unreachable(&root_cause(&error)))?;
+        read_reply(server, head, &octets)
     })
 }
 
+/// What the head of a reply says.
+struct ReplyHead {
+    status: reqwest::StatusCode,
+    /// The server that the reply names, with the URL that was asked.
+    sender: Option<ServerStatus>,
+    /// The URL that a redirection leads to.
+    location: Option<String>,
+}
+
+impl ReplyHead {
+    fn new(server: &RemoteServer, response: &reqwest::Response) -> Self {
+        let header = |name: &header::HeaderName| response.headers().get(name);
+        let sender: Option<ServerStatus> = header(&SERVER_HEADER)
+            .and_then(|text| serde_json::from_slice(text.as_bytes()).ok())
+            .map(|sender| ServerStatus { url: Some(server.shown_url()), ..sender });
+        let location = header(&header::LOCATION).and_then(|url| url.to_str().ok());
+        Self { status: response.status(), sender, location: location.map(str::to_owned) }
+    }
+}
+
+fn read_reply<T: DeserializeOwned>(
+    server: &RemoteServer,
+    head: ReplyHead,
+    octets: &[u8],
+) -> Result<ServerReply<T>, RemoteError> {
+    let url = server.shown_url();
+    match head.sender {
+        Some(sender) if head.status.is_success() => match serde_json::from_slice(octets) {
+            Ok(document) => Ok(ServerReply { server: sender, document }),
+            Err(error) => Err(RemoteError::NotPortolan { url, cause: error.to_string() }),
+        },
+        Some(server) => {
+            let (message, detail) = parse_refusal(octets);
+            Err(RemoteError::Refused(Box::new(ServerRefusal { server, message, detail })))
+        }
+        None if head.status.is_success() => {
+            let cause = "its reply does not name a server".to_owned();
+            Err(RemoteError::NotPortolan { url, cause })
+        }
+        None => {
+            let text = match head.location.filter(|_| head.status.is_redirection()) {
+                Some(location) => format!("it redirects to {}; name that URL", redacted(&location)),
+                None => parse_refusal(octets).0.chars().take(MAX_REPLY_CHARS).collect(),
+            };
+            Err(RemoteError::Rejected { url, reply: format!("HTTP {}: {text}", head.status) })
+        }
+    }
+}
+
 /// A client that trusts only `roots`; there are none for plain HTTP. By default, reqwest loads the
-/// system's CA certificates for every client, and fails if there are none.
-fn client(roots: Vec<Certificate>) -> reqwest::Result<reqwest::Client> {
+/// system's CA certificates for every client, and fails if there are none. A redirection is not
+/// followed: it could lead a token or a change to another server.
+fn client(server: &RemoteServer, roots: Vec<Certificate>) -> reqwest::Result<reqwest::Client> {
     let client = reqwest::Client::builder()
         .no_proxy()
         .timeout(REQUEST_TIMEOUT)
-        .connect_timeout(CONNECT_TIMEOUT);
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(redirect::Policy::none());
+    // The port 0 stands for that of the URL.
+    let loopback = [([127, 0, 0, 1], 0).into(), ([0, 0, 0, 0, 0, 0, 0, 1], 0).into()];
+    let client = match server.localhost() {
+        Some(name) => client.resolve_to_addrs(name, &loopback),
+        None => client,
+    };
     client.user_agent(USER_AGENT).tls_certs_only(roots).build()
 }
 
-/// The system's CA certificates, for the server at an `https` URL.
-fn system_roots(base: &str) -> Result<Vec<Certificate>, RemoteError> {
+/// The CA certificates by which the certificate of a server is verified: those of `--ca`, else
+/// those of the system.
+fn trusted_roots(server: &RemoteServer) -> Result<Vec<Certificate>, RemoteError> {
+    if let Some(path) = &server.ca_file {
+        return read_ca_file(path).map_err(|cause| RemoteError::UnusableCaFile {
+            path: path.display().to_string(),
+            cause,
+        });
+    }
     let found = rustls_native_certs::load_native_certs().certs;
     let is_usable = |certificate: &CertificateDer<'_>| {
         rustls::RootCertStore::empty().add(certificate.clone()).is_ok()
@@ -276,7 +300,18 @@ fn system_roots(base: &str) -> Result<Vec<Certificate>, RemoteError> {
         .filter(|certificate| is_usable(certificate))
         .filter_map(|certificate| Certificate::from_der(certificate).ok())
         .collect();
-    if roots.is_empty() { Err(RemoteError::NoCaCertificates(base.to_owned())) } else { Ok(roots) }
+    if roots.is_empty() {
+        Err(RemoteError::NoCaCertificates(server.shown_url()))
+    } else {
+        Ok(roots)
+    }
+}
+
+fn read_ca_file(path: &Path) -> Result<Vec<Certificate>, String> {
+    let octets = files::read(path, SymlinkPolicy::Follow, MAX_CA_OCTETS);
+    let octets = octets.map_err(|error| error.to_string())?;
+    let roots = Certificate::from_pem_bundle(&octets).map_err(|error| root_cause(&error))?;
+    if roots.is_empty() { Err("it holds no certificate".to_owned()) } else { Ok(roots) }
 }
 
 /// The user of this process, for the server's log; with `sudo`, the user who called it. Characters
@@ -302,72 +337,6 @@ fn parse_refusal(octets: &[u8]) -> (String, serde_json::Value) {
     (message, document.get_mut("error").map(serde_json::Value::take).unwrap_or_default())
 }
 
-/// The URL of `--server`, else of the configured admin address, which has a default.
-fn base_url(remote: &ServerArguments) -> Result<String, RemoteError> {
-    match remote.server.as_deref().filter(|server| !server.trim().is_empty()) {
-        Some(server) => server_url(server),
-        None => configured_url(&SourceOptions {
-            config: remote.config.clone(),
-            ..SourceOptions::default()
-        }),
-    }
-}
-
-/// The URL of the admin address in a configuration.
-pub(super) fn configured_url(locations: &SourceOptions) -> Result<String, RemoteError> {
-    let path = locations.config_path();
-    match admin_address(locations) {
-        Ok(Some(address)) => Ok(format!("http://{address}")),
-        Ok(None) => Err(RemoteError::NoAdminAddress(format!(
-            "the server of {0} has no admin address (`admin = false`), so commands cannot reach it\n  help: set \
-             [server] admin = \"127.0.0.1:8053\" in {0} and restart the server, or name another server with --server URL",
-            path.display()
-        ))),
-        Err(why) => Err(RemoteError::NoAdminAddress(format!(
-            "the admin address is unknown: {why}\n  help: see `portolan check`, or name the server with --server URL"
-        ))),
-    }
-}
-
-/// The URL of a `--server` argument.
-///
-/// # Errors
-/// [`RemoteError::NoAdminAddress`] if it cannot be a URL.
-pub(super) fn server_url(server: &str) -> Result<String, RemoteError> {
-    let url = complete_url(server);
-    match reqwest::Url::parse(&url) {
-        Ok(parsed) if matches!(parsed.scheme(), "http" | "https") => Ok(url),
-        _ => Err(RemoteError::NoAdminAddress(format!(
-            "{:?} names no server\n  help: write --server (or PORTOLAN_SERVER) as host, host:port or http://host:port",
-            without_password(server)
-        ))),
-    }
-}
-
-/// A `--server` argument without its password, with a scheme or without.
-fn without_password(server: &str) -> String {
-    match server.contains("://") {
-        true => redacted(server).into_owned(),
-        false => redacted(&format!("http://{server}")).trim_start_matches("http://").to_owned(),
-    }
-}
-
-/// Adds the missing scheme and port to a `--server` argument: it may be `http://gslb1:8053`,
-/// `gslb1:8053`, `gslb1`, `[2001:db8::1]:8053` or `2001:db8::1`.
-fn complete_url(server: &str) -> String {
-    let server = server.trim().trim_end_matches('/');
-    if server.contains("://") {
-        return server.to_owned();
-    }
-    match server.parse::<IpAddr>() {
-        Ok(IpAddr::V6(address)) => return format!("http://[{address}]:{DEFAULT_PORT}"),
-        Ok(IpAddr::V4(address)) => return format!("http://{address}:{DEFAULT_PORT}"),
-        Err(_) => {}
-    }
-    let has_port = server.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    if has_port { format!("http://{server}") } else { format!("http://{server}:{DEFAULT_PORT}") }
-}
-
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
@@ -391,22 +360,14 @@ pub(super) fn percent_encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::Status;
+    use crate::{cli::args::ServerArguments, control::Status};
 
-    #[test]
-    fn a_server_is_named_by_url_host_or_address() {
-        for (written, url) in [
-            ("http://gslb1.example.com:9000/", "http://gslb1.example.com:9000"),
-            ("https://gslb1.example.com", "https://gslb1.example.com"),
-            ("gslb1:9000", "http://gslb1:9000"),
-            ("gslb1", "http://gslb1:8053"),
-            ("192.0.2.1", "http://192.0.2.1:8053"),
-            ("192.0.2.1:9000", "http://192.0.2.1:9000"),
-            ("2001:db8::1", "http://[2001:db8::1]:8053"),
-            ("[2001:db8::1]:9000", "http://[2001:db8::1]:9000"),
-        ] {
-            assert_eq!(complete_url(written), url);
-        }
+    fn server(url: &str) -> RemoteServer {
+        let server = vec![url.to_owned()];
+        ServerList::new(&ServerArguments { server, ca: None, config: None })
+            .unwrap()
+            .single()
+            .unwrap()
     }
 
     #[test]
@@ -415,20 +376,35 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         // An address whose listener is closed.
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        for server in [format!("http://ada:hunter2@{closed}/"), format!("ada:hunter2@{closed}")] {
-            let url = server_url(&server).unwrap();
-            let error = request_at::<Status>(&url, "/", None).unwrap_err().to_string();
+        for url in [format!("http://ada:hunter2@{closed}/"), format!("ada:hunter2@{closed}")] {
+            let error = read_document::<Status>(&server(&url), "/").unwrap_err().to_string();
             assert!(
                 error.contains("no portolan server answers at http://***@127.0.0.1"),
                 "{error}"
             );
         }
-        for wrong in
-            ["ada:hunter2@gslb1:99999", "ftp://ada:hunter2@gslb1", "http://gslb1:x/?token=hunter2"]
-        {
-            let error = server_url(wrong).unwrap_err().to_string();
-            assert!(error.contains("names no server") && !error.contains("hunter2"), "{error}");
-        }
+    }
+
+    #[test]
+    fn a_reply_that_names_no_server_is_reported_with_its_status_and_text() {
+        let read = |status: u16, location: Option<&str>, text: &str| {
+            let head = ReplyHead {
+                status: reqwest::StatusCode::from_u16(status).unwrap(),
+                sender: None,
+                location: location.map(str::to_owned),
+            };
+            let server = server("https://gslb1.example.com");
+            read_reply::<Status>(&server, head, text.as_bytes()).unwrap_err().to_string()
+        };
+        let refused = read(421, None, "{\"message\": \"the Host header is wrong\"}");
+        assert_eq!(
+            refused,
+            "the request to https://gslb1.example.com was refused: HTTP 421 Misdirected Request: the Host header is wrong"
+        );
+        let redirected = read(301, Some("https://ada:secret@b.example/"), "<html>");
+        assert!(redirected.contains("redirects to https://***@b.example/; name"), "{redirected}");
+        assert!(read(502, None, &"x".repeat(10_000)).len() < 500);
+        assert!(read(200, None, "{}").contains("is not portolan"));
     }
 
     #[test]
@@ -441,40 +417,5 @@ mod tests {
         assert!(!clean.contains(printable::is_unprintable) && !clean.contains("\\n\""), "{clean}");
         assert_eq!(clean.matches("forged: line").count(), 3, "{clean}");
         assert!(clean.contains(r"x\\u{1b}[2J\\nforged"), "{clean}");
-    }
-
-    #[test]
-    fn an_argument_that_names_no_server_is_an_error() {
-        for written in ["not a url", "http://", "ftp://gslb1", "http://gslb1:99999"] {
-            assert!(server_url(written).is_err(), "{written}");
-        }
-    }
-
-    #[test]
-    fn a_configuration_without_an_admin_address_is_an_error() {
-        let directory = tempfile::tempdir().unwrap();
-        let config = directory.path().join("portolan.toml");
-        let url = |text: &str| {
-            std::fs::write(&config, text).unwrap();
-            let remote = ServerArguments { server: None, config: Some(config.clone()) };
-            base_url(&remote).map_err(|error| error.to_string())
-        };
-        assert_eq!(url("[server]\n"), Ok("http://127.0.0.1:8053".to_owned()));
-        assert_eq!(
-            url("[server]\nadmin = \"192.0.2.1:9000\"\n"),
-            Ok("http://192.0.2.1:9000".to_owned())
-        );
-        let error = url("[server]\nadmin = false\n").unwrap_err();
-        assert!(
-            error.contains("portolan.toml has no admin address") && error.contains("--server"),
-            "{error}"
-        );
-        for broken in ["[server\n", "[server]\nadmin = \"nowhere\"\n"] {
-            let error = url(broken).unwrap_err();
-            assert!(error.contains("the admin address is unknown"), "{error}");
-        }
-        std::fs::remove_file(&config).unwrap();
-        let missing = ServerArguments { server: None, config: Some(config.clone()) };
-        assert!(base_url(&missing).unwrap_err().to_string().contains("portolan.toml"));
     }
 }

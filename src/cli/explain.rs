@@ -7,7 +7,11 @@ use serde::Serialize;
 
 use super::{
     args::{ExplainArguments, PlanArguments},
-    client::{self, RemoteError, ServerReply, percent_encoded, request_at, server_url},
+    client::{
+        self, RemoteError, RemoteServer, ServerList, ServerReply, ServerReport, ServerSource,
+        ask_each, percent_encoded, read_document, report_replies,
+    },
+    exit::CommandExit,
     output::Output,
 };
 use crate::{
@@ -16,9 +20,6 @@ use crate::{
     control::{LoadedConfig, Replay, ServerStatus, time_text},
     engine::{self, ExplainRequest, Explanation, PlanLimits},
 };
-
-/// The exit code of a plan that violates a limit.
-const EXIT_FORBIDDEN: u8 = 3;
 
 /// An explanation and its source.
 #[derive(Debug, Serialize)]
@@ -43,75 +44,99 @@ enum ExplanationSource {
 }
 
 pub(super) fn explain(explain: &ExplainArguments, output: &Output) -> ExitCode {
-    match explain_with_source(explain, output) {
-        Ok(sourced) if output.json => output.print_document(&sourced),
-        Ok(SourcedExplanation {
-            source,
-            replayed: ReplayedExplanation { replay, explanation },
-        }) => {
-            output.print_line(&match source {
-                ExplanationSource::Server(server) => {
-                    format!("from the running {}", client::server_line(&server))
+    let has_file_flags = explain.files.zones.is_some() || !explain.files.geoip.is_empty();
+    if explain.server.is_empty() && has_file_flags {
+        return explain_by_files(explain, "--zones or --geoip is given".to_owned(), output);
+    }
+    let list = match ServerList::new(&explain.remote()) {
+        Ok(list) => list,
+        Err(error) => {
+            let because = error.to_string().lines().next().unwrap_or_default().to_owned();
+            return match explain.server.is_empty() {
+                true if !ServerList::is_named_by_environment() => {
+                    explain_by_files(explain, because, output)
                 }
-                ExplanationSource::Files { because } => {
-                    format!("from the files, with the health of all targets unknown: {because}")
-                }
-            });
-            if let Some(Replay { at, since, notes }) = replay {
-                output.print_line(&format!(
-                    "as it was at {at}, under conditions in force since {since}"
-                ));
-                notes.iter().for_each(|note| output.print_line(&format!("note: {note}")));
-            }
-            let explanation = client::escape_document(explanation);
-            output.print_line(engine::render_text(&explanation, output.is_coloured()).trim_end());
+                _ => output.fail(&error),
+            };
         }
+    };
+    let replies = ask_each(&list.servers, |server| explain_from_server(explain, server));
+    // The failure to reach servers that `--server` names is reported.
+    if list.source != ServerSource::Flag
+        && let Some(because) = unreachable_servers(&replies)
+    {
+        return explain_by_files(explain, because, output);
+    }
+    report_replies(replies, output, report)
+}
+
+/// Why no server answers, if none does. An error reply of a server is an answer.
+fn unreachable_servers(
+    replies: &[Result<ServerReply<ReplayedExplanation>, RemoteError>],
+) -> Option<String> {
+    let cause = |reply: &Result<_, _>| match reply {
+        Err(RemoteError::Unreachable { url, cause }) => Some(format!("{url} ({cause})")),
+        _ => None,
+    };
+    let causes: Option<Vec<String>> = replies.iter().map(cause).collect();
+    causes.map(|causes| format!("no server answers at {}", causes.join(", ")))
+}
+
+fn report(reply: ServerReply<ReplayedExplanation>, output: &Output) -> ServerReport {
+    let line = format!("from the running {}", reply.server_line());
+    let ServerReply { server, document } = reply;
+    sourced_report(line, ExplanationSource::Server(server), document, output)
+}
+
+fn explain_by_files(explain: &ExplainArguments, because: String, output: &Output) -> ExitCode {
+    if explain.at.is_some() {
+        let why = format!("{because}: only a running server has the history that --at needs");
+        return output.fail(&why);
+    }
+    let explanation = match explain_from_files(explain, output) {
+        Ok(explanation) => explanation,
         Err(why) => return output.fail(&why),
+    };
+    let line = format!("from the files, with the health of all targets unknown: {because}");
+    let source = ExplanationSource::Files { because };
+    let replayed = ReplayedExplanation { replay: None, explanation };
+    let report = sourced_report(line, source, replayed, output);
+    if output.json {
+        output.print_document(&report.document);
+    } else {
+        output.print_line(&report.heading);
+        output.print_line(report.text.trim_end());
     }
     ExitCode::SUCCESS
 }
 
-/// An explanation from the running server if one answers, else from the files. An error reply of a
-/// server is reported, and so is the failure to reach one that `--server` names.
-fn explain_with_source(
-    explain: &ExplainArguments,
+fn sourced_report(
+    heading: String,
+    source: ExplanationSource,
+    replayed: ReplayedExplanation,
     output: &Output,
-) -> Result<SourcedExplanation, String> {
-    let from_files = |because: String| {
-        if explain.at.is_some() {
-            return Err(format!(
-                "{because}: only a running server has the history that --at needs"
-            ));
-        }
-        let explanation = explain_from_files(explain, output)?;
-        let replayed = ReplayedExplanation { replay: None, explanation };
-        Ok(SourcedExplanation { source: ExplanationSource::Files { because }, replayed })
-    };
-    if explain.server.is_none()
-        && (explain.files.zones.is_some() || !explain.files.geoip.is_empty())
-    {
-        return from_files("--zones or --geoip is given".to_owned());
+) -> ServerReport {
+    let text = replay_text(replayed.replay.as_ref())
+        + &engine::render_text(
+            &client::escape_document(replayed.explanation.clone()),
+            output.is_coloured(),
+        );
+    let sourced = SourcedExplanation { source, replayed };
+    ServerReport {
+        exit: CommandExit::Success,
+        heading,
+        document: serde_json::to_value(&sourced).unwrap_or_default(),
+        text,
+        messages: Vec::new(),
     }
-    let from_environment =
-        || std::env::var("PORTOLAN_SERVER").ok().filter(|server| !server.is_empty());
-    let url = match explain.server.clone().or_else(from_environment) {
-        Some(server) => server_url(&server).map_err(|error| error.to_string())?,
-        None => match client::configured_url(&explain.files.locations()) {
-            Ok(url) => url,
-            Err(error) => {
-                return from_files(error.to_string().lines().next().unwrap_or_default().to_owned());
-            }
-        },
-    };
-    match explain_from_server(explain, &url) {
-        Ok(ServerReply { server, document }) => {
-            Ok(SourcedExplanation { source: ExplanationSource::Server(server), replayed: document })
-        }
-        Err(RemoteError::Unreachable { url, cause }) if explain.server.is_none() => {
-            from_files(format!("no server answers at {url} ({cause})"))
-        }
-        Err(error) => Err(error.to_string()),
-    }
+}
+
+/// The moment of an explanation of the past, and what may differ from it; a line each.
+fn replay_text(replay: Option<&Replay>) -> String {
+    let Some(Replay { at, since, notes }) = replay else { return String::new() };
+    let moment = format!("as it was at {at}, under conditions in force since {since}\n");
+    let notes = notes.iter().map(|note| format!("note: {note}\n"));
+    std::iter::once(moment).chain(notes).collect()
 }
 
 fn explain_from_files(explain: &ExplainArguments, output: &Output) -> Result<Explanation, String> {
@@ -135,7 +160,7 @@ fn explain_from_files(explain: &ExplainArguments, output: &Output) -> Result<Exp
 
 fn explain_from_server(
     explain: &ExplainArguments,
-    url: &str,
+    server: &RemoteServer,
 ) -> Result<ServerReply<ReplayedExplanation>, RemoteError> {
     let (name, rtype, client) =
         (percent_encoded(&explain.name.to_string()), explain.rtype, explain.client);
@@ -149,7 +174,7 @@ fn explain_from_server(
         percent_encoded(&client.to_string()),
         at.unwrap_or_default()
     );
-    request_at(url, &path, None)
+    read_document(server, &path)
 }
 
 pub(super) fn plan(plan: &PlanArguments, output: &Output) -> ExitCode {
@@ -186,5 +211,6 @@ pub(super) fn plan(plan: &PlanArguments, output: &Output) -> ExitCode {
     violations
         .iter()
         .for_each(|violation| output.print_message(&format!("forbidden: {violation}")));
-    if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FORBIDDEN) }
+    let exit = if violations.is_empty() { CommandExit::Success } else { CommandExit::Forbidden };
+    exit.code()
 }

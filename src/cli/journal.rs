@@ -4,7 +4,7 @@ use std::{process::ExitCode, thread, time::Duration};
 
 use super::{
     args::LogArguments,
-    client::{RemoteError, ServerReply, percent_encoded, request},
+    client::{RemoteError, RemoteServer, ServerList, ServerReply, percent_encoded, read_document},
     output::Output,
 };
 use crate::control::{Event, EventKind, EventPage, JournalEntry, time_text};
@@ -20,32 +20,69 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) fn run(log: &LogArguments, output: &Output) -> ExitCode {
     let mut printer = EventPrinter { output, date: String::new() };
-    match print_events(log, &mut printer) {
+    let server = ServerList::new(&log.remote).and_then(ServerList::single);
+    let printed = server.and_then(|server| {
+        let journal = RemoteJournal { server, log };
+        print_events(&journal, &mut printer)
+    });
+    match printed {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(output),
     }
 }
 
+/// The events of one server that a command asks for.
+struct RemoteJournal<'a> {
+    server: RemoteServer,
+    log: &'a LogArguments,
+}
+
+impl RemoteJournal<'_> {
+    /// The events that the server finds, safe to print.
+    fn page(&self, query: &str) -> Result<EventPage, RemoteError> {
+        Ok(self.reply(query)?.escaped().document)
+    }
+
+    fn reply(&self, query: &str) -> Result<ServerReply<EventPage>, RemoteError> {
+        let LogArguments { subject, kind, until, .. } = self.log;
+        let mut path = format!("/api/v1/events?{query}");
+        if let Some(subject) = subject {
+            path += &format!("&subject={}", percent_encoded(subject));
+        }
+        if let Some(kind) = kind {
+            path += &format!("&kind={}", percent_encoded(kind));
+        }
+        if let Some(until) = until {
+            path += &format!("&until={}", percent_encoded(&time_text(*until)));
+        }
+        read_document(&self.server, &path)
+    }
+}
+
 /// Prints the events that were asked for and then, with `--follow`, each new one until the command
 /// is interrupted.
-fn print_events(log: &LogArguments, printer: &mut EventPrinter<'_>) -> Result<(), RemoteError> {
+fn print_events(
+    journal: &RemoteJournal<'_>,
+    printer: &mut EventPrinter<'_>,
+) -> Result<(), RemoteError> {
+    let log = journal.log;
     let newest = match log.since {
-        Some(since) => print_since(log, since, printer)?,
-        None => print_latest(log, printer)?,
+        Some(since) => print_since(journal, since, printer)?,
+        None => print_latest(journal, printer)?,
     };
-    if log.follow { follow(log, newest, printer) } else { Ok(()) }
+    if log.follow { follow(journal, newest, printer) } else { Ok(()) }
 }
 
 /// Prints each event after the one with the id `after`, until the command is interrupted.
 fn follow(
-    log: &LogArguments,
+    journal: &RemoteJournal<'_>,
     mut after: u64,
     printer: &mut EventPrinter<'_>,
 ) -> Result<(), RemoteError> {
     let mut is_away = false;
     loop {
         let query = format!("after={after}&limit={PAGE_EVENTS}&wait={WAIT_SECS}");
-        let page = match page(log, &query) {
+        let page = match journal.page(&query) {
             Ok(page) => page,
             // The server restarts, for example. Its events keep their ids.
             Err(error @ RemoteError::Unreachable { .. }) => {
@@ -65,13 +102,17 @@ fn follow(
             _ if page.newest == 0 => after,
             _ => page.newest,
         };
-        printer.print_all(&page.events, log);
+        printer.print_all(&page.events, journal.log);
     }
 }
 
 /// Prints the latest events. Returns the id of the journal's newest one.
-fn print_latest(log: &LogArguments, printer: &mut EventPrinter<'_>) -> Result<u64, RemoteError> {
-    let reply = reply(log, &format!("limit={LATEST_EVENTS}"))?;
+fn print_latest(
+    journal: &RemoteJournal<'_>,
+    printer: &mut EventPrinter<'_>,
+) -> Result<u64, RemoteError> {
+    let log = journal.log;
+    let reply = journal.reply(&format!("limit={LATEST_EVENTS}"))?;
     let newest = reply.document.newest;
     if printer.output.json && !log.follow {
         printer.output.print_document(&reply);
@@ -90,16 +131,17 @@ fn print_latest(log: &LogArguments, printer: &mut EventPrinter<'_>) -> Result<u6
 
 /// Prints all events since a time, page by page. Returns the id of the journal's newest one.
 fn print_since(
-    log: &LogArguments,
+    journal: &RemoteJournal<'_>,
     since_ms: i64,
     printer: &mut EventPrinter<'_>,
 ) -> Result<u64, RemoteError> {
+    let log = journal.log;
     let since = percent_encoded(&time_text(since_ms));
     let mut all = EventPage::default();
     loop {
         let after = all.events.last().map_or(0, |last| last.id);
         let query = format!("since={since}&after={after}&limit={PAGE_EVENTS}");
-        let page = page(log, &query)?;
+        let page = journal.page(&query)?;
         all.newest = page.newest;
         if printer.output.json && !log.follow {
             all.events.extend(page.events);
@@ -115,25 +157,6 @@ fn print_since(
         printer.output.print_document(&all);
     }
     Ok(all.newest)
-}
-
-/// The events that the server finds, safe to print.
-fn page(log: &LogArguments, query: &str) -> Result<EventPage, RemoteError> {
-    Ok(reply(log, query)?.escaped().document)
-}
-
-fn reply(log: &LogArguments, query: &str) -> Result<ServerReply<EventPage>, RemoteError> {
-    let mut path = format!("/api/v1/events?{query}");
-    if let Some(subject) = &log.subject {
-        path += &format!("&subject={}", percent_encoded(subject));
-    }
-    if let Some(kind) = &log.kind {
-        path += &format!("&kind={}", percent_encoded(kind));
-    }
-    if let Some(until) = log.until {
-        path += &format!("&until={}", percent_encoded(&time_text(until)));
-    }
-    request(&log.remote, &path, None)
 }
 
 /// Prints events, with a line for each date.

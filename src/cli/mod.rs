@@ -12,7 +12,9 @@
 //! | `override_args`, `server_args`, `durations` | flags that several commands have |
 //! | `status` | `status` |
 //! | `reload` | `reload` |
-//! | `client` | the HTTP client of a running server's admin API |
+//! | `client` | the HTTP client of the admin API of running servers |
+//! | `server_list` | which servers a command talks to, and the token that it sends |
+//! | `remote_error`, `exit` | why a request failed; exit codes |
 //! | `journal` | `log`, the events of the journal |
 //! | `log` | the process log of `serve`, and its filter |
 //! | `output` | colours, JSON, stdout and stderr |
@@ -25,6 +27,7 @@ mod change_report;
 mod check;
 mod client;
 mod durations;
+mod exit;
 mod explain;
 mod failback;
 mod journal;
@@ -34,7 +37,9 @@ mod output;
 mod override_args;
 mod overrides;
 mod reload;
+mod remote_error;
 mod server_args;
+mod server_list;
 mod status;
 mod text;
 

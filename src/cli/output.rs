@@ -52,7 +52,12 @@ impl Output {
 
     /// Prints one or more lines of data to stdout. A closed pipe is no error.
     pub(super) fn print_line(&self, line: &str) {
-        self.print(&printable_text(line, self.is_coloured()));
+        self.print(&self.printable(line));
+    }
+
+    /// A text that is safe to print to stdout: without passwords of URLs and control sequences.
+    pub(super) fn printable(&self, text: &str) -> String {
+        printable_text(text, self.is_coloured())
     }
 
     /// Prints a JSON document to stdout.

@@ -1,7 +1,7 @@
 //! The arguments of the commands that set overrides: `drain`, `undrain`, `disable`, `enable`,
 //! `standby`, `force` and `weight`.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 
@@ -9,30 +9,6 @@ use super::{
     durations::{parse_duration, parse_positive_duration},
     server_args::ServerArguments,
 };
-
-/// The running servers that a command changes.
-#[derive(Debug, Clone, Args)]
-pub struct RemoteArguments {
-    /// The admin address of a server, a URL or host:port; may be repeated [default: that of the
-    /// configuration, else http://127.0.0.1:8053].
-    #[arg(long = "server", value_name = "URL", env = "PORTOLAN_SERVER", hide_env_values = true)]
-    pub servers: Vec<String>,
-    /// The configuration file that names the admin address.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-}
-
-impl RemoteArguments {
-    /// The servers, each by itself.
-    pub fn each(&self) -> Vec<ServerArguments> {
-        let config = self.config.clone();
-        let one = |server: Option<String>| ServerArguments { server, config: config.clone() };
-        match self.servers.is_empty() {
-            true => vec![one(None)],
-            false => self.servers.iter().cloned().map(Some).map(one).collect(),
-        }
-    }
-}
 
 /// When an override holds, and why.
 #[derive(Debug, Clone, Default, Args)]
@@ -82,7 +58,7 @@ pub struct DrainArguments {
     #[command(flatten)]
     pub options: OverrideArguments,
     #[command(flatten)]
-    pub remote: RemoteArguments,
+    pub remote: ServerArguments,
 }
 
 /// The arguments of `undrain`.
@@ -99,7 +75,7 @@ pub struct UndrainArguments {
     #[arg(long, conflicts_with = "over")]
     pub edit: bool,
     #[command(flatten)]
-    pub remote: RemoteArguments,
+    pub remote: ServerArguments,
 }
 
 /// The arguments of `disable`, `enable` and `standby`.
@@ -115,7 +91,7 @@ pub struct StateArguments {
     #[command(flatten)]
     pub options: OverrideArguments,
     #[command(flatten)]
-    pub remote: RemoteArguments,
+    pub remote: ServerArguments,
 }
 
 /// The health that `force` sets.
@@ -140,7 +116,7 @@ pub struct ForcedHealthArguments {
     #[command(flatten)]
     pub options: OverrideArguments,
     #[command(flatten)]
-    pub remote: RemoteArguments,
+    pub remote: ServerArguments,
 }
 
 /// The arguments of `weight`.
@@ -154,7 +130,7 @@ pub struct WeightArguments {
     #[command(flatten)]
     pub options: OverrideArguments,
     #[command(flatten)]
-    pub remote: RemoteArguments,
+    pub remote: ServerArguments,
 }
 
 /// The weight that `weight` sets.

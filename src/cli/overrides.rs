@@ -5,16 +5,19 @@ use std::{process::ExitCode, time::Duration};
 
 use reqwest::Method;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{
     args::ServerArguments,
     change_report,
-    client::{RemoteError, ServerReply, percent_encoded, request, request_with_method},
+    client::{
+        RemoteError, RemoteServer, ServerList, ServerReply, ServerReport, ask_each,
+        percent_encoded, report_each, report_replies, send_change,
+    },
+    exit::CommandExit,
     output::Output,
     override_args::{
         DrainArguments, ForcedHealth, ForcedHealthArguments, MemberWeight, OverrideArguments,
-        RemoteArguments, StateArguments, UndrainArguments, WeightArguments,
+        StateArguments, UndrainArguments, WeightArguments,
     },
 };
 use crate::{
@@ -109,12 +112,12 @@ fn override_body(action: &str, subjects: &[String], options: &OverrideArguments)
     }
 }
 
-fn set(remote: &RemoteArguments, body: &OverrideBody, output: &Output) -> ExitCode {
+fn set(remote: &ServerArguments, body: &OverrideBody, output: &Output) -> ExitCode {
     change_each(remote, Method::PUT, body, output)
 }
 
 fn remove(
-    remote: &RemoteArguments,
+    remote: &ServerArguments,
     subjects: Vec<String>,
     kind: &str,
     output: &Output,
@@ -125,62 +128,50 @@ fn remove(
 
 /// Sends the same request to every server, and reports the reply of each.
 fn change_each(
-    remote: &RemoteArguments,
+    remote: &ServerArguments,
     method: Method,
-    body: &impl Serialize,
+    body: &(impl Serialize + Sync),
     output: &Output,
 ) -> ExitCode {
-    let servers = remote.each();
-    let change = |server: &ServerArguments| request_with_method(server, method.clone(), PATH, body);
-    report_each(servers.iter().map(change), output)
+    let list = match ServerList::new(remote) {
+        Ok(list) => list,
+        Err(error) => return output.fail(&error),
+    };
+    let ask = |server: &_| send_change(server, method.clone(), PATH, body);
+    report_each(&list.servers, output, ask, report)
 }
 
 /// Edits the file of each datacenter on every server.
 fn edit(
-    remote: &RemoteArguments,
+    remote: &ServerArguments,
     datacenters: &[String],
     verb: &str,
     change: &DrainBody,
     output: &Output,
 ) -> ExitCode {
-    let servers = remote.each();
-    let each = servers.iter().flat_map(|server| datacenters.iter().map(move |name| (server, name)));
-    let replies = each.map(|(server, name)| {
-        let path = format!("/api/v1/datacenters/{}/{verb}", percent_encoded(name));
-        request(server, &path, Some(change))
-    });
-    report_each(replies, output)
+    let list = match ServerList::new(remote) {
+        Ok(list) => list,
+        Err(error) => return output.fail(&error),
+    };
+    let edit_all = |server: &RemoteServer| -> Vec<ChangeReply> {
+        let edit_one = |name: &String| {
+            let path = format!("/api/v1/datacenters/{}/{verb}", percent_encoded(name));
+            send_change(server, Method::POST, &path, change)
+        };
+        datacenters.iter().map(edit_one).collect()
+    };
+    let replies = ask_each(&list.servers, edit_all);
+    report_replies(replies.into_iter().flatten().collect(), output, report)
 }
 
-/// Reports each reply as it comes. With `--json`, one reply is one document, and several are a
-/// list. The exit code is the greatest one of all.
-fn report_each(replies: impl Iterator<Item = ChangeReply>, output: &Output) -> ExitCode {
-    let mut documents: Vec<Value> = Vec::new();
-    let mut exit_code = 0;
-    for reply in replies {
-        if let Err(error) = &reply {
-            exit_code = exit_code.max(error.exit_code());
-        }
-        match reply {
-            Ok(reply) if output.json => {
-                documents.push(serde_json::to_value(&reply).unwrap_or_default());
-            }
-            Err(error) if output.json => {
-                documents.push(error.document());
-                output.print_message(&format!("error: {error}"));
-            }
-            Ok(reply) => {
-                let reply = reply.escaped();
-                output.print_line(&reply.server_line());
-                change_report::print(&reply.document, output);
-            }
-            Err(error) => _ = output.fail(&error),
-        }
+fn report(reply: ServerReply<DrainReport>, _: &Output) -> ServerReport {
+    let document = serde_json::to_value(&reply).unwrap_or_default();
+    let reply = reply.escaped();
+    ServerReport {
+        exit: CommandExit::Success,
+        document,
+        heading: reply.server_line(),
+        text: change_report::text(&reply.document),
+        messages: change_report::warnings(&reply.document),
     }
-    match (output.json, documents.as_slice()) {
-        (true, [one]) => output.print_document(one),
-        (true, several) => output.print_document(&several),
-        (false, _) => {}
-    }
-    ExitCode::from(exit_code)
 }

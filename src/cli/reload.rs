@@ -1,28 +1,30 @@
-//! `reload`: makes the running server read its files now.
+//! `reload`: makes running servers read their files now.
 
 use std::process::ExitCode;
 
+use reqwest::Method;
+
 use super::{
     args::ReloadArguments,
-    client::{ServerReply, request_with_body},
+    client::{ServerList, ServerReply, ServerReport, report_each, send_change},
+    exit::CommandExit,
     output::Output,
 };
 use crate::{admin::ReloadBody, control::ReloadReport};
 
 pub(super) fn run(reload: &ReloadArguments, output: &Output) -> ExitCode {
+    let list = match ServerList::new(&reload.remote) {
+        Ok(list) => list,
+        Err(error) => return output.fail(&error),
+    };
     let body = ReloadBody { accept_removal: reload.accept_removal };
-    let body = serde_json::to_vec(&body).ok();
-    let reply: ServerReply<ReloadReport> =
-        match request_with_body(&reload.remote, "/api/v1/reload", body) {
-            Ok(reply) => reply,
-            Err(error) => return error.report(output),
-        };
-    if output.json {
-        output.print_document(&reply);
-    } else {
-        output.print_line(&reply.server_line());
-        output
-            .print_line(&format!("all files are in use; generation {}", reply.document.generation));
-    }
-    ExitCode::SUCCESS
+    let report = |reply: ServerReply<ReloadReport>, _: &Output| ServerReport {
+        exit: CommandExit::Success,
+        heading: reply.server_line(),
+        text: format!("all files are in use; generation {}", reply.document.generation),
+        document: serde_json::to_value(&reply).unwrap_or_default(),
+        messages: Vec::new(),
+    };
+    let ask = |server: &_| send_change(server, Method::POST, "/api/v1/reload", &body);
+    report_each(&list.servers, output, ask, report)
 }

@@ -4,8 +4,9 @@ pub(super) use crate::control::format_time;
 use std::fmt::Write;
 
 use crate::{
-    control::{RampStatus, unix_now},
+    control::{RampStatus, ServerStatus, unix_now},
     number_format::percent,
+    printable,
 };
 
 /// The maximum number of services that are shown: of those without a usable member, and of those
@@ -40,6 +41,13 @@ impl StatusStyle {
     fn with(self, code: &str, text: &str) -> String {
         if self.is_coloured { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
+}
+
+/// `server http://127.0.0.1:8053: node gslb1, process 4711, started 2026-12-01 06:00:00 UTC`.
+pub(super) fn server_line(server: &ServerStatus) -> String {
+    let url = server.url.as_deref().unwrap_or("-");
+    let (node, started) = (printable::escaped(&server.node), format_time(server.started));
+    format!("server {url}: node {node}, process {}, started {started}", server.pid)
 }
 
 /// Writes how many items a list omits, and the command that prints all of them.

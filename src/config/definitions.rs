@@ -26,6 +26,31 @@ pub fn definitions(file: &SourceFile) -> BTreeSet<Definition> {
     }
 }
 
+/// The place of the table that defines a name, as `file:line:column`. `None` if the file does not
+/// define it in a table of its own.
+pub fn definition_place(file: &SourceFile, wanted: &Definition) -> Option<String> {
+    let text = std::str::from_utf8(file.octets()).ok()?;
+    if file.role != FileRole::Tables {
+        return None;
+    }
+    let is_wanted = |written: &str| Definition::new(wanted.kind, written) == *wanted;
+    let offset = if text.len() <= MAX_PARSE_OCTETS {
+        let (root, _errors) = DeTable::parse_recoverable(text);
+        let tables = root.get_ref().get(wanted.kind)?;
+        let DeValue::Table(tables) = tables.get_ref() else { return None };
+        tables.keys().find(|name| is_wanted(name.get_ref()))?.span().start
+    } else {
+        let slices = table_slices::split_tables(text)?;
+        let is_defined = |slice: &table_slices::TableSlice<'_>| {
+            slice.kind == wanted.kind && is_wanted(slice.name)
+        };
+        slices.into_iter().find(is_defined)?.range.start
+    };
+    let (line, start) = file.line_at(offset);
+    let column = text[start..offset].chars().count() + 1;
+    Some(format!("{}:{line}:{column}", file.shown))
+}
+
 fn table_definitions(text: &str) -> BTreeSet<Definition> {
     let mut found = BTreeSet::new();
     if text.len() <= MAX_PARSE_OCTETS {
@@ -124,5 +149,23 @@ mod tests {
         assert!(!zone.provides(&Definition::new("zone", "www.other-example.org")));
         assert!(Definition::new("zone", ".").provides(&zone));
         assert!(!zone.provides(&Definition::new("pool", "www.example.org")));
+    }
+
+    #[test]
+    fn the_place_of_a_definition_is_that_of_its_name_however_it_is_written_and_in_large_files() {
+        let text = "[pool.web]\nmembers = []\n\n[service.\"WWW.example.org.\"]\npool = \"web\"\n";
+        let large = format!("{text}{}", "# a remark that goes on and on\n".repeat(1 << 18));
+        assert!(large.len() > MAX_PARSE_OCTETS);
+        let place = |text: &str, kind, name: &str| {
+            let octets = text.as_bytes().to_vec();
+            let path = Path::new("zones/a.toml");
+            let file = SourceFile::with_content(path, FileRole::Tables, None, octets);
+            definition_place(&file, &Definition::new(kind, name))
+        };
+        let found = |text: &str| Some(text.to_owned());
+        assert_eq!(place(text, "pool", "web"), found("zones/a.toml:1:7"));
+        assert_eq!(place(text, "service", "www.example.org"), found("zones/a.toml:4:10"));
+        assert_eq!(place(text, "pool", "api"), None);
+        assert_eq!(place(&large, "service", "www.example.org"), found("zones/a.toml:4:1"));
     }
 }

@@ -4,7 +4,7 @@
 //! | step | file |
 //! |---|---|
 //! | read every file into memory, within bounds | `sources` |
-//! | `portolan.toml` and flags: how the server runs | `settings` |
+//! | `portolan.toml` and flags: how the server runs | `settings`, `admin_settings` |
 //! | a large file is cut into its tables | `table_slices` |
 //! | syntax errors of TOML | `syntax` |
 //! | each key of a table is read, with its type and place | `reader`, `values`, `hostname` |
@@ -19,6 +19,7 @@
 //! A run reports every mistake of every file, and only a run without errors yields a [`Config`].
 
 mod a_labels;
+mod admin_settings;
 mod amend;
 mod amendment_base;
 mod compile;
@@ -31,6 +32,7 @@ mod diagnostic;
 mod diagnostics;
 mod hostname;
 mod limits;
+mod listen_addresses;
 mod load;
 mod load_mode;
 mod place;
@@ -55,10 +57,11 @@ mod values;
 mod zone_config;
 mod zone_files;
 
+pub use admin_settings::AdminSettings;
 pub use configuration::Config;
 pub use definition::Definition;
 pub use definition_origin::DefinitionOrigin;
-pub use definitions::definitions;
+pub use definitions::{definition_place, definitions};
 pub use diagnostic::{Diagnostic, NameFault, Severity, Stage};
 pub use diagnostics::Diagnostics;
 pub use limits::MAX_PARSE_OCTETS;

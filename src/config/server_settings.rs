@@ -1,6 +1,10 @@
 //! The settings of the server alone, for commands that need no zone.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+};
 
 use super::{
     place::FileId,
@@ -36,8 +40,9 @@ pub fn server_settings(locations: &SourceOptions) -> (ServerSettings, Vec<PathBu
     )
 }
 
-/// The admin address of the configuration, or the default address; `None` where the configuration
-/// turns it off.
+/// The address at which commands reach the admin API of the configuration, or the default address;
+/// `None` where the configuration turns it off. A loopback address is preferred: nothing between
+/// the command and the server reads or changes what they exchange.
 ///
 /// # Errors
 /// The address is not known: the file cannot be read, or has errors that may concern it.
@@ -46,12 +51,33 @@ pub fn admin_address(locations: &SourceOptions) -> Result<Option<SocketAddr>, St
     let path = locations.config_path();
     let exists = locations.config.is_some() || disk::may_exist(&path);
     if !exists {
-        return Ok(settings::read(locations, None, &mut problems).server.admin);
+        let admin = settings::read(locations, None, &mut problems).server.admin;
+        return Ok(nearest_address(&admin.listen));
     }
     files::open(&path, SymlinkPolicy::Follow)
         .map_err(|error| format!("{}: {error}", path.display()))?;
     let file = disk::read_file(&path, FileRole::Settings, &mut BTreeSet::new()).file;
-    let server = settings::read(locations, Some((FileId(0), &file)), &mut problems).server;
-    let is_known = server.is_admin_configured && server.admin.is_some() || !problems.has_errors();
-    if is_known { Ok(server.admin) } else { Err(format!("{} has errors", path.display())) }
+    let admin = settings::read(locations, Some((FileId(0), &file)), &mut problems).server.admin;
+    let is_known = admin.is_configured && !admin.listen.is_empty() || !problems.has_errors();
+    if is_known {
+        Ok(nearest_address(&admin.listen))
+    } else {
+        Err(format!("{} has errors", path.display()))
+    }
+}
+
+/// The first address of a list that is a loopback one, else the first. An address that stands for
+/// all of the host's is reached by loopback.
+fn nearest_address(listen: &[SocketAddr]) -> Option<SocketAddr> {
+    let by_loopback = |address: &SocketAddr| match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => {
+            SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port())
+        }
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
+            SocketAddr::new(Ipv6Addr::LOCALHOST.into(), address.port())
+        }
+        _ => *address,
+    };
+    let mut reached = listen.iter().map(by_loopback);
+    reached.clone().find(|address| address.ip().is_loopback()).or_else(|| reached.next())
 }

@@ -9,6 +9,8 @@ use std::{
 use toml::de::DeTable;
 
 use super::{
+    admin_settings::AdminSettings,
+    listen_addresses::listen,
     place::{FileId, FileOffset, Placed, SourcePlace},
     problems::Problems,
     quoted::Quoted,
@@ -28,10 +30,8 @@ pub struct ServerSettings {
     /// Whether each shard receives the datagrams of its own core. Otherwise the kernel spreads
     /// clients over the shards by a hash.
     pub socket_affinity: bool,
-    /// The address of the admin server; `None` for none.
-    pub admin: Option<SocketAddr>,
-    /// Whether `admin` was written. The server starts even if the default address cannot be used.
-    pub is_admin_configured: bool,
+    /// The settings of the admin API.
+    pub admin: AdminSettings,
     /// The directory for state that must survive a restart.
     pub state_directory: PathBuf,
     /// The NSID (RFC 5001), at most 128 octets; `None` for the host name.
@@ -56,7 +56,6 @@ impl ServerSettings {
             threads,
             socket_affinity,
             admin,
-            is_admin_configured: _,
             state_directory: state,
             nsid,
             canaries: _,
@@ -135,8 +134,6 @@ pub struct DatabaseFault {
     pub is_transient: bool,
 }
 
-const DEFAULT_ADMIN: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8053);
 /// The port of resolvers that are written without one.
 const DNS_PORT: u16 = 53;
 const DEFAULT_LISTEN: SocketAddr =
@@ -207,8 +204,7 @@ fn defaults(base: &Path) -> ServerSettings {
         listen: vec![DEFAULT_LISTEN],
         threads: None,
         socket_affinity: false,
-        admin: Some(DEFAULT_ADMIN),
-        is_admin_configured: false,
+        admin: AdminSettings::default(),
         state_directory: base.join("state"),
         nsid: None,
         canaries: Vec::new(),
@@ -229,10 +225,16 @@ impl Settings {
         let (table, errors) = DeTable::parse_recoverable(text);
         syntax::report(id, &errors, text, problems);
         let mut root = reader::root_table(&table, FileOffset::new(id, 0), "portolan.toml");
+        let mut short_form = None;
         if let Some(item) = root.value("server")
             && let Some(table) = item.table(TableSubject { kind: "`server`", name: "" }, problems)
         {
-            self.server(table, base, problems);
+            short_form = self.server(table, base, problems);
+        }
+        if let Some(item) = root.value("admin")
+            && let Some(table) = item.table(TableSubject { kind: "`admin`", name: "" }, problems)
+        {
+            self.server.admin.read_table(table, short_form, problems);
         }
         if let Some(item) = root.value("geoip")
             && let Some(mut table) =
@@ -249,7 +251,13 @@ impl Settings {
         root.finish(problems);
     }
 
-    fn server(&mut self, mut table: TableReader<'_>, base: &Path, problems: &mut Problems) {
+    /// Reads `[server]`. Returns the place of `admin`, the short form of `listen` of `[admin]`.
+    fn server(
+        &mut self,
+        mut table: TableReader<'_>,
+        base: &Path,
+        problems: &mut Problems,
+    ) -> Option<SourcePlace> {
         let server = &mut self.server;
         let path = |item: ValueReader<'_>, problems: &mut Problems| {
             item.text(problems).map(|text| base.join(text.value))
@@ -265,10 +273,8 @@ impl Settings {
         server.socket_affinity =
             table.optional("socket-affinity", problems, ValueReader::boolean).unwrap_or(false);
         self.zones = table.optional("zones", problems, path);
-        if let Some(item) = table.value("admin") {
-            server.admin = admin(item, problems);
-            server.is_admin_configured = true;
-        }
+        let short_form =
+            table.value("admin").map(|item| server.admin.read_short_form(item, problems));
         if let Some(state) = table.optional("state", problems, path) {
             server.state_directory = state;
         }
@@ -293,68 +299,8 @@ impl Settings {
             Some(HttpsSettings { tls: tls?, path: path?, http1, http3: h3 })
         });
         table.finish(problems);
+        short_form
     }
-}
-
-fn listen(item: ValueReader<'_>, problems: &mut Problems) -> Option<Vec<SocketAddr>> {
-    let texts = item.texts("addresses with ports", problems)?;
-    if texts.is_empty() {
-        problems
-            .error(item.place, format!("{} is empty: nothing would answer", item.description()))
-            .help("write at least one: [\"127.0.0.1:5300\"]");
-        return None;
-    }
-    let mut list: Vec<SocketAddr> = Vec::with_capacity(texts.len());
-    for text in texts {
-        let address = socket_address(text, item, problems)?;
-        if address.port() != 0 && list.contains(&address) {
-            problems
-                .error(text.place, format!("{} is listed twice", Quoted(text.value)))
-                .help("remove one");
-        }
-        list.push(address);
-    }
-    Some(list)
-}
-
-fn socket_address(
-    text: Placed<&str>,
-    item: ValueReader<'_>,
-    problems: &mut Problems,
-) -> Option<SocketAddr> {
-    let address = text.value.parse();
-    if address.is_err() {
-        problems
-            .error(
-                text.place,
-                format!(
-                    "{} has {}, which is not an address with a port",
-                    item.description(),
-                    Quoted(text.value)
-                ),
-            )
-            .help("write it as \"127.0.0.1:5300\", \"0.0.0.0:53\" or \"[::]:53\"");
-    }
-    address.ok()
-}
-
-/// Reads `admin`: an address such as `"127.0.0.1:8053"`, or `false`.
-fn admin(item: ValueReader<'_>, problems: &mut Problems) -> Option<SocketAddr> {
-    if item.is_boolean() {
-        if item.boolean(problems) == Some(true) {
-            problems
-                .error(item.place, "`admin` is an address, or false")
-                .help("write admin = \"127.0.0.1:8053\", or omit it for just that");
-        }
-        return None;
-    }
-    if let Some(port) = item.as_number() {
-        problems
-            .error(item.place, "`admin` is an address with a port, or false")
-            .help(format!("write admin = \"127.0.0.1:{port}\""));
-        return None;
-    }
-    item.text(problems).and_then(|text| socket_address(text, item, problems))
 }
 
 fn nsid(item: ValueReader<'_>, problems: &mut Problems) -> Option<Box<str>> {

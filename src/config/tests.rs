@@ -333,8 +333,8 @@ fn flags_override_the_file_and_the_file_overrides_the_defaults() {
     let config = settings(&locations);
     assert_eq!(config.server.listen, ["[::]:53".parse().unwrap()]);
     assert_eq!(
-        (config.server.admin, config.server.state_directory.to_str()),
-        (None, Some("etc/s"))
+        (&config.server.admin.listen[..], config.server.state_directory.to_str()),
+        (&[][..], Some("etc/s"))
     );
     assert_eq!(config.server.canaries, [Canary { host: "2001:db8::1".into(), port: 443 }]);
     assert_eq!(config.geoip[0].path.to_str(), Some("etc/a.mmdb"));

@@ -10,13 +10,16 @@ use super::{
     config_errors::ConfigErrors,
     history::{History, Replay, ReplayBase, ReplayError},
     journal::{Event, Journal},
+    last_good::LastGood,
     newly_distressed::{DistressText, NewlyDistressed},
     overrides::{OverrideChange, OverrideError, OverrideRequest, OverrideStatus},
     remaining_answer::RemainingAnswer,
+    service_status::ServiceStatus,
     status::{
         CertificateStatus, DrainStatus, HeldStatus, RampStatus, ServerStatus, Status,
         UncheckedStatus,
     },
+    subject::{SubjectReport, UnknownSubject},
 };
 use crate::{
     engine::{ExplainRequest, Explanation, NameNotServed},
@@ -43,6 +46,8 @@ pub struct ControllerHandle {
 #[derive(Debug)]
 pub(super) enum ControllerCommand {
     Status(ListDetail, oneshot::Sender<Status>),
+    Services(oneshot::Sender<Vec<ServiceStatus>>),
+    Subject(String, oneshot::Sender<(Result<SubjectReport, UnknownSubject>, Arc<LastGood>)>),
     Explain(Box<ExplainRequest>, oneshot::Sender<Result<Explanation, NameNotServed>>),
     ReplayBase(oneshot::Sender<ReplayBase>),
     SetState(DrainRequest, oneshot::Sender<Result<DrainReport, DrainError>>),
@@ -379,6 +384,29 @@ impl ControllerHandle {
         status.journal = self.journal.status();
         status.journal.history_unsaved = self.history.unsaved();
         Ok(status)
+    }
+
+    /// Every service, in order of name.
+    ///
+    /// # Errors
+    /// [`ControllerStopped`] once the controller has stopped.
+    pub async fn services(&self) -> Result<Vec<ServiceStatus>, ControllerStopped> {
+        self.request(ControllerCommand::Services).await
+    }
+
+    /// Everything that has a name. Finding its tables in the files may take long, and waits for no
+    /// other request.
+    ///
+    /// # Errors [`ControllerStopped`] once the controller has stopped. The inner error is
+    /// [`UnknownSubject`], for a name that nothing has.
+    pub async fn subject(
+        &self,
+        name: String,
+    ) -> Result<Result<SubjectReport, UnknownSubject>, ControllerStopped> {
+        let (report, files) = self.request(|reply| ControllerCommand::Subject(name, reply)).await?;
+        let Ok(report) = report else { return Ok(report) };
+        let located = tokio::task::spawn_blocking(move || report.located(&files));
+        located.await.map(Ok).map_err(|_| ControllerStopped)
     }
 
     /// What a client would be answered now, and why.

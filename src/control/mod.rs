@@ -74,8 +74,10 @@ mod removal;
 mod report;
 mod saved_serials;
 mod serials;
+mod service_status;
 mod state;
 mod status;
+mod subject;
 mod subject_text;
 mod transition_log;
 mod unchecked;
@@ -103,9 +105,14 @@ pub use overrides::{
     OverrideRequest, OverrideStatus,
 };
 pub use remaining_answer::RemainingAnswer;
+pub use service_status::{ServiceCounts, ServiceState, ServiceStatus};
 pub use state::StateDirectory;
 pub use status::{
     AliasStatus, CertificateStatus, CheckerStatus, Concern, ConfigurationStatus, DatabaseStatus,
     DatacenterStatus, DistressedService, DrainStatus, HeldStatus, LoadStatus, MonitorFault,
     PoolStatus, RampStatus, ServerStatus, Status, TargetStatus, UncheckedStatus, ZoneStatus,
+};
+pub use subject::{
+    DatacenterReport, EndpointShare, GroupMember, GroupSample, PoolSubject, ServiceReport,
+    SubjectReport, TargetReport, TypeShares, UnknownSubject,
 };

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     journal::JournalStatus, overrides::OverrideStatus, remaining_answer::RemainingAnswer,
-    subject_text::subject_text,
+    service_status::ServiceCounts, subject_text::subject_text,
 };
 use crate::probe::{NoResult, SchedulerCounts};
 
@@ -64,6 +64,9 @@ pub struct Status {
     pub override_fault: Option<String>,
     /// The number of services.
     pub services: usize,
+    /// How many services are in each state.
+    #[serde(default)]
+    pub service_counts: ServiceCounts,
     /// Names, types and clients without a usable member, in order of name. A short document has the
     /// first 100.
     pub distressed: Vec<DistressedService>,
@@ -374,6 +377,13 @@ pub struct TargetStatus {
     pub flips_in_secs: Option<u32>,
 }
 
+impl TargetStatus {
+    /// Whether the target is down, or its outcomes contradict its verdict.
+    pub fn is_failing(&self) -> bool {
+        self.verdict == "down" || self.flips_in_secs.is_some() && self.verdict == "up"
+    }
+}
+
 /// An alias, with the addresses that it resolves to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -482,6 +492,20 @@ pub struct RampStatus {
     pub goal: f64,
     /// The time at which it reaches `goal`.
     pub ends: i64,
+}
+
+impl RampStatus {
+    /// Whether it is the ramp of what an override takes away or brings back. A region and a pool
+    /// have no ramp of their own.
+    pub fn is_of(&self, one: &OverrideStatus) -> bool {
+        match &self.pool {
+            None => one.subject_kind == "datacenter" && self.name == one.subject,
+            Some(pool) => {
+                let member = one.subject.strip_prefix("service:").unwrap_or(&one.subject);
+                one.kind == "state" && member.rsplit_once('/') == Some((pool, &self.name))
+            }
+        }
+    }
 }
 
 /// Health checks in numbers, and whether a doubt freezes verdicts.

@@ -4,8 +4,9 @@
 //! misses overlap. `parsed_query` reads a query and decides whether its question can be answered;
 //! `walk` follows the name through the zones; `referral`, `service_answer` and `additional` write
 //! the records that a step found; `reply_builder` writes what every reply has in common: header,
-//! question and OPT. [`explain()`] shows how one client's answer comes about, and [`plan()`] how a
-//! change would move the answers of all clients.
+//! question and OPT. [`explain()`] shows how one client's answer comes about, [`pool_overview()`]
+//! the members of a pool for all clients, and [`plan()`] how a change would move the answers of all
+//! clients.
 
 mod additional;
 mod answer;
@@ -29,8 +30,8 @@ mod whoami;
 pub use answer::answer;
 pub use explain::{
     AttemptView, DatacenterView, DecidedByView, ExplainRequest, Explanation, LocationView,
-    MemberView, NameNotServed, PoolView, QuestionView, RecordView, ReplyView, SteeringView,
-    StepView, TargetView, TtlView, explain, render_text,
+    MemberOverview, MemberView, NameNotServed, PoolOverview, PoolView, QuestionView, RecordView,
+    ReplyView, SteeringView, StepView, TargetView, TtlView, explain, pool_overview, render_text,
 };
 pub use plan::{
     BasisView, CountryView, DatacenterChange, FlowView, Plan, PlanLimits, ServiceChange, ShiftView,

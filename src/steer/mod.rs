@@ -38,7 +38,7 @@ pub use inspect::{
     AlternativeCounts, AnswerCause, AnsweredDatacenter, ClientLocation, FinalRule,
     InspectedAttempt, InspectedEndpoint, InspectedMember, InspectedNode, InspectedPool, Inspection,
     MatchedKey, PresenceFinder, RampEffect, RampOwner, RetainedShare, ShareModifiers,
-    answered_endpoints, answered_endpoints_in, count_alternatives, inspect,
+    answered_endpoints, answered_endpoints_in, count_alternatives, inspect, inspect_pool,
 };
 pub use model::{
     Adjustments, AliasId, Amendment, AnswerCount, Capacity, ClientGroup, CombinedProbe, Conditions,
@@ -49,7 +49,7 @@ pub use model::{
     OverrideSubject, OverrideValue, Policy, Pool, PoolId, Probe, ProbeId, ProbeTarget, RampTimes,
     RecordKind, Regulation, ResolvedAlias, Service, ServiceBinding, ServiceId, ServingState,
     Spread, SrvHost, Tie, Topology, ZoneId, active_probes, apply_overrides, datacenter_states,
-    update_combined,
+    effective_state, update_combined,
 };
 pub use recovery::{Recovery, SavedRecovery};
 pub use requirements::{

@@ -92,7 +92,8 @@ nsid = "test"
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portolan"));
         command.args(arguments).current_dir(self.directory.path());
-        command.env_remove("PORTOLAN_LOG").env_remove("PORTOLAN_SERVER").env("NO_COLOR", "1");
+        command.env_remove("PORTOLAN_LOG").env("NO_COLOR", "1");
+        command.env_remove("PORTOLAN_SERVER").env_remove("PORTOLAN_TOKEN");
         command
     }
 
@@ -173,6 +174,17 @@ impl Server {
             }
         }
         Ok(server)
+    }
+
+    /// The next line about an address of the admin API, after that of `admin`.
+    pub fn next_admin_address(&mut self) -> SocketAddr {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim()
+            .strip_prefix("listening admin ")
+            .unwrap_or_else(|| panic!("{line}"))
+            .parse()
+            .unwrap()
     }
 
     /// Sends one query; panics without a reply.

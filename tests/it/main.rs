@@ -10,7 +10,7 @@
 //! | `balancers` | nginx and HAProxy |
 //! | `ports` `programs` `wire` | free ports, installed programs, queries in wire format; benchmarks share them |
 //! | `upstream` | Knot, in the place of a recursive resolver |
-//! | `aliases` `attacks` `bindings` `unchecked` `memory_bounds` `certificates` `check` `control` `cookies` `failing_loads` `failures` `files` `health` `held_files` `hostile` `journal` `loads` `logs` `monitors` `overrides` `regions` `reload` `reports` `resolvers` `scenarios` `secrets` | the tests |
+//! | `aliases` `attacks` `bindings` `unchecked` `memory_bounds` `certificates` `check` `control` `cookies` `failing_loads` `failures` `files` `health` `held_files` `hostile` `journal` `loads` `logs` `monitors` `overrides` `regions` `reload` `remote` `reports` `requirements` `resolvers` `scenarios` `secrets` `status` | the tests |
 
 #![allow(
     dead_code,
@@ -50,12 +50,14 @@ mod programs;
 mod query;
 mod regions;
 mod reload;
+mod remote;
 mod reports;
 mod requirements;
 mod resolvers;
 mod scenarios;
 mod script;
 mod secrets;
+mod status;
 mod unchecked;
 mod upstream;
 #[path = "../support/wire.rs"]

@@ -116,6 +116,7 @@ impl AdminTestServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let serving = AdminContext {
             max_connections: 256,
+            hosts: Vec::new(),
             controller: handle.clone(),
             counters: counters.clone(),
             preemption_timer: PreemptionTimer::default(),
@@ -128,12 +129,12 @@ impl AdminTestServer {
                 Box::new(move || is_listening.load(Relaxed))
             },
         };
-        let running = serve(listener, serving).unwrap();
+        let running = serve(vec![listener], serving).unwrap();
         Self { directory, handle, counters, is_alive, is_listening, running, client: Client::new() }
     }
 
     fn address(&self) -> SocketAddr {
-        self.running.address()
+        self.running.addresses()[0]
     }
 
     fn url(&self, path: &str) -> String {

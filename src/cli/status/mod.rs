@@ -1,304 +1,288 @@
-//! `status`: the state of the running server, with the most urgent problems first.
+//! `status`: the state of running servers.
+//!
+//! | file | content |
+//! |---|---|
+//! | `view` | what the argument names |
+//! | `overview` | the default: what is wrong first, then a summary that fits the screen |
+//! | `full`, `problems`, `steering`, `headline` | the status document as text |
+//! | `failing` | what is wrong, all of it |
+//! | `lists` | services, targets, datacenters |
+//! | `overrides` | what operators set over the files |
+//! | `subject` | one name in full |
+//! | `screen`, `table` | text fitted to a terminal; aligned columns |
+//! | `watch` | the report drawn again each second |
 
+mod failing;
+mod full;
+mod headline;
+mod lists;
 mod overrides;
+mod overview;
 mod problems;
+mod screen;
 mod steering;
+mod subject;
+mod table;
+mod view;
+mod watch;
 
-use std::{fmt::Write, process::ExitCode};
+#[cfg(test)]
+mod tests;
 
+use std::process::ExitCode;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use self::{screen::Screen, view::StatusView};
 use super::{
-    args::ServerArguments,
-    client::{ServerReply, request},
-    output::Output,
-    text::{
-        MAX_SERVICES, MAX_TARGETS, StatusStyle, format_duration, format_relative_time, format_time,
-        write_hidden_count,
+    args::StatusArguments,
+    client::{
+        RemoteError, RemoteServer, ServerList, ServerReply, ServerReport, ask_each,
+        escape_document, percent_encoded, read_document, report_replies,
     },
+    exit::CommandExit,
+    output::Output,
+    text::StatusStyle,
 };
 use crate::{
-    control::{DatacenterStatus, RemainingAnswer, Status, TargetStatus},
-    listing,
+    admin::ListPage,
+    control::{
+        DatacenterStatus, OverrideStatus, ServiceState, ServiceStatus, Status, SubjectReport,
+        TargetStatus,
+    },
+    number_format::thousands,
 };
 
-/// The maximum number of zones that are shown.
-const MAX_ZONES: usize = 20;
+/// The number of entries that one request for a list asks for.
+const PAGE: usize = 1000;
 
-pub(super) fn run(remote: &ServerArguments, output: &Output) -> ExitCode {
-    let path = if output.json { "/api/v1/status?full=true" } else { "/api/v1/status" };
-    let reply: ServerReply<Status> = match request(remote, path, None) {
-        Ok(reply) => reply,
-        Err(error) => return error.report(output),
+pub(super) fn run(arguments: &StatusArguments, output: &Output) -> ExitCode {
+    let list = match ServerList::new(&arguments.remote) {
+        Ok(list) => list,
+        Err(error) => return output.fail(&error),
     };
-    if output.json {
-        // A status has a field for its server.
-        output.print_document(&Status { server: reply.server, ..reply.document });
-    } else {
-        let reply = reply.escaped();
-        output.print_line(&reply.server_line());
-        output.print_line(render(&reply.document, output.is_coloured()).trim_end());
-    }
-    ExitCode::SUCCESS
-}
-
-/// The whole status as text.
-fn render(status: &Status, is_coloured: bool) -> String {
-    let mut text = String::new();
-    let style = StatusStyle { is_coloured };
-    // Writing to a string does not fail.
-    let _ = headline(&mut text, status, style)
-        .and_then(|()| problems::render(&mut text, status, style))
-        .and_then(|()| datacenters(&mut text, status, style))
-        .and_then(|()| overrides::render(&mut text, status, style))
-        .and_then(|()| targets(&mut text, status, style))
-        .and_then(|()| aliases(&mut text, status, style))
-        .and_then(|()| steering::render(&mut text, status, style))
-        .and_then(|()| inventory(&mut text, status));
-    text
-}
-
-fn headline(text: &mut String, status: &Status, style: StatusStyle) -> std::fmt::Result {
-    let is_refused = !status.configuration.errors.is_empty();
-    let word = if !status.is_listening {
-        style.bad("starting: DNS queries are not answered before the first round of health checks")
-    } else if is_refused
-        || status.checker.doubt == "suspecting"
-        || status.checker.checks.unchecked > 0
-    {
-        style.bad("serving, but an operator must act")
-    } else if !status.concerns.is_empty()
-        || status.targets.iter().any(|target| target.verdict == "down")
-    {
-        style.warn("serving, with failures")
-    } else {
-        style.good("serving")
+    let request = StatusRequest {
+        view: StatusView::named(arguments.view.as_deref()),
+        failing: arguments.failing,
+        is_complete: output.json,
     };
-    writeln!(
-        text,
-        "portolan {}: {word}; generation {}, up {}",
-        status.version,
-        status.generation,
-        format_duration(status.now - status.started)
-    )
-}
-
-fn datacenters(text: &mut String, status: &Status, style: StatusStyle) -> std::fmt::Result {
-    if status.datacenters.is_empty() {
-        return Ok(());
+    let style = StatusStyle { is_coloured: output.is_coloured() };
+    if arguments.watch {
+        return watch::run(output, |screen| frame(&list, &request, screen, style));
     }
-    let width = |length: fn(&DatacenterStatus) -> usize, min: usize| {
-        status.datacenters.iter().map(length).fold(min, usize::max)
+    let screen = Screen::of_process();
+    let report = |reply: ServerReply<StatusReply>, _: &Output| {
+        let exit = match arguments.exit_code && reply.document.must_act {
+            true => CommandExit::MustAct,
+            false => CommandExit::Success,
+        };
+        ServerReport { exit, ..request.report(reply, screen, style) }
     };
-    let name = width(|datacenter| datacenter.name.chars().count(), 10);
-    let region =
-        width(|datacenter| datacenter.region.as_deref().unwrap_or_default().chars().count(), 6);
-    let header = format!(
-        "{:<name$}  {:<region$}  {:<8}  {:>8}  health",
-        "datacenter", "region", "state", "services"
-    );
-    writeln!(text, "\n{}", style.strong(&header))?;
-    for datacenter in &status.datacenters {
-        let shown = format!("{:<8}", datacenter.state);
-        let state = match datacenter.state.as_str() {
-            "active" => style.good(&shown),
-            _ => style.warn(&shown),
-        };
-        write!(
-            text,
-            "{:<name$}  {:<region$}  {state}  {:>8}  {}",
-            datacenter.name,
-            datacenter.region.as_deref().unwrap_or("-"),
-            datacenter.services,
-            health_summary(datacenter, style)
-        )?;
-        if datacenter.state != "active" {
-            let reason = datacenter
-                .reason
-                .as_deref()
-                .map(|reason| format!("  {reason:?}"))
-                .unwrap_or_default();
-            let until = datacenter
-                .until
-                .map(|until| format!("  until {}", format_time(until)))
-                .unwrap_or_default();
-            write!(text, "{reason}{until}")?;
+    let replies = ask_each(&list.servers, |server| request.ask(server, arguments.exit_code));
+    report_replies(replies, output, report)
+}
+
+/// The reports about all servers, one below the other.
+fn frame(list: &ServerList, request: &StatusRequest, screen: Screen, style: StatusStyle) -> String {
+    let lines = screen.lines / list.servers.len();
+    let text = |reply: Result<ServerReply<StatusReply>, RemoteError>| match reply {
+        Ok(reply) => {
+            let report = request.report(reply, Screen { lines, ..screen }, style);
+            format!("{}\n{}", report.heading, report.text)
         }
-        if !datacenter.origin.is_empty() && datacenter.origin != datacenter.file {
-            write!(text, "  by {}", datacenter.origin)?;
-        }
-        if let Some(drain) = datacenter.drain {
-            let expires = expiry_text(drain.expires - status.now);
-            write!(
-                text,
-                "  effective since {}, last cached answer {expires}",
-                format_time(drain.effective)
-            )?;
-        }
-        writeln!(text)?;
-        still_answered(text, datacenter, style)?;
-    }
-    Ok(())
+        Err(error) => style.bad(&format!("error: {error}")) + "\n",
+    };
+    let replies = ask_each(&list.servers, |server| request.ask(server, false));
+    replies.into_iter().map(text).collect::<Vec<_>>().join("\n")
 }
 
-/// `expires in 25 s`, `expired 4 m ago`.
-fn expiry_text(secs: i64) -> String {
-    let verb = if secs > 0 { "expires" } else { "expired" };
-    format!("{verb} {}", format_relative_time(secs))
+/// What is asked of each server.
+struct StatusRequest {
+    view: StatusView,
+    /// Whether only what fails is listed.
+    failing: bool,
+    /// Whether the status document has all entries of its lists.
+    is_complete: bool,
 }
 
-/// The services that are still answered from a drained datacenter.
-fn still_answered(
-    text: &mut String,
-    datacenter: &DatacenterStatus,
-    style: StatusStyle,
-) -> std::fmt::Result {
-    let DatacenterStatus { name, state, still_answered, still_answered_count: count, .. } =
-        datacenter;
-    if *count == 0 {
-        return Ok(());
-    }
-    let plural = if *count == 1 { "" } else { "s" };
-    let heading = format!(
-        "  {name} is {state}, but {count} name{plural} and type{plural} are still answered from it:"
-    );
-    writeln!(text, "{}", style.warn(&heading))?;
-    for RemainingAnswer { service, rtype, why } in still_answered.iter().take(MAX_SERVICES) {
-        writeln!(text, "    {service} {rtype}: {why}")?;
-    }
-    write_hidden_count(text, count.saturating_sub(MAX_SERVICES), "names and types")
+/// What a server says about a view.
+struct StatusReply {
+    /// Whether an operator must act: the server has a concern, as `/readyz` lists them. False where
+    /// that was not asked.
+    must_act: bool,
+    document: ViewDocument,
 }
 
-/// The health of the targets, whatever the state: `all 4 targets up`, `1 of 4 targets down`.
-fn health_summary(datacenter: &DatacenterStatus, style: StatusStyle) -> String {
-    let DatacenterStatus { up, down, unknown, .. } = datacenter;
-    let all = up + down + unknown;
-    let targets = if all == 1 { "target" } else { "targets" };
-    let unknown_text = if *unknown > 0 { format!(", {unknown} unknown") } else { String::new() };
-    match (*up, *down) {
-        _ if all == 0 => "not probed".to_owned(),
-        (_, 0) if *unknown == 0 => format!("all {all} {targets} up"),
-        (up, 0) => format!("{up} of {all} {targets} up{unknown_text}"),
-        (_, down) if down == all => style.bad(&format!("all {all} {targets} down")),
-        (_, down) => {
-            format!("{}{unknown_text}", style.bad(&format!("{down} of {all} {targets} down")))
-        }
-    }
+/// The document of a view.
+enum ViewDocument {
+    Status(Box<Status>),
+    Services { page: ListPage<ServiceStatus>, overrides: Vec<OverrideStatus> },
+    Targets(ListPage<TargetStatus>),
+    Subject(Box<SubjectReport>),
 }
 
-fn targets(text: &mut String, status: &Status, style: StatusStyle) -> std::fmt::Result {
-    if status.targets.is_empty() {
-        return Ok(());
-    }
-    let (failing, healthy): (Vec<_>, Vec<_>) = status
-        .targets
-        .iter()
-        .partition(|target| target.verdict == "down" || target.flips_in_secs.is_some());
-    let shown = failing.iter().chain(healthy.iter().take(MAX_TARGETS)).copied();
-    let monitor = shown.clone().map(|target| target.monitor.chars().count()).fold(7, usize::max);
-    let address = shown.clone().map(|target| target.target.chars().count()).fold(6, usize::max);
-    let places =
-        |target: &TargetStatus| match (target.datacenters.is_empty(), target.part_of.is_empty()) {
-            (false, _) => target.datacenters.join(","),
-            (true, false) => format!("part of {}", target.part_of.join(",")),
-            (true, true) => "-".to_owned(),
+/// The reply about overrides.
+#[derive(Deserialize)]
+struct OverrideList {
+    overrides: Vec<OverrideStatus>,
+}
+
+impl StatusRequest {
+    /// Asks one server for what the view shows, and for its concerns if the exit code needs them.
+    fn ask(
+        &self,
+        server: &RemoteServer,
+        needs_concerns: bool,
+    ) -> Result<ServerReply<StatusReply>, RemoteError> {
+        let (server_status, document) = match &self.view {
+            StatusView::Services => {
+                let reply = self.all_pages(server, "/api/v1/services")?;
+                let overrides = read_document::<OverrideList>(server, "/api/v1/overrides")?;
+                let OverrideList { overrides } = overrides.document;
+                (reply.server, ViewDocument::Services { page: reply.document, overrides })
+            }
+            StatusView::Targets => {
+                let reply = self.all_pages(server, "/api/v1/targets")?;
+                (reply.server, ViewDocument::Targets(reply.document))
+            }
+            StatusView::Subject(name) => {
+                let path = format!("/api/v1/subjects/{}", percent_encoded(name));
+                let reply = read_document(server, &path)?;
+                (reply.server, ViewDocument::Subject(reply.document))
+            }
+            StatusView::Overview
+            | StatusView::Datacenters
+            | StatusView::Overrides
+            | StatusView::Held => {
+                let reply = self.status(server)?;
+                (reply.server, ViewDocument::Status(reply.document))
+            }
         };
-    let place = shown.clone().map(|target| places(target).chars().count()).fold(10, usize::max);
-    let header = format!(
-        "{:<monitor$}  {:<address$}  {:<place$}  {:<8}  last probe",
-        "monitor", "target", "datacenter", "verdict"
-    );
-    writeln!(text, "\n{}", style.strong(&header))?;
-    for target in shown {
-        let word = format!("{:<8}", target.verdict);
-        let verdict = match target.verdict.as_str() {
-            "up" => style.good(&word),
-            "down" => style.bad(&word),
-            _ => word,
+        let must_act = match &document {
+            ViewDocument::Status(status) => !status.concerns.is_empty(),
+            _ => needs_concerns && !self.status(server)?.document.concerns.is_empty(),
         };
-        let last = target.last.as_deref().unwrap_or("none yet");
-        let latency = target.latency_ms.map(|ms| format!(" ({ms} ms)")).unwrap_or_default();
-        let since = target.since.map(|since| {
-            format!(", {} for {}", target.verdict, format_duration(status.now - since))
-        });
-        // An unknown target has no verdict that could flip; after a while it counts as up.
-        let flips = target.flips_in_secs.filter(|_| target.verdict != "unknown");
-        let flips = flips.map(|secs| format!(", may flip in {secs} s")).unwrap_or_default();
-        let since = since.unwrap_or_default();
-        writeln!(
-            text,
-            "{:<monitor$}  {:<address$}  {:<place$}  {verdict}  {last}{latency}{since}{flips}",
-            target.monitor,
-            target.target,
-            places(target)
-        )?;
+        Ok(ServerReply { server: server_status, document: StatusReply { must_act, document } })
     }
-    let hidden = healthy.len().saturating_sub(MAX_TARGETS);
-    if hidden > 0 {
-        writeln!(text, "and {hidden} more without problems; `portolan status --json` lists all")?;
+
+    fn status(&self, server: &RemoteServer) -> Result<ServerReply<Box<Status>>, RemoteError> {
+        let is_full = self.is_complete || self.failing || self.view != StatusView::Overview;
+        let path = if is_full { "/api/v1/status?full=true" } else { "/api/v1/status" };
+        read_document(server, path)
     }
-    Ok(())
+
+    /// All pages of a list as one.
+    fn all_pages<T: DeserializeOwned>(
+        &self,
+        server: &RemoteServer,
+        path: &str,
+    ) -> Result<ServerReply<ListPage<T>>, RemoteError> {
+        let page = |offset: usize| {
+            let failing = self.failing;
+            let path = format!("{path}?failing={failing}&offset={offset}&limit={PAGE}");
+            read_document::<ListPage<T>>(server, &path)
+        };
+        let mut all = page(0)?;
+        while let Some(offset) = all.document.next {
+            let more = page(offset)?.document;
+            all.document.entries.extend(more.entries);
+            all.document.next = more.next;
+        }
+        Ok(all)
+    }
+
+    fn report(
+        &self,
+        reply: ServerReply<StatusReply>,
+        screen: Screen,
+        style: StatusStyle,
+    ) -> ServerReport {
+        let heading = reply.server_line();
+        let ServerReply { server, document: StatusReply { document, .. } } = reply;
+        let (text, document) = match document {
+            ViewDocument::Status(status) => {
+                let text = self.status_text(&escape_document((*status).clone()), screen, style);
+                // A status has a field for its server.
+                (text, to_value(&Status { server, ..*status }))
+            }
+            ViewDocument::Services { page, overrides } => {
+                let (list, overrides) = (escape_document(page.clone()), escape_document(overrides));
+                let text = self.services_text(&list, &overrides, screen, style);
+                (text, to_value(&ServerReply { server, document: page }))
+            }
+            ViewDocument::Targets(page) => {
+                let text = self.targets_text(&escape_document(page.clone()), screen, style);
+                (text, to_value(&ServerReply { server, document: page }))
+            }
+            ViewDocument::Subject(report) => {
+                let text = subject::render(&escape_document((*report).clone()), screen, style);
+                (text, to_value(&ServerReply { server, document: report }))
+            }
+        };
+        ServerReport { exit: CommandExit::Success, document, heading, text, messages: Vec::new() }
+    }
+
+    /// The views of the status document.
+    fn status_text(&self, status: &Status, screen: Screen, style: StatusStyle) -> String {
+        match self.view {
+            StatusView::Overrides => overrides::view(status, screen, style),
+            StatusView::Datacenters => self.datacenters_text(status, screen, style),
+            StatusView::Held => {
+                let mut text = String::new();
+                // Writing to a string does not fail.
+                let _ = problems::held(&mut text, status, style);
+                let is_empty = text.is_empty();
+                if is_empty { "every file is in use as it is\n" } else { text.trim_start() }
+                    .to_owned()
+            }
+            _ if self.failing => failing::render(status, screen, style),
+            _ => overview::render(status, screen, style),
+        }
+    }
+
+    fn datacenters_text(&self, status: &Status, screen: Screen, style: StatusStyle) -> String {
+        let is_shown = |datacenter: &&DatacenterStatus| {
+            !self.failing || datacenter.down > 0 || datacenter.still_answered_count > 0
+        };
+        let shown: Vec<&DatacenterStatus> = status.datacenters.iter().filter(is_shown).collect();
+        match (shown.is_empty(), self.failing) {
+            (true, true) => "no datacenter has a target that is down\n".to_owned(),
+            (true, false) => "no datacenter is configured\n".to_owned(),
+            (false, _) => lists::datacenters(&shown, status.now, screen, style),
+        }
+    }
+
+    fn services_text(
+        &self,
+        page: &ListPage<ServiceStatus>,
+        overrides: &[OverrideStatus],
+        screen: Screen,
+        style: StatusStyle,
+    ) -> String {
+        let all: usize = ServiceState::ALL.map(|state| page.counts.of(state)).iter().sum();
+        let counts = lists::counts_text(&page.counts);
+        let heading = format!("{} services: {counts}\n", thousands(all as u64));
+        let heading = heading + &overrides::first_lines(overrides, screen);
+        if page.entries.is_empty() {
+            return heading;
+        }
+        heading + "\n" + &lists::services(&page.entries, screen, style)
+    }
+
+    fn targets_text(
+        &self,
+        page: &ListPage<TargetStatus>,
+        screen: Screen,
+        style: StatusStyle,
+    ) -> String {
+        match (page.entries.is_empty(), self.failing) {
+            (true, true) => "no target fails\n".to_owned(),
+            (true, false) => "no target is probed\n".to_owned(),
+            (false, _) => lists::targets(&page.entries, page.now, screen, style),
+        }
+    }
 }
 
-fn aliases(text: &mut String, status: &Status, style: StatusStyle) -> std::fmt::Result {
-    if status.aliases.is_empty() {
-        return Ok(());
-    }
-    let (failing, healthy): (Vec<_>, Vec<_>) =
-        status.aliases.iter().partition(|alias| alias.error.is_some());
-    let shown = failing.iter().chain(healthy.iter().take(MAX_TARGETS)).copied();
-    let name = shown.clone().map(|alias| alias.name.chars().count()).fold(5, usize::max);
-    writeln!(text, "\n{}", style.strong(&format!("{:<name$}  addresses", "alias")))?;
-    for alias in shown {
-        let addresses = if alias.addresses.is_empty() {
-            "none yet".to_owned()
-        } else {
-            alias.addresses.join(", ")
-        };
-        let resolved = alias
-            .resolved
-            .map(|time| format!(", resolved {}", format_relative_time(time - status.now)))
-            .unwrap_or_default();
-        let error =
-            alias.error.as_ref().map(|why| format!("  {}", style.bad(why))).unwrap_or_default();
-        writeln!(text, "{:<name$}  {addresses}{resolved}{error}", alias.name)?;
-    }
-    let hidden = healthy.len().saturating_sub(MAX_TARGETS);
-    if hidden > 0 {
-        writeln!(text, "and {hidden} more without problems; `portolan status --json` lists all")?;
-    }
-    Ok(())
-}
-
-fn inventory(text: &mut String, status: &Status) -> std::fmt::Result {
-    let plural = |count: usize| if count == 1 { "" } else { "s" };
-    let (services, zones) = (status.services, status.zones.len());
-    writeln!(text, "\n{services} service{} in {zones} zone{}", plural(services), plural(zones))?;
-    for zone in status.zones.iter().take(MAX_ZONES) {
-        let (records, services) =
-            (listing::counted(zone.records, "record"), listing::counted(zone.services, "service"));
-        writeln!(text, "  {}: {records}, {services}, serial {}", zone.name, zone.serial)?;
-    }
-    if status.zones.len() > MAX_ZONES {
-        writeln!(
-            text,
-            "  and {} more; `portolan status --json` lists all",
-            status.zones.len() - MAX_ZONES
-        )?;
-    }
-    for database in &status.databases {
-        let built = i64::try_from(database.built).map(format_time).unwrap_or_default();
-        writeln!(
-            text,
-            "GeoIP {}: {}, {} networks, built {built}",
-            database.path, database.kind, database.networks
-        )?;
-    }
-    for certificate in &status.certificates {
-        writeln!(
-            text,
-            "certificate {} {}",
-            certificate.certificate,
-            certificate.expiry(status.now)
-        )?;
-    }
-    Ok(())
+fn to_value(document: &impl Serialize) -> serde_json::Value {
+    serde_json::to_value(document).unwrap_or_default()
 }

@@ -15,9 +15,10 @@ const MAX_REQUIREMENTS: usize = 20;
 const MAX_HELD_FILES: usize = 20;
 
 pub(super) fn render(text: &mut String, status: &Status, style: StatusStyle) -> std::fmt::Result {
-    held_files(text, status, style)?;
+    held_files(text, status, style, MAX_HELD_FILES)?;
     refused_files(text, status, style)?;
     unsaved_state(text, status, style)?;
+    journal_faults(text, status, style)?;
     databases(text, status, style)?;
     unchecked_targets(text, status, style)?;
     certificates(text, status, style)?;
@@ -40,8 +41,19 @@ fn requirements(text: &mut String, status: &Status, style: StatusStyle) -> std::
     write_hidden_count(text, hidden, "requirements")
 }
 
+/// What of the files is not in use as it is, and why.
+pub(super) fn held(text: &mut String, status: &Status, style: StatusStyle) -> std::fmt::Result {
+    held_files(text, status, style, usize::MAX)?;
+    refused_files(text, status, style)
+}
+
 /// The files whose newest content is not in use.
-fn held_files(text: &mut String, status: &Status, style: StatusStyle) -> std::fmt::Result {
+fn held_files(
+    text: &mut String,
+    status: &Status,
+    style: StatusStyle,
+    max_files: usize,
+) -> std::fmt::Result {
     if let Some(removal) = &status.configuration.removal {
         writeln!(text, "\n{} {removal}", style.bad("a removal waits for an operator:"))?;
     }
@@ -49,7 +61,7 @@ fn held_files(text: &mut String, status: &Status, style: StatusStyle) -> std::fm
         return Ok(());
     }
     writeln!(text, "\n{}", style.bad("files whose newest content is not in use"))?;
-    for file in status.held.iter().take(MAX_HELD_FILES) {
+    for file in status.held.iter().take(max_files) {
         writeln!(text, "  {} since {}: {}", file.file, format_time(file.since), file.in_use())?;
         // A removal that waits is printed only once, above.
         let mut errors = file
@@ -58,9 +70,9 @@ fn held_files(text: &mut String, status: &Status, style: StatusStyle) -> std::fm
             .filter(|error| Some(*error) != status.configuration.removal.as_ref());
         errors.try_for_each(|error| writeln!(text, "    {error}"))?;
     }
-    match status.held.len().checked_sub(MAX_HELD_FILES) {
+    match status.held.len().checked_sub(max_files) {
         None | Some(0) => Ok(()),
-        Some(more) => writeln!(text, "  and {more} more; `portolan status --json` lists all"),
+        Some(more) => writeln!(text, "  and {more} more: portolan status held"),
     }
 }
 
@@ -81,6 +93,11 @@ fn unsaved_state(text: &mut String, status: &Status, style: StatusStyle) -> std:
     let Some(why) = &status.unsaved else { return Ok(()) };
     let heading = style.bad("the state is not saved, and a restart would begin without it:");
     writeln!(text, "\n{heading} {why}")
+}
+
+fn journal_faults(text: &mut String, status: &Status, style: StatusStyle) -> std::fmt::Result {
+    let mut concerns = status.journal.concerns().into_iter();
+    concerns.try_for_each(|concern| writeln!(text, "\n{}", style.bad(&concern)))
 }
 
 fn databases(text: &mut String, status: &Status, style: StatusStyle) -> std::fmt::Result {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::{
     cli::text::{MAX_TARGETS, StatusStyle, format_time, ramp_text},
-    control::{LoadStatus, PoolStatus, Status},
+    control::{LoadStatus, PoolStatus, RampStatus, Status},
     number_format::percent,
 };
 
@@ -13,14 +13,16 @@ pub(super) fn render(text: &mut String, status: &Status, style: StatusStyle) -> 
     pools(text, status, style)?;
     if !status.ramps.is_empty() {
         writeln!(text, "\n{}", style.strong("in progress"))?;
-        for ramp in &status.ramps {
-            let pool =
-                ramp.pool.as_ref().map(|pool| format!(" of pool {pool}")).unwrap_or_default();
-            let prefix = if ramp.kind == "failback" { "clients return to " } else { "" };
-            writeln!(text, "{prefix}{}{pool}: {}", ramp.name, ramp_text(ramp))?;
-        }
+        status.ramps.iter().try_for_each(|ramp| writeln!(text, "{}", ramp_line(ramp)))?;
     }
     Ok(())
+}
+
+/// `fra: receives 40% of its normal traffic, and 0% in 6 m`.
+pub(super) fn ramp_line(ramp: &RampStatus) -> String {
+    let pool = ramp.pool.as_ref().map(|pool| format!(" of pool {pool}")).unwrap_or_default();
+    let prefix = if ramp.kind == "failback" { "clients return to " } else { "" };
+    format!("{prefix}{}{pool}: {}", ramp.name, ramp_text(ramp))
 }
 
 fn loads(text: &mut String, status: &Status, style: StatusStyle) -> std::fmt::Result {

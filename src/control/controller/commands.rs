@@ -1,6 +1,6 @@
 //! Commands of operators and of the process.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::owner::Controller;
 use crate::{
@@ -19,13 +19,25 @@ impl Controller {
         match command {
             // Some charts in force are still of earlier conditions, which neither report would
             // explain.
-            ControllerCommand::Status(..) | ControllerCommand::Explain(..)
+            ControllerCommand::Status(..)
+            | ControllerCommand::Services(..)
+            | ControllerCommand::Subject(..)
+            | ControllerCommand::Explain(..)
                 if !self.publication.is_consistent() =>
             {
                 self.deferred_commands.push(command)
             }
             ControllerCommand::Status(detail, reply) => {
                 let _ = reply.send(self.status(detail));
+            }
+            ControllerCommand::Services(reply) => {
+                let snapshot = self.publication.snapshot();
+                let _ = reply.send(report::services(&self.status_inputs(&snapshot)));
+            }
+            ControllerCommand::Subject(name, reply) => {
+                let snapshot = self.publication.snapshot();
+                let report = report::subject(&self.status_inputs(&snapshot), &name);
+                let _ = reply.send((report, Arc::clone(&self.loaded.last_good)));
             }
             ControllerCommand::Explain(request, reply) => {
                 let snapshot = self.publication.snapshot();

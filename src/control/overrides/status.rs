@@ -43,8 +43,8 @@ pub struct OverrideStatus {
     pub is_defined: bool,
     /// Whether it has started, and the snapshot in force was made with it.
     pub in_force: bool,
-    /// The longest TTL of the services that the subject answers, in seconds: caches keep answers that
-    /// name it for so long after it is effective.
+    /// The longest TTL of the services that the subject answers, in seconds: caches keep answers
+    /// that name it for so long after it is effective.
     pub longest_ttl: u32,
     /// Whether it has its whole effect: for a drain, `disabled` and `forced down`, no answer of the
     /// snapshot in force names the subject.

@@ -63,7 +63,7 @@ fn origin(inputs: &StatusInputs<'_>, id: DatacenterId) -> String {
 }
 
 /// For each datacenter: the targets that decide on its endpoints.
-fn targets_by_datacenter(topology: &Topology) -> Vec<BTreeSet<ProbeId>> {
+pub(super) fn targets_by_datacenter(topology: &Topology) -> Vec<BTreeSet<ProbeId>> {
     let mut targets = vec![BTreeSet::new(); topology.datacenters.len()];
     for (endpoint, probes) in topology.endpoints.iter().zip(topology.endpoint_probes.iter()) {
         for DatacenterId(at) in &endpoint.datacenters {

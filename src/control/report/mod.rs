@@ -6,28 +6,35 @@
 //! | `datacenters` | datacenters, and answers that still name a drained one |
 //! | `targets` | health checks |
 //! | `overrides` | what operators set over the files |
+//! | `services`, `distressed` | the states of services; clients without a usable member |
+//! | `subject`, `concerned` | one service, pool, datacenter, region or target in full; the overrides that concern it |
 //! | `steering`, `shares` | load sources, pools, ramps |
-//! | here | the document as a whole; databases, zones, distressed services |
+//! | here | the document as a whole; databases, zones |
 
+mod concerned;
 mod datacenters;
+mod distressed;
 mod inputs;
 mod overrides;
+mod services;
 mod shares;
 mod steering;
+mod subject;
 mod targets;
 
 pub(super) use datacenters::drain_outcome;
 pub(super) use inputs::{ProbeInputs, StatusInputs};
 pub(super) use overrides::overrides;
+pub(super) use services::services;
 pub(super) use steering::ramps;
+pub(super) use subject::subject;
 
+use self::distressed::{distressed_clients, distressed_service};
 use super::{
     clock::unix_now,
-    distress::{self, DistressedClients},
     handle::ListDetail,
-    status::{DatabaseStatus, DistressedService, Status, ZoneStatus},
+    status::{DatabaseStatus, Status, ZoneStatus},
 };
-use crate::steer::ServiceId;
 
 /// The status document, with as much of its long lists as `detail` says.
 pub(super) fn status(inputs: &StatusInputs<'_>, detail: ListDetail) -> Status {
@@ -55,6 +62,7 @@ pub(super) fn status(inputs: &StatusInputs<'_>, detail: ListDetail) -> Status {
         overrides: overrides(inputs, detail),
         override_fault: inputs.override_fault.map(str::to_owned),
         services: inputs.loaded.topology.services.len(),
+        service_counts: services::service_counts(inputs),
         distressed_count: distressed.len(),
         distressed: distressed
             .iter()
@@ -94,26 +102,4 @@ fn zones(inputs: &StatusInputs<'_>) -> Vec<ZoneStatus> {
         services: summary.services,
     });
     status.collect()
-}
-
-/// Services, types and clients for which no member is usable, in order of name.
-fn distressed_clients(inputs: &StatusInputs<'_>) -> Vec<DistressedClients> {
-    (0..)
-        .map(ServiceId)
-        .zip(inputs.snapshot.charts.iter())
-        .flat_map(|(id, chart)| distress::distressed_clients((id, chart), |_, _| true))
-        .collect()
-}
-
-fn distressed_service(inputs: &StatusInputs<'_>, clients: &DistressedClients) -> DistressedService {
-    let index = clients.service.index();
-    let service = &inputs.loaded.topology.services[index];
-    let compiler = &inputs.loaded.compiler;
-    DistressedService {
-        name: service.name.to_string(),
-        rtype: service.kind.record_type(clients.family).to_owned(),
-        clients: clients.client_texts(compiler),
-        plight: clients.answer_text(compiler, &inputs.snapshot.charts[index]),
-        is_recovering: clients.is_recovering,
-    }
 }

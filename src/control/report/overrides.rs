@@ -20,34 +20,39 @@ pub(in crate::control) fn overrides(
     inputs: &StatusInputs<'_>,
     detail: ListDetail,
 ) -> Vec<OverrideStatus> {
-    let topology = &inputs.loaded.topology;
-    let status = |one: &Arc<Override>| {
-        let is_defined = one.subject.is_defined(topology);
-        let in_force = is_defined && one.is_in_force(inputs.loaded.overrides_at);
-        let remaining =
-            if in_force && takes_away(one) { remaining_answers(inputs, one) } else { Vec::new() };
-        OverrideStatus {
-            subject: one.subject.to_string(),
-            subject_kind: one.subject.as_str().to_owned(),
-            kind: one.kind().as_str().to_owned(),
-            value: one.value.text(),
-            author: one.author.to_string(),
-            peer: one.peer.as_deref().map(str::to_owned),
-            reason: one.reason.as_deref().map(str::to_owned),
-            since: one.set_at,
-            starts: one.starts,
-            ends: one.ends,
-            over_secs: one.over.map(|over| over.as_secs()),
-            kept_share: one.hold.map(Fraction::share),
-            is_defined,
-            in_force,
-            longest_ttl: longest_ttl_secs(inputs, one),
-            effective: in_force && remaining.is_empty(),
-            still_answered_count: remaining.len(),
-            still_answered: remaining.into_iter().take(detail.limit()).collect(),
-        }
-    };
-    inputs.loaded.overrides.iter().map(status).collect()
+    inputs.loaded.overrides.iter().map(|one| override_status(inputs, one, detail)).collect()
+}
+
+/// One override, and whether answers follow it.
+pub(super) fn override_status(
+    inputs: &StatusInputs<'_>,
+    one: &Arc<Override>,
+    detail: ListDetail,
+) -> OverrideStatus {
+    let is_defined = one.subject.is_defined(&inputs.loaded.topology);
+    let in_force = is_defined && one.is_in_force(inputs.loaded.overrides_at);
+    let remaining =
+        if in_force && takes_away(one) { remaining_answers(inputs, one) } else { Vec::new() };
+    OverrideStatus {
+        subject: one.subject.to_string(),
+        subject_kind: one.subject.as_str().to_owned(),
+        kind: one.kind().as_str().to_owned(),
+        value: one.value.text(),
+        author: one.author.to_string(),
+        peer: one.peer.as_deref().map(str::to_owned),
+        reason: one.reason.as_deref().map(str::to_owned),
+        since: one.set_at,
+        starts: one.starts,
+        ends: one.ends,
+        over_secs: one.over.map(|over| over.as_secs()),
+        kept_share: one.hold.map(Fraction::share),
+        is_defined,
+        in_force,
+        longest_ttl: longest_ttl_secs(inputs, one),
+        effective: in_force && remaining.is_empty(),
+        still_answered_count: remaining.len(),
+        still_answered: remaining.into_iter().take(detail.limit()).collect(),
+    }
 }
 
 /// Whether an override takes its subject out of answers.
@@ -89,19 +94,19 @@ fn longest_ttl_secs(inputs: &StatusInputs<'_>, one: &Override) -> u32 {
         Some(secs) => return secs,
         None => one.subject.endpoints(topology).into_iter().collect(),
     };
-    let mut reach = PoolReach { topology, wanted: &wanted, known: HashMap::new() };
-    let services = topology.services.iter().filter(|service| reach.includes(service));
+    let mut finder = ServiceFinder { topology, wanted: &wanted, known: HashMap::new() };
+    let services = topology.services.iter().filter(|service| finder.includes(service));
     services.map(|service| service.ttl_secs).max().unwrap_or(0)
 }
 
 /// Finds the services that can answer one of some endpoints.
-struct PoolReach<'a> {
+struct ServiceFinder<'a> {
     topology: &'a Topology,
     wanted: &'a BTreeSet<EndpointId>,
     known: HashMap<PoolId, bool>,
 }
 
-impl PoolReach<'_> {
+impl ServiceFinder<'_> {
     fn includes(&mut self, service: &Service) -> bool {
         let Self { topology, wanted, known } = self;
         service.roots().any(|root| {
@@ -118,13 +123,13 @@ fn endpoint_answers(
     wanted: &BTreeSet<EndpointId>,
 ) -> Vec<RemainingAnswer> {
     let topology = &inputs.loaded.topology;
-    let mut reach = PoolReach { topology, wanted, known: HashMap::new() };
+    let mut finder = ServiceFinder { topology, wanted, known: HashMap::new() };
     let mut named: HashMap<*const Chart, Vec<(Family, EndpointId)>> = HashMap::new();
     let mut found = Vec::new();
     for ((service, chart), id) in
         topology.services.iter().zip(&inputs.snapshot.charts).zip((0..).map(ServiceId))
     {
-        if !reach.includes(service) {
+        if !finder.includes(service) {
             continue;
         }
         let answered = named.entry(Arc::as_ptr(chart)).or_insert_with(|| {

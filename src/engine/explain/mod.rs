@@ -5,6 +5,7 @@
 //! search that made the charts. Pure, like the engine.
 
 mod modifier_phrases;
+mod overview;
 mod phrase;
 mod request;
 mod steering;
@@ -35,6 +36,7 @@ use crate::{
 };
 
 pub(super) use modifier_phrases::format_duration;
+pub use overview::{MemberOverview, PoolOverview, pool_overview};
 pub use request::{ExplainRequest, NameNotServed};
 pub use text::render_text;
 pub use view::{

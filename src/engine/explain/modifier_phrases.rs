@@ -64,8 +64,8 @@ impl PhraseContext<'_> {
             }
             RampOwner::Endpoint(id) => {
                 let endpoint = &self.topology.endpoints[id.index()];
-                let hold = self.topology.overrides.paused_drain_fraction(id);
-                (&endpoint.name, endpoint.state, hold)
+                let paused_at = self.topology.overrides.paused_drain_fraction(id);
+                (&endpoint.name, endpoint.state, paused_at)
             }
             RampOwner::Failback(id) => {
                 let pool = &self.topology.pools[id.index()].name;

@@ -129,7 +129,7 @@ impl<'a> PhraseContext<'a> {
         }
     }
 
-    fn skip_phrase(
+    pub(super) fn skip_phrase(
         &self,
         parent: &InspectedPool,
         member: &InspectedMember,

@@ -379,7 +379,7 @@ fn member(
         distance_km: inspected.distance_km.map(|(km, _)| rounded(km, 10.0)),
         biased_km: inspected.distance_km.map(|(_, biased)| rounded(biased, 10.0)),
         rule: inspected.matched_key.as_ref().map(format_key),
-        datacenters: inspected.datacenters.iter().map(|id| datacenter(phrases, *id)).collect(),
+        datacenters: datacenters(phrases, &inspected.datacenters),
         state,
         alias: match &inspected.content {
             InspectedNode::Endpoint(endpoint) => {
@@ -390,6 +390,13 @@ fn member(
         targets,
         pool: inner,
     }
+}
+
+pub(super) fn datacenters(
+    phrases: &PhraseContext<'_>,
+    ids: &[DatacenterId],
+) -> Vec<DatacenterView> {
+    ids.iter().map(|id| datacenter(phrases, *id)).collect()
 }
 
 fn datacenter(phrases: &PhraseContext<'_>, id: DatacenterId) -> DatacenterView {
@@ -408,7 +415,10 @@ fn datacenter(phrases: &PhraseContext<'_>, id: DatacenterId) -> DatacenterView {
     }
 }
 
-fn targets(phrases: &PhraseContext<'_>, endpoint: &InspectedEndpoint) -> Vec<TargetView> {
+pub(super) fn targets(
+    phrases: &PhraseContext<'_>,
+    endpoint: &InspectedEndpoint,
+) -> Vec<TargetView> {
     let configured = &phrases.topology.endpoints[endpoint.id.index()];
     let view =
         |(address, status): &(Option<IpAddr>, Option<crate::health::HealthStatus>)| TargetView {

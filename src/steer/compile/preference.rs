@@ -99,10 +99,7 @@ impl Preferences {
     /// The preferences of the trees below `roots` (a service's pool and its `on-all-down` pool),
     /// and the pool that each belongs to.
     pub(in crate::steer) fn of(topology: &Topology, roots: &[PoolId]) -> (Self, Vec<PoolId>) {
-        let is_geographic = |id: &PoolId| {
-            let policy = &topology.pools[id.index()].policy;
-            matches!(policy, Policy::Nearest { .. } | Policy::Geo { .. })
-        };
+        let is_geographic = |id: &PoolId| topology.pools[id.index()].policy.is_geographic();
         let mut pools = topology.pools_below(roots.iter().copied());
         pools.retain(is_geographic);
         let preference = |id: &PoolId| Preference::of(topology, *id);

@@ -4,7 +4,7 @@
 //! Nothing is decided here. Every result comes from the same [`PoolSearch`], every reason from the
 //! same policy, and every ranking from the same preferences as the chart of the service.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
@@ -16,7 +16,7 @@ use super::{
     share_modifiers::ModifierContext,
 };
 use crate::{
-    geo::{Atlas, Databases},
+    geo::{Atlas, Databases, Location},
     steer::{
         chart::{FallbackStage, WheelChoice},
         compile::{
@@ -86,6 +86,26 @@ pub fn inspect(
         flips_in_secs: (flips_in_secs != u32::MAX).then_some(flips_in_secs),
         is_recovering: recovering.is_some(),
     }
+}
+
+/// Inspects a pool by itself, without a client's place: a pool that ranks by place is searched as
+/// if no place were known.
+pub fn inspect_pool(
+    topology: &Topology,
+    conditions: &Conditions,
+    pool: PoolId,
+    family: Family,
+) -> InspectedPool {
+    let mut wheels = WheelCache::default();
+    let (location, address) = (Location::default(), IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let mut inspector = Inspector {
+        topology,
+        conditions,
+        client: ClientLocation { address, location: &location },
+        prefixes: &[],
+        search: PoolSearch::new(topology, conditions, &mut wheels),
+    };
+    inspector.pool(pool, SearchContext::without_geography(family))
 }
 
 /// The range of a client's area among the areas with the same nearest member. It takes a survey of

@@ -12,7 +12,7 @@ pub use inspection::{
     ClientLocation, FinalRule, InspectedAttempt, InspectedEndpoint, InspectedMember, InspectedNode,
     InspectedPool, Inspection, MatchedKey,
 };
-pub use inspector::inspect;
+pub use inspector::{inspect, inspect_pool};
 pub use presence::{
     AlternativeCounts, AnswerCause, AnsweredDatacenter, PresenceFinder, answered_endpoints,
     answered_endpoints_in, count_alternatives,

@@ -95,8 +95,8 @@ impl Conditions {
         }
     }
 
-    /// These conditions once all ramps of `topology`, to which they belong, are over: a drain leaves
-    /// no clients, or the fraction at which it is paused.
+    /// These conditions once all ramps of `topology`, to which they belong, are over: a drain
+    /// leaves no clients, or the fraction at which it is paused.
     #[must_use]
     pub fn after_ramps(mut self, topology: &Topology) -> Self {
         let settled = Adjustments::settled(topology, &self.datacenters);

@@ -28,7 +28,7 @@ pub fn active_probes(topology: &Topology, conditions: &Conditions) -> Vec<bool> 
 }
 
 /// An endpoint's state: its own or its datacenter's, the stricter of the two.
-pub(in crate::steer) fn effective_state(
+pub fn effective_state(
     topology: &Topology,
     conditions: &Conditions,
     id: EndpointId,

@@ -15,7 +15,7 @@ pub enum Family {
 
 impl Family {
     /// Both families, IPv4 first.
-    pub(in crate::steer) const ALL: [Self; 2] = [Self::V4, Self::V6];
+    pub const ALL: [Self; 2] = [Self::V4, Self::V6];
 
     /// The family that a query type asks for; `None` for types other than A and AAAA.
     #[inline]

@@ -30,7 +30,7 @@ pub use client_group::ClientGroup;
 pub use combined_probe::{CombinedProbe, update_combined};
 pub use conditions::{Adjustments, Conditions, FailbackProgress, datacenter_states};
 pub use datacenter::{Datacenter, ServingState};
-pub use effective_state::active_probes;
+pub use effective_state::{active_probes, effective_state};
 pub use endpoint::{Endpoint, EndpointTarget, HealthOverride, SrvHost};
 pub use family::Family;
 pub use fraction::Fraction;
@@ -56,6 +56,4 @@ pub(super) use resolved_alias::UNRESOLVED;
 pub use service::{OnAllDown, Service};
 pub use topology::Topology;
 
-pub(super) use effective_state::{
-    effective_datacenter, effective_state, fraction_without_ramp, ramp_fraction,
-};
+pub(super) use effective_state::{effective_datacenter, fraction_without_ramp, ramp_fraction};

@@ -162,6 +162,11 @@ pub struct LoadPolicy {
 }
 
 impl Policy {
+    /// Whether it ranks members by the client's place.
+    pub fn is_geographic(&self) -> bool {
+        matches!(self, Self::Nearest { .. } | Self::Geo { .. })
+    }
+
     /// The keyword in the zone file.
     pub fn as_str(&self) -> &'static str {
         match self {
