@@ -26,7 +26,10 @@ pub(super) fn view(status: &Status, screen: Screen, style: StatusStyle) -> Strin
     let overrides: Vec<&OverrideStatus> = status.overrides.iter().collect();
     parts.push(match overrides.is_empty() {
         true => "no override is set\n".to_owned(),
-        false => table(&overrides, &status.ramps, screen, style),
+        false => {
+            table(&overrides, &status.ramps, screen, style)
+                + &still_answered_parts(&overrides, screen, style)
+        }
     });
     let in_files = set_in_files(status, screen, style);
     parts.push(match (in_files, overrides.is_empty()) {
@@ -49,6 +52,13 @@ pub(super) fn part(status: &Status, style: StatusStyle) -> String {
         let whole = Screen { columns: usize::MAX, lines: usize::MAX };
         text += "\n";
         text += &table(&shown, &status.ramps, whole, style);
+        // The line of the datacenter lists what is still answered from it.
+        let is_listed = |one: &&OverrideStatus| {
+            matches!(one.subject_kind.as_str(), "datacenter" | "region") && one.kind == "state"
+        };
+        let others: Vec<&OverrideStatus> =
+            shown.iter().copied().filter(|one| !is_listed(one)).collect();
+        text += &still_answered_parts(&others, whole, style);
         text += &more_line(status.overrides.len() - shown.len());
     }
     text
@@ -60,7 +70,7 @@ fn fault_line(status: &Status, style: StatusStyle) -> Option<String> {
     Some(format!("{} {fault}\n", style.bad("overrides lost:")))
 }
 
-/// The table of overrides, and what is still answered in spite of them.
+/// The table of overrides, one in each row.
 pub(super) fn table(
     overrides: &[&OverrideStatus],
     ramps: &[RampStatus],
@@ -78,11 +88,17 @@ pub(super) fn table(
             details(one, ramps).into(),
         ]);
     }
-    let mut text = joined(table.lines(screen, style));
-    for one in overrides.iter().filter(|one| one.still_answered_count > 0) {
-        text += &still_answered(one, screen, style);
-    }
-    text
+    joined(table.lines(screen, style))
+}
+
+/// What is still answered in spite of overrides.
+fn still_answered_parts(
+    overrides: &[&OverrideStatus],
+    screen: Screen,
+    style: StatusStyle,
+) -> String {
+    let remaining = overrides.iter().filter(|one| one.still_answered_count > 0);
+    remaining.map(|one| still_answered(one, screen, style)).collect()
 }
 
 /// Whether answers follow an override.

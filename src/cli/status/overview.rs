@@ -17,6 +17,8 @@ use crate::{
 
 /// The maximum number of lines that one concern takes in a summary.
 const MAX_CONCERN_LINES: usize = 2;
+/// The number of concerns that are shown before anything else has a row.
+const MIN_CONCERNS: usize = 2;
 /// The maximum number of overrides in a summary.
 const MAX_OVERRIDES: usize = 3;
 /// The width of the line that names the server, with a long URL.
@@ -91,21 +93,27 @@ fn summary(status: &Status, headline: String, screen: Screen, style: StatusStyle
     lines
 }
 
-/// How many rows of each list fit into `room` lines. One row after the other is added to each list
-/// in turn, beginning with the first.
+/// How many rows of each list fit into `room` lines. The first list, of what an operator must act
+/// on, comes first with some rows. Then one row after the other is added to each list in turn.
 fn shown_rows(lists: &[SummaryList], room: usize) -> Vec<usize> {
     let mut shown = vec![0; lists.len()];
     let taken = |shown: &[usize]| {
         let lines = lists.iter().zip(shown).map(|(list, count)| list.lines(*count).len());
         lines.sum::<usize>()
     };
+    let add = |shown: &mut Vec<usize>, index: usize| {
+        shown[index] += 1;
+        if shown[index] > lists[index].rows.len() || taken(shown) > room {
+            shown[index] -= 1;
+        }
+    };
+    for _ in 0..MIN_CONCERNS {
+        add(&mut shown, 0);
+    }
     loop {
         let before = shown.clone();
         for index in 0..lists.len() {
-            shown[index] += 1;
-            if shown[index] > lists[index].rows.len() || taken(&shown) > room {
-                shown[index] -= 1;
-            }
+            add(&mut shown, index);
         }
         if shown == before {
             return shown;
@@ -153,7 +161,14 @@ fn counts(status: &Status, style: StatusStyle) -> Vec<String> {
         ),
         ("load sources", status.loads.len(), in_words(vec![(failing_loads, "without a report")])),
         ("aliases", status.aliases.len(), in_words(vec![(failing_aliases, "not resolved")])),
-        ("zones", status.zones.len(), in_words(vec![(status.held.len(), "files held")])),
+        (
+            "zones",
+            status.zones.len(),
+            in_words(vec![(
+                status.held.len(),
+                if status.held.len() == 1 { "file held" } else { "files held" },
+            )]),
+        ),
     ];
     let row = |(what, count, text): (&str, usize, String)| {
         let line = format!("{what:<12}  {:>9}  {text}", thousands(count as u64));

@@ -270,8 +270,11 @@ fn member_colour(state: &str) -> CellColour {
     }
 }
 
-/// The health of an endpoint: `up`, `2 up`, `1 of 2 down`.
+/// The health of an endpoint: `up`, `2 up`, `1 of 2 down`, `forced up`.
 fn health(member: &MemberOverview) -> TableCell {
+    if let Some(force) = &member.force {
+        return TableCell::coloured(format!("forced {force}"), CellColour::Warn);
+    }
     let count = |verdict: &str| {
         let is_so = |target: &&TargetView| target.verdict.as_deref() == Some(verdict);
         member.targets.iter().filter(is_so).count()
@@ -320,7 +323,7 @@ fn datacenter_text(
         );
     }
     for still in &status.still_answered {
-        keys.add("still answered", format!("{} {}: {}", still.service, still.rtype, still.why));
+        keys.add("in answers of", format!("{} {}: {}", still.service, still.rtype, still.why));
     }
     let (up, down, unknown) = (status.up, status.down, status.unknown);
     keys.add("targets", format!("{up} up, {down} down, {unknown} unknown"));

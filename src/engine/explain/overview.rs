@@ -13,8 +13,8 @@ use super::{
 use crate::{
     engine::snapshot_context::SnapshotContext,
     steer::{
-        Decision, Family, InspectedMember, InspectedNode, InspectedPool, PoolId, SkipReason,
-        inspect_pool,
+        Decision, Family, HealthOverride, InspectedMember, InspectedNode, InspectedPool, PoolId,
+        SkipReason, inspect_pool,
     },
 };
 
@@ -54,6 +54,9 @@ pub struct MemberOverview {
     /// The state of an endpoint, including that of its datacenter; absent for a pool.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub state: Option<String>,
+    /// `up` or `down` if that is set for an endpoint, whatever its health checks say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub force: Option<String>,
     /// The datacenters of an endpoint; empty for a pool.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub datacenters: Vec<DatacenterView>,
@@ -120,6 +123,7 @@ fn member(
         percent: (!is_by_place).then(|| (inspected.share * 1e10).round() / 1e8),
         why: why(phrases, parent, inspected),
         state: None,
+        force: None,
         datacenters: Vec::new(),
         alias: None,
         targets: Vec::new(),
@@ -131,11 +135,19 @@ fn member(
         }
         InspectedNode::Endpoint(endpoint) => MemberOverview {
             state: Some(endpoint.state.as_str().to_owned()),
+            force: phrases.topology.endpoints[endpoint.id.index()].force.map(forced_health),
             datacenters: steering::datacenters(phrases, &inspected.datacenters),
             alias: phrases.alias(endpoint).map(|(name, _)| name.to_string()),
             targets: steering::targets(phrases, endpoint),
             ..base
         },
+    }
+}
+
+fn forced_health(force: HealthOverride) -> String {
+    match force {
+        HealthOverride::Up => "up".to_owned(),
+        HealthOverride::Down => "down".to_owned(),
     }
 }
 
