@@ -95,7 +95,7 @@ pub(super) fn report_each<T: Send>(
     ask: impl Fn(&RemoteServer) -> Result<ServerReply<T>, RemoteError> + Sync,
     report: impl Fn(ServerReply<T>, &Output) -> ServerReport,
 ) -> ExitCode {
-    report_replies(ask_each(servers, ask), output, report)
+    report_replies(ask_each(servers, ask), output, report).code()
 }
 
 /// Reports the reply of each server in the order named, also of those that did not answer. The exit
@@ -104,7 +104,7 @@ pub(super) fn report_replies<T>(
     replies: Vec<Result<ServerReply<T>, RemoteError>>,
     output: &Output,
     report: impl Fn(ServerReply<T>, &Output) -> ServerReport,
-) -> ExitCode {
+) -> CommandExit {
     let is_list = replies.len() > 1;
     let mut exit = CommandExit::Success;
     let mut documents = Vec::new();
@@ -135,7 +135,7 @@ pub(super) fn report_replies<T>(
         (true, false) => documents.iter().for_each(|document| output.print_document(document)),
         (true, true) => output.print_document(&documents),
     }
-    exit.code()
+    exit
 }
 
 /// Asks every server at the same time, so that one that does not answer delays no other. Returns

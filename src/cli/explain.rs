@@ -67,7 +67,7 @@ pub(super) fn explain(explain: &ExplainArguments, output: &Output) -> ExitCode {
     {
         return explain_by_files(explain, because, output);
     }
-    report_replies(replies, output, report)
+    report_replies(replies, output, report).code()
 }
 
 /// Why no server answers, if none does. An error reply of a server is an answer.

@@ -17,7 +17,9 @@
 //! | `remote_error`, `exit` | why a request failed; exit codes |
 //! | `journal` | `log`, the events of the journal |
 //! | `log` | the process log of `serve`, and its filter |
+//! | `drain_watch` | `drain --watch`: the drain until no client is left |
 //! | `output` | colours, JSON, stdout and stderr |
+//! | `screen`, `terminal_frames` | text fitted to a terminal; text that is drawn again and again |
 //! | `text` | times, ramps and shortened lists as text |
 //!
 //! Data goes to stdout, messages and logs to stderr.
@@ -26,6 +28,7 @@ mod args;
 mod change_report;
 mod check;
 mod client;
+mod drain_watch;
 mod durations;
 mod exit;
 mod explain;
@@ -38,9 +41,11 @@ mod override_args;
 mod overrides;
 mod reload;
 mod remote_error;
+mod screen;
 mod server_args;
 mod server_list;
 mod status;
+mod terminal_frames;
 mod text;
 
 use std::process::ExitCode;

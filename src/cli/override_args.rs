@@ -55,6 +55,11 @@ pub struct DrainArguments {
     /// Edit the file of the datacenter instead of setting an override.
     #[arg(long, conflicts_with_all = ["until", "at"])]
     pub edit: bool,
+    /// Follow the drain until no client is left: the last cached answer has expired, and the load
+    /// reports of what was drained show no sessions. Exits with code 4 if they still do one TTL and
+    /// at least a minute later.
+    #[arg(long, conflicts_with_all = ["pause", "at"])]
+    pub watch: bool,
     #[command(flatten)]
     pub options: OverrideArguments,
     #[command(flatten)]

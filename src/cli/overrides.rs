@@ -11,8 +11,9 @@ use super::{
     change_report,
     client::{
         RemoteError, RemoteServer, ServerList, ServerReply, ServerReport, ask_each,
-        percent_encoded, report_each, report_replies, send_change,
+        percent_encoded, report_replies, send_change,
     },
+    drain_watch::{self, WatchedServer},
     exit::CommandExit,
     output::Output,
     override_args::{
@@ -43,19 +44,20 @@ pub(super) fn drain(drain: &DrainArguments, output: &Output) -> ExitCode {
             force: drain.options.force || !drain.options.rules.is_empty(),
             edit: true,
         };
-        return edit(&drain.remote, &drain.subjects, action, &change, output);
+        let watches = drain.watch;
+        return edit(&drain.remote, &drain.subjects, action, &change, watches, output);
     }
     let body = OverrideBody {
         over_secs: secs(drain.over),
         ..override_body(action, &drain.subjects, &drain.options)
     };
-    set(&drain.remote, &body, output)
+    change_each(&drain.remote, Method::PUT, &body, drain.watch, output)
 }
 
 pub(super) fn undrain(undrain: &UndrainArguments, output: &Output) -> ExitCode {
     if undrain.edit {
         let change = DrainBody { edit: true, ..DrainBody::default() };
-        return edit(&undrain.remote, &undrain.subjects, "undrain", &change, output);
+        return edit(&undrain.remote, &undrain.subjects, "undrain", &change, false, output);
     }
     let options = OverrideArguments::default();
     let body = OverrideBody {
@@ -113,7 +115,7 @@ fn override_body(action: &str, subjects: &[String], options: &OverrideArguments)
 }
 
 fn set(remote: &ServerArguments, body: &OverrideBody, output: &Output) -> ExitCode {
-    change_each(remote, Method::PUT, body, output)
+    change_each(remote, Method::PUT, body, false, output)
 }
 
 fn remove(
@@ -123,22 +125,20 @@ fn remove(
     output: &Output,
 ) -> ExitCode {
     let body = RemovalBody { subjects, kind: kind.to_owned() };
-    change_each(remote, Method::DELETE, &body, output)
+    change_each(remote, Method::DELETE, &body, false, output)
 }
 
-/// Sends the same request to every server, and reports the reply of each.
+/// Sends the same request to every server, and reports the reply of each. With `watches`, it then
+/// follows the drains.
 fn change_each(
     remote: &ServerArguments,
     method: Method,
     body: &(impl Serialize + Sync),
+    watches: bool,
     output: &Output,
 ) -> ExitCode {
-    let list = match ServerList::new(remote) {
-        Ok(list) => list,
-        Err(error) => return output.fail(&error),
-    };
-    let ask = |server: &_| send_change(server, method.clone(), PATH, body);
-    report_each(&list.servers, output, ask, report)
+    let ask = |server: &RemoteServer| vec![send_change(server, method.clone(), PATH, body)];
+    report_changes(remote, ask, watches, output)
 }
 
 /// Edits the file of each datacenter on every server.
@@ -147,12 +147,9 @@ fn edit(
     datacenters: &[String],
     verb: &str,
     change: &DrainBody,
+    watches: bool,
     output: &Output,
 ) -> ExitCode {
-    let list = match ServerList::new(remote) {
-        Ok(list) => list,
-        Err(error) => return output.fail(&error),
-    };
     let edit_all = |server: &RemoteServer| -> Vec<ChangeReply> {
         let edit_one = |name: &String| {
             let path = format!("/api/v1/datacenters/{}/{verb}", percent_encoded(name));
@@ -160,8 +157,34 @@ fn edit(
         };
         datacenters.iter().map(edit_one).collect()
     };
-    let replies = ask_each(&list.servers, edit_all);
-    report_replies(replies.into_iter().flatten().collect(), output, report)
+    report_changes(remote, edit_all, watches, output)
+}
+
+fn report_changes(
+    remote: &ServerArguments,
+    change: impl Fn(&RemoteServer) -> Vec<ChangeReply> + Sync,
+    watches: bool,
+    output: &Output,
+) -> ExitCode {
+    let list = match ServerList::new(remote) {
+        Ok(list) => list,
+        Err(error) => return output.fail(&error),
+    };
+    let replies = ask_each(&list.servers, change);
+    let watched = |(server, replies): (&RemoteServer, &Vec<ChangeReply>)| {
+        let reports = replies.iter().flatten().map(|reply| &reply.document);
+        WatchedServer::new(server.clone(), reports)
+    };
+    let watched: Vec<_> = match watches {
+        true => list.servers.iter().zip(&replies).map(watched).collect(),
+        false => Vec::new(),
+    };
+    let exit = report_replies(replies.into_iter().flatten().collect(), output, report);
+    match watches {
+        // What some servers refused, others may have begun: that is followed.
+        true => exit.max(drain_watch::run(watched, output)).code(),
+        false => exit.code(),
+    }
 }
 
 fn report(reply: ServerReply<DrainReport>, _: &Output) -> ServerReport {

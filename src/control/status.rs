@@ -412,6 +412,9 @@ pub struct LoadStatus {
     /// The address or name that the report is about; `None` if one report is about all.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub target: Option<String>,
+    /// The datacenters of the endpoints that the report is about, in order of name.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub datacenters: Vec<String>,
     /// The age of the newest report, in seconds; `None` before the first.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub age_secs: Option<u64>,

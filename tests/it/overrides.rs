@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use serde_json::Value;
@@ -492,4 +492,39 @@ impl Server {
             answered(server, name) == expected
         });
     }
+}
+
+#[test]
+fn a_drain_is_watched_until_caches_have_forgotten_it_and_an_undrain_ends_the_watch() {
+    let site = site();
+    site.edit(ZONE, "ttl = 20", "ttl = 1");
+    site.edit(ZONE, "[service.\"own.example.org\"]", "[service.\"own.example.org\"]\nttl = 1");
+    let server = site.serve();
+    let (code, text, _) = run(&site, &server, &["drain", "fra", "--watch", "--reason", "test"]);
+    assert_eq!(code, 0, "{text}");
+    let stages = [
+        "fra: override set: draining",
+        "the last cached answer expires at ",
+        "fra: drained: DNS answers 0%",
+    ];
+    let places: Vec<_> = stages.iter().map(|stage| text.find(stage)).collect();
+    assert!(places.is_sorted() && places[0].is_some(), "{text}");
+    let drain = server.status().datacenters.iter().find(|found| found.name == "fra").unwrap().drain;
+    assert!(server.status().now >= drain.unwrap().expires, "the caches have expired");
+    done(&site, &server, &["undrain", "fra"]);
+
+    let url = url(&server);
+    let arguments = ["drain", "web/a", "--over", "1h", "--watch", "--server", &url];
+    let watch = site.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    server.until("the drain has begun", WAIT_TIMEOUT, |server| {
+        server.status().overrides.iter().any(|one| one.subject == "web/a")
+    });
+    done(&site, &server, &["undrain", "web/a", "--over", "0s"]);
+    let ended = watch.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(1), "{text}");
+    assert!(
+        text.trim_end().ends_with("web/a: not drained: its state is what the files say"),
+        "{text}"
+    );
 }

@@ -1,8 +1,8 @@
 //! `status --failing`: what is wrong, all of it.
 
-use super::{headline::headline, lists, screen::Screen};
+use super::{headline::headline, lists};
 use crate::{
-    cli::text::StatusStyle,
+    cli::{screen::Screen, text::StatusStyle},
     control::{Status, TargetStatus},
 };
 

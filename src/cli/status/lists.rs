@@ -1,11 +1,11 @@
 //! The lists of `status`: services, targets, datacenters.
 
-use super::{
-    screen::Screen,
-    table::{CellColour, TableCell, TextTable},
-};
+use super::table::{CellColour, TableCell, TextTable};
 use crate::{
-    cli::text::{StatusStyle, format_duration, format_relative_time, format_time},
+    cli::{
+        screen::Screen,
+        text::{StatusStyle, format_duration, format_relative_time, format_time},
+    },
     control::{DatacenterStatus, ServiceCounts, ServiceState, ServiceStatus, Status, TargetStatus},
     listing,
     number_format::thousands,

@@ -9,7 +9,7 @@
 //! | `lists` | services, targets, datacenters |
 //! | `overrides` | what operators set over the files |
 //! | `subject` | one name in full |
-//! | `screen`, `table` | text fitted to a terminal; aligned columns |
+//! | `table` | aligned columns |
 //! | `watch` | the report drawn again each second |
 
 mod failing;
@@ -19,7 +19,6 @@ mod lists;
 mod overrides;
 mod overview;
 mod problems;
-mod screen;
 mod steering;
 mod subject;
 mod table;
@@ -33,7 +32,7 @@ use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use self::{screen::Screen, view::StatusView};
+use self::view::StatusView;
 use super::{
     args::StatusArguments,
     client::{
@@ -42,6 +41,7 @@ use super::{
     },
     exit::CommandExit,
     output::Output,
+    screen::Screen,
     text::StatusStyle,
 };
 use crate::{
@@ -79,7 +79,7 @@ pub(super) fn run(arguments: &StatusArguments, output: &Output) -> ExitCode {
         ServerReport { exit, ..request.report(reply, screen, style) }
     };
     let replies = ask_each(&list.servers, |server| request.ask(server, arguments.exit_code));
-    report_replies(replies, output, report)
+    report_replies(replies, output, report).code()
 }
 
 /// The reports about all servers, one below the other.

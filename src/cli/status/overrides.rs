@@ -2,11 +2,13 @@
 
 use super::{
     lists::{joined, names_and_types, set_in_files},
-    screen::Screen,
     table::{CellColour, TableCell, TextTable},
 };
 use crate::{
-    cli::text::{MAX_SERVICES, StatusStyle, format_duration, format_time, ramp_text},
+    cli::{
+        screen::Screen,
+        text::{MAX_SERVICES, StatusStyle, format_duration, format_time, ramp_text},
+    },
     control::{OverrideStatus, RampStatus, RemainingAnswer, Status},
     listing,
     number_format::{percent, thousands},

@@ -5,12 +5,13 @@ use super::{
     full,
     headline::headline,
     lists::{counts_text, end_text, is_overridden, last_probe, names_and_types},
-    overrides,
-    screen::Screen,
-    steering,
+    overrides, steering,
 };
 use crate::{
-    cli::text::{StatusStyle, format_duration},
+    cli::{
+        screen::Screen,
+        text::{StatusStyle, format_duration},
+    },
     control::{Concern, DatacenterStatus, DistressedService, RampStatus, Status, TargetStatus},
     number_format::thousands,
 };

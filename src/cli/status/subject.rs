@@ -3,11 +3,13 @@
 use super::{
     lists::{self, end_text, is_overridden, joined, listed},
     overrides,
-    screen::Screen,
     table::{CellColour, TableCell, TextTable},
 };
 use crate::{
-    cli::text::{MAX_SERVICES, StatusStyle, format_time},
+    cli::{
+        screen::Screen,
+        text::{MAX_SERVICES, StatusStyle, format_time},
+    },
     control::{
         DatacenterReport, EndpointShare, GroupSample, OverrideStatus, PoolSubject, ServiceReport,
         ServiceState, SubjectReport, TargetReport, TypeShares,

@@ -1,6 +1,6 @@
 //! Tables: aligned columns, of which the last one is wrapped at the edge of the screen.
 
-use super::screen::{Screen, width};
+use crate::cli::screen::{Screen, width};
 use crate::cli::text::StatusStyle;
 
 /// The blanks between two columns.

@@ -2,12 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    StatusRequest, failing, lists, overrides, overview, screen::Screen, subject, view::StatusView,
-};
+use super::{StatusRequest, failing, lists, overrides, overview, subject, view::StatusView};
 use crate::{
     admin::ListPage,
-    cli::text::StatusStyle,
+    cli::{screen::Screen, text::StatusStyle},
     control::{ServiceStatus, Status, SubjectReport},
 };
 

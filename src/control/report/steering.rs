@@ -10,8 +10,8 @@ use crate::{
         status::{LoadStatus, PoolStatus, RampStatus},
     },
     steer::{
-        Chart, Family, FeedReport, Fraction, LoadFeed, Member, MemberKind, PoolId, PoolReport,
-        RampKey, RampReport, Service, Topology, answered_endpoints,
+        Chart, EndpointId, Family, FeedReport, Fraction, LoadFeed, Member, MemberKind, PoolId,
+        PoolReport, RampKey, RampReport, Service, Topology, answered_endpoints,
     },
 };
 
@@ -20,6 +20,7 @@ pub(super) fn loads(inputs: &StatusInputs<'_>) -> Vec<LoadStatus> {
     let topology = &inputs.loaded.topology;
     let load_controller = inputs.load_controller;
     let now = load_controller.elapsed();
+    let endpoints = topology.endpoints_by_feed();
     let status = |feed: FeedReport<'_>| {
         let LoadFeed { source, target } = &topology.feeds.list[feed.id.index()];
         let source = &topology.load_sources[source.index()];
@@ -28,6 +29,7 @@ pub(super) fn loads(inputs: &StatusInputs<'_>) -> Vec<LoadStatus> {
         LoadStatus {
             load: source.name.to_string(),
             target: target.as_ref().map(ToString::to_string),
+            datacenters: datacenter_names(topology, &endpoints[feed.id.index()]),
             age_secs: feed.reading.map(|reading| now.saturating_sub(reading.read_at).as_secs()),
             is_stale: feed.is_stale,
             error: failure.map(|failure| failure.reason.clone()),
@@ -50,6 +52,13 @@ pub(super) fn loads(inputs: &StatusInputs<'_>) -> Vec<LoadStatus> {
         }
     };
     load_controller.report().feeds.into_iter().map(status).collect()
+}
+
+/// The datacenters of some endpoints, in order of name.
+fn datacenter_names(topology: &Topology, endpoints: &[EndpointId]) -> Vec<String> {
+    let ids = endpoints.iter().flat_map(|id| &topology.endpoints[id.index()].datacenters);
+    let names: BTreeSet<&str> = ids.map(|id| &*topology.datacenters[id.index()].name).collect();
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// Pools that load reports, capacities or failbacks have an effect on.
