@@ -14,6 +14,7 @@
 //! | `GET /api/v1/totals` | [`super::TotalsView`] |
 //! | `GET /api/v1/explain?name=&type=&client=&subnet=&at=` | [`super::ReplayedExplanation`]; 404 for a name in none of the zones, or for a time that is not recorded |
 //! | `GET /api/v1/events?since=&until=&subject=&kind=&limit=&after=&wait=` | [`crate::control::EventPage`] |
+//! | `GET /api/v1/steering` | [`crate::control::SteeringDocument`] |
 //! | `POST /api/v1/reload` | [`crate::control::ReloadReport`]; 422 where files are held or refused, with every error. The body may be `{"accept-removal": true}` |
 //! | `POST /api/v1/pools/{name}/failback` | `{"pool": ..., "given-back": true}`; 404 |
 //! | `GET /api/v1/overrides` | `{"generation": ..., "overrides": [...]}`, each a [`crate::control::OverrideStatus`] |
@@ -34,7 +35,7 @@ use super::{
     changes::{drain, failback, pause, reload, resume, undrain},
     console,
     context::AdminContext,
-    documents::{explain, healthz, metrics, readyz, status, totals},
+    documents::{explain, healthz, metrics, readyz, status, steering, totals},
     error::ApiError,
     events::events,
     inventory::{service, services, subject, targets},
@@ -59,6 +60,7 @@ pub(super) fn router(context: AdminContext) -> Router {
         .route("/api/v1/totals", get(totals))
         .route("/api/v1/explain", get(explain))
         .route("/api/v1/events", get(events))
+        .route("/api/v1/steering", get(steering))
         .route("/api/v1/reload", post(reload))
         .route("/api/v1/datacenters/{name}/drain", post(drain))
         .route("/api/v1/datacenters/{name}/undrain", post(undrain))

@@ -139,6 +139,23 @@ pub(super) async fn totals(State(state): SharedState) -> Result<Response, ApiErr
     Ok(uncached_response(JSON_TYPE, text))
 }
 
+/// What the answers in force were compiled from, for `portolan plan`.
+pub(super) async fn steering(State(state): SharedState) -> Result<Response, ApiError> {
+    let make = async || {
+        let mut document = state.context.controller.steering().await?;
+        let counters = state.context.counters.clone();
+        state
+            .run_blocking(move || {
+                let services = counters.collect().services.into_iter();
+                let counted = services.filter(|(_, count)| *count > 0);
+                document.answers = counted.map(|(name, count)| (name.to_string(), count)).collect();
+                json_octets(&document)
+            })
+            .await
+    };
+    Ok(uncached_response(JSON_TYPE, state.steering.fetch(make).await?))
+}
+
 /// The query of `/api/v1/explain`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

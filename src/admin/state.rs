@@ -23,6 +23,7 @@ pub(super) struct AdminState {
     pub(super) metrics: SingleFlight<Bytes>,
     pub(super) text_metrics: SingleFlight<Bytes>,
     pub(super) totals: SingleFlight<Bytes>,
+    pub(super) steering: SingleFlight<Bytes>,
 }
 
 pub(super) type SharedState = State<Arc<AdminState>>;
@@ -38,6 +39,7 @@ impl AdminState {
             metrics: SingleFlight::new(),
             text_metrics: SingleFlight::new(),
             totals: SingleFlight::new(),
+            steering: SingleFlight::new(),
         }
     }
 

@@ -78,9 +78,10 @@ pub enum Command {
         after_help = "Example:\n  portolan explain www.example.com AAAA --client 192.0.2.1 --subnet 203.0.113.0/24"
     )]
     Explain(ExplainArguments),
-    /// Show which clients a change of the zone files would move: how many, from where to where.
+    /// Show which clients a change would move, how many and from where to where: edited files, a
+    /// drain, an outage or another GeoIP database, compared with the running server.
     #[command(
-        after_help = "Example:\n  portolan plan --against /etc/portolan/zones --zones zones.new --max-moved 10%"
+        after_help = "Examples:\n  portolan plan --zones zones.new --max-moved 10%\n  portolan plan --drain fra --n-1\n  portolan plan --geoip new-city.mmdb --map moved.svg"
     )]
     Plan(PlanArguments),
     /// Show the locations of addresses in the GeoIP databases.
@@ -235,12 +236,38 @@ pub struct ExplainArguments {
 /// The arguments of `plan`.
 #[derive(Debug, Args)]
 pub struct PlanArguments {
-    /// The zones directory in use now, with which that of `--zones` is compared.
-    #[arg(long, value_name = "DIR")]
-    pub against: PathBuf,
-    /// Exit with code 3 if more than this share of the address space moves, for any service.
+    /// What the files are compared with: a directory of zone files, or a running server by its URL
+    /// or host:port [default: the running server of --server].
+    #[arg(long, value_name = "DIR|URL")]
+    pub against: Option<String>,
+    /// The running server that the files are compared with, a URL or host:port [default:
+    /// PORTOLAN_SERVER, else the configured admin address].
+    #[arg(long, value_name = "URL", conflicts_with = "against")]
+    pub server: Option<String>,
+    /// A PEM file of CA certificates for https:// servers [default: those of the system].
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Assume that this is drained: a datacenter, a region, a pool, POOL/MEMBER or
+    /// service:NAME/MEMBER; may be repeated. Without --zones the change is this alone: no files
+    /// are read.
+    #[arg(long, value_name = "SUBJECT")]
+    pub drain: Vec<String>,
+    /// Assume that the targets of this are down; the same subjects as of --drain.
+    #[arg(long, value_name = "SUBJECT")]
+    pub down: Vec<String>,
+    /// Show, for each datacenter, what happens if it goes down after the change, the worst first.
+    #[arg(long = "n-1")]
+    pub outages: bool,
+    /// The demand of all services together, in the unit of the datacenters' `capacity`, such as
+    /// queries per second.
+    #[arg(long, value_name = "NUMBER", value_parser = parse_demand)]
+    pub demand: Option<f64>,
+    /// Exit with code 3 if more than this share of the clients moves, for any service.
     #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
     pub max_moved: Option<f64>,
+    /// Draw the clients and their datacenters before and after the change into this SVG file.
+    #[arg(long, value_name = "FILE.svg")]
+    pub map: Option<PathBuf>,
     #[command(flatten)]
     pub files: FileArguments,
 }
@@ -350,4 +377,9 @@ fn parse_past(text: &str) -> Result<i64, String> {
     moment
         .map(jiff::Timestamp::as_millisecond)
         .map_err(|_| "not a time; write 1h for an hour ago, or 2026-12-01T06:00:00Z".to_owned())
+}
+
+fn parse_demand(text: &str) -> Result<f64, String> {
+    let demand = text.parse::<f64>().ok().filter(|demand| demand.is_finite() && *demand > 0.0);
+    demand.ok_or_else(|| "not a number above 0; write 12000".to_owned())
 }

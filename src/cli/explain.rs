@@ -1,12 +1,11 @@
-//! `explain` and `plan`: the answer that a client gets and the reason, and what a change would
-//! move.
+//! `explain`: the answer that a client gets, and the reason for it.
 
 use std::process::ExitCode;
 
 use serde::Serialize;
 
 use super::{
-    args::{ExplainArguments, PlanArguments},
+    args::ExplainArguments,
     client::{
         self, RemoteError, RemoteServer, ServerList, ServerReply, ServerReport, ServerSource,
         ask_each, percent_encoded, read_document, report_replies,
@@ -16,9 +15,8 @@ use super::{
 };
 use crate::{
     admin::ReplayedExplanation,
-    config::SourceOptions,
     control::{LoadedConfig, Replay, ServerStatus, time_text},
-    engine::{self, ExplainRequest, Explanation, PlanLimits},
+    engine::{self, ExplainRequest, Explanation},
 };
 
 /// An explanation and its source.
@@ -175,42 +173,4 @@ fn explain_from_server(
         at.unwrap_or_default()
     );
     read_document(server, &path)
-}
-
-pub(super) fn plan(plan: &PlanArguments, output: &Output) -> ExitCode {
-    let after = plan.files.locations();
-    let before = SourceOptions { zones: Some(plan.against.clone()), ..after.clone() };
-    let load = |locations: &SourceOptions| LoadedConfig::load(locations, output.message_colours());
-    let (mut before, mut after) = match (load(&before), load(&after)) {
-        (Ok(before), Ok(after)) => (before, after),
-        (before, after) => {
-            let refusals = [before.err(), after.err()].into_iter().flatten();
-            return output.fail(&refusals.map(|refusal| refusal.rendered).collect::<String>());
-        }
-    };
-    let (old_snapshot, old_conditions) = before.first_snapshot();
-    let (new_snapshot, new_conditions) = after.first_snapshot();
-    let old = engine::SnapshotContext {
-        snapshot: &old_snapshot,
-        databases: before.databases(),
-        conditions: &old_conditions,
-    };
-    let new = engine::SnapshotContext {
-        snapshot: &new_snapshot,
-        databases: after.databases(),
-        conditions: &new_conditions,
-    };
-    let planned = engine::plan(&old, &new);
-    let violations = planned
-        .violations(&PlanLimits { max_moved_percent: plan.max_moved, ..PlanLimits::default() });
-    if output.json {
-        output.print_document(&serde_json::json!({ "plan": planned, "violations": violations }));
-    } else {
-        output.print_line(engine::render_plan(&planned, output.is_coloured()).trim_end());
-    }
-    violations
-        .iter()
-        .for_each(|violation| output.print_message(&format!("forbidden: {violation}")));
-    let exit = if violations.is_empty() { CommandExit::Success } else { CommandExit::Forbidden };
-    exit.code()
 }

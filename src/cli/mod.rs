@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `args` | the commands and flags |
 //! | `check` | `check` |
-//! | `explain` | `explain`, `plan` |
+//! | `explain` | `explain` |
+//! | `plan/` | `plan` |
 //! | `locate` | `locate` |
 //! | `overrides` | `drain`, `undrain`, `disable`, `enable`, `standby`, `force`, `weight` |
 //! | `failback` | `failback` |
@@ -39,6 +40,7 @@ mod log;
 mod output;
 mod override_args;
 mod overrides;
+mod plan;
 mod reload;
 mod remote_error;
 mod screen;
@@ -80,7 +82,7 @@ pub fn run() -> ExitCode {
         }
         Command::Check(check) => check::run(&check, &output),
         Command::Explain(explain) => explain::explain(&explain, &output),
-        Command::Plan(plan) => explain::plan(&plan, &output),
+        Command::Plan(plan) => plan::run(&plan, &output),
         Command::Locate(locate) => locate::run(&locate, &output),
         Command::Drain(drain) => overrides::drain(&drain, &output),
         Command::Undrain(undrain) => overrides::undrain(&undrain, &output),

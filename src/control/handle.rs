@@ -19,6 +19,7 @@ use super::{
         CertificateStatus, DrainStatus, HeldStatus, RampStatus, ServerStatus, Status,
         UncheckedStatus,
     },
+    steering_document::SteeringDocument,
     subject::{SubjectReport, UnknownSubject},
 };
 use crate::{
@@ -50,6 +51,7 @@ pub(super) enum ControllerCommand {
     Subject(String, oneshot::Sender<(Result<SubjectReport, UnknownSubject>, Arc<LastGood>)>),
     Explain(Box<ExplainRequest>, oneshot::Sender<Result<Explanation, NameNotServed>>),
     ReplayBase(oneshot::Sender<ReplayBase>),
+    Steering(oneshot::Sender<SteeringDocument>),
     SetState(DrainRequest, oneshot::Sender<Result<DrainReport, DrainError>>),
     SetOverrides(OverrideRequest, oneshot::Sender<Result<DrainReport, OverrideError>>),
     ForceFailback(String, oneshot::Sender<Option<bool>>),
@@ -441,6 +443,14 @@ impl ControllerHandle {
         let history = self.history.clone();
         let replay = move || history.explain_at(base, &request, time_ms);
         tokio::task::spawn_blocking(replay).await.unwrap_or(Err(ReplayError::Panicked))
+    }
+
+    /// What the answers in force were compiled from.
+    ///
+    /// # Errors
+    /// [`ControllerStopped`] once the controller has stopped.
+    pub async fn steering(&self) -> Result<SteeringDocument, ControllerStopped> {
+        self.request(ControllerCommand::Steering).await
     }
 
     /// Begins, pauses, resumes or ends a drain by an edit of the datacenter's file; returns once

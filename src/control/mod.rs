@@ -24,6 +24,7 @@
 //! | `edit`, `line_endings`, `remedy` | edits of a file; its line ends; remedies for files that cannot be written |
 //! | `remaining_answer` | an answer that still names what was drained |
 //! | `drain_tracker` | which answers still name a drained datacenter, and since when none does |
+//! | `steering_document` | what the answers in force were compiled from |
 //! | **health and load** | |
 //! | `prior_status` | the health status that targets keep over a reload |
 //! | `canary` | probes targets outside of the service, during a doubt |
@@ -77,6 +78,7 @@ mod serials;
 mod service_status;
 mod state;
 mod status;
+mod steering_document;
 mod subject;
 mod subject_text;
 mod transition_log;
@@ -112,6 +114,7 @@ pub use status::{
     DatacenterStatus, DistressedService, DrainStatus, HeldStatus, LoadStatus, MonitorFault,
     PoolStatus, RampStatus, ServerStatus, Status, TargetStatus, UncheckedStatus, ZoneStatus,
 };
+pub use steering_document::SteeringDocument;
 pub use subject::{
     DatacenterReport, EndpointShare, GroupMember, GroupSample, PoolSubject, ServiceReport,
     SubjectReport, TargetReport, TypeShares, UnknownSubject,

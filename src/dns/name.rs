@@ -3,10 +3,13 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 /// A domain name, absolute, in lower-cased uncompressed wire form (RFC 4034 section 6.2): length
 /// octets and labels, and the root's zero at the end; 1 to 255 octets. Order is by wire bytes and
 /// has no DNS meaning.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Name(Box<[u8]>);
 
 /// The reason why a text or octets are not a domain name.
@@ -202,6 +205,20 @@ fn unescape(bytes: &mut std::str::Bytes<'_>) -> Result<u8, NameError> {
         number = number * 10 + u16::from(digit - b'0');
     }
     u8::try_from(number).map_err(|_| NameError::BadEscape)
+}
+
+impl TryFrom<String> for Name {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.to_string()
+    }
 }
 
 impl fmt::Display for Name {

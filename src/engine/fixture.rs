@@ -5,17 +5,17 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use mmdb_writer::{Value, Writer};
 
-use super::snapshot_context::SnapshotContext;
+use super::{plan::PlanSide, snapshot_context::SnapshotContext};
 use crate::{
     dns::{Name, Rtype},
     geo::{Coordinates, Database, Databases},
     health::{Check, HealthStatus, Monitor, TcpCheck, Verdict},
     snapshot::Snapshot,
     steer::{
-        Adjustments, AnswerCount, Compiler, Conditions, Datacenter, DatacenterId, Endpoint,
-        EndpointId, EndpointTarget, GeoRule, Member, MemberKind, MinUp, MonitorId, OnAllDown,
-        Policy, Pool, PoolId, ProbeTarget, RampTimes, RecordKind, Regulation, Service, ServiceId,
-        ServingState, Spread, Surveys, Topology, ZoneId,
+        Adjustments, AnswerCount, CompiledCharts, Compiler, Conditions, Datacenter, DatacenterId,
+        Endpoint, EndpointId, EndpointTarget, GeoRule, Member, MemberKind, MinUp, MonitorId,
+        OnAllDown, Policy, Pool, PoolId, ProbeTarget, RampTimes, RecordKind, Regulation, Service,
+        ServiceId, ServingState, Spread, Surveys, Topology, ZoneId,
     },
     zone::{Record, ZoneBuilder, Zones},
 };
@@ -36,6 +36,7 @@ pub(super) struct FixtureBuilder {
 /// A snapshot, and what it was compiled from.
 pub(super) struct Fixture {
     snapshot: Snapshot,
+    compiled: CompiledCharts,
     databases: Databases,
     conditions: Conditions,
 }
@@ -47,6 +48,11 @@ impl Fixture {
             databases: &self.databases,
             conditions: &self.conditions,
         }
+    }
+
+    /// The fixture as one side of a plan.
+    pub(super) fn plan_side(&self) -> PlanSide<'_> {
+        PlanSide { compiled: &self.compiled, databases: &self.databases }
     }
 }
 
@@ -237,7 +243,7 @@ impl FixtureBuilder {
             topology,
             ..Snapshot::default()
         };
-        Fixture { snapshot, databases: self.databases, conditions }
+        Fixture { snapshot, compiled, databases: self.databases, conditions }
     }
 }
 
@@ -290,14 +296,19 @@ fn zone() -> crate::zone::Zone {
 
 /// A database with Germany in 20/8 and 2a00::/16, the United States in 30/8 and Japan in 40/8.
 pub(super) fn databases() -> Databases {
-    let mut writer =
-        Writer::builder("Test-City").description(&[("en", "written by a test")]).build();
-    for (network, continent, country, latitude, longitude) in [
+    database_of(&[
         ("20.0.0.0/8", "EU", "DE", 52.52, 13.4),
         ("2a00::/16", "EU", "DE", 52.52, 13.4),
         ("30.0.0.0/8", "NA", "US", 41.88, -87.63),
         ("40.0.0.0/8", "AS", "JP", 35.68, 139.69),
-    ] {
+    ])
+}
+
+/// A database with networks: prefix, continent, country, latitude and longitude.
+pub(super) fn database_of(networks: &[(&str, &str, &str, f64, f64)]) -> Databases {
+    let mut writer =
+        Writer::builder("Test-City").description(&[("en", "written by a test")]).build();
+    for &(network, continent, country, latitude, longitude) in networks {
         let location = Value::map([
             ("latitude", Value::from(latitude)),
             ("longitude", Value::from(longitude)),

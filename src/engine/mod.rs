@@ -34,8 +34,10 @@ pub use explain::{
     ReplyView, SteeringView, StepView, TargetView, TtlView, explain, pool_overview, render_text,
 };
 pub use plan::{
-    BasisView, CountryView, DatacenterChange, FlowView, Plan, PlanLimits, ServiceChange, ShiftView,
-    plan, render_plan,
+    AsnView, BasisView, CacheView, CountryView, DatacenterChange, ExceededCapacity, FlowView,
+    LoadView, LossView, MapDatacenter, MapPlace, MapView, MovementView, NetworkView, OutageView,
+    Plan, PlanLimits, PlanOptions, PlanSide, PoolLoadLevel, ServiceChange, ServiceLossView,
+    ShareView, ShiftView, plan, render_map, render_plan,
 };
 pub use query::{IgnoreReason, Query, Transport};
 pub use query_group::{MAX_GROUP, NameBuffers, QueryGroup};

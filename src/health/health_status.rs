@@ -1,9 +1,12 @@
 //! The health status of one target, as steering uses it.
 
+use serde::{Deserialize, Serialize};
+
 use super::Verdict;
 
 /// The health of one probed target when a snapshot is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct HealthStatus {
     /// The settled verdict on the target.
     pub verdict: Verdict,

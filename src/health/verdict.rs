@@ -1,7 +1,10 @@
 //! The verdict: the settled health of one target.
 
+use serde::{Deserialize, Serialize};
+
 /// The settled health of a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// The target has no outcome yet. It counts as up, but see [`HealthStatus::is_pending`].
     ///

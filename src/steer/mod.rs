@@ -48,8 +48,8 @@ pub use model::{
     NumberedTopology, Numbering, OnAllDown, Override, OverrideIndex, OverrideKind, OverrideSet,
     OverrideSubject, OverrideValue, Policy, Pool, PoolId, Probe, ProbeId, ProbeTarget, RampTimes,
     RecordKind, Regulation, ResolvedAlias, Service, ServiceBinding, ServiceId, ServingState,
-    Spread, SrvHost, Tie, Topology, ZoneId, active_probes, apply_overrides, datacenter_states,
-    effective_state, update_combined,
+    Spread, SrvHost, Tie, Topology, TopologyDocument, ZoneId, active_probes, apply_overrides,
+    datacenter_states, effective_state, update_combined,
 };
 pub use recovery::{Recovery, SavedRecovery};
 pub use requirements::{

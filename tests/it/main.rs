@@ -10,7 +10,7 @@
 //! | `balancers` | nginx and HAProxy |
 //! | `ports` `programs` `wire` | free ports, installed programs, queries in wire format; benchmarks share them |
 //! | `upstream` | Knot, in the place of a recursive resolver |
-//! | `aliases` `attacks` `bindings` `unchecked` `memory_bounds` `certificates` `check` `control` `cookies` `failing_loads` `failures` `files` `health` `held_files` `hostile` `journal` `loads` `logs` `monitors` `overrides` `regions` `reload` `remote` `reports` `requirements` `resolvers` `scenarios` `secrets` `status` | the tests |
+//! | `aliases` `attacks` `bindings` `unchecked` `memory_bounds` `certificates` `check` `control` `cookies` `failing_loads` `failures` `files` `health` `held_files` `hostile` `journal` `loads` `logs` `monitors` `overrides` `plan` `regions` `reload` `remote` `reports` `requirements` `resolvers` `scenarios` `secrets` `status` | the tests |
 
 #![allow(
     dead_code,
@@ -43,6 +43,7 @@ mod logs;
 mod memory_bounds;
 mod monitors;
 mod overrides;
+mod plan;
 #[path = "../support/ports.rs"]
 mod ports;
 #[path = "../support/programs.rs"]

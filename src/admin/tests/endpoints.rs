@@ -8,7 +8,7 @@ use crate::{
         Readiness, TotalsView,
         metrics::{self, MetricsCollector},
     },
-    control::{DrainError, DrainReport, ListDetail, Status},
+    control::{DrainError, DrainReport, ListDetail, Status, SteeringDocument},
 };
 
 const INVALID_DATACENTERS: &str =
@@ -494,4 +494,22 @@ async fn the_help_of_every_metric_is_a_sentence_that_can_be_read_alone() {
         assert!(help.ends_with('.'), "{name}: {help}");
     }
     assert!(count > 50, "{count} metrics");
+}
+
+#[tokio::test]
+async fn steering_is_what_the_answers_in_force_were_compiled_from_without_secrets() {
+    let secret = ZONE.to_owned()
+        + "monitor = \"web\"\n[monitor.web]\nhttp = { host = \"x.example\", headers = { Authorization = \"hunter2\" } }\n";
+    let files = [("datacenters.toml", DATACENTERS), ("zone.toml", secret.as_str())];
+    let site = AdminTestServer::start_with(&files).await;
+    let (code, document) = document(site.get("/api/v1/steering").await).await;
+    assert_eq!(code, 200);
+    let text = document.to_string();
+    assert!(text.contains("192.0.2.11") && !text.contains("hunter2"), "{text}");
+    let steering: SteeringDocument = serde_json::from_value(document).unwrap();
+    let topology = steering.topology.into_topology();
+    assert_eq!(topology.services.len(), 1);
+    assert_eq!(topology.endpoint_probes.len(), 2);
+    assert_eq!(steering.conditions.datacenters.len(), 2);
+    assert_eq!(steering.conditions.health_statuses.len(), topology.probes.len());
 }

@@ -100,5 +100,6 @@ pub(super) fn datacenter(spec: &DatacenterSpec, load: Option<LoadSourceId>) -> D
         ramp_times: spec.ramps.ramp_times(),
         paused_drain_fraction: spec.paused_drain,
         keep: spec.keep,
+        capacity: spec.capacity,
     }
 }

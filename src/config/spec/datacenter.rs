@@ -29,6 +29,8 @@ pub(in crate::config) struct DatacenterSpec {
     /// The fraction of its clients that the datacenter keeps while its drain is paused.
     pub(in crate::config) paused_drain: Option<Fraction>,
     pub(in crate::config) keep: Fraction,
+    /// The largest load, in the operator's unit.
+    pub(in crate::config) capacity: Option<f64>,
 }
 
 impl DatacenterSpec {
@@ -59,6 +61,7 @@ impl DatacenterSpec {
             },
             paused_drain: table.optional("drain-hold", problems, regulation::shed),
             keep: table.optional("shed", problems, regulation::shed).unwrap_or_default(),
+            capacity: table.optional("capacity", problems, capacity),
         };
         table.finish(problems);
         Some(spec)
@@ -111,6 +114,25 @@ fn location(item: ValueReader<'_>, problems: &mut Problems) -> Option<Coordinate
             None
         }
     }
+}
+
+/// Reads the largest load of a datacenter.
+fn capacity(item: ValueReader<'_>, problems: &mut Problems) -> Option<f64> {
+    const HELP: &str = "write the largest load as a number, in the same unit for all datacenters: \
+                        capacity = 5000, for 5000 queries per second";
+    if item.is_table() {
+        // A pool's capacity is a table, and has another meaning.
+        problems.error(item.place, format!("{} must be a number", item.description())).help(HELP);
+        return None;
+    }
+    let place = item.place;
+    let description = item.description();
+    let capacity = item.number(problems)?;
+    if capacity.is_finite() && capacity > 0.0 {
+        return Some(capacity);
+    }
+    problems.error(place, format!("{description} must be above 0")).help(HELP);
+    None
 }
 
 fn until(item: ValueReader<'_>, problems: &mut Problems) -> Option<i64> {

@@ -23,6 +23,7 @@ impl Controller {
             | ControllerCommand::Services(..)
             | ControllerCommand::Subject(..)
             | ControllerCommand::Explain(..)
+            | ControllerCommand::Steering(..)
                 if !self.publication.is_consistent() =>
             {
                 self.deferred_commands.push(command)
@@ -50,6 +51,10 @@ impl Controller {
             }
             ControllerCommand::ReplayBase(reply) => {
                 let _ = reply.send(self.replay_base());
+            }
+            ControllerCommand::Steering(reply) => {
+                let snapshot = self.publication.snapshot();
+                let _ = reply.send(report::steering(&self.status_inputs(&snapshot)));
             }
             ControllerCommand::ForceFailback(pool, reply) => {
                 let was_held = self.conditions.force_failback(&pool);

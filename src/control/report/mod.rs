@@ -29,11 +29,18 @@ pub(super) use services::services;
 pub(super) use steering::ramps;
 pub(super) use subject::subject;
 
+use std::collections::BTreeMap;
+
 use self::distressed::{distressed_clients, distressed_service};
 use super::{
     clock::unix_now,
     handle::ListDetail,
     status::{DatabaseStatus, Status, ZoneStatus},
+    steering_document::SteeringDocument,
+};
+use crate::{
+    engine::PoolLoadLevel,
+    steer::{PoolReport, TopologyDocument},
 };
 
 /// The status document, with as much of its long lists as `detail` says.
@@ -80,6 +87,38 @@ pub(super) fn status(inputs: &StatusInputs<'_>, detail: ListDetail) -> Status {
         polls: load_controller.polls().into(),
         checker: targets::checker(&inputs.probes),
     }
+}
+
+/// What the answers in force were compiled from. The caller adds the counted answers.
+pub(super) fn steering(inputs: &StatusInputs<'_>) -> SteeringDocument {
+    let topology = &inputs.snapshot.topology;
+    let pool_load = |report: PoolReport<'_>| {
+        let name = topology.pools.get(report.id.index())?.name.to_string();
+        Some((name, PoolLoadLevel { level: report.level?, target: report.target? }))
+    };
+    SteeringDocument {
+        generation: inputs.snapshot.generation,
+        databases: databases(inputs).into_iter().map(with_absolute_path).collect(),
+        topology: TopologyDocument::of(&inputs.loaded.configured),
+        overrides: SteeringDocument::overrides_text(&inputs.loaded.overrides),
+        overrides_at: inputs.loaded.overrides_at,
+        conditions: inputs.conditions.clone(),
+        pool_loads: inputs
+            .load_controller
+            .report()
+            .pools
+            .into_iter()
+            .filter_map(pool_load)
+            .collect(),
+        answers: BTreeMap::new(),
+    }
+}
+
+/// The same database with a path that does not depend on the working directory of this process.
+fn with_absolute_path(database: DatabaseStatus) -> DatabaseStatus {
+    let path = std::path::absolute(&database.path);
+    let path = path.map_or(database.path, |path| path.display().to_string());
+    DatabaseStatus { path, ..database }
 }
 
 fn databases(inputs: &StatusInputs<'_>) -> Vec<DatabaseStatus> {

@@ -1,203 +1,237 @@
-//! The client census: how many clients are in each pair of an area before and an area after a
-//! change, by country. It walks two atlases run by run, never address by address.
+//! The client census: how much demand comes from each cell of the address space. All addresses of a
+//! cell have the same location in the databases, and the same prefixes of rules contain them, so
+//! that any chart answers them alike. One representative address of each cell then shows which area
+//! of an atlas its clients are in; no atlas is walked run by run.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
-use crate::geo::{Atlas, Databases, Run};
+use hashbrown::HashMap as FastMap;
+use ipnet::IpNet;
 
-/// The address family of clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum ClientFamily {
-    /// IPv4 clients, counted by address.
-    V4,
-    /// IPv6 clients, counted by address, and shown by /48.
-    V6,
+use super::{
+    address_runs::{self, JointRun, joint_runs},
+    client_family::ClientFamily,
+};
+use crate::geo::{Atlas, Coordinates, Databases, Location};
+
+/// Where the clients of a cell are.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ClientPlace {
+    pub(super) country: Option<Box<str>>,
+    pub(super) coordinates: Option<Coordinates>,
+    pub(super) asn: Option<u32>,
+    pub(super) organization: Option<Box<str>>,
 }
 
-impl ClientFamily {
-    pub(super) const BOTH: [Self; 2] = [Self::V4, Self::V6];
-
-    /// The name of the family: `IPv4` or `IPv6`.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::V4 => "IPv4",
-            Self::V6 => "IPv6",
-        }
-    }
-
-    fn holds(self, run: &Run) -> bool {
-        run.first.is_ipv4() == (self == Self::V4)
-    }
-
-    fn last(self) -> u128 {
-        match self {
-            Self::V4 => u128::from(u32::MAX),
-            Self::V6 => u128::MAX,
-        }
-    }
-}
-
-/// The number of clients in one area before, one area after and one country.
+/// Addresses that every chart answers alike.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct OverlapCell {
-    pub(super) before: u32,
-    pub(super) after: u32,
-    /// A position in [`ClientCensus::countries`].
-    pub(super) country: u32,
-    pub(super) addresses: u128,
+pub(super) struct CensusCell {
+    /// One address of the cell.
+    pub(super) representative: IpAddr,
+    /// A position in the places of the census.
+    place: u32,
+    /// The number of addresses, or of observed queries.
+    pub(super) demand: f64,
+    addresses: u128,
 }
 
 /// The clients that are counted: networks whose country a database has; all networks if no database
 /// has countries; never special-purpose addresses.
 pub(super) struct ClientCensus {
-    atlas: Atlas,
-    /// The country of each area of the census.
-    pub(super) countries: Vec<Option<Box<str>>>,
+    /// The cells of the databases before and after the change, as areas; one atlas if the databases
+    /// are the same.
+    atlases: (Arc<Atlas>, Arc<Atlas>),
+    /// The place of each area of the second atlas.
+    places: Vec<ClientPlace>,
     /// Whether only networks with a known country are counted, for IPv4 and IPv6.
     is_by_country: [bool; 2],
-    overlaps: HashMap<(usize, usize, ClientFamily), Arc<Vec<OverlapCell>>>,
-}
-
-/// Consecutive addresses of one area.
-#[derive(Clone, Copy)]
-struct AddressRun {
-    first: u128,
-    last: u128,
-    area: u32,
-    is_special: bool,
+    /// The cells of each family.
+    cells: [Vec<CensusCell>; 2],
+    /// By family: the position of the cell of two areas.
+    numbers: [FastMap<(u32, u32), u32>; 2],
 }
 
 impl ClientCensus {
-    pub(super) fn new(databases: &Databases) -> Self {
-        let (atlas, countries) =
-            Atlas::survey(databases, &[], |location, _| location.country.clone());
+    /// Counts the clients by address. `named` are the prefixes of all rules.
+    pub(super) fn new(before: &Databases, after: &Databases, named: &[IpNet]) -> Self {
+        let (second, places) = cell_atlas(after, named);
+        let is_same = before.list().len() == after.list().len()
+            && before.list().iter().zip(after.list()).all(|(a, b)| Arc::ptr_eq(a, b));
+        let first = if is_same { Arc::clone(&second) } else { cell_atlas(before, named).0 };
         let has_countries = |clients: ClientFamily| {
-            atlas.runs().any(|run| {
-                clients.holds(&run) && !run.is_special && countries[run.area.0 as usize].is_some()
-            })
+            joint_runs(&second, &second, clients)
+                .any(|run| !run.is_special && places[run.areas.1 as usize].country.is_some())
         };
-        let is_by_country = ClientFamily::BOTH.map(has_countries);
-        Self { atlas, countries, is_by_country, overlaps: HashMap::new() }
+        let mut census = Self {
+            is_by_country: ClientFamily::BOTH.map(has_countries),
+            atlases: (first, second),
+            places,
+            cells: [Vec::new(), Vec::new()],
+            numbers: [FastMap::new(), FastMap::new()],
+        };
+        ClientFamily::BOTH.into_iter().for_each(|clients| census.count(clients));
+        census
+    }
+
+    fn count(&mut self, clients: ClientFamily) {
+        let (first, second) = (Arc::clone(&self.atlases.0), Arc::clone(&self.atlases.1));
+        for run in joint_runs(&first, &second, clients) {
+            if !self.counts(&run, clients) {
+                continue;
+            }
+            let cells = &mut self.cells[clients.index()];
+            let next = cells.len() as u32;
+            let number = *self.numbers[clients.index()].entry(run.areas).or_insert(next);
+            if number == next {
+                let representative = address_runs::address(run.first, clients);
+                let place = run.areas.1;
+                cells.push(CensusCell { representative, place, demand: 0.0, addresses: 0 });
+            }
+            let addresses = (run.last - run.first).saturating_add(1);
+            let cell = &mut cells[number as usize];
+            cell.addresses = cell.addresses.saturating_add(addresses);
+            cell.demand += addresses as f64;
+        }
+    }
+
+    fn counts(&self, run: &JointRun, clients: ClientFamily) -> bool {
+        !run.is_special
+            && (!self.is_by_country(clients) || self.places[run.areas.1 as usize].country.is_some())
+    }
+
+    /// The cells of one family that are counted.
+    pub(super) fn cells(&self, clients: ClientFamily) -> &[CensusCell] {
+        &self.cells[clients.index()]
+    }
+
+    pub(super) fn place(&self, cell: &CensusCell) -> &ClientPlace {
+        &self.places[cell.place as usize]
     }
 
     /// Whether only networks with a known country are counted.
     pub(super) fn is_by_country(&self, clients: ClientFamily) -> bool {
-        self.is_by_country[usize::from(clients == ClientFamily::V6)]
+        self.is_by_country[clients.index()]
     }
 
     /// The number of addresses that are counted.
-    pub(super) fn population(&mut self, clients: ClientFamily) -> u128 {
-        self.overlap(None, None, clients).iter().map(|cell| cell.addresses).sum()
+    pub(super) fn population(&self, clients: ClientFamily) -> u128 {
+        self.cells(clients).iter().map(|cell| cell.addresses).sum()
     }
 
-    /// The number of clients in each pair of areas; pairs without clients are left out. Without an
-    /// atlas, all addresses are in area 0. Each pair of atlases is walked only once.
+    /// The family that loads are estimated by: IPv4, unless no IPv4 client is counted.
+    pub(super) fn main_clients(&self) -> ClientFamily {
+        match self.cells(ClientFamily::V4).is_empty() {
+            true => ClientFamily::V6,
+            false => ClientFamily::V4,
+        }
+    }
+
+    /// All counted addresses of one family in order, as runs of one cell each.
+    pub(super) fn runs(&self, clients: ClientFamily) -> impl Iterator<Item = (JointRun, u32)> {
+        let numbers = &self.numbers[clients.index()];
+        joint_runs(&self.atlases.0, &self.atlases.1, clients)
+            .filter(move |run| self.counts(run, clients))
+            .filter_map(move |run| Some((run, *numbers.get(&run.areas)?)))
+    }
+}
+
+/// An atlas whose areas are the cells of these databases, and the place of each area.
+fn cell_atlas(databases: &Databases, named: &[IpNet]) -> (Arc<Atlas>, Vec<ClientPlace>) {
+    let (atlas, cells) = Atlas::survey(databases, named, |location, prefixes| {
+        // The name of a city is only displayed.
+        let location = Location { city: None, ..location.clone() };
+        (location, Box::<[u32]>::from(prefixes))
+    });
+    let place = |(location, _): (Location, Box<[u32]>)| ClientPlace {
+        country: location.country,
+        coordinates: location.coordinates,
+        asn: location.asn,
+        organization: location.organization,
+    };
+    (Arc::new(atlas), cells.into_iter().map(place).collect())
+}
+
+/// The clients of one area before and one area after a change.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AreaPair {
+    pub(super) before: u32,
+    pub(super) after: u32,
+    pub(super) demand: f64,
+}
+
+/// The clients of one family in pairs of an area before and an area after a change.
+#[derive(Debug)]
+pub(super) struct ChartOverlap {
+    pub(super) pairs: Vec<AreaPair>,
+    /// For each cell of the census: the position of its pair.
+    pub(super) pair_of: Vec<u32>,
+    /// The demand of all pairs.
+    pub(super) demand: f64,
+}
+
+/// The atlases of an overlap; `None` is one area for all addresses.
+type AtlasPair = (Option<Arc<Atlas>>, Option<Arc<Atlas>>);
+
+/// The overlaps of pairs of atlases, each computed once.
+#[derive(Clone)]
+pub(super) struct AreaOverlaps<'c> {
+    census: &'c ClientCensus,
+    /// By the memory addresses of the atlases, which the values keep alive.
+    known: HashMap<(usize, usize, ClientFamily), (AtlasPair, Arc<ChartOverlap>)>,
+}
+
+impl<'c> AreaOverlaps<'c> {
+    pub(super) fn new(census: &'c ClientCensus) -> Self {
+        Self { census, known: HashMap::new() }
+    }
+
+    /// The demand in each pair of areas of two atlases; pairs without clients are left out.
     pub(super) fn overlap(
         &mut self,
         before: Option<&Arc<Atlas>>,
         after: Option<&Arc<Atlas>>,
         clients: ClientFamily,
-    ) -> Arc<Vec<OverlapCell>> {
-        // The caller's snapshots keep the atlases alive, so their memory addresses identify them.
+    ) -> Arc<ChartOverlap> {
         let identity =
             |atlas: Option<&Arc<Atlas>>| atlas.map_or(0, |atlas| Arc::as_ptr(atlas).addr());
         let key = (identity(before), identity(after), clients);
-        if let Some(known) = self.overlaps.get(&key) {
-            return Arc::clone(known);
-        }
-        let cells =
-            Arc::new(self.walk(before.map(|atlas| &**atlas), after.map(|atlas| &**atlas), clients));
-        self.overlaps.insert(key, Arc::clone(&cells));
-        cells
-    }
-
-    fn walk(
-        &self,
-        before: Option<&Atlas>,
-        after: Option<&Atlas>,
-        clients: ClientFamily,
-    ) -> Vec<OverlapCell> {
-        let (mut before, mut after) =
-            (AtlasCursor::new(before, clients), AtlasCursor::new(after, clients));
-        let mut counted: HashMap<(u32, u32, u32), u128> = HashMap::new();
-        for base in runs_of(Some(&self.atlas), clients).filter(|base| self.counts(base, clients)) {
-            let mut first = base.first;
-            loop {
-                let (left, right) = (before.run_at(first), after.run_at(first));
-                let last = base.last.min(left.last).min(right.last);
-                let addresses = (last - first).saturating_add(1);
-                *counted.entry((left.area, right.area, base.area)).or_default() += addresses;
-                if last == base.last {
-                    break;
-                }
-                first = last + 1;
-            }
-        }
-        let cell = |((before, after, country), addresses)| OverlapCell {
-            before,
-            after,
-            country,
-            addresses,
+        let census = self.census;
+        let new = || {
+            let overlap = Arc::new(ChartOverlap::of(census, before, after, clients));
+            ((before.cloned(), after.cloned()), overlap)
         };
-        let mut cells: Vec<OverlapCell> = counted.into_iter().map(cell).collect();
-        cells.sort_unstable_by_key(|cell| (cell.before, cell.after, cell.country));
-        cells
-    }
-
-    fn counts(&self, run: &AddressRun, clients: ClientFamily) -> bool {
-        !run.is_special
-            && (!self.is_by_country(clients) || self.countries[run.area as usize].is_some())
+        Arc::clone(&self.known.entry(key).or_insert_with(new).1)
     }
 }
 
-/// A position among the runs of an atlas.
-struct AtlasCursor<'a> {
-    runs: Box<dyn Iterator<Item = AddressRun> + 'a>,
-    current: AddressRun,
-    all: AddressRun,
-}
-
-impl<'a> AtlasCursor<'a> {
-    fn new(atlas: Option<&'a Atlas>, clients: ClientFamily) -> Self {
-        let all = AddressRun { first: 0, last: clients.last(), area: 0, is_special: false };
-        let mut runs = runs_of(atlas, clients);
-        let current = runs.next().unwrap_or(all);
-        Self { runs, current, all }
-    }
-
-    /// The run that contains an address. Addresses must be asked for in rising order.
-    fn run_at(&mut self, address: u128) -> AddressRun {
-        while self.current.last < address {
-            self.current = self.runs.next().unwrap_or(self.all);
+impl ChartOverlap {
+    fn of(
+        census: &ClientCensus,
+        before: Option<&Arc<Atlas>>,
+        after: Option<&Arc<Atlas>>,
+        clients: ClientFamily,
+    ) -> Self {
+        let is_same = match (before, after) {
+            (Some(before), Some(after)) => Arc::ptr_eq(before, after),
+            (before, after) => before.is_none() && after.is_none(),
+        };
+        let area = |atlas: Option<&Arc<Atlas>>, address: &IpAddr| {
+            atlas.map_or(0, |atlas| atlas.locate(address).area.0)
+        };
+        let mut numbers: FastMap<(u32, u32), u32> = FastMap::new();
+        let (mut pairs, mut pair_of) = (Vec::new(), Vec::new());
+        for cell in census.cells(clients) {
+            let after = area(after, &cell.representative);
+            let before = if is_same { after } else { area(before, &cell.representative) };
+            let next = pairs.len() as u32;
+            let number = *numbers.entry((before, after)).or_insert(next);
+            if number == next {
+                pairs.push(AreaPair { before, after, demand: 0.0 });
+            }
+            pairs[number as usize].demand += cell.demand;
+            pair_of.push(number);
         }
-        self.current
-    }
-}
-
-/// The runs of one family; without an atlas, a single run of area 0.
-fn runs_of<'a>(
-    atlas: Option<&'a Atlas>,
-    clients: ClientFamily,
-) -> Box<dyn Iterator<Item = AddressRun> + 'a> {
-    let number = |address| match address {
-        IpAddr::V4(v4) => u128::from(u32::from(v4)),
-        IpAddr::V6(v6) => u128::from(v6),
-    };
-    let address_run = move |run: Run| AddressRun {
-        first: number(run.first),
-        last: number(run.last),
-        area: run.area.0,
-        is_special: run.is_special,
-    };
-    match atlas {
-        Some(atlas) => {
-            Box::new(atlas.runs().filter(move |run| clients.holds(run)).map(address_run))
-        }
-        None => Box::new(std::iter::once(AddressRun {
-            first: 0,
-            last: clients.last(),
-            area: 0,
-            is_special: false,
-        })),
+        let demand = pairs.iter().map(|pair| pair.demand).sum();
+        Self { pairs, pair_of, demand }
     }
 }

@@ -1,6 +1,7 @@
 //! Plans, compared with counts over single addresses.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     time::Duration,
 };
@@ -8,11 +9,17 @@ use std::{
 use super::*;
 use crate::{
     engine::fixture::{DOWN, Fixture, FixtureBuilder},
-    steer::{DrawState, Fraction, ServiceId, ServingState, Spread},
+    geo::Coordinates,
+    steer::{DrawState, Family, Fraction, ServiceId, ServingState, Spread, Surveys},
 };
 
 fn compare(before: FixtureBuilder, after: FixtureBuilder) -> Plan {
-    plan(&before.build().context(), &after.build().context())
+    compare_with(before, after, &PlanOptions::default())
+}
+
+fn compare_with(before: FixtureBuilder, after: FixtureBuilder, options: &PlanOptions) -> Plan {
+    let (before, after) = (before.build(), after.build());
+    plan(before.plan_side(), after.plan_side(), options, &mut Surveys::default())
 }
 
 fn drained(name: &str) -> FixtureBuilder {
@@ -174,7 +181,12 @@ fn the_moved_share_agrees_with_a_count_over_addresses() {
         (drained, "a drain"),
     ] {
         let (before, after) = (draft().build(), after.build());
-        let plan = plan(&before.context(), &after.context());
+        let plan = plan(
+            before.plan_side(),
+            after.plan_side(),
+            &PlanOptions::default(),
+            &mut Surveys::default(),
+        );
         for (service, name) in
             ["www.gslb.example.com", "geo.gslb.example.com"].into_iter().enumerate()
         {
@@ -194,4 +206,184 @@ fn the_moved_share_agrees_with_a_count_over_addresses() {
             );
         }
     }
+}
+
+fn movement<'p>(plan: &'p Plan, clients: &str) -> &'p MovementView {
+    plan.movements.iter().find(|movement| movement.clients == clients).unwrap()
+}
+
+fn change<'p>(plan: &'p Plan, name: &str) -> &'p ServiceChange {
+    plan.changed.iter().find(|change| change.name == name).unwrap()
+}
+
+#[test]
+fn moved_networks_are_the_widest_prefixes_and_distances_are_those_of_their_clients() {
+    let mut after = FixtureBuilder::new();
+    // Only `www` moves: its German clients go from Frankfurt to Virginia.
+    after.pool_named("web").members[0].bias = -99;
+    let plan = compare(FixtureBuilder::new(), after);
+    let moved = movement(&plan, "IPv4");
+    assert_eq!(moved.networks.len(), 1, "{moved:?}");
+    assert_eq!(moved.networks[0].network, "20.0.0.0/8");
+    // One of five services moves: a fifth of the demand of these clients.
+    assert_eq!((moved.networks[0].percent, moved.moved_percent), (20.0, 6.667));
+    assert_eq!(moved.countries[0].country, "DE");
+    let berlin = Coordinates::new(52.52, 13.4).unwrap();
+    let [fra, iad] =
+        [(50.11, 8.68), (38.95, -77.45)].map(|(lat, lon)| Coordinates::new(lat, lon).unwrap());
+    let farther = berlin.distance_km(iad) - berlin.distance_km(fra);
+    assert!((moved.extra_km.unwrap() - farther).abs() < 0.01, "{moved:?}, not {farther}");
+    assert_eq!(movement(&plan, "IPv6").networks[0].network, "2a00::/16");
+}
+
+#[test]
+fn services_weigh_by_counted_answers() {
+    let mut after = FixtureBuilder::new();
+    after.pool_named("web").members[0].bias = -99;
+    let answers = [("www.gslb.example.com", 300), ("api.gslb.example.com", 100)];
+    let answers = answers.map(|(name, count)| (name.to_owned(), count)).into_iter().collect();
+    let options = PlanOptions { answers, ..PlanOptions::default() };
+    let plan = compare_with(FixtureBuilder::new(), after, &options);
+    assert!(plan.basis.is_by_answers);
+    // Three quarters of the demand of a third of the clients.
+    assert_eq!(movement(&plan, "IPv4").moved_percent, 25.0);
+}
+
+#[test]
+fn the_shares_of_a_service_before_and_after_add_up() {
+    let plan = compare(FixtureBuilder::new(), drained("fra"));
+    let shares = &change(&plan, "www.gslb.example.com").shares;
+    let share = |name: &str| shares.iter().find(|share| share.datacenter == name).unwrap();
+    assert_eq!((share("fra").before_percent, share("fra").after_percent), (33.333, 0.0));
+    assert_eq!((share("iad").before_percent, share("iad").after_percent), (66.667, 100.0));
+}
+
+fn with_capacities(mut draft: FixtureBuilder) -> FixtureBuilder {
+    for (datacenter, capacity) in draft.datacenters.iter_mut().zip([900.0, 600.0, 100.0]) {
+        datacenter.capacity = Some(capacity);
+    }
+    draft
+}
+
+#[test]
+fn a_datacenter_that_gets_more_than_its_capacity_is_named_first() {
+    let options = PlanOptions { demand: Some(1000.0), ..PlanOptions::default() };
+    let (before, after) = (with_capacities(FixtureBuilder::new()), with_capacities(drained("fra")));
+    let plan = compare_with(before, after, &options);
+    let subjects: Vec<&str> =
+        plan.exceeded.iter().map(|exceeded| exceeded.subject.as_str()).collect();
+    assert_eq!(subjects, ["datacenter iad"], "{:?}", plan.loads);
+    let text = render_plan(&plan, false);
+    let line = text.lines().nth(1).unwrap();
+    assert!(line.starts_with("over capacity: datacenter iad would have a load of "), "{text}");
+}
+
+#[test]
+fn without_a_demand_the_plan_says_at_which_demand_a_datacenter_is_full() {
+    let (before, after) = (with_capacities(FixtureBuilder::new()), with_capacities(drained("fra")));
+    let plan = compare(before, after);
+    assert_eq!(plan.exceeded, []);
+    let iad = plan.loads.iter().find(|load| load.datacenter == "iad").unwrap();
+    let expected = 600.0 / (iad.after_percent / 100.0);
+    assert!((iad.full_at_after.unwrap() - expected).abs() < 0.1, "{iad:?}");
+    assert!(iad.full_at_before > iad.full_at_after);
+}
+
+#[test]
+fn a_pool_is_full_if_its_load_grows_with_its_share_beyond_the_target() {
+    let load = PoolLoadLevel { level: 50.0, target: 60.0 };
+    let pool_loads = [("web-iad".to_owned(), load)].into_iter().collect();
+    let options = PlanOptions { pool_loads, ..PlanOptions::default() };
+    let plan = compare_with(FixtureBuilder::new(), drained("fra"), &options);
+    assert_eq!(plan.exceeded.len(), 1, "{:?}", plan.loads);
+    let exceeded = &plan.exceeded[0];
+    assert_eq!((exceeded.subject.as_str(), exceeded.before), ("pool web-iad", 50.0));
+    // Of `www` it had two thirds and gets all; of `geo` it has a third.
+    assert!((exceeded.after - 50.0 * (4.0 / 3.0)).abs() < 0.01, "{exceeded:?}");
+}
+
+#[test]
+fn the_outage_of_each_datacenter_shows_the_loads_of_the_others() {
+    let options = PlanOptions { demand: Some(1000.0), has_outages: true, ..PlanOptions::default() };
+    let draft = || with_capacities(FixtureBuilder::new());
+    let plan = compare_with(draft(), draft(), &options);
+    assert!(plan.changed.is_empty());
+    let names: Vec<&str> = plan.outages.iter().map(|outage| outage.datacenter.as_str()).collect();
+    assert_eq!(names, ["fra", "iad"], "the outage that exceeds a capacity first, no idle one");
+    let down = compare_with(draft(), with_capacities(down("fra")), &options);
+    let planned: Vec<f64> = down.loads.iter().map(|load| load.after_percent).collect();
+    let outage: Vec<f64> = plan.outages[0].loads.iter().map(|load| load.after_percent).collect();
+    assert_eq!(outage, planned, "an outage is the plan of that datacenter down");
+    assert!(render_plan(&plan, false).contains("if one datacenter is down:\n  fra: "));
+}
+
+fn down(datacenter: &str) -> FixtureBuilder {
+    let mut draft = FixtureBuilder::new();
+    let addresses: Vec<String> = draft
+        .endpoints
+        .iter()
+        .filter(|endpoint| {
+            endpoint.datacenters.iter().any(|id| &*draft.datacenters[id.index()].name == datacenter)
+        })
+        .filter_map(|endpoint| match &endpoint.target {
+            crate::steer::EndpointTarget::Addresses(addresses) => Some(addresses.clone()),
+            _ => None,
+        })
+        .flatten()
+        .map(|address| address.to_string())
+        .collect();
+    addresses.into_iter().for_each(|address| draft.set_health(address.leak(), DOWN));
+    draft
+}
+
+#[test]
+fn losses_name_type_and_clients() {
+    let plan = compare(FixtureBuilder::new(), drained("fra"));
+    let losses = &change(&plan, "geo.gslb.example.com").losses;
+    assert_eq!(losses.iter().map(|loss| loss.records.as_str()).collect::<Vec<_>>(), ["A", "AAAA"]);
+    assert_eq!(losses[0].clients, ["clients that no rule matches"], "{losses:?}");
+}
+
+#[test]
+fn caches_keep_the_longest_ttl_of_the_services_that_move() {
+    let (mut before, mut after) = (FixtureBuilder::new(), drained("fra"));
+    for draft in [&mut before, &mut after] {
+        draft.services[2].ttl_secs = 300;
+        // `moved` is a CNAME: its answers stay, whatever its TTL.
+        draft.services[4].ttl_secs = 900;
+    }
+    let options = PlanOptions { now: 1_800_000_000, ..PlanOptions::default() };
+    let caches = compare_with(before, after, &options).caches.unwrap();
+    assert_eq!((caches.service.as_str(), caches.ttl_secs), ("api.gslb.example.com", 300));
+    assert_eq!(caches.until, 1_800_000_300);
+}
+
+#[test]
+fn with_another_database_clients_move_to_where_it_says_they_are() {
+    let mut after = FixtureBuilder::new();
+    let moved =
+        [("20.0.0.0/9", "EU", "DE", 52.52, 13.4), ("20.128.0.0/9", "NA", "US", 41.88, -87.63)];
+    after.databases = crate::engine::fixture::database_of(&moved);
+    let plan = compare(FixtureBuilder::new(), after);
+    let networks = &movement(&plan, "IPv4").networks;
+    assert_eq!(networks[0].network, "20.128.0.0/9", "{networks:?}");
+    let www = change(&plan, "www.gslb.example.com");
+    assert_eq!(
+        (www.shifts[0].flows[0].from.as_str(), www.shifts[0].flows[0].to.as_str()),
+        ("fra", "iad")
+    );
+}
+
+#[test]
+fn a_map_has_the_clients_before_and_after_in_colours_of_their_datacenters() {
+    let options = PlanOptions { has_map: true, ..PlanOptions::default() };
+    let plan = compare_with(FixtureBuilder::new(), drained("fra"), &options);
+    let map = plan.map.as_ref().unwrap();
+    let berlin = map.places.iter().find(|place| place.latitude == 52.52).unwrap();
+    assert_eq!((berlin.before.as_str(), berlin.after.as_str()), ("fra", "iad"));
+    assert!(berlin.moved_percent > 40.0, "{berlin:?}");
+    let svg = render_map(&plan).unwrap();
+    assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"));
+    assert_eq!(svg.matches("class=\"moved\"").count(), 3, "three places move");
+    assert_eq!(render_map(&Plan::default()), None);
 }

@@ -25,6 +25,7 @@ fn datacenter(name: &str, latitude: f64, longitude: f64) -> Datacenter {
         ramp_times: RampTimes::default(),
         paused_drain_fraction: None,
         keep: Fraction::FULL,
+        capacity: None,
     }
 }
 

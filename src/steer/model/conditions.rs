@@ -6,55 +6,72 @@ use std::{
     sync::Arc,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     client_group::ClientGroup,
     datacenter::ServingState,
+    document_forms,
     fraction::Fraction,
     ids::{AliasId, DatacenterId, EndpointId, PoolId, ProbeId},
     probes::{Probe, ProbeTarget},
     resolved_alias::{ResolvedAlias, UNRESOLVED},
     topology::Topology,
 };
-use crate::{dns::Name, health::HealthStatus};
+use crate::{
+    dns::Name,
+    health::{HealthStatus, Verdict},
+};
 
 /// Everything that charts depend on, except the topology.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Conditions {
     /// Each datacenter's state at present: the one after its `until` once that has passed.
     pub datacenters: Vec<ServingState>,
     /// Each probe's health status, by [`ProbeId`].
     pub health_statuses: Vec<HealthStatus>,
     /// The addresses of each alias, by [`AliasId`].
+    #[serde(with = "document_forms::shared_list")]
     pub aliases: Vec<Arc<ResolvedAlias>>,
     /// The effect of ramps and feedback on shares.
     pub adjustments: Adjustments,
     /// Groups of clients whose members were all down and too few of which have recovered: these
     /// clients are still answered with all members. The value is the longest time that this lasts,
     /// in seconds ([`crate::steer::Recovery`]).
+    #[serde(with = "document_forms::entries")]
     pub recovering: BTreeMap<ClientGroup, u32>,
 }
 
 /// The effect of ramps and feedback on shares, at one moment. A datacenter, endpoint or pool that
 /// is absent receives its full share, has its configured weights and follows the written order.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Adjustments {
     /// Datacenters during a drain or a slow start, with the fraction of their share.
+    #[serde(with = "document_forms::entries")]
     pub datacenter_fractions: HashMap<DatacenterId, Fraction>,
     /// Endpoints during a drain or a slow start, with the fraction of their share.
+    #[serde(with = "document_forms::entries")]
     pub endpoint_fractions: HashMap<EndpointId, Fraction>,
     /// Pools loaded beyond their capacity, with the fraction of their clients that they keep.
+    #[serde(with = "document_forms::entries")]
     pub kept_fractions: HashMap<PoolId, Fraction>,
     /// For `load` pools: each member's weight; the weights of a pool add up to 1024.
+    #[serde(with = "document_forms::weights")]
     pub weights: HashMap<PoolId, Arc<[u32]>>,
     /// For `failover` pools: the member that keeps the clients although an earlier one is usable.
+    #[serde(with = "document_forms::entries")]
     pub holders: HashMap<PoolId, u16>,
     /// For `failover` pools: the failback in progress, to a member that has recovered.
+    #[serde(with = "document_forms::entries")]
     pub failbacks: HashMap<PoolId, FailbackProgress>,
 }
 
 /// A failback in progress: the clients of a `failover` pool return gradually to a member that has
 /// recovered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct FailbackProgress {
     /// The member that the clients leave; it still has those that have not returned.
     pub from: u16,
@@ -95,18 +112,6 @@ impl Conditions {
         }
     }
 
-    /// These conditions once all ramps of `topology`, to which they belong, are over: a drain
-    /// leaves no clients, or the fraction at which it is paused.
-    #[must_use]
-    pub fn after_ramps(mut self, topology: &Topology) -> Self {
-        let settled = Adjustments::settled(topology, &self.datacenters);
-        let paused = topology.overrides.endpoints.iter();
-        let paused = paused.filter_map(|(id, one)| Some((*id, one.hold?)));
-        self.adjustments.datacenter_fractions = settled.datacenter_fractions;
-        self.adjustments.endpoint_fractions = paused.collect();
-        self
-    }
-
     fn carried_statuses(&self, from: &Topology, to: &Topology) -> Vec<HealthStatus> {
         let key = |topology: &'_ Topology, probe: &'_ Probe| -> (Box<str>, ProbeTarget) {
             (topology.monitors[probe.monitor.index()].name.clone(), probe.target.clone())
@@ -139,6 +144,45 @@ impl Conditions {
             .iter()
             .map(|alias| known.get(alias).map(|resolved| Arc::clone(resolved)).unwrap_or_default())
             .collect()
+    }
+
+    /// The same conditions after all ramps of `topology`, to which they belong: each drain is at
+    /// its end, or at the fraction where it is paused; clients have returned to members that
+    /// recovered; nothing spills. The weights of `load` pools and the holders of `failover` pools
+    /// stay.
+    #[must_use]
+    pub fn after_ramps(&self, topology: &Topology) -> Self {
+        let now = &self.adjustments;
+        let holders = now.holders.iter().filter(|(pool, _)| !now.failbacks.contains_key(pool));
+        let paused = topology.overrides.endpoints.iter();
+        let paused = paused.filter_map(|(id, one)| Some((*id, one.hold?)));
+        let adjustments = Adjustments {
+            weights: now.weights.clone(),
+            endpoint_fractions: paused.collect(),
+            holders: holders.map(|(pool, holder)| (*pool, *holder)).collect(),
+            ..Adjustments::settled(topology, &self.datacenters)
+        };
+        Self { adjustments, ..self.clone() }
+    }
+
+    /// The same conditions with every target of these endpoints down. An endpoint without a monitor
+    /// has no target, so that its clients stay.
+    pub fn with_endpoints_down(
+        &self,
+        topology: &Topology,
+        endpoints: impl IntoIterator<Item = EndpointId>,
+    ) -> Self {
+        let down = HealthStatus { verdict: Verdict::Down, ..HealthStatus::default() };
+        let mut conditions = self.clone();
+        for endpoint in endpoints {
+            let probes = topology.endpoint_probes.get(endpoint.index()).into_iter().flatten();
+            for probe in probes.flatten() {
+                if let Some(status) = conditions.health_statuses.get_mut(probe.index()) {
+                    *status = down;
+                }
+            }
+        }
+        conditions
     }
 
     /// The addresses of an alias; none while it was never resolved.

@@ -1,10 +1,13 @@
 //! Datacenters: locations with a serving state.
 
+use serde::{Deserialize, Serialize};
+
 use super::{fraction::Fraction, ids::LoadSourceId, ramp_times::RampTimes};
 use crate::geo::Coordinates;
 
 /// Whether clients may be sent to a datacenter or an endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ServingState {
     /// In service: receives its full share of the answers.
     #[default]
@@ -30,7 +33,8 @@ impl ServingState {
 }
 
 /// A location with a serving state.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Datacenter {
     /// The name in `[datacenter.NAME]`.
     pub name: Box<str>,
@@ -48,6 +52,7 @@ pub struct Datacenter {
     pub state_after: ServingState,
     /// The load source of the datacenter's balancer; for endpoints without a load source of their
     /// own.
+    #[serde(skip)]
     pub load: Option<LoadSourceId>,
     /// The durations of a slow start and of a drain.
     pub ramp_times: RampTimes,
@@ -57,6 +62,10 @@ pub struct Datacenter {
     /// The fraction of its clients that the datacenter keeps while it is active; less than all
     /// under the operator's `shed`.
     pub keep: Fraction,
+    /// The largest load that the datacenter is built for, in the operator's unit; only plans read
+    /// it.
+    #[serde(default)]
+    pub capacity: Option<f64>,
 }
 
 impl Datacenter {

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     datacenter::ServingState,
     ids::{DatacenterId, LoadSourceId, MonitorId},
@@ -10,7 +12,8 @@ use super::{
 use crate::dns::Name;
 
 /// Addresses, or a name in place of addresses, that answers can hold.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Endpoint {
     /// The configured name; by default the first address or the target of the CNAME.
     pub name: Box<str>,
@@ -26,13 +29,15 @@ pub struct Endpoint {
     /// The operator's override of the monitor's verdicts.
     pub force: Option<HealthOverride>,
     /// The load source of the endpoint, or of the balancer behind it.
+    #[serde(skip)]
     pub load: Option<LoadSourceId>,
     /// The durations of a slow start and of a drain.
     pub ramp_times: RampTimes,
 }
 
 /// The content of an endpoint's answers.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum EndpointTarget {
     /// Addresses in the order written, both families mixed; never empty, no address twice.
     Addresses(Vec<IpAddr>),
@@ -46,7 +51,8 @@ pub enum EndpointTarget {
 }
 
 /// The content of an SRV record (RFC 2782).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct SrvHost {
     /// The host that provides the service: the record's target.
     pub name: Name,
@@ -59,7 +65,8 @@ pub struct SrvHost {
 }
 
 /// The operator's override of the monitor's verdicts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum HealthOverride {
     /// Usable whatever the probes say.
     Up,

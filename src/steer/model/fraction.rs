@@ -1,9 +1,11 @@
 //! Fractions: how much of its share a member receives during a slow start or a ramped drain, or
 //! keeps while it sheds or spills.
 
+use serde::{Deserialize, Serialize};
+
 /// A fraction from 0 to 1 in steps of 1/1024: coarse enough that small changes make no new wheels,
 /// fine enough that a step is not noticeable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Fraction(u16);
 
 impl Fraction {

@@ -8,6 +8,7 @@ mod client_group;
 mod combined_probe;
 mod conditions;
 mod datacenter;
+mod document_forms;
 mod effective_state;
 mod endpoint;
 mod family;
@@ -24,6 +25,7 @@ mod record_kind;
 mod resolved_alias;
 mod service;
 mod topology;
+mod topology_document;
 
 pub use amendment::Amendment;
 pub use client_group::ClientGroup;
@@ -55,5 +57,6 @@ pub use resolved_alias::ResolvedAlias;
 pub(super) use resolved_alias::UNRESOLVED;
 pub use service::{OnAllDown, Service};
 pub use topology::Topology;
+pub use topology_document::TopologyDocument;
 
 pub(super) use effective_state::{effective_datacenter, fraction_without_ramp, ramp_fraction};

@@ -3,14 +3,17 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use super::{
+    document_forms,
     fraction::Fraction,
     ids::{EndpointId, LoadSourceId, PoolId},
 };
 
 /// Members and a policy. A member is an endpoint or another pool; pools never form a cycle.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Pool {
     /// The name in `[pool.NAME]`, or the service's name for an inline pool.
     pub name: Box<str>,
@@ -32,9 +35,11 @@ pub struct Pool {
 }
 
 /// What moves a pool's clients from one member to another, besides health.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Regulation {
     /// The load source of the balancer behind the pool.
+    #[serde(skip)]
     pub load: Option<LoadSourceId>,
     /// The load above which the pool's excess of clients spills: to the next choice of the pool
     /// that has this one as a member.
@@ -49,7 +54,8 @@ pub struct Regulation {
 }
 
 /// The capacity of a pool, as levels of a measure of its load report.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Capacity {
     /// The measure of the load report that the levels refer to.
     pub measure: LoadMeasure,
@@ -60,7 +66,8 @@ pub struct Capacity {
 }
 
 /// A level of a measure.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LoadLevel {
     /// In the measure's own unit: connections, or what a gauge counts.
     Amount(f64),
@@ -70,7 +77,8 @@ pub enum LoadLevel {
 }
 
 /// The value of a load report that a policy or a capacity uses.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LoadMeasure {
     /// The number of connections, compared with their limit.
     Connections,
@@ -93,7 +101,8 @@ impl LoadMeasure {
 
 /// When clients of a `failover` pool return to a recovered member that precedes the one which they
 /// were moved to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Failback {
     /// As soon as the member is usable.
     #[default]
@@ -105,7 +114,8 @@ pub enum Failback {
 }
 
 /// One member of a pool.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Member {
     /// The endpoint or the pool that is the member.
     pub kind: MemberKind,
@@ -117,7 +127,8 @@ pub struct Member {
 }
 
 /// The endpoint or the pool that a member is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum MemberKind {
     /// An endpoint of this pool.
     Endpoint(EndpointId),
@@ -126,7 +137,8 @@ pub enum MemberKind {
 }
 
 /// How a pool chooses among its members.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Policy {
     /// Shares by weight among the usable members.
     Weighted,
@@ -151,7 +163,8 @@ pub enum Policy {
 }
 
 /// How shares follow from load reports.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct LoadPolicy {
     /// The value of the load reports that decides.
     pub measure: LoadMeasure,
@@ -181,7 +194,8 @@ impl Policy {
 }
 
 /// How much farther than the nearest a member may be.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Tie {
     /// Up to this share of the nearest member's distance: 0.05 for `5%`.
     Share(f64),
@@ -190,9 +204,11 @@ pub enum Tie {
 }
 
 /// A rule of a `geo` pool: it matches a client that any of its keys matches.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct GeoRule {
     /// Prefixes of client addresses, with host bits zero.
+    #[serde(with = "document_forms::prefixes")]
     pub subnets: Vec<IpNet>,
     /// Numbers of autonomous systems.
     pub asns: Vec<u32>,
@@ -210,7 +226,8 @@ pub struct GeoRule {
 }
 
 /// How a query picks its slot of a wheel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Spread {
     /// At random, for each query.
     #[default]
@@ -222,7 +239,8 @@ pub enum Spread {
 }
 
 /// The number of members that one answer names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum AnswerCount {
     /// This number, or as many as are usable if those are fewer.
     Count(NonZeroU32),
@@ -231,7 +249,8 @@ pub enum AnswerCount {
 }
 
 /// Whether a member of which one address family is down still answers for the other one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FamilyCoupling {
     /// The member does: A and AAAA are chosen independently.
     #[default]
@@ -241,7 +260,8 @@ pub enum FamilyCoupling {
 }
 
 /// The minimum of usable members for a pool to be usable.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum MinUp {
     /// At least this number of members is usable.
     Members(NonZeroU32),

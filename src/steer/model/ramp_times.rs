@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// How long the slow start and the drain of an endpoint or a datacenter take; 0 is at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct RampTimes {
     /// The time from recovery, or from the end of a drain, until it receives its full share.
     pub slow_start: Duration,

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use super::family::Family;
+use serde::{Deserialize, Serialize};
+
+use super::{document_forms, family::Family};
 use crate::dns::Rtype;
 
 /// The types of records that a service answers.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RecordKind {
     /// Address records: A and AAAA.
     #[default]
@@ -15,11 +18,12 @@ pub enum RecordKind {
     /// stores the IPv4 answers of other services.
     Srv,
     /// A and AAAA, and with them a service binding, which states how to connect (RFC 9460).
-    Binding(Arc<ServiceBinding>),
+    Binding(#[serde(with = "document_forms::shared")] Arc<ServiceBinding>),
 }
 
 /// A service binding (RFC 9460): the record of priority 1 for the owner itself.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct ServiceBinding {
     /// The record type: HTTPS or SVCB.
     pub rtype: Rtype,

@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use super::family::Family;
 
 /// The TTL in seconds of answers given while an alias was never resolved: low, since the next
@@ -10,7 +12,8 @@ use super::family::Family;
 const UNRESOLVED_TTL_SECS: u32 = 5;
 
 /// The addresses of an alias and how long they may be cached.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct ResolvedAlias {
     addresses: Vec<IpAddr>,
     ttl_secs: u32,

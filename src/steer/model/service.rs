@@ -1,5 +1,7 @@
 //! Services: names whose answer is chosen for each client, as configured.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     ids::{PoolId, ZoneId},
     record_kind::RecordKind,
@@ -7,7 +9,8 @@ use super::{
 use crate::dns::Name;
 
 /// A name whose answer is chosen for each client.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Service {
     /// The owner name of its records.
     pub name: Name,
@@ -46,7 +49,8 @@ impl OnAllDown {
 }
 
 /// What a service answers when its pool is not usable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum OnAllDown {
     /// All members, as if they were up.
     #[default]

@@ -149,6 +149,16 @@ impl Topology {
         is_in
     }
 
+    /// The endpoints all of whose datacenters are among these.
+    pub fn endpoints_in(&self, datacenters: &[DatacenterId]) -> Vec<EndpointId> {
+        let is_in = |endpoint: &Endpoint| {
+            !endpoint.datacenters.is_empty()
+                && endpoint.datacenters.iter().all(|id| datacenters.contains(id))
+        };
+        let endpoints = self.endpoints.iter().zip((0..).map(EndpointId));
+        endpoints.filter(|(endpoint, _)| is_in(endpoint)).map(|(_, id)| id).collect()
+    }
+
     /// For each datacenter: the services that have a member in it, in order.
     pub fn services_by_datacenter(&self) -> Vec<Vec<ServiceId>> {
         let mut known: Vec<Option<BTreeSet<DatacenterId>>> = vec![None; self.pools.len()];
