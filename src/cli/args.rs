@@ -134,7 +134,7 @@ pub enum Command {
 }
 
 /// The files that a command reads.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct FileArguments {
     /// The configuration file [default: portolan.toml, if there is one].
     #[arg(long, value_name = "FILE")]
@@ -234,7 +234,7 @@ pub struct ExplainArguments {
 }
 
 /// The arguments of `plan`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct PlanArguments {
     /// What the files are compared with: a directory of zone files, or a running server by its URL
     /// or host:port [default: the running server of --server].

@@ -82,7 +82,7 @@ pub fn run() -> ExitCode {
         }
         Command::Check(check) => check::run(&check, &output),
         Command::Explain(explain) => explain::explain(&explain, &output),
-        Command::Plan(plan) => plan::run(&plan, &output),
+        Command::Plan(plan) => plan::run(&plan, &output).code(),
         Command::Locate(locate) => locate::run(&locate, &output),
         Command::Drain(drain) => overrides::drain(&drain, &output),
         Command::Undrain(undrain) => overrides::undrain(&undrain, &output),

@@ -55,6 +55,9 @@ pub struct DrainArguments {
     /// Edit the file of the datacenter instead of setting an override.
     #[arg(long, conflicts_with_all = ["until", "at"])]
     pub edit: bool,
+    /// Show which clients the drain would move, and where, as `plan --drain` does; change nothing.
+    #[arg(long, conflicts_with_all = ["pause", "resume", "edit", "watch", "at", "over", "duration", "until"])]
+    pub dry_run: bool,
     /// Follow the drain until no client is left: the last cached answer has expired, and the load
     /// reports of what was drained show no sessions. Exits with code 4 if they still do one TTL and
     /// at least a minute later.

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde::Serialize;
 
 use super::{
-    args::ServerArguments,
+    args::{PlanArguments, ServerArguments},
     change_report,
     client::{
         RemoteError, RemoteServer, ServerList, ServerReply, ServerReport, ask_each,
@@ -20,6 +20,7 @@ use super::{
         DrainArguments, ForcedHealth, ForcedHealthArguments, MemberWeight, OverrideArguments,
         StateArguments, UndrainArguments, WeightArguments,
     },
+    plan,
 };
 use crate::{
     admin::{DrainBody, OverrideBody, RemovalBody},
@@ -31,6 +32,9 @@ const PATH: &str = "/api/v1/overrides";
 type ChangeReply = Result<ServerReply<DrainReport>, RemoteError>;
 
 pub(super) fn drain(drain: &DrainArguments, output: &Output) -> ExitCode {
+    if drain.dry_run {
+        return dry_run(drain, output);
+    }
     let action = match (drain.pause, drain.resume) {
         (true, _) => "pause",
         (_, true) => "resume",
@@ -52,6 +56,22 @@ pub(super) fn drain(drain: &DrainArguments, output: &Output) -> ExitCode {
         ..override_body(action, &drain.subjects, &drain.options)
     };
     change_each(&drain.remote, Method::PUT, &body, drain.watch, output)
+}
+
+/// Plans the drain on each server, and changes nothing.
+fn dry_run(drain: &DrainArguments, output: &Output) -> ExitCode {
+    let list = match ServerList::new(&drain.remote) {
+        Ok(list) => list,
+        Err(error) => return output.fail(&error),
+    };
+    let plan_of = |server: &RemoteServer| PlanArguments {
+        server: Some(server.url("")),
+        ca: drain.remote.ca.clone(),
+        drain: drain.subjects.clone(),
+        ..PlanArguments::default()
+    };
+    let exits = list.servers.iter().map(|server| plan::run(&plan_of(server), output));
+    exits.max().unwrap_or(CommandExit::Success).code()
 }
 
 pub(super) fn undrain(undrain: &UndrainArguments, output: &Output) -> ExitCode {

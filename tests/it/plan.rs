@@ -271,3 +271,39 @@ fn services_weigh_by_the_answers_of_the_server() {
     let (before, after) = share(&weighted, "fra");
     assert!(before > 0.0 && before < 25.0 && after == 0.0, "{weighted:#}");
 }
+
+#[test]
+fn overrides_of_the_server_stay_in_force_in_a_plan_of_edited_files() {
+    let site = site();
+    let server = site.serve();
+    let run = |arguments: &[&str]| {
+        let url = format!("http://{}", server.admin.unwrap());
+        let (code, out, err) = site.run(&[arguments, &["--server", &url]].concat());
+        assert_eq!(code, 0, "{arguments:?}: {out}{err}");
+        out
+    };
+    run(&["drain", "fra"]);
+    run(&["weight", "web/b", "7"]);
+    let (code, out, err) = plan(&site, &server, &[]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("\nnothing moves: 2 services answer as before"), "{out}");
+    // What the files drain, too, changes nothing.
+    let edited = edited_copy(&site, "state    = \"active\"", "state    = \"draining\"");
+    let (_, out, _) = plan(&site, &server, &["--zones", edited]);
+    assert!(!out.contains(" of IPv4 clients move"), "{out}");
+}
+
+#[test]
+fn a_dry_run_of_a_drain_is_its_plan_and_changes_nothing() {
+    let site = site();
+    let server = site.serve();
+    let url = format!("http://{}", server.admin.unwrap());
+    let (code, out, err) = site.run(&["drain", "fra", "--dry-run", "--server", &url]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    let (_, planned, _) = plan(&site, &server, &["--drain", "fra"]);
+    let without_times = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| !line.contains("until ")).map(str::to_owned).collect()
+    };
+    assert_eq!(without_times(&out), without_times(&planned));
+    assert_eq!(server.status().overrides, []);
+}

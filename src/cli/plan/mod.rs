@@ -18,26 +18,25 @@ mod scenario;
 mod server_side;
 mod sides;
 
-use std::process::ExitCode;
-
 use serde_json::json;
 
 use self::{progress::ProgressLine, sides::ComparedSides};
-use super::{args::PlanArguments, client, output::Output};
+use super::{args::PlanArguments, client, exit::CommandExit, output::Output};
 use crate::{
     control::unix_now,
     engine::{self, Plan, PlanLimits, PlanOptions},
     printable,
 };
 
-/// The exit code of a plan that violates a limit.
-const EXIT_FORBIDDEN: u8 = 3;
-
-pub(super) fn run(plan: &PlanArguments, output: &Output) -> ExitCode {
-    match compare(plan, output) {
+pub(super) fn run(plan: &PlanArguments, output: &Output) -> CommandExit {
+    let reported = match compare(plan, output) {
         Ok((compared, planned)) => report(plan, &compared, &planned, output),
-        Err(why) => output.fail(&why),
-    }
+        Err(why) => Err(why),
+    };
+    reported.unwrap_or_else(|why| {
+        output.fail(&why);
+        CommandExit::Failure
+    })
 }
 
 fn compare(plan: &PlanArguments, output: &Output) -> Result<(ComparedSides, Plan), String> {
@@ -62,15 +61,13 @@ fn report(
     compared: &ComparedSides,
     planned: &Plan,
     output: &Output,
-) -> ExitCode {
+) -> Result<CommandExit, String> {
     let violations = planned
         .violations(&PlanLimits { max_moved_percent: plan.max_moved, ..PlanLimits::default() });
     let (before, after) = (&compared.before.source, &compared.after.source);
     // A name or a reason must not forge a line.
     let shown = client::escape_document(planned.clone());
-    if let Err(why) = write_map(plan, &shown) {
-        return output.fail(&why);
-    }
+    write_map(plan, &shown)?;
     if output.json {
         output.print_document(&json!({
             "before": before, "after": after, "plan": planned, "violations": violations,
@@ -86,7 +83,7 @@ fn report(
     violations
         .iter()
         .for_each(|violation| output.print_message(&format!("forbidden: {violation}")));
-    if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FORBIDDEN) }
+    Ok(if violations.is_empty() { CommandExit::Success } else { CommandExit::Forbidden })
 }
 
 /// Writes the map, if one is requested.
