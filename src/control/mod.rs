@@ -34,6 +34,7 @@
 //! | `state` | the directory of what survives a restart |
 //! | `journal` | every change that can alter answers, as events |
 //! | `history` | what answers depended on at each moment, to repeat them |
+//! | `request_wait` | the wait of the threads of both for requests |
 //! | `cookies` | the keys of server cookies |
 //! | **texts** | |
 //! | `certificates`, `distress`, `failing_load_sources`, `unchecked` | what an operator should look at, in words |
@@ -73,6 +74,7 @@ mod remaining_answer;
 mod remedy;
 mod removal;
 mod report;
+mod request_wait;
 mod saved_serials;
 mod serials;
 mod service_status;

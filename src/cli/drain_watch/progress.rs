@@ -5,7 +5,10 @@ use serde::Serialize;
 
 use crate::{
     cli::exit::CommandExit,
-    control::{DatacenterStatus, DrainReport, DrainStatus, LoadStatus, OverrideStatus, Status},
+    control::{
+        DatacenterStatus, DrainReport, DrainStatus, LoadStatus, OverrideStatus, RampStatus,
+        RemainingAnswer, Status,
+    },
 };
 
 /// After the last cached answer has expired, sessions may still go on: the watch waits for their
@@ -176,17 +179,7 @@ impl WatchedDrain {
             return self.stage_after_effect(*drain, status);
         }
         let ramp = status.ramps.iter().find(|ramp| ramp.name == *name && ramp.pool.is_none());
-        match (ramp, still_answered.first()) {
-            (Some(ramp), _) => {
-                let is_paused = ramp.kind == "held-drain";
-                DrainStage::Leaving { share: ramp.at, ends: (!is_paused).then_some(ramp.ends) }
-            }
-            (None, Some(first)) => DrainStage::StillAnswered {
-                count: *still_answered_count,
-                example: format!("{} {}: {}", first.service, first.rtype, first.why),
-            },
-            (None, None) => DrainStage::Begun,
-        }
+        stage_before_effect(ramp, still_answered, *still_answered_count)
     }
 
     fn override_stage(&mut self, status: &Status) -> DrainStage {
@@ -208,17 +201,7 @@ impl WatchedDrain {
         let is_ramp_of_subject = |name: &str, pool: Option<&str>| name == member && pool.is_some();
         let ramp =
             status.ramps.iter().find(|ramp| is_ramp_of_subject(&ramp.name, ramp.pool.as_deref()));
-        match (ramp, found.still_answered.first()) {
-            (Some(ramp), _) => {
-                let is_paused = ramp.kind == "held-drain";
-                DrainStage::Leaving { share: ramp.at, ends: (!is_paused).then_some(ramp.ends) }
-            }
-            (None, Some(first)) => DrainStage::StillAnswered {
-                count: found.still_answered_count,
-                example: format!("{} {}: {}", first.service, first.rtype, first.why),
-            },
-            (None, None) => DrainStage::Begun,
-        }
+        stage_before_effect(ramp, &found.still_answered, found.still_answered_count)
     }
 
     /// The stage once no new answer names the subject.
@@ -244,6 +227,26 @@ impl WatchedDrain {
             false if status.now < expires + wait => DrainStage::InUse { expired: expires },
             false => DrainStage::KeptSessions { expired: expires },
         }
+    }
+}
+
+/// The stage while answers may still name the subject: `count` names and types, of which
+/// `still_answered` has the first.
+fn stage_before_effect(
+    ramp: Option<&RampStatus>,
+    still_answered: &[RemainingAnswer],
+    count: usize,
+) -> DrainStage {
+    match (ramp, still_answered.first()) {
+        (Some(ramp), _) => {
+            let is_paused = ramp.kind == "held-drain";
+            DrainStage::Leaving { share: ramp.at, ends: (!is_paused).then_some(ramp.ends) }
+        }
+        (None, Some(first)) => DrainStage::StillAnswered {
+            count,
+            example: format!("{} {}: {}", first.service, first.rtype, first.why),
+        },
+        (None, None) => DrainStage::Begun,
     }
 }
 

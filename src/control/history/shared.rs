@@ -10,6 +10,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::published::{PublishedConditions, PublishedConfiguration};
+use crate::control::request_wait::wait_for_requests;
 
 /// What the thread shares with the handles.
 #[derive(Debug)]
@@ -74,17 +75,7 @@ impl SharedHistory {
         let is_idle = |queue: &mut HistoryBatch| {
             queue.published.is_empty() && queue.replies.is_empty() && !queue.is_stopped
         };
-        let queue = self.lock();
-        let mut queue = match deadline {
-            None => {
-                self.has_requests.wait_while(queue, is_idle).unwrap_or_else(PoisonError::into_inner)
-            }
-            Some(deadline) => {
-                let timeout = deadline.saturating_duration_since(Instant::now());
-                let waited = self.has_requests.wait_timeout_while(queue, timeout, is_idle);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
+        let mut queue = wait_for_requests(&self.has_requests, self.lock(), deadline, is_idle);
         let is_stopped = queue.is_stopped;
         HistoryBatch { is_stopped, ..std::mem::take(&mut *queue) }
     }

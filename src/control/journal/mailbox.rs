@@ -9,6 +9,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::event::Event;
+use crate::control::request_wait::wait_for_requests;
 
 /// The maximum number of events that wait.
 const MAX_WAITING: usize = 8192;
@@ -81,17 +82,7 @@ impl JournalMailbox {
         let is_idle = |queue: &mut JournalQueue| {
             queue.requests.is_empty() && queue.lost == 0 && !queue.is_stopped
         };
-        let queue = self.lock();
-        let mut queue = match deadline {
-            None => {
-                self.has_requests.wait_while(queue, is_idle).unwrap_or_else(PoisonError::into_inner)
-            }
-            Some(deadline) => {
-                let timeout = deadline.saturating_duration_since(Instant::now());
-                let waited = self.has_requests.wait_timeout_while(queue, timeout, is_idle);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
+        let mut queue = wait_for_requests(&self.has_requests, self.lock(), deadline, is_idle);
         JournalBatch {
             requests: std::mem::take(&mut queue.requests),
             lost: std::mem::take(&mut queue.lost),
