@@ -1,6 +1,8 @@
 //! The endpoints that change the server: reload, drain, failback. `audit` logs each change, and
 //! each change runs to its end even if the client disconnects.
 
+use std::collections::BTreeSet;
+
 use axum::{
     body::Bytes,
     extract::{Path, State},
@@ -11,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
+    accepted_rules::accepted_rules,
     audit::{AuditedChange, Author},
     error::ApiError,
     held_files::describe_held_files,
@@ -19,17 +22,27 @@ use super::{
     response::{JSON_TYPE, json_octets, uncached_response},
     state::{AdminState, SharedState},
 };
-use crate::control::{
-    DrainAction, DrainOptions, DrainRequest, OverrideAction, OverrideOptions, OverrideRequest,
-    ReloadReport, ReloadRequest,
+use crate::{
+    control::{
+        DrainAction, DrainOptions, DrainRequest, OverrideAction, OverrideError, OverrideOptions,
+        OverrideRequest, ReloadReport, ReloadRequest, RuleConsent,
+    },
+    steer::SafetyRule,
 };
 
 /// The body of a reload request; an empty body accepts no removal.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct ReloadBody {
-    /// Whether to apply files that remove more than a load removes without an operator.
+    /// Whether to apply files that remove more than a load removes without an operator: the same as
+    /// the rule `max-removed`, without a reason.
     pub accept_removal: bool,
+    /// The rules that the load goes around. They need a reason.
+    #[serde(rename = "override", skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+    /// The reason for the journal: one line of at most 200 octets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 pub(super) async fn reload(
@@ -38,8 +51,15 @@ pub(super) async fn reload(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let body: ReloadBody = read_body(&body, r#"{"accept-removal": true}"#)?;
-    let request =
-        if body.accept_removal { ReloadRequest::AcceptRemoval } else { ReloadRequest::Apply };
+    let mut accepted = accepted_rules(&body.rules, body.reason.as_deref(), false)?;
+    if body.accept_removal {
+        accepted.insert(SafetyRule::MaxRemoved);
+    }
+    let request = ReloadRequest::Apply(RuleConsent {
+        accepted,
+        reason: body.reason,
+        author: author.of_override(),
+    });
     let handle = state.context.controller.clone();
     let mut change = AuditedChange::new(
         if body.accept_removal { "reload accepting removals" } else { "reload" },
@@ -97,7 +117,10 @@ pub struct DrainBody {
     pub over_secs: Option<u64>,
     /// Reason for the drain, shown with the state: one line of at most 200 octets.
     pub reason: Option<String>,
-    /// Whether to drain even if a service then has no usable member.
+    /// The rules that the request goes around. They need a reason.
+    #[serde(rename = "override", skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+    /// The same as the rule `usable-member`, without a reason.
     pub force: bool,
     /// Whether to edit the file of the datacenter instead of setting an override.
     pub edit: bool,
@@ -148,42 +171,53 @@ async fn change_datacenter(
     body: &[u8],
 ) -> Result<Response, ApiError> {
     let body = drain_body(body)?;
-    let DrainBody { for_secs, over_secs, reason, force, edit } = body;
+    let DrainBody { for_secs, over_secs, reason, rules, force, edit } = body;
+    let accepted = accepted_rules(&rules, reason.as_deref(), force)?;
     if edit {
+        let consent_reason = reason.clone();
         let action = match action {
             OverrideAction::Undrain => {
-                remove_drain(state, &datacenter, &author).await;
+                remove_drain(state, &datacenter, &accepted, &author).await?;
                 DrainAction::Undrain
             }
             OverrideAction::Pause => DrainAction::Pause,
             OverrideAction::Resume => DrainAction::Resume,
             _ => DrainAction::Drain(DrainOptions { for_secs, over_secs, reason, force }),
         };
-        return change_state(state, DrainRequest { datacenter, action }, author).await;
+        let request = DrainRequest {
+            datacenter,
+            action,
+            consent: RuleConsent { accepted, reason: consent_reason, author: author.of_override() },
+        };
+        return change_state(state, request, author).await;
     }
-    let accepts_distress = force;
-    let options = OverrideOptions {
-        for_secs,
-        over_secs,
-        reason,
-        accepts_distress,
-        ..OverrideOptions::default()
-    };
+    let options =
+        OverrideOptions { for_secs, over_secs, reason, accepted, ..OverrideOptions::default() };
     change_overrides(state, vec![datacenter], action, options, author).await
 }
 
 /// Removes the override that drains a datacenter, if there is one: an edit alone would not end the
 /// drain.
-async fn remove_drain(state: &AdminState, datacenter: &str, author: &Author) {
+async fn remove_drain(
+    state: &AdminState,
+    datacenter: &str,
+    accepted: &BTreeSet<SafetyRule>,
+    author: &Author,
+) -> Result<(), ApiError> {
+    let options = OverrideOptions { accepted: accepted.clone(), ..OverrideOptions::default() };
     let request = OverrideRequest {
         subjects: vec![datacenter.to_owned()],
         action: OverrideAction::Undrain,
-        options: OverrideOptions::default(),
+        options,
         author: author.of_override(),
     };
     let handle = state.context.controller.clone();
-    // Without an override there is nothing to remove, and the reply is that of the edit.
-    let _ = run_to_completion(async move { handle.set_overrides(request).await }).await;
+    let removed = run_to_completion(async move { handle.set_overrides(request).await }).await?;
+    match removed {
+        Err(forbidden @ OverrideError::Forbidden(_)) => Err(forbidden.into()),
+        // Without an override there is nothing to remove, and the reply is that of the edit.
+        _ => Ok(()),
+    }
 }
 
 /// Lets the clients of a `failover` pool return to its first usable member.

@@ -89,6 +89,7 @@ impl From<DrainError> for ApiError {
         let status = match error {
             DrainError::Unknown(..) => StatusCode::NOT_FOUND,
             DrainError::Distress(_)
+            | DrainError::Forbidden(_)
             | DrainError::NotDraining(_)
             | DrainError::NotInService { .. } => StatusCode::CONFLICT,
             DrainError::Invalid(_) => StatusCode::BAD_REQUEST,
@@ -105,6 +106,7 @@ impl From<OverrideError> for ApiError {
         let status = match error {
             OverrideError::Unknown(..) => StatusCode::NOT_FOUND,
             OverrideError::Distress(_)
+            | OverrideError::Forbidden(_)
             | OverrideError::NotDraining(_)
             | OverrideError::NotInService { .. }
             | OverrideError::DrainedElsewhere { .. } => StatusCode::CONFLICT,

@@ -25,6 +25,7 @@
 //! There are no passwords: the address is a loopback address unless the configuration names another
 //! one, and then the network must restrict access to it.
 
+mod accepted_rules;
 mod api;
 mod audit;
 mod changes;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
+    accepted_rules::accepted_rules,
     audit::{AuditedChange, Author},
     error::ApiError,
     request_body::{read_body, run_to_completion},
@@ -13,11 +14,8 @@ use super::{
 };
 use crate::{
     control::{DrainOptions, ListDetail, OverrideAction, OverrideOptions, OverrideRequest},
-    steer::OverrideKind,
+    steer::{OverrideKind, SafetyRule},
 };
-
-/// The rule that a request may go around: each service keeps a usable member.
-const USABLE_MEMBER: &str = "usable-member";
 
 /// The body of a request that sets overrides. Every field but `action` and `subjects` is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +44,7 @@ pub struct OverrideBody {
     /// The reason, shown with the override: one line of at most 200 octets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The rules that the request goes around: `usable-member`. It needs a reason.
+    /// The rules that the request goes around: `usable-member`, `max-moved`. They need a reason.
     #[serde(rename = "override", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<String>,
     /// The same as the rule `usable-member`, without a reason.
@@ -62,6 +60,12 @@ pub struct RemovalBody {
     pub subjects: Vec<String>,
     /// What the files decide on again: `state`, `force` or `weight`.
     pub kind: String,
+    /// The rules that the request goes around. They need a reason.
+    #[serde(rename = "override", skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+    /// The reason for the journal: one line of at most 200 octets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// The overrides in force, those that begin later, and those that name nothing at present.
@@ -87,14 +91,14 @@ pub(super) async fn set(
             body.action
         ))
     })?;
-    let accepts_distress = body.force || goes_around_usable_member(&body)?;
+    let accepted = accepted_rules(&body.rules, body.reason.as_deref(), body.force)?;
     let options = OverrideOptions {
         for_secs: body.for_secs,
         until: timestamp("until", body.until.as_deref())?,
         at: timestamp("at", body.at.as_deref())?,
         over_secs: body.over_secs,
         reason: body.reason,
-        accepts_distress,
+        accepted,
     };
     change_overrides(&state, body.subjects, action, options, author).await
 }
@@ -104,14 +108,16 @@ pub(super) async fn remove(
     author: Author,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let RemovalBody { subjects, kind } =
+    let RemovalBody { subjects, kind, rules, reason } =
         read_body(&body, r#"{"subjects": ["web/a"], "kind": "force"}"#)?;
     let kinds = [OverrideKind::State, OverrideKind::Force, OverrideKind::Weight];
     let kind = kinds.into_iter().find(|known| known.as_str() == kind).ok_or_else(|| {
         bad_request(format!("the kind is {kind:?}; write state, force or weight"))
     })?;
     let action = OverrideAction::Remove(kind);
-    change_overrides(&state, subjects, action, OverrideOptions::default(), author).await
+    let accepted = accepted_rules(&rules, reason.as_deref(), false)?;
+    let options = OverrideOptions { accepted, reason, ..OverrideOptions::default() };
+    change_overrides(&state, subjects, action, options, author).await
 }
 
 /// Has the controller carry out an action, and replies with its report.
@@ -129,7 +135,7 @@ pub(super) async fn change_overrides(
         for_secs: options.for_secs,
         over_secs: options.over_secs,
         reason: options.reason.clone(),
-        force: options.accepts_distress,
+        force: options.accepted.contains(&SafetyRule::UsableMember),
     }));
     let request = OverrideRequest { subjects, action, options, author: author_of_override };
     let report = run_to_completion(async move {
@@ -138,19 +144,6 @@ pub(super) async fn change_overrides(
         result
     });
     Ok(uncached_response(JSON_TYPE, json_octets(&report.await??)))
-}
-
-/// Whether the request goes around the rule that each service keeps a usable member.
-fn goes_around_usable_member(body: &OverrideBody) -> Result<bool, ApiError> {
-    if let Some(unknown) = body.rules.iter().find(|rule| *rule != USABLE_MEMBER) {
-        return Err(bad_request(format!(
-            "there is no rule {unknown:?} to override; write {USABLE_MEMBER}"
-        )));
-    }
-    if !body.rules.is_empty() && body.reason.is_none() {
-        return Err(bad_request("to override a rule needs a `reason`".to_owned()));
-    }
-    Ok(!body.rules.is_empty())
 }
 
 fn timestamp(field: &str, text: Option<&str>) -> Result<Option<i64>, ApiError> {

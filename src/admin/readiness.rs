@@ -149,6 +149,7 @@ fn status_concerns(status: &Status) -> Vec<Concern> {
         concerns.push(format!("state is not saved, so a restart would begin without it: {why}"));
     }
     concerns.extend(status.journal.concerns());
+    grave.extend(status.safety.concerns());
     concerns.extend(status.configuration.geography.iter().cloned());
     concerns.extend(override_concerns(status));
     concerns.extend(status.requirements.iter().take(MAX_LISTED_REQUIREMENTS).cloned());

@@ -10,7 +10,8 @@ use ipnet::IpNet;
 
 use super::durations::parse_duration;
 use super::override_args::{
-    DrainArguments, ForcedHealthArguments, StateArguments, UndrainArguments, WeightArguments,
+    DrainArguments, ForcedHealthArguments, RuleArguments, StateArguments, UndrainArguments,
+    WeightArguments,
 };
 pub(super) use super::server_args::ServerArguments;
 use crate::{
@@ -342,6 +343,8 @@ pub struct ReloadArguments {
     /// Apply the files even if they remove most or all zones, or most services.
     #[arg(long)]
     pub accept_removal: bool,
+    #[command(flatten)]
+    pub rules: RuleArguments,
     #[command(flatten)]
     pub remote: ServerArguments,
 }

@@ -9,6 +9,7 @@ use super::{
     durations::{parse_duration, parse_positive_duration},
     server_args::ServerArguments,
 };
+use crate::steer::SafetyRule;
 
 /// When an override holds, and why.
 #[derive(Debug, Clone, Default, Args)]
@@ -26,14 +27,25 @@ pub struct OverrideArguments {
     /// The reason, shown with the state: one line of at most 200 octets.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
-    /// Go ahead although this rule forbids it. `usable-member`: each service keeps a usable member.
-    /// Needs --reason.
+    /// Go ahead although this rule forbids it; may be repeated, and needs --reason.
     #[arg(long = "override", value_name = "RULE", requires = "reason",
-          value_parser = PossibleValuesParser::new(["usable-member"]))]
+          value_parser = PossibleValuesParser::new(SafetyRule::ALL.map(SafetyRule::as_str)))]
     pub rules: Vec<String>,
     /// Go ahead even if a service is left without a usable member.
     #[arg(long)]
     pub force: bool,
+}
+
+/// The rules that a command goes around.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RuleArguments {
+    /// The reason, kept in the journal: one line of at most 200 octets.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Go ahead although this rule forbids it; may be repeated, and needs --reason.
+    #[arg(long = "override", value_name = "RULE", requires = "reason",
+          value_parser = PossibleValuesParser::new(SafetyRule::ALL.map(SafetyRule::as_str)))]
+    pub rules: Vec<String>,
 }
 
 /// The arguments of `drain`.
@@ -82,6 +94,8 @@ pub struct UndrainArguments {
     /// End a drain that is in the file of the datacenter as well, by an edit of the file.
     #[arg(long, conflicts_with = "over")]
     pub edit: bool,
+    #[command(flatten)]
+    pub rules: RuleArguments,
     #[command(flatten)]
     pub remote: ServerArguments,
 }

@@ -18,7 +18,7 @@ use super::{
     output::Output,
     override_args::{
         DrainArguments, ForcedHealth, ForcedHealthArguments, MemberWeight, OverrideArguments,
-        StateArguments, UndrainArguments, WeightArguments,
+        RuleArguments, StateArguments, UndrainArguments, WeightArguments,
     },
     plan,
 };
@@ -45,7 +45,8 @@ pub(super) fn drain(drain: &DrainArguments, output: &Output) -> ExitCode {
             for_secs: secs(drain.options.duration),
             over_secs: secs(drain.over),
             reason: drain.options.reason.clone(),
-            force: drain.options.force || !drain.options.rules.is_empty(),
+            rules: drain.options.rules.clone(),
+            force: drain.options.force,
             edit: true,
         };
         let watches = drain.watch;
@@ -76,10 +77,12 @@ fn dry_run(drain: &DrainArguments, output: &Output) -> ExitCode {
 
 pub(super) fn undrain(undrain: &UndrainArguments, output: &Output) -> ExitCode {
     if undrain.edit {
-        let change = DrainBody { edit: true, ..DrainBody::default() };
+        let RuleArguments { reason, rules } = undrain.rules.clone();
+        let change = DrainBody { reason, rules, edit: true, ..DrainBody::default() };
         return edit(&undrain.remote, &undrain.subjects, "undrain", &change, false, output);
     }
-    let options = OverrideArguments::default();
+    let RuleArguments { reason, rules } = undrain.rules.clone();
+    let options = OverrideArguments { reason, rules, ..OverrideArguments::default() };
     let body = OverrideBody {
         over_secs: secs(undrain.over),
         ..override_body("undrain", &undrain.subjects, &options)
@@ -100,7 +103,7 @@ pub(super) fn force(force: &ForcedHealthArguments, output: &Output) -> ExitCode 
         ForcedHealth::Up => "force-up",
         ForcedHealth::Down => "force-down",
         ForcedHealth::None => {
-            return remove(&force.remote, force.subjects.clone(), "force", output);
+            return remove(&force.remote, force.subjects.clone(), "force", &force.options, output);
         }
     };
     set(&force.remote, &override_body(action, &force.subjects, &force.options), output)
@@ -109,7 +112,7 @@ pub(super) fn force(force: &ForcedHealthArguments, output: &Output) -> ExitCode 
 pub(super) fn weight(weight: &WeightArguments, output: &Output) -> ExitCode {
     let subjects = vec![weight.subject.clone()];
     let MemberWeight::Is(value) = weight.weight else {
-        return remove(&weight.remote, subjects, "weight", output);
+        return remove(&weight.remote, subjects, "weight", &weight.options, output);
     };
     let body =
         OverrideBody { weight: Some(value), ..override_body("weight", &subjects, &weight.options) };
@@ -142,9 +145,15 @@ fn remove(
     remote: &ServerArguments,
     subjects: Vec<String>,
     kind: &str,
+    options: &OverrideArguments,
     output: &Output,
 ) -> ExitCode {
-    let body = RemovalBody { subjects, kind: kind.to_owned() };
+    let body = RemovalBody {
+        subjects,
+        kind: kind.to_owned(),
+        rules: options.rules.clone(),
+        reason: options.reason.clone(),
+    };
     change_each(remote, Method::DELETE, &body, false, output)
 }
 

@@ -17,7 +17,11 @@ pub(super) fn run(reload: &ReloadArguments, output: &Output) -> ExitCode {
         Ok(list) => list,
         Err(error) => return output.fail(&error),
     };
-    let body = ReloadBody { accept_removal: reload.accept_removal };
+    let body = ReloadBody {
+        accept_removal: reload.accept_removal,
+        rules: reload.rules.rules.clone(),
+        reason: reload.rules.reason.clone(),
+    };
     let report = |reply: ServerReply<ReloadReport>, _: &Output| ServerReport {
         exit: CommandExit::Success,
         heading: reply.server_line(),

@@ -80,7 +80,11 @@ impl RemoteError {
     /// How a command ends because of the error: a server names the clients that a rule protects.
     pub(super) fn exit(&self) -> CommandExit {
         match self {
-            Self::Refused(refusal) if refusal.detail.get("distress").is_some() => {
+            Self::Refused(refusal)
+                if ["distress", "forbidden"]
+                    .iter()
+                    .any(|key| refusal.detail.get(key).is_some()) =>
+            {
                 CommandExit::Forbidden
             }
             _ => CommandExit::Failure,

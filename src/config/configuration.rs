@@ -8,6 +8,7 @@ use super::{
     load_mode::LoadMode,
     place::FileId,
     requirements::WrittenRequirements,
+    safety::WrittenSafety,
     settings::{DatabaseSource, ServerSettings},
     zone_config::ZoneConfig,
 };
@@ -24,6 +25,8 @@ pub struct Config {
     pub topology: Arc<Topology>,
     /// The expectations and assertions about answers.
     pub requirements: Arc<WrittenRequirements>,
+    /// The rules that every change must keep.
+    pub safety: Arc<WrittenSafety>,
     /// The zones in order of name; a [`crate::steer::ZoneId`] is a position in this list.
     pub zones: Vec<ZoneConfig>,
     /// The place of each datacenter's table, by [`crate::steer::DatacenterId`].

@@ -42,6 +42,7 @@ mod quoted;
 mod reader;
 mod render;
 mod requirements;
+mod safety;
 mod server_settings;
 mod settings;
 mod soa_serial;
@@ -70,6 +71,7 @@ pub use place::{FileId, SourcePlace};
 pub use position::SourcePosition;
 pub use render::Colours;
 pub use requirements::WrittenRequirements;
+pub use safety::WrittenSafety;
 pub use server_settings::{admin_address, server_settings};
 pub use settings::{
     Canary, DatabaseFault, DatabaseSource, HttpsSettings, ServerSettings, TlsSettings,

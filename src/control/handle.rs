@@ -14,6 +14,7 @@ use super::{
     newly_distressed::{DistressText, NewlyDistressed},
     overrides::{OverrideChange, OverrideError, OverrideRequest, OverrideStatus},
     remaining_answer::RemainingAnswer,
+    safety::{RefusalText, RuleConsent, RuleViolation},
     service_status::ServiceStatus,
     status::{
         CertificateStatus, DrainStatus, HeldStatus, RampStatus, ServerStatus, Status,
@@ -79,12 +80,10 @@ impl ListDetail {
 }
 
 /// What asks for a reload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReloadRequest {
     /// An operator: the files are complete, so that missing ones are not waited for.
-    Apply,
-    /// An operator who accepts whatever the files remove.
-    AcceptRemoval,
+    Apply(RuleConsent),
     /// A signal. The second signal within 10 seconds accepts a removal, if both came after the
     /// removal was held.
     Signal,
@@ -101,6 +100,9 @@ pub struct ReloadReport {
     /// What the files would remove if an operator accepted it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub removal: Option<String>,
+    /// The safety rules that held files would break.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub forbidden: Vec<RuleViolation>,
     /// The errors of certificate files that cannot be used, one line each. The certificates that
     /// were read before stay in use.
     #[serde(default)]
@@ -121,6 +123,8 @@ pub struct DrainRequest {
     pub datacenter: String,
     /// The change that is requested.
     pub action: DrainAction,
+    /// The rules that the request goes around.
+    pub consent: RuleConsent,
 }
 
 /// What an operator can do with a drain.
@@ -232,6 +236,8 @@ pub enum DrainError {
     Unknown(String, Option<String>),
     /// The drain would leave these clients without a usable member.
     Distress(Vec<NewlyDistressed>),
+    /// These rules forbid the change.
+    Forbidden(Vec<RuleViolation>),
     /// This datacenter is not draining.
     NotDraining(String),
     /// This datacenter is disabled or a standby, so that there is nothing to drain.
@@ -268,6 +274,9 @@ impl fmt::Display for DrainError {
             Self::Distress(distressed) => {
                 let without = DistressText { distressed, unchanged: "nothing was edited" };
                 without.fmt(f)
+            }
+            Self::Forbidden(violations) => {
+                RefusalText { violations, unchanged: "nothing was edited" }.fmt(f)
             }
             Self::NotDraining(name) => {
                 write!(f, "{name} is not draining: there is nothing to pause or to resume")

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::removal::MissingFiles;
+use super::{removal::MissingFiles, safety::RuleViolation};
+use crate::steer::SafetyRule;
 
 /// A file that is not in use as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,11 +29,16 @@ pub(super) struct HoldReport {
     /// define: the operator who sends them may believe that the file is fixed.
     pub is_signal_acceptable: bool,
     pub missing_files: MissingFiles,
+    /// The safety rules that files or databases would break.
+    pub refused: Vec<RuleViolation>,
 }
 
 impl HoldReport {
     /// Whether reading the same files again can succeed.
     pub(super) fn is_transient(&self) -> bool {
-        self.held.iter().any(|file| file.is_transient)
+        // Less has moved before it later.
+        let awaits_window =
+            self.refused.iter().any(|one| one.rule == SafetyRule::MaxMoved.as_str());
+        awaits_window || self.held.iter().any(|file| file.is_transient)
     }
 }

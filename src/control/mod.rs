@@ -75,6 +75,9 @@ mod remedy;
 mod removal;
 mod report;
 mod request_wait;
+mod rule_holds;
+mod safety;
+mod safety_memory;
 mod saved_serials;
 mod serials;
 mod service_status;
@@ -109,6 +112,7 @@ pub use overrides::{
     OverrideRequest, OverrideStatus,
 };
 pub use remaining_answer::RemainingAnswer;
+pub use safety::{PlannedRules, RuleConsent, RuleStatus, RuleViolation, SafetyStatus};
 pub use service_status::{ServiceCounts, ServiceState, ServiceStatus};
 pub use state::StateDirectory;
 pub use status::{

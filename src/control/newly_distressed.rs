@@ -21,6 +21,13 @@ pub struct NewlyDistressed {
     pub answers: String,
 }
 
+/// The clients that would have no usable member, in words.
+pub(super) fn newly_distressed_text(distressed: &[NewlyDistressed]) -> String {
+    let subjects = distressed.iter().map(|clients| &clients.subject);
+    let shown = listing::join_first(subjects, MAX_NAMED_SERVICES, distressed.len());
+    format!("no usable member would be left for {shown}")
+}
+
 /// The refusal of a change, in words.
 pub(super) struct DistressText<'a> {
     pub distressed: &'a [NewlyDistressed],

@@ -79,12 +79,12 @@ pub(super) struct RemovalLimits {
     /// Fewer zones, or services, than this may always be removed, unless no zone is left.
     pub min_count: usize,
     /// Up to this percentage of the zones, or services, may be removed, too.
-    pub max_percent: usize,
+    pub max_percent: f64,
 }
 
 impl Default for RemovalLimits {
     fn default() -> Self {
-        Self { min_count: 10, max_percent: 50 }
+        Self { min_count: 10, max_percent: 50.0 }
     }
 }
 
@@ -119,7 +119,8 @@ impl RemovedNames {
             ));
         }
         let is_excessive = |removed: usize, total: usize| {
-            removed >= limits.min_count && removed * 100 > total * limits.max_percent
+            removed >= limits.min_count
+                && removed as f64 * 100.0 > total as f64 * limits.max_percent
         };
         let text = |kind: &str, removed: &[Name], total: usize| {
             is_excessive(removed.len(), total).then(|| {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     journal::JournalStatus, overrides::OverrideStatus, remaining_answer::RemainingAnswer,
-    service_status::ServiceCounts, subject_text::subject_text,
+    safety::SafetyStatus, service_status::ServiceCounts, subject_text::subject_text,
 };
 use crate::probe::{NoResult, SchedulerCounts};
 
@@ -41,6 +41,9 @@ pub struct Status {
     /// The expectations and assertions of the files that do not hold, one line each.
     #[serde(default)]
     pub requirements: Vec<String>,
+    /// The safety rules, and what they hold.
+    #[serde(default)]
+    pub safety: SafetyStatus,
     /// The state that could not be saved, and why; a restart begins without it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unsaved: Option<String>,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{overrides, status::DatabaseStatus};
+use super::{overrides, safety::PlannedRules, status::DatabaseStatus};
 use crate::{
     engine::PoolLoadLevel,
     steer::{Conditions, OverrideSet, Topology, TopologyDocument, apply_overrides},
@@ -30,6 +30,9 @@ pub struct SteeringDocument {
     pub conditions: Conditions,
     /// The load of each pool with a capacity, by name.
     pub pool_loads: BTreeMap<String, PoolLoadLevel>,
+    /// The safety rules, and what has moved lately.
+    #[serde(default)]
+    pub rules: PlannedRules,
     /// The answers that each service gave since the start; services without any are left out.
     pub answers: BTreeMap<String, u64>,
 }

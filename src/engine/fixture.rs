@@ -57,9 +57,9 @@ impl Fixture {
 }
 
 pub(super) const UP: HealthStatus =
-    HealthStatus { verdict: Verdict::Up, flips_in_secs: None, is_pending: false };
+    HealthStatus { verdict: Verdict::Up, flips_in_secs: None, is_pending: false, is_held: false };
 pub(super) const DOWN: HealthStatus =
-    HealthStatus { verdict: Verdict::Down, flips_in_secs: None, is_pending: false };
+    HealthStatus { verdict: Verdict::Down, flips_in_secs: None, is_pending: false, is_held: false };
 
 impl FixtureBuilder {
     /// `www` (nearest of two pools), `geo` (by country), `api` (failover with a standby), `sticky`

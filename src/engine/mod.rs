@@ -35,9 +35,9 @@ pub use explain::{
 };
 pub use plan::{
     AsnView, BasisView, CacheView, CountryView, DatacenterChange, ExceededCapacity, FlowView,
-    LoadView, LossView, MapDatacenter, MapPlace, MapView, MovementView, NetworkView, OutageView,
-    Plan, PlanLimits, PlanOptions, PlanSide, PoolLoadLevel, ServiceChange, ServiceLossView,
-    ShareView, ShiftView, plan, render_map, render_plan,
+    LoadView, LossView, MapDatacenter, MapPlace, MapView, MovedShare, MovementView, NetworkView,
+    OutageView, Plan, PlanLimits, PlanOptions, PlanSide, PoolLoadLevel, ServiceChange,
+    ServiceLossView, ShareView, ShiftView, moved_share, plan, render_map, render_plan,
 };
 pub use query::{IgnoreReason, Query, Transport};
 pub use query_group::{MAX_GROUP, NameBuffers, QueryGroup};

@@ -17,4 +17,15 @@ pub struct HealthStatus {
     /// Whether the target still waits for its first outcome. It ranks below every target that is
     /// known to be healthy.
     pub is_pending: bool,
+    /// Whether the target is down by its health checks, and a safety rule keeps it in the answers
+    /// all the same.
+    #[serde(default)]
+    pub is_held: bool,
+}
+
+impl HealthStatus {
+    /// The verdict of the health checks, also where a safety rule keeps the target in the answers.
+    pub fn checked_verdict(self) -> Verdict {
+        if self.is_held { Verdict::Down } else { self.verdict }
+    }
 }

@@ -10,6 +10,7 @@
 //! | `feedback` | from load reports and ramps to [`Adjustments`] | on each report |
 //! | `recovery` | outages of all members, which conditions remember | on each change of health |
 //! | `requirements` | expectations and assertions about answers, verified | on a load, by `check` |
+//! | `safety` | the rules that every change must keep | before each change |
 
 mod chart;
 mod compile;
@@ -18,6 +19,7 @@ mod inspect;
 mod model;
 mod recovery;
 mod requirements;
+mod safety;
 
 #[cfg(test)]
 mod tests;
@@ -55,4 +57,8 @@ pub use recovery::{Recovery, SavedRecovery};
 pub use requirements::{
     AnswerItem, AnswerRule, Assertion, AssumedStates, ClientSet, Counterexample, Expectation,
     ExpectedShare, FailureDepth, RequirementFault, RequirementId, Requirements, Violation, verify,
+};
+pub use safety::{
+    ActiveMinimum, BrokenMinimum, HealthHold, MovementLimit, SafetyRule, SafetyRules,
+    active_datacenters,
 };

@@ -15,7 +15,7 @@ const fn table(heading: &'static str, samples: &'static [&'static str]) -> Table
 }
 
 /// Every table. Samples that begin with `[server]`, `[admin]` or `[geoip]` are `portolan.toml`.
-pub(super) static TABLES: [Table; 34] = [
+pub(super) static TABLES: [Table; 36] = [
     table("`[server]`", &["[server]\nqqqqqqqqqq = 1"]),
     table("`[admin]`", &["[admin]\nqqqqqqqqqq = 1"]),
     table(
@@ -137,4 +137,12 @@ pub(super) static TABLES: [Table; 34] = [
         ],
     ),
     table("`[safety]`", &["[safety]\nqqqqqqqqqq = 1"]),
+    table(
+        "`at-least` of `[safety]`",
+        &["[safety]\nat-least = [{ count = 1, of = ['a'], qqqqqqqqqq = 1 }]"],
+    ),
+    table(
+        "`max-moved` of `[safety]`",
+        &["[safety]\nmax-moved = { share = '1%', within = '1s', qqqqqqqqqq = 1 }"],
+    ),
 ];

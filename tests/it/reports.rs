@@ -304,7 +304,7 @@ fn answers_without_a_usable_member_are_reported_by_type_and_clients() {
     let site = ServerDirectory::new(&[(ZONE, &DISTRESSED.replace("PORT", &port.to_string()))]);
     let server = site.serve();
     server.until("the probed members are down", WAIT_TIMEOUT, |server| {
-        server.log().matches("to=down").count() == 4
+        server.log().matches("to=down").count() == 4 && server.status().distressed.len() == 6
     });
     let reported: Vec<(String, String)> = server
         .status()

@@ -7,6 +7,7 @@ pub(super) mod labels;
 mod load;
 mod overrides;
 mod page;
+mod safety;
 mod status;
 mod traffic;
 
@@ -55,6 +56,7 @@ impl Collector for MetricsCollector {
             Some(status) => {
                 status::write(&mut page, status)?;
                 overrides::write(&mut page, status)?;
+                safety::write(&mut page, status)?;
                 load::write(&mut page, status)
             }
             None => Ok(()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::scenario::SideInputs;
 use crate::{
-    control::format_time,
+    control::{PlannedRules, format_time},
     engine::PlanOptions,
     geo::{Database, Databases},
     listing::counted,
@@ -20,6 +20,8 @@ pub(super) struct BaseSide {
     pub(super) options: PlanOptions,
     /// What operators set over the files: it stays in force after a change of the files.
     pub(super) overrides: Arc<OverrideSet>,
+    /// The safety rules in force, and what has moved lately.
+    pub(super) rules: PlannedRules,
 }
 
 /// What tells databases apart: kind, time of the build and number of networks.

@@ -62,8 +62,9 @@ fn report(
     planned: &Plan,
     output: &Output,
 ) -> Result<CommandExit, String> {
-    let violations = planned
-        .violations(&PlanLimits { max_moved_percent: plan.max_moved, ..PlanLimits::default() });
+    let limits = PlanLimits { max_moved_percent: plan.max_moved, ..PlanLimits::default() };
+    let mut violations = planned.violations(&limits);
+    violations.extend(rule_violations(plan, compared, planned));
     let (before, after) = (&compared.before.source, &compared.after.source);
     // A name or a reason must not forge a line.
     let shown = client::escape_document(planned.clone());
@@ -84,6 +85,17 @@ fn report(
         .iter()
         .for_each(|violation| output.print_message(&format!("forbidden: {violation}")));
     Ok(if violations.is_empty() { CommandExit::Success } else { CommandExit::Forbidden })
+}
+
+/// The safety rules that would refuse the change. Outages that are assumed are no change of anyone.
+fn rule_violations(plan: &PlanArguments, compared: &ComparedSides, planned: &Plan) -> Vec<String> {
+    if !plan.down.is_empty() {
+        return Vec::new();
+    }
+    let (before, after) = (compared.before.plan_side(), compared.after.plan_side());
+    let moved = planned.moved_share();
+    let violations = compared.rules.violations(before.compiled, after.compiled, &moved);
+    violations.iter().map(|violation| format!("safety rule {violation}")).collect()
 }
 
 /// Writes the map, if one is requested.

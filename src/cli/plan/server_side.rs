@@ -62,6 +62,7 @@ pub(super) fn server_side(
             ..PlanOptions::default()
         },
         overrides: Arc::new(overrides),
+        rules: document.rules,
     })
 }
 

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cli::{args::PlanArguments, output::Output},
     config::SourceOptions,
-    control::{LoadedConfig, open_databases, unix_now},
+    control::{LoadedConfig, PlannedRules, open_databases, unix_now},
     engine::{PlanOptions, PlanSide},
     geo::Databases,
     listing::counted,
@@ -29,6 +29,8 @@ pub(super) struct ComparedSides {
     pub(super) surveys: Surveys,
     /// Sentences about what the sides are based on.
     pub(super) notes: Vec<String>,
+    /// The safety rules that the change is judged by.
+    pub(super) rules: PlannedRules,
     /// What the server knows and the files do not.
     pub(super) options: PlanOptions,
 }
@@ -70,6 +72,9 @@ pub(super) fn read(
         None => server_side(plan, files.as_ref())?,
     };
     let databases = databases_after(plan, &mut base, files.as_ref())?;
+    if let Some(files) = &files {
+        base.rules = base.rules.replaced_by(&files.config.safety);
+    }
     let inputs = after_inputs(&base, files.as_ref());
     let (inputs, notes) = scenario.apply(inputs).map_err(|error| error.to_string())?;
     let mut source = match &files {
@@ -158,6 +163,7 @@ fn directory_side(
         notes: Vec::new(),
         options: PlanOptions::default(),
         overrides: Arc::default(),
+        rules: PlannedRules::default().replaced_by(&loaded.config.safety),
     })
 }
 
@@ -210,6 +216,7 @@ fn compile(
         after: CompiledSide { source, compiled: after, databases },
         surveys,
         notes: base.notes,
+        rules: base.rules,
         options: base.options,
     }
 }

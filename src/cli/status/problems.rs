@@ -25,8 +25,25 @@ pub(super) fn render(text: &mut String, status: &Status, style: StatusStyle) -> 
     frozen_verdicts(text, status, style)?;
     monitor_faults(text, status, style)?;
     distressed_services(text, status, style)?;
+    safety_rules(text, status, style)?;
     requirements(text, status, style)?;
     warnings(text, status, style)
+}
+
+/// What safety rules hold, and the rules that are broken.
+fn safety_rules(text: &mut String, status: &Status, style: StatusStyle) -> std::fmt::Result {
+    let concerns = status.safety.concerns();
+    if !concerns.is_empty() {
+        writeln!(text, "\n{}", style.bad("safety rules"))?;
+        concerns.iter().try_for_each(|concern| writeln!(text, "  {concern}"))?;
+    }
+    if status.safety.is_frozen {
+        writeln!(
+            text,
+            "\nfrozen: nothing but health changes answers, until `freeze` of [safety] is false"
+        )?;
+    }
+    Ok(())
 }
 
 /// The expectations and assertions of the files that do not hold.

@@ -84,6 +84,8 @@ pub(super) fn amend(before: &Config, sources: &Sources) -> Option<(Config, Diagn
         topology: Arc::clone(&before.topology),
         // A file with requirements cannot be cut into tables, so that its edits are full loads.
         requirements: Arc::clone(&before.requirements),
+        // The same holds for a file with safety rules.
+        safety: Arc::clone(&before.safety),
         zones: before.zones.clone(),
         datacenter_origins: before.datacenter_origins.clone(),
         master_files: before.master_files.clone(),

@@ -16,7 +16,7 @@ use super::{
     name_scope::NameScope,
     pool_graph::{self, PoolGraph},
     pools::{self, CompiledPools},
-    regulation, requirements, services,
+    regulation, requirements, safety, services,
     symbols::SymbolTable,
     targets,
     zones::{self, CompiledZones},
@@ -31,6 +31,7 @@ use crate::{
         load_mode::LoadMode,
         problems::Problems,
         requirements::WrittenRequirements,
+        safety::WrittenSafety,
         settings::Settings,
         sources::Sources,
         spec::{PoolSpec, ServicePool, Specs},
@@ -49,6 +50,7 @@ struct CompiledTables {
     pools: CompiledPools,
     services: Vec<Service>,
     requirements: WrittenRequirements,
+    safety: WrittenSafety,
     zones: CompiledZones,
     zone_files: ZoneFiles,
 }
@@ -99,6 +101,7 @@ pub(in crate::config) fn compile_full(
         geoip,
         topology: Arc::new(topology),
         requirements: Arc::new(compiled.requirements),
+        safety: Arc::new(compiled.safety),
         zones: compiled.zones.list,
         datacenter_origins,
         master_files: compiled.zones.master_files,
@@ -163,6 +166,8 @@ fn compile_tables(sources: &Sources, specs: &Specs, problems: &mut Problems) -> 
     let services = services::compile(specs, graph, &zones, &mut scope, problems);
     let requirements =
         requirements::compile(sources, specs, &services, &mut scope.datacenters, problems);
+    let endpoints = pools.endpoints.iter().map(|endpoint| &**endpoint);
+    let safety = safety::compile(sources, specs, endpoints, &mut scope.datacenters, problems);
     // After an error, what seems unused may be what the mistake meant.
     if !problems.has_errors() {
         warn(sources, specs, graph, &services, &mut zones, &scope, problems);
@@ -184,6 +189,7 @@ fn compile_tables(sources: &Sources, specs: &Specs, problems: &mut Problems) -> 
         pools,
         services,
         requirements,
+        safety,
         zones,
         zone_files,
     }

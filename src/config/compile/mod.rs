@@ -22,6 +22,7 @@ mod pool_graph;
 mod pools;
 mod regulation;
 mod requirements;
+mod safety;
 mod services;
 mod symbols;
 mod targets;

@@ -24,6 +24,7 @@ pub(super) use policy_name::PolicyName;
 pub(super) use pool::{MemberSpec, MemberTarget, OnAllDownSpec, PoolSpec, RuleSpec};
 pub(super) use regulation::RampSpec;
 pub(super) use requirement::{AssertionSpec, ExpectationSpec, WrittenRule};
+pub(super) use safety::MinimumSpec;
 pub(super) use service::{ServicePool, ServiceSpec};
 pub(super) use specs::{Specs, TableContext, is_toml};
 pub(super) use zone::ZoneSpec;

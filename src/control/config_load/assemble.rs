@@ -4,15 +4,15 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{
     load_error::ConfigLoadError,
-    loaded_config::{AppliedConfig, LoadedConfig},
+    loaded_config::LoadedConfig,
     loader::ConfigLoader,
     reload::ReloadOutcome,
+    trial::{LoadTrial, TrialCache},
     zones::{self, BuiltZones},
 };
 use crate::{
     config::{Config, DatabaseFault, DatabaseSource, Footprint, LoadMode},
     control::{
-        clock::unix_now,
         databases::{DatabaseFiles, UnusableDatabase},
         file_selection::{ConfigAndWarnings, FileSelection, ForcedHold, HoldCause},
         geography,
@@ -20,11 +20,7 @@ use crate::{
         last_good::{Inventory, LastGood},
         removal::{MissingFiles, RemovedNames},
     },
-    geo::Databases,
-    steer::{
-        Compilation, CompiledCharts, Compiler, NumberedTopology, Numbering, Surveys, Topology,
-        WheelCache, apply_overrides,
-    },
+    steer::Surveys,
 };
 
 /// The remedy where there is no zone to serve.
@@ -46,6 +42,7 @@ impl ConfigLoader {
         let mut paths = database_paths(&config, &self.base.databases);
         paths.retain(|path| !is_left_out(path) && !faulty.iter().any(|file| file.path == *path));
         let databases = match self.base.databases.refreshed(&paths) {
+            Ok(_) if self.kept_databases.is_some() => self.base.databases.clone(),
             Ok(databases) => databases,
             Err(problems) => {
                 return self.hold_databases(problems, &selection, &config).map(|()| None);
@@ -65,6 +62,9 @@ impl ConfigLoader {
                 "{directory}: no zone is defined there (help: {NO_ZONE})"
             )]));
         }
+        if self.holds_for_freeze(&selection, &config, &databases) {
+            return Ok(None);
+        }
         if self.holds_for_requirements(&mut selection, &config, databases.databases())? {
             return Ok(None);
         }
@@ -81,7 +81,9 @@ impl ConfigLoader {
         let mut held = selection.held();
         held.extend(self.held_outside_selection.iter().cloned());
         held.extend(faulty);
+        held.extend(self.kept_databases.iter().flatten().cloned());
         HoldReport {
+            refused: self.refused.clone(),
             held,
             held_removal: self.kept_names_reason.clone().or(self.excessive_removal.clone()),
             is_signal_acceptable: self.excessive_removal.is_some()
@@ -91,52 +93,75 @@ impl ConfigLoader {
     }
 
     /// Whether these are the databases in use.
-    fn has_same_databases(&self, databases: &DatabaseFiles) -> bool {
+    pub(super) fn has_same_databases(&self, databases: &DatabaseFiles) -> bool {
         Arc::ptr_eq(databases.databases(), self.base.databases.databases())
+    }
+
+    /// The caches of compilations. How services divide the address space depends on the databases.
+    fn take_caches(&mut self, databases: &DatabaseFiles) -> TrialCache {
+        let wheels = std::mem::take(&mut self.base.wheels);
+        let surveys = match self.has_same_databases(databases) {
+            true => std::mem::take(&mut self.base.surveys),
+            false => Surveys::default(),
+        };
+        TrialCache { surveys, wheels }
+    }
+
+    fn put_back(&mut self, caches: TrialCache, databases: &DatabaseFiles) {
+        self.base.wheels = caches.wheels;
+        if self.has_same_databases(databases) {
+            self.base.surveys = caches.surveys;
+        }
     }
 
     /// Builds the zones and compiles the charts. `None` if a zone cannot be built, so that its file
     /// is to be held.
     fn compile_selection(
         &mut self,
-        selection: FileSelection<'_>,
+        mut selection: FileSelection<'_>,
         (mut config, warnings): ConfigAndWarnings,
         databases: DatabaseFiles,
         hold_report: HoldReport,
     ) -> Result<Option<ReloadOutcome>, ConfigLoadError> {
-        let has_same_databases = self.has_same_databases(&databases);
+        let mut caches = self.take_caches(&databases);
+        let trial = self.compile_trial(&config, &databases, &mut caches);
+        let judgement = self.judge(&config, &trial, &databases);
+        if judgement.is_refused(&self.base.judgement.consent) {
+            self.put_back(caches, &databases);
+            if self.holds_for_rules(&mut selection, &config, &judgement, &databases) {
+                return Ok(None);
+            }
+            caches = self.take_caches(&databases);
+        }
         let inventory = Inventory::after_load(&self.base.last_good.inventory, &config);
-        let charts = self.base.compiled.take().filter(|_| has_same_databases);
-        let (configured, numbering) = self.renumbered_topology(&config, charts.as_ref());
-        let overrides_at = unix_now();
-        let topology = apply_overrides(&configured, &self.base.overrides, overrides_at);
         let BuiltZones { zones, summaries, serials } = match self.build_zones(&mut config) {
             Ok(built) => built,
             Err(failed) => return self.hold_zones(failed, &selection).map(|()| None),
         };
         let geography_warnings = self.geography_warnings(&config, &databases);
+        let unmet = self.unmet_minimums(&config, &trial);
         let removed_names = RemovedNames::between(&self.base.last_good.inventory, &inventory);
         // A running server's watch has received the footprint already.
         let is_first = self.base.watch.is_none();
         let footprint = if is_first { selection.sources.footprint() } else { Footprint::default() };
         let last_good =
             LastGood::of(selection.sources, &config.master_files, inventory, &self.base.last_good);
-        let surveys = std::mem::take(&mut self.base.surveys);
-        let mut surveys = if has_same_databases { surveys } else { Surveys::default() };
-        let mut wheels = std::mem::take(&mut self.base.wheels);
-        let (compiler, compiled, count) =
-            compile(charts.as_ref(), &topology, databases.databases(), &mut surveys, &mut wheels);
+        let LoadTrial { configured, numbering, topology, overrides_at, compiler, .. } = trial;
         tracing::info!(
             zones = zones.list().len(),
             services = topology.services.len(),
             targets = topology.probes.len(),
             tables_read = config.load_mode.tables_read(),
-            services_compiled = compiled.as_ref().map(|_| count),
+            services_compiled = trial.compiled.as_ref().map(|_| trial.count),
             ms = self.started.elapsed().as_millis() as u64,
             "configuration compiled"
         );
         Ok(Some(ReloadOutcome::Config(Box::new(LoadedConfig {
-            warnings: warnings.into_iter().chain(geography_warnings.iter().cloned()).collect(),
+            warnings: warnings
+                .into_iter()
+                .chain(geography_warnings.iter().cloned())
+                .chain(unmet)
+                .collect(),
             geography_warnings,
             footprint,
             zones,
@@ -149,39 +174,16 @@ impl ConfigLoader {
             numbering,
             zone_summaries: summaries,
             compiler,
-            surveys,
-            wheels,
-            compiled,
+            surveys: caches.surveys,
+            wheels: caches.wheels,
+            compiled: trial.compiled,
+            judgement,
             databases,
             serials,
             last_good: Arc::new(last_good),
             removed_names,
             hold_report,
         }))))
-    }
-
-    /// The topology of a configuration as the files say, whose pools and endpoints keep the numbers
-    /// that they have in `base`: charts refer to them by number.
-    fn renumbered_topology(
-        &self,
-        config: &Config,
-        base: Option<&CompiledCharts>,
-    ) -> (Arc<Topology>, Numbering) {
-        let (Some(base), Some(in_force)) = (base, &self.base.applied) else {
-            return (Arc::clone(&config.topology), Numbering::default());
-        };
-        // An amended configuration has the pools and endpoints of the configuration in force.
-        let numbering = match config.load_mode {
-            LoadMode::Amended { .. } => in_force.numbering.clone(),
-            LoadMode::Full { .. } => Numbering::after(&config.topology, base.compiler().topology()),
-        };
-        let AppliedConfig { config: written, topology: numbered, .. } = in_force;
-        let known = NumberedTopology {
-            written: &written.topology,
-            numbered,
-            numbering: &in_force.numbering,
-        };
-        (numbering.apply(&config.topology, Some(known)), numbering)
     }
 
     /// A warning for each kind of geography that pools need and no database has.
@@ -309,27 +311,6 @@ impl ConfigLoader {
             Err(ConfigLoadError::from_lines(failed.into_iter().map(|zone| zone.reason).collect()))
         }
     }
-}
-
-/// A compiler for the topology, its charts, and the number of services that were compiled. Services
-/// that the load does not change keep their charts of `base`; without `base` nothing is compiled
-/// yet. The controller applies conditions that change meanwhile.
-fn compile(
-    base: Option<&CompiledCharts>,
-    topology: &Arc<Topology>,
-    databases: &Databases,
-    surveys: &mut Surveys,
-    wheels: &mut WheelCache,
-) -> (Arc<Compiler>, Option<CompiledCharts>, usize) {
-    let Some(base) = base else {
-        return (Compiler::new(Arc::clone(topology), databases, surveys), None, 0);
-    };
-    let compiler = base.compiler().next(Arc::clone(topology), databases, surveys);
-    let conditions =
-        base.conditions().carried_over(base.compiler().topology(), topology, unix_now());
-    let compilation = Compilation::after(base, Arc::clone(&compiler), Arc::new(conditions));
-    let count = compilation.remaining();
-    (compiler, Some(compilation.finish(surveys, wheels)), count)
 }
 
 /// The databases to open: those of the configuration, and those in use whose file has disappeared

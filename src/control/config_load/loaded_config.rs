@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::zones::BuiltZoneSummary;
+use super::{judgement::Judgement, zones::BuiltZoneSummary};
 use crate::{
     config::{Config, Footprint},
     control::{
@@ -58,6 +58,8 @@ pub struct LoadedConfig {
     /// The charts, compiled under the conditions at the start of the load; `None` for the first
     /// load.
     pub(in crate::control) compiled: Option<CompiledCharts>,
+    /// The rules that an operator went around with this load, and what it moves.
+    pub(in crate::control) judgement: Judgement,
     pub(in crate::control) databases: DatabaseFiles,
     pub(in crate::control) serials: HashMap<Name, SavedSerial>,
     /// The files that the configuration was made of, which the next load falls back to.

@@ -20,6 +20,7 @@ use crate::{
         last_good::{Inventory, LastGoodOrigin},
         overrides::StoredOverrideSet,
         removal::{MissingFiles, RemovalLimits, RemovedNames},
+        safety::RuleViolation,
         state::StateDirectory,
     },
 };
@@ -42,6 +43,10 @@ pub(super) struct ConfigLoader {
     pub(super) holds: Vec<ForcedHold>,
     /// Held files that are not in the selection: the settings, and databases that cannot be used.
     pub(super) held_outside_selection: Vec<HeldFile>,
+    /// The databases that are held at the version in use, because of a rule; `None` if none is.
+    pub(super) kept_databases: Option<Vec<HeldFile>>,
+    /// The safety rules that files or databases would break.
+    pub(super) refused: Vec<RuleViolation>,
     /// The reason why a removal is held; `None` if the files do not remove too much.
     pub(super) excessive_removal: Option<String>,
     /// The names that are kept because a file that cannot be used may define them, in words; `None`
@@ -163,6 +168,8 @@ impl ConfigLoader {
             settings: SettingsVersion::Newest,
             holds: Vec::new(),
             held_outside_selection: Vec::new(),
+            kept_databases: None,
+            refused: Vec::new(),
             excessive_removal: None,
             kept_names_reason: None,
         }
@@ -284,7 +291,11 @@ impl ConfigLoader {
         let before = &self.base.last_good.inventory;
         let after = Inventory::after_load(before, config);
         let removed = RemovedNames::between(before, &after);
-        let Some(excess) = removed.excess(before, &after, RemovalLimits::default()) else {
+        let limits = RemovalLimits {
+            max_percent: config.safety.rules.max_removed_percent,
+            ..RemovalLimits::default()
+        };
+        let Some(excess) = removed.excess(before, &after, limits) else {
             return Ok(false);
         };
         let reason = format!(

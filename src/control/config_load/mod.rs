@@ -9,22 +9,27 @@
 //! | hold what would remove too much | `loader`, `removal` |
 //! | open databases, renumber the topology, compile charts | `assemble`, `databases` |
 //! | verify requirements that are enforced | `requirements` |
+//! | the charts that the load would put in force, judged by the safety rules | `trial`, `rules`, `judgement` |
 //! | build zones, or share those in force | `zones` |
 //! | the result | `loaded_config`, or `load_error` |
 //! | a configuration that was in force earlier | `past` |
 
 mod assemble;
+mod judgement;
 mod load_error;
 mod loaded_config;
 mod loader;
 mod past;
 mod reload;
 mod requirements;
+mod rules;
+mod trial;
 mod zones;
 
 #[cfg(test)]
 mod tests;
 
+pub(super) use judgement::{Judgement, JudgementBase};
 pub use load_error::ConfigLoadError;
 pub use loaded_config::LoadedConfig;
 pub(super) use loader::load;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::loaded_config::{AppliedConfig, LoadedConfig};
+use super::{
+    judgement::JudgementBase,
+    loaded_config::{AppliedConfig, LoadedConfig},
+};
 use crate::{
     control::{
         databases::DatabaseFiles, held_file::HoldReport, last_good::LastGood,
@@ -30,6 +33,11 @@ pub(in crate::control) struct ReloadBase {
     pub applied: Option<AppliedConfig>,
     /// What operators set over the files.
     pub overrides: Arc<OverrideSet>,
+    /// The time that overrides and the states of datacenters have in force, in seconds since 1970,
+    /// while a rule holds what the clock would change; `None` for the present.
+    pub steering_time: Option<i64>,
+    /// What the load is judged with.
+    pub judgement: JudgementBase,
     pub missing_files: MissingFiles,
     /// Whether requirements are verified before the configuration is applied.
     pub requirements: RequirementPolicy,

@@ -11,7 +11,7 @@ use crate::{
         file_selection::{FileSelection, ForcedHold, HoldCause},
     },
     geo::Databases,
-    steer::verify,
+    steer::{SafetyRule, verify},
 };
 
 /// The maximum number of violations for which all changed files are held: each file repeats them.
@@ -37,7 +37,8 @@ impl ConfigLoader {
             RequirementPolicy::AsWritten => requirements.are_enforced,
             RequirementPolicy::Required => true,
         };
-        if !is_needed {
+        let consent = &self.base.judgement.consent.accepted;
+        if !is_needed || consent.contains(&SafetyRule::EnforceAsserts) {
             return Ok(false);
         }
         let violations_of = |config: &Config| {

@@ -6,7 +6,7 @@ use super::owner::Controller;
 use crate::{
     control::{
         handle::{ControllerCommand, ListDetail},
-        report::{self, ProbeInputs, StatusInputs},
+        report::{self, ProbeInputs, RuleInputs, StatusInputs},
         status::Status,
     },
     engine,
@@ -106,6 +106,12 @@ impl Controller {
             drain_tracker: self.publication.drain_tracker(),
             load_controller: self.conditions.load_controller(),
             override_fault: self.override_changes.fault(),
+            rules: RuleInputs {
+                holds: &self.rule_holds,
+                memory: self.conditions.safety(),
+                feedback_held_by: self.conditions.feedback_gate().held_by(),
+                checked: self.conditions.checked(),
+            },
             aliases: self.conditions.aliases().aliases(),
             probes: ProbeInputs {
                 ledger: self.probing.ledger(),

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use tokio::sync::oneshot;
 
+use super::trial_outcome::TrialOutcome;
 use crate::{
     control::handle::{DrainError, DrainReport, DrainRequest},
     steer::CompiledCharts,
@@ -20,8 +21,8 @@ pub(super) type DrainReplySender = oneshot::Sender<Result<DrainReport, DrainErro
 #[derive(Debug, Default)]
 pub(super) struct DrainChecks {
     requests: VecDeque<(DrainRequest, DrainReplySender)>,
-    /// Receives the charts of the check in progress.
-    running: Option<oneshot::Receiver<CompiledCharts>>,
+    /// Receives the trial of the check in progress.
+    running: Option<oneshot::Receiver<TrialOutcome>>,
     /// The charts of the last check, whose drain was accepted: the load of its edit continues from
     /// them.
     accepted_charts: Option<CompiledCharts>,
@@ -46,9 +47,9 @@ impl DrainChecks {
         self.running.is_some()
     }
 
-    /// Begins the check of the first request, with charts that come by `charts`.
-    pub(super) fn begin(&mut self, charts: oneshot::Receiver<CompiledCharts>) {
-        self.running = Some(charts);
+    /// Begins the check of the first request, whose trial comes by `outcome`.
+    pub(super) fn begin(&mut self, outcome: oneshot::Receiver<TrialOutcome>) {
+        self.running = Some(outcome);
     }
 
     /// Ends the check in progress.
@@ -56,11 +57,11 @@ impl DrainChecks {
         self.running = None;
     }
 
-    /// Waits for the charts of the check in progress; `None` if the worker dropped them for a newer
+    /// Waits for the trial of the check in progress; `None` if the worker dropped it for a newer
     /// request. Never ends while no check is in progress.
-    pub(super) async fn next_charts(&mut self) -> Option<CompiledCharts> {
+    pub(super) async fn next_outcome(&mut self) -> Option<TrialOutcome> {
         match &mut self.running {
-            Some(charts) => charts.await.ok(),
+            Some(outcome) => outcome.await.ok(),
             None => std::future::pending().await,
         }
     }

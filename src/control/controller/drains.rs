@@ -1,18 +1,25 @@
 //! Drains by command: checked with charts that the worker compiles as if the drain were in force,
 //! then applied as an edit.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use super::{drain_checks::DrainReplySender, owner::Controller, reloads::PendingReply};
+use super::{
+    acceptance::Acceptance,
+    drain_checks::DrainReplySender,
+    owner::Controller,
+    reloads::PendingReply,
+    rule_checks::CheckedChange,
+    trial_outcome::{TrialOutcome, TrialRequest},
+};
 use crate::{
     control::{
-        compile_worker::TrialSpec,
         config_errors::ConfigErrors,
         drain,
         handle::{DrainAction, DrainError, DrainOutcome, DrainReport, DrainRequest},
-        newly_distressed::NewlyDistressed,
+        newly_distressed::newly_distressed_text,
+        safety::RuleViolation,
     },
-    steer::{Chart, CompiledCharts},
+    steer::{CompiledCharts, SafetyRule},
 };
 
 impl Controller {
@@ -34,26 +41,25 @@ impl Controller {
             let planned = drain::plan(request, &self.loaded, self.conditions.current());
             match planned {
                 Ok(plan)
-                    if matches!(request.action, DrainAction::Drain(_))
+                    if (matches!(request.action, DrainAction::Drain(_)) || self.has_rules())
                         && self.held_file(&plan).is_none() =>
                 {
-                    let conditions = plan.conditions_after(self.conditions.current());
-                    let conditions = Arc::new(conditions);
-                    let charts = self.worker.dry_run(TrialSpec { topology: None, conditions });
-                    self.drain_checks.begin(charts);
+                    let settled = plan.conditions_after(self.conditions.current());
+                    let measured = Some(settled.clone());
+                    let trial = TrialRequest { topology: None, settled, measured };
+                    self.drain_checks.begin(self.begin_trial(trial));
                 }
                 _ => self.apply_first_request(None),
             }
         }
     }
 
-    /// Continues the first request with the charts that it would put in force; `None` if the worker
-    /// dropped them.
-    pub(super) fn end_drain_check(&mut self, charts: Option<CompiledCharts>) {
+    /// Continues the first request with its trial; `None` if the worker dropped it.
+    pub(super) fn end_drain_check(&mut self, outcome: Option<TrialOutcome>) {
         self.drain_checks.end();
         // Charts compiled before the latest load are outdated; the drain is then checked again.
-        if let Some(charts) = charts.filter(|charts| self.is_check_current(charts)) {
-            self.apply_first_request(Some(charts));
+        if let Some(outcome) = outcome.filter(|outcome| self.is_check_current(&outcome.charts)) {
+            self.apply_first_request(Some(outcome));
         }
         self.begin_drain_check();
     }
@@ -72,24 +78,29 @@ impl Controller {
     }
 
     /// Edits the files as the first request says, and begins their load.
-    fn apply_first_request(&mut self, checked: Option<CompiledCharts>) {
+    fn apply_first_request(&mut self, checked: Option<TrialOutcome>) {
         let Some((request, reply)) = self.drain_checks.pop_first() else { return };
         // The client has gone, after a reply that says that the outcome of its drain is unknown.
         if reply.is_closed() {
             return;
         }
-        let charts = checked.as_ref().map(CompiledCharts::charts);
-        match self.edit_state(&request, charts.as_deref()) {
+        match self.edit_state(&request, checked.as_ref()) {
             // Nothing was edited: the snapshot in force has that state already.
-            Ok(report) if report.files.is_empty() => {
+            Ok((report, _)) if report.files.is_empty() => {
                 self.send_reply(PendingReply::SetState(Box::new(report), reply), Ok(()));
             }
-            Ok(report) => {
-                self.drain_checks.set_accepted_charts(checked);
+            Ok((report, accepted)) => {
+                self.note_movement(accepted.movement);
+                self.report_overridden(&accepted.overridden, &request.consent);
+                self.reloads.accept(request.consent);
+                self.drain_checks.set_accepted_charts(checked.map(|outcome| outcome.charts));
                 self.reloads.add_reply(PendingReply::SetState(Box::new(report), reply));
                 self.reload();
             }
             Err(error) => {
+                if let DrainError::Forbidden(violations) = &error {
+                    self.report_refused(request.action.as_str(), violations);
+                }
                 // The client may be gone.
                 let _ = reply.send(Err(error));
             }
@@ -97,24 +108,20 @@ impl Controller {
     }
 
     /// Edits the files, unless the charts that the edit would put in force leave a service without
-    /// a usable member.
+    /// a usable member, or break a rule.
     fn edit_state(
         &self,
         request: &DrainRequest,
-        checked: Option<&[Arc<Chart>]>,
-    ) -> Result<DrainReport, DrainError> {
+        checked: Option<&TrialOutcome>,
+    ) -> Result<(DrainReport, Acceptance), DrainError> {
         let plan = drain::plan(request, &self.loaded, self.conditions.current())?;
         if let Some(held) = self.held_file(&plan) {
             return Err(held);
         }
-        let charts = &self.publication.snapshot().charts;
-        let newly =
-            |after: &[Arc<Chart>]| drain::newly_distressed(&self.loaded.compiler, charts, after);
-        let distressed: Vec<NewlyDistressed> = checked.map(newly).unwrap_or_default();
-        let is_forced = matches!(&request.action, DrainAction::Drain(drain) if drain.force);
-        if !distressed.is_empty() && !is_forced {
-            return Err(DrainError::Distress(distressed));
-        }
+        let accepted = match checked {
+            Some(outcome) => self.check_edit(request, outcome)?,
+            None => Acceptance::default(),
+        };
         let files = plan.write_edits().map_err(|error| DrainError::Edit(error.to_string()))?;
         let datacenters = plan.steps().map(|(name, _)| (name.to_owned(), None)).collect();
         let outcome = |(name, unchanged): (&str, Option<&str>)| DrainOutcome {
@@ -123,7 +130,49 @@ impl Controller {
             ..DrainOutcome::default()
         };
         let outcomes = plan.steps().map(outcome).collect();
-        Ok(DrainReport { files, datacenters, outcomes, distressed, ..DrainReport::default() })
+        let distressed = accepted.distressed.clone();
+        let report =
+            DrainReport { files, datacenters, outcomes, distressed, ..DrainReport::default() };
+        Ok((report, accepted))
+    }
+
+    /// Checks an edit by what it would put in force.
+    fn check_edit(
+        &self,
+        request: &DrainRequest,
+        outcome: &TrialOutcome,
+    ) -> Result<Acceptance, DrainError> {
+        let before = &self.publication.snapshot().charts;
+        let after = outcome.charts.charts();
+        let distressed = drain::newly_distressed(&self.loaded.compiler, before, &after);
+        let over = match &request.action {
+            DrainAction::Drain(drain) => drain.over_secs.map(Duration::from_secs),
+            _ => None,
+        };
+        let (violations, movement) = self.judge(CheckedChange {
+            topology: &self.loaded.topology,
+            settled: outcome.charts.conditions(),
+            outcome,
+            over,
+            is_harmless: request.action == DrainAction::Pause,
+        });
+        let accepted = &request.consent.accepted;
+        let (overridden, mut refused): (Vec<_>, Vec<_>) =
+            violations.into_iter().partition(|one| request.consent.accepts(one));
+        let refuses_distress = matches!(request.action, DrainAction::Drain(_))
+            && !distressed.is_empty()
+            && !accepted.contains(&SafetyRule::UsableMember);
+        if refuses_distress && refused.is_empty() {
+            return Err(DrainError::Distress(distressed));
+        }
+        if refuses_distress {
+            let text = newly_distressed_text(&distressed);
+            refused.insert(0, RuleViolation::new(SafetyRule::UsableMember, text));
+        }
+        match refused.is_empty() {
+            true => Ok(Acceptance { distressed, overridden, movement }),
+            false => Err(DrainError::Forbidden(refused)),
+        }
     }
 
     /// The error for a file that a drain would edit and that is held: an edit of it would have no

@@ -12,11 +12,11 @@ use super::{
 use crate::{
     control::{
         LoadedConfig,
-        clock::unix_now,
         config_errors::ConfigErrors,
-        config_load::{ReloadBase, ReloadOutcome, RequirementPolicy},
+        config_load::{Judgement, JudgementBase, ReloadBase, ReloadOutcome, RequirementPolicy},
         handle::{DrainError, DrainReport, ReloadError, ReloadReport},
         report,
+        safety::RuleViolation,
         saved_serials::{Completeness, EarlierSerials},
         status::{HeldStatus, RampStatus},
     },
@@ -48,6 +48,12 @@ impl Controller {
             overrides: Arc::clone(&self.loaded.overrides),
             applied: Some(self.loaded.applied()),
             requirements: RequirementPolicy::AsWritten,
+            steering_time: self.rule_holds.held_time(),
+            judgement: JudgementBase {
+                window: self.conditions.safety().window.clone(),
+                answers: self.answer_counts(),
+                ..JudgementBase::default()
+            },
             ..ReloadBase::default()
         };
         let guard = self.metronome.activate();
@@ -64,6 +70,12 @@ impl Controller {
     ) {
         let _guard = self.metronome.activate();
         self.reloads.end();
+        if let Some(Ok(ReloadOutcome::Config(loaded))) = &result
+            && self.is_judged_otherwise(loaded)
+        {
+            self.reloads.repeat();
+            return self.reload();
+        }
         let outcome = match result {
             Some(Ok(ReloadOutcome::Config(loaded))) => {
                 self.apply_config(*loaded, channels).await;
@@ -86,11 +98,19 @@ impl Controller {
         }
     }
 
+    /// Whether overrides changed during a load that rules judge: both together may break one.
+    fn is_judged_otherwise(&self, loaded: &LoadedConfig) -> bool {
+        let has_rules = |config: &LoadedConfig| config.config.safety.rules.has_limits();
+        !Arc::ptr_eq(&loaded.overrides, &self.loaded.overrides)
+            && (has_rules(loaded) || has_rules(&self.loaded))
+    }
+
     async fn apply_config(&mut self, mut loaded: LoadedConfig, channels: &mut EventChannels) {
         self.reloads.warn_of_required_restart(&mut loaded);
         if !Arc::ptr_eq(&loaded.overrides, &self.loaded.overrides) {
             // They changed during the load.
-            loaded.apply_overrides(Arc::clone(&self.loaded.overrides), unix_now());
+            let now = self.rule_holds.steering_time();
+            loaded.apply_overrides(Arc::clone(&self.loaded.overrides), now);
         }
         // New aliases are resolved before they are part of any answer. The configuration in use
         // keeps serving meanwhile.
@@ -102,9 +122,12 @@ impl Controller {
         let topology = &self.loaded.topology;
         self.probing.set_canaries(&self.loaded.config.server.canaries);
         self.conditions.set_load_sources(topology).await;
-        self.conditions.update_datacenter_states(topology, unix_now());
+        let now = self.rule_holds.steering_time();
+        self.conditions.update_datacenter_states(topology, now);
         self.probing.set_topology(topology, self.conditions.current()).await;
         self.switch_compiler().await;
+        self.note_judgement();
+        self.rule_holds.retry_now();
         self.reloads.record_applied(&self.loaded);
         tracing::info!(
             generation = self.publication.generation(),
@@ -120,6 +143,16 @@ impl Controller {
             transport::release_free_memory();
             drop(guard);
         });
+    }
+
+    /// Records what the load moved, and the rules that an operator went around with it.
+    fn note_judgement(&mut self) {
+        let Judgement { violations, movement } = std::mem::take(&mut self.loaded.judgement);
+        self.note_movement(movement);
+        let consent = self.reloads.running_consent().clone();
+        let is_accepted = |violation: &RuleViolation| consent.accepts(violation);
+        let overridden: Vec<_> = violations.into_iter().filter(is_accepted).collect();
+        self.report_overridden(&overridden, &consent);
     }
 
     /// Logs the zones and services that the configuration no longer has: clients no longer find
@@ -171,6 +204,7 @@ impl Controller {
             generation: self.publication.generation(),
             held: self.reloads.held(),
             removal: self.reloads.hold_tracker().report().held_removal.clone(),
+            forbidden: self.reloads.hold_tracker().report().refused.clone(),
             certificates: Vec::new(),
         }
     }

@@ -12,9 +12,12 @@ use std::{
 
 use tokio::time::Instant as TokioInstant;
 
-use super::{alias_resolution::AliasResolution, probing::Probing, verdict_log};
+use super::{
+    alias_resolution::AliasResolution, feedback_gate::FeedbackGate, probing::Probing, verdict_log,
+};
 use crate::{
-    control::{LoadedConfig, load_controller::LoadController},
+    control::{LoadedConfig, load_controller::LoadController, safety_memory::SafetyMemory},
+    health::HealthStatus,
     probe::{PollReport, ProbeReport},
     steer::{
         AliasId, Chart, Compiler, Conditions, ProbeId, Recovery, SavedFeedback, SavedRecovery,
@@ -26,6 +29,11 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct LiveConditions {
     current: Conditions,
+    /// Each probe's health status as the health checks have it. `current` differs from it where a
+    /// rule holds a datacenter.
+    checked: Vec<HealthStatus>,
+    safety: SafetyMemory,
+    feedback_gate: FeedbackGate,
     aliases: AliasResolution,
     load_controller: LoadController,
     /// Services that recover from an outage of all members.
@@ -34,6 +42,15 @@ pub(super) struct LiveConditions {
     has_forced_failback: bool,
     /// The zero of the times of load reports and recoveries.
     epoch: Instant,
+}
+
+/// What the health statuses so far belong to.
+#[derive(Debug, Clone, Copy)]
+enum HoldBasis {
+    /// The topology in use.
+    SameTopology,
+    /// Another one: the numbers of its probes mean nothing any more.
+    OtherTopology,
 }
 
 /// What an update of the conditions calls for.
@@ -56,6 +73,9 @@ impl LiveConditions {
     ) -> Self {
         Self {
             current: Conditions::unprobed(topology, now),
+            checked: Vec::new(),
+            safety: SafetyMemory::default(),
+            feedback_gate: FeedbackGate::default(),
             aliases,
             load_controller,
             recovery: Recovery::default(),
@@ -66,6 +86,33 @@ impl LiveConditions {
 
     pub(super) fn current(&self) -> &Conditions {
         &self.current
+    }
+
+    /// What the safety rules remember.
+    pub(super) fn safety(&self) -> &SafetyMemory {
+        &self.safety
+    }
+
+    pub(super) fn safety_mut(&mut self) -> &mut SafetyMemory {
+        &mut self.safety
+    }
+
+    pub(super) fn feedback_gate(&self) -> &FeedbackGate {
+        &self.feedback_gate
+    }
+
+    pub(super) fn feedback_gate_mut(&mut self) -> &mut FeedbackGate {
+        &mut self.feedback_gate
+    }
+
+    /// Has the conditions contain what the gate of load feedback allows.
+    pub(super) fn follow_feedback_gate(&mut self) {
+        self.feedback_gate.put_allowed_into(&mut self.current.adjustments);
+    }
+
+    /// Each probe's health status as the health checks have it.
+    pub(super) fn checked(&self) -> &[HealthStatus] {
+        &self.checked
     }
 
     pub(super) fn aliases(&self) -> &AliasResolution {
@@ -89,6 +136,7 @@ impl LiveConditions {
         recoveries: &[SavedRecovery],
     ) {
         self.load_controller.restore(feedback, &mut self.current);
+        self.feedback_gate.close(&mut self.current.adjustments, false);
         self.recovery.set_topology(topology);
         self.recovery.restore(recoveries, self.epoch.elapsed());
     }
@@ -106,6 +154,7 @@ impl LiveConditions {
     /// Polls the load sources of `topology`, and no others.
     pub(super) async fn set_load_sources(&mut self, topology: &Arc<Topology>) {
         self.load_controller.set_topology(topology, &mut self.current).await;
+        self.feedback_gate.adopt(&mut self.current.adjustments, topology);
     }
 
     /// Sets the states that the datacenters have at `now`, in seconds since 1970. Returns the
@@ -143,10 +192,11 @@ impl LiveConditions {
 
     /// Makes all of the conditions follow their inputs, for a topology that may be new.
     pub(super) fn rebuild(&mut self, loaded: &LoadedConfig, probing: &mut Probing) {
-        self.current.health_statuses = probing.take_statuses();
-        update_combined(&loaded.topology.combined_probes, &mut self.current.health_statuses);
+        self.checked = probing.take_statuses();
+        update_combined(&loaded.topology.combined_probes, &mut self.checked);
+        self.follow_checks(loaded, HoldBasis::OtherTopology);
         self.update_aliases(&loaded.topology);
-        self.load_controller.update(&loaded.compiler, &mut self.current, true);
+        self.update_feedback(loaded, true);
         self.recovery.set_topology(&loaded.topology);
         self.recovery.follow(&loaded.compiler, &mut self.current, self.epoch.elapsed());
     }
@@ -160,32 +210,56 @@ impl LiveConditions {
     ) -> ConditionsUpdate {
         // Combined probes follow their parts: the ledger has none of them.
         let is_probe = |id: &ProbeId| loaded.topology.combined_probes[id.index()].is_none();
-        let mut is_changed = false;
+        let mut is_checked = false;
         for id in probing.take_changed().into_iter().filter(is_probe) {
             let status = probing.status(id);
-            let before = std::mem::replace(&mut self.current.health_statuses[id.index()], status);
-            is_changed |= before != status;
+            let before = std::mem::replace(&mut self.checked[id.index()], status);
+            is_checked |= before != status;
         }
-        is_changed |= self.update_combined(&loaded.topology, probing);
+        is_checked |= self.update_combined(&loaded.topology, probing);
+        let mut is_changed = is_checked && self.follow_checks(loaded, HoldBasis::SameTopology);
         is_changed |= !self.update_aliases(&loaded.topology).is_empty();
         let has_news = std::mem::take(&mut self.has_forced_failback) || is_changed;
         let has_recoveries = self.update_recoveries(loaded);
-        let has_feedback =
-            !self.load_controller.update(&loaded.compiler, &mut self.current, has_news).is_empty();
+        let has_feedback = self.update_feedback(loaded, has_news);
         ConditionsUpdate {
             is_changed: is_changed || has_recoveries || has_feedback,
             needs_saving: has_recoveries || has_feedback,
         }
     }
 
+    /// Makes shares, ramps and holders follow load reports and health, as far as no rule holds load
+    /// feedback. Returns whether any differs.
+    fn update_feedback(&mut self, loaded: &LoadedConfig, has_news: bool) -> bool {
+        let rules = &loaded.config.safety.rules;
+        let is_limited = rules.movement.is_some() || rules.is_frozen;
+        let before = is_limited.then(|| self.current.adjustments.clone());
+        self.feedback_gate.open(&mut self.current.adjustments);
+        let changed = self.load_controller.update(&loaded.compiler, &mut self.current, has_news);
+        self.feedback_gate.close(&mut self.current.adjustments, is_limited);
+        before.map_or(!changed.is_empty(), |before| before != self.current.adjustments)
+    }
+
+    /// Makes the health statuses to answer with follow the health checks, as far as no rule holds
+    /// them. Returns whether any differs.
+    fn follow_checks(&mut self, loaded: &LoadedConfig, basis: HoldBasis) -> bool {
+        let rules = &loaded.config.safety.rules;
+        let hold = &mut self.safety.hold;
+        let so_far = matches!(basis, HoldBasis::SameTopology)
+            .then_some(self.current.health_statuses.as_slice());
+        let states = &self.current.datacenters;
+        let statuses = hold.follow(&loaded.topology, rules, (states, so_far), self.checked.clone());
+        let before = std::mem::replace(&mut self.current.health_statuses, statuses);
+        before != self.current.health_statuses
+    }
+
     /// Makes the status of combined targets follow their parts. Returns whether any changed.
     fn update_combined(&mut self, topology: &Topology, probing: &Probing) -> bool {
-        let before = self.current.health_statuses.clone();
-        let combined =
-            update_combined(&topology.combined_probes, &mut self.current.health_statuses);
+        let before = self.checked.clone();
+        let combined = update_combined(&topology.combined_probes, &mut self.checked);
         for id in &combined {
             let from = before[id.index()].verdict;
-            let to = self.current.health_statuses[id.index()].verdict;
+            let to = self.checked[id.index()].verdict;
             if from != to {
                 let key = &probing.keys()[id.index()];
                 verdict_log::log_verdict_change(key, from, to, Some("combined from its parts"));

@@ -31,7 +31,11 @@
 //! | `files` | a load is applied or refused |
 //! | `reporting` | what the journal and the history get |
 //! | `commands`, `drains`, `overriding` | commands of operators |
+//! | `feedback_gate`, `feedback_trials` | load feedback, as far as the safety rules permit it |
+//! | `movement_meter`, `metering` | how much demand health moves |
+//! | `trials`, `trial_outcome`, `rule_checks`, `acceptance` | the charts that a change would put in force, judged by the safety rules |
 
+mod acceptance;
 mod alias_resolution;
 mod background;
 mod channels;
@@ -43,10 +47,14 @@ mod drain_checks;
 mod drains;
 mod event_effect;
 mod events;
+mod feedback_gate;
+mod feedback_trials;
 mod files;
 mod journaling;
 mod live_conditions;
+mod metering;
 mod monitor_faults;
+mod movement_meter;
 mod override_changes;
 mod overriding;
 mod owner;
@@ -57,8 +65,11 @@ mod publish;
 mod reloads;
 mod reporting;
 mod requirement_check;
+mod rule_checks;
 mod run;
 mod start;
+mod trial_outcome;
+mod trials;
 mod verdict_log;
 
 pub use owner::Controller;

@@ -8,13 +8,10 @@ use std::collections::VecDeque;
 
 use tokio::sync::oneshot;
 
-use crate::{
-    control::{
-        handle::DrainReport,
-        newly_distressed::NewlyDistressed,
-        overrides::{OverrideError, OverridePlan, OverrideRequest},
-    },
-    steer::CompiledCharts,
+use super::{acceptance::Acceptance, trial_outcome::TrialOutcome};
+use crate::control::{
+    handle::DrainReport,
+    overrides::{OverrideError, OverridePlan, OverrideRequest},
 };
 
 /// Receives the report of a change.
@@ -42,15 +39,15 @@ pub(super) struct RunningOverride {
 pub(super) enum OverrideCompileStep {
     /// To check that clients have usable members once all of the change has begun.
     Check,
-    /// To publish them: the change is accepted, and leaves these clients without a usable member.
-    Publish(Vec<NewlyDistressed>),
+    /// To publish them: the change is accepted.
+    Publish(Acceptance),
 }
 
 /// The changes in the order in which they came.
 #[derive(Debug)]
 pub(super) struct OverrideChanges {
     pending: VecDeque<PendingOverride>,
-    running: Option<(RunningOverride, oneshot::Receiver<CompiledCharts>)>,
+    running: Option<(RunningOverride, oneshot::Receiver<TrialOutcome>)>,
     /// Why overrides of a previous run are lost, until an operator sets one.
     fault: Option<String>,
 }
@@ -84,13 +81,13 @@ impl OverrideChanges {
         self.running.is_some()
     }
 
-    /// Waits for `charts` of the first change.
+    /// Waits for the `outcome` of the first change.
     pub(super) fn begin(
         &mut self,
         running: RunningOverride,
-        charts: oneshot::Receiver<CompiledCharts>,
+        outcome: oneshot::Receiver<TrialOutcome>,
     ) {
-        self.running = Some((running, charts));
+        self.running = Some((running, outcome));
     }
 
     /// Ends the compilation in progress.
@@ -98,11 +95,11 @@ impl OverrideChanges {
         self.running.take().map(|(running, _)| running)
     }
 
-    /// Waits for the charts of the change in progress; `None` if the worker dropped them for a
-    /// newer configuration. Never ends while no change is in progress.
-    pub(super) async fn next_charts(&mut self) -> Option<CompiledCharts> {
+    /// Waits for the trial of the change in progress; `None` if the worker dropped it for a newer
+    /// configuration. Never ends while no change is in progress.
+    pub(super) async fn next_outcome(&mut self) -> Option<TrialOutcome> {
         match &mut self.running {
-            Some((_, charts)) => charts.await.ok(),
+            Some((_, outcome)) => outcome.await.ok(),
             None => std::future::pending().await,
         }
     }

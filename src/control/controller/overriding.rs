@@ -6,27 +6,41 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::Instant as TokioInstant;
 
 use super::{
+    acceptance::Acceptance,
     override_changes::{
         OverrideCompileStep, OverrideReplySender, PendingOverride, RunningOverride,
     },
     owner::Controller,
+    rule_checks::CheckedChange,
+    trial_outcome::{TrialOutcome, TrialRequest},
 };
 use crate::{
     control::{
         clock::unix_now,
-        compile_worker::TrialSpec,
         drain,
         handle::{DrainOutcome, DrainReport},
-        newly_distressed::NewlyDistressed,
+        newly_distressed::{NewlyDistressed, newly_distressed_text},
         overrides::{
             OverrideAction, OverrideChange, OverrideError, OverridePlan, OverrideRequest, plan,
             plan_of_timers,
         },
         report,
+        safety::RuleViolation,
         status::RampStatus,
     },
-    steer::{CompiledCharts, MemberKind, Override, OverrideSubject, ServingState},
+    steer::{
+        CompiledCharts, MemberKind, Override, OverrideSubject, SafetyRule, ServingState,
+        datacenter_states,
+    },
 };
+
+/// Why a change is not carried out.
+enum Refusal {
+    /// The request of an operator is refused.
+    Request(OverrideError),
+    /// What the clock would change is held.
+    Timer(Vec<RuleViolation>),
+}
 
 impl Controller {
     /// Accepts a request of an operator.
@@ -34,9 +48,13 @@ impl Controller {
         self.override_changes.push(PendingOverride::Request(request, reply));
     }
 
-    /// Accepts what the clock changes: overrides that begin or end.
+    /// Accepts what the clock changes: overrides that begin or end, and states that end.
     pub(super) fn begin_timed_overrides(&mut self) {
-        if self.has_due_overrides(unix_now()) && !self.override_changes.has_timer() {
+        let now = unix_now();
+        if self.rule_holds.may_attempt()
+            && !self.override_changes.has_timer()
+            && (self.has_due_overrides(now) || self.has_due_states(now))
+        {
             self.override_changes.push(PendingOverride::Timer);
         }
     }
@@ -48,8 +66,18 @@ impl Controller {
             || overrides.iter().any(|one| one.has_ended(now))
     }
 
+    /// Whether the state of a datacenter ends at `now` by its `until`, and is judged first.
+    fn has_due_states(&self, now: i64) -> bool {
+        self.has_rules()
+            && datacenter_states(&self.loaded.topology, now)
+                != self.conditions.current().datacenters
+    }
+
     /// When an override begins or ends; at most a minute from now, since the clock may be set.
     pub(super) fn overrides_due(&self) -> Option<TokioInstant> {
+        if let Some(retry_at) = self.rule_holds.retry_at() {
+            return (!self.override_changes.has_timer()).then_some(retry_at);
+        }
         let now = unix_now();
         let secs = match self.has_due_overrides(now) && !self.override_changes.has_timer() {
             true => 0,
@@ -72,13 +100,14 @@ impl Controller {
                     continue;
                 }
                 PendingOverride::Request(request, _) => {
-                    plan(request, &self.loaded, self.conditions.current(), now)
+                    let times = (now, self.rule_holds.held_time().unwrap_or(now));
+                    plan(request, &self.loaded, self.conditions.current(), times)
                 }
                 PendingOverride::Timer => Ok(plan_of_timers(&self.loaded, now)),
             };
             match planned {
-                Ok(plan) if plan.begun.is_none() && plan.keeps_topology(&self.loaded) => {
-                    self.commit_overrides(plan, None, Vec::new()).await;
+                Ok(plan) if self.keeps_answers(&plan) => {
+                    self.commit_overrides(plan, None, Acceptance::default()).await;
                 }
                 Ok(plan) => self.compile_overrides(plan, OverrideCompileStep::Check),
                 Err(error) => self.refuse_override(error),
@@ -86,52 +115,107 @@ impl Controller {
         }
     }
 
-    /// Has the worker compile the charts of a change.
-    fn compile_overrides(&mut self, plan: OverridePlan, step: OverrideCompileStep) {
-        let topology = match &step {
-            OverrideCompileStep::Check => plan.begun.as_ref().unwrap_or(&plan.topology),
-            OverrideCompileStep::Publish(_) => &plan.topology,
-        };
-        let conditions =
-            self.conditions.current().carried_over(&self.loaded.topology, topology, unix_now());
-        // The check is of the end of all drains, also of those in progress.
-        let is_checked = matches!(step, OverrideCompileStep::Check) && self.is_request();
-        let conditions = if is_checked { conditions.after_ramps(topology) } else { conditions };
-        let charts = self.worker.dry_run(TrialSpec {
-            topology: Some((Arc::clone(topology), Arc::clone(self.loaded.databases()))),
-            conditions: Arc::new(conditions),
-        });
-        self.override_changes.begin(RunningOverride { plan, step }, charts);
+    /// Whether a change, and what the clock changes with it, leave all answers as they are.
+    fn keeps_answers(&self, plan: &OverridePlan) -> bool {
+        plan.begun.is_none() && plan.keeps_topology(&self.loaded) && !self.has_due_states(plan.now)
     }
 
-    /// Continues the first change with its charts; `None` if the worker dropped them.
-    pub(super) async fn end_override_compile(&mut self, charts: Option<CompiledCharts>) {
+    /// Has the worker compile the charts of a change.
+    fn compile_overrides(&mut self, plan: OverridePlan, step: OverrideCompileStep) {
+        let is_check = matches!(step, OverrideCompileStep::Check);
+        let topology = match &plan.begun {
+            Some(begun) if is_check => begun,
+            _ => &plan.topology,
+        };
+        let measured =
+            self.conditions.current().carried_over(&self.loaded.topology, topology, plan.now);
+        // The check is of the end of all drains, also of those in progress.
+        let is_checked = is_check && (self.is_request() || self.has_rules());
+        let settled = if is_checked { measured.after_ramps(topology) } else { measured.clone() };
+        let outcome = self.begin_trial(TrialRequest {
+            topology: Some(Arc::clone(topology)),
+            settled,
+            measured: is_check.then_some(measured),
+        });
+        self.override_changes.begin(RunningOverride { plan, step }, outcome);
+    }
+
+    /// Continues the first change with its trial; `None` if the worker dropped it.
+    pub(super) async fn end_override_compile(&mut self, outcome: Option<TrialOutcome>) {
         let Some(RunningOverride { plan, step }) = self.override_changes.take_running() else {
             return;
         };
         let _guard = self.metronome.activate();
         // After a load, the change is planned again.
         let is_current = Arc::ptr_eq(&plan.base, &self.loaded.compiler);
-        let Some(charts) = charts.filter(|_| is_current) else { return };
-        let distressed = match step {
-            OverrideCompileStep::Publish(distressed) => distressed,
+        let Some(outcome) = outcome.filter(|_| is_current) else { return };
+        let keeps_topology = plan.keeps_topology(&self.loaded) && !self.has_due_states(plan.now);
+        let accepted = match step {
+            OverrideCompileStep::Publish(accepted) => accepted,
             OverrideCompileStep::Check => {
-                let before = &self.publication.snapshot().charts;
-                let after = charts.charts();
-                let distressed = drain::newly_distressed(charts.compiler(), before, &after);
-                if !distressed.is_empty() && self.refuses_distress() {
-                    return self.refuse_override(OverrideError::Distress(distressed));
-                }
-                if plan.begun.is_some() && !plan.keeps_topology(&self.loaded) {
-                    let step = OverrideCompileStep::Publish(distressed);
+                let accepted = match self.check_override(&plan, &outcome) {
+                    Ok(accepted) => accepted,
+                    Err(Refusal::Request(error)) => return self.refuse_override(error),
+                    Err(Refusal::Timer(violations)) => return self.hold_timers(violations),
+                };
+                if plan.begun.is_some() && !keeps_topology {
+                    let step = OverrideCompileStep::Publish(accepted);
                     return self.compile_overrides(plan, step);
                 }
-                distressed
+                accepted
             }
         };
-        let charts =
-            Some(charts).filter(|_| plan.begun.is_none() || !plan.keeps_topology(&self.loaded));
-        self.commit_overrides(plan, charts, distressed).await;
+        let charts = Some(outcome.charts).filter(|_| plan.begun.is_none() || !keeps_topology);
+        self.commit_overrides(plan, charts, accepted).await;
+    }
+
+    /// Checks the first change by what it would put in force.
+    fn check_override(
+        &self,
+        plan: &OverridePlan,
+        outcome: &TrialOutcome,
+    ) -> Result<Acceptance, Refusal> {
+        let charts = &outcome.charts;
+        let before = &self.publication.snapshot().charts;
+        let distressed = drain::newly_distressed(charts.compiler(), before, &charts.charts());
+        let (request, is_harmless) = match self.override_changes.first() {
+            Some(PendingOverride::Request(request, _)) => {
+                (Some(request), request.action == OverrideAction::Pause)
+            }
+            Some(PendingOverride::Timer) | None => (None, false),
+        };
+        let (violations, movement) = self.judge(CheckedChange {
+            topology: charts.compiler().topology(),
+            settled: charts.conditions(),
+            outcome,
+            over: None,
+            is_harmless,
+        });
+        let Some(request) = request else {
+            return match violations.is_empty() {
+                true => Ok(Acceptance { distressed, movement, ..Acceptance::default() }),
+                false => Err(Refusal::Timer(violations)),
+            };
+        };
+        let consent = request.consent();
+        let (overridden, mut refused): (Vec<_>, Vec<_>) =
+            violations.into_iter().partition(|one| consent.accepts(one));
+        let refuses_distress = request.action.may_take_away()
+            && !distressed.is_empty()
+            && !consent.accepted.contains(&SafetyRule::UsableMember);
+        if refuses_distress && refused.is_empty() {
+            return Err(Refusal::Request(OverrideError::Distress(distressed)));
+        }
+        if refuses_distress {
+            let shown = newly_distressed_text(&distressed);
+            refused.insert(0, RuleViolation::new(SafetyRule::UsableMember, shown));
+        }
+        if !refused.is_empty() {
+            return Err(Refusal::Request(OverrideError::Forbidden(refused)));
+        }
+        // A change that begins later moves no client yet.
+        let movement = movement.filter(|_| plan.begun.is_none());
+        Ok(Acceptance { distressed, overridden, movement })
     }
 
     /// Whether an operator asked for the first change.
@@ -139,21 +223,16 @@ impl Controller {
         matches!(self.override_changes.first(), Some(PendingOverride::Request(..)))
     }
 
-    /// Whether the first change is refused if clients have no usable member after it.
-    fn refuses_distress(&self) -> bool {
-        match self.override_changes.first() {
-            Some(PendingOverride::Request(request, _)) => {
-                request.action.may_take_away() && !request.options.accepts_distress
-            }
-            Some(PendingOverride::Timer) | None => false,
-        }
-    }
-
     fn refuse_override(&mut self, error: OverrideError) {
-        if let Some(PendingOverride::Request(_, reply)) = self.override_changes.pop_first() {
-            // The client may be gone.
-            let _ = reply.send(Err(error));
+        let Some(PendingOverride::Request(request, reply)) = self.override_changes.pop_first()
+        else {
+            return;
+        };
+        if let OverrideError::Forbidden(violations) = &error {
+            self.report_refused(request.action.as_str(), violations);
         }
+        // The client may be gone.
+        let _ = reply.send(Err(error));
     }
 
     /// Saves the overrides of the first change, publishes their `charts`, and replies. Without
@@ -162,8 +241,9 @@ impl Controller {
         &mut self,
         plan: OverridePlan,
         charts: Option<CompiledCharts>,
-        distressed: Vec<NewlyDistressed>,
+        accepted: Acceptance,
     ) {
+        let Acceptance { distressed, overridden, movement } = accepted;
         let is_timer = matches!(self.override_changes.first(), Some(PendingOverride::Timer));
         let state = self.persistence.state_directory();
         if is_timer {
@@ -181,11 +261,18 @@ impl Controller {
         self.log_changes(&changes);
         self.loaded.overrides = Arc::new(set);
         self.loaded.overrides_at = now;
+        match is_timer {
+            true => self.end_timer_hold(),
+            // A rule may permit more now.
+            false => self.rule_holds.retry_now(),
+        }
         if let Some(charts) = charts {
             self.put_overrides_in_force(charts).await;
+            self.note_movement(movement);
         }
         self.report_ended_overrides(&ended);
         if let Some(PendingOverride::Request(request, reply)) = self.override_changes.pop_first() {
+            self.report_overridden(&overridden, &request.consent());
             self.report_override_changes(&request, &changes);
             let report = self.override_report(&request, subjects, changes, distressed);
             // The client may be gone.
@@ -195,13 +282,20 @@ impl Controller {
 
     /// Publishes charts of another effective topology of the configuration in use.
     async fn put_overrides_in_force(&mut self, charts: CompiledCharts) {
+        let keeps_overrides =
+            self.loaded.topology.overrides == charts.compiler().topology().overrides;
         self.loaded.compiler = Arc::clone(charts.compiler());
         self.loaded.topology = Arc::clone(charts.compiler().topology());
         self.loaded.compiled = Some(charts);
         let topology = &self.loaded.topology;
         self.conditions.set_load_sources(topology).await;
-        self.conditions.update_datacenter_states(topology, unix_now());
+        let now = self.rule_holds.steering_time();
+        let before = self.conditions.update_datacenter_states(topology, now);
+        if let Some(before) = before.filter(|_| keeps_overrides) {
+            drain::log_expired_states(topology, &before, &self.conditions.current().datacenters);
+        }
         self.probing.set_topology(topology, self.conditions.current()).await;
+        self.requirement_check.begin(&self.loaded, self.metronome.activate());
         self.switch_compiler_with(None).await;
     }
 

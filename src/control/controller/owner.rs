@@ -7,14 +7,14 @@ use tokio::sync::oneshot;
 
 use super::{
     drain_checks::DrainChecks, event_effect::EventEffect, journaling::Journaling,
-    live_conditions::LiveConditions, override_changes::OverrideChanges, persistence::Persistence,
-    probing::Probing, publication::Publication, reloads::Reloads,
-    requirement_check::RequirementCheck,
+    live_conditions::LiveConditions, movement_meter::MovementMeter,
+    override_changes::OverrideChanges, persistence::Persistence, probing::Probing,
+    publication::Publication, reloads::Reloads, requirement_check::RequirementCheck,
 };
 use crate::{
     control::{
         LoadedConfig, compile_worker::CompileWorker, handle::ControllerCommand,
-        status::ServerStatus,
+        rule_holds::RuleHolds, status::ServerStatus,
     },
     transport::PreemptionTimer,
 };
@@ -37,6 +37,8 @@ pub struct Controller {
     pub(super) drain_checks: DrainChecks,
     pub(super) override_changes: OverrideChanges,
     pub(super) requirement_check: RequirementCheck,
+    pub(super) rule_holds: RuleHolds,
+    pub(super) movement_meter: MovementMeter,
     pub(super) persistence: Persistence,
     pub(super) journaling: Journaling,
     /// Commands that wait for a snapshot whose charts all belong to the same conditions.

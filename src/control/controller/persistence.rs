@@ -153,5 +153,6 @@ impl Persistence {
         self.state_directory.save_feedback(&conditions.saved_feedback());
         self.state_directory.save_recoveries(conditions.saved_recoveries(), SystemTime::now());
         self.state_directory.save_aliases(conditions.aliases().saved());
+        self.state_directory.save_safety(conditions.safety().saved());
     }
 }

@@ -90,6 +90,10 @@ impl Publication {
         self.charts.as_ref()
     }
 
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     pub(super) fn drain_tracker(&self) -> &DrainTracker {
         &self.drain_tracker
     }

@@ -20,7 +20,9 @@ impl Controller {
     /// The same, with the caches that the worker has if `caches` is `None`.
     pub(super) async fn switch_compiler_with(&mut self, caches: Option<CompileCache>) {
         let _guard = self.metronome.activate();
+        let held = self.conditions.safety().hold.held().clone();
         self.conditions.rebuild(&self.loaded, &mut self.probing);
+        self.report_health_hold(&held);
         self.publication.unschedule();
         self.drain_checks.take_accepted_charts();
         let switch = CompilerSwitch {
@@ -29,6 +31,7 @@ impl Controller {
             conditions: Arc::new(self.conditions.current().clone()),
             caches,
         };
+        self.movement_meter.skip();
         // Without a reply the worker has ended, and so will this task.
         if let Ok(charts) = self.worker.switch_compiler(switch).await {
             self.publication.publish(&self.loaded, charts, &mut self.conditions);
@@ -48,7 +51,10 @@ impl Controller {
     /// because of it.
     pub(super) fn update_conditions(&mut self) -> bool {
         self.publication.unschedule();
+        let held = self.conditions.safety().hold.held().clone();
         let update = self.conditions.update(&self.loaded, &mut self.probing);
+        self.report_health_hold(&held);
+        self.try_feedback();
         if update.needs_saving {
             self.persistence.schedule();
         }
@@ -66,6 +72,9 @@ impl Controller {
             return;
         }
         if output.is_complete {
+            if let Some(before) = self.publication.charts().cloned() {
+                self.meter_publication(&before, charts);
+            }
             self.publication.publish(&self.loaded, charts.clone(), &mut self.conditions);
             self.report_publication();
             self.handle_deferred_commands();

@@ -22,14 +22,17 @@ use crate::{
         LoadedConfig,
         clock::unix_now,
         config_errors::ConfigErrors,
-        config_load::{self, ConfigLoadError, ReloadBase, ReloadOutcome, ReloadTrigger},
+        config_load::{
+            self, ConfigLoadError, JudgementBase, ReloadBase, ReloadOutcome, ReloadTrigger,
+        },
         handle::{DrainError, DrainReport, ReloadError, ReloadReport, ReloadRequest},
         held_file::HoldReport,
         hold_tracker::HoldTracker,
+        safety::RuleConsent,
         status::{ConfigurationStatus, HeldStatus},
         watch::{FileWatch, MAX_REPORT_DELAY},
     },
-    steer::WheelCache,
+    steer::{SafetyRule, WheelCache},
     transport::PreemptionGuard,
 };
 
@@ -68,6 +71,10 @@ pub(super) struct Reloads {
     next_replies: Vec<PendingReply>,
     /// What asked for the next load.
     trigger: ReloadTrigger,
+    /// The rules that the next load goes around.
+    consent: RuleConsent,
+    /// What asked for the load in progress, and the rules that it goes around.
+    running_request: (ReloadTrigger, RuleConsent),
     /// When a signal asked for a reload last, if the removal that is held now was held then.
     removal_signalled_at: Option<TokioInstant>,
     hold_tracker: HoldTracker,
@@ -93,6 +100,8 @@ impl Reloads {
             replies: Vec::new(),
             next_replies: Vec::new(),
             trigger: ReloadTrigger::default(),
+            consent: RuleConsent::default(),
+            running_request: Default::default(),
             removal_signalled_at: None,
             hold_tracker: HoldTracker::default(),
             configuration: ConfigurationStatus {
@@ -152,8 +161,11 @@ impl Reloads {
     fn note_trigger(&mut self, request: ReloadRequest) {
         let now = TokioInstant::now();
         let trigger = match request {
-            ReloadRequest::Apply => ReloadTrigger::Operator,
-            ReloadRequest::AcceptRemoval => ReloadTrigger::AcceptRemoval,
+            ReloadRequest::Apply(consent) => {
+                let removes = consent.accepted.contains(&SafetyRule::MaxRemoved);
+                self.consent.merge(consent);
+                if removes { ReloadTrigger::AcceptRemoval } else { ReloadTrigger::Operator }
+            }
             ReloadRequest::Signal => {
                 // A signal accepts what was reported before it, and nothing else.
                 let is_held = self.hold_tracker.report().is_signal_acceptable;
@@ -226,7 +238,10 @@ impl Reloads {
         self.replies.append(&mut self.next_replies);
         let locations = self.locations.clone();
         let trigger = std::mem::take(&mut self.trigger);
+        let consent = std::mem::take(&mut self.consent);
+        self.running_request = (trigger, consent.clone());
         let base = ReloadBase {
+            judgement: JudgementBase { consent, ..base.judgement },
             missing_files: self.hold_tracker.report().missing_files.clone(),
             watch: Some(self.watch.clone()),
             ..base
@@ -263,6 +278,25 @@ impl Reloads {
             Some(running) => running.await.ok(),
             None => std::future::pending().await,
         }
+    }
+
+    /// The rules that the load goes around that is in progress or has ended last.
+    pub(super) fn running_consent(&self) -> &RuleConsent {
+        &self.running_request.1
+    }
+
+    /// Adds rules that the next load goes around: it has the edit of an operator.
+    pub(super) fn accept(&mut self, consent: RuleConsent) {
+        self.consent.merge(consent);
+    }
+
+    /// Has the load that has ended begin again, for the same clients: what it was judged by has
+    /// changed meanwhile.
+    pub(super) fn repeat(&mut self) {
+        let (trigger, consent) = std::mem::take(&mut self.running_request);
+        self.trigger = self.trigger.max(trigger);
+        self.consent.merge(consent);
+        self.next_replies.append(&mut self.replies);
     }
 
     /// Records that the load in progress has ended.

@@ -80,6 +80,10 @@ impl Controller {
         let generation = self.publication.generation();
         let removal = self.reloads.hold_tracker().report().held_removal.as_ref();
         self.journaling.record_held(self.reloads.held(), removal, generation);
+        let refused = self.reloads.hold_tracker().report().refused.clone();
+        if self.rule_holds.set_refused_load(&refused) {
+            self.report_refused("reload", &refused);
+        }
         self.journaling.record_refusal(outcome, generation);
     }
 }

@@ -45,7 +45,7 @@ impl RequirementCheck {
         if requirements.list.is_empty() {
             return self.record(Vec::new());
         }
-        let topology = Arc::clone(&loaded.config.topology);
+        let topology = Arc::clone(&loaded.topology);
         let databases = Arc::clone(loaded.databases());
         let (reply, running) = oneshot::channel();
         let check = move || {

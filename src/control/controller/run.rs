@@ -33,8 +33,8 @@ impl Controller {
                     None => return,
                 },
                 // An operator waits, in an emergency: health checks in any number do not delay it.
-                charts = self.override_changes.next_charts() => {
-                    self.end_override_compile(charts).await
+                outcome = self.override_changes.next_outcome() => {
+                    self.end_override_compile(outcome).await
                 }
                 Some(report) = channels.probe_reports.recv() => self.record_probe(&report),
                 Some(report) = channels.alias_reports.recv() => self.apply_alias_report(report),
@@ -52,7 +52,11 @@ impl Controller {
                     }
                 }
                 result = self.reloads.finished() => self.apply_reload(result, &mut channels).await,
-                charts = self.drain_checks.next_charts() => self.end_drain_check(charts),
+                outcome = self.drain_checks.next_outcome() => self.end_drain_check(outcome),
+                outcome = self.conditions.feedback_gate_mut().next_outcome() => {
+                    self.end_feedback_trial(outcome)
+                }
+                moved = self.movement_meter.finished() => self.end_measurement(moved),
                 failing = self.requirement_check.finished() => {
                     let guard = self.metronome.activate();
                     self.requirement_check.end(failing, &self.loaded, guard);
@@ -98,14 +102,17 @@ impl Controller {
         let conditions = self.conditions.current();
         let state_end =
             drain::secs_to_next_state_end(&self.loaded.topology, conditions, unix_now())
-                .map(|secs| TokioInstant::now() + Duration::from_secs(secs));
+                .map(|secs| TokioInstant::now() + Duration::from_secs(secs))
+                .filter(|_| !self.override_changes.has_timer())
+                .map(|at| self.rule_holds.retry_at().unwrap_or(at));
         // Nothing is published before the end of the first round.
         let is_serving = self.first_round.is_none();
         let publication = self.publication.due().filter(|_| is_serving);
         let conditions = self.conditions.due().filter(|_| is_serving);
         let persistence = Some(self.persistence.due());
         let due = [publication, conditions, persistence, self.reloads.due(), self.probing.due()];
-        due.into_iter().chain([state_end, self.overrides_due()]).flatten().min()
+        let feedback = self.conditions.feedback_gate().due().filter(|_| is_serving);
+        due.into_iter().chain([state_end, self.overrides_due(), feedback]).flatten().min()
     }
 
     async fn run_due_timers(&mut self, canary_outcomes: &mpsc::Sender<Outcome>) {
@@ -130,6 +137,9 @@ impl Controller {
             self.probing.reread_credentials().await;
         }
         self.probing.monitor_faults().begin_check_if_due(now);
+        if is_due(self.conditions.feedback_gate().due()) {
+            self.try_feedback();
+        }
         self.begin_drain_check();
         self.begin_override_change().await;
         self.rotate_cookies_if_due(now);
@@ -138,8 +148,13 @@ impl Controller {
 
     /// Applies the states of datacenters that have ended by their `until`.
     async fn end_datacenter_states(&mut self) {
+        if self.has_rules() {
+            // They are a change by the clock, which is judged first.
+            return;
+        }
         let topology = &self.loaded.topology;
-        let Some(before) = self.conditions.update_datacenter_states(topology, unix_now()) else {
+        let now = self.rule_holds.steering_time();
+        let Some(before) = self.conditions.update_datacenter_states(topology, now) else {
             return;
         };
         drain::log_expired_states(topology, &before, &self.conditions.current().datacenters);

@@ -11,6 +11,7 @@ use super::{
     drain_checks::DrainChecks,
     journaling::Journaling,
     live_conditions::LiveConditions,
+    movement_meter::MovementMeter,
     override_changes::OverrideChanges,
     owner::Controller,
     persistence::Persistence,
@@ -24,7 +25,8 @@ use crate::{
     control::{
         LoadedConfig, clock::unix_now, compile_worker::CompileWorker, handle::ControllerHandle,
         history::History, journal::Journal, last_good::LastGoodOrigin,
-        load_controller::LoadController, state::StateDirectory, status::ServerStatus,
+        load_controller::LoadController, rule_holds::RuleHolds, safety_memory::SafetyMemory,
+        state::StateDirectory, status::ServerStatus,
     },
     probe::{Prober, SchedulerLimits},
     snapshot::ServerIdentity,
@@ -135,6 +137,8 @@ impl Controller {
             drain_checks: DrainChecks::default(),
             override_changes: OverrideChanges::new(loaded.override_fault.clone()),
             requirement_check: RequirementCheck::default(),
+            rule_holds: RuleHolds::new(now),
+            movement_meter: MovementMeter::default(),
             persistence,
             journaling: Journaling::new(journal, history, &loaded),
             deferred_commands: Vec::new(),
@@ -162,6 +166,7 @@ impl Controller {
         let state = self.persistence.state_directory();
         let verdicts = state.verdicts(now);
         let recoveries = state.recoveries(std::time::SystemTime::now());
+        *self.conditions.safety_mut() = SafetyMemory::restored(state.safety());
         self.conditions.restore(&self.loaded.topology, state.feedback(), &recoveries);
         self.probing.restore(&verdicts)
     }

@@ -141,10 +141,14 @@ fn state(state: ServingState) -> Option<FactValue> {
     (state != ServingState::Active).then(|| FactValue::State(state.as_str().to_owned()))
 }
 
+/// The word for a target that is down and that a safety rule keeps in the answers.
+const HELD: &str = "held";
+
 fn health(status: HealthStatus) -> Option<FactValue> {
-    let HealthStatus { verdict, flips_in_secs, is_pending } = status;
+    let HealthStatus { verdict, flips_in_secs, is_pending, is_held } = status;
+    let word = if is_held { HELD } else { verdict.as_str() };
     let is_plain = status == HealthStatus::default();
-    (!is_plain).then(|| FactValue::Health(verdict.as_str().to_owned(), flips_in_secs, is_pending))
+    (!is_plain).then(|| FactValue::Health(word.to_owned(), flips_in_secs, is_pending))
 }
 
 fn addresses(resolved: &ResolvedAlias) -> Option<FactValue> {
@@ -214,9 +218,10 @@ fn set(
         (FactKey::Target(monitor, target), FactValue::Health(word, flips, is_pending)) => {
             let position = index.targets.get(&(monitor.clone(), target.clone()))?;
             health_statuses[*position] = HealthStatus {
-                verdict: verdict_of(word)?,
+                verdict: if word == HELD { Verdict::Up } else { verdict_of(word)? },
                 flips_in_secs: *flips,
                 is_pending: *is_pending,
+                is_held: word == HELD,
             };
         }
         (FactKey::Alias(name), FactValue::Addresses(addresses, ttl_secs)) => {

@@ -225,6 +225,7 @@ impl HistoryBench {
                     verdict: verdicts[random.usize(0..4)],
                     flips_in_secs: random.bool().then(|| random.u32(1..60)),
                     is_pending: random.u8(0..10) == 0,
+                    is_held: false,
                 };
             }
             5 | 6 => {

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::newly_distressed::{DistressText, NewlyDistressed};
+use crate::control::{
+    newly_distressed::{DistressText, NewlyDistressed},
+    safety::{RefusalText, RuleViolation},
+};
 
 /// Why no override was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +17,8 @@ pub enum OverrideError {
     Unknown(String, Option<String>),
     /// These clients would have no usable member.
     Distress(Vec<NewlyDistressed>),
+    /// These rules forbid the change.
+    Forbidden(Vec<RuleViolation>),
     /// The subject is not draining.
     NotDraining(String),
     /// The subject is disabled or a standby, so that there is nothing to drain.
@@ -53,6 +58,9 @@ impl fmt::Display for OverrideError {
             }
             Self::Distress(distressed) => {
                 DistressText { distressed, unchanged: "nothing was changed" }.fmt(f)
+            }
+            Self::Forbidden(violations) => {
+                RefusalText { violations, unchanged: "nothing was changed" }.fmt(f)
             }
             Self::NotDraining(name) => {
                 write!(f, "{name} is not draining: there is nothing to pause or to resume")

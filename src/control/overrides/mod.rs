@@ -7,7 +7,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `request` | what an operator asks for |
+//! | `request`, `author` | what an operator asks for, and who does |
 //! | `change` | what happened to the override of a subject |
 //! | `error` | why nothing changed |
 //! | `plan` | the overrides after a request, and the topologies that follow |
@@ -16,6 +16,7 @@
 //! | `document` | the file in the state directory |
 //! | `status` | an override in the status document |
 
+mod author;
 mod change;
 mod document;
 mod error;
@@ -29,7 +30,8 @@ pub(super) use document::{StoredOverrideSet, decode, encode};
 pub(super) use plan::{OverridePlan, plan, plan_of_timers};
 pub(super) use standing::origin_text;
 
+pub use author::OverrideAuthor;
 pub use change::OverrideChange;
 pub use error::OverrideError;
-pub use request::{OverrideAction, OverrideAuthor, OverrideOptions, OverrideRequest};
+pub use request::{OverrideAction, OverrideOptions, OverrideRequest};
 pub use status::OverrideStatus;

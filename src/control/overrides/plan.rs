@@ -54,7 +54,8 @@ impl OverridePlan {
     }
 }
 
-/// Plans a request. `now` is in seconds since 1970.
+/// Plans a request. Times are in seconds since 1970: `now`, and `steering_time`, for which the
+/// overrides are applied; it is earlier while a rule holds what the clock would change.
 ///
 /// # Errors
 /// The request is invalid, or one of its subjects cannot follow it.
@@ -62,10 +63,10 @@ pub(in crate::control) fn plan(
     request: &OverrideRequest,
     loaded: &LoadedConfig,
     conditions: &Conditions,
-    now: i64,
+    (now, steering_time): (i64, i64),
 ) -> Result<OverridePlan, OverrideError> {
     request.validate(now)?;
-    let mut plan = plan_of_timers(loaded, now);
+    let mut plan = plan_of_timers(loaded, steering_time);
     for text in &request.subjects {
         let subject = find_subject(text, &loaded.topology, &plan.set)?;
         if plan.subjects.contains(&subject) {
@@ -80,7 +81,7 @@ pub(in crate::control) fn plan(
             now,
         };
         let step = context.step(&subject)?;
-        plan.take(subject, step, loaded, conditions, now);
+        plan.take(subject, step, loaded, conditions);
     }
     if plan.set.len() > MAX_OVERRIDES {
         return Err(OverrideError::Invalid(format!(
@@ -115,8 +116,8 @@ impl OverridePlan {
         step: OverrideStep,
         loaded: &LoadedConfig,
         conditions: &Conditions,
-        now: i64,
     ) {
+        let now = self.now;
         let removed = |plan: &Self| {
             let items = named_items(&subject, loaded, &plan.topology, conditions, now);
             let is_group = matches!(subject, OverrideSubject::Region(_) | OverrideSubject::Pool(_));

@@ -1,11 +1,12 @@
 //! What an operator asks for: an action, its subjects and its options.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use super::error::OverrideError;
+use super::{author::OverrideAuthor, error::OverrideError};
 use crate::{
     config::{REASON_HELP, reason_fault},
-    steer::{OverrideKind, RampTimes},
+    control::safety::RuleConsent,
+    steer::{OverrideKind, RampTimes, SafetyRule},
 };
 
 /// The maximum number of subjects of one request.
@@ -23,15 +24,6 @@ pub struct OverrideRequest {
     pub options: OverrideOptions,
     /// The operator who asks.
     pub author: OverrideAuthor,
-}
-
-/// The operator who asks, as far as known.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct OverrideAuthor {
-    /// The user that the client names.
-    pub user: Option<String>,
-    /// The address that the request came from.
-    pub peer: Option<String>,
 }
 
 /// What an operator can do with overrides.
@@ -134,14 +126,14 @@ pub struct OverrideOptions {
     pub over_secs: Option<u64>,
     /// The reason, shown with the override: one line of at most 200 octets.
     pub reason: Option<String>,
-    /// Whether to go ahead if a service has no usable member then.
-    pub accepts_distress: bool,
+    /// The rules that the request goes around.
+    pub accepted: BTreeSet<SafetyRule>,
 }
 
 impl OverrideOptions {
     /// Whether the request names nothing that an override in force could get.
     pub(super) fn is_empty(&self) -> bool {
-        let Self { for_secs, until, at, over_secs, reason, accepts_distress: _ } = self;
+        let Self { for_secs, until, at, over_secs, reason, accepted: _ } = self;
         for_secs.is_none()
             && until.is_none()
             && at.is_none()
@@ -161,14 +153,22 @@ impl OverrideOptions {
 }
 
 impl OverrideRequest {
+    /// The rules that the request goes around, and why.
+    pub(in crate::control) fn consent(&self) -> RuleConsent {
+        RuleConsent {
+            accepted: self.options.accepted.clone(),
+            reason: self.options.reason.clone(),
+            author: self.author.clone(),
+        }
+    }
+
     /// Checks what does not depend on the configuration. `now` is in seconds since 1970.
     ///
     /// # Errors
     /// [`OverrideError::Invalid`] names the value and the valid ones.
     pub(super) fn validate(&self, now: i64) -> Result<(), OverrideError> {
         let invalid = |text: String| Err(OverrideError::Invalid(text));
-        let OverrideOptions { for_secs, until, at, over_secs, reason, accepts_distress: _ } =
-            &self.options;
+        let OverrideOptions { for_secs, until, at, over_secs, reason, accepted: _ } = &self.options;
         if self.subjects.is_empty() || self.subjects.len() > MAX_SUBJECTS {
             return invalid(format!(
                 "the request names {} subjects; name 1 to {MAX_SUBJECTS}",

@@ -76,9 +76,8 @@ pub(super) fn targets_by_datacenter(topology: &Topology) -> Vec<BTreeSet<ProbeId
 /// The number of targets with each verdict, by [`Verdict`].
 fn verdict_counts(inputs: &StatusInputs<'_>, targets: &BTreeSet<ProbeId>) -> [usize; 3] {
     let mut counts = [0; 3];
-    targets
-        .iter()
-        .for_each(|id| counts[inputs.conditions.health_statuses[id.index()].verdict as usize] += 1);
+    let statuses = &inputs.conditions.health_statuses;
+    targets.iter().for_each(|id| counts[statuses[id.index()].checked_verdict() as usize] += 1);
     counts
 }
 

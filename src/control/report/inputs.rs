@@ -9,10 +9,13 @@ use crate::{
         drain_tracker::DrainTracker,
         hold_tracker::HoldTracker,
         load_controller::LoadController,
+        rule_holds::RuleHolds,
+        safety::RuleViolation,
+        safety_memory::SafetyMemory,
         state::StateDirectory,
         status::{ConfigurationStatus, ServerStatus},
     },
-    health::{Failure, Ledger},
+    health::{Failure, HealthStatus, Ledger},
     probe::{ProbeKey, Prober},
     snapshot::Snapshot,
     steer::Conditions,
@@ -39,8 +42,20 @@ pub(in crate::control) struct StatusInputs<'a> {
     pub load_controller: &'a LoadController,
     /// Why overrides of a previous run are lost.
     pub override_fault: Option<&'a str>,
+    pub rules: RuleInputs<'a>,
     pub aliases: &'a Aliases,
     pub probes: ProbeInputs<'a>,
+}
+
+/// What reports about safety rules are made from.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::control) struct RuleInputs<'a> {
+    pub holds: &'a RuleHolds,
+    pub memory: &'a SafetyMemory,
+    /// The rule that holds load feedback.
+    pub feedback_held_by: Option<&'a RuleViolation>,
+    /// Each probe's health status as the health checks have it.
+    pub checked: &'a [HealthStatus],
 }
 
 /// What reports about health checks are made from.

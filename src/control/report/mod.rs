@@ -6,6 +6,7 @@
 //! | `datacenters` | datacenters, and answers that still name a drained one |
 //! | `targets` | health checks |
 //! | `overrides` | what operators set over the files |
+//! | `safety` | the safety rules, and what they hold |
 //! | `services`, `distressed` | the states of services; clients without a usable member |
 //! | `subject`, `concerned` | one service, pool, datacenter, region or target in full; the overrides that concern it |
 //! | `steering`, `shares` | load sources, pools, ramps |
@@ -16,6 +17,7 @@ mod datacenters;
 mod distressed;
 mod inputs;
 mod overrides;
+mod safety;
 mod services;
 mod shares;
 mod steering;
@@ -23,7 +25,7 @@ mod subject;
 mod targets;
 
 pub(super) use datacenters::drain_outcome;
-pub(super) use inputs::{ProbeInputs, StatusInputs};
+pub(super) use inputs::{ProbeInputs, RuleInputs, StatusInputs};
 pub(super) use overrides::overrides;
 pub(super) use services::services;
 pub(super) use steering::ramps;
@@ -35,6 +37,7 @@ use self::distressed::{distressed_clients, distressed_service};
 use super::{
     clock::unix_now,
     handle::ListDetail,
+    safety::PlannedRules,
     status::{DatabaseStatus, Status, ZoneStatus},
     steering_document::SteeringDocument,
 };
@@ -62,6 +65,7 @@ pub(super) fn status(inputs: &StatusInputs<'_>, detail: ListDetail) -> Status {
         configuration: inputs.configuration.clone(),
         held: inputs.held_files.status(),
         requirements: inputs.requirements.to_vec(),
+        safety: safety::safety(inputs),
         unsaved: inputs.state_directory.save_failures().text(),
         databases: databases(inputs),
         zones: zones(inputs),
@@ -110,6 +114,7 @@ pub(super) fn steering(inputs: &StatusInputs<'_>) -> SteeringDocument {
             .into_iter()
             .filter_map(pool_load)
             .collect(),
+        rules: PlannedRules::new(&inputs.loaded.config.safety, &inputs.rules.memory.window),
         answers: BTreeMap::new(),
     }
 }

@@ -14,6 +14,9 @@ use crate::{
     steer::{CombinedProbe, DatacenterId, ProbeId, Topology, active_probes},
 };
 
+/// Added to the last outcome of a target that a safety rule keeps in the answers.
+const HELD: &str = "; held in the answers by a safety rule";
+
 /// What is probed, with the verdicts that the snapshot in force was compiled with.
 pub(super) fn targets(inputs: &StatusInputs<'_>) -> Vec<TargetStatus> {
     let topology = &inputs.loaded.topology;
@@ -62,13 +65,15 @@ fn target(inputs: &StatusInputs<'_>, id: ProbeId, is_probed: bool) -> TargetStat
     let key = &keys[id.index()];
     let last = ledger.last_outcome(key);
     let since = ledger.verdict_since(key).map(|since| unix_now() - (now - since).as_secs() as i64);
+    let status = inputs.conditions.health_statuses[id.index()];
+    let held = if status.is_held { HELD } else { "" };
     let not_probed = || {
         (!is_probed).then(|| "not probed: every endpoint that depends on it is disabled".to_owned())
     };
     TargetStatus {
-        verdict: inputs.conditions.health_statuses[id.index()].verdict.as_str().to_owned(),
+        verdict: status.checked_verdict().as_str().to_owned(),
         since,
-        last: last.map(|(outcome, _)| outcome_text(outcome)).or_else(not_probed),
+        last: last.map(|(outcome, _)| outcome_text(outcome) + held).or_else(not_probed),
         latency_ms: last.map(|(outcome, _)| outcome.latency.as_millis() as u64),
         flips_in_secs: ledger.health_status(key, now).flips_in_secs,
         ..named_target(key)
@@ -86,8 +91,8 @@ fn combined_target(
     let usable = combination.usable(health_statuses);
     let (parts, min_up) = (combination.probes.len(), combination.min_up);
     TargetStatus {
-        verdict: status.verdict.as_str().to_owned(),
-        last: match status.verdict {
+        verdict: status.checked_verdict().as_str().to_owned(),
+        last: match status.checked_verdict() {
             Verdict::Down => {
                 Some(format!("{usable} of {parts} parts are up or unknown, want {min_up}"))
             }

@@ -5,6 +5,7 @@ use std::{fmt, net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::control::safety::MeasuredMovement;
 use crate::steer::{
     RampKey, SavedFailback, SavedFeedback, SavedHolder, SavedRecovery, SavedShares,
 };
@@ -12,6 +13,7 @@ use crate::steer::{
 const ALIAS_VERSION: u32 = 1;
 const FEEDBACK_VERSION: u32 = 1;
 const RECOVERY_VERSION: u32 = 1;
+const SAFETY_VERSION: u32 = 1;
 
 /// The maximum age of an alias that is used, in seconds: older addresses may belong to another host
 /// now.
@@ -77,6 +79,23 @@ struct RecoverySpec {
     is_strict: bool,
     /// The time at which the recovery ends at the latest, in milliseconds since 1970.
     until_ms: i64,
+}
+
+/// What the safety rules remember.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(in crate::control) struct SavedSafety {
+    /// The datacenters that are held in the answers against their health checks.
+    pub held: Vec<String>,
+    /// The changes that moved demand lately.
+    pub movements: Vec<MeasuredMovement>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct SafetyFile {
+    version: u32,
+    memory: SavedSafety,
 }
 
 /// Why a file of the state directory is not used.
@@ -230,4 +249,13 @@ pub(super) fn encode_recoveries(saved: Vec<SavedRecovery>, now_ms: i64) -> Vec<u
         version: RECOVERY_VERSION,
         recoveries: saved.into_iter().map(spec).collect(),
     })
+}
+
+pub(super) fn decode_safety(octets: &[u8]) -> Result<SavedSafety, DocumentError> {
+    let file: SafetyFile = versioned(octets, SAFETY_VERSION)?;
+    Ok(file.memory)
+}
+
+pub(super) fn encode_safety(memory: SavedSafety) -> Vec<u8> {
+    to_json(&SafetyFile { version: SAFETY_VERSION, memory })
 }

@@ -25,7 +25,7 @@ use std::{
     time::SystemTime,
 };
 
-pub(super) use self::documents::SavedAlias;
+pub(super) use self::documents::{SavedAlias, SavedSafety};
 use self::{
     override_names::{DAMAGED_OVERRIDES, OVERRIDES, PREVIOUS_OVERRIDES},
     save_failures::SaveFailures,
@@ -47,6 +47,7 @@ const SERIALS: &str = "serials.json";
 const ALIASES: &str = "aliases.json";
 const FEEDBACK: &str = "steering.json";
 const RECOVERIES: &str = "recoveries.json";
+const SAFETY: &str = "safety.json";
 /// The file of cookie keys.
 pub(super) const COOKIE_KEY: &str = "cookie.key";
 const LAST_GOOD: &str = "last-good";
@@ -211,6 +212,23 @@ impl StateDirectory {
         }
     }
 
+    /// What the safety rules of a previous run remembered.
+    pub(super) fn safety(&self) -> SavedSafety {
+        self.decoded(
+            SAFETY,
+            "no datacenter is held against its health checks, and nothing has moved before",
+            documents::decode_safety,
+        )
+        .unwrap_or_default()
+    }
+
+    /// Saves what the safety rules remember.
+    pub(super) fn save_safety(&mut self, saved: SavedSafety) {
+        if !self.stays_absent(SAFETY, saved == SavedSafety::default()) {
+            self.write(SAFETY, &documents::encode_safety(saved));
+        }
+    }
+
     /// The addresses of aliases in a previous run, without those that are too old.
     pub fn aliases(&self, now: i64) -> Vec<SavedAlias> {
         let decode = |octets: &[u8]| documents::decode_aliases(octets, now);
@@ -290,8 +308,9 @@ impl StateDirectory {
 
 /// Whether a run of this program makes files of this name.
 fn is_ours(name: &str) -> bool {
-    const NAMES: [&str; 13] = [
+    const NAMES: [&str; 14] = [
         VERDICTS,
+        SAFETY,
         SERIALS,
         ALIASES,
         FEEDBACK,

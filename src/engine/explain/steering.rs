@@ -430,7 +430,10 @@ pub(super) fn targets(
             },
             is_of_family: address
                 .is_none_or(|address| address.is_ipv4() == (phrases.family == Family::V4)),
-            verdict: status.map(|status| status.verdict.as_str().to_owned()),
+            verdict: status.map(|status| match status.is_held {
+                true => "down, held in the answers by a safety rule".to_owned(),
+                false => status.verdict.as_str().to_owned(),
+            }),
             flips_in_secs: status.and_then(|status| status.flips_in_secs),
         };
     endpoint.addresses.iter().map(view).collect()

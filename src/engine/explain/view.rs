@@ -279,7 +279,8 @@ pub struct TargetView {
     pub target: String,
     /// Whether it is of the family asked for.
     pub is_of_family: bool,
-    /// The verdict: `unknown`, `up` or `down`; absent if no monitor probes it.
+    /// The verdict: `unknown`, `up`, `down`, or that a safety rule holds it; absent if no monitor
+    /// probes it.
     pub verdict: Option<String>,
     /// The seconds after which the verdict may change at the earliest.
     pub flips_in_secs: Option<u32>,

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use super::{
     address_runs::{self, JointRun, joint_runs},
     client_family::ClientFamily,
+    side::PlanSide,
 };
 use crate::geo::{Atlas, Coordinates, Databases, Location};
 
@@ -52,6 +53,14 @@ pub(super) struct ClientCensus {
 }
 
 impl ClientCensus {
+    /// Counts the clients for a comparison of two sides.
+    pub(super) fn of_sides(before: PlanSide<'_>, after: PlanSide<'_>) -> Self {
+        let mut named: Vec<_> = before.named_prefixes().chain(after.named_prefixes()).collect();
+        named.sort_unstable();
+        named.dedup();
+        Self::new(before.databases, after.databases, &named)
+    }
+
     /// Counts the clients by address. `named` are the prefixes of all rules.
     pub(super) fn new(before: &Databases, after: &Databases, named: &[IpNet]) -> Self {
         let (second, places) = cell_atlas(after, named);

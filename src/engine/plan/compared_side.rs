@@ -28,7 +28,21 @@ pub(super) struct ComparedSide<'a> {
 }
 
 impl<'a> ComparedSide<'a> {
-    pub(super) fn new(side: PlanSide<'a>, index: &DatacenterIndex) -> Self {
+    /// Both sides of a comparison.
+    pub(super) fn pair(
+        before: PlanSide<'a>,
+        after: PlanSide<'a>,
+        index: &DatacenterIndex,
+    ) -> (Self, Self) {
+        let before = Self::new(before, index);
+        let mut after = Self::new(after, index);
+        if before.datacenters == after.datacenters {
+            after.datacenters = Arc::clone(&before.datacenters);
+        }
+        (before, after)
+    }
+
+    fn new(side: PlanSide<'a>, index: &DatacenterIndex) -> Self {
         Self {
             side,
             charts: side.compiled.charts(),

@@ -1,9 +1,6 @@
 //! The comparison of two sides.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     assumptions,
@@ -34,10 +31,7 @@ pub fn plan(
     options: &PlanOptions,
     surveys: &mut Surveys,
 ) -> Plan {
-    let mut named: Vec<_> = before.named_prefixes().chain(after.named_prefixes()).collect();
-    named.sort_unstable();
-    named.dedup();
-    let census = ClientCensus::new(before.databases, after.databases, &named);
+    let census = ClientCensus::of_sides(before, after);
     let index = DatacenterIndex::new(before.topology(), after.topology());
     let comparison = Comparison::new(before, after, &census, &index, options);
     let mut plan = comparison.run();
@@ -65,11 +59,7 @@ impl<'a> Comparison<'a> {
         index: &'a DatacenterIndex,
         options: &'a PlanOptions,
     ) -> Self {
-        let before = ComparedSide::new(before, index);
-        let mut after = ComparedSide::new(after, index);
-        if before.datacenters == after.datacenters {
-            after.datacenters = Arc::clone(&before.datacenters);
-        }
+        let (before, after) = ComparedSide::pair(before, after, index);
         Self { before, after, census, index, options, weights: ServiceWeights::of(options) }
     }
 

@@ -10,6 +10,7 @@
 //! | `area_change`, `datacenter_index` | the answers of an area, and how they change |
 //! | `shift`, `moved_clients` | the change of one service |
 //! | `movement` | the change of all services together |
+//! | `moved_share` | how much of all demand a change moves, without the rest of a plan |
 //! | `datacenter_shares`, `loads` | the share of each datacenter, and its capacity |
 //! | `losses`, `outages` | clients left with nothing; each datacenter down |
 //! | `compared_side`, `service_changes` | the services of both sides, and the change of each |
@@ -34,6 +35,7 @@ mod map;
 mod map_labels;
 mod map_places;
 mod moved_clients;
+mod moved_share;
 mod movement;
 mod options;
 mod outages;
@@ -46,6 +48,7 @@ mod view;
 
 pub use comparison::plan;
 pub use map::render_map;
+pub use moved_share::{MovedShare, moved_share};
 pub use options::{PlanLimits, PlanOptions, PoolLoadLevel};
 pub use side::PlanSide;
 pub use text::render_plan;
@@ -66,6 +69,18 @@ impl ServiceChange {
 }
 
 impl Plan {
+    /// The share of all demand that moves, of the family of clients of which more does.
+    pub fn moved_share(&self) -> MovedShare {
+        let larger =
+            |a: &&MovementView, b: &&MovementView| a.moved_percent.total_cmp(&b.moved_percent);
+        let largest = self.movements.iter().max_by(larger);
+        largest.map_or_else(MovedShare::default, |movement| MovedShare {
+            share: movement.moved_percent / 100.0,
+            flows: Vec::new(),
+            countries: movement.countries.clone(),
+        })
+    }
+
     /// The limits that the plan exceeds, one sentence each; empty for a change within all limits.
     pub fn violations(&self, limits: &PlanLimits) -> Vec<String> {
         let mut violations = Vec::new();

@@ -10,7 +10,7 @@ use super::{
     census::{ChartOverlap, ClientCensus},
     client_family::ClientFamily,
     moved_clients::{ExtraDistance, MovedClients, MovedPlaces},
-    view::{MovementView, NetworkView, rounded},
+    view::{CountryView, MovementView, NetworkView, rounded},
 };
 
 /// The maximum number of networks in a list.
@@ -52,6 +52,25 @@ impl Movement {
     /// For each cell of the census: the part of its demand that moves, from 0 to 1.
     pub(super) fn fractions(&self) -> &[f64] {
         &self.fractions
+    }
+
+    /// The part of all demand that moves, from 0 to 1.
+    pub(super) fn moved_share(&self, census: &ClientCensus) -> f64 {
+        let (mut all, mut moved) = (0.0, 0.0);
+        for (cell, fraction) in census.cells(self.clients).iter().zip(&self.fractions) {
+            all += cell.demand;
+            moved += cell.demand * fraction;
+        }
+        if all > 0.0 { moved / all } else { 0.0 }
+    }
+
+    /// The countries with the most moved clients.
+    pub(super) fn countries(&self, census: &ClientCensus) -> Vec<CountryView> {
+        let mut places = MovedPlaces::default();
+        for (cell, fraction) in census.cells(self.clients).iter().zip(&self.fractions) {
+            places.add(census, cell, cell.demand * fraction);
+        }
+        places.top_countries()
     }
 
     /// The movement as shown; `None` if nothing moves.

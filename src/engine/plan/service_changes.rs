@@ -1,7 +1,10 @@
 //! The changes of services: the shifts, losses and shares of each, and what all of them together
 //! move.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use super::{
     census::ClientCensus,
@@ -85,6 +88,33 @@ impl<'a> ServiceChanges<'a> {
             losses,
             shares: self.shares(old, new),
         })
+    }
+
+    /// Counts the change of a service, without its description.
+    pub(super) fn note(&mut self, old: &PlannedService<'_>, new: &PlannedService<'_>) {
+        let weight = self.weights.weight(&old.service.name.to_string());
+        self.weight += weight;
+        let shifts = self.shifts(old, new);
+        self.add_moved(weight, &shifts, new.chart);
+    }
+
+    /// The weight of all services so far.
+    pub(super) fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    /// The share of all demand of one family of clients that moves, by the datacenters from which
+    /// and to which. The families have the order of [`ClientFamily::BOTH`].
+    pub(super) fn flows(&self, clients: usize) -> BTreeMap<(u16, u16), f64> {
+        let mut flows: BTreeMap<(u16, u16), f64> = BTreeMap::new();
+        let moved = self.moved.values().filter(|(_, shift)| shift.clients.index() == clients);
+        for (weight, shift) in moved.filter(|(weight, _)| *weight > 0.0) {
+            for (ends, demand) in &shift.moved.flows {
+                *flows.entry(*ends).or_default() +=
+                    weight / self.weight * demand / shift.overlap.demand;
+            }
+        }
+        flows
     }
 
     fn shifts(

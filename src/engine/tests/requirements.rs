@@ -32,7 +32,7 @@ const SERVICES: u32 = 4;
 const ALL_SERVICES: u32 = 5;
 
 fn status(verdict: Verdict) -> HealthStatus {
-    HealthStatus { verdict, flips_in_secs: None, is_pending: false }
+    HealthStatus { verdict, flips_in_secs: None, is_pending: false, is_held: false }
 }
 
 /// All targets are up, but those of endpoints whose datacenters are all down.

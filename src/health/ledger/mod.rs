@@ -204,6 +204,7 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
             verdict,
             flips_in_secs: flips_in.map(|time| whole_secs(time).max(1)),
             is_pending,
+            is_held: false,
         }
     }
 

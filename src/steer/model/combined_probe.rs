@@ -47,7 +47,7 @@ impl CombinedProbe {
                 .min()
         };
         let flips_in_secs = if is_pending { first_wait() } else { flips.get(missing).copied() };
-        HealthStatus { verdict, flips_in_secs, is_pending }
+        HealthStatus { verdict, flips_in_secs, is_pending, is_held: false }
     }
 
     /// The number of combined probes that are up or unknown.
@@ -145,8 +145,12 @@ mod tests {
 
     #[test]
     fn a_combination_is_pending_while_it_depends_on_a_probe_without_a_verdict() {
-        let pending =
-            HealthStatus { verdict: Verdict::Unknown, flips_in_secs: Some(7), is_pending: true };
+        let pending = HealthStatus {
+            verdict: Verdict::Unknown,
+            flips_in_secs: Some(7),
+            is_pending: true,
+            is_held: false,
+        };
         let (up, waited) = (health_status((Verdict::Up, None)), HealthStatus::default());
         for (min_up, probes, is_pending, why) in [
             (1, [up, pending], false, "any: one is up"),

@@ -22,7 +22,7 @@ use crate::{
 const ALIAS_TTL_SECS: u32 = 60;
 
 const fn status(verdict: Verdict) -> HealthStatus {
-    HealthStatus { verdict, flips_in_secs: None, is_pending: false }
+    HealthStatus { verdict, flips_in_secs: None, is_pending: false, is_held: false }
 }
 
 /// The conditions at `now` (seconds since 1970) under assumed states.

@@ -4,9 +4,13 @@
 use super::*;
 
 const UP: HealthStatus =
-    HealthStatus { verdict: Verdict::Up, flips_in_secs: None, is_pending: false };
-const PENDING: HealthStatus =
-    HealthStatus { verdict: Verdict::Unknown, flips_in_secs: Some(7), is_pending: true };
+    HealthStatus { verdict: Verdict::Up, flips_in_secs: None, is_pending: false, is_held: false };
+const PENDING: HealthStatus = HealthStatus {
+    verdict: Verdict::Unknown,
+    flips_in_secs: Some(7),
+    is_pending: true,
+    is_held: false,
+};
 
 /// A service over one pool of `192.0.2.1`, which has no verdict yet, and `192.0.2.2`.
 fn two(policy: Policy, weights: [u16; 2], second: HealthStatus) -> ServiceBench {

@@ -60,6 +60,40 @@ fn servers_killed_behind_haproxy_shrink_its_share_until_they_return() {
 }
 
 #[test]
+fn load_feedback_moves_no_more_than_a_safety_rule_allows() {
+    if !are_installed(&["haproxy", "nginx"]) {
+        return;
+    }
+    let mut regions = Regions::start(["127.0.37.1", "127.0.37.2"]);
+    let site = regions.loaded_site();
+    site.write("zones/safety.toml", "[safety]\nmax-moved = { share = \"5%\", within = \"1h\" }\n");
+    let server = site.serve();
+    server.until("both report", WAIT_TIMEOUT, |server| {
+        server.status().loads.iter().all(|load| load.age_secs.is_some())
+    });
+    assert_answer_share(&server, regions.fra, 0.5);
+    regions.kill(1);
+    regions.kill(2);
+    server.until("feedback is held", WAIT_TIMEOUT, |server| {
+        !server.status().safety.held_feedback.is_empty()
+    });
+    server.until("it has gone as far as it may", WAIT_TIMEOUT, |server| {
+        server.status().safety.moved_percent.is_some_and(|moved| moved > 4.0)
+    });
+    let safety = server.status().safety;
+    assert!(safety.moved_percent.unwrap() <= 5.0, "{safety:?}");
+    assert_eq!(safety.held_feedback[0].rule, "max-moved");
+    assert_answer_share(&server, regions.fra, 0.455);
+    let concerns = server.status().concerns;
+    let is_alarm = |text: &str| text.starts_with("load feedback is held by safety rule max-moved");
+    assert!(concerns.iter().any(|one| is_alarm(&one.text)), "{concerns:?}");
+    // Without the rule, feedback goes on.
+    site.write("zones/safety.toml", "[safety]\n");
+    until_share(&server, "half of the servers have half of the share", HALVED);
+    assert!(server.status().safety.held_feedback.is_empty());
+}
+
+#[test]
 fn a_server_drained_in_haproxy_no_longer_counts() {
     if !are_installed(&["haproxy", "nginx"]) {
         return;

@@ -1,0 +1,32 @@
+//! The movement meter: how much demand health checks, aliases and failovers move. Nothing holds
+//! them; what they move counts for the rule `max-moved`, so that people and load feedback move
+//! less after an outage.
+
+use tokio::sync::oneshot;
+
+use crate::steer::CompiledCharts;
+
+/// Measures one publication after the other; those that come meanwhile are measured together.
+#[derive(Debug, Default)]
+pub(super) struct MovementMeter {
+    /// Receives the share of all demand that moved.
+    pub running: Option<oneshot::Receiver<f64>>,
+    /// The charts before the first publication that is not measured yet.
+    pub queued: Option<CompiledCharts>,
+}
+
+impl MovementMeter {
+    /// Waits for the share of all demand that moved; `None` after a panic. Never ends while nothing
+    /// is measured.
+    pub(super) async fn finished(&mut self) -> Option<f64> {
+        match &mut self.running {
+            Some(running) => running.await.ok(),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Forgets publications that are not measured yet: what follows was judged before it came.
+    pub(super) fn skip(&mut self) {
+        self.queued = None;
+    }
+}

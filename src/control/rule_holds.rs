@@ -1,0 +1,115 @@
+//! Holds of the safety rules: what the clock would change, which a rule keeps as it is, and how
+//! often each rule has refused a change.
+//!
+//! Invariant: while a change by the clock is held, overrides and the states of datacenters are
+//! those of `steered_at`, also after a load.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tokio::time::Instant as TokioInstant;
+
+use super::{clock::unix_now, safety::RuleViolation};
+
+/// How long a change that is held waits for the next attempt.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
+
+/// What the rules hold.
+#[derive(Debug)]
+pub(super) struct RuleHolds {
+    timer: Option<TimerHold>,
+    /// The rules that the files on disk would break.
+    refused_load: Vec<String>,
+    /// The time that overrides and the states of datacenters were applied for, in seconds since
+    /// 1970.
+    steered_at: i64,
+    /// By rule: the number of changes that it has refused since the start.
+    refusals: BTreeMap<String, u64>,
+}
+
+/// A change by the clock that is held.
+#[derive(Debug)]
+struct TimerHold {
+    violations: Vec<RuleViolation>,
+    retry_at: TokioInstant,
+}
+
+impl RuleHolds {
+    pub(super) fn new(now: i64) -> Self {
+        Self { timer: None, refused_load: Vec::new(), steered_at: now, refusals: BTreeMap::new() }
+    }
+
+    /// The time that overrides and states are to be applied for: the present, or that of the last
+    /// allowed state.
+    pub(super) fn steering_time(&mut self) -> i64 {
+        if self.timer.is_none() {
+            self.steered_at = unix_now();
+        }
+        self.steered_at
+    }
+
+    /// The time of the last allowed state, while a change by the clock is held.
+    pub(super) fn held_time(&self) -> Option<i64> {
+        self.timer.as_ref().map(|_| self.steered_at)
+    }
+
+    /// Whether a change by the clock may be attempted now.
+    pub(super) fn may_attempt(&self) -> bool {
+        self.timer.as_ref().is_none_or(|hold| hold.retry_at <= TokioInstant::now())
+    }
+
+    /// When a change that is held is attempted again.
+    pub(super) fn retry_at(&self) -> Option<TokioInstant> {
+        self.timer.as_ref().map(|hold| hold.retry_at)
+    }
+
+    /// Has a change that is held be attempted again at once.
+    pub(super) fn retry_now(&mut self) {
+        if let Some(hold) = &mut self.timer {
+            hold.retry_at = TokioInstant::now();
+        }
+    }
+
+    /// Holds a change by the clock. Returns whether the reasons are new.
+    pub(super) fn hold_timer(&mut self, violations: Vec<RuleViolation>) -> bool {
+        let rules = |list: &[RuleViolation]| -> Vec<String> {
+            list.iter().map(|one| one.rule.clone()).collect()
+        };
+        let is_new =
+            self.timer.as_ref().map(|hold| rules(&hold.violations)) != Some(rules(&violations));
+        if is_new {
+            self.note_refusal(&violations);
+        }
+        self.timer = Some(TimerHold { violations, retry_at: TokioInstant::now() + RETRY_DELAY });
+        is_new
+    }
+
+    /// Ends the hold of changes by the clock: they are in force. Returns why they were held.
+    pub(super) fn end_timer(&mut self) -> Option<Vec<RuleViolation>> {
+        self.timer.take().map(|hold| hold.violations)
+    }
+
+    /// Why changes by the clock are held.
+    pub(super) fn timer_violations(&self) -> &[RuleViolation] {
+        self.timer.as_ref().map_or(&[], |hold| &hold.violations)
+    }
+
+    /// Records the rules that a load would break. Returns whether it breaks one that the load
+    /// before kept.
+    pub(super) fn set_refused_load(&mut self, violations: &[RuleViolation]) -> bool {
+        let rules = violations.iter().map(|one| one.rule.clone()).collect();
+        let before: Vec<String> = std::mem::replace(&mut self.refused_load, rules);
+        self.refused_load.iter().any(|rule| !before.contains(rule))
+    }
+
+    /// Counts a refused change.
+    pub(super) fn note_refusal(&mut self, violations: &[RuleViolation]) {
+        for violation in violations {
+            *self.refusals.entry(violation.rule.clone()).or_default() += 1;
+        }
+    }
+
+    /// By rule: the number of changes that it has refused since the start.
+    pub(super) fn refusals(&self) -> &BTreeMap<String, u64> {
+        &self.refusals
+    }
+}

@@ -1,0 +1,148 @@
+//! A change of the answers, judged by the rules.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{
+    movement_window::{MeasuredMovement, MovementWindow},
+    violation::RuleViolation,
+};
+use crate::{
+    control::format_time,
+    engine::MovedShare,
+    number_format::percent,
+    steer::{Conditions, SafetyRule, SafetyRules, Topology, active_datacenters},
+};
+
+/// The maximum number of moves between datacenters, and of countries, that a message has.
+const MAX_LISTED: usize = 3;
+
+/// The names of the active datacenters.
+pub(in crate::control) type ActiveNames = BTreeSet<Box<str>>;
+
+/// The names of the datacenters that are active under these conditions.
+pub(in crate::control) fn active_names(
+    topology: &Topology,
+    conditions: &Conditions,
+) -> ActiveNames {
+    let active = active_datacenters(topology, conditions);
+    let datacenters = topology.datacenters.iter().zip(active);
+    datacenters.filter(|(_, active)| *active).map(|(one, _)| one.name.clone()).collect()
+}
+
+/// A change of the answers.
+#[derive(Debug, Clone)]
+pub(in crate::control) struct JudgedChange<'a> {
+    /// The rules, whose ids are those of `topology`.
+    pub rules: &'a SafetyRules,
+    /// The file, line and column of the rules.
+    pub origin: Option<String>,
+    /// The topology after the change.
+    pub topology: &'a Topology,
+    pub active_before: &'a ActiveNames,
+    pub active_after: &'a ActiveNames,
+    /// What the change moves; `None` if no rule limits that.
+    pub moved: Option<&'a MovedShare>,
+    /// The time over which clients move.
+    pub over: Duration,
+    /// What moved before this change.
+    pub window: &'a MovementWindow,
+    /// The present, in seconds since 1970.
+    pub now: i64,
+}
+
+impl JudgedChange<'_> {
+    /// The rules that the change breaks, except for those that an operator accepts. A minimum that
+    /// is broken already is broken again only by a change that takes one more datacenter away.
+    pub(in crate::control) fn violations(
+        &self,
+        accepted: &BTreeSet<SafetyRule>,
+    ) -> Vec<RuleViolation> {
+        let mut found = self.minimums();
+        found.extend(self.movement());
+        found.retain(|(rule, _)| !accepted.contains(rule));
+        let violation = |(rule, text)| RuleViolation {
+            origin: self.origin.clone(),
+            ..RuleViolation::new(rule, text)
+        };
+        found.into_iter().map(violation).collect()
+    }
+
+    /// The movement of the change; `None` if it was not measured.
+    pub(in crate::control) fn as_movement(&self) -> Option<MeasuredMovement> {
+        Some(MeasuredMovement {
+            at: self.now,
+            over_secs: self.over.as_secs(),
+            share: self.moved?.share,
+        })
+    }
+
+    fn minimums(&self) -> Vec<(SafetyRule, String)> {
+        let datacenters = &self.topology.datacenters;
+        let flags = |active: &ActiveNames| -> Vec<bool> {
+            datacenters.iter().map(|one| active.contains(&one.name)).collect()
+        };
+        let before = self.rules.broken_minimums(&flags(self.active_before));
+        let after = self.rules.broken_minimums(&flags(self.active_after));
+        let is_new = |broken: &&crate::steer::BrokenMinimum| {
+            let known = before.iter().find(|one| {
+                (one.rule, one.required, &one.names)
+                    == (broken.rule, broken.required, &broken.names)
+            });
+            known.is_none_or(|known| broken.active < known.active)
+        };
+        let lost: Vec<&str> =
+            self.active_before.difference(self.active_after).map(|name| &**name).collect();
+        let text = |broken: &crate::steer::BrokenMinimum| match lost[..] {
+            [] => (broken.rule, broken.to_string()),
+            _ => (broken.rule, format!("{broken}, without {}", lost.join(", "))),
+        };
+        after.iter().filter(is_new).map(text).collect()
+    }
+
+    fn movement(&self) -> Option<(SafetyRule, String)> {
+        let limit = self.rules.movement?;
+        let moved = self.moved.filter(|moved| moved.share > 0.0)?;
+        let peak = self.as_movement()?.peak(limit.within);
+        let used = self.window.used(self.now, limit.within);
+        if peak + used <= limit.share {
+            return None;
+        }
+        let within = jiff::SignedDuration::from_secs(limit.within.as_secs() as i64);
+        let gradually = if peak < moved.share {
+            format!(", {} of it within any {within:#}", percent(peak))
+        } else {
+            String::new()
+        };
+        let earlier = if used > 0.0 {
+            format!(", and {} moved within the last {within:#}", percent(used))
+        } else {
+            String::new()
+        };
+        let fits = self.window.fits_at(peak, limit.share, self.now, limit.within);
+        let when = match fits {
+            Some(at) if at > self.now => format!("; it fits from {}", format_time(at)),
+            _ => String::new(),
+        };
+        let text = format!(
+            "{} of the demand would move{}{gradually}{earlier}; at most {} may within {within:#}{when}",
+            percent(moved.share),
+            destinations(moved),
+            percent(limit.share)
+        );
+        Some((SafetyRule::MaxMoved, text))
+    }
+}
+
+/// The largest moves and the countries with most moved clients, in brackets.
+fn destinations(moved: &MovedShare) -> String {
+    let flows = moved.flows.iter().take(MAX_LISTED);
+    let flows =
+        flows.map(|flow| format!("{} to {} {}", flow.from, flow.to, percent(flow.percent / 100.0)));
+    let countries = moved.countries.iter().take(MAX_LISTED);
+    let countries: Vec<&str> = countries.map(|one| &*one.country).collect();
+    let mut parts: Vec<String> = flows.collect();
+    if !countries.is_empty() {
+        parts.push(format!("most in {}", countries.join(", ")));
+    }
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) }
+}
