@@ -9,6 +9,12 @@ pub fn unix_now() -> i64 {
         .map_or(0, |since| since.as_secs() as i64)
 }
 
+/// The first second that has not begun yet, by the wall clock, in seconds since
+/// 1970-01-01T00:00:00Z. What has just happened was before it.
+pub(super) fn next_second() -> i64 {
+    unix_now() + 1
+}
+
 /// A time in milliseconds since 1970-01-01T00:00:00Z.
 pub(super) fn unix_ms(time: SystemTime) -> i64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -52,7 +52,8 @@ struct TrackedDatacenter {
 pub(super) struct PublishedSnapshot<'a> {
     pub snapshot: &'a Snapshot,
     pub conditions: &'a Conditions,
-    /// The time of publication, in seconds since 1970-01-01T00:00:00Z.
+    /// The time of publication, in seconds since 1970-01-01T00:00:00Z, rounded up: no earlier
+    /// snapshot answers after it.
     pub now: i64,
 }
 

@@ -192,7 +192,8 @@ impl WatchedDrain {
             return DrainStage::Undone { state: found.value.clone() };
         }
         if found.effective {
-            let effective = *self.effective_since.get_or_insert(status.now);
+            // The last answer before may have been in the second of the first document.
+            let effective = *self.effective_since.get_or_insert(status.now + 1);
             let expires = effective + i64::from(found.longest_ttl);
             let drain = DrainStatus { effective, longest_ttl: found.longest_ttl, expires };
             return self.stage_after_effect(drain, status);

@@ -144,3 +144,32 @@ fn on_a_terminal_a_bar_shows_the_share_that_moved() {
          haproxy has 387 of 387 sessions (100%)\n"
     );
 }
+
+/// The report of a drain of member a of pool web, which answers still name.
+fn member_drain() -> DrainReport {
+    let drain = json!({
+        "subject": "web/a", "subject-kind": "member", "kind": "state", "value": "draining",
+        "author": "ada", "since": START, "is-defined": true, "in-force": true,
+        "longest-ttl": 30, "effective": false, "still-answered": [], "still-answered-count": 1,
+    });
+    serde_json::from_value(json!({
+        "generation": 17, "files": [], "datacenters": [], "distressed": [], "outcomes": [],
+        "overrides": [drain],
+    }))
+    .unwrap()
+}
+
+#[test]
+fn caches_keep_a_members_last_answer_for_its_ttl_after_the_second_in_which_it_was_given() {
+    let mut report = member_drain();
+    let mut watched = WatchedDrain::of_report(&report).pop().unwrap();
+    report.overrides[0].effective = true;
+    report.overrides[0].still_answered_count = 0;
+    let mut status = status(10, json!({}), None, None);
+    status.overrides = report.overrides;
+    watched.follow(&status);
+    assert_eq!(
+        watched.progress().stage,
+        DrainStage::Cached { effective: START + 11, expires: START + 41 }
+    );
+}

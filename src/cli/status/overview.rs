@@ -235,7 +235,10 @@ fn datacenters(status: &Status, screen: Screen) -> SummaryList {
             datacenter.until.map(|until| format!(", until {}", end_text(until, datacenter)));
         let effect = match (datacenter.still_answered_count, &datacenter.drain) {
             (0, Some(drain)) => {
-                format!(", effective for {}", format_duration(status.now - drain.effective))
+                format!(
+                    ", effective for {}",
+                    format_duration((status.now - drain.effective).max(0))
+                )
             }
             (0, None) => String::new(),
             (count, _) => {

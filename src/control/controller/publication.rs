@@ -17,7 +17,7 @@ use super::{
 use crate::{
     control::{
         LoadedConfig,
-        clock::unix_now,
+        clock::next_second,
         drain_tracker::{DrainTracker, PublishedSnapshot},
     },
     dns::CookieKeys,
@@ -148,7 +148,8 @@ impl Publication {
         self.distress_tracker.update(&before, &snapshot);
         let down = self.distress_tracker.down(&snapshot.charts);
         live.note_outages(&loaded.compiler, &self.conditions, down);
-        let (conditions, now) = (&*self.conditions, unix_now());
+        // The snapshot before may have answered until now.
+        let (conditions, now) = (&*self.conditions, next_second());
         self.drain_tracker
             .update(&before, PublishedSnapshot { snapshot: &snapshot, conditions, now });
         self.retired.push(before);
