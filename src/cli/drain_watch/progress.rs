@@ -198,10 +198,7 @@ impl WatchedDrain {
             let drain = DrainStatus { effective, longest_ttl: found.longest_ttl, expires };
             return self.stage_after_effect(drain, status);
         }
-        let member = subject.rsplit('/').next().unwrap_or(subject);
-        let is_ramp_of_subject = |name: &str, pool: Option<&str>| name == member && pool.is_some();
-        let ramp =
-            status.ramps.iter().find(|ramp| is_ramp_of_subject(&ramp.name, ramp.pool.as_deref()));
+        let ramp = status.ramps.iter().find(|ramp| ramp.is_of(found));
         stage_before_effect(ramp, &found.still_answered, found.still_answered_count)
     }
 

@@ -160,6 +160,27 @@ fn member_drain() -> DrainReport {
 }
 
 #[test]
+fn the_drain_of_a_member_is_followed_by_its_own_ramp() {
+    let report = member_drain();
+    let mut watched = WatchedDrain::of_report(&report).pop().unwrap();
+    let mut status = status(10, json!({}), None, None);
+    status.overrides.clone_from(&report.overrides);
+    // The first member of the same name is in another pool.
+    let ramp = |pool: &str, at: f64| {
+        let ramp = json!({
+            "name": "a", "pool": pool, "kind": "drain", "at": at, "goal": 0.0, "ends": START + 60,
+        });
+        serde_json::from_value(ramp).unwrap()
+    };
+    status.ramps = vec![ramp("api", 0.25), ramp("web", 0.75)];
+    watched.follow(&status);
+    assert_eq!(
+        watched.progress().stage,
+        DrainStage::Leaving { share: 0.75, ends: Some(START + 60) }
+    );
+}
+
+#[test]
 fn caches_keep_a_members_last_answer_for_its_ttl_after_the_second_in_which_it_was_given() {
     let mut report = member_drain();
     let mut watched = WatchedDrain::of_report(&report).pop().unwrap();
