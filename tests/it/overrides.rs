@@ -447,6 +447,25 @@ fn a_gradual_drain_is_paused_resumed_and_returned_over_a_time() {
 }
 
 #[test]
+fn an_undrain_that_names_a_time_changes_a_return_in_progress() {
+    let site = site();
+    let server = site.serve();
+    done(&site, &server, &["drain", "fra"]);
+    done(&site, &server, &["undrain", "fra", "--over", "1h"]);
+    assert!(shares(&server, "www.example.org")["192.0.2.2"] > 90, "hardly a client has returned");
+    let ends = || server.status().overrides[0].ends.unwrap();
+    let before = ends();
+    let (code, text, _) = run(&site, &server, &["undrain", "fra"]);
+    assert!(code == 0 && text.contains("returning already; --over changes the time"), "{text}");
+    done(&site, &server, &["undrain", "fra", "--over", "2h"]);
+    assert!(ends() > before + 3000, "{before}, then {}", ends());
+    done(&site, &server, &["undrain", "fra", "--over", "0s"]);
+    assert_eq!(server.status().overrides, []);
+    let share = shares(&server, "www.example.org")["192.0.2.1"];
+    assert!((35..65).contains(&share), "all clients have returned: {share}");
+}
+
+#[test]
 fn two_hundred_changes_from_three_clients_end_in_the_last_of_each() {
     const ROUNDS: usize = 67;
     let site = site();

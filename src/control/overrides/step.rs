@@ -156,9 +156,11 @@ impl StepContext<'_> {
         let known = self.set.find(subject, OverrideKind::State);
         match known.map(|known| known.value) {
             Some(OverrideValue::State(ServingState::Draining)) => return Ok(self.removal(subject)),
-            Some(OverrideValue::Return) => {
-                return Ok(OverrideStep::Stays("its clients are returning already".to_owned()));
+            Some(OverrideValue::Return) if self.request.options.over_secs.is_none() => {
+                let why = "its clients are returning already; --over changes the time";
+                return Ok(OverrideStep::Stays(why.to_owned()));
             }
+            Some(OverrideValue::Return) => return Ok(self.removal(subject)),
             _ => {}
         }
         let items = self.items(subject);
