@@ -538,3 +538,31 @@ fn without_an_admin_address_commands_do_not_try_another_server() {
     let (code, text, _) = site.run(&["explain", "both.example.org", "--client", "8.0.0.1"]);
     assert!(code == 0 && text.lines().next().unwrap().contains("has no admin address"), "{text}");
 }
+
+#[test]
+fn an_https_record_is_explained_by_the_choice_of_both_hints() {
+    let zone = r#"[zone."example.org"]
+nameservers = ["ns1.example.net"]
+hostmaster = "h@example.org"
+[service."w.example.org"]
+type = "HTTPS"
+members = [
+  { name = "four", addresses = ["192.0.2.1"] },
+  { name = "six", addresses = ["2001:db8::1"] },
+]
+"#;
+    let site = ServerDirectory::new(&[(ZONE, zone)]);
+    let server = site.serve();
+    let hints = server.ask(&TestQuery::new("w.example.org", "HTTPS")).answers().remove(0);
+    assert!(hints.contains("192.0.2.1") && hints.contains("2001:db8::1"), "{hints}");
+    let explained =
+        document(&site, &server, &["explain", "w.example.org", "HTTPS", "--client", "8.0.0.1"]);
+    let answered = |step: &Value| {
+        let members = step["steering"]["attempts"][0]["pool"]["members"].as_array().unwrap();
+        let answered = members.iter().filter(|member| member["is-answered"] == true);
+        answered.map(|member| member["name"].clone()).collect::<Vec<_>>()
+    };
+    let steps = explained["steps"].as_array().unwrap();
+    assert_eq!(steps.iter().map(answered).collect::<Vec<_>>(), [["four"], ["six"]], "{explained}");
+    assert!(explained["because"].as_str().unwrap().starts_with("four"), "{explained}");
+}

@@ -334,3 +334,35 @@ fn an_override_is_shown_by_each_view_that_it_concerns() {
     assert_eq!(report["overrides"][0]["reason"], "new disks");
     assert_eq!(report["overrides"].as_array().unwrap().len(), 1, "{report}");
 }
+
+#[test]
+fn a_pool_shows_the_share_of_a_member_in_the_answers_that_can_name_it() {
+    let zone = r#"[zone."example.org"]
+nameservers = ["ns1.example.com"]
+hostmaster = "hostmaster@example.com"
+[pool.web]
+members = [
+  { name = "four", addresses = ["192.0.2.1"] },
+  { name = "six-1", addresses = ["2001:db8::1"], weight = 3 },
+  { name = "six-2", addresses = ["2001:db8::2"] },
+]
+[service."www.example.org"]
+pool = "web"
+"#;
+    let site = ServerDirectory::new(&[("zones/example.org.toml", zone)]);
+    let server = site.serve();
+    let shares = || {
+        let report = document(&site, &server, &["web"]);
+        let members = report["pools"][0]["pool"]["members"].as_array().unwrap().iter();
+        members.map(|member| member["percent"].as_f64()).collect::<Vec<_>>()
+    };
+    assert_eq!(shares(), [100.0, 75.0, 25.0].map(Some));
+    let (_, text) = run(&site, &server, &["web"]);
+    assert!(text.contains("IPv6 alone: weight 3 of 4"), "{text}");
+    // All members are answered then, because the service says so.
+    let url = server.admin.unwrap().to_string();
+    let (code, out, err) = site.run(&["force", "down", "web", "--force", "--server", &url]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(shares(), [None; 3], "the pool has no share to give");
+    assert_eq!(server.addresses("www.example.org"), ["192.0.2.1"]);
+}

@@ -239,7 +239,12 @@ fn members_text(pool: &PoolOverview, screen: Screen, style: StatusStyle) -> Stri
 /// of a drain, is not repeated.
 fn add_members(table: &mut TextTable, pool: &PoolOverview, depth: usize, last_why: &mut String) {
     for member in &pool.members {
-        let share = member.percent.map_or("by place".to_owned(), |share| percent(share / 100.0));
+        let share = match member.percent {
+            Some(share) => percent(share / 100.0),
+            None if pool.is_by_place => "by place".to_owned(),
+            // What is answered depends on the service.
+            None => "-".to_owned(),
+        };
         let state = match (&member.state, &member.pool) {
             (Some(state), _) => state.clone(),
             (None, Some(inner)) if inner.is_usable => "usable".to_owned(),

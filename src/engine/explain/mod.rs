@@ -23,6 +23,7 @@ use hickory_proto::{
 };
 use ipnet::IpNet;
 
+use self::steering::ServiceQuestion;
 use super::{
     answer::answer,
     query::{Query, Transport},
@@ -182,9 +183,10 @@ struct StepInputs<'a> {
 }
 
 impl StepInputs<'_> {
-    /// One step for each name that the reply follows.
+    /// One step for each name that the reply follows, and one for the IPv6 hints of a record.
     fn steps(&self, first: &LookupResult<'_>) -> Vec<StepView> {
-        let mut steps = vec![self.step(&self.request.name, Some(first))];
+        let mut steps = self.steps_of(&self.request.name, Some(first));
+        let mut followed = 0;
         let mut name = self.request.name.clone();
         let aliases: Vec<&RecordView> =
             self.reply.answers.iter().filter(|record| record.rtype == "CNAME").collect();
@@ -195,14 +197,47 @@ impl StepInputs<'_> {
             .iter()
             .find(|record| record.name.parse::<Name>().is_ok_and(|owner| owner == name))
             .and_then(|record| record.rdata.parse::<Name>().ok())
-            .filter(|_| steps.len() <= aliases.len())
+            .filter(|_| followed < aliases.len())
         {
+            followed += 1;
             let zones = &self.context.snapshot.zones;
             let lookup = zones.find(&LookupName::from(&target), self.request.rtype);
-            steps.push(self.step(&target, lookup.as_ref()));
+            steps.extend(self.steps_of(&target, lookup.as_ref()));
             name = target;
         }
         steps
+    }
+
+    /// The steps for one name.
+    fn steps_of(&self, name: &Name, lookup: Option<&LookupResult<'_>>) -> Vec<StepView> {
+        let step = self.step(name, lookup);
+        let question = lookup.and_then(|lookup| self.service_question(lookup));
+        let rtype = self.request.rtype.to_string();
+        let is_answered = self.reply.answers.iter().any(|record| {
+            record.rtype == rtype && record.name.parse::<Name>().as_ref() == Ok(name)
+        });
+        let hints = question
+            .filter(|_| is_answered)
+            .and_then(|question| steering::steering_of_ipv6_hints(self.context, &question))
+            .map(|steering| StepView {
+                means: "the IPv6 hints of the same record".to_owned(),
+                steering: Some(steering),
+                ..step.clone()
+            });
+        std::iter::once(step).chain(hints).collect()
+    }
+
+    /// The question to the service of a name, if it has one.
+    fn service_question(&self, lookup: &LookupResult<'_>) -> Option<ServiceQuestion<'_>> {
+        let LookupOutcome::Exists { service: Some(service), .. } = lookup.outcome else {
+            return None;
+        };
+        Some(ServiceQuestion {
+            service,
+            request: self.request,
+            client_subnet: self.uses_client_subnet,
+            answers: &self.reply.answers,
+        })
     }
 
     fn step(&self, name: &Name, lookup: Option<&LookupResult<'_>>) -> StepView {
@@ -214,18 +249,8 @@ impl StepInputs<'_> {
             return StepView { name: name.to_string(), zone: None, kind, means, steering: None };
         };
         let (kind, means) = describe_name(name, self.request.rtype, lookup, self.reply);
-        let steering = match lookup.outcome {
-            LookupOutcome::Exists { service: Some(service), .. } if kind == "service" => {
-                let question = steering::ServiceQuestion {
-                    service,
-                    request: self.request,
-                    client_subnet: self.uses_client_subnet,
-                    answers: &self.reply.answers,
-                };
-                steering::steering(self.context, &question)
-            }
-            _ => None,
-        };
+        let question = self.service_question(lookup).filter(|_| kind == "service");
+        let steering = question.and_then(|question| steering::steering(self.context, &question));
         let zone = Some(lookup.zone.apex.to_string());
         StepView { name: name.to_string(), zone, kind: kind.to_owned(), means, steering }
     }
@@ -286,7 +311,15 @@ fn describe_name(
 
 /// The deciding reason, as one phrase.
 fn deciding_reason(reply: &ReplyView, steps: &[StepView]) -> String {
-    let steered = steps.iter().rev().find_map(|step| step.steering.as_ref());
+    let mut steered = steps.iter().rev().filter(|step| step.steering.is_some());
+    let last_steered = steered.next();
+    // Of the hints of one record, those of IPv4 come first, unless it has none.
+    let ipv4_hints = last_steered
+        .zip(steered.next())
+        .filter(|(hints, before)| hints.name == before.name)
+        .map(|(_, before)| before)
+        .filter(|before| before.steering.as_ref().is_some_and(SteeringView::is_answering));
+    let steered = ipv4_hints.or(last_steered).and_then(|step| step.steering.as_ref());
     let last = steps.last();
     match (steered, last) {
         (Some(steering), _) => steering::deciding_reason(steering, reply),

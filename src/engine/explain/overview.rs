@@ -3,6 +3,8 @@
 //! A client's place is not known here. What depends on it is left out or says so;
 //! [`super::explain`] has it for one client.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -45,8 +47,10 @@ pub struct MemberOverview {
     pub name: String,
     /// The weight in the configuration.
     pub weight: u16,
-    /// The share of the pool's answers that contain the member, in percent; absent if it depends on
-    /// the client's place.
+    /// The share of the pool's answers that contain the member, in percent: of the answers with
+    /// IPv4 addresses; of those with IPv6 addresses if the pool or the member has no others. Absent
+    /// if it depends on the client's place, and while the pool has no usable member: what is
+    /// answered then depends on the `on-all-down` of the service.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub percent: Option<f64>,
     /// What sets the share, as a phrase.
@@ -71,32 +75,52 @@ pub struct MemberOverview {
     pub pool: Option<Box<PoolOverview>>,
 }
 
-/// A pool as a whole, in the family in which it has usable members, IPv4 first. It searches the
-/// pool again, under the conditions of the snapshot in force.
-pub fn pool_overview(context: &SnapshotContext<'_>, pool: PoolId) -> PoolOverview {
-    let (topology, conditions) = (&context.snapshot.topology, context.conditions);
-    let inspect = |family| (family, inspect_pool(topology, conditions, pool, family));
-    let found = Family::ALL.map(inspect);
-    let usable = found.iter().find(|(_, inspected)| inspected.is_usable);
-    let (family, inspected) = usable.unwrap_or(&found[0]);
-    let phrases = PhraseContext { topology, conditions, family: *family };
-    overview(&phrases, inspected)
+/// A pool, searched for one family.
+#[derive(Clone, Copy)]
+struct FamilyInspection<'a> {
+    phrases: PhraseContext<'a>,
+    pool: &'a InspectedPool,
 }
 
-fn overview(phrases: &PhraseContext<'_>, inspected: &InspectedPool) -> PoolOverview {
-    let configured = phrases.pool(inspected);
-    let mut members: Vec<&InspectedMember> = inspected.members.iter().collect();
-    members.sort_by_key(|member| member.position);
-    let is_by_place = depends_on_place(phrases, inspected);
+impl<'a> FamilyInspection<'a> {
+    fn member(&self, position: usize) -> Option<&'a InspectedMember> {
+        self.pool.members.iter().find(|member| member.position == position)
+    }
+}
+
+/// A pool as a whole, in the family in which it has usable members, IPv4 first. A member without
+/// addresses of that family is described in the other one. It searches the pool again, under the
+/// conditions of the snapshot in force.
+pub fn pool_overview(context: &SnapshotContext<'_>, pool: PoolId) -> PoolOverview {
+    let (topology, conditions) = (&context.snapshot.topology, context.conditions);
+    let found =
+        Family::ALL.map(|family| (family, inspect_pool(topology, conditions, pool, family)));
+    let [first, second] = found.each_ref().map(|(family, pool)| {
+        let phrases = PhraseContext { topology, conditions, family: *family };
+        FamilyInspection { phrases, pool }
+    });
+    match !first.pool.is_usable && second.pool.is_usable {
+        true => overview([second, first]),
+        false => overview([first, second]),
+    }
+}
+
+/// A pool in the first of two families, and in the other one for members that have only that.
+fn overview(families: [FamilyInspection<'_>; 2]) -> PoolOverview {
+    let [FamilyInspection { phrases, pool }, _] = families;
+    let configured = phrases.pool(pool);
+    let mut positions: Vec<usize> = pool.members.iter().map(|member| member.position).collect();
+    positions.sort_unstable();
+    let is_by_place = depends_on_place(&phrases, pool);
     PoolOverview {
         name: configured.name.to_string(),
         policy: configured.policy.as_str().to_owned(),
         min_up: format_min_up(configured.min_up),
-        is_usable: inspected.is_usable,
+        is_usable: pool.is_usable,
         is_by_place,
-        members: members
+        members: positions
             .into_iter()
-            .map(|inner| member(phrases, inspected, inner, is_by_place))
+            .filter_map(|position| member(families, position, is_by_place))
             .collect(),
     }
 }
@@ -110,18 +134,26 @@ fn depends_on_place(phrases: &PhraseContext<'_>, inspected: &InspectedPool) -> b
     phrases.pool(inspected).policy.is_geographic() || inspected.members.iter().any(is_inner)
 }
 
+/// The member at a position, in the first family or, if it has addresses of the other one alone,
+/// in that.
 fn member(
-    phrases: &PhraseContext<'_>,
-    parent: &InspectedPool,
-    inspected: &InspectedMember,
+    [first, second]: [FamilyInspection<'_>; 2],
+    position: usize,
     is_by_place: bool,
-) -> MemberOverview {
-    let configured = &phrases.pool(parent).members[inspected.position];
+) -> Option<MemberOverview> {
+    let (in_first, in_second) = (first.member(position)?, second.member(position)?);
+    let is_of_second =
+        !has_family(in_first, first.phrases.family) && has_family(in_second, second.phrases.family);
+    let (parent, inspected) = if is_of_second { (second, in_second) } else { (first, in_first) };
+    let phrases = &parent.phrases;
+    let why = why(phrases, parent.pool, inspected);
+    let configured = &phrases.pool(parent.pool).members[position];
+    let has_share = !is_by_place && parent.pool.is_usable;
     let base = MemberOverview {
         name: phrases.member_name(configured).to_owned(),
         weight: configured.weight,
-        percent: (!is_by_place).then(|| (inspected.share * 1e10).round() / 1e8),
-        why: why(phrases, parent, inspected),
+        percent: has_share.then(|| (inspected.share * 1e10).round() / 1e8),
+        why: if is_of_second { format!("{} alone: {why}", phrases.family.as_str()) } else { why },
         state: None,
         force: None,
         datacenters: Vec::new(),
@@ -129,11 +161,14 @@ fn member(
         targets: Vec::new(),
         pool: None,
     };
-    match &inspected.content {
-        InspectedNode::Pool(inner) => {
-            MemberOverview { pool: Some(Box::new(overview(phrases, inner))), ..base }
+    Some(match (&in_first.content, &in_second.content, &inspected.content) {
+        (InspectedNode::Pool(pool), InspectedNode::Pool(other), _) => {
+            let families =
+                [FamilyInspection { pool, ..first }, FamilyInspection { pool: other, ..second }];
+            let inner = overview(if is_of_second { [families[1], families[0]] } else { families });
+            MemberOverview { pool: Some(Box::new(inner)), ..base }
         }
-        InspectedNode::Endpoint(endpoint) => MemberOverview {
+        (_, _, InspectedNode::Endpoint(endpoint)) => MemberOverview {
             state: Some(endpoint.state.as_str().to_owned()),
             force: phrases.topology.endpoints[endpoint.id.index()].force.map(forced_health),
             datacenters: steering::datacenters(phrases, &inspected.datacenters),
@@ -141,6 +176,21 @@ fn member(
             targets: steering::targets(phrases, endpoint),
             ..base
         },
+        _ => base,
+    })
+}
+
+/// Whether a member, up or down, has something to answer in a family. What an alias has is not
+/// known before it is resolved.
+fn has_family(member: &InspectedMember, family: Family) -> bool {
+    match &member.content {
+        InspectedNode::Pool(inner) => inner.members.iter().any(|member| has_family(member, family)),
+        InspectedNode::Endpoint(endpoint) => {
+            let is_of_family = |address: IpAddr| address.is_ipv4() == (family == Family::V4);
+            let mut addresses = endpoint.addresses.iter();
+            endpoint.addresses.is_empty()
+                || addresses.any(|(address, _)| address.is_none_or(is_of_family))
+        }
     }
 }
 

@@ -39,9 +39,35 @@ pub(super) fn steering(
     context: &SnapshotContext<'_>,
     question: &ServiceQuestion<'_>,
 ) -> Option<SteeringView> {
-    let topology = &context.snapshot.topology;
     let chart = context.snapshot.charts.get(question.service.index())?;
     let family = family(chart, question.request.rtype)?;
+    steering_in(context, question, chart, family)
+}
+
+/// How a service chose the IPv6 hints of an HTTPS or SVCB record, where [`steering`] is about its
+/// IPv4 hints; `None` for other records.
+pub(super) fn steering_of_ipv6_hints(
+    context: &SnapshotContext<'_>,
+    question: &ServiceQuestion<'_>,
+) -> Option<SteeringView> {
+    let chart = context.snapshot.charts.get(question.service.index())?;
+    let has_hints = match chart.kind() {
+        RecordKind::Binding(binding) => {
+            binding.rtype == question.request.rtype && binding.has_hints
+        }
+        _ => false,
+    };
+    let has_both = Family::ALL.iter().all(|family| chart.publishes(*family));
+    (has_hints && has_both).then(|| steering_in(context, question, chart, Family::V6)).flatten()
+}
+
+fn steering_in(
+    context: &SnapshotContext<'_>,
+    question: &ServiceQuestion<'_>,
+    chart: &Chart,
+    family: Family,
+) -> Option<SteeringView> {
+    let topology = &context.snapshot.topology;
     let service = topology.services.get(question.service.index())?;
     let (address, decided_by) = decided_by(chart, family, question);
     let found = context.databases.lookup(address);

@@ -102,6 +102,13 @@ pub struct SteeringView {
     pub attempts: Vec<AttemptView>,
 }
 
+impl SteeringView {
+    /// Whether one of the pools tried answers.
+    pub(super) fn is_answering(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.is_answering)
+    }
+}
+
 /// The address that decided where the client is, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
