@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{IpAddr, SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -168,6 +168,21 @@ impl Drop for Balancer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Starts a server that accepts connections, never answers, and closes when the client does;
+/// returns its port.
+pub fn start_holding_server() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let hold = |mut stream: TcpStream| _ = std::io::copy(&mut stream, &mut std::io::sink());
+    std::thread::spawn(move || {
+        listener
+            .incoming()
+            .flatten()
+            .for_each(|stream| _ = std::thread::spawn(move || hold(stream)));
+    });
+    port
 }
 
 /// Whether all these programs are installed; prints the missing ones.

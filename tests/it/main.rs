@@ -10,7 +10,7 @@
 //! | `balancers` | nginx and HAProxy |
 //! | `ports` `programs` `wire` | free ports, installed programs, queries in wire format; benchmarks share them |
 //! | `upstream` | Knot, in the place of a recursive resolver |
-//! | `aliases` `attacks` `bindings` `unchecked` `memory_bounds` `certificates` `check` `control` `cookies` `failing_loads` `failures` `files` `health` `held_files` `hostile` `journal` `loads` `logs` `monitors` `overrides` `plan` `regions` `reload` `remote` `reports` `requirements` `resolvers` `safety` `scenarios` `secrets` `status` | the tests |
+//! | `aliases` `attacks` `bindings` `unchecked` `memory_bounds` `certificates` `check` `control` `cookies` `drain_proof` `failing_loads` `failures` `files` `health` `held_files` `hostile` `journal` `loads` `logs` `monitors` `overrides` `plan` `regions` `reload` `remote` `reports` `requirements` `resolvers` `safety` `scenarios` `secrets` `status` | the tests |
 
 #![allow(
     dead_code,
@@ -29,6 +29,7 @@ mod certificates;
 mod check;
 mod control;
 mod cookies;
+mod drain_proof;
 mod failing_loads;
 mod failures;
 mod files;

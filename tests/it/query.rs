@@ -138,7 +138,8 @@ impl TestQuery {
         Err(io::Error::new(io::ErrorKind::TimedOut, "no reply"))
     }
 
-    fn read(&self, id: u16, octets: Vec<u8>) -> io::Result<Reply> {
+    /// Reads a reply, which must have this id and repeat the question.
+    pub fn read(&self, id: u16, octets: Vec<u8>) -> io::Result<Reply> {
         let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
         let message = Message::from_vec(&octets)
             .map_err(|error| invalid(format!("{error}: {octets:02x?}")))?;

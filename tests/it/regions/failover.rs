@@ -11,7 +11,7 @@ use super::site::{
     CHECK_TIMING, Regions, WWW, answer_share, assert_answer_share, pool, run_command, site,
 };
 use crate::{
-    balancers::{Balancer, are_installed},
+    balancers::{Balancer, are_installed, start_holding_server},
     harness::{Server, WAIT_TIMEOUT, fill},
     ports::free_port,
 };
@@ -305,21 +305,6 @@ impl CachedClients {
     fn at(&self, address: &str) -> usize {
         self.connections.iter().flatten().filter(|(connected, _)| connected == address).count()
     }
-}
-
-/// Starts a server that accepts connections, never answers, and closes when the client does;
-/// returns its port.
-fn start_holding_server() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let hold = |mut stream: TcpStream| _ = std::io::copy(&mut stream, &mut std::io::sink());
-    std::thread::spawn(move || {
-        listener
-            .incoming()
-            .flatten()
-            .for_each(|stream| _ = std::thread::spawn(move || hold(stream)));
-    });
-    port
 }
 
 /// A HAProxy whose backend has a limit of 100 connections, and which reports the open ones.
