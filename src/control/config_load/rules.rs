@@ -1,6 +1,6 @@
 //! Safety rules: a load that breaks one is held, file by file, before anything of it is in force.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{cell::RefCell, collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use super::{
     judgement::Judgement,
@@ -126,7 +126,7 @@ impl ConfigLoader {
             window: &self.base.judgement.window,
             now: unix_now(),
         };
-        let violations = change.violations(&std::collections::BTreeSet::new());
+        let violations = change.violations(&BTreeSet::new());
         Judgement { violations, movement: change.as_movement() }
     }
 
@@ -166,10 +166,10 @@ impl ConfigLoader {
             return false;
         }
         let reasons = refusals(&violations);
-        let mut caches =
-            TrialCache { surveys: self.base.surveys.clone(), wheels: self.base.wheels.clone() };
-        let mut is_kept = |config: &Config, databases: &DatabaseFiles| {
-            let trial = self.compile_trial(config, databases, &mut caches);
+        let (surveys, wheels) = (self.base.surveys.clone(), self.base.wheels.clone());
+        let caches = RefCell::new(TrialCache { surveys, wheels });
+        let is_kept = |config: &Config, databases: &DatabaseFiles| {
+            let trial = self.compile_trial(config, databases, &mut caches.borrow_mut());
             self.judge(config, &trial, databases).refused(&consent).is_empty()
         };
         let in_use = self.base.databases.clone();
@@ -177,9 +177,7 @@ impl ConfigLoader {
             self.refused.extend(violations);
             return self.keep_databases(databases, &reasons);
         }
-        let is_kept = std::cell::RefCell::new(is_kept);
-        let breaking = selection.breaking_file(|config| (is_kept.borrow_mut())(config, databases));
-        drop(is_kept);
+        let breaking = selection.breaking_file(|config| is_kept(config, databases));
         let mut holds: Vec<ForcedHold> = Vec::new();
         for line in &reasons {
             holds.extend(match &breaking {

@@ -8,7 +8,7 @@ use super::{
     drain_checks::DrainReplySender,
     owner::Controller,
     reloads::PendingReply,
-    rule_checks::CheckedChange,
+    rule_checks::{CheckedChange, DistressRule, RefusedBy, refused_by},
     trial_outcome::{TrialOutcome, TrialRequest},
 };
 use crate::{
@@ -16,10 +16,8 @@ use crate::{
         config_errors::ConfigErrors,
         drain,
         handle::{DrainAction, DrainError, DrainOutcome, DrainReport, DrainRequest},
-        newly_distressed::newly_distressed_text,
-        safety::RuleViolation,
     },
-    steer::{CompiledCharts, SafetyRule},
+    steer::CompiledCharts,
 };
 
 impl Controller {
@@ -156,22 +154,12 @@ impl Controller {
             over,
             is_harmless: request.action == DrainAction::Pause,
         });
-        let accepted = &request.consent.accepted;
-        let (overridden, mut refused): (Vec<_>, Vec<_>) =
-            violations.into_iter().partition(|one| request.consent.accepts(one));
-        let refuses_distress = matches!(request.action, DrainAction::Drain(_))
-            && !distressed.is_empty()
-            && !accepted.contains(&SafetyRule::UsableMember);
-        if refuses_distress && refused.is_empty() {
-            return Err(DrainError::Distress(distressed));
-        }
-        if refuses_distress {
-            let text = newly_distressed_text(&distressed);
-            refused.insert(0, RuleViolation::new(SafetyRule::UsableMember, text));
-        }
-        match refused.is_empty() {
-            true => Ok(Acceptance { distressed, overridden, movement }),
-            false => Err(DrainError::Forbidden(refused)),
+        let protects_members = matches!(request.action, DrainAction::Drain(_));
+        let distress = DistressRule { distressed: &distressed, protects_members };
+        match refused_by(violations, distress, &request.consent) {
+            Ok(overridden) => Ok(Acceptance { distressed, overridden, movement }),
+            Err(RefusedBy::Distress) => Err(DrainError::Distress(distressed)),
+            Err(RefusedBy::Rules(violations)) => Err(DrainError::Forbidden(violations)),
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
         OverrideCompileStep, OverrideReplySender, PendingOverride, RunningOverride,
     },
     owner::Controller,
-    rule_checks::CheckedChange,
+    rule_checks::{CheckedChange, DistressRule, RefusedBy, refused_by},
     trial_outcome::{TrialOutcome, TrialRequest},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
         clock::unix_now,
         drain,
         handle::{DrainOutcome, DrainReport},
-        newly_distressed::{NewlyDistressed, newly_distressed_text},
+        newly_distressed::NewlyDistressed,
         overrides::{
             OverrideAction, OverrideChange, OverrideError, OverridePlan, OverrideRequest, plan,
             plan_of_timers,
@@ -29,8 +29,7 @@ use crate::{
         status::RampStatus,
     },
     steer::{
-        CompiledCharts, MemberKind, Override, OverrideSubject, SafetyRule, ServingState,
-        datacenter_states,
+        CompiledCharts, MemberKind, Override, OverrideSubject, ServingState, datacenter_states,
     },
 };
 
@@ -197,25 +196,19 @@ impl Controller {
                 false => Err(Refusal::Timer(violations)),
             };
         };
-        let consent = request.consent();
-        let (overridden, mut refused): (Vec<_>, Vec<_>) =
-            violations.into_iter().partition(|one| consent.accepts(one));
-        let refuses_distress = request.action.may_take_away()
-            && !distressed.is_empty()
-            && !consent.accepted.contains(&SafetyRule::UsableMember);
-        if refuses_distress && refused.is_empty() {
-            return Err(Refusal::Request(OverrideError::Distress(distressed)));
+        let protects_members = request.action.may_take_away();
+        let distress = DistressRule { distressed: &distressed, protects_members };
+        match refused_by(violations, distress, &request.consent()) {
+            // A change that begins later moves no client yet.
+            Ok(overridden) => {
+                let movement = movement.filter(|_| plan.begun.is_none());
+                Ok(Acceptance { distressed, overridden, movement })
+            }
+            Err(RefusedBy::Distress) => Err(Refusal::Request(OverrideError::Distress(distressed))),
+            Err(RefusedBy::Rules(violations)) => {
+                Err(Refusal::Request(OverrideError::Forbidden(violations)))
+            }
         }
-        if refuses_distress {
-            let shown = newly_distressed_text(&distressed);
-            refused.insert(0, RuleViolation::new(SafetyRule::UsableMember, shown));
-        }
-        if !refused.is_empty() {
-            return Err(Refusal::Request(OverrideError::Forbidden(refused)));
-        }
-        // A change that begins later moves no client yet.
-        let movement = movement.filter(|_| plan.begun.is_none());
-        Ok(Acceptance { distressed, overridden, movement })
     }
 
     /// Whether an operator asked for the first change.

@@ -7,6 +7,7 @@ use super::{owner::Controller, trial_outcome::TrialOutcome};
 use crate::{
     control::{
         journal::{Event, EventAuthor, EventKind},
+        newly_distressed::{NewlyDistressed, newly_distressed_text},
         overrides::OverrideAuthor,
         safety::{
             JudgedChange, MeasuredMovement, RuleConsent, RuleViolation, active_names, ramp_time,
@@ -30,6 +31,49 @@ pub(super) struct CheckedChange<'a> {
     pub over: Option<Duration>,
     /// Whether it moves nothing by itself: a freeze permits it.
     pub is_harmless: bool,
+}
+
+/// The clients that a change leaves without a usable member.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DistressRule<'a> {
+    pub distressed: &'a [NewlyDistressed],
+    /// Whether the change may leave no client so: it takes members away.
+    pub protects_members: bool,
+}
+
+/// What refuses a change.
+#[derive(Debug)]
+pub(super) enum RefusedBy {
+    /// Nothing but the clients without a usable member.
+    Distress,
+    /// These rules.
+    Rules(Vec<RuleViolation>),
+}
+
+/// The rules that an operator goes around with a change.
+///
+/// # Errors
+/// The change breaks rules that the operator does not go around.
+pub(super) fn refused_by(
+    violations: Vec<RuleViolation>,
+    distress: DistressRule<'_>,
+    consent: &RuleConsent,
+) -> Result<Vec<RuleViolation>, RefusedBy> {
+    let (overridden, mut refused): (Vec<_>, Vec<_>) =
+        violations.into_iter().partition(|one| consent.accepts(one));
+    let is_refused = distress.protects_members
+        && !distress.distressed.is_empty()
+        && !consent.accepted.contains(&SafetyRule::UsableMember);
+    match (is_refused, refused.is_empty()) {
+        (false, true) => Ok(overridden),
+        (true, true) => Err(RefusedBy::Distress),
+        (false, false) => Err(RefusedBy::Rules(refused)),
+        (true, false) => {
+            let text = newly_distressed_text(distress.distressed);
+            refused.insert(0, RuleViolation::new(SafetyRule::UsableMember, text));
+            Err(RefusedBy::Rules(refused))
+        }
+    }
 }
 
 impl Controller {
