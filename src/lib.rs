@@ -12,7 +12,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | 1 | [`dns`] names, wire format, EDNS · [`geo`] coordinates, databases, atlas · [`health`] monitors, verdicts · [`load`] load reports · [`listing`] lists in messages · [`number_format`] percentages and counts as reports write them · [`printable`] text of others, made safe to display |
+//! | 1 | [`demand`] observed demand by network · [`dns`] names, wire format, EDNS · [`geo`] coordinates, databases, atlas · [`health`] monitors, verdicts · [`load`] load reports · [`listing`] lists in messages · [`number_format`] percentages and counts as reports write them · [`printable`] text of others, made safe to display |
 //! | 2 | [`steer`] datacenters, endpoints, pools, policies, wheels, charts |
 //! | 3 | [`zone`] RRsets, nodes, lookup, master files |
 //! | 4 | [`snapshot`] |
@@ -22,6 +22,7 @@
 //! | 8 | [`transport`] sockets · [`control`] the controller · [`admin`] HTTP |
 //! | 9 | [`app`], [`cli`] |
 
+pub mod demand;
 pub mod dns;
 pub mod geo;
 pub mod health;

@@ -29,7 +29,7 @@ const fn leaning(modules: &'static [&'static str]) -> Layer {
 }
 
 const LAYERS: [Layer; 9] = [
-    apart(&["dns", "geo", "health", "load", "listing", "number_format", "printable"]),
+    apart(&["demand", "dns", "geo", "health", "load", "listing", "number_format", "printable"]),
     apart(&["steer"]),
     apart(&["zone"]),
     apart(&["snapshot"]),
@@ -41,7 +41,8 @@ const LAYERS: [Layer; 9] = [
 ];
 
 /// Modules that are functions of their arguments.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
+    "demand",
     "dns",
     "geo",
     "health",

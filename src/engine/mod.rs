@@ -24,6 +24,7 @@ mod reply;
 mod reply_builder;
 mod service_answer;
 mod snapshot_context;
+mod steering_address;
 mod walk;
 mod whoami;
 
@@ -43,6 +44,7 @@ pub use query::{IgnoreReason, Query, Transport};
 pub use query_group::{MAX_GROUP, NameBuffers, QueryGroup};
 pub use reply::{ReplyLabels, WrittenReply};
 pub use snapshot_context::SnapshotContext;
+pub use steering_address::steering_address;
 
 #[cfg(test)]
 mod tests;

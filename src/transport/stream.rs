@@ -89,6 +89,9 @@ pub(super) fn answer_stream(
         draws.reserve_turns(snapshot.turn_counters);
         match panic_guard::answer(DnsEngine, &snapshot, &query, draws, out) {
             Ok(reply) => {
+                if recorder.next_sample(1).is_some() {
+                    recorder.sample(&snapshot, &query, &reply.labels);
+                }
                 take(&out[..reply.length.min(MAX_MESSAGE_OCTETS)], reply.labels);
                 Ok(())
             }

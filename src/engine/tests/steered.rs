@@ -7,7 +7,7 @@ use hickory_proto::op::Message;
 use super::{OPT, ask, request, shown, zone};
 use crate::{
     dns::{Name, Rcode, Rtype},
-    engine::Transport,
+    engine::{Query, Transport, steering_address},
     geo::Databases,
     snapshot::Snapshot,
     steer::{
@@ -102,7 +102,7 @@ fn snapshot(services: &[(&str, &[&str])]) -> Snapshot {
     let compiler = Compiler::new(Arc::clone(&topology), &Databases::default(), &mut surveys);
     let charts = compiler.compile(&Conditions::unprobed(&topology, 0), &mut surveys).charts();
     let zones = Zones::build(vec![Arc::new(zone("gslb.test.", ZONE))], &names);
-    Snapshot { zones: Arc::new(zones), charts, ..Snapshot::default() }
+    Snapshot { zones: Arc::new(zones), charts, topology, ..Snapshot::default() }
 }
 
 const SERVICES: &[(&str, &[&str])] = &[
@@ -226,4 +226,38 @@ fn a_reply_is_labelled_with_the_first_service() {
     assert_eq!(service("twice.gslb.test"), Some(ServiceId(1)));
     assert_eq!(service("toservice.gslb.test"), Some(ServiceId(0)));
     assert_eq!(service("static.gslb.test"), None);
+}
+
+#[test]
+fn a_sample_has_the_address_that_the_answer_was_chosen_by() {
+    let snapshot = || snapshot(SERVICES);
+    let of_service = {
+        let mut snapshot = snapshot();
+        let topology = Arc::make_mut(&mut snapshot.topology);
+        Arc::make_mut(&mut topology.services)[8].client_subnet = false;
+        snapshot
+    };
+    let of_zone = {
+        let mut zone = zone("gslb.test.", ZONE);
+        zone.client_subnet = false;
+        let names = [("geo.gslb.test".parse().unwrap(), ZoneId(0), ServiceId(8))];
+        let zones = Arc::new(Zones::build(vec![Arc::new(zone)], &names));
+        Snapshot { zones, ..snapshot() }
+    };
+    let rule = &b"\0\x01\x18\0\xcb\0\x71"[..];
+    for (why, snapshot, subnet, expected) in [
+        ("the subnet", snapshot(), rule, "203.0.113.0"),
+        ("no tailoring", snapshot(), b"\0\x01\0\0", "198.51.100.9"),
+        ("a subnet of private addresses", snapshot(), b"\0\x01\x08\0\x0a", "198.51.100.9"),
+        ("a service that ignores subnets", of_service, rule, "198.51.100.9"),
+        ("a zone that ignores subnets", of_zone, rule, "198.51.100.9"),
+    ] {
+        let options = [&[0, 8, 0, subnet.len() as u8], subnet].concat();
+        let opt = [&OPT[..9], &(options.len() as u16).to_be_bytes(), &options].concat();
+        let message = request("geo.gslb.test", Rtype::A, &opt);
+        let (source, transport) = ([198, 51, 100, 9].into(), Transport::Udp);
+        let query = Query { message: &message, source, transport, now_secs: 0 };
+        let found = steering_address(&snapshot, &query, ServiceId(8));
+        assert_eq!(found.to_string(), expected, "{why}");
+    }
 }

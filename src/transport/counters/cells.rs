@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use super::events::{COUNTED_STATUSES, COUNTED_TYPES, ConnectionEvent, NoReplyReason, RCODE_CELLS};
+use super::{
+    events::{COUNTED_STATUSES, COUNTED_TYPES, ConnectionEvent, NoReplyReason, RCODE_CELLS},
+    samples::SampleBuffer,
+};
 use crate::engine::Transport;
 
 /// One writer's cells. Aligned so that two writers never share a cache line (128 octets: adjacent
@@ -28,6 +31,8 @@ pub(super) struct CounterCells {
     pub(super) statuses: [AtomicU64; COUNTED_STATUSES.len() + 1],
     pub(super) services: CounterTable,
     pub(super) datacenters: CounterTable,
+    /// The networks of some of the clients.
+    pub(super) samples: SampleBuffer,
 }
 
 impl CounterCells {
@@ -45,6 +50,7 @@ impl CounterCells {
             statuses: array::from_fn(|_| AtomicU64::new(0)),
             services: CounterTable::default(),
             datacenters: CounterTable::default(),
+            samples: SampleBuffer::new(),
         }
     }
 }

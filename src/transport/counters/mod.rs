@@ -6,6 +6,7 @@
 //! | `events` | what is counted |
 //! | `cells` | the memory of the counts |
 //! | `slots` | the slots of services and datacenters, which come and go with reloads |
+//! | `samples` | the networks of some clients, until they are taken |
 //! | `recorder` | counts |
 //! | `totals` | the sums over all writers |
 //!
@@ -22,6 +23,7 @@
 mod cells;
 mod events;
 mod recorder;
+mod samples;
 mod slots;
 mod totals;
 
@@ -35,7 +37,7 @@ use self::{
     recorder::WriteMode,
     slots::SlotRegistry,
 };
-use crate::{engine::Transport, steer::Topology};
+use crate::{demand::NetworkGroup, engine::Transport, steer::Topology};
 
 pub use self::{
     events::{ConnectionEvent, NoReplyReason},
@@ -93,6 +95,13 @@ impl Counters {
         totals
     }
 
+    /// Takes the samples of all writers since the last call, and passes the network of each to
+    /// `each` with the number of samples that it stands for. For one caller.
+    pub fn take_samples(&self, mut each: impl FnMut(NetworkGroup, f64)) {
+        let writers = self.cells().clone();
+        writers.iter().for_each(|cells| cells.samples.take(&mut each));
+    }
+
     fn add_cells(&self, transport: Transport) -> Arc<CounterCells> {
         let cells = Arc::new(CounterCells::new(transport));
         self.cells().push(Arc::clone(&cells));
@@ -116,7 +125,8 @@ mod tests {
     use super::*;
     use crate::{
         dns::{Rcode, Rtype},
-        engine::ReplyLabels,
+        engine::{Query, ReplyLabels},
+        snapshot::Snapshot,
         steer::{DatacenterId, OnAllDown, PoolId, RecordKind, Service, ServiceId, ZoneId},
     };
 
@@ -181,6 +191,46 @@ mod tests {
             [named("a.example"), named("b.example"), named("c.example"), named("d.example")],
             [Some(0), Some(1), Some(3), Some(0)]
         );
+    }
+
+    #[test]
+    fn samples_have_the_networks_of_clients_that_services_answered_in_their_proportion() {
+        fastrand::seed(7);
+        let counters = Counters::new();
+        let topology = topology(&["a.example"]);
+        let snapshot = Snapshot { topology, ..Snapshot::default() };
+        let writers = [counters.recorder(Transport::Udp), counters.shared_recorder(Transport::Tcp)];
+        let fixed = ReplyLabels { service: None, ..answered_by(0) };
+        // Of ten replies, one to 192.0.2/24 and six to 203.0.113/24 are chosen by the service.
+        let source = |reply: usize| [203, 0, 113, reply as u8].into();
+        let replies = |reply: usize| match reply % 10 {
+            0 => ([192, 0, 2, 1].into(), answered_by(0)),
+            1..=6 => (source(reply), answered_by(0)),
+            _ => (source(reply), fixed),
+        };
+        for mut writer in writers {
+            let mut done = 0;
+            while done < 320_000 {
+                let batch = done % 64 + 1;
+                let mut first = 0;
+                while let Some(position) = writer.next_sample(batch - first) {
+                    first += position + 1;
+                    let (source, labels) = replies(done + first - 1);
+                    let transport = Transport::Udp;
+                    let query = Query { message: &[], source, transport, now_secs: 0 };
+                    writer.sample(&snapshot, &query, &labels);
+                }
+                done += batch;
+            }
+        }
+        let mut samples = HashMap::new();
+        counters
+            .take_samples(|group, weight| *samples.entry(group.to_string()).or_default() += weight);
+        let of = |network: &str| samples.get(network).copied().unwrap_or(0.0) as i32;
+        // 2 * 320,000 / 64 replies are sampled, a tenth and six tenths of them.
+        assert!((880..1120).contains(&of("192.0.2.0/24")), "{samples:?}");
+        assert!((5600..6400).contains(&of("203.0.113.0/24")), "{samples:?}");
+        assert_eq!(samples.len(), 2, "{samples:?}");
     }
 
     #[test]

@@ -8,9 +8,15 @@ use std::sync::{
 use super::{
     cells::CounterCells,
     events::{COUNTED_STATUSES, COUNTED_TYPES, ConnectionEvent, NoReplyReason, RCODE_CELLS},
+    samples,
     slots::{SlotRegistry, TopologySlots},
 };
-use crate::{engine::ReplyLabels, steer::Topology};
+use crate::{
+    demand::NetworkGroup,
+    engine::{self, Query, ReplyLabels},
+    snapshot::Snapshot,
+    steer::Topology,
+};
 
 /// Whether cells have one writer or several, which decides how counts are added.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +47,8 @@ pub(in crate::transport) struct Recorder {
     slots: Arc<TopologySlots>,
     /// Messages received whose outcome is not counted yet.
     unfinished: u64,
+    /// The number of replies up to the next one that is sampled, 1 for the next reply.
+    until_sample: usize,
 }
 
 impl Recorder {
@@ -49,7 +57,8 @@ impl Recorder {
         cells: Arc<CounterCells>,
         mode: WriteMode,
     ) -> Self {
-        Self { registry, cells, mode, slots: Arc::default(), unfinished: 0 }
+        let until_sample = samples::draw_interval();
+        Self { registry, cells, mode, slots: Arc::default(), unfinished: 0, until_sample }
     }
 
     /// Another recorder on the same cells, for another connection.
@@ -60,6 +69,7 @@ impl Recorder {
             mode: WriteMode::Shared,
             slots: Arc::clone(&self.slots),
             unfinished: 0,
+            until_sample: samples::draw_interval(),
         }
     }
 
@@ -100,6 +110,33 @@ impl Recorder {
         let datacenter = labels.datacenter.and_then(|id| slots.datacenters.get(id.index()));
         if let Some(cell) = datacenter.and_then(|&slot| cells.datacenters.cell(slot)) {
             mode.add(cell, 1);
+        }
+    }
+
+    /// The position of the first of the next `count` replies that is sampled; the next call goes on
+    /// after it. `None` if none of them is: then this costs a comparison and a subtraction for all.
+    #[inline]
+    pub(in crate::transport) fn next_sample(&mut self, count: usize) -> Option<usize> {
+        if self.until_sample > count {
+            self.until_sample -= count;
+            return None;
+        }
+        let next = std::mem::replace(&mut self.until_sample, samples::draw_interval());
+        Some(next - 1)
+    }
+
+    /// Records from which network a query came whose reply is sampled, if a service chose the
+    /// answer.
+    #[cold]
+    pub(in crate::transport) fn sample(
+        &self,
+        snapshot: &Snapshot,
+        query: &Query<'_>,
+        labels: &ReplyLabels,
+    ) {
+        if let Some(service) = labels.service {
+            let client = engine::steering_address(snapshot, query, service);
+            self.cells.samples.push(NetworkGroup::containing(client));
         }
     }
 

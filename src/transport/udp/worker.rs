@@ -153,6 +153,7 @@ impl<'a, E: Engine> ShardWorker<'a, E> {
             }
         };
         if panic_guard::catch_panic(answer_in_groups).is_some() {
+            replies.sample(batch, snapshot, now_secs, recorder);
             return;
         }
         // Only the message that caused the panic gets no reply: the others are answered alone.
@@ -235,6 +236,27 @@ impl BatchReplies {
                 self.labels.push(reply.labels);
             }
             Err(reason) => recorder.no_reply(reason),
+        }
+    }
+
+    /// Records from which networks the queries came whose replies are sampled. Queries of a batch
+    /// during which the engine panicked are not sampled.
+    fn sample(
+        &self,
+        batch: &mut Batch,
+        snapshot: &Snapshot,
+        now_secs: u32,
+        recorder: &mut Recorder,
+    ) {
+        let mut first = 0;
+        while let Some(position) = recorder.next_sample(self.outgoing.len() - first) {
+            first += position + 1;
+            let (reply, labels) = (self.outgoing[first - 1], &self.labels[first - 1]);
+            for datagram in batch.datagrams(reply.index..reply.index + 1) {
+                if let Ok((query, _)) = parse_datagram(datagram, now_secs) {
+                    recorder.sample(snapshot, &query, labels);
+                }
+            }
         }
     }
 }
