@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     config_errors::ConfigErrors,
+    demand_tracker::DemandHandle,
     history::{History, Replay, ReplayBase, ReplayError},
     journal::{Event, Journal},
     last_good::LastGood,
@@ -40,6 +41,7 @@ pub struct ControllerHandle {
     pub(super) certificates: CertificateRegistry,
     pub(super) journal: Journal,
     pub(super) history: History,
+    pub(super) demand: DemandHandle,
     /// Locked during a replay: it takes memory and time.
     pub(super) replays: Arc<tokio::sync::Mutex<()>>,
 }
@@ -454,12 +456,13 @@ impl ControllerHandle {
         tokio::task::spawn_blocking(replay).await.unwrap_or(Err(ReplayError::Panicked))
     }
 
-    /// What the answers in force were compiled from.
+    /// What the answers in force were compiled from, and the observed demand.
     ///
     /// # Errors
     /// [`ControllerStopped`] once the controller has stopped.
     pub async fn steering(&self) -> Result<SteeringDocument, ControllerStopped> {
-        self.request(ControllerCommand::Steering).await
+        let document = self.request(ControllerCommand::Steering).await?;
+        Ok(SteeringDocument { demand: self.demand.observed().await, ..document })
     }
 
     /// Begins, pauses, resumes or ends a drain by an edit of the datacenter's file; returns once

@@ -32,6 +32,7 @@
 //! | `load_controller`, `transition_log` | load reports, shares and ramps; their log records |
 //! | **state** | |
 //! | `state` | the directory of what survives a restart |
+//! | `demand_tracker` | how many queries come from which networks |
 //! | `journal` | every change that can alter answers, as events |
 //! | `history` | what answers depended on at each moment, to repeat them |
 //! | `request_wait` | the wait of the threads of both for requests |
@@ -50,6 +51,7 @@ mod config_load;
 mod controller;
 mod cookies;
 mod databases;
+mod demand_tracker;
 mod distress;
 mod drain;
 mod drain_tracker;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{overrides, safety::PlannedRules, status::DatabaseStatus};
 use crate::{
+    demand::ObservedDemand,
     engine::PoolLoadLevel,
     steer::{Conditions, OverrideSet, Topology, TopologyDocument, apply_overrides},
 };
@@ -35,6 +36,9 @@ pub struct SteeringDocument {
     pub rules: PlannedRules,
     /// The answers that each service gave since the start; services without any are left out.
     pub answers: BTreeMap<String, u64>,
+    /// The demand that was observed, by network; `None` if no query was observed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub demand: Option<ObservedDemand>,
 }
 
 impl SteeringDocument {

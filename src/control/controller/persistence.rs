@@ -11,7 +11,11 @@ use tokio::time::Instant as TokioInstant;
 use super::{cookie_rotation::CookieRotation, live_conditions::LiveConditions, probing::Probing};
 use crate::{
     control::{
-        LoadedConfig, clock::unix_now, last_good::LastGoodOrigin, last_good_saver::LastGoodSaver,
+        LoadedConfig,
+        clock::unix_now,
+        demand_tracker::{DemandHandle, DemandTracker},
+        last_good::LastGoodOrigin,
+        last_good_saver::LastGoodSaver,
         state::StateDirectory,
     },
     dns::CookieKeys,
@@ -28,6 +32,7 @@ const SAVE_RETRY_INTERVAL: Duration = Duration::from_secs(10);
 pub(super) struct Persistence {
     state_directory: StateDirectory,
     last_good_saver: LastGoodSaver,
+    demand: DemandTracker,
     cookies: CookieRotation,
     /// When to save health status, ramps, recoveries and aliases; `None` while they are saved.
     save_at: Option<TokioInstant>,
@@ -41,12 +46,14 @@ impl Persistence {
     pub(super) fn start(
         mut state_directory: StateDirectory,
         origin: LastGoodOrigin,
+        demand: DemandTracker,
         now: i64,
     ) -> Self {
         let cookies = CookieRotation::open(&mut state_directory, now);
         Self {
             last_good_saver: LastGoodSaver::start(state_directory.clone(), origin),
             state_directory,
+            demand,
             cookies,
             save_at: None,
             check_at: TokioInstant::now() + SAVE_RETRY_INTERVAL,
@@ -55,6 +62,11 @@ impl Persistence {
 
     pub(super) fn state_directory(&self) -> &StateDirectory {
         &self.state_directory
+    }
+
+    /// Asks for the observed demand.
+    pub(super) fn demand(&self) -> DemandHandle {
+        self.demand.handle()
     }
 
     /// The keys of server cookies.
@@ -130,6 +142,7 @@ impl Persistence {
         } else {
             self.save_live_state(probing, conditions);
         }
+        self.demand.finish().await;
         self.last_good_saver.finish().await;
         self.state_directory.mark_clean_stop(unix_now());
     }
@@ -142,6 +155,7 @@ impl Persistence {
         self.cookies.save(&mut self.state_directory);
         self.save_live_state(probing, conditions);
         self.save_files(loaded);
+        self.demand.save();
         self.state_directory.resave_overrides(&loaded.overrides);
     }
 

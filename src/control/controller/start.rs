@@ -23,10 +23,11 @@ use super::{
 use crate::{
     config::SourceOptions,
     control::{
-        LoadedConfig, clock::unix_now, compile_worker::CompileWorker, handle::ControllerHandle,
-        history::History, journal::Journal, last_good::LastGoodOrigin,
-        load_controller::LoadController, rule_holds::RuleHolds, safety_memory::SafetyMemory,
-        state::StateDirectory, status::ServerStatus,
+        LoadedConfig, clock::unix_now, compile_worker::CompileWorker,
+        demand_tracker::DemandTracker, handle::ControllerHandle, history::History,
+        journal::Journal, last_good::LastGoodOrigin, load_controller::LoadController,
+        rule_holds::RuleHolds, safety_memory::SafetyMemory, state::StateDirectory,
+        status::ServerStatus,
     },
     probe::{Prober, SchedulerLimits},
     snapshot::ServerIdentity,
@@ -91,6 +92,7 @@ impl Controller {
             certificates,
             journal: controller.journaling.journal().clone(),
             history: controller.journaling.history().clone(),
+            demand: controller.persistence.demand(),
             replays: Arc::default(),
         };
         let footprint = std::mem::take(&mut controller.loaded.footprint);
@@ -126,7 +128,9 @@ impl Controller {
         let load_controller = LoadController::new(poll_limits, epoch, senders.poll_reports);
         let journal = Journal::start(state_directory.journal_directory())?;
         let history = History::start(state_directory.history_directory(), journal.clone())?;
-        let persistence = Persistence::start(state_directory, LastGoodOrigin::of(&locations), now);
+        let demand = DemandTracker::start(state_directory.clone(), counters.clone());
+        let origin = LastGoodOrigin::of(&locations);
+        let persistence = Persistence::start(state_directory, origin, demand, now);
         let identity = ServerIdentity { cookie_keys: persistence.cookie_keys(), ..identity };
         Ok(Self {
             conditions: LiveConditions::new(&loaded.topology, now, aliases, load_controller, epoch),

@@ -93,7 +93,8 @@ pub(super) fn status(inputs: &StatusInputs<'_>, detail: ListDetail) -> Status {
     }
 }
 
-/// What the answers in force were compiled from. The caller adds the counted answers.
+/// What the answers in force were compiled from. The caller adds the counted answers and the
+/// observed demand.
 pub(super) fn steering(inputs: &StatusInputs<'_>) -> SteeringDocument {
     let topology = &inputs.snapshot.topology;
     let pool_load = |report: PoolReport<'_>| {
@@ -116,6 +117,7 @@ pub(super) fn steering(inputs: &StatusInputs<'_>) -> SteeringDocument {
             .collect(),
         rules: PlannedRules::new(&inputs.loaded.config.safety, &inputs.rules.memory.window),
         answers: BTreeMap::new(),
+        demand: None,
     }
 }
 

@@ -1,19 +1,22 @@
-//! The contents of the state directory's files: aliases, ramps and holders, recoveries. Each is a
-//! JSON object with a `version`; an object of another version is refused as a whole.
+//! The contents of the state directory's files: aliases, ramps and holders, recoveries, observed
+//! demand. Each is a JSON object with a `version`; an object of another version is refused as a
+//! whole.
 
 use std::{fmt, net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::control::safety::MeasuredMovement;
-use crate::steer::{
-    RampKey, SavedFailback, SavedFeedback, SavedHolder, SavedRecovery, SavedShares,
+use crate::{
+    control::safety::MeasuredMovement,
+    demand::ObservedDemand,
+    steer::{RampKey, SavedFailback, SavedFeedback, SavedHolder, SavedRecovery, SavedShares},
 };
 
 const ALIAS_VERSION: u32 = 1;
 const FEEDBACK_VERSION: u32 = 1;
 const RECOVERY_VERSION: u32 = 1;
 const SAFETY_VERSION: u32 = 1;
+const DEMAND_VERSION: u32 = 1;
 
 /// The maximum age of an alias that is used, in seconds: older addresses may belong to another host
 /// now.
@@ -96,6 +99,14 @@ pub(in crate::control) struct SavedSafety {
 struct SafetyFile {
     version: u32,
     memory: SavedSafety,
+}
+
+/// The demand that was observed.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct DemandFile {
+    version: u32,
+    demand: ObservedDemand,
 }
 
 /// Why a file of the state directory is not used.
@@ -258,4 +269,12 @@ pub(super) fn decode_safety(octets: &[u8]) -> Result<SavedSafety, DocumentError>
 
 pub(super) fn encode_safety(memory: SavedSafety) -> Vec<u8> {
     to_json(&SafetyFile { version: SAFETY_VERSION, memory })
+}
+
+pub(super) fn decode_demand(octets: &[u8]) -> Result<ObservedDemand, DocumentError> {
+    versioned(octets, DEMAND_VERSION).map(|file: DemandFile| file.demand)
+}
+
+pub(super) fn encode_demand(demand: ObservedDemand) -> Vec<u8> {
+    to_json(&DemandFile { version: DEMAND_VERSION, demand })
 }

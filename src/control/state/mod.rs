@@ -36,6 +36,7 @@ use super::{
     saved_serials::{Completeness, EarlierSerials, SavedSerial},
 };
 use crate::{
+    demand::ObservedDemand,
     dns::Name,
     files::{self, SymlinkPolicy},
     health::saved::{self, SavedKey, SavedVerdict, SavedVerdicts},
@@ -48,6 +49,9 @@ const ALIASES: &str = "aliases.json";
 const FEEDBACK: &str = "steering.json";
 const RECOVERIES: &str = "recoveries.json";
 const SAFETY: &str = "safety.json";
+const DEMAND: &str = "demand.json";
+/// A file of observed demand that could not be used, kept for the operator.
+const DAMAGED_DEMAND: &str = "demand.damaged";
 /// The file of cookie keys.
 pub(super) const COOKIE_KEY: &str = "cookie.key";
 const LAST_GOOD: &str = "last-good";
@@ -242,6 +246,34 @@ impl StateDirectory {
         }
     }
 
+    /// The demand that previous runs observed. A damaged file is kept under another name.
+    pub(super) fn demand(&self) -> Option<ObservedDemand> {
+        let octets = self.read(DEMAND)?;
+        let decoded = documents::decode_demand(&octets).inspect_err(|error| {
+            // The file stays where it is if it cannot be renamed; the next save replaces it.
+            let _ = fs::rename(self.path.join(DEMAND), self.path.join(DAMAGED_DEMAND));
+            tracing::warn!(
+                file = %self.path.join(DEMAND).display(),
+                %error,
+                consequence = "plan weighs clients by announced networks until enough queries are observed; the file is kept as demand.damaged",
+                "saved state not used"
+            );
+        });
+        decoded.ok()
+    }
+
+    /// Saves the observed demand for the next run. Without any, no file is created.
+    pub(super) fn save_demand(&mut self, demand: Option<ObservedDemand>) {
+        let Some(demand) = demand else {
+            if !self.stays_absent(DEMAND, true) {
+                let _ = fs::remove_file(self.path.join(DEMAND));
+                self.save_failures.forget(DEMAND);
+            }
+            return;
+        };
+        self.write(DEMAND, &documents::encode_demand(demand));
+    }
+
     /// The keys of server cookies, as they were saved.
     pub(super) fn cookies(&self) -> Option<Vec<u8>> {
         self.read(COOKIE_KEY)
@@ -308,13 +340,15 @@ impl StateDirectory {
 
 /// Whether a run of this program makes files of this name.
 fn is_ours(name: &str) -> bool {
-    const NAMES: [&str; 14] = [
+    const NAMES: [&str; 16] = [
         VERDICTS,
         SAFETY,
         SERIALS,
         ALIASES,
         FEEDBACK,
         RECOVERIES,
+        DEMAND,
+        DAMAGED_DEMAND,
         COOKIE_KEY,
         LAST_GOOD,
         CLEAN_STOP,
@@ -333,6 +367,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::demand::{DemandTable, NetworkGroup};
 
     #[test]
     fn saved_state_is_read_back_and_no_temporary_file_is_left() {
@@ -443,6 +478,29 @@ mod tests {
         assert!(state.save_failures().is_any_lost());
         state.save_recoveries(Vec::new(), SystemTime::now());
         assert!(!state.save_failures().is_any_lost());
+    }
+
+    #[test]
+    fn observed_demand_survives_a_restart_and_a_damaged_file_is_kept_aside() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || StateDirectory::open(directory.path().join("state"));
+        let mut table = DemandTable::default();
+        table.add(NetworkGroup::containing("203.0.113.7".parse().unwrap()), 3.0, 1000);
+        table.add(NetworkGroup::containing("2001:db8::7".parse().unwrap()), 0.5, 1000);
+        assert_eq!(open().demand(), None);
+        open().save_demand(None);
+        assert!(!open().path().join(DEMAND).exists());
+        open().save_demand(table.document());
+        assert_eq!(open().demand(), table.document());
+        for (content, why) in [
+            (&b"{\"version\":1,\"demand\":{"[..], "cut off"),
+            (b"{\"version\":2}", "of another version"),
+        ] {
+            fs::write(open().path().join(DEMAND), content).unwrap();
+            assert_eq!(open().demand(), None, "{why}");
+            assert!(!open().path().join(DEMAND).exists(), "{why}");
+            assert_eq!(fs::read(open().path().join(DAMAGED_DEMAND)).unwrap(), content, "{why}");
+        }
     }
 
     #[test]
