@@ -37,8 +37,9 @@ pub use explain::{
 pub use plan::{
     AsnView, BasisView, CacheView, CountryView, DatacenterChange, ExceededCapacity, FlowView,
     LoadView, LossView, MapDatacenter, MapPlace, MapView, MovedShare, MovementView, NetworkView,
-    OutageView, Plan, PlanLimits, PlanOptions, PlanSide, PoolLoadLevel, ServiceChange,
-    ServiceLossView, ShareView, ShiftView, moved_share, plan, render_map, render_plan,
+    ObservedDemandView, OutageView, Plan, PlanLimits, PlanOptions, PlanSide, PoolLoadLevel,
+    SampleTotalsView, ServiceChange, ServiceLossView, ShareView, ShiftView, moved_share, plan,
+    render_map, render_plan,
 };
 pub use query::{IgnoreReason, Query, Transport};
 pub use query_group::{MAX_GROUP, NameBuffers, QueryGroup};

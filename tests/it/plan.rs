@@ -1,13 +1,16 @@
 //! `portolan plan`: edited files, drains, outages and databases compared with a running server or
 //! with other files.
 
-use std::{fs, net::TcpListener};
+use std::{
+    fs,
+    net::{TcpListener, UdpSocket},
+};
 
 use serde_json::Value;
 
 use crate::{
     harness::{Server, ServerDirectory, WAIT_TIMEOUT, fill, sample_database},
-    query::TestQuery,
+    query::{REPLY_TIMEOUT, TestQuery},
 };
 
 const WWW: &str = "www.example.org";
@@ -270,6 +273,54 @@ fn services_weigh_by_the_answers_of_the_server() {
     // A quarter of the demand is for `www`; the clients of `fra` are some of it.
     let (before, after) = share(&weighted, "fra");
     assert!(before > 0.0 && before < 25.0 && after == 0.0, "{weighted:#}");
+}
+
+/// Sends `count` queries of clients in Germany and in the USA, nine to one, and waits for the
+/// replies.
+fn ask_as_germans_and_americans(server: &Server, count: usize) {
+    let message = |subnet: &str| TestQuery::new(WWW, "A").subnet(subnet).message(7);
+    let (german, american) = (message("80.1.2.0/24"), message("8.1.2.0/24"));
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(server.address).unwrap();
+    socket.set_read_timeout(Some(REPLY_TIMEOUT)).unwrap();
+    for number in 0..count {
+        socket.send(if number % 10 == 0 { &american } else { &german }).unwrap();
+        if number % 32 == 31 {
+            (0..32).for_each(|_| assert!(socket.recv(&mut [0; 1232]).is_ok()));
+        }
+    }
+}
+
+#[test]
+fn clients_weigh_by_the_queries_that_the_server_observed_also_after_a_restart() {
+    let site = site();
+    let server = site.serve();
+    let drained = |server: &Server| document(&site, server, &["--drain", "fra"]);
+    let moved = |plan: &Value| plan["plan"]["movements"][0]["moved-percent"].as_f64().unwrap();
+    let by_networks = moved(&drained(&server));
+    let observed = |plan: &Value| plan["plan"]["basis"]["observed"]["ipv4"].clone();
+    assert_eq!(observed(&drained(&server)), Value::Null);
+    server.until("1,000 samples are there", WAIT_TIMEOUT, |server| {
+        ask_as_germans_and_americans(server, 8192);
+        observed(&drained(server))["is-used"] == true
+    });
+    let planned = drained(&server);
+    let percent = moved(&planned);
+    assert!((85.0..94.0).contains(&percent) && by_networks < 80.0, "{by_networks} {planned:#}");
+    assert_eq!(observed(&planned)["networks"], 2);
+    let fra = share(&planned, "fra");
+    assert!((85.0..94.0).contains(&fra.0) && fra.1 == 0.0, "{fra:?}");
+    let samples = observed(&planned)["samples"].as_u64().unwrap();
+    assert!(server.terminate().0.success());
+    let server = site.serve();
+    let (_, out, err) = plan(&site, &server, &["--drain", "fra"]);
+    let basis = "clients are weighed by queries observed since ";
+    assert!(
+        out.contains(basis) && out.contains(" from 2 networks; IPv6 clients, with"),
+        "{out}{err}"
+    );
+    let kept = observed(&drained(&server))["samples"].as_u64().unwrap();
+    assert!(kept >= samples - 1, "{kept} of {samples} samples");
 }
 
 #[test]

@@ -58,6 +58,7 @@ pub(super) fn server_side(
         notes,
         options: PlanOptions {
             answers: document.answers.into_iter().collect(),
+            observed: document.demand,
             pool_loads: document.pool_loads.into_iter().collect(),
             ..PlanOptions::default()
         },

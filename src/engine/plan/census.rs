@@ -11,9 +11,13 @@ use ipnet::IpNet;
 use super::{
     address_runs::{self, JointRun, joint_runs},
     client_family::ClientFamily,
+    network_weights::{NetworkWeights, SampleTotals, WeightCursor},
     side::PlanSide,
 };
-use crate::geo::{Atlas, Coordinates, Databases, Location};
+use crate::{
+    demand::ObservedDemand,
+    geo::{Atlas, Coordinates, Databases, Location},
+};
 
 /// Where the clients of a cell are.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +35,7 @@ pub(super) struct CensusCell {
     pub(super) representative: IpAddr,
     /// A position in the places of the census.
     place: u32,
-    /// The number of addresses, or of observed queries.
+    /// The number of addresses, or of samples of observed queries.
     pub(super) demand: f64,
     addresses: u128,
 }
@@ -50,19 +54,32 @@ pub(super) struct ClientCensus {
     cells: [Vec<CensusCell>; 2],
     /// By family: the position of the cell of two areas.
     numbers: [FastMap<(u32, u32), u32>; 2],
+    /// How the networks of each family are weighed.
+    weights: [NetworkWeights; 2],
 }
 
 impl ClientCensus {
-    /// Counts the clients for a comparison of two sides.
-    pub(super) fn of_sides(before: PlanSide<'_>, after: PlanSide<'_>) -> Self {
+    /// Counts the clients for a comparison of two sides, and weighs them by `observed` demand if
+    /// there is enough of it.
+    pub(super) fn of_sides(
+        before: PlanSide<'_>,
+        after: PlanSide<'_>,
+        observed: Option<&ObservedDemand>,
+    ) -> Self {
         let mut named: Vec<_> = before.named_prefixes().chain(after.named_prefixes()).collect();
         named.sort_unstable();
         named.dedup();
-        Self::new(before.databases, after.databases, &named)
+        Self::new(before.databases, after.databases, &named, observed)
     }
 
-    /// Counts the clients by address. `named` are the prefixes of all rules.
-    pub(super) fn new(before: &Databases, after: &Databases, named: &[IpNet]) -> Self {
+    /// Counts the clients by address, and weighs them by `observed` demand if there is enough of
+    /// it. `named` are the prefixes of all rules.
+    pub(super) fn new(
+        before: &Databases,
+        after: &Databases,
+        named: &[IpNet],
+        observed: Option<&ObservedDemand>,
+    ) -> Self {
         let (second, places) = cell_atlas(after, named);
         let is_same = before.list().len() == after.list().len()
             && before.list().iter().zip(after.list()).all(|(a, b)| Arc::ptr_eq(a, b));
@@ -77,8 +94,16 @@ impl ClientCensus {
             places,
             cells: [Vec::new(), Vec::new()],
             numbers: [FastMap::new(), FastMap::new()],
+            weights: ClientFamily::BOTH.map(|_| NetworkWeights::by_addresses()),
         };
         ClientFamily::BOTH.into_iter().for_each(|clients| census.count(clients));
+        if let Some(ObservedDemand { ipv4, ipv6, .. }) = observed {
+            for (clients, demand) in ClientFamily::BOTH.into_iter().zip([ipv4, ipv6]) {
+                let runs = census.runs(clients).map(|(run, _)| run);
+                census.weights[clients.index()] = NetworkWeights::by_samples(demand, runs);
+            }
+        }
+        ClientFamily::BOTH.into_iter().for_each(|clients| census.weigh(clients));
         census
     }
 
@@ -99,7 +124,22 @@ impl ClientCensus {
             let addresses = (run.last - run.first).saturating_add(1);
             let cell = &mut cells[number as usize];
             cell.addresses = cell.addresses.saturating_add(addresses);
-            cell.demand += addresses as f64;
+        }
+    }
+
+    /// Gives each cell its demand, once the networks have their weights.
+    fn weigh(&mut self, clients: ClientFamily) {
+        if self.weights[clients.index()].is_by_addresses() {
+            let cells = self.cells[clients.index()].iter_mut();
+            return cells.for_each(|cell| cell.demand = cell.addresses as f64);
+        }
+        let mut demands = vec![0.0; self.cells(clients).len()];
+        let mut weights = self.weights(clients);
+        for (run, cell) in self.runs(clients) {
+            demands[cell as usize] += weights.demand(run.first, run.last);
+        }
+        for (cell, demand) in self.cells[clients.index()].iter_mut().zip(demands) {
+            cell.demand = demand;
         }
     }
 
@@ -127,9 +167,22 @@ impl ClientCensus {
         self.cells(clients).iter().map(|cell| cell.addresses).sum()
     }
 
-    /// The family that loads are estimated by: IPv4, unless no IPv4 client is counted.
+    /// The demand of runs of one family, which are read in address order.
+    pub(super) fn weights(&self, clients: ClientFamily) -> WeightCursor<'_> {
+        self.weights[clients.index()].cursor()
+    }
+
+    /// How much demand of one family was observed; `None` if no query was observed.
+    pub(super) fn totals(&self, clients: ClientFamily) -> Option<SampleTotals> {
+        self.weights[clients.index()].totals
+    }
+
+    /// The family that loads are estimated by: the one with more observed demand. Without that,
+    /// IPv4, unless no IPv4 client is counted.
     pub(super) fn main_clients(&self) -> ClientFamily {
-        match self.cells(ClientFamily::V4).is_empty() {
+        let used = |clients| self.totals(clients).filter(|totals| totals.is_used());
+        let [v4, v6] = ClientFamily::BOTH.map(|clients| used(clients).map_or(0.0, |of| of.samples));
+        match self.cells(ClientFamily::V4).is_empty() || v6 > v4 {
             true => ClientFamily::V6,
             false => ClientFamily::V4,
         }

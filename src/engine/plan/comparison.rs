@@ -16,7 +16,10 @@ use super::{
     outages,
     service_changes::ServiceChanges,
     side::PlanSide,
-    view::{BasisView, CacheView, DatacenterChange, MapDatacenter, MapView, Plan},
+    view::{
+        BasisView, CacheView, DatacenterChange, MapDatacenter, MapView, ObservedDemandView, Plan,
+        SampleTotalsView,
+    },
 };
 use crate::{
     dns::Name,
@@ -31,7 +34,7 @@ pub fn plan(
     options: &PlanOptions,
     surveys: &mut Surveys,
 ) -> Plan {
-    let census = ClientCensus::of_sides(before, after);
+    let census = ClientCensus::of_sides(before, after, options.observed.as_ref());
     let index = DatacenterIndex::new(before.topology(), after.topology());
     let comparison = Comparison::new(before, after, &census, &index, options);
     let mut plan = comparison.run();
@@ -160,9 +163,26 @@ impl<'a> Comparison<'a> {
                 census.is_by_country(ClientFamily::V4),
                 census.is_by_country(ClientFamily::V6),
             ),
+            observed: self.observed(),
             is_by_answers: matches!(self.weights, ServiceWeights::Counted(_)),
             demand: self.options.demand,
         }
+    }
+
+    /// What was observed of each family; `None` if no query was observed.
+    fn observed(&self) -> Option<ObservedDemandView> {
+        let since = self.options.observed.as_ref()?.since;
+        let view = |clients| {
+            let totals = self.census.totals(clients)?;
+            Some(SampleTotalsView {
+                samples: totals.samples.round() as u64,
+                networks: totals.networks,
+                other_samples: totals.other.round() as u64,
+                is_used: totals.is_used(),
+            })
+        };
+        let (ipv4, ipv6) = (view(ClientFamily::V4)?, view(ClientFamily::V6)?);
+        Some(ObservedDemandView { since, ipv4, ipv6 })
     }
 
     fn datacenters(&self) -> Vec<DatacenterChange> {

@@ -6,7 +6,7 @@
 //! | file | step |
 //! |---|---|
 //! | `side`, `options` | what is compared, and with which knowledge |
-//! | `census`, `address_runs`, `client_family` | how much demand comes from which clients |
+//! | `census`, `network_weights`, `address_runs`, `client_family` | how much demand comes from which clients |
 //! | `area_change`, `datacenter_index` | the answers of an area, and how they change |
 //! | `shift`, `moved_clients` | the change of one service |
 //! | `movement` | the change of all services together |
@@ -37,6 +37,7 @@ mod map_places;
 mod moved_clients;
 mod moved_share;
 mod movement;
+mod network_weights;
 mod options;
 mod outages;
 mod service_changes;
@@ -54,8 +55,9 @@ pub use side::PlanSide;
 pub use text::render_plan;
 pub use view::{
     AsnView, BasisView, CacheView, CountryView, DatacenterChange, ExceededCapacity, FlowView,
-    LoadView, LossView, MapDatacenter, MapPlace, MapView, MovementView, NetworkView, OutageView,
-    Plan, ServiceChange, ServiceLossView, ShareView, ShiftView,
+    LoadView, LossView, MapDatacenter, MapPlace, MapView, MovementView, NetworkView,
+    ObservedDemandView, OutageView, Plan, SampleTotalsView, ServiceChange, ServiceLossView,
+    ShareView, ShiftView,
 };
 
 use self::datacenter_index::NO_RECORDS;

@@ -25,9 +25,10 @@ pub struct MovedShare {
 }
 
 /// How much of all demand two sides answer differently. A service that only the first side has
-/// counts as moved. `options` weighs services as in a plan.
+/// counts as moved. `options` weighs services and clients as in a
+/// plan.
 pub fn moved_share(before: PlanSide<'_>, after: PlanSide<'_>, options: &PlanOptions) -> MovedShare {
-    let census = ClientCensus::of_sides(before, after);
+    let census = ClientCensus::of_sides(before, after, options.observed.as_ref());
     let index = DatacenterIndex::new(before.topology(), after.topology());
     let (before, after) = ComparedSide::pair(before, after, &index);
     let weights = ServiceWeights::of(options);

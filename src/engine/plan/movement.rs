@@ -10,6 +10,7 @@ use super::{
     census::{ChartOverlap, ClientCensus},
     client_family::ClientFamily,
     moved_clients::{ExtraDistance, MovedClients, MovedPlaces},
+    network_weights::WeightCursor,
     view::{CountryView, MovementView, NetworkView, rounded},
 };
 
@@ -94,7 +95,7 @@ impl Movement {
 
     /// The widest prefixes that move as a whole, those with the most moved demand first.
     fn networks(&self, census: &ClientCensus, all: f64) -> Vec<NetworkView> {
-        let mut largest = LargestNetworks::default();
+        let mut largest = LargestNetworks::new(census.weights(self.clients));
         let mut open: Option<MovedRange> = None;
         for (run, cell) in census.runs(self.clients) {
             let fraction = self.fractions[cell as usize];
@@ -153,22 +154,29 @@ impl PartialOrd for MovedNetwork {
 }
 
 /// The networks with the most moved demand so far.
-#[derive(Debug, Default)]
-struct LargestNetworks(BinaryHeap<MovedNetwork>);
+#[derive(Debug)]
+struct LargestNetworks<'c> {
+    networks: BinaryHeap<MovedNetwork>,
+    weights: WeightCursor<'c>,
+}
 
-impl LargestNetworks {
-    /// Adds the prefixes that a range consists of.
+impl<'c> LargestNetworks<'c> {
+    fn new(weights: WeightCursor<'c>) -> Self {
+        Self { networks: BinaryHeap::new(), weights }
+    }
+
+    /// Adds the prefixes that a range consists of. It is behind the ranges before.
     fn add(&mut self, range: MovedRange, clients: ClientFamily) {
         let mut first = range.first;
         loop {
             let size_bits = prefix_bits(first, range.last, clients);
             let host_mask = u128::MAX.checked_shr(128 - size_bits).unwrap_or(0);
             let last = first + host_mask;
-            let moved = ((last - first) as f64 + 1.0) * range.fraction;
+            let moved = self.weights.demand(first, last) * range.fraction;
             let length = (clients.bits() - size_bits) as u8;
-            self.0.push(MovedNetwork { moved, fraction: range.fraction, first, length });
-            if self.0.len() > MAX_NETWORKS {
-                self.0.pop();
+            self.networks.push(MovedNetwork { moved, fraction: range.fraction, first, length });
+            if self.networks.len() > MAX_NETWORKS {
+                self.networks.pop();
             }
             if last >= range.last {
                 return;
@@ -187,7 +195,7 @@ impl LargestNetworks {
                 of_all_percent: rounded(100.0 * network.moved / all),
             })
         };
-        self.0.into_sorted_vec().into_iter().filter_map(view).collect()
+        self.networks.into_sorted_vec().into_iter().filter_map(view).collect()
     }
 }
 
@@ -205,6 +213,7 @@ fn prefix_bits(first: u128, last: u128, clients: ClientFamily) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::plan::network_weights::NetworkWeights;
 
     #[test]
     fn a_range_is_shown_as_the_widest_prefixes_that_it_consists_of() {
@@ -225,7 +234,8 @@ mod tests {
                 &["ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127"],
             ),
         ] {
-            let mut networks = LargestNetworks::default();
+            let weights = NetworkWeights::by_addresses();
+            let mut networks = LargestNetworks::new(weights.cursor());
             networks.add(MovedRange { first, last, fraction: 1.0 }, clients);
             let views = networks.into_views(clients, 1.0);
             let found: Vec<_> = views.iter().map(|view| view.network.as_str()).collect();

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::demand::ObservedDemand;
+
 /// The limits that a change must stay within.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlanLimits {
@@ -25,6 +27,9 @@ pub struct PlanOptions {
     pub demand: Option<f64>,
     /// The answers counted for each service, which weigh it. If empty, services weigh alike.
     pub answers: HashMap<String, u64>,
+    /// The demand that a server observed by network, which weighs the clients. If there is not
+    /// enough of it, clients weigh by announced networks.
+    pub observed: Option<ObservedDemand>,
     /// The load of pools with a capacity at present, by name.
     pub pool_loads: HashMap<String, PoolLoadLevel>,
     /// Whether to show the outage of each datacenter after the change.

@@ -8,6 +8,7 @@ use std::{
 
 use super::*;
 use crate::{
+    demand::{FamilyDemand, NetworkGroup, ObservedDemand},
     engine::fixture::{DOWN, Fixture, FixtureBuilder},
     geo::Coordinates,
     steer::{DrawState, Family, Fraction, ServiceId, ServingState, Spread, Surveys},
@@ -247,6 +248,93 @@ fn services_weigh_by_counted_answers() {
     assert!(plan.basis.is_by_answers);
     // Three quarters of the demand of a third of the clients.
     assert_eq!(movement(&plan, "IPv4").moved_percent, 25.0);
+}
+
+/// The demand of networks, each of which has this many samples.
+fn observed(networks: &[(&str, f64)]) -> ObservedDemand {
+    let mut observed = ObservedDemand {
+        since: 1_800_000_000,
+        faded_at: 1_800_000_000,
+        ipv4: FamilyDemand::default(),
+        ipv6: FamilyDemand::default(),
+    };
+    for (network, samples) in networks {
+        let group: NetworkGroup = serde_json::from_value((*network).into()).unwrap();
+        let demand = if group.is_ipv4() { &mut observed.ipv4 } else { &mut observed.ipv6 };
+        demand.networks.push((group, *samples));
+    }
+    observed
+}
+
+/// The plan of a change that moves the German clients of `www`, which alone is asked for.
+fn plan_of_german_move(networks: &[(&str, f64)]) -> Plan {
+    let mut after = FixtureBuilder::new();
+    after.pool_named("web").members[0].bias = -99;
+    let answers = [("www.gslb.example.com".to_owned(), 1)].into_iter().collect();
+    let observed = Some(observed(networks));
+    let options = PlanOptions { answers, observed, ..PlanOptions::default() };
+    compare_with(FixtureBuilder::new(), after, &options)
+}
+
+#[test]
+fn clients_weigh_by_observed_queries_and_not_by_addresses() {
+    let plan = plan_of_german_move(&[
+        ("20.1.2.0/24", 1500.0),
+        ("20.7.0.0/16", 300.0),
+        ("30.0.0.0/16", 150.0),
+        ("40.9.0.0/24", 50.0),
+        ("10.0.0.0/16", 5000.0),
+        ("2a00:1::/32", 400.0),
+    ]);
+    // 1,800 of 2,000 samples, less a hundredth of the demand, of which Germany has a third. By
+    // addresses, a third would move.
+    let expected = 100.0 * (1800.0 + 20.0 / 3.0) / 2020.0;
+    let moved = movement(&plan, "IPv4");
+    assert!((moved.moved_percent - expected).abs() < 0.002, "{moved:?}");
+    let network = &moved.networks[0];
+    assert_eq!(
+        (network.network.as_str(), network.of_all_percent),
+        ("20.0.0.0/8", moved.moved_percent)
+    );
+    let fra = plan.loads.iter().find(|load| load.datacenter == "fra").unwrap();
+    assert!((fra.before_percent - expected).abs() < 0.002 && fra.after_percent == 0.0, "{fra:?}");
+    let seen = plan.basis.observed.as_ref().unwrap();
+    let view = |samples, networks, is_used| SampleTotalsView {
+        samples,
+        networks,
+        other_samples: 0,
+        is_used,
+    };
+    assert_eq!((&seen.ipv4, &seen.ipv6), (&view(2000, 4, true), &view(400, 1, false)));
+    assert!(
+        render_plan(&plan, false).contains(
+            "clients are weighed by queries observed since 2027-01-15 08:00 UTC: IPv4 clients by 2,000 samples \
+             from 4 networks; IPv6 clients, with fewer than 1,000 samples, by announced networks: "
+        ),
+        "{}",
+        render_plan(&plan, false)
+    );
+}
+
+#[test]
+fn a_change_that_moves_only_clients_without_a_sample_is_still_reported() {
+    let plan = plan_of_german_move(&[("30.0.0.0/16", 2000.0), ("40.9.0.0/24", 2000.0)]);
+    let moved = movement(&plan, "IPv4").moved_percent;
+    assert!(moved > 0.0 && moved < 0.4, "{moved}");
+    assert_eq!(movement(&plan, "IPv4").networks[0].network, "20.0.0.0/8");
+}
+
+#[test]
+fn with_too_few_samples_clients_weigh_by_announced_networks_and_the_plan_says_so() {
+    let plan = plan_of_german_move(&[("20.1.2.0/24", 900.0), ("10.0.0.0/16", 5000.0)]);
+    assert_eq!(movement(&plan, "IPv4").moved_percent, 33.333);
+    assert!(
+        render_plan(&plan, false).contains(
+            "clients are weighed by announced networks, not by queries, since only 900 of the 1,000 samples needed were observed: "
+        ),
+        "{}",
+        render_plan(&plan, false)
+    );
 }
 
 #[test]

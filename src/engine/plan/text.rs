@@ -2,10 +2,11 @@
 //! then the datacenters, the outages, and each service.
 
 use super::{
+    network_weights::MIN_SAMPLES,
     service_text::{ColourFn, MAX_SERVICES, describe_loss, push_services},
     view::{
         BasisView, CacheView, DatacenterChange, ExceededCapacity, LoadView, MovementView,
-        OutageView, Plan,
+        ObservedDemandView, OutageView, Plan, SampleTotalsView,
     },
 };
 use crate::{
@@ -63,23 +64,56 @@ fn headline(plan: &Plan) -> String {
 }
 
 fn describe_basis(basis: &BasisView) -> String {
-    let place = |is_by_country: bool| {
-        if is_by_country { "in networks of a known country" } else { "of public networks" }
-    };
     let services = match basis.is_by_answers {
         true => "services by the answers that the server counted",
         false => "all services alike",
     };
-    let (v4, v6) = (thousands(basis.ipv4_addresses), thousands(basis.ipv6_networks));
-    let clients = match basis.is_by_country {
-        (of_v4, of_v6) if of_v4 == of_v6 => {
-            format!("{v4} IPv4 addresses and {v6} IPv6 /48s {}", place(of_v4))
+    let v4 = format!("{} IPv4 addresses", thousands(basis.ipv4_addresses));
+    let v6 = format!("{} IPv6 /48s", thousands(basis.ipv6_networks));
+    let (of_v4, of_v6) = basis.is_by_country;
+    let observed = basis.observed.as_ref();
+    let clients = match observed.filter(|seen| seen.ipv4.is_used || seen.ipv6.is_used) {
+        Some(seen) => {
+            let v4 = describe_family("IPv4", &seen.ipv4, &format!("{v4} {}", announced(of_v4)));
+            let v6 = describe_family("IPv6", &seen.ipv6, &format!("{v6} {}", announced(of_v6)));
+            let since = jiff::Timestamp::from_second(seen.since).unwrap_or_default();
+            format!("by queries observed since {}: {v4}; {v6}", since.strftime("%F %R UTC"))
         }
-        (of_v4, of_v6) => {
-            format!("{v4} IPv4 addresses {} and {v6} IPv6 /48s {}", place(of_v4), place(of_v6))
+        None => {
+            let place = announced(of_v6);
+            let v4 = if of_v4 == of_v6 { v4 } else { format!("{v4} {}", announced(of_v4)) };
+            let few = observed.map(describe_few).unwrap_or_default();
+            format!("by announced networks, not by queries{few}: {v4} and {v6} {place}")
         }
     };
-    format!("clients are weighed by announced networks, not by queries: {clients}; {services}")
+    format!("clients are weighed {clients}; {services}")
+}
+
+/// Which of the announced networks count.
+fn announced(is_by_country: bool) -> &'static str {
+    if is_by_country { "in networks of a known country" } else { "of public networks" }
+}
+
+/// How the clients of one family are weighed, if those of any family are weighed by queries.
+fn describe_family(clients: &str, seen: &SampleTotalsView, networks: &str) -> String {
+    match seen.is_used {
+        true => {
+            let (samples, count) = (thousands(seen.samples), thousands(seen.networks as u64));
+            let others = if seen.other_samples > 0 { " and others" } else { "" };
+            format!("{clients} clients by {samples} samples from {count} networks{others}")
+        }
+        false => format!(
+            "{clients} clients, with fewer than {} samples, by announced networks: {networks}",
+            thousands(MIN_SAMPLES as u64)
+        ),
+    }
+}
+
+/// That the samples are too few to weigh clients by.
+fn describe_few(seen: &ObservedDemandView) -> String {
+    let [samples, needed] = [seen.ipv4.samples.max(seen.ipv6.samples), MIN_SAMPLES as u64];
+    let [samples, needed] = [samples, needed].map(thousands);
+    format!(", since only {samples} of the {needed} samples needed were observed")
 }
 
 fn describe_caches(caches: &CacheView) -> String {

@@ -51,12 +51,43 @@ pub struct BasisView {
     pub ipv6_networks: u64,
     /// Whether only networks with a known country are counted, for IPv4 and IPv6.
     pub is_by_country: (bool, bool),
+    /// The observed queries; `None` if none is known, so that clients weigh by announced networks.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub observed: Option<ObservedDemandView>,
     /// Whether services weigh by the answers that a server counted; else all weigh alike.
     #[serde(default)]
     pub is_by_answers: bool,
     /// The demand of all services together, in the unit of the datacenters' `capacity`.
     #[serde(default)]
     pub demand: Option<f64>,
+}
+
+/// The queries that a server observed. One query of 64 is a sample, on average, and a sample counts
+/// half after a day.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ObservedDemandView {
+    /// The time of the first sample, in seconds since 1970-01-01T00:00:00Z.
+    pub since: i64,
+    /// The samples of IPv4 clients.
+    pub ipv4: SampleTotalsView,
+    /// The samples of IPv6 clients.
+    pub ipv6: SampleTotalsView,
+}
+
+/// The observed queries of one family's clients.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SampleTotalsView {
+    /// The number of samples from announced networks, `other-samples` included.
+    pub samples: u64,
+    /// The number of networks that they are from, as far as the server lists them.
+    pub networks: usize,
+    /// The number of samples from networks that the server does not list.
+    pub other_samples: u64,
+    /// Whether clients weigh by them; else by announced networks, because there are fewer than
+    /// 1,000.
+    pub is_used: bool,
 }
 
 /// A datacenter that is added, is removed or changes its state.
