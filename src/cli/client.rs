@@ -189,6 +189,7 @@ fn send<T: DeserializeOwned>(
         cause: cause.to_string(),
     };
     let authorization = server.authorization()?;
+    let is_change = change.is_some();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -208,9 +209,13 @@ fn send<T: DeserializeOwned>(
         if let Some(authorization) = authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
-        let response = request.send().await.map_err(|error| unreachable(&root_cause(&error)))?;
+        let no_reply = |error: reqwest::Error| match is_change && !error.is_connect() {
+            true => RemoteError::Unconfirmed { url: server.shown_url(), cause: root_cause(&error) },
+            false => unreachable(&root_cause(&error)),
+        };
+        let response = request.send().await.map_err(no_reply)?;
         let head = ReplyHead::new(server, &response);
-        let octets = response.bytes().await.map_err(|error| unreachable(&root_cause(&error)))?;
+        let octets = response.bytes().await.map_err(no_reply)?;
         read_reply(server, head, &octets)
     })
 }

@@ -17,6 +17,13 @@ pub(super) enum RemoteError {
         /// The cause, as text.
         cause: String,
     },
+    /// A request for a change was sent, and no reply came: it may have been carried out.
+    Unconfirmed {
+        /// The URL of the server.
+        url: String,
+        /// The cause, as text.
+        cause: String,
+    },
     /// The certificate of the server at this URL cannot be verified: this host has no CA
     /// certificates.
     NoCaCertificates(String),
@@ -107,6 +114,11 @@ impl fmt::Display for RemoteError {
             Self::Unreachable { url, cause } => write!(
                 f,
                 "no portolan server answers at {url}: {cause}\n  help: start it with `portolan serve`, or name its admin address with --server URL"
+            ),
+            Self::Unconfirmed { url, cause } => write!(
+                f,
+                "the server at {url} was asked for the change and sent no reply: {cause}; the change may be in force all the same\n  \
+                 help: see `portolan status --server {url}`, then repeat the command if it is not"
             ),
             Self::NoCaCertificates(url) => write!(
                 f,

@@ -76,6 +76,13 @@ impl DemandTracker {
 }
 
 impl DemandHandle {
+    /// The same as [`DemandHandle::observed`], on a thread that runs no task.
+    pub(super) fn observed_blocking(&self) -> Option<ObservedDemand> {
+        let (reply, answer) = oneshot::channel();
+        self.0.blocking_send(DemandRequest::Report(reply)).ok()?;
+        answer.blocking_recv().ok().flatten()
+    }
+
     /// The demand of the networks with the most samples; `None` if no query was observed, or if the
     /// server stops.
     pub(super) async fn observed(&self) -> Option<ObservedDemand> {

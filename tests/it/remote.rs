@@ -1,7 +1,7 @@
 //! Commands that talk to servers: several of them, by name, over TLS, with a token.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener},
     process::Output,
     thread::JoinHandle,
@@ -217,4 +217,27 @@ fn a_change_reports_each_server_and_a_rule_that_refuses_it_has_its_own_exit_code
     let mut command = first.command(&question);
     let output = command.env("PORTOLAN_SERVER", &closed).output().unwrap();
     assert!(text(&output).contains("only a running server has the history"), "{output:?}");
+}
+
+#[test]
+fn a_change_without_a_reply_is_said_to_be_uncertain_and_no_server_to_be_missing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    // It reads each request and closes the connection.
+    let closing = std::thread::spawn(move || {
+        for stream in listener.incoming().take(2) {
+            let mut request = [0; 4096];
+            let _ = stream.unwrap().read(&mut request);
+        }
+    });
+    let site = ServerDirectory::new(&[]);
+    for (command, expected) in [
+        ("drain", "the change may be in force all the same"),
+        ("undrain", "see `portolan status --server"),
+    ] {
+        let (code, _, err) = site.run(&[command, "fra", "--server", &url]);
+        assert_eq!(code, 1, "{err}");
+        assert!(err.contains(expected) && !err.contains("no portolan server"), "{err}");
+    }
+    closing.join().unwrap();
 }

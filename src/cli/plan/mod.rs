@@ -52,7 +52,6 @@ fn compare(plan: &PlanArguments, output: &Output) -> Result<(ComparedSides, Plan
     progress.step("comparing the answers to all clients");
     let (before, after) = (compared.before.plan_side(), compared.after.plan_side());
     let mut planned = engine::plan(before, after, &options, &mut compared.surveys);
-    compared.options = PlanOptions { observed: None, ..options };
     planned.assumptions.splice(0..0, compared.notes.drain(..));
     Ok((compared, planned))
 }
@@ -94,12 +93,7 @@ fn rule_violations(plan: &PlanArguments, compared: &ComparedSides, planned: &Pla
         return Vec::new();
     }
     let (before, after) = (compared.before.plan_side(), compared.after.plan_side());
-    let seen = planned.basis.observed.as_ref();
-    let moved = match seen.is_some_and(|seen| seen.ipv4.is_used || seen.ipv6.is_used) {
-        // The server's rules weigh clients by announced networks.
-        true => engine::moved_share(before, after, &compared.options),
-        false => planned.moved_share(),
-    };
+    let moved = planned.moved_share();
     let violations = compared.rules.violations(before.compiled, after.compiled, &moved);
     violations.iter().map(|violation| format!("safety rule {violation}")).collect()
 }

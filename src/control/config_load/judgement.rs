@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::control::safety::{MeasuredMovement, MovementWindow, RuleConsent, RuleViolation};
+use crate::control::{
+    demand_tracker::DemandHandle,
+    safety::{MeasuredMovement, MovementWindow, RuleConsent, RuleViolation},
+};
 
 /// What a load is judged with, besides the rules and the charts in force.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +16,8 @@ pub(in crate::control) struct JudgementBase {
     pub window: MovementWindow,
     /// The answers counted for each service, which weigh it.
     pub answers: HashMap<String, u64>,
+    /// Asks for the observed demand, which weighs clients.
+    pub demand: Option<DemandHandle>,
 }
 
 /// A load that was judged.

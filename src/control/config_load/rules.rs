@@ -13,6 +13,7 @@ use crate::{
     control::{
         clock::unix_now,
         databases::DatabaseFiles,
+        demand_tracker::DemandHandle,
         file_selection::{FileSelection, ForcedHold, HoldCause},
         held_file::HeldFile,
         safety::{JudgedChange, RuleViolation, active_names, ramp_time},
@@ -139,6 +140,7 @@ impl ConfigLoader {
         let Some(after) = &trial.compiled else { return MovedShare::default() };
         let options = PlanOptions {
             answers: self.base.judgement.answers.clone(),
+            observed: self.base.judgement.demand.as_ref().and_then(DemandHandle::observed_blocking),
             now: unix_now(),
             ..PlanOptions::default()
         };

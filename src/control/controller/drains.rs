@@ -8,7 +8,7 @@ use super::{
     drain_checks::DrainReplySender,
     owner::Controller,
     reloads::PendingReply,
-    rule_checks::{CheckedChange, DistressRule, RefusedBy, refused_by},
+    rule_checks::{ChangeRefusal, CheckedChange, DistressRule, refused_by},
     trial_outcome::{TrialOutcome, TrialRequest},
 };
 use crate::{
@@ -158,8 +158,8 @@ impl Controller {
         let distress = DistressRule { distressed: &distressed, protects_members };
         match refused_by(violations, distress, &request.consent) {
             Ok(overridden) => Ok(Acceptance { distressed, overridden, movement }),
-            Err(RefusedBy::Distress) => Err(DrainError::Distress(distressed)),
-            Err(RefusedBy::Rules(violations)) => Err(DrainError::Forbidden(violations)),
+            Err(ChangeRefusal::Distress) => Err(DrainError::Distress(distressed)),
+            Err(ChangeRefusal::Rules(violations)) => Err(DrainError::Forbidden(violations)),
         }
     }
 

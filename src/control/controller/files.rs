@@ -52,6 +52,7 @@ impl Controller {
             judgement: JudgementBase {
                 window: self.conditions.safety().window.clone(),
                 answers: self.answer_counts(),
+                demand: Some(self.persistence.demand()),
                 ..JudgementBase::default()
             },
             ..ReloadBase::default()

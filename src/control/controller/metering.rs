@@ -36,8 +36,10 @@ impl Controller {
         let options = PlanOptions { answers: self.answer_counts(), ..PlanOptions::default() };
         let (reply, running) = oneshot::channel();
         self.movement_meter.running = Some(running);
+        let demand = self.persistence.demand();
         // It ends by itself, and its result is dropped if the controller has stopped.
         tokio::task::spawn_blocking(move || {
+            let options = PlanOptions { observed: demand.observed_blocking(), ..options };
             let before = PlanSide { compiled: &before, databases: &databases };
             let after = PlanSide { compiled: &after, databases: &databases };
             let _ = reply.send(moved_share(before, after, &options).share);

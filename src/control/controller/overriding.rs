@@ -11,7 +11,7 @@ use super::{
         OverrideCompileStep, OverrideReplySender, PendingOverride, RunningOverride,
     },
     owner::Controller,
-    rule_checks::{CheckedChange, DistressRule, RefusedBy, refused_by},
+    rule_checks::{ChangeRefusal, CheckedChange, DistressRule, refused_by},
     trial_outcome::{TrialOutcome, TrialRequest},
 };
 use crate::{
@@ -204,8 +204,10 @@ impl Controller {
                 let movement = movement.filter(|_| plan.begun.is_none());
                 Ok(Acceptance { distressed, overridden, movement })
             }
-            Err(RefusedBy::Distress) => Err(Refusal::Request(OverrideError::Distress(distressed))),
-            Err(RefusedBy::Rules(violations)) => {
+            Err(ChangeRefusal::Distress) => {
+                Err(Refusal::Request(OverrideError::Distress(distressed)))
+            }
+            Err(ChangeRefusal::Rules(violations)) => {
                 Err(Refusal::Request(OverrideError::Forbidden(violations)))
             }
         }

@@ -43,10 +43,10 @@ pub(super) struct DistressRule<'a> {
 
 /// What refuses a change.
 #[derive(Debug)]
-pub(super) enum RefusedBy {
+pub(super) enum ChangeRefusal {
     /// Nothing but the clients without a usable member.
     Distress,
-    /// These rules.
+    /// Rules that the operator does not go around.
     Rules(Vec<RuleViolation>),
 }
 
@@ -58,7 +58,7 @@ pub(super) fn refused_by(
     violations: Vec<RuleViolation>,
     distress: DistressRule<'_>,
     consent: &RuleConsent,
-) -> Result<Vec<RuleViolation>, RefusedBy> {
+) -> Result<Vec<RuleViolation>, ChangeRefusal> {
     let (overridden, mut refused): (Vec<_>, Vec<_>) =
         violations.into_iter().partition(|one| consent.accepts(one));
     let is_refused = distress.protects_members
@@ -66,12 +66,12 @@ pub(super) fn refused_by(
         && !consent.accepted.contains(&SafetyRule::UsableMember);
     match (is_refused, refused.is_empty()) {
         (false, true) => Ok(overridden),
-        (true, true) => Err(RefusedBy::Distress),
-        (false, false) => Err(RefusedBy::Rules(refused)),
+        (true, true) => Err(ChangeRefusal::Distress),
+        (false, false) => Err(ChangeRefusal::Rules(refused)),
         (true, false) => {
             let text = newly_distressed_text(distress.distressed);
             refused.insert(0, RuleViolation::new(SafetyRule::UsableMember, text));
-            Err(RefusedBy::Rules(refused))
+            Err(ChangeRefusal::Rules(refused))
         }
     }
 }

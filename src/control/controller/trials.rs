@@ -43,6 +43,7 @@ impl Controller {
         let other = other.map(|conditions| self.worker.dry_run(spec(conditions)));
         let charts = self.worker.dry_run(spec(settled));
         let (reply, outcome) = oneshot::channel();
+        let demand = self.persistence.demand();
         // It ends by itself: the worker replies or drops the sender.
         tokio::spawn(async move {
             let Ok(charts) = charts.await else { return };
@@ -54,7 +55,12 @@ impl Controller {
                 None => charts.clone(),
             };
             let (moved, failing) = match assessment {
-                Some(assessment) => assessment.run(measured).await,
+                Some(mut assessment) => {
+                    if assessment.is_measured {
+                        assessment.options.observed = demand.observed().await;
+                    }
+                    assessment.run(measured).await
+                }
                 None => (None, Vec::new()),
             };
             // The receiver is gone if the change is.

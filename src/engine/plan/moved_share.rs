@@ -1,17 +1,18 @@
 //! What a change moves of all demand, without the rest of a plan: safety rules ask for it before
 //! each change.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     census::ClientCensus,
-    compared_side::ComparedSide,
+    compared_side::{ComparedSide, PlannedService},
     datacenter_index::DatacenterIndex,
     options::{PlanOptions, ServiceWeights},
     service_changes::ServiceChanges,
     side::PlanSide,
     view::{CountryView, FlowView, rounded},
 };
+use crate::dns::Name;
 
 /// The share of all demand that a change moves to other records, and where.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -25,15 +26,21 @@ pub struct MovedShare {
 }
 
 /// How much of all demand two sides answer differently. A service that only the first side has
-/// counts as moved. `options` weighs services and clients as in a
-/// plan.
+/// counts as moved. `options` weighs services and clients as in a plan.
 pub fn moved_share(before: PlanSide<'_>, after: PlanSide<'_>, options: &PlanOptions) -> MovedShare {
-    let census = ClientCensus::of_sides(before, after, options.observed.as_ref());
     let index = DatacenterIndex::new(before.topology(), after.topology());
-    let (before, after) = ComparedSide::pair(before, after, &index);
+    let (old_side, new_side) = ComparedSide::pair(before, after, &index);
+    let (was, is) = (old_side.services(), new_side.services());
+    let is_same = |(name, old): (&&Name, &PlannedService<'_>)| {
+        is.get(*name).is_some_and(|new| Arc::ptr_eq(old.chart, new.chart))
+    };
+    if was.iter().all(is_same) {
+        // The clients need not be counted.
+        return MovedShare::default();
+    }
+    let census = ClientCensus::of_sides(before, after, options.observed.as_ref());
     let weights = ServiceWeights::of(options);
-    let mut changes = ServiceChanges::new((&before, &after), &census, &index, weights);
-    let (was, is) = (before.services(), after.services());
+    let mut changes = ServiceChanges::new((&old_side, &new_side), &census, &index, weights);
     let mut removed = 0.0;
     for (name, old) in &was {
         match is.get(name) {
