@@ -27,7 +27,7 @@ pub(super) fn accepted_rules(
         })
     };
     let rules: BTreeSet<SafetyRule> = names.iter().map(rule).collect::<Result<_, _>>()?;
-    if !rules.is_empty() && reason.is_none() {
+    if !rules.is_empty() && reason.is_none_or(|reason| reason.trim().is_empty()) {
         return Err(bad_request("to override a rule needs a `reason`".to_owned()));
     }
     let forced = force.then_some(SafetyRule::UsableMember);

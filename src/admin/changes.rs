@@ -225,15 +225,20 @@ pub(super) async fn failback(
     State(state): SharedState,
     Path(pool): Path<String>,
     author: Author,
+    body: Bytes,
 ) -> Result<Response, ApiError> {
+    let DrainBody { reason, rules, .. } = drain_body(&body)?;
+    let accepted = accepted_rules(&rules, reason.as_deref(), false)?;
+    let consent = RuleConsent { accepted, reason, author: author.of_override() };
     let handle = state.context.controller.clone();
     let mut change = AuditedChange::of_pool("failback", &pool, author);
     change.log_request(None);
     let name = pool.clone();
     let was_held = run_to_completion(async move {
-        let result = match handle.force_failback(name).await {
-            Ok(Some(was_held)) => Ok(was_held),
-            Ok(None) => {
+        let result = match handle.force_failback(name, consent).await {
+            Ok(Err(violations)) => Err(OverrideError::Forbidden(violations).into()),
+            Ok(Ok(Some(was_held))) => Ok(was_held),
+            Ok(Ok(None)) => {
                 Err(ApiError::new(StatusCode::NOT_FOUND, format!("there is no pool {pool:?}")))
             }
             Err(gone) => Err(gone.into()),

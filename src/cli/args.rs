@@ -311,6 +311,8 @@ pub struct FailbackArguments {
     /// The name of the pool.
     pub pool: String,
     #[command(flatten)]
+    pub rules: RuleArguments,
+    #[command(flatten)]
     pub remote: ServerArguments,
 }
 

@@ -10,6 +10,7 @@ use super::{
     client::{ServerList, ServerReply, ServerReport, percent_encoded, report_each, send_change},
     exit::CommandExit,
     output::Output,
+    override_args::RuleArguments,
 };
 use crate::admin::DrainBody;
 
@@ -19,7 +20,9 @@ pub(super) fn run(failback: &FailbackArguments, output: &Output) -> ExitCode {
         Err(error) => return output.fail(&error),
     };
     let path = format!("/api/v1/pools/{}/failback", percent_encoded(&failback.pool));
-    let ask = |server: &_| send_change(server, Method::POST, &path, &DrainBody::default());
+    let RuleArguments { reason, rules } = failback.rules.clone();
+    let body = DrainBody { reason, rules, ..DrainBody::default() };
+    let ask = |server: &_| send_change(server, Method::POST, &path, &body);
     report_each(&list.servers, output, ask, |reply, _| report(&failback.pool, &reply))
 }
 

@@ -46,6 +46,10 @@ pub struct ControllerHandle {
     pub(super) replays: Arc<tokio::sync::Mutex<()>>,
 }
 
+/// Receives whether another member held the clients of a pool; `None` if there is no such pool; or
+/// the rules that forbid the failback.
+pub(super) type FailbackReplySender = oneshot::Sender<Result<Option<bool>, Vec<RuleViolation>>>;
+
 /// A command, with the sender of its reply.
 #[derive(Debug)]
 pub(super) enum ControllerCommand {
@@ -57,7 +61,7 @@ pub(super) enum ControllerCommand {
     Steering(oneshot::Sender<SteeringDocument>),
     SetState(DrainRequest, oneshot::Sender<Result<DrainReport, DrainError>>),
     SetOverrides(OverrideRequest, oneshot::Sender<Result<DrainReport, OverrideError>>),
-    ForceFailback(String, oneshot::Sender<Option<bool>>),
+    ForceFailback(String, RuleConsent, FailbackReplySender),
     Reload(ReloadRequest, oneshot::Sender<Result<ReloadReport, ReloadError>>),
     Stop(oneshot::Sender<()>),
 }
@@ -493,9 +497,14 @@ impl ControllerHandle {
     /// this name, else whether another member held them.
     ///
     /// # Errors
-    /// [`ControllerStopped`] once the controller has stopped.
-    pub async fn force_failback(&self, pool: String) -> Result<Option<bool>, ControllerStopped> {
-        self.request(|reply| ControllerCommand::ForceFailback(pool, reply)).await
+    /// [`ControllerStopped`] once the controller has stopped. The inner error has the rules that
+    /// forbid it.
+    pub async fn force_failback(
+        &self,
+        pool: String,
+        consent: RuleConsent,
+    ) -> Result<Result<Option<bool>, Vec<RuleViolation>>, ControllerStopped> {
+        self.request(|reply| ControllerCommand::ForceFailback(pool, consent, reply)).await
     }
 
     /// Reads all files again, certificates included; returns once they are in use. Files with

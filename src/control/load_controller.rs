@@ -257,6 +257,11 @@ impl LoadController {
         changed
     }
 
+    /// The topology whose pools the feedback is of.
+    pub(super) fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
     fn pool_name(&self, id: PoolId) -> &str {
         &self.topology.pools[id.index()].name
     }

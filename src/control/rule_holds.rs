@@ -10,8 +10,10 @@ use tokio::time::Instant as TokioInstant;
 
 use super::{clock::unix_now, safety::RuleViolation};
 
-/// How long a change that is held waits for the next attempt.
+/// How long a change that is held waits for the second attempt; the pause doubles.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
+/// The longest pause between two attempts.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
 
 /// What the rules hold.
 #[derive(Debug)]
@@ -31,11 +33,23 @@ pub(super) struct RuleHolds {
 struct TimerHold {
     violations: Vec<RuleViolation>,
     retry_at: TokioInstant,
+    delay: Duration,
 }
 
 impl RuleHolds {
-    pub(super) fn new(now: i64) -> Self {
-        Self { timer: None, refused_load: Vec::new(), steered_at: now, refusals: BTreeMap::new() }
+    /// Continues with what a previous run held: the time of the last allowed state, if there is one.
+    pub(super) fn new(now: i64, held_at: Option<i64>) -> Self {
+        let hold = |_| TimerHold {
+            violations: Vec::new(),
+            retry_at: TokioInstant::now(),
+            delay: RETRY_DELAY,
+        };
+        Self {
+            timer: held_at.map(hold),
+            refused_load: Vec::new(),
+            steered_at: held_at.unwrap_or(now),
+            refusals: BTreeMap::new(),
+        }
     }
 
     /// The time that overrides and states are to be applied for: the present, or that of the last
@@ -44,6 +58,11 @@ impl RuleHolds {
         if self.timer.is_none() {
             self.steered_at = unix_now();
         }
+        self.steered_at
+    }
+
+    /// The time that overrides and states were applied for last.
+    pub(super) fn last_time(&self) -> i64 {
         self.steered_at
     }
 
@@ -79,7 +98,12 @@ impl RuleHolds {
         if is_new {
             self.note_refusal(&violations);
         }
-        self.timer = Some(TimerHold { violations, retry_at: TokioInstant::now() + RETRY_DELAY });
+        let delay = match &self.timer {
+            Some(hold) if !is_new => (hold.delay * 2).min(MAX_RETRY_DELAY),
+            _ => RETRY_DELAY,
+        };
+        let retry_at = TokioInstant::now() + delay;
+        self.timer = Some(TimerHold { violations, retry_at, delay });
         is_new
     }
 

@@ -9,14 +9,18 @@ use crate::steer::HealthHold;
 pub(super) struct SafetyMemory {
     pub hold: HealthHold,
     pub window: MovementWindow,
+    /// The time of the last allowed state, in seconds since 1970, while what the clock would change
+    /// is held.
+    pub held_time: Option<i64>,
 }
 
 impl SafetyMemory {
     pub(super) fn restored(saved: SavedSafety) -> Self {
-        let SavedSafety { held, movements } = saved;
+        let SavedSafety { held, movements, held_targets, steered_at } = saved;
         Self {
-            hold: HealthHold::restored(held.into_iter().map(Into::into)),
+            hold: HealthHold::restored(held.into_iter().map(Into::into), held_targets),
             window: MovementWindow::restored(movements),
+            held_time: steered_at,
         }
     }
 
@@ -25,6 +29,8 @@ impl SafetyMemory {
         SavedSafety {
             held: self.hold.held().iter().map(ToString::to_string).collect(),
             movements: self.window.movements().to_vec(),
+            held_targets: self.hold.kept_targets().into_iter().collect(),
+            steered_at: self.held_time,
         }
     }
 }

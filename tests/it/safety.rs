@@ -377,3 +377,140 @@ fn check_refuses_rules_that_can_never_be_kept_and_names_that_are_unknown() {
         assert!((out.clone() + &err).contains(expected), "{rules}: {out}{err}");
     }
 }
+
+#[test]
+fn a_restart_brings_nothing_in_force_that_a_rule_holds() {
+    let site = site("min-active-datacenters = 2");
+    let server = site.serve();
+    let both = PLACES_TEXT.replace("region = \"eu\"\n", "region = \"eu\"\nstate = \"draining\"\n");
+    site.replace(PLACES, &both);
+    until_held(&server, "min-active-datacenters");
+    let soon = jiff::Timestamp::now().as_second() + 2;
+    let soon = jiff::Timestamp::from_second(soon).unwrap().to_string();
+    done(&site, &server, &["drain", "iad", "--at", &soon]);
+    done(&site, &server, &["drain", "fra", "--at", &soon]);
+    server.until("both are held", WAIT_TIMEOUT, |server| {
+        !server.status().safety.held_timers.is_empty()
+    });
+    server.signal(libc::SIGKILL);
+    drop(server);
+    // An edit while no server runs is judged like any other.
+    site.edit(PLACES, "[datacenter.iad]", "[datacenter.iad]  # Ashburn");
+    let server = site.serve();
+    let all_answer = |server: &Server| {
+        ["127.0.41.1", "127.0.41.2", "127.0.41.3"].iter().all(|address| answers(server, address))
+    };
+    assert!(all_answer(&server), "the last allowed state answers from the first query on");
+    until_held(&server, "min-active-datacenters");
+    server.until("both are still held", WAIT_TIMEOUT, |server| {
+        !server.status().safety.held_timers.is_empty()
+    });
+    assert!(all_answer(&server));
+}
+
+#[test]
+fn a_ramp_that_is_made_faster_or_resumed_counts_by_what_it_then_moves() {
+    let site = site("max-moved = { share = \"20%\", within = \"1h\" }");
+    let server = site.serve();
+    done(&site, &server, &["drain", "fra", "--over", "20h"]);
+    let message = forbidden(&site, &server, &["drain", "fra", "--over", "0s"]);
+    assert!(message.contains("max-moved: 33% of the demand would move"), "{message}");
+    assert!(answers(&server, "127.0.41.1"));
+    done(&site, &server, &["drain", "fra", "--pause"]);
+    let moved = server.status().safety.moved_percent.unwrap();
+    done(&site, &server, &["drain", "fra", "--resume"]);
+    assert!(server.status().safety.moved_percent.unwrap() > moved + 1.0, "what is resumed counts");
+}
+
+#[test]
+fn a_minimum_counts_what_files_remove_rename_or_move_and_members_with_weight_0() {
+    let site = site("min-active-datacenters = 2\nat-least = [{ count = 1, of = [\"eu\"] }]");
+    let server = site.serve();
+    done(&site, &server, &["drain", "fra"]);
+    for command in [&["weight", "web/a", "0"][..], &["drain", "eu"]] {
+        assert!(
+            forbidden(&site, &server, command).contains("min-active-datacenters"),
+            "{command:?}"
+        );
+    }
+    // ams leaves the region that the rule counts.
+    site.replace(
+        PLACES,
+        &PLACES_TEXT.replacen("region = \"eu\"\n[datacenter.iad]", "[datacenter.iad]", 1),
+    );
+    until_held(&server, "at-least");
+    site.replace(PLACES, PLACES_TEXT);
+    server.until("nothing is held", WAIT_TIMEOUT, |server| server.status().held.is_empty());
+    // iad is removed with its member.
+    site.edit(
+        ZONE,
+        "  { name = \"i\", datacenter = \"iad\", addresses = [\"127.0.41.3\"] },\n",
+        "",
+    );
+    until_held(&server, "min-active-datacenters");
+    assert!(answers(&server, "127.0.41.3"));
+}
+
+#[test]
+fn rules_that_a_file_would_take_with_it_stay_in_force() {
+    let site = site("min-active-datacenters = 2");
+    let server = site.serve();
+    std::fs::remove_file(site.path(RULES)).unwrap();
+    until_held(&server, "all rules of [safety] would be gone");
+    site.replace(PLACES, &PLACES_TEXT.replace("region = \"eu\"\n", "state = \"draining\"\n"));
+    server.until("the drains are held as well", WAIT_TIMEOUT, |server| {
+        server.status().held.iter().any(|file| file.file.contains("datacenters"))
+    });
+    assert_eq!(state(&server, "fra"), "active");
+    let message = forbidden(&site, &server, &["reload"]);
+    assert!(message.contains("--override max-removed"), "{message}");
+    site.write(RULES, "[safety]\n");
+    server.until("an empty table has no rules", WAIT_TIMEOUT, |server| {
+        state(server, "fra") == "draining"
+    });
+}
+
+#[test]
+fn an_override_that_was_set_with_consent_begins_although_a_rule_forbids_it() {
+    let site = site("min-active-datacenters = 3");
+    let server = site.serve();
+    let soon = jiff::Timestamp::now().as_second() + 2;
+    let soon = jiff::Timestamp::from_second(soon).unwrap().to_string();
+    let consent = ["--override", "min-active-datacenters", "--reason", "planned"];
+    done(&site, &server, &[&["drain", "ams", "--at", &soon][..], &consent].concat());
+    server.until("it begins", WAIT_TIMEOUT, |server| state(server, "ams") == "draining");
+    assert!(server.status().safety.held_timers.is_empty());
+}
+
+#[test]
+fn a_failback_by_command_keeps_the_rules() {
+    let port = free_port();
+    let first = Target::at(Ipv4Addr::new(127, 0, 43, 1), port, true);
+    let _second = Target::at(Ipv4Addr::new(127, 0, 43, 2), port, true);
+    let _third = Target::at(Ipv4Addr::new(127, 0, 43, 3), port, true);
+    let monitor = format!(
+        "[monitor.m]\nhttp = {{ path = \"/\", port = {port} }}\ninterval = \"200ms\"\ntimeout = \"150ms\"\nrise = 1\nfall = 1\n"
+    );
+    let zone = fill(
+        ZONE_TEXT,
+        &[("$monitor", &monitor), ("$pool", &"monitor = \"m\"\nfailback = \"manual\"")],
+    )
+    .replace("127.0.41.", "127.0.43.")
+    .replace("policy = \"weighted\"", "policy = \"failover\"");
+    let site = ServerDirectory::new(&[(PLACES, PLACES_TEXT), (ZONE, &zone), (RULES, "[safety]\n")]);
+    let server = site.serve();
+    first.answers.store(false, SeqCst);
+    server.until("the second one holds the clients", WAIT_TIMEOUT, |server| {
+        !answers(server, "127.0.43.1")
+    });
+    first.answers.store(true, SeqCst);
+    server.until("the first one is back", WAIT_TIMEOUT, |server| {
+        server.verdicts().iter().all(|(_, verdict)| verdict == "up")
+    });
+    site.edit(RULES, "[safety]\n", "[safety]\nfreeze = true\n");
+    server.until("it is frozen", WAIT_TIMEOUT, |server| server.status().safety.is_frozen);
+    assert!(forbidden(&site, &server, &["failback", "web"]).contains("freeze"));
+    assert!(!answers(&server, "127.0.43.1"));
+    done(&site, &server, &["failback", "web", "--override", "freeze", "--reason", "tested"]);
+    server.until("clients return", WAIT_TIMEOUT, |server| answers(server, "127.0.43.1"));
+}

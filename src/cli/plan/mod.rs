@@ -94,7 +94,12 @@ fn rule_violations(plan: &PlanArguments, compared: &ComparedSides, planned: &Pla
     }
     let (before, after) = (compared.before.plan_side(), compared.after.plan_side());
     let moved = planned.moved_share();
-    let violations = compared.rules.violations(before.compiled, after.compiled, &moved);
+    let changes_anything = !planned.changed.is_empty()
+        || !planned.added.is_empty()
+        || !planned.removed.is_empty()
+        || !planned.datacenters.is_empty();
+    let rules = &compared.rules;
+    let violations = rules.violations(before.compiled, after.compiled, &moved, changes_anything);
     violations.iter().map(|violation| format!("safety rule {violation}")).collect()
 }
 

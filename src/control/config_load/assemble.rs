@@ -62,7 +62,9 @@ impl ConfigLoader {
                 "{directory}: no zone is defined there (help: {NO_ZONE})"
             )]));
         }
-        if self.holds_for_freeze(&selection, &config, &databases) {
+        if self.holds_removed_rules(&mut selection, &config)
+            || self.holds_for_freeze(&selection, &config, &databases)
+        {
             return Ok(None);
         }
         if self.holds_for_requirements(&mut selection, &config, databases.databases())? {

@@ -8,6 +8,8 @@ use std::{
 };
 
 use super::{
+    judgement::JudgementBase,
+    last_run::LastRun,
     load_error::ConfigLoadError,
     loaded_config::LoadedConfig,
     reload::{ReloadBase, ReloadOutcome, ReloadTrigger, RequirementPolicy},
@@ -15,21 +17,24 @@ use super::{
 use crate::{
     config::{Colours, Config, Diagnostics, FileRole, SourceOptions, Sources, ToleratedDatabases},
     control::{
+        clock::unix_now,
         file_selection::{FileSelection, ForcedHold, HoldCause},
         held_file::HeldFile,
-        last_good::{Inventory, LastGoodOrigin},
+        last_good::{Inventory, LastGood, LastGoodOrigin},
         overrides::StoredOverrideSet,
         removal::{MissingFiles, RemovalLimits, RemovedNames},
         safety::RuleViolation,
+        safety_memory::SafetyMemory,
         state::StateDirectory,
     },
+    steer::SafetyRule,
 };
 
 /// A load that still fails after this many choices of files is refused.
 const MAX_ATTEMPTS: usize = 5;
 /// The remedy for a removal that is held.
-const ACCEPT_REMOVAL: &str = "restore the files; or, if this is intended, run `portolan reload --accept-removal`, \
-                              or send SIGHUP twice within 10 seconds";
+const ACCEPT_REMOVAL: &str = "restore the files; or, if this is intended, run `portolan reload --accept-removal`, or with \
+                              `--override max-removed --reason TEXT`, or send SIGHUP twice within 10 seconds";
 
 /// One load, from reading the files to a compiled configuration.
 pub(super) struct ConfigLoader {
@@ -110,11 +115,14 @@ impl LoadedConfig {
     ) -> Result<Self, ConfigLoadError> {
         let good = state.last_good(&LastGoodOrigin::of(locations)).unwrap_or_default();
         let StoredOverrideSet { set, fault } = state.overrides();
+        let safety = SafetyMemory::restored(state.safety());
         let base = ReloadBase {
             last_good: Arc::new(good),
             serials: state.serials(),
             overrides: Arc::new(set),
             requirements: RequirementPolicy::AsWritten,
+            steering_time: safety.held_time,
+            judgement: JudgementBase { window: safety.window, ..JudgementBase::default() },
             ..ReloadBase::default()
         };
         // Files that disappeared while no server ran are not waited for.
@@ -179,6 +187,7 @@ impl ConfigLoader {
     fn attempt(&mut self) -> Result<Option<ReloadOutcome>, ConfigLoadError> {
         let sources = self.read();
         let good = Arc::clone(&self.base.last_good);
+        self.find_last_run(&good);
         let missing = MissingFiles::find(self.started, &self.base.missing_files, &good, &sources);
         // A missing file gets no grace where it cannot be in the middle of an edit: an operator
         // asked for the load, or the files are in another directory than before.
@@ -225,6 +234,25 @@ impl ConfigLoader {
         }
         self.kept_names_reason = kept_names;
         self.finish(selection, config, missing)
+    }
+
+    /// Loads the files in which an earlier run ended, if a server starts and they have changed.
+    fn find_last_run(&mut self, good: &Arc<LastGood>) {
+        let is_start = self.base.applied.is_none()
+            && self.base.last_run.is_none()
+            && self.base.requirements == RequirementPolicy::AsWritten;
+        if !is_start || good.is_empty() {
+            return;
+        }
+        let mut selection = FileSelection::new(self.read(), good, |_| true);
+        let holds = selection.holds_of_all("", HoldCause::Requirement);
+        selection.hold(&holds);
+        selection.sources.tolerate_databases(ToleratedDatabases::All);
+        // Files that do not load are not judged: the load then refuses or holds them itself.
+        let loaded = selection.load_strictly().ok().filter(|_| !holds.is_empty());
+        let now = self.base.steering_time.unwrap_or_else(unix_now);
+        self.base.last_run =
+            loaded.map(|(config, _)| Arc::new(LastRun::new(&config, &self.base.overrides, now)));
     }
 
     /// The error of a zones directory that `portolan.toml` names since its last edit, and that
@@ -301,6 +329,7 @@ impl ConfigLoader {
         let reason = format!(
             "the new files would remove too much; nothing is removed: {excess} (help: {ACCEPT_REMOVAL})"
         );
+        self.refused.push(RuleViolation::new(SafetyRule::MaxRemoved, excess.clone()));
         // Where the settings name another directory, the settings are held: edits of the directory
         // in use are then still applied.
         let is_moved = self.is_other_directory(selection.sources.zones_directory());

@@ -9,13 +9,14 @@
 //! | hold what would remove too much | `loader`, `removal` |
 //! | open databases, renumber the topology, compile charts | `assemble`, `databases` |
 //! | verify requirements that are enforced | `requirements` |
-//! | the charts that the load would put in force, judged by the safety rules | `trial`, `rules`, `judgement` |
+//! | the charts that the load would put in force, judged by the safety rules | `trial`, `rules`, `judgement`, `last_run` |
 //! | build zones, or share those in force | `zones` |
 //! | the result | `loaded_config`, or `load_error` |
 //! | a configuration that was in force earlier | `past` |
 
 mod assemble;
 mod judgement;
+mod last_run;
 mod load_error;
 mod loaded_config;
 mod loader;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     judgement::JudgementBase,
+    last_run::LastRun,
     loaded_config::{AppliedConfig, LoadedConfig},
 };
 use crate::{
@@ -36,6 +37,8 @@ pub(in crate::control) struct ReloadBase {
     /// The time that overrides and the states of datacenters have in force, in seconds since 1970,
     /// while a rule holds what the clock would change; `None` for the present.
     pub steering_time: Option<i64>,
+    /// The configuration in which an earlier run ended, if files have changed since.
+    pub last_run: Option<Arc<LastRun>>,
     /// What the load is judged with.
     pub judgement: JudgementBase,
     pub missing_files: MissingFiles,

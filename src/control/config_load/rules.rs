@@ -19,17 +19,49 @@ use crate::{
         safety::{JudgedChange, RuleViolation, active_names, ramp_time},
     },
     engine::{MovedShare, PlanOptions, PlanSide, moved_share},
-    steer::{BrokenMinimum, CompiledCharts, SafetyRule, active_datacenters},
+    steer::{BrokenMinimum, SafetyRule, active_datacenters},
 };
 
 impl ConfigLoader {
     /// The rules that a load is judged by: those of its files or, if these have no table of rules
     /// any more, those in force. A file that is gone by mistake takes no rule with it.
     pub(super) fn rules_for<'c>(&'c self, config: &'c Config) -> &'c WrittenSafety {
-        match &self.base.applied {
-            Some(applied) if config.safety.origin.is_none() => &applied.config.safety,
+        match self.rules_before() {
+            Some(before) if config.safety.origin.is_none() => before,
             _ => &config.safety,
         }
+    }
+
+    /// The rules in force, or those in which an earlier run ended.
+    fn rules_before(&self) -> Option<&WrittenSafety> {
+        let in_force = self.base.applied.as_ref().map(|applied| &*applied.config.safety);
+        in_force.or_else(|| self.base.last_run.as_ref().map(|last| &*last.safety))
+    }
+
+    /// Whether files are to be held because they would remove `[safety]` altogether: without it, the
+    /// next edit could do anything.
+    pub(super) fn holds_removed_rules(
+        &mut self,
+        selection: &mut FileSelection<'_>,
+        config: &Config,
+    ) -> bool {
+        let is_lost = self.rules_before().is_some_and(|before| before.rules.has_limits())
+            && config.safety.origin.is_none();
+        let consent = &self.base.judgement.consent.accepted;
+        if !is_lost || consent.contains(&SafetyRule::MaxRemoved) {
+            return false;
+        }
+        let text = "all rules of [safety] would be gone; to have none, keep the table and empty it";
+        let origin = self.rules_before().and_then(WrittenSafety::origin_text);
+        let violation = RuleViolation::new(SafetyRule::MaxRemoved, text.to_owned());
+        let violations = vec![RuleViolation { origin, ..violation }];
+        let reasons = refusals(&violations);
+        let breaking = selection.breaking_file(|config| config.safety.origin.is_some());
+        let holds = held(selection, breaking.as_ref(), &reasons);
+        let has_holds = !holds.is_empty();
+        self.holds.extend(holds);
+        self.refused.extend(violations);
+        has_holds
     }
 
     /// Whether files or databases are to be held because changes are frozen: by the rules in force
@@ -40,9 +72,8 @@ impl ConfigLoader {
         config: &Config,
         databases: &DatabaseFiles,
     ) -> bool {
-        let Some(applied) = &self.base.applied else { return false };
-        let is_frozen =
-            applied.config.safety.rules.is_frozen && self.rules_for(config).rules.is_frozen;
+        let is_frozen = self.rules_before().is_some_and(|before| before.rules.is_frozen)
+            && self.rules_for(config).rules.is_frozen;
         let consent = &self.base.judgement.consent.accepted;
         if !is_frozen || consent.contains(&SafetyRule::Freeze) {
             return false;
@@ -60,7 +91,8 @@ impl ConfigLoader {
 
     /// Has the next attempt keep the databases in use. Returns whether `newer` ones differ.
     fn keep_databases(&mut self, newer: &DatabaseFiles, reasons: &[String]) -> bool {
-        if self.has_same_databases(newer) {
+        // At a start there is none in use.
+        if self.has_same_databases(newer) || self.base.applied.is_none() {
             return false;
         }
         let is_other = |path: &PathBuf| {
@@ -109,19 +141,23 @@ impl ConfigLoader {
         trial: &LoadTrial,
         databases: &DatabaseFiles,
     ) -> Judgement {
-        let Some(before) = &self.base.compiled else { return Judgement::default() };
+        let (old, conditions) = match (&self.base.compiled, &self.base.last_run) {
+            (Some(before), _) => (before.compiler().topology(), before.conditions()),
+            (None, Some(last)) => (&last.topology, &last.conditions),
+            (None, None) => return Judgement::default(),
+        };
         let safety = self.rules_for(config);
-        let moved = safety.rules.movement.is_some().then(|| self.moved(before, trial, databases));
-        let old = before.compiler().topology();
+        let moved = safety.rules.movement.is_some().then(|| self.moved(trial, databases));
         let change = JudgedChange {
             rules: &safety.rules,
             origin: safety.origin_text(),
+            before: old,
             topology: &trial.topology,
-            active_before: &active_names(old, before.conditions()),
+            active_before: &active_names(old, conditions),
             active_after: &active_names(&trial.topology, &trial.conditions),
             moved: moved.as_ref(),
             over: ramp_time(
-                (old, &before.conditions().datacenters),
+                (old, &conditions.datacenters),
                 (&trial.topology, &trial.conditions.datacenters),
             ),
             window: &self.base.judgement.window,
@@ -131,23 +167,24 @@ impl ConfigLoader {
         Judgement { violations, movement: change.as_movement() }
     }
 
-    fn moved(
-        &self,
-        before: &CompiledCharts,
-        trial: &LoadTrial,
-        databases: &DatabaseFiles,
-    ) -> MovedShare {
+    fn moved(&self, trial: &LoadTrial, databases: &DatabaseFiles) -> MovedShare {
         let Some(after) = &trial.compiled else { return MovedShare::default() };
+        let databases = databases.databases();
+        let last = || self.base.last_run.as_ref().map(|last| last.charts(databases));
+        let (before, in_use) = match &self.base.compiled {
+            Some(before) => (Some(before.clone()), self.base.databases.databases()),
+            None => (last(), databases),
+        };
+        let Some(before) = before else { return MovedShare::default() };
         let options = PlanOptions {
             answers: self.base.judgement.answers.clone(),
             observed: self.base.judgement.demand.as_ref().and_then(DemandHandle::observed_blocking),
             now: unix_now(),
             ..PlanOptions::default()
         };
-        let in_force = self.base.databases.databases();
         moved_share(
-            PlanSide { compiled: before, databases: in_force },
-            PlanSide { compiled: after, databases: databases.databases() },
+            PlanSide { compiled: &before, databases: in_use },
+            PlanSide { compiled: after, databases },
             &options,
         )
     }
@@ -180,15 +217,7 @@ impl ConfigLoader {
             return self.keep_databases(databases, &reasons);
         }
         let breaking = selection.breaking_file(|config| is_kept(config, databases));
-        let mut holds: Vec<ForcedHold> = Vec::new();
-        for line in &reasons {
-            holds.extend(match &breaking {
-                Some(path) => {
-                    selection.holds(std::slice::from_ref(path), line, HoldCause::Requirement)
-                }
-                None => selection.holds_of_all(line, HoldCause::Requirement),
-            });
-        }
+        let holds = held(selection, breaking.as_ref(), &reasons);
         let has_holds = !holds.is_empty();
         self.holds.extend(holds);
         self.refused.extend(violations);
@@ -196,12 +225,28 @@ impl ConfigLoader {
     }
 }
 
+/// Holds of the one file that breaks rules, or of all changed files.
+fn held(
+    selection: &FileSelection<'_>,
+    breaking: Option<&PathBuf>,
+    reasons: &[String],
+) -> Vec<ForcedHold> {
+    let hold = |line: &String| match breaking {
+        Some(path) => selection.holds(std::slice::from_ref(path), line, HoldCause::Requirement),
+        None => selection.holds_of_all(line, HoldCause::Requirement),
+    };
+    reasons.iter().flat_map(hold).collect()
+}
+
 /// Why files are held, one line for each rule.
 fn refusals(violations: &[RuleViolation]) -> Vec<String> {
+    let all: Vec<String> =
+        violations.iter().map(|one| format!("--override {}", one.rule)).collect();
+    let all = all.join(" ");
     let line = |RuleViolation { rule, text, origin }: &RuleViolation| {
         let origin = origin.as_ref().map(|origin| format!("{origin}: ")).unwrap_or_default();
         format!(
-            "{origin}safety rule {rule} forbids the new version: {text} (help: `portolan reload --override {rule} --reason TEXT` applies it all the same)"
+            "{origin}safety rule {rule} forbids the new version: {text} (help: `portolan reload {all} --reason TEXT` applies it all the same)"
         )
     };
     violations.iter().map(line).collect()

@@ -138,6 +138,7 @@ fn overrides() -> Arc<OverrideSet> {
         ends: None,
         over: None,
         hold: None,
+        accepted: Vec::new(),
     };
     let member = OverrideSubject::Member { pool: "web".into(), member: "192.0.2.1".into() };
     let drain = OverrideValue::State(ServingState::Draining);

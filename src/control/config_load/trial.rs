@@ -59,7 +59,11 @@ impl ConfigLoader {
         let (compiler, conditions, compilation) = match base {
             None => {
                 let compiler = Compiler::new(Arc::clone(&topology), databases, surveys);
-                (compiler, Conditions::unprobed(&topology, overrides_at), None)
+                let conditions = Conditions::unprobed(&topology, overrides_at);
+                let is_compared = is_measured && self.base.last_run.is_some();
+                let compilation = is_compared
+                    .then(|| Compilation::new(Arc::clone(&compiler), Arc::new(conditions.clone())));
+                (compiler, conditions, compilation)
             }
             Some(base) => {
                 let compiler = if has_same_databases {
@@ -69,6 +73,10 @@ impl ConfigLoader {
                 };
                 let from = base.compiler().topology();
                 let conditions = base.conditions().carried_over(from, &topology, overrides_at);
+                let conditions = match is_measured {
+                    true => conditions.after_changed_ramps(from, &topology),
+                    false => conditions,
+                };
                 let shared = Arc::new(conditions.clone());
                 let compilation = if has_same_databases {
                     Compilation::after(base, Arc::clone(&compiler), shared)

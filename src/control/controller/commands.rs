@@ -1,8 +1,8 @@
 //! Commands of operators and of the process.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use super::owner::Controller;
+use super::{owner::Controller, pending_failbacks::PendingFailback};
 use crate::{
     control::{
         handle::{ControllerCommand, ListDetail},
@@ -56,12 +56,9 @@ impl Controller {
                 let snapshot = self.publication.snapshot();
                 let _ = reply.send(report::steering(&self.status_inputs(&snapshot)));
             }
-            ControllerCommand::ForceFailback(pool, reply) => {
-                let was_held = self.conditions.force_failback(&pool);
-                if was_held == Some(true) {
-                    self.publication.schedule(Duration::ZERO);
-                }
-                let _ = reply.send(was_held);
+            ControllerCommand::ForceFailback(pool, consent, reply) => {
+                self.failbacks.push(PendingFailback { pool, consent, reply });
+                self.begin_failback();
             }
             ControllerCommand::Reload(request, reply) => {
                 self.reloads.request(request, reply);

@@ -11,7 +11,7 @@ use tokio::{sync::oneshot, time::Instant as TokioInstant};
 use super::trial_outcome::TrialOutcome;
 use crate::{
     control::safety::RuleViolation,
-    steer::{Adjustments, Fraction, PoolId, Topology},
+    steer::{Adjustments, Fraction, Member, PoolId, SavedFeedback, SavedShares, Topology},
 };
 
 /// How long a hold lasts before the next attempt.
@@ -176,6 +176,26 @@ impl FeedbackGate {
     pub(super) fn due(&self) -> Option<TokioInstant> {
         let is_waiting = self.trial.is_none() && self.wanted != self.allowed;
         self.hold.as_ref().map(|(_, until)| *until).filter(|_| is_waiting)
+    }
+
+    /// Has the state for the next run contain what is allowed: a restart permits nothing more.
+    pub(super) fn put_allowed_into_saved(&self, saved: &mut SavedFeedback, topology: &Topology) {
+        if self.wanted == self.allowed {
+            return;
+        }
+        let shares = self.allowed.weights.iter().filter_map(|(pool, weights)| {
+            let pool = topology.pools.get(pool.index())?;
+            let sum = f64::from(weights.iter().sum::<u32>().max(1));
+            let member = |(member, weight): (&Member, &u32)| {
+                (topology.member_name(member.kind).into(), f64::from(*weight) / sum)
+            };
+            let members = pool.members.iter().zip(&**weights).map(member).collect();
+            Some(SavedShares { pool: pool.name.clone(), members })
+        });
+        let kept = self.allowed.kept_fractions.iter().filter_map(|(pool, kept)| {
+            Some((topology.pools.get(pool.index())?.name.clone(), kept.share()))
+        });
+        (saved.shares, saved.kept_shares) = (shares.collect(), kept.collect());
     }
 
     /// Has the conditions contain what is allowed.

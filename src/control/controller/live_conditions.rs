@@ -143,7 +143,9 @@ impl LiveConditions {
 
     /// The state of ramps and failovers for the next run.
     pub(super) fn saved_feedback(&self) -> SavedFeedback {
-        self.load_controller.saved()
+        let mut saved = self.load_controller.saved();
+        self.feedback_gate.put_allowed_into_saved(&mut saved, self.load_controller.topology());
+        saved
     }
 
     /// The recoveries in progress for the next run.

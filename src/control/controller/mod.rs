@@ -14,7 +14,7 @@
 //! | `publication`, `distress_tracker` | the snapshot in force, and what the log and reports say of it |
 //! | `reloads` | the load in progress, held files, clients that wait |
 //! | `drain_checks` | drains that wait for their check |
-//! | `override_changes` | overrides that wait for their charts |
+//! | `override_changes`, `pending_failbacks` | overrides and failbacks that wait for their charts |
 //! | `journaling` | what was reported to the journal |
 //! | `requirement_check` | the expectations and assertions of the configuration in force |
 //! | `persistence`, `cookie_rotation` | saves, and the keys of server cookies |
@@ -30,7 +30,7 @@
 //! | `publish` | from changed conditions to a snapshot |
 //! | `files` | a load is applied or refused |
 //! | `reporting` | what the journal and the history get |
-//! | `commands`, `drains`, `overriding` | commands of operators |
+//! | `commands`, `drains`, `overriding`, `failbacks` | commands of operators |
 //! | `feedback_gate`, `feedback_trials` | load feedback, as far as the safety rules permit it |
 //! | `movement_meter`, `metering` | how much demand health moves |
 //! | `trials`, `trial_outcome`, `rule_checks`, `acceptance` | the charts that a change would put in force, judged by the safety rules |
@@ -47,6 +47,7 @@ mod drain_checks;
 mod drains;
 mod event_effect;
 mod events;
+mod failbacks;
 mod feedback_gate;
 mod feedback_trials;
 mod files;
@@ -58,6 +59,7 @@ mod movement_meter;
 mod override_changes;
 mod overriding;
 mod owner;
+mod pending_failbacks;
 mod persistence;
 mod probing;
 mod publication;

@@ -25,7 +25,7 @@ use crate::{
             plan_of_timers,
         },
         report,
-        safety::RuleViolation,
+        safety::{RuleConsent, RuleViolation},
         status::RampStatus,
     },
     steer::{
@@ -126,8 +126,12 @@ impl Controller {
             Some(begun) if is_check => begun,
             _ => &plan.topology,
         };
-        let measured =
-            self.conditions.current().carried_over(&self.loaded.topology, topology, plan.now);
+        let from = &self.loaded.topology;
+        let measured = self.conditions.current().carried_over(from, topology, plan.now);
+        let measured = match self.has_rules() {
+            true => measured.after_changed_ramps(from, topology),
+            false => measured,
+        };
         // The check is of the end of all drains, also of those in progress.
         let is_checked = is_check && (self.is_request() || self.has_rules());
         let settled = if is_checked { measured.after_ramps(topology) } else { measured.clone() };
@@ -191,9 +195,12 @@ impl Controller {
             is_harmless,
         });
         let Some(request) = request else {
-            return match violations.is_empty() {
-                true => Ok(Acceptance { distressed, movement, ..Acceptance::default() }),
-                false => Err(Refusal::Timer(violations)),
+            let consent = self.timer_consent(plan);
+            let (overridden, refused): (Vec<_>, Vec<_>) =
+                violations.into_iter().partition(|one| consent.accepts(one));
+            return match refused.is_empty() {
+                true => Ok(Acceptance { distressed, overridden, movement }),
+                false => Err(Refusal::Timer(refused)),
             };
         };
         let protects_members = request.action.may_take_away();
@@ -211,6 +218,17 @@ impl Controller {
                 Err(Refusal::Request(OverrideError::Forbidden(violations)))
             }
         }
+    }
+
+    /// The rules that the authors of overrides went around that begin or end with this change.
+    fn timer_consent(&self, plan: &OverridePlan) -> RuleConsent {
+        let last = self.loaded.overrides_at;
+        let begins = |one: &&Arc<Override>| {
+            one.starts.is_some_and(|starts| last < starts && starts <= plan.now)
+        };
+        let changed = plan.set.iter().filter(begins).chain(&plan.ended);
+        let accepted = changed.flat_map(|one| one.accepted.iter().copied()).collect();
+        RuleConsent { accepted, ..RuleConsent::default() }
     }
 
     /// Whether an operator asked for the first change.

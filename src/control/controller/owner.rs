@@ -8,8 +8,9 @@ use tokio::sync::oneshot;
 use super::{
     drain_checks::DrainChecks, event_effect::EventEffect, journaling::Journaling,
     live_conditions::LiveConditions, movement_meter::MovementMeter,
-    override_changes::OverrideChanges, persistence::Persistence, probing::Probing,
-    publication::Publication, reloads::Reloads, requirement_check::RequirementCheck,
+    override_changes::OverrideChanges, pending_failbacks::PendingFailbacks,
+    persistence::Persistence, probing::Probing, publication::Publication, reloads::Reloads,
+    requirement_check::RequirementCheck,
 };
 use crate::{
     control::{
@@ -37,6 +38,7 @@ pub struct Controller {
     pub(super) drain_checks: DrainChecks,
     pub(super) override_changes: OverrideChanges,
     pub(super) requirement_check: RequirementCheck,
+    pub(super) failbacks: PendingFailbacks,
     pub(super) rule_holds: RuleHolds,
     pub(super) movement_meter: MovementMeter,
     pub(super) persistence: Persistence,

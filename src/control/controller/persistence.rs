@@ -84,6 +84,11 @@ impl Persistence {
         self.save_at.get_or_insert_with(|| TokioInstant::now() + SAVE_DELAY);
     }
 
+    /// Saves what the safety rules remember: a restart must not permit what they forbid.
+    pub(super) fn save_safety(&mut self, conditions: &LiveConditions) {
+        self.state_directory.save_safety(conditions.safety().saved());
+    }
+
     /// The time at which anything here is due.
     pub(super) fn due(&self) -> TokioInstant {
         let fixed = self.check_at.min(self.cookies.due());

@@ -97,6 +97,7 @@ impl Controller {
         let judged = JudgedChange {
             rules: &safety.rules,
             origin: safety.origin_text(),
+            before: old,
             topology,
             active_before: &active_names(old, conditions),
             active_after: &active_names(topology, settled),
@@ -125,7 +126,7 @@ impl Controller {
         let Some(limit) = self.loaded.config.safety.rules.movement else { return };
         if let Some(movement) = movement {
             self.conditions.safety_mut().window.add(movement, limit.within);
-            self.persistence.schedule();
+            self.persistence.save_safety(&self.conditions);
         }
     }
 
@@ -164,7 +165,10 @@ impl Controller {
     /// Holds a change by the clock that rules refuse.
     pub(super) fn hold_timers(&mut self, violations: Vec<RuleViolation>) {
         self.override_changes.pop_first();
+        let held_time = self.rule_holds.last_time();
+        self.conditions.safety_mut().held_time = Some(held_time);
         if self.rule_holds.hold_timer(violations.clone()) {
+            self.persistence.save_safety(&self.conditions);
             for RuleViolation { rule, text, .. } in &violations {
                 tracing::error!(%rule, %text, "change by the clock held by a safety rule");
                 self.journaling.journal().append(Event {
@@ -180,7 +184,10 @@ impl Controller {
 
     /// Logs and journals that changes by the clock are no longer held.
     pub(super) fn end_timer_hold(&mut self) {
-        for RuleViolation { rule, .. } in self.rule_holds.end_timer().into_iter().flatten() {
+        let Some(ended) = self.rule_holds.end_timer() else { return };
+        self.conditions.safety_mut().held_time = None;
+        self.persistence.save_safety(&self.conditions);
+        for RuleViolation { rule, .. } in ended {
             tracing::info!(%rule, "change by the clock no longer held");
             self.journaling.journal().append(Event {
                 action: Some("clock".to_owned()),
@@ -199,7 +206,7 @@ impl Controller {
         if held == *before {
             return;
         }
-        self.persistence.schedule();
+        self.persistence.save_safety(&self.conditions);
         let rule = self.health_rule();
         let event = |name: &str| Event {
             generation: Some(self.publication.generation()),

@@ -56,6 +56,7 @@ impl Controller {
                 outcome = self.conditions.feedback_gate_mut().next_outcome() => {
                     self.end_feedback_trial(outcome)
                 }
+                outcome = self.failbacks.next_outcome() => self.end_failback_trial(outcome),
                 moved = self.movement_meter.finished() => self.end_measurement(moved),
                 failing = self.requirement_check.finished() => {
                     let guard = self.metronome.activate();

@@ -14,6 +14,7 @@ use super::{
     movement_meter::MovementMeter,
     override_changes::OverrideChanges,
     owner::Controller,
+    pending_failbacks::PendingFailbacks,
     persistence::Persistence,
     probing::Probing,
     publication::Publication,
@@ -130,6 +131,7 @@ impl Controller {
         let history = History::start(state_directory.history_directory(), journal.clone())?;
         let demand = DemandTracker::start(state_directory.clone(), counters.clone());
         let origin = LastGoodOrigin::of(&locations);
+        let held_at = state_directory.safety().steered_at;
         let persistence = Persistence::start(state_directory, origin, demand, now);
         let identity = ServerIdentity { cookie_keys: persistence.cookie_keys(), ..identity };
         Ok(Self {
@@ -141,7 +143,8 @@ impl Controller {
             drain_checks: DrainChecks::default(),
             override_changes: OverrideChanges::new(loaded.override_fault.clone()),
             requirement_check: RequirementCheck::default(),
-            rule_holds: RuleHolds::new(now),
+            rule_holds: RuleHolds::new(now, held_at),
+            failbacks: PendingFailbacks::default(),
             movement_meter: MovementMeter::default(),
             persistence,
             journaling: Journaling::new(journal, history, &loaded),

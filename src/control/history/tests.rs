@@ -197,6 +197,7 @@ impl HistoryBench {
                 ends: None,
                 over: None,
                 hold: None,
+                accepted: Vec::new(),
             }),
         }
         let before = Arc::clone(&self.loaded.topology);

@@ -5,7 +5,8 @@ use std::{fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::steer::{
-    Fraction, HealthOverride, Override, OverrideSet, OverrideSubject, OverrideValue, ServingState,
+    Fraction, HealthOverride, Override, OverrideSet, OverrideSubject, OverrideValue, SafetyRule,
+    ServingState,
 };
 
 const VERSION: u32 = 1;
@@ -46,6 +47,9 @@ struct OverrideSpec {
     /// The share that is kept while the drain is paused, from 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     hold: Option<f64>,
+    /// The names of the safety rules that its author went around.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    accepted: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -152,6 +156,7 @@ fn to_spec(one: &Override) -> OverrideSpec {
         ends: one.ends,
         over_secs: one.over.map(|over| over.as_secs()),
         hold: one.hold.map(Fraction::share),
+        accepted: one.accepted.iter().map(|rule| rule.as_str().to_owned()).collect(),
     }
 }
 
@@ -186,6 +191,7 @@ fn from_spec(spec: OverrideSpec) -> Override {
         ends: spec.ends,
         over: spec.over_secs.map(Duration::from_secs),
         hold: spec.hold.map(Fraction::from_share),
+        accepted: spec.accepted.iter().filter_map(|name| SafetyRule::from_word(name)).collect(),
     }
 }
 
@@ -224,6 +230,7 @@ mod tests {
             ends: Some(1_800_003_600),
             over: Some(Duration::from_secs(90)),
             hold: Some(Fraction::from_share(0.3)),
+            accepted: vec![SafetyRule::MaxMoved],
         };
         let count = values.len();
         let set: OverrideSet = values.into_iter().map(one).collect();

@@ -88,7 +88,7 @@ pub(in crate::control) fn plan(
             "there would be more than {MAX_OVERRIDES} overrides; set the states in the files instead"
         )));
     }
-    plan.begun = begun_topology(&plan, loaded, now);
+    plan.begun = begun_topology(&plan, loaded, now, steering_time);
     Ok(plan)
 }
 
@@ -161,7 +161,12 @@ impl OverridePlan {
 }
 
 /// The effective topology once the overrides of the request have begun that begin later.
-fn begun_topology(plan: &OverridePlan, loaded: &LoadedConfig, now: i64) -> Option<Arc<Topology>> {
+fn begun_topology(
+    plan: &OverridePlan,
+    loaded: &LoadedConfig,
+    now: i64,
+    steering_time: i64,
+) -> Option<Arc<Topology>> {
     let is_later = |one: &Override| {
         plan.subjects.contains(&one.subject) && one.starts.is_some_and(|starts| starts > now)
     };
@@ -172,7 +177,7 @@ fn begun_topology(plan: &OverridePlan, loaded: &LoadedConfig, now: i64) -> Optio
         true => Override { starts: None, ..Override::clone(one) },
         false => Override::clone(one),
     });
-    Some(apply_overrides(&loaded.configured, &begun.collect(), now))
+    Some(apply_overrides(&loaded.configured, &begun.collect(), steering_time))
 }
 
 /// The subject that a text means: what the configuration defines or, if it defines nothing of this

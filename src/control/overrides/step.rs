@@ -106,6 +106,7 @@ impl StepContext<'_> {
             ends: options.ends(options.at.unwrap_or(self.now)),
             over: options.over(),
             hold: None,
+            accepted: options.accepted.iter().copied().collect(),
         }
     }
 

@@ -21,7 +21,8 @@ pub(super) fn safety(inputs: &StatusInputs<'_>) -> SafetyStatus {
         is_frozen: rules.is_frozen,
         held_timers: holds.timer_violations().iter().map(rule_status).collect(),
         held_feedback: inputs.rules.feedback_held_by.map(rule_status).into_iter().collect(),
-        moved_percent: limit.map(|limit| PERCENT * memory.window.used(unix_now(), limit.within)),
+        moved_percent: limit
+            .map(|limit| PERCENT * memory.window.used(unix_now(), limit.within).max(0.0)),
         max_moved_percent: limit.map(|limit| PERCENT * limit.share),
         within_secs: limit.map(|limit| limit.within.as_secs()),
         refusals,

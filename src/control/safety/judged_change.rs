@@ -10,7 +10,10 @@ use crate::{
     control::format_time,
     engine::MovedShare,
     number_format::percent,
-    steer::{Conditions, SafetyRule, SafetyRules, Topology, active_datacenters},
+    steer::{
+        BrokenMinimum, Conditions, Datacenter, SafetyRule, SafetyRules, Topology,
+        active_datacenters,
+    },
 };
 
 /// The maximum number of moves between datacenters, and of countries, that a message has.
@@ -36,6 +39,8 @@ pub(in crate::control) struct JudgedChange<'a> {
     pub rules: &'a SafetyRules,
     /// The file, line and column of the rules.
     pub origin: Option<String>,
+    /// The topology before the change.
+    pub before: &'a Topology,
     /// The topology after the change.
     pub topology: &'a Topology,
     pub active_before: &'a ActiveNames,
@@ -77,26 +82,31 @@ impl JudgedChange<'_> {
     }
 
     fn minimums(&self) -> Vec<(SafetyRule, String)> {
-        let datacenters = &self.topology.datacenters;
-        let flags = |active: &ActiveNames| -> Vec<bool> {
-            datacenters.iter().map(|one| active.contains(&one.name)).collect()
-        };
-        let before = self.rules.broken_minimums(&flags(self.active_before));
-        let after = self.rules.broken_minimums(&flags(self.active_after));
-        let is_new = |broken: &&crate::steer::BrokenMinimum| {
-            let known = before.iter().find(|one| {
-                (one.rule, one.required, &one.names)
-                    == (broken.rule, broken.required, &broken.names)
-            });
-            known.is_none_or(|known| broken.active < known.active)
-        };
+        let is_active = |one: &Datacenter, active: &ActiveNames| active.contains(&one.name);
+        let after: Vec<bool> =
+            self.topology.datacenters.iter().map(|one| is_active(one, self.active_after)).collect();
         let lost: Vec<&str> =
             self.active_before.difference(self.active_after).map(|name| &**name).collect();
-        let text = |broken: &crate::steer::BrokenMinimum| match lost[..] {
+        let text = |broken: &BrokenMinimum| match lost[..] {
             [] => (broken.rule, broken.to_string()),
             _ => (broken.rule, format!("{broken}, without {}", lost.join(", "))),
         };
-        after.iter().filter(is_new).map(text).collect()
+        // Datacenters and regions are compared by name: a change can remove or move them.
+        let count_before = |broken: &BrokenMinimum| {
+            let names: Vec<&str> = broken.names.split(", ").collect();
+            let counts = |one: &&Datacenter| {
+                broken.names.is_empty()
+                    || names.contains(&&*one.name)
+                    || one.region.as_deref().is_some_and(|region| names.contains(&region))
+            };
+            let counted = self.before.datacenters.iter().filter(counts);
+            counted.filter(|one| is_active(one, self.active_before)).count()
+        };
+        let is_new = |broken: &&BrokenMinimum| {
+            let before = count_before(broken);
+            before >= broken.required || broken.active < before
+        };
+        self.rules.broken_minimums(&after).iter().filter(is_new).map(text).collect()
     }
 
     fn movement(&self) -> Option<(SafetyRule, String)> {

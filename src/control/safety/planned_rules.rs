@@ -1,12 +1,13 @@
 //! The rules that a plan is judged by.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     judged_change::{JudgedChange, active_names},
     movement_window::{MeasuredMovement, MovementWindow},
+    ramp_time::ramp_time,
     violation::RuleViolation,
 };
 use crate::{
@@ -56,21 +57,26 @@ impl PlannedRules {
         before: &CompiledCharts,
         after: &CompiledCharts,
         moved: &MovedShare,
+        changes_anything: bool,
     ) -> Vec<RuleViolation> {
         let topology = after.compiler().topology();
         let change = JudgedChange {
             rules: &self.rules,
             origin: self.origin.clone(),
+            before: before.compiler().topology(),
             topology,
             active_before: &active_names(before.compiler().topology(), before.conditions()),
             active_after: &active_names(topology, after.conditions()),
             moved: Some(moved),
-            over: Duration::ZERO,
+            over: ramp_time(
+                (before.compiler().topology(), &before.conditions().datacenters),
+                (topology, &after.conditions().datacenters),
+            ),
             window: &MovementWindow::restored(self.movements.clone()),
             now: unix_now(),
         };
         let mut violations = change.violations(&BTreeSet::new());
-        if self.rules.is_frozen && moved.share > 0.0 {
+        if self.rules.is_frozen && changes_anything {
             violations
                 .push(RuleViolation { origin: self.origin.clone(), ..RuleViolation::frozen() });
         }

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use crate::steer::{Endpoint, Pool, RampTimes, ServingState, Topology};
 
-/// If a change concerns nothing but the states of datacenters and endpoints: the shortest of their
-/// ramps, each by its state after the change. Else no time: all clients move at once. Both sides
+/// If a change concerns nothing but the states and ramps of datacenters and endpoints: the shortest
+/// of their ramps, each by its state after the change. Else no time: all clients move at once. Both sides
 /// have states of datacenters at present.
 pub(in crate::control) fn ramp_time(
     (before, old): (&Topology, &[ServingState]),
@@ -18,9 +18,13 @@ pub(in crate::control) fn ramp_time(
     if before.datacenters.len() != after.datacenters.len() {
         return Duration::ZERO;
     }
-    let states = old.iter().zip(new).zip(&after.datacenters);
-    let changed = states.filter(|((old, new), _)| old != new);
-    let datacenters = changed.map(|((_, new), datacenter)| ramp(*new, datacenter.ramp_times));
+    let states = old.iter().zip(new).zip(before.datacenters.iter().zip(&after.datacenters));
+    let changed = states.filter(|((old, new), (was, is))| {
+        old != new
+            || was.ramp_times != is.ramp_times
+            || was.paused_drain_fraction != is.paused_drain_fraction
+    });
+    let datacenters = changed.map(|((_, new), (_, is))| ramp(*new, is.ramp_times));
     datacenters.chain(endpoints).min().unwrap_or_default()
 }
 
@@ -52,7 +56,7 @@ fn endpoint_ramps(before: &Topology, after: &Topology) -> Option<Vec<Duration>> 
         let (state, ramp_times) = (old.state, old.ramp_times);
         let with_old_state = Endpoint { state, ramp_times, ..Endpoint::clone(new) };
         (with_old_state == **old).then_some(())?;
-        if old.state != new.state {
+        if old.state != new.state || old.ramp_times != new.ramp_times {
             ramps.push(ramp(new.state, new.ramp_times));
         }
     }

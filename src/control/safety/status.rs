@@ -38,7 +38,7 @@ impl SafetyStatus {
         let held = self.held_datacenters.iter().map(|name| {
             format!(
                 "{name} is down by its health checks, and a safety rule holds it in the answers: its clients may get no reply \
-                 (help: repair it; or end the hold with `portolan drain {name} --override RULE --reason TEXT`)"
+                 (help: repair it; or take it out with `portolan drain {name}`, and the `--override` that its refusal names)"
             )
         });
         let broken = self.broken.iter().map(|RuleStatus { rule, text }| {

@@ -92,6 +92,13 @@ pub(in crate::control) struct SavedSafety {
     pub held: Vec<String>,
     /// The changes that moved demand lately.
     pub movements: Vec<MeasuredMovement>,
+    /// The targets of held datacenters that are in the answers: monitor and target.
+    #[serde(default)]
+    pub held_targets: Vec<(String, String)>,
+    /// The time of the last allowed state, in seconds since 1970, while what the clock would change
+    /// is held.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub steered_at: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -263,8 +270,10 @@ pub(super) fn encode_recoveries(saved: Vec<SavedRecovery>, now_ms: i64) -> Vec<u
 }
 
 pub(super) fn decode_safety(octets: &[u8]) -> Result<SavedSafety, DocumentError> {
-    let file: SafetyFile = versioned(octets, SAFETY_VERSION)?;
-    Ok(file.memory)
+    let SafetyFile { memory, .. } = versioned(octets, SAFETY_VERSION)?;
+    let is_sound = |one: &MeasuredMovement| (0.0..=1.0).contains(&one.share) && one.at >= 0;
+    let movements = memory.movements.into_iter().filter(is_sound).collect();
+    Ok(SavedSafety { movements, ..memory })
 }
 
 pub(super) fn encode_safety(memory: SavedSafety) -> Vec<u8> {

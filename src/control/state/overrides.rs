@@ -130,6 +130,7 @@ mod tests {
             ends: None,
             over: None,
             hold: None,
+            accepted: Vec::new(),
         };
         names.iter().map(drain).collect()
     }

@@ -50,28 +50,40 @@ pub struct PoolLoadLevel {
     pub target: f64,
 }
 
+/// With fewer counted answers, services weigh alike.
+const MIN_ANSWERS: u64 = 100;
+/// The weight that is added to each service, as a part of the mean weight.
+const UNSEEN_WEIGHT: f64 = 0.01;
+
 /// How much of all demand a service has.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum ServiceWeights<'o> {
     /// All services have the same demand.
     Equal,
     /// By the answers that a server counted.
-    Counted(&'o HashMap<String, u64>),
+    Counted {
+        /// The number of answers by service.
+        counts: &'o HashMap<String, u64>,
+        /// Added to each: a service without any answer yet is not nothing.
+        unseen: f64,
+    },
 }
 
 impl<'o> ServiceWeights<'o> {
     pub(super) fn of(options: &'o PlanOptions) -> Self {
-        match options.answers.values().any(|count| *count > 0) {
-            true => Self::Counted(&options.answers),
-            false => Self::Equal,
-        }
+        let counts = &options.answers;
+        let sum: u64 = counts.values().sum();
+        let unseen = UNSEEN_WEIGHT * sum as f64 / counts.len().max(1) as f64;
+        if sum >= MIN_ANSWERS { Self::Counted { counts, unseen } } else { Self::Equal }
     }
 
     /// The weight of a service; compared with those of others alone.
     pub(super) fn weight(self, service: &str) -> f64 {
         match self {
             Self::Equal => 1.0,
-            Self::Counted(counts) => counts.get(service).copied().unwrap_or(0) as f64,
+            Self::Counted { counts, unseen } => {
+                counts.get(service).copied().unwrap_or(0) as f64 + unseen
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     client_group::ClientGroup,
-    datacenter::ServingState,
+    datacenter::{Datacenter, ServingState},
     document_forms,
     fraction::Fraction,
     ids::{AliasId, DatacenterId, EndpointId, PoolId, ProbeId},
@@ -163,6 +163,35 @@ impl Conditions {
             ..Adjustments::settled(topology, &self.datacenters)
         };
         Self { adjustments, ..self.clone() }
+    }
+
+    /// The same conditions of `to` after the ramps that differ between two topologies with the same
+    /// numbers: by their durations, or because they are paused. All other ramps stay where they are.
+    #[must_use]
+    pub fn after_changed_ramps(&self, from: &Topology, to: &Topology) -> Self {
+        let mut conditions = self.clone();
+        let settled = Adjustments::settled(to, &self.datacenters).datacenter_fractions;
+        let adjustments = &mut conditions.adjustments;
+        let pairs = from.datacenters.iter().zip(&to.datacenters).zip((0..).map(DatacenterId));
+        for ((old, new), id) in pairs {
+            let ramp = |one: &Datacenter| (one.ramp_times, one.paused_drain_fraction);
+            if old.name == new.name && ramp(old) != ramp(new) {
+                match settled.get(&id) {
+                    Some(fraction) => adjustments.datacenter_fractions.insert(id, *fraction),
+                    None => adjustments.datacenter_fractions.remove(&id),
+                };
+            }
+        }
+        let hold = |topology: &Topology, id: &EndpointId| {
+            topology.overrides.endpoints.get(id).and_then(|one| one.hold)
+        };
+        adjustments.endpoint_fractions.retain(|id, _| {
+            let times = |topology: &Topology| {
+                topology.endpoints.get(id.index()).map(|endpoint| endpoint.ramp_times)
+            };
+            times(from) == times(to) && hold(from, id) == hold(to, id)
+        });
+        conditions
     }
 
     /// The same conditions with every target of these endpoints down. An endpoint without a monitor

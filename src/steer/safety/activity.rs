@@ -2,7 +2,7 @@
 
 use crate::{
     health::HealthStatus,
-    steer::{Conditions, Endpoint, HealthOverride, ProbeId, ServingState, Topology},
+    steer::{Conditions, Endpoint, HealthOverride, MemberKind, ProbeId, ServingState, Topology},
 };
 
 /// How many endpoints in service a datacenter has, and how many of them are usable.
@@ -44,9 +44,10 @@ pub(super) fn datacenter_health(
     statuses: &[HealthStatus],
 ) -> Vec<DatacenterHealth> {
     let mut found = vec![DatacenterHealth::default(); topology.datacenters.len()];
+    let is_offered = offered_endpoints(topology);
     let endpoints = topology.endpoints.iter().zip(topology.endpoint_probes.iter());
-    for (endpoint, probes) in endpoints {
-        if endpoint.state != ServingState::Active {
+    for ((endpoint, probes), is_offered) in endpoints.zip(is_offered) {
+        if endpoint.state != ServingState::Active || !is_offered {
             continue;
         }
         let is_usable = is_usable(endpoint, probes, statuses);
@@ -57,6 +58,20 @@ pub(super) fn datacenter_health(
         }
     }
     found
+}
+
+/// Whether each endpoint has a weight in a pool: one with weight 0 is used only when nothing else is
+/// usable, as a standby is.
+fn offered_endpoints(topology: &Topology) -> Vec<bool> {
+    let mut is_offered = vec![false; topology.endpoints.len()];
+    for member in topology.pools.iter().flat_map(|pool| &pool.members) {
+        if let MemberKind::Endpoint(id) = member.kind
+            && let Some(flag) = is_offered.get_mut(id.index())
+        {
+            *flag |= member.weight > 0;
+        }
+    }
+    is_offered
 }
 
 fn is_usable(endpoint: &Endpoint, probes: &[Option<ProbeId>], statuses: &[HealthStatus]) -> bool {

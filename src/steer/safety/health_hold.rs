@@ -23,12 +23,32 @@ pub struct HealthHold {
     active: BTreeSet<Box<str>>,
     /// The status of each target of a held datacenter, by monitor and target.
     kept: HashMap<(Box<str>, ProbeTarget), HealthStatus>,
+    /// The targets of held datacenters that were in the answers of a previous run, until the first
+    /// statuses.
+    restored: Option<BTreeSet<(String, String)>>,
 }
 
 impl HealthHold {
-    /// Continues with what a previous run held.
-    pub fn restored(held: impl IntoIterator<Item = Box<str>>) -> Self {
-        Self { held: held.into_iter().collect(), ..Self::default() }
+    /// Continues with what a previous run held: datacenters, and those of their targets that were
+    /// in the answers, by the names of their monitor and target.
+    pub fn restored(
+        held: impl IntoIterator<Item = Box<str>>,
+        targets: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
+        Self {
+            held: held.into_iter().collect(),
+            restored: Some(targets.into_iter().collect()),
+            ..Self::default()
+        }
+    }
+
+    /// The targets of the held datacenters that are in the answers, by the names of their monitor
+    /// and target.
+    pub fn kept_targets(&self) -> BTreeSet<(String, String)> {
+        let name =
+            |(monitor, target): &(Box<str>, ProbeTarget)| (monitor.to_string(), target.to_string());
+        let kept = self.kept.iter().filter(|(_, status)| status.verdict.is_usable());
+        kept.map(|(key, _)| name(key)).collect()
     }
 
     /// The names of the datacenters that are held.
@@ -95,6 +115,7 @@ impl HealthHold {
         mut statuses: Vec<HealthStatus>,
     ) -> Vec<HealthStatus> {
         let before = std::mem::take(&mut self.kept);
+        let restored = self.restored.take();
         if held.is_empty() {
             return statuses;
         }
@@ -108,7 +129,12 @@ impl HealthHold {
             let key = key(topology, *id);
             if !status.verdict.is_usable() {
                 let so_far = so_far.and_then(|statuses| statuses.get(id.index()));
-                let kept = before.get(&key).or(so_far).copied().unwrap_or_default();
+                let is_restored = || {
+                    let name = (key.0.to_string(), key.1.to_string());
+                    restored.as_ref().is_none_or(|targets| targets.contains(&name))
+                };
+                let unknown = || if is_restored() { HealthStatus::default() } else { *status };
+                let kept = before.get(&key).or(so_far).copied().unwrap_or_else(unknown);
                 if kept.verdict.is_usable() {
                     // Nothing is known of when the hold ends.
                     *status = HealthStatus { flips_in_secs: None, is_held: true, ..kept };
@@ -127,12 +153,15 @@ fn key(topology: &Topology, id: ProbeId) -> (Box<str>, ProbeTarget) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{num::NonZeroU32, sync::Arc};
 
     use super::*;
     use crate::{
         health::Verdict,
-        steer::{ActiveMinimum, Datacenter, Endpoint, EndpointTarget, MonitorId, SafetyRule},
+        steer::{
+            ActiveMinimum, AnswerCount, Datacenter, Endpoint, EndpointId, EndpointTarget, Member,
+            MemberKind, MinUp, MonitorId, Policy, Pool, SafetyRule, Spread,
+        },
     };
 
     const UP: HealthStatus = HealthStatus {
@@ -161,7 +190,19 @@ mod tests {
         };
         let monitor = crate::steer::tests::monitor();
         let endpoints: Vec<Arc<Endpoint>> = (0..6).map(endpoint).collect();
-        Topology::from_shared(datacenters.into(), vec![monitor], endpoints, Vec::new(), Vec::new())
+        let member = |id| Member { kind: MemberKind::Endpoint(EndpointId(id)), weight: 1, bias: 0 };
+        let pool = Pool {
+            name: "p".into(),
+            policy: Policy::Weighted,
+            spread: Spread::Query,
+            answers: AnswerCount::Count(NonZeroU32::MIN),
+            min_up: MinUp::Members(NonZeroU32::MIN),
+            families: Default::default(),
+            members: (0..6).map(member).collect(),
+            regulation: Default::default(),
+        };
+        let pools = vec![Arc::new(pool)];
+        Topology::from_shared(datacenters.into(), vec![monitor], endpoints, pools, Vec::new())
     }
 
     fn rules(count: usize) -> SafetyRules {
@@ -225,9 +266,11 @@ mod tests {
         let mut hold = HealthHold::default();
         let followed = hold.follow(&topology, &rules, (&states, None), statuses("dd dd uu"));
         assert_eq!(shown(&hold, &followed), ("dd dd uu".into(), String::new()));
-        let mut hold = HealthHold::restored(["b".into()]);
+        let kept = (topology.monitors[0].name.to_string(), "192.0.2.3".to_owned());
+        let mut hold = HealthHold::restored(["b".into()], [kept.clone()]);
         let followed = hold.follow(&topology, &rules, (&states, None), statuses("dd dd uu"));
-        assert_eq!(shown(&hold, &followed), ("dd uu uu".into(), "b".into()));
+        assert_eq!(shown(&hold, &followed), ("dd du uu".into(), "b".into()));
+        assert_eq!(hold.kept_targets(), [kept].into(), "and so over the next restart");
         let drained = [ServingState::Active, ServingState::Draining, ServingState::Active];
         let followed = hold.follow(&topology, &rules, (&drained, None), statuses("dd dd uu"));
         assert_eq!(shown(&hold, &followed), ("dd dd uu".into(), String::new()), "it is drained");

@@ -45,6 +45,7 @@ fn one(text: &str, value: OverrideValue) -> Override {
         ends: None,
         over: None,
         hold: None,
+        accepted: Vec::new(),
     }
 }
 

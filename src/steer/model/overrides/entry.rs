@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::subject::OverrideSubject;
-use crate::steer::model::{datacenter::ServingState, endpoint::HealthOverride, fraction::Fraction};
+use crate::steer::{
+    SafetyRule,
+    model::{datacenter::ServingState, endpoint::HealthOverride, fraction::Fraction},
+};
 
 /// What an operator on duty set over the configuration. Times are in seconds since 1970.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +31,8 @@ pub struct Override {
     pub over: Option<Duration>,
     /// The fraction of its clients that the subject keeps while its drain is paused.
     pub hold: Option<Fraction>,
+    /// The safety rules that its author went around: it begins and ends although they forbid it.
+    pub accepted: Vec<SafetyRule>,
 }
 
 /// What an override sets.
