@@ -18,7 +18,7 @@ use crate::{
     transport::Counters,
 };
 
-/// The interval at which samples are taken from those who answer.
+/// How often the tracker collects the samples of the transport threads.
 const TAKE_INTERVAL: Duration = Duration::from_secs(1);
 /// The interval at which the counts are saved. A process that is killed loses at most these.
 const SAVE_INTERVAL: Duration = Duration::from_secs(300);

@@ -257,7 +257,7 @@ impl LoadController {
         changed
     }
 
-    /// The topology whose pools the feedback is of.
+    /// The topology to whose pools the feedback applies.
     pub(super) fn topology(&self) -> &Topology {
         &self.topology
     }

@@ -37,7 +37,8 @@ struct TimerHold {
 }
 
 impl RuleHolds {
-    /// Continues with what a previous run held: the time of the last allowed state, if there is one.
+    /// Continues with what a previous run held: the time of the last allowed state, if there is
+    /// one.
     pub(super) fn new(now: i64, held_at: Option<i64>) -> Self {
         let hold = |_| TimerHold {
             violations: Vec::new(),
@@ -61,6 +62,11 @@ impl RuleHolds {
         self.steered_at
     }
 
+    /// Records the time that overrides and states were applied for.
+    pub(super) fn set_last_time(&mut self, time: i64) {
+        self.steered_at = time;
+    }
+
     /// The time that overrides and states were applied for last.
     pub(super) fn last_time(&self) -> i64 {
         self.steered_at
@@ -81,7 +87,7 @@ impl RuleHolds {
         self.timer.as_ref().map(|hold| hold.retry_at)
     }
 
-    /// Has a change that is held be attempted again at once.
+    /// Makes the next attempt of a held change due now.
     pub(super) fn retry_now(&mut self) {
         if let Some(hold) = &mut self.timer {
             hold.retry_at = TokioInstant::now();

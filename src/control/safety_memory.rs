@@ -1,5 +1,5 @@
-//! What the safety rules remember, and what must survive a restart: the datacenters that are held
-//! against their health checks, and how much demand has moved.
+//! The state of the safety rules that survives a restart: the datacenters kept in service although
+//! their health checks fail, the movements in the window, and the time of a held scheduled change.
 
 use super::{safety::MovementWindow, state::SavedSafety};
 use crate::steer::HealthHold;

@@ -237,7 +237,7 @@ fn removed_zones_are_held_until_an_operator_accepts_the_removal() {
     assert_eq!(server.addresses(WWW), ["192.0.2.1"]);
     assert_eq!(server.metric("portolan_removal_held", ""), 1.0);
     let (code, _, err) = site.run(&["reload", "--server", &url]);
-    assert!(code == 1 && err.contains("no zone would be left of 2"), "{code} {err}");
+    assert!(code == 3 && err.contains("no zone would be left of 2"), "{code} {err}");
     // A restart does not end the hold.
     assert!(server.terminate().0.success());
     let server = site.serve();

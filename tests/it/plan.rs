@@ -264,10 +264,10 @@ fn capacities_outages_and_the_map_of_a_change() {
 fn services_weigh_by_the_answers_of_the_server() {
     let site = site();
     let server = site.serve();
-    for _ in 0..3 {
+    for _ in 0..300 {
         server.addresses("api.example.org");
     }
-    server.addresses(WWW);
+    (0..100).for_each(|_| drop(server.addresses(WWW)));
     let weighted = document(&site, &server, &["--drain", "fra"]);
     assert_eq!(weighted["plan"]["basis"]["is-by-answers"], true);
     // A quarter of the demand is for `www`; the clients of `fra` are some of it.

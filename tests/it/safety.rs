@@ -153,7 +153,7 @@ fn what_people_move_within_a_time_is_limited_and_survives_a_restart() {
         "{message}"
     );
     assert!(
-        message.contains("33% moved within the last 1h; at most 40% may within 1h"),
+        message.contains("33% of earlier changes still counts; the limit is 40% within 1h"),
         "{message}"
     );
     for command in [&["undrain", "fra"][..], &["weight", "web/a", "9"], &["drain", "ams", "--edit"]]
@@ -204,7 +204,10 @@ fn frozen_answers_change_by_health_alone_until_the_freeze_is_edited_away() {
     server
         .until("health still moves clients", WAIT_TIMEOUT, |server| !answers(server, "127.0.41.1"));
     let (_, text, _) = run(&site, &server, &["status"]);
-    assert!(text.contains("frozen: nothing but health changes answers"), "{text}");
+    assert!(
+        text.contains("frozen: only health, aliases and what began before change answers"),
+        "{text}"
+    );
     done(&site, &server, &["drain", "ams", "--override", "freeze", "--reason", "smoke"]);
     assert!(!answers(&server, "127.0.41.2"));
     site.edit(RULES, "true", "false");
@@ -513,4 +516,23 @@ fn a_failback_by_command_keeps_the_rules() {
     assert!(!answers(&server, "127.0.43.1"));
     done(&site, &server, &["failback", "web", "--override", "freeze", "--reason", "tested"]);
     server.until("clients return", WAIT_TIMEOUT, |server| answers(server, "127.0.43.1"));
+}
+
+#[test]
+fn changes_by_the_clock_are_judged_moment_by_moment() {
+    let site = site("max-moved = { share = \"40%\", within = \"6s\" }");
+    let server = site.serve();
+    let soon = |secs: i64| {
+        let at = jiff::Timestamp::now().as_second() + secs;
+        jiff::Timestamp::from_second(at).unwrap().to_string()
+    };
+    // Both together would move two thirds.
+    done(&site, &server, &["drain", "fra", "--at", &soon(2)]);
+    done(&site, &server, &["drain", "ams", "--at", &soon(3)]);
+    server.until("the first one begins", WAIT_TIMEOUT, |server| state(server, "fra") == "draining");
+    server.until("the second one waits", WAIT_TIMEOUT, |server| {
+        !server.status().safety.held_timers.is_empty()
+    });
+    assert_eq!(state(&server, "ams"), "active");
+    done(&site, &server, &["undrain", "ams"]);
 }

@@ -87,7 +87,8 @@ fn report(
     Ok(if violations.is_empty() { CommandExit::Success } else { CommandExit::Forbidden })
 }
 
-/// The safety rules that would refuse the change. Outages that are assumed are no change of anyone.
+/// The safety rules that would refuse the change. None with `--down`: an assumed outage is not a
+/// change to judge.
 fn rule_violations(plan: &PlanArguments, compared: &ComparedSides, planned: &Plan) -> Vec<String> {
     if !plan.down.is_empty() {
         return Vec::new();

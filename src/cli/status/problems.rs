@@ -40,7 +40,7 @@ fn safety_rules(text: &mut String, status: &Status, style: StatusStyle) -> std::
     if status.safety.is_frozen {
         writeln!(
             text,
-            "\nfrozen: nothing but health changes answers, until `freeze` of [safety] is false"
+            "\nfrozen: only health, aliases and what began before change answers, until `freeze` of [safety] is false"
         )?;
     }
     Ok(())

@@ -127,7 +127,7 @@ impl ConfigLoader {
     ) -> Result<Option<ReloadOutcome>, ConfigLoadError> {
         let mut caches = self.take_caches(&databases);
         let trial = self.compile_trial(&config, &databases, &mut caches);
-        let judgement = self.judge(&config, &trial, &databases);
+        let mut judgement = self.judge(&config, &trial, &databases);
         if judgement.is_refused(&self.base.judgement.consent) {
             self.put_back(caches, &databases);
             if self.holds_for_rules(&mut selection, &config, &judgement, &databases) {
@@ -135,6 +135,7 @@ impl ConfigLoader {
             }
             caches = self.take_caches(&databases);
         }
+        judgement.violations.extend(self.accepted_removal.take());
         let inventory = Inventory::after_load(&self.base.last_good.inventory, &config);
         let BuiltZones { zones, summaries, serials } = match self.build_zones(&mut config) {
             Ok(built) => built,

@@ -1,4 +1,4 @@
-//! What a load is judged with, and what came of it.
+//! The inputs and the result of judging a load by the safety rules.
 
 use std::collections::HashMap;
 

@@ -12,11 +12,11 @@ use crate::{
     },
 };
 
-/// The configuration in which an earlier run ended.
+/// The configuration in force at the end of the previous run.
 #[derive(Debug)]
 pub(in crate::control) struct LastRun {
     pub safety: Arc<WrittenSafety>,
-    /// The effective topology.
+    /// The topology with the overrides applied.
     pub topology: Arc<Topology>,
     /// The conditions before the first health check.
     pub conditions: Arc<Conditions>,

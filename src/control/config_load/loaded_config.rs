@@ -58,7 +58,7 @@ pub struct LoadedConfig {
     /// The charts, compiled under the conditions at the start of the load; `None` for the first
     /// load.
     pub(in crate::control) compiled: Option<CompiledCharts>,
-    /// The rules that an operator went around with this load, and what it moves.
+    /// The rules that this load breaks, each accepted by an operator, and the demand that it moves.
     pub(in crate::control) judgement: Judgement,
     pub(in crate::control) databases: DatabaseFiles,
     pub(in crate::control) serials: HashMap<Name, SavedSerial>,

@@ -52,6 +52,8 @@ pub(super) struct ConfigLoader {
     pub(super) kept_databases: Option<Vec<HeldFile>>,
     /// The safety rules that files or databases would break.
     pub(super) refused: Vec<RuleViolation>,
+    /// A removal that an operator accepts although it is large.
+    pub(super) accepted_removal: Option<RuleViolation>,
     /// The reason why a removal is held; `None` if the files do not remove too much.
     pub(super) excessive_removal: Option<String>,
     /// The names that are kept because a file that cannot be used may define them, in words; `None`
@@ -178,6 +180,7 @@ impl ConfigLoader {
             held_outside_selection: Vec::new(),
             kept_databases: None,
             refused: Vec::new(),
+            accepted_removal: None,
             excessive_removal: None,
             kept_names_reason: None,
         }
@@ -313,7 +316,7 @@ impl ConfigLoader {
         selection: &FileSelection<'_>,
         config: &Config,
     ) -> Result<bool, ConfigLoadError> {
-        if self.trigger == ReloadTrigger::AcceptRemoval || self.excessive_removal.is_some() {
+        if self.excessive_removal.is_some() {
             return Ok(false);
         }
         let before = &self.base.last_good.inventory;
@@ -326,10 +329,15 @@ impl ConfigLoader {
         let Some(excess) = removed.excess(before, &after, limits) else {
             return Ok(false);
         };
+        let violation = RuleViolation::new(SafetyRule::MaxRemoved, excess.clone());
+        if self.trigger == ReloadTrigger::AcceptRemoval {
+            self.accepted_removal = Some(violation);
+            return Ok(false);
+        }
         let reason = format!(
             "the new files would remove too much; nothing is removed: {excess} (help: {ACCEPT_REMOVAL})"
         );
-        self.refused.push(RuleViolation::new(SafetyRule::MaxRemoved, excess.clone()));
+        self.refused.push(violation);
         // Where the settings name another directory, the settings are held: edits of the directory
         // in use are then still applied.
         let is_moved = self.is_other_directory(selection.sources.zones_directory());

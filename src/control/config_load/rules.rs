@@ -38,8 +38,8 @@ impl ConfigLoader {
         in_force.or_else(|| self.base.last_run.as_ref().map(|last| &*last.safety))
     }
 
-    /// Whether files are to be held because they would remove `[safety]` altogether: without it, the
-    /// next edit could do anything.
+    /// Whether files are to be held because they would remove `[safety]` altogether: without it,
+    /// the next edit could do anything.
     pub(super) fn holds_removed_rules(
         &mut self,
         selection: &mut FileSelection<'_>,

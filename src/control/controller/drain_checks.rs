@@ -57,8 +57,8 @@ impl DrainChecks {
         self.running = None;
     }
 
-    /// Waits for the trial of the check in progress; `None` if the worker dropped it for a newer
-    /// request. Never ends while no check is in progress.
+    /// Waits for the dry run of the check in progress; `None` if the worker discarded it because a
+    /// newer request arrived. Never ends while no check is in progress.
     pub(super) async fn next_outcome(&mut self) -> Option<TrialOutcome> {
         match &mut self.running {
             Some(outcome) => outcome.await.ok(),

@@ -178,7 +178,7 @@ impl FeedbackGate {
         self.hold.as_ref().map(|(_, until)| *until).filter(|_| is_waiting)
     }
 
-    /// Has the state for the next run contain what is allowed: a restart permits nothing more.
+    /// Writes the allowed shares into the saved state: a restart must not release a hold.
     pub(super) fn put_allowed_into_saved(&self, saved: &mut SavedFeedback, topology: &Topology) {
         if self.wanted == self.allowed {
             return;

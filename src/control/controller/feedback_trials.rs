@@ -61,7 +61,7 @@ impl Controller {
             return;
         }
         let text = format!(
-            "{} of the demand would move to other members, and {} moved before; at most {} may",
+            "{} of the demand would move to other members, and {} of the limit is in use; the limit is {}",
             percent(moved),
             percent(used),
             percent(limit.share)

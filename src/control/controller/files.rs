@@ -99,7 +99,8 @@ impl Controller {
         }
     }
 
-    /// Whether overrides changed during a load that rules judge: both together may break one.
+    /// Whether overrides changed during a load under rules. The load is judged again: load and
+    /// overrides together may break a rule.
     fn is_judged_otherwise(&self, loaded: &LoadedConfig) -> bool {
         let has_rules = |config: &LoadedConfig| config.config.safety.rules.has_limits();
         !Arc::ptr_eq(&loaded.overrides, &self.loaded.overrides)

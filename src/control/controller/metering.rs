@@ -11,7 +11,7 @@ use crate::{
     steer::{CompiledCharts, Conditions},
 };
 
-/// Whether what no rule holds differs: health, aliases, and what follows from them.
+/// Whether inputs that no rule can hold differ: health, aliases, recoveries, failover holders.
 fn differs(before: &Conditions, after: &Conditions) -> bool {
     before.health_statuses != after.health_statuses
         || before.aliases != after.aliases

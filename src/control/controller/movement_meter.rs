@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::steer::CompiledCharts;
 
-/// Measures one publication after the other; those that come meanwhile are measured together.
+/// Measures one publication at a time. Those that arrive during a measurement are measured as one.
 #[derive(Debug, Default)]
 pub(super) struct MovementMeter {
     /// Receives the share of all demand that moved.
@@ -25,7 +25,7 @@ impl MovementMeter {
         }
     }
 
-    /// Forgets publications that are not measured yet: what follows was judged before it came.
+    /// Discards the publications not measured yet: the next one was measured when it was judged.
     pub(super) fn skip(&mut self) {
         self.queued = None;
     }

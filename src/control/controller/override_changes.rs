@@ -81,7 +81,7 @@ impl OverrideChanges {
         self.running.is_some()
     }
 
-    /// Waits for the `outcome` of the first change.
+    /// Starts the first change, whose result arrives through `outcome`.
     pub(super) fn begin(
         &mut self,
         running: RunningOverride,

@@ -102,7 +102,7 @@ impl Controller {
                     let times = (now, self.rule_holds.held_time().unwrap_or(now));
                     plan(request, &self.loaded, self.conditions.current(), times)
                 }
-                PendingOverride::Timer => Ok(plan_of_timers(&self.loaded, now)),
+                PendingOverride::Timer => Ok(plan_of_timers(&self.loaded, self.timer_time(now))),
             };
             match planned {
                 Ok(plan) if self.keeps_answers(&plan) => {
@@ -112,6 +112,21 @@ impl Controller {
                 Err(error) => self.refuse_override(error),
             }
         }
+    }
+
+    /// The time that what the clock changes is planned for: with rules, one moment after the other,
+    /// so that each change is judged by itself.
+    fn timer_time(&self, now: i64) -> i64 {
+        if !self.has_rules() {
+            return now;
+        }
+        let (last, states) = (self.loaded.overrides_at, self.rule_holds.last_time());
+        let overrides = self.loaded.overrides.next_change(last);
+        let datacenters = self.loaded.topology.datacenters.iter();
+        let untils = datacenters.filter_map(|one| one.until).filter(|until| *until > states);
+        let moments = overrides.into_iter().chain(untils).filter(|time| *time > last.min(states));
+        // What is in force already does not begin again.
+        moments.min().map_or(now, |time| time.max(last).min(now))
     }
 
     /// Whether a change, and what the clock changes with it, leave all answers as they are.
@@ -274,13 +289,16 @@ impl Controller {
         self.log_changes(&changes);
         self.loaded.overrides = Arc::new(set);
         self.loaded.overrides_at = now;
+        if is_timer && charts.is_none() {
+            self.rule_holds.set_last_time(now);
+        }
         match is_timer {
             true => self.end_timer_hold(),
             // A rule may permit more now.
             false => self.rule_holds.retry_now(),
         }
         if let Some(charts) = charts {
-            self.put_overrides_in_force(charts).await;
+            self.put_overrides_in_force(charts, now).await;
             self.note_movement(movement);
         }
         self.report_ended_overrides(&ended);
@@ -294,7 +312,8 @@ impl Controller {
     }
 
     /// Publishes charts of another effective topology of the configuration in use.
-    async fn put_overrides_in_force(&mut self, charts: CompiledCharts) {
+    /// They are applied for `now`, in seconds since 1970.
+    async fn put_overrides_in_force(&mut self, charts: CompiledCharts, now: i64) {
         let keeps_overrides =
             self.loaded.topology.overrides == charts.compiler().topology().overrides;
         self.loaded.compiler = Arc::clone(charts.compiler());
@@ -302,7 +321,7 @@ impl Controller {
         self.loaded.compiled = Some(charts);
         let topology = &self.loaded.topology;
         self.conditions.set_load_sources(topology).await;
-        let now = self.rule_holds.steering_time();
+        self.rule_holds.set_last_time(now);
         let before = self.conditions.update_datacenter_states(topology, now);
         if let Some(before) = before.filter(|_| keeps_overrides) {
             drain::log_expired_states(topology, &before, &self.conditions.current().datacenters);

@@ -148,7 +148,7 @@ impl Publication {
         self.distress_tracker.update(&before, &snapshot);
         let down = self.distress_tracker.down(&snapshot.charts);
         live.note_outages(&loaded.compiler, &self.conditions, down);
-        // The snapshot before may have answered until now.
+        // The previous snapshot may have answered queries until this second.
         let (conditions, now) = (&*self.conditions, next_second());
         self.drain_tracker
             .update(&before, PublishedSnapshot { snapshot: &snapshot, conditions, now });

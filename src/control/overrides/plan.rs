@@ -54,8 +54,9 @@ impl OverridePlan {
     }
 }
 
-/// Plans a request. Times are in seconds since 1970: `now`, and `steering_time`, for which the
-/// overrides are applied; it is earlier while a rule holds what the clock would change.
+/// Plans a request. Both times are in seconds since 1970. `now` is the present. `steering_time` is
+/// the time as of which overrides are evaluated: `now`, or earlier while a rule holds a scheduled
+/// change.
 ///
 /// # Errors
 /// The request is invalid, or one of its subjects cannot follow it.

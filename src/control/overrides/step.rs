@@ -158,7 +158,7 @@ impl StepContext<'_> {
         match known.map(|known| known.value) {
             Some(OverrideValue::State(ServingState::Draining)) => return Ok(self.removal(subject)),
             Some(OverrideValue::Return) if self.request.options.over_secs.is_none() => {
-                let why = "its clients are returning already; --over changes the time";
+                let why = "its clients are already returning; to change the duration of the return, give --over";
                 return Ok(OverrideStep::Stays(why.to_owned()));
             }
             Some(OverrideValue::Return) => return Ok(self.removal(subject)),

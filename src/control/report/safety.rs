@@ -34,8 +34,8 @@ fn rule_status(violation: &RuleViolation) -> RuleStatus {
     RuleStatus { rule: violation.rule.clone(), text: violation.text.clone() }
 }
 
-/// The active datacenters of the snapshot in force, those of them that health checks take out, and
-/// the minimums that are not reached.
+/// From the snapshot in force: the active datacenters, those that are down but held by a rule, and
+/// the minimums that are not met.
 fn active_status(inputs: &StatusInputs<'_>, rules: &SafetyRules) -> SafetyStatus {
     if rules.minimums.is_empty() {
         return SafetyStatus::default();

@@ -124,17 +124,19 @@ impl JudgedChange<'_> {
             String::new()
         };
         let earlier = if used > 0.0 {
-            format!(", and {} moved within the last {within:#}", percent(used))
+            format!(", and {} of earlier changes still counts", percent(used))
         } else {
             String::new()
         };
         let fits = self.window.fits_at(peak, limit.share, self.now, limit.within);
         let when = match fits {
-            Some(at) if at > self.now => format!("; it fits from {}", format_time(at)),
+            Some(at) if at > self.now => {
+                format!("; the change is within the limit from {}", format_time(at))
+            }
             _ => String::new(),
         };
         let text = format!(
-            "{} of the demand would move{}{gradually}{earlier}; at most {} may within {within:#}{when}",
+            "{} of the demand would move{}{gradually}{earlier}; the limit is {} within {within:#}{when}",
             percent(moved.share),
             destinations(moved),
             percent(limit.share)

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use crate::steer::{Endpoint, Pool, RampTimes, ServingState, Topology};
 
-/// If a change concerns nothing but the states and ramps of datacenters and endpoints: the shortest
-/// of their ramps, each by its state after the change. Else no time: all clients move at once. Both sides
-/// have states of datacenters at present.
+/// The time over which a change moves its clients: the shortest ramp of the datacenters and
+/// endpoints that differ, by their state after the change. Zero if anything else differs: then all
+/// clients move at once. Each topology comes with the present states of its datacenters.
 pub(in crate::control) fn ramp_time(
     (before, old): (&Topology, &[ServingState]),
     (after, new): (&Topology, &[ServingState]),

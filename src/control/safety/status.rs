@@ -48,11 +48,11 @@ impl SafetyStatus {
         });
         let timers = self.held_timers.iter().map(|RuleStatus { rule, text }| {
             format!(
-                "a change by the clock is held by safety rule {rule}: {text} (help: it follows once the rule permits it)"
+                "a scheduled change (the start or end of an override or state) is held by safety rule {rule}: {text} (help: it is retried at least once a minute; to stop it, end the override that `portolan status overrides` lists, or edit the `until` of the datacenter)"
             )
         });
         let feedback = self.held_feedback.iter().map(|RuleStatus { rule, text }| {
-            format!("load feedback is held by safety rule {rule}: {text}")
+            format!("load feedback is held by safety rule {rule}: {text} (consequence: the shares of `load` pools no longer follow the load reports; it is retried every 5 s)")
         });
         held.chain(broken).chain(timers).chain(feedback).collect()
     }

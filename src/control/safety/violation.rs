@@ -44,11 +44,11 @@ impl fmt::Display for RefusalText<'_> {
         let Self { violations, unchanged } = self;
         let plural =
             if violations.len() == 1 { "a safety rule forbids" } else { "safety rules forbid" };
-        write!(f, "{plural} it; {unchanged}")?;
+        write!(f, "{plural} this change; {unchanged}")?;
         for violation in *violations {
             write!(f, "\n  {violation}")?;
         }
-        f.write_str("\n  to do it all the same:")?;
+        f.write_str("\n  to apply it anyway:")?;
         for violation in *violations {
             write!(f, " --override {}", violation.rule)?;
         }

@@ -164,7 +164,7 @@ impl<'a> Comparison<'a> {
                 census.is_by_country(ClientFamily::V6),
             ),
             observed: self.observed(),
-            is_by_answers: matches!(self.weights, ServiceWeights::Counted { .. }),
+            is_by_answers: matches!(self.weights, ServiceWeights::Counted(_)),
             demand: self.options.demand,
         }
     }

@@ -23,7 +23,7 @@ pub(super) struct NetworkWeights {
     pub(super) totals: Option<SampleTotals>,
 }
 
-/// How much was observed.
+/// The numbers of samples of one family.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct SampleTotals {
     /// The number of samples in announced networks, and of networks that are not listed.

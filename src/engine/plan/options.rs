@@ -50,10 +50,8 @@ pub struct PoolLoadLevel {
     pub target: f64,
 }
 
-/// With fewer counted answers, services weigh alike.
+/// With fewer counted answers, as soon after a start, services weigh alike.
 const MIN_ANSWERS: u64 = 100;
-/// The weight that is added to each service, as a part of the mean weight.
-const UNSEEN_WEIGHT: f64 = 0.01;
 
 /// How much of all demand a service has.
 #[derive(Debug, Clone, Copy)]
@@ -61,29 +59,22 @@ pub(super) enum ServiceWeights<'o> {
     /// All services have the same demand.
     Equal,
     /// By the answers that a server counted.
-    Counted {
-        /// The number of answers by service.
-        counts: &'o HashMap<String, u64>,
-        /// Added to each: a service without any answer yet is not nothing.
-        unseen: f64,
-    },
+    Counted(&'o HashMap<String, u64>),
 }
 
 impl<'o> ServiceWeights<'o> {
     pub(super) fn of(options: &'o PlanOptions) -> Self {
-        let counts = &options.answers;
-        let sum: u64 = counts.values().sum();
-        let unseen = UNSEEN_WEIGHT * sum as f64 / counts.len().max(1) as f64;
-        if sum >= MIN_ANSWERS { Self::Counted { counts, unseen } } else { Self::Equal }
+        match options.answers.values().sum::<u64>() >= MIN_ANSWERS {
+            true => Self::Counted(&options.answers),
+            false => Self::Equal,
+        }
     }
 
     /// The weight of a service; compared with those of others alone.
     pub(super) fn weight(self, service: &str) -> f64 {
         match self {
             Self::Equal => 1.0,
-            Self::Counted { counts, unseen } => {
-                counts.get(service).copied().unwrap_or(0) as f64 + unseen
-            }
+            Self::Counted(counts) => counts.get(service).copied().unwrap_or(0) as f64,
         }
     }
 }

@@ -238,6 +238,16 @@ fn moved_networks_are_the_widest_prefixes_and_distances_are_those_of_their_clien
 }
 
 #[test]
+fn with_too_few_counted_answers_services_weigh_alike() {
+    let answers = [("api.gslb.example.com".to_owned(), 99)].into_iter().collect();
+    let options = PlanOptions { answers, ..PlanOptions::default() };
+    let mut after = FixtureBuilder::new();
+    after.pool_named("web").members[0].bias = -99;
+    let plan = compare_with(FixtureBuilder::new(), after, &options);
+    assert!(!plan.basis.is_by_answers && movement(&plan, "IPv4").moved_percent > 0.0);
+}
+
+#[test]
 fn services_weigh_by_counted_answers() {
     let mut after = FixtureBuilder::new();
     after.pool_named("web").members[0].bias = -99;
@@ -270,7 +280,7 @@ fn observed(networks: &[(&str, f64)]) -> ObservedDemand {
 fn plan_of_german_move(networks: &[(&str, f64)]) -> Plan {
     let mut after = FixtureBuilder::new();
     after.pool_named("web").members[0].bias = -99;
-    let answers = [("www.gslb.example.com".to_owned(), 1)].into_iter().collect();
+    let answers = [("www.gslb.example.com".to_owned(), 1000)].into_iter().collect();
     let observed = Some(observed(networks));
     let options = PlanOptions { answers, observed, ..PlanOptions::default() };
     compare_with(FixtureBuilder::new(), after, &options)

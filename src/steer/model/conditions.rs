@@ -166,7 +166,8 @@ impl Conditions {
     }
 
     /// The same conditions of `to` after the ramps that differ between two topologies with the same
-    /// numbers: by their durations, or because they are paused. All other ramps stay where they are.
+    /// numbers: by their durations, or because they are paused. All other ramps stay where they
+    /// are.
     #[must_use]
     pub fn after_changed_ramps(&self, from: &Topology, to: &Topology) -> Self {
         let mut conditions = self.clone();

@@ -60,8 +60,8 @@ pub(super) fn datacenter_health(
     found
 }
 
-/// Whether each endpoint has a weight in a pool: one with weight 0 is used only when nothing else is
-/// usable, as a standby is.
+/// Whether each endpoint has a weight above 0 in any pool. An endpoint with weight 0 does not
+/// count: like a standby, it is used only if no other member is usable.
 fn offered_endpoints(topology: &Topology) -> Vec<bool> {
     let mut is_offered = vec![false; topology.endpoints.len()];
     for member in topology.pools.iter().flat_map(|pool| &pool.members) {

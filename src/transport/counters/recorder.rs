@@ -113,8 +113,9 @@ impl Recorder {
         }
     }
 
-    /// The position of the first of the next `count` replies that is sampled; the next call goes on
-    /// after it. `None` if none of them is: then this costs a comparison and a subtraction for all.
+    /// The index (0 to `count - 1`) of the first sampled reply among the next `count` replies, or
+    /// `None`. The next call continues after it. Without a sample, the cost is one comparison and
+    /// one subtraction for the whole batch.
     #[inline]
     pub(in crate::transport) fn next_sample(&mut self, count: usize) -> Option<usize> {
         if self.until_sample > count {
