@@ -15,7 +15,7 @@ const PREFIX_BITS: u32 = 48;
 
 /// A network that samples are counted by: /24 or /16 of IPv4, /48 or /32 of IPv6.
 ///
-/// One number, so that a slot of memory that threads share holds it: above [`PREFIX_BITS`] its
+/// One number, so that a slot of memory that threads share holds it: above `PREFIX_BITS` its
 /// kind, from 1 to 4; below them the bits of the prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "NetworkText", into = "NetworkText")]

@@ -456,7 +456,7 @@ fn an_undrain_that_names_a_time_changes_a_return_in_progress() {
     let ends = || server.status().overrides[0].ends.unwrap();
     let before = ends();
     let (code, text, _) = run(&site, &server, &["undrain", "fra"]);
-    assert!(code == 0 && text.contains("returning already; --over changes the time"), "{text}");
+    assert!(code == 0 && text.contains("already returning; to change the duration"), "{text}");
     done(&site, &server, &["undrain", "fra", "--over", "2h"]);
     assert!(ends() > before + 3000, "{before}, then {}", ends());
     done(&site, &server, &["undrain", "fra", "--over", "0s"]);
