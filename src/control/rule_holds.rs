@@ -4,11 +4,15 @@
 //! Invariant: while a change by the clock is held, overrides and the states of datacenters are
 //! those of `steered_at`, also after a load.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use tokio::time::Instant as TokioInstant;
 
 use super::{clock::unix_now, safety::RuleViolation};
+use crate::steer::SafetyRule;
 
 /// How long a change that is held waits for the second attempt; the pause doubles.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
@@ -19,6 +23,8 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct RuleHolds {
     timer: Option<TimerHold>,
+    /// The rules that an operator goes around for what is held.
+    consent: BTreeSet<SafetyRule>,
     /// The rules that the files on disk would break.
     refused_load: Vec<String>,
     /// The time that overrides and the states of datacenters were applied for, in seconds since
@@ -47,6 +53,7 @@ impl RuleHolds {
         };
         Self {
             timer: held_at.map(hold),
+            consent: BTreeSet::new(),
             refused_load: Vec::new(),
             steered_at: held_at.unwrap_or(now),
             refusals: BTreeMap::new(),
@@ -87,6 +94,19 @@ impl RuleHolds {
         self.timer.as_ref().map(|hold| hold.retry_at)
     }
 
+    /// Records rules that an operator goes around: the next attempt may break them.
+    pub(super) fn accept(&mut self, accepted: &BTreeSet<SafetyRule>) {
+        if self.timer.is_some() {
+            self.consent.extend(accepted);
+            self.retry_now();
+        }
+    }
+
+    /// The rules that the next attempt may break.
+    pub(super) fn consent(&self) -> &BTreeSet<SafetyRule> {
+        &self.consent
+    }
+
     /// Makes the next attempt of a held change due now.
     pub(super) fn retry_now(&mut self) {
         if let Some(hold) = &mut self.timer {
@@ -115,6 +135,7 @@ impl RuleHolds {
 
     /// Ends the hold of changes by the clock: they are in force. Returns why they were held.
     pub(super) fn end_timer(&mut self) -> Option<Vec<RuleViolation>> {
+        self.consent.clear();
         self.timer.take().map(|hold| hold.violations)
     }
 

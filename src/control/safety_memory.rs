@@ -4,6 +4,9 @@
 use super::{safety::MovementWindow, state::SavedSafety};
 use crate::steer::HealthHold;
 
+/// How far in the future a movement may be dated, in seconds, because a clock was set.
+const MAX_CLOCK_STEP: i64 = 300;
+
 /// The memory of the safety rules.
 #[derive(Debug, Default)]
 pub(super) struct SafetyMemory {
@@ -15,12 +18,16 @@ pub(super) struct SafetyMemory {
 }
 
 impl SafetyMemory {
-    pub(super) fn restored(saved: SavedSafety) -> Self {
+    /// Continues with the memory of a previous run. Times after `now` (seconds since 1970) are not
+    /// believed.
+    pub(super) fn restored(saved: SavedSafety, now: i64) -> Self {
         let SavedSafety { held, movements, held_targets, steered_at } = saved;
         Self {
             hold: HealthHold::restored(held.into_iter().map(Into::into), held_targets),
-            window: MovementWindow::restored(movements),
-            held_time: steered_at,
+            window: MovementWindow::restored(
+                movements.into_iter().filter(|one| one.at <= now + MAX_CLOCK_STEP).collect(),
+            ),
+            held_time: steered_at.filter(|time| (1..=now).contains(time)),
         }
     }
 

@@ -536,3 +536,33 @@ fn changes_by_the_clock_are_judged_moment_by_moment() {
     assert_eq!(state(&server, "ams"), "active");
     done(&site, &server, &["undrain", "ams"]);
 }
+
+#[test]
+fn a_state_of_a_file_whose_end_is_held_stays_over_a_restart_and_ends_with_consent() {
+    let site = site("max-moved = { share = \"10%\", within = \"1h\" }");
+    let until = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second() + 3).unwrap();
+    let state_line = format!("[datacenter.iad]\nstate = \"draining\"\nuntil = {until}\n");
+    site.edit(PLACES, "[datacenter.iad]\n", &state_line);
+    let held = |server: &Server| !server.status().safety.held_timers.is_empty();
+    let server = site.serve();
+    server.until("its end is held", WAIT_TIMEOUT, held);
+    assert_eq!(state(&server, "iad"), "draining");
+    assert!(server.terminate().0.success());
+    let server = site.serve();
+    assert!(!answers(&server, "127.0.41.3"), "the last allowed state answers");
+    server.until("its end is still held", WAIT_TIMEOUT, held);
+    done(&site, &server, &["reload", "--override", "max-moved", "--reason", "it may return"]);
+    server.until("it ends", WAIT_TIMEOUT, |server| state(server, "iad") == "active");
+    assert!(answers(&server, "127.0.41.3") && !held(&server));
+}
+
+#[test]
+fn a_gradual_drain_in_a_file_counts_by_its_pace() {
+    let site = site("max-moved = { share = \"20%\", within = \"1h\" }");
+    let server = site.serve();
+    let gradual = "[datacenter.iad]\nstate = \"draining\"\ndrain-over = \"20h\"\n";
+    site.edit(PLACES, "[datacenter.iad]\n", gradual);
+    server.until("it is applied", WAIT_TIMEOUT, |server| state(server, "iad") == "draining");
+    let moved = server.status().safety.moved_percent.unwrap();
+    assert!(moved > 1.0 && moved < 2.0, "{moved}");
+}

@@ -117,7 +117,7 @@ impl LoadedConfig {
     ) -> Result<Self, ConfigLoadError> {
         let good = state.last_good(&LastGoodOrigin::of(locations)).unwrap_or_default();
         let StoredOverrideSet { set, fault } = state.overrides();
-        let safety = SafetyMemory::restored(state.safety());
+        let safety = SafetyMemory::restored(state.safety(), unix_now());
         let base = ReloadBase {
             last_good: Arc::new(good),
             serials: state.serials(),
@@ -247,7 +247,7 @@ impl ConfigLoader {
         if !is_start || good.is_empty() {
             return;
         }
-        let mut selection = FileSelection::new(self.read(), good, |_| true);
+        let mut selection = FileSelection::new(self.read(), good, |_| false);
         let holds = selection.holds_of_all("", HoldCause::Requirement);
         selection.hold(&holds);
         selection.sources.tolerate_databases(ToleratedDatabases::All);

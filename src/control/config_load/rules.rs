@@ -47,14 +47,19 @@ impl ConfigLoader {
     ) -> bool {
         let is_lost = self.rules_before().is_some_and(|before| before.rules.has_limits())
             && config.safety.origin.is_none();
-        let consent = &self.base.judgement.consent.accepted;
-        if !is_lost || consent.contains(&SafetyRule::MaxRemoved) {
+        if !is_lost {
             return false;
         }
         let text = "all rules of [safety] would be gone; to have none, keep the table and empty it";
         let origin = self.rules_before().and_then(WrittenSafety::origin_text);
         let violation = RuleViolation::new(SafetyRule::MaxRemoved, text.to_owned());
-        let violations = vec![RuleViolation { origin, ..violation }];
+        let violation = RuleViolation { origin, ..violation };
+        let consent = &self.base.judgement.consent;
+        if consent.accepts(&violation) && consent.reason.is_some() {
+            self.accepted_removal = Some(violation);
+            return false;
+        }
+        let violations = vec![violation];
         let reasons = refusals(&violations);
         let breaking = selection.breaking_file(|config| config.safety.origin.is_some());
         let holds = held(selection, breaking.as_ref(), &reasons);

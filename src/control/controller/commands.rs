@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{owner::Controller, pending_failbacks::PendingFailback};
 use crate::{
     control::{
-        handle::{ControllerCommand, ListDetail},
+        handle::{ControllerCommand, ListDetail, ReloadRequest},
         report::{self, ProbeInputs, RuleInputs, StatusInputs},
         status::Status,
     },
@@ -61,6 +61,9 @@ impl Controller {
                 self.begin_failback();
             }
             ControllerCommand::Reload(request, reply) => {
+                if let ReloadRequest::Apply(consent) = &request {
+                    self.rule_holds.accept(&consent.accepted);
+                }
                 self.reloads.request(request, reply);
                 // A half-written file is never read: its closing causes a reload.
                 if self.reloads.is_being_written() {

@@ -129,6 +129,7 @@ impl Controller {
         self.probing.set_topology(topology, self.conditions.current()).await;
         self.switch_compiler().await;
         self.note_judgement();
+        self.remember_time();
         self.rule_holds.retry_now();
         self.reloads.record_applied(&self.loaded);
         tracing::info!(

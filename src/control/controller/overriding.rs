@@ -49,11 +49,14 @@ impl Controller {
 
     /// Accepts what the clock changes: overrides that begin or end, and states that end.
     pub(super) fn begin_timed_overrides(&mut self) {
+        if self.override_changes.has_timer() {
+            return;
+        }
         let now = unix_now();
-        if self.rule_holds.may_attempt()
-            && !self.override_changes.has_timer()
-            && (self.has_due_overrides(now) || self.has_due_states(now))
-        {
+        if !self.has_due_overrides(now) && !self.has_due_states(now) {
+            // What was held is no longer due: it was removed, or has lapsed.
+            self.end_timer_hold();
+        } else if self.rule_holds.may_attempt() {
             self.override_changes.push(PendingOverride::Timer);
         }
     }
@@ -102,7 +105,7 @@ impl Controller {
                     let times = (now, self.rule_holds.held_time().unwrap_or(now));
                     plan(request, &self.loaded, self.conditions.current(), times)
                 }
-                PendingOverride::Timer => Ok(plan_of_timers(&self.loaded, self.timer_time(now))),
+                PendingOverride::Timer => Ok(self.plan_of_clock(now)),
             };
             match planned {
                 Ok(plan) if self.keeps_answers(&plan) => {
@@ -111,6 +114,15 @@ impl Controller {
                 Ok(plan) => self.compile_overrides(plan, OverrideCompileStep::Check),
                 Err(error) => self.refuse_override(error),
             }
+        }
+    }
+
+    /// What the clock changes. What has begun and ended while it was held has lapsed.
+    fn plan_of_clock(&self, now: i64) -> OverridePlan {
+        let plan = plan_of_timers(&self.loaded, now);
+        match self.keeps_answers(&plan) {
+            true => plan,
+            false => plan_of_timers(&self.loaded, self.timer_time(now)),
         }
     }
 
@@ -143,7 +155,8 @@ impl Controller {
         };
         let from = &self.loaded.topology;
         let measured = self.conditions.current().carried_over(from, topology, plan.now);
-        let measured = match self.has_rules() {
+        // The clock ends the time of a return, and changes no ramp by that.
+        let measured = match self.has_rules() && self.is_request() {
             true => measured.after_changed_ramps(from, topology),
             false => measured,
         };
@@ -242,7 +255,9 @@ impl Controller {
             one.starts.is_some_and(|starts| last < starts && starts <= plan.now)
         };
         let changed = plan.set.iter().filter(begins).chain(&plan.ended);
-        let accepted = changed.flat_map(|one| one.accepted.iter().copied()).collect();
+        let of_reload = self.rule_holds.consent().iter().copied();
+        let accepted = changed.flat_map(|one| one.accepted.iter().copied()).chain(of_reload);
+        let accepted = accepted.collect();
         RuleConsent { accepted, ..RuleConsent::default() }
     }
 
@@ -291,6 +306,7 @@ impl Controller {
         self.loaded.overrides_at = now;
         if is_timer && charts.is_none() {
             self.rule_holds.set_last_time(now);
+            self.remember_time();
         }
         match is_timer {
             true => self.end_timer_hold(),
@@ -299,6 +315,7 @@ impl Controller {
         }
         if let Some(charts) = charts {
             self.put_overrides_in_force(charts, now).await;
+            self.remember_time();
             self.note_movement(movement);
         }
         self.report_ended_overrides(&ended);

@@ -182,11 +182,19 @@ impl Controller {
         }
     }
 
+    /// Saves the time that overrides and states are in force for: what falls due while no server
+    /// runs is judged at the next start.
+    pub(super) fn remember_time(&mut self) {
+        let time = self.has_rules().then(|| self.rule_holds.last_time());
+        if std::mem::replace(&mut self.conditions.safety_mut().held_time, time) != time {
+            self.persistence.save_safety(&self.conditions);
+        }
+    }
+
     /// Logs and journals that changes by the clock are no longer held.
     pub(super) fn end_timer_hold(&mut self) {
         let Some(ended) = self.rule_holds.end_timer() else { return };
-        self.conditions.safety_mut().held_time = None;
-        self.persistence.save_safety(&self.conditions);
+        self.remember_time();
         for RuleViolation { rule, .. } in ended {
             tracing::info!(%rule, "change by the clock no longer held");
             self.journaling.journal().append(Event {

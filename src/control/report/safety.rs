@@ -22,7 +22,7 @@ pub(super) fn safety(inputs: &StatusInputs<'_>) -> SafetyStatus {
         held_timers: holds.timer_violations().iter().map(rule_status).collect(),
         held_feedback: inputs.rules.feedback_held_by.map(rule_status).into_iter().collect(),
         moved_percent: limit
-            .map(|limit| PERCENT * memory.window.used(unix_now(), limit.within).max(0.0)),
+            .map(|limit| PERCENT * memory.window.used(unix_now(), limit.within) + 0.0),
         max_moved_percent: limit.map(|limit| PERCENT * limit.share),
         within_secs: limit.map(|limit| limit.within.as_secs()),
         refusals,

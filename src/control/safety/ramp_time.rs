@@ -56,7 +56,14 @@ fn endpoint_ramps(before: &Topology, after: &Topology) -> Option<Vec<Duration>> 
         let (state, ramp_times) = (old.state, old.ramp_times);
         let with_old_state = Endpoint { state, ramp_times, ..Endpoint::clone(new) };
         (with_old_state == **old).then_some(())?;
-        if old.state != new.state || old.ramp_times != new.ramp_times {
+        // An endpoint has the ramps of its datacenter, unless it has its own.
+        let is_inherited = new.datacenters.iter().any(|id| {
+            let times = |topology: &Topology| {
+                topology.datacenters.get(id.index()).map(|datacenter| datacenter.ramp_times)
+            };
+            times(before) != times(after)
+        });
+        if old.state != new.state || (old.ramp_times != new.ramp_times && !is_inherited) {
             ramps.push(ramp(new.state, new.ramp_times));
         }
     }
