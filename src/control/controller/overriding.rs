@@ -248,17 +248,17 @@ impl Controller {
         }
     }
 
-    /// The rules that the authors of overrides went around that begin or end with this change.
+    /// The rules that a change by the clock may break: those that every override in it was set with
+    /// consent to, and those of a reload.
     fn timer_consent(&self, plan: &OverridePlan) -> RuleConsent {
         let last = self.loaded.overrides_at;
         let begins = |one: &&Arc<Override>| {
             one.starts.is_some_and(|starts| last < starts && starts <= plan.now)
         };
         let changed = plan.set.iter().filter(begins).chain(&plan.ended);
-        let of_reload = self.rule_holds.consent().iter().copied();
-        let accepted = changed.flat_map(|one| one.accepted.iter().copied()).chain(of_reload);
-        let accepted = accepted.collect();
-        RuleConsent { accepted, ..RuleConsent::default() }
+        let accepted = changed.map(|one| one.accepted.iter().copied().collect::<BTreeSet<_>>());
+        let of_all = accepted.reduce(|some, others| &some & &others).unwrap_or_default();
+        RuleConsent { accepted: &of_all | self.rule_holds.consent(), ..RuleConsent::default() }
     }
 
     /// Whether an operator asked for the first change.

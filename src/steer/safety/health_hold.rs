@@ -72,6 +72,7 @@ impl HealthHold {
         }
         let health = datacenter_health(topology, &checked);
         let mut is_active = active(states, &health);
+        let renamed = self.datacenters_of_kept_targets(topology);
         let mut candidates: Vec<DatacenterId> =
             (0..topology.datacenters.len() as u32).map(DatacenterId).collect();
         candidates.retain(|id| {
@@ -79,7 +80,7 @@ impl HealthHold {
             states.get(id.index()) == Some(&ServingState::Active)
                 && !is_active[id.index()]
                 && health[id.index()].total > 0
-                && (self.held.contains(name) || self.active.contains(name))
+                && (self.held.contains(name) || self.active.contains(name) || renamed.contains(id))
         });
         // Those that are held already stay held; of others, the least damaged one is.
         candidates.sort_by(|a, b| {
@@ -104,6 +105,19 @@ impl HealthHold {
         let all = (0..).map(DatacenterId).zip(&is_active);
         self.active = all.filter(|(_, active)| **active).map(|(id, _)| name(&id)).collect();
         self.keep(topology, so_far, &held, checked)
+    }
+
+    /// The datacenters with a target that is kept: they may have another name than before.
+    fn datacenters_of_kept_targets(&self, topology: &Topology) -> BTreeSet<DatacenterId> {
+        if self.kept.is_empty() {
+            return BTreeSet::new();
+        }
+        let is_kept = |id: &ProbeId| {
+            self.kept.get(&key(topology, *id)).is_some_and(|status| status.verdict.is_usable())
+        };
+        let endpoints = topology.endpoints.iter().zip(topology.endpoint_probes.iter());
+        let kept = endpoints.filter(|(_, probes)| probes.iter().flatten().any(is_kept));
+        kept.flat_map(|(endpoint, _)| endpoint.datacenters.iter().copied()).collect()
     }
 
     /// The statuses in which those of held datacenters are no worse than in the last allowed state.
@@ -271,6 +285,10 @@ mod tests {
         let followed = hold.follow(&topology, &rules, (&states, None), statuses("dd dd uu"));
         assert_eq!(shown(&hold, &followed), ("dd du uu".into(), "b".into()));
         assert_eq!(hold.kept_targets(), [kept].into(), "and so over the next restart");
+        let mut renamed = topology.clone();
+        renamed.datacenters[1].name = "x".into();
+        let followed = hold.follow(&renamed, &rules, (&states, None), statuses("dd dd uu"));
+        assert_eq!(shown(&hold, &followed), ("dd du uu".into(), "x".into()), "another name");
         let drained = [ServingState::Active, ServingState::Draining, ServingState::Active];
         let followed = hold.follow(&topology, &rules, (&drained, None), statuses("dd dd uu"));
         assert_eq!(shown(&hold, &followed), ("dd dd uu".into(), String::new()), "it is drained");
