@@ -7,14 +7,15 @@
 
 #![expect(clippy::print_stdout, reason = "the benchmark prints what it measured")]
 
-use std::{fmt::Write as _, fs, path::PathBuf, sync::Arc, time::Instant};
+use std::{fmt::Write as _, sync::Arc, time::Instant};
 
 use portolan::{
-    config::{Config, SourceOptions, Sources},
     engine::{PlanOptions, PlanSide, moved_share, plan},
-    geo::{Database, Databases},
     steer::{Compilation, Compiler, Conditions, ServingState, Surveys, WheelCache},
 };
+
+#[path = "support/city.rs"]
+mod city;
 
 const DATACENTERS: usize = 20;
 const SERVICES: usize = 1000;
@@ -54,27 +55,9 @@ fn tables() -> String {
     text
 }
 
-fn databases() -> Option<Databases> {
-    let shared = std::env::var_os("PORTOLAN_SHARED")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let octets = fs::read(shared.join("geoip/bench-city.mmdb")).ok()?;
-    let database = Database::open("bench-city", octets).expect("a sound database");
-    Some(Databases::new(vec![Arc::new(database)]))
-}
-
 fn main() {
-    let Some(databases) = databases() else {
-        println!("skipped: PORTOLAN_SHARED names no directory with geoip/bench-city.mmdb");
-        return;
-    };
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    fs::write(directory.path().join("x.toml"), tables()).expect("a file");
-    let locations =
-        SourceOptions { zones: Some(directory.path().to_owned()), ..SourceOptions::default() };
-    let (config, _) = match Config::load(&Sources::read(&locations)) {
-        Ok(loaded) => loaded,
-        Err(errors) => panic!("{errors}"),
-    };
+    let Some(databases) = city::databases() else { return };
+    let config = city::load(tables());
     let started = Instant::now();
     let (mut surveys, mut wheels) = (Surveys::default(), WheelCache::default());
     let compiler = Compiler::new(Arc::clone(&config.topology), &databases, &mut surveys);

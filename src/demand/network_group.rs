@@ -50,7 +50,7 @@ impl GroupKind {
 
 impl NetworkGroup {
     /// The narrow group that an address is in. An IPv4 address mapped to IPv6 is in a group of
-    /// IPv4.
+    /// The family of IPv4 clients.
     #[inline]
     pub fn containing(address: IpAddr) -> Self {
         match address.to_canonical() {

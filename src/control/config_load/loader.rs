@@ -190,7 +190,7 @@ impl ConfigLoader {
     fn attempt(&mut self) -> Result<Option<ReloadOutcome>, ConfigLoadError> {
         let sources = self.read();
         let good = Arc::clone(&self.base.last_good);
-        self.find_last_run(&good);
+        self.find_last_run(&sources, &good);
         let missing = MissingFiles::find(self.started, &self.base.missing_files, &good, &sources);
         // A missing file gets no grace where it cannot be in the middle of an edit: an operator
         // asked for the load, or the files are in another directory than before.
@@ -240,19 +240,22 @@ impl ConfigLoader {
     }
 
     /// Loads the files in which an earlier run ended, if a server starts and they have changed.
-    fn find_last_run(&mut self, good: &Arc<LastGood>) {
+    fn find_last_run(&mut self, sources: &Sources, good: &Arc<LastGood>) {
         let is_start = self.base.applied.is_none()
             && self.base.last_run.is_none()
             && self.base.requirements == RequirementPolicy::AsWritten;
         if !is_start || good.is_empty() {
             return;
         }
-        let mut selection = FileSelection::new(self.read(), good, |_| false);
+        let mut selection = FileSelection::new(sources.clone(), good, |_| false);
         let holds = selection.holds_of_all("", HoldCause::Requirement);
+        if holds.is_empty() {
+            return;
+        }
         selection.hold(&holds);
         selection.sources.tolerate_databases(ToleratedDatabases::All);
         // Files that do not load are not judged: the load then refuses or holds them itself.
-        let loaded = selection.load_strictly().ok().filter(|_| !holds.is_empty());
+        let loaded = selection.load_strictly().ok();
         let now = self.base.steering_time.unwrap_or_else(unix_now);
         self.base.last_run =
             loaded.map(|(config, _)| Arc::new(LastRun::new(&config, &self.base.overrides, now)));

@@ -59,14 +59,8 @@ impl ConfigLoader {
             self.accepted_removal = Some(violation);
             return false;
         }
-        let violations = vec![violation];
-        let reasons = refusals(&violations);
         let breaking = selection.breaking_file(|config| config.safety.origin.is_some());
-        let holds = held(selection, breaking.as_ref(), &reasons);
-        let has_holds = !holds.is_empty();
-        self.holds.extend(holds);
-        self.refused.extend(violations);
-        has_holds
+        self.hold_files(selection, breaking.as_ref(), vec![violation])
     }
 
     /// Whether files or databases are to be held because changes are frozen: by the rules in force
@@ -84,14 +78,9 @@ impl ConfigLoader {
             return false;
         }
         let origin = self.rules_for(config).origin_text();
-        let violations = [RuleViolation { origin, ..RuleViolation::frozen() }];
-        let reasons = refusals(&violations);
-        let hold = |line: &String| selection.holds_of_all(line, HoldCause::Requirement);
-        let holds: Vec<ForcedHold> = reasons.iter().flat_map(hold).collect();
-        let has_holds = !holds.is_empty();
-        self.holds.extend(holds);
-        self.refused.extend(violations);
-        self.keep_databases(databases, &reasons) || has_holds
+        let violations = vec![RuleViolation { origin, ..RuleViolation::frozen() }];
+        let keeps_databases = self.keep_databases(databases, &refusals(&violations));
+        self.hold_files(selection, None, violations) || keeps_databases
     }
 
     /// Has the next attempt keep the databases in use. Returns whether `newer` ones differ.
@@ -222,25 +211,29 @@ impl ConfigLoader {
             return self.keep_databases(databases, &reasons);
         }
         let breaking = selection.breaking_file(|config| is_kept(config, databases));
-        let holds = held(selection, breaking.as_ref(), &reasons);
+        let keeps_databases = self.keep_databases(databases, &reasons);
+        self.hold_files(selection, breaking.as_ref(), violations) || keeps_databases
+    }
+
+    /// Holds the one file that breaks rules, or all changed files. Returns whether there is any.
+    fn hold_files(
+        &mut self,
+        selection: &FileSelection<'_>,
+        breaking: Option<&PathBuf>,
+        violations: Vec<RuleViolation>,
+    ) -> bool {
+        let hold = |line: String| match breaking {
+            Some(path) => {
+                selection.holds(std::slice::from_ref(path), &line, HoldCause::Requirement)
+            }
+            None => selection.holds_of_all(&line, HoldCause::Requirement),
+        };
+        let holds: Vec<ForcedHold> = refusals(&violations).into_iter().flat_map(hold).collect();
         let has_holds = !holds.is_empty();
         self.holds.extend(holds);
         self.refused.extend(violations);
-        self.keep_databases(databases, &reasons) || has_holds
+        has_holds
     }
-}
-
-/// Holds of the one file that breaks rules, or of all changed files.
-fn held(
-    selection: &FileSelection<'_>,
-    breaking: Option<&PathBuf>,
-    reasons: &[String],
-) -> Vec<ForcedHold> {
-    let hold = |line: &String| match breaking {
-        Some(path) => selection.holds(std::slice::from_ref(path), line, HoldCause::Requirement),
-        None => selection.holds_of_all(line, HoldCause::Requirement),
-    };
-    reasons.iter().flat_map(hold).collect()
 }
 
 /// Why files are held, one line for each rule.

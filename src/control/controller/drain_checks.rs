@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use tokio::sync::oneshot;
 
-use super::trial_outcome::TrialOutcome;
+use super::{background::received, trial_outcome::TrialOutcome};
 use crate::{
     control::handle::{DrainError, DrainReport, DrainRequest},
     steer::CompiledCharts,
@@ -60,10 +60,7 @@ impl DrainChecks {
     /// Waits for the dry run of the check in progress; `None` if the worker discarded it because a
     /// newer request arrived. Never ends while no check is in progress.
     pub(super) async fn next_outcome(&mut self) -> Option<TrialOutcome> {
-        match &mut self.running {
-            Some(outcome) => outcome.await.ok(),
-            None => std::future::pending().await,
-        }
+        received(self.running.as_mut()).await
     }
 
     /// Keeps the charts of a drain that was accepted for the load of its edit.

@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{sync::oneshot, time::Instant as TokioInstant};
 
-use super::trial_outcome::TrialOutcome;
+use super::{background::received, trial_outcome::TrialOutcome};
 use crate::{
     control::safety::RuleViolation,
     steer::{Adjustments, Fraction, Member, PoolId, SavedFeedback, SavedShares, Topology},
@@ -138,10 +138,7 @@ impl FeedbackGate {
     /// Waits for the outcome of the trial; `None` if the worker dropped it. Never ends while there
     /// is no trial.
     pub(super) async fn next_outcome(&mut self) -> Option<TrialOutcome> {
-        match &mut self.trial {
-            Some((_, outcome)) => outcome.await.ok(),
-            None => std::future::pending().await,
-        }
+        received(self.trial.as_mut().map(|(_, outcome)| outcome)).await
     }
 
     /// Ends the trial, and returns the shares that it was of.

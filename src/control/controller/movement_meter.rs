@@ -4,6 +4,7 @@
 
 use tokio::sync::oneshot;
 
+use super::background::received;
 use crate::steer::CompiledCharts;
 
 /// Measures one publication at a time. Those that arrive during a measurement are measured as one.
@@ -19,10 +20,7 @@ impl MovementMeter {
     /// Waits for the share of all demand that moved; `None` after a panic. Never ends while nothing
     /// is measured.
     pub(super) async fn finished(&mut self) -> Option<f64> {
-        match &mut self.running {
-            Some(running) => running.await.ok(),
-            None => std::future::pending().await,
-        }
+        received(self.running.as_mut()).await
     }
 
     /// Discards the publications not measured yet: the next one was measured when it was judged.

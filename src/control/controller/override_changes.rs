@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use tokio::sync::oneshot;
 
-use super::{acceptance::Acceptance, trial_outcome::TrialOutcome};
+use super::{acceptance::Acceptance, background::received, trial_outcome::TrialOutcome};
 use crate::control::{
     handle::DrainReport,
     overrides::{OverrideError, OverridePlan, OverrideRequest},
@@ -98,10 +98,7 @@ impl OverrideChanges {
     /// Waits for the trial of the change in progress; `None` if the worker dropped it for a newer
     /// configuration. Never ends while no change is in progress.
     pub(super) async fn next_outcome(&mut self) -> Option<TrialOutcome> {
-        match &mut self.running {
-            Some((_, outcome)) => outcome.await.ok(),
-            None => std::future::pending().await,
-        }
+        received(self.running.as_mut().map(|(_, outcome)| outcome)).await
     }
 
     /// Why overrides of a previous run are lost.

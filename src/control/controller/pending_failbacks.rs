@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tokio::sync::oneshot;
 
-use super::trial_outcome::TrialOutcome;
+use super::{background::received, trial_outcome::TrialOutcome};
 use crate::control::{handle::FailbackReplySender, safety::RuleConsent};
 
 /// A failback that an operator asks for.
@@ -50,9 +50,6 @@ impl PendingFailbacks {
     /// Waits for the outcome of the trial; `None` if the worker dropped it. Never ends while there
     /// is no trial.
     pub(super) async fn next_outcome(&mut self) -> Option<TrialOutcome> {
-        match &mut self.trial {
-            Some(outcome) => outcome.await.ok(),
-            None => std::future::pending().await,
-        }
+        received(self.trial.as_mut()).await
     }
 }

@@ -16,6 +16,7 @@ use tokio::{
     time::Instant as TokioInstant,
 };
 
+use super::background::received;
 use crate::{
     config::{Colours, Footprint, ServerSettings, SourceOptions},
     control::{
@@ -274,10 +275,7 @@ impl Reloads {
     /// Waits for the result of the load in progress: `None` if a panic ended it. Without a load in
     /// progress, this waits forever.
     pub(super) async fn finished(&mut self) -> Option<LoadResult> {
-        match &mut self.running {
-            Some(running) => running.await.ok(),
-            None => std::future::pending().await,
-        }
+        received(self.running.as_mut()).await
     }
 
     /// The rules that the load goes around that is in progress or has ended last.

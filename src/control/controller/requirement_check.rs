@@ -8,6 +8,7 @@ use std::{sync::Arc, thread};
 
 use tokio::sync::oneshot;
 
+use super::background::received;
 use crate::{
     control::{LoadedConfig, clock::unix_now},
     steer::verify,
@@ -69,10 +70,7 @@ impl RequirementCheck {
     /// Waits for the end of the check in progress: `None` if a panic ended it. Never ends while no
     /// check is in progress.
     pub(super) async fn finished(&mut self) -> Option<Vec<String>> {
-        match &mut self.running {
-            Some(running) => running.await.ok(),
-            None => std::future::pending().await,
-        }
+        received(self.running.as_mut()).await
     }
 
     /// Records what a check found, and begins the next one if another configuration is in force.

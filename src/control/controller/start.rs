@@ -131,17 +131,16 @@ impl Controller {
         let history = History::start(state_directory.history_directory(), journal.clone())?;
         let demand = DemandTracker::start(state_directory.clone(), counters.clone());
         let origin = LastGoodOrigin::of(&locations);
-        let held_at = SafetyMemory::restored(state_directory.safety(), now).held_time;
+        let safety = SafetyMemory::restored(state_directory.safety(), now);
+        let held_at = safety.held_time;
         let persistence = Persistence::start(state_directory, origin, demand, now);
         let identity = ServerIdentity { cookie_keys: persistence.cookie_keys(), ..identity };
+        let steered_at = held_at.unwrap_or(now);
+        let mut conditions =
+            LiveConditions::new(&loaded.topology, steered_at, aliases, load_controller, epoch);
+        *conditions.safety_mut() = safety;
         Ok(Self {
-            conditions: LiveConditions::new(
-                &loaded.topology,
-                held_at.unwrap_or(now),
-                aliases,
-                load_controller,
-                epoch,
-            ),
+            conditions,
             probing,
             publication: Publication::new(identity, counters),
             reloads: Reloads::new(locations, &loaded, senders.edits, now),
@@ -179,7 +178,6 @@ impl Controller {
         let state = self.persistence.state_directory();
         let verdicts = state.verdicts(now);
         let recoveries = state.recoveries(std::time::SystemTime::now());
-        *self.conditions.safety_mut() = SafetyMemory::restored(state.safety(), now);
         self.conditions.restore(&self.loaded.topology, state.feedback(), &recoveries);
         self.probing.restore(&verdicts)
     }

@@ -57,10 +57,9 @@ fn active_status(inputs: &StatusInputs<'_>, rules: &SafetyRules) -> SafetyStatus
         .map(|((active, up), one)| *active && !up && held.contains(&one.name))
         .collect();
     let broken = rules.broken_minimums(&active);
-    let broken = broken.iter().map(|one| RuleStatus {
-        rule: one.rule.as_str().to_owned(),
-        text: one.to_string().replace("would be", "is").replace(" 0 is", " none is"),
-    });
+    let broken = broken
+        .iter()
+        .map(|one| RuleStatus { rule: one.rule.as_str().to_owned(), text: one.present_text() });
     SafetyStatus {
         active_datacenters: names(&active),
         held_datacenters: names(&is_held),

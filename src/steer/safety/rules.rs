@@ -123,6 +123,28 @@ impl ActiveMinimum {
     }
 }
 
+impl BrokenMinimum {
+    /// The minimum, and what is active at present.
+    pub fn present_text(&self) -> String {
+        let active = match self.active {
+            0 => "none is".to_owned(),
+            1 => "1 is".to_owned(),
+            active => format!("{active} are"),
+        };
+        format!("{}, and {active}", self.demand())
+    }
+
+    /// What the rule demands.
+    fn demand(&self) -> String {
+        let Self { required, names, .. } = self;
+        match (names.is_empty(), *required) {
+            (true, 1) => "1 datacenter must be active".to_owned(),
+            (true, _) => format!("{required} datacenters must be active"),
+            (false, _) => format!("{required} of {names} must be active"),
+        }
+    }
+}
+
 impl SafetyRule {
     /// Every rule, in the order in which messages list them.
     pub const ALL: [Self; 7] = [
@@ -156,13 +178,6 @@ impl SafetyRule {
 
 impl fmt::Display for BrokenMinimum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { active, required, names, .. } = self;
-        match (names.is_empty(), *required) {
-            (true, 1) => write!(f, "1 datacenter must be active, and {active} would be"),
-            (true, _) => write!(f, "{required} datacenters must be active, and {active} would be"),
-            (false, _) => {
-                write!(f, "{required} of {names} must be active, and {active} would be")
-            }
-        }
+        write!(f, "{}, and {} would be", self.demand(), self.active)
     }
 }
